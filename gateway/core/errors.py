@@ -1,0 +1,234 @@
+"""Every failure a caller can be told, as one tree; the class carries the HTTP status and the error type.
+
+GatewayError
+├── BadRequest 400              invalid_request_error
+├── Unauthorized 401            unauthorized
+├── Forbidden 403               forbidden
+│   ├── MissingScope            (own body, as recorded)
+│   └── ProxyAttributionRequired  proxy_attribution_required
+├── NotFound 404                invalid_request_error
+├── RequestTimeout 408          invalid_request_error
+├── PayloadTooLarge 413         invalid_request_error
+├── LockedOut 429               rate_limited
+├── Unavailable 503             unavailable
+├── ToolChoiceUnmet 502         api_error
+└── UpstreamError               status and type by kind (`gateway.upstream.failure` makes them)
+
+Rendering is the business of `gateway.http.middleware.errors`; nothing here knows HTTP frameworks.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, ClassVar
+
+
+class GatewayError(Exception):
+    """A failure with one honest sentence for the caller.
+
+    `message` is sent to the caller, so it never holds a secret. `param` names the request field at fault, `code` a
+    machine-readable reason (OpenAI's error object, both may be null).
+    """
+
+    status: int = 500
+    type: str = "api_error"
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.code = code
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers that belong to this failure, such as `Retry-After`."""
+        return {}
+
+    def payload(self) -> dict[str, Any]:
+        """The JSON body: OpenAI's error object (https://platform.openai.com/docs/guides/error-codes)."""
+        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
+
+
+class BadRequest(GatewayError):
+    """The request can't be served as it stands; repeating it unchanged will not help."""
+
+    status = 400
+    type = "invalid_request_error"
+
+
+class Unauthorized(GatewayError):
+    """No valid credential. One body for every reason, so that nothing can be learnt from it (recorded)."""
+
+    status = 401
+    type = "unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("Unauthorized")
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """RFC 9110 §11.6.1: a 401 names the scheme."""
+        return {"WWW-Authenticate": "Bearer"}
+
+
+class Forbidden(GatewayError):
+    """Known caller, but not allowed."""
+
+    status = 403
+    type = "forbidden"
+
+
+class MissingScope(Forbidden):
+    """The caller's scopes don't cover the route; keeps the recorded outer form of its body."""
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"missing scope: {scope}")
+        self.scope = scope
+
+    def payload(self) -> dict[str, Any]:
+        """The recorded 403 body, with `ok` and `details` as OpenClaw's clients read them."""
+        details = {"code": "MISSING_SCOPE", "missingScope": self.scope, "requiredScopes": [self.scope]}
+        return {"ok": False, "error": {"type": self.type, "message": self.message, "details": details}}
+
+
+class ProxyAttributionRequired(Forbidden):
+    """Forwarded headers from a peer that is not a trusted proxy, or no usable client address in them (recorded)."""
+
+    type = "proxy_attribution_required"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The request carries proxy headers but can't be attributed to a client. List the proxy's address in "
+            "gateway.trustedProxies and make it overwrite X-Forwarded-For with the client's address."
+        )
+
+
+class NotFound(GatewayError):
+    """The named thing does not exist."""
+
+    status = 404
+    type = "invalid_request_error"
+
+
+class RequestTimeout(GatewayError):
+    """The request body did not arrive in time."""
+
+    status = 408
+    type = "invalid_request_error"
+
+
+class PayloadTooLarge(GatewayError):
+    """The request body is over the route's limit."""
+
+    status = 413
+    type = "invalid_request_error"
+
+
+class LockedOut(GatewayError):
+    """Too many wrong credentials from this client; `retry_after` is whole seconds, at least 1."""
+
+    status = 429
+    type = "rate_limited"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many failed authentication attempts. Please try again later.")
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
+        return {"Retry-After": str(self.retry_after)}
+
+
+class Unavailable(GatewayError):
+    """The gateway can't serve this now, though the request is fine."""
+
+    status = 503
+    type = "unavailable"
+
+
+class ToolChoiceUnmet(GatewayError):
+    """The model did not make the tool call that `tool_choice` demands."""
+
+    status = 502
+    type = "api_error"
+
+
+class UpstreamKind(StrEnum):
+    """What went wrong at the provider; decides status, retry and fallback."""
+
+    RATE_LIMITED = "rate_limited"
+    OVERLOADED = "overloaded"
+    SERVER_ERROR = "server_error"
+    AUTH = "auth"
+    BILLING = "billing"
+    NOT_FOUND = "not_found"
+    INVALID_REQUEST = "invalid_request"
+    CONTEXT_OVERFLOW = "context_overflow"
+    CONTENT_FILTER = "content_filter"
+    TIMEOUT = "timeout"
+    TRANSPORT = "transport"
+    MALFORMED = "malformed"
+
+
+_TYPES: dict[UpstreamKind, tuple[int, str]] = {
+    UpstreamKind.RATE_LIMITED: (429, "upstream_rate_limited"),
+    UpstreamKind.OVERLOADED: (503, "upstream_error"),
+    UpstreamKind.SERVER_ERROR: (502, "upstream_error"),
+    UpstreamKind.AUTH: (502, "upstream_auth_error"),
+    UpstreamKind.BILLING: (502, "upstream_auth_error"),
+    UpstreamKind.NOT_FOUND: (404, "invalid_request_error"),
+    UpstreamKind.INVALID_REQUEST: (400, "invalid_request_error"),
+    UpstreamKind.CONTEXT_OVERFLOW: (400, "invalid_request_error"),
+    UpstreamKind.CONTENT_FILTER: (400, "invalid_request_error"),
+    UpstreamKind.TIMEOUT: (504, "upstream_timeout"),
+    UpstreamKind.TRANSPORT: (502, "upstream_error"),
+    UpstreamKind.MALFORMED: (502, "upstream_error"),
+}
+
+
+class UpstreamError(GatewayError):
+    """A provider's failure, classified once and told honestly.
+
+    `upstream_status` is the provider's HTTP status, if it got that far; a 4xx about the request keeps it.
+    `retry_after` is seconds, from the provider's own hint.
+    """
+
+    FINAL: ClassVar[frozenset[UpstreamKind]] = frozenset({UpstreamKind.INVALID_REQUEST, UpstreamKind.CONTENT_FILTER})
+
+    def __init__(
+        self,
+        kind: UpstreamKind,
+        message: str,
+        *,
+        upstream_status: int | None = None,
+        code: str | None = None,
+        param: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, param=param, code=code)
+        self.kind = kind
+        self.upstream_status = upstream_status
+        self.retry_after = retry_after
+        status, self.type = _TYPES[kind]
+        about_the_request = self.type == "invalid_request_error" and upstream_status in (400, 404, 413, 422)
+        self.status = upstream_status if about_the_request and upstream_status else status
+
+    @property
+    def failover(self) -> bool:
+        """Whether another candidate may do better: everything but a plain error in the request itself."""
+        return self.kind not in self.FINAL
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The provider's own `Retry-After`, rounded up, when it gave one with a 429 or 503."""
+        if self.retry_after is None or self.status not in (429, 503):
+            return {}
+        return {"Retry-After": str(max(1, -int(-self.retry_after // 1)))}
+
+
+class ConfigError(Exception):
+    """The configuration can't be used; `problems` lists every one of them, path first."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
