@@ -1,0 +1,87 @@
+"""Messages as pure values, in no provider's format; identity and storage belong to the stores.
+
+`Extras` and `Foreign` hold what a wire format knows and the core does not: kept, labelled with the wire it came from,
+and given back to that wire only.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """Unknown fields of one object, labelled with the wire format that they came from."""
+
+    wire: str
+    fields: Mapping[str, Any]
+
+    def of(self, wire: str) -> Mapping[str, Any]:
+        """The fields, for the wire that they belong to; empty for any other."""
+        return self.fields if wire == self.wire else {}
+
+
+NO_EXTRAS = Extras("", {})
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Plain text."""
+
+    text: str
+    extras: Extras = NO_EXTRAS
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture by `data:` URI or by URL; `detail` is the caller's hint (`auto`, `low`, `high`)."""
+
+    url: str
+    detail: str | None = None
+    extras: Extras = NO_EXTRAS
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the model made; `arguments` is the model's own JSON text, byte for byte."""
+
+    id: str
+    name: str
+    arguments: str
+    extras: Extras = NO_EXTRAS
+
+
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A part that only its own wire format understands."""
+
+    wire: str
+    payload: Mapping[str, Any]
+
+
+Content = Text | Image | Foreign
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What a tool answered to the call `call_id`."""
+
+    call_id: str
+    content: tuple[Content, ...]
+    listed: bool = field(default=False, compare=False)
+
+
+Part = Text | Image | Foreign | ToolCall | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message. `listed` remembers that a caller wrote its text as a list of parts; it carries no meaning."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    name: str | None = None
+    extras: Extras = NO_EXTRAS
+    listed: bool = field(default=False, compare=False)

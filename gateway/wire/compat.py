@@ -1,0 +1,47 @@
+"""Quirks of an endpoint or a model, as one frozen value; merged wire default ← provider row ← model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self
+
+
+@dataclass(frozen=True, slots=True)
+class Compat:
+    """What an endpoint accepts. The defaults are conservative: what every OpenAI-compatible server understands.
+
+    `developer_role`: knows the role `developer`, else it is sent as `system`. `max_tokens_field`: name of the cap.
+    `usage_in_streaming`: understands `stream_options.include_usage`. `tools`, `tool_choice`, `parallel_tool_calls`:
+    understands those fields. `accepts_prefill`: continues a trailing assistant message. `embedding_base64`: can answer
+    embeddings as base64. `unknown_fields`: tolerates request fields that it does not know.
+    """
+
+    tools: bool = True
+    tool_choice: bool = True
+    parallel_tool_calls: bool = True
+    developer_role: bool = False
+    usage_in_streaming: bool = True
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    accepts_prefill: bool = False
+    embedding_base64: bool = False
+    unknown_fields: bool = True
+
+    def merged(self, known: Mapping[str, Any]) -> Self:
+        """This, with the given fields over it; None means not said."""
+        names = {field.name for field in fields(self)}
+        return replace(self, **{name: value for name, value in known.items() if value is not None and name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model at one provider: its id there, its limits (tokens), and its quirks.
+
+    `max_tokens` is the most that an answer may have, None when unknown; `images` is None when unknown, and then they
+    are passed on.
+    """
+
+    id: str
+    max_tokens: int | None = None
+    context_window: int | None = None
+    images: bool | None = None
+    compat: Compat = Compat()
+    params: Mapping[str, Any] | None = None

@@ -1,0 +1,69 @@
+"""Server-sent events: an incremental decoder for any split of the bytes, and the encoding of one frame.
+
+The format is https://html.spec.whatwg.org/multipage/server-sent-events.html; only `data` matters to the formats that
+we read, because each repeats its event name inside the JSON.
+"""
+
+_MAX_EVENT = 8 * 1024 * 1024
+
+
+class OversizedEvent(ValueError):
+    """One event grew beyond the limit without ending."""
+
+
+class SseDecoder:
+    """Turns bytes into the `data` payloads of whole events. LF, CRLF and CR line ends, mixed, at any split."""
+
+    __slots__ = ("_buffer", "_skip_lf")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._skip_lf = False
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """The payloads of the events that `data` completes; multi-line data is joined by LF."""
+        if self._skip_lf or b"\r" in data:
+            data = self._unify_line_ends(data)
+        buffer = self._buffer + data if self._buffer else data
+        if b"\n\n" not in data and data[:1] != b"\n":
+            if len(buffer) > _MAX_EVENT:
+                raise OversizedEvent(f"an event of more than {_MAX_EVENT} bytes")
+            self._buffer = buffer
+            return []
+        *frames, self._buffer = buffer.split(b"\n\n")
+        payloads = []
+        for frame in frames:
+            if frame[:6] == b"data: " and b"\n" not in frame:
+                payloads.append(frame[6:])
+            elif (payload := _data_of(frame)) is not None:
+                payloads.append(payload)
+        return payloads
+
+    @property
+    def pending(self) -> bool:
+        """Whether bytes of an unfinished event are held."""
+        return bool(self._buffer.strip(b"\n"))
+
+    def flush(self) -> list[bytes]:
+        """The payload of a last event that lacks its blank line; many servers end so."""
+        return self.feed(b"\n\n") if self._buffer else []
+
+    def _unify_line_ends(self, data: bytes) -> bytes:
+        if self._skip_lf and data[:1] == b"\n":
+            data = data[1:]
+        self._skip_lf = data[-1:] == b"\r" if data else self._skip_lf
+        return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+
+def _data_of(frame: bytes) -> bytes | None:
+    lines = []
+    for line in frame.split(b"\n"):
+        if line[:5] == b"data:":
+            value = line[5:]
+            lines.append(value[1:] if value[:1] == b" " else value)
+    return b"\n".join(lines) if lines else None
+
+
+def sse_frame(payload: bytes) -> bytes:
+    """One event whose data is a single line."""
+    return b"data: " + payload + b"\n\n"

@@ -1,0 +1,124 @@
+"""Embeddings, both halves: https://platform.openai.com/docs/api-reference/embeddings.
+
+`encoding_format` goes to the provider only when its compat says that it packs base64 itself; else floats are asked
+for and packed here, as little-endian float32 of the same numbers.
+"""
+
+import base64
+import struct
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.core.errors import BadRequest, UpstreamError, UpstreamKind
+from gateway.core.jsonio import InvalidJSON, dumps, loads
+from gateway.core.usage import from_openai
+from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+from gateway.wire.openai_completions.error_object import error_in
+from gateway.wire.openai_completions.schema import EmbeddingsRequest
+
+PATH = "/embeddings"
+_MAX_INPUTS = 128
+_MAX_UNITS = 8192
+_MAX_TOTAL = 65536
+
+
+def read_request(request: EmbeddingsRequest) -> EmbeddingRequest:
+    """Check inputs and format (limits as recorded, counted in UTF-16 units). Raises BadRequest."""
+    inputs = _inputs(request.input)
+    dimensions = request.dimensions
+    if dimensions is not None and (dimensions != int(dimensions) or dimensions <= 0):
+        raise BadRequest("`dimensions`: must be a whole number above 0.", param="dimensions")
+    if request.encoding_format not in (None, "float", "base64"):
+        raise BadRequest('`encoding_format`: must be "float" or "base64".', param="encoding_format")
+    return EmbeddingRequest(
+        model=request.model or "",
+        inputs=inputs,
+        dimensions=None if dimensions is None else int(dimensions),
+        base64=request.encoding_format == "base64",
+    )
+
+
+def _inputs(raw: Any) -> tuple[str, ...]:
+    inputs = (raw,) if isinstance(raw, str) else raw
+    if not isinstance(inputs, (list, tuple)) or not all(isinstance(text, str) for text in inputs):
+        raise BadRequest("`input` must be a string or an array of strings.", param="input")
+    if not inputs or not any(inputs):
+        raise BadRequest("`input` must contain at least one non-empty string.", param="input")
+    if len(inputs) > _MAX_INPUTS:
+        raise BadRequest(f"Too many inputs (max {_MAX_INPUTS}).", param="input")
+    total = 0
+    for index, text in enumerate(inputs):
+        units = len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+        if units > _MAX_UNITS:
+            raise BadRequest(f"Input too long (max {_MAX_UNITS} chars).", param=f"input[{index}]")
+        total += units
+    if total > _MAX_TOTAL:
+        raise BadRequest(f"Total input too large (max {_MAX_TOTAL} chars).", param="input")
+    return tuple(inputs)
+
+
+def build_request(request: EmbeddingRequest, model: str, *, packs_base64: bool) -> bytes:
+    """The provider's body."""
+    body: dict[str, Any] = {"model": model, "input": request.inputs}
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    if request.base64 and packs_base64:
+        body["encoding_format"] = "base64"
+    return dumps(body)
+
+
+def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
+    """The provider's vectors in input order. Raises UpstreamError, also when their number is not `expected`."""
+    try:
+        payload = loads(body)
+    except InvalidJSON as error:
+        raise _malformed(str(error)) from None
+    if isinstance(payload, dict) and payload.get("error"):
+        raise error_in(payload)
+    data = payload.get("data") if isinstance(payload, dict) else None
+    if not isinstance(data, list) or len(data) != expected:
+        raise _malformed(f"it does not hold {expected} vectors")
+    vectors: list[Any] = [None] * expected
+    for position, item in enumerate(data):
+        index = item.get("index", position) if isinstance(item, dict) else -1
+        vector = item.get("embedding") if isinstance(item, dict) else None
+        if type(index) is not int or not 0 <= index < expected or not vector or not isinstance(vector, (list, str)):
+            raise _malformed("a vector is missing")
+        vectors[index] = vector
+    if any(vector is None for vector in vectors):
+        raise _malformed("a vector is missing")
+    usage = from_openai(payload.get("usage") or {})
+    return EmbeddingReply(vectors, usage.prompt, usage.total)
+
+
+def render_reply(reply: EmbeddingReply, *, model: str, as_base64: bool) -> bytes:
+    """The client's body, in the form that it asked for."""
+    convert = pack if as_base64 else unpack
+    data = [
+        {"object": "embedding", "index": index, "embedding": convert(vector)}
+        for index, vector in enumerate(reply.vectors)
+    ]
+    usage = {"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.total_tokens}
+    return dumps({"object": "list", "data": data, "model": model, "usage": usage})
+
+
+def pack(vector: Sequence[float] | str) -> str:
+    """Base64 of little-endian float32; what the provider packed already is passed on."""
+    if isinstance(vector, str):
+        return vector
+    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
+
+
+def unpack(vector: Sequence[float] | str) -> Sequence[float]:
+    """Numbers; some servers answer base64 though nobody asked."""
+    if not isinstance(vector, str):
+        return vector
+    try:
+        packed = base64.b64decode(vector, validate=True)
+        return struct.unpack(f"<{len(packed) // 4}f", packed)
+    except (ValueError, struct.error):
+        raise _malformed("a vector is neither numbers nor base64 of float32") from None
+
+
+def _malformed(what: str) -> UpstreamError:
+    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's embeddings could not be read: {what}.")
