@@ -1,0 +1,100 @@
+"""OpenClaw's keys inside the sections we serve that change nothing here: one table per section, no wildcards.
+
+They are accepted so that an OpenClaw configuration loads as it stands (https://docs.openclaw.ai/gateway/configuration-reference).
+"""
+
+GATEWAY = frozenset({
+    "channelHealthCheckMinutes", "channelMaxRestartsPerHour", "channelStaleEventThresholdMinutes", "cliAgents",
+    "handshakeTimeoutMs", "nodes", "publicOrigin", "push", "remote", "tailscale", "terminal", "tools", "webchat",
+    "workspacePreviewMaxBytes",
+})  # fmt: skip
+
+CONTROL_UI = frozenset({
+    "allowExternalEmbedUrls", "allowInsecureAuth", "automaticallyFetchFavicons", "basePath", "chatMessageMaxWidth",
+    "communityInvite", "dangerouslyAllowHostHeaderOriginFallback", "dangerouslyDisableDeviceAuth", "embedSandbox",
+    "environment", "experimental", "github", "root", "sessionObserver", "toolTitles",
+})  # fmt: skip
+
+AUTH = frozenset({"allowTailscale"})
+TRUSTED_PROXY = frozenset({"deviceAutoApprove"})
+RELOAD = frozenset({"debounceMs", "deferralTimeoutMs"})
+TLS = frozenset({"autoGenerate"})
+CHAT_COMPLETIONS = frozenset({"maxBodyBytes", "maxImageParts", "maxTotalImageBytes"})
+RESPONSES = frozenset({"maxBodyBytes"})
+
+MODELS = frozenset({"bedrockDiscovery", "catalogRefresh", "pricing", "proxy"})
+PROVIDER = frozenset({
+    "agentRuntime", "contextTokens", "contextWindow", "injectNumCtxForOpenAICompat", "localService", "region",
+    "request",
+})  # fmt: skip
+MODEL = frozenset({"agentRuntime", "baseUrl", "contextTokens", "mediaInput", "metadataSource", "thinkingLevelMap"})
+COST = frozenset({"tieredPricing"})
+COMPAT = frozenset({
+    "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool", "openRouterRouting",
+    "reasoningEffortMap", "requiresAssistantAfterToolResult", "requiresMistralToolIds",
+    "requiresOpenAiAnthropicToolPayload", "requiresReasoningContentOnAssistantMessages", "requiresThinkingAsText",
+    "sendSessionAffinityHeaders", "sendSessionIdHeader", "strictMessageKeys", "supportsEagerToolInputStreaming",
+    "supportsInstructions", "supportsLongCacheRetention", "supportsPromptCacheKey", "supportsResponsesContinuation",
+    "supportsTemperature", "thinkingFormat", "toolCallArgumentsEncoding", "toolSchemaProfile",
+    "unsupportedToolSchemaKeywords", "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
+})  # fmt: skip
+
+AGENTS = frozenset({"maxConcurrent"})
+AGENT = frozenset({
+    "additionalSystemPrompt", "agentDir", "agentRuntime", "blockStreamingBreak", "blockStreamingChunk",
+    "blockStreamingCoalesce", "blockStreamingDefault", "bootstrapPromptTruncationWarning", "cliBackends", "codeMode",
+    "compaction", "contextInjection", "contextLimits", "contextPruning", "contextTokens", "cwd", "description",
+    "elevatedDefault", "embeddedAgent", "embeddedHarness", "embeddedPi", "envelopeElapsed", "envelopeTimestamp",
+    "envelopeTimezone", "experimental", "fastModeDefault", "groupChat", "heartbeat", "humanDelay", "identity",
+    "imageGenerationModel", "imageMaxDimensionPx", "imageModel", "imageQuality", "llm", "maxConcurrent",
+    "mediaGenerationAutoProviderFallback", "mediaMaxMb", "mediaModels", "modelSelectionScope", "musicGenerationModel",
+    "pdfMaxBytesMb", "pdfMaxMb", "pdfMaxPages", "pdfModel", "plugins", "promptOverlays", "reasoningDefault",
+    "repoRoot", "runRetries", "runtime", "sandbox", "silentReply", "silentReplyRewrite", "skills", "skillsLimits",
+    "skipOptionalBootstrapFiles", "startupContext", "subagents", "systemAgent", "thinkingDefault", "timeFormat",
+    "toolProgressDetail", "tools", "tts", "typingIntervalSeconds", "typingMode", "userTimezone", "utilityModel",
+    "verboseDefault", "videoGenerationModel", "voiceModel",
+})  # fmt: skip
+MODEL_SETTINGS = frozenset({"agentRuntime", "codeMode", "pickerRuntimes", "streaming"})
+MODEL_CHOICE = frozenset({"timeoutMs"})
+
+MEMORY = frozenset({"backend", "citations", "isolation", "qmd"})
+MEMORY_SEARCH = frozenset({
+    "cache", "chunking", "documentInputType", "enabled", "experimental", "extraPaths", "fallback", "inputType", "local",
+    "multimodal", "qmd", "query", "queryInputType", "rememberAcrossConversations", "remote", "sources", "store", "sync",
+})  # fmt: skip
+
+SESSION = frozenset({
+    "agentToAgent", "dmScope", "groupScope", "identityLinks", "idleMinutes", "mainKey", "maxRecentTurns",
+    "notifyOnCreate", "parentForkMaxTokens", "reset", "resetByChannel", "resetByType", "resetTriggers", "scope",
+    "sendPolicy", "sharing", "store", "threadBindings", "transcriptRetentionDays", "typingIntervalSeconds",
+    "typingMode",
+})  # fmt: skip
+MAINTENANCE = frozenset({
+    "archiveDashboardAfter", "coldStorage", "highWaterBytes", "maxDiskBytes", "maxEntries", "mode", "preserveRecent",
+    "pruneDays", "resetArchiveRetention", "rotateBytes",
+})  # fmt: skip
+
+MCP = frozenset({"apps", "sessionIdleTtlMs"})
+MCP_SERVER = frozenset({
+    "auth", "clientCert", "clientKey", "codex", "description", "oauth", "requester", "sslVerify",
+    "supportsParallelToolCalls", "toolAnnotations",
+})  # fmt: skip
+
+TOOLS = frozenset({
+    "agentToAgent", "alsoAllow", "byProvider", "codeMode", "elevated", "exec", "experimental", "fs", "github", "links",
+    "loopDetection", "media", "message", "profile", "sandbox", "sessions", "sessions_spawn", "subagents", "swarm",
+    "toolSearch", "toolsBySender", "web",
+})  # fmt: skip
+
+LOGGING = frozenset({"audit", "file", "maxFileBytes", "redactPatterns", "redactSensitive"})
+
+TOP_LEVEL = frozenset({
+    "accessGroups", "acp", "approvals", "attachments", "audio", "auth", "bindings", "broadcast", "browser", "canvas",
+    "canvasHost", "channels", "cli", "cloudWorkers", "commands", "commitments", "crestodian", "cron", "diagnostics",
+    "discovery", "hooks", "media", "messages", "multiAgent", "nodeHost", "plugins", "proxy", "security", "skills",
+    "surfaces", "talk", "transcripts", "tts", "ui", "update", "vault", "web", "worktrees",
+})  # fmt: skip
+"""OpenClaw's sections for what this gateway does not do."""
+
+BOOKKEEPING = frozenset({"$schema", "meta", "wizard"})
+"""What OpenClaw's own tools write about the file; not worth a word."""

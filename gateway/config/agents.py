@@ -1,0 +1,134 @@
+"""`agents`: the agents by id, what they have in common, and which of them is the default one."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from gateway.config import accepted
+from gateway.config.memory import MemoryConfig, MemorySearchConfig
+from gateway.config.section import Count, PositiveCount, Section
+from gateway.core.names import is_agent_id
+
+
+def _agent_id(name: str) -> str:
+    name = name.strip().lower()
+    if not is_agent_id(name):
+        raise ValueError("is no agent id: use a-z, 0-9, _ and -, at most 64 characters, a letter or digit first")
+    return name
+
+
+AgentId = Annotated[str, AfterValidator(_agent_id)]
+
+
+class ModelChoice(Section):
+    """`model`: `"provider/model"`, or `{primary, fallbacks}`. A plain string has no fallbacks (as in OpenClaw)."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.MODEL_CHOICE
+
+    primary: Annotated[str, Field(min_length=1)] | None = None
+    fallbacks: tuple[Annotated[str, Field(min_length=1)], ...] = ()
+
+
+def _choice(value: object) -> object:
+    return {"primary": value} if isinstance(value, str) else value
+
+
+class ModelSettings(Section):
+    """One entry of `models`: a short name for a `provider/model` and the parameters it is called with."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.MODEL_SETTINGS
+
+    alias: str | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class ModelPolicy(Section):
+    """Which models `x-openclaw-model` may name: refs, aliases, `provider/*`; None or empty allows every one."""
+
+    allow: tuple[str, ...] | None = None
+
+
+class AgentSettings(Section):
+    """What `agents.defaults` and each agent can say. Unset keys of an agent come from the defaults."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.AGENT
+    RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({"systemPromptOverride": "systemPrompt"})
+
+    model: Annotated[ModelChoice, BeforeValidator(_choice)] | None = None
+    models: dict[str, ModelSettings] = Field(default_factory=dict)
+    model_policy: ModelPolicy = ModelPolicy()
+    params: dict[str, Any] = Field(default_factory=dict)
+    name: str | None = None
+    workspace: str | None = None
+    system_prompt: str | None = None
+    """Ours; OpenClaw's older `systemPromptOverride` means the same."""
+    bootstrap_max_chars: PositiveCount = 20_000
+    bootstrap_total_max_chars: PositiveCount = 60_000
+    skip_bootstrap: bool = False
+    timeout_seconds: Count | None = None
+    """Seconds for a whole run; 0 leaves only `gateway.retry` (as in OpenClaw)."""
+    upstream_streaming: Literal["auto", "always"] = "auto"
+    """Ours: `always` streams from the provider even when the caller wants a whole answer."""
+    memory: MemoryConfig | None = None
+    memory_search: MemorySearchConfig | None = None
+    """OpenClaw's older name of `memory.search`."""
+
+    @property
+    def embedding(self) -> MemorySearchConfig | None:
+        """The embedding model asked for here, under either name."""
+        return self.memory.search if self.memory is not None else self.memory_search
+
+
+class AgentEntry(AgentSettings):
+    """One agent. `default` is OpenClaw's retired marker, still honoured."""
+
+    default: bool = False
+
+
+class ListedAgent(AgentEntry):
+    """One item of the older `agents.list`."""
+
+    id: AgentId
+
+
+class AgentsConfig(Section):
+    """`agents`. `entries` keeps the order of the file and is never empty: without any there is one agent called main."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.AGENTS
+
+    default: AgentId | None = None
+    """Ours: the agent behind `openclaw` and `openclaw/default`. Filled in: the one marked `default: true`, else the only
+    one, else the one called main; None when that leaves nothing (`gateway.config.rules` refuses it)."""
+    ownership: Literal["explicit", "implicit"] | None = None
+    defaults: AgentSettings = AgentSettings()
+    entries: dict[AgentId, AgentEntry] = Field(default_factory=dict)
+    listed: tuple[ListedAgent, ...] = Field(default=(), alias="list")
+    """The older form; always empty once loaded, because its items have become `entries`."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, data: object) -> object:
+        return _gathered(data) if isinstance(data, dict) else data
+
+
+def _gathered(data: dict[str, Any]) -> dict[str, Any]:
+    """Move well-formed items of `list` into `entries` and find the default; what is malformed stays to be refused."""
+    listed, entries = data.get("list", ()), data.get("entries", {})
+    if not isinstance(listed, list | tuple) or not isinstance(entries, dict):
+        return data
+    movable = [item for item in listed if isinstance(item, dict) and isinstance(item.get("id"), str)]
+    moved = {item["id"]: {key: value for key, value in item.items() if key != "id"} for item in movable}
+    if len(moved) < len(movable) or not moved.keys().isdisjoint(entries):
+        raise ValueError("the same id appears twice; write every agent once, under agents.entries")
+    entries = {**moved, **entries} or {"main": {}}
+    default = data.get("default", _default_of(entries))
+    return {**data, "entries": entries, "list": [item for item in listed if item not in movable], "default": default}
+
+
+def _default_of(entries: dict[str, Any]) -> str | None:
+    marked = [name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("default") is True]
+    main = [name for name in entries if name.strip().lower() == "main"]
+    candidates = marked or (list(entries) if len(entries) == 1 else main)
+    return candidates[0] if candidates else None

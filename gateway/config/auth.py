@@ -1,0 +1,58 @@
+"""`gateway.auth`: who may call. The secrets of the environment are filled in by `gateway.config.environment`."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from gateway.config import accepted
+from gateway.config.section import Milliseconds, PositiveCount, Section
+
+AuthMode = Literal["token", "password", "none", "trusted-proxy"]
+
+
+class GeneratedToken(SecretStr):
+    """A token that was made up at start because none was configured; nobody has been told."""
+
+
+class RateLimitConfig(Section):
+    """Failure limiter, per credential class and client address (OpenClaw's keys and defaults, recorded)."""
+
+    max_attempts: PositiveCount = 10
+    window_ms: Milliseconds = 60_000
+    lockout_ms: Milliseconds = 300_000
+    exempt_loopback: bool = True
+    global_per_minute: Annotated[int, Field(strict=True, gt=0)] | Literal[False] = Field(default=100, alias="global")
+    """Ours: failures per minute of a credential class from all addresses together before strangers are slowed."""
+    failure_mode: Literal["local", "deny"] = "local"
+    """Ours: what holds while Redis is unreachable: each instance counts alone, or new attempts are refused."""
+
+
+class TrustedProxyConfig(Section):
+    """`mode: "trusted-proxy"`: identity headers set by a proxy of `gateway.trustedProxies`."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.TRUSTED_PROXY
+
+    user_header: str = ""
+    required_headers: tuple[str, ...] = ()
+    allow_users: tuple[str, ...] = ()
+    allow_loopback: bool = False
+
+
+class AuthConfig(Section):
+    """`mode`, once loaded, is the mode in force; `token` and `password` come from the file, else the environment."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.AUTH
+
+    mode: AuthMode = "token"
+    token: SecretStr | None = None
+    password: SecretStr | None = None
+    rate_limit: RateLimitConfig = RateLimitConfig()
+    trusted_proxy: TrustedProxyConfig = TrustedProxyConfig()
+    identity_scopes: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    identity_scopes_apply_to_http: bool = False
+    """Ours: OpenClaw applies `identityScopes` to its WebSocket only (recorded)."""
+
+    @property
+    def generated(self) -> bool:
+        """Whether the token in force was made up at start, so that every caller is refused until one is configured."""
+        return isinstance(self.token, GeneratedToken)

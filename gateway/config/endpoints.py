@@ -1,0 +1,98 @@
+"""`gateway.http`: which endpoints are on, and the limits of what a request may bring along (recorded defaults)."""
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator
+
+from gateway.config import accepted
+from gateway.config.section import Count, Milliseconds, PositiveCount, Section
+
+_IMAGE_MIMES = ("image/jpeg", "image/png", "image/gif", "image/webp", "image/heic", "image/heif")
+_FILE_MIMES = ("text/plain", "text/markdown", "text/html", "text/csv", "application/json", "application/pdf")
+
+
+def _lower(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in names)
+
+
+Names = Annotated[tuple[str, ...], AfterValidator(_lower)]
+
+
+class ImagesConfig(Section):
+    """`images`: limits of `image_url` parts. An empty `urlAllowlist` allows every public host."""
+
+    allow_url: bool = False
+    url_allowlist: Names = ()
+    allowed_mimes: Names = _IMAGE_MIMES
+    max_bytes: PositiveCount = 10 * 1024 * 1024
+    max_redirects: Count = 3
+    timeout_ms: Milliseconds = 10_000
+
+
+class ResponsesImagesConfig(ImagesConfig):
+    """`images` of the responses endpoint, where URLs are allowed unless switched off."""
+
+    allow_url: bool = True
+
+
+class PdfConfig(Section):
+    """`files.pdf`: how much of a PDF is read."""
+
+    max_pages: PositiveCount = 4
+    max_pixels: PositiveCount = 4_000_000
+    min_text_chars: Count = 200
+
+
+class FilesConfig(Section):
+    """`files`: limits of `input_file` parts."""
+
+    allow_url: bool = True
+    url_allowlist: Names = ()
+    allowed_mimes: Names = _FILE_MIMES
+    max_bytes: PositiveCount = 5 * 1024 * 1024
+    max_chars: PositiveCount = 60_000
+    max_redirects: Count = 3
+    timeout_ms: Milliseconds = 10_000
+    pdf: PdfConfig = PdfConfig()
+
+
+class ChatCompletionsConfig(Section):
+    """`POST /v1/chat/completions`."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.CHAT_COMPLETIONS
+
+    enabled: bool = False
+    report_model: Literal["requested", "upstream"] = "requested"
+    """Ours: `model` of an answer is the caller's string, or the model that really answered."""
+    images: ImagesConfig = ImagesConfig()
+
+
+class ResponsesConfig(Section):
+    """`POST /v1/responses`."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.RESPONSES
+
+    enabled: bool = False
+    max_url_parts: Count = 8
+    files: FilesConfig = FilesConfig()
+    images: ResponsesImagesConfig = ResponsesImagesConfig()
+
+
+class EndpointsConfig(Section):
+    """Both are off unless enabled, as in OpenClaw; models and embeddings are on with either."""
+
+    chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
+    responses: ResponsesConfig = ResponsesConfig()
+
+
+class SecurityHeadersConfig(Section):
+    """Headers of every response beyond the fixed ones."""
+
+    strict_transport_security: str | Literal[False] | None = None
+
+
+class HttpConfig(Section):
+    """`gateway.http`."""
+
+    endpoints: EndpointsConfig = EndpointsConfig()
+    security_headers: SecurityHeadersConfig = SecurityHeadersConfig()

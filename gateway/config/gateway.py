@@ -1,0 +1,91 @@
+"""`gateway`: where it listens, who stands in front of it, and our own sections for streams, retries and Redis."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, SecretStr
+
+from gateway.config import accepted
+from gateway.config.auth import AuthConfig
+from gateway.config.endpoints import HttpConfig
+from gateway.config.section import Count, Milliseconds, Section
+
+Bind = Literal["loopback", "lan", "tailnet", "auto", "custom"]
+
+
+class ControlUiConfig(Section):
+    """The web pages, and the browser origins that may call without being on this machine."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.CONTROL_UI
+
+    enabled: bool = True
+    allowed_origins: tuple[str, ...] = ()
+
+
+class TlsConfig(Section):
+    """Encryption at the gateway itself; certificates are never made up here."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.TLS
+
+    enabled: bool = False
+    cert_path: str | None = None
+    key_path: str | None = None
+    ca_path: str | None = None
+
+
+class ReloadConfig(Section):
+    """Whether a changed file is taken over while running; `hot` and `restart` are OpenClaw's older words for hybrid."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.RELOAD
+
+    mode: Literal["off", "hybrid", "hot", "restart"] = "hybrid"
+
+
+class StreamConfig(Section):
+    """Ours: what a streaming client sees while it waits, and how a broken stream is mended."""
+
+    heartbeat_ms: Milliseconds = 15_000
+    opening_heartbeat_ms: Milliseconds = 10_000
+    hold_back: Literal["none", "all"] | Count = "none"
+    """Characters withheld from the client at first, so that a broken stream can be started afresh unseen."""
+    rescue: bool = True
+
+
+class RetryConfig(Section):
+    """Ours: the limits of one run, all inside `total_timeout_ms`."""
+
+    connect_timeout_ms: Milliseconds = 10_000
+    first_event_timeout_ms: Milliseconds = 30_000
+    idle_timeout_ms: Milliseconds = 30_000
+    total_timeout_ms: Milliseconds = 600_000
+    silence_timeout_ms: Milliseconds = 300_000
+    """How long a whole (non-streaming) answer may take to begin."""
+    max_retries: Annotated[int, Field(ge=0, le=10)] = 2
+
+
+class RedisConfig(Section):
+    """Ours: the store that several instances share; `OPENCLAW_REDIS_URL` when the file has none."""
+
+    url: SecretStr | None = None
+
+
+class GatewayConfig(Section):
+    """`gateway`. Times end in `_ms` here and are seconds everywhere else."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.GATEWAY
+
+    mode: Literal["local", "remote"] = "local"
+    port: Annotated[int, Field(ge=1, le=65_535)] = 18_789
+    bind: Bind = "loopback"
+    custom_bind_host: str | None = None
+    trusted_proxies: tuple[str, ...] = ()
+    allow_real_ip_fallback: bool = False
+    auth: AuthConfig = AuthConfig()
+    control_ui: ControlUiConfig = ControlUiConfig()
+    http: HttpConfig = HttpConfig()
+    tls: TlsConfig = TlsConfig()
+    reload: ReloadConfig = ReloadConfig()
+    stream: StreamConfig = StreamConfig()
+    retry: RetryConfig = RetryConfig()
+    redis: RedisConfig = RedisConfig()
+    roles: dict[str, Any] | None = None
+    """OpenClaw's named roles: never accepted silently, because they would not be enforced (`gateway.config.rules`)."""

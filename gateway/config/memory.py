@@ -1,0 +1,24 @@
+"""`memory`: which model makes embeddings. The rest of OpenClaw's memory is not ours."""
+
+from typing import ClassVar
+
+from gateway.config import accepted
+from gateway.config.section import PositiveCount, Section
+
+
+class MemorySearchConfig(Section):
+    """`memory.search`, also per agent: provider id, model id and the length of the vectors."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.MEMORY_SEARCH
+
+    provider: str | None = None
+    model: str | None = None
+    output_dimensionality: PositiveCount | None = None
+
+
+class MemoryConfig(Section):
+    """`memory`."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.MEMORY
+
+    search: MemorySearchConfig = MemorySearchConfig()

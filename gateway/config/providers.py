@@ -1,0 +1,99 @@
+"""`models`: providers, their models, and the quirks of each (`compat`), under OpenClaw's names."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, SecretStr
+
+from gateway.config import accepted
+from gateway.config.section import PositiveCount, Seconds, Section
+
+
+def _provider_id(name: str) -> str:
+    name = name.strip().lower()
+    if not name or "/" in name or any(c.isspace() for c in name):
+        raise ValueError("is no provider id: use a name without slashes or spaces")
+    return name
+
+
+ProviderId = Annotated[str, AfterValidator(_provider_id)]
+
+
+class CompatConfig(Section):
+    """What an endpoint can and can't do; None means that the provider's or the wire format's default holds.
+
+    OpenClaw's names and meanings (its page on custom providers), then four of ours at the end.
+    """
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.COMPAT
+
+    supports_tools: bool | None = None
+    supports_developer_role: bool | None = None
+    supports_store: bool | None = None
+    supports_reasoning_effort: bool | None = None
+    supports_usage_in_streaming: bool | None = None
+    supports_strict_mode: bool | None = None
+    supports_json_schema_response_format: bool | None = None
+    max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
+    requires_tool_result_name: bool | None = None
+    requires_string_content: bool | None = None
+    supported_reasoning_efforts: tuple[str, ...] | None = None
+    accepts_prefill: bool | None = None
+    supports_tool_choice: bool | None = None
+    supports_parallel_tool_calls: bool | None = None
+    embedding_base64: bool | None = None
+
+
+class CostConfig(Section):
+    """US dollars per million tokens."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.COST
+
+    input: float = 0.0
+    output: float = 0.0
+    cache_read: float = 0.0
+    cache_write: float = 0.0
+
+
+class ModelConfig(Section):
+    """One model of a provider."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.MODEL
+
+    id: Annotated[str, Field(min_length=1)]
+    name: str | None = None
+    api: str | None = None
+    reasoning: bool = False
+    input: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
+    context_window: PositiveCount | None = None
+    max_tokens: PositiveCount | None = None
+    cost: CostConfig = CostConfig()
+    compat: CompatConfig = CompatConfig()
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    params: dict[str, Any] = Field(default_factory=dict)
+
+
+class ProviderConfig(Section):
+    """One endpoint. `api_keys` (ours) are used in turn beside `api_key`; header values may be secrets."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.PROVIDER
+
+    base_url: str | None = None
+    api_key: SecretStr | None = None
+    api_keys: tuple[SecretStr, ...] = ()
+    api: str = "openai-completions"
+    auth: Literal["api-key", "token", "oauth", "aws-sdk"] | None = None
+    auth_header: bool | None = None
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    timeout_seconds: Seconds | None = None
+    max_tokens: PositiveCount | None = None
+    params: dict[str, Any] = Field(default_factory=dict)
+    models: tuple[ModelConfig, ...] = ()
+
+
+class ModelsConfig(Section):
+    """`models`; ids of providers are lower case. With `replace`, the built-in catalogue is left out."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.MODELS
+
+    mode: Literal["merge", "replace"] = "merge"
+    providers: dict[ProviderId, ProviderConfig] = Field(default_factory=dict)

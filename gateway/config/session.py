@@ -1,0 +1,39 @@
+"""`session`: how long conversations are kept."""
+
+import re
+from typing import Annotated, ClassVar
+
+from pydantic import BeforeValidator, Field
+
+from gateway.config import accepted
+from gateway.config.section import PositiveCount, Section
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
+
+
+def _seconds(value: object) -> object:
+    """OpenClaw's durations: `"30d"`, `"12h"`, a bare number means days."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value * _UNITS["d"]
+    match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError('is no duration: write a number with a unit, such as "7d", "12h" or "30m"')
+    return float(match[1]) * _UNITS[match[2] or "d"]
+
+
+class MaintenanceConfig(Section):
+    """`prune_after` is seconds: a conversation that rested this long is forgotten."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.MAINTENANCE
+
+    prune_after: Annotated[float, BeforeValidator(_seconds), Field(gt=0)] = 7 * _UNITS["d"]
+
+
+class SessionConfig(Section):
+    """`session`. `max_bytes` (ours) caps one conversation's stored history; the oldest turns go first."""
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.SESSION
+
+    maintenance: MaintenanceConfig = MaintenanceConfig()
+    max_bytes: PositiveCount = 2 * 1024 * 1024
