@@ -94,13 +94,13 @@ class ListedAgent(AgentEntry):
 
 
 class AgentsConfig(Section):
-    """`agents`. `entries` keeps the order of the file and is never empty: without any there is one agent called main."""
+    """`agents`. `entries` keeps the order of the file; without any there is one agent, called main."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.AGENTS
 
     default: AgentId | None = None
-    """Ours: the agent behind `openclaw` and `openclaw/default`. Filled in: the one marked `default: true`, else the only
-    one, else the one called main; None when that leaves nothing (`gateway.config.rules` refuses it)."""
+    """Ours: the agent behind `openclaw` and `openclaw/default`. Filled in: the one marked `default: true`, else the
+    only one, else the one called main; None when that leaves nothing, which `gateway.config.references` refuses."""
     ownership: Literal["explicit", "implicit"] | None = None
     defaults: AgentSettings = AgentSettings()
     entries: dict[AgentId, AgentEntry] = Field(default_factory=dict)
@@ -120,7 +120,8 @@ def _gathered(data: dict[str, Any]) -> dict[str, Any]:
         return data
     movable = [item for item in listed if isinstance(item, dict) and isinstance(item.get("id"), str)]
     moved = {item["id"]: {key: value for key, value in item.items() if key != "id"} for item in movable}
-    if len(moved) < len(movable) or not moved.keys().isdisjoint(entries):
+    names = [str(name).strip().lower() for name in (*(item["id"] for item in movable), *entries)]
+    if len(set(names)) < len(names):
         raise ValueError("the same id appears twice; write every agent once, under agents.entries")
     entries = {**moved, **entries} or {"main": {}}
     default = data.get("default", _default_of(entries))
@@ -129,6 +130,6 @@ def _gathered(data: dict[str, Any]) -> dict[str, Any]:
 
 def _default_of(entries: dict[str, Any]) -> str | None:
     marked = [name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("default") is True]
-    main = [name for name in entries if name.strip().lower() == "main"]
+    main = [name for name in entries if str(name).strip().lower() == "main"]
     candidates = marked or (list(entries) if len(entries) == 1 else main)
-    return candidates[0] if candidates else None
+    return candidates[0] if len(candidates) == 1 else None

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from gateway.config import accepted
 from gateway.config.section import PositiveCount, Seconds, Section
@@ -16,6 +16,12 @@ def _provider_id(name: str) -> str:
 
 
 ProviderId = Annotated[str, AfterValidator(_provider_id)]
+
+
+def _once(providers: object) -> object:
+    if isinstance(providers, dict) and len({str(name).strip().lower() for name in providers}) < len(providers):
+        raise ValueError("holds the same id twice (ids are compared without regard to capitals); keep one")
+    return providers
 
 
 class CompatConfig(Section):
@@ -96,4 +102,4 @@ class ModelsConfig(Section):
     UNUSED: ClassVar[frozenset[str]] = accepted.MODELS
 
     mode: Literal["merge", "replace"] = "merge"
-    providers: dict[ProviderId, ProviderConfig] = Field(default_factory=dict)
+    providers: Annotated[dict[ProviderId, ProviderConfig], BeforeValidator(_once)] = Field(default_factory=dict)

@@ -1,0 +1,107 @@
+"""A JSON5 file as a tree of plain values, with its `$include`s put in their places (OpenClaw's rules).
+
+What the values mean is `gateway.config.shape`'s business.
+"""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pyjson5
+
+from gateway.core.errors import ConfigError
+
+_MAX_DEPTH = 10
+_MAX_BYTES = 2 * 1024 * 1024
+_OFFSET = re.compile(r"near (\d+)")
+
+
+def read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
+    """The file's top-level object. Raises ConfigError naming file, line and column.
+
+    Included files must lie beside `file` or below, or below a directory of `OPENCLAW_INCLUDE_ROOTS`.
+    """
+    roots = [file.parent, *(Path(root) for root in env.get("OPENCLAW_INCLUDE_ROOTS", "").split(os.pathsep) if root)]
+    tree = _included(_parsed(file), (file.resolve(),), [root.resolve() for root in roots])
+    if not isinstance(tree, dict):
+        raise ConfigError((f"{file}: must hold one object: {{ … }}",))
+    return tree
+
+
+def _parsed(file: Path) -> Any:
+    try:
+        if file.stat().st_size > _MAX_BYTES:
+            raise ConfigError((f"{file}: is larger than 2 MB; split it with $include",))
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError((f"{file}: can't be read ({error.strerror})",)) from None
+    except UnicodeDecodeError:
+        raise ConfigError((f"{file}: is not UTF-8 text",)) from None
+    try:
+        return pyjson5.decode(text)
+    except pyjson5.Json5Exception as error:
+        # The exception holds what was parsed so far, secrets included: it must not be chained or printed.
+        place, what = _place(text, error), _what(error)
+        raise ConfigError((f"{file}:{place}: {what}",)) from None
+
+
+def _place(text: str, error: pyjson5.Json5Exception) -> str:
+    match = _OFFSET.search(str(error.args[0]))
+    offset = min(int(match[1]) if match else 0, len(text))
+    if isinstance(error, pyjson5.Json5ExtraData):
+        # Its offset is that of the gap before the surplus.
+        offset += len(text[offset:]) - len(text[offset:].lstrip()) + 1
+    before = text[: max(offset - 1, 0)]
+    return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+
+
+def _what(error: pyjson5.Json5Exception) -> str:
+    match error:
+        case pyjson5.Json5EOF():
+            return "something opened here is never closed, or the file is empty"
+        case pyjson5.Json5ExtraData():
+            return "there is something after the end of the configuration"
+        case pyjson5.Json5NestingTooDeep():
+            return "nested too deeply"
+        case _:
+            return "not valid JSON5; look for a missing comma, quote or value at or just before this place"
+
+
+def _included(value: Any, chain: tuple[Path, ...], roots: list[Path]) -> Any:
+    """`value` with every `{$include: file or files, …siblings}` replaced; siblings win over what is included."""
+    if isinstance(value, list):
+        return [_included(item, chain, roots) for item in value]
+    if not isinstance(value, dict):
+        return value
+    siblings = {key: _included(item, chain, roots) for key, item in value.items() if key != "$include"}
+    if "$include" not in value:
+        return siblings
+    names = value["$include"] if isinstance(value["$include"], list) else [value["$include"]]
+    result: Any = {}
+    for name in names:
+        file = _allowed(name, chain, roots)
+        result = _merged(result, _included(_parsed(file), (*chain, file), roots))
+    return _merged(result, siblings) if siblings else result
+
+
+def _allowed(name: object, chain: tuple[Path, ...], roots: list[Path]) -> Path:
+    here = chain[-1]
+    if not isinstance(name, str) or not name or "\0" in name:
+        raise ConfigError((f"{here}: $include must be a file name or a list of file names",))
+    file = (here.parent / name).resolve()
+    if not any(file.is_relative_to(root) for root in roots):
+        advice = "move the file there, or name its directory in OPENCLAW_INCLUDE_ROOTS"
+        raise ConfigError((f"{here}: $include of {name} leaves the configuration's directory; {advice}",))
+    if file in chain:
+        raise ConfigError((f"{here}: $include of {name} goes round in a circle",))
+    if len(chain) > _MAX_DEPTH:
+        raise ConfigError((f"{here}: $include of {name} is nested more than {_MAX_DEPTH} deep",))
+    return file
+
+
+def _merged(base: Any, over: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(over, dict):
+        return over
+    return {**base, **{key: _merged(base[key], item) if key in base else item for key, item in over.items()}}

@@ -1,0 +1,147 @@
+"""What must hold between the keys of `gateway` and `mcp`: one named function per rule, all of them always run.
+
+Rules about agents and models are in `gateway.config.references`.
+"""
+
+import ipaddress
+from collections.abc import Callable, Iterator
+
+from gateway.config.auth import AuthConfig
+from gateway.config.problems import Problem, join
+from gateway.config.root import Config
+
+Rule = Callable[[Config], Iterator[Problem]]
+
+
+def mode_is_explicit(auth: AuthConfig) -> bool:
+    """Whether the file says the mode; without it the one secret that is there decides."""
+    return "mode" in auth.model_fields_set
+
+
+def secrets_are_real(config: Config) -> Iterator[Problem]:
+    """`undefined`, `null` and blanks are what broken scripts write in place of a secret (refused by OpenClaw too)."""
+    for key in ("token", "password"):
+        secret = getattr(config.gateway.auth, key)
+        if secret is not None and secret.get_secret_value().strip() in ("", "undefined", "null"):
+            yield Problem(
+                f"gateway.auth.{key}", "is blank or the word undefined or null; set a real secret or remove the key"
+            )
+
+
+def one_secret_or_a_mode(config: Config) -> Iterator[Problem]:
+    """With both secrets nobody can know which one is meant."""
+    auth = config.gateway.auth
+    if auth.token is not None and auth.password is not None and not mode_is_explicit(auth):
+        said = "is missing, while a token and a password are both set (in the file or the environment)"
+        yield Problem("gateway.auth.mode", f'{said}; set it to "token" or "password"')
+
+
+def password_mode_has_a_password(config: Config) -> Iterator[Problem]:
+    """Unlike a token, a password is never made up."""
+    if config.gateway.auth.mode == "password" and config.gateway.auth.password is None:
+        yield Problem(
+            "gateway.auth.password", 'is missing, while mode is "password"; set it or OPENCLAW_GATEWAY_PASSWORD'
+        )
+
+
+def trusted_proxy_is_complete(config: Config) -> Iterator[Problem]:
+    """The three ways in which OpenClaw refuses to start in this mode (recorded)."""
+    auth = config.gateway.auth
+    if auth.mode != "trusted-proxy":
+        return
+    if not config.gateway.trusted_proxies:
+        yield Problem(
+            "gateway.trustedProxies", 'is empty, while auth mode is "trusted-proxy"; list the proxy\'s address'
+        )
+    if not auth.trusted_proxy.user_header.strip():
+        said = 'is empty, while auth mode is "trusted-proxy"'
+        yield Problem("gateway.auth.trustedProxy.userHeader", f"{said}; name the header with the user's identity")
+    if auth.token is not None:
+        said = 'is set, while auth mode is "trusted-proxy", and the two exclude each other'
+        yield Problem("gateway.auth.token", f"{said}; remove it and OPENCLAW_GATEWAY_TOKEN, or change the mode")
+
+
+def custom_bind_has_an_address(config: Config) -> Iterator[Problem]:
+    """`customBindHost` is an address, not a name."""
+    host = config.gateway.custom_bind_host
+    if host is None:
+        if config.gateway.bind == "custom":
+            yield Problem("gateway.customBindHost", 'is missing, while bind is "custom"; set the address to listen on')
+    elif not _is_address(host):
+        yield Problem("gateway.customBindHost", "is no IP address; write one such as 192.168.1.10")
+
+
+def reachable_only_with_auth(config: Config) -> Iterator[Problem]:
+    """Everyone who can call without a credential has full operator access."""
+    if config.gateway.auth.mode == "none" and _leaves_loopback(config):
+        said = f'is "none", while bind is "{config.gateway.bind}" and so others can connect'
+        yield Problem("gateway.auth.mode", f'{said}; set a token, password or trusted proxy, or bind to "loopback"')
+
+
+def proxies_are_addresses(config: Config) -> Iterator[Problem]:
+    """A mistyped network would silently trust nobody."""
+    for index, network in enumerate(config.gateway.trusted_proxies):
+        try:
+            ipaddress.ip_network(network.strip(), strict=False)
+        except ValueError:
+            text = "is no IP address or network; write one such as 10.0.0.1 or 10.0.0.0/8"
+            yield Problem(join("gateway.trustedProxies", index), text)
+
+
+def runs_here(config: Config) -> Iterator[Problem]:
+    """OpenClaw's `remote` makes its command line a client of another gateway."""
+    if config.gateway.mode == "remote":
+        yield Problem("gateway.mode", 'is "remote"; this gateway only serves, set "local" or remove the key')
+
+
+def roles_are_not_ignored(config: Config) -> Iterator[Problem]:
+    """Roles restrict people; to accept and not enforce them would hand out access."""
+    if config.gateway.roles is not None:
+        text = "named roles are not enforced by this gateway; remove them and narrow callers by x-openclaw-scopes"
+        yield Problem("gateway.roles", text)
+
+
+def tls_has_its_files(config: Config) -> Iterator[Problem]:
+    """OpenClaw makes up a certificate; here it must be given."""
+    tls = config.gateway.tls
+    for key, value in (("certPath", tls.cert_path), ("keyPath", tls.key_path)):
+        if tls.enabled and not (value and value.strip()):
+            yield Problem(f"gateway.tls.{key}", "is missing, while TLS is enabled; name the PEM file")
+
+
+def servers_have_one_transport(config: Config) -> Iterator[Problem]:
+    """A tool server is started or called, never both."""
+    for name, server in config.mcp.servers.items():
+        if server.enabled and bool(server.command) == bool(server.url):
+            yield Problem(join("mcp.servers", name), "needs either a command to start or a url to call")
+
+
+RULES: tuple[Rule, ...] = (
+    secrets_are_real,
+    one_secret_or_a_mode,
+    password_mode_has_a_password,
+    trusted_proxy_is_complete,
+    custom_bind_has_an_address,
+    reachable_only_with_auth,
+    proxies_are_addresses,
+    runs_here,
+    roles_are_not_ignored,
+    tls_has_its_files,
+    servers_have_one_transport,
+)
+
+
+def _leaves_loopback(config: Config) -> bool:
+    """`auto` may end up anywhere, so it counts; a custom address counts unless it is loopback itself."""
+    if config.gateway.bind != "custom":
+        return config.gateway.bind != "loopback"
+    host = config.gateway.custom_bind_host or ""
+    return not (_is_address(host) and ipaddress.ip_address(host).is_loopback)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

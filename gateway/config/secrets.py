@@ -1,0 +1,157 @@
+"""Values that stand elsewhere: `${NAME}` in strings, and secret references `{source, provider, id}`.
+
+OpenClaw's syntax. References to commands (`exec`) and to its own store are refused: this gateway runs no programs for
+secrets. What is found is returned, never logged.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+import pyjson5
+from pydantic import Field
+
+from gateway.config.problems import Problem, join
+from gateway.config.section import Section
+
+_VARIABLE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)(?::-([^${}]*))?\}")
+_NAMED_KEY = re.compile(r"[A-Z][A-Z0-9_]{2,}")
+_MAX_BYTES = 1024 * 1024
+
+
+class Missing:
+    """Stands for a value that could not be found; whoever meets it leaves the key out."""
+
+
+MISSING: Final = Missing()
+
+
+class SecretProviderConfig(Section):
+    """One entry of `secrets.providers`."""
+
+    UNUSED: ClassVar[frozenset[str]] = frozenset({
+        "allowInsecurePath", "allowSymlinkCommand", "args", "command", "env", "jsonOnly", "maxBytes", "maxOutputBytes",
+        "noOutputTimeoutMs", "passEnv", "timeoutMs", "trustedDirs",
+    })  # fmt: skip
+
+    source: Literal["env", "file", "exec", "store"]
+    path: str | None = None
+    mode: Literal["json", "singleValue"] = "json"
+    allowlist: tuple[str, ...] | None = None
+
+
+class SecretDefaults(Section):
+    """Which provider a reference without one means."""
+
+    env: str = "default"
+    file: str = "default"
+    exec: str = "default"
+
+
+class SecretsConfig(Section):
+    """`secrets`: where references lead."""
+
+    UNUSED: ClassVar[frozenset[str]] = frozenset({"egressProxy", "resolution"})
+
+    providers: dict[str, SecretProviderConfig] = Field(default_factory=dict)
+    defaults: SecretDefaults = SecretDefaults()
+
+
+def is_reference(value: object) -> bool:
+    """Whether `value` is a secret reference."""
+    return isinstance(value, dict) and {"source", "id"} <= value.keys() <= {"source", "provider", "id"}
+
+
+@dataclass(slots=True)
+class Resolver:
+    """Finds values; what can't be found is noted in `problems` and returned as MISSING.
+
+    `directory` is the configuration file's, from which relative secret files are counted.
+    """
+
+    env: Mapping[str, str]
+    directory: Path
+    secrets: SecretsConfig = field(default_factory=SecretsConfig)
+    problems: list[Problem] = field(default_factory=list)
+
+    def resolve(self, value: Any, path: str) -> Any:
+        """`value` with everything inside it resolved."""
+        if isinstance(value, str):
+            return self._text(value, path)
+        if is_reference(value):
+            return self._reference(value, path)
+        if isinstance(value, dict):
+            pairs = ((key, self.resolve(item, join(path, key))) for key, item in value.items())
+            return {key: item for key, item in pairs if item is not MISSING}
+        if isinstance(value, list):
+            items = (self.resolve(item, join(path, index)) for index, item in enumerate(value))
+            return [item for item in items if item is not MISSING]
+        return value
+
+    def key(self, value: str) -> str:
+        """A provider key written as the bare name of an environment variable that is set (as in OpenClaw)."""
+        return self.env.get(value) or value if _NAMED_KEY.fullmatch(value) else value
+
+    def _text(self, text: str, path: str) -> str | Missing:
+        absent = [match[2] for match in _VARIABLE.finditer(text) if not self._found(match)]
+        if absent:
+            names = ", ".join(dict.fromkeys(absent))
+            return self._fail(
+                path, f"environment variable {names} is not set; set it, or write ${{{absent[0]}:-value}}"
+            )
+        return _VARIABLE.sub(self._replacement, text)
+
+    def _found(self, match: re.Match[str]) -> bool:
+        return bool(match[1] or self.env.get(match[2]) or match[3] is not None)
+
+    def _replacement(self, match: re.Match[str]) -> str:
+        if match[1]:
+            return match[0][1:]
+        return self.env.get(match[2]) or match[3] or ""
+
+    def _reference(self, reference: dict[str, Any], path: str) -> str | Missing:
+        source, name = reference["source"], reference["id"]
+        if source not in ("env", "file"):
+            return self._fail(path, f'secret references to "{source}" are not supported; use "env" or "file"')
+        alias = reference.get("provider") or getattr(self.secrets.defaults, source)
+        provider = self.secrets.providers.get(alias)
+        if provider is not None and provider.source != source:
+            return self._fail(path, f"secrets.providers.{alias} is not of source {source}; name one that is")
+        if source == "file":
+            return self._from_file(provider, alias, str(name), path)
+        if provider is not None and provider.allowlist is not None and name not in provider.allowlist:
+            return self._fail(path, f"{name} is not in secrets.providers.{alias}.allowlist; add it there")
+        return self.env.get(str(name)) or self._fail(path, f"environment variable {name} is not set; set it")
+
+    def _from_file(self, provider: SecretProviderConfig | None, alias: str, pointer: str, path: str) -> str | Missing:
+        if provider is None or provider.path is None:
+            return self._fail(path, f"there is no secrets.providers.{alias} with a path; add it")
+        file = self.directory / Path(provider.path).expanduser()
+        try:
+            if file.stat().st_size > _MAX_BYTES:
+                return self._fail(path, f"secret file {file} is larger than 1 MB")
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return self._fail(path, f"secret file {file} can't be read; check that it exists and its permissions")
+        if provider.mode == "singleValue":
+            return text.strip()
+        return self._pointed(text, pointer, path, file)
+
+    def _pointed(self, text: str, pointer: str, path: str, file: Path) -> str | Missing:
+        """RFC 6901."""
+        try:
+            value = pyjson5.decode(text)
+        except pyjson5.Json5Exception:
+            return self._fail(path, f"secret file {file} is not valid JSON")
+        for part in pointer.removeprefix("/").split("/"):
+            key = part.replace("~1", "/").replace("~0", "~")
+            value = value.get(key) if isinstance(value, dict) else None
+        if isinstance(value, str) and pointer.startswith("/"):
+            return value
+        return self._fail(path, f'secret file {file} has no string at "{pointer}"; an id looks like /providers/openai')
+
+    def _fail(self, path: str, text: str) -> Missing:
+        self.problems.append(Problem(path, text))
+        return MISSING

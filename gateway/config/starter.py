@@ -1,0 +1,56 @@
+"""The file that a first run writes: small, commented, and safe (a token of its own, for this machine only)."""
+
+import json
+import os
+import secrets
+import tempfile
+from pathlib import Path
+
+_TEMPLATE = """\
+// Configuration of openclaw-gateway: JSON5, OpenClaw's own keys. docs/configuration.md explains each of them.
+{{
+  gateway: {{
+    port: 18789,
+    // "lan" lets other machines connect; the token below is full access, so put TLS in front of it.
+    bind: "loopback",
+    auth: {{ mode: "token", token: {token} }},
+    http: {{
+      endpoints: {{
+        chatCompletions: {{ enabled: true }},
+        responses: {{ enabled: true }},
+      }},
+    }},
+  }},
+
+  // To use another provider, for instance:
+  // models: {{ providers: {{ openai: {{ apiKey: "${{OPENAI_API_KEY}}" }} }} }},
+
+  agents: {{
+    defaults: {{ model: {{ primary: {model} }} }},
+    entries: {{ main: {{}} }},
+  }},
+}}
+"""
+
+
+def new_token() -> str:
+    """A fresh secret of 256 bits, as 64 hexadecimal digits."""
+    return secrets.token_hex(32)
+
+
+def write_starter(path: Path, *, model: str, token: str) -> None:
+    """Write the first configuration to `path`, readable by its owner alone, whole or not at all.
+
+    Raises FileExistsError rather than replace a file; directories are made as needed.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(_TEMPLATE.format(token=json.dumps(token), model=json.dumps(model)))
+            file.flush()
+            os.fsync(file.fileno())
+        # A link fails when the name exists already; a rename would replace it.
+        Path(path).hardlink_to(draft)
+    finally:
+        Path(draft).unlink()
