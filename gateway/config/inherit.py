@@ -1,4 +1,4 @@
-"""What an agent ends up with: its own settings over `agents.defaults`, and the parameters of one model (OpenClaw's order)."""
+"""What an agent ends up with: its settings over `agents.defaults`, and the parameters of one model, in OpenClaw's order."""
 
 from typing import Any
 
