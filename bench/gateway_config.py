@@ -1,0 +1,53 @@
+"""The configuration under which the gateway is measured: token auth, one agent per model of the fake provider."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from scenarios import TOKEN
+
+MODELS = ("chat1k", "chat4k", "burst200", "timed")
+
+
+def write(path: Path, *, provider: str) -> None:
+    """Write the configuration; `provider` is the fake provider's URL without a path."""
+    # Wrong tokens are priced as plain 401s, so the lock must never close.
+    never_locked = {
+        "maxAttempts": 1_000_000,
+        "windowMs": 1000,
+        "lockoutMs": 1000,
+        "exemptLoopback": False,
+        "global": False,
+    }
+    models: list[dict[str, Any]] = [
+        {
+            "id": model,
+            "name": model,
+            "reasoning": False,
+            "input": ["text"],
+            "contextWindow": 128_000,
+            "maxTokens": 4096,
+            "cost": {"input": 0, "output": 0, "cacheRead": 0, "cacheWrite": 0},
+        }
+        for model in MODELS
+    ]
+    config = {
+        "gateway": {
+            "auth": {"mode": "token", "token": TOKEN, "rateLimit": never_locked},
+            "controlUi": {"enabled": False},
+            "http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}},
+        },
+        "models": {
+            "mode": "replace",
+            "providers": {
+                "bench": {"baseUrl": f"{provider}/v1", "apiKey": "k", "api": "openai-completions", "models": models}
+            },
+        },
+        "memory": {"search": {"provider": "bench", "model": "emb"}},
+        "agents": {
+            "default": "chat1k",
+            "defaults": {"model": {"primary": "bench/chat1k"}, "skipBootstrap": True},
+            "entries": {model: {"model": f"bench/{model}"} for model in MODELS},
+        },
+    }
+    path.write_text(json.dumps(config, indent=2))

@@ -1,0 +1,46 @@
+"""Where the gateway spends its time in one scenario: `python bench/hotspots.py chat1k`. The profiler doubles the cost
+of small functions, so read the order and the number of calls, and take the price from `run`.
+"""
+
+import argparse
+import pstats
+import sys
+import tempfile
+from dataclasses import asdict
+
+from load import Cost, Job
+from program import ProgramError
+from scenarios import SCENARIOS
+from stage import GATEWAY, Stage, free_port, raise_open_file_limit
+
+
+def main() -> int:
+    """Load the gateway under cProfile, stop it, print its top functions by their own time."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenario", choices=[scenario.name for scenario in SCENARIOS])
+    parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--lines", type=int, default=40)
+    parser.add_argument("--sort", default="tottime", choices=["tottime", "cumtime", "ncalls"])
+    parser.add_argument("--command", default=GATEWAY, help="what to profile, as for --target of run.py")
+    options = parser.parse_args()
+    raise_open_file_limit()
+    with tempfile.NamedTemporaryFile(suffix=".pstats") as profile, Stage() as stage:
+        command = options.command.replace("{python}", f"{{python}} -m cProfile -o {profile.name}", 1)
+        port = free_port()
+        try:
+            with stage.proxy("profiled", command, port) as proxy:
+                proxy.first_200(port, "/v1/models")
+                job = Job(options.scenario, port, proxy.pid, options.connections, 0.0, options.seconds)
+                cost = Cost(**stage.load.ask(asdict(job)))
+            statistics = pstats.Stats(profile.name)
+        except (ProgramError, EOFError) as error:
+            print(error or "the program wrote no profile: it must end by itself on SIGTERM", file=sys.stderr)
+            return 1
+        print(f"{options.scenario}: {cost.requests} requests, {cost.cpu / cost.requests * 1e3:.3f} ms each, profiled")
+        statistics.sort_stats(options.sort).print_stats(options.lines)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""The set-up of a benchmark: fake provider and load generator on one core, the proxies to be compared on another."""
+
+import os
+import resource
+import shlex
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Self
+
+import gateway_config
+from program import BENCH, START_LIMIT, Program
+from scenarios import TOKEN
+
+GATEWAY = "{python} -m gateway serve --config {config} --port {port}"
+BARE = "{python} {bench}/bare.py --port {port} --provider {provider} --token {token}"
+PROVIDER = "{python} {bench}/provider.py --port {port}"
+LOAD = "{python} {bench}/load.py"
+
+
+def raise_open_file_limit() -> None:
+    """Allow as many open files as the system lets us; children inherit it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def cores() -> tuple[set[int], set[int]]:
+    """The core for the proxies and the others for everything else; one core is shared by all."""
+    usable = sorted(os.sched_getaffinity(0))
+    return {usable[-1]}, set(usable[:-1] or usable)
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Stage:
+    """The fake provider, the load generator and a directory for the rest; makes proxies in front of the provider."""
+
+    def __init__(self) -> None:
+        self._directory = tempfile.TemporaryDirectory(prefix="gateway-bench-")
+        self._home = Path(self._directory.name)
+        self._starts = 0
+        self.proxy_cores, other_cores = cores()
+        os.sched_setaffinity(0, other_cores)
+        self._port = free_port()
+        self._url = f"http://127.0.0.1:{self._port}"
+        self._config = self._home / "openclaw.json"
+        gateway_config.write(self._config, provider=self._url)
+        self._provider = Program("provider", self._command(PROVIDER, self._port), pinned_to=other_cores)
+        self.load = Program("load", self._command(LOAD, 0), pinned_to=other_cores, asked=True)
+
+    def __enter__(self) -> Self:
+        try:
+            self.load.answer()
+            self._await_provider()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.load.stop()
+        self._provider.stop()
+        self._directory.cleanup()
+
+    def proxy(self, name: str, template: str, port: int) -> Program:
+        """Start a proxy with a fresh state directory; does not wait until it serves."""
+        self._starts += 1
+        env = {"OPENCLAW_STATE_DIR": str(self._home / f"state-{self._starts}")}
+        return Program(name, self._command(template, port), pinned_to=self.proxy_cores, env=env)
+
+    def _command(self, template: str, port: int) -> list[str]:
+        values = {
+            "python": sys.executable,
+            "bench": str(BENCH),
+            "port": str(port),
+            "provider": self._url,
+            "token": TOKEN,
+            "config": str(self._config),
+        }
+        return [word.format_map(values) for word in shlex.split(template)]
+
+    def _await_provider(self) -> None:
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self._port), timeout=1).close()
+            except ConnectionError:
+                time.sleep(0.01)
+            else:
+                return
+        raise self._provider.failure("does not listen")
