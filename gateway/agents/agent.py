@@ -1,0 +1,33 @@
+"""An agent as the run needs it: who it is, which models it asks in which order, and where its prompt comes from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from gateway.agents.prompt import Prompt
+from gateway.core.names import ModelRef
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """One configured agent.
+
+    `candidates` is the model chain, primary first. `allowed` limits `x-openclaw-model` to these references, or to all
+    of a provider by `provider/*` (None: any); `aliases` are short names for references. `params` are request fields
+    that the agent sets unless the caller does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions` unless the
+    caller says. `always_stream` asks the provider for a stream even when the caller did not.
+    """
+
+    id: str
+    candidates: tuple[ModelRef, ...]
+    prompt: Prompt
+    allowed: frozenset[str] | None = None
+    aliases: Mapping[str, ModelRef] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
+    embedding: ModelRef | None = None
+    embedding_dimensions: int | None = None
+    always_stream: bool = False
+
+    def allows(self, ref: ModelRef) -> bool:
+        """Whether `x-openclaw-model` may name this model."""
+        return self.allowed is None or str(ref) in self.allowed or f"{ref.provider}/*" in self.allowed

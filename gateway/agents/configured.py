@@ -1,0 +1,138 @@
+"""Configuration → agents: defaults merged under each agent's own settings, model names resolved."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from gateway.agents.agent import Agent
+from gateway.agents.directory import Directory
+from gateway.agents.prompt import Caps, Prompt
+from gateway.config.agents import AgentEntry, AgentSettings
+from gateway.config.memory import MemorySearchConfig
+from gateway.config.root import Config
+from gateway.core.errors import ConfigError
+from gateway.core.names import ModelRef, parse_model_ref
+from gateway.upstream.provider import Provider
+
+
+def directory_from(
+    config: Config,
+    providers: Mapping[str, Provider],
+    *,
+    state: Path,
+    clock: Callable[[], float],
+    fallback_embedding: ModelRef | None,
+) -> Directory:
+    """Every configured agent. `fallback_embedding` serves agents whose provider has no embedding model.
+
+    Raises ConfigError when an agent has no model: nothing could answer for it.
+    """
+    agents = config.agents
+    problems: list[str] = []
+    built = []
+    for name, entry in agents.entries.items():
+        chain = _chain(entry, agents.defaults)
+        if not chain:
+            problems.append(f"agents.entries.{name}.model: missing; set it or agents.defaults.model.primary")
+            continue
+        built.append(
+            Agent(
+                id=name,
+                candidates=chain,
+                prompt=_prompt(name, entry, agents.defaults, state, clock, is_default=name == agents.default),
+                allowed=_allowed(entry, agents.defaults),
+                aliases=_aliases(entry, agents.defaults),
+                params={**agents.defaults.params, **entry.params},
+                embedding=_embedding(config, entry, providers, chain[0], fallback_embedding),
+                embedding_dimensions=_searches(config, entry)[-1],
+                always_stream=_own(entry, agents.defaults, "upstream_streaming") == "always",
+            )
+        )
+    if problems:
+        raise ConfigError(tuple(problems))
+    if agents.default is None:
+        raise ConfigError(("agents.default: missing; several agents are configured and none is called main",))
+    return Directory(built, agents.default)
+
+
+def _own(entry: AgentSettings, defaults: AgentSettings, field: str) -> object:
+    """The entry's value if it says one, else the defaults'."""
+    return getattr(entry if field in entry.model_fields_set else defaults, field)
+
+
+def _chain(entry: AgentSettings, defaults: AgentSettings) -> tuple[ModelRef, ...]:
+    """Primary, then fallbacks. An agent's own primary without own fallbacks has none, as in OpenClaw."""
+    own, shared = entry.model, defaults.model
+    choice = own if own is not None and own.primary else shared
+    if choice is None or not choice.primary:
+        return ()
+    fallbacks = own.fallbacks if own is not None and own.fallbacks else choice.fallbacks
+    aliases = _aliases(entry, defaults)
+    refs = []
+    for name in (choice.primary, *fallbacks):
+        ref = aliases.get(name.lower()) or parse_model_ref(name, "openai")
+        if ref is not None and ref not in refs:
+            refs.append(ref)
+    return tuple(refs)
+
+
+def _aliases(entry: AgentSettings, defaults: AgentSettings) -> dict[str, ModelRef]:
+    named = {**defaults.models, **entry.models}
+    aliased = ((settings.alias, parse_model_ref(name, "openai")) for name, settings in named.items())
+    return {alias.lower(): ref for alias, ref in aliased if alias and ref is not None}
+
+
+def _allowed(entry: AgentSettings, defaults: AgentSettings) -> frozenset[str] | None:
+    policy = entry.model_policy if entry.model_policy.allow is not None else defaults.model_policy
+    if not policy.allow:
+        return None
+    aliases = _aliases(entry, defaults)
+    return frozenset(str(aliases.get(name.lower(), name)) for name in policy.allow)
+
+
+def _prompt(
+    name: str,
+    entry: AgentEntry,
+    defaults: AgentSettings,
+    state: Path,
+    clock: Callable[[], float],
+    *,
+    is_default: bool,
+) -> Prompt:
+    said = entry.workspace or defaults.workspace
+    workspace = Path(said).expanduser() if said else state / ("workspace" if is_default else f"workspace-{name}")
+    caps = Caps(
+        int(str(_own(entry, defaults, "bootstrap_max_chars"))),
+        int(str(_own(entry, defaults, "bootstrap_total_max_chars"))),
+    )
+    text = entry.system_prompt if entry.system_prompt is not None else defaults.system_prompt
+    return Prompt(text, workspace, caps, clock)
+
+
+def _searches(config: Config, entry: AgentSettings) -> tuple[str | None, str | None, int | None]:
+    """Provider, model and dimensions for embeddings: the agent's own, the defaults', then `memory.search`."""
+    sources: tuple[MemorySearchConfig | None, ...] = (
+        entry.embedding,
+        config.agents.defaults.embedding,
+        config.memory.search,
+    )
+    said = [source for source in sources if source is not None]
+    provider = next((source.provider for source in said if source.provider), None)
+    model = next((source.model for source in said if source.model), None)
+    dimensions = next((source.output_dimensionality for source in said if source.output_dimensionality), None)
+    return provider, model, dimensions
+
+
+def _embedding(
+    config: Config,
+    entry: AgentSettings,
+    providers: Mapping[str, Provider],
+    primary: ModelRef,
+    fallback: ModelRef | None,
+) -> ModelRef | None:
+    provider, model, _ = _searches(config, entry)
+    if model is not None:
+        return parse_model_ref(model, provider or primary.provider) if provider is None else ModelRef(provider, model)
+    home = providers.get(provider or primary.provider)
+    if home is not None and home.embedding_model:
+        return ModelRef(home.id, home.embedding_model)
+    return fallback if provider is None or (fallback is not None and fallback.provider == provider) else None

@@ -1,0 +1,40 @@
+"""An agent's `params`: request settings that hold unless the caller says otherwise.
+
+OpenClaw's spelling is camelCase, providers' is snake_case; both are understood. What is no sampling setting goes to the
+provider as it stands.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from gateway.core.message import Extras
+from gateway.core.turn import Turn
+
+_SAMPLING = {
+    "temperature": "temperature",
+    "topP": "top_p",
+    "top_p": "top_p",
+    "frequencyPenalty": "frequency_penalty",
+    "frequency_penalty": "frequency_penalty",
+    "presencePenalty": "presence_penalty",
+    "presence_penalty": "presence_penalty",
+    "seed": "seed",
+    "maxTokens": "max_tokens",
+    "max_tokens": "max_tokens",
+}
+_WIRE = "openai-completions"
+
+
+def with_params(turn: Turn, params: Mapping[str, Any]) -> Turn:
+    """The turn with the agent's settings under the caller's own."""
+    settings: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for name, value in params.items():
+        field = _SAMPLING.get(name)
+        if field is None:
+            rest[name] = value
+        elif getattr(turn.sampling, field) is None:
+            settings[field] = value
+    extras = Extras(_WIRE, {**rest, **turn.extras.of(_WIRE)}) if rest else turn.extras
+    return replace(turn, sampling=replace(turn.sampling, **settings), extras=extras)

@@ -1,0 +1,91 @@
+"""An agent's system prompt: the configured text, then the workspace files, within size caps.
+
+The files are those that OpenClaw reads into every session. They are read off the event loop, and again when one of
+them has changed, checked at most once a second: editing `AGENTS.md` needs no restart.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+FILES = ("AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md")
+_CHECK_EVERY = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """The most characters of one workspace file, and of all together."""
+
+    file: int
+    total: int
+
+
+def clip(text: str, limit: int, name: str) -> str:
+    """At most `limit` characters: the beginning and the end, with a note between them that says what is missing."""
+    if len(text) <= limit:
+        return text
+    note = f"\n[… {name} is cut here: {len(text)} characters, {limit} allowed …]\n"
+    room = max(0, limit - len(note))
+    head = room * 3 // 4
+    return text[:head] + note + text[len(text) - (room - head) :]
+
+
+def render(text: str | None, files: dict[str, str], caps: Caps) -> str:
+    """The system text, empty when there is nothing to say."""
+    sections = [text.strip()] if text and text.strip() else []
+    left = caps.total
+    for name, content in files.items():
+        kept = clip(content.strip(), min(caps.file, left), name)
+        if kept:
+            left -= len(kept)
+            sections.append(f"# {name}\n\n{kept}")
+    return "\n\n".join(sections)
+
+
+class Prompt:
+    """The prompt of one agent. `{{channel}}` in the configured text is replaced by the request's channel."""
+
+    def __init__(self, text: str | None, workspace: Path | None, caps: Caps, clock: Callable[[], float]) -> None:
+        self._text = text
+        self._workspace = workspace
+        self._caps = caps
+        self._clock = clock
+        self._stamp: tuple[object, ...] | None = None
+        self._rendered = render(text, {}, caps)
+        self._checked: float | None = None
+        self._reading = asyncio.Lock()
+
+    async def text(self, channel: str) -> str:
+        """The system text for a request that came by `channel`; empty for none."""
+        if self._workspace is not None:
+            now = self._clock()
+            if self._checked is None or now - self._checked >= _CHECK_EVERY:
+                await self._refresh(now)
+        rendered = self._rendered
+        return rendered.replace("{{channel}}", channel) if "{{" in rendered else rendered
+
+    async def _refresh(self, now: float) -> None:
+        async with self._reading:
+            if self._checked is not None and now - self._checked < _CHECK_EVERY:
+                return  # another request did it while this one waited
+            self._rendered = await asyncio.to_thread(self._read)
+            self._checked = now
+
+    def _read(self) -> str:
+        paths = [self._workspace / name for name in FILES] if self._workspace else []
+        stamp = tuple((stat.st_mtime_ns, stat.st_size) if (stat := _stat(path)) else None for path in paths)
+        if stamp == self._stamp:
+            return self._rendered
+        present = (path for path, found in zip(paths, stamp, strict=True) if found)
+        files = {path.name: path.read_text(encoding="utf-8", errors="replace") for path in present}
+        self._stamp = stamp
+        return render(self._text, files, self._caps)
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

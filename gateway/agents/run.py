@@ -1,0 +1,83 @@
+"""A run: one agent works on one turn; prompt, candidates and checks composed into one stream of events."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from gateway.agents.agent import Agent
+from gateway.agents.candidates import Call, Trail, ask, unknown_model
+from gateway.agents.params import with_params
+from gateway.agents.tool_choice import demands_call, verified
+from gateway.agents.visible import visible_only
+from gateway.core.errors import BadRequest
+from gateway.core.event import Stream
+from gateway.core.message import Message, Text
+from gateway.core.names import ModelRef, parse_model_ref
+from gateway.core.reply import Reply, collect
+from gateway.core.turn import Turn
+from gateway.upstream.provider import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel."""
+
+    model: str | None = None
+    agent: str | None = None
+    channel: str = "webchat"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One agent at work on one turn. Nothing is opened until `events` is iterated."""
+
+    agent: Agent
+    turn: Turn
+    chain: tuple[ModelRef, ...]
+    providers: Mapping[str, Provider] = field(repr=False)
+    call: Call = field(repr=False)
+    trail: Trail = field(default_factory=Trail)
+
+    def events(self) -> Stream:
+        """The answer as it comes. Raises GatewayError."""
+        turn = self.turn
+        if self.agent.always_stream and not turn.stream:
+            turn = replace(turn, stream=True)
+        stream = visible_only(ask(turn, self.chain, self.providers, self.call, self.trail))
+        if turn.tool_choice is not None and demands_call(turn.tool_choice):
+            stream = verified(stream, turn.tool_choice)
+        return stream
+
+    async def reply(self) -> Reply:
+        """The whole answer. Raises GatewayError."""
+        return await collect(self.events())
+
+
+async def prepare(agent: Agent, turn: Turn, options: RunOptions, providers: Mapping[str, Provider], call: Call) -> Run:
+    """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override.
+
+    The caller's system and developer messages follow the agent's own prompt; nothing else is added.
+    """
+    chain = chain_for(agent, options.model, providers)
+    prompt = await agent.prompt.text(options.channel)
+    if prompt:
+        turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
+    if agent.params:
+        turn = with_params(turn, agent.params)
+    return Run(agent, turn, chain, providers, call)
+
+
+def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:
+    """The models to ask, in order: the agent's own, or the override alone, which has no fallbacks."""
+    if override is None:
+        return agent.candidates
+    ref = agent.aliases.get(override.lower()) or parse_model_ref(override, agent.candidates[0].provider)
+    if ref is None:
+        raise BadRequest(
+            "Invalid `x-openclaw-model`. Use `provider/model`, or a bare model id of the agent's provider.",
+            param="x-openclaw-model",
+        )
+    if not agent.allows(ref):
+        raise BadRequest(f"Model '{ref}' is not allowed for agent '{agent.id}'.", param="x-openclaw-model")
+    if ref.provider not in providers:
+        raise unknown_model(ref)
+    return (ref,)

@@ -1,0 +1,141 @@
+"""What of a model's text is the answer: reasoning in `<think>` tags, a `<final>` wrapper and reply tags are not.
+
+All of these are recognised where models put them, at the very beginning of an answer; a `</final>` only after a
+`<final>`. Text that mentions such a tag later is left alone, and once the answer has begun nothing is looked at again.
+"""
+
+import re
+from contextlib import aclosing
+
+from gateway.core.event import Batch, Finish, Stream, TextDelta, ThinkingDelta
+
+_OPENERS = ("<think>", "<thinking>", "<final>", "[[reply_to_current]]")
+_REPLY_TO = re.compile(r"\[\[\s*reply_to:[^\]]{0,200}\]\]")
+_REPLY_TO_START = "[[reply_to:"
+_CLOSERS = {"<think>": "</think>", "<thinking>": "</thinking>"}
+_FINAL_END = "</final>"
+
+
+class VisibleText:
+    """Splits the text of one answer into what is shown and what is thought; holds back only what may be a tag."""
+
+    __slots__ = ("_closer", "_final", "_held", "_marked", "begun")
+
+    def __init__(self) -> None:
+        self._held = ""
+        self._closer = ""
+        self._final = False
+        self._marked = False
+        self.begun = False
+
+    @property
+    def transparent(self) -> bool:
+        """Whether all further text is simply the answer."""
+        return self.begun and not self._final
+
+    def feed(self, text: str) -> tuple[str, str]:
+        """More text → (visible, thought); either may be empty."""
+        if self.begun:
+            return self._unwrap(text), ""
+        self._held += text
+        thought = ""
+        while True:
+            if self._closer:
+                more, closed = self._think()
+                thought += more
+                if not closed:
+                    return "", thought
+            stripped = self._held.lstrip()
+            opener = self._opener(stripped)
+            if opener is None:
+                break
+            if opener == "":
+                return "", thought
+            self._held = stripped[len(opener) :]
+            self._marked = True
+            self._final = self._final or opener == "<final>"
+            self._closer = _CLOSERS.get(opener, "")
+        if not stripped:
+            return "", thought
+        self.begun = True
+        # White space belongs to the answer, unless it only separated it from a tag.
+        visible, self._held = (stripped if self._marked else self._held), ""
+        return self._unwrap(visible), thought
+
+    def close(self) -> tuple[str, str]:
+        """The end of the text: what was held back is what it looked like."""
+        held, self._held = self._held, ""
+        return ("", held) if self._closer else (held if not (self._marked and held.isspace()) else "", "")
+
+    def _think(self) -> tuple[str, bool]:
+        thought, found, rest = self._held.partition(self._closer)
+        if found:
+            self._held, self._closer = rest, ""
+            return thought, True
+        keep = _overlap(self._held, self._closer)
+        split = len(self._held) - keep
+        thought, self._held = self._held[:split], self._held[split:]
+        return thought, False
+
+    def _opener(self, text: str) -> str | None:
+        """The tag that `text` begins with, "" while it may become one, None when it is none."""
+        for opener in _OPENERS:
+            if text.startswith(opener):
+                return opener
+        if found := _REPLY_TO.match(text):
+            return found.group()
+        if any(opener.startswith(text) for opener in (*_OPENERS, _REPLY_TO_START)):
+            return ""
+        return "" if text.startswith(_REPLY_TO_START) and "]" not in text and len(text) < 220 else None
+
+    def _unwrap(self, text: str) -> str:
+        if not self._final:
+            return text
+        text, self._held = self._held + text, ""
+        if _FINAL_END in text:
+            before, _, after = text.partition(_FINAL_END)
+            self._final = False
+            return before + after
+        keep = _overlap(text, _FINAL_END)
+        split = len(text) - keep
+        self._held = text[split:]
+        return text[:split]
+
+
+def _overlap(text: str, tag: str) -> int:
+    """How many characters at the end of `text` may be the beginning of `tag`."""
+    for size in range(min(len(text), len(tag) - 1), 0, -1):
+        if tag.startswith(text[-size:]):
+            return size
+    return 0
+
+
+async def visible_only(stream: Stream) -> Stream:
+    """The stream with the text of its answer split into TextDelta and ThinkingDelta."""
+    text = VisibleText()
+    async with aclosing(stream):
+        async for batch in stream:
+            if text.transparent:
+                yield batch
+            elif split := _split(batch, text):
+                yield split
+
+
+def _split(batch: Batch, text: VisibleText) -> Batch:
+    split: Batch = []
+    for event in batch:
+        if isinstance(event, TextDelta):
+            shown, thought = text.feed(event.text)
+            if thought:
+                split.append(ThinkingDelta(thought))
+            if shown:
+                split.append(TextDelta(shown, event.logprobs))
+            continue
+        if isinstance(event, Finish):
+            shown, thought = text.close()
+            if thought:
+                split.append(ThinkingDelta(thought))
+            if shown:
+                split.append(TextDelta(shown))
+        split.append(event)
+    return split

@@ -1,0 +1,39 @@
+"""`POST /v1/embeddings`: vectors from the agent's embedding model."""
+
+import time
+
+from aiohttp import web
+
+from gateway.agents.embed import embed
+from gateway.core.errors import BadRequest
+from gateway.http.body import read_body
+from gateway.http.headers import run_options
+from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
+from gateway.http.middleware.errors import JSON
+from gateway.http.routes import EMBEDDINGS_BODY
+from gateway.wire.openai_completions.embeddings import read_request, render_reply
+from gateway.wire.openai_completions.schema import EmbeddingsRequest, parse_body
+
+
+async def embeddings(request: web.Request) -> web.StreamResponse:
+    """Unlike chat, a missing or blank `model` is refused (recorded)."""
+    runtime = request.app[RUNTIME]
+    body = await read_body(request, EMBEDDINGS_BODY, runtime.body_timeout)
+    options = run_options(request.headers, request[PRINCIPAL])
+    parsed = parse_body(EmbeddingsRequest, body)
+    model = parsed.model or ""
+    if not model.strip():
+        raise BadRequest("Missing `model`.", param="model")
+    agent = runtime.directory.resolve(model, options.agent)
+    wanted = read_request(parsed)
+    asked = time.monotonic()
+    ref, reply = await embed(agent, wanted, options.model, runtime.embedders)
+    answered = time.monotonic()
+    payload = render_reply(reply, model=model, as_base64=wanted.base64)
+    own = asked - request[TRACE].started + time.monotonic() - answered
+    headers = {
+        "Content-Type": JSON,
+        "x-openclaw-model": str(ref),
+        "Server-Timing": f"gateway;dur={own * 1000:.2f}, upstream;dur={(answered - asked) * 1000:.2f}",
+    }
+    return web.Response(body=payload, headers=headers)

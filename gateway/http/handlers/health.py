@@ -1,0 +1,30 @@
+"""Probes for whoever runs the process: alive, started, ready. Public, before any proxy or auth check (recorded)."""
+
+import asyncio
+
+from aiohttp import web
+
+from gateway.core.jsonio import dumps
+from gateway.http.keys import RUNTIME
+from gateway.http.middleware.errors import JSON
+
+_HEADERS = {"Content-Type": JSON, "Cache-Control": "no-store"}
+
+
+async def live(_: web.Request) -> web.StreamResponse:
+    """The event loop turns."""
+    return web.Response(body=b'{"ok":true,"status":"live"}', headers=_HEADERS)
+
+
+async def started(_: web.Request) -> web.StreamResponse:
+    """The application is set up: nothing is served before that."""
+    return web.Response(body=b'{"ok":true,"status":"started"}', headers=_HEADERS)
+
+
+async def ready(request: web.Request) -> web.StreamResponse:
+    """Whether requests should be sent here; 503 names what is failing."""
+    runtime = request.app[RUNTIME]
+    failing: list[str] = []
+    uptime = int((asyncio.get_running_loop().time() - runtime.started) * 1000)
+    body = dumps({"ready": not failing, "failing": failing, "uptimeMs": uptime})
+    return web.Response(status=503 if failing else 200, body=body, headers=_HEADERS)

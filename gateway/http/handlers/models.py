@@ -1,0 +1,18 @@
+"""`GET /v1/models` and `/v1/models/{id}`: agents, never provider models. The same bytes for everybody, made once."""
+
+from aiohttp import web
+
+from gateway.core.jsonio import dumps
+from gateway.http.keys import RUNTIME
+from gateway.http.middleware.errors import JSON
+
+
+async def list_models(request: web.Request) -> web.StreamResponse:
+    """All agent targets."""
+    return web.Response(body=dumps(request.app[RUNTIME].directory.models()), headers={"Content-Type": JSON})
+
+
+async def get_model(request: web.Request) -> web.StreamResponse:
+    """One of them; `%2F` and a plain slash are the same."""
+    found = request.app[RUNTIME].directory.model(request.match_info["id"])
+    return web.Response(body=dumps(found), headers={"Content-Type": JSON})

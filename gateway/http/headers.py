@@ -1,0 +1,53 @@
+"""The `x-openclaw-*` request headers → RunOptions, and what a response says about its run."""
+
+from collections.abc import Mapping
+
+from gateway.agents.candidates import Trail
+from gateway.agents.run import RunOptions
+from gateway.core.errors import BadRequest, MissingScope
+from gateway.core.identity import Principal
+
+_RESERVED = ("subagent:", "cron:", "acp:", "harness:")
+
+
+def run_options(headers: Mapping[str, str], principal: Principal) -> RunOptions:
+    """What the headers ask for; blank ones ask for nothing (recorded). Raises MissingScope or BadRequest.
+
+    `x-openclaw-model` needs `operator.admin`; `x-openclaw-agent-id` wins over its alias `x-openclaw-agent`.
+    """
+    model = (headers.get("x-openclaw-model") or "").strip() or None
+    if model is not None and not principal.allows("operator.admin"):
+        raise MissingScope("operator.admin")
+    agent = (headers.get("x-openclaw-agent-id") or headers.get("x-openclaw-agent") or "").strip() or None
+    channel = (headers.get("x-openclaw-message-channel") or "").strip().lower() or "webchat"
+    _check_session_key(headers.get("x-openclaw-session-key"))
+    if model is None and agent is None and channel == "webchat":
+        return _PLAIN
+    return RunOptions(model, agent, channel)
+
+
+_PLAIN = RunOptions()
+
+
+def _check_session_key(key: str | None) -> None:
+    if key is None:
+        return
+    rest = key.strip().lower()
+    if rest.startswith("agent:"):
+        rest = rest.split(":", 2)[-1]
+    if rest.startswith(_RESERVED):
+        raise BadRequest(
+            "`x-openclaw-session-key` cannot use reserved internal session namespaces.", param="x-openclaw-session-key"
+        )
+
+
+def run_headers(trail: Trail, *, gateway: float, upstream: float) -> dict[str, str]:
+    """Which model answered after how many attempts, and where the time went (seconds in, milliseconds out).
+
+    `Server-Timing` is https://www.w3.org/TR/server-timing/.
+    """
+    headers = {"Server-Timing": f"gateway;dur={gateway * 1000:.2f}, upstream;dur={upstream * 1000:.2f}"}
+    if trail.attempts:
+        headers["x-openclaw-model"] = str(trail.answered)
+        headers["x-openclaw-attempts"] = str(len(trail.attempts))
+    return headers

@@ -1,0 +1,1 @@
+"""One file per link of the chain; `gateway.http.chain` says in which order."""

@@ -1,0 +1,41 @@
+"""The only place where an exception becomes a response."""
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout
+from gateway.core.jsonio import dumps
+
+log = structlog.get_logger(__name__)
+
+JSON = "application/json; charset=utf-8"
+_INTERNAL = {"error": {"message": "internal error", "type": "api_error", "param": None, "code": None}}
+
+
+@web.middleware
+async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turn what leaves the handlers into the API's own error shape; what nobody foresaw is logged and told as 500."""
+    try:
+        return await handler(request)
+    except GatewayError as error:
+        return error_response(error)
+    except web.HTTPMethodNotAllowed as error:
+        allow = ", ".join(sorted(error.allowed_methods))
+        return web.Response(status=405, text="Method Not Allowed", headers={"Allow": allow})
+    except web.HTTPException as error:
+        return web.Response(status=error.status, text=error.reason)
+    except Exception:
+        log.exception("request failed", method=request.method, path=request.path)
+        return web.Response(status=500, body=dumps(_INTERNAL), headers={"Content-Type": JSON})
+
+
+def error_response(error: GatewayError) -> web.Response:
+    """The response that tells `error`."""
+    if error.status >= 500:
+        log.warning("request refused", status=error.status, type=error.type, reason=error.message)
+    headers = {"Content-Type": JSON, **error.headers}
+    response = web.Response(status=error.status, body=dumps(error.payload()), headers=headers)
+    if isinstance(error, (PayloadTooLarge, RequestTimeout)):
+        response.force_close()  # the rest of the body is not worth reading
+    return response

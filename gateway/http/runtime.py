@@ -1,0 +1,30 @@
+"""What handlers work with: the agents, providers and settings of the configuration in force."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gateway.agents.candidates import Call
+from gateway.agents.directory import Directory
+from gateway.media.images import ImagePolicy
+from gateway.upstream.embed import Embedder
+from gateway.upstream.provider import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """One configuration, provisioned. Times are seconds.
+
+    `heartbeat` is the pause between comments of an idle stream, `opening` the wait for a first event after which a
+    stream is opened without one, `body_timeout` the time for a request body to arrive, `started` a loop time.
+    """
+
+    directory: Directory
+    providers: Mapping[str, Provider]
+    embedders: Mapping[str, Embedder]
+    call: Call
+    images: ImagePolicy
+    report_upstream_model: bool
+    heartbeat: float
+    opening: float
+    body_timeout: float
+    started: float

@@ -1,0 +1,1 @@
+"""Layer 5: what callers attach, brought within limits."""

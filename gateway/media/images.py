@@ -1,0 +1,134 @@
+"""Pictures in a request: `data:` URIs checked, URLs fetched behind the guard when they are allowed, all else refused.
+
+The newest user message is held to the limits. Pictures in the history were judged when they were new: data URIs go on
+as they are, anything else is left out (recorded: a bad picture in the history is no error).
+"""
+
+import base64
+import binascii
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import Image, Message, Part
+from gateway.core.turn import Turn
+
+_MAX_PARTS = 8
+_MAX_TOTAL = 20 * 2**20
+_DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*?);base64,", re.IGNORECASE)
+_REFUSED = "Invalid image_url content in `messages`"
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePolicy:
+    """What is let in. `fetch` gets an http(s) URL and the most bytes; None when URLs are not allowed."""
+
+    mimes: frozenset[str]
+    max_bytes: int
+    fetch: Callable[[str, int], Awaitable[bytes]] | None = None
+
+
+async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
+    """The turn with every picture within the limits. Raises BadRequest naming the message at fault."""
+    messages = turn.messages
+    if not any(type(part) is Image for message in messages for part in message.parts):
+        return turn
+    newest = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
+    checked = []
+    for index, message in enumerate(messages):
+        if index == newest:
+            checked.append(await _checked(message, policy, f"messages[{index}]"))
+        elif kept := _from_history(message):
+            checked.append(kept)
+    return replace(turn, messages=tuple(checked))
+
+
+def _from_history(message: Message) -> Message | None:
+    if not any(isinstance(part, Image) for part in message.parts):
+        return message
+    parts = tuple(
+        part
+        for part in message.parts
+        if not isinstance(part, Image) or (message.role == "user" and _DATA_URI.match(part.url))
+    )
+    return replace(message, parts=parts) if parts else None
+
+
+async def _checked(message: Message, policy: ImagePolicy, path: str) -> Message:
+    images = [part for part in message.parts if isinstance(part, Image)]
+    if len(images) > _MAX_PARTS:
+        raise BadRequest(f"{_REFUSED}: at most {_MAX_PARTS} images per message.", param=path)
+    total = 0
+    parts: list[Part] = []
+    for part in message.parts:
+        if not isinstance(part, Image):
+            parts.append(part)
+            continue
+        mime, data = await _read(part.url, policy, path)
+        total += len(data)
+        if total > _MAX_TOTAL:
+            raise BadRequest(f"{_REFUSED}: more than {_MAX_TOTAL} bytes of images.", param=path)
+        url = part.url
+        if not url.startswith(f"data:{mime};base64,"):
+            url = f"data:{mime};base64,{base64.b64encode(data).decode()}"
+        parts.append(replace(part, url=url))
+    return replace(message, parts=tuple(parts))
+
+
+async def _read(url: str, policy: ImagePolicy, path: str) -> tuple[str, bytes]:
+    """The picture's real type and its bytes."""
+    if url[:5].lower() == "data:":
+        data = _decode(url, policy, path)
+    elif policy.fetch is not None and url[:8].lower().startswith(("http://", "https://")):
+        data = await policy.fetch(url, policy.max_bytes)
+    elif url:
+        raise BadRequest(f"{_REFUSED}: image URLs are not allowed here; send a base64 data URI.", param=path)
+    else:
+        raise BadRequest(f"{_REFUSED}: it has no URL.", param=path)
+    if len(data) > policy.max_bytes:
+        raise BadRequest(f"{_REFUSED}: an image is over {policy.max_bytes} bytes.", param=path)
+    mime = sniff(data)
+    if mime is None or mime not in policy.mimes:
+        allowed = ", ".join(sorted(name.removeprefix("image/") for name in policy.mimes))
+        raise BadRequest(f"{_REFUSED}: not an image of an accepted kind ({allowed}).", param=path)
+    return mime, data
+
+
+def _decode(url: str, policy: ImagePolicy, path: str) -> bytes:
+    head = _DATA_URI.match(url)
+    if head is None:
+        raise BadRequest(f"{_REFUSED}: a data URI must be base64.", param=path)
+    if (len(url) - head.end()) * 3 // 4 > policy.max_bytes + 2:
+        raise BadRequest(f"{_REFUSED}: an image is over {policy.max_bytes} bytes.", param=path)
+    try:
+        return base64.b64decode(url[head.end() :], validate=True)
+    except binascii.Error:
+        raise BadRequest(f"{_REFUSED}: its base64 is broken.", param=path) from None
+
+
+def sniff(data: bytes) -> str | None:
+    """The kind of picture by its first bytes; what the sender declares is not believed."""
+    for magic, mime in _MAGIC:
+        if data.startswith(magic):
+            return mime
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:8] == b"ftyp":
+        return _HEIF_BRANDS.get(data[8:12])
+    return None
+
+
+_MAGIC = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF87a", "image/gif"),
+    (b"GIF89a", "image/gif"),
+)
+_HEIF_BRANDS = {
+    b"heic": "image/heic",
+    b"heix": "image/heic",
+    b"hevc": "image/heic",
+    b"mif1": "image/heif",
+    b"msf1": "image/heif",
+}

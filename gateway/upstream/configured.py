@@ -1,0 +1,96 @@
+"""Configuration and catalogue → providers. A configured row overrides the catalogue's of the same id field by field."""
+
+from collections.abc import Mapping
+
+from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
+from gateway.upstream.catalog import CATALOG, Row
+from gateway.upstream.provider import Provider
+from gateway.wire import UPSTREAMS
+from gateway.wire.compat import DEFAULT, Compat, ModelSpec
+
+
+def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Provider]:
+    """Every provider that can be called, by id.
+
+    Catalogue rows join unless `models.mode` is `replace`; their keys come from the environment variables that their
+    documentation names. A configured provider whose wire format is not spoken yet is left out (`problems_in` says so).
+    """
+    providers: dict[str, Provider] = {}
+    if models.mode == "merge":
+        for name, row in CATALOG.items():
+            providers[name] = _from_row(name, row, env)
+    for name, config in models.providers.items():
+        if config.api in UPSTREAMS and (config.base_url or name in CATALOG):
+            providers[name] = _configured(name, config, env)
+    return providers
+
+
+def problems_in(models: ModelsConfig) -> list[str]:
+    """What keeps a configured provider from being called, path first."""
+    problems = []
+    for name, config in models.providers.items():
+        path = f"models.providers.{name}"
+        if config.api not in UPSTREAMS:
+            problems.append(f"{path}.api: '{config.api}' is not spoken; use one of {', '.join(sorted(UPSTREAMS))}")
+        elif not config.base_url and name not in CATALOG:
+            problems.append(f"{path}.baseUrl: missing; say where the provider is, such as https://host/v1")
+    return problems
+
+
+def key_from(row: Row, env: Mapping[str, str]) -> str | None:
+    """The first key that the environment holds for a catalogue row."""
+    return next((key for name in row.key_variables if (key := env.get(name, "").strip())), None)
+
+
+def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
+    return Provider(
+        id=name,
+        base_url=row.base_url,
+        api_key=key_from(row, env),
+        compat=row.compat,
+        embedding_model=row.embedding_model,
+    )
+
+
+def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Provider:
+    row = CATALOG.get(name)
+    compat = row.compat if row else DEFAULT
+    key = config.api_key.get_secret_value() if config.api_key else None
+    headers = {header: value.get_secret_value() for header, value in config.headers.items()}
+    if config.auth_header is False and not any(header.lower() == "authorization" for header in headers):
+        key = None
+    return Provider(
+        id=name,
+        base_url=config.base_url or (row.base_url if row else ""),
+        wire=config.api,
+        api_key=key or (key_from(row, env) if row and config.auth_header is not False else None),
+        headers=headers,
+        compat=compat,
+        models={model.id: _model(model, config, compat) for model in config.models},
+        embedding_model=row.embedding_model if row else None,
+        timeout=config.timeout_seconds,
+    )
+
+
+def _model(model: ModelConfig, provider: ProviderConfig, compat: Compat) -> ModelSpec:
+    return ModelSpec(
+        id=model.id,
+        max_tokens=model.max_tokens or provider.max_tokens,
+        context_window=model.context_window,
+        images="image" in model.input,
+        compat=compat.merged(_quirks(model.compat)),
+        params={**provider.params, **model.params} or None,
+    )
+
+
+def _quirks(config: CompatConfig) -> dict[str, object]:
+    return {
+        "tools": config.supports_tools,
+        "tool_choice": config.supports_tool_choice,
+        "parallel_tool_calls": config.supports_parallel_tool_calls,
+        "developer_role": config.supports_developer_role,
+        "usage_in_streaming": config.supports_usage_in_streaming,
+        "max_tokens_field": config.max_tokens_field,
+        "accepts_prefill": config.accepts_prefill,
+        "embedding_base64": config.embedding_base64,
+    }

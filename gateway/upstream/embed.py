@@ -1,0 +1,55 @@
+"""Embeddings at a provider: one POST, one reply; or whatever else can embed behind the same seam."""
+
+import asyncio
+from typing import Protocol
+
+import aiohttp
+
+from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.upstream.call import refusal
+from gateway.upstream.failure import from_exception, without_secrets
+from gateway.upstream.http import Limits
+from gateway.upstream.provider import Provider
+from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+from gateway.wire.openai_completions import embeddings as wire
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors."""
+
+    async def embed(self, model: str, request: EmbeddingRequest) -> EmbeddingReply:
+        """One vector per input, in order. Raises UpstreamError or BadRequest."""
+        ...
+
+
+class HttpEmbedder:
+    """A provider's `/embeddings`."""
+
+    def __init__(self, http: aiohttp.ClientSession, provider: Provider, limits: Limits) -> None:
+        self._http = http
+        self._provider = provider
+        self._limits = limits
+
+    async def embed(self, model: str, request: EmbeddingRequest) -> EmbeddingReply:
+        """See Embedder. A caller that leaves cancels the request at the provider."""
+        provider = self._provider
+        body = wire.build_request(request, model, packs_base64=provider.compat.embedding_base64)
+        wait = provider.timeout or self._limits.silence
+        try:
+            async with asyncio.timeout(wait):
+                response = await self._http.post(
+                    provider.url(wire.PATH), data=body, headers=provider.request_headers(), allow_redirects=False
+                )
+                try:
+                    if response.status != 200:
+                        raise await refusal(provider, response)
+                    return wire.parse_reply(await response.read(), len(request.inputs))
+                except UpstreamError as error:
+                    raise without_secrets(provider, error) from None
+                finally:
+                    response.release()
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                text = f"The provider '{provider.id}' did not answer within {wait:g} s."
+                raise UpstreamError(UpstreamKind.TIMEOUT, text) from error
+            raise from_exception(provider, error, self._limits.connect) from error

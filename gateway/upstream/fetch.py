@@ -1,0 +1,134 @@
+"""Fetching what a caller's URL names, without letting the caller reach what only this machine can reach.
+
+Every address is checked after resolution and exactly that address is connected to, so a name can't point elsewhere
+between check and use (DNS rebinding). Every redirect starts the check anew. Only public addresses pass: private,
+loopback, link-local, metadata, multicast and reserved ranges don't, nor IPv4 inside IPv6.
+"""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+from gateway.core.errors import BadRequest
+
+_NAT64 = ip_network("64:ff9b::/96")
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPolicy:
+    """`allowlist` holds host names, `*.example.com` for all below one; empty allows every public host. Seconds."""
+
+    allowlist: tuple[str, ...] = ()
+    max_redirects: int = 3
+    timeout: float = 10.0
+
+
+class _Refused(OSError):
+    """The address is not one that a caller may make us connect to."""
+
+
+def is_public(address: str) -> bool:
+    """Whether an IP address is one of the open internet."""
+    ip = ip_address(address)
+    if isinstance(ip, IPv6Address):
+        inner: IPv4Address | None = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is None and ip in _NAT64:
+            inner = IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return False
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+class PublicResolver(AbstractResolver):
+    """Resolves names to public addresses only; the connector connects to just what is returned here."""
+
+    def __init__(self, inner: AbstractResolver) -> None:
+        self._inner = inner
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """All addresses of `host`. One that is not public refuses the whole name."""
+        found = await self._inner.resolve(host, port, family)
+        if not found or not all(is_public(result["host"]) for result in found):
+            raise _Refused(f"{host} is not a public host")
+        return found
+
+    async def close(self) -> None:
+        """Close the resolver behind."""
+        await self._inner.close()
+
+
+def host_allowed(host: str, allowlist: Sequence[str]) -> bool:
+    """Whether the operator's list lets this host in; `*.example.com` covers what is below it, not itself."""
+    host = host.lower().rstrip(".")
+    return not allowlist or any(
+        host.endswith(entry[1:]) if entry.startswith("*.") else host == entry for entry in allowlist
+    )
+
+
+class Fetcher:
+    """Fetches caller-named URLs. Owns a session of its own: no pooled provider connection, no credential near it."""
+
+    def __init__(self, policy: FetchPolicy, resolver: AbstractResolver | None = None) -> None:
+        self._policy = policy
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                resolver=PublicResolver(resolver or aiohttp.ThreadedResolver()), use_dns_cache=False, force_close=True
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.timeout),
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close the session."""
+        await self._session.close()
+
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
+        """The body behind `url`. Raises BadRequest for whatever goes wrong, without saying what lies behind it."""
+        try:
+            async with asyncio.timeout(self._policy.timeout):
+                return await self._follow(URL(url), max_bytes)
+        except (aiohttp.ClientError, OSError, ValueError):
+            raise BadRequest("The URL in the request could not be fetched.", code="invalid_image_url") from None
+
+    async def _follow(self, url: URL, max_bytes: int) -> bytes:
+        for _ in range(self._policy.max_redirects + 1):
+            self._check(url)
+            async with self._session.get(url, allow_redirects=False) as response:
+                location = response.headers.get("Location")
+                if response.status in _REDIRECTS and location:
+                    url = url.join(URL(location))
+                    continue
+                if response.status != 200:
+                    raise ValueError("no answer worth reading")
+                body = bytearray()
+                async for chunk in response.content.iter_any():
+                    body += chunk
+                    if len(body) > max_bytes:
+                        raise ValueError("too large")
+                return bytes(body)
+        raise ValueError("too many redirects")
+
+    def _check(self, url: URL) -> None:
+        if url.scheme not in ("http", "https") or not url.host or url.user or url.password:
+            raise ValueError("not a plain http(s) URL")
+        if not host_allowed(url.host, self._policy.allowlist):
+            raise ValueError("host not allowed")
+        try:
+            literal = ip_address(url.host)
+        except ValueError:
+            if url.host.rstrip(".").rpartition(".")[2].lower().startswith(tuple("0123456789")):
+                # Number-like names (2130706433, 0x7f.1, 127.1) are addresses to some resolvers.
+                raise ValueError("not a host name") from None
+            return
+        if not is_public(str(literal)):
+            raise ValueError("not a public address")

@@ -1,0 +1,42 @@
+"""The one HTTP client session: pooled connections, no cookies, no redirects, no hidden timeouts.
+
+Everything that sends bytes to a provider goes through a session made here, so that the transport can be replaced in
+one place.
+"""
+
+from dataclasses import dataclass
+
+import aiohttp
+
+from gateway import __version__
+
+USER_AGENT = f"openclaw-gateway/{__version__}"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a provider may take, in seconds.
+
+    `connect`: until a connection stands. `first_event`: from sending the request to the first event of a stream.
+    `idle`: between events. `silence`: from sending the request to the end of an answer that is not streamed.
+    `total`: for everything together.
+    """
+
+    connect: float = 10.0
+    first_event: float = 30.0
+    idle: float = 30.0
+    silence: float = 300.0
+    total: float = 600.0
+
+
+def create_session(limits: Limits) -> aiohttp.ClientSession:
+    """A session for all providers. The caller closes it; a call sets its own read limits."""
+    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect),
+        # Providers get exactly the headers of their row: nothing of the caller's request is ever copied.
+        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
+        read_bufsize=2**18,
+    )

@@ -1,0 +1,44 @@
+"""The embedded model as one more provider: its chat server a row, its embeddings behind the same seam as everyone's."""
+
+from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.upstream.embedded import MODEL
+from gateway.upstream.embedded.chat import EmbeddedChat
+from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
+from gateway.upstream.provider import Provider
+from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+
+# The runtime ignores tools silently, so offering them would be a lie.
+_COMPAT = Compat(tools=False, tool_choice=False)
+
+
+def local_provider(chat: EmbeddedChat) -> Provider:
+    """The row of the embedded chat model. Its server is started by the first call, if it was not before."""
+    model = ModelSpec(MODEL.chat_model, context_window=MODEL.context_window, images=False, compat=_COMPAT)
+    return Provider(
+        id=MODEL.provider,
+        base_url=chat.base_url,
+        api_key=chat.api_key,
+        compat=_COMPAT,
+        models={model.id: model},
+        embedding_model=MODEL.embedding_model,
+        prepare=chat.ready,
+    )
+
+
+class LocalEmbedder:
+    """The embedded embedding model."""
+
+    def __init__(self, vectors: EmbeddedEmbeddings) -> None:
+        self._vectors = vectors
+
+    async def embed(self, model: str, request: EmbeddingRequest) -> EmbeddingReply:
+        """See `gateway.upstream.embed.Embedder`; there is one model."""
+        if model != MODEL.embedding_model:
+            raise UpstreamError(
+                UpstreamKind.NOT_FOUND,
+                f"The embedded provider has one embedding model: {MODEL.provider}/{MODEL.embedding_model}.",
+                code="model_not_found",
+            )
+        done = await self._vectors.embed(request.inputs, request.dimensions)
+        return EmbeddingReply(done.vectors, done.tokens, done.tokens)

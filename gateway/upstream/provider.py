@@ -1,0 +1,52 @@
+"""A provider: a configured endpoint with its credentials, as a row of data. What it speaks is a wire's business."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from yarl import URL
+
+from gateway.wire.compat import DEFAULT, Compat, ModelSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Where an endpoint is and how it is spoken to.
+
+    `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `api_key` is sent as a bearer
+    token, unless `headers` say otherwise. `timeout` (seconds) replaces the waiting limits when the row sets one.
+    `prepare` is awaited before a call, for an endpoint that has to be started first.
+    """
+
+    id: str
+    base_url: str
+    wire: str = "openai-completions"
+    api_key: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    compat: Compat = DEFAULT
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    embedding_model: str | None = None
+    timeout: float | None = None
+    prepare: Callable[[], Awaitable[None]] | None = None
+    urls: dict[str, URL] = field(default_factory=dict, repr=False, compare=False)
+
+    def model(self, model_id: str) -> ModelSpec:
+        """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
+        return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat)
+
+    def url(self, path: str) -> URL:
+        """The address below the base URL; made once per path."""
+        url = self.urls.get(path)
+        if url is None:
+            url = self.urls[path] = URL(self.base_url.rstrip("/") + path)
+        return url
+
+    def request_headers(self) -> dict[str, str]:
+        """The headers of every request to this provider; the row's own win over ours."""
+        headers = {"Content-Type": "application/json"}
+        if self.api_key:
+            headers["Authorization"] = f"Bearer {self.api_key}"
+        return headers | dict(self.headers)
+
+    def with_key(self, api_key: str | None) -> "Provider":
+        """The same endpoint with another credential."""
+        return replace(self, api_key=api_key)
