@@ -1,0 +1,88 @@
+"""The composition root: configuration → web application. Nothing else knows all the parts."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from aiohttp import web
+
+from gateway.access import modes
+from gateway.access.client import ClientResolver
+from gateway.access.lockout import Lockout
+from gateway.config.auth import RateLimitConfig
+from gateway.config.root import Config
+from gateway.core.identity import Scope
+from gateway.http.chain import CHAIN
+from gateway.http.handlers.chat_completions import chat_completions
+from gateway.http.handlers.embeddings import embeddings
+from gateway.http.handlers.health import live, ready, started
+from gateway.http.handlers.models import get_model, list_models
+from gateway.http.keys import AUTHENTICATOR, LOCKOUT, RESOLVER, ROUTES, RUNTIME
+from gateway.http.middleware.trace import stamper
+from gateway.http.routes import Route
+from gateway.provision import provisioned
+from ratelimit import BudgetPolicy, DelayPolicy, FailureBudget, FailureDelay, FailureLimiter, LockoutPolicy
+
+_PROBE = ("GET", "HEAD")
+
+
+def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Application:
+    """The application of one configuration; what it needs is opened at its start and closed at its end."""
+    gateway = config.gateway
+    app = web.Application(middlewares=CHAIN)
+    app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
+    app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
+    app[LOCKOUT] = _lockout(gateway.auth.rate_limit)
+    app[ROUTES] = {}
+    for route in routes_for(config):
+        app[ROUTES][route.handler] = route
+        for method, path in itertools.product(route.methods, route.paths):
+            app.router.add_route(method, path, route.handler, expect_handler=_expect)
+    hsts = gateway.http.security_headers.strict_transport_security
+    app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}))
+
+    async def runtime(app: web.Application) -> AsyncIterator[None]:
+        async with provisioned(config, env, state) as opened:
+            app[RUNTIME] = opened
+            yield
+
+    app.cleanup_ctx.append(runtime)
+    return app
+
+
+def routes_for(config: Config) -> tuple[Route, ...]:
+    """The routes that are switched on; a disabled endpoint is a plain 404 (recorded)."""
+    endpoints = config.gateway.http.endpoints
+    routes = [
+        Route(_PROBE, ("/health", "/healthz"), live, None),
+        Route(_PROBE, ("/startup", "/startupz"), started, None),
+        Route(_PROBE, ("/ready", "/readyz"), ready, None),
+    ]
+    if endpoints.chat_completions.enabled:
+        routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))
+    if endpoints.chat_completions.enabled or endpoints.responses.enabled:
+        routes += [
+            Route(("GET",), ("/v1/models",), list_models, Scope.READ),
+            Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ),
+            Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE),
+        ]
+    return tuple(routes)
+
+
+async def _expect(request: web.Request) -> web.Response | None:
+    """`100-continue` is answered where the body is read; nothing else can be expected (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").strip().lower() == "100-continue":
+        return None
+    return web.Response(status=417)
+
+
+def _lockout(config: RateLimitConfig) -> Lockout:
+    clock = asyncio.get_running_loop().time
+    policy = LockoutPolicy(config.max_attempts, config.window_ms / 1000, config.lockout_ms / 1000)
+    return Lockout(
+        FailureLimiter(policy, clock=clock),
+        sleep=asyncio.sleep,
+        delay=FailureDelay(DelayPolicy(window=policy.window), clock=clock) if config.exempt_loopback else None,
+        budget=FailureBudget(BudgetPolicy(config.global_per_minute), clock=clock) if config.global_per_minute else None,
+    )

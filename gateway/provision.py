@@ -1,0 +1,106 @@
+"""Configuration → everything a run needs, opened and, at the end, closed. The same for HTTP and the command line."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from gateway.agents.candidates import Call
+from gateway.agents.configured import directory_from
+from gateway.agents.directory import Directory
+from gateway.config.endpoints import ImagesConfig
+from gateway.config.gateway import RetryConfig
+from gateway.config.root import Config
+from gateway.core.errors import ConfigError
+from gateway.core.event import Stream
+from gateway.core.names import ModelRef
+from gateway.core.turn import Turn
+from gateway.http.runtime import Runtime
+from gateway.media.images import ImagePolicy
+from gateway.upstream.call import call
+from gateway.upstream.configured import problems_in, providers_from
+from gateway.upstream.embed import Embedder, HttpEmbedder
+from gateway.upstream.embedded import MODEL, available
+from gateway.upstream.embedded.chat import EmbeddedChat
+from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
+from gateway.upstream.fetch import Fetcher, FetchPolicy
+from gateway.upstream.http import Limits, create_session
+from gateway.upstream.local import LocalEmbedder, local_provider
+from gateway.upstream.provider import Provider
+from gateway.wire.compat import ModelSpec
+
+_BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
+
+
+@asynccontextmanager
+async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> AsyncIterator[Runtime]:
+    """The runtime of one configuration. Raises ConfigError when an agent has nothing to answer with."""
+    clock = asyncio.get_running_loop().time
+    limits = limits_from(config.gateway.retry)
+    if problems := problems_in(config.models):
+        raise ConfigError(tuple(problems))
+    endpoints = config.gateway.http.endpoints
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(create_session(limits))
+        providers = providers_from(config.models, env)
+        embedders: dict[str, Embedder] = {
+            name: HttpEmbedder(http, provider, limits) for name, provider in providers.items()
+        }
+        chat = None
+        if available() and MODEL.provider not in providers and config.models.mode != "replace":
+            chat = EmbeddedChat()
+            stack.push_async_callback(chat.close)
+            vectors = EmbeddedEmbeddings()
+            stack.push_async_callback(vectors.close)
+            providers[MODEL.provider] = local_provider(chat)
+            embedders[MODEL.provider] = LocalEmbedder(vectors)
+        fallback = ModelRef(MODEL.provider, MODEL.embedding_model) if chat is not None else None
+        directory = directory_from(config, providers, state=state, clock=clock, fallback_embedding=fallback)
+        if chat is not None and _asks(directory, MODEL.provider):
+            await chat.start()
+        yield Runtime(
+            directory=directory,
+            providers=providers,
+            embedders=embedders,
+            call=_caller(http, limits),
+            images=_image_policy(endpoints.chat_completions.images, stack),
+            report_upstream_model=endpoints.chat_completions.report_model == "upstream",
+            heartbeat=config.gateway.stream.heartbeat_ms / 1000,
+            opening=config.gateway.stream.opening_heartbeat_ms / 1000,
+            body_timeout=_BODY_TIMEOUT,
+            started=clock(),
+        )
+
+
+def limits_from(retry: RetryConfig) -> Limits:
+    """Milliseconds of the file → seconds."""
+    return Limits(
+        connect=retry.connect_timeout_ms / 1000,
+        first_event=retry.first_event_timeout_ms / 1000,
+        idle=retry.idle_timeout_ms / 1000,
+        silence=retry.silence_timeout_ms / 1000,
+        total=retry.total_timeout_ms / 1000,
+    )
+
+
+def _asks(directory: Directory, provider: str) -> bool:
+    return any(ref.provider == provider for agent in directory.agents for ref in agent.candidates)
+
+
+def _caller(http: aiohttp.ClientSession, limits: Limits) -> Call:
+    def ask(provider: Provider, model: ModelSpec, turn: Turn) -> Stream:
+        return call(http, provider, model, turn, limits)
+
+    return ask
+
+
+def _image_policy(config: ImagesConfig, stack: AsyncExitStack) -> ImagePolicy:
+    mimes = frozenset(config.allowed_mimes)
+    if not config.allow_url:
+        return ImagePolicy(mimes, config.max_bytes)
+    policy = FetchPolicy(config.url_allowlist, config.max_redirects, config.timeout_ms / 1000)
+    fetcher = Fetcher(policy)
+    stack.push_async_callback(fetcher.close)
+    return ImagePolicy(mimes, config.max_bytes, fetcher.fetch)
