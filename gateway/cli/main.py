@@ -1,0 +1,84 @@
+"""The command line: finds the command, imports its module alone, runs it.
+
+A command is a module of this package with `add_parser(sub)` and `run(args) -> int`; adding one is a file and a row.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Protocol, cast
+
+from gateway.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
+
+PROGRAM = "openclaw-gateway"
+EXIT_CONFIG = 78
+"""What OpenClaw exits with when the configuration keeps it from starting (sysexits' EX_CONFIG)."""
+
+COMMANDS = {
+    "serve": "run the gateway (the default command)",
+    "check": "check the configuration and list every problem",
+    "agent": "run one agent turn and print the answer",
+    "models": "list agents, providers and models",
+    "status": "ask a running gateway how it is",
+    "token": "print a new token",
+}
+
+
+class Command(Protocol):
+    """What a command's module provides."""
+
+    def add_parser(self, sub: "Subparsers") -> None:
+        """Add the command's parser, named as in COMMANDS; `config_option` gives it `--config`."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; the exit status is returned. ConfigError is printed by `main`."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command named first in `argv`, or `serve`; exits with 2 on a wrong command line."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] in (["-h"], ["--help"], ["--version"]):
+        _overview().parse_args(words)
+    name = words.pop(0) if words and not words[0].startswith("-") else "serve"
+    if name not in COMMANDS:
+        _overview().parse_args([name])
+    command = cast(Command, import_module(f"gateway.cli.{name}"))
+    parser = argparse.ArgumentParser(prog=PROGRAM)
+    command.add_parser(parser.add_subparsers(dest="command", required=True))
+    try:
+        return command.run(parser.parse_args([name, *words]))
+    except ConfigError as error:
+        print_problems(error)
+        return EXIT_CONFIG
+    except KeyboardInterrupt:
+        return 130
+
+
+def config_option(parser: argparse.ArgumentParser) -> None:
+    """Give `parser` the option that all commands have; `args.config` is a path as text, or None."""
+    parser.add_argument(
+        "--config",
+        metavar="FILE",
+        help="configuration file (else OPENCLAW_CONFIG_PATH, else openclaw.json in the state directory)",
+    )
+
+
+def print_problems(error: ConfigError) -> None:
+    """One line per problem, on standard error."""
+    for problem in error.problems:
+        print(problem, file=sys.stderr)
+
+
+def _overview() -> argparse.ArgumentParser:
+    """The parser behind `--help` and wrong commands: all names, no module imported."""
+    parser = argparse.ArgumentParser(prog=PROGRAM, description="OpenAI-compatible gateway for OpenClaw agents.")
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {version(PROGRAM)}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        commands.add_parser(name, help=text)
+    return parser

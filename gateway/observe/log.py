@@ -1,0 +1,87 @@
+"""Logging: one line per event on standard error, JSON for machines or coloured text on a terminal.
+
+`configure` is called once at start. The standard library's loggers (aiohttp, asyncio, warnings) come out the same way.
+Event names are fixed words, everything that varies is a key.
+"""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+import orjson
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from gateway.observe.redact import redact
+
+_LEVELS = {
+    "silent": logging.CRITICAL,
+    "fatal": logging.CRITICAL,
+    "error": logging.ERROR,
+    "warn": logging.WARNING,
+    "info": logging.INFO,
+    "debug": logging.DEBUG,
+    "trace": logging.DEBUG,
+}
+
+
+def configure(
+    *, stream_is_tty: bool, level: str = "info", style: str | None = None, stream: TextIO | None = None
+) -> None:
+    """Set up logging for the whole process.
+
+    `level` is one of OpenClaw's: silent, fatal, error, warn, info, debug, trace. `style` is `json`, `pretty` or
+    `compact`; None chooses pretty on a terminal and JSON elsewhere. `stream` is standard error unless given.
+    """
+    out = stream or sys.stderr
+    threshold = _LEVELS[level]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        redact,
+    ]
+    renderer = _renderer(style or ("pretty" if stream_is_tty else "json"), colors=stream_is_tty)
+    structlog.configure(
+        processors=[_drop] if level == "silent" else [*shared, renderer],
+        # Levels below the threshold are methods that return at once: a disabled line costs nothing.
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(file=out),
+        cache_logger_on_first_use=True,
+    )
+    _route_standard_library(out, threshold, shared, renderer, silent=level == "silent")
+
+
+def _route_standard_library(
+    out: TextIO, threshold: int, shared: Sequence[Processor], renderer: Processor, *, silent: bool
+) -> None:
+    handler = logging.NullHandler() if silent else logging.StreamHandler(out)
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+    )
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    # Other people's debug lines are theirs: they may print what a caller sent.
+    root.setLevel(max(threshold, logging.INFO))
+    logging.captureWarnings(capture=True)
+
+
+def _renderer(style: str, *, colors: bool) -> Processor:
+    if style == "json":
+        return structlog.processors.JSONRenderer(serializer=_json)
+    width = 0 if style == "compact" else 30
+    plain = structlog.dev.plain_traceback
+    return structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=width, exception_formatter=plain)
+
+
+def _json(event: EventDict, **_options: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _drop(_logger: WrappedLogger, _method: str, _event: EventDict) -> EventDict:
+    raise structlog.DropEvent

@@ -1,0 +1,70 @@
+"""Keeps secrets out of logs and out of provider messages that are passed on. Errs on the side of hiding."""
+
+import re
+from collections.abc import Mapping, MutableMapping
+from functools import lru_cache
+from typing import Any
+
+HIDDEN = "[redacted]"
+
+_SECRET_NAMES = ("authorization", "cookie", "token", "password", "passwd", "secret", "apikey", "apikeys", "privatekey")
+# Ids are made to be read back from logs and look as random as keys do; the rest are our own words.
+_OWN_NAMES = ("id", "trace", "span", "level", "timestamp", "logger", "method", "agent", "model", "provider", "status")
+_SHORTEST = 8
+
+# A run of key characters is entered at its start only: otherwise a long one would cost the square of its length.
+_SHAPES = re.compile(
+    r"""
+    (?P<scheme>\b(?:[Bb]earer\s+|[Bb]asic\s+(?=[\w+/=-]{8})))[^\s"',;]+    # Authorization: Bearer …
+    | (?P<url>://)[^\s/@:]*:[^\s/@]+(?=@)                                # redis://user:password@host
+    | (?P<query>[?&](?i:key|api[_-]?key|(?:access_?)?token|sig(?:nature)?)=)[^&\s"']+
+    | (?P<label>(?i:api[ _-]?key|access[ _-]?key|token|secret|passw(?:or)?d)(?:\s+provided)?["']?\s*[:=]\s*["']?)
+      [^\s"',;&]{4,}                                                     # "api_key": "…", API key provided: …
+    | (?<![\w-])(?:sk|pk|rk|gsk|xai|pplx|hf|nvapi|csk|r8|gh[opsu]|glpat|xox[abps])[-_][\w.*-]{4,}
+    | (?<![\w-])AIza[\w-]{16,}
+    | (?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?                        # JSON Web Token
+    | (?<!\w)[0-9a-fA-F]{32,}(?!\w)
+    | (?<![\w+-])(?=[\w+-]*[0-9])(?=[\w+-]*[a-z])(?=[\w+-]*[A-Z])[\w+-]{40,}={0,2}
+    """,
+    re.VERBOSE,
+)
+
+
+def redact_text(text: str) -> str:
+    """`text` with everything that looks like a credential replaced by `[redacted]`; the words around it stay."""
+    return _SHAPES.sub(_hide, text)
+
+
+def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Processor of structlog: hides values under secret names, and credentials inside any other text."""
+    for key, value in event.items():
+        event[key] = _clean(key, value)
+    return event
+
+
+def _hide(match: re.Match[str]) -> str:
+    kept = match[match.lastgroup] if match.lastgroup else ""
+    return f"{kept}{HIDDEN}"
+
+
+@lru_cache(maxsize=512)
+def _treatment(name: str) -> str:
+    plain = name.replace("-", "").replace("_", "").lower()
+    if plain.endswith(_SECRET_NAMES):
+        return "hide"
+    return "keep" if plain.endswith(_OWN_NAMES) else "search"
+
+
+def _clean(name: str, value: Any) -> Any:
+    if isinstance(value, int | float) or value is None:
+        return value
+    treatment = _treatment(name)
+    if treatment == "hide":
+        return HIDDEN
+    if isinstance(value, str):
+        return value if treatment == "keep" or len(value) < _SHORTEST else redact_text(value)
+    if isinstance(value, Mapping):
+        return {key: _clean(str(key), item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(name, item) for item in value]
+    return redact_text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
