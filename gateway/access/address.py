@@ -1,0 +1,74 @@
+"""IP addresses as proxies and sockets write them: parsing, folding, trusted networks, keys for counting failures.
+
+Which address is the client's is the business of `client`.
+"""
+
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_CLIENT_PREFIX = 64  # One IPv6 customer owns at least a /64, so counting single addresses would count nothing.
+_HOST_BITS = 128 - _CLIENT_PREFIX
+_MAPPED_BITS = 96
+
+
+def parse_address(text: str) -> Address | None:
+    """An address from `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]:80`; None for anything else.
+
+    IPv4-mapped IPv6 becomes IPv4 and a zone (`%eth0`) is dropped, so that one client has one spelling (recorded).
+    """
+    text = text.strip()
+    if text.startswith("["):
+        text, bracket, port = text[1:].partition("]")
+        if not bracket or (port and not _is_port(port)):
+            return None
+    elif text.count(":") == 1:
+        text, colon, port = text.partition(":")
+        if not _is_port(colon + port):
+            return None
+    try:
+        address = ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+
+
+def _is_port(text: str) -> bool:
+    return text[0] == ":" and text[1:].isascii() and text[1:].isdigit()
+
+
+def client_key(address: Address) -> str:
+    """The name failures are counted under: dotted IPv4, the /64 of an IPv6 address, loopback addresses each apart."""
+    if isinstance(address, IPv4Address) or address.is_loopback:
+        return str(address)
+    # Shifting the bits away gives the same network as ip_network() at a fifth of the cost.
+    return f"{IPv6Address(int(address) >> _HOST_BITS << _HOST_BITS)}/{_CLIENT_PREFIX}"
+
+
+class TrustedNetworks:
+    """The networks of `gateway.trustedProxies`: single addresses and CIDR ranges, IPv4-mapped ones folded.
+
+    Raises ValueError that names the entry when one is neither.
+    """
+
+    def __init__(self, entries: Sequence[str]) -> None:
+        self._networks = tuple(_network(entry) for entry in entries)
+
+    def __contains__(self, address: Address) -> bool:
+        return any(address in network for network in self._networks)
+
+
+def _network(entry: str) -> Network:
+    try:
+        network = ip_network(entry.strip(), strict=False)
+    except ValueError:
+        raise ValueError(
+            f"trustedProxies: {entry!r} is neither an IP address nor a CIDR range; write it like 10.0.0.7 or 10.0.0.0/8"
+        ) from None
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network

@@ -1,0 +1,113 @@
+"""Which client a request comes from: the socket's peer, or what a trusted proxy says about it.
+
+Attribution only; whether the client may enter is decided later.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from gateway.access.address import Address, TrustedNetworks, client_key, parse_address
+from gateway.access.headers import Headers
+from gateway.core.errors import ProxyAttributionRequired
+
+UNKNOWN_HOST = "unknown"
+"""Stands for a peer without an IP address, such as a Unix socket; all of them are counted together (recorded)."""
+
+_CACHED_CLIENTS = 4096
+_LONGEST_CACHED_CHAIN = 256  # Chains are partly the caller's own text, so a cache entry needs a bound.
+_EVIDENCE_INITIALS = frozenset("fFtTxX")
+_EVIDENCE_PREFIXES = ("x-forwarded-", "tailscale-")
+_EVIDENCE_NAMES = frozenset({"forwarded", "x-real-ip"})
+
+
+@dataclass(frozen=True, slots=True)
+class ClientAddress:
+    """Where a request comes from.
+
+    `host` is the client's address, `loopback` whether it is this machine speaking without a proxy, `forwarded` whether
+    a trusted proxy named it, `key` the form that failures are counted under (`address.client_key`). `proxy` is the
+    peer's address when it is a trusted proxy, also when it speaks for itself.
+    """
+
+    host: str
+    loopback: bool
+    forwarded: bool
+    key: str
+    proxy: str | None = None
+
+
+class ClientResolver:
+    """Attributes requests to clients as OpenClaw does (recorded).
+
+    Any proxy evidence (`Forwarded`, `X-Real-IP`, `X-Forwarded-*`, `Tailscale-*`) must come from a trusted proxy and
+    must name a client that is not loopback. `X-Forwarded-For` is read from the right, trusted hops are skipped.
+    Unlike the original, a hop that is no address makes the chain unusable, because what stands left of it was not
+    written by anyone we trust. `Via` and `CF-Connecting-IP` are no evidence.
+
+    Results are cached: behind one proxy the same few clients come back all the time.
+    """
+
+    def __init__(self, trusted_proxies: Sequence[str], allow_real_ip_fallback: bool = False) -> None:
+        self._trusted = TrustedNetworks(trusted_proxies)
+        self._allow_real_ip = allow_real_ip_fallback
+        self._direct = lru_cache(_CACHED_CLIENTS)(self._resolve_direct)
+        self._forwarded = lru_cache(_CACHED_CLIENTS)(self._resolve_forwarded)
+
+    def resolve(self, peer: str | None, headers: Headers) -> ClientAddress:
+        """The client behind a request. `peer` is the socket's address without port, None when it has none.
+
+        Raises `ProxyAttributionRequired` when there is proxy evidence but no client to attribute it to.
+        """
+        for name in headers:
+            if name[:1] in _EVIDENCE_INITIALS and _is_evidence(name):
+                return self._attributed(peer or "", headers)
+        return self._direct(peer or "")
+
+    def _attributed(self, peer: str, headers: Headers) -> ClientAddress:
+        chain = ",".join(headers.getall("X-Forwarded-For", ()))
+        # Two X-Real-IP headers join to something that is no address, so neither is believed.
+        real_ip = ",".join(headers.getall("X-Real-IP", ())) if self._allow_real_ip else ""
+        cacheable = len(chain) + len(real_ip) <= _LONGEST_CACHED_CHAIN
+        client = (self._forwarded if cacheable else self._resolve_forwarded)(peer, chain, real_ip)
+        if client is None:
+            raise ProxyAttributionRequired
+        return client
+
+    def _resolve_direct(self, peer: str) -> ClientAddress:
+        address = parse_address(peer)
+        if address is None:
+            return ClientAddress(host=UNKNOWN_HOST, loopback=False, forwarded=False, key=UNKNOWN_HOST)
+        host = str(address)
+        return ClientAddress(
+            host=host,
+            loopback=address.is_loopback,
+            forwarded=False,
+            key=client_key(address),
+            proxy=host if address in self._trusted else None,
+        )
+
+    def _resolve_forwarded(self, peer: str, chain: str, real_ip: str) -> ClientAddress | None:
+        proxy = parse_address(peer)
+        if proxy is None or proxy not in self._trusted:
+            return None
+        address = self._first_untrusted(chain) or parse_address(real_ip)
+        if address is None or address.is_loopback or address.is_unspecified:
+            return None
+        return ClientAddress(
+            host=str(address), loopback=False, forwarded=True, key=client_key(address), proxy=str(proxy)
+        )
+
+    def _first_untrusted(self, chain: str) -> Address | None:
+        for hop in reversed(chain.split(",")):
+            if not hop.strip():
+                continue  # RFC 9110 §5.6.1: empty list elements are ignored.
+            address = parse_address(hop)
+            if address is None or address not in self._trusted:
+                return address
+        return None
+
+
+def _is_evidence(name: str) -> bool:
+    name = name.lower()
+    return name.startswith(_EVIDENCE_PREFIXES) or name in _EVIDENCE_NAMES

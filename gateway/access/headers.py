@@ -1,0 +1,20 @@
+"""What this package needs of request headers: a case-insensitive multidict, read only."""
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+
+class Headers(Protocol):
+    """Request headers; names compare without regard to case. `multidict.CIMultiDictProxy` fits."""
+
+    def __iter__(self) -> Iterator[str]:
+        """Every header name, in order of arrival."""
+        ...
+
+    def get(self, key: str, /) -> str | None:
+        """The first value of a header."""
+        ...
+
+    def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
+        """All values of a header, in order of arrival."""
+        ...

@@ -1,0 +1,66 @@
+"""From settings to the authenticator in force; one auth mode each in `shared_secret`, `trusted_proxy` and `open`."""
+
+from collections.abc import Sequence
+from typing import Protocol, assert_never
+
+from pydantic import SecretStr
+
+from gateway.access.client import ClientAddress
+from gateway.access.headers import Headers
+from gateway.access.open import OpenAccess
+from gateway.access.origin import OriginPolicy
+from gateway.access.outcome import Outcome
+from gateway.access.scopes import ScopePolicy
+from gateway.access.shared_secret import SharedSecret
+from gateway.access.trusted_proxy import ProxyRules, TrustedProxy
+from gateway.config.auth import AuthConfig
+from gateway.core.errors import ConfigError
+
+
+class Authenticator(Protocol):
+    """Finds out who is calling; reports, and never raises for a caller's fault."""
+
+    def authenticate(self, client: ClientAddress, headers: Headers, /) -> Outcome:
+        """Who the client is, or why that can't be said."""
+        ...
+
+
+def build(auth: AuthConfig, *, allowed_origins: Sequence[str] = ()) -> Authenticator:
+    """The authenticator of the mode in force; settings that the mode does not use are ignored.
+
+    `allowed_origins` is `gateway.controlUi.allowedOrigins`. Raises `ConfigError` when the mode lacks its secret.
+    """
+    match auth.mode:
+        case "token":
+            return SharedSecret("token", _required(auth.token, "gateway.auth.token"))
+        case "password":
+            return SharedSecret("password", _required(auth.password, "gateway.auth.password"))
+        case "none":
+            return OpenAccess(OriginPolicy(allowed_origins), ScopePolicy())
+        case "trusted-proxy":
+            return TrustedProxy(_rules(auth), OriginPolicy(allowed_origins), _scopes(auth), _fallback(auth.password))
+        case _:
+            assert_never(auth.mode)
+
+
+def _rules(auth: AuthConfig) -> ProxyRules:
+    rules = auth.trusted_proxy
+    if not rules.user_header.strip():
+        raise ConfigError(("gateway.auth.trustedProxy.userHeader: missing; name the header with the user's identity",))
+    return ProxyRules(rules.user_header.strip(), rules.required_headers, rules.allow_users, rules.allow_loopback)
+
+
+def _scopes(auth: AuthConfig) -> ScopePolicy:
+    if not auth.identity_scopes_apply_to_http:
+        return ScopePolicy()
+    return ScopePolicy({user: frozenset(scopes) for user, scopes in auth.identity_scopes.items()})
+
+
+def _fallback(password: SecretStr | None) -> SharedSecret | None:
+    return SharedSecret("password", password.get_secret_value()) if password else None
+
+
+def _required(secret: SecretStr | None, path: str) -> str:
+    if not secret:
+        raise ConfigError((f"{path}: missing or empty; this auth mode needs it",))
+    return secret.get_secret_value()

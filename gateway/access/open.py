@@ -1,0 +1,23 @@
+"""Mode `none`: everybody is let in, but for browser origins that are not allowed."""
+
+from gateway.access.client import ClientAddress
+from gateway.access.headers import Headers
+from gateway.access.origin import OriginPolicy
+from gateway.access.outcome import Authenticated, Outcome, Rejected
+from gateway.access.scopes import ScopePolicy
+
+_REFUSED = Rejected("refused")
+
+
+class OpenAccess:
+    """Looks at Origin and at the declared scopes only; a bearer is ignored (recorded)."""
+
+    def __init__(self, origins: OriginPolicy, scopes: ScopePolicy) -> None:
+        self._origins = origins
+        self._scopes = scopes
+
+    def authenticate(self, client: ClientAddress, headers: Headers) -> Outcome:
+        """An unnamed principal, or `refused` for the wrong Origin."""
+        if not self._origins.allows(headers.get("Origin"), local=client.loopback):
+            return _REFUSED
+        return Authenticated(self._scopes.principal(None, headers))

@@ -1,0 +1,45 @@
+"""Which browser origins may call a gateway that asks for no secret; guards against web pages that call it unasked."""
+
+import re
+from collections.abc import Sequence
+
+from gateway.access.address import parse_address
+
+_ANY = "*"
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/\\@:?#\[\]]+)(?::([0-9]{1,5}))?/?")
+_DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+class OriginPolicy:
+    """The rule for `Origin` in modes without a shared secret (recorded).
+
+    No Origin is fine, because it isn't a browser. Otherwise the origin must be in `gateway.controlUi.allowedOrigins`
+    (`*` allows all), or a loopback origin, any port, asked from a loopback peer. `null` is refused.
+    """
+
+    def __init__(self, allowed_origins: Sequence[str] = ()) -> None:
+        self._any = any(origin.strip() == _ANY for origin in allowed_origins)
+        self._allowed = frozenset(_normal(origin) for origin in allowed_origins) - {None}
+
+    def allows(self, origin: str | None, *, local: bool) -> bool:
+        """Whether a request with this Origin header may enter; `local` says that it comes straight from loopback."""
+        if origin is None or not (origin := origin.strip()):
+            return True
+        normal = _normal(origin)
+        if normal is None:
+            return False
+        return self._any or normal in self._allowed or (local and _is_loopback(normal[1]))
+
+
+def _normal(origin: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port of an origin, default port filled in; None when it is no origin (RFC 6454 §7)."""
+    match = _ORIGIN.fullmatch(origin.strip().lower())
+    if match is None:
+        return None
+    scheme, host, port = match.groups()
+    return scheme, host, int(port) if port else _DEFAULT_PORTS.get(scheme)
+
+
+def _is_loopback(host: str) -> bool:
+    address = parse_address(host)
+    return host == "localhost" or (address is not None and address.is_loopback)

@@ -1,0 +1,22 @@
+from collections.abc import Callable
+
+import pytest
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from gateway.access.client import ClientResolver
+
+
+@pytest.fixture(scope="session")
+def headers() -> Callable[..., CIMultiDictProxy[str]]:
+    """Makes request headers from pairs, as the HTTP server hands them over."""
+
+    def make(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
+        return CIMultiDictProxy(CIMultiDict(pairs))
+
+    return make
+
+
+@pytest.fixture
+def direct(headers):
+    """The client that a peer without proxy headers is."""
+    return lambda peer, *trusted: ClientResolver(trusted).resolve(peer, headers())

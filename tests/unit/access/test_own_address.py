@@ -1,0 +1,32 @@
+import socket
+
+import pytest
+
+from gateway.access.own_address import is_own_address
+
+
+def test_loopback_is_our_own():
+    assert is_own_address("127.0.0.1")
+
+
+def test_the_address_we_would_speak_from_is_our_own():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        try:
+            unsent.connect(("192.0.2.1", 9))
+        except OSError:
+            pytest.skip("this machine has no route")
+        assert is_own_address(unsent.getsockname()[0])
+
+
+def test_an_address_beyond_the_default_route_is_not():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
+        try:
+            unsent.connect(("198.51.100.77", 9))
+        except OSError:
+            pytest.skip("this machine has no route")
+    assert not is_own_address("198.51.100.77")
+
+
+@pytest.mark.parametrize("host", ["fe80::77", "255.255.255.255"])
+def test_when_the_kernel_can_not_tell_it_is_not_trusted(host):
+    assert is_own_address(host)
