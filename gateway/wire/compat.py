@@ -31,6 +31,9 @@ class Compat:
         return replace(self, **{name: value for name, value in known.items() if value is not None and name in names})
 
 
+DEFAULT = Compat()
+
+
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """One model at one provider: its id there, its limits (tokens), and its quirks.
@@ -43,5 +46,5 @@ class ModelSpec:
     max_tokens: int | None = None
     context_window: int | None = None
     images: bool | None = None
-    compat: Compat = Compat()
+    compat: Compat = DEFAULT
     params: Mapping[str, Any] | None = None

@@ -92,14 +92,15 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
 
 
 def render_reply(reply: EmbeddingReply, *, model: str, as_base64: bool) -> bytes:
-    """The client's body, in the form that it asked for."""
-    convert = pack if as_base64 else unpack
-    data = [
-        {"object": "embedding", "index": index, "embedding": convert(vector)}
-        for index, vector in enumerate(reply.vectors)
-    ]
-    usage = {"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.total_tokens}
-    return dumps({"object": "list", "data": data, "model": model, "usage": usage})
+    """The client's body, in the form that it asked for. Whole numbers are written without `.0`, as recorded."""
+    items = []
+    for index, vector in enumerate(reply.vectors):
+        encoded = (
+            dumps(pack(vector)) if as_base64 else dumps(unpack(vector)).replace(b".0,", b",").replace(b".0]", b"]")
+        )
+        items.append(b'{"object":"embedding","index":%d,"embedding":%b}' % (index, encoded))
+    usage = dumps({"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.total_tokens})
+    return b'{"object":"list","data":[%b],"model":%b,"usage":%b}' % (b",".join(items), dumps(model), usage)
 
 
 def pack(vector: Sequence[float] | str) -> str:
