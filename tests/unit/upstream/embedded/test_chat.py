@@ -145,17 +145,19 @@ async def test_key_is_in_neither_the_arguments_nor_the_environment_of_the_child(
 @pytest.mark.skipif(not hasattr(os, "pidfd_open"), reason="needs Linux to wait for a process that is not a child")
 async def test_child_does_not_outlive_a_killed_parent():
     parent = await asyncio.create_subprocess_exec(sys.executable, "-c", PARENT, stdout=DEVNULL, stderr=PIPE)
-    child = int(await parent.stderr.readline())
     child_ended = asyncio.Event()
-    handle = os.pidfd_open(child)
-    asyncio.get_running_loop().add_reader(handle, child_ended.set)
+    loop = asyncio.get_running_loop()
     try:
+        handle = os.pidfd_open(int(await parent.stderr.readline()))
+    finally:
         parent.kill()
         await parent.wait()
+    try:
+        loop.add_reader(handle, child_ended.set)
         async with asyncio.timeout(10):
             await child_ended.wait()
     finally:
-        asyncio.get_running_loop().remove_reader(handle)
+        loop.remove_reader(handle)
         os.close(handle)
 
 
