@@ -132,4 +132,4 @@ def _default_of(entries: dict[str, Any]) -> str | None:
     marked = [name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("default") is True]
     main = [name for name in entries if str(name).strip().lower() == "main"]
     candidates = marked or (list(entries) if len(entries) == 1 else main)
-    return candidates[0] if len(candidates) == 1 else None
+    return candidates[0] if len(candidates) == 1 and is_agent_id(str(candidates[0]).strip().lower()) else None

@@ -42,9 +42,9 @@ def _parsed(file: Path) -> Any:
     try:
         return pyjson5.decode(text)
     except pyjson5.Json5Exception as error:
-        # The exception holds what was parsed so far, secrets included: it must not be chained or printed.
-        place, what = _place(text, error), _what(error)
-        raise ConfigError((f"{file}:{place}: {what}",)) from None
+        problem = f"{file}:{_place(text, error)}: {_what(error)}"
+    # Raised out here, because the exception above holds what was parsed so far, secrets included.
+    raise ConfigError((problem,))
 
 
 def _place(text: str, error: pyjson5.Json5Exception) -> str:

@@ -41,9 +41,13 @@ def _bound(words: str, key: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda context: f"must be {words} {context[key]}"
 
 
+def _as_json(expected: str) -> str:
+    return expected.replace("False", "false").replace("True", "true")
+
+
 _TEXTS: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
     "missing": "is missing; add it",
-    "literal_error": lambda context: f"must be {context['expected']}",
+    "literal_error": lambda context: f"must be {_as_json(context['expected'])}",
     "int_type": "must be a whole number",
     "int_parsing": "must be a whole number",
     "int_from_float": "must be a whole number",

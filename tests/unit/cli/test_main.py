@@ -1,0 +1,50 @@
+import subprocess
+import sys
+
+import pytest
+
+from gateway.cli.main import COMMANDS, EXIT_CONFIG, main
+
+
+@pytest.mark.parametrize("words", [["nope"], ["check", "--nope"], ["--nope"], ["token", "surplus"]])
+def test_a_wrong_command_line_exits_with_2(words: list[str], capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(words)
+    assert caught.value.code == 2
+    assert "usage: openclaw-gateway" in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--help"])
+    assert caught.value.code == 0
+    said = capsys.readouterr().out
+    assert all(name in said and text.split()[0] in said for name, text in COMMANDS.items())
+
+
+def test_version_is_told(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(["--version"])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("openclaw-gateway 0.")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_takes_a_configuration_file(name: str, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main([name, "--help"])
+    assert caught.value.code == 0
+    assert "--config FILE" in capsys.readouterr().out
+
+
+def test_without_a_command_the_gateway_is_served(tmp_path, capsys):
+    file = tmp_path / "openclaw.json"
+    file.write_text("{gateway: {prot: 1}}")
+    assert main(["--config", str(file)]) == EXIT_CONFIG
+    assert capsys.readouterr().err == "gateway.prot: unknown key; did you mean 'port'?\n"
+
+
+def test_a_short_command_imports_no_server():
+    code = "import sys; from gateway.cli.main import main; main(['token']); print('aiohttp' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.splitlines()[-1] == "False"

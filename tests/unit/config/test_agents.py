@@ -1,0 +1,125 @@
+import pytest
+
+from gateway.config.root import Config
+
+
+def agents(loaded, text: str):
+    return loaded(f"{{agents:{text}}}").config.agents
+
+
+def test_without_entries_there_is_one_agent_called_main(loaded):
+    found = agents(loaded, "{}")
+    assert list(found.entries) == ["main"]
+    assert found.default == "main"
+    assert list(Config().agents.entries) == ["main"]
+
+
+@pytest.mark.parametrize(
+    ("text", "default"),
+    [
+        ("{entries:{only:{}}}", "only"),
+        ("{entries:{a:{},main:{}}}", "main"),
+        ("{entries:{a:{},Main:{}}}", "main"),
+        ("{entries:{a:{default:true},main:{}}}", "a"),
+        ("{default:'B',entries:{a:{default:true},b:{}}}", "b"),
+        ("{list:[{id:'a'},{id:'b',default:true}]}", "b"),
+    ],
+)
+def test_the_default_agent_is_the_named_the_marked_the_only_or_main(loaded, text: str, default: str):
+    assert agents(loaded, text).default == default
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{entries:{a:{},b:{}}}", "is missing, and of several agents (a, b) none is called main; name one here"),
+        ("{entries:{a:{default:true},b:{default:true}}}", "several agents are marked as default (a, b); name one here"),
+        ("{default:'man',entries:{main:{}}}", "there is no agent 'man'; did you mean 'main'?"),
+        ("{default:'zz',entries:{main:{}}}", "there is no agent 'zz'; add it to agents.entries"),
+    ],
+)
+def test_a_default_agent_that_can_not_be_told_is_refused(refused, text: str, problem: str):
+    assert refused(f"{{agents:{text}}}") == (f"agents.default: {problem}",)
+
+
+def test_the_older_list_joins_the_entries_in_order(loaded):
+    found = agents(loaded, "{list:[{id:'Home',name:'H'},{id:'work',model:'p/m'}],entries:{extra:{}},default:'home'}")
+    assert list(found.entries) == ["home", "work", "extra"]
+    assert found.entries["home"].name == "H"
+    assert found.listed == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["{list:[{id:'a'},{id:'A'}]}", "{list:[{id:'a'}],entries:{a:{}}}", "{entries:{A:{},a:{}}}"]
+)
+def test_one_id_twice_is_refused(refused, text: str):
+    assert refused(f"{{agents:{text}}}") == (
+        "agents: the same id appears twice; write every agent once, under agents.entries",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [("{list:[{name:'x'}]}", "agents.list[0].id"), ("{list:[7]}", "agents.list[0]"), ("{list:{}}", "agents.list")],
+)
+def test_a_malformed_list_is_told(refused, text: str, path: str):
+    (problem,) = refused(f"{{agents:{text}}}")
+    assert problem.startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("name", ["a b", "-a", "ä", "a" * 65, "a/b"])
+def test_a_malformed_id_is_refused(refused, name: str):
+    (problem,) = refused(f"{{agents:{{entries:{{'{name}':{{}}}}}}}}")
+    assert "is no agent id" in problem
+
+
+def test_ids_are_lower_case(loaded):
+    assert list(agents(loaded, "{entries:{RESEARCH:{}}}").entries) == ["research"]
+
+
+@pytest.mark.parametrize(
+    ("model", "primary", "fallbacks"),
+    [
+        ("'p/m'", "p/m", ()),
+        ("{primary:'p/m'}", "p/m", ()),
+        ("{primary:'p/m',fallbacks:['q/n','r/o'],timeoutMs:5}", "p/m", ("q/n", "r/o")),
+        ("{fallbacks:['q/n']}", None, ("q/n",)),
+    ],
+)
+def test_a_model_is_a_name_or_a_chain(loaded, model: str, primary: str | None, fallbacks: tuple[str, ...]):
+    choice = agents(loaded, f"{{defaults:{{model:{model}}}}}").defaults.model
+    assert (choice.primary, choice.fallbacks) == (primary, fallbacks)
+
+
+@pytest.mark.parametrize("model", ["''", "{primary:''}", "7", "[]"])
+def test_a_model_that_names_nothing_is_refused(refused, model: str):
+    (problem,) = refused(f"{{agents:{{defaults:{{model:{model}}}}}}}")
+    assert problem.startswith("agents.defaults.model")
+
+
+def test_settings_have_the_defaults_of_openclaw(loaded):
+    settings = agents(loaded, "{}").defaults
+    assert (settings.bootstrap_max_chars, settings.bootstrap_total_max_chars) == (20_000, 60_000)
+    assert (settings.timeout_seconds, settings.skip_bootstrap, settings.upstream_streaming) == (None, False, "auto")
+    assert settings.model_policy.allow is None
+
+
+def test_settings_are_read(loaded):
+    text = """{defaults:{models:{'p/m':{alias:'fast',params:{temperature:0},agentRuntime:{}}},
+        modelPolicy:{allow:['p/*']},params:{a:1},workspace:'~/w',timeoutSeconds:0,upstreamStreaming:'always'}}"""
+    settings = agents(loaded, text).defaults
+    assert settings.models["p/m"].alias == "fast"
+    assert settings.models["p/m"].params == {"temperature": 0}
+    assert settings.model_policy.allow == ("p/*",)
+    assert (settings.params, settings.workspace, settings.timeout_seconds) == ({"a": 1}, "~/w", 0)
+    assert settings.upstream_streaming == "always"
+
+
+@pytest.mark.parametrize("spelling", ["memory:{search:{model:'e',store:{}}}", "memorySearch:{model:'e',sync:{}}"])
+def test_an_agent_may_have_its_own_embedding_model_under_either_name(loaded, spelling: str):
+    entry = agents(loaded, f"{{entries:{{main:{{{spelling}}}}}}}").entries["main"]
+    assert entry.embedding.model == "e"
+
+
+def test_without_an_embedding_model_of_its_own_an_agent_has_none(loaded):
+    assert agents(loaded, "{}").entries["main"].embedding is None

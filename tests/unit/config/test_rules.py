@@ -1,0 +1,129 @@
+import pytest
+
+
+@pytest.mark.parametrize("key", ["token", "password"])
+@pytest.mark.parametrize("secret", ["undefined", "null", "", "  "])
+def test_what_a_broken_script_writes_is_no_secret(refused, key: str, secret: str):
+    problems = refused(f'{{gateway:{{auth:{{mode:"{key}",{key}:"{secret}"}}}}}}')
+    assert problems == (
+        f"gateway.auth.{key}: is blank or the word undefined or null; set a real secret or remove the key",
+    )
+
+
+def test_such_a_word_in_the_environment_is_refused_as_well(refused):
+    (problem,) = refused("{}", {"OPENCLAW_GATEWAY_TOKEN": "undefined"})
+    assert problem.startswith("gateway.auth.token: ")
+
+
+@pytest.mark.parametrize("env", [{}, {"OPENCLAW_GATEWAY_PASSWORD": "b"}])
+def test_two_secrets_need_a_mode(refused, env: dict[str, str]):
+    password = "" if env else ',password:"b"'
+    (problem,) = refused(f'{{gateway:{{auth:{{token:"a"{password}}}}}}}', env)
+    assert problem.startswith("gateway.auth.mode: is missing, while a token and a password are both set")
+
+
+@pytest.mark.parametrize("mode", ["token", "password"])
+def test_two_secrets_with_a_mode_are_fine(loaded, mode: str):
+    config = loaded(f'{{gateway:{{auth:{{mode:"{mode}",token:"a",password:"b"}}}}}}').config
+    assert config.gateway.auth.mode == mode
+
+
+def test_password_mode_without_a_password_is_refused(refused):
+    (problem,) = refused('{gateway:{auth:{mode:"password"}}}')
+    assert problem.startswith("gateway.auth.password: is missing")
+
+
+PROXY = '{mode:"trusted-proxy",trustedProxy:{userHeader:"x-forwarded-user"}'
+
+
+def test_a_trusted_proxy_with_address_and_header_is_fine_and_may_have_a_password(loaded):
+    text = f'{{gateway:{{trustedProxies:["127.0.0.1"],auth:{PROXY},password:"hunter22"}}}}}}'
+    assert loaded(text).config.gateway.auth.mode == "trusted-proxy"
+
+
+def test_a_trusted_proxy_without_an_address_is_refused(refused):
+    (problem,) = refused(f"{{gateway:{{auth:{PROXY}}}}}}}")
+    assert problem.startswith("gateway.trustedProxies: is empty")
+
+
+def test_a_trusted_proxy_without_the_user_header_is_refused(refused):
+    text = '{gateway:{trustedProxies:["127.0.0.1"],auth:{mode:"trusted-proxy",trustedProxy:{userHeader:""}}}}'
+    (problem,) = refused(text)
+    assert problem.startswith("gateway.auth.trustedProxy.userHeader: is empty")
+
+
+@pytest.mark.parametrize("env", [{}, {"OPENCLAW_GATEWAY_TOKEN": "t"}])
+def test_a_trusted_proxy_beside_a_token_is_refused(refused, env: dict[str, str]):
+    token = "" if env else ',token:"t"'
+    (problem,) = refused(f'{{gateway:{{trustedProxies:["127.0.0.1"],auth:{PROXY}{token}}}}}}}', env)
+    assert problem.startswith("gateway.auth.token: is set, while auth mode is")
+
+
+@pytest.mark.parametrize(
+    "where", ['bind:"lan"', 'bind:"auto"', 'bind:"tailnet"', 'bind:"custom",customBindHost:"10.0.0.1"']
+)
+def test_nobody_gets_in_from_outside_without_a_credential(refused, where: str):
+    (problem,) = refused(f'{{gateway:{{{where},auth:{{mode:"none"}}}}}}')
+    assert problem.startswith('gateway.auth.mode: is "none", while bind is ')
+
+
+@pytest.mark.parametrize("where", ['bind:"loopback"', 'bind:"custom",customBindHost:"127.0.0.5"'])
+def test_without_a_credential_this_machine_may_call(loaded, where: str):
+    assert loaded(f'{{gateway:{{{where},auth:{{mode:"none"}}}}}}').config.gateway.auth.mode == "none"
+
+
+def test_a_custom_bind_needs_an_address(refused):
+    assert refused('{gateway:{bind:"custom"}}') == (
+        'gateway.customBindHost: is missing, while bind is "custom"; set the address to listen on',
+    )
+    assert refused('{gateway:{bind:"custom",customBindHost:"myhost"}}') == (
+        "gateway.customBindHost: is no IP address; write one such as 192.168.1.10",
+    )
+
+
+def test_proxies_may_be_addresses_and_networks(loaded):
+    loaded('{gateway:{trustedProxies:["10.0.0.1","10.0.0.5/8"," ::1 ","fd00::/8"]}}')
+
+
+def test_a_mistyped_network_is_refused(refused):
+    problems = refused('{gateway:{trustedProxies:["10.0.0.1","10.0.0.0/33","proxy.local"]}}')
+    assert [problem.partition(":")[0] for problem in problems] == [
+        "gateway.trustedProxies[1]",
+        "gateway.trustedProxies[2]",
+    ]
+
+
+def test_a_client_of_another_gateway_is_no_gateway(refused):
+    assert refused('{gateway:{mode:"remote"}}')[0].startswith('gateway.mode: is "remote"')
+
+
+def test_roles_are_refused_rather_than_ignored(refused):
+    assert refused("{gateway:{roles:{default:'guest'}}}")[0].startswith("gateway.roles: named roles are not enforced")
+
+
+def test_tls_needs_both_files(refused, loaded):
+    assert [p.partition(":")[0] for p in refused('{gateway:{tls:{enabled:true,certPath:" "}}}')] == [
+        "gateway.tls.certPath",
+        "gateway.tls.keyPath",
+    ]
+    assert loaded(
+        '{gateway:{tls:{enabled:true,autoGenerate:false,certPath:"c",keyPath:"k"}}}'
+    ).config.gateway.tls.enabled
+
+
+@pytest.mark.parametrize(
+    ("server", "good"),
+    [
+        ("command:'x'", True),
+        ("url:'http://h'", True),
+        ("command:'x',url:'http://h'", False),
+        ("", False),
+        ("enabled:false", True),
+    ],
+)
+def test_a_tool_server_is_started_or_called(loaded, refused, server: str, good: bool):
+    text = f"{{mcp:{{servers:{{s:{{{server}}}}}}}}}"
+    if good:
+        assert loaded(text).config.mcp.servers
+    else:
+        assert refused(text) == ("mcp.servers.s: needs either a command to start or a url to call",)
