@@ -8,18 +8,19 @@ import sys
 import tempfile
 from dataclasses import asdict
 
-from load import Cost, Job
+from load import Job
 from program import ProgramError
-from scenarios import SCENARIOS
+from scenarios import BY_NAME, TIMED
 from stage import GATEWAY, Stage, free_port, raise_open_file_limit
 
 
 def main() -> int:
     """Load the gateway under cProfile, stop it, print its top functions by their own time."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenario", choices=[scenario.name for scenario in SCENARIOS])
+    parser.add_argument("scenario", choices=sorted(BY_NAME))
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--streams", type=int, default=500, help="profiled, a core relays fewer than run.py's 1,000")
     parser.add_argument("--lines", type=int, default=40)
     parser.add_argument("--sort", default="tottime", choices=["tottime", "cumtime", "ncalls"])
     parser.add_argument("--command", default=GATEWAY, help="what to profile, as for --target of run.py")
@@ -31,13 +32,15 @@ def main() -> int:
         try:
             with stage.proxy("profiled", command, port) as proxy:
                 proxy.first_200(port, "/v1/models")
-                job = Job(options.scenario, port, proxy.pid, options.connections, 0.0, options.seconds)
-                cost = Cost(**stage.load.ask(asdict(job)))
+                timed = options.scenario == TIMED.name
+                connections = options.streams if timed else options.connections
+                job = Job(options.scenario, port, proxy.pid, connections, 0.0, options.seconds)
+                result = stage.load.ask(asdict(job))
             statistics = pstats.Stats(profile.name)
         except (ProgramError, EOFError) as error:
             print(error or "the program wrote no profile: it must end by itself on SIGTERM", file=sys.stderr)
             return 1
-        print(f"{options.scenario}: {cost.requests} requests, {cost.cpu / cost.requests * 1e3:.3f} ms each, profiled")
+        print(f"{options.scenario}, profiled: {result}")
         statistics.sort_stats(options.sort).print_stats(options.lines)
     return 0
 

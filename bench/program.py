@@ -23,8 +23,12 @@ class ProgramError(Exception):
 
 
 def _environment() -> dict[str, str]:
-    """Our environment without the settings of a gateway that the caller may use otherwise."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("OPENCLAW_")}
+    """Our environment without what would change a start: settings of another gateway, a ban on compiled modules."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("OPENCLAW_") and name != "PYTHONDONTWRITEBYTECODE"
+    }
 
 
 class Program:

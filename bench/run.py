@@ -26,7 +26,7 @@ from streams import Lag
 
 START, STREAMS = "start", TIMED.name
 NAMES = (*(scenario.name for scenario in SCENARIOS), START, STREAMS)
-STARTS = 4  # the first one only fills caches on disk
+STARTS = 4  # the first one, which compiles the modules, isn't counted
 SETTLING = 1.0  # seconds before idle memory is read
 WARM_UP = 0.5  # seconds of load before counting
 

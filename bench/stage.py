@@ -73,7 +73,11 @@ class Stage:
     def proxy(self, name: str, template: str, port: int) -> Program:
         """Start a proxy with a fresh state directory; does not wait until it serves."""
         self._starts += 1
-        env = {"OPENCLAW_STATE_DIR": str(self._home / f"state-{self._starts}")}
+        env = {
+            "OPENCLAW_STATE_DIR": str(self._home / f"state-{self._starts}"),
+            # An installed gateway starts from compiled modules; here the first start makes them.
+            "PYTHONPYCACHEPREFIX": str(self._home / "compiled"),
+        }
         return Program(name, self._command(template, port), pinned_to=self.proxy_cores, env=env)
 
     def _command(self, template: str, port: int) -> list[str]:
