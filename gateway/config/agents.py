@@ -110,22 +110,38 @@ class AgentsConfig(Section):
     @model_validator(mode="before")
     @classmethod
     def _gather(cls, data: object) -> object:
-        return _gathered(data) if isinstance(data, dict) else data
+        if not isinstance(data, dict):
+            return data
+        if _repeats(data):
+            raise ValueError("the same id appears twice; write every agent once, under agents.entries")
+        return gathered(data)
 
 
-def _gathered(data: dict[str, Any]) -> dict[str, Any]:
-    """Move well-formed items of `list` into `entries` and find the default; what is malformed stays to be refused."""
-    listed, entries = data.get("list", ()), data.get("entries", {})
-    if not isinstance(listed, list | tuple) or not isinstance(entries, dict):
+def gathered(data: dict[str, Any]) -> dict[str, Any]:
+    """`agents` as written in the file, with `list` moved into `entries` and the default agent named.
+
+    What is malformed stays where it is, so that what is said about it names the right place.
+    """
+    listed = data.get("list") or ()
+    if not isinstance(listed, list | tuple) or len(_ids(listed)) < len(listed) or _repeats(data):
         return data
-    movable = [item for item in listed if isinstance(item, dict) and isinstance(item.get("id"), str)]
-    moved = {item["id"]: {key: value for key, value in item.items() if key != "id"} for item in movable}
-    names = [str(name).strip().lower() for name in (*(item["id"] for item in movable), *entries)]
-    if len(set(names)) < len(names):
-        raise ValueError("the same id appears twice; write every agent once, under agents.entries")
-    entries = {**moved, **entries} or {"main": {}}
-    default = data.get("default", _default_of(entries))
-    return {**data, "entries": entries, "list": [item for item in listed if item not in movable], "default": default}
+    if not isinstance(data.get("entries", {}), dict):
+        return data
+    moved = {item["id"]: {key: value for key, value in item.items() if key != "id"} for item in listed}
+    entries = {**moved, **data.get("entries", {})} or {"main": {}}
+    kept = {key: value for key, value in data.items() if key != "list"}
+    return {**kept, "entries": entries, "default": data.get("default", _default_of(entries))}
+
+
+def _ids(listed: object) -> list[str]:
+    items = listed if isinstance(listed, list | tuple) else ()
+    return [item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)]
+
+
+def _repeats(data: dict[str, Any]) -> bool:
+    entries = data.get("entries")
+    ids = (*_ids(data.get("list")), *(entries if isinstance(entries, dict) else ()))
+    return len({str(name).strip().lower() for name in ids}) < len(ids)
 
 
 def _default_of(entries: dict[str, Any]) -> str | None:

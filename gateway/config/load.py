@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway.config import accepted, document, references
+from gateway.config.agents import gathered
 from gateway.config.auth import GeneratedToken
 from gateway.config.environment import config_file, fill, state_directory, with_file_variables
 from gateway.config.problems import Problem, from_pydantic, unreported
@@ -64,6 +65,9 @@ def load(
     resolver.secrets = _secrets(ours.pop("secrets", {}), resolver)
     clean = walk(ours, Config, "", resolver)
     _name_keys(clean, resolver)
+    if isinstance(clean.get("agents"), dict):
+        # Here already, so that what is said about an agent names a path that is in the tree.
+        clean["agents"] = gathered(clean["agents"])
     problems += unreported(resolver.problems, problems)
     problems += fill(clean, everywhere, port, bind)
     config = _checked(clean, problems, catalogue)
@@ -112,18 +116,17 @@ def _checked(tree: dict[str, Any], problems: list[Problem], catalogue: Collectio
     """The value, or ConfigError with `problems` and all that pydantic and the rules add to them."""
     config, refused = _validated(tree)
     problems += unreported(refused, problems)
-    if config is not None:
-        found = [problem for rule in RULES for problem in rule(config)]
-        # Names can't be judged when what they refer to has been left out.
-        if not any(problem.path.startswith(("agents", "models")) for problem in refused):
-            found += references.check(config, catalogue)
-        problems += unreported(found, problems)
-    if problems or config is None:
+    found = [problem for rule in RULES for problem in rule(config)]
+    # Names can't be judged when what they refer to has been left out.
+    if not any(problem.path.startswith(("agents", "models")) for problem in refused):
+        found += references.check(config, catalogue)
+    problems += unreported(found, problems)
+    if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
     return config
 
 
-def _validated(tree: dict[str, Any]) -> tuple[Config | None, list[Problem]]:
+def _validated(tree: dict[str, Any]) -> tuple[Config, list[Problem]]:
     """The configuration and what was refused; refused values are left out, so that the rules still see the rest."""
     try:
         return Config.model_validate(tree), []
@@ -131,15 +134,12 @@ def _validated(tree: dict[str, Any]) -> tuple[Config | None, list[Problem]]:
         refused = from_pydantic(error, tree)
         for detail in error.errors(include_url=False, include_input=False):
             _leave_out(tree, detail["loc"])
-    try:
-        return Config.model_validate(tree), refused
-    except ValidationError:
-        return None, refused
+    return Config.model_validate(tree), refused
 
 
 def _leave_out(tree: Any, loc: tuple[int | str, ...]) -> None:
     for part, following in zip(loc, (*loc[1:], None), strict=True):
-        if not isinstance(tree, dict) or part not in tree:
+        if part not in tree:
             return
         if not isinstance(tree[part], dict) or following not in tree[part]:
             del tree[part]

@@ -50,16 +50,16 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 
 
 def _value(value: Any, nested: tuple[str, type[Section]] | None, path: str, resolver: Resolver) -> Any:
-    if nested is None or is_reference(value):
-        return resolver.resolve(value, path)
-    container, section = nested
+    container, section = nested or ("", Section)
     if container == "map" and isinstance(value, dict):
         pairs = ((key, _one(item, section, join(path, key), resolver)) for key, item in value.items())
         return {key: item for key, item in pairs if item is not MISSING}
     if container == "list" and isinstance(value, list):
         items = (_one(item, section, join(path, index), resolver) for index, item in enumerate(value))
         return [item for item in items if item is not MISSING]
-    return _one(value, section, path, resolver)
+    if container == "one" and not is_reference(value):
+        return _one(value, section, path, resolver)
+    return resolver.resolve(value, path)
 
 
 def _one(value: Any, section: type[Section], path: str, resolver: Resolver) -> Any:

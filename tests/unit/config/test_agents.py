@@ -60,7 +60,13 @@ def test_one_id_twice_is_refused(refused, text: str):
 
 @pytest.mark.parametrize(
     ("text", "path"),
-    [("{list:[{name:'x'}]}", "agents.list[0].id"), ("{list:[7]}", "agents.list[0]"), ("{list:{}}", "agents.list")],
+    [
+        ("{list:[{id:'a'},{name:'x'}]}", "agents.list[1].id"),
+        ("{list:[{id:'a'},7]}", "agents.list[1]"),
+        ("{list:{a:{}}}", "agents.list"),
+        ("{list:[{id:'a',timeoutSeconds:'x'}]}", "agents.entries.a.timeoutSeconds"),
+        ("{list:[{id:'a'}],entries:7}", "agents.entries"),
+    ],
 )
 def test_a_malformed_list_is_told(refused, text: str, path: str):
     (problem,) = refused(f"{{agents:{text}}}")
