@@ -14,8 +14,8 @@ class Agent:
 
     `candidates` is the model chain, primary first. `allowed` limits `x-openclaw-model` to these references, or to all
     of a provider by `provider/*` (None: any); `aliases` are short names for references. `params` are request fields
-    that the agent sets unless the caller does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions` unless the
-    caller says. `always_stream` asks the provider for a stream even when the caller did not.
+    that the agent sets unless the caller does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
+    unless the caller says. `always_stream` asks the provider for a stream even when the caller did not.
     """
 
     id: str

@@ -5,7 +5,6 @@ something was passed on, the failure is the caller's to know.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from gateway.core.errors import BadRequest, NotFound, UpstreamError
@@ -48,16 +47,17 @@ async def ask(
         answering = False
         stream = call(provider, model, turn)
         try:
-            async with aclosing(stream):
-                async for batch in stream:
-                    answering = True
-                    yield batch
+            async for batch in stream:
+                answering = True
+                yield batch
         except UpstreamError as error:
             trail.attempts[-1] = (ref, error)
             if answering or not error.failover or position == len(chain) - 1:
                 raise
         else:
             return
+        finally:
+            await stream.aclose()
     if unfit is not None:
         raise unfit
 

@@ -3,8 +3,6 @@
 A caller that demanded a call never sees an answer without it: the stream fails with ToolChoiceUnmet instead.
 """
 
-from contextlib import aclosing
-
 from gateway.core.errors import ToolChoiceUnmet
 from gateway.core.event import Batch, Finish, Stream, ToolCallBegin
 from gateway.core.turn import ToolChoice
@@ -19,7 +17,7 @@ async def verified(stream: Stream, choice: ToolChoice) -> Stream:
     """The stream, from the moment when the demanded call is certain. Raises ToolChoiceUnmet at its end otherwise."""
     held: Batch = []
     met = False
-    async with aclosing(stream):
+    try:
         async for batch in stream:
             if met:
                 yield batch
@@ -31,6 +29,8 @@ async def verified(stream: Stream, choice: ToolChoice) -> Stream:
                 held = []
             elif any(isinstance(event, Finish) for event in batch):
                 break
+    finally:
+        await stream.aclose()
     if not met:
         raise ToolChoiceUnmet(_sentence(choice), param="tool_choice")
 

@@ -5,7 +5,6 @@ All of these are recognised where models put them, at the very beginning of an a
 """
 
 import re
-from contextlib import aclosing
 
 from gateway.core.event import Batch, Finish, Stream, TextDelta, ThinkingDelta
 
@@ -14,6 +13,7 @@ _REPLY_TO = re.compile(r"\[\[\s*reply_to:[^\]]{0,200}\]\]")
 _REPLY_TO_START = "[[reply_to:"
 _CLOSERS = {"<think>": "</think>", "<thinking>": "</thinking>"}
 _FINAL_END = "</final>"
+_MAYBE = frozenset(("", "<", "[", " ", "\n", "\t", "\r"))  # what an opener, or white space before one, begins with
 
 
 class VisibleText:
@@ -37,6 +37,9 @@ class VisibleText:
         """More text → (visible, thought); either may be empty."""
         if self.begun:
             return self._unwrap(text), ""
+        if not self._held and not self._marked and text[:1] not in _MAYBE:
+            self.begun = True
+            return text, ""
         self._held += text
         thought = ""
         while True:
@@ -113,12 +116,14 @@ def _overlap(text: str, tag: str) -> int:
 async def visible_only(stream: Stream) -> Stream:
     """The stream with the text of its answer split into TextDelta and ThinkingDelta."""
     text = VisibleText()
-    async with aclosing(stream):
+    try:
         async for batch in stream:
             if text.transparent:
                 yield batch
             elif split := _split(batch, text):
                 yield split
+    finally:
+        await stream.aclose()
 
 
 def _split(batch: Batch, text: VisibleText) -> Batch:

@@ -4,21 +4,18 @@ A stream is an async iterator of *batches*: each batch is a non-empty list of th
 that a stage or a socket write is paid once per batch. Order rules: `ToolCallBegin` comes before the deltas of its
 index; a call's joined argument deltas are its JSON text; at most one `UsageReport`; exactly one `Finish`, and only a
 `UsageReport` may follow it. Failure is an exception that leaves the iterator, never an event.
-
-Events are plain slotted dataclasses, not frozen ones: creating a frozen one costs twice as much, and a stream makes
-thousands. Nobody changes one after it was made.
 """
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.core.usage import Usage
+from gateway.core.value import value
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-@dataclass(slots=True)
+@value
 class TextDelta:
     """More of the visible answer; `logprobs` as the provider gave them, in OpenAI's form."""
 
@@ -26,21 +23,21 @@ class TextDelta:
     logprobs: Any = None
 
 
-@dataclass(slots=True)
+@value
 class ThinkingDelta:
     """More of the model's reasoning; not part of the answer."""
 
     text: str
 
 
-@dataclass(slots=True)
+@value
 class RefusalDelta:
     """More of a refusal that the provider marked as one."""
 
     text: str
 
 
-@dataclass(slots=True)
+@value
 class ToolCallBegin:
     """The model starts a call; `index` counts the calls of this answer from 0, `id` is the provider's own."""
 
@@ -49,7 +46,7 @@ class ToolCallBegin:
     name: str
 
 
-@dataclass(slots=True)
+@value
 class ToolCallDelta:
     """More of the argument text of the call at `index`, exactly as it came."""
 
@@ -57,14 +54,14 @@ class ToolCallDelta:
     arguments: str
 
 
-@dataclass(slots=True)
+@value
 class UsageReport:
     """The token counts of the answer."""
 
     usage: Usage
 
 
-@dataclass(slots=True)
+@value
 class Finish:
     """The answer is complete, and why it ended."""
 

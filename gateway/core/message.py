@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from gateway.core.value import value
+
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
 
@@ -26,7 +28,7 @@ class Extras:
 NO_EXTRAS = Extras("", {})
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Text:
     """Plain text."""
 
@@ -34,7 +36,7 @@ class Text:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Image:
     """A picture by `data:` URI or by URL; `detail` is the caller's hint (`auto`, `low`, `high`)."""
 
@@ -43,7 +45,7 @@ class Image:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolCall:
     """A call that the model made; `arguments` is the model's own JSON text, byte for byte."""
 
@@ -53,7 +55,7 @@ class ToolCall:
     extras: Extras = NO_EXTRAS
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Foreign:
     """A part that only its own wire format understands."""
 
@@ -64,7 +66,7 @@ class Foreign:
 Content = Text | Image | Foreign
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolResult:
     """What a tool answered to the call `call_id`."""
 
@@ -76,7 +78,7 @@ class ToolResult:
 Part = Text | Image | Foreign | ToolCall | ToolResult
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Message:
     """One message. `listed` remembers that a caller wrote its text as a list of parts; it carries no meaning."""
 

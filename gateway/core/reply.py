@@ -1,10 +1,10 @@
 """A whole answer: the fold of a stream."""
 
-from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from gateway.core.event import (
+    Event,
     Finish,
     FinishReason,
     RefusalDelta,
@@ -17,9 +17,10 @@ from gateway.core.event import (
 )
 from gateway.core.message import ToolCall
 from gateway.core.usage import NO_USAGE, Usage
+from gateway.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Reply:
     """One complete answer; `text` is None when the model gave none, `logprobs` are joined in OpenAI's form."""
 
@@ -42,6 +43,27 @@ class _Fold:
     usage: Usage = NO_USAGE
     finish: FinishReason | None = None
 
+    def add(self, event: Event) -> None:
+        match event:
+            case TextDelta(text, logprobs):
+                self.text.append(text)
+                if isinstance(logprobs, dict):
+                    self.add_logprobs(logprobs)
+            case Finish(reason):
+                self.finish = reason
+            case UsageReport(usage):
+                self.usage = usage
+            case ToolCallDelta(index, arguments):
+                self.calls[index][2].append(arguments)
+            case ToolCallBegin(index, id_, name):
+                self.calls[index] = (id_, name, [])
+            case ThinkingDelta(text):
+                self.thinking.append(text)
+            case RefusalDelta(text):
+                self.refusal.append(text)
+            case _:
+                assert_never(event)
+
     def add_logprobs(self, logprobs: dict[str, Any]) -> None:
         if self.logprobs is None:
             self.logprobs = {}
@@ -53,28 +75,12 @@ class _Fold:
 async def collect(stream: Stream) -> Reply:
     """Fold a stream into a whole answer. Whatever leaves the stream as an exception leaves here too."""
     fold = _Fold()
-    async with aclosing(stream):
+    try:
         async for batch in stream:
             for event in batch:
-                match event:
-                    case TextDelta(text, logprobs):
-                        fold.text.append(text)
-                        if isinstance(logprobs, dict):
-                            fold.add_logprobs(logprobs)
-                    case ThinkingDelta(text):
-                        fold.thinking.append(text)
-                    case RefusalDelta(text):
-                        fold.refusal.append(text)
-                    case ToolCallBegin(index, id_, name):
-                        fold.calls[index] = (id_, name, [])
-                    case ToolCallDelta(index, arguments):
-                        fold.calls[index][2].append(arguments)
-                    case UsageReport(usage):
-                        fold.usage = usage
-                    case Finish(reason):
-                        fold.finish = reason
-                    case _:
-                        assert_never(event)
+                fold.add(event)
+    finally:
+        await stream.aclose()
     if fold.finish is None:
         raise AssertionError("a stream ended without Finish and without an error")
     return Reply(

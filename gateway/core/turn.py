@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from gateway.core.message import NO_EXTRAS, Extras, Message
+from gateway.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class ToolSpec:
     """A function that the caller offers to the model; `parameters` is a JSON Schema, absent for none."""
 
@@ -29,7 +30,7 @@ class ToolChoice:
 AUTO = ToolChoice("auto")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Sampling:
     """How the model picks its words; `None` leaves it to the provider.
 
@@ -47,7 +48,7 @@ class Sampling:
     response_format: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Turn:
     """One request as a value; `model` is the caller's own string, kept to be echoed."""
 

@@ -1,11 +1,12 @@
 """Token counts of one answer, under one set of names whatever the provider calls them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from gateway.core.value import value
 
-@dataclass(frozen=True, slots=True)
+
+@value
 class Usage:
     """Tokens; `cached` is the part of `prompt` read from a cache, `reasoning` the part of `completion` not shown."""
 

@@ -34,22 +34,24 @@ async def call(
     body = wire.build_request(turn, model)
     if provider.prepare is not None:
         await provider.prepare()
-    loop = asyncio.get_running_loop()
-    started = loop.time()
+    started = asyncio.get_running_loop().time()
     wait = provider.timeout or (limits.first_event if turn.stream else limits.silence)
     try:
-        async with asyncio.timeout(min(wait, limits.total)):
-            response = await http.post(
-                provider.url(wire.path), data=body, headers=provider.request_headers(), allow_redirects=False
-            )
+        response = await http.post(
+            provider.url(wire.path),
+            data=body,
+            headers=provider.request_headers(),
+            allow_redirects=False,
+            # Until the headers; from then on `_stream` has limits of its own, which only events may move.
+            timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=wait),
+        )
     except (aiohttp.ClientError, OSError) as error:
         raise _translated(provider, error, limits, wait) from error
     try:
         if response.status != 200:
             raise await refusal(provider, response)
         if turn.stream and response.content_type != "application/json":
-            end = started + limits.total
-            batches = _stream(wire, response, started + wait, provider.timeout or limits.idle, end)
+            batches = _stream(wire, response, started + wait, provider.timeout or limits.idle, started + limits.total)
             try:
                 async for batch in batches:
                     yield batch
@@ -57,9 +59,7 @@ async def call(
                 await batches.aclose()
         else:
             # A server that ignores `stream` answers with one body; so do errors inside a 200.
-            async with asyncio.timeout_at(min(started + wait, started + limits.total)):
-                data = await _read_at_most(response, _MAX_REPLY)
-            yield wire.parse_reply(data)
+            yield wire.parse_reply(await _read_at_most(response, _MAX_REPLY))
     except UpstreamError as error:
         raise without_secrets(provider, error) from None
     except (aiohttp.ClientError, OSError) as error:
@@ -69,7 +69,7 @@ async def call(
 
 
 def _translated(provider: Provider, error: Exception, limits: Limits, wait: float) -> UpstreamError:
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
         return UpstreamError(
             UpstreamKind.TIMEOUT, f"The provider '{provider.id}' did not answer within {min(wait, limits.total):g} s."
         )
@@ -102,11 +102,16 @@ async def _stream(
     """Batches as the network delivers them. Only events count as life: a server's comments don't move the limits."""
     parser = wire.parser()
     content = response.content
+    if response.connection is not None and response.connection.protocol is not None:
+        response.connection.protocol.read_timeout = None
     limit = min(first_event_by, end)
     clock = asyncio.get_running_loop().time
     while True:
-        async with asyncio.timeout_at(limit):
-            data = await content.readany()
+        try:
+            async with asyncio.timeout_at(limit):
+                data = await content.readany()
+        except TimeoutError:
+            raise UpstreamError(UpstreamKind.TIMEOUT, "The provider's stream fell silent.") from None
         if not data:
             if batch := parser.close():
                 yield batch

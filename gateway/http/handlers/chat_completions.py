@@ -1,7 +1,6 @@
 """`POST /v1/chat/completions`: one agent run, streamed or whole."""
 
 import time
-import uuid
 from contextlib import aclosing
 
 import structlog
@@ -9,6 +8,7 @@ from aiohttp import web
 
 from gateway.agents.run import Run, prepare
 from gateway.core.errors import GatewayError
+from gateway.core.ids import new_id
 from gateway.http.body import read_body
 from gateway.http.event_stream import EventStream
 from gateway.http.headers import run_headers, run_options
@@ -41,9 +41,7 @@ async def _whole(request: web.Request, runtime: Runtime, run: Run) -> web.Respon
     asked = time.monotonic()
     reply = await run.reply()
     answered = time.monotonic()
-    body = render_reply(
-        reply, id=f"chatcmpl_{uuid.uuid4()}", created=int(time.time()), model=_reported_model(runtime, run)
-    )
+    body = render_reply(reply, id=new_id("chatcmpl_"), created=int(time.time()), model=_reported_model(runtime, run))
     headers = run_headers(
         run.trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
     )
@@ -81,7 +79,7 @@ async def _streamed(request: web.Request, runtime: Runtime, run: Run) -> web.Str
 
 def _renderer(runtime: Runtime, run: Run) -> Renderer:
     return Renderer(
-        id=f"chatcmpl_{uuid.uuid4()}",
+        id=new_id("chatcmpl_"),
         created=int(time.time()),
         model=_reported_model(runtime, run),
         include_usage=run.turn.include_usage,

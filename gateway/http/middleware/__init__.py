@@ -1,1 +1,1 @@
-"""One file per link of the chain; `gateway.http.chain` says in which order."""
+"""The outer links of the chain, one file each; `gateway.http.chain` says in which order."""

@@ -1,7 +1,7 @@
 """The only place where an exception becomes a response."""
 
 import structlog
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout
@@ -16,6 +16,8 @@ _INTERNAL = {"error": {"message": "internal error", "type": "api_error", "param"
 @web.middleware
 async def render_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn what leaves the handlers into the API's own error shape; what nobody foresaw is logged and told as 500."""
+    if request.version >= HttpVersion11 and "Host" not in request.headers:
+        return web.Response(status=400)  # RFC 9112 §3.2
     try:
         return await handler(request)
     except GatewayError as error:

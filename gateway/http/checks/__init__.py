@@ -1,0 +1,1 @@
+"""One file per check; `gateway.http.chain` says in which order."""

@@ -1,0 +1,13 @@
+"""Who is at the other end: the client address, or a refusal.
+
+Attribution comes before routing, in every auth mode and for every path but the probes (recorded).
+"""
+
+from aiohttp import web
+
+from gateway.http.keys import CLIENT, RESOLVER
+
+
+def identify_client(request: web.Request) -> None:
+    """Add CLIENT. Raises ProxyAttributionRequired."""
+    request[CLIENT] = request.app[RESOLVER].resolve(request.remote, request.headers)
