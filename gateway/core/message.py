@@ -46,6 +46,16 @@ class Image:
 
 
 @value
+class File:
+    """A document: base64 `data`, or a `url` to fetch. `mime` is what the caller declared, None when nothing."""
+
+    name: str | None = None
+    mime: str | None = None
+    data: str | None = field(default=None, repr=False)
+    url: str | None = None
+
+
+@value
 class ToolCall:
     """A call that the model made; `arguments` is the model's own JSON text, byte for byte."""
 
@@ -75,7 +85,7 @@ class ToolResult:
     listed: bool = field(default=False, compare=False)
 
 
-Part = Text | Image | Foreign | ToolCall | ToolResult
+Part = Text | Image | File | Foreign | ToolCall | ToolResult
 
 
 @value
@@ -87,3 +97,11 @@ class Message:
     name: str | None = None
     extras: Extras = NO_EXTRAS
     listed: bool = field(default=False, compare=False)
+
+    @property
+    def blank(self) -> bool:
+        """Whether it says nothing: white space at most."""
+        for part in self.parts:
+            if type(part) is not Text or (part.text and not part.text.isspace()):
+                return False
+        return True

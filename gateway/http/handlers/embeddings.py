@@ -12,7 +12,8 @@ from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
 from gateway.http.middleware.errors import JSON
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.wire.openai_completions.embeddings import read_request, render_reply
-from gateway.wire.openai_completions.schema import EmbeddingsRequest, parse_body
+from gateway.wire.openai_completions.schema import EmbeddingsRequest
+from gateway.wire.request_body import parse_body
 
 
 async def embeddings(request: web.Request) -> web.StreamResponse:

@@ -1,17 +1,13 @@
-"""The client's request body, checked by pydantic; what it means is `ingress`'s business.
+"""The fields of a client's request and their types; what they mean is `ingress`'s business.
 
-Unknown fields are kept, null means absent, and the first problem is reported with the path of its field.
+Unknown fields are kept, null means absent.
 """
 
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from gateway.core.errors import BadRequest
-from gateway.core.jsonio import InvalidJSON, loads_tolerant
-
-Number = int | float
-Body = TypeVar("Body", bound=BaseModel)
+from gateway.wire.request_body import Number
 
 
 class StreamOptions(BaseModel):
@@ -55,45 +51,3 @@ class EmbeddingsRequest(BaseModel):
     input: Any = None
     dimensions: Number | None = None
     encoding_format: str | None = None
-
-
-def parse_body(schema: type[Body], body: bytes) -> Body:
-    """Read a JSON body; an empty or blank one counts as `{}` (recorded). Raises BadRequest, first problem only."""
-    try:
-        return schema.model_validate_json(body)
-    except ValidationError as error:
-        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] != "json_invalid":
-            raise _bad_request(error) from None
-    if not body.strip():
-        return schema()
-    try:
-        return schema.model_validate(loads_tolerant(body))
-    except InvalidJSON as error:
-        raise BadRequest(f"The request body is {error}.", code="invalid_json") from None
-    except ValidationError as error:
-        raise _bad_request(error) from None
-
-
-def _bad_request(error: ValidationError) -> BadRequest:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    # A union adds the tried type to the location; the caller knows fields and indices only.
-    path = ""
-    for step in first["loc"]:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif step in ChatRequest.model_fields or step in EmbeddingsRequest.model_fields or step == "include_usage":
-            path += f".{step}" if path else step
-    if not path:
-        return BadRequest("The request body must be a JSON object.", code="invalid_type")
-    return BadRequest(f"`{path}`: {_EXPECTED.get(first['type'], first['msg'])}.", param=path, code="invalid_type")
-
-
-_EXPECTED = {
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "list_type": "must be an array",
-    "model_type": "must be an object",
-    "int_type": "must be a number",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-}

@@ -1,0 +1,23 @@
+"""Numbers of a client's request, checked against the ranges that OpenAI's formats share."""
+
+from gateway.core.errors import BadRequest
+
+_MAX_SAFE = 2**53 - 1  # JavaScript's largest exact integer, the recorded upper bound of token caps
+
+
+def token_cap(field: str, value: float | None) -> int | None:
+    """A whole number above 0. Raises BadRequest."""
+    if value is None:
+        return None
+    if value != int(value):
+        raise BadRequest(f"`{field}`: must be a whole number.", param=field)
+    if not 0 < value <= _MAX_SAFE:
+        raise BadRequest(f"`{field}`: must be between 1 and {_MAX_SAFE}.", param=field)
+    return int(value)
+
+
+def within(field: str, value: float | None, low: float, high: float, said: str) -> float | None:
+    """A number from `low` to `high`, called `said` in the refusal. Raises BadRequest."""
+    if value is not None and not low <= value <= high:
+        raise BadRequest(f"`{field}` must be between {said}.", param=field)
+    return value
