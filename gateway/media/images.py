@@ -17,16 +17,23 @@ from gateway.core.turn import Turn
 _MAX_PARTS = 8
 _MAX_TOTAL = 20 * 2**20
 _DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*?);base64,", re.IGNORECASE)
-_REFUSED = "Invalid image_url content in `messages`"
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePolicy:
-    """What is let in. `fetch` gets an http(s) URL and the most bytes; None when URLs are not allowed."""
+    """What is let in. `fetch` gets an http(s) URL and the most bytes; None when URLs are not allowed.
+
+    `field` is the name that the request's format has for the conversation.
+    """
 
     mimes: frozenset[str]
     max_bytes: int
     fetch: Callable[[str, int], Awaitable[bytes]] | None = None
+    field: str = "messages"
+
+    def refusal(self, why: str, path: str) -> BadRequest:
+        """The answer to a picture that is not let in."""
+        return BadRequest(f"Invalid image_url content in `{self.field}`: {why}.", param=path)
 
 
 async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
@@ -38,7 +45,9 @@ async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
     checked = []
     for index, message in enumerate(messages):
         if index == newest:
-            checked.append(await _checked(message, policy, f"messages[{index}]"))
+            # Only chat's messages are numbered as the caller numbers them.
+            path = f"messages[{index}]" if policy.field == "messages" else policy.field
+            checked.append(await _checked(message, policy, path))
         elif kept := _from_history(message):
             checked.append(kept)
     return replace(turn, messages=tuple(checked))
@@ -58,7 +67,7 @@ def _from_history(message: Message) -> Message | None:
 async def _checked(message: Message, policy: ImagePolicy, path: str) -> Message:
     images = [part for part in message.parts if isinstance(part, Image)]
     if len(images) > _MAX_PARTS:
-        raise BadRequest(f"{_REFUSED}: at most {_MAX_PARTS} images per message.", param=path)
+        raise policy.refusal(f"at most {_MAX_PARTS} images per message", path)
     total = 0
     parts: list[Part] = []
     for part in message.parts:
@@ -68,7 +77,7 @@ async def _checked(message: Message, policy: ImagePolicy, path: str) -> Message:
         mime, data = await _read(part.url, policy, path)
         total += len(data)
         if total > _MAX_TOTAL:
-            raise BadRequest(f"{_REFUSED}: more than {_MAX_TOTAL} bytes of images.", param=path)
+            raise policy.refusal(f"more than {_MAX_TOTAL} bytes of images", path)
         url = part.url
         if not url.startswith(f"data:{mime};base64,"):
             url = f"data:{mime};base64,{base64.b64encode(data).decode()}"
@@ -83,28 +92,28 @@ async def _read(url: str, policy: ImagePolicy, path: str) -> tuple[str, bytes]:
     elif policy.fetch is not None and url[:8].lower().startswith(("http://", "https://")):
         data = await policy.fetch(url, policy.max_bytes)
     elif url:
-        raise BadRequest(f"{_REFUSED}: image URLs are not allowed here; send a base64 data URI.", param=path)
+        raise policy.refusal("image URLs are not allowed here; send a base64 data URI", path)
     else:
-        raise BadRequest(f"{_REFUSED}: it has no URL.", param=path)
+        raise policy.refusal("it has no URL", path)
     if len(data) > policy.max_bytes:
-        raise BadRequest(f"{_REFUSED}: an image is over {policy.max_bytes} bytes.", param=path)
+        raise policy.refusal(f"an image is over {policy.max_bytes} bytes", path)
     mime = sniff(data)
     if mime is None or mime not in policy.mimes:
         allowed = ", ".join(sorted(name.removeprefix("image/") for name in policy.mimes))
-        raise BadRequest(f"{_REFUSED}: not an image of an accepted kind ({allowed}).", param=path)
+        raise policy.refusal(f"not an image of an accepted kind ({allowed})", path)
     return mime, data
 
 
 def _decode(url: str, policy: ImagePolicy, path: str) -> bytes:
     head = _DATA_URI.match(url)
     if head is None:
-        raise BadRequest(f"{_REFUSED}: a data URI must be base64.", param=path)
+        raise policy.refusal("a data URI must be base64", path)
     if (len(url) - head.end()) * 3 // 4 > policy.max_bytes + 2:
-        raise BadRequest(f"{_REFUSED}: an image is over {policy.max_bytes} bytes.", param=path)
+        raise policy.refusal(f"an image is over {policy.max_bytes} bytes", path)
     try:
         return base64.b64decode(url[head.end() :], validate=True)
     except binascii.Error:
-        raise BadRequest(f"{_REFUSED}: its base64 is broken.", param=path) from None
+        raise policy.refusal("its base64 is broken", path) from None
 
 
 def sniff(data: bytes) -> str | None:

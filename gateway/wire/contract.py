@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from gateway.core.errors import GatewayError
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.wire.compat import ModelSpec
@@ -44,6 +45,22 @@ class Upstream(Protocol):
 
     def parser(self) -> Parser:
         """A fresh parser for a streamed answer."""
+        ...
+
+
+class Renderer(Protocol):
+    """The client-facing half of a stream: `feed` batches, then `close`, or `fail`; frames whole, for one write each."""
+
+    def feed(self, batch: Batch) -> bytes:
+        """The frames of one batch; may be empty. Raises UpstreamError for what the format can't tell."""
+        ...
+
+    def close(self) -> bytes:
+        """The frames after the last batch of a complete answer."""
+        ...
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The frames that tell of a failure and end the stream."""
         ...
 
 

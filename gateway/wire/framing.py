@@ -4,6 +4,9 @@ The format is https://html.spec.whatwg.org/multipage/server-sent-events.html; on
 we read, because each repeats its event name inside the JSON.
 """
 
+DONE = b"data: [DONE]\n\n"
+"""How OpenAI's streams end."""
+
 _MAX_EVENT = 8 * 1024 * 1024
 
 

@@ -20,9 +20,7 @@ from gateway.core.event import (
 from gateway.core.jsonio import dumps
 from gateway.core.reply import Reply
 from gateway.core.usage import NO_USAGE, Usage
-from gateway.wire.framing import sse_frame
-
-DONE = b"data: [DONE]\n\n"
+from gateway.wire.framing import DONE, sse_frame
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:

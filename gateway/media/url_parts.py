@@ -1,0 +1,16 @@
+"""How many parts of one request may be URLs: each costs a fetch, so the whole conversation counts (recorded)."""
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import File, Image
+from gateway.core.turn import Turn
+
+
+def check_url_parts(turn: Turn, limit: int) -> None:
+    """Raises BadRequest for more than `limit` pictures and files by URL."""
+    count = sum(
+        (isinstance(part, Image) and part.url[:5].lower() != "data:") or (isinstance(part, File) and bool(part.url))
+        for message in turn.messages
+        for part in message.parts
+    )
+    if count > limit:
+        raise BadRequest(f"`input`: {count} images and files are URLs; at most {limit} may be.", param="input")

@@ -1,0 +1,121 @@
+"""`input` of a client's request → messages. Flat items become the turns of a conversation.
+
+Calls join the assistant's message that they belong to. Chat providers read text only from a tool, so pictures and
+files in a tool's output follow as a user message, once all outputs of that round are there.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from gateway.core.errors import BadRequest
+from gateway.core.jsonio import dumps
+from gateway.core.message import File, Message, Part, Role, Text, ToolCall, ToolResult
+from gateway.wire.openai_responses.parts import read_content
+
+_ROLES = ("user", "assistant", "system", "developer")
+_NO_MESSAGE = "Missing user message in `input`."
+
+
+def read_input(raw: Any, instructions: str | None) -> tuple[Message, ...]:
+    """The conversation; `instructions` come first, as a system message. Raises BadRequest."""
+    conversation = _Conversation()
+    if instructions and instructions.strip():
+        conversation.say("system", (Text(instructions),))
+    if isinstance(raw, str):
+        conversation.say("user", (Text(raw),))
+    elif isinstance(raw, list):
+        for index, item in enumerate(raw):
+            conversation.read(item, f"input[{index}]")
+    else:
+        raise BadRequest("`input`: must be a string or an array of items.", param="input")
+    messages = conversation.messages()
+    if not any(message.role not in ("system", "developer") and not message.blank for message in messages):
+        raise BadRequest(_NO_MESSAGE, param="input")
+    return messages
+
+
+class _Conversation:
+    """Messages so far, and what tools attached to their outputs."""
+
+    __slots__ = ("_attached", "_messages")
+
+    def __init__(self) -> None:
+        self._messages: list[Message] = []
+        self._attached: list[Part] = []
+
+    def messages(self) -> tuple[Message, ...]:
+        self._attach()
+        return tuple(self._messages)
+
+    def read(self, item: Any, path: str) -> None:
+        kind = item.get("type", "message" if "role" in item else None) if isinstance(item, dict) else None
+        reader = _READERS.get(kind) if isinstance(kind, str) else None
+        if reader is None:
+            said = f" '{kind[:80]}'" if isinstance(kind, str) else ""
+            raise BadRequest(f"`{path}`: items of type{said} are not supported here.", param=path)
+        reader(self, item, path)
+
+    def message(self, item: Mapping[str, Any], path: str) -> None:
+        role = item.get("role")
+        if role not in _ROLES:
+            raise BadRequest(f"`{path}.role`: must be one of {', '.join(_ROLES)}.", param=f"{path}.role")
+        parts = read_content(item.get("content"), f"{path}.content")
+        if not all(isinstance(part, Text) for part in parts) and role != "user":
+            raise BadRequest(f"`{path}.content`: only user messages may hold images, files or audio.", param=path)
+        self.say(cast(Role, role), parts)
+
+    def say(self, role: Role, parts: tuple[Part, ...]) -> None:
+        if not parts:
+            return
+        self._attach()
+        last = self._messages[-1] if self._messages else None
+        if role == "assistant" and last is not None and any(type(part) is ToolCall for part in last.parts):
+            self._messages[-1] = Message(role, (*last.parts, *parts))
+        else:
+            self._messages.append(Message(role, parts))
+
+    def call(self, item: Mapping[str, Any], path: str) -> None:
+        arguments = item.get("arguments")
+        if not isinstance(arguments, str):
+            arguments = "{}" if arguments is None else dumps(arguments).decode()
+        call = ToolCall(_required(item, "call_id", path), _required(item, "name", path), arguments)
+        self._attach()
+        last = self._messages[-1] if self._messages else None
+        if last is not None and last.role == "assistant":
+            self._messages[-1] = Message("assistant", (*last.parts, call))
+        else:
+            self._messages.append(Message("assistant", (call,)))
+
+    def output(self, item: Mapping[str, Any], path: str) -> None:
+        call_id = _required(item, "call_id", path)
+        parts = read_content(item.get("output"), f"{path}.output")
+        texts = tuple(part for part in parts if isinstance(part, Text))
+        self._messages.append(Message("tool", (ToolResult(call_id, texts),)))
+        for part in parts:
+            if not isinstance(part, Text):
+                what = f"the file '{part.name or 'file'}'" if isinstance(part, File) else "this"
+                self._attached += (Text(f"The tool call {call_id} returned {what}:"), part)
+
+    def skip(self, item: Mapping[str, Any], path: str) -> None:
+        """Reasoning is another provider's own; a reference names what was never stored (recorded: both are skipped)."""
+
+    def _attach(self) -> None:
+        if self._attached:
+            self._messages.append(Message("user", tuple(self._attached)))
+            self._attached = []
+
+
+def _required(item: Mapping[str, Any], field: str, path: str) -> str:
+    value = item.get(field)
+    if not isinstance(value, str) or not value.strip():
+        raise BadRequest(f"`{path}.{field}`: must be a non-empty string.", param=f"{path}.{field}")
+    return value
+
+
+_READERS: dict[str, Callable[[_Conversation, Mapping[str, Any], str], None]] = {
+    "message": _Conversation.message,
+    "function_call": _Conversation.call,
+    "function_call_output": _Conversation.output,
+    "reasoning": _Conversation.skip,
+    "item_reference": _Conversation.skip,
+}

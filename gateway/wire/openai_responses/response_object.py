@@ -1,0 +1,106 @@
+"""The `response` object and its items, as whole answers and streams both send them; all of OpenAI's fields present."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from gateway.core.errors import GatewayError
+from gateway.core.event import FinishReason
+from gateway.core.usage import Usage
+from gateway.core.value import value
+
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Phase = Literal["commentary", "final_answer"]
+
+_INCOMPLETE: dict[FinishReason, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+@value
+class Head:
+    """What is the same in every mention of one response; `created` in Unix seconds, `echo` from the ingress."""
+
+    id: str
+    created: int
+    model: str
+    echo: Mapping[str, Any]
+
+
+def status_of(finish: FinishReason) -> Status:
+    """Calls complete a response; a spent budget or a filter leaves it incomplete."""
+    return "incomplete" if finish in _INCOMPLETE else "completed"
+
+
+def response_object(
+    head: Head,
+    status: Status,
+    output: Sequence[Mapping[str, Any]],
+    *,
+    finish: FinishReason = "stop",
+    usage: Usage | None = None,
+    error: GatewayError | None = None,
+    completed: int | None = None,
+) -> dict[str, Any]:
+    """One response; `usage` None before it is known, `completed` the Unix seconds of a success."""
+    reason = _INCOMPLETE.get(finish)
+    return {
+        "id": head.id,
+        "object": "response",
+        "created_at": head.created,
+        "completed_at": completed,
+        "status": status,
+        "model": head.model,
+        "output": output,
+        "usage": None if usage is None else usage_object(usage),
+        "error": None if error is None else error_object(error),
+        "incomplete_details": None if reason is None else {"reason": reason},
+        **head.echo,
+    }
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    """Token counts; both details are always there (recorded)."""
+    return {
+        "input_tokens": usage.prompt,
+        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},
+        "output_tokens": usage.completion,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
+        "total_tokens": usage.total,
+    }
+
+
+def error_object(error: GatewayError) -> dict[str, Any]:
+    """`error` of a failed response: the failure's own code, else OpenAI's code for its kind."""
+    kind = "rate_limit_exceeded" if error.status == 429 else "invalid_prompt" if error.status < 500 else "server_error"
+    return {"code": error.code or kind, "message": error.message, "type": error.type, "param": error.param}
+
+
+def message_item(
+    id: str,  # noqa: A002  the field's name
+    status: Status,
+    content: Sequence[Mapping[str, Any]],
+    phase: Phase | None = None,
+) -> dict[str, Any]:
+    """The assistant's message; `phase` says whether calls follow it, once that is known (recorded)."""
+    item = {"id": id, "type": "message", "role": "assistant", "status": status, "content": content}
+    return item if phase is None else {**item, "phase": phase}
+
+
+def call_item(id: str, status: Status, call_id: str, name: str, arguments: str) -> dict[str, Any]:  # noqa: A002
+    """A function call; `call_id` is the provider's own, and what the output must name."""
+    return {
+        "id": id,
+        "type": "function_call",
+        "status": status,
+        "call_id": call_id,
+        "name": name,
+        "arguments": arguments,
+    }
+
+
+def text_part(text: str, logprobs: Sequence[Any] = ()) -> dict[str, Any]:
+    """Text of a message."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+
+
+def refusal_part(refusal: str) -> dict[str, Any]:
+    """A refusal that the provider marked as one."""
+    return {"type": "refusal", "refusal": refusal}

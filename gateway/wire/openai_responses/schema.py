@@ -1,0 +1,60 @@
+"""The fields of a client's request and their types; what they mean is `ingress`'s business.
+
+Unknown fields are ignored, null means absent: official clients send both freely.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from gateway.wire.request_body import Number
+
+
+class Reasoning(BaseModel):
+    """How much the model should think."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    effort: str | None = None
+    summary: str | None = None
+
+
+class TextOptions(BaseModel):
+    """The form of the answer's text; `format` is read by `options`."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    format: dict[str, Any] | None = None
+    verbosity: str | None = None
+
+
+class ResponsesRequest(BaseModel):
+    """`POST /v1/responses`; entries of `input` and `tools` are read by `items` and the shared tool reader."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+
+    model: str | None = None
+    input: Any = None
+    instructions: str | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    parallel_tool_calls: bool | None = None
+    stream: bool | None = None
+    max_output_tokens: Number | None = None
+    max_tool_calls: Number | None = None
+    temperature: Number | None = None
+    top_p: Number | None = None
+    top_logprobs: Number | None = None
+    text: TextOptions | None = None
+    reasoning: Reasoning | None = None
+    include: list[str] | None = None
+    metadata: dict[str, str] | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    background: bool | None = None
+    store: bool | None = None
+    previous_response_id: str | None = None
+    user: str | None = None
+    service_tier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+    safety_identifier: str | None = None

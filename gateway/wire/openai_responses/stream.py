@@ -1,0 +1,182 @@
+"""Events of a run → the SSE events of a streamed response, numbered without a gap.
+
+Order as recorded: created, in_progress, then the items one after the other, then exactly one of completed, incomplete
+and failed, and `[DONE]`. `event:` repeats `type`. Reasoning is not shown (recorded).
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, assert_never
+
+from gateway.core.errors import GatewayError
+from gateway.core.event import (
+    Batch,
+    Event,
+    Finish,
+    FinishReason,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallBegin,
+    ToolCallDelta,
+    UsageReport,
+)
+from gateway.core.jsonio import dumps
+from gateway.core.usage import NO_USAGE, Usage
+from gateway.wire.framing import DONE
+from gateway.wire.openai_responses.response_object import Head, Phase, Status, response_object, status_of
+from gateway.wire.openai_responses.stream_items import TEXT_DELTA, Announcement, OpenCall, OpenMessage, PartKind
+
+
+class Renderer:
+    """One streamed response: `feed` batches, then `close`, or `fail`; `now` gives Unix seconds."""
+
+    __slots__ = (
+        "_calls",
+        "_finish",
+        "_head",
+        "_message",
+        "_now",
+        "_output",
+        "_sequence",
+        "_started",
+        "_usage",
+    )
+
+    def __init__(self, head: Head, *, now: Callable[[], float]) -> None:
+        self._head = head
+        self._now = now
+        self._sequence = 0
+        self._started = False
+        self._output: list[dict[str, Any]] = []  # by output index; an open item has its place already
+        self._message: OpenMessage | None = None
+        self._calls: dict[int, OpenCall] = {}
+        self._finish: FinishReason = "stop"
+        self._usage: Usage | None = None
+
+    def feed(self, batch: Batch) -> bytes:
+        """The frames of one batch, for one write. Raises UpstreamError for calls that can't be told in order."""
+        begun_at = self._sequence
+        frames = self._start()
+        try:
+            for event in batch:
+                message = self._message
+                if (
+                    event.__class__ is TextDelta
+                    and event.logprobs is None
+                    and message is not None
+                    and message.text_head
+                ):
+                    message.say(event.text)
+                    frames.append(
+                        b'%b%b,"sequence_number":%d}\n\n' % (message.text_head, dumps(event.text), self._sequence)
+                    )
+                    self._sequence += 1
+                else:
+                    frames += self._frames(self._announced(event))
+        except GatewayError:
+            # What was made of this batch is never sent.
+            self._sequence, self._started = begun_at, begun_at > 0
+            raise
+        return b"".join(frames)
+
+    def close(self) -> bytes:
+        """The whole response, and the end."""
+        status = status_of(self._finish)
+        response = response_object(
+            self._head,
+            status,
+            self._output,
+            finish=self._finish,
+            usage=self._usage or NO_USAGE,
+            completed=int(self._now()) if status == "completed" else None,
+        )
+        return b"".join(self._frames([(f"response.{status}", {"response": response})])) + DONE
+
+    def fail(self, error: GatewayError) -> bytes:
+        """The failed response with the items that were complete, and the end."""
+        frames = self._start()
+        done = [item for item in self._output if item]
+        response = response_object(self._head, "failed", done, usage=self._usage, error=error)
+        frames += self._frames([("response.failed", {"response": response})])
+        return b"".join(frames) + DONE
+
+    def _start(self) -> list[bytes]:
+        if self._started:
+            return []
+        self._started = True
+        response = response_object(self._head, "in_progress", ())
+        return self._frames((kind, {"response": response}) for kind in ("response.created", "response.in_progress"))
+
+    def _frames(self, announcements: Iterable[Announcement]) -> list[bytes]:
+        frames = []
+        for kind, fields in announcements:
+            payload = {"type": kind, **fields, "sequence_number": self._sequence}
+            self._sequence += 1
+            frames.append(b"event: " + kind.encode() + b"\ndata: " + dumps(payload) + b"\n\n")
+        return frames
+
+    def _announced(self, event: Event) -> list[Announcement]:
+        match event:
+            case TextDelta(text, logprobs):
+                tokens = (logprobs.get("content") or ()) if isinstance(logprobs, dict) else ()
+                message, events = self._speaking("output_text")
+                message.say(text, tokens)
+                return [*events, (TEXT_DELTA, {**message.place, "delta": text, "logprobs": tokens})]
+            case RefusalDelta(text):
+                message, events = self._speaking("refusal")
+                message.say(text)
+                return [*events, ("response.refusal.delta", {**message.place, "delta": text})]
+            case ToolCallBegin(index, id_, name):
+                return self._begin_call(index, id_, name)
+            case ToolCallDelta(index, arguments):
+                return self._calls[index].add(arguments)
+            case Finish(reason):
+                self._finish = reason
+                return self._end_items()
+            case UsageReport(usage):
+                self._usage = usage
+                return []
+            case ThinkingDelta():
+                return []
+            case _:
+                assert_never(event)
+
+    def _speaking(self, kind: PartKind) -> tuple[OpenMessage, list[Announcement]]:
+        events = []
+        if self._message is None:
+            self._message = OpenMessage(self._next_index())
+            events.append(self._message.opened())
+        return self._message, [*events, *self._message.begin(kind)]
+
+    def _begin_call(self, index: int, call_id: str, name: str) -> list[Announcement]:
+        events = self._end_message("completed", "commentary")
+        for call in self._calls.values():
+            # Most providers make one call after the other; of those that mix them, only whole ones are closed early.
+            if not call.closed and call.whole:
+                events += self._end_call(call, "completed")
+        call = self._calls[index] = OpenCall(self._next_index(), call_id, name)
+        return [*events, call.opened()]
+
+    def _end_items(self) -> list[Announcement]:
+        """Close what is open; what was cut short is the end."""
+        events = [] if self._output else self._speaking("output_text")[1]
+        last, status = len(self._output) - 1, status_of(self._finish)
+        for call in self._calls.values():
+            if not call.closed:
+                events += self._end_call(call, status if call.index == last else "completed")
+        return events + self._end_message(status, "commentary" if self._calls else "final_answer")
+
+    def _end_message(self, status: Status, phase: Phase) -> list[Announcement]:
+        message, self._message = self._message, None
+        if message is None:
+            return []
+        self._output[message.index], events = message.close(status, phase)
+        return events
+
+    def _end_call(self, call: OpenCall, status: Status) -> list[Announcement]:
+        self._output[call.index], events = call.close(status)
+        return events
+
+    def _next_index(self) -> int:
+        self._output.append({})
+        return len(self._output) - 1
