@@ -5,21 +5,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-import aiohttp
-
-from gateway.agents.candidates import Call
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.config.endpoints import ImagesConfig
 from gateway.config.gateway import RetryConfig
 from gateway.config.root import Config
 from gateway.core.errors import ConfigError
-from gateway.core.event import Stream
 from gateway.core.names import ModelRef
-from gateway.core.turn import Turn
 from gateway.http.runtime import Runtime
 from gateway.media.images import ImagePolicy
-from gateway.upstream.call import call
+from gateway.upstream.call import Caller
 from gateway.upstream.configured import problems_in, providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
 from gateway.upstream.embedded import MODEL, available
@@ -28,8 +23,6 @@ from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
 from gateway.upstream.fetch import Fetcher, FetchPolicy
 from gateway.upstream.http import Limits, create_session
 from gateway.upstream.local import LocalEmbedder, local_provider
-from gateway.upstream.provider import Provider
-from gateway.wire.compat import ModelSpec
 
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
@@ -64,7 +57,7 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
             directory=directory,
             providers=providers,
             embedders=embedders,
-            call=_caller(http, limits),
+            caller=Caller(http, limits),
             images=_image_policy(endpoints.chat_completions.images, stack),
             report_upstream_model=endpoints.chat_completions.report_model == "upstream",
             heartbeat=config.gateway.stream.heartbeat_ms / 1000,
@@ -87,13 +80,6 @@ def limits_from(retry: RetryConfig) -> Limits:
 
 def _asks(directory: Directory, provider: str) -> bool:
     return any(ref.provider == provider for agent in directory.agents for ref in agent.candidates)
-
-
-def _caller(http: aiohttp.ClientSession, limits: Limits) -> Call:
-    def ask(provider: Provider, model: ModelSpec, turn: Turn) -> Stream:
-        return call(http, provider, model, turn, limits)
-
-    return ask
 
 
 def _image_policy(config: ImagesConfig, stack: AsyncExitStack) -> ImagePolicy:

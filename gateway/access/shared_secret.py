@@ -1,6 +1,6 @@
 """Modes `token` and `password`: one secret shared by all callers, who thereby are the owner."""
 
-from hashlib import sha256
+from hashlib import blake2b
 from hmac import compare_digest
 
 from gateway.access.bearer import bearer
@@ -32,4 +32,4 @@ class SharedSecret:
 
 def _digest(secret: str) -> bytes:
     # Header bytes that are no UTF-8 arrive as surrogates; they must be a wrong secret, not a crash.
-    return sha256(secret.encode("utf-8", "surrogatepass")).digest()
+    return blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=32).digest()

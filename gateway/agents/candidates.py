@@ -4,7 +4,8 @@ A candidate that fails before its first event gives way to the next, unless the 
 something was passed on, the failure is the caller's to know.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from gateway.core.errors import BadRequest, NotFound, UpstreamError
@@ -12,10 +13,9 @@ from gateway.core.event import Stream
 from gateway.core.message import Image
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
+from gateway.upstream.call import Caller
 from gateway.upstream.provider import Provider
 from gateway.wire.compat import ModelSpec
-
-Call = Callable[[Provider, ModelSpec, Turn], Stream]
 
 
 @dataclass(slots=True)
@@ -31,7 +31,7 @@ class Trail:
 
 
 async def ask(
-    turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider], call: Call, trail: Trail
+    turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider], caller: Caller, trail: Trail
 ) -> Stream:
     """The events of the first candidate that answers. Raises its failure, or that of the last one tried."""
     unfit: BadRequest | None = None
@@ -45,19 +45,20 @@ async def ask(
             continue
         trail.attempts.append((ref, None))
         answering = False
-        stream = call(provider, model, turn)
         try:
-            async for batch in stream:
-                answering = True
-                yield batch
+            if turn.stream:
+                async with aclosing(caller.stream(provider, model, turn)) as stream:
+                    async for batch in stream:
+                        answering = True
+                        yield batch
+            else:
+                yield await caller.whole(provider, model, turn)
         except UpstreamError as error:
             trail.attempts[-1] = (ref, error)
             if answering or not error.failover or position == len(chain) - 1:
                 raise
         else:
             return
-        finally:
-            await stream.aclose()
     if unfit is not None:
         raise unfit
 

@@ -1,19 +1,21 @@
 """A run: one agent works on one turn; prompt, candidates and checks composed into one stream of events."""
 
 from collections.abc import Mapping
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
 from gateway.agents.agent import Agent
-from gateway.agents.candidates import Call, Trail, ask, unknown_model
+from gateway.agents.candidates import Trail, ask, unknown_model
 from gateway.agents.params import with_params
-from gateway.agents.tool_choice import demands_call, verified
-from gateway.agents.visible import visible_only
+from gateway.agents.stage import Stage
+from gateway.agents.tool_choice import Verified, demands_call
+from gateway.agents.visible import Visible
 from gateway.core.errors import BadRequest
 from gateway.core.event import Stream
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef, parse_model_ref
-from gateway.core.reply import Reply, collect
 from gateway.core.turn import Turn
+from gateway.upstream.call import Caller
 from gateway.upstream.provider import Provider
 
 
@@ -34,25 +36,30 @@ class Run:
     turn: Turn
     chain: tuple[ModelRef, ...]
     providers: Mapping[str, Provider] = field(repr=False)
-    call: Call = field(repr=False)
+    caller: Caller = field(repr=False)
     trail: Trail = field(default_factory=Trail)
 
-    def events(self) -> Stream:
+    async def events(self) -> Stream:
         """The answer as it comes. Raises GatewayError."""
         turn = self.turn
-        if self.agent.always_stream and not turn.stream:
-            turn = replace(turn, stream=True)
-        stream = visible_only(ask(turn, self.chain, self.providers, self.call, self.trail))
-        if turn.tool_choice is not None and demands_call(turn.tool_choice):
-            stream = verified(stream, turn.tool_choice)
-        return stream
-
-    async def reply(self) -> Reply:
-        """The whole answer. Raises GatewayError."""
-        return await collect(self.events())
+        stages = stages_for(turn)
+        async with aclosing(ask(turn, self.chain, self.providers, self.caller, self.trail)) as stream:
+            async for batch in stream:
+                for stage in stages:
+                    batch = stage.feed(batch)  # noqa: PLW2901  the point of a stage
+                if batch:
+                    yield batch
 
 
-async def prepare(agent: Agent, turn: Turn, options: RunOptions, providers: Mapping[str, Provider], call: Call) -> Run:
+def stages_for(turn: Turn) -> tuple[Stage, ...]:
+    """What the batches of this turn pass, in order."""
+    choice = turn.tool_choice
+    return (Visible(), Verified(choice)) if choice is not None and demands_call(choice) else (Visible(),)
+
+
+async def prepare(
+    agent: Agent, turn: Turn, options: RunOptions, providers: Mapping[str, Provider], caller: Caller
+) -> Run:
     """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override.
 
     The caller's system and developer messages follow the agent's own prompt; nothing else is added.
@@ -63,7 +70,9 @@ async def prepare(agent: Agent, turn: Turn, options: RunOptions, providers: Mapp
         turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
     if agent.params:
         turn = with_params(turn, agent.params)
-    return Run(agent, turn, chain, providers, call)
+    if agent.always_stream and not turn.stream:
+        turn = replace(turn, stream=True)
+    return Run(agent, turn, chain, providers, caller)
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

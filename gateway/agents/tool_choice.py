@@ -4,7 +4,7 @@ A caller that demanded a call never sees an answer without it: the stream fails 
 """
 
 from gateway.core.errors import ToolChoiceUnmet
-from gateway.core.event import Batch, Finish, Stream, ToolCallBegin
+from gateway.core.event import Batch, Finish, ToolCallBegin
 from gateway.core.turn import ToolChoice
 
 
@@ -13,26 +13,29 @@ def demands_call(choice: ToolChoice | None) -> bool:
     return choice is not None and choice.mode in ("required", "pinned")
 
 
-async def verified(stream: Stream, choice: ToolChoice) -> Stream:
-    """The stream, from the moment when the demanded call is certain. Raises ToolChoiceUnmet at its end otherwise."""
-    held: Batch = []
-    met = False
-    try:
-        async for batch in stream:
-            if met:
-                yield batch
-                continue
-            held += batch
-            if any(isinstance(event, ToolCallBegin) and choice.name in (None, event.name) for event in batch):
-                met = True
-                yield held
-                held = []
-            elif any(isinstance(event, Finish) for event in batch):
-                break
-    finally:
-        await stream.aclose()
-    if not met:
-        raise ToolChoiceUnmet(_sentence(choice), param="tool_choice")
+class Verified:
+    """The stage that lets an answer through from the moment when the demanded call is certain."""
+
+    __slots__ = ("_choice", "_held", "_met")
+
+    def __init__(self, choice: ToolChoice) -> None:
+        self._choice = choice
+        self._held: Batch = []
+        self._met = False
+
+    def feed(self, batch: Batch) -> Batch:
+        """See `gateway.agents.stage.Stage`. Raises ToolChoiceUnmet when the answer ends without the call."""
+        if self._met:
+            return batch
+        name = self._choice.name
+        self._held += batch
+        if any(isinstance(event, ToolCallBegin) and name in (None, event.name) for event in batch):
+            self._met = True
+            held, self._held = self._held, []
+            return held
+        if any(isinstance(event, Finish) for event in batch):
+            raise ToolChoiceUnmet(_sentence(self._choice), param="tool_choice")
+        return []
 
 
 def _sentence(choice: ToolChoice) -> str:

@@ -5,8 +5,9 @@ All of these are recognised where models put them, at the very beginning of an a
 """
 
 import re
+from typing import Any
 
-from gateway.core.event import Batch, Finish, Stream, TextDelta, ThinkingDelta
+from gateway.core.event import Batch, Finish, TextDelta, ThinkingDelta
 
 _OPENERS = ("<think>", "<thinking>", "<final>", "[[reply_to_current]]")
 _REPLY_TO = re.compile(r"\[\[\s*reply_to:[^\]]{0,200}\]\]")
@@ -113,34 +114,32 @@ def _overlap(text: str, tag: str) -> int:
     return 0
 
 
-async def visible_only(stream: Stream) -> Stream:
-    """The stream with the text of its answer split into TextDelta and ThinkingDelta."""
-    text = VisibleText()
-    try:
-        async for batch in stream:
-            if text.transparent:
-                yield batch
-            elif split := _split(batch, text):
-                yield split
-    finally:
-        await stream.aclose()
+class Visible:
+    """The stage that splits the text of an answer into TextDelta and ThinkingDelta."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self) -> None:
+        self._text = VisibleText()
+
+    def feed(self, batch: Batch) -> Batch:
+        """See `gateway.agents.stage.Stage`."""
+        text = self._text
+        if text.transparent:
+            return batch
+        split: Batch = []
+        for event in batch:
+            if isinstance(event, TextDelta):
+                _add(split, *text.feed(event.text), event.logprobs)
+                continue
+            if isinstance(event, Finish):
+                _add(split, *text.close())
+            split.append(event)
+        return split
 
 
-def _split(batch: Batch, text: VisibleText) -> Batch:
-    split: Batch = []
-    for event in batch:
-        if isinstance(event, TextDelta):
-            shown, thought = text.feed(event.text)
-            if thought:
-                split.append(ThinkingDelta(thought))
-            if shown:
-                split.append(TextDelta(shown, event.logprobs))
-            continue
-        if isinstance(event, Finish):
-            shown, thought = text.close()
-            if thought:
-                split.append(ThinkingDelta(thought))
-            if shown:
-                split.append(TextDelta(shown))
-        split.append(event)
-    return split
+def _add(batch: Batch, shown: str, thought: str, logprobs: Any = None) -> None:
+    if thought:
+        batch.append(ThinkingDelta(thought))
+    if shown:
+        batch.append(TextDelta(shown, logprobs))

@@ -46,7 +46,11 @@ def run(args: argparse.Namespace) -> int:
     first = ensure_config(path, os.environ)
     loaded = load(path, os.environ, catalogue=BUILT_IN, port=args.port, bind=args.bind)
     logging = loaded.config.logging
-    logs.configure(stream_is_tty=sys.stderr.isatty(), level=logging.level)
+    logs.configure(
+        stream_is_tty=sys.stderr.isatty(),
+        level=logging.console_level or logging.level,
+        style=logging.console_style,
+    )
     host = listen_host(loaded.config.gateway)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(loaded, host, first=first))
@@ -81,6 +85,7 @@ async def _serve(loaded: Loaded, host: str, *, first: bool) -> int:
     # What lives now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20000, 20, 100)
     _announce(loaded, host, first=first)
     await stop.wait()
     log.info("stopping", drain_seconds=_DRAIN)

@@ -32,9 +32,9 @@ def from_openai(payload: Mapping[str, Any]) -> Usage:
     prompt = _count(payload.get("prompt_tokens"))
     completion = _count(payload.get("completion_tokens"))
     prompt_details = payload.get("prompt_tokens_details")
-    cached = _count(prompt_details.get("cached_tokens")) if isinstance(prompt_details, Mapping) else 0
+    cached = _count(prompt_details.get("cached_tokens")) if isinstance(prompt_details, dict) else 0
     details = payload.get("completion_tokens_details")
-    reasoning = details.get("reasoning_tokens") if isinstance(details, Mapping) else None
+    reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
     return Usage(
         prompt,
         completion,

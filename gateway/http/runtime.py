@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.agents.candidates import Call
 from gateway.agents.directory import Directory
 from gateway.media.images import ImagePolicy
+from gateway.upstream.call import Caller
 from gateway.upstream.embed import Embedder
 from gateway.upstream.provider import Provider
 
@@ -21,7 +21,7 @@ class Runtime:
     directory: Directory
     providers: Mapping[str, Provider]
     embedders: Mapping[str, Embedder]
-    call: Call
+    caller: Caller
     images: ImagePolicy
     report_upstream_model: bool
     heartbeat: float

@@ -1,10 +1,12 @@
-"""One attempt at one provider: build → POST → decode → batches of events. The socket is closed in every ending.
+"""One attempt at one provider: build → POST → decode. The connection is closed, or given back, in every ending.
 
-Retries, fallback and choice of model are made above. Whatever goes wrong leaves as UpstreamError.
+Retries, fallback and choice of model are made above. Whatever goes wrong leaves as UpstreamError; cancelling the task
+that waits here aborts the request at the provider.
 """
 
 import asyncio
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 
 import aiohttp
 
@@ -16,64 +18,82 @@ from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
 from gateway.wire import UPSTREAMS
 from gateway.wire.compat import ModelSpec
-from gateway.wire.contract import Upstream
+from gateway.wire.contract import Parser
 
 _MAX_ERROR_BODY = 64 * 1024
 _MAX_REPLY = 64 * 1024 * 1024
 _GRACE = 0.05  # seconds for a finished stream to end by itself, so that its connection can be used again
 
 
-async def call(
-    http: aiohttp.ClientSession, provider: Provider, model: ModelSpec, turn: Turn, limits: Limits
-) -> AsyncGenerator[Batch, None]:
-    """Ask once, the way the client asked: streamed, or as one body that becomes one batch.
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Asks providers, over one pool of connections and with one set of limits."""
 
-    Raises UpstreamError. Closing the generator, or cancelling the task that iterates it, closes the connection.
-    """
-    wire = UPSTREAMS[provider.wire]
-    body = wire.build_request(turn, model)
-    if provider.prepare is not None:
-        await provider.prepare()
-    started = asyncio.get_running_loop().time()
-    wait = provider.timeout or (limits.first_event if turn.stream else limits.silence)
-    try:
-        response = await http.post(
-            provider.url(wire.path),
-            data=body,
-            headers=provider.request_headers(),
-            allow_redirects=False,
-            # Until the headers; from then on `_stream` has limits of its own, which only events may move.
-            timeout=aiohttp.ClientTimeout(total=limits.total, sock_connect=limits.connect, sock_read=wait),
-        )
-    except (aiohttp.ClientError, OSError) as error:
-        raise _translated(provider, error, limits, wait) from error
-    try:
-        if response.status != 200:
-            raise await refusal(provider, response)
-        if turn.stream and response.content_type != "application/json":
-            batches = _stream(wire, response, started + wait, provider.timeout or limits.idle, started + limits.total)
+    http: aiohttp.ClientSession
+    limits: Limits
+
+    async def whole(self, provider: Provider, model: ModelSpec, turn: Turn) -> Batch:
+        """The answer as one body, which is one batch. Raises UpstreamError."""
+        wait = min(provider.timeout or self.limits.silence, self.limits.total)
+        timeout = aiohttp.ClientTimeout(total=wait, sock_connect=self.limits.connect)
+        try:
+            response = await self._post(provider, model, turn, timeout)
             try:
-                async for batch in batches:
-                    yield batch
+                if response.status != 200:
+                    raise await refusal(provider, response)
+                return UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
             finally:
-                await batches.aclose()
-        else:
-            # A server that ignores `stream` answers with one body; so do errors inside a 200.
-            yield wire.parse_reply(await _read_at_most(response, _MAX_REPLY))
-    except UpstreamError as error:
-        raise without_secrets(provider, error) from None
-    except (aiohttp.ClientError, OSError) as error:
-        raise _translated(provider, error, limits, wait) from error
-    finally:
-        response.release()
+                response.release()
+        except UpstreamError as error:
+            raise without_secrets(provider, error) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise from_exception(provider, error, connect=self.limits.connect, wait=wait) from error
 
+    async def stream(self, provider: Provider, model: ModelSpec, turn: Turn) -> AsyncGenerator[Batch, None]:
+        """The answer as it comes, one batch per read of the network. Raises UpstreamError."""
+        limits = self.limits
+        started = asyncio.get_running_loop().time()
+        end = started + limits.total
+        wait = provider.timeout or limits.first_event
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=wait)
+        try:
+            response = await self._post(provider, model, turn, timeout)
+            try:
+                if response.status != 200:
+                    raise await refusal(provider, response)
+                if response.content_type == "application/json":
+                    # A server that ignores `stream` answers with one body; so do errors inside a 200.
+                    yield UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
+                    return
+                parser = UPSTREAMS[provider.wire].parser()
+                limit, idle = min(started + wait, end), provider.timeout or limits.idle
+                while not parser.done and (data := await _read_some(response, limit)):
+                    if batch := parser.feed(data):
+                        yield batch
+                        limit = min(asyncio.get_running_loop().time() + idle, end)
+                if batch := parser.close():
+                    yield batch
+                await _finish(response, parser)
+            finally:
+                response.release()
+        except UpstreamError as error:
+            raise without_secrets(provider, error) from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise from_exception(provider, error, connect=limits.connect, wait=wait) from error
 
-def _translated(provider: Provider, error: Exception, limits: Limits, wait: float) -> UpstreamError:
-    if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ConnectionTimeoutError):
-        return UpstreamError(
-            UpstreamKind.TIMEOUT, f"The provider '{provider.id}' did not answer within {min(wait, limits.total):g} s."
+    async def _post(
+        self, provider: Provider, model: ModelSpec, turn: Turn, limits: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        if provider.prepare is not None:
+            await provider.prepare()
+        wire = UPSTREAMS[provider.wire]
+        return await self.http.post(
+            provider.url(wire.path),
+            data=wire.build_request(turn, model),
+            headers=provider.headers,
+            allow_redirects=False,
+            timeout=limits,
         )
-    return from_exception(provider, error, limits.connect)
 
 
 async def refusal(provider: Provider, response: aiohttp.ClientResponse) -> UpstreamError:
@@ -87,46 +107,36 @@ async def refusal(provider: Provider, response: aiohttp.ClientResponse) -> Upstr
     return from_status(provider, status, response.headers, body)
 
 
-async def _read_at_most(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    if (response.content_length or 0) > limit:
+async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
+    if (response.content_length or 0) > _MAX_REPLY:
         raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
     data = await response.read()
-    if len(data) > limit:
+    if len(data) > _MAX_REPLY:
         raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
     return data
 
 
-async def _stream(
-    wire: Upstream, response: aiohttp.ClientResponse, first_event_by: float, idle: float, end: float
-) -> AsyncGenerator[Batch, None]:
-    """Batches as the network delivers them. Only events count as life: a server's comments don't move the limits."""
-    parser = wire.parser()
-    content = response.content
-    if response.connection is not None and response.connection.protocol is not None:
-        response.connection.protocol.read_timeout = None
-    limit = min(first_event_by, end)
-    clock = asyncio.get_running_loop().time
-    while True:
-        try:
-            async with asyncio.timeout_at(limit):
-                data = await content.readany()
-        except TimeoutError:
-            raise UpstreamError(UpstreamKind.TIMEOUT, "The provider's stream fell silent.") from None
-        if not data:
-            if batch := parser.close():
-                yield batch
-            return
-        batch = parser.feed(data)
-        if batch:
-            yield batch
-            limit = min(clock() + idle, end)
-        if parser.done:
-            break
-    if batch := parser.close():
-        yield batch
-    if not content.at_eof():
+async def _read_some(response: aiohttp.ClientResponse, limit: float) -> bytes:
+    """What the network has, empty at its end; the limit is loop time.
+
+    Only events move that limit, a server's comments don't: the client's own read timeout, which any byte would move,
+    is over once the headers are here.
+    """
+    connection = response.connection
+    if connection is not None and connection.protocol is not None:
+        connection.protocol.read_timeout = None
+    try:
+        async with asyncio.timeout_at(limit):
+            return await response.content.readany()
+    except TimeoutError:
+        raise UpstreamError(UpstreamKind.TIMEOUT, "The provider's stream fell silent.") from None
+
+
+async def _finish(response: aiohttp.ClientResponse, parser: Parser) -> None:
+    """Let a finished stream end by itself, which is nearly always at once; else its connection is given up."""
+    if parser.done and not response.content.at_eof():
         try:
             async with asyncio.timeout(_GRACE):
-                await content.readany()
+                await response.content.readany()
         except TimeoutError:
             response.close()

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.upstream.catalog import CATALOG, Row
-from gateway.upstream.provider import Provider
+from gateway.upstream.provider import Provider, headers_for
 from gateway.wire import UPSTREAMS
 from gateway.wire.compat import DEFAULT, Compat, ModelSpec
 
@@ -43,10 +43,12 @@ def key_from(row: Row, env: Mapping[str, str]) -> str | None:
 
 
 def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
+    key = key_from(row, env)
     return Provider(
         id=name,
         base_url=row.base_url,
-        api_key=key_from(row, env),
+        api_key=key,
+        headers=headers_for(key, {}),
         compat=row.compat,
         embedding_model=row.embedding_model,
     )
@@ -57,14 +59,16 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Pr
     compat = row.compat if row else DEFAULT
     key = config.api_key.get_secret_value() if config.api_key else None
     headers = {header: value.get_secret_value() for header, value in config.headers.items()}
-    if config.auth_header is False and not any(header.lower() == "authorization" for header in headers):
+    if config.auth_header is False:
         key = None
+    elif not key and row:
+        key = key_from(row, env)
     return Provider(
         id=name,
         base_url=config.base_url or (row.base_url if row else ""),
         wire=config.api,
-        api_key=key or (key_from(row, env) if row and config.auth_header is not False else None),
-        headers=headers,
+        api_key=key,
+        headers=headers_for(key, headers),
         compat=compat,
         models={model.id: _model(model, config, compat) for model in config.models},
         embedding_model=row.embedding_model if row else None,

@@ -1,11 +1,10 @@
 """Embeddings at a provider: one POST, one reply; or whatever else can embed behind the same seam."""
 
-import asyncio
 from typing import Protocol
 
 import aiohttp
 
-from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.core.errors import UpstreamError
 from gateway.upstream.call import refusal
 from gateway.upstream.failure import from_exception, without_secrets
 from gateway.upstream.http import Limits
@@ -36,20 +35,20 @@ class HttpEmbedder:
         body = wire.build_request(request, model, packs_base64=provider.compat.embedding_base64)
         wait = provider.timeout or self._limits.silence
         try:
-            async with asyncio.timeout(wait):
-                response = await self._http.post(
-                    provider.url(wire.PATH), data=body, headers=provider.request_headers(), allow_redirects=False
-                )
-                try:
-                    if response.status != 200:
-                        raise await refusal(provider, response)
-                    return wire.parse_reply(await response.read(), len(request.inputs))
-                except UpstreamError as error:
-                    raise without_secrets(provider, error) from None
-                finally:
-                    response.release()
+            response = await self._http.post(
+                provider.url(wire.PATH),
+                data=body,
+                headers=provider.headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=wait, sock_connect=self._limits.connect),
+            )
+            try:
+                if response.status != 200:
+                    raise await refusal(provider, response)
+                return wire.parse_reply(await response.read(), len(request.inputs))
+            finally:
+                response.release()
+        except UpstreamError as error:
+            raise without_secrets(provider, error) from None
         except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
-                text = f"The provider '{provider.id}' did not answer within {wait:g} s."
-                raise UpstreamError(UpstreamKind.TIMEOUT, text) from error
-            raise from_exception(provider, error, self._limits.connect) from error
+            raise from_exception(provider, error, connect=self._limits.connect, wait=wait) from error

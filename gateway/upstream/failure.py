@@ -41,14 +41,14 @@ def without_secrets(provider: Provider, error: UpstreamError) -> UpstreamError:
     return error
 
 
-def from_exception(provider: Provider, error: Exception, connect_limit: float) -> UpstreamError:
-    """The failure behind an exception of the HTTP client."""
+def from_exception(provider: Provider, error: Exception, *, connect: float, wait: float) -> UpstreamError:
+    """The failure behind an exception of the HTTP client; `connect` and `wait` are the limits in seconds."""
     name = f"The provider '{provider.id}'"
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return UpstreamError(
-                UpstreamKind.TRANSPORT, f"{name} did not accept a connection within {connect_limit:g} s."
-            )
+            return UpstreamError(UpstreamKind.TRANSPORT, f"{name} did not accept a connection within {connect:g} s.")
+        case TimeoutError():
+            return UpstreamError(UpstreamKind.TIMEOUT, f"{name} did not answer within {wait:g} s.")
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
             return UpstreamError(UpstreamKind.TRANSPORT, f"{name} offered no valid TLS certificate.")
         case aiohttp.ClientConnectorError():

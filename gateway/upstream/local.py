@@ -1,10 +1,10 @@
 """The embedded model as one more provider: its chat server a row, its embeddings behind the same seam as everyone's."""
 
-from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.core.errors import Unavailable, UpstreamError, UpstreamKind
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
-from gateway.upstream.provider import Provider
+from gateway.upstream.provider import Provider, headers_for
 from gateway.wire.compat import Compat, ModelSpec
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
@@ -14,15 +14,23 @@ _COMPAT = Compat(tools=False, tool_choice=False)
 
 def local_provider(chat: EmbeddedChat) -> Provider:
     """The row of the embedded chat model. Its server is started by the first call, if it was not before."""
+
+    async def ready() -> None:
+        try:
+            await chat.ready()
+        except Unavailable as error:
+            raise UpstreamError(UpstreamKind.OVERLOADED, error.message) from error
+
     model = ModelSpec(MODEL.chat_model, context_window=MODEL.context_window, images=False, compat=_COMPAT)
     return Provider(
         id=MODEL.provider,
         base_url=chat.base_url,
         api_key=chat.api_key,
+        headers=headers_for(chat.api_key, {}),
         compat=_COMPAT,
         models={model.id: model},
         embedding_model=MODEL.embedding_model,
-        prepare=chat.ready,
+        prepare=ready,
     )
 
 

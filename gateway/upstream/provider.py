@@ -1,7 +1,7 @@
 """A provider: a configured endpoint with its credentials, as a row of data. What it speaks is a wire's business."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from yarl import URL
 
@@ -12,9 +12,9 @@ from gateway.wire.compat import DEFAULT, Compat, ModelSpec
 class Provider:
     """Where an endpoint is and how it is spoken to.
 
-    `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `api_key` is sent as a bearer
-    token, unless `headers` say otherwise. `timeout` (seconds) replaces the waiting limits when the row sets one.
-    `prepare` is awaited before a call, for an endpoint that has to be started first.
+    `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
+    request, credential included; `api_key` is kept to be cut out of messages. `timeout` (seconds) replaces the waiting
+    limits when the row sets one. `prepare` is awaited before a call, for an endpoint that has to be started first.
     """
 
     id: str
@@ -40,13 +40,10 @@ class Provider:
             url = self.urls[path] = URL(self.base_url.rstrip("/") + path)
         return url
 
-    def request_headers(self) -> dict[str, str]:
-        """The headers of every request to this provider; the row's own win over ours."""
-        headers = {"Content-Type": "application/json"}
-        if self.api_key:
-            headers["Authorization"] = f"Bearer {self.api_key}"
-        return headers | dict(self.headers)
 
-    def with_key(self, api_key: str | None) -> "Provider":
-        """The same endpoint with another credential."""
-        return replace(self, api_key=api_key)
+def headers_for(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
+    """The headers of every request to a provider; `extra` wins over ours."""
+    headers = {"Content-Type": "application/json"}
+    if api_key:
+        headers["Authorization"] = f"Bearer {api_key}"
+    return headers | dict(extra)

@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.agents.run import Run, prepare
 from gateway.core.errors import GatewayError
 from gateway.core.ids import new_id
+from gateway.core.reply import collect
 from gateway.http.body import read_body
 from gateway.http.event_stream import EventStream
 from gateway.http.headers import run_headers, run_options
@@ -31,7 +32,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     ingress = ChatIngress.read(body)
     agent = runtime.directory.resolve(ingress.model, options.agent)
     turn = await checked_images(ingress.turn(), runtime.images)
-    run = await prepare(agent, turn, options, runtime.providers, runtime.call)
+    run = await prepare(agent, turn, options, runtime.providers, runtime.caller)
     if turn.stream:
         return await _streamed(request, runtime, run)
     return await _whole(request, runtime, run)
@@ -39,7 +40,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
 
 async def _whole(request: web.Request, runtime: Runtime, run: Run) -> web.Response:
     asked = time.monotonic()
-    reply = await run.reply()
+    reply = await collect(run.events())
     answered = time.monotonic()
     body = render_reply(reply, id=new_id("chatcmpl_"), created=int(time.time()), model=_reported_model(runtime, run))
     headers = run_headers(

@@ -1,0 +1,66 @@
+"""One run → one HTTP response, whole or as it comes. How answers look is the business of the renderers."""
+
+import time
+from collections.abc import Callable
+from contextlib import aclosing
+
+import structlog
+from aiohttp import web
+
+from gateway.agents.run import Run
+from gateway.core.errors import GatewayError
+from gateway.core.reply import Reply, collect
+from gateway.http.event_stream import EventStream
+from gateway.http.headers import run_headers
+from gateway.http.keys import RUNTIME, TRACE
+from gateway.http.middleware.errors import JSON
+from gateway.wire.contract import Renderer
+
+log = structlog.get_logger(__name__)
+
+
+async def whole(request: web.Request, run: Run, render: Callable[[Reply], bytes]) -> web.Response:
+    """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
+    asked = time.monotonic()
+    reply = await collect(run.events())
+    answered = time.monotonic()
+    body = render(reply)
+    headers = run_headers(
+        run.trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
+    )
+    headers["Content-Type"] = JSON
+    return web.Response(body=body, headers=headers)
+
+
+async def streamed(request: web.Request, run: Run, start: Callable[[], Renderer]) -> web.StreamResponse:
+    """Relay the events; `start` is called when the first of them is there. Raises GatewayError before that.
+
+    Once the stream is open a failure is told in it, and every way ends it.
+    """
+    runtime = request.app[RUNTIME]
+    asked = time.monotonic()
+
+    def headers() -> dict[str, str]:
+        return run_headers(run.trail, gateway=asked - request[TRACE].started, upstream=time.monotonic() - asked)
+
+    renderer: Renderer | None = None
+    events = run.events()
+    async with (
+        EventStream(request, headers=headers, heartbeat=runtime.heartbeat, opening=runtime.opening) as response,
+        aclosing(events),
+    ):
+        try:
+            async for batch in events:
+                if renderer is None:
+                    renderer = start()
+                if frames := renderer.feed(batch):
+                    await response.relay(frames)
+        except GatewayError as error:
+            if not response.opened:
+                raise
+            log.warning("stream failed", type=error.type, reason=error.message)
+            await response.relay((renderer or start()).fail(error))
+        else:
+            await response.relay((renderer or start()).close())
+        await response.write_eof()
+    return response
