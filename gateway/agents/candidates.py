@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from gateway.core.errors import BadRequest, NotFound, UpstreamError
 from gateway.core.event import Stream
-from gateway.core.message import Image
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.upstream.call import Caller
@@ -74,13 +73,8 @@ def unknown_model(ref: ModelRef) -> NotFound:
 
 def _unfit(turn: Turn, ref: ModelRef, model: ModelSpec) -> BadRequest | None:
     """Why a model can't take this turn at all; asking it would only lose what the caller sent."""
-    wants_tools = turn.tools and not (turn.tool_choice and turn.tool_choice.mode == "none")
-    if wants_tools and not model.compat.tools:
+    if not model.compat.tools and turn.tools and not (turn.tool_choice and turn.tool_choice.mode == "none"):
         return BadRequest(f"The model '{ref}' does not support tools.", param="tools", code="tools_unsupported")
-    if model.images is False and _has_image(turn):
+    if model.images is False and turn.has_images():
         return BadRequest(f"The model '{ref}' does not read images.", param="messages", code="images_unsupported")
     return None
-
-
-def _has_image(turn: Turn) -> bool:
-    return any(isinstance(part, Image) for message in turn.messages for part in message.parts)

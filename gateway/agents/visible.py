@@ -14,7 +14,7 @@ _REPLY_TO = re.compile(r"\[\[\s*reply_to:[^\]]{0,200}\]\]")
 _REPLY_TO_START = "[[reply_to:"
 _CLOSERS = {"<think>": "</think>", "<thinking>": "</thinking>"}
 _FINAL_END = "</final>"
-_MAYBE = frozenset(("", "<", "[", " ", "\n", "\t", "\r"))  # what an opener, or white space before one, begins with
+_MAYBE = frozenset(("<", "[", " ", "\n", "\t", "\r"))  # what an opener, or white space before one, begins with
 
 
 class VisibleText:
@@ -34,13 +34,15 @@ class VisibleText:
         """Whether all further text is simply the answer."""
         return self.begun and not self._final
 
+    def begin_with(self, text: str) -> bool:
+        """Whether `text` begins the answer and can't be a tag; then all of it and of what follows is the answer."""
+        self.begun = not self._held and not self._marked and not self._closer and text[0] not in _MAYBE
+        return self.begun
+
     def feed(self, text: str) -> tuple[str, str]:
         """More text → (visible, thought); either may be empty."""
         if self.begun:
             return self._unwrap(text), ""
-        if not self._held and not self._marked and text[:1] not in _MAYBE:
-            self.begun = True
-            return text, ""
         self._held += text
         thought = ""
         while True:
@@ -125,7 +127,7 @@ class Visible:
     def feed(self, batch: Batch) -> Batch:
         """See `gateway.agents.stage.Stage`."""
         text = self._text
-        if text.transparent:
+        if text.transparent or (not text.begun and _plain_start(batch, text)):
             return batch
         split: Batch = []
         for event in batch:
@@ -136,6 +138,12 @@ class Visible:
                 _add(split, *text.close())
             split.append(event)
         return split
+
+
+def _plain_start(batch: Batch, text: VisibleText) -> bool:
+    """Whether the answer begins here with something that can't be a tag, as nearly every answer does."""
+    first = batch[0]
+    return isinstance(first, TextDelta) and text.begin_with(first.text)
 
 
 def _add(batch: Batch, shown: str, thought: str, logprobs: Any = None) -> None:

@@ -90,7 +90,7 @@ Part = Text | Image | File | Foreign | ToolCall | ToolResult
 
 @value
 class Message:
-    """One message. `listed` remembers that a caller wrote its text as a list of parts; it carries no meaning."""
+    """One message. `listed` remembers that a caller wrote its content as a list of parts; it carries no meaning."""
 
     role: Role
     parts: tuple[Part, ...]

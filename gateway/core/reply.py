@@ -1,10 +1,9 @@
 """A whole answer: the fold of a stream."""
 
-from dataclasses import dataclass, field
 from typing import Any, assert_never
 
 from gateway.core.event import (
-    Event,
+    Batch,
     Finish,
     FinishReason,
     RefusalDelta,
@@ -33,62 +32,63 @@ class Reply:
     logprobs: dict[str, Any] | None = None
 
 
-@dataclass(slots=True)
-class _Fold:
-    text: list[str] = field(default_factory=list)
-    thinking: list[str] = field(default_factory=list)
-    refusal: list[str] = field(default_factory=list)
-    calls: dict[int, tuple[str, str, list[str]]] = field(default_factory=dict)
-    logprobs: dict[str, Any] | None = None
-    usage: Usage = NO_USAGE
-    finish: FinishReason | None = None
-
-    def add(self, event: Event) -> None:
-        match event:
-            case TextDelta(text, logprobs):
-                self.text.append(text)
-                if isinstance(logprobs, dict):
-                    self.add_logprobs(logprobs)
-            case Finish(reason):
-                self.finish = reason
-            case UsageReport(usage):
-                self.usage = usage
-            case ToolCallDelta(index, arguments):
-                self.calls[index][2].append(arguments)
-            case ToolCallBegin(index, id_, name):
-                self.calls[index] = (id_, name, [])
-            case ThinkingDelta(text):
-                self.thinking.append(text)
-            case RefusalDelta(text):
-                self.refusal.append(text)
-            case _:
-                assert_never(event)
-
-    def add_logprobs(self, logprobs: dict[str, Any]) -> None:
-        if self.logprobs is None:
-            self.logprobs = {}
-        for kind, tokens in logprobs.items():
-            known = self.logprobs.get(kind)
-            self.logprobs[kind] = [*known, *tokens] if known and tokens else known or tokens
-
-
 async def collect(stream: Stream) -> Reply:
-    """Fold a stream into a whole answer. Whatever leaves the stream as an exception leaves here too."""
-    fold = _Fold()
+    """The whole answer. Whatever leaves the stream as an exception leaves here too."""
+    events: Batch = []
     try:
         async for batch in stream:
-            for event in batch:
-                fold.add(event)
+            events += batch
     finally:
         await stream.aclose()
-    if fold.finish is None:
+    return fold(events)
+
+
+def fold(events: Batch) -> Reply:
+    """All events of one answer as a value."""
+    texts: list[str] = []
+    thoughts = refusal = ""
+    calls: dict[int, list[str]] = {}
+    logprobs: dict[str, Any] | None = None
+    usage = NO_USAGE
+    finish: FinishReason | None = None
+    for event in events:
+        match event:
+            case TextDelta():
+                texts.append(event.text)
+                if event.logprobs is not None:
+                    logprobs = _joined(logprobs, event.logprobs)
+            case Finish():
+                finish = event.reason
+            case UsageReport():
+                usage = event.usage
+            case ToolCallDelta():
+                calls[event.index].append(event.arguments)
+            case ToolCallBegin():
+                calls[event.index] = [event.id, event.name]
+            case ThinkingDelta():
+                thoughts += event.text
+            case RefusalDelta():
+                refusal += event.text
+            case _:
+                assert_never(event)
+    if finish is None:
         raise AssertionError("a stream ended without Finish and without an error")
     return Reply(
-        text="".join(fold.text) if fold.text else None,
-        finish=fold.finish,
-        usage=fold.usage,
-        tool_calls=tuple(ToolCall(id_, name, "".join(parts)) for id_, name, parts in fold.calls.values()),
-        thinking="".join(fold.thinking) or None,
-        refusal="".join(fold.refusal) or None,
-        logprobs=fold.logprobs,
+        text="".join(texts) if texts else None,
+        finish=finish,
+        usage=usage,
+        tool_calls=tuple(ToolCall(call[0], call[1], "".join(call[2:])) for call in calls.values()) if calls else (),
+        thinking=thoughts or None,
+        refusal=refusal or None,
+        logprobs=logprobs,
     )
+
+
+def _joined(known: dict[str, Any] | None, more: Any) -> dict[str, Any] | None:
+    """OpenAI's `logprobs` of two pieces of text: their lists of tokens one after the other."""
+    if known is None or not isinstance(more, dict):
+        return more if isinstance(more, dict) else known
+    return known | {
+        kind: [*known[kind], *tokens] if tokens and known.get(kind) else tokens or known.get(kind)
+        for kind, tokens in more.items()
+    }

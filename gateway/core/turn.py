@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from gateway.core.message import NO_EXTRAS, Extras, Message
+from gateway.core.message import NO_EXTRAS, Extras, Image, Message
 from gateway.core.value import value
 
 
@@ -61,3 +61,11 @@ class Turn:
     include_usage: bool = False
     user: str | None = None
     extras: Extras = NO_EXTRAS
+
+    def has_images(self) -> bool:
+        """Whether any message holds a picture."""
+        for message in self.messages:
+            for part in message.parts:
+                if type(part) is Image:
+                    return True
+        return False

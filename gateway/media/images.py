@@ -38,9 +38,9 @@ class ImagePolicy:
 
 async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
     """The turn with every picture within the limits. Raises BadRequest naming the message at fault."""
-    messages = turn.messages
-    if not any(type(part) is Image for message in messages for part in message.parts):
+    if not turn.has_images():
         return turn
+    messages = turn.messages
     newest = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
     checked = []
     for index, message in enumerate(messages):

@@ -19,7 +19,7 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.jsonio import InvalidJSON, loads, loads_each
 from gateway.core.usage import from_openai
 from gateway.wire.framing import OversizedEvent, SseDecoder
 from gateway.wire.openai_completions.error_object import error_in
@@ -34,6 +34,10 @@ _FINISH: dict[str, FinishReason] = {
     "end_turn": "stop",
     "max_tokens": "length",
 }
+
+
+# What comes of trusting that a provider's JSON has the shape that it should have.
+_SHAPE = (AttributeError, TypeError, LookupError)
 
 
 def _malformed(what: str) -> UpstreamError:
@@ -58,7 +62,10 @@ def parse_reply(body: bytes) -> Batch:
     if not isinstance(message, dict):
         raise _malformed("its first choice has no message")
     reader = ChunkReader()
-    batch = reader.delta(message, choice.get("logprobs"))
+    try:
+        batch = reader.delta(message, choice.get("logprobs"))
+    except _SHAPE as error:
+        raise _malformed("its message has another shape") from error
     reason = choice.get("finish_reason")
     batch.append(Finish(_finish(reason, reader.calling)))
     usage = payload.get("usage")
@@ -171,41 +178,42 @@ class StreamParser:
         return batch
 
     def _read(self, payloads: list[bytes]) -> Batch:
+        if b"[DONE]" in payloads:
+            self.done = True
+            payloads = payloads[: payloads.index(b"[DONE]")]
+        try:
+            chunks, exact = loads_each(payloads)
+        except InvalidJSON as error:
+            raise _malformed(str(error)) from None
         batch: Batch = []
-        reader = self._reader
-        for payload in payloads:
-            if payload == b"[DONE]":
-                self.done = True
-                continue
-            try:
-                chunk = loads(payload)
-            except InvalidJSON as error:
-                raise _malformed(str(error)) from None
-            if type(chunk) is not dict:
-                raise _malformed("a stream event is no JSON object")
-            choices = chunk.get("choices")
-            if choices:
-                self._started = True
-                choice = choices[0]
-                delta = choice.get("delta")
-                if delta:
-                    # The shape of nearly every chunk of a long answer; the general reader costs three times as much.
-                    text = delta.get("content")
-                    if text.__class__ is str and text.isascii() and len(delta) == 1 and not reader.pending_half:
-                        if text:
-                            batch.append(TextDelta(text, choice.get("logprobs")))
-                    else:
-                        batch += reader.delta(delta, choice.get("logprobs"))
-                reason = choice.get("finish_reason")
-                if reason and not self._finished:
-                    self._finished = True
-                    batch.append(Finish(_finish(reason, reader.calling)))
-            elif chunk.get("error"):
-                raise error_in(chunk)
-            usage = chunk.get("usage")
-            if usage:
-                self._report(usage, batch)
+        try:
+            for chunk in chunks:
+                if chunk.get("choices"):
+                    self._choice(chunk["choices"][0], batch, exact=exact)
+                elif chunk.get("error"):
+                    raise error_in(chunk)
+                if usage := chunk.get("usage"):
+                    self._report(usage, batch)
+        except _SHAPE as error:
+            raise _malformed("a stream event has another shape") from error
         return batch
+
+    def _choice(self, choice: Any, batch: Batch, *, exact: bool) -> None:
+        self._started = True
+        reader = self._reader
+        delta = choice.get("delta")
+        if delta:
+            # The shape of nearly every chunk of a long answer; the general reader costs three times as much.
+            text = delta.get("content")
+            if exact and len(delta) == 1 and text.__class__ is str and not reader.pending_half:
+                if text:
+                    batch.append(TextDelta(text, choice.get("logprobs")))
+            else:
+                batch += reader.delta(delta, choice.get("logprobs"))
+        reason = choice.get("finish_reason")
+        if reason and not self._finished:
+            self._finished = True
+            batch.append(Finish(_finish(reason, reader.calling)))
 
     def _report(self, usage: Any, batch: Batch) -> None:
         # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
