@@ -18,6 +18,7 @@ from gateway.http.handlers.chat_completions import chat_completions
 from gateway.http.handlers.embeddings import embeddings
 from gateway.http.handlers.health import live, ready, started
 from gateway.http.handlers.models import get_model, list_models
+from gateway.http.handlers.responses import responses
 from gateway.http.keys import AUTHENTICATOR, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
 from gateway.http.routes import Route
@@ -61,6 +62,8 @@ def routes_for(config: Config) -> tuple[Route, ...]:
     ]
     if endpoints.chat_completions.enabled:
         routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))
+    if endpoints.responses.enabled:
+        routes.append(Route(("POST",), ("/v1/responses",), responses, Scope.WRITE))
     if endpoints.chat_completions.enabled or endpoints.responses.enabled:
         routes += [
             Route(("GET",), ("/v1/models",), list_models, Scope.READ),

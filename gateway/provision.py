@@ -7,12 +7,13 @@ from pathlib import Path
 
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
-from gateway.config.endpoints import ImagesConfig
+from gateway.config.endpoints import FilesConfig, ImagesConfig
 from gateway.config.gateway import RetryConfig
 from gateway.config.root import Config
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef
 from gateway.http.runtime import Runtime
+from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.upstream.call import Caller
 from gateway.upstream.configured import problems_in, providers_from
@@ -58,7 +59,10 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
             providers=providers,
             embedders=embedders,
             caller=Caller(http, limits),
-            images=_image_policy(endpoints.chat_completions.images, stack),
+            images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
+            response_images=_image_policy(endpoints.responses.images, stack, "input"),
+            response_files=_file_policy(endpoints.responses.files),
+            max_url_parts=endpoints.responses.max_url_parts,
             report_upstream_model=endpoints.chat_completions.report_model == "upstream",
             heartbeat=config.gateway.stream.heartbeat_ms / 1000,
             opening=config.gateway.stream.opening_heartbeat_ms / 1000,
@@ -82,11 +86,15 @@ def _asks(directory: Directory, provider: str) -> bool:
     return any(ref.provider == provider for agent in directory.agents for ref in agent.candidates)
 
 
-def _image_policy(config: ImagesConfig, stack: AsyncExitStack) -> ImagePolicy:
+def _image_policy(config: ImagesConfig, stack: AsyncExitStack, field: str) -> ImagePolicy:
     mimes = frozenset(config.allowed_mimes)
     if not config.allow_url:
-        return ImagePolicy(mimes, config.max_bytes)
+        return ImagePolicy(mimes, config.max_bytes, field=field)
     policy = FetchPolicy(config.url_allowlist, config.max_redirects, config.timeout_ms / 1000)
     fetcher = Fetcher(policy)
     stack.push_async_callback(fetcher.close)
-    return ImagePolicy(mimes, config.max_bytes, fetcher.fetch)
+    return ImagePolicy(mimes, config.max_bytes, fetcher.fetch, field)
+
+
+def _file_policy(config: FilesConfig) -> FilePolicy:
+    return FilePolicy(frozenset(config.allowed_mimes), config.max_bytes, config.max_chars)

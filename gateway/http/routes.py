@@ -9,6 +9,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MiB = 2**20
 CHAT_BODY = 20 * MiB
+RESPONSES_BODY = 20 * MiB
 EMBEDDINGS_BODY = 5 * MiB
 
 

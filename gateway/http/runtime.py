@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.agents.directory import Directory
+from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.upstream.call import Caller
 from gateway.upstream.embed import Embedder
@@ -14,6 +15,8 @@ from gateway.upstream.provider import Provider
 class Runtime:
     """One configuration, provisioned. Times are seconds.
 
+    `images` are chat's; `response_images`, `response_files` and `max_url_parts` belong to the responses endpoint.
+
     `heartbeat` is the pause between comments of an idle stream, `opening` the wait for a first event after which a
     stream is opened without one, `body_timeout` the time for a request body to arrive, `started` a loop time.
     """
@@ -23,6 +26,9 @@ class Runtime:
     embedders: Mapping[str, Embedder]
     caller: Caller
     images: ImagePolicy
+    response_images: ImagePolicy
+    response_files: FilePolicy
+    max_url_parts: int
     report_upstream_model: bool
     heartbeat: float
     opening: float

@@ -5,7 +5,6 @@ or is not in the request itself, is refused with a reason.
 """
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass, replace
@@ -90,7 +89,7 @@ def _text(file: File, name: str, policy: FilePolicy) -> str:
         raise _refusal(name, f"it is over {policy.max_bytes} bytes")
     try:
         data = base64.b64decode(file.data, validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or characters beyond ASCII
         raise _refusal(name, "its base64 is broken") from None
     if not data:
         raise _refusal(name, "it is empty")

@@ -5,7 +5,6 @@ as they are, anything else is left out (recorded: a bad picture in the history i
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -112,7 +111,7 @@ def _decode(url: str, policy: ImagePolicy, path: str) -> bytes:
         raise policy.refusal(f"an image is over {policy.max_bytes} bytes", path)
     try:
         return base64.b64decode(url[head.end() :], validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error, or characters beyond ASCII
         raise policy.refusal("its base64 is broken", path) from None
 
 

@@ -61,7 +61,8 @@ class _Conversation:
             raise BadRequest(f"`{path}.role`: must be one of {', '.join(_ROLES)}.", param=f"{path}.role")
         parts = read_content(item.get("content"), f"{path}.content")
         if not all(isinstance(part, Text) for part in parts) and role != "user":
-            raise BadRequest(f"`{path}.content`: only user messages may hold images, files or audio.", param=path)
+            path += ".content"
+            raise BadRequest(f"`{path}`: only user messages may hold images, files or audio.", param=path)
         self.say(cast(Role, role), parts)
 
     def say(self, role: Role, parts: tuple[Part, ...]) -> None:

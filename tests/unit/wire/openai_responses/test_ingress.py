@@ -1,0 +1,213 @@
+import json
+
+import pytest
+
+from gateway.core.errors import BadRequest
+from gateway.core.turn import Sampling, ToolChoice, ToolSpec
+from gateway.wire.openai_responses.ingress import ResponsesIngress
+from gateway.wire.openai_responses.schema import ResponsesRequest
+
+TOOL = {"type": "function", "name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
+
+
+def read(**fields):
+    return ResponsesIngress.read(json.dumps({"model": "openclaw", "input": "hi", **fields}).encode())
+
+
+def refusal(**fields):
+    with pytest.raises(BadRequest) as caught:
+        read(**fields).turn()
+    return caught.value
+
+
+def test_model_may_be_empty_but_not_missing():
+    assert read(model="").model == ""
+    assert refusal(model=None).param == "model"
+    with pytest.raises(BadRequest, match="`model`"):
+        ResponsesIngress.read(b'{"input":"hi"}')
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"5", b"{"])
+def test_a_body_that_is_no_object_is_refused(body):
+    with pytest.raises(BadRequest):
+        ResponsesIngress.read(body)
+
+
+def test_null_means_absent_for_every_optional_field():
+    optional = ResponsesRequest.model_fields.keys() - {"model", "input"}
+    assert read(**dict.fromkeys([*optional, "conversation"])).turn() == read().turn()
+
+
+def test_fields_of_official_clients_are_accepted():
+    turn = read(
+        store=True,
+        include=["reasoning.encrypted_content"],
+        previous_response_id="resp_x",
+        conversation="conv_x",
+        prompt={"id": "p"},
+        unknown_field=1,
+    ).turn()
+    assert turn == read().turn()
+
+
+def test_sampling_is_read():
+    sampling = read(temperature=0.3, top_p=0.8, max_output_tokens=5).turn().sampling
+    assert sampling == Sampling(temperature=0.3, top_p=0.8, max_tokens=5)
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"temperature": 3}, "temperature"),
+        ({"temperature": "warm"}, "temperature"),
+        ({"top_p": -1}, "top_p"),
+        ({"max_output_tokens": 0}, "max_output_tokens"),
+        ({"max_output_tokens": 1.5}, "max_output_tokens"),
+        ({"stream": "yes"}, "stream"),
+        ({"metadata": {"a": 1}}, "metadata.a"),
+        ({"metadata": [1]}, "metadata"),
+        ({"truncation": "x"}, "truncation"),
+        ({"user": 5}, "user"),
+        ({"reasoning": {"effort": 5}}, "reasoning.effort"),
+        ({"text": {"format": "json"}}, "text.format"),
+        ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
+        ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
+        ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
+        ({"background": True}, "background"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "function", "name": ""}]}, "tools[0].name"),
+        ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools[0].function.name"),
+        ({"tools": [TOOL, TOOL]}, "tools[1]"),
+        ({"tools": ["f"]}, "tools[0]"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "g"}}, "tool_choice.name"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "tool_choice.type"),
+        ({"input": None}, "input"),
+    ],
+)
+def test_refusals_name_the_field(fields, param):
+    assert refusal(**fields).param == param
+
+
+def test_tools_are_read_flat_and_nested_alike():
+    spec = ToolSpec("f", "d", {"type": "object"}, True)
+    nested = {"type": "function", "function": {k: v for k, v in TOOL.items() if k != "type"}}
+    assert read(tools=[TOOL]).turn().tools == (spec,)
+    assert read(tools=[nested]).turn().tools == (spec,)
+
+
+def test_fields_of_a_flat_tool_that_chat_does_not_know_are_left_out():
+    tool = {**TOOL, "strict": None, "defer_loading": True}
+    assert read(tools=[tool]).turn().tools == (ToolSpec("f", "d", {"type": "object"}),)
+
+
+@pytest.mark.parametrize(
+    ("raw", "choice"),
+    [
+        ("auto", ToolChoice("auto")),
+        ("none", ToolChoice("none")),
+        ("required", ToolChoice("required")),
+        ({"type": "function", "name": "f"}, ToolChoice("pinned", "f")),
+        ({"type": "function", "function": {"name": "f"}}, ToolChoice("pinned", "f")),
+    ],
+)
+def test_tool_choice_of_every_form(raw, choice):
+    assert read(tools=[TOOL], tool_choice=raw).turn().tool_choice == choice
+
+
+def test_a_json_schema_becomes_chats_response_format():
+    wanted = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True, "description": None}
+    assert read(text={"format": wanted}).turn().sampling.response_format == {
+        "type": "json_schema",
+        "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True},
+    }
+    assert read(text={"format": {"type": "json_object"}}).turn().sampling.response_format == {"type": "json_object"}
+    assert read(text={"format": {"type": "text"}}).turn().sampling.response_format is None
+
+
+def test_settings_that_chat_knows_by_another_name_are_translated():
+    extras = (
+        read(
+            reasoning={"effort": "minimal", "summary": "auto"},
+            text={"verbosity": "low"},
+            tools=[TOOL],
+            parallel_tool_calls=False,
+            include=["message.output_text.logprobs"],
+            top_logprobs=2,
+            service_tier="flex",
+            prompt_cache_key="k",
+            safety_identifier="s",
+        )
+        .turn()
+        .extras
+    )
+    assert extras.of("openai-completions") == {
+        "reasoning_effort": "minimal",
+        "verbosity": "low",
+        "parallel_tool_calls": False,
+        "logprobs": True,
+        "top_logprobs": 2,
+        "service_tier": "flex",
+        "prompt_cache_key": "k",
+        "safety_identifier": "s",
+    }
+
+
+def test_what_providers_would_refuse_is_not_sent_to_them():
+    extras = read(metadata={"a": "b"}, parallel_tool_calls=True, top_logprobs=2, store=True).turn().extras
+    assert extras.fields == {}
+
+
+def test_the_echo_repeats_the_request():
+    ingress = read(
+        instructions="be brief",
+        metadata={"a": "b"},
+        tools=[TOOL],
+        tool_choice={"type": "function", "name": "f"},
+        parallel_tool_calls=False,
+        temperature=0,
+        top_p=0.5,
+        max_output_tokens=9,
+        max_tool_calls=3,
+        reasoning={"effort": "low", "summary": "auto"},
+        text={"format": {"type": "json_object"}, "verbosity": "high"},
+        truncation="auto",
+        user="u",
+        prompt_cache_key="k",
+        safety_identifier="s",
+        top_logprobs=2,
+    )
+    assert ingress.echo(ingress.turn()) == {
+        "background": False,
+        "instructions": "be brief",
+        "max_output_tokens": 9,
+        "max_tool_calls": 3,
+        "metadata": {"a": "b"},
+        "parallel_tool_calls": False,
+        "previous_response_id": None,
+        "prompt_cache_key": "k",
+        "reasoning": {"effort": "low", "summary": "auto"},
+        "safety_identifier": "s",
+        "service_tier": None,
+        "store": False,
+        "temperature": 0,
+        "text": {"format": {"type": "json_object"}, "verbosity": "high"},
+        "tool_choice": {"type": "function", "name": "f"},
+        "tools": [TOOL],
+        "top_logprobs": 2,
+        "top_p": 0.5,
+        "truncation": "auto",
+        "user": "u",
+    }
+
+
+def test_the_echo_of_a_bare_request_has_openais_defaults():
+    ingress = read()
+    echo = ingress.echo(ingress.turn())
+    assert (echo["tool_choice"], echo["tools"], echo["parallel_tool_calls"]) == ("auto", [], True)
+    assert (echo["text"], echo["truncation"], echo["metadata"]) == ({"format": {"type": "text"}}, "disabled", {})
+
+
+def test_a_blank_user_is_none():
+    assert read(user=" ").user is None
+    assert read(user="u").turn().user == "u"

@@ -1,0 +1,171 @@
+import pytest
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import File, Image, Message, Text, ToolCall, ToolResult
+from gateway.wire.openai_responses.items import read_input
+
+
+def text(role, said):
+    return Message(role, (Text(said),))
+
+
+def refusal(raw):
+    with pytest.raises(BadRequest) as caught:
+        read_input(raw, None)
+    return caught.value
+
+
+def call(call_id, name="f", arguments="{}"):
+    return {"type": "function_call", "id": "fc_1", "call_id": call_id, "name": name, "arguments": arguments}
+
+
+def output(call_id, said="done"):
+    return {"type": "function_call_output", "call_id": call_id, "output": said}
+
+
+def test_a_string_is_one_user_message():
+    assert read_input("hi", None) == (text("user", "hi"),)
+
+
+def test_instructions_come_first_as_a_system_message():
+    raw = [{"type": "message", "role": "system", "content": "second"}, {"role": "user", "content": "hi"}]
+    assert read_input(raw, "first") == (text("system", "first"), text("system", "second"), text("user", "hi"))
+
+
+def test_blank_instructions_are_left_out():
+    assert read_input("hi", " ") == (text("user", "hi"),)
+
+
+@pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
+def test_roles_are_kept_with_and_without_a_type(role):
+    last = {"role": "user", "content": "q"}
+    expected = (text(role, "x"), text("user", "q"))
+    assert read_input([{"type": "message", "role": role, "content": "x"}, last], None) == expected
+    assert read_input([{"role": role, "content": [{"type": "input_text", "text": "x"}]}, last], None) == expected
+
+
+def test_output_items_of_a_response_can_be_sent_back_as_they_came():
+    resent = [
+        {"role": "user", "content": "weather?"},
+        {
+            "type": "message",
+            "id": "msg_1",
+            "role": "assistant",
+            "status": "completed",
+            "phase": "commentary",
+            "content": [{"type": "output_text", "text": "Let me see.", "annotations": [], "logprobs": []}],
+        },
+        call("call_1", "get_weather", '{"city":"Oslo"}') | {"status": "completed"},
+        output("call_1", "5C"),
+    ]
+    assert read_input(resent, None) == (
+        text("user", "weather?"),
+        Message("assistant", (Text("Let me see."), ToolCall("call_1", "get_weather", '{"city":"Oslo"}'))),
+        Message("tool", (ToolResult("call_1", (Text("5C"),)),)),
+    )
+
+
+def test_calls_of_one_round_share_a_message_and_rounds_stay_apart():
+    raw = [call("a"), call("b"), output("a"), output("b"), call("c"), output("c")]
+    messages = read_input(raw, None)
+    assert [message.role for message in messages] == ["assistant", "tool", "tool", "assistant", "tool"]
+    assert [part.id for part in messages[0].parts] == ["a", "b"]
+
+
+def test_text_after_a_call_joins_its_message_so_that_outputs_follow_their_calls():
+    raw = [call("a"), {"role": "assistant", "content": "calling"}, output("a")]
+    messages = read_input(raw, None)
+    assert messages[0] == Message("assistant", (ToolCall("a", "f", "{}"), Text("calling")))
+    assert messages[1].role == "tool"
+
+
+def test_two_answers_in_a_row_stay_two_messages():
+    raw = [{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}]
+    assert read_input(raw, None) == (text("assistant", "a"), text("assistant", "b"))
+
+
+def test_arguments_written_as_an_object_become_their_json_text():
+    raw = [call("a", arguments={"x": 1}), call("b", arguments=None)]
+    assert [part.arguments for part in read_input(raw, None)[0].parts] == ['{"x":1}', "{}"]
+
+
+def test_an_output_of_parts_keeps_its_texts():
+    raw = [call("a"), output("a", [{"type": "input_text", "text": "x"}, {"type": "input_text", "text": "y"}])]
+    assert read_input(raw, None)[1].parts == (ToolResult("a", (Text("x"), Text("y"))),)
+
+
+def test_pictures_and_files_of_outputs_follow_once_all_outputs_are_there():
+    raw = [
+        call("a"),
+        call("b"),
+        output("a", [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]),
+        output("b", [{"type": "input_file", "filename": "x.txt", "file_data": "eA=="}]),
+        {"role": "user", "content": "and?"},
+    ]
+    messages = read_input(raw, None)
+    assert [message.role for message in messages] == ["assistant", "tool", "tool", "user", "user"]
+    assert messages[1].parts == (ToolResult("a", ()),)
+    assert messages[3].parts == (
+        Text("The tool call a returned this:"),
+        Image("data:image/png;base64,AA=="),
+        Text("The tool call b returned the file 'x.txt':"),
+        File("x.txt", None, "eA=="),
+    )
+    assert messages[4] == text("user", "and?")
+
+
+def test_pictures_of_the_last_output_come_at_the_end():
+    raw = [call("a"), output("a", [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]), call("b")]
+    assert [message.role for message in read_input(raw, None)] == ["assistant", "tool", "user", "assistant"]
+    assert [message.role for message in read_input(raw[:2], None)] == ["assistant", "tool", "user"]
+
+
+def test_reasoning_and_references_are_skipped():
+    raw = [
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
+        {"type": "item_reference", "id": "msg_1"},
+        {"role": "user", "content": "hi"},
+    ]
+    assert read_input(raw, None) == (text("user", "hi"),)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    ["", "  ", [], [{"role": "system", "content": "x"}], [{"role": "user", "content": []}], [{"type": "reasoning"}]],
+)
+def test_input_that_asks_nothing_is_refused(raw):
+    error = refusal(raw)
+    assert (error.message, error.param) == ("Missing user message in `input`.", "input")
+
+
+def test_an_empty_output_still_asks_for_an_answer():
+    assert read_input([output("a", "")], None) == (Message("tool", (ToolResult("a", (Text(""),)),)),)
+
+
+@pytest.mark.parametrize(
+    ("raw", "param"),
+    [
+        (None, "input"),
+        (5, "input"),
+        ({"role": "user"}, "input"),
+        ([{"type": "banana"}], "input[0]"),
+        ([{"type": 5}], "input[0]"),
+        (["hi"], "input[0]"),
+        ([{}], "input[0]"),
+        ([{"role": "tool", "content": "x"}], "input[0].role"),
+        ([{"role": "user"}], "input[0].content"),
+        ([{"role": "user", "content": "x"}, {"role": "user", "content": [{"type": "banana"}]}], "input[1].content[0]"),
+        ([{"type": "function_call", "name": "f"}], "input[0].call_id"),
+        ([{"type": "function_call", "call_id": "c", "name": " "}], "input[0].name"),
+        ([{"type": "function_call_output", "output": "x"}], "input[0].call_id"),
+        ([{"type": "function_call_output", "call_id": "c"}], "input[0].output"),
+        (
+            [{"role": "assistant", "content": [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]}],
+            "input[0].content",
+        ),
+    ],
+)
+def test_refusals_name_the_item(raw, param):
+    error = refusal(raw)
+    assert error.param == param
+    assert f"`{param}`" in error.message

@@ -1,0 +1,214 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.errors import ToolChoiceUnmet, UpstreamError
+from gateway.core.event import (
+    Finish,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallBegin,
+    ToolCallDelta,
+    UsageReport,
+)
+from gateway.core.usage import Usage
+from gateway.wire.openai_responses.response_object import Head
+from gateway.wire.openai_responses.stream import Renderer
+
+
+@pytest.fixture
+def renderer(head):
+    return Renderer(head, now=lambda: 1_700_000_009.5)
+
+
+def short(payloads):
+    return [payload["type"].removeprefix("response.") for payload in payloads]
+
+
+def streamed(renderer, *batches):
+    return b"".join(renderer.feed(list(batch)) for batch in batches) + renderer.close()
+
+
+def test_text_comes_in_openais_order(renderer, events):
+    batches = [TextDelta("Hel")], [TextDelta("lo"), Finish("stop")], [UsageReport(Usage(1, 2, 3))]
+    payloads = events(streamed(renderer, *batches))
+    assert short(payloads) == [
+        "created",
+        "in_progress",
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "completed",
+    ]
+    assert [p["delta"] for p in payloads if "delta" in p] == ["Hel", "lo"]
+    assert payloads[6]["text"] == "Hello"
+    final = payloads[-1]["response"]
+    assert final["output"] == [payloads[8]["item"]]
+    assert final["output"][0]["phase"] == "final_answer"
+    assert (final["status"], final["completed_at"], final["usage"]["total_tokens"]) == ("completed", 1_700_000_009, 3)
+
+
+def test_the_first_events_tell_of_a_response_in_progress(renderer, events):
+    first, second, *_ = events(streamed(renderer, [TextDelta("x"), Finish("stop")]))
+    for payload in (first, second):
+        response = payload["response"]
+        assert (response["id"], response["status"]) == ("resp_1", "in_progress")
+        assert (response["output"], response["usage"]) == ([], None)
+
+
+def test_deltas_of_one_item_name_it(renderer, events):
+    payloads = events(streamed(renderer, [TextDelta("a"), TextDelta("b"), Finish("stop")]))
+    item = payloads[2]["item"]["id"]
+    assert {payload["item_id"] for payload in payloads if "item_id" in payload} == {item}
+
+
+def test_calls_follow_their_commentary_one_after_the_other(renderer, events):
+    payloads = events(
+        streamed(
+            renderer,
+            [TextDelta("Let me see.")],
+            [ToolCallBegin(0, "call_1", "f"), ToolCallDelta(0, '{"a"'), ToolCallDelta(0, ":1}")],
+            [ToolCallBegin(1, "call_2", "g"), ToolCallDelta(1, "{}"), Finish("tool_calls")],
+        )
+    )
+    assert short(payloads[2:-1]) == [
+        "output_item.added",
+        "content_part.added",
+        "output_text.delta",
+        "output_text.done",
+        "content_part.done",
+        "output_item.done",
+        "output_item.added",
+        "function_call_arguments.delta",
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+        "output_item.added",
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+    ]
+    message, first, second = payloads[-1]["response"]["output"]
+    assert message["phase"] == "commentary"
+    assert (first["call_id"], first["name"], first["arguments"]) == ("call_1", "f", '{"a":1}')
+    assert (second["call_id"], second["arguments"], second["status"]) == ("call_2", "{}", "completed")
+    assert [p["output_index"] for p in payloads if p["type"] == "response.output_item.added"] == [0, 1, 2]
+
+
+def test_mixed_arguments_of_parallel_calls_reach_their_own_calls(renderer, events):
+    payloads = events(
+        streamed(
+            renderer,
+            [ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g")],
+            [ToolCallDelta(1, '{"y":'), ToolCallDelta(0, '{"x":1}'), ToolCallDelta(1, "2}"), Finish("tool_calls")],
+        )
+    )
+    first, second = payloads[-1]["response"]["output"]
+    assert (first["arguments"], second["arguments"]) == ('{"x":1}', '{"y":2}')
+
+
+def test_a_call_without_arguments_ends_with_the_answer(renderer, events):
+    begun = [ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g"), Finish("tool_calls")]
+    items = events(streamed(renderer, begun))[-1]["response"]["output"]
+    assert [item["arguments"] for item in items] == ["", ""]
+
+
+def test_a_call_that_goes_on_after_it_was_whole_fails_without_a_gap_in_the_numbers(renderer, events):
+    sent = renderer.feed([ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), ToolCallBegin(1, "b", "g")])
+    with pytest.raises(UpstreamError) as caught:
+        renderer.feed([ToolCallDelta(1, "{}"), ToolCallDelta(0, '{"again":1}')])
+    payloads = events(sent + renderer.fail(caught.value))
+    assert payloads[-1]["type"] == "response.failed"
+
+
+def test_a_failure_in_the_very_first_batch_still_begins_the_response(renderer, events):
+    batch = [ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), ToolCallBegin(1, "b", "g"), ToolCallDelta(0, "{}")]
+    with pytest.raises(UpstreamError) as caught:
+        renderer.feed(batch)
+    assert short(events(renderer.fail(caught.value))) == ["created", "in_progress", "failed"]
+
+
+def test_white_space_after_a_whole_call_is_nothing(renderer, events):
+    batch = [ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), ToolCallBegin(1, "b", "g"), ToolCallDelta(0, "\n")]
+    items = events(streamed(renderer, [*batch, Finish("tool_calls")]))[-1]["response"]["output"]
+    assert items[0]["arguments"] == "{}"
+
+
+def test_text_after_a_call_is_another_message(renderer, events):
+    batch = [ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), TextDelta("Done."), Finish("tool_calls")]
+    items = events(streamed(renderer, batch))[-1]["response"]["output"]
+    assert [item["type"] for item in items] == ["function_call", "message"]
+
+
+@pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+def test_a_cut_answer_ends_with_incomplete(renderer, events, finish, reason):
+    payloads = events(streamed(renderer, [TextDelta("Hel"), Finish(finish)]))
+    assert payloads[-1]["type"] == "response.incomplete"
+    final = payloads[-1]["response"]
+    assert (final["status"], final["incomplete_details"], final["completed_at"]) == (
+        "incomplete",
+        {"reason": reason},
+        None,
+    )
+    assert final["output"][0]["status"] == "incomplete"
+
+
+def test_of_a_cut_answer_with_calls_the_last_call_is_incomplete(renderer, events):
+    batch = [ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g"), ToolCallDelta(1, '{"x'), Finish("length")]
+    items = events(streamed(renderer, batch))[-1]["response"]["output"]
+    assert [item["status"] for item in items] == ["completed", "incomplete"]
+
+
+def test_an_empty_answer_is_an_empty_message(renderer, events):
+    payloads = events(streamed(renderer, [ThinkingDelta("hm")], [Finish("stop")]))
+    assert payloads[-1]["response"]["output"][0]["content"][0]["text"] == ""
+
+
+def test_reasoning_begins_the_response_and_shows_nothing(renderer):
+    assert renderer.feed([ThinkingDelta("hm")]).count(b"event: ") == 2
+    assert renderer.feed([ThinkingDelta("hm")]) == b""
+
+
+def test_a_refusal_is_a_part_after_the_text(renderer, events):
+    payloads = events(streamed(renderer, [TextDelta("Hm."), RefusalDelta("No"), RefusalDelta("."), Finish("stop")]))
+    (message,) = payloads[-1]["response"]["output"]
+    assert [part.get("text", part.get("refusal")) for part in message["content"]] == ["Hm.", "No."]
+    assert [p["content_index"] for p in payloads if p["type"] == "response.refusal.delta"] == [1, 1]
+
+
+def test_logprobs_come_with_their_delta_and_again_at_the_end(renderer, events):
+    token = {"token": "H", "logprob": -0.1, "bytes": [72], "top_logprobs": []}
+    payloads = events(streamed(renderer, [TextDelta("H", {"content": [token]}), TextDelta("i"), Finish("stop")]))
+    assert [p["logprobs"] for p in payloads if p["type"] == "response.output_text.delta"] == [[token], []]
+    assert payloads[-1]["response"]["output"][0]["content"][0]["logprobs"] == [token]
+
+
+def test_a_failure_keeps_what_was_complete_and_ends_the_stream(renderer, events):
+    begun = [TextDelta("Let me see."), ToolCallBegin(0, "a", "f"), ToolCallDelta(0, '{"x')]
+    payloads = events(renderer.feed(begun) + renderer.fail(ToolChoiceUnmet("no call")))
+    final = payloads[-1]["response"]
+    assert (payloads[-1]["type"], final["status"]) == ("response.failed", "failed")
+    assert (final["error"]["code"], final["error"]["message"]) == ("server_error", "no call")
+    assert [item["type"] for item in final["output"]] == ["message"]
+
+
+def test_a_failure_before_any_event_still_begins_the_response(renderer, events):
+    assert short(events(renderer.fail(ToolChoiceUnmet("x")))) == ["created", "in_progress", "failed"]
+
+
+@given(st.lists(st.lists(st.text(min_size=1), min_size=1), min_size=1))
+def test_deltas_joined_are_the_text_however_it_is_cut(batches):
+    renderer = Renderer(Head("resp_1", 1, "m", {}), now=lambda: 1.0)
+    sent = b"".join(renderer.feed([TextDelta(text) for text in batch]) for batch in batches)
+    whole = "".join(text for batch in batches for text in batch)
+    lines = (sent + renderer.feed([Finish("stop")])).split(b"\n")
+    payloads = [json.loads(line[6:]) for line in lines if line[:6] == b"data: "]
+    assert "".join(payload.get("delta", "") for payload in payloads) == whole
+    assert next(payload["text"] for payload in payloads if payload["type"] == "response.output_text.done") == whole
