@@ -26,7 +26,7 @@ def parse_body(schema: type[Body], body: bytes) -> Body:
     try:
         return schema.model_validate(loads_tolerant(body))
     except InvalidJSON as error:
-        raise BadRequest(f"The request body is {error}.", code="invalid_json") from None
+        raise BadRequest(f"The request body can't be read: {error}.", code="invalid_json") from None
     except ValidationError as error:
         raise _bad_request(error) from None
 

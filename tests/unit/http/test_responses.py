@@ -1,0 +1,260 @@
+import asyncio
+import base64
+
+import openai
+import pytest
+from pydantic import BaseModel
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n and more").decode()
+WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
+
+
+def message(*parts):
+    return [{"role": "user", "content": list(parts)}]
+
+
+async def test_the_official_client_gets_a_whole_response(official, provider):
+    provider.says("Hello")
+    response = await official.responses.create(model="openclaw", input="hi", instructions="be brief")
+    assert (response.output_text, response.status, response.model) == ("Hello", "completed", "openclaw")
+    assert response.usage is not None
+    assert response.usage.total_tokens == 18
+    assert provider.asked[0]["messages"] == [
+        {"role": "system", "content": "be brief"},
+        {"role": "user", "content": "hi"},
+    ]
+
+
+async def test_the_answer_says_which_model_gave_it(client, provider):
+    provider.says("Hello")
+    response = await client.post("/v1/responses", json={"model": "", "input": "hi"})
+    assert response.status == 200
+    assert response.headers["x-openclaw-model"] == "fake/small"
+    assert (await response.json())["model"] == ""
+
+
+async def test_the_official_client_streams_text(official, provider):
+    provider.says("Hel|lo")
+    async with official.responses.stream(model="openclaw", input="hi") as stream:
+        deltas = [event.delta async for event in stream if event.type == "response.output_text.delta"]
+        final = await stream.get_final_response()
+    assert "".join(deltas) == final.output_text == "Hello"
+    assert (final.status, final.usage.total_tokens) == ("completed", 18)
+
+
+async def test_the_stream_is_one_of_server_sent_events_ended_by_done(client, provider):
+    provider.says("Hello")
+    response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": True})
+    assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert response.headers["x-openclaw-model"] == "fake/small"
+    text = await response.text()
+    assert text.startswith("event: response.created\ndata: {")
+    assert text.endswith("data: [DONE]\n\n")
+
+
+async def test_a_tool_loop_of_the_official_client_reaches_the_provider_as_messages(official, provider):
+    provider.says("Let me see.", ("call_1", "get_weather", '{"city":"Oslo"}'), finish="tool_calls")
+    conversation = [{"role": "user", "content": "weather?"}]
+    first = await official.responses.create(model="openclaw", input=conversation, tools=[WEATHER])
+    assert [item.type for item in first.output] == ["message", "function_call"]
+    conversation += first.output
+    conversation.append({"type": "function_call_output", "call_id": first.output[1].call_id, "output": "5C"})
+    provider.says("It is cold.")
+    second = await official.responses.create(model="openclaw", input=conversation, tools=[WEATHER])
+    assert second.output_text == "It is cold."
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'}}
+    assert provider.asked[1]["messages"] == [
+        {"role": "user", "content": "weather?"},
+        {"role": "assistant", "content": "Let me see.", "tool_calls": [call]},
+        {"role": "tool", "content": "5C", "tool_call_id": "call_1"},
+    ]
+
+
+async def test_streamed_calls_come_as_they_are_made(official, provider):
+    provider.says(None, ("a", "get_weather", "{}"), ("b", "get_weather", '{"x":1}'), finish="tool_calls")
+    async with official.responses.stream(model="openclaw", input="weather?", tools=[WEATHER]) as stream:
+        final = await stream.get_final_response()
+    assert [(item.call_id, item.arguments) for item in final.output] == [("a", "{}"), ("b", '{"x":1}')]
+
+
+async def test_a_schema_of_the_official_client_reaches_the_provider(official, provider):
+    class City(BaseModel):
+        name: str
+
+    provider.says('{"name":"Oslo"}')
+    response = await official.responses.parse(model="openclaw", input="which?", text_format=City)
+    assert response.output_parsed == City(name="Oslo")
+    wanted = provider.asked[0]["response_format"]
+    assert (wanted["type"], wanted["json_schema"]["strict"]) == ("json_schema", True)
+
+
+async def test_settings_reach_the_provider(official, provider):
+    provider.says("x")
+    await official.responses.create(
+        model="openclaw",
+        input="hi",
+        max_output_tokens=9,
+        temperature=0.5,
+        reasoning={"effort": "low"},
+        metadata={"a": "b"},
+    )
+    asked = provider.asked[0]
+    assert (asked["max_tokens"], asked["temperature"], asked["reasoning_effort"]) == (9, 0.5, "low")
+    assert "metadata" not in asked
+
+
+async def test_a_spent_budget_leaves_the_response_incomplete(official, provider):
+    provider.says("Hel", finish="length")
+    response = await official.responses.create(model="openclaw", input="hi", max_output_tokens=1)
+    assert (response.status, response.incomplete_details.reason) == ("incomplete", "max_output_tokens")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_refusal_by_the_provider_keeps_its_status(official, provider, stream):
+    provider.refuses(400, "too strange")
+    with pytest.raises(openai.BadRequestError) as caught:
+        await official.responses.create(model="openclaw", input="hi", stream=stream)
+    assert caught.value.type == "invalid_request_error"
+    assert "too strange" in caught.value.message
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_demanded_call_that_is_not_made_is_a_502(official, provider, stream):
+    provider.says("No.")
+    with pytest.raises(openai.InternalServerError) as caught:
+        await official.responses.create(
+            model="openclaw", input="hi", tools=[WEATHER], tool_choice="required", stream=stream
+        )
+    assert (caught.value.status_code, caught.value.type) == (502, "api_error")
+
+
+async def test_a_stream_that_breaks_ends_as_failed(official, provider):
+    async def breaks(request):
+        return await provider.begins(request, {"content": "Hel"})
+
+    provider.answer = breaks
+    events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    final = events[-1]
+    assert (final.type, final.response.status) == ("response.failed", "failed")
+    assert final.response.error is not None
+    assert final.response.error.code == "server_error"
+
+
+class TestSlowModel:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["stream"]["openingHeartbeatMs"] = 1
+        return config
+
+    async def test_a_failure_after_a_sign_of_life_is_told_in_the_stream(self, client, provider):
+        opened = asyncio.Event()
+        provider.refuses(400, "too strange")
+        refusal = provider.answer
+
+        async def late(request):
+            await opened.wait()
+            return await refusal(request)
+
+        provider.answer = late
+        response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": True})
+        assert (await response.content.readline()).startswith(b": ")
+        opened.set()
+        events = [line for line in (await response.text()).split("\n") if line.startswith("event: ")]
+        assert events == ["event: response.created", "event: response.in_progress", "event: response.failed"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_caller_that_leaves_ends_the_work_at_the_provider(client, provider, stream):
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def waits(request):
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    provider.answer = waits
+    body = {"model": "openclaw", "input": "hi", "stream": stream}
+    call = asyncio.create_task(client.post("/v1/responses", json=body))
+    await asked.wait()
+    call.cancel()
+    async with asyncio.timeout(5):
+        await left.wait()
+
+
+async def test_pictures_and_files_reach_the_model(official, provider):
+    provider.says("x")
+    await official.responses.create(
+        model="openclaw",
+        input=message(
+            {"type": "input_text", "text": "look"},
+            {"type": "input_image", "image_url": f"data:image/jpeg;base64,{PNG}", "detail": "low"},
+            {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,SGVsbG8="},
+        ),
+    )
+    system, user = provider.asked[0]["messages"]
+    assert system["role"] == "system"
+    assert "Hello" in system["content"]
+    assert user["content"] == [
+        {"type": "text", "text": "look"},
+        {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{PNG}", "detail": "low"}},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"input": "hi"}, "model"),
+        ({"model": "gpt-4", "input": "hi"}, "model"),
+        ({"model": "openclaw/nope", "input": "hi"}, "model"),
+        ({"model": "openclaw", "input": "hi", "background": True}, "background"),
+        ({"model": "openclaw", "input": "hi", "tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"model": "openclaw", "input": [{"type": "banana"}]}, "input[0]"),
+        ({"model": "openclaw", "input": message({"type": "input_image", "image_url": "data:x"})}, "input"),
+        ({"model": "openclaw", "input": message({"type": "input_file", "file_url": "https://x.test/a"})}, "input"),
+        (
+            {"model": "openclaw", "input": message(*[{"type": "input_image", "image_url": "https://x.test/"}] * 9)},
+            "input",
+        ),
+    ],
+)
+async def test_a_bad_request_is_told_by_field_and_asks_no_provider(client, provider, body, param):
+    response = await client.post("/v1/responses", json=body)
+    error = (await response.json())["error"]
+    assert (response.status, error["type"], error["param"]) == (400, "invalid_request_error", param)
+    assert provider.asked == []
+
+
+async def test_broken_json_is_a_400(client):
+    response = await client.post("/v1/responses", data=b"{")
+    assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid_json")
+
+
+async def test_only_post_is_served(client):
+    response = await client.get("/v1/responses")
+    assert (response.status, response.headers["Allow"]) == (405, "POST")
+    assert (await client.get("/v1/responses/resp_1")).status == 404
+
+
+class TestSwitchedOff:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["http"]["endpoints"]["responses"]["enabled"] = False
+        return config
+
+    async def test_a_disabled_endpoint_is_not_there(self, client):
+        assert (await client.post("/v1/responses", json={"model": "openclaw", "input": "hi"})).status == 404
+
+
+class TestNoUrls:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["http"]["endpoints"]["responses"]["images"] = {"allowUrl": False}
+        return config
+
+    async def test_pictures_by_url_are_refused_when_they_are_not_allowed(self, client):
+        picture = {"type": "input_image", "image_url": "https://x.test/a.png"}
+        response = await client.post("/v1/responses", json={"model": "openclaw", "input": message(picture)})
+        assert "`input`: image URLs are not allowed here" in (await response.json())["error"]["message"]
