@@ -5,11 +5,9 @@ something was passed on, the failure is the caller's to know.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
 
-from gateway.core.errors import BadRequest, NotFound, UpstreamError
-from gateway.core.event import Stream
+from gateway.core.errors import BadRequest, GatewayError, NotFound, UpstreamError
+from gateway.core.event import Batch, Stream
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.upstream.call import Caller
@@ -17,11 +15,13 @@ from gateway.upstream.provider import Provider
 from gateway.wire.compat import ModelSpec
 
 
-@dataclass(slots=True)
 class Trail:
     """What a run has tried so far: each attempt's model and how it ended (None: it is the one that answers)."""
 
-    attempts: list[tuple[ModelRef, UpstreamError | None]] = field(default_factory=list)
+    __slots__ = ("attempts",)
+
+    def __init__(self) -> None:
+        self.attempts: list[tuple[ModelRef, UpstreamError | None]] = []
 
     @property
     def answered(self) -> ModelRef | None:
@@ -31,35 +31,33 @@ class Trail:
 
 async def ask(
     turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider], caller: Caller, trail: Trail
-) -> Stream:
-    """The events of the first candidate that answers. Raises its failure, or that of the last one tried."""
-    unfit: BadRequest | None = None
-    for position, ref in enumerate(chain):
+) -> tuple[Batch, Stream | None]:
+    """The first batch of the first candidate that answers, and the stream of what follows (None: that was all).
+
+    The caller closes the stream. Raises the failure of the last candidate that was tried, or what kept all from trying.
+    """
+    failure: GatewayError | None = None
+    for ref in chain:
         provider = providers.get(ref.provider)
         if provider is None:
-            raise unknown_model(ref)
+            failure = failure or unknown_model(ref)
+            continue
         model = provider.model(ref.model)
-        unfit = _unfit(turn, ref, model)
-        if unfit is not None:
+        if (unfit := _unfit(turn, ref, model)) is not None:
+            failure = failure or unfit
             continue
         trail.attempts.append((ref, None))
-        answering = False
         try:
-            if turn.stream:
-                async with aclosing(caller.stream(provider, model, turn)) as stream:
-                    async for batch in stream:
-                        answering = True
-                        yield batch
-            else:
-                yield await caller.whole(provider, model, turn)
+            if not turn.stream:
+                return await caller.whole(provider, model, turn), None
+            stream = caller.stream(provider, model, turn)
+            return await anext(stream), stream
         except UpstreamError as error:
             trail.attempts[-1] = (ref, error)
-            if answering or not error.failover or position == len(chain) - 1:
+            if not error.failover:
                 raise
-        else:
-            return
-    if unfit is not None:
-        raise unfit
+            failure = error
+    raise failure or AssertionError("an agent without candidates")
 
 
 def unknown_model(ref: ModelRef) -> NotFound:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from gateway.agents.agent import Agent
 from gateway.agents.candidates import Trail, ask, unknown_model
@@ -11,10 +11,12 @@ from gateway.agents.stage import Stage
 from gateway.agents.tool_choice import Verified, demands_call
 from gateway.agents.visible import Visible
 from gateway.core.errors import BadRequest
-from gateway.core.event import Stream
+from gateway.core.event import Batch, Stream
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef, parse_model_ref
+from gateway.core.reply import Reply, fold
 from gateway.core.turn import Turn
+from gateway.core.value import value
 from gateway.upstream.call import Caller
 from gateway.upstream.provider import Provider
 
@@ -28,27 +30,49 @@ class RunOptions:
     channel: str = "webchat"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Run:
-    """One agent at work on one turn. Nothing is opened until `events` is iterated."""
+    """One agent at work on one turn. Nothing is opened until `events` is iterated or `reply` awaited."""
 
     agent: Agent
     turn: Turn
     chain: tuple[ModelRef, ...]
-    providers: Mapping[str, Provider] = field(repr=False)
-    caller: Caller = field(repr=False)
-    trail: Trail = field(default_factory=Trail)
+    providers: Mapping[str, Provider]
+    caller: Caller
+    trail: Trail
 
     async def events(self) -> Stream:
         """The answer as it comes. Raises GatewayError."""
-        turn = self.turn
-        stages = stages_for(turn)
-        async with aclosing(ask(turn, self.chain, self.providers, self.caller, self.trail)) as stream:
-            async for batch in stream:
-                for stage in stages:
-                    batch = stage.feed(batch)  # noqa: PLW2901  the point of a stage
-                if batch:
-                    yield batch
+        first, rest = await ask(self.turn, self.chain, self.providers, self.caller, self.trail)
+        stages = stages_for(self.turn)
+        try:
+            if batch := _through(stages, first):
+                yield batch
+            if rest is not None:
+                async for later in rest:
+                    if batch := _through(stages, later):
+                        yield batch
+        finally:
+            if rest is not None:
+                await rest.aclose()
+
+    async def reply(self) -> Reply:
+        """The whole answer: the fold of the same batches. Raises GatewayError."""
+        first, rest = await ask(self.turn, self.chain, self.providers, self.caller, self.trail)
+        stages = stages_for(self.turn)
+        if rest is None:
+            return fold(_through(stages, first))
+        async with aclosing(rest):
+            events = _through(stages, first)
+            async for batch in rest:
+                events += _through(stages, batch)
+        return fold(events)
+
+
+def _through(stages: tuple[Stage, ...], batch: Batch) -> Batch:
+    for stage in stages:
+        batch = stage.feed(batch)
+    return batch
 
 
 def stages_for(turn: Turn) -> tuple[Stage, ...]:
@@ -72,7 +96,7 @@ async def prepare(
         turn = with_params(turn, agent.params)
     if agent.always_stream and not turn.stream:
         turn = replace(turn, stream=True)
-    return Run(agent, turn, chain, providers, caller)
+    return Run(agent, turn, chain, providers, caller, Trail())
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

@@ -1,4 +1,4 @@
-"""A whole answer: the fold of a stream."""
+"""A whole answer: the fold of the events of a stream."""
 
 from typing import Any, assert_never
 
@@ -7,7 +7,6 @@ from gateway.core.event import (
     Finish,
     FinishReason,
     RefusalDelta,
-    Stream,
     TextDelta,
     ThinkingDelta,
     ToolCallBegin,
@@ -32,19 +31,8 @@ class Reply:
     logprobs: dict[str, Any] | None = None
 
 
-async def collect(stream: Stream) -> Reply:
-    """The whole answer. Whatever leaves the stream as an exception leaves here too."""
-    events: Batch = []
-    try:
-        async for batch in stream:
-            events += batch
-    finally:
-        await stream.aclose()
-    return fold(events)
-
-
 def fold(events: Batch) -> Reply:
-    """All events of one answer as a value."""
+    """All events of one answer as a value; an answer without Finish is a fault of ours."""
     texts: list[str] = []
     thoughts = refusal = ""
     calls: dict[int, list[str]] = {}

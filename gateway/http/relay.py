@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.agents.run import Run
 from gateway.core.errors import GatewayError
-from gateway.core.reply import Reply, collect
+from gateway.core.reply import Reply
 from gateway.http.event_stream import EventStream
 from gateway.http.headers import run_headers
 from gateway.http.keys import RUNTIME, TRACE
@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 async def whole(request: web.Request, run: Run, render: Callable[[Reply], bytes]) -> web.Response:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
     asked = time.monotonic()
-    reply = await collect(run.events())
+    reply = await run.reply()
     answered = time.monotonic()
     body = render(reply)
     headers = run_headers(

@@ -14,7 +14,7 @@ from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.upstream.failure import from_exception, from_status, without_secrets
-from gateway.upstream.http import Limits
+from gateway.upstream.http import Limits, client_limits
 from gateway.upstream.provider import Provider
 from gateway.wire import UPSTREAMS
 from gateway.wire.compat import ModelSpec
@@ -35,9 +35,8 @@ class Caller:
     async def whole(self, provider: Provider, model: ModelSpec, turn: Turn) -> Batch:
         """The answer as one body, which is one batch. Raises UpstreamError."""
         wait = min(provider.timeout or self.limits.silence, self.limits.total)
-        timeout = aiohttp.ClientTimeout(total=wait, sock_connect=self.limits.connect)
         try:
-            response = await self._post(provider, model, turn, timeout)
+            response = await self._post(provider, model, turn, client_limits(self.limits.connect, total=wait))
             try:
                 if response.status != 200:
                     raise await refusal(provider, response)
@@ -55,9 +54,8 @@ class Caller:
         started = asyncio.get_running_loop().time()
         end = started + limits.total
         wait = provider.timeout or limits.first_event
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=wait)
         try:
-            response = await self._post(provider, model, turn, timeout)
+            response = await self._post(provider, model, turn, client_limits(limits.connect, read=wait))
             try:
                 if response.status != 200:
                     raise await refusal(provider, response)

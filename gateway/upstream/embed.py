@@ -7,7 +7,7 @@ import aiohttp
 from gateway.core.errors import UpstreamError
 from gateway.upstream.call import refusal
 from gateway.upstream.failure import from_exception, without_secrets
-from gateway.upstream.http import Limits
+from gateway.upstream.http import Limits, client_limits
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.openai_completions import embeddings as wire
@@ -40,7 +40,7 @@ class HttpEmbedder:
                 data=body,
                 headers=provider.headers,
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=wait, sock_connect=self._limits.connect),
+                timeout=client_limits(self._limits.connect, total=wait),
             )
             try:
                 if response.status != 200:
