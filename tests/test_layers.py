@@ -1,0 +1,161 @@
+"""Imports only go down, and each outside library stays in the packages that own it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# Lowest first; what stands together must not import each other.
+LAYERS = (
+    {"core"},
+    {"config", "observe"},
+    {"wire"},
+    {"upstream", "state"},
+    {"tools", "media"},
+    {"agents", "access"},
+    {"http", "ui"},
+    {"provision"},
+    {"app"},
+    {"cli"},
+    {"__main__"},
+)
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+
+# aiohttp is one distribution with two halves; these packages own them.
+SERVER = frozenset({"http", "app", "cli"})
+CLIENT = frozenset({"upstream"})
+NEITHER = frozenset({"aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions"})
+RATELIMIT_USERS = frozenset({"app", "http"})
+
+
+def imported(source: str, package: str) -> Iterator[str]:
+    """The dotted names that a module of `package` imports, `from a import b` as `a.b`; also inside TYPE_CHECKING."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join((*above, *([node.module] if node.module else [])))
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def gateway_problem(room: str, name: str) -> str | None:
+    """What is wrong with an import of `name` in the part `room` of the gateway; None when nothing is."""
+    top, *rest = name.split(".")
+    match top:
+        case "gateway" if rest[:1] not in ([room], ["__version__"]):
+            if not rest or rest[0] not in LEVEL:
+                return f"{name} is in no known layer"
+            return None if LEVEL[rest[0]] < LEVEL[room] else f"{room} may not import {name}"
+        case "aiohttp":
+            return aiohttp_problem(room, name)
+        case "aiohttp_sse":
+            return None if room in SERVER else f"{room} may not import the server's {name}"
+        case "redis" | "hiredis":
+            return None if room == "state" else f"{room} may not import {name}"
+        case "ratelimit":
+            return None if room in RATELIMIT_USERS else f"{room} may not import {name}"
+        case _:
+            return None
+
+
+def aiohttp_problem(room: str, name: str) -> str | None:
+    if room not in SERVER | CLIENT:
+        return f"{room} may not import {name}"
+    if any(name == module or name.startswith(f"{module}.") for module in NEITHER):
+        return None
+    part = name.removeprefix("aiohttp").removeprefix(".")
+    is_server = part.startswith(("web", "HttpVersion"))
+    return None if is_server == (room in SERVER) else f"{room} may not import {name}"
+
+
+def modules(package: str) -> list[Path]:
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def dotted(path: Path) -> str:
+    """The package that relative imports of the module start from."""
+    return ".".join(path.relative_to(ROOT).parent.parts)
+
+
+@pytest.mark.parametrize("path", modules("gateway"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_imports_from_below_only(path):
+    room = path.relative_to(ROOT / "gateway").parts[0].removesuffix(".py")
+    names = list(imported(path.read_text(encoding="utf-8"), dotted(path)))
+    if room == "__init__":
+        assert not [name for name in names if name.startswith("gateway")], "the root package is below everything"
+        return
+    assert room in LEVEL, f"{room} is in no layer; give it one above"
+    assert [problem for name in names if (problem := gateway_problem(room, name))] == []
+
+
+def test_the_servers_and_the_clients_half_of_aiohttp_are_not_mixed_by_attribute():
+    for path in modules("gateway/upstream"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "aiohttp":
+                assert not node.attr.startswith("web"), f"{path.name}: aiohttp.{node.attr}"
+
+
+@pytest.mark.parametrize("path", modules("ratelimit"), ids=lambda path: path.name)
+def test_the_limiter_library_stands_alone(path):
+    tops = {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"), dotted(path))}
+    assert tops.isdisjoint({"gateway", "aiohttp", "aiohttp_sse"})
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [
+        ("core", "import gateway.config"),
+        ("config", "from gateway.observe.log import configure"),
+        ("wire", "from gateway.upstream import call"),
+        ("upstream", "from gateway.state import sessions"),
+        ("agents", "from gateway.access.client import ClientAddress"),
+        ("access", "from gateway import http"),
+        ("http", "if TYPE_CHECKING:\n    from gateway.app import create_app"),
+        ("provision", "def late():\n    import gateway.app"),
+        ("app", "from gateway.cli import main"),
+        ("core", "from gateway import nowhere"),
+        ("core", "import gateway"),
+        ("core", "from ..http import routes"),
+        ("agents", "import aiohttp"),
+        ("access", "from aiohttp import web"),
+        ("upstream", "from aiohttp import web"),
+        ("upstream", "import aiohttp.web"),
+        ("upstream", "from aiohttp.web import Request"),
+        ("upstream", "import aiohttp_sse"),
+        ("http", "import aiohttp"),
+        ("http", "from aiohttp import ClientSession"),
+        ("upstream", "import redis.asyncio"),
+        ("access", "from ratelimit import Verdict"),
+        ("state", "import ratelimit"),
+    ],
+)
+def test_a_forbidden_import_is_found(room, line):
+    (name,) = imported(line, f"gateway.{room}")
+    assert gateway_problem(room, name) is not None
+
+
+@pytest.mark.parametrize(
+    ("room", "line"),
+    [
+        ("http", "from gateway.agents.run import Run"),
+        ("provision", "from gateway.http.runtime import Runtime"),
+        ("app", "from gateway.provision import provisioned"),
+        ("upstream", "from gateway import __version__"),
+        ("wire", "from gateway.wire import contract"),
+        ("wire", "from .contract import Parser"),
+        ("http", "from aiohttp import web"),
+        ("http", "from aiohttp.typedefs import Handler"),
+        ("upstream", "import aiohttp"),
+        ("upstream", "from aiohttp.abc import AbstractResolver"),
+        ("state", "from redis.asyncio import Redis"),
+        ("app", "from ratelimit import FailureLimiter"),
+        ("core", "import json"),
+    ],
+)
+def test_an_allowed_import_passes(room, line):
+    (name,) = imported(line, f"gateway.{room}")
+    assert gateway_problem(room, name) is None
