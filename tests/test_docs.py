@@ -1,0 +1,137 @@
+"""What the pages say can be typed in: commands, options, configurations, make's targets and links."""
+
+import argparse
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from gateway.cli.main import COMMANDS, PROGRAM
+from gateway.config.load import load
+from gateway.core.errors import ConfigError
+from gateway.upstream.catalog import CATALOG
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "ratelimit" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+_FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+)`")
+_LINK = re.compile(r"\]\(([^)#\s]+)[^)]*\)")
+_SHELLS = frozenset({"", "sh", "bash", "console", "shell"})
+
+
+def fences(text: str, *languages: str) -> list[str]:
+    return [body for language, body in _FENCE.findall(text) if language in languages]
+
+
+def command_lines(text: str) -> Iterator[list[str]]:
+    """The words of every simple command in shell blocks and in code within a sentence."""
+    lines = [line for block in fences(text, *_SHELLS) for line in block.replace("\\\n", " ").splitlines()]
+    for line in (*lines, *_INLINE.findall(_FENCE.sub("", text))):
+        try:
+            words = shlex.split(line.removeprefix("$ "), comments=True)
+        except ValueError:
+            continue  # an apostrophe: no command line
+        command: list[str] = []
+        for word in (*words, ";"):
+            if word not in ("|", "&&", "||", ";", "&", ">"):
+                command.append(word)
+                continue
+            if command:
+                yield command
+            command = []
+
+
+def parser_of(name: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser()
+    import_module(f"gateway.cli.{name}").add_parser(subparsers := parser.add_subparsers())
+    found: argparse.ArgumentParser = subparsers.choices[name]
+    return found
+
+
+def wrong_commands(text: str) -> list[str]:
+    """Command lines of the program, or of make, that would be refused."""
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    wrong = []
+    for program, *words in command_lines(text):
+        if program == "make":
+            wrong += [f"make {word}" for word in words if "=" not in word and word not in targets]
+        if program != PROGRAM:
+            continue
+        name = words[0] if words and not words[0].startswith("-") else "serve"
+        if name not in COMMANDS:
+            wrong.append(f"{PROGRAM} {name}")
+            continue
+        usage = parser_of(name).format_help() + "--version --help"
+        options = (word.partition("=")[0] for word in words if word.startswith("-"))
+        wrong += [f"{PROGRAM} {name} {option}" for option in options if not re.search(rf"{option}\b", usage)]
+    return wrong
+
+
+def problems_of(block: str, directory: Path) -> tuple[str, ...]:
+    """What keeps a configuration on a page from loading, with every variable that it names set."""
+    file = directory / "openclaw.json"
+    file.write_text(block, encoding="utf-8")
+    named = re.findall(r"\$\{([A-Z_]+)\}", block) + re.findall(r'id: "([A-Z_]+)"', block)
+    try:
+        loaded = load(file, dict.fromkeys(named, "a-value-for-the-pages"), catalogue=CATALOG)
+    except ConfigError as error:
+        return error.problems
+    return (*loaded.warnings, *(f"{name} is ignored" for name in loaded.ignored))
+
+
+@EVERY_PAGE
+def test_every_command_on_a_page_is_one(page):
+    assert wrong_commands(page.read_text(encoding="utf-8")) == []
+
+
+@EVERY_PAGE
+def test_every_configuration_on_a_page_loads(page, tmp_path):
+    for block in fences(page.read_text(encoding="utf-8"), "json5"):
+        assert problems_of(block, tmp_path) == (), block
+
+
+@EVERY_PAGE
+def test_every_json_on_a_page_is_json(page):
+    for block in fences(page.read_text(encoding="utf-8"), "json"):
+        json.loads(block)
+
+
+@EVERY_PAGE
+def test_every_link_within_the_project_leads_somewhere(page):
+    links = [link for link in _LINK.findall(page.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_wrong_commands_on_a_page_are_found():
+    page = """
+Use `make nonsense`, `make run ARGS="--port 1"`, or `openclaw-gateway check`.
+
+```sh
+openclaw-gateway --port 18789   # serve
+openclaw-gateway dance | cat
+$ openclaw-gateway check --config a.json5 && openclaw-gateway token --loud
+```
+"""
+    assert wrong_commands(page) == ["openclaw-gateway dance", "openclaw-gateway token --loud", "make nonsense"]
+
+
+def test_wrong_configurations_on_a_page_are_found(tmp_path):
+    assert (
+        problems_of(
+            '{ gateway: { auth: { token: "${SECRET}" } }, agents: { defaults: { model: "openai/x" } } }', tmp_path
+        )
+        == ()
+    )
+    assert problems_of("{ gateway: { prot: 1 } }", tmp_path) != ()
+
+
+def test_the_overview_of_the_commands_is_that_of_the_modules():
+    modules = {path.stem for path in (ROOT / "gateway" / "cli").glob("*.py")}
+    assert set(COMMANDS) <= modules
+    assert all(parser_of(name).description for name in COMMANDS)
