@@ -1,0 +1,105 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.jsonio import InvalidJSON, dumps, loads, loads_each, loads_tolerant
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=8)  # lone surrogates too
+INTEGERS = st.integers(-(2**63), 2**64 - 1)
+FLOATS = st.floats(allow_nan=False, allow_infinity=False)
+JSON = st.recursive(
+    st.none() | st.booleans() | INTEGERS | FLOATS | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(ANY_TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_what_is_written_is_read_back(value):
+    assert loads(dumps(value)) == value
+
+
+@given(JSON)
+def test_the_fast_and_the_tolerant_codec_agree(value):
+    assert loads_tolerant(dumps(value)) == value
+
+
+@given(st.lists(JSON, max_size=4))
+def test_several_documents_are_read_as_each_alone(values):
+    read, exact = loads_each([dumps(value) for value in values])
+    assert read == values
+    assert exact == all(is_encodable(value) for value in values)
+
+
+def is_encodable(value):
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    "documents",
+    [
+        [b"1,2"],
+        [b"1", b"2,3"],
+        [b""],
+        [b"1", b""],
+        [b"[1", b"2]"],
+        [b'{"a":1', b'"b":2}'],
+        [b"1]", b"[2"],
+    ],
+    ids=repr,
+)
+def test_documents_that_are_json_only_when_joined_are_refused(documents):
+    with pytest.raises(InvalidJSON):
+        loads_each(documents)
+
+
+def test_no_documents_are_no_values():
+    assert loads_each([]) == ([], True)
+
+
+def test_what_is_written_is_compact_utf_8():
+    assert dumps({"a": ["é", 1.5, None, True]}) == '{"a":["é",1.5,null,true]}'.encode()
+
+
+def test_a_lone_surrogate_is_written_as_an_escape():
+    assert dumps("\ud83d") == b'"\\ud83d"'
+
+
+@pytest.mark.parametrize("number", [2**64, -(2**63) - 1, 10**40])
+def test_numbers_beyond_64_bits_are_written_exactly(number):
+    assert dumps(number) == str(number).encode()
+
+
+@pytest.mark.parametrize("text", [b"NaN", b"Infinity", b"-Infinity", b"[NaN]", b'{"a":Infinity}'])
+def test_what_is_no_json_number_is_refused(text):
+    with pytest.raises(InvalidJSON, match="not valid JSON"):
+        loads(text)
+
+
+@pytest.mark.parametrize("text", [b"", b" ", b"{", b"nul", b"'a'", b"[1,]", b'{"a":1,}', b"1 2", b'"\n"', b"\x00"])
+def test_what_is_no_json_is_refused_with_its_place_but_without_its_text(text):
+    with pytest.raises(InvalidJSON, match=r"^not valid JSON at line \d+, column \d+$"):
+        loads(text)
+
+
+def test_a_byte_order_mark_is_skipped():
+    assert loads(b'\xef\xbb\xbf{"a":1}') == {"a": 1}
+
+
+def test_broken_utf_8_is_replaced():
+    assert loads(b'"a\xffb"') == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_the_last_of_two_equal_keys_counts():
+    assert loads(b'{"a":1,"a":2}') == {"a": 2}
+
+
+def test_nesting_without_end_is_refused():
+    with pytest.raises(InvalidJSON, match="nested too deeply"):
+        loads(b"[" * 100_000 + b"]" * 100_000)

@@ -1,0 +1,56 @@
+import pytest
+
+from gateway.core.message import NO_EXTRAS, Extras, File, Foreign, Image, Message, Text, ToolCall, ToolResult
+from gateway.core.turn import Turn
+
+PICTURE = Image("data:image/png;base64,AA==")
+
+
+@pytest.mark.parametrize("parts", [(), (Text(""),), (Text(" \n\t"),), (Text(""), Text("\N{NO-BREAK SPACE}"))])
+def test_a_message_of_white_space_is_blank(parts):
+    assert Message("user", parts).blank
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (Text("a"),),
+        (Text(" "), Text("a")),
+        (PICTURE,),
+        (Text(""), PICTURE),
+        (Foreign("w", {}),),
+        (ToolCall("", "f", "{}"),),
+        (ToolResult("c", ()),),
+    ],
+)
+def test_a_message_that_says_anything_is_not_blank(parts):
+    assert not Message("user", parts).blank
+
+
+def test_how_a_caller_wrote_a_message_carries_no_meaning():
+    assert Message("user", (Text("a"),), listed=True) == Message("user", (Text("a"),))
+    assert ToolResult("c", (), listed=True) == ToolResult("c", ())
+
+
+def test_unknown_fields_belong_to_their_wire():
+    extras = Extras("one", {"a": 1})
+    assert extras.of("one") == {"a": 1}
+    assert extras.of("two") == {}
+    assert NO_EXTRAS.of("one") == {}
+
+
+def test_a_files_content_is_not_in_its_repr():
+    assert "c2VjcmV0" not in repr(File("a.txt", data="c2VjcmV0"))
+
+
+@pytest.mark.parametrize(
+    ("messages", "found"),
+    [
+        ((), False),
+        ((Message("user", (Text("a"),)),), False),
+        ((Message("user", (Text("a"), PICTURE)), Message("assistant", (Text("b"),))), True),
+        ((Message("tool", (ToolResult("c", (PICTURE,)),)),), False),
+    ],
+)
+def test_a_turn_knows_whether_it_holds_pictures(messages, found):
+    assert Turn("openclaw", messages).has_images() is found
