@@ -7,8 +7,18 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.http.middleware.trace import SECURITY_HEADERS
+
 _MAX_HEADER = 16 * 1024  # bytes of one line, as recorded for the whole block
 _LINGER = 2.0  # seconds in which a refused body may still be drained
+
+
+class _Bare(web.Response):
+    """The answer to what is no request: no application sees it, so what is true of every response is seen to here."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        del self.headers["Server"]
 
 
 class Connection(RequestHandler):
@@ -28,7 +38,7 @@ class Connection(RequestHandler):
             return super().handle_error(request, status, exc, message)
         if isinstance(exc, LineTooLong) or isinstance(exc.__cause__ if exc else None, LineTooLong):
             status = 431
-        response = web.Response(status=status)
+        response = _Bare(status=status, headers=SECURITY_HEADERS)
         response.force_close()
         return response
 
