@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 import aiohttp
+import structlog
 
 from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import Batch
@@ -20,8 +21,11 @@ from gateway.wire import UPSTREAMS
 from gateway.wire.compat import ModelSpec
 from gateway.wire.contract import Parser
 
+log = structlog.get_logger(__name__)
+
 _MAX_ERROR_BODY = 64 * 1024
 _MAX_REPLY = 64 * 1024 * 1024
+_USAGE_WAIT = 1.0  # seconds for the token counts after a finish; the caller waits for its end meanwhile
 _GRACE = 0.05  # seconds for a finished stream to end by itself, so that its connection can be used again
 
 
@@ -65,13 +69,13 @@ class Caller:
                     return
                 parser = UPSTREAMS[provider.wire].parser()
                 limit, idle = min(started + wait, end), provider.timeout or limits.idle
-                while not parser.done and (data := await _read_some(response, limit)):
+                while not parser.complete and (data := await _read_some(response, limit)):
                     if batch := parser.feed(data):
                         yield batch
                         limit = min(asyncio.get_running_loop().time() + idle, end)
-                if batch := parser.close():
+                if batch := await _rest(response, parser) if parser.complete else parser.close():
                     yield batch
-                await _finish(response, parser)
+                await _finish(response)
             finally:
                 response.release()
         except UpstreamError as error:
@@ -130,11 +134,25 @@ async def _read_some(response: aiohttp.ClientResponse, limit: float) -> bytes:
         raise UpstreamError(UpstreamKind.TIMEOUT, "The provider's stream fell silent.") from None
 
 
-async def _finish(response: aiohttp.ClientResponse, parser: Parser) -> None:
+async def _rest(response: aiohttp.ClientResponse, parser: Parser) -> Batch:
+    """What still belongs to a complete answer: its token counts. The answer stands, however the stream ends now."""
+    batch: Batch = []
+    try:
+        async with asyncio.timeout(_USAGE_WAIT):
+            while not parser.done and (data := await response.content.readany()):
+                batch += parser.feed(data)
+        batch += parser.close()
+    except (UpstreamError, aiohttp.ClientError, OSError) as error:
+        log.info("stream ended badly after its finish", reason=type(error).__name__)
+        response.close()
+    return batch
+
+
+async def _finish(response: aiohttp.ClientResponse) -> None:
     """Let a finished stream end by itself, which is nearly always at once; else its connection is given up."""
-    if parser.done and not response.content.at_eof():
+    if not response.content.at_eof():
         try:
             async with asyncio.timeout(_GRACE):
                 await response.content.readany()
-        except TimeoutError:
+        except (aiohttp.ClientError, OSError):
             response.close()

@@ -17,6 +17,9 @@ from gateway.wire.compat import ModelSpec
 class Parser(Protocol):
     """Reads one streamed answer."""
 
+    complete: bool
+    """Whether the answer has ended; only its token counts may still come."""
+
     done: bool
     """Whether the provider has said that nothing more will come."""
 
@@ -76,8 +79,10 @@ class EmbeddingRequest:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingReply:
-    """One vector per input, in order: numbers, or base64 of little-endian float32; `tokens` as the provider counts."""
+    """One vector per input, in order, as JSON text: an array of numbers, or a string of base64 of little-endian
+    float32; token counts are the provider's.
+    """
 
-    vectors: Sequence[Sequence[float] | str]
+    vectors: Sequence[bytes]
     prompt_tokens: int
     total_tokens: int

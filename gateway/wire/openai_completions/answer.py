@@ -19,10 +19,11 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.jsonio import InvalidJSON, loads, loads_each
+from gateway.core.jsonio import InvalidJSON
 from gateway.core.usage import from_openai
 from gateway.wire.framing import OversizedEvent, SseDecoder
 from gateway.wire.openai_completions.error_object import error_in
+from gateway.wire.openai_completions.shapes import ANSWER, Call, Choice, Delta
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -36,10 +37,6 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
-# What comes of trusting that a provider's JSON has the shape that it should have.
-_SHAPE = (AttributeError, TypeError, LookupError)
-
-
 def _malformed(what: str) -> UpstreamError:
     return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
 
@@ -47,35 +44,25 @@ def _malformed(what: str) -> UpstreamError:
 def parse_reply(body: bytes) -> Batch:
     """A whole `chat.completion` as the events of a stream. Raises UpstreamError."""
     try:
-        payload = loads(body)
+        answer = ANSWER.read(body)
     except InvalidJSON as error:
         raise _malformed(str(error)) from None
-    if not isinstance(payload, dict):
-        raise _malformed("it is no JSON object")
-    if payload.get("error"):
-        raise error_in(payload)
-    choices = payload.get("choices")
-    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-        raise _malformed("it has no choices")
-    choice = choices[0]
-    message = choice.get("message")
-    if not isinstance(message, dict):
-        raise _malformed("its first choice has no message")
+    if answer.error:
+        raise error_in(answer.error)
+    choice = answer.choices[0] if answer.choices else None
+    if choice is None or choice.message is None:
+        raise _malformed("it has no message")
     reader = ChunkReader()
-    try:
-        batch = reader.delta(message, choice.get("logprobs"))
-    except _SHAPE as error:
-        raise _malformed("its message has another shape") from error
-    reason = choice.get("finish_reason")
-    batch.append(Finish(_finish(reason, reader.calling)))
-    usage = payload.get("usage")
-    if isinstance(usage, dict):
-        batch.append(UsageReport(from_openai(usage)))
+    batch: Batch = []
+    reader.read(choice.message, choice.logprobs, batch)
+    batch.append(Finish(_finish(choice.finish_reason, reader.calling)))
+    if answer.usage:
+        batch.append(UsageReport(from_openai(answer.usage)))
     return batch
 
 
-def _finish(reason: Any, calling: bool) -> FinishReason:
-    known = _FINISH.get(reason, "stop") if isinstance(reason, str) else "stop"
+def _finish(reason: str | None, calling: bool) -> FinishReason:
+    known = _FINISH.get(reason or "stop", "stop")
     # Some servers say `stop` after tool calls; the caller's loop depends on the truth.
     return "tool_calls" if calling and known == "stop" else known
 
@@ -86,37 +73,29 @@ class ChunkReader:
     __slots__ = ("_begun", "calling", "pending_half")
 
     def __init__(self) -> None:
-        self._begun: dict[Any, int] = {}
+        self._begun: dict[int, int] = {}
         self.pending_half = ""
         self.calling = False
 
-    def delta(self, delta: dict[str, Any], logprobs: Any = None) -> Batch:
-        """The events of one `delta` (or of a whole `message`, which has the same fields)."""
-        batch: Batch = []
-        thinking = delta.get("reasoning_content") or delta.get("reasoning")
-        if thinking and isinstance(thinking, str):
+    def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
+        """Add the events of one `delta`, or of a whole `message`, to `batch`."""
+        if thinking := delta.reasoning_content or delta.reasoning:
             batch.append(ThinkingDelta(thinking))
-        text = delta.get("content")
-        if text:
+        if text := delta.content:
             if isinstance(text, list):
-                text = "".join(part.get("text", "") for part in text if isinstance(part, dict))
-            if not isinstance(text, str):
-                raise _malformed("its content is no text")
+                text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
             if self.pending_half or not text.isascii():
                 text = self._rejoin(text)
             if text:
                 batch.append(TextDelta(text, logprobs))
-        refusal = delta.get("refusal")
-        if refusal and isinstance(refusal, str):
-            batch.append(RefusalDelta(refusal))
-        calls = delta.get("tool_calls")
-        if calls:
-            self._tool_calls(calls, batch)
-        return batch
+        if delta.refusal:
+            batch.append(RefusalDelta(delta.refusal))
+        if delta.tool_calls:
+            self._tool_calls(delta.tool_calls, batch)
 
     def _rejoin(self, text: str) -> str:
         text, self.pending_half = self.pending_half + text, ""
-        if "\ud800" <= text[-1] <= "\udbff":
+        if "\ud800" <= text[-1:] <= "\udbff":
             text, self.pending_half = text[:-1], text[-1]
         try:
             text.encode()
@@ -124,28 +103,22 @@ class ChunkReader:
             return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text
 
-    def _tool_calls(self, calls: Any, batch: Batch) -> None:
-        if not isinstance(calls, list):
-            raise _malformed("its tool_calls is no list")
+    def _tool_calls(self, calls: list[Call], batch: Batch) -> None:
         for position, call in enumerate(calls):
-            function = call.get("function") if isinstance(call, dict) else None
-            if not isinstance(function, dict):
+            function = call.function
+            if function is None:
                 raise _malformed("a tool call has no function")
-            key = call.get("index", position)
+            key = position if call.index is None else call.index
             index = self._begun.get(key)
-            name, call_id = function.get("name"), call.get("id")
             if index is None:
-                if not isinstance(name, str) or not name:
+                if not function.name:
                     raise _malformed("a tool call has no name")
                 index = self._begun[key] = len(self._begun)
                 self.calling = True
                 # Ids pair calls with results in the next turn, so a server that gives none gets one made for it.
-                batch.append(ToolCallBegin(index, call_id if isinstance(call_id, str) else f"call_{index}", name))
-            arguments = function.get("arguments")
-            if isinstance(arguments, dict):
-                raise _malformed("a tool call's arguments are no text")
-            if arguments:
-                batch.append(ToolCallDelta(index, str(arguments)))
+                batch.append(ToolCallBegin(index, call.id or f"call_{index}", function.name))
+            if function.arguments:
+                batch.append(ToolCallDelta(index, function.arguments))
 
 
 class StreamParser:
@@ -182,40 +155,33 @@ class StreamParser:
             self.done = True
             payloads = payloads[: payloads.index(b"[DONE]")]
         try:
-            chunks, exact = loads_each(payloads)
+            answers, exact = ANSWER.read_each(payloads)
         except InvalidJSON as error:
             raise _malformed(str(error)) from None
         batch: Batch = []
-        try:
-            for chunk in chunks:
-                if chunk.get("choices"):
-                    self._choice(chunk["choices"][0], batch, exact=exact)
-                elif chunk.get("error"):
-                    raise error_in(chunk)
-                if usage := chunk.get("usage"):
-                    self._report(usage, batch)
-        except _SHAPE as error:
-            raise _malformed("a stream event has another shape") from error
+        for answer in answers:
+            if answer.choices:
+                self._choice(answer.choices[0], batch, exact)
+            elif answer.error:
+                raise error_in(answer.error)
+            # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
+            if answer.usage and self._finished:
+                batch.append(UsageReport(from_openai(answer.usage)))
         return batch
 
-    def _choice(self, choice: Any, batch: Batch, *, exact: bool) -> None:
+    def _choice(self, choice: Choice, batch: Batch, exact: bool) -> None:
         self._started = True
-        reader = self._reader
-        delta = choice.get("delta")
-        if delta:
-            # The shape of nearly every chunk of a long answer; the general reader costs three times as much.
-            text = delta.get("content")
-            if exact and len(delta) == 1 and text.__class__ is str and not reader.pending_half:
-                if text:
-                    batch.append(TextDelta(text, choice.get("logprobs")))
+        delta, reader = choice.delta, self._reader
+        if delta is not None:
+            text = delta.content
+            # The shape of nearly every chunk of a long answer; only the tolerant codec lets half an emoji through.
+            if exact and text.__class__ is str and not reader.pending_half and delta.tool_calls is None:
+                if delta.reasoning_content or delta.reasoning or delta.refusal:
+                    reader.read(delta, choice.logprobs, batch)
+                elif text:
+                    batch.append(TextDelta(text, choice.logprobs))
             else:
-                batch += reader.delta(delta, choice.get("logprobs"))
-        reason = choice.get("finish_reason")
-        if reason and not self._finished:
+                reader.read(delta, choice.logprobs, batch)
+        if choice.finish_reason and not self._finished:
             self._finished = True
-            batch.append(Finish(_finish(reason, reader.calling)))
-
-    def _report(self, usage: Any, batch: Batch) -> None:
-        # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
-        if self._finished and isinstance(usage, dict):
-            batch.append(UsageReport(from_openai(usage)))
+            batch.append(Finish(_finish(choice.finish_reason, reader.calling)))
