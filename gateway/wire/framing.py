@@ -8,6 +8,7 @@ DONE = b"data: [DONE]\n\n"
 """How OpenAI's streams end."""
 
 _MAX_EVENT = 8 * 1024 * 1024
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class OversizedEvent(ValueError):
@@ -34,9 +35,16 @@ class SseDecoder:
             self._buffer = buffer
             return []
         *frames, self._buffer = buffer.split(b"\n\n")
+        end = len(buffer) - len(self._buffer)
+        if (
+            buffer.count(b"\n", 0, end)
+            == 2 * len(frames)
+            == 2 * buffer.count(b"\n\ndata: ", 0, end) + 2 * (buffer[:6] == b"data: ")
+        ):
+            return [frame[6:] for frame in frames if len(frame) > 6]  # events of one plain line, as nearly always
         payloads = []
         for frame in frames:
-            if frame[:6] == b"data: " and b"\n" not in frame:
+            if frame[:6] == b"data: " and len(frame) > 6 and b"\n" not in frame:
                 payloads.append(frame[6:])
             elif (payload := _data_of(frame)) is not None:
                 payloads.append(payload)
@@ -52,19 +60,22 @@ class SseDecoder:
         return self.feed(b"\n\n") if self._buffer else []
 
     def _unify_line_ends(self, data: bytes) -> bytes:
+        if not data:
+            return data
         if self._skip_lf and data[:1] == b"\n":
             data = data[1:]
-        self._skip_lf = data[-1:] == b"\r" if data else self._skip_lf
+        self._skip_lf = data[-1:] == b"\r"
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
 
 def _data_of(frame: bytes) -> bytes | None:
+    """The data of an event of any form, None for none: an empty one (a sign of life) says nothing either."""
     lines = []
-    for line in frame.split(b"\n"):
-        if line[:5] == b"data:":
-            value = line[5:]
+    for line in frame.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name == b"data":
             lines.append(value[1:] if value[:1] == b" " else value)
-    return b"\n".join(lines) if lines else None
+    return b"\n".join(lines) or None
 
 
 def sse_frame(payload: bytes) -> bytes:
