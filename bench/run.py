@@ -120,7 +120,7 @@ class Contest:
 def machine() -> str:
     """Where and with what this was measured."""
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?: ?")
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "uvloop", "orjson"))
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "uvloop", "msgspec"))
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
     return (
         f"{model.partition(': ')[2]}, {len(os.sched_getaffinity(0))} cores, {platform.system()} {platform.release()}, "

@@ -130,7 +130,9 @@ class Visible:
         if text.transparent or (not text.begun and _plain_start(batch, text)):
             return batch
         split: Batch = []
-        for event in batch:
+        for position, event in enumerate(batch):
+            if text.transparent:
+                return split + batch[position:]
             if isinstance(event, TextDelta):
                 _add(split, *text.feed(event.text), event.logprobs)
                 continue

@@ -1,18 +1,20 @@
 """JSON in and out: the fast codec first, a tolerant one only where the fast one refuses what is still JSON.
 
-orjson refuses lone surrogates, which RFC 8259 §8.2 permits in escapes and which providers emit when they cut an emoji
+msgspec refuses lone surrogates, which RFC 8259 §8.2 permits in escapes and which providers emit when they cut an emoji
 in two. NaN and infinities are not JSON and are refused by both.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-import orjson
+import msgspec
+
+T = TypeVar("T")
 
 
 class InvalidJSON(ValueError):
-    """Not JSON; the message says where, without quoting the text."""
+    """Not JSON, or not of the shape asked for; the message says where, without quoting the text."""
 
 
 def _refuse(constant: str) -> Any:
@@ -22,23 +24,9 @@ def _refuse(constant: str) -> Any:
 def loads(data: bytes) -> Any:
     """Decode UTF-8 JSON. Raises InvalidJSON."""
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
+        return msgspec.json.decode(data)
+    except (ValueError, RecursionError):
         return loads_tolerant(data)
-
-
-def loads_each(documents: Sequence[bytes]) -> tuple[list[Any], bool]:
-    """Decode several documents at the price of little more than one; and whether all of them were exact.
-
-    Exact ones hold no lone surrogates. Raises InvalidJSON.
-    """
-    try:
-        values = orjson.loads(b"[" + b",".join(documents) + b"]")
-    except orjson.JSONDecodeError:
-        values = []
-    if len(values) == len(documents):
-        return values, True
-    return [loads_tolerant(document) for document in documents], False
 
 
 def loads_tolerant(data: bytes) -> Any:
@@ -56,6 +44,43 @@ def loads_tolerant(data: bytes) -> Any:
 def dumps(value: Any) -> bytes:
     """Encode as compact UTF-8 JSON; lone surrogates become escapes rather than an error."""
     try:
-        return orjson.dumps(value)
-    except TypeError:
+        return msgspec.json.encode(value)
+    except UnicodeEncodeError:
         return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+class Shape(Generic[T]):
+    """Decodes documents of one type, a `msgspec.Struct`, without building what the type does not name."""
+
+    def __init__(self, kind: type[T]) -> None:
+        self._kind = kind
+        self._one = msgspec.json.Decoder(kind)
+        self._many = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type that is a value
+
+    def read(self, document: bytes) -> T:
+        """One document. Raises InvalidJSON."""
+        try:
+            return self._one.decode(document)
+        except msgspec.ValidationError as error:
+            raise InvalidJSON(f"not of the right shape: {error}") from None
+        except (ValueError, RecursionError):
+            return self._read_tolerant(document)
+
+    def read_each(self, documents: Sequence[bytes]) -> tuple[list[T], bool]:
+        """Several documents at the price of little more than one; and whether all of them were exact.
+
+        Exact ones hold no lone surrogates. Raises InvalidJSON.
+        """
+        try:
+            values = self._many.decode(b"[" + b",".join(documents) + b"]")
+        except (ValueError, RecursionError):
+            values = []
+        if len(values) == len(documents):
+            return values, True
+        return [self._read_tolerant(document) for document in documents], False
+
+    def _read_tolerant(self, document: bytes) -> T:
+        try:
+            return msgspec.convert(loads_tolerant(document), self._kind)
+        except msgspec.ValidationError as error:
+            raise InvalidJSON(f"not of the right shape: {error}") from None

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-import orjson
+import msgspec
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
@@ -80,7 +80,7 @@ def _renderer(style: str, *, colors: bool) -> Processor:
 
 
 def _json(event: EventDict, **_options: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return msgspec.json.encode(event, enc_hook=str).decode()
 
 
 def _drop(_logger: WrappedLogger, _method: str, _event: EventDict) -> EventDict:

@@ -1,6 +1,7 @@
 """The embedded model as one more provider: its chat server a row, its embeddings behind the same seam as everyone's."""
 
 from gateway.core.errors import Unavailable, UpstreamError, UpstreamKind
+from gateway.core.jsonio import dumps
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
@@ -49,4 +50,4 @@ class LocalEmbedder:
                 code="model_not_found",
             )
         done = await self._vectors.embed(request.inputs, request.dimensions)
-        return EmbeddingReply(done.vectors, done.tokens, done.tokens)
+        return EmbeddingReply([dumps(vector) for vector in done.vectors], done.tokens, done.tokens)

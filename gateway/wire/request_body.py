@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import InvalidJSON, loads_tolerant
+from gateway.core.jsonio import InvalidJSON, loads
 
 Number = int | float
 Body = TypeVar("Body", bound=BaseModel)
@@ -17,15 +17,10 @@ Body = TypeVar("Body", bound=BaseModel)
 def parse_body(schema: type[Body], body: bytes) -> Body:
     """Read a JSON body; an empty or blank one counts as `{}` (recorded). Raises BadRequest, first problem only."""
     try:
-        return schema.model_validate_json(body)
-    except ValidationError as error:
-        if error.errors(include_url=False, include_context=False, include_input=False)[0]["type"] != "json_invalid":
-            raise _bad_request(error) from None
-    if not body.strip():
-        return schema()
-    try:
-        return schema.model_validate(loads_tolerant(body))
+        return schema.model_validate(loads(body))
     except InvalidJSON as error:
+        if not body.strip():
+            return schema()
         raise BadRequest(f"The request body can't be read: {error}.", code="invalid_json") from None
     except ValidationError as error:
         raise _bad_request(error) from None

@@ -124,12 +124,12 @@ class ChunkReader:
 class StreamParser:
     """Reads `chat.completion.chunk` events until the finish reason and `[DONE]`."""
 
-    __slots__ = ("_decoder", "_finished", "_reader", "_started", "done")
+    __slots__ = ("_decoder", "_reader", "_started", "complete", "done")
 
     def __init__(self) -> None:
         self._decoder = SseDecoder()
         self._reader = ChunkReader()
-        self._finished = False
+        self.complete = False
         self._started = False
         self.done = False
 
@@ -144,7 +144,7 @@ class StreamParser:
     def close(self) -> Batch:
         """The end of the bytes. A stream without a finish reason was cut, whatever came before."""
         batch = self._read(self._decoder.flush())
-        if not self._finished:
+        if not self.complete:
             if self._started:
                 raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
             raise _malformed("the stream ended without an answer")
@@ -165,7 +165,7 @@ class StreamParser:
             elif answer.error:
                 raise error_in(answer.error)
             # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
-            if answer.usage and self._finished:
+            if answer.usage and self.complete:
                 batch.append(UsageReport(from_openai(answer.usage)))
         return batch
 
@@ -182,6 +182,6 @@ class StreamParser:
                     batch.append(TextDelta(text, choice.logprobs))
             else:
                 reader.read(delta, choice.logprobs, batch)
-        if choice.finish_reason and not self._finished:
-            self._finished = True
+        if choice.finish_reason and not self.complete:
+            self.complete = True
             batch.append(Finish(_finish(choice.finish_reason, reader.calling)))

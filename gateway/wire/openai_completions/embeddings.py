@@ -6,11 +6,12 @@ for and packed here, as little-endian float32 of the same numbers.
 
 import base64
 import struct
-from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 from gateway.core.errors import BadRequest, UpstreamError, UpstreamKind
-from gateway.core.jsonio import InvalidJSON, dumps, loads
+from gateway.core.jsonio import InvalidJSON, Shape, dumps
 from gateway.core.usage import from_openai
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.openai_completions.error_object import error_in
@@ -20,6 +21,21 @@ PATH = "/embeddings"
 _MAX_INPUTS = 128
 _MAX_UNITS = 8192
 _MAX_TOTAL = 65536
+
+
+class _Vector(msgspec.Struct):
+    embedding: msgspec.Raw
+    index: int | None = None
+
+
+class _Embeddings(msgspec.Struct):
+    data: list[_Vector] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+# A vector's numbers are not turned into numbers: nobody here reads them, and their digits are the provider's own.
+_EMBEDDINGS = Shape(_Embeddings)
 
 
 def read_request(request: EmbeddingsRequest) -> EmbeddingRequest:
@@ -70,55 +86,58 @@ def build_request(request: EmbeddingRequest, model: str, *, packs_base64: bool) 
 def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
     """The provider's vectors in input order. Raises UpstreamError, also when their number is not `expected`."""
     try:
-        payload = loads(body)
+        answer = _EMBEDDINGS.read(body)
     except InvalidJSON as error:
         raise _malformed(str(error)) from None
-    if isinstance(payload, dict) and payload.get("error"):
-        raise error_in(payload)
-    data = payload.get("data") if isinstance(payload, dict) else None
-    if not isinstance(data, list) or len(data) != expected:
+    if answer.error:
+        raise error_in(answer.error)
+    if answer.data is None or len(answer.data) != expected:
         raise _malformed(f"it does not hold {expected} vectors")
-    vectors: list[Any] = [None] * expected
-    for position, item in enumerate(data):
-        index = item.get("index", position) if isinstance(item, dict) else -1
-        vector = item.get("embedding") if isinstance(item, dict) else None
-        if type(index) is not int or not 0 <= index < expected or not vector or not isinstance(vector, (list, str)):
+    vectors: list[bytes | None] = [None] * expected
+    for position, item in enumerate(answer.data):
+        index = position if item.index is None else item.index
+        if not 0 <= index < expected or vectors[index] is not None:
             raise _malformed("a vector is missing")
-        vectors[index] = vector
-    if any(vector is None for vector in vectors):
-        raise _malformed("a vector is missing")
-    usage = from_openai(payload.get("usage") or {})
-    return EmbeddingReply(vectors, usage.prompt, usage.total)
+        vectors[index] = bytes(item.embedding)
+    usage = from_openai(answer.usage or {})
+    return EmbeddingReply([vector for vector in vectors if vector is not None], usage.prompt, usage.total)
 
 
 def render_reply(reply: EmbeddingReply, *, model: str, as_base64: bool) -> bytes:
-    """The client's body, in the form that it asked for. Whole numbers are written without `.0`, as recorded."""
-    items = []
-    for index, vector in enumerate(reply.vectors):
-        encoded = (
-            dumps(pack(vector)) if as_base64 else dumps(unpack(vector)).replace(b".0,", b",").replace(b".0]", b"]")
-        )
-        items.append(b'{"object":"embedding","index":%d,"embedding":%b}' % (index, encoded))
+    """The client's body, in the form that it asked for; numbers stay the digits that the provider wrote."""
+    convert = packed if as_base64 else unpacked
+    items = (
+        b'{"object":"embedding","index":%d,"embedding":%b}' % (index, convert(vector))
+        for index, vector in enumerate(reply.vectors)
+    )
     usage = dumps({"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.total_tokens})
     return b'{"object":"list","data":[%b],"model":%b,"usage":%b}' % (b",".join(items), dumps(model), usage)
 
 
-def pack(vector: Sequence[float] | str) -> str:
-    """Base64 of little-endian float32; what the provider packed already is passed on."""
-    if isinstance(vector, str):
-        return vector
-    return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
-
-
-def unpack(vector: Sequence[float] | str) -> Sequence[float]:
-    """Numbers; some servers answer base64 though nobody asked."""
-    if not isinstance(vector, str):
+def packed(vector: bytes) -> bytes:
+    """A JSON text of base64 of little-endian float32; what the provider packed already is passed on."""
+    if vector[:1] == b'"':
         return vector
     try:
-        packed = base64.b64decode(vector, validate=True)
-        return struct.unpack(f"<{len(packed) // 4}f", packed)
+        numbers = _NUMBERS.decode(vector)
+        return dumps(base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode())
+    except (ValueError, struct.error, OverflowError):
+        raise _malformed("a vector is neither numbers nor base64 of float32") from None
+
+
+def unpacked(vector: bytes) -> bytes:
+    """A JSON array of numbers; some servers answer base64 though nobody asked."""
+    try:
+        if vector[:1] == b"[":
+            return vector
+        raw = base64.b64decode(_TEXT.decode(vector), validate=True)
+        return dumps(struct.unpack(f"<{len(raw) // 4}f", raw))
     except (ValueError, struct.error):
         raise _malformed("a vector is neither numbers nor base64 of float32") from None
+
+
+_NUMBERS = msgspec.json.Decoder(list[float])
+_TEXT = msgspec.json.Decoder(str)
 
 
 def _malformed(what: str) -> UpstreamError:

@@ -60,11 +60,10 @@ _OVERFLOW_TEXT = re.compile(
 )
 
 
-def error_in(payload: dict[str, Any]) -> UpstreamError:
-    """The error that a provider put into a 200 or into its stream; `code` may be an HTTP status (OpenRouter)."""
-    error = payload["error"]
+def error_in(error: Any) -> UpstreamError:
+    """The `error` that a provider put into a 200 or into its stream; `code` may be an HTTP status (OpenRouter)."""
     status = error.get("code") if isinstance(error, dict) and isinstance(error.get("code"), int) else None
-    return classify(status, payload)
+    return classify(status, {"error": error})
 
 
 def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:

@@ -1,0 +1,52 @@
+"""The shapes of a provider's answers, as far as anything is read of them. Nullable throughout: servers differ."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.core.jsonio import Shape
+
+
+class Function(Struct):
+    """What a tool call calls; in a stream each field may come in pieces or once."""
+
+    name: str | None = None
+    arguments: str | None = None
+
+
+class Call(Struct):
+    """One tool call, or a piece of it."""
+
+    function: Function | None = None
+    index: int | None = None
+    id: str | None = None
+
+
+class Delta(Struct):
+    """A `message`, or what a chunk adds to it. Mistral's reasoning models send `content` as a list of parts."""
+
+    content: str | list[Any] | None = None
+    tool_calls: list[Call] | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+
+
+class Choice(Struct):
+    """One choice of a whole answer (`message`) or of a chunk (`delta`)."""
+
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    logprobs: Any = None
+
+
+class Answer(Struct):
+    """`chat.completion` and `chat.completion.chunk`, or an error where an answer should be."""
+
+    choices: list[Choice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+ANSWER = Shape(Answer)
