@@ -10,11 +10,12 @@ from typing import Any
 from gateway.core.event import Batch, Finish, TextDelta, ThinkingDelta
 
 _OPENERS = ("<think>", "<thinking>", "<final>", "[[reply_to_current]]")
-_REPLY_TO = re.compile(r"\[\[\s*reply_to:[^\]]{0,200}\]\]")
-_REPLY_TO_START = "[[reply_to:"
+_REPLY_TO = re.compile(r"\[\[\s{0,8}reply_to:[^\]]{0,200}\]\]")
+_REPLY_TO_SO_FAR = re.compile(  # whatever may become one
+    rf"\[|\[\[\s{{0,8}}({'|'.join('reply_to:'[:size] for size in range(9))})|\[\[\s{{0,8}}reply_to:[^\]]{{0,200}}\]?"
+)
 _CLOSERS = {"<think>": "</think>", "<thinking>": "</thinking>"}
 _FINAL_END = "</final>"
-_MAYBE = frozenset(("<", "[", " ", "\n", "\t", "\r"))  # what an opener, or white space before one, begins with
 
 
 class VisibleText:
@@ -36,7 +37,8 @@ class VisibleText:
 
     def begin_with(self, text: str) -> bool:
         """Whether `text` begins the answer and can't be a tag; then all of it and of what follows is the answer."""
-        self.begun = not self._held and not self._marked and not self._closer and text[0] not in _MAYBE
+        may_be_tag = text[0] in "<[" or text[0].isspace()
+        self.begun = not may_be_tag and not self._held and not self._marked and not self._closer
         return self.begun
 
     def feed(self, text: str) -> tuple[str, str]:
@@ -90,9 +92,9 @@ class VisibleText:
                 return opener
         if found := _REPLY_TO.match(text):
             return found.group()
-        if any(opener.startswith(text) for opener in (*_OPENERS, _REPLY_TO_START)):
+        if any(opener.startswith(text) for opener in _OPENERS) or _REPLY_TO_SO_FAR.fullmatch(text):
             return ""
-        return "" if text.startswith(_REPLY_TO_START) and "]" not in text and len(text) < 220 else None
+        return None
 
     def _unwrap(self, text: str) -> str:
         if not self._final:
