@@ -10,6 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 FILES = ("AGENTS.md", "SOUL.md", "IDENTITY.md", "USER.md", "TOOLS.md")
 _CHECK_EVERY = 1.0  # seconds
 
@@ -78,8 +82,14 @@ class Prompt:
         stamp = tuple((stat.st_mtime_ns, stat.st_size) if (stat := _stat(path)) else None for path in paths)
         if stamp == self._stamp:
             return self._rendered
-        present = (path for path, found in zip(paths, stamp, strict=True) if found)
-        files = {path.name: path.read_text(encoding="utf-8", errors="replace") for path in present}
+        files = {}
+        for path, found in zip(paths, stamp, strict=True):
+            if found is None:
+                continue
+            try:
+                files[path.name] = path.read_text(encoding="utf-8", errors="replace")
+            except OSError as error:
+                log.warning("a workspace file is left out of the prompt", path=str(path), reason=error.strerror)
         self._stamp = stamp
         return render(self._text, files, self._caps)
 

@@ -1,0 +1,126 @@
+import asyncio
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.agents.prompt import FILES, Caps, Prompt, clip, render
+
+CAPS = Caps(file=100, total=150)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def write(folder, name, text):
+    """Write a file whose time of change differs from that of every earlier one."""
+    path = folder / name
+    earlier = path.stat().st_mtime_ns if path.exists() else 0
+    path.write_text(text, encoding="utf-8")
+    later = max(path.stat().st_mtime_ns, earlier + 1_000_000)
+    os.utime(path, ns=(later, later))
+
+
+@given(st.text(max_size=400), st.integers(0, 300))
+def test_a_text_is_never_longer_than_its_limit_and_the_note(text, limit):
+    clipped = clip(text, limit, "X.md")
+    if len(text) <= limit:
+        assert clipped == text
+    else:
+        assert f"X.md is cut here: {len(text)} characters, {limit} allowed" in clipped
+        assert len(clipped) <= max(limit, len(clip(text, 0, "X.md")) + len(str(limit)))
+
+
+def test_the_beginning_and_the_end_of_a_long_text_are_kept():
+    clipped = clip("a" * 500 + "b" * 500, 200, "SOUL.md")
+    assert clipped.startswith("aaaa")
+    assert clipped.endswith("bbbb")
+    assert clipped.count("a") > clipped.count("b") > 20
+    assert len(clipped) == 200
+
+
+def test_the_text_comes_first_then_the_files_under_their_names():
+    assert render("  You help. ", {"AGENTS.md": " Be kind.\n", "USER.md": "A cook."}, CAPS) == (
+        "You help.\n\n# AGENTS.md\n\nBe kind.\n\n# USER.md\n\nA cook."
+    )
+
+
+@pytest.mark.parametrize(("text", "files"), [(None, {}), ("", {}), (" \n", {"A.md": "  "}), (None, {"A.md": ""})])
+def test_nothing_to_say_is_nothing(text, files):
+    assert render(text, files, CAPS) == ""
+
+
+def test_files_share_the_total_cap_in_their_order():
+    rendered = render(None, {"A.md": "a" * 90, "B.md": "b" * 90, "C.md": "c" * 90}, Caps(file=100, total=200))
+    assert "a" * 90 in rendered
+    assert "b" * 90 in rendered
+    assert "C.md is cut here: 90 characters, 20 allowed" in rendered
+
+
+async def test_the_channel_is_filled_in_for_each_request():
+    prompt = Prompt("By {{channel}}.", None, CAPS, Clock())
+    assert await prompt.text("webchat") == "By webchat."
+    assert await prompt.text("phone") == "By phone."
+
+
+async def test_the_workspace_files_are_read_in_openclaws_order(tmp_path):
+    for name in reversed(FILES):
+        write(tmp_path, name, name.lower())
+    write(tmp_path, "OTHER.md", "not read")
+    text = await Prompt(None, tmp_path, Caps(100, 1000), Clock()).text("webchat")
+    assert text == "\n\n".join(f"# {name}\n\n{name.lower()}" for name in FILES)
+
+
+async def test_a_missing_workspace_is_an_empty_one(tmp_path):
+    assert await Prompt("You help.", tmp_path / "nowhere", CAPS, Clock()).text("webchat") == "You help."
+
+
+async def test_bytes_that_are_no_text_do_not_stop_an_agent(tmp_path):
+    (tmp_path / "SOUL.md").write_bytes(b"a\xffb")
+    assert await Prompt(None, tmp_path, CAPS, Clock()).text("webchat") == "# SOUL.md\n\na\N{REPLACEMENT CHARACTER}b"
+
+
+async def test_a_change_is_seen_after_a_second_and_not_looked_for_earlier(tmp_path):
+    clock = Clock()
+    prompt = Prompt(None, tmp_path, CAPS, clock)
+    write(tmp_path, "SOUL.md", "first")
+    assert await prompt.text("webchat") == "# SOUL.md\n\nfirst"
+    write(tmp_path, "SOUL.md", "second")
+    clock.now += 0.9
+    assert await prompt.text("webchat") == "# SOUL.md\n\nfirst"
+    clock.now += 0.2
+    assert await prompt.text("webchat") == "# SOUL.md\n\nsecond"
+    (tmp_path / "SOUL.md").unlink()
+    clock.now += 1.1
+    assert await prompt.text("webchat") == ""
+
+
+async def test_a_file_that_has_not_changed_is_not_read_again(tmp_path):
+    clock = Clock()
+    prompt = Prompt(None, tmp_path, CAPS, clock)
+    write(tmp_path, "SOUL.md", "abc")
+    before = (tmp_path / "SOUL.md").stat()
+    assert await prompt.text("webchat") == "# SOUL.md\n\nabc"
+    (tmp_path / "SOUL.md").write_text("xyz", encoding="utf-8")  # same size; the time of change is put back
+    os.utime(tmp_path / "SOUL.md", ns=(before.st_atime_ns, before.st_mtime_ns))
+    clock.now += 5
+    assert await prompt.text("webchat") == "# SOUL.md\n\nabc"
+
+
+async def test_requests_at_once_share_one_look_at_the_files(tmp_path):
+    clock = Clock()
+    prompt = Prompt(None, tmp_path, CAPS, clock)
+    write(tmp_path, "SOUL.md", "all")
+    assert set(await asyncio.gather(*(prompt.text("webchat") for _ in range(20)))) == {"# SOUL.md\n\nall"}
+
+
+async def test_a_file_that_cannot_be_read_does_not_stop_an_agent(tmp_path):
+    write(tmp_path, "AGENTS.md", "kept")
+    (tmp_path / "SOUL.md").mkdir()
+    assert await Prompt(None, tmp_path, CAPS, Clock()).text("webchat") == "# AGENTS.md\n\nkept"
