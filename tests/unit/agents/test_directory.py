@@ -1,0 +1,101 @@
+import pytest
+
+from gateway.agents.directory import Directory
+from gateway.core.errors import BadRequest, NotFound
+
+
+@pytest.fixture
+def directory(agent):
+    return Directory([agent("alpha"), agent("main"), agent("beta_2")], "main")
+
+
+@pytest.mark.parametrize(
+    ("model", "selected", "found"),
+    [
+        ("openclaw", None, "main"),
+        ("openclaw/default", None, "main"),
+        ("  OpenClaw  ", None, "main"),
+        ("", None, "main"),
+        ("  ", None, "main"),
+        ("openclaw/alpha", None, "alpha"),
+        ("openclaw:alpha", None, "alpha"),
+        ("agent:alpha", None, "alpha"),
+        ("AGENT:ALPHA", None, "alpha"),
+        ("openclaw/main", None, "main"),
+        ("agent:beta_2", None, "beta_2"),
+        ("openclaw", "alpha", "alpha"),
+        ("openclaw", "ALPHA", "alpha"),
+        ("openclaw/beta_2", "alpha", "alpha"),
+        ("openclaw/nope", "alpha", "alpha"),
+        ("", "alpha", "alpha"),
+    ],
+)
+def test_an_agent_is_found_under_every_recorded_name(directory, model, selected, found):
+    assert directory.resolve(model, selected).id == found
+
+
+@pytest.mark.parametrize(
+    ("model", "selected", "message", "param"),
+    [
+        ("gpt-4", None, "Invalid `model`. Use `openclaw` or `openclaw/<agentId>`.", "model"),
+        ("gpt-4", "alpha", "Invalid `model`.", "model"),
+        ("openclaw/", None, "Invalid `model`.", "model"),
+        ("openclaw/nope", None, "Unknown agent 'nope'.", "model"),
+        ("openclaw:default", None, "Unknown agent 'default'.", "model"),
+        ("agent:default", None, "Unknown agent 'default'.", "model"),
+        ("openclaw", "nope", "Unknown agent 'nope'.", "x-openclaw-agent-id"),
+        ("openclaw", "no pe", "Unknown agent 'no pe'.", "x-openclaw-agent-id"),
+        ("openclaw", "default", "Unknown agent 'default'.", "x-openclaw-agent-id"),
+    ],
+)
+def test_a_wrong_name_is_refused_where_it_stands(directory, model, selected, message, param):
+    with pytest.raises(BadRequest) as caught:
+        directory.resolve(model, selected)
+    assert caught.value.message.startswith(message)
+    assert caught.value.param == param
+
+
+def test_a_long_wrong_name_is_not_repeated_whole(directory):
+    with pytest.raises(BadRequest) as caught:
+        directory.resolve("openclaw", "x" * 10_000)
+    assert len(caught.value.message) < 120
+
+
+def test_the_list_has_the_general_names_then_the_default_agent_then_the_others_in_order(directory):
+    listed = directory.models()
+    assert listed["object"] == "list"
+    assert [model["id"] for model in listed["data"]] == [
+        *("openclaw", "openclaw/default", "openclaw/main", "openclaw/alpha", "openclaw/beta_2")
+    ]
+    assert listed["data"][0] == {
+        "id": "openclaw",
+        "object": "model",
+        "created": 0,
+        "owned_by": "openclaw",
+        "permission": [],
+    }
+
+
+def test_every_listed_model_can_be_looked_up_and_asked(directory):
+    for model in directory.models()["data"]:
+        assert directory.model(model["id"]) == model
+        assert directory.resolve(model["id"], None).id == model["id"].removeprefix("openclaw/") or "main"
+
+
+@pytest.mark.parametrize(
+    ("model_id", "error", "message"),
+    [
+        ("", BadRequest, "Missing model id."),
+        ("gpt-4", BadRequest, "Invalid model id."),
+        ("openclaw/main/", BadRequest, "Invalid model id."),
+        ("openclaw:main", NotFound, "Model 'openclaw:main' not found."),
+        ("agent:main", NotFound, "Model 'agent:main' not found."),
+        ("OpenClaw", NotFound, "Model 'OpenClaw' not found."),
+        (" openclaw", NotFound, "Model ' openclaw' not found."),
+        ("openclaw/nope", NotFound, "Model 'openclaw/nope' not found."),
+    ],
+)
+def test_a_model_is_looked_up_by_its_exact_id(directory, model_id, error, message):
+    with pytest.raises(error) as caught:
+        directory.model(model_id)
+    assert caught.value.message.startswith(message)
