@@ -43,7 +43,7 @@ def render(text: str | None, files: dict[str, str], caps: Caps) -> str:
     for name, content in files.items():
         kept = clip(content.strip(), min(caps.file, left), name)
         if kept:
-            left -= len(kept)
+            left = max(0, left - len(kept))
             sections.append(f"# {name}\n\n{kept}")
     return "\n\n".join(sections)
 

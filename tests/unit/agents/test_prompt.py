@@ -63,6 +63,13 @@ def test_files_share_the_total_cap_in_their_order():
     assert "C.md is cut here: 90 characters, 20 allowed" in rendered
 
 
+def test_when_nothing_is_left_each_further_file_says_so():
+    rendered = render(None, {"A.md": "a" * 9, "B.md": "b", "C.md": "c", "D.md": ""}, Caps(file=100, total=9))
+    assert "B.md is cut here: 1 characters, 0 allowed" in rendered
+    assert "C.md is cut here: 1 characters, 0 allowed" in rendered
+    assert "D.md" not in rendered
+
+
 async def test_the_channel_is_filled_in_for_each_request():
     prompt = Prompt("By {{channel}}.", None, CAPS, Clock())
     assert await prompt.text("webchat") == "By webchat."
