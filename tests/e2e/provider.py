@@ -69,7 +69,8 @@ class Provider:
         """How many connections the gateway holds to this provider, idle ones included."""
         assert self._runner is not None
         assert self._runner.server is not None
-        return len(self._runner.server.connections)
+        # One whose handler is still being cancelled is listed though its socket is gone.
+        return sum(connection.transport is not None for connection in self._runner.server.connections)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator["Provider"]:
