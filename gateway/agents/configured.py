@@ -7,7 +7,6 @@ from gateway.agents.agent import Agent
 from gateway.agents.directory import Directory
 from gateway.agents.prompt import Caps, Prompt
 from gateway.config.agents import AgentEntry, AgentSettings
-from gateway.config.memory import MemorySearchConfig
 from gateway.config.root import Config
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef, parse_model_ref
@@ -76,8 +75,8 @@ def _chain(entry: AgentSettings, defaults: AgentSettings) -> tuple[ModelRef, ...
 
 
 def _aliases(entry: AgentSettings, defaults: AgentSettings) -> dict[str, ModelRef]:
-    named = {**defaults.models, **entry.models}
-    aliased = ((settings.alias, parse_model_ref(name, "openai")) for name, settings in named.items())
+    named = (*defaults.models.items(), *entry.models.items())
+    aliased = ((settings.alias, parse_model_ref(name, "openai")) for name, settings in named)
     return {alias.lower(): ref for alias, ref in aliased if alias and ref is not None}
 
 
@@ -86,7 +85,7 @@ def _allowed(entry: AgentSettings, defaults: AgentSettings) -> frozenset[str] | 
     if not policy.allow:
         return None
     aliases = _aliases(entry, defaults)
-    return frozenset(str(aliases.get(name.lower(), name)) for name in policy.allow)
+    return frozenset(str(aliases.get(name.lower()) or parse_model_ref(name, "openai") or name) for name in policy.allow)
 
 
 def _prompt(
@@ -109,16 +108,17 @@ def _prompt(
 
 
 def _searches(config: Config, entry: AgentSettings) -> tuple[str | None, str | None, int | None]:
-    """Provider, model and dimensions for embeddings: the agent's own, the defaults', then `memory.search`."""
-    sources: tuple[MemorySearchConfig | None, ...] = (
-        entry.embedding,
-        config.agents.defaults.embedding,
-        config.memory.search,
-    )
-    said = [source for source in sources if source is not None]
-    provider = next((source.provider for source in said if source.provider), None)
-    model = next((source.model for source in said if source.model), None)
-    dimensions = next((source.output_dimensionality for source in said if source.output_dimensionality), None)
+    """Provider, model and dimensions for embeddings: the agent's own, the defaults', then `memory.search`.
+
+    Whoever names a provider says it all: a model named further off belongs to another one.
+    """
+    provider = model = dimensions = None
+    for source in (entry.embedding, config.agents.defaults.embedding, config.memory.search):
+        if source is None or provider is not None:
+            continue
+        provider = source.provider.strip().lower() if source.provider else None
+        model = model or source.model
+        dimensions = dimensions or source.output_dimensionality
     return provider, model, dimensions
 
 
