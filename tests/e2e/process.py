@@ -63,6 +63,12 @@ class Process:
             await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
         assert text in self.output + self.errors, f"ended without saying {text!r}: {self.output}{self.errors}"
 
+    async def wrote(self) -> None:
+        """Wait for the first output."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(lambda: self.output or not self._open)
+        assert self.output, f"ended without output: {self.errors}"
+
     async def ended(self) -> int:
         """Wait for its end and its last words; the exit status."""
         async with asyncio.timeout(PATIENCE):

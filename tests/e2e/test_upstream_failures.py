@@ -35,7 +35,7 @@ def full_port():
 
 
 @pytest.fixture(scope="module")
-def config(config, full_port):
+def config(config, provider, full_port):
     config["gateway"]["retry"] |= {
         "connectTimeoutMs": CONNECT * 1000,
         "firstEventTimeoutMs": LIMIT * 1000,
@@ -44,6 +44,7 @@ def config(config, full_port):
     config["models"]["providers"] |= {
         "refusing": {"baseUrl": f"http://127.0.0.1:{free_port()}/v1"},
         "full": {"baseUrl": f"http://127.0.0.1:{full_port}/v1"},
+        "named": {"baseUrl": provider.url.replace("127.0.0.1", "localhost")},  # addresses get no cookies
         "nowhere": {"baseUrl": "http://gateway-tests.invalid/v1"},
     }
     return config
@@ -212,6 +213,7 @@ async def test_nothing_of_the_callers_headers_reaches_the_provider(client, provi
 async def test_a_cookie_that_a_provider_sets_is_neither_kept_nor_passed_on(client, provider):
     model = provider.model(refuses(400, "no", headers={"Set-Cookie": "theirs=1"}))
     for _ in range(2):
-        _, _, sent = await failure(client, model.chosen)
+        _, _, sent = await failure(client, {"x-openclaw-model": f"named/{model.id}"})
         assert "Set-Cookie" not in sent
+    assert len(model.asked) == 2
     assert all("Cookie" not in asked.headers for asked in model.asked)
