@@ -1,0 +1,229 @@
+import base64
+
+import pytest
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import Image, Message, Text
+from gateway.core.turn import Turn
+from gateway.media.images import ImagePolicy, checked_images, sniff
+
+PNG = b"\x89PNG\r\n\x1a\n" + b"p" * 24
+JPEG = b"\xff\xd8\xff\xe0" + b"j" * 28
+GIF = b"GIF89a" + b"g" * 26
+WEBP = b"RIFF\x10\x00\x00\x00WEBPVP8 " + b"w" * 16
+HEIC = b"\x00\x00\x00\x18ftypheic" + b"h" * 20
+HEIF = b"\x00\x00\x00\x18ftypmif1" + b"h" * 20
+ALL = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp", "heic", "heif"))
+POLICY = ImagePolicy(ALL, max_bytes=100)
+MEBIBYTE = 2**20
+
+
+def uri(data, mime="image/png", parameters=""):
+    return f"data:{mime}{parameters};base64,{base64.b64encode(data).decode()}"
+
+
+def turn(*urls, history=()):
+    return Turn("openclaw", (*history, Message("user", (Text("look"), *(Image(url) for url in urls)))))
+
+
+async def checked(url, policy=POLICY):
+    (message,) = (await checked_images(turn(url), policy)).messages
+    return message.parts[1].url
+
+
+async def refused(asked, policy=POLICY):
+    with pytest.raises(BadRequest) as caught:
+        await checked_images(asked, policy)
+    assert caught.value.message.startswith(f"Invalid image_url content in `{policy.field}`: ")
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("data", "mime"),
+    [
+        (PNG, "image/png"),
+        (JPEG, "image/jpeg"),
+        (GIF, "image/gif"),
+        (b"GIF87a" + b"g" * 9, "image/gif"),
+        (WEBP, "image/webp"),
+        (HEIC, "image/heic"),
+        (HEIF, "image/heif"),
+        (b"\x00\x00\x00\x18ftypheix", "image/heic"),
+        (b"\x00\x00\x00\x18ftyphevc", "image/heic"),
+        (b"\x00\x00\x00\x18ftypmsf1", "image/heif"),
+        (b"\x00\x00\x00\x18ftypisom", None),
+        (b"RIFF\x10\x00\x00\x00WAVEfmt ", None),
+        (b"GIF88a", None),
+        (b"\x89PNG", None),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", None),
+        (b"%PDF-1.7", None),
+        (b"BM\x00\x00", None),
+        (b"hello", None),
+        (b"", None),
+    ],
+)
+def test_a_picture_is_known_by_its_first_bytes(data, mime):
+    assert sniff(data) == mime
+
+
+@pytest.mark.parametrize(
+    ("url", "sent"),
+    [
+        (uri(PNG), uri(PNG)),
+        (uri(JPEG, "image/png"), uri(JPEG, "image/jpeg")),
+        (uri(PNG, ""), uri(PNG)),
+        (uri(PNG, "application/octet-stream"), uri(PNG)),
+        (uri(PNG, "text/plain"), uri(PNG)),
+        (uri(PNG, "IMAGE/PNG"), uri(PNG)),
+        (uri(PNG, parameters=";name=a.png"), uri(PNG)),
+        (uri(PNG).replace("data:", "DATA:"), uri(PNG)),
+        (uri(PNG).replace(";base64", ";BASE64"), uri(PNG)),
+        (uri(HEIC, "image/heic"), uri(HEIC, "image/heic")),
+    ],
+)
+async def test_what_is_declared_is_replaced_by_what_it_is(url, sent):
+    assert await checked(url) == sent
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("", "it has no URL"),
+        ("https://example.com/a.png", "image URLs are not allowed here"),
+        ("http://example.com/a.png", "image URLs are not allowed here"),
+        ("file:///etc/passwd", "image URLs are not allowed here"),
+        ("ftp://example.com/a.png", "image URLs are not allowed here"),
+        ("a.png", "image URLs are not allowed here"),
+        (" " + uri(PNG), "image URLs are not allowed here"),
+        ("data:image/png,abc", "must be base64"),
+        ("data:image/png;base64", "must be base64"),
+        ("data:,", "must be base64"),
+        ("data:image/png;base64,%%%%", "its base64 is broken"),
+        ("data:image/png;base64,QUJ", "its base64 is broken"),
+        ("data:image/png;base64,QU JD", "its base64 is broken"),
+        ("data:image/png;base64,é", "its base64 is broken"),
+        ("data:image/png;base64,", "not an image of an accepted kind"),
+        (uri(b"<svg/>", "image/svg+xml"), "not an image of an accepted kind"),
+        (uri(b"plain text"), "not an image of an accepted kind"),
+        (uri(PNG + b"x" * 69), "over 100 bytes"),
+        (uri(PNG + b"x" * 5000), "over 100 bytes"),
+    ],
+)
+async def test_what_is_no_picture_is_refused_with_the_reason(url, why):
+    error = await refused(turn(url))
+    assert why in error.message
+    assert error.param == "messages[0]"
+
+
+async def test_a_picture_may_have_just_the_limit():
+    assert await checked(uri(PNG + b"x" * 68)) == uri(PNG + b"x" * 68)
+
+
+async def test_only_the_configured_kinds_are_let_in():
+    only_png = ImagePolicy(frozenset({"image/png"}), max_bytes=100)
+    assert await checked(uri(PNG), only_png) == uri(PNG)
+    error = await refused(turn(uri(JPEG, "image/png")), only_png)
+    assert error.message.endswith("(png).")
+
+
+async def test_eight_pictures_are_let_in_and_nine_are_not():
+    assert len((await checked_images(turn(*[uri(PNG)] * 8), POLICY)).messages[0].parts) == 9
+    assert "at most 8 images" in (await refused(turn(*[uri(PNG)] * 9))).message
+
+
+async def test_all_pictures_together_have_a_limit():
+    policy = ImagePolicy(ALL, max_bytes=10 * MEBIBYTE)
+    big = uri(PNG.ljust(10 * MEBIBYTE, b"x"))
+    assert len((await checked_images(turn(big, big), policy)).messages[0].parts) == 3
+    assert f"more than {20 * MEBIBYTE} bytes" in (await refused(turn(big, big, uri(PNG)), policy)).message
+
+
+async def test_a_turn_without_pictures_is_left_alone():
+    plain = Turn("openclaw", (Message("user", (Text("hi"),)),))
+    assert await checked_images(plain, POLICY) is plain
+
+
+async def test_the_rest_of_the_picture_and_of_the_message_is_kept():
+    asked = Turn("openclaw", (Message("user", (Image(uri(JPEG, ""), "low"), Text("look")), "ann"),))
+    assert (await checked_images(asked, POLICY)).messages == (
+        Message("user", (Image(uri(JPEG, "image/jpeg"), "low"), Text("look")), "ann"),
+    )
+
+
+async def test_pictures_in_the_history_are_kept_when_they_are_data_and_left_out_otherwise():
+    old = uri(b"not looked at again", "image/png")
+    history = (
+        Message("user", (Text("first"), Image(old), Image("https://example.com/a.png"), Image(""))),
+        Message("user", (Image("https://example.com/a.png"),)),
+        Message("assistant", (Text("I see"),)),
+    )
+    checked_turn = await checked_images(turn(uri(PNG), history=history), POLICY)
+    assert checked_turn.messages == (
+        Message("user", (Text("first"), Image(old))),
+        Message("assistant", (Text("I see"),)),
+        Message("user", (Text("look"), Image(uri(PNG)))),
+    )
+
+
+async def test_many_pictures_in_the_history_are_no_error():
+    history = (Message("user", tuple(Image(uri(PNG)) for _ in range(20))),)
+    assert len((await checked_images(turn(history=history), POLICY)).messages[0].parts) == 20
+
+
+async def test_pictures_of_other_roles_are_left_out():
+    history = (Message("assistant", (Text("here"), Image(uri(PNG)))),)
+    assert (await checked_images(turn(history=history), POLICY)).messages[0] == Message("assistant", (Text("here"),))
+
+
+async def test_the_newest_user_message_is_the_one_that_is_checked_even_if_others_follow():
+    asked = Turn(
+        "openclaw",
+        (
+            Message("user", (Text("a"),)),
+            Message("user", (Image("https://example.com"),)),
+            Message("assistant", (Text("b"),)),
+        ),
+    )
+    assert (await refused(asked)).param == "messages[1]"
+
+
+class Fetch:
+    def __init__(self, data):
+        self.data = data
+        self.asked = []
+
+    async def __call__(self, url, max_bytes):
+        self.asked.append((url, max_bytes))
+        return self.data
+
+
+@pytest.mark.parametrize("url", ["https://example.com/a", "HTTP://example.com/a"])
+async def test_an_allowed_url_is_fetched_and_sent_as_data(url):
+    fetch = Fetch(JPEG)
+    assert await checked(url, ImagePolicy(ALL, 100, fetch)) == uri(JPEG, "image/jpeg")
+    assert fetch.asked == [(url, 100)]
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com", "file:///etc/passwd", "gopher://x", "//example.com/a"])
+async def test_only_http_is_fetched(url):
+    fetch = Fetch(PNG)
+    await refused(turn(url), ImagePolicy(ALL, 100, fetch))
+    assert fetch.asked == []
+
+
+async def test_a_fetched_picture_is_checked_like_any_other():
+    url = "https://example.com/a"
+    assert "accepted kind" in (await refused(turn(url), ImagePolicy(ALL, 100, Fetch(b"<html>")))).message
+    assert "over 10 bytes" in (await refused(turn(url), ImagePolicy(ALL, 10, Fetch(PNG)))).message
+
+
+async def test_the_history_is_never_fetched():
+    fetch = Fetch(PNG)
+    history = (Message("user", (Text("a"), Image("https://example.com/a"))),)
+    await checked_images(turn(history=history), ImagePolicy(ALL, 100, fetch))
+    assert fetch.asked == []
+
+
+async def test_a_refusal_speaks_of_the_field_of_its_format():
+    policy = ImagePolicy(ALL, 100, field="input")
+    assert (await refused(turn(""), policy)).param == "input"
