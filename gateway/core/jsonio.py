@@ -71,13 +71,18 @@ class Shape(Generic[T]):
 
         Exact ones hold no lone surrogates. Raises InvalidJSON.
         """
-        try:
-            values = self._many.decode(b"[" + b",".join(documents) + b"]")
-        except (ValueError, RecursionError):
-            values = []
-        if len(values) == len(documents):
+        values = self.read_joined(b",".join(documents), len(documents))
+        if values is not None:
             return values, True
         return [self._read_tolerant(document) for document in documents], False
+
+    def read_joined(self, documents: bytes, count: int) -> list[T] | None:
+        """Documents that are joined by commas; None when they are not exactly `count` exact ones."""
+        try:
+            values = self._many.decode(b"[" + documents + b"]")
+        except (ValueError, RecursionError):
+            return None
+        return values if len(values) == count else None
 
     def _read_tolerant(self, document: bytes) -> T:
         try:

@@ -7,6 +7,8 @@ we read, because each repeats its event name inside the JSON.
 DONE = b"data: [DONE]\n\n"
 """How OpenAI's streams end."""
 
+PLAIN_SEPARATOR = b"\n\ndata: "
+
 _MAX_EVENT = 8 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -35,13 +37,6 @@ class SseDecoder:
             self._buffer = buffer
             return []
         *frames, self._buffer = buffer.split(b"\n\n")
-        end = len(buffer) - len(self._buffer)
-        if (
-            buffer.count(b"\n", 0, end)
-            == 2 * len(frames)
-            == 2 * buffer.count(b"\n\ndata: ", 0, end) + 2 * (buffer[:6] == b"data: ")
-        ):
-            return [frame[6:] for frame in frames if len(frame) > 6]  # events of one plain line, as nearly always
         payloads = []
         for frame in frames:
             if frame[:6] == b"data: " and len(frame) > 6 and b"\n" not in frame:
@@ -49,6 +44,23 @@ class SseDecoder:
             elif (payload := _data_of(frame)) is not None:
                 payloads.append(payload)
         return payloads
+
+    def feed_plain(self, data: bytes) -> bytes | None:
+        """What `data` completes, if it is nothing but events of one `data: ` line each, as it nearly always is.
+
+        The payloads stand there with PLAIN_SEPARATOR between them. None, and nothing is taken, for anything else.
+        """
+        if self._skip_lf or b"\r" in data:
+            return None
+        buffer = self._buffer + data if self._buffer else data
+        end = buffer.rfind(b"\n\n")
+        if end < 0 or buffer[:6] != b"data: ":
+            return None
+        events = buffer[6:end]
+        if events.count(b"\n") != 2 * events.count(PLAIN_SEPARATOR):
+            return None
+        self._buffer = buffer[end + 2 :]
+        return events
 
     @property
     def pending(self) -> bool:

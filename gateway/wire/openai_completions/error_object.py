@@ -62,8 +62,8 @@ _OVERFLOW_TEXT = re.compile(
 
 def error_in(error: Any) -> UpstreamError:
     """The `error` that a provider put into a 200 or into its stream; `code` may be an HTTP status (OpenRouter)."""
-    status = error.get("code") if isinstance(error, dict) and isinstance(error.get("code"), int) else None
-    return classify(status, {"error": error})
+    code = error.get("code") if isinstance(error, dict) else None
+    return classify(code if type(code) is int and 400 <= code < 600 else None, {"error": error})
 
 
 def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
