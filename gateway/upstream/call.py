@@ -46,7 +46,7 @@ class Caller:
                     raise await refusal(provider, response)
                 return UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
             finally:
-                response.release()
+                give_back(response)
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -77,7 +77,7 @@ class Caller:
                     yield batch
                 await _finish(response)
             finally:
-                response.release()
+                give_back(response)
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
         except (aiohttp.ClientError, OSError) as error:
@@ -96,6 +96,12 @@ class Caller:
             allow_redirects=False,
             timeout=limits,
         )
+
+
+def give_back(response: aiohttp.ClientResponse) -> None:
+    """End what is left of a response: its connection is closed, unless it was read to its end and is pooled again."""
+    if response.connection is not None:
+        response.release()
 
 
 async def refusal(provider: Provider, response: aiohttp.ClientResponse) -> UpstreamError:

@@ -5,7 +5,7 @@ from typing import Protocol
 import aiohttp
 
 from gateway.core.errors import UpstreamError
-from gateway.upstream.call import refusal
+from gateway.upstream.call import give_back, refusal
 from gateway.upstream.failure import from_exception, without_secrets
 from gateway.upstream.http import Limits, client_limits
 from gateway.upstream.provider import Provider
@@ -47,7 +47,7 @@ class HttpEmbedder:
                     raise await refusal(provider, response)
                 return wire.parse_reply(await response.read(), len(request.inputs))
             finally:
-                response.release()
+                give_back(response)
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
         except (aiohttp.ClientError, OSError) as error:

@@ -18,6 +18,10 @@ from yarl import URL
 from gateway.core.errors import BadRequest
 
 _NAT64 = ip_network("64:ff9b::/96")
+# Special in IANA's registries, yet global to some versions of Python: local or retired ranges that may lead inside.
+_SPECIAL = tuple(
+    ip_network(block) for block in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20", "fec0::/10")
+)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -43,6 +47,8 @@ def is_public(address: str) -> bool:
             inner = IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return False
+    if any(ip in block for block in _SPECIAL):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
