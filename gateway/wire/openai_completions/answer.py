@@ -183,7 +183,9 @@ class StreamParser:
         # Only the tolerant codec lets half an emoji through, and only such text has to be looked at.
         exact = exact and not self._reader.pending_half
         for answer in answers:
-            if answer.choices:
+            if self.complete:
+                pass  # the answer stands: of what follows its finish only the count of tokens is read
+            elif answer.choices:
                 choice = answer.choices[0]
                 delta = choice.delta
                 # Nothing but text is the shape of nearly every chunk of a long answer.
@@ -210,6 +212,6 @@ class StreamParser:
         self._started = True
         if choice.delta is not None:
             self._reader.read(choice.delta, choice.logprobs, batch)
-        if choice.finish_reason and not self.complete:
+        if choice.finish_reason:
             self.complete = True
             batch.append(Finish(_finish(choice, calling=self._reader.calls > 0)))
