@@ -1,48 +1,17 @@
-import asyncio
 import io
 import json
-import re
 
 import aiohttp
 import pytest
 
 from tests.e2e.answers import embeds, says
-from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
+from tests.e2e.raw import AUTH, head, said, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHAT = "/v1/chat/completions"
 BODY = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
-AUTH = f"Authorization: Bearer {TOKEN}\r\n"
-
-
-async def said(gateway, *sent: bytes, to_the_end: bool = False) -> bytes:
-    """What is answered on a new connection to these writes: one whole response, or all until the gateway hangs up."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    try:
-        async with asyncio.timeout(10):
-            for piece in sent:
-                writer.write(piece)
-                await writer.drain()
-            if to_the_end:
-                return await reader.read()
-            answer = await reader.readuntil(b"\r\n\r\n")
-            if answer.startswith(b"HTTP/1.1 100 "):
-                answer += await reader.readuntil(b"\r\n\r\n")
-            length = re.findall(rb"Content-Length: (\d+)", answer)
-            return answer + await reader.readexactly(int(length[0]))
-    finally:
-        writer.close()
-
-
-def head(line: str, *headers: str) -> bytes:
-    """The head of a request on a connection that ends with it."""
-    return "\r\n".join([line, "Host: gateway", "Connection: close", *headers, "", ""]).encode()
-
-
-def status(answer: bytes) -> int:
-    return int(answer.split(b" ", 2)[1])
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/models", "/v1/chat/completions/", "//v1/models", "/V1/models"])
@@ -170,139 +139,12 @@ async def test_a_query_changes_nothing(client):
         assert response.status == 200
 
 
-@pytest.mark.parametrize(
-    ("path", "limit"), [(CHAT, 20 * 2**20), ("/v1/responses", 20 * 2**20), ("/v1/embeddings", 5 * 2**20)]
-)
-async def test_a_declared_length_over_the_limit_is_refused_before_anything_is_read(gateway, path, limit):
-    answer = await said(gateway, head(f"POST {path} HTTP/1.1", AUTH.strip(), f"Content-Length: {limit + 1}"))
-    assert status(answer) == 413
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"] == "Payload too large"
-
-
-async def test_an_undeclared_length_over_the_limit_is_refused_and_the_connection_ends(gateway):
-    start = f"POST /v1/embeddings HTTP/1.1\r\nHost: gateway\r\n{AUTH}Transfer-Encoding: chunked\r\n\r\n".encode()
-    piece = b"80000\r\n" + b" " * 0x80000 + b"\r\n"
-    answer = await said(gateway, start, *[piece] * 10, b"1\r\n \r\n")  # and no end
-    assert status(answer) == 413
-    assert b"Connection: close" in answer
-
-
 async def test_a_body_of_exactly_the_limit_is_read(client, provider):
     model = provider.model(embeds([1.0]))
     body = json.dumps({"model": "openclaw", "input": "x"}).encode()
     body += b" " * (5 * 2**20 - len(body))
     async with client.post("/v1/embeddings", data=io.BytesIO(body), headers=model.chosen) as response:
         assert response.status == 200, await response.text()
-
-
-async def test_a_body_without_a_credential_is_not_read(gateway):
-    answer = await said(gateway, head(f"POST {CHAT} HTTP/1.1", f"Content-Length: {2**30}"))
-    assert status(answer) == 401
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        (["X-Long: " + "x" * 17_000], 431),
-        (["X-Long: " + "x" * 15_000], 404),
-    ],
-)
-async def test_an_oversized_header_is_a_431(gateway, headers, expected):
-    assert status(await said(gateway, head("GET /nowhere HTTP/1.1", *headers))) == expected
-
-
-async def test_an_oversized_request_line_is_a_431(gateway):
-    assert status(await said(gateway, head(f"GET /{'x' * 17_000} HTTP/1.1"))) == 431
-
-
-async def test_a_request_without_host_is_a_400(gateway):
-    answer = await said(gateway, f"GET /v1/models HTTP/1.1\r\n{AUTH}Connection: close\r\n\r\n".encode())
-    assert status(answer) == 400
-
-
-async def test_http_1_0_needs_no_host(gateway):
-    assert status(await said(gateway, f"GET /v1/models HTTP/1.0\r\n{AUTH}\r\n".encode())) == 200
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
-        b"hello\r\n\r\n",
-        b"GET /v1/models HTTP/9.9\r\nHost: a\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
-        b"POST /v1/chat/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
-    ],
-    ids=["tls", "words", "version", "colon", "length", "smuggling", "two hosts"],
-)
-async def test_garbage_is_a_bare_400_and_the_connection_ends(gateway, sent):
-    answer = await said(gateway, sent, to_the_end=True)
-    first, _, body = answer.partition(b"\r\n\r\n")
-    assert (status(first), body) == (400, b"")
-    assert b"Python" not in first
-    assert b"nosniff" in first
-
-
-async def test_a_body_that_breaks_off_is_a_400_at_most(gateway):
-    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
-    writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: a\r\n{AUTH}Content-Length: 100\r\n\r\n{{".encode())
-    writer.write_eof()
-    async with asyncio.timeout(10):
-        answer = await reader.read()
-    writer.close()
-    assert answer == b"" or status(answer) == 400
-
-
-async def test_the_go_ahead_for_a_body_comes_after_the_credential_was_checked(gateway, provider):
-    model = provider.model(says("Hello"))
-    chosen = f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
-    headers = ["Expect: 100-continue", f"Content-Length: {len(BODY)}", chosen]
-    refused = await said(gateway, head(f"POST {CHAT} HTTP/1.1", *headers))
-    assert status(refused) == 401
-    assert b"100 Continue" not in refused
-    answer = await said(gateway, head(f"POST {CHAT} HTTP/1.1", AUTH.strip(), *headers), BODY)
-    assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
-
-
-async def test_a_body_too_large_to_expect_is_refused_without_a_go_ahead(gateway):
-    headers = ["Expect: 100-continue", f"Content-Length: {2**30}"]
-    assert status(await said(gateway, head(f"POST {CHAT} HTTP/1.1", AUTH.strip(), *headers))) == 413
-
-
-async def test_an_http_1_0_client_gets_its_stream_without_chunks(gateway, provider):
-    model = provider.model(says("Hel|lo"))
-    body = BODY[:-1] + b',"stream":true}'
-    chosen = f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
-    start = f"POST {CHAT} HTTP/1.0\r\n{AUTH}{chosen}\r\nContent-Length: {len(body)}\r\n\r\n"
-    answer = await said(gateway, start.encode() + body, to_the_end=True)
-    first, _, events = answer.partition(b"\r\n\r\n")
-    assert status(first) == 200
-    assert b"chunked" not in first
-    assert events.startswith(b"data: {")
-    assert events.endswith(b"data: [DONE]\n\n")
-
-
-async def test_an_absolute_uri_is_its_path(gateway):
-    assert status(await said(gateway, head("GET http://gateway/v1/models HTTP/1.1", AUTH.strip()))) == 200
-
-
-async def test_requests_sent_at_once_are_answered_in_order(gateway, provider):
-    slow, quick = provider.model(says("first")), provider.model(says("second"))
-    sent = b""
-    for model, close in ((slow, ""), (quick, "Connection: close\r\n")):
-        chosen = f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
-        start = f"POST {CHAT} HTTP/1.1\r\nHost: a\r\n{AUTH}{chosen}\r\n{close}Content-Length: {len(BODY)}\r\n\r\n"
-        sent += start.encode() + BODY
-    answer = await said(gateway, sent, to_the_end=True)
-    assert answer.count(b"HTTP/1.1 200 OK") == 2
-    assert answer.index(b"first") < answer.index(b"second")
-
-
-async def test_an_upgrade_to_something_else_is_not_followed(gateway):
-    answer = await said(gateway, head("GET /v1/models HTTP/1.1", AUTH.strip(), "Upgrade: h2c"))
-    assert status(answer) == 200
 
 
 @pytest.mark.parametrize(
