@@ -50,8 +50,8 @@ class ChatIngress:
         tools = read_tools(request.tools) if request.tools else ()
         choice = read_choice(request.tool_choice, tools) if request.tool_choice is not None else None
         messages = read_messages(request.messages or [])
-        extra = request.model_extra
-        extras = Extras(WIRE, {k: v for k, v in extra.items() if k not in _RETIRED}) if extra else NO_EXTRAS
+        extra = {name: value for name, value in (request.model_extra or {}).items() if name not in _RETIRED}
+        extras = Extras(WIRE, extra) if extra else NO_EXTRAS
         options = request.stream_options
         return Turn(
             model=self.model,

@@ -37,9 +37,10 @@ def read_messages(raw: list[Any]) -> tuple[Message, ...]:
 
 
 def _message(raw: Any) -> Message | None:
-    if type(raw) is not dict or raw.get("role") not in _ROLES:
+    said = raw.get("role") if type(raw) is dict else None
+    if type(said) is not str or said not in _ROLES:
         return None
-    role = cast(Role, raw["role"])
+    role = cast(Role, said)
     content = raw.get("content")
     if len(raw) == 2 and type(content) is str and role != "tool":
         return Message(role, (Text(content),))
