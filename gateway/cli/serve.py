@@ -20,7 +20,7 @@ from gateway.cli.main import COMMANDS, config_option
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import Loaded, load
 from gateway.core.errors import ConfigError
-from gateway.http.server import Runner
+from gateway.http.server import Runner, listen
 from gateway.observe import log as logs
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ async def _serve(loaded: Loaded, host: str, *, first: bool) -> int:
     runner = Runner(create_app(config, loaded.env, loaded.state_directory), shutdown_timeout=_DRAIN)
     try:
         await runner.setup()
-        await web.TCPSite(runner, host, config.gateway.port, backlog=1024).start()
+        await web.SockSite(runner, listen(host, config.gateway.port), backlog=1024).start()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         print(f"openclaw-gateway can't listen on {host}:{config.gateway.port}: {reason}", file=sys.stderr)

@@ -7,6 +7,8 @@ from typing import Self
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
+_STALLED = 120.0  # seconds that a reader may take nothing
+
 
 class EventStream(EventSourceResponse):
     """An SSE response that is opened by its first write, or after `opening` seconds of silence, whichever is first.
@@ -18,7 +20,9 @@ class EventStream(EventSourceResponse):
     def __init__(
         self, request: web.Request, *, headers: Callable[[], dict[str, str]], heartbeat: float, opening: float
     ) -> None:
-        super().__init__(sep="\n", allow_all_methods=True, ping_interval=heartbeat)
+        # The deadline of writes is ours: the base class would set the socket's own for each stream, which the listening
+        # socket has done for all (`gateway.http.server.listen`).
+        super().__init__(sep="\n", allow_all_methods=True, ping_interval=heartbeat, send_timeout=None)
         self.headers["Content-Type"] = "text/event-stream; charset=utf-8"
         del self.headers["Connection"]  # aiohttp knows better, from the version of the request
         self._request = request
@@ -36,7 +40,7 @@ class EventStream(EventSourceResponse):
         if not self.prepared:
             await self._open()
         try:
-            async with asyncio.timeout(self._send_timeout):
+            async with asyncio.timeout(_STALLED):
                 await self.write(frames)
         except TimeoutError:
             self._abort_transport()

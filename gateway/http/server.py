@@ -1,6 +1,7 @@
 """The low end of the server: answers to what is not even a request, without a word from the parser."""
 
 import asyncio
+import socket
 from typing import Any
 
 from aiohttp import web
@@ -10,6 +11,8 @@ from aiohttp.web_protocol import RequestHandler
 from gateway.http.middleware.trace import SECURITY_HEADERS
 
 _MAX_HEADER = 16 * 1024  # bytes of one line, as recorded for the whole block
+_BACKLOG = 1024  # connections that may wait to be accepted
+_UNACKNOWLEDGED = 120_000  # milliseconds
 _LINGER = 2.0  # seconds in which a refused body may still be drained
 
 
@@ -19,6 +22,17 @@ class _Bare(web.Response):
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
         del self.headers["Server"]
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket. Connections whose peer acknowledges nothing for a while end by themselves, also while they
+    are only written to now and then (Linux; accepted sockets inherit the option). Raises OSError.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
+    return made
 
 
 class Connection(RequestHandler):

@@ -4,12 +4,13 @@ import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
-from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout
+from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout, Unauthorized
 from gateway.core.jsonio import dumps
 
 log = structlog.get_logger(__name__)
 
 JSON = "application/json; charset=utf-8"
+_UNAUTHORIZED = dumps(Unauthorized().payload())  # always the same, and the one that attackers ask for
 _INTERNAL = {"error": {"message": "internal error", "type": "api_error", "param": None, "code": None}}
 
 
@@ -37,7 +38,8 @@ def error_response(error: GatewayError) -> web.Response:
     if error.status >= 500:
         log.warning("request refused", status=error.status, type=error.type, reason=error.message)
     headers = {"Content-Type": JSON, **error.headers}
-    response = web.Response(status=error.status, body=dumps(error.payload()), headers=headers)
+    body = _UNAUTHORIZED if type(error) is Unauthorized else dumps(error.payload())
+    response = web.Response(status=error.status, body=body, headers=headers)
     if isinstance(error, (PayloadTooLarge, RequestTimeout)):
         response.force_close()  # the rest of the body is not worth reading
     return response
