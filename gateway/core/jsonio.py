@@ -5,7 +5,6 @@ in two. NaN and infinities are not JSON and are refused by both.
 """
 
 import json
-from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -66,18 +65,11 @@ class Shape(Generic[T]):
         except (ValueError, RecursionError):
             return self._read_tolerant(document)
 
-    def read_each(self, documents: Sequence[bytes]) -> tuple[list[T], bool]:
-        """Several documents at the price of little more than one; and whether all of them were exact.
-
-        Exact ones hold no lone surrogates. Raises InvalidJSON.
-        """
-        values = self.read_joined(b",".join(documents), len(documents))
-        if values is not None:
-            return values, True
-        return [self._read_tolerant(document) for document in documents], False
-
     def read_joined(self, documents: bytes, count: int) -> list[T] | None:
-        """Documents that are joined by commas; None when they are not exactly `count` exact ones."""
+        """Several documents, joined by commas, at the price of little more than one.
+
+        None when they are not exactly `count` exact ones; exact ones hold no lone surrogates.
+        """
         try:
             values = self._many.decode(b"[" + documents + b"]")
         except (ValueError, RecursionError):

@@ -69,7 +69,7 @@ class Caller:
                     return
                 parser = UPSTREAMS[provider.wire].parser()
                 limit, idle = min(started + wait, end), provider.timeout or limits.idle
-                while not parser.complete and (data := await _read_some(response, limit)):
+                while not (parser.complete or parser.failure) and (data := await _read_some(response, limit)):
                     if batch := parser.feed(data):
                         yield batch
                         limit = min(asyncio.get_running_loop().time() + idle, end)

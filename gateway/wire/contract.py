@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, UpstreamError
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.wire.compat import ModelSpec
@@ -23,8 +23,11 @@ class Parser(Protocol):
     done: bool
     """Whether the provider has said that nothing more will come."""
 
+    failure: UpstreamError | None
+    """Why the stream can't be read on, when events came before it: those are the caller's, then comes this."""
+
     def feed(self, data: bytes) -> Batch:
-        """The events that these bytes complete. Raises UpstreamError for an error in the stream or garbage."""
+        """The events that these bytes complete. Raises UpstreamError for a failure that nothing came before."""
         ...
 
     def close(self) -> Batch:

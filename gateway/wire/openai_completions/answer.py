@@ -133,53 +133,70 @@ class ChunkReader:
 class StreamParser:
     """Reads `chat.completion.chunk` events until the finish reason and `[DONE]`."""
 
-    __slots__ = ("_decoder", "_reader", "_started", "complete", "done")
+    __slots__ = ("_decoder", "_reader", "_started", "complete", "done", "failure")
 
     def __init__(self) -> None:
         self._decoder = SseDecoder()
         self._reader = ChunkReader()
-        self.complete = False
         self._started = False
+        self.complete = False
         self.done = False
+        self.failure: UpstreamError | None = None
 
     def feed(self, data: bytes) -> Batch:
-        """The events that these bytes complete. Raises UpstreamError."""
-        events = self._decoder.feed_plain(data)
-        if events is None:
-            try:
-                return self._read(self._decoder.feed(data))
-            except OversizedEvent as error:
-                raise _malformed(str(error)) from None
-        # The burst path: one replacement and one decoding for all of them, instead of a loop.
-        ended = events.endswith(_LAST)
-        documents = events[: -len(_LAST)] if ended else events
-        answers = ANSWER.read_joined(documents.replace(PLAIN_SEPARATOR, b","), documents.count(PLAIN_SEPARATOR) + 1)
-        if answers is None:
-            return self._read(events.split(PLAIN_SEPARATOR))
-        self.done = ended
-        return self._events(answers, exact=True)
+        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
+        batch: Batch = []
+        try:
+            self._feed(data, batch)
+        except UpstreamError as error:
+            if not batch:
+                raise
+            self.failure = error
+        return batch
 
     def close(self) -> Batch:
         """The end of the bytes. A stream without a finish reason was cut, whatever came before."""
-        batch = self._read(self._decoder.flush())
+        if self.failure is not None:
+            raise self.failure
+        batch: Batch = []
+        self._read(self._decoder.flush(), batch)
         if not self.complete:
             if self._started:
                 raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
             raise _malformed("the stream ended without an answer")
         return batch
 
-    def _read(self, payloads: list[bytes]) -> Batch:
-        if b"[DONE]" in payloads:
-            self.done = True
-            payloads = payloads[: payloads.index(b"[DONE]")]
-        try:
-            answers, exact = ANSWER.read_each(payloads)
-        except InvalidJSON as error:
-            raise _malformed(str(error)) from None
-        return self._events(answers, exact=exact)
+    def _feed(self, data: bytes, batch: Batch) -> None:
+        events = self._decoder.feed_plain(data)
+        if events is None:
+            try:
+                payloads = self._decoder.feed(data)
+            except OversizedEvent as error:
+                raise _malformed(str(error)) from None
+            self._read(payloads, batch)
+            return
+        # The burst path: one replacement and one decoding for all of them, instead of a loop.
+        ended = events.endswith(_LAST)
+        documents = events[: -len(_LAST)] if ended else events
+        answers = ANSWER.read_joined(documents.replace(PLAIN_SEPARATOR, b","), documents.count(PLAIN_SEPARATOR) + 1)
+        if answers is None:
+            self._read(events.split(PLAIN_SEPARATOR), batch)
+        else:
+            self.done = ended
+            self._events(answers, batch, exact=True)
 
-    def _events(self, answers: list[Answer], *, exact: bool) -> Batch:
-        batch: Batch = []
+    def _read(self, payloads: list[bytes], batch: Batch) -> None:
+        for payload in payloads:
+            if payload == b"[DONE]":
+                self.done = True
+                return
+            try:
+                answer = ANSWER.read(payload)
+            except InvalidJSON as error:
+                raise _malformed(str(error)) from None
+            self._events([answer], batch, exact=False)
+
+    def _events(self, answers: list[Answer], batch: Batch, *, exact: bool) -> None:
         # Only the tolerant codec lets half an emoji through, and only such text has to be looked at.
         exact = exact and not self._reader.pending_half
         for answer in answers:
@@ -206,7 +223,6 @@ class StreamParser:
             # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
             if answer.usage and self.complete:
                 batch.append(UsageReport(from_openai(answer.usage)))
-        return batch
 
     def _choice(self, choice: Choice, batch: Batch) -> None:
         self._started = True
