@@ -2,8 +2,8 @@
 
 A stream is an async iterator of *batches*: each batch is a non-empty list of the events that were ready together, so
 that a stage or a socket write is paid once per batch. Order rules: `ToolCallBegin` comes before the deltas of its
-index; a call's joined argument deltas are its JSON text; at most one `UsageReport`; exactly one `Finish`, and only a
-`UsageReport` may follow it. Failure is an exception that leaves the iterator, never an event.
+index; a call's joined argument deltas are its JSON text; exactly one `Finish`, and only a `UsageReport` may follow it;
+of several reports the last counts. Failure is an exception that leaves the iterator, never an event.
 """
 
 from collections.abc import AsyncGenerator

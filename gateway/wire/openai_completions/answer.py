@@ -202,6 +202,8 @@ class StreamParser:
         for answer in answers:
             if self.complete:
                 pass  # the answer stands: of what follows its finish only the count of tokens is read
+            elif answer.error:
+                raise error_in(answer.error)
             elif answer.choices:
                 choice = answer.choices[0]
                 delta = choice.delta
@@ -218,8 +220,6 @@ class StreamParser:
                     batch.append(TextDelta(text, choice.logprobs))
                 else:
                     self._choice(choice, batch)
-            elif answer.error:
-                raise error_in(answer.error)
             # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
             if answer.usage and self.complete:
                 batch.append(UsageReport(from_openai(answer.usage)))
@@ -229,5 +229,5 @@ class StreamParser:
         if choice.delta is not None:
             self._reader.read(choice.delta, choice.logprobs, batch)
         if choice.finish_reason:
-            self.complete = True
             batch.append(Finish(_finish(choice, calling=self._reader.calls > 0)))
+            self.complete = True

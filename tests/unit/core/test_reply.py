@@ -31,6 +31,7 @@ def token(text):
         ([RefusalDelta("n"), RefusalDelta("o"), STOP], Reply(None, "stop", refusal="no")),
         ([STOP, UsageReport(Usage(1, 2, 3))], Reply(None, "stop", Usage(1, 2, 3))),
         ([UsageReport(Usage(1, 2, 3)), STOP], Reply(None, "stop", Usage(1, 2, 3))),
+        ([STOP, UsageReport(Usage(1)), UsageReport(Usage(1, 2, 3))], Reply(None, "stop", Usage(1, 2, 3))),
         (
             [TextDelta("so"), ToolCallBegin(0, "c", "f"), ToolCallDelta(0, '{"a'), ToolCallDelta(0, '":1}'), TOOLS],
             Reply("so", "tool_calls", tool_calls=(ToolCall("c", "f", '{"a":1}'),)),
