@@ -38,9 +38,10 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
     endpoints = config.gateway.http.endpoints
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(create_session(limits))
+        caller = Caller(http, limits)
         providers = providers_from(config.models, env)
         embedders: dict[str, Embedder] = {
-            name: HttpEmbedder(http, provider, limits) for name, provider in providers.items()
+            name: HttpEmbedder(http, provider, limits, caller.deadlines) for name, provider in providers.items()
         }
         chat = None
         if available() and MODEL.provider not in providers and config.models.mode != "replace":
@@ -58,7 +59,7 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
             directory=directory,
             providers=providers,
             embedders=embedders,
-            caller=Caller(http, limits),
+            caller=caller,
             images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
             response_images=_image_policy(endpoints.responses.images, stack, "input"),
             response_files=_file_policy(endpoints.responses.files),

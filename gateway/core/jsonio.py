@@ -81,3 +81,5 @@ class Shape(Generic[T]):
             return msgspec.convert(loads_tolerant(document), self._kind)
         except msgspec.ValidationError as error:
             raise InvalidJSON(f"not of the right shape: {error}") from None
+        except UnicodeEncodeError:  # a lone surrogate where no text is expected
+            raise InvalidJSON("not of the right shape") from None

@@ -6,7 +6,7 @@ that waits here aborts the request at the provider.
 
 import asyncio
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 import structlog
@@ -14,8 +14,9 @@ import structlog
 from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
+from gateway.upstream.deadline import Deadlines
 from gateway.upstream.failure import from_exception, from_status, without_secrets
-from gateway.upstream.http import Limits, client_limits
+from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
 from gateway.wire import UPSTREAMS
 from gateway.wire.compat import ModelSpec
@@ -35,57 +36,64 @@ class Caller:
 
     http: aiohttp.ClientSession
     limits: Limits
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
     async def whole(self, provider: Provider, model: ModelSpec, turn: Turn) -> Batch:
         """The answer as one body, which is one batch. Raises UpstreamError."""
         wait = min(provider.timeout or self.limits.silence, self.limits.total)
         try:
-            response = await self._post(provider, model, turn, client_limits(self.limits.connect, total=wait))
-            try:
-                if response.status != 200:
-                    raise await refusal(provider, response)
-                return UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
-            finally:
-                give_back(response)
+            with self.deadlines.at(asyncio.get_running_loop().time() + wait):
+                response = await self._post(provider, model, turn)
+                try:
+                    if response.status != 200:
+                        raise await refusal(provider, response)
+                    return UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
+                finally:
+                    give_back(response)
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
         except (aiohttp.ClientError, OSError) as error:
             raise from_exception(provider, error, connect=self.limits.connect, wait=wait) from error
 
     async def stream(self, provider: Provider, model: ModelSpec, turn: Turn) -> AsyncGenerator[Batch, None]:
-        """The answer as it comes, one batch per read of the network. Raises UpstreamError."""
-        limits = self.limits
-        started = asyncio.get_running_loop().time()
-        end = started + limits.total
+        """The answer as it comes, one batch per read of the network. Raises UpstreamError.
+
+        Only events move the waiting limit, a server's comments don't; and it stands still while the caller is busy.
+        """
+        limits, clock = self.limits, asyncio.get_running_loop().time
+        end = clock() + limits.total
         wait = provider.timeout or limits.first_event
         try:
-            response = await self._post(provider, model, turn, client_limits(limits.connect, read=wait))
-            try:
-                if response.status != 200:
-                    raise await refusal(provider, response)
-                if response.content_type == "application/json":
-                    # A server that ignores `stream` answers with one body; so do errors inside a 200.
-                    yield UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
-                    return
-                parser = UPSTREAMS[provider.wire].parser()
-                limit, idle = min(started + wait, end), provider.timeout or limits.idle
-                while not (parser.complete or parser.failure) and (data := await _read_some(response, limit)):
-                    if batch := parser.feed(data):
+            with self.deadlines.at(min(clock() + wait, end)) as deadline:
+                response = await self._post(provider, model, turn)
+                try:
+                    if response.status != 200:
+                        raise await refusal(provider, response)
+                    if response.content_type == "application/json":
+                        # A server that ignores `stream` answers with one body; so do errors inside a 200.
+                        batch = UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
+                        deadline.when = None
                         yield batch
-                        limit = min(asyncio.get_running_loop().time() + idle, end)
-                if batch := await _rest(response, parser) if parser.complete else parser.close():
-                    yield batch
-                await _finish(response)
-            finally:
-                give_back(response)
+                        return
+                    parser = UPSTREAMS[provider.wire].parser()
+                    while not (parser.complete or parser.failure) and (data := await response.content.readany()):
+                        if batch := parser.feed(data):
+                            deadline.when = None
+                            yield batch
+                            wait = provider.timeout or limits.idle
+                            deadline.when = min(clock() + wait, end)
+                    deadline.when = None
+                    if batch := await _rest(response, parser) if parser.complete else parser.close():
+                        yield batch
+                    await _finish(response)
+                finally:
+                    give_back(response)
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
         except (aiohttp.ClientError, OSError) as error:
             raise from_exception(provider, error, connect=limits.connect, wait=wait) from error
 
-    async def _post(
-        self, provider: Provider, model: ModelSpec, turn: Turn, limits: aiohttp.ClientTimeout
-    ) -> aiohttp.ClientResponse:
+    async def _post(self, provider: Provider, model: ModelSpec, turn: Turn) -> aiohttp.ClientResponse:
         if provider.prepare is not None:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
@@ -94,7 +102,6 @@ class Caller:
             data=wire.build_request(turn, model),
             headers=provider.headers,
             allow_redirects=False,
-            timeout=limits,
         )
 
 
@@ -122,22 +129,6 @@ async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
     if len(data) > _MAX_REPLY:
         raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
     return data
-
-
-async def _read_some(response: aiohttp.ClientResponse, limit: float) -> bytes:
-    """What the network has, empty at its end; the limit is loop time.
-
-    Only events move that limit, a server's comments don't: the client's own read timeout, which any byte would move,
-    is over once the headers are here.
-    """
-    connection = response.connection
-    if connection is not None and connection.protocol is not None:
-        connection.protocol.read_timeout = None
-    try:
-        async with asyncio.timeout_at(limit):
-            return await response.content.readany()
-    except TimeoutError:
-        raise UpstreamError(UpstreamKind.TIMEOUT, "The provider's stream fell silent.") from None
 
 
 async def _rest(response: aiohttp.ClientResponse, parser: Parser) -> Batch:

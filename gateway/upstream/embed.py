@@ -1,13 +1,15 @@
 """Embeddings at a provider: one POST, one reply; or whatever else can embed behind the same seam."""
 
+import asyncio
 from typing import Protocol
 
 import aiohttp
 
 from gateway.core.errors import UpstreamError
 from gateway.upstream.call import give_back, refusal
+from gateway.upstream.deadline import Deadlines
 from gateway.upstream.failure import from_exception, without_secrets
-from gateway.upstream.http import Limits, client_limits
+from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.openai_completions import embeddings as wire
@@ -24,8 +26,9 @@ class Embedder(Protocol):
 class HttpEmbedder:
     """A provider's `/embeddings`."""
 
-    def __init__(self, http: aiohttp.ClientSession, provider: Provider, limits: Limits) -> None:
+    def __init__(self, http: aiohttp.ClientSession, provider: Provider, limits: Limits, deadlines: Deadlines) -> None:
         self._http = http
+        self._deadlines = deadlines
         self._provider = provider
         self._limits = limits
 
@@ -35,19 +38,16 @@ class HttpEmbedder:
         body = wire.build_request(request, model, packs_base64=provider.compat.embedding_base64)
         wait = provider.timeout or self._limits.silence
         try:
-            response = await self._http.post(
-                provider.url(wire.PATH),
-                data=body,
-                headers=provider.headers,
-                allow_redirects=False,
-                timeout=client_limits(self._limits.connect, total=wait),
-            )
-            try:
-                if response.status != 200:
-                    raise await refusal(provider, response)
-                return wire.parse_reply(await response.read(), len(request.inputs))
-            finally:
-                give_back(response)
+            with self._deadlines.at(asyncio.get_running_loop().time() + wait):
+                response = await self._http.post(
+                    provider.url(wire.PATH), data=body, headers=provider.headers, allow_redirects=False
+                )
+                try:
+                    if response.status != 200:
+                        raise await refusal(provider, response)
+                    return wire.parse_reply(await response.read(), len(request.inputs))
+                finally:
+                    give_back(response)
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
         except (aiohttp.ClientError, OSError) as error:

@@ -5,7 +5,6 @@ one place.
 """
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import aiohttp
 
@@ -30,19 +29,13 @@ class Limits:
     total: float = 600.0
 
 
-@lru_cache(maxsize=64)
-def client_limits(connect: float, *, total: float | None = None, read: float | None = None) -> aiohttp.ClientTimeout:
-    """The HTTP client's own limits in seconds; there are few different ones, and each costs 10 µs to make."""
-    return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=read)
-
-
 def create_session(limits: Limits) -> aiohttp.ClientSession:
-    """A session for all providers. The caller closes it; a call sets its own read limits."""
+    """A session for all providers. The caller closes it; limits of waiting are set by each call (`Deadlines`)."""
     connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=client_limits(limits.connect),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect),
         # Providers get exactly the headers of their row: nothing of the caller's request is ever copied.
         headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
         read_bufsize=2**18,

@@ -86,6 +86,6 @@ class EmbeddingReply:
     float32; token counts are the provider's.
     """
 
-    vectors: Sequence[bytes]
+    vectors: Sequence[bytes | memoryview]
     prompt_tokens: int
     total_tokens: int

@@ -93,12 +93,12 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
         raise error_in(answer.error)
     if answer.data is None or len(answer.data) != expected:
         raise _malformed(f"it does not hold {expected} vectors")
-    vectors: list[bytes | None] = [None] * expected
+    vectors: list[memoryview | None] = [None] * expected
     for position, item in enumerate(answer.data):
         index = position if item.index is None else item.index
         if not 0 <= index < expected or vectors[index] is not None:
             raise _malformed("a vector is missing")
-        vectors[index] = bytes(item.embedding)
+        vectors[index] = memoryview(item.embedding)
     usage = from_openai(answer.usage or {})
     return EmbeddingReply([vector for vector in vectors if vector is not None], usage.prompt, usage.total)
 
@@ -106,15 +106,19 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
 def render_reply(reply: EmbeddingReply, *, model: str, as_base64: bool) -> bytes:
     """The client's body, in the form that it asked for; numbers stay the digits that the provider wrote."""
     convert = packed if as_base64 else unpacked
-    items = (
-        b'{"object":"embedding","index":%d,"embedding":%b}' % (index, convert(vector))
-        for index, vector in enumerate(reply.vectors)
-    )
+    pieces: list[bytes | memoryview] = [b'{"object":"list","data":[']
+    for index, vector in enumerate(reply.vectors):
+        pieces += (
+            b'%b{"object":"embedding","index":%d,"embedding":' % (b"," if index else b"", index),
+            convert(vector),
+            b"}",
+        )
     usage = dumps({"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.total_tokens})
-    return b'{"object":"list","data":[%b],"model":%b,"usage":%b}' % (b",".join(items), dumps(model), usage)
+    pieces.append(b'],"model":%b,"usage":%b}' % (dumps(model), usage))
+    return b"".join(pieces)
 
 
-def packed(vector: bytes) -> bytes:
+def packed(vector: bytes | memoryview) -> bytes | memoryview:
     """A JSON text of base64 of little-endian float32; what the provider packed already is passed on."""
     if vector[:1] == b'"':
         return vector
@@ -125,7 +129,7 @@ def packed(vector: bytes) -> bytes:
         raise _malformed("a vector is neither numbers nor base64 of float32") from None
 
 
-def unpacked(vector: bytes) -> bytes:
+def unpacked(vector: bytes | memoryview) -> bytes | memoryview:
     """A JSON array of numbers; some servers answer base64 though nobody asked."""
     try:
         if vector[:1] == b"[":
