@@ -96,9 +96,10 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
     vectors: list[memoryview | None] = [None] * expected
     for position, item in enumerate(answer.data):
         index = position if item.index is None else item.index
-        if not 0 <= index < expected or vectors[index] is not None:
+        vector = memoryview(item.embedding)
+        if not 0 <= index < expected or vectors[index] is not None or len(vector) <= len("[]"):
             raise _malformed("a vector is missing")
-        vectors[index] = memoryview(item.embedding)
+        vectors[index] = vector
     usage = from_openai(answer.usage or {})
     return EmbeddingReply([vector for vector in vectors if vector is not None], usage.prompt, usage.total)
 
