@@ -4,6 +4,7 @@ Nothing that looks like a credential leaves in a message: the row's own key is c
 """
 
 import email.utils
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -68,9 +69,13 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
         if value is None:
             continue
         try:
-            return max(0.0, float(value) / scale)
+            seconds = float(value) / scale
         except ValueError:
             pass  # then it is a date, or nothing that we know
+        else:
+            if math.isfinite(seconds):
+                return max(0.0, seconds)
+            continue
         try:
             return max(0.0, (email.utils.parsedate_to_datetime(value) - now).total_seconds())
         except (ValueError, TypeError):
