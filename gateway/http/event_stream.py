@@ -1,13 +1,14 @@
 """A stream of server-sent events to the caller: opened late, written in batches, kept alive, bounded in waiting."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Self
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 _STALLED = 120.0  # seconds that a reader may take nothing
+_SMALL = 32 * 1024  # bytes that an empty write buffer takes without blocking (its high-water mark is 64 KiB)
 
 
 class EventStream(EventSourceResponse):
@@ -39,9 +40,22 @@ class EventStream(EventSourceResponse):
         """Write whole frames. Raises TimeoutError for a reader that has stalled for too long."""
         if not self.prepared:
             await self._open()
+        await self._within_reason(self.write, frames)
+
+    async def finish(self, frames: bytes) -> None:
+        """Write the last frames and the end of the response, in one piece. Raises as `relay`."""
+        if not self.prepared:
+            await self._open()
+        await self._within_reason(self.write_eof, frames)
+
+    async def _within_reason(self, write: Callable[[bytes], Awaitable[None]], frames: bytes) -> None:
+        transport = self._request.transport
+        if transport is not None and len(frames) < _SMALL and not transport.get_write_buffer_size():
+            await write(frames)  # the reader keeps up: this can't block
+            return
         try:
             async with asyncio.timeout(_STALLED):
-                await self.write(frames)
+                await write(frames)
         except TimeoutError:
             self._abort_transport()
             raise

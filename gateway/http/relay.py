@@ -59,8 +59,7 @@ async def streamed(request: web.Request, run: Run, start: Callable[[], Renderer]
             if not response.opened:
                 raise
             log.warning("stream failed", type=error.type, reason=error.message)
-            await response.relay((renderer or start()).fail(error))
+            await response.finish((renderer or start()).fail(error))
         else:
-            await response.relay((renderer or start()).close())
-        await response.write_eof()
+            await response.finish((renderer or start()).close())
     return response
