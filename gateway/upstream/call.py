@@ -47,7 +47,7 @@ class Caller:
                 try:
                     if response.status != 200:
                         raise await refusal(provider, response)
-                    return UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
+                    return UPSTREAMS[provider.wire].parse_reply(await read_whole(response))
                 finally:
                     give_back(response)
         except UpstreamError as error:
@@ -71,7 +71,7 @@ class Caller:
                         raise await refusal(provider, response)
                     if response.content_type == "application/json":
                         # A server that ignores `stream` answers with one body; so do errors inside a 200.
-                        batch = UPSTREAMS[provider.wire].parse_reply(await _read_whole(response))
+                        batch = UPSTREAMS[provider.wire].parse_reply(await read_whole(response))
                         deadline.when = None
                         yield batch
                         return
@@ -113,22 +113,27 @@ def give_back(response: aiohttp.ClientResponse) -> None:
 
 async def refusal(provider: Provider, response: aiohttp.ClientResponse) -> UpstreamError:
     """The failure that a response other than 200 reports; as much of its body as may be is read."""
+    body = b""
     try:
         async with asyncio.timeout(5):
-            body = await response.content.read(_MAX_ERROR_BODY)
-    except (aiohttp.ClientError, OSError):
-        body = b""  # the status alone says enough
+            while len(body) < _MAX_ERROR_BODY and (data := await response.content.readany()):
+                body += data
+    except (aiohttp.ClientError, OSError) as error:
+        log.info("the body of a refusal broke off", provider=provider.id, reason=type(error).__name__)
     status = response.status if response.status >= 400 else 502
     return from_status(provider, status, response.headers, body)
 
 
-async def _read_whole(response: aiohttp.ClientResponse) -> bytes:
-    if (response.content_length or 0) > _MAX_REPLY:
-        raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
-    data = await response.read()
-    if len(data) > _MAX_REPLY:
-        raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
-    return data
+async def read_whole(response: aiohttp.ClientResponse) -> bytes:
+    """The body of an answer. Raises UpstreamError as soon as it is too large to be one."""
+    pieces: list[bytes] = []
+    size = 0
+    while data := await response.content.readany():
+        size += len(data)
+        if size > _MAX_REPLY:
+            raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
+        pieces.append(data)
+    return b"".join(pieces)
 
 
 async def _rest(response: aiohttp.ClientResponse, parser: Parser) -> Batch:

@@ -6,7 +6,7 @@ from typing import Protocol
 import aiohttp
 
 from gateway.core.errors import UpstreamError
-from gateway.upstream.call import give_back, refusal
+from gateway.upstream.call import give_back, read_whole, refusal
 from gateway.upstream.deadline import Deadlines
 from gateway.upstream.failure import from_exception, without_secrets
 from gateway.upstream.http import Limits
@@ -45,7 +45,7 @@ class HttpEmbedder:
                 try:
                     if response.status != 200:
                         raise await refusal(provider, response)
-                    return wire.parse_reply(await response.read(), len(request.inputs))
+                    return wire.parse_reply(await read_whole(response), len(request.inputs))
                 finally:
                     give_back(response)
         except UpstreamError as error:

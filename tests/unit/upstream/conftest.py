@@ -1,5 +1,7 @@
-"""A fetcher over names that a test makes up, and a server that passes for a public host."""
+"""A provider that answers as a test says; a fetcher over made-up names; a server that passes for a public host."""
 
+import asyncio
+import json
 import socket
 
 import pytest
@@ -8,6 +10,8 @@ from aiohttp.abc import AbstractResolver
 
 from gateway.core.errors import BadRequest
 from gateway.upstream.fetch import Fetcher, FetchPolicy
+from gateway.upstream.http import Limits, create_session
+from gateway.upstream.provider import Provider, headers_for
 
 PUBLIC = "93.184.216.34"
 
@@ -121,3 +125,59 @@ async def refusal(fetcher, url, max_bytes=100):
     assert caught.value.message == "The URL in the request could not be fetched."
     why = caught.value.__context__
     return str(getattr(why, "os_error", why))
+
+
+class Remote:
+    """A provider that answers as a test says; `asked` holds the requests and their bodies."""
+
+    def __init__(self):
+        self.asked = []
+        self.answer = None
+        self.url = ""
+        self.key = "key-of-the-tests-0123456789"
+
+    async def handle(self, request):
+        self.asked.append((request, await request.json()))
+        return await self.answer(request)
+
+    def says(self, body=b"", status=200, content_type="application/json", **headers):
+        async def answer(request):
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            return web.Response(body=data, status=status, content_type=content_type, headers=headers)
+
+        self.answer = answer
+
+    def streams(self, *pieces, status=200, content_type="text/event-stream"):
+        """Send the pieces one by one, each when the last has gone out; awaits those that can be awaited."""
+
+        async def answer(request):
+            response = web.StreamResponse(status=status, headers={"Content-Type": content_type})
+            await response.prepare(request)
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    await response.write(piece)
+                    await asyncio.sleep(0)
+                else:
+                    await piece()
+            return response
+
+        self.answer = answer
+
+    def provider(self, **row):
+        return Provider("acme", self.url, api_key=self.key, headers=headers_for(self.key, {}), **row)
+
+
+@pytest.fixture
+async def remote(aiohttp_server):
+    made = Remote()
+    app = web.Application()
+    app.router.add_post("/v1/{path:.*}", made.handle)
+    server = await aiohttp_server(app)
+    made.url = str(server.make_url("/v1"))
+    return made
+
+
+@pytest.fixture
+async def http():
+    async with create_session(Limits()) as session:
+        yield session

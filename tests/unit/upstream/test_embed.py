@@ -1,0 +1,51 @@
+import pytest
+
+from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.upstream.deadline import Deadlines
+from gateway.upstream.embed import HttpEmbedder
+from gateway.upstream.http import Limits
+from gateway.upstream.provider import Provider
+from gateway.wire.compat import Compat
+from gateway.wire.contract import EmbeddingRequest
+
+TEXTS = EmbeddingRequest("openclaw", ("a", "b"), base64=True)
+VECTORS = {"data": [{"embedding": [1]}, {"embedding": [2]}], "usage": {"prompt_tokens": 2, "total_tokens": 2}}
+
+
+async def failure(awaitable):
+    with pytest.raises(UpstreamError) as caught:
+        await awaitable
+    return caught.value
+
+
+@pytest.mark.parametrize(("packs", "sent"), [(False, {}), (True, {"encoding_format": "base64"})])
+async def test_texts_are_embedded(http, remote, packs, sent):
+    remote.says(VECTORS)
+    provider = remote.provider(compat=Compat(embedding_base64=packs))
+    reply = await HttpEmbedder(http, provider, Limits(), Deadlines()).embed("vectors", TEXTS)
+    assert ([bytes(vector) for vector in reply.vectors], reply.prompt_tokens) == ([b"[1]", b"[2]"], 2)
+    ((request, body),) = remote.asked
+    assert request.path == "/v1/embeddings"
+    assert body == {"model": "vectors", "input": ["a", "b"], **sent}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind"),
+    [
+        (401, {"error": {"message": "bad key-of-the-tests-0123456789"}}, UpstreamKind.AUTH),
+        (429, {}, UpstreamKind.RATE_LIMITED),
+        (200, {"data": []}, UpstreamKind.MALFORMED),
+        (200, {"error": {"message": "x", "code": 503}}, UpstreamKind.OVERLOADED),
+    ],
+)
+async def test_a_failed_embedding_is_classified(http, remote, status, body, kind):
+    remote.says(body, status)
+    error = await failure(HttpEmbedder(http, remote.provider(), Limits(), Deadlines()).embed("vectors", TEXTS))
+    assert error.kind is kind
+    assert remote.key not in error.message
+
+
+async def test_a_provider_that_is_not_there_cannot_embed(http, unused_tcp_port):
+    provider = Provider("acme", f"http://127.0.0.1:{unused_tcp_port}/v1")
+    error = await failure(HttpEmbedder(http, provider, Limits(), Deadlines()).embed("vectors", TEXTS))
+    assert (error.kind, error.message) == (UpstreamKind.TRANSPORT, "The provider 'acme' could not be reached.")
