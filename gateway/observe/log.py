@@ -13,6 +13,7 @@ import msgspec
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from gateway.observe.context import with_request_id
 from gateway.observe.redact import redact
 
 _LEVELS = {
@@ -38,6 +39,7 @@ def configure(
     threshold = _LEVELS[level]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        with_request_id,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),

@@ -6,11 +6,11 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from gateway.http.keys import TRACE, Trace
+from gateway.observe.context import REQUEST_ID
 
 _SANE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
 # Unique over restarts and instances by the prefix, within a process by the count: cheaper than randomness each time.
@@ -30,7 +30,7 @@ async def trace_request(request: web.Request, handler: Handler) -> web.StreamRes
     said = request.headers.get("X-Request-ID")
     name = said if said is not None and _SANE.fullmatch(said) else f"{_PREFIX}{next(_COUNT):06x}"
     request[TRACE] = Trace(name, time.monotonic())
-    structlog.contextvars.bind_contextvars(request_id=name)
+    REQUEST_ID.set(name)
     return await handler(request)
 
 

@@ -1,0 +1,15 @@
+"""What belongs on every log line of a request: its id. Each request has a task of its own, so nothing leaks."""
+
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from typing import Any
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+
+
+def with_request_id(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Structlog processor: add `request_id` to what is logged while a request is served."""
+    request_id = REQUEST_ID.get()
+    if request_id is not None:
+        event.setdefault("request_id", request_id)
+    return event
