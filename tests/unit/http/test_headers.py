@@ -1,0 +1,70 @@
+import pytest
+from multidict import CIMultiDict
+
+from gateway.agents.candidates import Trail
+from gateway.agents.run import RunOptions
+from gateway.core.errors import BadRequest, MissingScope, UpstreamError, UpstreamKind
+from gateway.core.identity import OWNER, Principal
+from gateway.core.names import ModelRef
+from gateway.http.headers import run_headers, run_options
+
+WRITER = Principal(name="ann", scopes=frozenset({"operator.write"}), owner=False, shared_secret=False)
+
+
+@pytest.mark.parametrize(
+    ("headers", "options"),
+    [
+        ({}, RunOptions()),
+        ({"X-OpenClaw-Model": " other/x "}, RunOptions(model="other/x")),
+        ({"x-openclaw-model": "  "}, RunOptions()),
+        ({"x-openclaw-agent-id": " Research "}, RunOptions(agent="Research")),
+        ({"x-openclaw-agent": "research"}, RunOptions(agent="research")),
+        ({"x-openclaw-agent-id": "a", "x-openclaw-agent": "b"}, RunOptions(agent="a")),
+        ({"x-openclaw-agent-id": "", "x-openclaw-agent": "b"}, RunOptions(agent="b")),
+        ({"x-openclaw-message-channel": " Phone "}, RunOptions(channel="phone")),
+        ({"x-openclaw-message-channel": " "}, RunOptions()),
+        ({"x-openclaw-session-key": "mine"}, RunOptions()),
+    ],
+)
+def test_headers_say_how_to_run(headers, options):
+    assert run_options(CIMultiDict(headers), OWNER) == options
+
+
+def test_another_model_needs_the_admin_scope():
+    with pytest.raises(MissingScope) as caught:
+        run_options({"x-openclaw-model": "other/x"}, WRITER)
+    assert caught.value.scope == "operator.admin"
+    assert run_options({"x-openclaw-model": " "}, WRITER) == RunOptions()
+    assert run_options({"x-openclaw-agent-id": "a"}, WRITER) == RunOptions(agent="a")
+
+
+@pytest.mark.parametrize("name", ["subagent:x", "cron:x", "acp:x", "harness:x", "subagent:"])
+@pytest.mark.parametrize("written", ["{}", " {} ", "agent:main:{}", "AGENT:Main:{}"])
+def test_reserved_session_keys_are_refused(name, written):
+    for key in (written.format(name), written.format(name.upper())):
+        with pytest.raises(BadRequest, match="reserved internal session namespaces") as caught:
+            run_options({"x-openclaw-session-key": key}, OWNER)
+        assert caught.value.param == "x-openclaw-session-key"
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "main", "global", "unknown", "hook:x", "x" * 600, "a/../b", "my:cron:x", "agent:main:x", "agent:", "cron"],
+)
+def test_other_session_keys_are_let_in(key):
+    assert run_options({"x-openclaw-session-key": key}, OWNER) == RunOptions()
+
+
+def test_a_response_says_who_answered_after_how_many_attempts_and_where_the_time_went():
+    trail = Trail()
+    trail.attempts.append((ModelRef("a", "x"), UpstreamError(UpstreamKind.OVERLOADED, "busy")))
+    trail.attempts.append((ModelRef("b", "y/z"), None))
+    assert run_headers(trail, gateway=0.00125, upstream=1.5) == {
+        "Server-Timing": "gateway;dur=1.25, upstream;dur=1500.00",
+        "x-openclaw-model": "b/y/z",
+        "x-openclaw-attempts": "2",
+    }
+
+
+def test_before_anybody_was_asked_a_response_names_nobody():
+    assert run_headers(Trail(), gateway=0, upstream=0).keys() == {"Server-Timing"}
