@@ -17,7 +17,7 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.jsonio import dumps
+from gateway.core.jsonio import dumps, dumps_each
 from gateway.core.reply import Reply
 from gateway.core.usage import NO_USAGE, Usage
 from gateway.wire.framing import DONE, sse_frame
@@ -74,13 +74,23 @@ class Renderer:
     def feed(self, batch: Batch) -> bytes:
         """The frames of one batch, for one write; the role comes first, as recorded."""
         frames = [] if self._started else [self._start()]
-        plain_head = self._plain_head
+        texts: list[str] = []
         for event in batch:
             if event.__class__ is TextDelta and event.logprobs is None:
-                frames.append(plain_head + dumps(event.text) + _PLAIN_TAIL)
-            elif (frame := self._frame(event)) is not None:
+                texts.append(event.text)
+                continue
+            if texts:
+                frames.append(self._plain(texts))
+                texts = []
+            if (frame := self._frame(event)) is not None:
                 frames.append(frame)
+        if texts:
+            frames.append(self._plain(texts))
         return b"".join(frames)
+
+    def _plain(self, texts: list[str]) -> bytes:
+        """A frame each for texts that follow one another, which is nearly all of a long answer."""
+        return self._plain_head + (_PLAIN_TAIL + self._plain_head).join(dumps_each(texts)) + _PLAIN_TAIL
 
     def close(self) -> bytes:
         """The usage chunk, when it was asked for (zeros if the provider gave none, as recorded), and the end."""

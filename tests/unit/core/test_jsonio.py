@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.jsonio import InvalidJSON, Shape, dumps, loads, loads_tolerant
+from gateway.core.jsonio import InvalidJSON, Shape, dumps, dumps_each, loads, loads_tolerant
 
 ANYTHING: Shape = Shape(Any)
 
@@ -104,3 +104,8 @@ def test_the_last_of_two_equal_keys_counts():
 def test_nesting_without_end_is_refused():
     with pytest.raises(InvalidJSON, match="nested too deeply"):
         loads(b"[" * 100_000 + b"]" * 100_000)
+
+
+@given(st.lists(ANY_TEXT, max_size=4))
+def test_several_texts_are_written_as_each_alone(texts):
+    assert dumps_each(texts) == [dumps(text) for text in texts]
