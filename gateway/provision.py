@@ -16,7 +16,7 @@ from gateway.http.runtime import Runtime
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.upstream.call import Caller
-from gateway.upstream.configured import problems_in, providers_from
+from gateway.upstream.configured import providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
 from gateway.upstream.embedded import MODEL, available
 from gateway.upstream.embedded.chat import EmbeddedChat
@@ -24,6 +24,7 @@ from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
 from gateway.upstream.fetch import Fetcher, FetchPolicy
 from gateway.upstream.http import Limits, create_session
 from gateway.upstream.local import LocalEmbedder, local_provider
+from gateway.upstream.provider import Provider
 
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
@@ -33,8 +34,6 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
     """The runtime of one configuration. Raises ConfigError when an agent has nothing to answer with."""
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
-    if problems := problems_in(config.models):
-        raise ConfigError(tuple(problems))
     endpoints = config.gateway.http.endpoints
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(create_session(limits))
@@ -53,6 +52,7 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
             embedders[MODEL.provider] = LocalEmbedder(vectors)
         fallback = ModelRef(MODEL.provider, MODEL.embedding_model) if chat is not None else None
         directory = directory_from(config, providers, state=state, clock=clock, fallback_embedding=fallback)
+        _refuse_the_speechless(directory, providers)
         if chat is not None and _asks(directory, MODEL.provider):
             await chat.start()
         yield Runtime(
@@ -81,6 +81,18 @@ def limits_from(retry: RetryConfig) -> Limits:
         silence=retry.silence_timeout_ms / 1000,
         total=retry.total_timeout_ms / 1000,
     )
+
+
+def _refuse_the_speechless(directory: Directory, providers: Mapping[str, Provider]) -> None:
+    """An agent that no provider can answer for is found at start, not by its first caller."""
+    problems = [
+        f"agents.entries.{agent.id}.model: {agent.candidates[0]} can't be called; its provider has no baseUrl, is not "
+        "installed, or speaks a wire format that is not served yet"
+        for agent in directory.agents
+        if not any(ref.provider in providers for ref in agent.candidates)
+    ]
+    if problems:
+        raise ConfigError(tuple(problems))
 
 
 def _asks(directory: Directory, provider: str) -> bool:

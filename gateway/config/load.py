@@ -13,7 +13,7 @@ from gateway.config.auth import GeneratedToken
 from gateway.config.environment import config_file, fill, state_directory, with_file_variables
 from gateway.config.problems import Problem, from_pydantic, unreported
 from gateway.config.root import Config
-from gateway.config.rules import RULES, mode_is_explicit
+from gateway.config.rules import RULES, mode_is_explicit, without_effect
 from gateway.config.secrets import Resolver, SecretsConfig
 from gateway.config.shape import nearest, unknown, walk
 from gateway.config.starter import new_token
@@ -71,7 +71,7 @@ def load(
     problems += unreported(resolver.problems, problems)
     problems += fill(clean, everywhere, port, bind)
     config = _checked(clean, problems, catalogue)
-    warned = [str(warning) for warning in references.warnings(config, catalogue)]
+    warned = [str(warning) for warning in (*references.warnings(config, catalogue), *without_effect(config))]
     return Loaded(_settled(config), file, ignored, tuple(warned), state_directory(env), everywhere)
 
 

@@ -5,6 +5,9 @@ Rules about agents and models are in `gateway.config.references`.
 
 import ipaddress
 from collections.abc import Callable, Iterator
+from typing import Any
+
+from pydantic.alias_generators import to_camel
 
 from gateway.config.auth import AuthConfig
 from gateway.config.problems import Problem, join
@@ -101,12 +104,11 @@ def roles_are_not_ignored(config: Config) -> Iterator[Problem]:
         yield Problem("gateway.roles", text)
 
 
-def tls_has_its_files(config: Config) -> Iterator[Problem]:
-    """OpenClaw makes up a certificate; here it must be given."""
-    tls = config.gateway.tls
-    for key, value in (("certPath", tls.cert_path), ("keyPath", tls.key_path)):
-        if tls.enabled and not (value and value.strip()):
-            yield Problem(f"gateway.tls.{key}", "is missing, while TLS is enabled; name the PEM file")
+def tls_is_not_expected(config: Config) -> Iterator[Problem]:
+    """Whoever switches TLS on must not get plain HTTP."""
+    if config.gateway.tls.enabled:
+        said = "is not served here yet; put a proxy that speaks TLS in front, and remove the key"
+        yield Problem("gateway.tls.enabled", said)
 
 
 def servers_have_one_transport(config: Config) -> Iterator[Problem]:
@@ -126,9 +128,39 @@ RULES: tuple[Rule, ...] = (
     proxies_are_addresses,
     runs_here,
     roles_are_not_ignored,
-    tls_has_its_files,
+    tls_is_not_expected,
     servers_have_one_transport,
 )
+
+
+_WITHOUT_EFFECT = (
+    ("gateway", "redis"),
+    ("gateway", "reload"),
+    ("gateway", "stream", "hold_back"),
+    ("gateway", "stream", "rescue"),
+    ("gateway", "retry", "max_retries"),
+    ("session",),
+    ("mcp", "servers"),
+)
+
+
+def without_effect(config: Config) -> Iterator[Problem]:
+    """Keys that are read and checked, and that nothing acts on yet: said aloud, because silence would promise."""
+    changed = config.model_dump(exclude_defaults=True)
+    for path in _WITHOUT_EFFECT:
+        said: Any = changed
+        for key in path:
+            said = said.get(key) if said else None
+        if said:
+            yield Problem(".".join(to_camel(key) for key in path), "has no effect in this version")
+    for name, provider in config.models.providers.items():
+        if provider.api_keys:
+            yield Problem(f"models.providers.{name}.apiKeys", "has no effect in this version; set apiKey")
+    for name, agent in (("defaults", config.agents.defaults), *config.agents.entries.items()):
+        if agent.timeout_seconds:
+            yield Problem(f"agents.{name}.timeoutSeconds", "has no effect in this version; see gateway.retry")
+        if any(settings.params for settings in agent.models.values()):
+            yield Problem(f"agents.{name}.models.*.params", "has no effect in this version; set params of the agent")
 
 
 def _leaves_loopback(config: Config) -> bool:

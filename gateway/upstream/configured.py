@@ -13,7 +13,7 @@ def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Pr
     """Every provider that can be called, by id.
 
     Catalogue rows join unless `models.mode` is `replace`; their keys come from the environment variables that their
-    documentation names. A configured provider whose wire format is not spoken yet is left out (`problems_in` says so).
+    documentation names. A configured provider whose wire format is not spoken yet is left out.
     """
     providers: dict[str, Provider] = {}
     if models.mode == "merge":
@@ -23,18 +23,6 @@ def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Pr
         if config.api in UPSTREAMS and (config.base_url or name in CATALOG):
             providers[name] = _configured(name, config, env)
     return providers
-
-
-def problems_in(models: ModelsConfig) -> list[str]:
-    """What keeps a configured provider from being called, path first."""
-    problems = []
-    for name, config in models.providers.items():
-        path = f"models.providers.{name}"
-        if config.api not in UPSTREAMS:
-            problems.append(f"{path}.api: '{config.api}' is not spoken; use one of {', '.join(sorted(UPSTREAMS))}")
-        elif not config.base_url and name not in CATALOG:
-            problems.append(f"{path}.baseUrl: missing; say where the provider is, such as https://host/v1")
-    return problems
 
 
 def key_from(row: Row, env: Mapping[str, str]) -> str | None:

@@ -101,14 +101,14 @@ def test_roles_are_refused_rather_than_ignored(refused):
     assert refused("{gateway:{roles:{default:'guest'}}}")[0].startswith("gateway.roles: named roles are not enforced")
 
 
-def test_tls_needs_both_files(refused, loaded):
-    assert [p.partition(":")[0] for p in refused('{gateway:{tls:{enabled:true,certPath:" "}}}')] == [
-        "gateway.tls.certPath",
-        "gateway.tls.keyPath",
-    ]
-    assert loaded(
-        '{gateway:{tls:{enabled:true,autoGenerate:false,certPath:"c",keyPath:"k"}}}'
-    ).config.gateway.tls.enabled
+def test_tls_is_refused_rather_than_left_out(refused):
+    assert [p.partition(":")[0] for p in refused("{gateway:{tls:{enabled:true}}}")] == ["gateway.tls.enabled"]
+
+
+def test_keys_that_nothing_acts_on_yet_are_named(loaded):
+    text = '{gateway:{redis:{url:"redis://h"}},session:{maxBytes:1000},agents:{entries:{main:{timeoutSeconds:4}}}}'
+    named = [warning.partition(":")[0] for warning in loaded(text).warnings]
+    assert named == ["gateway.redis", "session", "agents.main.timeoutSeconds"]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import pytest
 
 from gateway.config.providers import ModelsConfig
 from gateway.upstream.catalog import CATALOG
-from gateway.upstream.configured import key_from, problems_in, providers_from
+from gateway.upstream.configured import key_from, providers_from
 from gateway.wire.compat import DEFAULT, Compat, ModelSpec
 
 
@@ -114,23 +114,10 @@ def test_waiting_is_the_providers_own():
     assert providers(own={"baseUrl": "http://own/v1", "timeoutSeconds": 5})["own"].timeout == 5
 
 
-@pytest.mark.parametrize(
-    ("row", "problem"),
-    [
-        ({"baseUrl": "http://own/v1", "api": "anthropic-messages"}, "models.providers.own.api: 'anthropic-messages'"),
-        ({}, "models.providers.own.baseUrl: missing"),
-    ],
-)
-def test_a_provider_that_cannot_be_called_is_named_and_left_out(row, problem):
+@pytest.mark.parametrize("row", [{"baseUrl": "http://own/v1", "api": "anthropic-messages"}, {}])
+def test_a_provider_that_cannot_be_called_is_left_out(row):
     models = ModelsConfig.model_validate({"mode": "replace", "providers": {"own": row}})
     assert providers_from(models, {}) == {}
-    (found,) = problems_in(models)
-    assert found.startswith(problem)
-
-
-def test_a_provider_that_can_be_called_is_no_problem():
-    rows = {"own": {"baseUrl": "http://own/v1"}, "openai": {}}
-    assert problems_in(ModelsConfig.model_validate({"providers": rows})) == []
 
 
 @pytest.mark.parametrize("base", ["http://own/v1", "http://own/v1/"])
