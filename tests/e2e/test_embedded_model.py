@@ -8,13 +8,9 @@ import openai
 import pytest
 import pytest_asyncio
 
-from gateway.upstream.embedded import available
 from tests.e2e.process import serving, started
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.skipif(not available(), reason="the extra `local` is not installed"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HI = [{"role": "user", "content": "Say hello."}]
 CHOSEN = {"x-openclaw-model": "local/smollm2-135m"}
