@@ -9,6 +9,10 @@ from gateway.upstream.provider import Provider, headers_for
 from gateway.wire.compat import Compat, ModelSpec
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
+# So small a model sometimes does not find an end: without a cap it repeats itself until its context is full, which takes
+# more than a minute on one thread.
+_LONGEST = 512
+
 # The runtime ignores tools silently, so offering them would be a lie.
 _COMPAT = Compat(tools=False, tool_choice=False)
 
@@ -22,7 +26,13 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         except Unavailable as error:
             raise UpstreamError(UpstreamKind.OVERLOADED, error.message) from error
 
-    model = ModelSpec(MODEL.chat_model, context_window=MODEL.context_window, images=False, compat=_COMPAT)
+    model = ModelSpec(
+        MODEL.chat_model,
+        max_tokens=_LONGEST,
+        context_window=MODEL.context_window,
+        images=False,
+        compat=_COMPAT,
+    )
     return Provider(
         id=MODEL.provider,
         base_url=chat.base_url,
