@@ -9,8 +9,8 @@ from gateway.upstream.provider import Provider, headers_for
 from gateway.wire.compat import Compat, ModelSpec
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
-# So small a model sometimes does not find an end: without a cap it repeats itself until its context is full, which takes
-# more than a minute on one thread.
+# So small a model sometimes does not find an end: without a cap it repeats itself until its context is full, for more
+# than a minute on one thread.
 _LONGEST = 512
 
 # The runtime ignores tools silently, so offering them would be a lie.
