@@ -6,8 +6,8 @@ import time
 import pytest
 
 from tests.e2e.answers import cuts, does, embeds, hangs, refuses, replies, says
-from tests.e2e.process import free_port
 from tests.e2e.provider import KEY
+from tests.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -1,0 +1,114 @@
+"""A program in a process of its own, as users run it: what it says, and how it ends."""
+
+import asyncio
+import random
+import signal
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+PATIENCE = 20.0  # seconds for a start on a busy machine, and for an end
+_PORTS = range(20_000, 32_000)  # below those that the system hands out, or a client's connection could take one
+
+
+class Process:
+    """A started program; `output` and `errors` are all that it has written so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process = process
+        self.output = ""
+        self.errors = ""
+        self._news = asyncio.Condition()
+        self._open = {"output", "errors"}
+        self._readers = asyncio.gather(self._read(process.stdout, "output"), self._read(process.stderr, "errors"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    async def said(self, text: str) -> None:
+        """Wait until `text` was written to either stream. Fails when the process ends without it."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
+        assert text in self.output + self.errors, f"ended without saying {text!r}: {self.output}{self.errors}"
+
+    async def wrote(self) -> None:
+        """Wait for the first output."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(lambda: self.output or not self._open)
+        assert self.output, f"ended without output: {self.errors}"
+
+    async def ended(self) -> int:
+        """Wait for its end and its last words; the exit status."""
+        async with asyncio.timeout(PATIENCE):
+            status = await self._process.wait()
+            await self._readers
+        return status
+
+    async def stop(self) -> None:
+        """Ask it to end, as an operator would, and force it when it doesn't. One that is frozen is thawed for it."""
+        if self._process.returncode is None:
+            self._process.terminate()
+            self._process.send_signal(signal.SIGCONT)
+        try:
+            await self.ended()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+            await self._readers
+
+    async def _read(self, stream: asyncio.StreamReader, name: str) -> None:
+        while piece := await stream.read(2**16):
+            async with self._news:
+                setattr(self, name, getattr(self, name) + piece.decode(errors="replace"))
+                self._news.notify_all()
+        async with self._news:
+            self._open.discard(name)
+            self._news.notify_all()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on and that no client is given."""
+    for _ in range(100):
+        port = random.choice(_PORTS)  # noqa: S311  nobody is to be surprised
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                held.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError(f"a hundred ports in {_PORTS} are in use")
+
+
+async def start(*command: str, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Process:
+    """Start a program with its output caught. Whoever calls this stops it."""
+    return Process(
+        await asyncio.create_subprocess_exec(
+            *command,
+            cwd=directory,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+    )
+
+
+@asynccontextmanager
+async def running(
+    command: Sequence[str], *, directory: Path | None = None, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Process]:
+    """The program, stopped at the end."""
+    process = await start(*command, directory=directory, environment=environment)
+    try:
+        yield process
+    finally:
+        await process.stop()
