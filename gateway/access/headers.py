@@ -18,3 +18,8 @@ class Headers(Protocol):
     def getall(self, key: str, default: Sequence[str], /) -> Sequence[str]:
         """All values of a header, in order of arrival."""
         ...
+
+
+def joined(headers: Headers, name: str) -> str:
+    """All values of a header as one list, in order of arrival; empty when there is none (RFC 9110 §5.3)."""
+    return ", ".join(headers.getall(name, ()))

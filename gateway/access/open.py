@@ -6,7 +6,7 @@ from gateway.access.origin import OriginPolicy
 from gateway.access.outcome import Authenticated, Outcome, Rejected
 from gateway.access.scopes import ScopePolicy
 
-_REFUSED = Rejected("refused")
+_WRONG_ORIGIN = Rejected("refused", why="the Origin is not in gateway.controlUi.allowedOrigins")
 
 
 class OpenAccess:
@@ -18,6 +18,6 @@ class OpenAccess:
 
     def authenticate(self, client: ClientAddress, headers: Headers) -> Outcome:
         """An unnamed principal, or `refused` for the wrong Origin."""
-        if not self._origins.allows(headers.get("Origin"), local=client.loopback):
-            return _REFUSED
+        if not self._origins.allows(headers, local=client.loopback):
+            return _WRONG_ORIGIN
         return Authenticated(self._scopes.principal(None, headers))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from gateway.access.address import parse_address
+from gateway.access.headers import Headers, joined
 
 _ANY = "*"
 _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://(\[[0-9a-f:.]+\]|[^\s/\\@:?#\[\]]+)(?::([0-9]{1,5}))?/?")
@@ -21,9 +22,10 @@ class OriginPolicy:
         self._any = any(origin.strip() == _ANY for origin in allowed_origins)
         self._allowed = frozenset(_normal(origin) for origin in allowed_origins) - {None}
 
-    def allows(self, origin: str | None, *, local: bool) -> bool:
-        """Whether a request with this Origin header may enter; `local` says that it comes straight from loopback."""
-        if origin is None or not (origin := origin.strip()):
+    def allows(self, headers: Headers, *, local: bool) -> bool:
+        """Whether the request's Origin may enter; `local` says that it comes straight from loopback."""
+        origin = joined(headers, "Origin").strip()  # several are no origin
+        if not origin:
             return True
         normal = _normal(origin)
         if normal is None:

@@ -1,6 +1,6 @@
 """What authentication found: a principal or a reason. Reported, never raised; `lockout` decides what is told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gateway.core.identity import Principal
@@ -23,10 +23,14 @@ class Authenticated:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The caller is not let in. `credential` names the secret it would need, None when failures can't be guesses."""
+    """The caller is not let in. `credential` names the secret it would need, None when failures can't be guesses.
+
+    `why` is for the operator's log: which rule it was, never a value that the caller sent. Callers are not told.
+    """
 
     reason: Reason
     credential: Credential | None = None
+    why: str = field(default="", compare=False)
 
 
 Outcome = Authenticated | Rejected

@@ -10,6 +10,7 @@ HEADER = "x-openclaw-scopes"
 
 _CACHED_PRINCIPALS = 1024
 _LONGEST_CACHED_TEXT = 512
+_NOTHING: frozenset[str] = frozenset()
 
 
 class ScopePolicy:
@@ -18,12 +19,12 @@ class ScopePolicy:
     As recorded: header absent means the full set, present means exactly that list (comma separated, trimmed,
     case-sensitive, several headers joined), so empty means none. Who is narrowed without `operator.admin` is no owner.
 
-    `identity_scopes` is ours and off by default, because OpenClaw ignores them on HTTP: a listed user can't have more
-    than the listed scopes, whatever the header says; users that are not listed keep the full set.
+    `identity_scopes` is ours and None by default, because OpenClaw ignores them on HTTP: with it a listed user has
+    exactly the listed scopes and everybody else none; the header can narrow them and never widen.
     """
 
-    def __init__(self, identity_scopes: Mapping[str, frozenset[str]] | None = None) -> None:
-        self._ceilings = dict(identity_scopes or {})
+    def __init__(self, identity_scopes: Mapping[str | None, frozenset[str]] | None = None) -> None:
+        self._listed = identity_scopes
         self._cached = lru_cache(_CACHED_PRINCIPALS)(self._make)
 
     def principal(self, name: str | None, headers: Headers) -> Principal:
@@ -34,10 +35,11 @@ class ScopePolicy:
         return (self._cached if cacheable else self._make)(name, declared)
 
     def _make(self, name: str | None, declared: str | None) -> Principal:
-        ceiling = None if name is None else self._ceilings.get(name)
-        scopes = ALL_SCOPES if declared is None else parse_scopes(declared)
-        if ceiling is not None:
-            scopes = ceiling if declared is None else scopes & granted(ceiling)
+        scopes = ALL_SCOPES if self._listed is None else self._listed.get(name, _NOTHING)
+        if declared is not None:
+            asked = parse_scopes(declared)
+            # What both allow, by implication too: who declares admin and has write, has write.
+            scopes = asked if self._listed is None else granted(asked) & granted(scopes)
         return Principal(name=name, scopes=scopes, owner=Scope.ADMIN in scopes, shared_secret=False)
 
 

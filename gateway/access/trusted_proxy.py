@@ -14,7 +14,12 @@ from gateway.access.scopes import ScopePolicy
 from gateway.access.shared_secret import SharedSecret
 
 _CACHED_PROXIES = 256
-_REFUSED = Rejected("refused")
+_WRONG_ORIGIN = Rejected("refused", why="the Origin is not in gateway.controlUi.allowedOrigins")
+_NO_PROXY = Rejected("refused", why="the peer is not in gateway.trustedProxies")
+_LOOPBACK_PROXY = Rejected("refused", why="the proxy is on loopback, and trustedProxy.allowLoopback is not set")
+_OWN_PROXY = Rejected("refused", why="the proxy's address is one of this machine's own")
+_NO_USER = Rejected("refused", why="the user header is missing, blank or there twice")
+_WRONG_USER = Rejected("refused", why="the user is not in trustedProxy.allowUsers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,32 +56,37 @@ class TrustedProxy:
         self._fallback = fallback
         self._own_address = own_address
         # Own addresses hardly ever change while the process lives; asking the kernel each time costs two calls.
-        self._may_speak = lru_cache(_CACHED_PROXIES)(self._is_credible)
+        self._objection = lru_cache(_CACHED_PROXIES)(self._find_objection)
 
     def authenticate(self, client: ClientAddress, headers: Headers) -> Outcome:
         """The user's principal, the owner by the fallback secret, or why not."""
         user = self._user(client, headers)
-        if user is not None:
+        if isinstance(user, str):
             # A loopback Origin is never good here, even from a loopback proxy: the browser is somewhere else.
-            if not self._origins.allows(headers.get("Origin"), local=False):
-                return _REFUSED
+            if not self._origins.allows(headers, local=False):
+                return _WRONG_ORIGIN
             return Authenticated(self._scopes.principal(user, headers))
         if self._fallback is None or not client.loopback:
-            return _REFUSED
+            return user
         return self._fallback.authenticate(client, headers)
 
-    def _user(self, client: ClientAddress, headers: Headers) -> str | None:
-        if client.proxy is None or not self._may_speak(client.proxy):
-            return None
-        if any(not (headers.get(name) or "").strip() for name in self._rules.required_headers):
-            return None
-        user = (headers.get(self._rules.user_header) or "").strip()
-        if not user or (self._users and user not in self._users):
-            return None
-        return user
+    def _user(self, client: ClientAddress, headers: Headers) -> str | Rejected:
+        if client.proxy is None:
+            return _NO_PROXY
+        if (objection := self._objection(client.proxy)) is not None:
+            return objection
+        for name in self._rules.required_headers:
+            if not any(value.strip() for value in headers.getall(name, ())):
+                return Rejected("refused", why=f"the required header {name} is missing or blank")
+        # Of two users one was written by the caller, if the proxy appends where it should overwrite.
+        said = headers.getall(self._rules.user_header, ())
+        user = said[0].strip() if len(said) == 1 else ""
+        if not user:
+            return _NO_USER
+        return _WRONG_USER if self._users and user not in self._users else user
 
-    def _is_credible(self, proxy: str) -> bool:
+    def _find_objection(self, proxy: str) -> Rejected | None:
         address = parse_address(proxy)
-        if address is None or address.is_loopback:
-            return address is not None and self._rules.allow_loopback
-        return not self._own_address(proxy)
+        if address is not None and address.is_loopback:
+            return None if self._rules.allow_loopback else _LOOPBACK_PROXY
+        return _OWN_PROXY if self._own_address(proxy) else None

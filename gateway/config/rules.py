@@ -12,6 +12,8 @@ from pydantic.alias_generators import to_camel
 from gateway.config.auth import AuthConfig
 from gateway.config.problems import Problem, join
 from gateway.config.root import Config
+from gateway.config.shape import nearest
+from gateway.core.identity import ALL_SCOPES
 
 Rule = Callable[[Config], Iterator[Problem]]
 
@@ -62,6 +64,19 @@ def trusted_proxy_is_complete(config: Config) -> Iterator[Problem]:
     if auth.token is not None:
         said = 'is set, while auth mode is "trusted-proxy", and the two exclude each other'
         yield Problem("gateway.auth.token", f"{said}; remove it and OPENCLAW_GATEWAY_TOKEN, or change the mode")
+
+
+def identity_scopes_are_known(config: Config) -> Iterator[Problem]:
+    """A misspelt scope would grant nothing, and the user's 403 would not say why."""
+    auth = config.gateway.auth
+    if not auth.identity_scopes_apply_to_http:
+        return
+    for user, scopes in auth.identity_scopes.items():
+        for index, scope in enumerate(scopes):
+            if scope not in ALL_SCOPES:
+                near = nearest(scope, ALL_SCOPES)
+                hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(ALL_SCOPES))}"
+                yield Problem(join(join("gateway.auth.identityScopes", user), index), f"{scope!r} is no scope; {hint}")
 
 
 def custom_bind_has_an_address(config: Config) -> Iterator[Problem]:
@@ -123,6 +138,7 @@ RULES: tuple[Rule, ...] = (
     one_secret_or_a_mode,
     password_mode_has_a_password,
     trusted_proxy_is_complete,
+    identity_scopes_are_known,
     custom_bind_has_an_address,
     reachable_only_with_auth,
     proxies_are_addresses,

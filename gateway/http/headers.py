@@ -6,17 +6,20 @@ from gateway.agents.candidates import Trail
 from gateway.agents.run import RunOptions
 from gateway.core.errors import BadRequest, MissingScope
 from gateway.core.identity import Principal
+from gateway.wire.request_body import check_json
 
 _RESERVED = ("subagent:", "cron:", "acp:", "harness:")
 
 
-def run_options(headers: Mapping[str, str], principal: Principal) -> RunOptions:
+def run_options(headers: Mapping[str, str], principal: Principal, body: bytes) -> RunOptions:
     """What the headers ask for; blank ones ask for nothing (recorded). Raises MissingScope or BadRequest.
 
-    `x-openclaw-model` needs `operator.admin`; `x-openclaw-agent-id` wins over its alias `x-openclaw-agent`.
+    `x-openclaw-model` needs `operator.admin`, but a `body` that is no JSON is told first (recorded);
+    `x-openclaw-agent-id` wins over its alias `x-openclaw-agent`.
     """
     model = (headers.get("x-openclaw-model") or "").strip() or None
     if model is not None and not principal.allows("operator.admin"):
+        check_json(body)
         raise MissingScope("operator.admin")
     agent = (headers.get("x-openclaw-agent-id") or headers.get("x-openclaw-agent") or "").strip() or None
     channel = (headers.get("x-openclaw-message-channel") or "").strip().lower() or "webchat"

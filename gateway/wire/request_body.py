@@ -14,6 +14,15 @@ Number = int | float
 Body = TypeVar("Body", bound=BaseModel)
 
 
+def check_json(body: bytes) -> None:
+    """Nothing but whether the body is JSON, for refusals that come after that question. Raises BadRequest."""
+    try:
+        loads(body)
+    except InvalidJSON as error:
+        if body.strip():
+            raise _unreadable(error) from None
+
+
 def parse_body(schema: type[Body], body: bytes) -> Body:
     """Read a JSON body; an empty or blank one counts as `{}` (recorded). Raises BadRequest, first problem only."""
     try:
@@ -21,9 +30,13 @@ def parse_body(schema: type[Body], body: bytes) -> Body:
     except InvalidJSON as error:
         if not body.strip():
             return schema()
-        raise BadRequest(f"The request body can't be read: {error}.", code="invalid_json") from None
+        raise _unreadable(error) from None
     except ValidationError as error:
         raise _bad_request(error) from None
+
+
+def _unreadable(error: InvalidJSON) -> BadRequest:
+    return BadRequest(f"The request body can't be read: {error}.", code="invalid_json")
 
 
 def _bad_request(error: ValidationError) -> BadRequest:

@@ -22,7 +22,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     """Checks in the recorded order: body, override's scope, shape, agent, tools, images; then the run."""
     runtime = request.app[RUNTIME]
     body = await read_body(request, CHAT_BODY, runtime.body_timeout)
-    options = run_options(request.headers, request[PRINCIPAL])
+    options = run_options(request.headers, request[PRINCIPAL], body)
     ingress = ChatIngress.read(body)
     agent = runtime.directory.resolve(ingress.model, options.agent)
     turn = await checked_images(ingress.turn(), runtime.images)

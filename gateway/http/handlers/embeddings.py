@@ -20,7 +20,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     """Unlike chat, a missing or blank `model` is refused (recorded)."""
     runtime = request.app[RUNTIME]
     body = await read_body(request, EMBEDDINGS_BODY, runtime.body_timeout)
-    options = run_options(request.headers, request[PRINCIPAL])
+    options = run_options(request.headers, request[PRINCIPAL], body)
     parsed = parse_body(EmbeddingsRequest, body)
     model = parsed.model or ""
     if not model.strip():

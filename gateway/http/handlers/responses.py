@@ -24,7 +24,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
     """Checks in the recorded order: body, override's scope, shape, agent, tools, input, media; then the run."""
     runtime = request.app[RUNTIME]
     body = await read_body(request, RESPONSES_BODY, runtime.body_timeout)
-    options = run_options(request.headers, request[PRINCIPAL])
+    options = run_options(request.headers, request[PRINCIPAL], body)
     ingress = ResponsesIngress.read(body)
     agent = runtime.directory.resolve(ingress.model, options.agent)
     turn = ingress.turn()

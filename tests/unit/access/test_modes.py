@@ -48,6 +48,9 @@ def test_identity_scopes_hold_on_http_only_when_told_so(headers, direct, applies
     outcome = authenticator.authenticate(direct("127.0.0.1", "127.0.0.1"), headers(("X-Auth-User", "zed")))
     assert isinstance(outcome, Authenticated)
     assert outcome.principal.scopes == scopes
+    stranger = authenticator.authenticate(direct("127.0.0.1", "127.0.0.1"), headers(("X-Auth-User", "yan")))
+    assert isinstance(stranger, Authenticated)
+    assert stranger.principal.scopes == (set() if applies else ALL_SCOPES)
 
 
 def test_without_a_password_trusted_proxy_has_no_fallback(headers, direct):

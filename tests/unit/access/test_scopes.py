@@ -1,9 +1,13 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from gateway.access.scopes import ScopePolicy, parse_scopes
-from gateway.core.identity import ALL_SCOPES
+from gateway.core.identity import ALL_SCOPES, granted
 
 HEADER = "x-openclaw-scopes"
+SOME = [*sorted(ALL_SCOPES), "operator.*", "somebody.elses", ""]
 
 
 @pytest.mark.parametrize(
@@ -42,23 +46,39 @@ def test_only_who_has_admin_is_an_owner(headers, values, owner):
     ("values", "scopes"),
     [
         ([], {"operator.write"}),
-        (["operator.write"], {"operator.write"}),
+        (["operator.write"], {"operator.read", "operator.write"}),
         (["operator.read"], {"operator.read"}),
-        (["operator.admin"], set()),
-        (["operator.admin,operator.read"], {"operator.read"}),
+        (["operator.admin"], {"operator.read", "operator.write"}),
+        (["operator.admin,operator.read"], {"operator.read", "operator.write"}),
+        (["operator.approvals"], set()),
+        (["OPERATOR.WRITE"], set()),
+        (["*"], set()),
         ([""], set()),
     ],
 )
-def test_identity_scopes_are_a_ceiling_for_listed_users(headers, values, scopes):
+def test_a_listed_user_has_the_listed_scopes_and_may_declare_less(headers, values, scopes):
     policy = ScopePolicy({"alice": frozenset({"operator.write"})})
     assert policy.principal("alice", headers(*((HEADER, value) for value in values))).scopes == scopes
 
 
-def test_users_that_are_not_listed_keep_the_full_set(headers):
-    policy = ScopePolicy({"alice": frozenset()})
-    assert policy.principal("bob", headers()).scopes == ALL_SCOPES
-    assert policy.principal("Alice", headers()).scopes == ALL_SCOPES
-    assert policy.principal("alice", headers()).scopes == set()
+@pytest.mark.parametrize("name", ["bob", "Alice", "alice ", "", None])
+@pytest.mark.parametrize("pairs", [(), ((HEADER, "operator.admin"),)])
+def test_with_listed_users_everybody_else_has_nothing(headers, name, pairs):
+    for listed in ({}, {"alice": ALL_SCOPES, "None": ALL_SCOPES}):
+        principal = ScopePolicy(listed).principal(name, headers(*pairs))
+        assert (principal.scopes, principal.owner) == (set(), False)
+
+
+@given(listed=st.sets(st.sampled_from(SOME)), declared=st.lists(st.sampled_from(SOME)))
+def test_no_header_widens_what_a_listed_user_may_do(listed, declared):
+    policy = ScopePolicy({"alice": frozenset(listed)})
+    plain = policy.principal("alice", CIMultiDict())
+    narrowed = policy.principal("alice", CIMultiDict({HEADER: ",".join(declared)}))
+    asked = granted(frozenset(declared))
+    for scope in ALL_SCOPES:
+        assert plain.allows(scope) is (scope in granted(frozenset(listed)))
+        assert narrowed.allows(scope) is (plain.allows(scope) and scope in asked)
+    assert not narrowed.owner or plain.owner
 
 
 def test_callers_never_share_a_cached_principal(headers):

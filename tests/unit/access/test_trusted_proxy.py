@@ -72,6 +72,9 @@ def test_the_proxys_word_names_the_caller(ask, pairs, name):
         (FOR, SECRET, ("X-Forwarded-User", "Alice@Example.com")),
         (FOR, SECRET, ("X-Forwarded-User", "bob")),
         (FOR, SECRET, ("X-Forwarded-User", "mallory@example.com"), USER),
+        (FOR, SECRET, USER, ("X-Forwarded-User", "mallory@example.com")),
+        (FOR, SECRET, USER, ("x-forwarded-user", "")),
+        (FOR, SECRET, USER, USER),
         (FOR, USER, SECRET, ("Origin", "https://evil.example.com")),
         (FOR, USER, SECRET, ("Origin", "http://localhost:3000")),
         (FOR, ("Authorization", f"Bearer {PASSWORD}")),
@@ -79,6 +82,31 @@ def test_the_proxys_word_names_the_caller(ask, pairs, name):
 )
 def test_every_other_identity_is_refused_and_never_counted(ask, pairs):
     assert ask(*pairs) == REFUSED
+
+
+@pytest.mark.parametrize(
+    ("pairs", "how", "why"),
+    [
+        ((), {"peer": "203.0.113.7"}, "the peer is not in gateway.trustedProxies"),
+        ((FOR, USER, SECRET), {"rules": replace(RULES, allow_loopback=False)}, "trustedProxy.allowLoopback"),
+        ((FOR, USER, SECRET), {"peer": "10.0.0.7", "own": ("10.0.0.7",)}, "one of this machine's own"),
+        ((FOR, USER), {}, "the required header x-proxy-secret is missing or blank"),
+        ((FOR, USER, ("x-proxy-secret", " ")), {}, "the required header x-proxy-secret is missing or blank"),
+        ((FOR, SECRET), {}, "the user header is missing, blank or there twice"),
+        ((FOR, SECRET, USER, USER), {}, "the user header is missing, blank or there twice"),
+        ((FOR, SECRET, ("X-Forwarded-User", "mallory")), {}, "the user is not in trustedProxy.allowUsers"),
+        ((FOR, SECRET, USER, ("Origin", "https://evil.example.com")), {}, "gateway.controlUi.allowedOrigins"),
+    ],
+)
+def test_the_operator_can_learn_which_rule_it_was(ask, pairs, how, why):
+    outcome = ask(*pairs, password=None, **how)
+    assert isinstance(outcome, Rejected)
+    assert why in outcome.why
+    assert "mallory" not in outcome.why
+
+
+def test_one_of_several_required_values_is_enough(ask):
+    assert isinstance(ask(FOR, USER, ("x-proxy-secret", " "), SECRET), Authenticated)
 
 
 @pytest.mark.parametrize(

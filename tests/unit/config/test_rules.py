@@ -52,6 +52,17 @@ def test_a_trusted_proxy_without_the_user_header_is_refused(refused):
     assert problem.startswith("gateway.auth.trustedProxy.userHeader: is empty")
 
 
+def test_a_misspelt_scope_is_refused_where_scopes_count(loaded, refused):
+    scopes = 'identityScopes:{"ann@x":["operator.read","operator.wirte"],bob:["*"]}'
+    text = f'{{gateway:{{trustedProxies:["127.0.0.1"],auth:{PROXY},{scopes}{{}}}}}}}}'
+    first, second = refused(text.replace("{}", ",identityScopesApplyToHttp:true"))
+    assert first.startswith("gateway.auth.identityScopes")
+    assert "[1]" in first
+    assert "'operator.wirte' is no scope; did you mean 'operator.write'?" in first
+    assert "'*' is no scope; known are operator.admin, " in second
+    assert loaded(text.replace("{}", "")).config.gateway.auth.identity_scopes["bob"] == ("*",)
+
+
 @pytest.mark.parametrize("env", [{}, {"OPENCLAW_GATEWAY_TOKEN": "t"}])
 def test_a_trusted_proxy_beside_a_token_is_refused(refused, env: dict[str, str]):
     token = "" if env else ',token:"t"'

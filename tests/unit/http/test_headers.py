@@ -27,15 +27,23 @@ WRITER = Principal(name="ann", scopes=frozenset({"operator.write"}), owner=False
     ],
 )
 def test_headers_say_how_to_run(headers, options):
-    assert run_options(CIMultiDict(headers), OWNER) == options
+    assert run_options(CIMultiDict(headers), OWNER, b"{}") == options
 
 
-def test_another_model_needs_the_admin_scope():
+@pytest.mark.parametrize("body", [b"", b" ", b"{}", b"[]", b'{"model":7}'])
+def test_another_model_needs_the_admin_scope(body):
     with pytest.raises(MissingScope) as caught:
-        run_options({"x-openclaw-model": "other/x"}, WRITER)
+        run_options({"x-openclaw-model": "other/x"}, WRITER, body)
     assert caught.value.scope == "operator.admin"
-    assert run_options({"x-openclaw-model": " "}, WRITER) == RunOptions()
-    assert run_options({"x-openclaw-agent-id": "a"}, WRITER) == RunOptions(agent="a")
+    assert run_options({"x-openclaw-model": " "}, WRITER, b"{") == RunOptions()
+    assert run_options({"x-openclaw-agent-id": "a"}, WRITER, b"{") == RunOptions(agent="a")
+
+
+@pytest.mark.parametrize("body", [b"{", b"nonsense", b"[NaN]", b"[" * 100_000])
+def test_that_a_body_is_no_json_is_told_before_a_missing_scope(body):
+    with pytest.raises(BadRequest) as caught:
+        run_options({"x-openclaw-model": "other/x"}, WRITER, body)
+    assert caught.value.code == "invalid_json"
 
 
 @pytest.mark.parametrize("name", ["subagent:x", "cron:x", "acp:x", "harness:x", "subagent:"])
@@ -43,7 +51,7 @@ def test_another_model_needs_the_admin_scope():
 def test_reserved_session_keys_are_refused(name, written):
     for key in (written.format(name), written.format(name.upper())):
         with pytest.raises(BadRequest, match="reserved internal session namespaces") as caught:
-            run_options({"x-openclaw-session-key": key}, OWNER)
+            run_options({"x-openclaw-session-key": key}, OWNER, b"")
         assert caught.value.param == "x-openclaw-session-key"
 
 
@@ -52,7 +60,7 @@ def test_reserved_session_keys_are_refused(name, written):
     ["", "main", "global", "unknown", "hook:x", "x" * 600, "a/../b", "my:cron:x", "agent:main:x", "agent:", "cron"],
 )
 def test_other_session_keys_are_let_in(key):
-    assert run_options({"x-openclaw-session-key": key}, OWNER) == RunOptions()
+    assert run_options({"x-openclaw-session-key": key}, OWNER, b"") == RunOptions()
 
 
 def test_a_response_says_who_answered_after_how_many_attempts_and_where_the_time_went():
