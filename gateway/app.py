@@ -21,6 +21,7 @@ from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.responses import responses
 from gateway.http.keys import AUTHENTICATOR, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
+from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route
 from gateway.provision import provisioned
 from ratelimit import BudgetPolicy, DelayPolicy, FailureBudget, FailureDelay, FailureLimiter, LockoutPolicy
@@ -35,6 +36,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
     app[LOCKOUT] = _lockout(gateway.auth.rate_limit)
+    app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[ROUTES] = {}
     for route in routes_for(config):
         app[ROUTES][route.handler] = route

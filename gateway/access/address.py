@@ -12,14 +12,16 @@ Network = IPv4Network | IPv6Network
 _CLIENT_PREFIX = 64  # One IPv6 customer owns at least a /64, so counting single addresses would count nothing.
 _HOST_BITS = 128 - _CLIENT_PREFIX
 _MAPPED_BITS = 96
+_BROADCAST = IPv4Address("255.255.255.255")
 
 
 def parse_address(text: str) -> Address | None:
     """An address from `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]:80`; None for anything else.
 
-    IPv4-mapped IPv6 becomes IPv4 and a zone (`%eth0`) is dropped, so that one client has one spelling (recorded).
+    IPv4-mapped IPv6 becomes IPv4 and the zone of IPv6 (`%eth0`) is dropped, so that one client has one spelling
+    (recorded).
     """
-    text = text.strip()
+    text = text.strip(" \t")  # what RFC 9110 §5.6.3 allows around an element; Python would strip more
     if text.startswith("["):
         text, bracket, port = text[1:].partition("]")
         if not bracket or (port and not _is_port(port)):
@@ -28,15 +30,23 @@ def parse_address(text: str) -> Address | None:
         text, colon, port = text.partition(":")
         if not _is_port(colon + port):
             return None
+    host, zoned, _ = text.partition("%")
     try:
-        address = ip_address(text.partition("%")[0])
+        address = ip_address(host)
     except ValueError:
         return None
-    return (address.ipv4_mapped or address) if isinstance(address, IPv6Address) else address
+    if isinstance(address, IPv6Address):
+        return address.ipv4_mapped or address
+    return None if zoned else address
 
 
 def _is_port(text: str) -> bool:
     return text[0] == ":" and text[1:].isascii() and text[1:].isdigit()
+
+
+def may_be_client(address: Address) -> bool:
+    """Whether a proxy can have been called from there: not its own loopback, and no address that nobody sends from."""
+    return not (address.is_loopback or address.is_unspecified or address.is_multicast or address == _BROADCAST)
 
 
 def client_key(address: Address) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from gateway.access.address import Address, TrustedNetworks, client_key, parse_address
+from gateway.access.address import Address, TrustedNetworks, client_key, may_be_client, parse_address
 from gateway.access.headers import Headers
 from gateway.core.errors import ProxyAttributionRequired
 
@@ -16,6 +16,8 @@ UNKNOWN_HOST = "unknown"
 
 _CACHED_CLIENTS = 4096
 _LONGEST_CACHED_CHAIN = 256  # Chains are partly the caller's own text, so a cache entry needs a bound.
+_NO_PROXY = "proxy headers, and the peer is not in gateway.trustedProxies"
+_NO_CLIENT = "the trusted proxy names no usable client address"
 _EVIDENCE_INITIALS = frozenset("fFtTxX")
 _EVIDENCE_PREFIXES = ("x-forwarded-", "tailscale-")
 _EVIDENCE_NAMES = frozenset({"forwarded", "x-real-ip"})
@@ -60,7 +62,7 @@ class ClientResolver:
         Raises `ProxyAttributionRequired` when there is proxy evidence but no client to attribute it to.
         """
         for name in headers:
-            if name[:1] in _EVIDENCE_INITIALS and _is_evidence(name):
+            if name[:1] in _EVIDENCE_INITIALS and is_evidence(name):
                 return self._attributed(peer or "", headers)
         return self._direct(peer or "")
 
@@ -71,8 +73,12 @@ class ClientResolver:
         cacheable = len(chain) + len(real_ip) <= _LONGEST_CACHED_CHAIN
         client = (self._forwarded if cacheable else self._resolve_forwarded)(peer, chain, real_ip)
         if client is None:
-            raise ProxyAttributionRequired
+            raise ProxyAttributionRequired(_NO_CLIENT if self._trusts(peer) else _NO_PROXY)
         return client
+
+    def _trusts(self, peer: str) -> bool:
+        proxy = parse_address(peer)
+        return proxy is not None and proxy in self._trusted
 
     def _resolve_direct(self, peer: str) -> ClientAddress:
         address = parse_address(peer)
@@ -92,7 +98,7 @@ class ClientResolver:
         if proxy is None or proxy not in self._trusted:
             return None
         address = self._first_untrusted(chain) or parse_address(real_ip)
-        if address is None or address.is_loopback or address.is_unspecified:
+        if address is None or not may_be_client(address):
             return None
         return ClientAddress(
             host=str(address), loopback=False, forwarded=True, key=client_key(address), proxy=str(proxy)
@@ -100,7 +106,7 @@ class ClientResolver:
 
     def _first_untrusted(self, chain: str) -> Address | None:
         for hop in reversed(chain.split(",")):
-            if not hop.strip():
+            if not hop.strip(" \t"):
                 continue  # RFC 9110 §5.6.1: empty list elements are ignored.
             address = parse_address(hop)
             if address is None or address not in self._trusted:
@@ -108,6 +114,7 @@ class ClientResolver:
         return None
 
 
-def _is_evidence(name: str) -> bool:
+def is_evidence(name: str) -> bool:
+    """Whether a header of this name says that the request came through a proxy."""
     name = name.lower()
     return name.startswith(_EVIDENCE_PREFIXES) or name in _EVIDENCE_NAMES

@@ -91,11 +91,15 @@ class MissingScope(Forbidden):
 
 
 class ProxyAttributionRequired(Forbidden):
-    """Forwarded headers from a peer that is not a trusted proxy, or no usable client address in them (recorded)."""
+    """Forwarded headers from a peer that is not a trusted proxy, or no usable client address in them (recorded).
+
+    `why` says which of the two it was, to the operator's log; callers are not told.
+    """
 
     type = "proxy_attribution_required"
 
-    def __init__(self) -> None:
+    def __init__(self, why: str = "") -> None:
+        self.why = why
         super().__init__(
             "The request carries proxy headers but can't be attributed to a client. List the proxy's address in "
             "gateway.trustedProxies and make it overwrite X-Forwarded-For with the client's address."

@@ -7,6 +7,7 @@ from aiohttp import web
 from gateway.access.client import ClientAddress, ClientResolver
 from gateway.access.lockout import Lockout
 from gateway.access.modes import Authenticator
+from gateway.access.outcome import Rejected
 from gateway.core.identity import Principal
 from gateway.http.routes import Route
 from gateway.http.runtime import Runtime
@@ -28,4 +29,5 @@ ROUTES = web.AppKey("routes", dict[object, Route])
 
 TRACE = web.RequestKey("trace", Trace)
 CLIENT = web.RequestKey("client", ClientAddress)
+REJECTED = web.RequestKey("rejected", Rejected)
 PRINCIPAL = web.RequestKey("principal", Principal)

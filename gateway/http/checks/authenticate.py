@@ -8,12 +8,12 @@ from collections.abc import Awaitable
 from aiohttp import web
 
 from gateway.access.client import ClientAddress
-from gateway.access.outcome import Outcome
-from gateway.http.keys import AUTHENTICATOR, CLIENT, LOCKOUT, PRINCIPAL
+from gateway.access.outcome import Outcome, Rejected
+from gateway.http.keys import AUTHENTICATOR, CLIENT, LOCKOUT, PRINCIPAL, REJECTED
 
 
 def authenticate(request: web.Request) -> Awaitable[None] | None:
-    """Add PRINCIPAL; at once when nothing stands against it. Raises Unauthorized or LockedOut."""
+    """Add PRINCIPAL, at once when nothing stands against it, or REJECTED. Raises Unauthorized or LockedOut."""
     client = request[CLIENT]
     outcome = request.app[AUTHENTICATOR].authenticate(client, request.headers)
     principal = request.app[LOCKOUT].admit_now(outcome, client)
@@ -24,4 +24,6 @@ def authenticate(request: web.Request) -> Awaitable[None] | None:
 
 
 async def _decide(request: web.Request, outcome: Outcome, client: ClientAddress) -> None:
+    if isinstance(outcome, Rejected):
+        request[REJECTED] = outcome
     request[PRINCIPAL] = await request.app[LOCKOUT].admit(outcome, client)

@@ -6,6 +6,7 @@ from aiohttp.typedefs import Handler
 
 from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout, Unauthorized
 from gateway.core.jsonio import dumps
+from gateway.http.refusals import REFUSAL_LOG, REFUSALS
 
 log = structlog.get_logger(__name__)
 
@@ -22,6 +23,8 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except GatewayError as error:
+        if isinstance(error, REFUSALS):
+            request.app[REFUSAL_LOG].note(request, error)
         return error_response(error)
     except web.HTTPMethodNotAllowed as error:
         allow = ", ".join(sorted(error.allowed_methods))

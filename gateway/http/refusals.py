@@ -1,0 +1,67 @@
+"""One log line about each caller that is not let in: who, why, and never a word of what the caller sent as a secret."""
+
+from collections.abc import Callable
+
+import structlog
+from aiohttp import web
+
+from gateway.access.client import is_evidence
+from gateway.core.errors import Forbidden, GatewayError, LockedOut, ProxyAttributionRequired, Unauthorized
+from gateway.http.keys import CLIENT, PRINCIPAL, REJECTED
+from gateway.observe.throttle import Throttle
+
+log = structlog.get_logger(__name__)
+
+REFUSALS = (Unauthorized, Forbidden, LockedOut)
+_LONGEST = 80  # characters of a path or header name, which are the caller's own text
+_MOST = 8  # names of headers
+
+
+class RefusalLog:
+    """Writes the lines, throttled by client and reason; `clock` gives seconds.
+
+    The address is the one that failures are counted under, in full.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._throttle = Throttle(clock)
+
+    def note(self, request: web.Request, error: GatewayError) -> None:
+        """The caller of `request` is about to be told `error`, one of REFUSALS."""
+        client = request.get(CLIENT)
+        peer = request.remote or "unknown"
+        reason = _reason(request, error)
+        suppressed = self._throttle.admit(f"{client.key if client else peer} {reason}")
+        if suppressed is None:
+            return
+        said: dict[str, object] = {"status": error.status, "type": error.type, "reason": reason}
+        if client is None:
+            said |= {"peer": peer, "evidence": _evidence(request)}
+        else:
+            said["client"] = client.host
+            if client.forwarded:
+                said["proxy"] = client.proxy
+        principal = request.get(PRINCIPAL)
+        if principal is not None and principal.name is not None:
+            said["user"] = principal.name
+        if suppressed:
+            said["suppressed"] = suppressed
+        log.warning("caller refused", **said, method=request.method, path=request.path[:_LONGEST])
+
+
+def _reason(request: web.Request, error: GatewayError) -> str:
+    if isinstance(error, ProxyAttributionRequired):
+        return error.why
+    if isinstance(error, LockedOut):
+        return "locked out"
+    rejected = request.get(REJECTED)
+    if isinstance(error, Unauthorized) and rejected is not None:
+        return rejected.why or f"{rejected.reason} {rejected.credential}"
+    return error.message
+
+
+def _evidence(request: web.Request) -> list[str]:
+    return [name[:_LONGEST] for name in request.headers if is_evidence(name)][:_MOST]
+
+
+REFUSAL_LOG = web.AppKey("refusal_log", RefusalLog)
