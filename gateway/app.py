@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 from aiohttp import web
@@ -10,7 +11,7 @@ from aiohttp import web
 from gateway.access import modes
 from gateway.access.client import ClientResolver
 from gateway.access.lockout import Lockout
-from gateway.config.auth import RateLimitConfig
+from gateway.config.auth import AuthConfig
 from gateway.config.root import Config
 from gateway.core.identity import Scope
 from gateway.http.chain import CHAIN
@@ -24,7 +25,8 @@ from gateway.http.middleware.trace import stamper
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route
 from gateway.provision import provisioned
-from ratelimit import BudgetPolicy, DelayPolicy, FailureBudget, FailureDelay, FailureLimiter, LockoutPolicy
+from gateway.shared import link_from, opened
+from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy
 
 _PROBE = ("GET", "HEAD")
 
@@ -35,7 +37,8 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     app = web.Application(middlewares=CHAIN)
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
-    app[LOCKOUT] = _lockout(gateway.auth.rate_limit)
+    link = link_from(gateway.redis)
+    app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[ROUTES] = {}
     for route in routes_for(config):
@@ -46,8 +49,10 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}))
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
-        async with provisioned(config, env, state) as opened:
-            app[RUNTIME] = opened
+        async with AsyncExitStack() as stack:
+            if link is not None:
+                await stack.enter_async_context(opened(link))
+            app[RUNTIME] = await stack.enter_async_context(provisioned(config, env, state))
             yield
 
     app.cleanup_ctx.append(runtime)
@@ -82,12 +87,16 @@ async def _expect(request: web.Request) -> web.Response | None:
     return web.Response(status=417)
 
 
-def _lockout(config: RateLimitConfig) -> Lockout:
-    clock = asyncio.get_running_loop().time
+def _lockout(auth: AuthConfig, link: Link | None) -> Lockout:
+    config, clock = auth.rate_limit, asyncio.get_running_loop().time
     policy = LockoutPolicy(config.max_attempts, config.window_ms / 1000, config.lockout_ms / 1000)
-    return Lockout(
-        FailureLimiter(policy, clock=clock),
-        sleep=asyncio.sleep,
-        delay=FailureDelay(DelayPolicy(window=policy.window), clock=clock) if config.exempt_loopback else None,
-        budget=FailureBudget(BudgetPolicy(config.global_per_minute), clock=clock) if config.global_per_minute else None,
+    limiter = FailureLimiter(
+        policy,
+        budget=BudgetPolicy(config.global_per_minute) if config.global_per_minute else None,
+        link=link,
+        kind="token" if auth.mode == "token" else "password",  # the one class of credential that the mode knows
+        while_away=config.failure_mode,
+        clock=clock,
     )
+    delay = FailureDelay(DelayPolicy(window=policy.window), clock=clock) if config.exempt_loopback else None
+    return Lockout(limiter, sleep=asyncio.sleep, delay=delay)

@@ -1,99 +1,138 @@
-"""Counts failures per key in a sliding window and locks a key that has too many. In this process; keys are opaque.
+"""Counts failures per key in a sliding window and locks a key that has too many: alone, or with other instances.
 
-Everybody's failures together are the business of `budget`, delays instead of locks that of `delay`.
+Delays instead of locks are the business of `delay`.
 """
 
+import itertools
+import secrets
 import time
-from collections import OrderedDict, deque
 from collections.abc import Callable
+from typing import Literal
 
-from ratelimit.policy import LockoutPolicy
+from ratelimit.budget import FailureBudget
+from ratelimit.errors import StorageUnavailable
+from ratelimit.link import Link
+from ratelimit.policy import BudgetPolicy, LockoutPolicy
+from ratelimit.records import Records
+from ratelimit.shared import ServerClock, SharedFailures
 from ratelimit.verdict import Verdict
 
 
 class FailureLimiter:
     """Failure number `max_attempts` within the window is still allowed and starts the lock; later ones are not allowed
-    and neither counted nor able to prolong it. When the lock ends the history is clean.
+    and neither counted nor able to prolong it. When the lock ends the history is clean. With a `budget` everybody's
+    failures count together as well (`FailureBudget`).
 
-    Asking (`locked_for`, `has_failures`) is synchronous and costs a dictionary lookup, because every good request asks.
-    Recording is one step without awaits inside, so however many failures arrive at once, `max_attempts` are allowed.
+    Asking (`locked_for`, `must_ask`) is synchronous and costs dictionary lookups, because every good request asks.
+    Recording is one step, here or, with a `link`, in the shared storage; so however many failures arrive at once, at
+    however many instances, `max_attempts` are allowed.
 
-    At most `capacity` keys are kept. The key whose last failure is oldest makes room for a new one, locks never do:
-    an attacker can't wash a lock away by failing under other keys. When all are locks, new keys are refused for one
-    lockout period.
+    While the storage is away, each instance counts on from what it knows and tells the storage afterwards; locks hold.
+    With `while_away="deny"`, attempts that would have to be counted raise StorageUnavailable instead.
+
+    At most `capacity` keys are kept, here and in the storage (`Records`). `clock` is seconds; `server_time` replaces
+    the storage's own time in tests.
     """
 
     def __init__(
         self,
         policy: LockoutPolicy,
         *,
+        budget: BudgetPolicy | None = None,
+        link: Link | None = None,
+        kind: str = "failures",
+        while_away: Literal["local", "deny"] = "local",
         clock: Callable[[], float] = time.monotonic,
         capacity: int = 10_000,
+        server_time: Callable[[], float] | None = None,
     ) -> None:
         self.policy = policy
-        self._clock = clock
-        self._capacity = capacity
-        # Both are kept in order of time, so what is over is always at the front and is dropped in passing.
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
-        self._locks: OrderedDict[str, float] = OrderedDict()
-        self._overflow_until = 0.0
+        self._while_away = while_away
+        shared_clock = ServerClock(clock)
+        self._records = Records(policy, clock=shared_clock, capacity=capacity)
+        self._budget = FailureBudget(budget, clock=clock, capacity=capacity) if budget is not None else None
+        self._shared: SharedFailures | None = None
+        if link is not None:
+            self._shared = SharedFailures(
+                link,
+                policy,
+                self._records,
+                self._budget,
+                clock=shared_clock,
+                local=clock,
+                kind=kind,
+                capacity=capacity,
+                server_time=server_time,
+            )
+        self._prefix = secrets.token_hex(6)
+        self._count = itertools.count(1)
+        self._deciding: dict[str, int] = {}
 
     def __len__(self) -> int:
-        """Keys on record, expired ones that were not dropped yet included."""
-        return len(self._failures) + len(self._locks)
+        """Keys on record here, expired ones that were not dropped yet included."""
+        return len(self._records)
 
     def locked_for(self, key: str) -> float:
         """Seconds until `key` may try again, 0.0 when it may now."""
-        until = self._locks.get(key)
-        if until is None:
-            if not self._overflow_until:
-                return 0.0
-            until = self._overflow_until
-        return max(0.0, until - self._clock())
+        return self._records.locked_for(key)
 
-    def has_failures(self, key: str) -> bool:
-        """Whether failures of `key` are on record, so that a success should `reset` it."""
-        return key in self._failures
+    def must_ask(self, key: str) -> bool:
+        """Whether something stands against `key`, so that even a success has to go through `record_success`."""
+        return (
+            self._records.has_failures(key)
+            or key in self._deciding
+            or self._records.locked_for(key) > 0
+            or (self._budget is not None and self._budget.closed_to(key))
+        )
+
+    def remember(self, key: str) -> None:
+        """`key` had a success that nothing stood against; costs next to nothing but once an hour."""
+        if self._budget is not None and self._budget.remember(key) and self._shared is not None:
+            self._shared.remember(key)
 
     async def record_failure(self, key: str) -> Verdict:
-        """Count one failure of `key`; says whether it may be told as one."""
-        now = self._clock()
-        self._drop_expired(now)
-        locked_for = self.locked_for(key)
-        if locked_for > 0:
-            return Verdict(allowed=False, remaining=0, retry_after=locked_for)
-        times = self._failures.pop(key, None)
-        if times is None:
-            if not self._make_room(now):
-                return Verdict(allowed=False, remaining=0, retry_after=self.policy.lockout)
-            times = deque()
-        while times and times[0] <= now - self.policy.window:
-            times.popleft()
-        times.append(now)
-        remaining = self.policy.max_attempts - len(times)
-        if remaining > 0:
-            self._failures[key] = times
-            return Verdict(allowed=True, remaining=remaining, retry_after=0.0)
-        self._locks[key] = now + self.policy.lockout
-        return Verdict(allowed=True, remaining=0, retry_after=self.policy.lockout)
+        """Count one failure of `key`; says whether it may be told as one. Raises StorageUnavailable, see the class."""
+        if (locked := self._records.locked_for(key)) > 0:
+            return Verdict(allowed=False, remaining=0, retry_after=locked)
+        id_ = f"{self._prefix}-{next(self._count)}"
+        if self._shared is not None and self._shared.available:
+            self._deciding[key] = self._deciding.get(key, 0) + 1
+            try:
+                return await self._shared.fail(key, id_)
+            except StorageUnavailable:
+                if self._while_away == "deny":
+                    raise
+            finally:
+                self._decided(key)
+        self._refuse_if_away()
+        if self._budget is not None and (wait := await self._budget.charge(key, failed=True)) > 0:
+            return Verdict(allowed=False, remaining=0, retry_after=wait)
+        return self._records.fail(key, id_)
 
-    async def reset(self, key: str) -> None:
-        """Forget the failures of `key` after a success; a lock stays."""
-        self._failures.pop(key, None)
+    async def record_success(self, key: str) -> Verdict:
+        """Whether a success of `key` may be told; if so, its failures are forgotten. Never raises."""
+        if (locked := self._records.locked_for(key)) > 0:
+            return Verdict(allowed=False, remaining=0, retry_after=locked)
+        if self._shared is not None and self._shared.available:
+            try:
+                return await self._shared.succeed(key, f"{self._prefix}-{next(self._count)}")
+            except StorageUnavailable:
+                if (locked := self._records.locked_for(key)) > 0:
+                    return Verdict(allowed=False, remaining=0, retry_after=locked)
+        if self._budget is not None:
+            if (wait := await self._budget.charge(key, failed=False)) > 0:
+                return Verdict(allowed=False, remaining=0, retry_after=wait)
+            self._budget.remember(key)
+        self._records.succeed(key)
+        return Verdict(allowed=True, remaining=self.policy.max_attempts, retry_after=0.0)
 
-    def _drop_expired(self, now: float) -> None:
-        while self._locks and next(iter(self._locks.values())) <= now:
-            self._locks.popitem(last=False)
-        while self._failures and next(iter(self._failures.values()))[-1] <= now - self.policy.window:
-            self._failures.popitem(last=False)
-        if self._overflow_until <= now:
-            self._overflow_until = 0.0
+    def _decided(self, key: str) -> None:
+        left = self._deciding[key] - 1
+        if left:
+            self._deciding[key] = left
+        else:
+            del self._deciding[key]
 
-    def _make_room(self, now: float) -> bool:
-        if len(self) < self._capacity:
-            return True
-        if self._failures:
-            self._failures.popitem(last=False)
-            return True
-        self._overflow_until = now + self.policy.lockout
-        return False
+    def _refuse_if_away(self) -> None:
+        if self._while_away == "deny" and self._shared is not None and not self._shared.available:
+            raise StorageUnavailable(self._shared.reason)

@@ -17,7 +17,7 @@ LAYERS = (
     {"tools", "media"},
     {"agents", "access"},
     {"http", "ui"},
-    {"provision"},
+    {"provision", "shared"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -28,7 +28,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 SERVER = frozenset({"http", "app", "cli"})
 CLIENT = frozenset({"upstream"})
 NEITHER = frozenset({"aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions"})
-RATELIMIT_USERS = frozenset({"app", "http"})
+RATELIMIT_USERS = frozenset({"app", "http", "shared"})
 
 
 def imported(source: str, package: str) -> Iterator[str]:

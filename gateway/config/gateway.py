@@ -66,6 +66,8 @@ class RedisConfig(Section):
     """Ours: the store that several instances share; `OPENCLAW_REDIS_URL` when the file has none."""
 
     url: SecretStr | None = None
+    key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "openclaw"
+    """Instances with the same prefix share; give every gateway of its own another one."""
 
 
 class GatewayConfig(Section):

@@ -11,6 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from gateway.config.auth import AuthConfig
 from gateway.config.problems import Problem, join
+from gateway.config.redis_url import parse_redis_url
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.identity import ALL_SCOPES
@@ -126,6 +127,16 @@ def tls_is_not_expected(config: Config) -> Iterator[Problem]:
         yield Problem("gateway.tls.enabled", said)
 
 
+def redis_can_be_addressed(config: Config) -> Iterator[Problem]:
+    """A mistyped URL would leave every instance counting alone."""
+    url = config.gateway.redis.url
+    if url is not None:
+        try:
+            parse_redis_url(url.get_secret_value())
+        except ValueError as error:
+            yield Problem("gateway.redis.url", str(error))
+
+
 def servers_have_one_transport(config: Config) -> Iterator[Problem]:
     """A tool server is started or called, never both."""
     for name, server in config.mcp.servers.items():
@@ -145,12 +156,12 @@ RULES: tuple[Rule, ...] = (
     runs_here,
     roles_are_not_ignored,
     tls_is_not_expected,
+    redis_can_be_addressed,
     servers_have_one_transport,
 )
 
 
 _WITHOUT_EFFECT = (
-    ("gateway", "redis"),
     ("gateway", "reload"),
     ("gateway", "stream", "hold_back"),
     ("gateway", "stream", "rescue"),

@@ -9,11 +9,16 @@ from aiohttp import web
 
 from gateway.access.client import ClientAddress
 from gateway.access.outcome import Outcome, Rejected
+from gateway.core.errors import Unavailable
 from gateway.http.keys import AUTHENTICATOR, CLIENT, LOCKOUT, PRINCIPAL, REJECTED
+from ratelimit import StorageUnavailable
 
 
 def authenticate(request: web.Request) -> Awaitable[None] | None:
-    """Add PRINCIPAL, at once when nothing stands against it, or REJECTED. Raises Unauthorized or LockedOut."""
+    """Add PRINCIPAL, at once when nothing stands against it, or REJECTED.
+
+    Raises Unauthorized, LockedOut or Unavailable.
+    """
     client = request[CLIENT]
     outcome = request.app[AUTHENTICATOR].authenticate(client, request.headers)
     principal = request.app[LOCKOUT].admit_now(outcome, client)
@@ -26,4 +31,7 @@ def authenticate(request: web.Request) -> Awaitable[None] | None:
 async def _decide(request: web.Request, outcome: Outcome, client: ClientAddress) -> None:
     if isinstance(outcome, Rejected):
         request[REJECTED] = outcome
-    request[PRINCIPAL] = await request.app[LOCKOUT].admit(outcome, client)
+    try:
+        request[PRINCIPAL] = await request.app[LOCKOUT].admit(outcome, client)
+    except StorageUnavailable:  # only with `failureMode: "deny"`
+        raise Unavailable("Failed attempts can't be counted at the moment, so this one was not judged.") from None

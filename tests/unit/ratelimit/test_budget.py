@@ -3,7 +3,8 @@ import asyncio
 import pytest
 from limits.aio.storage import MemoryStorage
 
-from ratelimit import BudgetPolicy, FailureBudget
+from ratelimit import BudgetPolicy
+from ratelimit.budget import FailureBudget
 
 POLICY = BudgetPolicy(failures=5, window=60, interval=10.0, memory=86_400.0)
 
@@ -13,43 +14,42 @@ def budget(clock):
     return FailureBudget(POLICY, clock=clock)
 
 
-async def spend(budget, group="token"):
-    """Uses the budget up, and one stranger's attempt, by which it is noticed."""
-    for number in range(POLICY.failures + 1):
-        assert await budget.charge(group, f"attacker {number}", failed=True) == 0.0
+async def spend(budget):
+    for number in range(POLICY.failures):
+        assert await budget.charge(f"attacker {number}", failed=True) == 0.0
 
 
 async def test_nobody_notices_a_budget_that_lasts(budget):
-    for _ in range(POLICY.failures):
-        assert await budget.charge("token", "a", failed=True) == 0.0
-    assert not budget.closed_to("token", "b")
+    for _ in range(POLICY.failures - 1):
+        assert await budget.charge("a", failed=True) == 0.0
+        assert not budget.closed_to("b")
 
 
 async def test_a_stranger_gets_one_attempt_per_interval_while_the_budget_is_spent(budget, clock):
     await spend(budget)
-    assert budget.closed_to("token", "b")
-    assert await budget.charge("token", "b", failed=True) == 0.0
+    assert budget.closed_to("b")
+    assert await budget.charge("b", failed=True) == 0.0
     clock.advance(4.0)
-    assert await budget.charge("token", "b", failed=True) == 6.0
+    assert await budget.charge("b", failed=True) == 6.0
     clock.advance(6.0)
-    assert await budget.charge("token", "b", failed=True) == 0.0
+    assert await budget.charge("b", failed=True) == 0.0
 
 
 async def test_right_and_wrong_attempts_of_strangers_are_treated_alike(budget):
     await spend(budget)
-    assert await budget.charge("token", "b", failed=False) == 0.0
-    assert await budget.charge("token", "b", failed=False) == 10.0
-    assert await budget.charge("token", "c", failed=True) == 0.0
-    assert await budget.charge("token", "c", failed=False) == 10.0
+    assert await budget.charge("b", failed=False) == 0.0
+    assert await budget.charge("b", failed=False) == 10.0
+    assert await budget.charge("c", failed=True) == 0.0
+    assert await budget.charge("c", failed=False) == 10.0
 
 
 async def test_changing_keys_does_not_defeat_the_budget(budget):
-    told = [await budget.charge("token", f"address {number}", failed=True) == 0.0 for number in range(500)]
+    told = [await budget.charge(f"address {number}", failed=True) == 0.0 for number in range(500)]
     assert sum(told) == 2 * POLICY.failures
 
 
 async def test_parallel_attempts_of_many_keys_do_not_defeat_the_budget(budget):
-    waits = await asyncio.gather(*(budget.charge("token", f"address {n}", failed=True) for n in range(500)))
+    waits = await asyncio.gather(*(budget.charge(f"address {n}", failed=True) for n in range(500)))
     assert waits.count(0.0) == 2 * POLICY.failures
 
 
@@ -57,17 +57,17 @@ async def test_a_key_with_a_success_in_the_last_day_is_untouched(budget, clock):
     budget.remember("owner")
     clock.advance(86_000.0)
     await spend(budget)
-    assert not budget.closed_to("token", "owner")
-    assert await budget.charge("token", "owner", failed=False) == 0.0
-    assert await budget.charge("token", "owner", failed=True) == 0.0
-    assert await budget.charge("token", "owner", failed=True) == 0.0
+    assert not budget.closed_to("owner")
+    assert await budget.charge("owner", failed=False) == 0.0
+    assert await budget.charge("owner", failed=True) == 0.0
+    assert await budget.charge("owner", failed=True) == 0.0
 
 
 async def test_a_success_is_forgotten_after_a_day(budget, clock):
     budget.remember("owner")
     clock.advance(86_400.0)
     await spend(budget)
-    assert budget.closed_to("token", "owner")
+    assert budget.closed_to("owner")
 
 
 async def test_a_later_success_is_remembered_for_longer(budget, clock):
@@ -76,33 +76,27 @@ async def test_a_later_success_is_remembered_for_longer(budget, clock):
     budget.remember("owner")
     clock.advance(80_000.0)
     await spend(budget)
-    assert not budget.closed_to("token", "owner")
+    assert not budget.closed_to("owner")
 
 
 async def test_failures_of_known_keys_count_in_the_budget(budget):
     budget.remember("owner")
-    for _ in range(POLICY.failures + 1):
-        assert await budget.charge("token", "owner", failed=True) == 0.0
-    assert budget.closed_to("token", "stranger")
+    for _ in range(POLICY.failures):
+        assert await budget.charge("owner", failed=True) == 0.0
+    assert budget.closed_to("stranger")
 
 
 async def test_the_budget_comes_back_as_failures_leave_the_window(budget, clock):
-    await budget.charge("token", "early", failed=True)
+    await budget.charge("early", failed=True)
     clock.advance(30.0)
     for number in range(POLICY.failures):
-        await budget.charge("token", f"attacker {number}", failed=True)
-    assert budget.closed_to("token", "b")
+        await budget.charge(f"attacker {number}", failed=True)
+    assert budget.closed_to("b")
     clock.advance(30.0)
-    assert not budget.closed_to("token", "b")
-    assert await budget.charge("token", "b", failed=True) == 0.0
-    assert await budget.charge("token", "b", failed=True) == 0.0
-    assert await budget.charge("token", "b", failed=True) == 10.0
-
-
-async def test_groups_have_budgets_of_their_own(budget):
-    await spend(budget, "token")
-    assert not budget.closed_to("password", "b")
-    assert await budget.charge("password", "b", failed=True) == 0.0
+    assert not budget.closed_to("b")
+    assert await budget.charge("b", failed=True) == 0.0
+    assert await budget.charge("b", failed=True) == 0.0
+    assert await budget.charge("b", failed=True) == 10.0
 
 
 async def test_the_oldest_success_makes_room(clock):
@@ -110,14 +104,14 @@ async def test_the_oldest_success_makes_room(clock):
     for key in ("a", "b", "c"):
         budget.remember(key)
     await spend(budget)
-    assert budget.closed_to("token", "a")
-    assert not budget.closed_to("token", "b")
-    assert not budget.closed_to("token", "c")
+    assert budget.closed_to("a")
+    assert not budget.closed_to("b")
+    assert not budget.closed_to("c")
 
 
 async def test_any_storage_of_limits_will_do(clock):
     storage = MemoryStorage()
     budget = FailureBudget(POLICY, storage=storage)
-    told = [await budget.charge("token", f"address {number}", failed=True) == 0.0 for number in range(50)]
+    told = [await budget.charge(f"address {number}", failed=True) == 0.0 for number in range(50)]
     assert sum(told) == 2 * POLICY.failures
     await asyncio.gather(storage.timer)

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from ratelimit import FailureLimiter, LockoutPolicy, Verdict
+from ratelimit import BudgetPolicy, FailureLimiter, LockoutPolicy, Verdict
 
 POLICY = LockoutPolicy(max_attempts=3, window=4.0, lockout=5.0)
 
@@ -54,20 +54,37 @@ async def test_a_failure_exactly_one_window_old_no_longer_counts(limiter, clock)
     assert (await limiter.record_failure("a")).remaining == 2
 
 
-async def test_reset_forgets_failures_but_not_a_lock(limiter):
+async def test_a_success_forgets_failures_but_not_a_lock(limiter):
     await limiter.record_failure("a")
-    await limiter.reset("a")
-    assert not limiter.has_failures("a")
+    assert await limiter.record_success("a") == Verdict(True, 3, 0.0)
+    assert not limiter.must_ask("a")
     assert (await limiter.record_failure("a")).remaining == 2
     await lock(limiter, "b")
-    await limiter.reset("b")
+    assert await limiter.record_success("b") == Verdict(False, 0, 5.0)
     assert limiter.locked_for("b") == 5.0
 
 
-async def test_has_failures_says_whether_a_reset_has_work(limiter):
-    assert not limiter.has_failures("a")
+async def test_a_success_must_be_recorded_only_when_something_stands_against_it(limiter):
+    assert not limiter.must_ask("a")
     await limiter.record_failure("a")
-    assert limiter.has_failures("a")
+    assert limiter.must_ask("a")
+    await lock(limiter, "b")
+    assert limiter.must_ask("b")
+    assert not limiter.must_ask("c")
+
+
+async def test_a_spent_budget_rations_strangers_right_and_wrong_alike(clock):
+    limiter = FailureLimiter(POLICY, budget=BudgetPolicy(failures=2), clock=clock)
+    limiter.remember("owner")
+    for number in range(2):
+        assert (await limiter.record_failure(f"attacker {number}")).allowed
+    assert not limiter.must_ask("owner")
+    assert limiter.must_ask("stranger")
+    assert (await limiter.record_success("stranger")).allowed
+    assert not limiter.must_ask("stranger")
+    assert (await limiter.record_failure("another")).allowed
+    assert await limiter.record_failure("another") == Verdict(False, 0, 10.0)
+    assert await limiter.record_success("another") == Verdict(False, 0, 10.0)
 
 
 async def test_keys_do_not_touch_each_other(limiter):
@@ -94,7 +111,7 @@ async def test_a_full_table_drops_the_key_that_failed_longest_ago(clock):
     await limiter.record_failure("old")
     await limiter.record_failure("newest")
     assert len(limiter) == 2
-    assert not limiter.has_failures("new")
+    assert not limiter.must_ask("new")
     assert (await limiter.record_failure("old")).remaining == 0
 
 

@@ -8,9 +8,9 @@ import ratelimit
 ROOT = Path(ratelimit.__file__).parent
 
 
-def test_all_is_sorted_and_complete():
+def test_all_is_complete():
     public = {name for name, value in vars(ratelimit).items() if not name.startswith("_") and isinstance(value, type)}
-    assert ratelimit.__all__ == sorted(public)
+    assert set(ratelimit.__all__) == public | {"FAILURES"}
 
 
 def test_the_library_imports_nothing_of_the_program_around_it():
@@ -22,8 +22,10 @@ def test_the_library_imports_nothing_of_the_program_around_it():
             assert not any(module.split(".")[0] in ("gateway", "aiohttp") for module in modules), path.name
 
 
-def test_the_example_of_the_readme_runs(tmp_path):
-    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    program = tmp_path / "example.py"
-    program.write_text(example)
-    runpy.run_path(str(program))
+def test_the_examples_of_the_readme_run(tmp_path):
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(examples) == 2
+    for number, example in enumerate(examples):
+        program = tmp_path / f"example{number}.py"
+        program.write_text(example)
+        runpy.run_path(str(program))

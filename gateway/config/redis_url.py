@@ -1,0 +1,83 @@
+"""`gateway.redis.url` → where a Redis is: one server, a service that Sentinels know, or a cluster.
+
+    redis://[[user]:password@]host[:6379][/db]          rediss:// with TLS          unix:///path/to/socket[?db=0]
+    redis+sentinel://[[user]:password@]host[:26379],host…/service[/db]              rediss+sentinel:// with TLS
+    redis+cluster://[[user]:password@]host[:6379],host…                             rediss+cluster:// with TLS
+
+Parsing only; connecting is the business of `gateway.state.connect`.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+Kind = Literal["server", "socket", "sentinel", "cluster"]
+
+_KINDS: dict[str, tuple[Kind, bool]] = {
+    "redis": ("server", False),
+    "rediss": ("server", True),
+    "unix": ("socket", False),
+    "redis+sentinel": ("sentinel", False),
+    "rediss+sentinel": ("sentinel", True),
+    "redis+cluster": ("cluster", False),
+    "rediss+cluster": ("cluster", True),
+}
+_PORTS = {"server": 6379, "sentinel": 26379, "cluster": 6379}
+
+
+@dataclass(frozen=True, slots=True)
+class RedisAddress:
+    """`hosts` are the server, the Sentinels, or some nodes of the cluster; `service` is the name Sentinels know."""
+
+    kind: Kind
+    tls: bool = False
+    hosts: tuple[tuple[str, int], ...] = ()
+    path: str = ""
+    service: str = ""
+    database: int = 0
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+def parse_redis_url(url: str) -> RedisAddress:
+    """Read the URL. Raises ValueError with a sentence that follows its path and holds nothing of the URL."""
+    scheme, _, rest = url.strip().partition("://")
+    if scheme not in _KINDS:
+        raise ValueError(f"must begin with one of {', '.join(f'{known}://' for known in _KINDS)}")
+    kind, tls = _KINDS[scheme]
+    credentials, _, location = rest.rpartition("@")
+    username, colon, password = credentials.partition(":")
+    secrets = (unquote(username) or None, unquote(password) if colon else None)
+    if kind == "socket":
+        parts = urlsplit(f"unix://{location}")
+        if not parts.path.startswith("/"):
+            raise ValueError("needs an absolute path, such as unix:///run/redis.sock")
+        return RedisAddress(kind, tls, (), parts.path, "", _database(parts.query.removeprefix("db=")), *secrets)
+    authority, _, path = location.partition("?")[0].partition("/")
+    hosts = tuple(_host(text, _PORTS[kind]) for text in authority.split(","))
+    if kind == "server" and len(hosts) > 1:
+        raise ValueError("names several hosts; several servers are redis+sentinel:// or redis+cluster://")
+    service, database = ("", path) if kind != "sentinel" else path.partition("/")[::2]
+    if kind == "sentinel" and not service:
+        raise ValueError("needs the name of the service, such as redis+sentinel://host:26379/mymaster")
+    if kind == "cluster" and database.strip("/0"):
+        raise ValueError("names a database, and a cluster has only one; leave it out")
+    return RedisAddress(kind, tls, hosts, "", unquote(service), _database(database), *secrets)
+
+
+def _host(text: str, default_port: int) -> tuple[str, int]:
+    if text.startswith("["):
+        host, _, rest = text[1:].partition("]")
+        colon, port = rest[:1], rest[1:]
+    else:
+        host, colon, port = text.partition(":")
+    if not host or (colon and colon != ":") or (colon and not (port.isdecimal() and 0 < int(port) < 65_536)):
+        raise ValueError("must name hosts as host or host:port, with a comma between several")
+    return host, int(port) if port else default_port
+
+
+def _database(text: str) -> int:
+    text = text.strip("/")
+    if text and not text.isdecimal():
+        raise ValueError("must end with the number of a database, such as /0, or with the host")
+    return int(text or 0)

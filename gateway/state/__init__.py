@@ -1,0 +1,1 @@
+"""Layer 4: what outlives a request, and what instances share."""

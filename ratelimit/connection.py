@@ -1,0 +1,86 @@
+"""Connections of our own to the server that a redis-py client names: one for calls, one that listens.
+
+The clients' pools are made for callers who wait; a link that answers within milliseconds needs its own connection, and
+may send the next call before the last one is answered.
+"""
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any, Protocol, cast
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+
+from ratelimit.errors import StorageUnavailable
+
+
+class Connection(Protocol):
+    """What a link uses of redis-py's connection."""
+
+    async def connect(self) -> None:
+        """Connect and introduce ourselves."""
+        ...
+
+    async def disconnect(self, nowait: bool = False) -> None:
+        """Close it."""
+        ...
+
+    def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
+        """Commands as bytes."""
+        ...
+
+    async def send_packed_command(self, command: Iterable[bytes], check_health: bool = True) -> None:
+        """Send them."""
+        ...
+
+    async def read_response(self) -> Any:
+        """The next reply. Raises redis-py's exceptions."""
+        ...
+
+
+async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
+    """A new connection to the server that holds the keys with this hash tag, connected, without a limit for reads.
+
+    With Sentinel that is the present primary; with a cluster its layout is asked anew, because it may have changed.
+    """
+    if isinstance(client, RedisCluster):
+        await client.aclose()
+        await client.initialize()
+        node = client.get_node_from_key(f"{{{tag}}}")
+        if node is None:
+            raise StorageUnavailable("no node of the cluster serves the slot of its keys")
+        kind: type[Any] = node.connection_class
+        settings = node.connection_kwargs
+    else:
+        kind, settings = client.connection_pool.connection_class, client.connection_pool.connection_kwargs
+    connection = cast(Connection, kind(**{**settings, "socket_timeout": None}))
+    try:
+        await connection.connect()
+    except BaseException:
+        await connection.disconnect(nowait=True)
+        raise
+    return connection
+
+
+class Subscription:
+    """What is published on one channel, from `open` on."""
+
+    def __init__(self, client: Redis | RedisCluster, channel: str) -> None:
+        self._pubsub: Any = client.pubsub()
+        self._channel = channel
+
+    async def open(self) -> None:
+        """Subscribe; when this returns, nothing published from now on is missed."""
+        await self._pubsub.subscribe(self._channel)
+        while (await self._pubsub.get_message(timeout=None) or {}).get("type") != "subscribe":
+            pass
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while True:
+            message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=None)
+            if message is not None and message["type"] == "message":
+                data = message["data"]
+                yield data if isinstance(data, bytes) else data.encode()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._pubsub.aclose()
