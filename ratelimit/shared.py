@@ -152,9 +152,10 @@ class SharedFailures:
 
     async def hear(self, message: bytes) -> None:
         """See `Peer`. Our own messages come, too; saying the same twice changes nothing."""
-        kind, count, what, stamp, id_, key = message.decode().split(" ", 5)
+        kind, _, rest = message.decode().partition(" ")
         if kind != self._kind:
             return
+        count, what, stamp, id_, key = rest.split(" ", 4)
         number = int(count)
         if number > self._heard + 1 and self._heard:
             raise StorageUnavailable(_LOST)

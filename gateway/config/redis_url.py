@@ -9,7 +9,7 @@ Parsing only; connecting is the business of `gateway.state.connect`.
 
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 Kind = Literal["server", "socket", "sentinel", "cluster"]
 
@@ -49,10 +49,10 @@ def parse_redis_url(url: str) -> RedisAddress:
     username, colon, password = credentials.partition(":")
     secrets = (unquote(username) or None, unquote(password) if colon else None)
     if kind == "socket":
-        parts = urlsplit(f"unix://{location}")
-        if not parts.path.startswith("/"):
+        path, _, query = location.partition("?")
+        if not path.startswith("/"):
             raise ValueError("needs an absolute path, such as unix:///run/redis.sock")
-        return RedisAddress(kind, tls, (), parts.path, "", _database(parts.query.removeprefix("db=")), *secrets)
+        return RedisAddress(kind, tls, (), path, "", _database(query.removeprefix("db=")), *secrets)
     authority, _, path = location.partition("?")[0].partition("/")
     hosts = tuple(_host(text, _PORTS[kind]) for text in authority.split(","))
     if kind == "server" and len(hosts) > 1:

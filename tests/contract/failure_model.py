@@ -1,0 +1,69 @@
+"""What the failure limiter promises, short enough to be believed. Times are seconds."""
+
+from collections import defaultdict
+
+from ratelimit import BudgetPolicy, LockoutPolicy, Verdict
+
+POLICY = LockoutPolicy(max_attempts=3, window=4.0, lockout=5.0)
+BUDGET = BudgetPolicy(failures=4, window=6, interval=2.0, memory=20.0)
+
+
+class Model:
+    """One counting: a process alone, or all instances together."""
+
+    def __init__(self, budget=None):
+        self.failures = defaultdict(dict)  # key → name → time
+        self.void = defaultdict(float)  # key → its history is void up to here; ahead: locked
+        self.budget = budget
+        self.spent, self.reserve, self.known, self.rations = [], [], {}, {}
+
+    def fail(self, key, now, name):
+        if self.void[key] > now:
+            return Verdict(False, 0, self.void[key] - now)
+        if wait := self.ration(key, now, failed=True):
+            return Verdict(False, 0, wait)
+        self.failures[key][name] = now
+        left = POLICY.max_attempts - len(self.counted(key, now))
+        if left == 0:
+            self.void[key] = now + POLICY.lockout
+        return Verdict(True, left, 0.0 if left else POLICY.lockout)
+
+    def succeed(self, key, now):
+        if self.void[key] > now:
+            return Verdict(False, 0, self.void[key] - now)
+        if wait := self.ration(key, now, failed=False):
+            return Verdict(False, 0, wait)
+        self.failures[key].clear()
+        self.known[key] = now
+        return Verdict(True, POLICY.max_attempts, 0.0)
+
+    def counted(self, key, now):
+        after = max(self.void[key], now - POLICY.window)
+        return {name: time for name, time in self.failures[key].items() if time > after}
+
+    def ration(self, key, now, *, failed):
+        if self.budget is None:
+            return 0.0
+        self.spent = [time for time in self.spent if time > now - BUDGET.window]
+        if len(self.spent) < BUDGET.failures:
+            self.spent += [now] * failed
+            return 0.0
+        if now - self.known.get(key, -1e9) < BUDGET.memory:
+            return 0.0
+        if (last := self.rations.get(key, -1e9)) > now - BUDGET.interval:
+            return last + BUDGET.interval - now
+        self.reserve = [time for time in self.reserve if time > now - BUDGET.window]
+        if len(self.reserve) >= BUDGET.failures:
+            return BUDGET.interval
+        self.rations[key] = now
+        self.reserve.append(now)
+        return 0.0
+
+    def unite(self, other, now):
+        """Take over what `other` counted while it was alone; its failures are dropped there."""
+        for key in {*other.failures, *other.void}:
+            self.void[key] = max(self.void[key], other.void[key])
+            self.failures[key] |= other.failures[key]
+            counted = sorted(self.counted(key, now).values())
+            if len(counted) >= POLICY.max_attempts:
+                self.void[key] = counted[POLICY.max_attempts - 1] + POLICY.lockout
