@@ -20,6 +20,7 @@ from gateway.http.handlers.embeddings import embeddings
 from gateway.http.handlers.health import live, ready, started
 from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.responses import responses
+from gateway.http.handlers.runs import get_run
 from gateway.http.keys import AUTHENTICATOR, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
@@ -76,6 +77,7 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/v1/models",), list_models, Scope.READ),
             Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ),
             Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE),
+            Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
         ]
     return tuple(routes)
 

@@ -1,14 +1,20 @@
 """Configuration → everything a run needs, opened and, at the end, closed. The same for HTTP and the command line."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from gateway.agents.attempts import RetryPolicy
+from gateway.agents.circuit import CircuitPolicy, Circuits
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
+from gateway.agents.dispatch import Dispatch
+from gateway.agents.hold_back import ALL
+from gateway.agents.trail import RecentRuns
 from gateway.config.endpoints import FilesConfig, ImagesConfig
-from gateway.config.gateway import RetryConfig
+from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef
@@ -39,9 +45,7 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
         http = await stack.enter_async_context(create_session(limits))
         caller = Caller(http, limits)
         providers = providers_from(config.models, env)
-        embedders: dict[str, Embedder] = {
-            name: HttpEmbedder(http, provider, limits, caller.deadlines) for name, provider in providers.items()
-        }
+        embedders: dict[str, Embedder] = {name: HttpEmbedder(http, limits, caller.deadlines) for name in providers}
         chat = None
         if available() and MODEL.provider not in providers and config.models.mode != "replace":
             chat = EmbeddedChat()
@@ -57,9 +61,9 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
             await chat.start()
         yield Runtime(
             directory=directory,
-            providers=providers,
+            dispatch=_dispatch(config.gateway, providers, caller, clock),
+            recent=RecentRuns(),
             embedders=embedders,
-            caller=caller,
             images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
             response_images=_image_policy(endpoints.responses.images, stack, "input"),
             response_files=_file_policy(endpoints.responses.files),
@@ -80,6 +84,30 @@ def limits_from(retry: RetryConfig) -> Limits:
         idle=retry.idle_timeout_ms / 1000,
         silence=retry.silence_timeout_ms / 1000,
         total=retry.total_timeout_ms / 1000,
+    )
+
+
+def _dispatch(
+    config: GatewayConfig, providers: Mapping[str, Provider], caller: Caller, clock: Callable[[], float]
+) -> Dispatch:
+    retry, stream = config.retry, config.stream
+    policy = RetryPolicy(
+        clock=clock,
+        sleep=asyncio.sleep,
+        random=random.random,
+        retries=retry.max_retries,
+        backoff=retry.backoff_ms / 1000,
+        patience=retry.max_retry_after_ms / 1000,
+    )
+    circuits = Circuits(CircuitPolicy(rest=retry.rest_ms / 1000, longest=retry.max_rest_ms / 1000), clock=clock)
+    hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
+    return Dispatch(
+        providers,
+        caller,
+        policy,
+        circuits,
+        rescue=stream.rescue,
+        hold_back=float(stream.hold_back) if hold_back is None else hold_back,
     )
 
 

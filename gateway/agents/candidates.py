@@ -1,63 +1,49 @@
-"""Which model answers: the chain of candidates, asked in order until one begins to answer.
-
-A candidate that fails before its first event gives way to the next, unless the failure lies in the request itself. Once
-something was passed on, the failure is the caller's to know.
-"""
+"""Who can answer: the model chain of a turn with the keys of each provider, in the order in which they are asked."""
 
 from collections.abc import Mapping, Sequence
 
-from gateway.core.errors import BadRequest, GatewayError, NotFound, UpstreamError
-from gateway.core.event import Batch, Stream
+from gateway.core.errors import BadRequest, GatewayError, NotFound
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
-from gateway.upstream.call import Caller
+from gateway.core.value import value
 from gateway.upstream.provider import Provider
 from gateway.wire.compat import ModelSpec
 
 
-class Trail:
-    """What a run has tried so far: each attempt's model and how it ended (None: it is the one that answers)."""
+@value
+class Candidate:
+    """One model of the chain with one key: `provider` is the row that holds the key."""
 
-    __slots__ = ("attempts",)
-
-    def __init__(self) -> None:
-        self.attempts: list[tuple[ModelRef, UpstreamError | None]] = []
+    ref: ModelRef
+    provider: Provider
+    model: ModelSpec
 
     @property
-    def answered(self) -> ModelRef | None:
-        """The model behind the events of the run."""
-        return self.attempts[-1][0] if self.attempts else None
+    def name(self) -> str:
+        """What its circuit goes by."""
+        return f"{self.ref}#{self.provider.key_id}"
 
 
-async def ask(
-    turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider], caller: Caller, trail: Trail
-) -> tuple[Batch, Stream | None]:
-    """The first batch of the first candidate that answers, and the stream of what follows (None: that was all).
+def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider]) -> list[Candidate]:
+    """Every candidate that can take this turn, at least one: by model, each with its keys in turn.
 
-    The caller closes the stream. Raises the failure of the last candidate that was tried, or what kept all from trying.
+    Raises NotFound or BadRequest for what kept the first of them from being asked when there is none.
     """
-    failure: GatewayError | None = None
+    found: list[Candidate] = []
+    obstacle: GatewayError | None = None
     for ref in chain:
         provider = providers.get(ref.provider)
         if provider is None:
-            failure = failure or unknown_model(ref)
+            obstacle = obstacle or unknown_model(ref)
             continue
         model = provider.model(ref.model)
         if (unfit := _unfit(turn, ref, model)) is not None:
-            failure = failure or unfit
+            obstacle = obstacle or unfit
             continue
-        trail.attempts.append((ref, None))
-        try:
-            if not turn.stream:
-                return await caller.whole(provider, model, turn), None
-            stream = caller.stream(provider, model, turn)
-            return await anext(stream), stream
-        except UpstreamError as error:
-            trail.attempts[-1] = (ref, error)
-            if not error.failover:
-                raise
-            failure = error
-    raise failure or AssertionError("an agent without candidates")
+        found += [Candidate(ref, row, model) for row in provider.in_turn()]
+    if not found:
+        raise obstacle or AssertionError("an agent without candidates")
+    return found
 
 
 def unknown_model(ref: ModelRef) -> NotFound:

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.agents.agent import Agent
-from gateway.agents.candidates import unknown_model
+from gateway.agents.candidates import Candidate, unknown_model
+from gateway.agents.dispatch import Dispatch
+from gateway.agents.trail import Trail
 from gateway.core.errors import BadRequest, Unavailable
 from gateway.core.names import ModelRef, parse_model_ref
 from gateway.upstream.embed import Embedder
@@ -12,16 +14,27 @@ from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
 
 async def embed(
-    agent: Agent, request: EmbeddingRequest, override: str | None, embedders: Mapping[str, Embedder]
-) -> tuple[ModelRef, EmbeddingReply]:
-    """The model that embedded, and its vectors. Raises BadRequest, NotFound, Unavailable or UpstreamError."""
+    agent: Agent,
+    request: EmbeddingRequest,
+    override: str | None,
+    embedders: Mapping[str, Embedder],
+    dispatch: Dispatch,
+    *,
+    trail: Trail,
+) -> EmbeddingReply:
+    """The vectors of the agent's embedding model, which has retries and keys as any model, but no fallback.
+
+    Raises BadRequest, NotFound, Unavailable or UpstreamError.
+    """
     ref = embedding_model(agent, override)
-    embedder = embedders.get(ref.provider)
-    if embedder is None:
+    embedder, provider = embedders.get(ref.provider), dispatch.providers.get(ref.provider)
+    if embedder is None or provider is None:
         raise unknown_model(ref)
     if request.dimensions is None and agent.embedding_dimensions is not None:
         request = replace(request, dimensions=agent.embedding_dimensions)
-    return ref, await embedder.embed(ref.model, request)
+    model = provider.model(ref.model)
+    attempts = dispatch.attempts_of([Candidate(ref, row, model) for row in provider.in_turn()], trail)
+    return await attempts.ask(lambda one: embedder.embed(one.provider, ref.model, request, attempts.end))
 
 
 def embedding_model(agent: Agent, override: str | None) -> ModelRef:

@@ -1,23 +1,26 @@
-"""A run: one agent works on one turn; prompt, candidates and checks composed into one stream of events."""
+"""A run: one agent works on one turn; prompt, attempts and checks composed into one stream of events."""
 
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from gateway.agents.agent import Agent
-from gateway.agents.candidates import Trail, ask, unknown_model
+from gateway.agents.candidates import unknown_model
+from gateway.agents.dispatch import Dispatch
+from gateway.agents.hold_back import ALL, HoldBack
 from gateway.agents.params import with_params
+from gateway.agents.rescue import Replay, Seen
 from gateway.agents.stage import Stage
 from gateway.agents.tool_choice import Verified, demands_call
+from gateway.agents.trail import Trail
 from gateway.agents.visible import Visible
-from gateway.core.errors import BadRequest
+from gateway.core.errors import BadRequest, UpstreamError
 from gateway.core.event import Batch, Stream
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef, parse_model_ref
 from gateway.core.reply import Reply, fold
 from gateway.core.turn import Turn
 from gateway.core.value import value
-from gateway.upstream.call import Caller
 from gateway.upstream.provider import Provider
 
 
@@ -37,36 +40,58 @@ class Run:
     agent: Agent
     turn: Turn
     chain: tuple[ModelRef, ...]
-    providers: Mapping[str, Provider]
-    caller: Caller
+    dispatch: Dispatch
     trail: Trail
-
-    async def events(self) -> Stream:
-        """The answer as it comes. Raises GatewayError."""
-        first, rest = await ask(self.turn, self.chain, self.providers, self.caller, self.trail)
-        stages = stages_for(self.turn)
-        try:
-            if batch := _through(stages, first):
-                yield batch
-            if rest is not None:
-                async for later in rest:
-                    if batch := _through(stages, later):
-                        yield batch
-        finally:
-            if rest is not None:
-                await rest.aclose()
 
     async def reply(self) -> Reply:
         """The whole answer: the fold of the same batches. Raises GatewayError."""
-        first, rest = await ask(self.turn, self.chain, self.providers, self.caller, self.trail)
-        stages = stages_for(self.turn)
-        if rest is None:
-            return fold(_through(stages, first))
-        async with aclosing(rest):
-            events = _through(stages, first)
-            async for batch in rest:
-                events += _through(stages, batch)
-        return fold(events)
+        if self.turn.stream:
+            # Nothing is shown before the end, so that a stream that breaks is simply asked for again.
+            async with aclosing(self.events(ALL)) as batches:
+                return fold([event async for batch in batches for event in batch])
+        caller, turn = self.dispatch.caller, self.turn
+        attempts = self.dispatch.attempts(turn, self.chain, self.trail)
+        batch = await attempts.ask(lambda one: caller.whole(one.provider, one.model, turn, attempts.end))
+        return fold(_through(stages_for(turn, 0), batch))
+
+    async def events(self, hold_back: float | None = None) -> Stream:
+        """The answer as it comes; `hold_back` characters of it at first withheld. Raises GatewayError.
+
+        Each attempt passes stages of its own. Once something has been passed on, another attempt must repeat it.
+        """
+        dispatch, turn = self.dispatch, self.turn
+        hold_back = dispatch.hold_back if hold_back is None else hold_back
+        attempts = dispatch.attempts(turn, self.chain, self.trail)
+        seen = Seen()
+        try:
+            candidate = await attempts.first()
+            while True:
+                stages = stages_for(turn, hold_back)
+                replay = Replay(seen) if seen else None
+                begun = False
+                batches = dispatch.caller.stream(candidate.provider, candidate.model, turn, attempts.end)
+                try:
+                    async for batch in batches:
+                        if not begun:
+                            begun = True
+                            attempts.begun()
+                        passed = _through(stages, batch)
+                        if replay is not None:
+                            passed = replay.feed(passed)
+                        if passed:
+                            seen.add(passed)
+                            yield passed
+                except UpstreamError as error:
+                    failure = error
+                else:
+                    attempts.succeeded()
+                    return
+                finally:
+                    await batches.aclose()
+                final = bool(seen) and not (dispatch.rescue and seen.repeatable)
+                candidate = await attempts.after(failure, begun=begun, final=final)
+        finally:
+            attempts.close()
 
 
 def _through(stages: tuple[Stage, ...], batch: Batch) -> Batch:
@@ -75,20 +100,21 @@ def _through(stages: tuple[Stage, ...], batch: Batch) -> Batch:
     return batch
 
 
-def stages_for(turn: Turn) -> tuple[Stage, ...]:
-    """What the batches of this turn pass, in order."""
+def stages_for(turn: Turn, hold_back: float) -> tuple[Stage, ...]:
+    """What the batches of an attempt pass, in order; for each attempt anew."""
+    stages: tuple[Stage, ...] = (Visible(),)
     choice = turn.tool_choice
-    return (Visible(), Verified(choice)) if choice is not None and demands_call(choice) else (Visible(),)
+    if choice is not None and demands_call(choice):
+        stages += (Verified(choice),)
+    return (*stages, HoldBack(hold_back)) if hold_back else stages
 
 
-async def prepare(
-    agent: Agent, turn: Turn, options: RunOptions, providers: Mapping[str, Provider], caller: Caller
-) -> Run:
+async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: Dispatch) -> Run:
     """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override.
 
     The caller's system and developer messages follow the agent's own prompt; nothing else is added.
     """
-    chain = chain_for(agent, options.model, providers)
+    chain = chain_for(agent, options.model, dispatch.providers)
     prompt = await agent.prompt.text(options.channel)
     if prompt:
         turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
@@ -96,7 +122,7 @@ async def prepare(
         turn = with_params(turn, agent.params)
     if agent.always_stream and not turn.stream:
         turn = replace(turn, stream=True)
-    return Run(agent, turn, chain, providers, caller, Trail())
+    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id))
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

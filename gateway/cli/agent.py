@@ -52,7 +52,7 @@ async def _ask(loaded: Loaded, agent_id: str | None, message: str, model: str | 
     async with provisioned(loaded.config, loaded.env, loaded.state_directory) as runtime:
         try:
             agent = runtime.directory.resolve(turn.model, agent_id)
-            started = await prepare(agent, turn, options, runtime.providers, runtime.caller)
+            started = await prepare(agent, turn, options, runtime.dispatch)
             async with aclosing(started.events()) as events:
                 async for batch in events:
                     print("".join(event.text for event in batch if isinstance(event, TextDelta)), end="", flush=True)

@@ -58,8 +58,14 @@ class RetryConfig(Section):
     idle_timeout_ms: Milliseconds = 30_000
     total_timeout_ms: Milliseconds = 600_000
     silence_timeout_ms: Milliseconds = 300_000
-    """How long a whole (non-streaming) answer may take to begin."""
+    """How long a whole (non-streaming) answer may take."""
     max_retries: Annotated[int, Field(ge=0, le=10)] = 2
+    backoff_ms: Milliseconds = 500
+    """The longest pause before a first retry; it doubles with each further one."""
+    max_retry_after_ms: Milliseconds = 60_000
+    rest_ms: Milliseconds = 2000
+    """How long a model is left alone after it failed repeatedly; doubles up to the next."""
+    max_rest_ms: Milliseconds = 15_000
 
 
 class RedisConfig(Section):

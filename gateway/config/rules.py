@@ -163,9 +163,6 @@ RULES: tuple[Rule, ...] = (
 
 _WITHOUT_EFFECT = (
     ("gateway", "reload"),
-    ("gateway", "stream", "hold_back"),
-    ("gateway", "stream", "rescue"),
-    ("gateway", "retry", "max_retries"),
     ("session",),
     ("mcp", "servers"),
 )
@@ -180,9 +177,6 @@ def without_effect(config: Config) -> Iterator[Problem]:
             said = said.get(key) if said else None
         if said:
             yield Problem(".".join(to_camel(key) for key in path), "has no effect in this version")
-    for name, provider in config.models.providers.items():
-        if provider.api_keys:
-            yield Problem(f"models.providers.{name}.apiKeys", "has no effect in this version; set apiKey")
     for name, agent in (("defaults", config.agents.defaults), *config.agents.entries.items()):
         if agent.timeout_seconds:
             yield Problem(f"agents.{name}.timeoutSeconds", "has no effect in this version; see gateway.retry")

@@ -194,10 +194,17 @@ class UpstreamError(GatewayError):
     """A provider's failure, classified once and told honestly.
 
     `upstream_status` is the provider's HTTP status, if it got that far; a 4xx about the request keeps it.
-    `retry_after` is seconds, from the provider's own hint.
+    `retry_after` is seconds, from the provider's own hint. `retryable` says whether the same model may do better when
+    it is asked again; by default its kind decides.
     """
 
     FINAL: ClassVar[frozenset[UpstreamKind]] = frozenset({UpstreamKind.INVALID_REQUEST, UpstreamKind.CONTENT_FILTER})
+    LASTING: ClassVar[frozenset[UpstreamKind]] = FINAL | {
+        UpstreamKind.AUTH,
+        UpstreamKind.BILLING,
+        UpstreamKind.NOT_FOUND,
+        UpstreamKind.CONTEXT_OVERFLOW,
+    }
 
     def __init__(
         self,
@@ -208,9 +215,11 @@ class UpstreamError(GatewayError):
         code: str | None = None,
         param: str | None = None,
         retry_after: float | None = None,
+        retryable: bool | None = None,
     ) -> None:
         super().__init__(message, param=param, code=code)
         self.kind = kind
+        self.retryable = kind not in self.LASTING if retryable is None else retryable
         self.upstream_status = upstream_status
         self.retry_after = retry_after
         status, self.type = _TYPES[kind]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from gateway.agents.candidates import Trail
 from gateway.agents.run import RunOptions
+from gateway.agents.trail import Trail
 from gateway.core.errors import BadRequest, MissingScope
 from gateway.core.identity import Principal
 from gateway.wire.request_body import check_json
@@ -47,9 +47,13 @@ def _check_session_key(key: str | None) -> None:
 def run_headers(trail: Trail, *, gateway: float, upstream: float) -> dict[str, str]:
     """Which model answered after how many attempts, and where the time went (seconds in, milliseconds out).
 
-    `Server-Timing` is https://www.w3.org/TR/server-timing/.
+    `Server-Timing` is https://www.w3.org/TR/server-timing/; pauses between attempts are told apart as `backoff`.
     """
-    headers = {"Server-Timing": f"gateway;dur={gateway * 1000:.2f}, upstream;dur={upstream * 1000:.2f}"}
+    waited = trail.waited
+    timing = f"gateway;dur={gateway * 1000:.2f}, upstream;dur={(upstream - waited) * 1000:.2f}"
+    if waited:
+        timing += f", backoff;dur={waited * 1000:.2f}"
+    headers = {"Server-Timing": timing}
     if trail.attempts:
         headers["x-openclaw-model"] = str(trail.answered)
         headers["x-openclaw-attempts"] = str(len(trail.attempts))

@@ -21,6 +21,7 @@ log = structlog.get_logger(__name__)
 
 async def whole(request: web.Request, run: Run, render: Callable[[Reply], bytes]) -> web.Response:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
+    request.app[RUNTIME].recent.put(request[TRACE].id, run.trail)
     asked = time.monotonic()
     reply = await run.reply()
     answered = time.monotonic()
@@ -38,6 +39,7 @@ async def streamed(request: web.Request, run: Run, start: Callable[[], Renderer]
     Once the stream is open a failure is told in it, and every way ends it.
     """
     runtime = request.app[RUNTIME]
+    runtime.recent.put(request[TRACE].id, run.trail)
     asked = time.monotonic()
 
     def headers() -> dict[str, str]:

@@ -4,27 +4,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.agents.directory import Directory
+from gateway.agents.dispatch import Dispatch
+from gateway.agents.trail import RecentRuns
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
-from gateway.upstream.call import Caller
 from gateway.upstream.embed import Embedder
-from gateway.upstream.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
     """One configuration, provisioned. Times are seconds.
 
-    `images` are chat's; `response_images`, `response_files` and `max_url_parts` belong to the responses endpoint.
+    `recent` are the runs that operators may look at. `images` are chat's; `response_images`, `response_files` and
+    `max_url_parts` belong to the responses endpoint.
 
     `heartbeat` is the pause between comments of an idle stream, `opening` the wait for a first event after which a
     stream is opened without one, `body_timeout` the time for a request body to arrive, `started` a loop time.
     """
 
     directory: Directory
-    providers: Mapping[str, Provider]
+    dispatch: Dispatch
+    recent: RecentRuns
     embedders: Mapping[str, Embedder]
-    caller: Caller
     images: ImagePolicy
     response_images: ImagePolicy
     response_files: FilePolicy

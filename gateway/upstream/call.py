@@ -38,11 +38,12 @@ class Caller:
     limits: Limits
     deadlines: Deadlines = field(default_factory=Deadlines)
 
-    async def whole(self, provider: Provider, model: ModelSpec, turn: Turn) -> Batch:
-        """The answer as one body, which is one batch. Raises UpstreamError."""
-        wait = min(provider.timeout or self.limits.silence, self.limits.total)
+    async def whole(self, provider: Provider, model: ModelSpec, turn: Turn, end: float) -> Batch:
+        """The answer as one body, which is one batch; before `end` (loop time). Raises UpstreamError."""
+        now = asyncio.get_running_loop().time()
+        wait = min(provider.timeout or self.limits.silence, end - now)
         try:
-            with self.deadlines.at(asyncio.get_running_loop().time() + wait):
+            with self.deadlines.at(now + wait):
                 response = await self._post(provider, model, turn)
                 try:
                     if response.status != 200:
@@ -55,13 +56,12 @@ class Caller:
         except (aiohttp.ClientError, OSError) as error:
             raise from_exception(provider, error, connect=self.limits.connect, wait=wait) from error
 
-    async def stream(self, provider: Provider, model: ModelSpec, turn: Turn) -> AsyncGenerator[Batch, None]:
-        """The answer as it comes, one batch per read of the network. Raises UpstreamError.
+    async def stream(self, provider: Provider, model: ModelSpec, turn: Turn, end: float) -> AsyncGenerator[Batch, None]:
+        """The answer as it comes, one batch per read of the network; before `end` (loop time). Raises UpstreamError.
 
         Only events move the waiting limit, a server's comments don't; and it stands still while the caller is busy.
         """
         limits, clock = self.limits, asyncio.get_running_loop().time
-        end = clock() + limits.total
         wait = provider.timeout or limits.first_event
         try:
             with self.deadlines.at(min(clock() + wait, end)) as deadline:

@@ -1,6 +1,7 @@
 """Configuration and catalogue → providers. A configured row overrides the catalogue's of the same id field by field."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.upstream.catalog import CATALOG, Row
@@ -45,23 +46,31 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
 def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Provider:
     row = CATALOG.get(name)
     compat = row.compat if row else DEFAULT
-    key = config.api_key.get_secret_value() if config.api_key else None
     headers = {header: value.get_secret_value() for header, value in config.headers.items()}
-    if config.auth_header is False:
-        key = None
-    elif not key and row:
-        key = key_from(row, env)
-    return Provider(
+    (key_id, key), *more = _keys(config, row, env)
+    provider = Provider(
         id=name,
         base_url=config.base_url or (row.base_url if row else ""),
         wire=config.api,
         api_key=key,
+        key_id=key_id,
         headers=headers_for(key, headers),
         compat=compat,
         models={model.id: _model(model, config, compat) for model in config.models},
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
     )
+    others = (replace(provider, api_key=one, key_id=id_, headers=headers_for(one, headers)) for id_, one in more)
+    return replace(provider, others=tuple(others))
+
+
+def _keys(config: ProviderConfig, row: Row | None, env: Mapping[str, str]) -> list[tuple[str, str | None]]:
+    """Every key with the name of its place, at least one entry; the environment's only when the file has none."""
+    if config.auth_header is False:
+        return [("none", None)]
+    said = [("apiKey", config.api_key), *((f"apiKeys.{place}", key) for place, key in enumerate(config.api_keys))]
+    keys: list[tuple[str, str | None]] = [(name, key.get_secret_value()) for name, key in said if key is not None]
+    return [(name, key) for name, key in keys if key] or [("apiKey", key_from(row, env) if row else None)]
 
 
 def _model(model: ModelConfig, provider: ProviderConfig, compat: Compat) -> ModelSpec:

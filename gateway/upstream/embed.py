@@ -18,27 +18,29 @@ from gateway.wire.openai_completions import embeddings as wire
 class Embedder(Protocol):
     """Turns texts into vectors."""
 
-    async def embed(self, model: str, request: EmbeddingRequest) -> EmbeddingReply:
-        """One vector per input, in order. Raises UpstreamError or BadRequest."""
+    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
+        """One vector per input, in order, before `end` (loop time). Raises UpstreamError or BadRequest.
+
+        `provider` is the row with the key to use.
+        """
         ...
 
 
 class HttpEmbedder:
     """A provider's `/embeddings`."""
 
-    def __init__(self, http: aiohttp.ClientSession, provider: Provider, limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(self, http: aiohttp.ClientSession, limits: Limits, deadlines: Deadlines) -> None:
         self._http = http
         self._deadlines = deadlines
-        self._provider = provider
         self._limits = limits
 
-    async def embed(self, model: str, request: EmbeddingRequest) -> EmbeddingReply:
+    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
         """See Embedder. A caller that leaves cancels the request at the provider."""
-        provider = self._provider
         body = wire.build_request(request, model, packs_base64=provider.compat.embedding_base64)
-        wait = provider.timeout or self._limits.silence
+        now = asyncio.get_running_loop().time()
+        wait = min(provider.timeout or self._limits.silence, end - now)
         try:
-            with self._deadlines.at(asyncio.get_running_loop().time() + wait):
+            with self._deadlines.at(now + wait):
                 response = await self._http.post(
                     provider.url(wire.PATH), data=body, headers=provider.headers, allow_redirects=False
                 )

@@ -43,15 +43,19 @@ def without_secrets(provider: Provider, error: UpstreamError) -> UpstreamError:
 
 
 def from_exception(provider: Provider, error: Exception, *, connect: float, wait: float) -> UpstreamError:
-    """The failure behind an exception of the HTTP client; `connect` and `wait` are the limits in seconds."""
+    """The failure behind an exception of the HTTP client; `connect` and `wait` are the limits in seconds.
+
+    Who was silent once is not asked again at the caller's expense, and a certificate does not change in a second.
+    """
     name = f"The provider '{provider.id}'"
     match error:
         case aiohttp.ConnectionTimeoutError():
-            return UpstreamError(UpstreamKind.TRANSPORT, f"{name} did not accept a connection within {connect:g} s.")
+            said = f"{name} did not accept a connection within {connect:g} s."
+            return UpstreamError(UpstreamKind.TRANSPORT, said, retryable=False)
         case TimeoutError():
-            return UpstreamError(UpstreamKind.TIMEOUT, f"{name} did not answer within {wait:g} s.")
+            return UpstreamError(UpstreamKind.TIMEOUT, f"{name} did not answer within {wait:.3g} s.", retryable=False)
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            return UpstreamError(UpstreamKind.TRANSPORT, f"{name} offered no valid TLS certificate.")
+            return UpstreamError(UpstreamKind.TRANSPORT, f"{name} offered no valid TLS certificate.", retryable=False)
         case aiohttp.ClientConnectorError():
             return UpstreamError(UpstreamKind.TRANSPORT, f"{name} could not be reached.")
         case aiohttp.ServerDisconnectedError():

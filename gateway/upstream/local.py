@@ -51,7 +51,7 @@ class LocalEmbedder:
     def __init__(self, vectors: EmbeddedEmbeddings) -> None:
         self._vectors = vectors
 
-    async def embed(self, model: str, request: EmbeddingRequest) -> EmbeddingReply:
+    async def embed(self, _provider: Provider, model: str, request: EmbeddingRequest, _end: float) -> EmbeddingReply:
         """See `gateway.upstream.embed.Embedder`; there is one model."""
         if model != MODEL.embedding_model:
             raise UpstreamError(

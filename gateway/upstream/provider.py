@@ -1,6 +1,7 @@
 """A provider: a configured endpoint with its credentials, as a row of data. What it speaks is a wire's business."""
 
-from collections.abc import Awaitable, Callable, Mapping
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from yarl import URL
@@ -13,14 +14,17 @@ class Provider:
     """Where an endpoint is and how it is spoken to.
 
     `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
-    request, credential included; `api_key` is kept to be cut out of messages. `timeout` (seconds) replaces the waiting
-    limits when the row sets one. `prepare` is awaited before a call, for an endpoint that has to be started first.
+    request, credential included; `api_key` is kept to be cut out of messages, `key_id` names it without telling it.
+    `others` is the same row with each further key. `timeout` (seconds) replaces the waiting limits when the row sets
+    one. `prepare` is awaited before a call, for an endpoint that has to be started first.
     """
 
     id: str
     base_url: str
     wire: str = "openai-completions"
     api_key: str | None = field(default=None, repr=False)
+    key_id: str = "apiKey"
+    others: tuple["Provider", ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     compat: Compat = DEFAULT
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
@@ -28,10 +32,19 @@ class Provider:
     timeout: float | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
     urls: dict[str, URL] = field(default_factory=dict, repr=False, compare=False)
+    turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
 
     def model(self, model_id: str) -> ModelSpec:
         """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
         return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat)
+
+    def in_turn(self) -> tuple["Provider", ...]:
+        """This row with every key that it has, beginning with another one each time."""
+        if not self.others:
+            return (self,)
+        rows = (self, *self.others)
+        first = next(self.turns) % len(rows)
+        return rows[first:] + rows[:first]
 
     def url(self, path: str) -> URL:
         """The address below the base URL; made once per path."""

@@ -171,7 +171,7 @@ async def test_a_provider_that_can_not_be_reached_is_a_502(client, name, stream)
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_a_provider_that_accepts_no_connection_is_a_502_within_the_limit(client, stream):
     before = time.monotonic()
-    status, error, _ = await failure(client, {"x-openclaw-model": "full/x"}, HI | {"stream": stream})
+    status, error, _ = await failure(client, {"x-openclaw-model": f"full/{stream}"}, HI | {"stream": stream})
     assert (status, error["type"]) == (502, "upstream_error")
     assert "did not accept a connection" in error["message"]
     assert CONNECT <= time.monotonic() - before < CONNECT + SLACK

@@ -26,7 +26,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     ingress = ChatIngress.read(body)
     agent = runtime.directory.resolve(ingress.model, options.agent)
     turn = await checked_images(ingress.turn(), runtime.images)
-    run = await prepare(agent, turn, options, runtime.providers, runtime.caller)
+    run = await prepare(agent, turn, options, runtime.dispatch)
     if turn.stream:
         return await streamed(request, run, lambda: _renderer(runtime, run))
     return await whole(request, run, lambda reply: _body(runtime, run, reply))

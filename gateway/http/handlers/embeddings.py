@@ -7,7 +7,7 @@ from aiohttp import web
 from gateway.agents.embed import embed
 from gateway.core.errors import BadRequest
 from gateway.http.body import read_body
-from gateway.http.headers import run_options
+from gateway.http.headers import run_headers, run_options
 from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
 from gateway.http.middleware.errors import JSON
 from gateway.http.routes import EMBEDDINGS_BODY
@@ -27,14 +27,14 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
         raise BadRequest("Missing `model`.", param="model")
     agent = runtime.directory.resolve(model, options.agent)
     wanted = read_request(parsed)
+    trail = runtime.dispatch.trail(agent.id)
+    runtime.recent.put(request[TRACE].id, trail)
     asked = time.monotonic()
-    ref, reply = await embed(agent, wanted, options.model, runtime.embedders)
+    reply = await embed(agent, wanted, options.model, runtime.embedders, runtime.dispatch, trail=trail)
     answered = time.monotonic()
     payload = render_reply(reply, model=model, as_base64=wanted.base64)
-    own = asked - request[TRACE].started + time.monotonic() - answered
-    headers = {
-        "Content-Type": JSON,
-        "x-openclaw-model": str(ref),
-        "Server-Timing": f"gateway;dur={own * 1000:.2f}, upstream;dur={(answered - asked) * 1000:.2f}",
-    }
+    headers = run_headers(
+        trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
+    )
+    headers["Content-Type"] = JSON
     return web.Response(body=payload, headers=headers)

@@ -30,7 +30,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
     turn = ingress.turn()
     check_url_parts(turn, runtime.max_url_parts)
     turn = await checked_images(with_file_texts(turn, runtime.response_files), runtime.response_images)
-    run = await prepare(agent, turn, options, runtime.providers, runtime.caller)
+    run = await prepare(agent, turn, options, runtime.dispatch)
     head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn))
     if turn.stream:
         return await streamed(request, run, lambda: Renderer(head, now=time.time))

@@ -1,51 +1,19 @@
 import pytest
 
-from gateway.agents.candidates import Trail, ask
-from gateway.core.errors import BadRequest, NotFound, UpstreamError, UpstreamKind
-from gateway.core.event import Finish, TextDelta
+from gateway.agents.candidates import candidates_for
+from gateway.core.errors import BadRequest, NotFound
 from gateway.core.message import Image, Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.upstream.provider import Provider
 from gateway.wire.compat import Compat, ModelSpec
 
-A, B, C = (ModelRef("p", name) for name in "abc")
-HI = [TextDelta("hi")]
-END = [Finish("stop")]
-OVERLOADED = UpstreamError(UpstreamKind.OVERLOADED, "busy")
-TIMEOUT = UpstreamError(UpstreamKind.TIMEOUT, "slow")
-FINAL = UpstreamError(UpstreamKind.INVALID_REQUEST, "wrong")
-OVERFLOW = UpstreamError(UpstreamKind.CONTEXT_OVERFLOW, "long")
-FILTERED = UpstreamError(UpstreamKind.CONTENT_FILTER, "no")
+A, B = ModelRef("p", "a"), ModelRef("p", "b")
 TOOL = (ToolSpec("f"),)
 TEXT = (Text("hi"),)
 PICTURE = Image("data:image/png;base64,AA==")
-
-
-class FakeCaller:
-    """Answers for each model with batches; an exception among them is raised in its place."""
-
-    def __init__(self, **script):
-        self.script = script
-        self.asked = []
-        self.closed = []
-
-    async def whole(self, _provider, model, _turn):
-        self.asked.append(model.id)
-        (answer,) = self.script[model.id]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    async def stream(self, _provider, model, _turn):
-        self.asked.append(model.id)
-        try:
-            for batch in self.script[model.id]:
-                if isinstance(batch, Exception):
-                    raise batch
-                yield batch
-        finally:
-            self.closed.append(model.id)
+BLIND = ModelSpec("a", images=False)
+HANDLESS = ModelSpec("a", compat=Compat(tools=False))
 
 
 def providers(**models):
@@ -53,89 +21,38 @@ def providers(**models):
     return {"p": Provider("p", "http://p/v1", models=models)}
 
 
-def turn(*, stream=True, parts=TEXT, **fields):
-    return Turn("openclaw", (Message("user", parts),), stream=stream, **fields)
+def turn(*, parts=TEXT, **fields):
+    return Turn("openclaw", (Message("user", parts),), **fields)
 
 
-async def answer(caller, asked, chain=(A, B, C), known=None):
-    trail = Trail()
-    first, rest = await ask(asked, chain, known or providers(), caller, trail)
-    return trail, [first, *([batch async for batch in rest] if rest is not None else [])]
+def refs(asked, chain=(A, B), known=None):
+    return [candidate.ref for candidate in candidates_for(asked, chain, known or providers())]
 
 
-@pytest.mark.parametrize("stream", [True, False])
-async def test_the_first_candidate_answers_when_it_can(stream):
-    caller = FakeCaller(a=[HI])
-    trail, batches = await answer(caller, turn(stream=stream))
-    assert (batches, caller.asked) == ([HI], ["a"])
-    assert trail.attempts == [(A, None)]
-    assert trail.answered == A
+def test_the_chain_is_asked_in_its_order():
+    assert refs(turn()) == [A, B]
 
 
-async def test_a_whole_answer_has_no_rest():
-    _, rest = await ask(turn(stream=False), (A,), providers(), FakeCaller(a=[HI]), Trail())
-    assert rest is None
+def test_a_model_has_a_candidate_for_each_key_beginning_with_another_one_each_time():
+    others = tuple(Provider("p", "http://p/v1", key_id=f"apiKeys.{place}") for place in range(2))
+    known = {"p": Provider("p", "http://p/v1", others=others)}
+    begun = [[one.provider.key_id for one in candidates_for(turn(), (A, B), known)] for _ in range(2)]
+    assert begun[0] == ["apiKey", "apiKeys.0", "apiKeys.1", "apiKeys.0", "apiKeys.1", "apiKey"]
+    assert begun[1][:3] == ["apiKeys.1", "apiKey", "apiKeys.0"]
 
 
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("failure", [OVERLOADED, TIMEOUT, OVERFLOW])
-async def test_a_failure_before_the_first_event_gives_way_to_the_next(stream, failure):
-    caller = FakeCaller(a=[failure], b=[HI])
-    trail, batches = await answer(caller, turn(stream=stream))
-    assert (batches, caller.asked) == ([HI], ["a", "b"])
-    assert trail.attempts == [(A, failure), (B, None)]
-    assert trail.answered == B
+def test_a_candidate_goes_by_its_model_and_its_key_without_telling_the_key():
+    (candidate,) = candidates_for(turn(), (A,), {"p": Provider("p", "http://p/v1", api_key="sk-secret")})
+    assert candidate.name == "p/a#apiKey"
 
 
-@pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("failure", [FINAL, FILTERED])
-async def test_a_fault_of_the_request_goes_nowhere_else(stream, failure):
-    caller = FakeCaller(a=[failure], b=[HI])
-    with pytest.raises(UpstreamError) as caught:
-        await answer(caller, turn(stream=stream))
-    assert caught.value is failure
-    assert caller.asked == ["a"]
+def test_an_unknown_provider_is_skipped_for_one_that_is_there():
+    assert refs(turn(), (ModelRef("ghost", "x"), B)) == [B]
 
 
-async def test_when_all_fail_the_last_failure_is_told():
-    caller = FakeCaller(a=[OVERLOADED], b=[OVERLOADED], c=[TIMEOUT])
-    with pytest.raises(UpstreamError) as caught:
-        await answer(caller, turn())
-    assert caught.value is TIMEOUT
-    assert caller.asked == ["a", "b", "c"]
-
-
-async def test_after_the_first_event_a_failure_is_the_callers_to_know():
-    caller = FakeCaller(a=[HI, OVERLOADED], b=[HI])
-    trail = Trail()
-    first, rest = await ask(turn(), (A, B), providers(), caller, trail)
-    assert first == HI
-    with pytest.raises(UpstreamError):
-        await anext(rest)
-    assert caller.asked == ["a"]
-
-
-async def test_closing_the_rest_closes_the_call():
-    caller = FakeCaller(a=[HI, END])
-    _, rest = await ask(turn(), (A,), providers(), caller, Trail())
-    await rest.aclose()
-    assert caller.closed == ["a"]
-
-
-async def test_an_unknown_provider_is_skipped_for_one_that_is_there():
-    caller = FakeCaller(b=[HI])
-    trail, batches = await answer(caller, turn(), (ModelRef("ghost", "x"), B))
-    assert batches == [HI]
-    assert trail.attempts == [(B, None)]
-
-
-async def test_an_unknown_provider_alone_is_named():
+def test_an_unknown_provider_alone_is_named():
     with pytest.raises(NotFound, match=r"Unknown model: ghost/x\. .*'ghost'"):
-        await answer(FakeCaller(), turn(), (ModelRef("ghost", "x"),))
-
-
-BLIND = ModelSpec("a", images=False)
-HANDLESS = ModelSpec("a", compat=Compat(tools=False))
+        refs(turn(), (ModelRef("ghost", "x"),))
 
 
 @pytest.mark.parametrize(
@@ -146,13 +63,10 @@ HANDLESS = ModelSpec("a", compat=Compat(tools=False))
         (HANDLESS, turn(tools=TOOL, tool_choice=ToolChoice("required")), "tools_unsupported"),
     ],
 )
-async def test_a_model_that_cannot_take_the_turn_is_not_asked(row, asked, code):
-    caller = FakeCaller(b=[HI])
-    trail, _ = await answer(caller, asked, (A, B), providers(a=row))
-    assert caller.asked == ["b"]
-    assert trail.attempts == [(B, None)]
+def test_a_model_that_cannot_take_the_turn_is_no_candidate(row, asked, code):
+    assert refs(asked, known=providers(a=row)) == [B]
     with pytest.raises(BadRequest) as caught:
-        await answer(FakeCaller(), asked, (A,), providers(a=row))
+        refs(asked, (A,), providers(a=row))
     assert caught.value.code == code
     assert "p/a" in caught.value.message
 
@@ -167,19 +81,5 @@ async def test_a_model_that_cannot_take_the_turn_is_not_asked(row, asked, code):
         (ModelSpec("a"), turn(parts=(PICTURE,), tools=TOOL)),
     ],
 )
-async def test_a_model_that_can_take_the_turn_is_asked(row, asked):
-    caller = FakeCaller(a=[HI])
-    await answer(caller, asked, (A, B), providers(a=row))
-    assert caller.asked == ["a"]
-
-
-async def test_a_failure_says_more_than_that_another_candidate_was_unfit():
-    caller = FakeCaller(b=[OVERLOADED])
-    for chain in ((A, B), (B, A)):
-        with pytest.raises(UpstreamError) as caught:
-            await answer(caller, turn(parts=(PICTURE,)), chain, providers(a=BLIND))
-        assert caught.value is OVERLOADED
-
-
-async def test_nobody_has_answered_before_anybody_was_asked():
-    assert Trail().answered is None
+def test_a_model_that_can_take_the_turn_is_a_candidate(row, asked):
+    assert refs(asked, known=providers(a=row)) == [A, B]

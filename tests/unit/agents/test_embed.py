@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from gateway.agents.embed import embed, embedding_model
-from gateway.core.errors import BadRequest, NotFound, Unavailable
+from gateway.core.errors import BadRequest, NotFound, Unavailable, UpstreamError, UpstreamKind
 from gateway.core.names import ModelRef
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
@@ -13,11 +13,14 @@ REPLY = EmbeddingReply([b"[1]"], 1, 1)
 
 
 class FakeEmbedder:
-    def __init__(self):
+    def __init__(self, failures=0):
         self.asked = []
+        self.failures = failures
 
-    async def embed(self, model, request):
-        self.asked.append((model, request))
+    async def embed(self, provider, model, request, _end):
+        self.asked.append((provider.id, model, request))
+        if len(self.asked) <= self.failures:
+            raise UpstreamError(UpstreamKind.OVERLOADED, "busy")
         return REPLY
 
 
@@ -53,15 +56,24 @@ def test_an_agent_without_an_embedding_model_says_what_to_set(agent):
         embedding_model(agent(), None)
 
 
-async def test_a_provider_that_is_not_there_is_named(agent):
+async def test_a_provider_that_is_not_there_is_named(agent, dispatch):
+    shared = dispatch()
     with pytest.raises(NotFound, match="home/vectors"):
-        await embed(agent(embedding=OWN), REQUEST, None, {})
+        await embed(agent(embedding=OWN), REQUEST, None, {}, shared, trail=shared.trail("main"))
+
+
+async def test_a_passing_failure_is_retried(agent, dispatch):
+    embedder, shared = FakeEmbedder(failures=2), dispatch()
+    trail = shared.trail("main")
+    assert await embed(agent(embedding=OWN), REQUEST, None, {"home": embedder}, shared, trail=trail) is REPLY
+    assert [one["outcome"] for one in trail.facts()["attempts"]] == ["overloaded", "overloaded", "answered"]
 
 
 @pytest.mark.parametrize(("own", "asked", "sent"), [(None, None, None), (64, None, 64), (64, 32, 32), (None, 32, 32)])
-async def test_the_callers_dimensions_win_over_the_agents(agent, own, asked, sent):
-    embedder = FakeEmbedder()
+async def test_the_callers_dimensions_win_over_the_agents(agent, dispatch, own, asked, sent):
+    embedder, shared = FakeEmbedder(), dispatch()
     request = replace(REQUEST, dimensions=asked)
-    answered = await embed(agent(embedding=OWN, embedding_dimensions=own), request, None, {"home": embedder})
-    assert answered == (OWN, REPLY)
-    assert embedder.asked == [("vectors", replace(REQUEST, dimensions=sent))]
+    settings, trail = agent(embedding=OWN, embedding_dimensions=own), shared.trail("main")
+    assert await embed(settings, request, None, {"home": embedder}, shared, trail=trail) is REPLY
+    assert embedder.asked == [("home", "vectors", replace(REQUEST, dimensions=sent))]
+    assert trail.answered == OWN

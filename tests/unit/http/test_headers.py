@@ -1,9 +1,9 @@
 import pytest
 from multidict import CIMultiDict
 
-from gateway.agents.candidates import Trail
 from gateway.agents.run import RunOptions
-from gateway.core.errors import BadRequest, MissingScope, UpstreamError, UpstreamKind
+from gateway.agents.trail import Trail
+from gateway.core.errors import BadRequest, MissingScope
 from gateway.core.identity import OWNER, Principal
 from gateway.core.names import ModelRef
 from gateway.http.headers import run_headers, run_options
@@ -64,15 +64,16 @@ def test_other_session_keys_are_let_in(key):
 
 
 def test_a_response_says_who_answered_after_how_many_attempts_and_where_the_time_went():
-    trail = Trail()
-    trail.attempts.append((ModelRef("a", "x"), UpstreamError(UpstreamKind.OVERLOADED, "busy")))
-    trail.attempts.append((ModelRef("b", "y/z"), None))
-    assert run_headers(trail, gateway=0.00125, upstream=1.5) == {
-        "Server-Timing": "gateway;dur=1.25, upstream;dur=1500.00",
+    trail = Trail("main", lambda: 0.0)
+    trail.begin(ModelRef("a", "x"), "apiKey", 0.0)
+    trail.begin(ModelRef("b", "y/z"), "apiKey", 0.5)
+    assert run_headers(trail, gateway=0.00125, upstream=2.0) == {
+        "Server-Timing": "gateway;dur=1.25, upstream;dur=1500.00, backoff;dur=500.00",
         "x-openclaw-model": "b/y/z",
         "x-openclaw-attempts": "2",
     }
 
 
 def test_before_anybody_was_asked_a_response_names_nobody():
-    assert run_headers(Trail(), gateway=0, upstream=0).keys() == {"Server-Timing"}
+    headers = run_headers(Trail("main", lambda: 0.0), gateway=0, upstream=0)
+    assert headers == {"Server-Timing": "gateway;dur=0.00, upstream;dur=0.00"}

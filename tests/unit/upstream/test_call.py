@@ -1,5 +1,6 @@
 import asyncio
 import json
+import math
 from contextlib import aclosing
 
 import pytest
@@ -35,11 +36,11 @@ def caller(http):
 
 
 async def whole(caller, remote, **row):
-    return await caller.whole(remote.provider(**row), MODEL, TURN)
+    return await caller.whole(remote.provider(**row), MODEL, TURN, math.inf)
 
 
 async def streamed(caller, remote, **row):
-    async with aclosing(caller.stream(remote.provider(**row), MODEL, STREAMED)) as batches:
+    async with aclosing(caller.stream(remote.provider(**row), MODEL, STREAMED, math.inf)) as batches:
         return [one async for batch in batches for one in batch]
 
 
@@ -156,7 +157,7 @@ async def test_a_stream_that_breaks_gives_what_came_before(caller, remote):
 
     seen = asyncio.Event()
     remote.answer = cut
-    async with aclosing(caller.stream(remote.provider(), MODEL, STREAMED)) as batches:
+    async with aclosing(caller.stream(remote.provider(), MODEL, STREAMED, math.inf)) as batches:
         assert await anext(batches) == [TextDelta("Hello")]
         seen.set()
         error = await failure(anext(batches))
@@ -176,7 +177,7 @@ async def test_closing_a_stream_ends_the_request_at_the_provider(caller, remote)
             ended.set()
 
     remote.answer = forever
-    stream = caller.stream(remote.provider(), MODEL, STREAMED)
+    stream = caller.stream(remote.provider(), MODEL, STREAMED, math.inf)
     assert await anext(stream) == [TextDelta("Hello")]
     await stream.aclose()
     async with asyncio.timeout(5):

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 
 from gateway.core.errors import UpstreamError, UpstreamKind
@@ -22,7 +24,7 @@ async def failure(awaitable):
 async def test_texts_are_embedded(http, remote, packs, sent):
     remote.says(VECTORS)
     provider = remote.provider(compat=Compat(embedding_base64=packs))
-    reply = await HttpEmbedder(http, provider, Limits(), Deadlines()).embed("vectors", TEXTS)
+    reply = await HttpEmbedder(http, Limits(), Deadlines()).embed(provider, "vectors", TEXTS, math.inf)
     assert ([bytes(vector) for vector in reply.vectors], reply.prompt_tokens) == ([b"[1]", b"[2]"], 2)
     ((request, body),) = remote.asked
     assert request.path == "/v1/embeddings"
@@ -40,12 +42,14 @@ async def test_texts_are_embedded(http, remote, packs, sent):
 )
 async def test_a_failed_embedding_is_classified(http, remote, status, body, kind):
     remote.says(body, status)
-    error = await failure(HttpEmbedder(http, remote.provider(), Limits(), Deadlines()).embed("vectors", TEXTS))
+    error = await failure(
+        HttpEmbedder(http, Limits(), Deadlines()).embed(remote.provider(), "vectors", TEXTS, math.inf)
+    )
     assert error.kind is kind
     assert remote.key not in error.message
 
 
 async def test_a_provider_that_is_not_there_cannot_embed(http, unused_tcp_port):
     provider = Provider("acme", f"http://127.0.0.1:{unused_tcp_port}/v1")
-    error = await failure(HttpEmbedder(http, provider, Limits(), Deadlines()).embed("vectors", TEXTS))
+    error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(provider, "vectors", TEXTS, math.inf))
     assert (error.kind, error.message) == (UpstreamKind.TRANSPORT, "The provider 'acme' could not be reached.")

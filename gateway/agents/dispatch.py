@@ -1,0 +1,38 @@
+"""What all runs of one configuration share: the providers, how patiently they are asked, and who is resting."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from gateway.agents.attempts import Attempts, RetryPolicy
+from gateway.agents.candidates import Candidate, candidates_for
+from gateway.agents.circuit import Circuits
+from gateway.agents.trail import Trail
+from gateway.core.names import ModelRef
+from gateway.core.turn import Turn
+from gateway.upstream.call import Caller
+from gateway.upstream.provider import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """`rescue` replays answers that broke after the caller saw a part of them; `hold_back` (characters) withholds."""
+
+    providers: Mapping[str, Provider]
+    caller: Caller
+    policy: RetryPolicy
+    circuits: Circuits
+    rescue: bool = True
+    hold_back: float = 0
+
+    def trail(self, agent: str) -> Trail:
+        """The trail of a new run."""
+        return Trail(agent, self.policy.clock)
+
+    def attempts(self, turn: Turn, chain: Sequence[ModelRef], trail: Trail) -> Attempts:
+        """The attempts of a new run; its time begins now. Raises NotFound or BadRequest when nobody can be asked."""
+        return self.attempts_of(candidates_for(turn, chain, self.providers), trail)
+
+    def attempts_of(self, candidates: list[Candidate], trail: Trail) -> Attempts:
+        """The same for candidates that are known."""
+        end = self.policy.clock() + self.caller.limits.total
+        return Attempts(candidates, self.policy, self.circuits, trail, end)
