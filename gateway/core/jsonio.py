@@ -5,6 +5,7 @@ in two. NaN and infinities are not JSON and are refused by both.
 """
 
 import json
+from math import isinf
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -16,23 +17,38 @@ class InvalidJSON(ValueError):
     """Not JSON, or not of the shape asked for; the message says where, without quoting the text."""
 
 
+class NotAnObject(InvalidJSON):
+    """JSON, but of another type than an object."""
+
+
+class WrongShape(InvalidJSON):
+    """JSON, but not of the type asked for; the message is the decoder's own."""
+
+
 def _refuse(constant: str) -> Any:
     raise InvalidJSON(f"{constant} is not valid JSON")
 
 
-def loads(data: bytes) -> Any:
+def _finite(number: str) -> float:
+    value = float(number)
+    if isinf(value):
+        raise InvalidJSON("a number is out of range")
+    return value
+
+
+def loads(data: bytes | msgspec.Raw) -> Any:
     """Decode UTF-8 JSON. Raises InvalidJSON."""
     try:
         return msgspec.json.decode(data)
     except (ValueError, RecursionError):
-        return loads_tolerant(data)
+        return loads_tolerant(bytes(data))
 
 
 def loads_tolerant(data: bytes) -> Any:
     """Decode JSON that may hold lone surrogates, a byte order mark or broken UTF-8 (replaced). Raises InvalidJSON."""
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
-        return json.loads(text, parse_constant=_refuse)
+        return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise InvalidJSON(f"not valid JSON at {where}") from None
@@ -40,12 +56,46 @@ def loads_tolerant(data: bytes) -> Any:
         raise InvalidJSON("JSON is nested too deeply") from None
 
 
+def fields_of(document: bytes) -> dict[str, msgspec.Raw]:
+    """The fields of an object, each as the JSON text of its value. Raises InvalidJSON, and NotAnObject for no object.
+
+    What is cut out is known to be well-formed, UTF-8 included; broken UTF-8 has been replaced, as in `loads_tolerant`.
+    """
+    try:
+        if not document.isascii():
+            document.decode()  # the decoder does not look into what it cuts out
+        return _FIELDS.decode(document)
+    except (ValueError, RecursionError):
+        decoded = loads_tolerant(document)
+    if not isinstance(decoded, dict):
+        raise NotAnObject("not an object")
+    return _cut(decoded)
+
+
+def objects_of(array: msgspec.Raw) -> list[dict[str, msgspec.Raw]]:
+    """The objects in an array that was cut out, as `fields_of`; whatever else is in it is left out."""
+    try:
+        return _OBJECTS.decode(array)
+    except (ValueError, RecursionError):
+        return [_cut(entry) for entry in loads_tolerant(bytes(array)) if isinstance(entry, dict)]
+
+
+def _cut(fields: dict[str, Any]) -> dict[str, msgspec.Raw]:
+    return {name: msgspec.Raw(dumps(value)) for name, value in fields.items()}
+
+
 def dumps(value: Any) -> bytes:
-    """Encode as compact UTF-8 JSON; lone surrogates become escapes rather than an error."""
+    """Encode as compact UTF-8 JSON; lone surrogates become escapes rather than an error, `Raw` stands for itself."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False).encode()
+        return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False, default=_opened).encode()
+
+
+def _opened(value: object) -> Any:
+    if isinstance(value, msgspec.Raw):
+        return loads(value)
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def dumps_each(values: list[str]) -> list[bytes]:
@@ -58,6 +108,8 @@ def dumps_each(values: list[str]) -> list[bytes]:
 
 
 _ENCODER = msgspec.json.Encoder()
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_OBJECTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
 
 
 class Shape(Generic[T]):
@@ -68,14 +120,14 @@ class Shape(Generic[T]):
         self._one = msgspec.json.Decoder(kind)
         self._many = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type that is a value
 
-    def read(self, document: bytes) -> T:
-        """One document. Raises InvalidJSON."""
+    def read(self, document: bytes | msgspec.Raw) -> T:
+        """One document. Raises InvalidJSON, WrongShape for JSON of another type."""
         try:
             return self._one.decode(document)
         except msgspec.ValidationError as error:
-            raise InvalidJSON(f"not of the right shape: {error}") from None
+            raise WrongShape(f"not of the right shape: {error}") from None
         except (ValueError, RecursionError):
-            return self._read_tolerant(document)
+            return self._read_tolerant(bytes(document))
 
     def read_joined(self, documents: bytes, count: int) -> list[T] | None:
         """Several documents, joined by commas, at the price of little more than one.
@@ -89,9 +141,11 @@ class Shape(Generic[T]):
         return values if len(values) == count else None
 
     def _read_tolerant(self, document: bytes) -> T:
+        value = loads_tolerant(document)
         try:
-            return msgspec.convert(loads_tolerant(document), self._kind)
+            return msgspec.convert(value, self._kind)
         except msgspec.ValidationError as error:
-            raise InvalidJSON(f"not of the right shape: {error}") from None
-        except UnicodeEncodeError:  # a lone surrogate where no text is expected
-            raise InvalidJSON("not of the right shape") from None
+            raise WrongShape(f"not of the right shape: {error}") from None
+        except UnicodeEncodeError:  # a lone surrogate in a name, or where no text is expected
+            text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            return self.read(text.encode())

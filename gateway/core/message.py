@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gateway.core.value import value
+from gateway.core.written import Written, is_blank, text_of
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
@@ -30,10 +31,26 @@ NO_EXTRAS = Extras("", {})
 
 @value
 class Text:
-    """Plain text."""
+    """Plain text, as it was written; `text` decodes it."""
 
-    text: str
+    written: Written
     extras: Extras = NO_EXTRAS
+
+    @property
+    def text(self) -> str:
+        """The text itself."""
+        return text_of(self.written)
+
+    @property
+    def blank(self) -> bool:
+        """Whether it is empty or white space."""
+        return is_blank(self.written)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Text) and self.text == other.text and self.extras == other.extras
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
 
 @value
@@ -102,6 +119,6 @@ class Message:
     def blank(self) -> bool:
         """Whether it says nothing: white space at most."""
         for part in self.parts:
-            if type(part) is not Text or (part.text and not part.text.isspace()):
+            if type(part) is not Text or not part.blank:
                 return False
         return True

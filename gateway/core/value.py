@@ -12,5 +12,6 @@ T = TypeVar("T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def value(cls: type[T]) -> type[T]:
-    """Make `cls` a slotted dataclass that mypy treats as frozen."""
-    return dataclass(slots=True, unsafe_hash=True)(cls)
+    """Make `cls` a slotted dataclass that mypy treats as frozen. Equality of its own must come with its own hash."""
+    own = "__eq__" in cls.__dict__
+    return dataclass(slots=True, eq=not own, unsafe_hash=not own)(cls)

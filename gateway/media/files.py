@@ -56,7 +56,7 @@ def with_file_texts(turn: Turn, policy: FilePolicy) -> Turn:
 
 def _without_files(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     rest = tuple(part for part in parts if not isinstance(part, File))
-    says_nothing = all(isinstance(part, Text) and not part.text.strip() for part in rest)
+    says_nothing = all(isinstance(part, Text) and part.blank for part in rest)
     return (Text(_ONLY_FILES),) if says_nothing else rest
 
 

@@ -1,17 +1,46 @@
-"""A client's JSON body → a pydantic model, and the first problem in it as a sentence with the field's path.
+"""A client's JSON body → its fields, and the first problem in it as a sentence with the field's path.
 
 What the fields are is the business of each format's `schema`, what they mean that of its `ingress`.
 """
 
-from typing import TypeVar
+import re
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from msgspec import Raw, Struct
+from msgspec.structs import fields
 
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.jsonio import InvalidJSON, NotAnObject, Shape, WrongShape, fields_of, loads
 
 Number = int | float
-Body = TypeVar("Body", bound=BaseModel)
+Schema = TypeVar("Schema", bound=Struct)
+
+
+class BodyReader(Generic[Schema]):
+    """Reads bodies of one schema: a Struct whose fields are all optional, in the order in which problems are told.
+
+    A field of type `Raw | None` is an array that stays as it was written.
+    """
+
+    def __init__(self, schema: type[Schema]) -> None:
+        self._schema = schema
+        self._readers = tuple((field.name, _reader(field.type)) for field in fields(schema))
+
+    def read(self, body: bytes) -> tuple[Schema, dict[str, Raw]]:
+        """The known fields of a JSON body, and the others as they were written. Raises BadRequest, first problem only.
+
+        An empty or blank body counts as `{}` (recorded).
+        """
+        rest = _fields(body)
+        known = {}
+        for name, read in self._readers:
+            written = rest.pop(name, None)
+            if written is not None:
+                try:
+                    known[name] = read(written)
+                except InvalidJSON as error:
+                    raise _wrong(name, str(error)) from None
+        return self._schema(**known), rest
 
 
 def check_json(body: bytes) -> None:
@@ -20,49 +49,58 @@ def check_json(body: bytes) -> None:
         loads(body)
     except InvalidJSON as error:
         if body.strip():
-            raise _unreadable(error) from None
+            raise unreadable(error) from None
 
 
-def parse_body(schema: type[Body], body: bytes) -> Body:
-    """Read a JSON body; an empty or blank one counts as `{}` (recorded). Raises BadRequest, first problem only."""
+def _fields(body: bytes) -> dict[str, Raw]:
     try:
-        return schema.model_validate(loads(body))
+        return fields_of(body)
+    except NotAnObject:
+        raise BadRequest(_NO_OBJECT, code="invalid_type") from None
     except InvalidJSON as error:
         if not body.strip():
-            return schema()
-        raise _unreadable(error) from None
-    except ValidationError as error:
-        raise _bad_request(error) from None
+            return {}
+        raise unreadable(error) from None
 
 
-def _unreadable(error: InvalidJSON) -> BadRequest:
+def unreadable(error: InvalidJSON) -> BadRequest:
+    """The refusal of a body that is no JSON, or not the JSON that can be read."""
     return BadRequest(f"The request body can't be read: {error}.", code="invalid_json")
 
 
-def _bad_request(error: ValidationError) -> BadRequest:
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    path = ""
-    for step in first["loc"]:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif step not in _TRIED and "[" not in step:
-            path += f".{step[:80]}" if path else step
-    if not path:
-        return BadRequest("The request body must be a JSON object.", code="invalid_type")
-    return BadRequest(f"`{path}`: {_EXPECTED.get(first['type'], first['msg'])}.", param=path, code="invalid_type")
+def _reader(kind: Any) -> Any:
+    return _array if kind == Raw | None else Shape(kind).read
 
 
-# A union adds the type that it tried to the location (`list[str]` too); the caller knows fields and indices only.
-_TRIED = frozenset({"str", "int", "float", "bool"})
+def _array(written: Raw) -> Raw | None:
+    first = memoryview(written)[0]
+    if first == ord("["):
+        return written
+    if first == ord("n"):
+        return None
+    raise WrongShape("Expected `array`")
 
+
+def _wrong(field: str, problem: str) -> BadRequest:
+    """Word what the decoder found; it names the types that it expected, and the place below the field, if any."""
+    below = _BELOW.search(problem)
+    path = field + below[1] if below else field
+    expected = _TYPE.search(problem)
+    if expected:
+        said = _EXPECTED[expected[1]]
+    else:
+        said = "is not one of the accepted values" if "enum" in problem else "must be a finite number"
+    return BadRequest(f"`{path}`: {said}.", param=path, code="invalid_type")
+
+
+_NO_OBJECT = "The request body must be a JSON object."
+_BELOW = re.compile(r"at `\$(.+)`")
+_TYPE = re.compile(r"Expected `(\w+)")
 _EXPECTED = {
-    "string_type": "must be a string",
-    "bool_type": "must be true or false",
-    "list_type": "must be an array",
-    "dict_type": "must be an object",
-    "model_type": "must be an object",
-    "int_type": "must be a number",
-    "float_type": "must be a number",
-    "finite_number": "must be a finite number",
-    "literal_error": "is not one of the accepted values",
+    "str": "must be a string",
+    "bool": "must be true or false",
+    "array": "must be an array",
+    "object": "must be an object",
+    "int": "must be a number",
+    "float": "must be a number",
 }

@@ -12,8 +12,7 @@ from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
 from gateway.http.middleware.errors import JSON
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.wire.openai_completions.embeddings import read_request, render_reply
-from gateway.wire.openai_completions.schema import EmbeddingsRequest
-from gateway.wire.request_body import parse_body
+from gateway.wire.openai_completions.schema import EMBEDDINGS
 
 
 async def embeddings(request: web.Request) -> web.StreamResponse:
@@ -21,7 +20,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     runtime = request.app[RUNTIME]
     body = await read_body(request, EMBEDDINGS_BODY, runtime.body_timeout)
     options = run_options(request.headers, request[PRINCIPAL], body)
-    parsed = parse_body(EmbeddingsRequest, body)
+    parsed, _ = EMBEDDINGS.read(body)
     model = parsed.model or ""
     if not model.strip():
         raise BadRequest("Missing `model`.", param="model")

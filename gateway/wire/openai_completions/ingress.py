@@ -3,35 +3,41 @@
 `read` checks shape and numbers; the caller then finds the agent; `turn` reads tools and messages.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from msgspec import Raw
+
 from gateway.core.errors import BadRequest
+from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.message import NO_EXTRAS, Extras
 from gateway.core.turn import Sampling, Turn
 from gateway.wire.openai_completions import WIRE
 from gateway.wire.openai_completions.messages import read_messages
-from gateway.wire.openai_completions.schema import ChatRequest
+from gateway.wire.openai_completions.schema import CHAT, ChatRequest
 from gateway.wire.openai_completions.tools import read_choice, read_tools
 from gateway.wire.ranges import token_cap, within
-from gateway.wire.request_body import parse_body
+from gateway.wire.request_body import unreadable
 
 _RETIRED = frozenset({"functions", "function_call"})  # retired by `tools`; ignored, as recorded
+_NO_MESSAGES = Raw(b"[]")
 
 
 class ChatIngress:
     """One chat request on its way to a Turn."""
 
-    __slots__ = ("_request", "_sampling")
+    __slots__ = ("_others", "_request", "_sampling")
 
-    def __init__(self, request: ChatRequest, sampling: Sampling) -> None:
+    def __init__(self, request: ChatRequest, others: Mapping[str, Raw], sampling: Sampling) -> None:
         self._request = request
+        self._others = others
         self._sampling = sampling
 
     @classmethod
     def read(cls, body: bytes) -> "ChatIngress":
         """Check shape, caps, response format, stops and ranges. Raises BadRequest naming the field."""
-        request = parse_body(ChatRequest, body)
-        return cls(request, _sampling(request))
+        request, others = CHAT.read(body)
+        return cls(request, others, _sampling(request))
 
     @property
     def model(self) -> str:
@@ -49,8 +55,11 @@ class ChatIngress:
         request = self._request
         tools = read_tools(request.tools) if request.tools else ()
         choice = read_choice(request.tool_choice, tools) if request.tool_choice is not None else None
-        messages = read_messages(request.messages or [])
-        extra = {name: value for name, value in (request.model_extra or {}).items() if name not in _RETIRED}
+        try:
+            messages = read_messages(request.messages or _NO_MESSAGES)
+            extra = {name: loads(value) for name, value in self._others.items() if name not in _RETIRED}
+        except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
+            raise unreadable(error) from None
         extras = Extras(WIRE, extra) if extra else NO_EXTRAS
         options = request.stream_options
         return Turn(
@@ -73,8 +82,6 @@ def _sampling(request: ChatRequest) -> Sampling:
     other_cap = token_cap("max_tokens", request.max_tokens)
     _check_response_format(request.response_format)
     stop = _stops(request.stop)
-    if request.model_fields_set.isdisjoint(_SAMPLED):
-        return Sampling(max_tokens=capped or other_cap, stop=stop, response_format=request.response_format)
     return Sampling(
         temperature=within("temperature", request.temperature, 0, 2, "0 and 2"),
         top_p=within("top_p", request.top_p, 0, 1, "0 and 1"),
@@ -85,9 +92,6 @@ def _sampling(request: ChatRequest) -> Sampling:
         max_tokens=capped or other_cap,
         response_format=request.response_format,
     )
-
-
-_SAMPLED = frozenset({"temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"})
 
 
 def _seed(value: float | None) -> int | None:

@@ -1,14 +1,16 @@
 """`messages` of a client's request → values: roles, order, names, ids and unknown fields are kept.
 
 What OpenClaw skips silently (entries that are no object, unknown roles) is skipped here too, because clients rely on
-the 200.
+the 200. Texts stay as they were written, and are decoded by whoever looks at them.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any, cast, get_args
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, get_args
+
+from msgspec import Raw
 
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import dumps
+from gateway.core.jsonio import dumps, loads, objects_of
 from gateway.core.message import (
     NO_EXTRAS,
     Content,
@@ -22,43 +24,44 @@ from gateway.core.message import (
     ToolCall,
     ToolResult,
 )
+from gateway.core.written import is_string
 from gateway.wire.openai_completions import WIRE
 
-_ROLES = frozenset(get_args(Role))
+Fields = Mapping[str, Raw]
+
+_ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
+_ROLES_AS_WRITTEN: dict[bytes, Role] = {dumps(role): role for role in _ROLES.values()}
 _NO_MESSAGE = "Missing user message in `messages`."
+_ABSENT = Raw(b"null")
 
 
-def read_messages(raw: list[Any]) -> tuple[Message, ...]:
-    """Messages in order. Raises BadRequest when nothing in them asks for an answer."""
-    messages = tuple(message for item in raw if (message := _message(item)) is not None)
-    if not any(message.role not in ("system", "developer") and not message.blank for message in messages):
-        raise BadRequest(_NO_MESSAGE, param="messages")
-    return messages
+def read_messages(raw: Raw) -> tuple[Message, ...]:
+    """Messages in order, of a JSON array. Raises BadRequest when nothing in them asks for an answer."""
+    messages = tuple([message for fields in objects_of(raw) if (message := _message(fields)) is not None])
+    for message in messages:
+        if message.role not in ("system", "developer") and not message.blank:
+            return messages
+    raise BadRequest(_NO_MESSAGE, param="messages")
 
 
-def _message(raw: Any) -> Message | None:
-    said = raw.get("role") if type(raw) is dict else None
-    if type(said) is not str or said not in _ROLES:
+def _message(fields: Fields) -> Message | None:
+    said = fields.get("role", _ABSENT)
+    role = _ROLES_AS_WRITTEN.get(bytes(said)) or _ROLES.get(_string(said) or "")
+    if role is None:
         return None
-    role = cast(Role, said)
-    content = raw.get("content")
-    if len(raw) == 2 and type(content) is str and role != "tool":
+    content = fields.get("content", _ABSENT)
+    if len(fields) == 2 and role != "tool" and is_string(content):
         return Message(role, (Text(content),))
     parts, listed = _content(content)
-    name = raw.get("name")
-    known = _KNOWN_TOOL if role == "tool" else _KNOWN
-    unknown = {key: value for key, value in raw.items() if key not in known}
-    extras = Extras(WIRE, unknown) if unknown else NO_EXTRAS
-    name = name if isinstance(name, str) else None
+    name = _string(fields.get("name", _ABSENT))
+    extras = _rest(fields, _KNOWN_TOOL if role == "tool" else _KNOWN)
     if role == "tool":
-        call_id = raw.get("tool_call_id")
-        result = ToolResult(call_id if isinstance(call_id, str) else "", parts, listed)
-        return Message(role, (result,), name, extras)
+        call_id = _string(fields.get("tool_call_id", _ABSENT))
+        return Message(role, (ToolResult(call_id or "", parts, listed),), name, extras)
     all_parts: tuple[Part, ...] = parts
-    if role == "assistant" and isinstance(raw.get("tool_calls"), list):
-        calls = (_tool_call(call) for call in raw["tool_calls"])
-        all_parts = (*parts, *(call for call in calls if call is not None))
-    if not all_parts and not unknown:
+    if role == "assistant" and isinstance(calls := loads(fields.get("tool_calls", _ABSENT)), list):
+        all_parts = (*parts, *(call for raw in calls if (call := _tool_call(raw)) is not None))
+    if not all_parts and extras is NO_EXTRAS:
         return None
     return Message(role, all_parts, name, extras, listed)
 
@@ -67,57 +70,43 @@ _KNOWN = frozenset({"role", "content", "name", "tool_calls"})
 _KNOWN_TOOL = frozenset({"role", "content", "name", "tool_call_id"})
 
 
-def _content(content: Any) -> tuple[tuple[Content, ...], bool]:
-    if isinstance(content, str):
+def _content(content: Raw) -> tuple[tuple[Content, ...], bool]:
+    if is_string(content):
         return (Text(content),), False
-    if not isinstance(content, list):
+    if memoryview(content)[0] != ord("["):
         return (), False
-    parts = (_part(item) for item in content)
-    return tuple(part for part in parts if part is not None), True
+    return tuple([part for item in objects_of(content) if (part := _part(item)) is not None]), True
 
 
-def _part(raw: Any) -> Content | None:
-    if not isinstance(raw, dict):
-        return None
-    kind = raw.get("type")
-    reader = _PARTS.get(kind) if isinstance(kind, str) else None
+def _part(fields: Fields) -> Content | None:
+    reader = _PARTS.get(_string(fields.get("type", _ABSENT)) or "")
     if reader is not None:
-        return reader(raw)
-    if isinstance(raw.get("input_text"), str):
-        return Text(raw["input_text"])
-    return None
+        return reader(fields)
+    text = fields.get("input_text", _ABSENT)
+    return Text(text) if is_string(text) else None
 
 
-def _text(raw: Mapping[str, Any]) -> Text | None:
-    text = raw.get("text")
-    if not isinstance(text, str):
-        return None
-    if len(raw) == 2 and raw["type"] == "text":
-        return Text(text)
-    return Text(text, _rest(raw, "type", "text"))
+def _text(fields: Fields) -> Text | None:
+    text = fields.get("text", _ABSENT)
+    return Text(text, _rest(fields, ("type", "text"))) if is_string(text) else None
 
 
-def _image(raw: Mapping[str, Any]) -> Image | None:
-    image = raw.get("image_url")
+def _image(fields: Fields) -> Image | None:
+    image = loads(fields.get("image_url", _ABSENT))
     if isinstance(image, str):
-        return Image(image, None, _rest(raw, "type", "image_url"))
+        return Image(image, None, _rest(fields, ("type", "image_url")))
     if isinstance(image, dict) and isinstance(image.get("url"), str):
         detail = image.get("detail")
-        return Image(image["url"], detail if isinstance(detail, str) else None, _rest(raw, "type", "image_url"))
+        return Image(image["url"], detail if isinstance(detail, str) else None, _rest(fields, ("type", "image_url")))
     return Image("")  # no usable address: refused with the other bad images
 
 
-def _foreign(raw: Mapping[str, Any]) -> Foreign:
-    return Foreign(WIRE, raw)
-
-
-def _rest(raw: Mapping[str, Any], *known: str) -> Extras:
-    rest = {key: value for key, value in raw.items() if key not in known}
-    return Extras(WIRE, rest) if rest else NO_EXTRAS
+def _foreign(fields: Fields) -> Foreign:
+    return Foreign(WIRE, {name: loads(value) for name, value in fields.items()})
 
 
 # Part types of the format itself; anything else in a content list is skipped, as recorded.
-_PARTS: dict[str, Callable[[Mapping[str, Any]], Content | None]] = {
+_PARTS: dict[str, Callable[[Fields], Content | None]] = {
     "text": _text,
     "input_text": _text,
     "image_url": _image,
@@ -125,6 +114,15 @@ _PARTS: dict[str, Callable[[Mapping[str, Any]], Content | None]] = {
     "file": _foreign,
     "refusal": _foreign,
 }
+
+
+def _string(value: Raw) -> str | None:
+    return loads(value) if is_string(value) else None
+
+
+def _rest(fields: Fields, known: Collection[str]) -> Extras:
+    rest = {name: loads(value) for name, value in fields.items() if name not in known}
+    return Extras(WIRE, rest) if rest else NO_EXTRAS
 
 
 def _tool_call(raw: Any) -> ToolCall | None:
@@ -135,9 +133,10 @@ def _tool_call(raw: Any) -> ToolCall | None:
     if not isinstance(arguments, str):
         arguments = "{}" if arguments is None else dumps(arguments).decode()
     call_id = raw.get("id")
+    rest = {name: value for name, value in raw.items() if name not in ("id", "type", "function")}
     return ToolCall(
         call_id if isinstance(call_id, str) else "",
         function["name"],
         arguments,
-        _rest(raw, "id", "type", "function"),
+        Extras(WIRE, rest) if rest else NO_EXTRAS,
     )

@@ -6,6 +6,7 @@ from typing import Any
 from gateway.core.jsonio import dumps
 from gateway.core.message import Content, Foreign, Image, Message, Text, ToolCall, ToolResult
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
+from gateway.core.written import Written
 from gateway.wire.compat import Compat, ModelSpec
 from gateway.wire.openai_completions import WIRE
 
@@ -77,7 +78,7 @@ def _message(message: Message, compat: Compat) -> dict[str, Any]:
         role = "system"
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and not message.listed:
-        raw: dict[str, Any] = {"role": role, "content": parts[0].text}
+        raw: dict[str, Any] = {"role": role, "content": parts[0].written}
     elif role == "tool" and len(parts) == 1 and isinstance(parts[0], ToolResult):
         result = parts[0]
         raw = {"role": role, "content": _content(result.content, result.listed), "tool_call_id": result.call_id}
@@ -94,16 +95,18 @@ def _message(message: Message, compat: Compat) -> dict[str, Any]:
     return raw
 
 
-def _content(parts: tuple[Content, ...], listed: bool) -> str | list[dict[str, Any]]:
-    if not listed and len(parts) <= 1 and all(isinstance(part, Text) for part in parts):
-        return "".join(part.text for part in parts if isinstance(part, Text))
+def _content(parts: tuple[Content, ...], listed: bool) -> Written | list[dict[str, Any]]:
+    if not listed and not parts:
+        return ""
+    if not listed and len(parts) == 1 and isinstance(parts[0], Text):
+        return parts[0].written
     return [raw for part in parts if (raw := _part(part)) is not None]
 
 
 def _part(part: Content) -> dict[str, Any] | None:
     match part:
-        case Text(text, extras):
-            return {"type": "text", "text": text, **extras.of(WIRE)}
+        case Text(written, extras):
+            return {"type": "text", "text": written, **extras.of(WIRE)}
         case Image(url, detail, extras):
             image = {"url": url} if detail is None else {"url": url, "detail": detail}
             return {"type": "image_url", "image_url": image, **extras.of(WIRE)}

@@ -1,30 +1,26 @@
 """The fields of a client's request and their types; what they mean is `ingress`'s business.
 
-Unknown fields are kept, null means absent.
+Null means absent.
 """
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from msgspec import Raw, Struct
 
-from gateway.wire.request_body import Number
+from gateway.wire.request_body import BodyReader, Number
 
 
-class StreamOptions(BaseModel):
+class StreamOptions(Struct):
     """How a stream reports itself."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     include_usage: bool | None = None
 
 
-class ChatRequest(BaseModel):
+class ChatRequest(Struct):
     """`POST /v1/chat/completions`; entries of `messages` and `tools` are read by `ingress`."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
-
     model: str | None = None
-    messages: list[Any] | None = None
+    messages: Raw | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Number | None = None
@@ -42,12 +38,14 @@ class ChatRequest(BaseModel):
     n: Any = None
 
 
-class EmbeddingsRequest(BaseModel):
+class EmbeddingsRequest(Struct):
     """`POST /v1/embeddings`."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
     model: str | None = None
     input: Any = None
     dimensions: Number | None = None
     encoding_format: str | None = None
+
+
+CHAT = BodyReader(ChatRequest)
+EMBEDDINGS = BodyReader(EmbeddingsRequest)

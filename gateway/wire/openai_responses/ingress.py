@@ -11,9 +11,8 @@ from gateway.core.turn import AUTO, Sampling, ToolChoice, Turn
 from gateway.wire.openai_completions.tools import read_choice, read_tools
 from gateway.wire.openai_responses.items import read_input
 from gateway.wire.openai_responses.options import chat_extras, response_format
-from gateway.wire.openai_responses.schema import ResponsesRequest
+from gateway.wire.openai_responses.schema import RESPONSES, ResponsesRequest
 from gateway.wire.ranges import token_cap, within
-from gateway.wire.request_body import parse_body
 
 
 class ResponsesIngress:
@@ -32,13 +31,16 @@ class ResponsesIngress:
 
         `model` is required, but may be "" for the default agent (recorded).
         """
-        request = parse_body(ResponsesRequest, body)
+        request, _ = RESPONSES.read(body)
         if request.model is None:
             raise BadRequest("`model`: must be a string, such as `openclaw`.", param="model")
         if request.background:
             raise BadRequest(
                 "`background`: responses in the background are not supported yet; ask without it.", param="background"
             )
+        for name, label in (request.metadata or {}).items():
+            if not isinstance(label, str):
+                raise BadRequest(f"`metadata.{name[:80]}`: must be a string.", param=f"metadata.{name[:80]}")
         sampling = Sampling(
             temperature=within("temperature", request.temperature, 0, 2, "0 and 2"),
             top_p=within("top_p", request.top_p, 0, 1, "0 and 1"),

@@ -5,33 +5,27 @@ Unknown fields are ignored, null means absent: official clients send both freely
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from msgspec import Struct
 
-from gateway.wire.request_body import Number
+from gateway.wire.request_body import BodyReader, Number
 
 
-class Reasoning(BaseModel):
+class Reasoning(Struct):
     """How much the model should think."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     effort: str | None = None
     summary: str | None = None
 
 
-class TextOptions(BaseModel):
+class TextOptions(Struct):
     """The form of the answer's text; `format` is read by `options`."""
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     format: dict[str, Any] | None = None
     verbosity: str | None = None
 
 
-class ResponsesRequest(BaseModel):
+class ResponsesRequest(Struct):
     """`POST /v1/responses`; entries of `input` and `tools` are read by `items` and the shared tool reader."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
     model: str | None = None
     input: Any = None
@@ -48,7 +42,7 @@ class ResponsesRequest(BaseModel):
     text: TextOptions | None = None
     reasoning: Reasoning | None = None
     include: list[str] | None = None
-    metadata: dict[str, str] | None = None
+    metadata: dict[str, Any] | None = None
     truncation: Literal["auto", "disabled"] | None = None
     background: bool | None = None
     store: bool | None = None
@@ -58,3 +52,6 @@ class ResponsesRequest(BaseModel):
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
     safety_identifier: str | None = None
+
+
+RESPONSES = BodyReader(ResponsesRequest)

@@ -4,8 +4,20 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
-from gateway.core.jsonio import InvalidJSON, Shape, dumps, dumps_each, loads, loads_tolerant
+from gateway.core.jsonio import (
+    InvalidJSON,
+    NotAnObject,
+    Shape,
+    WrongShape,
+    dumps,
+    dumps_each,
+    fields_of,
+    loads,
+    loads_tolerant,
+    objects_of,
+)
 
 ANYTHING: Shape = Shape(Any)
 
@@ -109,3 +121,76 @@ def test_nesting_without_end_is_refused():
 @given(st.lists(ANY_TEXT, max_size=4))
 def test_several_texts_are_written_as_each_alone(texts):
     assert dumps_each(texts) == [dumps(text) for text in texts]
+
+
+OBJECTS = st.dictionaries(ANY_TEXT, JSON, max_size=4)
+
+
+@given(OBJECTS)
+def test_an_object_is_cut_into_its_fields(value):
+    assert {name: loads(written) for name, written in fields_of(dumps(value)).items()} == value
+
+
+@given(OBJECTS)
+def test_an_object_that_was_cut_is_written_as_it_was(value):
+    assert loads(dumps(fields_of(dumps(value)))) == value
+
+
+@given(st.lists(OBJECTS | JSON, max_size=4))
+def test_an_array_is_cut_into_its_objects(values):
+    cut = objects_of(Raw(dumps(values)))
+    assert [{name: loads(written) for name, written in fields.items()} for fields in cut] == [
+        value for value in values if isinstance(value, dict)
+    ]
+
+
+def test_of_two_fields_of_one_name_the_last_counts():
+    assert fields_of(b'{"a":1,"a":2}') == {"a": Raw(b"2")}
+
+
+def test_what_is_cut_out_is_good_utf_8():
+    assert loads(fields_of(b'{"a":["\xff"]}')["a"]) == ["\N{REPLACEMENT CHARACTER}"]
+
+
+@pytest.mark.parametrize("document", [b"[]", b"null", b'"a"', b"[\xff]".replace(b"\xff", b'"\xff"')])
+def test_what_is_no_object_has_no_fields(document):
+    with pytest.raises(NotAnObject):
+        fields_of(document)
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        b"",
+        b"{",
+        b'{"a":}',
+        b'{"a":NaN}',
+        b'{"a":"\x01"}',
+        b'{"a":"\\q"}',
+        b'{"a":01}',
+        b'{"a":1}x',
+        b'{"a":' + b"[" * 10**5,
+    ],
+)
+def test_fields_of_what_is_no_json_are_refused(document):
+    with pytest.raises(InvalidJSON):
+        fields_of(document)
+
+
+@pytest.mark.parametrize("document", [b"1e999", b'["\xff",-1e999]'])
+def test_a_number_beyond_all_range_is_refused(document):
+    with pytest.raises(InvalidJSON, match="out of range"):
+        loads(document)
+
+
+def test_a_lone_surrogate_hides_no_wrong_type():
+    shape = Shape(dict[str, int])
+    with pytest.raises(WrongShape, match=r"Expected `int`, got `str` - at `\$\[...\]`"):
+        shape.read(b'{"a":"\\ud83d"}')
+    assert Shape(int | None).read(b"null") is None
+    with pytest.raises(WrongShape, match="Expected `int"):
+        Shape(int | None).read(b'"\\ud83d"')
+
+
+def test_text_as_it_was_written_is_written_again_whatever_stands_beside_it():
+    assert loads(dumps({"a": Raw(b'"\\u0041"'), "b": "\ud83d"})) == {"a": "A", "b": "\ud83d"}

@@ -10,14 +10,13 @@ from openai.types import CreateEmbeddingResponse
 from gateway.core.errors import BadRequest, UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingRequest
 from gateway.wire.openai_completions.embeddings import build_request, parse_reply, read_request, render_reply
-from gateway.wire.openai_completions.schema import EmbeddingsRequest
-from gateway.wire.request_body import parse_body
+from gateway.wire.openai_completions.schema import EMBEDDINGS
 
 EMOJI = "\N{GRINNING FACE}"
 
 
 def asked(**fields):
-    return read_request(parse_body(EmbeddingsRequest, json.dumps({"model": "openclaw", **fields}).encode()))
+    return read_request(EMBEDDINGS.read(json.dumps({"model": "openclaw", **fields}).encode())[0])
 
 
 def refused(**fields):

@@ -52,7 +52,7 @@ def refused(raw):
         ({"temperature": True}, "temperature", "`temperature`: must be a number."),
         ({"max_tokens": "1"}, "max_tokens", "`max_tokens`: must be a number."),
         ({"stop": 1}, "stop", "`stop`: must be a string."),
-        ({"stop": [1]}, "stop", "`stop`: must be a string."),
+        ({"stop": [1]}, "stop[0]", "`stop[0]`: must be a string."),
         ({"stop": {}}, "stop", "`stop`: must be a string."),
         ({"n": 2}, "n", "`n`: only one answer per request is supported"),
         ({"n": 1.5}, "n", "`n`: only one answer"),
@@ -102,6 +102,12 @@ def test_what_is_no_json_is_refused_without_being_repeated(raw):
     assert error.code == "invalid_json"
     assert "nonsense" not in error.message
     assert len(error.message) < 120
+
+
+@pytest.mark.parametrize("field", [b'"x":1e999', b'"messages":[{"role":"user","content":"hi","x":[1e999]}]'])
+def test_a_number_that_nothing_can_hold_is_refused_wherever_it_stands(field):
+    assert refused(b'{"messages":[{"role":"user","content":"hi"}],' + field + b"}").code == "invalid_json"
+    assert refused(b'{"temperature":1e999}').message == "`temperature`: must be a finite number."
 
 
 @pytest.mark.parametrize("raw", [b"[]", b'"hi"', b"1", b"null", b"true"])

@@ -1,12 +1,19 @@
+import json
+
 import pytest
+from msgspec import Raw
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import Extras, Foreign, Image, Message, Text, ToolCall, ToolResult
-from gateway.wire.openai_completions.messages import read_messages
+from gateway.wire.openai_completions import messages
 
 WIRE = "openai-completions"
 HI = {"role": "user", "content": "hi"}
 READ = Message("user", (Text("hi"),))
+
+
+def read_messages(raw):
+    return messages.read_messages(Raw(json.dumps(raw).encode()))
 
 
 def one(raw):

@@ -1,0 +1,44 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from gateway.core.message import NO_EXTRAS, Extras, Text
+from gateway.core.written import is_blank, is_string, text_of
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
+
+
+def forms(text):
+    """The text, and the ways to write it as JSON."""
+    escaped = json.dumps(text)
+    plain = json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return [text, Raw(escaped.encode()), *([Raw(plain)] if text.isprintable() else [])]
+
+
+@given(ANY_TEXT)
+def test_a_text_is_the_same_however_it_was_written(text):
+    for form in forms(text):
+        assert text_of(form) == text
+        assert Text(form) == Text(text)
+        assert hash(Text(form)) == hash(Text(text))
+
+
+@given(ANY_TEXT)
+def test_a_text_is_blank_however_it_was_written(text):
+    assert {is_blank(form) for form in forms(text)} == {not text.strip()}
+
+
+@pytest.mark.parametrize("value", [b"1", b"null", b"true", b"[]", b"{}", b'["a"]'])
+def test_other_values_are_no_text(value):
+    assert not is_string(Raw(value))
+    with pytest.raises(TypeError):
+        text_of(Raw(value))
+
+
+def test_texts_differ_by_what_they_say_and_by_what_comes_with_them():
+    assert Text("a") != Text(Raw(b'"b"'))
+    assert Text("a") != Text("a", Extras("w", {"x": 1}))
+    assert Text("a", NO_EXTRAS) != "a"
