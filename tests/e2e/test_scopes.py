@@ -1,0 +1,146 @@
+"""What callers without a secret may do, and in which order a request is judged (mode `none`, a real process)."""
+
+import json
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.answers import says
+from tests.e2e.process import serving
+from tests.e2e.raw import head, said, status
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MODELS = ["/v1/models", "/v1/models/openclaw"]
+BODIES = {
+    "/v1/chat/completions": b'{"messages":[{"role":"user","content":"hi"}]}',
+    "/v1/responses": b'{"model":"openclaw","input":"hi"}',
+    "/v1/embeddings": b'{"model":"openclaw","input":"hi"}',
+}
+READ, WRITE, ADMIN = "operator.read", "operator.write", "operator.admin"
+EVERYTHING, READING, NOTHING = (READ, WRITE, ADMIN), (READ,), ()
+
+DECLARED = [
+    # (header lines, what they grant)
+    ((), EVERYTHING),
+    ((ADMIN,), EVERYTHING),
+    ((WRITE,), (READ, WRITE)),
+    ((READ,), READING),
+    ((f" {READ} ,\t{WRITE} ",), (READ, WRITE)),
+    ((READ, WRITE), (READ, WRITE)),
+    (("", WRITE), (READ, WRITE)),
+    ((f"{READ},{READ},,",), READING),
+    ((f"nonsense,{READ}",), READING),
+    (("",), NOTHING),
+    ((",",), NOTHING),
+    ((f"{READ} {WRITE}",), NOTHING),
+    ((f"{READ};{WRITE}",), NOTHING),
+    (("OPERATOR.WRITE",), NOTHING),
+    (("operator.*",), NOTHING),
+    (("*",), NOTHING),
+    ((f'"{WRITE}"',), NOTHING),
+    (("operator.approvals, operator.questions, operator.pairing, operator.talk.secrets",), NOTHING),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def open_gateway(config, tmp_path_factory):
+    mine = {"auth": {"mode": "none"}, "controlUi": {"allowedOrigins": ["https://ok.example.com"]}}
+    async with serving(tmp_path_factory.mktemp("state"), config | {"gateway": config["gateway"] | mine}) as ready:
+        yield ready
+
+
+@pytest.fixture
+def other(provider):
+    """The header that asks for another model, and the provider's side of it."""
+    model = provider.model(says("Hello"))
+    return model, f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
+
+
+async def ask(gateway, path, *lines, body=None):
+    """Status and body of one request with these header lines; with a body, or the path's own, it is a POST."""
+    body = BODIES.get(path) if body is None else body
+    start = f"GET {path}" if body is None else f"POST {path}"
+    length = [] if body is None else [f"Content-Length: {len(body)}"]
+    answer = await said(gateway, head(f"{start} HTTP/1.1", *lines, *length), body or b"", to_the_end=True)
+    return status(answer), answer.partition(b"\r\n\r\n")[2]
+
+
+def missing(scope):
+    details = {"code": "MISSING_SCOPE", "missingScope": scope, "requiredScopes": [scope]}
+    return {"ok": False, "error": {"type": "forbidden", "message": f"missing scope: {scope}", "details": details}}
+
+
+@pytest.mark.parametrize(("values", "granted"), DECLARED, ids=range(len(DECLARED)))
+async def test_every_route_needs_its_scope_and_says_which(open_gateway, other, values, granted):
+    model, chosen = other
+    scopes = [f"x-openclaw-scopes: {value}" for value in values]
+    for path in MODELS:
+        for lines in (scopes, [*scopes, chosen]):
+            code, body = await ask(open_gateway, path, *lines)
+            assert code == (200 if READ in granted else 403)
+            assert READ in granted or json.loads(body) == missing(READ)
+    for path in BODIES:
+        code, body = await ask(open_gateway, path, *scopes)
+        # An unscripted model fails honestly; what matters is that it was asked.
+        assert (code in (401, 403)) is (WRITE not in granted)
+        assert WRITE in granted or json.loads(body) == missing(WRITE)
+        code, body = await ask(open_gateway, path, *scopes, chosen)
+        assert (code in (401, 403)) is (ADMIN not in granted)
+        assert ADMIN in granted or json.loads(body) == missing(ADMIN if WRITE in granted else WRITE)
+    if ADMIN not in granted:
+        assert model.asked == []
+
+
+@pytest.mark.parametrize("path", BODIES)
+async def test_a_request_is_judged_in_the_recorded_order(open_gateway, other, path):
+    _, chosen = other
+    scopes = {scope: f"x-openclaw-scopes: {scope}" for scope in (READ, WRITE)}
+    evil = "Origin: https://evil.example.com"
+    claim = "X-Forwarded-For: 203.0.113.5"
+    steps = [
+        # Each request breaks this rule and all later ones.
+        (403, ("/nowhere", claim, evil), b"{"),
+        (404, ("/nowhere", evil), b"{"),
+        (405, (path, evil), None),
+        (401, (path, evil, scopes[READ]), b"{"),
+        (403, (path, scopes[READ], chosen), b"{"),
+        (400, (path, scopes[WRITE], chosen), b"{"),
+        (403, (path, scopes[WRITE], chosen), b"[]"),
+        (403, (path, scopes[WRITE], chosen), b'{"model":7}'),
+        (400, (path, scopes[WRITE]), b'{"model":7}'),
+    ]
+    for expected, (target, *lines), body in steps:
+        if body is None:
+            answer = await said(open_gateway, head(f"PUT {target} HTTP/1.1", *lines), to_the_end=True)
+            assert status(answer) == expected
+        else:
+            assert (await ask(open_gateway, target, *lines, body=body))[0] == expected, (target, lines, body)
+
+
+@pytest.mark.parametrize(
+    ("origins", "expected"),
+    [
+        ((), 200),
+        (("",), 200),
+        (("https://ok.example.com",), 200),
+        (("HTTPS://OK.example.com:443",), 200),
+        (("http://localhost",), 200),
+        (("http://localhost:5173",), 200),
+        (("https://127.0.0.1:8443",), 200),
+        (("http://[::1]:3000",), 200),
+        (("null",), 401),
+        (("https://evil.example.com",), 401),
+        (("http://ok.example.com",), 401),
+        (("https://ok.example.com:8443",), 401),
+        (("https://ok.example.com.evil.example.com",), 401),
+        (("http://localhost.evil.example.com",), 401),
+        (("http://127.0.0.1.evil.example.com",), 401),
+        (("https://ok.example.com", "https://evil.example.com"), 401),
+        (("file://",), 401),
+    ],
+)
+async def test_without_a_secret_browsers_are_asked_where_they_come_from(open_gateway, origins, expected):
+    lines = [f"Origin: {origin}" for origin in origins]
+    for more in ([], ["Sec-Fetch-Site: cross-site"], ["Authorization: Bearer whatever"]):
+        assert (await ask(open_gateway, "/v1/models", *lines, *more))[0] == expected
