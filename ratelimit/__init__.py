@@ -1,4 +1,6 @@
-"""Counts wrong attempts per caller and locks a caller out for a while, exactly, over any number of instances."""
+"""Limits failures per caller, with locks, and requests, tokens and runs, by quotas; exactly, over any number of
+instances.
+"""
 
 from ratelimit.delay import FailureDelay
 from ratelimit.errors import PolicyError, RateLimitError, StorageUnavailable
@@ -6,6 +8,9 @@ from ratelimit.limiter import FailureLimiter
 from ratelimit.link import Link, Script
 from ratelimit.memory import ProcessStorage
 from ratelimit.policy import BudgetPolicy, DelayPolicy, LockoutPolicy
+from ratelimit.quota import Quota, Refusal, Reservation
+from ratelimit.quota_policy import QuotaPolicy
+from ratelimit.quota_standing import Standing
 from ratelimit.shared import FAILURES
 from ratelimit.verdict import Verdict
 
@@ -19,8 +24,13 @@ __all__ = [
     "LockoutPolicy",
     "PolicyError",
     "ProcessStorage",
+    "Quota",
+    "QuotaPolicy",
     "RateLimitError",
+    "Refusal",
+    "Reservation",
     "Script",
+    "Standing",
     "StorageUnavailable",
     "Verdict",
 ]

@@ -24,7 +24,7 @@ def test_the_library_imports_nothing_of_the_program_around_it():
 
 def test_the_examples_of_the_readme_run(tmp_path):
     examples = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    assert len(examples) == 2
+    assert len(examples) == 3
     for number, example in enumerate(examples):
         program = tmp_path / f"example{number}.py"
         program.write_text(example)

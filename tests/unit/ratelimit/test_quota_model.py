@@ -1,0 +1,137 @@
+"""The quota against a model short enough to be believed, over random histories."""
+
+from collections import Counter
+from math import floor
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
+
+from ratelimit import Quota, QuotaPolicy, Reservation
+
+ASKERS = [(("identity", who), ("model", model)) for who in ("alice", "bob") for model in ("small", "large")]
+POLICIES = (
+    QuotaPolicy("requests", "requests", 4, 4, ("identity",)),
+    QuotaPolicy("tokens", "tokens", 20, 8, ("model",)),
+    QuotaPolicy("runs", "runs", 2, per=("identity",)),
+    QuotaPolicy("bob", "tokens", 9, 4, (), {"identity": ("bob",)}),
+)
+
+
+class Window:
+    """What was counted, by the number of windows since the first count."""
+
+    def __init__(self, width):
+        self.width, self.start, self.counted = width, 0.0, Counter()
+
+    def number(self, now):
+        number = floor((now - self.start) / self.width)
+        if self.counted[number] or self.counted[number - 1]:
+            return number
+        self.start, self.counted = now, Counter()
+        return 0
+
+    def used(self, now):
+        number = self.number(now)
+        fading = self.start + (number + 1) * self.width - now
+        return floor(self.counted[number - 1] * fading / self.width + self.counted[number])
+
+    def add(self, amount, now):
+        number = self.number(now)
+        self.counted[number] += amount
+        return self.start, number
+
+    def give_back(self, place, amount, now):
+        self.number(now)
+        start, number = place
+        if start == self.start:
+            self.counted[number] -= amount
+
+
+class Model:
+    """Windows and runs by what a policy is per. Times are quarters of seconds, so that floats are exact."""
+
+    def __init__(self):
+        self.windows = {}
+        self.running = Counter()
+
+    def applying(self, asker):
+        known = dict(asker)
+        for policy in POLICIES:
+            if policy.name != "bob" or known["identity"] == "bob":
+                key = (policy.name, *(known[name] for name in policy.per))
+                yield policy, key, self.windows.setdefault(key, Window(policy.window))
+
+    @staticmethod
+    def cost(policy, tokens):
+        return min(max(1, tokens), policy.amount) if policy.counts == "tokens" else 1
+
+    def remaining(self, asker, now):
+        for policy, key, window in self.applying(asker):
+            yield policy.amount - (self.running[key] if policy.counts == "runs" else window.used(now))
+
+    def reserve(self, asker, tokens, now):
+        applying = list(self.applying(asker))
+        costs = [self.cost(policy, tokens) for policy, _, _ in applying]
+        if not all(cost <= left for cost, left in zip(costs, self.remaining(asker, now), strict=True)):
+            return None
+        places = []
+        for (policy, key, window), cost in zip(applying, costs, strict=True):
+            if policy.counts == "runs":
+                self.running[key] += 1
+            places.append(None if policy.counts == "runs" else window.add(cost, now))
+        return places
+
+    def settle(self, asker, tokens, reserved, places, now):
+        for (policy, key, window), place in zip(self.applying(asker), places, strict=True):
+            more = tokens - self.cost(policy, reserved)
+            if policy.counts == "runs":
+                self.running[key] -= 1
+            elif policy.counts == "tokens" and more > 0:
+                window.add(more, now)
+            elif policy.counts == "tokens":
+                window.give_back(place, -more, now)
+
+
+class Histories(RuleBasedStateMachine):
+    in_one_step = None
+    reservations = Bundle("reservations")
+
+    @initialize(quarters=st.integers(0, 40))
+    def begin(self, quarters):
+        self.now = 1_000.0 + quarters / 4
+        self.quota = Quota(POLICIES, clock=lambda: self.now)
+        self.model = Model()
+
+    @rule(target=reservations, asker=st.sampled_from(ASKERS), tokens=st.integers(0, 25))
+    def reserve(self, asker, tokens):
+        outcome = type(self).in_one_step(self.quota.reserve(asker, tokens))
+        places = self.model.reserve(asker, tokens, self.now)
+        assert isinstance(outcome, Reservation) == (places is not None)
+        remaining = [max(0, left) for left in self.model.remaining(asker, self.now)]
+        assert [standing.remaining for standing in outcome.standings] == remaining
+        if places is None:
+            assert outcome.retry_after > 0
+            return None
+        return outcome, asker, tokens, places
+
+    @rule(made=consumes(reservations), tokens=st.integers(0, 40))
+    def settle(self, made, tokens):
+        if made is not None:
+            reservation, asker, reserved, places = made
+            type(self).in_one_step(reservation.settle(tokens))
+            self.model.settle(asker, tokens, reserved, places, self.now)
+
+    @rule(quarters=st.integers(1, 24))
+    def time_passes(self, quarters):
+        self.now += quarters / 4
+
+
+@pytest.fixture(autouse=True)
+def runner(in_one_step):
+    Histories.in_one_step = staticmethod(in_one_step)
+
+
+class TestHistories(Histories.TestCase):
+    settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
