@@ -4,6 +4,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from gateway.access import modes
 from gateway.access.client import ClientResolver
 from gateway.access.lockout import Lockout
 from gateway.config.auth import AuthConfig
+from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
 from gateway.core.identity import Scope
 from gateway.http.chain import CHAIN
@@ -23,11 +25,13 @@ from gateway.http.handlers.responses import responses
 from gateway.http.handlers.runs import get_run
 from gateway.http.keys import AUTHENTICATOR, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
+from gateway.http.quota import settle_reservation, tell_quota
+from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route
 from gateway.provision import provisioned
 from gateway.shared import link_from, opened
-from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy
+from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
 
 _PROBE = ("GET", "HEAD")
 
@@ -35,7 +39,8 @@ _PROBE = ("GET", "HEAD")
 def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Application:
     """The application of one configuration; what it needs is opened at its start and closed at its end."""
     gateway = config.gateway
-    app = web.Application(middlewares=CHAIN)
+    quota = _quota(gateway)
+    app = web.Application(middlewares=CHAIN if quota is None else (*CHAIN, settle_reservation))
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
     link = link_from(gateway.redis)
@@ -48,12 +53,15 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
             app.router.add_route(method, path, route.handler, expect_handler=_expect)
     hsts = gateway.http.security_headers.strict_transport_security
     app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}))
+    if quota is not None:
+        app.on_response_prepare.append(tell_quota)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             if link is not None:
                 await stack.enter_async_context(opened(link))
-            app[RUNTIME] = await stack.enter_async_context(provisioned(config, env, state))
+            provided = await stack.enter_async_context(provisioned(config, env, state))
+            app[RUNTIME] = replace(provided, quota=quota)
             yield
 
     app.cleanup_ctx.append(runtime)
@@ -87,6 +95,13 @@ async def _expect(request: web.Request) -> web.Response | None:
     if request.headers.get("Expect", "").strip().lower() == "100-continue":
         return None
     return web.Response(status=417)
+
+
+def _quota(config: GatewayConfig) -> Quota | None:
+    """None without limits, so that they cost nothing where there are none."""
+    if not config.limits:
+        return None
+    return Quota(policies_from(config.limits), clock=asyncio.get_running_loop().time)
 
 
 def _lockout(auth: AuthConfig, link: Link | None) -> Lockout:

@@ -7,6 +7,7 @@ from pydantic import Field, SecretStr
 from gateway.config import accepted
 from gateway.config.auth import AuthConfig
 from gateway.config.endpoints import HttpConfig
+from gateway.config.limits import LimitConfig
 from gateway.config.section import Count, Milliseconds, Section
 
 Bind = Literal["loopback", "lan", "tailnet", "auto", "custom"]
@@ -95,5 +96,6 @@ class GatewayConfig(Section):
     stream: StreamConfig = StreamConfig()
     retry: RetryConfig = RetryConfig()
     redis: RedisConfig = RedisConfig()
+    limits: tuple[LimitConfig, ...] = ()
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: never accepted silently, because they would not be enforced (`gateway.config.rules`)."""

@@ -30,6 +30,7 @@ def check(config: Config, catalogue: Collection[str] | None) -> Iterator[Problem
         if provider is not None and known is not None and provider not in known:
             yield Problem(f"{path}.model", _no_provider(provider, known))
     yield from _providers(config, catalogue)
+    yield from _limits(config, known)
 
 
 def warnings(config: Config, catalogue: Collection[str] | None) -> Iterator[Problem]:
@@ -63,9 +64,7 @@ def _default_agent(config: Config) -> Iterator[Problem]:
             "agents.default", f"is missing, and of several agents ({names}) none is called main; name one here"
         )
     elif agents.default not in agents.entries:
-        near = nearest(agents.default, agents.entries)
-        advice = f"did you mean {near!r}?" if near else "add it to agents.entries"
-        yield Problem("agents.default", f"there is no agent {agents.default!r}; {advice}")
+        yield Problem("agents.default", _no_agent(agents.default, agents.entries))
 
 
 def _agents(config: Config) -> Iterator[tuple[str, AgentSettings]]:
@@ -89,6 +88,18 @@ def _providers(config: Config, catalogue: Collection[str] | None) -> Iterator[Pr
             yield Problem(path, f"there is no wire format {api!r}; {advice}")
 
 
+def _limits(config: Config, known: Collection[str] | None) -> Iterator[Problem]:
+    for index, limit in enumerate(config.gateway.limits):
+        path = join("gateway.limits", index)
+        for place, agent in enumerate(limit.agents):
+            if agent not in config.agents.entries:
+                yield Problem(join(f"{path}.agents", place), _no_agent(agent, config.agents.entries))
+        for place, model in enumerate(limit.models):
+            provider = _provider_of(model)
+            if provider is not None and known is not None and provider not in known:
+                yield Problem(join(f"{path}.models", place), _no_provider(provider, known))
+
+
 def _apis(config: Config) -> Iterator[tuple[str, str]]:
     for name, provider in config.models.providers.items():
         path = join("models.providers", name)
@@ -102,6 +113,11 @@ def _provider_of(reference: str | None) -> str | None:
     """The provider's id in `provider/model`; None for a bare id or an alias, which are looked up at run time."""
     provider, slash, _ = (reference or "").partition("/")
     return provider.strip().lower() if slash else None
+
+
+def _no_agent(agent: str, known: Collection[str]) -> str:
+    near = nearest(agent, known)
+    return f"there is no agent {agent!r}; " + (f"did you mean {near!r}?" if near else "add it to agents.entries")
 
 
 def _no_provider(provider: str, known: Collection[str]) -> str:

@@ -137,6 +137,17 @@ def redis_can_be_addressed(config: Config) -> Iterator[Problem]:
             yield Problem("gateway.redis.url", str(error))
 
 
+def limits_limit_something(config: Config) -> Iterator[Problem]:
+    """A rule that never applies would be taken for a protection."""
+    for index, limit in enumerate(config.gateway.limits):
+        path = join("gateway.limits", index)
+        if limit.empty:
+            yield Problem(path, "limits nothing; set requestsPerMinute, tokensPerMinute or concurrentRuns")
+        if limit.identities and config.gateway.auth.mode != "trusted-proxy":
+            said = f'names users, while auth mode is "{config.gateway.auth.mode}", which knows none by name'
+            yield Problem(f"{path}.identities", f"{said}; remove the key")
+
+
 def servers_have_one_transport(config: Config) -> Iterator[Problem]:
     """A tool server is started or called, never both."""
     for name, server in config.mcp.servers.items():
@@ -157,6 +168,7 @@ RULES: tuple[Rule, ...] = (
     roles_are_not_ignored,
     tls_is_not_expected,
     redis_can_be_addressed,
+    limits_limit_something,
     servers_have_one_transport,
 )
 

@@ -9,7 +9,8 @@ GatewayError
 ├── NotFound 404                invalid_request_error
 ├── RequestTimeout 408          invalid_request_error
 ├── PayloadTooLarge 413         invalid_request_error
-├── LockedOut 429               rate_limited
+├── RateLimited 429             rate_limited
+│   └── LockedOut               (too many wrong credentials)
 ├── Unavailable 503             unavailable
 ├── ToolChoiceUnmet 502         api_error
 └── UpstreamError               status and type by kind (`gateway.upstream.failure` makes them)
@@ -127,20 +128,27 @@ class PayloadTooLarge(GatewayError):
     type = "invalid_request_error"
 
 
-class LockedOut(GatewayError):
-    """Too many wrong credentials from this client; `retry_after` is whole seconds, at least 1."""
+class RateLimited(GatewayError):
+    """Too much was asked of the gateway; `retry_after` is whole seconds, at least 1."""
 
     status = 429
     type = "rate_limited"
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__("Too many failed authentication attempts. Please try again later.")
+    def __init__(self, message: str, retry_after: int, *, code: str | None = "rate_limit_exceeded") -> None:
+        super().__init__(message, code=code)
         self.retry_after = retry_after
 
     @property
     def headers(self) -> Mapping[str, str]:
         """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
         return {"Retry-After": str(self.retry_after)}
+
+
+class LockedOut(RateLimited):
+    """Too many wrong credentials from this client."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many failed authentication attempts. Please try again later.", retry_after, code=None)
 
 
 class Unavailable(GatewayError):

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Callable
 from contextlib import aclosing
+from typing import Protocol
 
 import structlog
 from aiohttp import web
 
-from gateway.agents.run import Run
+from gateway.agents.trail import Trail
 from gateway.core.errors import GatewayError
+from gateway.core.event import Stream
 from gateway.core.reply import Reply
 from gateway.http.event_stream import EventStream
 from gateway.http.headers import run_headers
@@ -19,7 +21,24 @@ from gateway.wire.contract import Renderer
 log = structlog.get_logger(__name__)
 
 
-async def whole(request: web.Request, run: Run, render: Callable[[Reply], bytes]) -> web.Response:
+class Running(Protocol):
+    """A run, or what looks on while it runs."""
+
+    @property
+    def trail(self) -> Trail:
+        """What has been tried so far."""
+        ...
+
+    def events(self) -> Stream:
+        """The answer as it comes. Raises GatewayError."""
+        ...
+
+    async def reply(self) -> Reply:
+        """The whole answer. Raises GatewayError."""
+        ...
+
+
+async def whole(request: web.Request, run: Running, render: Callable[[Reply], bytes]) -> web.Response:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
     request.app[RUNTIME].recent.put(request[TRACE].id, run.trail)
     asked = time.monotonic()
@@ -33,7 +52,7 @@ async def whole(request: web.Request, run: Run, render: Callable[[Reply], bytes]
     return web.Response(body=body, headers=headers)
 
 
-async def streamed(request: web.Request, run: Run, start: Callable[[], Renderer]) -> web.StreamResponse:
+async def streamed(request: web.Request, run: Running, start: Callable[[], Renderer]) -> web.StreamResponse:
     """Relay the events; `start` is called when the first of them is there. Raises GatewayError before that.
 
     Once the stream is open a failure is told in it, and every way ends it.

@@ -9,6 +9,7 @@ from gateway.agents.trail import RecentRuns
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.upstream.embed import Embedder
+from ratelimit import Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class Runtime:
 
     `heartbeat` is the pause between comments of an idle stream, `opening` the wait for a first event after which a
     stream is opened without one, `body_timeout` the time for a request body to arrive, `started` a loop time.
+    `quota` is there only when `gateway.limits` has rules.
     """
 
     directory: Directory
@@ -35,3 +37,4 @@ class Runtime:
     opening: float
     body_timeout: float
     started: float
+    quota: Quota | None = None

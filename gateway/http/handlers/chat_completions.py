@@ -10,6 +10,7 @@ from gateway.core.reply import Reply
 from gateway.http.body import read_body
 from gateway.http.headers import run_options
 from gateway.http.keys import PRINCIPAL, RUNTIME
+from gateway.http.quota import admitted_run
 from gateway.http.relay import streamed, whole
 from gateway.http.routes import CHAT_BODY
 from gateway.http.runtime import Runtime
@@ -27,9 +28,10 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     agent = runtime.directory.resolve(ingress.model, options.agent)
     turn = await checked_images(ingress.turn(), runtime.images)
     run = await prepare(agent, turn, options, runtime.dispatch)
+    admitted = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
     if turn.stream:
-        return await streamed(request, run, lambda: _renderer(runtime, run))
-    return await whole(request, run, lambda reply: _body(runtime, run, reply))
+        return await streamed(request, admitted, lambda: _renderer(runtime, run))
+    return await whole(request, admitted, lambda reply: _body(runtime, run, reply))
 
 
 def _body(runtime: Runtime, run: Run, reply: Reply) -> bytes:

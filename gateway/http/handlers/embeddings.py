@@ -10,6 +10,7 @@ from gateway.http.body import read_body
 from gateway.http.headers import run_headers, run_options
 from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
 from gateway.http.middleware.errors import JSON
+from gateway.http.quota import admitted_embedders
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.wire.openai_completions.embeddings import read_request, render_reply
 from gateway.wire.openai_completions.schema import EMBEDDINGS
@@ -26,10 +27,15 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
         raise BadRequest("Missing `model`.", param="model")
     agent = runtime.directory.resolve(model, options.agent)
     wanted = read_request(parsed)
+    embedders = runtime.embedders
+    if runtime.quota is not None:
+        embedders = await admitted_embedders(
+            request, runtime.quota, agent, wanted, override=options.model, embedders=embedders
+        )
     trail = runtime.dispatch.trail(agent.id)
     runtime.recent.put(request[TRACE].id, trail)
     asked = time.monotonic()
-    reply = await embed(agent, wanted, options.model, runtime.embedders, runtime.dispatch, trail=trail)
+    reply = await embed(agent, wanted, options.model, embedders, runtime.dispatch, trail=trail)
     answered = time.monotonic()
     payload = render_reply(reply, model=model, as_base64=wanted.base64)
     headers = run_headers(

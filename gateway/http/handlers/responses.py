@@ -9,6 +9,7 @@ from gateway.core.ids import new_id
 from gateway.http.body import read_body
 from gateway.http.headers import run_options
 from gateway.http.keys import PRINCIPAL, RUNTIME
+from gateway.http.quota import admitted_run
 from gateway.http.relay import streamed, whole
 from gateway.http.routes import RESPONSES_BODY
 from gateway.media.files import with_file_texts
@@ -31,7 +32,8 @@ async def responses(request: web.Request) -> web.StreamResponse:
     check_url_parts(turn, runtime.max_url_parts)
     turn = await checked_images(with_file_texts(turn, runtime.response_files), runtime.response_images)
     run = await prepare(agent, turn, options, runtime.dispatch)
+    admitted = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
     head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn))
     if turn.stream:
-        return await streamed(request, run, lambda: Renderer(head, now=time.time))
-    return await whole(request, run, lambda reply: render_reply(reply, head, completed=int(time.time())))
+        return await streamed(request, admitted, lambda: Renderer(head, now=time.time))
+    return await whole(request, admitted, lambda reply: render_reply(reply, head, completed=int(time.time())))

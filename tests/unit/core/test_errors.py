@@ -33,6 +33,7 @@ def test_an_error_is_openais_error_object():
         ("NotFound", 404, "invalid_request_error"),
         ("RequestTimeout", 408, "invalid_request_error"),
         ("PayloadTooLarge", 413, "invalid_request_error"),
+        ("RateLimited", 429, "rate_limited"),
         ("LockedOut", 429, "rate_limited"),
         ("Unavailable", 503, "unavailable"),
         ("ToolChoiceUnmet", 502, "api_error"),

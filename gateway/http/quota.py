@@ -1,0 +1,121 @@
+"""`gateway.limits` in force: who asks for how much, reserved before the provider is asked and settled in every ending.
+
+Without limits none of this is there: no middleware, no signal, and handlers find no `Quota` in the runtime.
+"""
+
+from collections.abc import Mapping
+
+from aiohttp import web
+from aiohttp.typedefs import Handler
+
+from gateway.access.client import ClientAddress
+from gateway.agents.agent import Agent
+from gateway.agents.embed import embedding_model
+from gateway.agents.run import Run
+from gateway.core.errors import BadRequest, RateLimited
+from gateway.core.identity import Principal
+from gateway.core.names import ModelRef
+from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
+from gateway.http.keys import CLIENT, PRINCIPAL
+from gateway.http.metering import Meter, MeteredEmbedder, MeteredRun
+from gateway.http.quota_headers import quota_headers, whole_seconds
+from gateway.upstream.embed import Embedder
+from gateway.wire.contract import EmbeddingRequest
+from ratelimit import Quota, QuotaPolicy, Refusal
+
+METER = web.RequestKey("meter", Meter)
+QUOTA_HEADERS = web.RequestKey("quota_headers", dict[str, str])
+
+
+async def admitted_run(request: web.Request, quota: Quota, run: Run) -> MeteredRun:
+    """The run, with a place under every limit. Raises RateLimited, or BadRequest for what can never fit."""
+    model = run.chain[0]
+    provider = run.dispatch.providers.get(model.provider)
+    prompt = prompt_tokens(run.turn)
+    answer = answer_tokens(run.turn, provider.model(model.model).max_tokens if provider else None)
+    return MeteredRun(run, await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer))
+
+
+async def admitted_embedders(
+    request: web.Request,
+    quota: Quota,
+    agent: Agent,
+    wanted: EmbeddingRequest,
+    *,
+    override: str | None,
+    embedders: Mapping[str, Embedder],
+) -> Mapping[str, Embedder]:
+    """The embedder that will be asked, with a place under every limit. Raises as `admitted_run` and `embedding_model`.
+
+    One that is not there is for `embed` to refuse, and takes no place.
+    """
+    model = embedding_model(agent, override)
+    embedder = embedders.get(model.provider)
+    if embedder is None:
+        return {}
+    prompt = tokens_in(sum(text_bytes(text) for text in wanted.inputs))
+    meter = await _admit(request, quota, agent, model, prompt=prompt, answer=0)
+    return {model.provider: MeteredEmbedder(embedder, meter)}
+
+
+async def _admit(
+    request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int
+) -> Meter:
+    asker = identity(request[PRINCIPAL], request[CLIENT])
+    attributes = (("identity", asker), ("agent", agent.id), ("model", str(model)))
+    outcome = await quota.reserve(attributes, prompt + answer, prompt)
+    if isinstance(outcome, Refusal):
+        raise _refused(request, outcome, prompt)
+    meter = request[METER] = Meter(outcome, prompt)
+    if outcome.standings:
+        request[QUOTA_HEADERS] = quota_headers(outcome.standings)
+    return meter
+
+
+def identity(principal: Principal, client: ClientAddress) -> str:
+    """Whom a request counts for: the user that the proxy names; the owner, of whom there is one, by the shared secret;
+    without any authentication the client's address (an IPv6 network of 64 bits).
+    """
+    if principal.name is not None:
+        return f"user:{principal.name}"
+    return "owner" if principal.shared_secret else f"address:{client.key}"
+
+
+def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited | BadRequest:
+    wait = refusal.retry_after
+    policy = max(refusal.violated, key=lambda standing: standing.wait or float("inf")).policy
+    if wait is None:
+        request[QUOTA_HEADERS] = quota_headers(refusal.standings)
+        return BadRequest(
+            f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
+            "let through. Send a shorter one.",
+            code="rate_limit_exceeded",
+        )
+    seconds = whole_seconds(wait)
+    request[QUOTA_HEADERS] = quota_headers(refusal.standings, seconds)
+    said = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
+    return RateLimited(said, seconds)
+
+
+def _amount(policy: QuotaPolicy) -> str:
+    if policy.counts == "runs":
+        return f"{policy.amount} runs at the same time"
+    return f"{policy.amount} {policy.counts} in {policy.window} s"
+
+
+@web.middleware
+async def settle_reservation(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Whatever ended the request, its reservation is settled."""
+    try:
+        return await handler(request)
+    finally:
+        meter = request.get(METER)
+        if meter is not None:
+            await meter.settle()
+
+
+async def tell_quota(request: web.Request, response: web.StreamResponse) -> None:
+    """The `on_response_prepare` signal that adds the headers about limits."""
+    headers = request.get(QUOTA_HEADERS)
+    if headers is not None:
+        response.headers.update(headers)

@@ -1,0 +1,39 @@
+"""`gateway.limits` → the policies that the quota decides by."""
+
+from collections.abc import Iterator, Sequence
+
+from gateway.config.limits import LimitConfig
+from ratelimit import QuotaPolicy
+
+
+def policies_from(limits: Sequence[LimitConfig]) -> tuple[QuotaPolicy, ...]:
+    """One policy per amount, in the order of the rules. A rule without a name is called by what it is `per`."""
+    taken = {limit.name for limit in limits if limit.name}
+    policies: list[QuotaPolicy] = []
+    for limit in limits:
+        name = limit.name or _unused("-".join(limit.per) or "all", taken)
+        taken.add(name)
+        policies += _policies(name, limit)
+    return tuple(policies)
+
+
+def _policies(name: str, limit: LimitConfig) -> Iterator[QuotaPolicy]:
+    filters = {
+        "identity": tuple(f"user:{user}" for user in limit.identities),
+        "agent": limit.agents,
+        "model": limit.models,
+    }
+    only = {attribute: values for attribute, values in filters.items() if values}
+    if limit.requests_per_minute is not None:
+        yield QuotaPolicy(f"{name}-requests", "requests", limit.requests_per_minute, per=limit.per, only=only)
+    if limit.tokens_per_minute is not None:
+        yield QuotaPolicy(f"{name}-tokens", "tokens", limit.tokens_per_minute, per=limit.per, only=only)
+    if limit.concurrent_runs is not None:
+        yield QuotaPolicy(f"{name}-runs", "runs", limit.concurrent_runs, per=limit.per, only=only)
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name}-{number}", number + 1
+    return found

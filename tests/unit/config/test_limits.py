@@ -1,0 +1,48 @@
+import pytest
+
+
+def test_rules_are_read_as_written(loaded):
+    text = """{gateway: {limits: [
+        {name: "guests", per: ["agent", "model"], agents: ["MAIN"], models: ["OpenAI/gpt-5.4", "ollama/*"],
+         requestsPerMinute: 60, tokensPerMinute: 90000, concurrentRuns: 4},
+        {concurrentRuns: 1},
+    ]}}"""
+    first, second = loaded(text).config.gateway.limits
+    assert (first.name, first.per, first.agents) == ("guests", ("agent", "model"), ("main",))
+    assert first.models == ("openai/gpt-5.4", "ollama/*")
+    assert (first.requests_per_minute, first.tokens_per_minute, first.concurrent_runs) == (60, 90_000, 4)
+    assert (second.name, second.per, second.requests_per_minute) == (None, ("identity",), None)
+
+
+def test_there_are_none_unless_configured(loaded):
+    assert loaded("{}").config.gateway.limits == ()
+
+
+@pytest.mark.parametrize(
+    ("rule", "path", "said"),
+    [
+        ("{}", "gateway.limits[0]", "limits nothing; set requestsPerMinute, tokensPerMinute or concurrentRuns"),
+        ('{per: ["team"], concurrentRuns: 1}', "gateway.limits[0].per[0]", "must be 'identity', 'agent' or 'model'"),
+        ("{requestsPerMinute: 0}", "gateway.limits[0].requestsPerMinute", "must be more than 0"),
+        ("{requestPerMinute: 5}", "gateway.limits[0].requestPerMinute", "did you mean 'requestsPerMinute'?"),
+        ('{name: "a b", concurrentRuns: 1}', "gateway.limits[0].name", "must be 1 to 40 letters"),
+        ('{models: ["gpt-5.4"], concurrentRuns: 1}', "gateway.limits[0].models", 'must be "provider/model"'),
+        ('{models: ["opnai/*"], concurrentRuns: 1}', "gateway.limits[0].models[0]", "did you mean 'openai'?"),
+        ('{agents: ["mian"], concurrentRuns: 1}', "gateway.limits[0].agents[0]", "did you mean 'main'?"),
+    ],
+)
+def test_a_rule_that_can_not_be_meant_is_refused(refused, rule, path, said):
+    problems = refused(f"{{gateway: {{limits: [{rule}]}}}}", catalogue=["openai"])
+    assert any(problem.startswith(f"{path}: ") and said in problem for problem in problems), problems
+
+
+@pytest.mark.parametrize("auth", ['{mode:"token",token:"t"}', '{mode:"none"}'])
+def test_users_can_only_be_named_where_they_have_names(refused, auth):
+    (problem,) = refused(f'{{gateway:{{auth:{auth},limits:[{{identities:["alice"],concurrentRuns:1}}]}}}}')
+    assert problem.startswith("gateway.limits[0].identities: names users, while auth mode is")
+
+
+def test_a_trusted_proxy_names_users(loaded):
+    auth = '{mode:"trusted-proxy",trustedProxy:{userHeader:"x-user"}}'
+    text = f'{{gateway:{{trustedProxies:["10.0.0.1"],auth:{auth},limits:[{{identities:["alice"],concurrentRuns:1}}]}}}}'
+    assert loaded(text).config.gateway.limits[0].identities == ("alice",)
