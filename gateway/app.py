@@ -17,13 +17,14 @@ from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
 from gateway.core.identity import Scope
 from gateway.http.chain import CHAIN
+from gateway.http.drain import Drain
 from gateway.http.handlers.chat_completions import chat_completions
 from gateway.http.handlers.embeddings import embeddings
 from gateway.http.handlers.health import live, ready, started
 from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.responses import responses
 from gateway.http.handlers.runs import get_run
-from gateway.http.keys import AUTHENTICATOR, LOCKOUT, RESOLVER, ROUTES, RUNTIME
+from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
 from gateway.http.quota import settle_reservation, tell_quota
 from gateway.http.quota_policies import policies_from
@@ -46,13 +47,15 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     link = link_from(gateway.redis)
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
+    app[DRAIN] = Drain()
+    app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     app[ROUTES] = {}
     for route in routes_for(config):
         app[ROUTES][route.handler] = route
         for method, path in itertools.product(route.methods, route.paths):
             app.router.add_route(method, path, route.handler, expect_handler=_expect)
     hsts = gateway.http.security_headers.strict_transport_security
-    app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}))
+    app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
     if quota is not None:
         app.on_response_prepare.append(tell_quota)
 

@@ -1,6 +1,7 @@
 """A program in a process of its own, as users run it: what it says, and how it ends."""
 
 import asyncio
+import os
 import random
 import signal
 import socket
@@ -31,6 +32,10 @@ class Process:
 
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
+
+    def signal_group(self, number: int) -> None:
+        """Signal it and the processes that it has started, as terminals and service managers do."""
+        os.killpg(self._process.pid, number)
 
     async def said(self, text: str) -> None:
         """Wait until `text` was written to either stream. Fails when the process ends without it."""
@@ -89,7 +94,7 @@ def free_port() -> int:
 
 
 async def start(*command: str, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Process:
-    """Start a program with its output caught. Whoever calls this stops it."""
+    """Start a program, in a process group of its own and with its output caught. Whoever calls this stops it."""
     return Process(
         await asyncio.create_subprocess_exec(
             *command,
@@ -98,6 +103,7 @@ async def start(*command: str, directory: Path | None = None, environment: Mappi
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
         )
     )
 

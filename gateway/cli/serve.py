@@ -4,40 +4,46 @@ import argparse
 import asyncio
 import gc
 import os
-import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
 import uvloop
-from aiohttp import web
 
 from gateway.app import create_app
 from gateway.cli.check import BUILT_IN
 from gateway.cli.first_run import ensure_config
+from gateway.cli.greeting import announce
 from gateway.cli.main import COMMANDS, config_option
-from gateway.config.gateway import GatewayConfig
+from gateway.cli.stop import Stop
+from gateway.cli.workers import Workers, check_free, tell_parent
+from gateway.config.gateway import DrainConfig, GatewayConfig
 from gateway.config.load import Loaded, load
 from gateway.core.errors import ConfigError
-from gateway.http.server import Runner, listen
+from gateway.http.keys import DRAIN
+from gateway.http.listener import listen
+from gateway.http.server import Runner
+from gateway.http.shutdown import DrainPolicy, drain
 from gateway.observe import log as logs
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
-log = structlog.get_logger(__name__)
-
 _HOSTS = {"loopback": "127.0.0.1", "auto": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104  what `lan` means
-_DRAIN = 20.0  # seconds that running requests get after a stop signal
+_MARGIN = 10.0  # seconds beyond its own limits after which a worker is killed
 
 
 def add_parser(sub: "Subparsers") -> None:
-    """`serve [--config FILE] [--port N] [--bind WHERE]`."""
+    """`serve [--config FILE] [--port N] [--bind WHERE] [--workers N]`."""
     parser = sub.add_parser("serve", help=COMMANDS["serve"], description=__doc__)
     config_option(parser)
     parser.add_argument("--port", type=int, help="port to listen on (default: gateway.port, 18789)")
     parser.add_argument("--bind", choices=("loopback", "lan", "auto", "custom"), help="where to listen")
+    parser.add_argument(
+        "--workers", type=_count, default=1, metavar="N", help="processes on the port (default: 1); more need Redis"
+    )
+    parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # this is one of them: see `workers`
 
 
 def run(args: argparse.Namespace) -> int:
@@ -52,8 +58,12 @@ def run(args: argparse.Namespace) -> int:
         style=logging.console_style,
     )
     host = listen_host(loaded.config.gateway)
+    if args.workers > 1:
+        return _supervise(args, loaded, host, first=first)
+    if args.worker is not None:
+        structlog.contextvars.bind_contextvars(worker=args.worker)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(loaded, host, first=first))
+        return runner.run(_serve(loaded, host, first=first, worker=args.worker is not None))
 
 
 def listen_host(gateway: GatewayConfig) -> str:
@@ -67,55 +77,70 @@ def listen_host(gateway: GatewayConfig) -> str:
     return _HOSTS[gateway.bind]
 
 
-async def _serve(loaded: Loaded, host: str, *, first: bool) -> int:
-    config = loaded.config
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
-    runner = Runner(create_app(config, loaded.env, loaded.state_directory), shutdown_timeout=_DRAIN)
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise ValueError
+    return count
+
+
+def _supervise(args: argparse.Namespace, loaded: Loaded, host: str, *, first: bool) -> int:
+    gateway = loaded.config.gateway
+    if gateway.redis.url is None:
+        said = f"is missing, while --workers is {args.workers}, and workers share what they count through Redis"
+        raise ConfigError((f"gateway.redis.url: {said}; set it or OPENCLAW_REDIS_URL, or leave --workers out",))
+    try:
+        check_free(host, gateway.port)
+    except OSError as error:
+        return _cannot_listen(host, gateway.port, error)
+    options = (("--config", args.config), ("--port", args.port), ("--bind", args.bind))
+    given = [word for name, value in options if value is not None for word in (name, str(value))]
+    policy = _policy(gateway.drain)
+
+    async def supervised() -> int:
+        workers = Workers(
+            args.workers,
+            [sys.executable, "-m", "gateway", "serve", *given, "--worker"],
+            announce=lambda: announce(loaded, host, first=first, workers=args.workers),
+            patience=policy.notice + policy.limit + _MARGIN,
+        )
+        return await workers.run()
+
+    with asyncio.Runner() as runner:
+        return runner.run(supervised())
+
+
+async def _serve(loaded: Loaded, host: str, *, first: bool, worker: bool) -> int:
+    gateway = loaded.config.gateway
+    stop = Stop()
+    (stop.hear_parent if worker else stop.hear_signals)()
+    app = create_app(loaded.config, loaded.env, loaded.state_directory)
+    runner = Runner(app)
     try:
         await runner.setup()
-        await web.SockSite(runner, listen(host, config.gateway.port), backlog=1024).start()
+        await runner.listen(listen(host, gateway.port, shared=worker))
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        print(f"openclaw-gateway can't listen on {host}:{config.gateway.port}: {reason}", file=sys.stderr)
         await runner.cleanup()
-        return 1
+        return _cannot_listen(host, gateway.port, error)
     # What lives now lives as long as the process: the collector need not look at it again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20000, 20, 100)
-    _announce(loaded, host, first=first)
-    await stop.wait()
-    log.info("stopping", drain_seconds=_DRAIN)
+    if worker:
+        tell_parent()
+    else:
+        announce(loaded, host, first=first)
+    await stop.asked.wait()
+    await drain(runner, app[DRAIN], _policy(gateway.drain), stop.hurry, notice=stop.notice)
     await runner.cleanup()
     return 0
 
 
-def _announce(loaded: Loaded, host: str, *, first: bool) -> None:
-    config = loaded.config
-    log.info("listening", host=host, port=config.gateway.port, auth=config.gateway.auth.mode, config=str(loaded.path))
-    if loaded.ignored:
-        log.info("sections of the configuration that are not served here", sections=", ".join(loaded.ignored))
-    for warning in loaded.warnings:
-        log.warning(warning)
-    if config.gateway.auth.generated:
-        log.warning(
-            "no token is configured: every request is refused. Set gateway.auth.token or OPENCLAW_GATEWAY_TOKEN"
-        )
-    elif first or sys.stdout.isatty():
-        _greet(config.gateway)
+def _policy(config: DrainConfig) -> DrainPolicy:
+    return DrainPolicy(notice=config.notice_ms / 1000, limit=config.timeout_ms / 1000)
 
 
-def _greet(gateway: GatewayConfig) -> None:
-    """How to make a first request; the token is shown to whoever sits at the terminal, never logged."""
-    base = f"http://127.0.0.1:{gateway.port}/v1"
-    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
-    auth = f" -H 'Authorization: Bearer {secret.get_secret_value()}'" if secret else ""
-    body = '{"model":"openclaw/default","messages":[{"role":"user","content":"hi"}]}'
-    print(f"\n  API base   {base}")
-    if secret:
-        print(f"  API key    {secret.get_secret_value()}")
-    print(f"  Try it     curl -sS {base}/chat/completions{auth} -H 'Content-Type: application/json' -d '{body}'\n")
-    sys.stdout.flush()
+def _cannot_listen(host: str, port: int, error: OSError) -> int:
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    print(f"openclaw-gateway can't listen on {host}:{port}: {reason}", file=sys.stderr)
+    return 1

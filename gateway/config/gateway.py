@@ -69,6 +69,15 @@ class RetryConfig(Section):
     max_rest_ms: Milliseconds = 15_000
 
 
+class DrainConfig(Section):
+    """Ours: what a stop signal leaves time for."""
+
+    notice_ms: Count = 5_000
+    """While readiness already fails, new connections are accepted for so long, so that proxies can notice."""
+    timeout_ms: Count = 60_000
+    """How long running answers get after that."""
+
+
 class RedisConfig(Section):
     """Ours: the store that several instances share; `OPENCLAW_REDIS_URL` when the file has none."""
 
@@ -95,6 +104,7 @@ class GatewayConfig(Section):
     reload: ReloadConfig = ReloadConfig()
     stream: StreamConfig = StreamConfig()
     retry: RetryConfig = RetryConfig()
+    drain: DrainConfig = DrainConfig()
     redis: RedisConfig = RedisConfig()
     limits: tuple[LimitConfig, ...] = ()
     roles: dict[str, Any] | None = None

@@ -1,5 +1,6 @@
 """Typed keys of what travels with an application or a request."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -9,6 +10,7 @@ from gateway.access.lockout import Lockout
 from gateway.access.modes import Authenticator
 from gateway.access.outcome import Rejected
 from gateway.core.identity import Principal
+from gateway.http.drain import Drain
 from gateway.http.routes import Route
 from gateway.http.runtime import Runtime
 
@@ -26,6 +28,9 @@ RESOLVER = web.AppKey("resolver", ClientResolver)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 LOCKOUT = web.AppKey("lockout", Lockout)
 ROUTES = web.AppKey("routes", dict[object, Route])
+DRAIN = web.AppKey("drain", Drain)
+DEGRADED = web.AppKey("degraded", dict[str, Callable[[], bool]])
+"""Parts that requests can do without: name → whether it is out of order just now. Readiness tells them."""
 
 TRACE = web.RequestKey("trace", Trace)
 CLIENT = web.RequestKey("client", ClientAddress)

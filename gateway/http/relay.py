@@ -1,5 +1,6 @@
 """One run → one HTTP response, whole or as it comes. How answers look is the business of the renderers."""
 
+import asyncio
 import time
 from collections.abc import Callable
 from contextlib import aclosing
@@ -14,7 +15,7 @@ from gateway.core.event import Stream
 from gateway.core.reply import Reply
 from gateway.http.event_stream import EventStream
 from gateway.http.headers import run_headers
-from gateway.http.keys import RUNTIME, TRACE
+from gateway.http.keys import DRAIN, RUNTIME, TRACE
 from gateway.http.middleware.errors import JSON
 from gateway.wire.contract import Renderer
 
@@ -76,8 +77,9 @@ async def streamed(request: web.Request, run: Running, start: Callable[[], Rende
                     renderer = start()
                 if frames := renderer.feed(batch):
                     await response.relay(frames)
-        except GatewayError as error:
-            if not response.opened:
+        except (GatewayError, asyncio.CancelledError) as raised:
+            error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
+            if error is None or not response.opened:
                 raise
             log.warning("stream failed", type=error.type, reason=error.message)
             await response.finish((renderer or start()).fail(error))

@@ -2,18 +2,18 @@
 
 import asyncio
 import socket
-from typing import Any
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.http.listener import BACKLOG, turn_newcomers_away
 from gateway.http.middleware.trace import SECURITY_HEADERS
 
 _MAX_HEADER = 16 * 1024  # bytes of one line, as recorded for the whole block
-_BACKLOG = 1024  # connections that may wait to be accepted
-_UNACKNOWLEDGED = 120_000  # milliseconds
+_KEEP_ALIVE = 75.0  # seconds
 _LINGER = 2.0  # seconds in which a refused body may still be drained
+_LAST_CALL = 1.0  # seconds that a handler gets at the end; `drain` has waited for those that deserved it
 
 
 class _Bare(web.Response):
@@ -22,17 +22,6 @@ class _Bare(web.Response):
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
         del self.headers["Server"]
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A listening socket. Connections whose peer acknowledges nothing for a while end by themselves, also while they
-    are only written to now and then (Linux; accepted sockets inherit the option). Raises OSError.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.create_server((host, port), family=family, backlog=_BACKLOG)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
-    return made
 
 
 class Connection(RequestHandler):
@@ -56,6 +45,23 @@ class Connection(RequestHandler):
         response.force_close()
         return response
 
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        return self._request_in_progress
+
+    def close_if_idle(self, rested: float) -> None:
+        """Close it if it has waited for a request for at least `rested` seconds."""
+        idle_since = self._next_keepalive_close_time - _KEEP_ALIVE
+        if self._waiter is not None and self._loop.time() - idle_since >= rested:
+            self.force_close()
+
+    def interrupt(self) -> None:
+        """Cancel the handler at work, and only it: the connection can still carry what the handler then answers."""
+        if self._task_handler is not None:
+            self._task_handler.cancel()  # it waits for the handler's own task and hands the cancellation on
+            self._task_handler.uncancel()
+
 
 class Server(web.Server):
     """A server whose connections are ours."""
@@ -68,17 +74,40 @@ class Server(web.Server):
 class Runner(web.AppRunner):
     """Runs an application on our Server, with the settings that production needs and the test server hides."""
 
-    def __init__(self, app: web.Application, **kwargs: Any) -> None:
+    def __init__(self, app: web.Application) -> None:
         super().__init__(
             app,
             handler_cancellation=True,
             access_log=None,
             auto_decompress=False,
-            keepalive_timeout=75,
+            keepalive_timeout=_KEEP_ALIVE,
             lingering_time=_LINGER,
             max_line_size=_MAX_HEADER,
             max_field_size=_MAX_HEADER,
-            **kwargs,
+            shutdown_timeout=_LAST_CALL,
+        )
+        self._listening: socket.socket | None = None
+
+    async def listen(self, listening: socket.socket) -> None:
+        """Accept connections from this listening socket, which is the runner's from now on."""
+        self._listening = listening
+        await web.SockSite(self, listening, backlog=BACKLOG).start()
+
+    def turn_newcomers_away(self) -> bool:
+        """Let no connection begin, while those in the queue are still accepted. False where that can't be done."""
+        return self._listening is not None and turn_newcomers_away(self._listening)
+
+    async def stop_listening(self) -> None:
+        """Close the listening socket; connections stay."""
+        for site in self.sites:
+            await site.stop()
+        self._listening = None
+
+    @property
+    def connections(self) -> list[Connection]:
+        """What is open."""
+        return (
+            [] if self.server is None else [found for found in self.server.connections if isinstance(found, Connection)]
         )
 
     async def _make_server(self) -> web.Server:

@@ -47,13 +47,19 @@ class Gateway:
 
 
 @asynccontextmanager
-async def serving(state: Path, config: dict[str, Any] | None) -> AsyncIterator[Gateway]:
-    """A ready gateway with this configuration; None lets it write a first one."""
-    port = free_port()
-    arguments = ["serve", "--port", str(port)]
+async def serving(
+    state: Path, config: dict[str, Any] | None, *options: str, port: int | None = None
+) -> AsyncIterator[Gateway]:
+    """A ready gateway with this configuration; None lets it write a first one. `options` are more of `serve`'s.
+
+    Unless the configuration says otherwise it stops without waiting for proxies to notice.
+    """
+    port = port or free_port()
+    arguments = ["serve", "--port", str(port), *options]
     if config is not None:
         file = state / "gateway.json5"
-        file.write_text(json.dumps(config), encoding="utf-8")
+        gateway = {"drain": {"noticeMs": 0}} | config.get("gateway", {})
+        file.write_text(json.dumps(config | {"gateway": gateway}), encoding="utf-8")
         arguments += ["--config", str(file)]
     async with started(*arguments, state=state) as process:
         await process.said("listening")

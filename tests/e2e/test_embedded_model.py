@@ -134,3 +134,21 @@ async def test_an_interrupt_cancels_the_command_agent_in_the_middle_of_its_answe
         process.signal(signal.SIGINT)
         assert await process.ended() == 130
     assert "Traceback" not in process.errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_to_the_whole_group_lets_the_model_finish_its_answer(tmp_path, config_file, number):
+    config = json.loads(Path(config_file).read_text(encoding="utf-8"))
+    endpoints = {"chatCompletions": {"enabled": True}}
+    config["gateway"] = {"auth": {"mode": "none"}, "http": {"endpoints": endpoints}}
+    async with (
+        serving(tmp_path, config) as gateway,
+        openai.AsyncOpenAI(api_key="none", base_url=f"{gateway.url}/v1", max_retries=0) as client,
+    ):
+        asked = {"model": "openclaw", "messages": HI, "max_tokens": 60, "stream": True}
+        stream = await client.chat.completions.create(**asked, extra_body={"temperature": 0})
+        chunks = [await anext(stream)]
+        gateway.process.signal_group(number)
+        chunks += [chunk async for chunk in stream]
+        assert chunks[-1].choices[0].finish_reason in ("length", "stop")
+        assert await gateway.process.ended() == 0

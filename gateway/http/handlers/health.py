@@ -5,7 +5,7 @@ import asyncio
 from aiohttp import web
 
 from gateway.core.jsonio import dumps
-from gateway.http.keys import RUNTIME
+from gateway.http.keys import DEGRADED, DRAIN, RUNTIME
 from gateway.http.middleware.errors import JSON
 
 _HEADERS = {"Content-Type": JSON, "Cache-Control": "no-store"}
@@ -22,9 +22,10 @@ async def started(_: web.Request) -> web.StreamResponse:
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
-    """Whether requests should be sent here; 503 names what is failing."""
+    """Whether requests should be sent here; 503 names what is failing. `degraded` names what is done without."""
     runtime = request.app[RUNTIME]
-    failing: list[str] = []
+    failing = ["draining"] if request.app[DRAIN].begun else []
+    degraded = [name for name, out_of_order in request.app[DEGRADED].items() if out_of_order()]
     uptime = int((asyncio.get_running_loop().time() - runtime.started) * 1000)
-    body = dumps({"ready": not failing, "failing": failing, "uptimeMs": uptime})
+    body = dumps({"ready": not failing, "failing": failing, "degraded": degraded, "uptimeMs": uptime})
     return web.Response(status=503 if failing else 200, body=body, headers=_HEADERS)

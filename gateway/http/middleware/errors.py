@@ -1,11 +1,14 @@
 """The only place where an exception becomes a response."""
 
+import asyncio
+
 import structlog
 from aiohttp import HttpVersion11, web
 from aiohttp.typedefs import Handler
 
 from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout, Unauthorized
 from gateway.core.jsonio import dumps
+from gateway.http.keys import DRAIN
 from gateway.http.refusals import REFUSAL_LOG, REFUSALS
 
 log = structlog.get_logger(__name__)
@@ -31,6 +34,11 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         return web.Response(status=405, text="Method Not Allowed", headers={"Allow": allow})
     except web.HTTPException as error:
         return web.Response(status=error.status, text=error.reason)
+    except asyncio.CancelledError:
+        refusal = request.app[DRAIN].refusal(request)
+        if refusal is None:
+            raise
+        return error_response(refusal)
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return web.Response(status=500, body=dumps(_INTERNAL), headers={"Content-Type": JSON})

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
+from gateway.http.drain import Drain
 from gateway.http.keys import TRACE, Trace
 from gateway.observe.context import REQUEST_ID
 
@@ -34,8 +35,11 @@ async def trace_request(request: web.Request, handler: Handler) -> web.StreamRes
     return await handler(request)
 
 
-def stamper(extra: dict[str, str]) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """The `on_response_prepare` signal that adds the headers of every response; `extra` are the configured ones."""
+def stamper(extra: dict[str, str], drain: Drain) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """The `on_response_prepare` signal that adds the headers of every response; `extra` are the configured ones.
+
+    Once `drain` has begun, every response also asks its connection to end.
+    """
     headers = SECURITY_HEADERS | extra
 
     async def stamp(request: web.Request, response: web.StreamResponse) -> None:
@@ -45,5 +49,8 @@ def stamper(extra: dict[str, str]) -> Callable[[web.Request, web.StreamResponse]
         trace = request.get(TRACE)
         if trace is not None:
             sent["X-Request-ID"] = trace.id
+        if drain.begun:
+            response.force_close()
+            sent["Connection"] = "close"
 
     return stamp

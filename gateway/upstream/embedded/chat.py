@@ -15,16 +15,13 @@ from typing import Self
 import structlog
 
 from gateway.core.errors import Unavailable
+from gateway.core.restart import RestartDelay
 from gateway.upstream.embedded.child import ChildSettings
 from gateway.upstream.embedded.models import MODEL
 from gateway.upstream.embedded.process import Child, Spawn, spawn
 from gateway.upstream.embedded.weights import chat_available, missing, weights_path
 
 _log = structlog.get_logger(__name__)
-
-_FIRST_DELAY = 0.5  # seconds until the first restart; doubled each time
-_LONGEST_DELAY = 30.0
-_HEALTHY_AFTER = 60.0  # seconds of service that make an end a new matter
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,14 +114,12 @@ class EmbeddedChat:
         await self.close()
 
     async def _keep_alive(self) -> None:
-        delay = _FIRST_DELAY
+        delays = RestartDelay()
         while True:
             served_for = await self._one_life()
-            if served_for >= _HEALTHY_AFTER:
-                delay = _FIRST_DELAY
+            delay = delays.after(served_for)
             _log.warning("embedded_model_stopped", reason=self._trouble, served_s=round(served_for, 1), restart_s=delay)
             await self._sleep(delay)
-            delay = min(delay * 2, _LONGEST_DELAY)
 
     async def _one_life(self) -> float:
         """Run one child to its end; the seconds that it served."""

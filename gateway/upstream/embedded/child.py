@@ -73,7 +73,8 @@ def serve(settings: ChildSettings) -> Any:
 
 def main() -> None:
     """Serve until standard input ends."""
-    for meant_for_the_parent in (signal.SIGINT, signal.SIGHUP):
+    # The parent may still be relaying our answers when a signal stops the whole group.
+    for meant_for_the_parent in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(meant_for_the_parent, signal.SIG_IGN)
     ensure_openmp()
     # The runtime writes to the standard output as it likes; the ready line gets one of its own.

@@ -1,0 +1,183 @@
+"""What a stop signal does to those who are being served, and to those who still come."""
+
+import asyncio
+import json
+import signal
+
+import aiohttp
+import pytest
+
+from tests.e2e.answers import DONE, SEEN, chunk, does, hangs, says, streams
+from tests.e2e.conftest import TOKEN
+from tests.e2e.process import serving
+
+HI = [{"role": "user", "content": "hi"}]
+LONG = 60_000  # milliseconds, longer than any test
+
+
+@pytest.fixture
+def start(config, tmp_path):
+    """Start a gateway with these limits: `async with start(noticeMs=…, timeoutMs=…) as (gateway, client)`."""
+
+    class Started:
+        def __init__(self, **drain):
+            settings = config | {"gateway": config["gateway"] | {"drain": drain}}
+            self.serving = serving(tmp_path, settings)
+
+        async def __aenter__(self):
+            gateway = await self.serving.__aenter__()
+            self.client = aiohttp.ClientSession(gateway.url, headers={"Authorization": f"Bearer {TOKEN}"})
+            return gateway, self.client
+
+        async def __aexit__(self, *exc_info):
+            await self.client.close()
+            await self.serving.__aexit__(*exc_info)
+
+    return Started
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def asked(client, model, path="/v1/chat/completions", **fields):
+    said = {"messages": HI} if path.endswith("completions") else {"input": "hi"}
+    return client.post(path, json={"model": "openclaw", **said, **fields}, headers=model.chosen)
+
+
+async def readiness(client) -> tuple[int, dict]:
+    async with client.get("/readyz") as response:
+        return response.status, await response.json()
+
+
+async def draining(client) -> None:
+    """Wait until readiness says so."""
+    async with asyncio.timeout(10):
+        while (await readiness(client))[1]["failing"] != ["draining"]:
+            await asyncio.sleep(0.01)
+
+
+async def refusing(gateway) -> None:
+    """Wait until nobody listens any more."""
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.01)
+
+
+def events(text: str) -> list[str]:
+    return [line.removeprefix("data: ") for line in text.splitlines() if line.startswith("data: ")]
+
+
+async def test_readiness_fails_first_while_new_connections_are_still_served(start, provider):
+    model = provider.model(says("Hello"))
+    async with start(noticeMs=LONG) as (gateway, client):
+        status, ready = await readiness(client)
+        assert (status, ready["ready"], ready["failing"], ready["degraded"]) == (200, True, [], [])
+        gateway.process.signal(signal.SIGTERM)
+        await draining(client)
+        status, ready = await readiness(client)
+        assert (status, ready["ready"]) == (503, False)
+        async with aiohttp.ClientSession(gateway.url, headers=client.headers) as newcomer:
+            async with asked(newcomer, model) as response:
+                assert response.status == 200
+                assert response.headers["Connection"] == "close"
+            async with newcomer.get("/healthz") as response:
+                assert response.status == 200
+        gateway.process.signal(signal.SIGTERM)
+        assert await gateway.process.ended() == 0
+
+
+async def test_a_running_stream_is_finished_while_nobody_new_gets_in(start, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
+    async with start(noticeMs=0, timeoutMs=LONG) as (gateway, client), asked(client, model, stream=True) as response:
+        await response.content.readuntil(b"Hel")
+        gateway.process.signal(signal.SIGTERM)
+        await refusing(gateway)
+        model.seen.set()
+        said = events(await response.text())
+        assert said[-1] == "[DONE]"
+        assert json.loads(said[-2])["choices"][0]["finish_reason"] == "stop"
+        assert await gateway.process.ended() == 0
+    assert "Traceback" not in gateway.process.errors
+
+
+async def test_what_takes_longer_than_the_limit_is_told_so_and_cancelled_at_the_provider(start, provider):
+    begun = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
+    unanswered = provider.model(does(hangs))
+    unopened = provider.model(does(hangs))
+    failed = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
+    async with start(noticeMs=0, timeoutMs=200) as (gateway, client):
+        asking = [
+            asyncio.create_task(asked(client, model, **fields).__aenter__())
+            for model, fields in (
+                (begun, {"stream": True}),
+                (unanswered, {}),
+                (unopened, {"stream": True}),
+                (failed, {"stream": True, "path": "/v1/responses"}),
+            )
+        ]
+        for model in (begun, unanswered, unopened, failed):
+            await model.arrived.wait()
+        broken, refused, unopened_stream, failed_response = asking
+        await (await broken).content.readuntil(b"\n\n")
+        await (await failed_response).content.readuntil(b"output_text.delta")
+        gateway.process.signal(signal.SIGTERM)
+        said = events(await (await broken).text())
+        assert json.loads(said[-2])["error"]["type"] == "unavailable"
+        assert said[-1] == "[DONE]"
+        for response in (await refused, await unopened_stream):
+            assert response.status == 503
+            assert response.headers["Connection"] == "close"
+            error = (await response.json())["error"]
+            assert error["type"] == "unavailable"
+            assert "stopping" in error["message"]
+        last = json.loads(events(await (await failed_response).text())[-2])
+        assert last["type"] == "response.failed"
+        for model in (begun, unanswered, unopened, failed):
+            await asyncio.wait_for(model.abandoned.wait(), 10)
+        assert await gateway.process.ended() == 0
+    assert "answers are cut off" in gateway.process.errors
+    assert "Traceback" not in gateway.process.errors
+
+
+async def test_a_second_signal_ends_everything_at_once_and_honestly(start, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
+    async with start(noticeMs=LONG, timeoutMs=LONG) as (gateway, client), asked(client, model, stream=True) as response:
+        await response.content.readuntil(b"\n\n")
+        gateway.process.signal(signal.SIGTERM)
+        await draining(client)
+        gateway.process.signal(signal.SIGTERM)
+        said = events(await response.text())
+        assert json.loads(said[-2])["error"]["type"] == "unavailable"
+        assert said[-1] == "[DONE]"
+        assert await gateway.process.ended() == 0
+
+
+async def test_an_interrupt_from_the_terminal_waits_for_no_proxy(start):
+    async with start(noticeMs=LONG) as (gateway, _client):
+        gateway.process.signal(signal.SIGINT)
+        assert await gateway.process.ended() == 0
+
+
+async def test_an_idle_connection_may_be_used_until_the_notice_is_over(start, provider):
+    model = provider.model(says("Hello"))
+    async with start(noticeMs=1000) as (gateway, client):
+        # Waits for an answer, so the connection is kept.
+        async with asked(client, model) as response:
+            await response.read()
+            assert "Connection" not in response.headers
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        await reader.readuntil(b'"live"}')
+        gateway.process.signal(signal.SIGTERM)
+        await draining(client)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        answer = await reader.read()  # to the end: it hangs up after this answer
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert b"Connection: close" in answer
+        writer.close()
+        assert await gateway.process.ended() == 0

@@ -1,0 +1,155 @@
+"""Several processes on one port: they come, are replaced, and go together."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.e2e.answers import DONE, SEEN, chunk, hangs, streams
+from tests.e2e.conftest import TOKEN
+from tests.e2e.process import serving, started
+from tests.e2e.provider import Model
+from tests.process import free_port
+from tests.servers import redis_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+ASKED = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}], "stream": True}
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+PATIENCE = 15.0  # seconds
+
+
+def children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return False
+
+
+async def until(true, what: str) -> None:
+    """Wait for a condition that no event tells."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not true():
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"still not: {what}") from None
+
+
+async def who_answers(url: str, times: int = 40) -> set[str]:
+    """The processes that answer, each request on a connection of its own; request ids begin with the process's own."""
+    found = set()
+    for _ in range(times):
+        async with aiohttp.ClientSession() as session, session.get(f"{url}/healthz") as response:
+            assert response.status == 200
+            found.add(response.headers["x-request-id"][:20])
+    return found
+
+
+async def streamed(client: aiohttp.ClientSession, model: Model) -> aiohttp.ClientResponse:
+    return await client.post("/v1/chat/completions", json=ASKED, headers=HEADERS | model.chosen)
+
+
+@pytest.fixture
+async def shared(config, tmp_path):
+    """The configuration of a gateway that has a Redis."""
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    async with redis_server(folder) as server:
+        yield config | {"gateway": config["gateway"] | {"redis": {"url": server.url}}}
+
+
+async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(shared, tmp_path, provider):
+    frames = [chunk({"content": "Hel"}), SEEN, chunk({}, "stop"), DONE]
+    models = [provider.model(streams(*frames)) for _ in range(6)]
+    async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
+        assert len(await who_answers(gateway.url)) == 2
+        (listening,) = [line for line in gateway.process.errors.splitlines() if '"listening"' in line]
+        assert '"workers":2' in listening
+        workers = children(gateway.process.pid)
+        responses = await asyncio.gather(*(streamed(client, model) for model in models))
+        for response in responses:
+            await response.content.readuntil(b"Hel")
+        gateway.process.signal_group(signal.SIGTERM)
+        for worker in workers:  # what a service manager does beside it: no reason to hurry
+            os.kill(worker, signal.SIGTERM)
+        await until(lambda: gateway.process.errors.count('"draining"') == 2, "both workers drain")
+        for model in models:
+            model.seen.set()
+        for response in responses:
+            assert (await response.text()).endswith("data: [DONE]\n\n")
+        assert await gateway.process.ended() == 0
+    assert not any(map(alive, workers))
+    assert gateway.process.output == ""
+    assert "worker ended" not in gateway.process.errors
+
+
+async def test_workers_that_end_are_replaced_and_none_outlives_the_parent(shared, tmp_path, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({}, "stop"), DONE))
+    async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
+        parent = gateway.process.pid
+        first, second = children(parent)
+        os.kill(first, signal.SIGKILL)
+        await gateway.process.said("worker ended")
+        assert '"status":-9' in gateway.process.errors
+        assert len(await who_answers(gateway.url, 10)) == 1
+        response = await streamed(client, model)  # by the second
+        await response.content.readuntil(b"Hel")
+        os.kill(second, signal.SIGTERM)
+        await gateway.process.said('"draining"')
+        model.seen.set()
+        assert (await response.text()).endswith("data: [DONE]\n\n")
+        await until(lambda: len(children(parent) - {first, second}) == 2, "two new workers")
+        async with asyncio.timeout(PATIENCE):
+            found: set[str] = set()
+            while len(found) < 2:
+                with contextlib.suppress(aiohttp.ClientConnectorError):  # neither serves yet
+                    found |= await who_answers(gateway.url, 5)
+        workers = children(parent)
+        gateway.process.signal(signal.SIGKILL)
+        await until(lambda: not any(map(alive, workers)), "all workers are gone")
+
+
+async def test_a_second_stop_hurries_all_workers(shared, tmp_path, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
+    async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
+        response = await streamed(client, model)
+        await response.content.readuntil(b"Hel")
+        gateway.process.signal(signal.SIGTERM)
+        await until(lambda: gateway.process.errors.count('"draining"') == 2, "both workers drain")
+        gateway.process.signal(signal.SIGTERM)
+        text = await response.text()
+        assert '"type":"unavailable"' in text
+        assert text.endswith("data: [DONE]\n\n")
+        assert await gateway.process.ended() == 0
+
+
+async def test_several_workers_without_redis_are_refused(config, tmp_path):
+    file = tmp_path / "gateway.json5"
+    file.write_text('{gateway:{auth:{token:"0123456789"}}}', encoding="utf-8")
+    async with started("serve", "--config", str(file), "--workers", "2", state=tmp_path) as process:
+        assert await process.ended() == 78
+    (line,) = process.errors.splitlines()
+    assert line.startswith("gateway.redis.url: is missing, while --workers is 2")
+    assert "OPENCLAW_REDIS_URL" in line
+
+
+async def test_a_port_in_use_is_told_once_whoever_uses_it(shared, tmp_path):
+    port = free_port()
+    file = tmp_path / "gateway.json5"
+    file.write_text(json.dumps(shared), encoding="utf-8")
+    arguments = ["serve", "--config", str(file), "--port", str(port), "--workers", "2"]
+    with socket.create_server(("127.0.0.1", port), reuse_port=True):
+        async with started(*arguments, state=tmp_path) as process:
+            assert await process.ended() == 1
+    assert process.errors.splitlines() == [f"openclaw-gateway can't listen on 127.0.0.1:{port}: Address already in use"]

@@ -1,0 +1,90 @@
+"""The parent of workers, over processes that do as little as a test needs."""
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.cli.workers import Workers, check_free
+from gateway.http.listener import listen
+
+SERVES = "import sys, os; os.write(1, b'serving\\n'); "
+UNTIL_TOLD = "sys.stdin.buffer.read(1); "
+NEVER = 60.0  # seconds
+
+
+class Started:
+    """Workers that run `code`; each appends its number to a file as it starts."""
+
+    def __init__(self, folder: Path, code: str, *, count: int = 2, patience: float = NEVER) -> None:
+        self._file = folder / "started"
+        note = f"import sys; open({str(self._file)!r}, 'a').write(sys.argv[1] + '\\n'); "
+        command = [sys.executable, "-c", note + code]
+        self.announced = asyncio.Event()
+        self._workers = Workers(count, command, announce=self.announced.set, patience=patience)
+        self.result = asyncio.create_task(self._workers.run())
+
+    @property
+    def numbers(self) -> list[str]:
+        return sorted(self._file.read_text(encoding="ascii").split())
+
+    async def end(self) -> int:
+        async with asyncio.timeout(20):
+            return await self.result
+
+
+async def test_workers_end_with_the_signal_to_their_parent(tmp_path):
+    workers = Started(tmp_path, SERVES + UNTIL_TOLD, count=3)
+    await workers.announced.wait()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await workers.end() == 0
+    assert workers.numbers == ["1", "2", "3"]
+
+
+async def test_what_keeps_a_worker_from_starting_is_met_once_and_its_status_is_the_parents(tmp_path):
+    workers = Started(tmp_path, "sys.exit(78)", count=3)
+    assert await workers.end() == 78
+    assert workers.numbers == ["1"]
+    assert not workers.announced.is_set()
+
+
+async def test_a_worker_killed_before_it_served_is_a_failure(tmp_path):
+    workers = Started(tmp_path, "import os; os.kill(os.getpid(), 9)")
+    assert await workers.end() == 1
+
+
+async def test_a_worker_that_fails_after_the_first_has_served_ends_that_one_too(tmp_path):
+    workers = Started(tmp_path, "sys.exit(3) if sys.argv[1] == '2' else None; " + SERVES + UNTIL_TOLD)
+    assert await workers.end() == 3
+    assert workers.numbers == ["1", "2"]
+
+
+async def test_workers_that_end_are_started_again_with_growing_delay(tmp_path):
+    with capture_logs() as lines:
+        workers = Started(tmp_path, SERVES + "sys.exit(5)", count=1)
+        async with asyncio.timeout(20):
+            while len(lines) < 2:
+                await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+        assert await workers.end() == 0
+    assert [(line["worker"], line["status"], line["restart_s"]) for line in lines] == [(1, 5, 0.5), (1, 5, 1.0)]
+
+
+async def test_a_worker_that_does_not_end_is_killed_when_patience_is_over(tmp_path):
+    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + SERVES + "import time; time.sleep(60)"
+    with capture_logs() as lines:
+        workers = Started(tmp_path, deaf, count=1, patience=0.1)
+        await workers.announced.wait()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await workers.end() == 0
+    assert [line["event"] for line in lines] == ["worker does not end and is killed"]
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_a_port_on_which_anybody_listens_is_not_free(shared):
+    with listen("127.0.0.1", 0, shared=shared) as listening, pytest.raises(OSError, match="in use"):
+        check_free(*listening.getsockname())

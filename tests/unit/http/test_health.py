@@ -1,0 +1,33 @@
+import pytest
+
+from gateway.http.keys import DEGRADED, DRAIN
+
+
+async def ready(client):
+    response = await client.get("/readyz")
+    assert response.headers["Cache-Control"] == "no-store"
+    return response.status, {name: value for name, value in (await response.json()).items() if name != "uptimeMs"}
+
+
+async def test_a_gateway_with_nothing_amiss_is_ready(client):
+    assert await ready(client) == (200, {"ready": True, "failing": [], "degraded": []})
+
+
+async def test_what_is_done_without_is_named_and_does_not_keep_requests_away(client):
+    out_of_order = True
+    client.app[DEGRADED]["redis"] = lambda: out_of_order
+    assert await ready(client) == (200, {"ready": True, "failing": [], "degraded": ["redis"]})
+    out_of_order = False
+    assert await ready(client) == (200, {"ready": True, "failing": [], "degraded": []})
+
+
+async def test_a_gateway_on_its_way_out_wants_no_requests_and_is_still_alive(client):
+    client.app[DRAIN].begun = True
+    assert await ready(client) == (503, {"ready": False, "failing": ["draining"], "degraded": []})
+    assert (await client.get("/healthz")).status == 200
+
+
+@pytest.mark.parametrize(("begun", "said"), [(False, None), (True, "close")])
+async def test_only_on_its_way_out_does_it_ask_connections_to_end(client, begun, said):
+    client.app[DRAIN].begun = begun
+    assert (await client.get("/v1/models")).headers.get("Connection") == said
