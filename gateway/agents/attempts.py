@@ -5,6 +5,7 @@ Retries are spaced by exponential back-off with full jitter
 deadline holds for everything. What a failure means was decided in `gateway.upstream.failure`.
 """
 
+import logging
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -143,8 +144,12 @@ class Attempts:
                 self._circuits.left(self._asked.name)
             self._trail.end(CANCELLED, None)
         self._trail.close(_outcome(ending))
-        tell = log.info if ending is None or not isinstance(ending, GatewayError) else log.warning
-        tell("run", **self._trail.facts())
+        if isinstance(ending, GatewayError):
+            log.warning("run", **self._trail.facts())
+        elif ending is not None or len(self._trail.attempts) > 1:
+            log.info("run", **self._trail.facts())
+        elif log.is_enabled_for(logging.DEBUG):  # a line costs a fifth of what a small answer does
+            log.debug("run", **self._trail.facts())
 
     async def _next(self, failure: UpstreamError | None, waited: float) -> Candidate:
         while self._queue:

@@ -1,6 +1,8 @@
 import asyncio
+import contextlib
 
 import pytest
+from structlog.testing import capture_logs
 
 from gateway.agents.candidates import Candidate
 from gateway.core.errors import UpstreamError, UpstreamKind
@@ -297,3 +299,15 @@ async def test_the_trail_tells_every_attempt_without_any_key(dispatch):
         ("p/a", "1", 0.5, None, "transport"),
         ("p/b", "1", 0.0, 200, "answered"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("failures", "level"),
+    [([], "debug"), ([OUTAGE], "info"), ([failure(Kind.INVALID_REQUEST)], "warning")],
+    ids=["success", "retried", "failed"],
+)
+async def test_the_log_tells_of_every_run_but_of_a_plain_success_only_to_who_wants_details(dispatch, failures, level):
+    asked = Asked(*failures, "yes")
+    with capture_logs() as lines, contextlib.suppress(UpstreamError):
+        await ask(dispatch, asked)
+    assert [(line["log_level"], line["attempts"]) for line in lines] == [(level, asked.trail.facts()["attempts"])]
