@@ -10,7 +10,7 @@ import structlog
 
 from gateway.config.gateway import RedisConfig
 from gateway.config.redis_url import parse_redis_url
-from gateway.state.connect import redis_client
+from gateway.state.connect import close, redis_client
 from ratelimit import FAILURES, Link
 
 log = structlog.get_logger(__name__)
@@ -32,7 +32,7 @@ async def opened(link: Link) -> AsyncIterator[None]:
         yield
     finally:
         await link.close()
-        await link.client.aclose()
+        await close(link.client)
 
 
 def _tell(available: bool, reason: str) -> None:

@@ -41,6 +41,7 @@ async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
     """A new connection to the server that holds the keys with this hash tag, connected, without a limit for reads.
 
     With Sentinel that is the present primary; with a cluster its layout is asked anew, because it may have changed.
+    It speaks RESP2, where every reply and every message is simply the next thing to read.
     """
     if isinstance(client, RedisCluster):
         await client.aclose()
@@ -52,7 +53,8 @@ async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
         settings = node.connection_kwargs
     else:
         kind, settings = client.connection_pool.connection_class, client.connection_pool.connection_kwargs
-    connection = cast(Connection, kind(**{**settings, "socket_timeout": None}))
+    ours = {"socket_timeout": None, "protocol": 2, "maint_notifications_config": None}
+    connection = cast(Connection, kind(**{**settings, **ours}))
     try:
         await connection.connect()
     except BaseException:
@@ -61,26 +63,14 @@ async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
     return connection
 
 
-class Subscription:
-    """What is published on one channel, from `open` on."""
+async def subscribe(connection: Connection, channel: str) -> None:
+    """From when this returns, nothing published on the channel is missed by `messages`."""
+    await connection.send_packed_command(connection.pack_commands([("SUBSCRIBE", channel)]), check_health=False)
+    await connection.read_response()
 
-    def __init__(self, client: Redis | RedisCluster, channel: str) -> None:
-        self._pubsub: Any = client.pubsub()
-        self._channel = channel
 
-    async def open(self) -> None:
-        """Subscribe; when this returns, nothing published from now on is missed."""
-        await self._pubsub.subscribe(self._channel)
-        while (await self._pubsub.get_message(timeout=None) or {}).get("type") != "subscribe":
-            pass
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        while True:
-            message = await self._pubsub.get_message(ignore_subscribe_messages=True, timeout=None)
-            if message is not None and message["type"] == "message":
-                data = message["data"]
-                yield data if isinstance(data, bytes) else data.encode()
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._pubsub.aclose()
+async def messages(connection: Connection) -> AsyncIterator[bytes]:
+    """What is published, as it comes. Raises redis-py's exceptions when the connection ends."""
+    while True:
+        _kind, _channel, message = await connection.read_response()
+        yield message if isinstance(message, bytes) else message.encode()

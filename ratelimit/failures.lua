@@ -21,6 +21,14 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+-- What is over is dropped in passing. It also comes first for another reason: a Redis that is out of memory refuses a
+-- script at its first write unless that one frees something, and this data is bounded and too dear to stop counting.
+redis.call('ZREMRANGEBYSCORE', voids, '-inf', text(now - window))
+for _, old in ipairs(redis.call('ZRANGEBYSCORE', recent, '-inf', text(now - window), 'LIMIT', 0, 100)) do
+  redis.call('HDEL', failures, old)
+  redis.call('ZREM', recent, old)
+end
+
 local function tell(what, time, id, about)
   local count = redis.call('HINCRBY', meta, 'told', 1)
   redis.call('PUBLISH', channel, table.concat({ kind, text(count), what, text(time), id, about }, ' '))
@@ -54,14 +62,6 @@ local function keep(list)
   end
   redis.call('HSET', failures, key, table.concat(words, ' '))
   redis.call('ZADD', recent, text(list[#list][1]), key)
-end
-
-local function drop_expired()
-  redis.call('ZREMRANGEBYSCORE', voids, '-inf', text(now - window))
-  for _, old in ipairs(redis.call('ZRANGEBYSCORE', recent, '-inf', text(now - window), 'LIMIT', 0, 100)) do
-    redis.call('HDEL', failures, old)
-    redis.call('ZREM', recent, old)
-  end
 end
 
 -- A lock is never dropped for a new key; the key that failed longest ago is.
@@ -139,7 +139,6 @@ if op == 'fail' then
   if wait > 0 then
     return answer(false, 0, wait, 0)
   end
-  drop_expired()
   if not make_room() then
     return answer(false, 0, lockout, 0)
   end
@@ -182,7 +181,7 @@ if op == 'remember' then
 end
 
 -- What an instance knows of one key: the union of both sides' failures, the later of both times. Saying the same again
--- changes nothing.
+-- changes nothing. Answers up to when the key's history is void.
 if op == 'merge' then
   local said, until_ = tonumber(ARGV[14]), void_until()
   local later = said > until_ and said > now - window
@@ -219,7 +218,7 @@ if op == 'merge' then
       tell('fail', failure[1], failure[2], key)
     end
   end
-  return #news
+  return void_until()
 end
 
 -- All that is known, a page at a time: { where to go on, { what, time, id, key }, ... } in the words of the messages.

@@ -12,14 +12,14 @@ import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
-from ratelimit.connection import Connection, Subscription, dedicated
+from ratelimit.connection import Connection, dedicated, messages, subscribe
 from ratelimit.errors import StorageUnavailable
 
 Argument = str | int | float | bytes
@@ -180,23 +180,22 @@ class Link:
 
     async def _live(self) -> None:
         """One life of the connections; ends with what broke it."""
-        subscription = Subscription(self.client, self.channel)
-        connection: Connection | None = None
-        try:
+        async with AsyncExitStack() as stack:
             async with asyncio.timeout(_JOINING):
-                connection = await dedicated(self.client, self.name)
-                await subscription.open()
+                connection, listener = [await self._connect(stack) for _ in range(2)]
+                await subscribe(listener, self.channel)
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._write(connection))
                 group.create_task(self._read(connection))
-                group.create_task(self._listen(subscription))
+                group.create_task(self._listen(listener))
                 async with asyncio.timeout(_JOINING):
                     await self._join()
                 await self._keep_in_step()
-        finally:
-            if connection is not None:
-                await connection.disconnect(nowait=True)
-            await subscription.close()
+
+    async def _connect(self, stack: AsyncExitStack) -> Connection:
+        connection = await dedicated(self.client, self.name)
+        stack.push_async_callback(connection.disconnect, nowait=True)
+        return connection
 
     async def _join(self) -> None:
         async def patiently(script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
@@ -244,8 +243,8 @@ class Link:
             if not call.answer.done():
                 call.answer.set_result(reply)
 
-    async def _listen(self, subscription: "Subscription") -> None:
-        async for message in subscription:
+    async def _listen(self, connection: Connection) -> None:
+        async for message in messages(connection):
             for peer in self._peers:
                 await peer.hear(message)
 

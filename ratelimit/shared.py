@@ -197,7 +197,11 @@ class SharedFailures:
 
     async def _merge(self, ask: Ask, key: str, until: float, failures: tuple[Failure, ...]) -> None:
         said = (word for failure in failures for word in (_ms(failure.time), failure.id))
-        await self._ask(ask, "merge", key, _ms(until), *said)
+        void = int(_text(await self._ask(ask, "merge", key, _ms(until), *said))) / 1000
+        if void > self._clock():
+            self._records.lock(key, void)
+        else:
+            self._records.clear(key, void)
 
     async def _learn(self, ask: Ask) -> None:
         place = "failures:0"
@@ -219,5 +223,5 @@ def _ms(seconds: float) -> int:
     return round(seconds * 1000)
 
 
-def _text(word: bytes | str) -> str:
-    return word.decode() if isinstance(word, bytes) else word
+def _text(word: bytes | str | int) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)

@@ -5,6 +5,7 @@ from typing import Any
 from redis.asyncio import BlockingConnectionPool, Redis, Sentinel, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from gateway.config.redis_url import RedisAddress
@@ -16,7 +17,7 @@ _ANSWERING = 2.0  # seconds
 
 
 def redis_client(address: RedisAddress) -> Redis | RedisCluster:
-    """A client; connects when it is used. The caller closes it (`aclose`)."""
+    """A client; connects when it is used. The caller closes it with `close`."""
     # redis-py would try a dead server ten times with pauses; whoever calls here knows better when to try again.
     settings: dict[str, Any] = {
         "username": address.username,
@@ -42,6 +43,15 @@ def redis_client(address: RedisAddress) -> Redis | RedisCluster:
             (host, port) = address.hosts[0]
             kind = {"connection_class": SSLConnection} if address.tls else {}
             return Redis.from_pool(_pool(settings, host=host, port=port, db=address.database, **kind))
+
+
+async def close(client: Redis | RedisCluster) -> None:
+    """Close the client's connections, and those to the Sentinels, which redis-py leaves open."""
+    await client.aclose()
+    pool = client.connection_pool if isinstance(client, Redis) else None
+    if isinstance(pool, SentinelConnectionPool):
+        for sentinel in pool.sentinel_manager.sentinels:
+            await sentinel.aclose()
 
 
 def _pool(settings: dict[str, Any], kind: type[Any] | None = None, **more: Any) -> BlockingConnectionPool:

@@ -33,7 +33,8 @@ class Model:
             return Verdict(False, 0, self.void[key] - now)
         if wait := self.ration(key, now, failed=False):
             return Verdict(False, 0, wait)
-        self.failures[key].clear()
+        if self.failures[key]:
+            self.void[key] = now
         self.known[key] = now
         return Verdict(True, POLICY.max_attempts, 0.0)
 

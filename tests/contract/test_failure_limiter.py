@@ -223,9 +223,12 @@ class Apart(Together):
         await self.told()
 
     async def until(self, condition):
-        async with asyncio.timeout(5):
-            while not condition():
-                await asyncio.sleep(0.001)
+        try:
+            async with asyncio.timeout(20):
+                while not condition():
+                    await asyncio.sleep(0.001)
+        except TimeoutError:
+            raise AssertionError([(link.available, link.reason) for link in self.links]) from None
 
 
 def histories(kind, *, examples, steps):
