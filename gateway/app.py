@@ -40,11 +40,11 @@ _PROBE = ("GET", "HEAD")
 def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Application:
     """The application of one configuration; what it needs is opened at its start and closed at its end."""
     gateway = config.gateway
-    quota = _quota(gateway)
+    link = link_from(gateway.redis)
+    quota = _quota(gateway, link)
     app = web.Application(middlewares=CHAIN if quota is None else (*CHAIN, settle_reservation))
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
-    link = link_from(gateway.redis)
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
@@ -100,11 +100,11 @@ async def _expect(request: web.Request) -> web.Response | None:
     return web.Response(status=417)
 
 
-def _quota(config: GatewayConfig) -> Quota | None:
+def _quota(config: GatewayConfig, link: Link | None) -> Quota | None:
     """None without limits, so that they cost nothing where there are none."""
     if not config.limits:
         return None
-    return Quota(policies_from(config.limits), clock=asyncio.get_running_loop().time)
+    return Quota(policies_from(config.limits), link=link, clock=asyncio.get_running_loop().time)
 
 
 def _lockout(auth: AuthConfig, link: Link | None) -> Lockout:

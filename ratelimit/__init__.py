@@ -10,12 +10,14 @@ from ratelimit.memory import ProcessStorage
 from ratelimit.policy import BudgetPolicy, DelayPolicy, LockoutPolicy
 from ratelimit.quota import Quota, Refusal, Reservation
 from ratelimit.quota_policy import QuotaPolicy
+from ratelimit.quota_shared import QUOTAS
 from ratelimit.quota_standing import Standing
 from ratelimit.shared import FAILURES
 from ratelimit.verdict import Verdict
 
 __all__ = [
     "FAILURES",
+    "QUOTAS",
     "BudgetPolicy",
     "DelayPolicy",
     "FailureDelay",

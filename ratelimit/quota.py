@@ -1,15 +1,19 @@
 """Quotas: requests and tokens in a sliding window, runs at the same time. Reserved before a run, settled after it.
 
-Which policies there are is the business of `quota_policy`, counting that of `quota_local`.
+Which policies there are is the business of `quota_policy`, counting that of `quota_local` and `quota_shared`.
 """
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
-from ratelimit.quota_local import Decision, LocalQuota
+from ratelimit.errors import StorageUnavailable
+from ratelimit.link import Link
+from ratelimit.quota_local import LocalQuota
 from ratelimit.quota_policy import Attributes, QuotaPolicy, Share, shares_of
+from ratelimit.quota_shared import SharedQuota
 from ratelimit.quota_standing import Standing
 
 _CACHED_ASKERS = 10_000
@@ -41,36 +45,41 @@ class Refusal:
 class Reservation:
     """A place under every policy that applies. `settle` it in every ending of what it was made for."""
 
-    __slots__ = ("_costs", "_decision", "_local", "_settled", "_shares")
+    __slots__ = ("_costs", "_local", "_settled", "_shares", "_starts", "_there", "standings")
 
     def __init__(
-        self, local: LocalQuota, shares: Sequence[Share], costs: Sequence[int], decision: Decision | None
+        self,
+        shares: Sequence[Share],
+        costs: Sequence[int],
+        standings: tuple[Standing, ...],
+        local: tuple[LocalQuota, Sequence[float]],
+        shared: tuple[SharedQuota, Sequence[float] | None, str] | None,
     ) -> None:
-        self._local = local
+        self.standings = standings
+        """How the policies that apply stand since."""
         self._shares = shares
         self._costs = costs
-        self._decision = decision
-        self._settled = False
-
-    @property
-    def standings(self) -> tuple[Standing, ...]:
-        """How the policies that apply stand since."""
-        return self._decision.standings if self._decision else ()
+        self._local, self._starts = local
+        self._there = shared
+        self._settled = not shares
 
     async def settle(self, tokens: int) -> None:
         """The run is over and took so many tokens in truth: count the difference and free its place. Once; a second
-        call changes nothing.
+        call changes nothing. With a shared storage it returns when that knows, or is known to be away.
 
         Fewer tokens than reserved are taken back from where they were counted, more are counted now.
         """
-        if self._settled or self._decision is None:
+        if self._settled:
             return
         self._settled = True
-        for share, cost, start in zip(self._shares, self._costs, self._decision.starts, strict=True):
-            if share.policy.counts == "runs":
-                self._local.release(share)
-            elif share.policy.counts == "tokens" and tokens != cost:
-                self._local.correct(share, start, tokens - cost)
+        corrections = [
+            tokens - cost if share.policy.counts == "tokens" else 0
+            for share, cost in zip(self._shares, self._costs, strict=True)
+        ]
+        self._local.settle(self._shares, corrections, self._starts)
+        if self._there is not None:
+            shared, starts, run = self._there
+            await shared.settle(self._shares, corrections, starts, run)
 
 
 class Quota:
@@ -79,17 +88,24 @@ class Quota:
     All policies that apply must have room, or nothing is taken; however many ask at once, none lets more through than
     its amount. `clock` is in seconds. At most `capacity` windows are kept, the one that was counted in longest ago
     making room.
+
+    With a `link` (not opened yet) all instances count together, and by themselves while the storage is away. A run's
+    place is free again `lease` seconds after its instance has died. `server_time` replaces the storage's time in tests.
     """
 
     def __init__(
         self,
         policies: Sequence[QuotaPolicy],
         *,
+        link: Link | None = None,
+        lease: int = 30,
         clock: Callable[[], float] = time.monotonic,
+        server_time: Callable[[], float] | None = None,
         capacity: int = 10_000,
     ) -> None:
         self._policies = tuple(policies)
         self._local = LocalQuota(clock, capacity)
+        self._shared = SharedQuota(link, clock=clock, lease=lease, server_time=server_time) if link else None
         self._cached = lru_cache(_CACHED_ASKERS)(self._shares_of)
 
     async def reserve(self, attributes: Attributes, tokens: int, at_least: int = 0) -> Reservation | Refusal:
@@ -101,12 +117,35 @@ class Quota:
         cacheable = sum(len(value) for _, value in attributes) <= _LONGEST_CACHED
         shares = (self._cached if cacheable else self._shares_of)(attributes)
         if not shares:
-            return Reservation(self._local, shares, (), None)
+            return Reservation((), (), (), (self._local, ()), None)
         costs = tuple(_cost(share.policy, tokens, at_least) for share in shares)
+        if self._shared is not None and self._shared.available:
+            with suppress(StorageUnavailable):
+                return await self._reserve_there(self._shared, shares, costs)
+        return await self._reserve_here(shares, costs)
+
+    async def _reserve_there(
+        self, shared: SharedQuota, shares: Sequence[Share], costs: Sequence[int]
+    ) -> Reservation | Refusal:
+        run = shared.new_run()
+        decision = await shared.reserve(shares, costs, run)
+        if not decision.allowed:
+            return Refusal(decision.standings)
+        shared.began(shares, run)
+        starts = self._local.take(shares, costs)
+        return Reservation(shares, costs, decision.standings, (self._local, starts), (shared, decision.starts, run))
+
+    async def _reserve_here(self, shares: Sequence[Share], costs: Sequence[int]) -> Reservation | Refusal:
         decision = await self._local.reserve(shares, costs)
         if not decision.allowed:
             return Refusal(decision.standings)
-        return Reservation(self._local, shares, costs, decision)
+        shared = self._shared
+        if shared is None:
+            return Reservation(shares, costs, decision.standings, (self._local, decision.starts), None)
+        run = shared.new_run()
+        shared.began(shares, run)
+        shared.owe(shares, costs)
+        return Reservation(shares, costs, decision.standings, (self._local, decision.starts), (shared, None, run))
 
     def _shares_of(self, attributes: Attributes) -> tuple[Share, ...]:
         return shares_of(self._policies, attributes)

@@ -52,15 +52,17 @@ class LocalQuota:
                 starts.append(self._storage.count(share.key, share.policy.window, cost))
         return tuple(starts)
 
-    def correct(self, share: Share, start: float, tokens: int) -> None:
-        """Count `tokens` more now, or take back so many fewer from the window that began at `start`."""
-        if tokens > 0:
-            self._storage.count(share.key, share.policy.window, tokens)
-        else:
-            self._storage.give_back(share.key, share.policy.window, start, -tokens)
+    def settle(self, shares: Sequence[Share], corrections: Sequence[int], starts: Sequence[float]) -> None:
+        """The run is over: count tokens of `corrections` now, or take them back from the windows that began then."""
+        for share, tokens, start in zip(shares, corrections, starts, strict=True):
+            if share.policy.counts == "runs":
+                self._release(share)
+            elif tokens > 0:
+                self._storage.count(share.key, share.policy.window, tokens)
+            elif tokens:
+                self._storage.give_back(share.key, share.policy.window, start, -tokens)
 
-    def release(self, share: Share) -> None:
-        """A run is over."""
+    def _release(self, share: Share) -> None:
         running = self._running[share.key] - 1
         if running:
             self._running[share.key] = running

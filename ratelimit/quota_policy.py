@@ -73,7 +73,9 @@ def shares_of(policies: Sequence[QuotaPolicy], attributes: Attributes) -> tuple[
 
 def _key(policy: QuotaPolicy, attributes: Mapping[str, str]) -> str:
     values = "\0".join(f"{name}={attributes.get(name, '')}" for name in policy.per)
-    return f"{policy.name}:{blake2b(values.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    return (
+        f"{policy.counts}:{policy.name}:{blake2b(values.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+    )
 
 
 def _is_one_of(value: str, wanted: Sequence[str]) -> bool:

@@ -10,7 +10,7 @@ ROOT = Path(ratelimit.__file__).parent
 
 def test_all_is_complete():
     public = {name for name, value in vars(ratelimit).items() if not name.startswith("_") and isinstance(value, type)}
-    assert set(ratelimit.__all__) == public | {"FAILURES"}
+    assert set(ratelimit.__all__) == public | {"FAILURES", "QUOTAS"}
 
 
 def test_the_library_imports_nothing_of_the_program_around_it():

@@ -1,14 +1,9 @@
-"""The quota against a model short enough to be believed, over random histories."""
+"""What quotas promise, short enough to be believed. Times are quarters of seconds, so that floats are exact."""
 
 from collections import Counter
 from math import floor
 
-import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, rule
-
-from ratelimit import Quota, QuotaPolicy, Reservation
+from ratelimit import QuotaPolicy
 
 ASKERS = [(("identity", who), ("model", model)) for who in ("alice", "bob") for model in ("small", "large")]
 POLICIES = (
@@ -50,7 +45,7 @@ class Window:
 
 
 class Model:
-    """Windows and runs by what a policy is per. Times are quarters of seconds, so that floats are exact."""
+    """Windows and runs by what a policy is per: one counting, a process alone or all instances together."""
 
     def __init__(self):
         self.windows = {}
@@ -92,46 +87,3 @@ class Model:
                 window.add(more, now)
             elif policy.counts == "tokens":
                 window.give_back(place, -more, now)
-
-
-class Histories(RuleBasedStateMachine):
-    in_one_step = None
-    reservations = Bundle("reservations")
-
-    @initialize(quarters=st.integers(0, 40))
-    def begin(self, quarters):
-        self.now = 1_000.0 + quarters / 4
-        self.quota = Quota(POLICIES, clock=lambda: self.now)
-        self.model = Model()
-
-    @rule(target=reservations, asker=st.sampled_from(ASKERS), tokens=st.integers(0, 25))
-    def reserve(self, asker, tokens):
-        outcome = type(self).in_one_step(self.quota.reserve(asker, tokens))
-        places = self.model.reserve(asker, tokens, self.now)
-        assert isinstance(outcome, Reservation) == (places is not None)
-        remaining = [max(0, left) for left in self.model.remaining(asker, self.now)]
-        assert [standing.remaining for standing in outcome.standings] == remaining
-        if places is None:
-            assert outcome.retry_after > 0
-            return None
-        return outcome, asker, tokens, places
-
-    @rule(made=consumes(reservations), tokens=st.integers(0, 40))
-    def settle(self, made, tokens):
-        if made is not None:
-            reservation, asker, reserved, places = made
-            type(self).in_one_step(reservation.settle(tokens))
-            self.model.settle(asker, tokens, reserved, places, self.now)
-
-    @rule(quarters=st.integers(1, 24))
-    def time_passes(self, quarters):
-        self.now += quarters / 4
-
-
-@pytest.fixture(autouse=True)
-def runner(in_one_step):
-    Histories.in_one_step = staticmethod(in_one_step)
-
-
-class TestHistories(Histories.TestCase):
-    settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
