@@ -5,8 +5,8 @@ import os
 import random
 import signal
 import socket
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 PATIENCE = 20.0  # seconds for a start on a busy machine, and for an end
@@ -118,3 +118,20 @@ async def running(
         yield process
     finally:
         await process.stop()
+
+
+@contextmanager
+def unaccepting_port() -> Iterator[int]:
+    """A port whose backlog is full: connecting to it is neither accepted nor refused (Linux)."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(0)
+        waiting = [socket.socket() for _ in range(4)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(listening.getsockname())
+        try:
+            yield listening.getsockname()[1]
+        finally:
+            for one in waiting:
+                one.close()

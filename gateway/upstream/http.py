@@ -4,9 +4,13 @@ Everything that sends bytes to a provider goes through a session made here, so t
 one place.
 """
 
+import asyncio
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway import __version__
 
@@ -29,11 +33,33 @@ class Limits:
     total: float = 600.0
 
 
+class _Connection(ResponseHandler):
+    """aiohttp's, but whoever reads a body learns at once that its framing is broken, instead of waiting for more."""
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        """The connection is unusable."""
+        body = self._payload
+        super().set_exception(exc, *cause)
+        if isinstance(exc, HttpProcessingError) and body is not None and body.exception() is None:
+            body.set_exception(aiohttp.ClientPayloadError("the framing of the body is broken"))
+
+
+def _connection(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
+    return _Connection(loop)
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Makes such connections."""
+
+    def __init__(self) -> None:
+        super().__init__(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
+        self._factory = partial(_connection, asyncio.get_running_loop())
+
+
 def create_session(limits: Limits) -> aiohttp.ClientSession:
     """A session for all providers. The caller closes it; limits of waiting are set by each call (`Deadlines`)."""
-    connector = aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
     return aiohttp.ClientSession(
-        connector=connector,
+        connector=_Connector(),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect),
         # Providers get exactly the headers of their row: nothing of the caller's request is ever copied.

@@ -1,5 +1,4 @@
 import asyncio
-import socket
 import sys
 import time
 
@@ -7,7 +6,7 @@ import pytest
 
 from tests.e2e.answers import cuts, does, embeds, hangs, refuses, replies, says
 from tests.e2e.provider import KEY
-from tests.process import free_port
+from tests.process import free_port, unaccepting_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -21,17 +20,8 @@ SLACK = 1.5  # seconds that a busy machine may add
 
 @pytest.fixture(scope="module")
 def full_port():
-    """A port whose backlog is full: connecting to it is neither accepted nor refused."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(listening.getsockname())
-        yield listening.getsockname()[1]
-        for one in waiting:
-            one.close()
+    with unaccepting_port() as port:
+        yield port
 
 
 @pytest.fixture(scope="module")

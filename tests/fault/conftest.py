@@ -1,0 +1,60 @@
+"""A really running gateway between a strict client and a provider that fails on purpose, limits in milliseconds."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import TOKEN, client, gateway
+from tests.fault.provider import FaultProvider
+
+__all__ = ["TOKEN", "client", "gateway"]
+
+CONNECT, LIMIT, BACKOFF, REST = 0.3, 0.5, 0.04, 0.4  # seconds
+LOOK = 0.15  # seconds that a limit may be late: they are looked at ten times a second
+SLACK = 1.5  # seconds that a busy machine may add
+
+
+def settings(providers: dict[str, Any], agents: dict[str, Any]) -> dict[str, Any]:
+    """A configuration with these providers and agents."""
+    return {
+        "gateway": {
+            "auth": {"mode": "token", "token": TOKEN},
+            "http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}},
+            "retry": {
+                "connectTimeoutMs": CONNECT * 1000,
+                "firstEventTimeoutMs": LIMIT * 1000,
+                "idleTimeoutMs": LIMIT * 1000,
+                "silenceTimeoutMs": LIMIT * 1000,
+                "backoffMs": BACKOFF * 1000,
+                "restMs": REST * 1000,
+                "maxRestMs": REST * 4000,
+            },
+        },
+        "agents": {"defaults": {"model": {"primary": "fake/unscripted"}}, "entries": {"main": {}, **agents}},
+        "memory": {"search": {"provider": "fake", "model": "unscripted"}},
+        "models": {"mode": "replace", "providers": providers},
+    }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def provider() -> AsyncIterator[FaultProvider]:
+    async with FaultProvider().serving() as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def agents() -> dict[str, Any]:
+    """Agents of the tests of this file; each has models of its own, so that no test sees another one's rests."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def providers(provider: FaultProvider) -> dict[str, Any]:
+    return {"fake": {"baseUrl": provider.url, "apiKey": "key-of-the-fault-tests"}}
+
+
+@pytest.fixture(scope="module")
+def config(providers: dict[str, Any], agents: dict[str, Any]) -> dict[str, Any]:
+    return settings(providers, agents)

@@ -1,0 +1,222 @@
+"""What one run learns, the others profit by: rests, probes, keys; and what no caller can do to another one."""
+
+import asyncio
+import json
+import ssl
+import time
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.fault.acts import cuts, hangs, later, refuses, says
+from tests.fault.canonical import TEXT
+from tests.fault.conftest import BACKOFF, CONNECT, LIMIT, LOOK, REST, SLACK
+from tests.fault.provider import FaultProvider
+from tests.process import free_port
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+AGENTS = ("outage", "recovery", "stampede", "silent", "override", "limited", "deep", "trail", "alone", "all")
+KEYS = ("key-one-of-the-fault-tests", "key-two-of-the-fault-tests", "key-three-of-the-fault-tests")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def other(provider):
+    """A second provider, so that an outage of the first is one."""
+    async with FaultProvider().serving() as ready:
+        yield ready
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def untrusted():
+    """A provider whose certificate nobody has signed."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
+    async with FaultProvider().serving(tls) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="module")
+def providers(providers, provider, other, untrusted):
+    return providers | {
+        "other": {"baseUrl": other.url, "apiKey": "key-of-the-other"},
+        "untrusted": {"baseUrl": untrusted.url},
+        "plain": {"baseUrl": provider.url.replace("http:", "https:")},
+        "refusing": {"baseUrl": f"http://127.0.0.1:{free_port()}/v1"},
+        "keyed": {"baseUrl": provider.url, "apiKey": KEYS[0], "apiKeys": KEYS[1:]},
+    }
+
+
+@pytest.fixture(scope="module")
+def agents():
+    chains = {name: [f"fake/{name}", f"other/{name}"] for name in AGENTS}
+    chains |= {name: [f"{name}/x", f"other/{name}"] for name in ("untrusted", "plain", "refusing", "keyed")}
+    chains["alone"] = ["fake/alone"]
+    return {name: {"model": {"primary": chain[0], "fallbacks": chain[1:]}} for name, chain in chains.items()}
+
+
+async def ask(client, agent, status=200, **options):
+    """The headers of an answer, or an error and its headers."""
+    body = {"model": f"openclaw/{agent}", "messages": [{"role": "user", "content": "hi"}]}
+    async with client.post("/v1/chat/completions", json=body, **options) as response:
+        payload = json.loads(await response.read())
+        assert response.status == status, payload
+        if status != 200:
+            return payload["error"], response.headers
+        assert payload["choices"][0]["message"]["content"] == TEXT
+        return response.headers
+
+
+async def rested(model):
+    """Until this model, which rests since its last failure, may be probed."""
+    end = model.calls[-1].at + REST + LOOK
+    while asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(("name", "attempts"), [("untrusted", "2"), ("plain", "2"), ("refusing", "4")])
+async def test_a_provider_that_can_not_be_spoken_to_gives_way(client, other, name, attempts):
+    other.model(name, says())
+    started = time.monotonic()
+    headers = await ask(client, name)
+    assert time.monotonic() - started < CONNECT + 3 * BACKOFF + SLACK
+    assert headers["x-openclaw-model"] == f"other/{name}"
+    assert headers["x-openclaw-attempts"] == attempts
+    assert len(other.models[name].calls) == 1
+
+
+async def test_after_an_outage_was_found_nobody_asks_until_one_probe(client, provider, other):
+    first, second = provider.model("outage", refuses(503)), other.model("outage", says())
+    await ask(client, "outage")
+    for _ in range(5):
+        await ask(client, "outage")
+    assert (len(first.calls), len(second.calls)) == (3, 6)
+    await rested(first)
+    await asyncio.gather(*(ask(client, "outage") for _ in range(20)))
+    assert (len(first.calls), len(second.calls)) == (4, 26), "twenty at once made one probe, and it is not retried"
+
+
+async def test_a_recovered_model_is_used_again(client, provider, other):
+    first, second = provider.model("recovery", *[refuses(503)] * 3, says()), other.model("recovery", says())
+    await ask(client, "recovery")
+    await rested(first)
+    for _ in range(3):
+        await ask(client, "recovery")
+    assert (len(first.calls), len(second.calls)) == (6, 1)
+
+
+async def test_while_a_slow_probe_is_made_the_others_are_served_elsewhere(client, provider, other):
+    first = provider.model("stampede", *[refuses(503)] * 3, later(LIMIT / 2, says()), says())
+    second = other.model("stampede", says())
+    await ask(client, "stampede")
+    await rested(first)
+    started = time.monotonic()
+    probe = asyncio.create_task(ask(client, "stampede"))
+    first.arrived.clear()
+    await first.arrived.wait()
+    await asyncio.gather(*(ask(client, "stampede") for _ in range(20)))
+    assert time.monotonic() - started < LIMIT / 2 + SLACK
+    assert (await probe)["x-openclaw-model"] == "fake/stampede"
+    assert (len(first.calls), len(second.calls)) == (4, 21)
+
+
+async def test_a_silent_model_costs_one_caller_its_limit_and_no_other(client, provider, other):
+    first, second = provider.model("silent", hangs), other.model("silent", says())
+    await ask(client, "silent")
+    started = time.monotonic()
+    await asyncio.gather(*(ask(client, "silent") for _ in range(10)))
+    assert time.monotonic() - started < LIMIT + SLACK
+    assert (len(first.calls), len(second.calls)) == (1, 11)
+
+
+MISTAKES = {
+    "unknown": refuses(404, code="model_not_found"),
+    "odd": refuses(400),
+    "long": refuses(413, "too many tokens"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+async def test_a_callers_bad_choice_of_model_disables_nothing(client, provider, other, name):
+    first, second = provider.model("override", says()), other.model("override", says())
+    wrong = provider.model(name, MISTAKES[name])
+    status = {"unknown": 404, "odd": 400, "long": 413}[name]
+    for _ in range(10):
+        await ask(client, "override", status, headers={"x-openclaw-model": f"fake/{name}"})
+    assert len(wrong.calls) == 10, "the model itself does not rest either"
+    await ask(client, "override")
+    assert (len(first.calls), len(second.calls)) == (1, 0)
+
+
+async def test_a_key_that_is_refused_for_one_model_serves_the_others(client, provider, other):
+    first, forbidden = provider.model("deep", says()), provider.model("forbidden", refuses(401, "not for you"))
+    other.model("deep", says())
+    for _ in range(3):
+        error, _ = await ask(client, "deep", 502, headers={"x-openclaw-model": "fake/forbidden"})
+        assert error["type"] == "upstream_auth_error"
+    assert len(forbidden.calls) == 1, "and is not shown where it is refused"
+    assert (await ask(client, "deep"))["x-openclaw-model"] == "fake/deep"
+    assert len(first.calls) == 1
+
+
+async def test_keys_are_used_in_turn_and_a_refused_one_rests(client, provider, other):
+    async def particular(call):
+        await (refuses(401, f"bad key {call.key}") if call.key == KEYS[1] else says())(call)
+
+    first, second = provider.model("x", particular), other.model("keyed", says())
+    for _ in range(9):
+        await ask(client, "keyed")
+    used = [call.key for call in first.calls]
+    assert used.count(KEYS[1]) == 1
+    assert min(used.count(KEYS[0]), used.count(KEYS[2])) >= 3
+    assert len(second.calls) == 0
+
+
+async def test_without_a_fallback_a_rest_is_waited_out(client, provider):
+    model = provider.model("alone", *[cuts] * 3, says())
+    await ask(client, "alone", 502)
+    started = time.monotonic()
+    headers = await ask(client, "alone")
+    assert REST / 2 < time.monotonic() - started < REST + LOOK + SLACK
+    assert "backoff;dur=" in headers["Server-Timing"]
+    assert len(model.calls) == 4
+
+
+async def test_when_all_rest_for_long_nobody_is_asked_and_the_caller_is_told_until_when(client, provider, other):
+    hour = refuses(429, "come back", headers="Retry-After: 300\r\n")
+    first, second = provider.model("all", hour), other.model("all", hour)
+    await ask(client, "all", 429)
+    error, headers = await ask(client, "all", 429)
+    assert error["type"] == "upstream_rate_limited"
+    assert "was not asked" in error["message"]
+    assert 290 <= int(headers["Retry-After"]) <= 300
+    assert (len(first.calls), len(second.calls)) == (1, 1)
+
+
+async def test_a_run_leaves_a_trail_for_operators_and_in_the_log(gateway, client, provider, other):
+    provider.model("trail", refuses(429, headers="retry-after-ms: 100\r\n"), cuts, refuses(500, f"key {KEYS[0]}"))
+    other.model("trail", says())
+    await ask(client, "trail", headers={"X-Request-ID": "trail/of:one@run=1"})
+    async with client.get("/api/v1/runs/trail/of:one@run=1") as response:
+        assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
+        told = await response.json()
+    assert (told["request_id"], told["agent"], told["outcome"]) == ("trail/of:one@run=1", "trail", "answered")
+    assert [(one["model"], one["status"], one["outcome"], one["key_id"]) for one in told["attempts"]] == [
+        ("fake/trail", 429, "rate_limited", "apiKey"),
+        ("fake/trail", None, "transport", "apiKey"),
+        ("fake/trail", 500, "server_error", "apiKey"),
+        ("other/trail", 200, "answered", "apiKey"),
+    ]
+    assert told["attempts"][1]["waited"] >= 0.1
+    lines = [json.loads(line) for line in gateway.process.errors.splitlines() if '"event":"run"' in line]
+    (line,) = (line for line in lines if line["request_id"] == "trail/of:one@run=1")
+    assert line["attempts"] == told["attempts"]
+    assert all(secret not in gateway.process.errors for secret in (*KEYS, "key-of-the-other", TEXT[:20]))
+
+
+async def test_a_run_that_nobody_knows_is_a_404_and_a_stranger_is_told_nothing(client, gateway):
+    async with client.get("/api/v1/runs/nobody") as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (404, "run_not_found")
+    async with client.get("/api/v1/runs/nobody", headers={"Authorization": "Bearer wrong"}) as response:
+        assert response.status == 401
