@@ -129,13 +129,13 @@ class Shape(Generic[T]):
         except (ValueError, RecursionError):
             return self._read_tolerant(bytes(document))
 
-    def read_joined(self, documents: bytes, count: int) -> list[T] | None:
+    def read_joined(self, documents: bytes | memoryview, count: int) -> list[T] | None:
         """Several documents, joined by commas, at the price of little more than one.
 
         None when they are not exactly `count` exact ones; exact ones hold no lone surrogates.
         """
         try:
-            values = self._many.decode(b"[" + documents + b"]")
+            values = self._many.decode(b"".join((b"[", documents, b"]")))
         except (ValueError, RecursionError):
             return None
         return values if len(values) == count else None

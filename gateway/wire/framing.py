@@ -7,14 +7,32 @@ we read, because each repeats its event name inside the JSON.
 DONE = b"data: [DONE]\n\n"
 """How OpenAI's streams end."""
 
-PLAIN_SEPARATOR = b"\n\ndata: "
-
+_PLAIN_SEPARATOR = b"\n\ndata: "
 _MAX_EVENT = 8 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 class OversizedEvent(ValueError):
     """One event grew beyond the limit without ending."""
+
+
+class PlainEvents:
+    """Payloads of events as they came together; `joined` by commas they are most of a JSON array."""
+
+    __slots__ = ("_events", "joined")
+
+    def __init__(self, events: bytes, joined: bytes) -> None:
+        self._events = events
+        self.joined = joined
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return (len(self._events) - len(self.joined)) // (len(_PLAIN_SEPARATOR) - 1) + 1
+
+    def payloads(self) -> list[bytes]:
+        """Each of them."""
+        return self._events.split(_PLAIN_SEPARATOR)
 
 
 class SseDecoder:
@@ -45,10 +63,10 @@ class SseDecoder:
                 payloads.append(payload)
         return payloads
 
-    def feed_plain(self, data: bytes) -> bytes | None:
+    def feed_plain(self, data: bytes) -> "PlainEvents | None":
         """What `data` completes, if it is nothing but events of one `data: ` line each, as it nearly always is.
 
-        The payloads stand there with PLAIN_SEPARATOR between them. None, and nothing is taken, for anything else.
+        None, and nothing is taken, for anything else.
         """
         if self._skip_lf or b"\r" in data:
             return None
@@ -57,10 +75,11 @@ class SseDecoder:
         if end < 0 or buffer[:6] != b"data: ":
             return None
         events = buffer[6:end]
-        if events.count(b"\n") != 2 * events.count(PLAIN_SEPARATOR):
+        joined = events.replace(_PLAIN_SEPARATOR, b",")
+        if b"\n" in joined:
             return None
         self._buffer = buffer[end + 2 :]
-        return events
+        return PlainEvents(events, joined)
 
     @property
     def pending(self) -> bool:

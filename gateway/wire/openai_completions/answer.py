@@ -21,7 +21,7 @@ from gateway.core.event import (
 )
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.usage import from_openai
-from gateway.wire.framing import PLAIN_SEPARATOR, OversizedEvent, SseDecoder
+from gateway.wire.framing import OversizedEvent, SseDecoder
 from gateway.wire.openai_completions.error_object import error_in
 from gateway.wire.openai_completions.shapes import ANSWER, Answer, Call, Choice, Delta
 
@@ -38,7 +38,7 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
-_LAST = PLAIN_SEPARATOR + b"[DONE]"
+_LAST = b",[DONE]"
 
 
 def _malformed(what: str) -> UpstreamError:
@@ -176,11 +176,11 @@ class StreamParser:
             self._read(payloads, batch)
             return
         # The burst path: one replacement and one decoding for all of them, instead of a loop.
-        ended = events.endswith(_LAST)
-        documents = events[: -len(_LAST)] if ended else events
-        answers = ANSWER.read_joined(documents.replace(PLAIN_SEPARATOR, b","), documents.count(PLAIN_SEPARATOR) + 1)
+        ended = events.joined.endswith(_LAST)
+        documents = memoryview(events.joined)[: -len(_LAST)] if ended else events.joined
+        answers = ANSWER.read_joined(documents, events.count - ended)
         if answers is None:
-            self._read(events.split(PLAIN_SEPARATOR), batch)
+            self._read(events.payloads(), batch)
         else:
             self.done = ended
             self._events(answers, batch, exact=True)
@@ -199,13 +199,15 @@ class StreamParser:
     def _events(self, answers: list[Answer], batch: Batch, *, exact: bool) -> None:
         # Only the tolerant codec lets half an emoji through, and only such text has to be looked at.
         exact = exact and not self._reader.pending_half
+        complete = self.complete
         for answer in answers:
-            if self.complete:
+            choices = answer.choices
+            if complete:
                 pass  # the answer stands: of what follows its finish only the count of tokens is read
             elif answer.error:
                 raise error_in(answer.error)
-            elif answer.choices:
-                choice = answer.choices[0]
+            elif choices:
+                choice = choices[0]
                 delta = choice.delta
                 # Nothing but text is the shape of nearly every chunk of a long answer.
                 if (
@@ -218,10 +220,11 @@ class StreamParser:
                 ):
                     self._started = True
                     batch.append(TextDelta(text, choice.logprobs))
-                else:
-                    self._choice(choice, batch)
+                    continue
+                self._choice(choice, batch)
+                complete = self.complete
             # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
-            if answer.usage and self.complete:
+            if complete and answer.usage:
                 batch.append(UsageReport(from_openai(answer.usage)))
 
     def _choice(self, choice: Choice, batch: Batch) -> None:

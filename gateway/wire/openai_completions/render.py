@@ -61,12 +61,13 @@ def render_reply(reply: Reply, *, id: str, created: int, model: str) -> bytes:  
 class Renderer:
     """One streamed answer: `feed` batches, then `close`, or `fail`. Every way ends with `[DONE]`, once."""
 
-    __slots__ = ("_include_usage", "_plain_head", "_prefix", "_started", "_usage")
+    __slots__ = ("_include_usage", "_plain_border", "_plain_head", "_prefix", "_started", "_usage")
 
     def __init__(self, *, id: str, created: int, model: str, include_usage: bool) -> None:  # noqa: A002
         head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
         self._prefix = b"data: " + dumps(head)[:-1] + b',"choices":['
         self._plain_head = self._prefix + b'{"index":0,"delta":{"content":'
+        self._plain_border = _PLAIN_TAIL + self._plain_head
         self._include_usage = include_usage
         self._usage = NO_USAGE
         self._started = False
@@ -80,17 +81,17 @@ class Renderer:
                 texts.append(event.text)
                 continue
             if texts:
-                frames.append(self._plain(texts))
+                frames += self._plain(texts)
                 texts = []
             if (frame := self._frame(event)) is not None:
                 frames.append(frame)
         if texts:
-            frames.append(self._plain(texts))
+            frames += self._plain(texts)
         return b"".join(frames)
 
-    def _plain(self, texts: list[str]) -> bytes:
-        """A frame each for texts that follow one another, which is nearly all of a long answer."""
-        return self._plain_head + (_PLAIN_TAIL + self._plain_head).join(dumps_each(texts)) + _PLAIN_TAIL
+    def _plain(self, texts: list[str]) -> tuple[bytes, ...]:
+        """A frame each for texts that follow one another, nearly all of a long answer; in pieces to be joined."""
+        return self._plain_head, self._plain_border.join(dumps_each(texts)), _PLAIN_TAIL
 
     def close(self) -> bytes:
         """The usage chunk, when it was asked for (zeros if the provider gave none, as recorded), and the end."""
