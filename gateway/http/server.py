@@ -2,15 +2,18 @@
 
 import asyncio
 import socket
+from typing import Any, cast
 
 from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import HttpParser
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.http.head_limit import HEAD_LIMIT, HeadLimit
 from gateway.http.listener import BACKLOG, turn_newcomers_away
 from gateway.http.middleware.trace import SECURITY_HEADERS
 
-_MAX_HEADER = 16 * 1024  # bytes of one line, as recorded for the whole block
+_MAX_HEADERS = HEAD_LIMIT // 4  # the shortest line has four bytes: the one limit that counts is that of the head
 _KEEP_ALIVE = 75.0  # seconds
 _LINGER = 2.0  # seconds in which a refused body may still be drained
 _LAST_CALL = 1.0  # seconds that a handler gets at the end; `drain` has waited for those that deserved it
@@ -28,6 +31,11 @@ class Connection(RequestHandler):
     """One client connection."""
 
     __slots__ = ()
+
+    def __init__(self, manager: web.Server, **kwargs: Any) -> None:
+        super().__init__(manager, **kwargs)
+        if self._parser is not None:
+            self._parser = cast("HttpParser[Any]", HeadLimit(self._parser))
 
     def handle_error(
         self,
@@ -82,8 +90,9 @@ class Runner(web.AppRunner):
             auto_decompress=False,
             keepalive_timeout=_KEEP_ALIVE,
             lingering_time=_LINGER,
-            max_line_size=_MAX_HEADER,
-            max_field_size=_MAX_HEADER,
+            max_line_size=HEAD_LIMIT,
+            max_field_size=HEAD_LIMIT,
+            max_headers=_MAX_HEADERS,
             shutdown_timeout=_LAST_CALL,
         )
         self._listening: socket.socket | None = None

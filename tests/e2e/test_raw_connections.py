@@ -34,19 +34,49 @@ async def test_a_body_without_a_credential_is_not_read(gateway):
     assert status(answer) == 401
 
 
+SMALL = [f"X-{number}: {'x' * 22}" for number in range(500)]  # 32 bytes or less each
+
+
 @pytest.mark.parametrize(
     ("headers", "expected"),
     [
         (["X-Long: " + "x" * 17_000], 431),
         (["X-Long: " + "x" * 15_000], 404),
+        (["X-Long: " + "x" * 8_000, "X-Longer: " + "x" * 8_500], 431),
+        (["X-Long: " + "x" * 8_000, "X-Longer: " + "x" * 7_500], 404),
+        (SMALL, 404),
+        (SMALL * 2, 431),
+        ([f"x{number}:" for number in range(1500)], 404),
+        ([f"x{number}:" for number in range(2500)], 431),
     ],
+    ids=range(8),
 )
-async def test_an_oversized_header_is_a_431(gateway, headers, expected):
-    assert status(await said(gateway, head("GET /nowhere HTTP/1.1", *headers))) == expected
+async def test_an_oversized_head_is_a_431(gateway, headers, expected):
+    answer = await said(gateway, head("GET /nowhere HTTP/1.1", *headers), to_the_end=True)
+    assert status(answer) == expected
 
 
 async def test_an_oversized_request_line_is_a_431(gateway):
     assert status(await said(gateway, head(f"GET /{'x' * 17_000} HTTP/1.1"))) == 431
+
+
+async def test_a_head_is_refused_as_soon_as_it_is_too_long_and_not_before(gateway):
+    start = b"GET /nowhere HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"
+    line = b"X-More: " + b"x" * 1014 + b"\r\n"  # 1 KiB
+    assert status(await said(gateway, start, *[line] * 15, b"\r\n", to_the_end=True)) == 404
+    assert status(await said(gateway, start, *[line] * 16, to_the_end=True)) == 431  # and no end
+
+
+async def test_bodies_and_earlier_requests_are_no_part_of_a_head(gateway):
+    """Three requests on one connection, each piece small, all together far over the limit for one head."""
+    long = f"X-Long: {'x' * 9_000}\r\n"
+    body = b'{"model":7,"x":"' + b"y" * 200_000 + b'"}'
+    post = f"POST {CHAT} HTTP/1.1\r\nHost: gateway\r\n{AUTH}{long}Content-Length: {len(body)}\r\n\r\n".encode()
+    halves = [body[:70_000], body[70_000:]]
+    last = head("GET /v1/models HTTP/1.1", AUTH.strip(), long.strip())
+    pieces = [post[:5000], post[5000:], *halves, post, body[:190_000], body[190_000:] + last[:4000], last[4000:]]
+    answer = await said(gateway, *pieces, to_the_end=True)
+    assert [part.split(b" ", 1)[0] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"400", b"400", b"200"]
 
 
 async def test_a_request_without_host_is_a_400(gateway):

@@ -1,0 +1,59 @@
+"""Bounds the whole head of a request.
+
+aiohttp bounds each line and their number, which makes megabytes that anyone could park here before being asked who they
+are.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp import StreamReader
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.http_parser import HttpParser, RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD, EmptyStreamReader
+
+HEAD_LIMIT = 16 * 1024  # bytes, as recorded
+
+Parsed = tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]
+
+
+class HeadLimit:
+    """Stands in for a connection's parser and passes everything on to it."""
+
+    __slots__ = ("_body", "_feed", "_unfinished", "feed_eof", "message_consumed", "pause_reading", "set_upgraded")
+
+    def __init__(self, parser: HttpParser[Any]) -> None:
+        self._feed: Callable[[bytes], Parsed] = parser.feed_data
+        self._body: StreamReader | EmptyStreamReader = EMPTY_PAYLOAD
+        self._unfinished = 0  # bytes of a head that has not come to its end
+        self.feed_eof: Any = parser.feed_eof
+        self.message_consumed: Any = parser.message_consumed
+        self.pause_reading: Any = parser.pause_reading
+        self.set_upgraded: Any = parser.set_upgraded
+
+    def feed_data(self, data: bytes) -> Parsed:
+        """What the parser makes of it. Raises its errors, and LineTooLong for a head beyond HEAD_LIMIT.
+
+        Heads that share a read with the body before them are counted from the next read on.
+        """
+        in_body = not self._body.is_eof()
+        parsed = self._feed(data)
+        messages = parsed[0]
+        if messages:
+            if self._unfinished + len(data) > HEAD_LIMIT and any(
+                _size(message) > HEAD_LIMIT for message, _ in messages
+            ):
+                raise LineTooLong(b"head", HEAD_LIMIT)
+            self._unfinished = 0
+            self._body = messages[-1][1]
+        elif not in_body:
+            self._unfinished += len(data)
+            if self._unfinished > HEAD_LIMIT:
+                raise LineTooLong(b"head", HEAD_LIMIT)
+        return parsed
+
+
+def _size(message: RawRequestMessage) -> int:
+    """Bytes of the request line and all fields, with `: ` and the line's end."""
+    fields = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
+    return len(message.method) + len(message.path) + len("  HTTP/1.1\r\n") + fields
