@@ -1,7 +1,6 @@
 """The composition root: configuration → web application. Nothing else knows all the parts."""
 
 import asyncio
-import itertools
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -29,7 +28,7 @@ from gateway.http.middleware.trace import stamper
 from gateway.http.quota import settle_reservation, tell_quota
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
-from gateway.http.routes import Route
+from gateway.http.routes import Route, add_routes
 from gateway.provision import provisioned
 from gateway.shared import link_from, opened
 from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
@@ -49,11 +48,9 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    app[ROUTES] = {}
-    for route in routes_for(config):
-        app[ROUTES][route.handler] = route
-        for method, path in itertools.product(route.methods, route.paths):
-            app.router.add_route(method, path, route.handler, expect_handler=_expect)
+    routes = routes_for(config)
+    app[ROUTES] = dict[object, Route]((route.handler, route) for route in routes)
+    add_routes(app.router, routes)
     hsts = gateway.http.security_headers.strict_transport_security
     app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
     if quota is not None:
@@ -91,13 +88,6 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
         ]
     return tuple(routes)
-
-
-async def _expect(request: web.Request) -> web.Response | None:
-    """`100-continue` is answered where the body is read; nothing else can be expected (RFC 9110 §10.1.1)."""
-    if request.headers.get("Expect", "").strip().lower() == "100-continue":
-        return None
-    return web.Response(status=417)
 
 
 def _quota(config: GatewayConfig, link: Link | None) -> Quota | None:

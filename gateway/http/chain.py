@@ -26,14 +26,13 @@ CHECKS = (
 @web.middleware
 async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Run CHECKS, all of them before the handler. Public routes need none; unknown paths only need to be attributed."""
-    match = request.match_info
-    unknown = match.http_exception
-    if unknown is None and "%" in request.raw_path and not is_exact(request.raw_path):
-        unknown = web.HTTPNotFound()
-    if unknown is not None:
+    route = request.app[ROUTES].get(request.match_info.handler)
+    if route is None:
         identify_client(request)
-        raise unknown
-    if request.app[ROUTES][match.handler].scope is not None:
+    elif "%" in request.raw_path and not is_exact(request.raw_path):
+        identify_client(request)
+        raise web.HTTPNotFound
+    elif route.scope is not None:
         for link in CHECKS:
             if (waiting := link(request)) is not None:
                 await waiting

@@ -1,6 +1,6 @@
 """What a route is: its method, path and handler, and the policy that the middlewares read from nowhere else."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -21,6 +21,39 @@ class Route:
     paths: tuple[str, ...]
     handler: Handler
     scope: str | None
+
+
+def add_routes(router: web.UrlDispatcher, routes: Iterable[Route]) -> None:
+    """Add the routes, and what answers where there is none.
+
+    aiohttp's own 404 and 405 would first tell a client that expects `100-continue` to send its body.
+    """
+    paths: dict[str, dict[str, Handler]] = {}
+    for route in routes:
+        for path in route.paths:
+            paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route.handler))
+    for path, handlers in paths.items():
+        for method, handler in (handlers | {"*": _wrong_method(handlers)}).items():
+            router.add_route(method, path, handler, expect_handler=_expect)
+    router.add_route("*", "/{path:.*}", _not_found, expect_handler=_expect)
+
+
+def _wrong_method(handlers: Mapping[str, Handler]) -> Handler:
+    async def wrong_method(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPMethodNotAllowed(request.method, handlers)
+
+    return wrong_method
+
+
+async def _not_found(_: web.Request) -> web.StreamResponse:
+    raise web.HTTPNotFound
+
+
+async def _expect(request: web.Request) -> web.Response | None:
+    """`100-continue` is answered where the body is read; nothing else can be expected (RFC 9110 §10.1.1)."""
+    if request.headers.get("Expect", "").strip().lower() == "100-continue":
+        return None
+    return web.Response(status=417)
 
 
 def is_exact(raw_path: str) -> bool:

@@ -130,6 +130,23 @@ async def test_the_go_ahead_for_a_body_comes_after_the_credential_was_checked(ga
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
 
 
+@pytest.mark.parametrize(
+    ("line", "more", "expected"),
+    [
+        ("POST /nowhere", (), 404),
+        ("POST /v1/%63hat/completions", (AUTH.strip(),), 404),
+        ("PUT /v1/chat/completions", (), 405),
+        ("POST /healthz", (), 405),
+        ("POST /nowhere", ("X-Forwarded-For: 1.2.3.4",), 403),
+        ("PUT /v1/chat/completions", ("X-Forwarded-For: 1.2.3.4",), 403),
+    ],
+)
+async def test_a_body_that_nobody_reads_gets_no_go_ahead(gateway, line, more, expected):
+    headers = ["Expect: 100-continue", "Content-Length: 1000000", *more]
+    answer = await said(gateway, head(f"{line} HTTP/1.1", *headers), to_the_end=True)
+    assert answer.startswith(f"HTTP/1.1 {expected} ".encode())
+
+
 async def test_a_body_too_large_to_expect_is_refused_without_a_go_ahead(gateway):
     headers = ["Expect: 100-continue", f"Content-Length: {2**30}"]
     assert status(await said(gateway, head(f"POST {CHAT} HTTP/1.1", AUTH.strip(), *headers))) == 413
