@@ -27,7 +27,9 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 # aiohttp is one distribution with two halves; these packages own them.
 SERVER = frozenset({"http", "app", "cli"})
 CLIENT = frozenset({"upstream"})
-NEITHER = frozenset({"aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions"})
+NEITHER = frozenset({
+    "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
+})  # fmt: skip
 RATELIMIT_USERS = frozenset({"app", "http", "shared"})
 
 

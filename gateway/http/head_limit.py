@@ -7,10 +7,9 @@ are.
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from aiohttp import StreamReader
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import HttpParser, RawRequestMessage
-from aiohttp.streams import EMPTY_PAYLOAD, EmptyStreamReader
+from aiohttp.streams import EMPTY_PAYLOAD, EmptyStreamReader, StreamReader
 
 HEAD_LIMIT = 16 * 1024  # bytes, as recorded
 
