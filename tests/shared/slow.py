@@ -14,7 +14,11 @@ class Hop:
         self.port = 0
 
     async def serve(self, reader, writer):
-        upstream, down = await asyncio.open_connection("127.0.0.1", self._target)
+        try:
+            upstream, down = await asyncio.open_connection("127.0.0.1", self._target)
+        except ConnectionError:
+            writer.close()  # nobody is there: the client is told so by the end of its connection
+            return
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.pump(reader, down, slowly=False))
@@ -41,4 +45,3 @@ async def hop(port):
     made.port = server.sockets[0].getsockname()[1]
     async with server:
         yield made
-        server.close_clients() if hasattr(server, "close_clients") else None

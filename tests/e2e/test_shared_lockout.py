@@ -1,0 +1,189 @@
+"""Real nginx, three real gateways, one real Redis: same callers let in, same attackers locked out."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import TOKEN
+from tests.e2e.process import Gateway, serving
+from tests.process import free_port
+from tests.servers import Redis, nginx, redis_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+LIMIT = 10
+LOCK = 300  # seconds
+RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+WRONG = {"Authorization": "Bearer wrong"}
+
+# Everybody is on this machine, so who is calling is said in a header that only nginx reads.
+NGINX = """
+events {{ worker_connections 4096; }}
+http {{
+  access_log off;
+  set_real_ip_from 127.0.0.1;
+  real_ip_header X-Client;
+  upstream gateways {{ {servers} keepalive 64; }}
+  server {{
+    listen 127.0.0.1:{port} backlog=2048;
+    location / {{
+      proxy_pass http://gateways;
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header X-Forwarded-For $remote_addr;
+    }}
+  }}
+}}
+"""
+
+
+@dataclass
+class Site:
+    gateways: list[Gateway]
+    redis: Redis
+    nginx: str
+
+
+@asynccontextmanager
+async def site(directory, config, redis):
+    """nginx in front of three gateways that share `redis`."""
+    ports = [free_port() for _ in range(3)]
+    gateway = config["gateway"] | {
+        "auth": {"mode": "token", "token": TOKEN, "rateLimit": {"maxAttempts": LIMIT, "lockoutMs": LOCK * 1000}},
+        "trustedProxies": ["127.0.0.1"],
+        "redis": {"url": redis.url},
+    }
+    async with AsyncExitStack() as stack:
+        gateways = []
+        for port in ports:
+            state = directory / str(port)
+            state.mkdir()
+            gateways.append(await stack.enter_async_context(serving(state, config | {"gateway": gateway}, port=port)))
+        front = free_port()
+        servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
+        (directory / "nginx").mkdir()
+        await stack.enter_async_context(nginx(directory / "nginx", NGINX.format(servers=servers, port=front)))
+        yield Site(gateways, redis, f"http://127.0.0.1:{front}")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def redis(tmp_path_factory):
+    async with redis_server(tmp_path_factory.mktemp("redis")) as ready:
+        yield ready
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def where(config, redis, tmp_path_factory):
+    async with site(tmp_path_factory.mktemp("site"), config, redis) as ready:
+        yield ready
+
+
+@asynccontextmanager
+async def browser(where):
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        yield lambda url, client, headers: _ask(session, where, url, client, headers)
+
+
+async def _ask(session, where, url, client, headers):
+    told = {"X-Client": client} if url == where.nginx else {"X-Forwarded-For": client}
+    async with session.get(f"{url}/v1/models", headers=told | headers) as response:
+        await response.read()
+        return response.status, int(response.headers.get("Retry-After", 0))
+
+
+async def test_one_limit_for_three_instances_that_outlives_them(config, redis, tmp_path):
+    async with site(tmp_path, config, redis) as where, browser(where) as ask:
+        attacker, owner = "203.0.113.7", "198.51.100.1"
+        assert await ask(where.nginx, owner, RIGHT) == (200, 0)
+        answers = await asyncio.gather(*(ask(where.nginx, attacker, WRONG) for _ in range(500)))
+        finished = time.monotonic()
+        assert [status for status, _ in answers].count(401) == LIMIT
+        refused = [seconds for status, seconds in answers if status == 429]
+        assert len(refused) == 500 - LIMIT
+        for gateway in where.gateways:
+            assert (await ask(gateway.url, attacker, RIGHT))[0] == 429, "even with the right token, everywhere"
+        assert time.monotonic() - finished < 0.1 + 0.2, "three requests included"
+        assert all(LOCK - 10 < seconds <= LOCK for seconds in refused)
+        assert await ask(where.nginx, owner, RIGHT) == (200, 0)
+    (tmp_path / "again").mkdir()
+    async with site(tmp_path / "again", config, redis) as where, browser(where) as ask:
+        for gateway in where.gateways:
+            status, seconds = await ask(gateway.url, attacker, RIGHT)
+            assert (status, LOCK - 60 < seconds < LOCK) == (429, True)
+        assert await ask(where.nginx, owner, RIGHT) == (200, 0)
+
+
+async def test_a_lock_is_on_every_instance_within_a_tenth_of_a_second(where):
+    async with browser(where) as ask:
+        for number in range(5):
+            attacker = f"203.0.113.{100 + number}"
+            for _ in range(LIMIT):
+                assert (await ask(where.gateways[0].url, attacker, WRONG))[0] == 401
+            locked = time.monotonic()
+            while (await ask(where.gateways[1].url, attacker, RIGHT))[0] != 429:
+                pass
+            assert time.monotonic() - locked < 0.1
+            assert (await ask(where.gateways[2].url, attacker, RIGHT))[0] == 429
+
+
+async def test_retry_after_is_right_to_the_second(where, redis):
+    async with browser(where) as ask:
+        attacker = "203.0.113.200"
+        for _ in range(LIMIT):
+            await ask(where.nginx, attacker, WRONG)
+        left = await redis.ask("ZSCORE", "{openclaw}:token:voids", attacker)
+        seconds, micros = await redis.ask("TIME")
+        exact = float(left) / 1000 - int(seconds) - int(micros) / 1e6
+        for gateway in where.gateways:
+            assert abs((await ask(gateway.url, attacker, WRONG))[1] - exact) < 1.2
+
+
+async def test_readiness_and_one_log_line_tell_of_a_redis_that_is_away(where, redis):
+    async with aiohttp.ClientSession() as session:
+
+        async def degraded(gateway):
+            async with session.get(f"{gateway.url}/readyz") as response:
+                assert response.status == 200
+                return (await response.json())["degraded"]
+
+        assert [await degraded(gateway) for gateway in where.gateways] == [[], [], []]
+        await redis.stop()
+        async with asyncio.timeout(10):
+            while [await degraded(gateway) for gateway in where.gateways] != [["redis"]] * 3:
+                pass
+        await redis.start()
+        async with asyncio.timeout(10):
+            while [await degraded(gateway) for gateway in where.gateways] != [[]] * 3:
+                pass
+        for gateway in where.gateways:
+            assert gateway.process.errors.count("redis is away") == 1
+            assert gateway.process.errors.count("redis is in use") == 2
+
+
+async def test_wrong_secrets_are_503_while_redis_is_away_when_told_so(config, redis, tmp_path):
+    rules = {"maxAttempts": LIMIT, "exemptLoopback": False, "failureMode": "deny"}
+    gateway = config["gateway"] | {
+        "auth": {"mode": "token", "token": TOKEN, "rateLimit": rules},
+        "redis": {"url": redis.url, "keyPrefix": "deny"},
+    }
+    async with (
+        serving(tmp_path, config | {"gateway": gateway}) as only,
+        aiohttp.ClientSession(only.url) as session,
+    ):
+
+        async def status(headers):
+            async with session.get("/v1/models", headers=headers) as response:
+                return response.status, (await response.json()).get("error", {}).get("type")
+
+        assert await status(WRONG) == (401, "unauthorized")
+        await redis.stop()
+        await only.process.said("redis is away")
+        assert await status(WRONG) == (503, "unavailable")
+        assert await status({}) == (401, "unauthorized")
+        assert await status(RIGHT) == (200, None)
+        await redis.start()
