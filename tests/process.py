@@ -79,10 +79,10 @@ class Process:
             self._news.notify_all()
 
 
-def free_port() -> int:
+def free_port(ports: range = _PORTS) -> int:
     """A port of this machine that nobody listens on and that no client is given."""
     for _ in range(100):
-        port = random.choice(_PORTS)  # noqa: S311  nobody is to be surprised
+        port = random.choice(ports)  # noqa: S311  nobody is to be surprised
         with socket.socket() as held:
             held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -90,7 +90,7 @@ def free_port() -> int:
             except OSError:
                 continue
             return port
-    raise AssertionError(f"a hundred ports in {_PORTS} are in use")
+    raise AssertionError(f"a hundred ports in {ports} are in use")
 
 
 async def start(*command: str, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Process:

@@ -38,7 +38,8 @@ class Redis:
     """A running redis-server on a port and in a directory of its own; both stay the same over `restart`."""
 
     def __init__(self, directory: Path, settings: dict[str, str]) -> None:
-        self.port = free_port()
+        # A cluster's nodes talk on the port 10,000 above; that one must be no client's, either.
+        self.port = free_port(range(20_000, 22_700)) if "cluster-enabled" in settings else free_port()
         self._directory = directory
         self._settings = {"bind": "127.0.0.1", "port": str(self.port), "dir": str(directory), "save": '""'} | settings
         self._process: Process | None = None
