@@ -6,15 +6,21 @@ import structlog
 from aiohttp import web
 
 from gateway.access.client import is_evidence
-from gateway.core.errors import Forbidden, GatewayError, LockedOut, ProxyAttributionRequired, Unauthorized
+from gateway.core.errors import Forbidden, GatewayError, LockedOut, ProxyAttributionRequired, Unauthorized, Unavailable
 from gateway.http.keys import CLIENT, PRINCIPAL, REJECTED
 from gateway.observe.throttle import Throttle
 
 log = structlog.get_logger(__name__)
 
-REFUSALS = (Unauthorized, Forbidden, LockedOut)
 _LONGEST = 80  # characters of a path or header name, which are the caller's own text
 _MOST = 8  # names of headers
+
+
+def is_refusal(request: web.Request, error: GatewayError) -> bool:
+    """Whether `error` keeps a caller out, so that strangers can cause it at will."""
+    if isinstance(error, Unavailable):
+        return CLIENT in request and PRINCIPAL not in request
+    return isinstance(error, (Unauthorized, Forbidden, LockedOut))
 
 
 class RefusalLog:
@@ -27,7 +33,7 @@ class RefusalLog:
         self._throttle = Throttle(clock)
 
     def note(self, request: web.Request, error: GatewayError) -> None:
-        """The caller of `request` is about to be told `error`, one of REFUSALS."""
+        """The caller of `request` is about to be told `error`, which `is_refusal`."""
         client = request.get(CLIENT)
         peer = request.remote or "unknown"
         reason = _reason(request, error)

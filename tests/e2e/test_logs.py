@@ -102,6 +102,8 @@ async def test_every_line_of_the_log_is_an_event_and_those_of_a_request_carry_it
         await body_of(session, CHAT, headers | provider.model(refuses(500, "oh")).chosen, json=HI)
     lines = [json.loads(line) for line in gateway.process.errors.splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
-    (refused,) = [line for line in lines if line.get("request_id") == "trace-7"]
+    about = {line["event"]: line for line in lines if line.get("request_id") == "trace-7"}
+    assert about.keys() == {"run", "request refused"}
+    refused = about["request refused"]
     assert (refused["level"], refused["status"], refused["type"]) == ("warning", 502, "upstream_error")
     assert gateway.process.output == ""

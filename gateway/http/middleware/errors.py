@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler
 from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout, Unauthorized
 from gateway.core.jsonio import dumps
 from gateway.http.keys import DRAIN
-from gateway.http.refusals import REFUSAL_LOG, REFUSALS
+from gateway.http.refusals import REFUSAL_LOG, is_refusal
 
 log = structlog.get_logger(__name__)
 
@@ -26,9 +26,7 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except GatewayError as error:
-        if isinstance(error, REFUSALS):
-            request.app[REFUSAL_LOG].note(request, error)
-        return error_response(error)
+        return _response(request, error)
     except web.HTTPMethodNotAllowed as error:
         allow = ", ".join(sorted(error.allowed_methods))
         return web.Response(status=405, text="Method Not Allowed", headers={"Allow": allow})
@@ -38,15 +36,16 @@ async def render_errors(request: web.Request, handler: Handler) -> web.StreamRes
         refusal = request.app[DRAIN].refusal(request)
         if refusal is None:
             raise
-        return error_response(refusal)
+        return _response(request, refusal)
     except Exception:
         log.exception("request failed", method=request.method, path=request.path)
         return web.Response(status=500, body=dumps(_INTERNAL), headers={"Content-Type": JSON})
 
 
-def error_response(error: GatewayError) -> web.Response:
-    """The response that tells `error`."""
-    if error.status >= 500:
+def _response(request: web.Request, error: GatewayError) -> web.Response:
+    if is_refusal(request, error):
+        request.app[REFUSAL_LOG].note(request, error)
+    elif error.status >= 500:
         log.warning("request refused", status=error.status, type=error.type, reason=error.message)
     headers = {"Content-Type": JSON, **error.headers}
     body = _UNAUTHORIZED if type(error) is Unauthorized else dumps(error.payload())

@@ -13,7 +13,14 @@ def trusted():
 
 
 @pytest.fixture
-def config(config, auth, trusted):
+def redis():
+    return None
+
+
+@pytest.fixture
+def config(config, auth, trusted, redis):
+    if redis is not None:
+        config["gateway"]["redis"] = {"url": redis}
     config["gateway"] |= {"trustedProxies": trusted, "auth": config["gateway"]["auth"] | auth}
     if auth.get("mode") not in (None, "token"):
         del config["gateway"]["auth"]["token"]
@@ -25,7 +32,7 @@ async def lines_about(client, *requests, path="/v1/models", method="GET", **sent
     with capture_logs() as lines:
         for headers in requests:
             async with client.request(method, path, headers=headers, **sent) as response:
-                assert response.status in (401, 403, 429)
+                assert response.status in (401, 403, 429, 503)
     assert all((line["event"], line["log_level"]) == ("caller refused", "warning") for line in lines)
     assert GUESS not in str(lines)
     assert "s3cret" not in str(lines)
@@ -96,3 +103,11 @@ async def test_a_missing_scope_for_another_model_is_told_too(client):
 async def test_an_attack_writes_few_lines(client):
     attack = [{"X-Forwarded-For": f"198.18.0.{n}", "Authorization": f"Bearer {GUESS}"} for n in range(1, 120)]
     assert 50 <= len(await lines_about(client, *attack)) <= 70
+
+
+@pytest.mark.parametrize(
+    ("auth", "redis"), [({"rateLimit": {"failureMode": "deny", "exemptLoopback": False}}, "redis://127.0.0.1:1")]
+)
+async def test_an_attack_while_nothing_can_be_counted_writes_one_line_too(client):
+    lines = await lines_about(client, *[FOR | {"Authorization": f"Bearer {GUESS}"}] * 20)
+    assert [(line["status"], line["type"], line["client"]) for line in lines] == [(503, "unavailable", "2001:db8::7")]
