@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 from gateway.agents.run import RunOptions
 from gateway.agents.trail import Trail
-from gateway.core.errors import BadRequest, MissingScope
+from gateway.core.errors import MissingScope
 from gateway.core.identity import Principal
+from gateway.core.session_key import HEADER, check_session_header
 from gateway.wire.request_body import check_json
-
-_RESERVED = ("subagent:", "cron:", "acp:", "harness:")
 
 
 def run_options(headers: Mapping[str, str], principal: Principal, body: bytes) -> RunOptions:
@@ -23,25 +22,13 @@ def run_options(headers: Mapping[str, str], principal: Principal, body: bytes) -
         raise MissingScope("operator.admin")
     agent = (headers.get("x-openclaw-agent-id") or headers.get("x-openclaw-agent") or "").strip() or None
     channel = (headers.get("x-openclaw-message-channel") or "").strip().lower() or "webchat"
-    _check_session_key(headers.get("x-openclaw-session-key"))
+    check_session_header(headers.get(HEADER))
     if model is None and agent is None and channel == "webchat":
         return _PLAIN
     return RunOptions(model, agent, channel)
 
 
 _PLAIN = RunOptions()
-
-
-def _check_session_key(key: str | None) -> None:
-    if key is None:
-        return
-    rest = key.strip().lower()
-    if rest.startswith("agent:"):
-        rest = rest.split(":", 2)[-1]
-    if rest.startswith(_RESERVED):
-        raise BadRequest(
-            "`x-openclaw-session-key` cannot use reserved internal session namespaces.", param="x-openclaw-session-key"
-        )
 
 
 def run_headers(trail: Trail, *, gateway: float, upstream: float) -> dict[str, str]:
