@@ -12,6 +12,9 @@ import msgspec
 
 T = TypeVar("T")
 
+Cut = dict[str, msgspec.Raw]
+"""An object cut into fields: each the JSON text of its value."""
+
 
 class InvalidJSON(ValueError):
     """Not JSON, or not of the shape asked for; the message says where, without quoting the text."""
@@ -56,10 +59,11 @@ def loads_tolerant(data: bytes) -> Any:
         raise InvalidJSON("JSON is nested too deeply") from None
 
 
-def fields_of(document: bytes) -> dict[str, msgspec.Raw]:
-    """The fields of an object, each as the JSON text of its value. Raises InvalidJSON, and NotAnObject for no object.
+def fields_of(document: bytes) -> dict[str, Any]:
+    """The fields of an object, decoded, but objects in their arrays are cut into their own fields (`Cut`).
 
-    What is cut out is known to be well-formed, UTF-8 included; broken UTF-8 has been replaced, as in `loads_tolerant`.
+    Raises InvalidJSON, and NotAnObject for no object. What is cut out is known to be well-formed and UTF-8; bytes that
+    were not UTF-8 have been replaced, as in `loads_tolerant`.
     """
     try:
         if not document.isascii():
@@ -69,19 +73,29 @@ def fields_of(document: bytes) -> dict[str, msgspec.Raw]:
         decoded = loads_tolerant(document)
     if not isinstance(decoded, dict):
         raise NotAnObject("not an object")
-    return _cut(decoded)
+    return {name: _cut_all(value) if isinstance(value, list) else value for name, value in decoded.items()}
 
 
-def objects_of(array: msgspec.Raw) -> list[dict[str, msgspec.Raw]]:
-    """The objects in an array that was cut out, as `fields_of`; whatever else is in it is left out."""
+def objects_of(array: msgspec.Raw) -> list[Cut]:
+    """The objects in an array that was cut out, cut into fields; whatever else is in it is left out."""
     try:
         return _OBJECTS.decode(array)
     except (ValueError, RecursionError):
-        return [_cut(entry) for entry in loads_tolerant(bytes(array)) if isinstance(entry, dict)]
+        return [entry for entry in _cut_all(loads_tolerant(bytes(array))) if isinstance(entry, dict)]
 
 
-def _cut(fields: dict[str, Any]) -> dict[str, msgspec.Raw]:
-    return {name: msgspec.Raw(dumps(value)) for name, value in fields.items()}
+def _cut_all(values: list[Any]) -> list[Any]:
+    return [
+        {name: msgspec.Raw(dumps(field)) for name, field in value.items()} if isinstance(value, dict) else value
+        for value in values
+    ]
+
+
+def decoded(values: list[Any]) -> list[Any]:
+    """An array of `fields_of` without anything cut."""
+    return [
+        {name: loads(field) for name, field in value.items()} if isinstance(value, dict) else value for value in values
+    ]
 
 
 def dumps(value: Any) -> bytes:
@@ -108,8 +122,9 @@ def dumps_each(values: list[str]) -> list[bytes]:
 
 
 _ENCODER = msgspec.json.Encoder()
-_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
-_OBJECTS = msgspec.json.Decoder(list[dict[str, msgspec.Raw]])
+_OBJECTS = msgspec.json.Decoder(list[Cut])
+_Plain = None | bool | int | float | str
+_FIELDS = msgspec.json.Decoder(dict[str, _Plain | list[_Plain | Cut] | dict[str, Any]])
 
 
 class Shape(Generic[T]):
@@ -120,14 +135,14 @@ class Shape(Generic[T]):
         self._one = msgspec.json.Decoder(kind)
         self._many = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type that is a value
 
-    def read(self, document: bytes | msgspec.Raw) -> T:
+    def read(self, document: bytes) -> T:
         """One document. Raises InvalidJSON, WrongShape for JSON of another type."""
         try:
             return self._one.decode(document)
         except msgspec.ValidationError as error:
             raise WrongShape(f"not of the right shape: {error}") from None
         except (ValueError, RecursionError):
-            return self._read_tolerant(bytes(document))
+            return self._read_tolerant(document)
 
     def read_joined(self, documents: bytes | memoryview, count: int) -> list[T] | None:
         """Several documents, joined by commas, at the price of little more than one.
@@ -141,11 +156,15 @@ class Shape(Generic[T]):
         return values if len(values) == count else None
 
     def _read_tolerant(self, document: bytes) -> T:
-        value = loads_tolerant(document)
-        try:
-            return msgspec.convert(value, self._kind)
-        except msgspec.ValidationError as error:
-            raise WrongShape(f"not of the right shape: {error}") from None
-        except UnicodeEncodeError:  # a lone surrogate in a name, or where no text is expected
-            text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-            return self.read(text.encode())
+        return converted(loads_tolerant(document), self._kind)
+
+
+def converted(value: Any, kind: type[T]) -> T:
+    """A decoded value as `kind`, checked and not coerced. Raises WrongShape."""
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise WrongShape(f"not of the right shape: {error}") from None
+    except UnicodeEncodeError:  # a lone surrogate in a name, or where no text is expected
+        text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return converted(json.loads(text), kind)

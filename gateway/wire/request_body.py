@@ -6,41 +6,46 @@ What the fields are is the business of each format's `schema`, what they mean th
 import re
 from typing import Any, Generic, TypeVar
 
-from msgspec import Raw, Struct
+from msgspec import Struct, ValidationError, convert
 from msgspec.structs import fields
 
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import InvalidJSON, NotAnObject, Shape, WrongShape, fields_of, loads
+from gateway.core.jsonio import InvalidJSON, NotAnObject, WrongShape, converted, fields_of, loads
 
 Number = int | float
 Schema = TypeVar("Schema", bound=Struct)
 
 
 class BodyReader(Generic[Schema]):
-    """Reads bodies of one schema: a Struct whose fields are all optional, in the order in which problems are told.
-
-    A field of type `Raw | None` is an array that stays as it was written.
-    """
+    """Reads bodies of one schema: a Struct whose fields are all optional, in the order in which problems are told."""
 
     def __init__(self, schema: type[Schema]) -> None:
         self._schema = schema
-        self._readers = tuple((field.name, _reader(field.type)) for field in fields(schema))
+        self._kinds = {field.name: field.type for field in fields(schema)}
 
-    def read(self, body: bytes) -> tuple[Schema, dict[str, Raw]]:
-        """The known fields of a JSON body, and the others as they were written. Raises BadRequest, first problem only.
+    def read(self, body: bytes) -> tuple[Schema, dict[str, Any]]:
+        """The known fields of a JSON body, and the others. Raises BadRequest, first problem only.
 
-        An empty or blank body counts as `{}` (recorded).
+        Objects in arrays are cut into their fields (`jsonio.Cut`). An empty or blank body counts as `{}` (recorded).
         """
-        rest = _fields(body)
-        known = {}
-        for name, read in self._readers:
-            written = rest.pop(name, None)
-            if written is not None:
+        found = _fields(body)
+        kinds = self._kinds
+        known = {name: value for name, value in found.items() if name in kinds}
+        others = {name: value for name, value in found.items() if name not in kinds} if len(known) < len(found) else {}
+        try:
+            return convert(known, self._schema), others
+        except (ValidationError, UnicodeEncodeError):
+            return self._schema(**self._one_by_one(known)), others
+
+    def _one_by_one(self, known: dict[str, Any]) -> dict[str, Any]:
+        checked = {}
+        for name, kind in self._kinds.items():
+            if name in known:
                 try:
-                    known[name] = read(written)
-                except InvalidJSON as error:
+                    checked[name] = converted(known[name], kind)
+                except WrongShape as error:
                     raise _wrong(name, str(error)) from None
-        return self._schema(**known), rest
+        return checked
 
 
 def check_json(body: bytes) -> None:
@@ -52,7 +57,7 @@ def check_json(body: bytes) -> None:
             raise unreadable(error) from None
 
 
-def _fields(body: bytes) -> dict[str, Raw]:
+def _fields(body: bytes) -> dict[str, Any]:
     try:
         return fields_of(body)
     except NotAnObject:
@@ -66,19 +71,6 @@ def _fields(body: bytes) -> dict[str, Raw]:
 def unreadable(error: InvalidJSON) -> BadRequest:
     """The refusal of a body that is no JSON, or not the JSON that can be read."""
     return BadRequest(f"The request body can't be read: {error}.", code="invalid_json")
-
-
-def _reader(kind: Any) -> Any:
-    return _array if kind == Raw | None else Shape(kind).read
-
-
-def _array(written: Raw) -> Raw | None:
-    first = memoryview(written)[0]
-    if first == ord("["):
-        return written
-    if first == ord("n"):
-        return None
-    raise WrongShape("Expected `array`")
 
 
 def _wrong(field: str, problem: str) -> BadRequest:

@@ -6,10 +6,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from msgspec import Raw
-
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import NO_EXTRAS, Extras
 from gateway.core.turn import Sampling, Turn
 from gateway.wire.openai_completions import WIRE
@@ -20,7 +18,6 @@ from gateway.wire.ranges import token_cap, within
 from gateway.wire.request_body import unreadable
 
 _RETIRED = frozenset({"functions", "function_call"})  # retired by `tools`; ignored, as recorded
-_NO_MESSAGES = Raw(b"[]")
 
 
 class ChatIngress:
@@ -28,7 +25,7 @@ class ChatIngress:
 
     __slots__ = ("_others", "_request", "_sampling")
 
-    def __init__(self, request: ChatRequest, others: Mapping[str, Raw], sampling: Sampling) -> None:
+    def __init__(self, request: ChatRequest, others: Mapping[str, Any], sampling: Sampling) -> None:
         self._request = request
         self._others = others
         self._sampling = sampling
@@ -53,13 +50,13 @@ class ChatIngress:
     def turn(self) -> Turn:
         """The whole request as a value. Raises BadRequest for tools, tool choice, or if nothing asks for an answer."""
         request = self._request
-        tools = read_tools(request.tools) if request.tools else ()
-        choice = read_choice(request.tool_choice, tools) if request.tool_choice is not None else None
         try:
-            messages = read_messages(request.messages or _NO_MESSAGES)
-            extra = {name: loads(value) for name, value in self._others.items() if name not in _RETIRED}
+            tools = read_tools(decoded(request.tools)) if request.tools else ()
+            choice = read_choice(request.tool_choice, tools) if request.tool_choice is not None else None
+            messages = read_messages(request.messages or [])
         except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
             raise unreadable(error) from None
+        extra = {name: value for name, value in self._others.items() if name not in _RETIRED} if self._others else None
         extras = Extras(WIRE, extra) if extra else NO_EXTRAS
         options = request.stream_options
         return Turn(
@@ -82,16 +79,25 @@ def _sampling(request: ChatRequest) -> Sampling:
     other_cap = token_cap("max_tokens", request.max_tokens)
     _check_response_format(request.response_format)
     stop = _stops(request.stop)
+    settings: dict[str, float | None] = {}
+    for field, (low, high, said) in _RANGES.items():
+        if (value := getattr(request, field)) is not None:
+            settings[field] = within(field, value, low, high, said)
     return Sampling(
-        temperature=within("temperature", request.temperature, 0, 2, "0 and 2"),
-        top_p=within("top_p", request.top_p, 0, 1, "0 and 1"),
-        frequency_penalty=within("frequency_penalty", request.frequency_penalty, -2, 2, "-2.0 and 2.0"),
-        presence_penalty=within("presence_penalty", request.presence_penalty, -2, 2, "-2.0 and 2.0"),
         seed=_seed(request.seed),
         stop=stop,
         max_tokens=capped or other_cap,
         response_format=request.response_format,
+        **settings,
     )
+
+
+_RANGES = {
+    "temperature": (0, 2, "0 and 2"),
+    "top_p": (0, 1, "0 and 1"),
+    "frequency_penalty": (-2, 2, "-2.0 and 2.0"),
+    "presence_penalty": (-2, 2, "-2.0 and 2.0"),
+}
 
 
 def _seed(value: float | None) -> int | None:

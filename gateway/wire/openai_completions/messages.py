@@ -4,13 +4,13 @@ What OpenClaw skips silently (entries that are no object, unknown roles) is skip
 the 200. Texts stay as they were written, and are decoded by whoever looks at them.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Any, get_args
 
 from msgspec import Raw
 
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import dumps, loads, objects_of
+from gateway.core.jsonio import Cut, dumps, loads, objects_of
 from gateway.core.message import (
     NO_EXTRAS,
     Content,
@@ -27,24 +27,24 @@ from gateway.core.message import (
 from gateway.core.written import is_string
 from gateway.wire.openai_completions import WIRE
 
-Fields = Mapping[str, Raw]
-
 _ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
 _ROLES_AS_WRITTEN: dict[bytes, Role] = {dumps(role): role for role in _ROLES.values()}
 _NO_MESSAGE = "Missing user message in `messages`."
 _ABSENT = Raw(b"null")
 
 
-def read_messages(raw: Raw) -> tuple[Message, ...]:
-    """Messages in order, of a JSON array. Raises BadRequest when nothing in them asks for an answer."""
-    messages = tuple([message for fields in objects_of(raw) if (message := _message(fields)) is not None])
+def read_messages(entries: list[Any]) -> tuple[Message, ...]:
+    """Messages in order; their fields come cut. Raises BadRequest when nothing in them asks for an answer."""
+    messages = tuple(
+        [message for fields in entries if isinstance(fields, dict) and (message := _message(fields)) is not None]
+    )
     for message in messages:
         if message.role not in ("system", "developer") and not message.blank:
             return messages
     raise BadRequest(_NO_MESSAGE, param="messages")
 
 
-def _message(fields: Fields) -> Message | None:
+def _message(fields: Cut) -> Message | None:
     said = fields.get("role", _ABSENT)
     role = _ROLES_AS_WRITTEN.get(bytes(said)) or _ROLES.get(_string(said) or "")
     if role is None:
@@ -78,7 +78,7 @@ def _content(content: Raw) -> tuple[tuple[Content, ...], bool]:
     return tuple([part for item in objects_of(content) if (part := _part(item)) is not None]), True
 
 
-def _part(fields: Fields) -> Content | None:
+def _part(fields: Cut) -> Content | None:
     reader = _PARTS.get(_string(fields.get("type", _ABSENT)) or "")
     if reader is not None:
         return reader(fields)
@@ -86,12 +86,12 @@ def _part(fields: Fields) -> Content | None:
     return Text(text) if is_string(text) else None
 
 
-def _text(fields: Fields) -> Text | None:
+def _text(fields: Cut) -> Text | None:
     text = fields.get("text", _ABSENT)
     return Text(text, _rest(fields, ("type", "text"))) if is_string(text) else None
 
 
-def _image(fields: Fields) -> Image | None:
+def _image(fields: Cut) -> Image | None:
     image = loads(fields.get("image_url", _ABSENT))
     if isinstance(image, str):
         return Image(image, None, _rest(fields, ("type", "image_url")))
@@ -101,12 +101,12 @@ def _image(fields: Fields) -> Image | None:
     return Image("")  # no usable address: refused with the other bad images
 
 
-def _foreign(fields: Fields) -> Foreign:
+def _foreign(fields: Cut) -> Foreign:
     return Foreign(WIRE, {name: loads(value) for name, value in fields.items()})
 
 
 # Part types of the format itself; anything else in a content list is skipped, as recorded.
-_PARTS: dict[str, Callable[[Fields], Content | None]] = {
+_PARTS: dict[str, Callable[[Cut], Content | None]] = {
     "text": _text,
     "input_text": _text,
     "image_url": _image,
@@ -120,7 +120,7 @@ def _string(value: Raw) -> str | None:
     return loads(value) if is_string(value) else None
 
 
-def _rest(fields: Fields, known: Collection[str]) -> Extras:
+def _rest(fields: Cut, known: Collection[str]) -> Extras:
     rest = {name: loads(value) for name, value in fields.items() if name not in known}
     return Extras(WIRE, rest) if rest else NO_EXTRAS
 

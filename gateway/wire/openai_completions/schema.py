@@ -5,7 +5,7 @@ Null means absent.
 
 from typing import Any
 
-from msgspec import Raw, Struct
+from msgspec import Struct
 
 from gateway.wire.request_body import BodyReader, Number
 
@@ -17,10 +17,10 @@ class StreamOptions(Struct):
 
 
 class ChatRequest(Struct):
-    """`POST /v1/chat/completions`; entries of `messages` and `tools` are read by `ingress`."""
+    """`POST /v1/chat/completions`; entries of `messages` and `tools` come cut into fields, `ingress` reads them."""
 
     model: str | None = None
-    messages: Raw | None = None
+    messages: list[Any] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     max_tokens: Number | None = None

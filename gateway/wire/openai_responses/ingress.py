@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.errors import BadRequest
+from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.turn import AUTO, Sampling, ToolChoice, Turn
 from gateway.wire.openai_completions.tools import read_choice, read_tools
 from gateway.wire.openai_responses.items import read_input
 from gateway.wire.openai_responses.options import chat_extras, response_format
 from gateway.wire.openai_responses.schema import RESPONSES, ResponsesRequest
 from gateway.wire.ranges import token_cap, within
+from gateway.wire.request_body import unreadable
 
 
 class ResponsesIngress:
@@ -63,10 +65,14 @@ class ResponsesIngress:
     def turn(self) -> Turn:
         """The whole request as a value. Raises BadRequest for tools, tool choice, or what is wrong in the input."""
         request = self._request
-        tools = read_tools(request.tools, flat=True) if request.tools else ()
+        try:
+            tools = read_tools(decoded(request.tools), flat=True) if request.tools else ()
+            items = decoded(request.input) if isinstance(request.input, list) else request.input
+        except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
+            raise unreadable(error) from None
         return Turn(
             model=self._model,
-            messages=read_input(request.input, request.instructions),
+            messages=read_input(items, request.instructions),
             tools=tools,
             tool_choice=read_choice(request.tool_choice, tools) if request.tool_choice is not None else None,
             sampling=self._sampling,

@@ -107,7 +107,7 @@ def test_what_is_no_json_is_refused_without_being_repeated(raw):
 @pytest.mark.parametrize("field", [b'"x":1e999', b'"messages":[{"role":"user","content":"hi","x":[1e999]}]'])
 def test_a_number_that_nothing_can_hold_is_refused_wherever_it_stands(field):
     assert refused(b'{"messages":[{"role":"user","content":"hi"}],' + field + b"}").code == "invalid_json"
-    assert refused(b'{"temperature":1e999}').message == "`temperature`: must be a finite number."
+    assert refused(b'{"temperature":1e999}').code == "invalid_json"
 
 
 @pytest.mark.parametrize("raw", [b"[]", b'"hi"', b"1", b"null", b"true"])

@@ -1,9 +1,9 @@
 import json
 
 import pytest
-from msgspec import Raw
 
 from gateway.core.errors import BadRequest
+from gateway.core.jsonio import fields_of
 from gateway.core.message import Extras, Foreign, Image, Message, Text, ToolCall, ToolResult
 from gateway.wire.openai_completions import messages
 
@@ -13,7 +13,7 @@ READ = Message("user", (Text("hi"),))
 
 
 def read_messages(raw):
-    return messages.read_messages(Raw(json.dumps(raw).encode()))
+    return messages.read_messages(fields_of(json.dumps({"messages": raw}).encode())["messages"])
 
 
 def one(raw):
