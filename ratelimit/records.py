@@ -85,8 +85,9 @@ class Records:
 
     def succeed(self, key: str) -> None:
         """Forget the failures of `key`; a lock stays."""
+        now = self._clock()
+        self._drop_expired(now)
         if self._failures.pop(key, None) is not None:
-            now = self._clock()
             self._note_unshared(key, now, now)
 
     def add(self, key: str, failure: Failure) -> bool:

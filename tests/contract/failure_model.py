@@ -33,7 +33,7 @@ class Model:
             return Verdict(False, 0, self.void[key] - now)
         if wait := self.ration(key, now, failed=False):
             return Verdict(False, 0, wait)
-        if self.failures[key]:
+        if self.counted(key, now):
             self.void[key] = now
         self.known[key] = now
         return Verdict(True, POLICY.max_attempts, 0.0)
