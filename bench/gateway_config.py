@@ -9,12 +9,12 @@ from scenarios import TOKEN
 MODELS = ("chat1k", "chat4k", "burst200", "timed")
 
 
-def write(path: Path, *, provider: str) -> None:
-    """Write the configuration; `provider` is the fake provider's URL without a path."""
+def write(path: Path, *, provider: str, redis: str | None = None) -> None:
+    """Write the configuration; `provider` is the fake provider's URL without a path, `redis` a shared Redis, if any."""
     # Wrong tokens are priced as plain 401s, so the lock must never close.
     never_locked = {
         "maxAttempts": 1_000_000,
-        "windowMs": 1000,
+        "windowMs": 1,  # ten or so at a time are counted, as with real limits
         "lockoutMs": 1000,
         "exemptLoopback": False,
         "global": False,
@@ -36,6 +36,7 @@ def write(path: Path, *, provider: str) -> None:
             "auth": {"mode": "token", "token": TOKEN, "rateLimit": never_locked},
             "controlUi": {"enabled": False},
             "http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}},
+            "redis": {"url": redis},
         },
         "models": {
             "mode": "replace",

@@ -136,6 +136,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=1.5, help="length of one measurement")
     parser.add_argument("--connections", type=int, default=16, help="keep-alive connections")
     parser.add_argument("--streams", type=int, default=1000, help="streams open at once")
+    parser.add_argument("--redis", metavar="URL", help="let the gateway share its limits through this Redis")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, too")
     parser.add_argument("--assert", dest="strict", action="store_true", help="exit with 1 if a budget is missed")
     parser.add_argument(
@@ -174,7 +175,7 @@ def main() -> int:
     print(environment, flush=True)
     rows: list[Row] = []
     try:
-        with Stage() as stage:
+        with Stage(redis=options.redis) as stage:
             for row in measure(Contest(stage, options), lambda name: not options.only or name in options.only):
                 rows.append(row)
                 print(".", end="", file=sys.stderr, flush=True)

@@ -43,7 +43,7 @@ def free_port() -> int:
 class Stage:
     """The fake provider, the load generator and a directory for the rest; makes proxies in front of the provider."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, redis: str | None = None) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="gateway-bench-")
         self._home = Path(self._directory.name)
         self._starts = 0
@@ -52,7 +52,7 @@ class Stage:
         self._port = free_port()
         self._url = f"http://127.0.0.1:{self._port}"
         self._config = self._home / "openclaw.json"
-        gateway_config.write(self._config, provider=self._url)
+        gateway_config.write(self._config, provider=self._url, redis=redis)
         self._provider = Program("provider", self._command(PROVIDER, self._port), pinned_to=other_cores)
         self.load = Program("load", self._command(LOAD, 0), pinned_to=other_cores, asked=True)
 
