@@ -48,9 +48,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    routes = routes_for(config)
-    app[ROUTES] = dict[object, Route]((route.handler, route) for route in routes)
-    add_routes(app.router, routes)
+    app[ROUTES] = add_routes(app.router, routes_for(config))
     hsts = gateway.http.security_headers.strict_transport_security
     app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
     if quota is not None:

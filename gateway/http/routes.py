@@ -23,19 +23,25 @@ class Route:
     scope: str | None
 
 
-def add_routes(router: web.UrlDispatcher, routes: Iterable[Route]) -> None:
-    """Add the routes, and what answers where there is none.
+def add_routes(router: web.UrlDispatcher, routes: Iterable[Route]) -> dict[object, Route]:
+    """Add the routes, and what answers where there is none; the policies by handler.
 
     aiohttp's own 404 and 405 would first tell a client that expects `100-continue` to send its body.
     """
+    policies: dict[object, Route] = {}
     paths: dict[str, dict[str, Handler]] = {}
     for route in routes:
+        policies[route.handler] = route
         for path in route.paths:
             paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route.handler))
     for path, handlers in paths.items():
-        for method, handler in (handlers | {"*": _wrong_method(handlers)}).items():
+        wrong = _wrong_method(handlers)
+        if all(policies[handler].scope is None for handler in handlers.values()):
+            policies[wrong] = Route(("*",), (path,), wrong, None)  # as public as the path (recorded)
+        for method, handler in (handlers | {"*": wrong}).items():
             router.add_route(method, path, handler, expect_handler=_expect)
     router.add_route("*", "/{path:.*}", _not_found, expect_handler=_expect)
+    return policies
 
 
 def _wrong_method(handlers: Mapping[str, Handler]) -> Handler:

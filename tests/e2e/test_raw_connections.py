@@ -137,6 +137,7 @@ async def test_the_go_ahead_for_a_body_comes_after_the_credential_was_checked(ga
         ("POST /v1/%63hat/completions", (AUTH.strip(),), 404),
         ("PUT /v1/chat/completions", (), 405),
         ("POST /healthz", (), 405),
+        ("POST /healthz", ("X-Forwarded-For: 1.2.3.4",), 405),
         ("POST /nowhere", ("X-Forwarded-For: 1.2.3.4",), 403),
         ("PUT /v1/chat/completions", ("X-Forwarded-For: 1.2.3.4",), 403),
     ],
