@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from gateway.agents.attempts import RetryPolicy
@@ -19,8 +20,10 @@ from gateway.config.root import Config
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef
 from gateway.http.runtime import Runtime
+from gateway.media.document import PdfLimits
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
+from gateway.media.reader import DocumentReader
 from gateway.upstream.call import Caller
 from gateway.upstream.configured import providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
@@ -66,7 +69,7 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
             embedders=embedders,
             images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
             response_images=_image_policy(endpoints.responses.images, stack, "input"),
-            response_files=_file_policy(endpoints.responses.files),
+            response_files=_file_policy(endpoints.responses.files, stack),
             max_url_parts=endpoints.responses.max_url_parts,
             report_upstream_model=endpoints.chat_completions.report_model == "upstream",
             heartbeat=config.gateway.stream.heartbeat_ms / 1000,
@@ -137,5 +140,15 @@ def _image_policy(config: ImagesConfig, stack: AsyncExitStack, field: str) -> Im
     return ImagePolicy(mimes, config.max_bytes, fetcher.fetch, field)
 
 
-def _file_policy(config: FilesConfig) -> FilePolicy:
-    return FilePolicy(frozenset(config.allowed_mimes), config.max_bytes, config.max_chars)
+def _file_policy(config: FilesConfig, stack: AsyncExitStack) -> FilePolicy:
+    pdf = PdfLimits(config.pdf.max_pages, config.pdf.max_pixels, config.pdf.min_text_chars)
+    policy = FilePolicy(
+        frozenset(config.allowed_mimes), config.max_bytes, config.max_chars, reader=DocumentReader(), pdf=pdf
+    )
+    if not config.allow_url:
+        return policy
+    fetcher = Fetcher(
+        FetchPolicy(config.url_allowlist, config.max_redirects, config.timeout_ms / 1000, code="invalid_file_url")
+    )
+    stack.push_async_callback(fetcher.close)
+    return replace(policy, fetch=fetcher.fetch)

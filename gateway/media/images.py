@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from gateway.core.errors import BadRequest
 from gateway.core.message import Image, Message, Part
 from gateway.core.turn import Turn
+from gateway.upstream.fetch import Fetched
 
 _MAX_PARTS = 8
 _MAX_TOTAL = 20 * 2**20
@@ -27,7 +28,7 @@ class ImagePolicy:
 
     mimes: frozenset[str]
     max_bytes: int
-    fetch: Callable[[str, int], Awaitable[bytes]] | None = None
+    fetch: Callable[[str, int], Awaitable[Fetched]] | None = None
     field: str = "messages"
 
     def refusal(self, why: str, path: str) -> BadRequest:
@@ -89,7 +90,7 @@ async def _read(url: str, policy: ImagePolicy, path: str) -> tuple[str, bytes]:
     if url[:5].lower() == "data:":
         data = _decode(url, policy, path)
     elif policy.fetch is not None and url[:8].lower().startswith(("http://", "https://")):
-        data = await policy.fetch(url, policy.max_bytes)
+        data = (await policy.fetch(url, policy.max_bytes)).body
     elif url:
         raise policy.refusal("image URLs are not allowed here; send a base64 data URI", path)
     else:

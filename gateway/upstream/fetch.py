@@ -27,11 +27,23 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """`allowlist` holds host names, `*.example.com` for all below one; empty allows every public host. Seconds."""
+    """`allowlist` holds host names, `*.example.com` for all below one; empty allows every public host. Seconds.
+
+    `code` is what a refusal says to programs.
+    """
 
     allowlist: tuple[str, ...] = ()
     max_redirects: int = 3
     timeout: float = 10.0
+    code: str = "invalid_image_url"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A body, and the `Content-Type` that its sender declared; "" for none."""
+
+    body: bytes
+    content_type: str
 
 
 class _Refused(OSError):
@@ -98,15 +110,15 @@ class Fetcher:
         """Close the session."""
         await self._session.close()
 
-    async def fetch(self, url: str, max_bytes: int) -> bytes:
-        """The body behind `url`. Raises BadRequest for whatever goes wrong, without saying what lies behind it."""
+    async def fetch(self, url: str, max_bytes: int) -> Fetched:
+        """What is behind `url`. Raises BadRequest for whatever goes wrong, without saying what lies behind it."""
         try:
             async with asyncio.timeout(self._policy.timeout):
                 return await self._follow(URL(url), max_bytes)
         except (aiohttp.ClientError, OSError, ValueError):
-            raise BadRequest("The URL in the request could not be fetched.", code="invalid_image_url") from None
+            raise BadRequest("The URL in the request could not be fetched.", code=self._policy.code) from None
 
-    async def _follow(self, url: URL, max_bytes: int) -> bytes:
+    async def _follow(self, url: URL, max_bytes: int) -> Fetched:
         for _ in range(self._policy.max_redirects + 1):
             self._check(url)
             async with self._session.get(url, allow_redirects=False) as response:
@@ -121,7 +133,7 @@ class Fetcher:
                     body += chunk
                     if len(body) > max_bytes:
                         raise ValueError("too large")
-                return bytes(body)
+                return Fetched(bytes(body), response.headers.get("Content-Type", ""))
         raise ValueError("too many redirects")
 
     def _check(self, url: URL) -> None:

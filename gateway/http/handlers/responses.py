@@ -30,7 +30,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
     agent = runtime.directory.resolve(ingress.model, options.agent)
     turn = ingress.turn()
     check_url_parts(turn, runtime.max_url_parts)
-    turn = await checked_images(with_file_texts(turn, runtime.response_files), runtime.response_images)
+    turn = await with_file_texts(await checked_images(turn, runtime.response_images), runtime.response_files)
     run = await prepare(agent, turn, options, runtime.dispatch)
     admitted = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
     head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn))

@@ -6,6 +6,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.message import Image, Message, Text
 from gateway.core.turn import Turn
 from gateway.media.images import ImagePolicy, checked_images, sniff
+from gateway.upstream.fetch import Fetched
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"p" * 24
 JPEG = b"\xff\xd8\xff\xe0" + b"j" * 28
@@ -194,7 +195,7 @@ class Fetch:
 
     async def __call__(self, url, max_bytes):
         self.asked.append((url, max_bytes))
-        return self.data
+        return Fetched(self.data, "")
 
 
 @pytest.mark.parametrize("url", ["https://example.com/a", "HTTP://example.com/a"])

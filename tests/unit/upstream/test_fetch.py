@@ -3,11 +3,13 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from gateway.upstream.fetch import Fetched
+
 
 async def test_what_a_public_host_sends_is_fetched(fetcher, site, names):
     site.says(body=b"picture")
     known = names()
-    assert await fetcher(known).fetch(site.url(), 100) == b"picture"
+    assert await fetcher(known).fetch(site.url(), 100) == Fetched(b"picture", "application/octet-stream")
     assert known.asked == ["site.test"]
 
 
@@ -26,7 +28,7 @@ async def test_a_name_is_resolved_anew_for_every_request_and_believed_only_while
     site.says(body=b"picture")
     known = names(**{"site.test": [["liar"], ["127.0.0.1"], ["liar", "10.0.0.1"]]})
     fetch = fetcher(known)
-    assert await fetch.fetch(site.url(), 100) == b"picture"
+    assert (await fetch.fetch(site.url(), 100)).body == b"picture"
     await refused(fetch, site.url())
     await refused(fetch, site.url())
     assert len(site.requests) == 1
@@ -44,7 +46,7 @@ async def test_redirects_between_public_hosts_are_followed(fetcher, site, status
     site.says("/a", status=status, Location=site.url("/b", "other.test"))
     site.says("/b", body=b"picture")
     known = names()
-    assert await fetcher(known).fetch(site.url(), 100) == b"picture"
+    assert (await fetcher(known).fetch(site.url(), 100)).body == b"picture"
     assert known.asked == ["site.test", "other.test"]
 
 
@@ -74,7 +76,7 @@ async def test_no_more_is_read_than_is_let_in(fetcher, site, size, fetched, refu
     site.says(body=b"x" * size)
     fetch = fetcher()
     if fetched:
-        assert await fetch.fetch(site.url(), 100) == b"x" * size
+        assert (await fetch.fetch(site.url(), 100)).body == b"x" * size
     else:
         await refused(fetch, site.url())
 
