@@ -1,0 +1,280 @@
+"""`gateway.limits` over real connections: one gateway, and three that share a real Redis."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+import aiohttp
+import openai
+import pytest
+import pytest_asyncio
+
+from tests.e2e.answers import SEEN, chunk, cuts, does, embeds, hangs, refuses, says, streams
+from tests.e2e.conftest import TOKEN
+from tests.e2e.process import serving
+from tests.servers import redis_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+CHAT = "/v1/chat/completions"
+HI = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 99}  # 1 + 99 tokens are reserved
+WHOLE, STREAM = (CHAT, HI), (CHAT, HI | {"stream": True})
+RESPONSE = ("/v1/responses", {"model": "openclaw", "input": "hi", "max_output_tokens": 99})
+RESPONSE_STREAM = (RESPONSE[0], RESPONSE[1] | {"stream": True})
+EMBEDDING = ("/v1/embeddings", {"model": "openclaw", "input": "hi"})
+FORMS = {"whole": WHOLE, "stream": STREAM, "response": RESPONSE, "streamed response": RESPONSE_STREAM}
+HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+LIMITS = [
+    {"name": "few", "per": ["model"], "models": ["fake/few*"], "requestsPerMinute": 5},
+    {"name": "tokens", "per": ["model"], "models": ["fake/tokens*"], "tokensPerMinute": 1000},
+    {"name": "single", "per": ["model"], "models": ["fake/single*"], "concurrentRuns": 1},
+]
+
+
+@pytest.fixture(scope="module")
+def config(config):
+    config["gateway"]["limits"] = LIMITS
+    return config
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def redis(tmp_path_factory):
+    async with redis_server(tmp_path_factory.mktemp("redis")) as ready:
+        yield ready
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def three(config, redis, tmp_path_factory):
+    """Three gateways on one Redis."""
+    shared = config | {"gateway": config["gateway"] | {"redis": {"url": redis.url}}}
+    async with AsyncExitStack() as stack:
+        folders = [tmp_path_factory.mktemp("state") for _ in range(3)]
+        yield [await stack.enter_async_context(serving(folder, shared)) for folder in folders]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def clients(three):
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(aiohttp.ClientSession(one.url, headers=HEADERS)) for one in three]
+
+
+async def ask(client, model, form=WHOLE):
+    """The response, read to its end."""
+    path, body = form
+    async with client.post(path, json=body, headers=model.chosen) as response:
+        await response.read()
+        return response
+
+
+async def statuses(*asked):
+    return sorted(response.status for response in await asyncio.gather(*asked))
+
+
+async def remaining(client, model):
+    return int((await ask(client, model)).headers["x-ratelimit-remaining-tokens"])
+
+
+async def until_let_through(client, model):
+    """A caller's leaving is noticed a moment later."""
+    async with asyncio.timeout(5):
+        while (await ask(client, model)).status == 429:
+            pass
+
+
+@pytest.mark.parametrize("name", FORMS)
+async def test_of_many_requests_at_once_exactly_the_limit_is_let_through(client, provider, name):
+    model = provider.model(says(), f"few {name}")
+    assert await statuses(*(ask(client, model, FORMS[name]) for _ in range(60))) == [200] * 5 + [429] * 55
+    assert len(model.asked) == 5
+
+
+async def test_all_endpoints_count_together(client, provider):
+    chat, vectors = provider.model(says(), "few-all"), embeds([1.0])
+
+    async def answer(request, model):
+        return await (vectors if request.path.endswith("/embeddings") else says())(request, model)
+
+    chat.answer = answer
+    forms = [*FORMS.values(), EMBEDDING] * 4
+    assert await statuses(*(ask(client, chat, form) for form in forms)) == [200] * 5 + [429] * 15
+    refused = await ask(client, chat, EMBEDDING)
+    assert (refused.status, int(refused.headers["Retry-After"]) > 0) == (429, True)
+
+
+async def test_requests_that_no_limit_names_are_told_nothing(client, provider):
+    response = await ask(client, provider.model(says()))
+    assert response.status == 200
+    assert not [name for name in response.headers if "ratelimit" in name.lower()]
+
+
+async def test_the_official_client_waits_as_it_is_told(official, provider):
+    model = provider.model(says(), "single-official")
+    model.answer = does(hangs)
+    async with asyncio.timeout(20):
+        held = asyncio.create_task(
+            official.chat.completions.create(model="openclaw", messages=HI["messages"], extra_headers=model.chosen)
+        )
+        await model.arrived.wait()
+        with pytest.raises(openai.RateLimitError) as caught:
+            await official.chat.completions.create(
+                model="openclaw", messages=HI["messages"], extra_headers=model.chosen
+            )
+        assert caught.value.response.headers["retry-after"] == "1"
+        waiting = asyncio.create_task(
+            official.with_options(max_retries=5).chat.completions.create(
+                model="openclaw", messages=HI["messages"], extra_headers=model.chosen
+            )
+        )
+        model.answer = says("Hello")
+        held.cancel()
+        assert (await waiting).choices[0].message.content == "Hello"
+
+
+@pytest.mark.parametrize("name", FORMS)
+async def test_tokens_are_settled_to_what_the_provider_counts(client, provider, name):
+    model = provider.model(says("Hel|lo"), f"tokens {name}")
+    await ask(client, model, FORMS[name])
+    assert await remaining(client, model) == 1000 - 18 - 100
+
+
+async def test_tokens_of_embeddings_are_settled(client, provider):
+    model = provider.model(embeds([1.0]), "tokens-vectors")
+    for _ in range(3):
+        response = await ask(client, model, EMBEDDING)
+    assert response.headers["x-ratelimit-remaining-tokens"] == str(1000 - 3 - 3 - 1)
+
+
+ENDINGS = {
+    "success": (says(), 200),
+    "failure": (refuses(500), 502),
+    "a refusal of the request": (refuses(400), 400),
+    "a broken connection": (does(cuts), 502),
+}
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("name", FORMS)
+async def test_a_place_is_free_again_after(client, provider, name, ending):
+    answer, status = ENDINGS[ending]
+    model = provider.model(answer, f"single {name} {ending}")
+    for _ in range(3):
+        assert (await ask(client, model, FORMS[name])).status == status
+
+
+async def test_a_place_is_free_again_after_a_stream_that_broke(client, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), then=cuts), "single-broken")
+    for _ in range(3):
+        async with client.post(STREAM[0], json=STREAM[1], headers=model.chosen) as response:
+            assert response.status == 200
+            assert b"error" in await response.read()
+
+
+@pytest.mark.parametrize("name", FORMS)
+async def test_a_place_is_free_again_when_its_caller_has_left(client, provider, name):
+    model = provider.model(does(hangs), f"single-left {name}")
+    leaving = asyncio.create_task(ask(client, model, FORMS[name]))
+    async with asyncio.timeout(10):
+        await model.arrived.wait()
+        assert (await ask(client, model)).status == 429
+        leaving.cancel()
+        await model.abandoned.wait()
+    model.answer = says()
+    await until_let_through(client, model)
+
+
+async def test_a_caller_that_leaves_in_the_middle_of_a_stream_pays_for_what_it_got(client, provider):
+    model = provider.model(streams(chunk({"content": "x" * 400}), then=hangs), "tokens-left")
+    async with client.post(STREAM[0], json=STREAM[1], headers=model.chosen) as response:
+        await response.content.readuntil(b"x" * 400)
+        assert response.headers["x-ratelimit-remaining-tokens"] == "900"
+    async with asyncio.timeout(10):
+        await model.abandoned.wait()
+    model.answer = says()
+    for number in range(5):  # the gateway notices a moment later
+        left = await remaining(client, model)
+        if left == 1000 - 101 - 100 - 18 * number:
+            break
+    assert left == 1000 - 101 - 100 - 18 * number
+
+
+async def test_three_gateways_let_exactly_the_limit_through(clients, provider):
+    model = provider.model(says(), "few-three")
+    forms = list(FORMS.values())
+    asked = [ask(clients[number % 3], model, forms[number % 4]) for number in range(120)]
+    assert await statuses(*asked) == [200] * 5 + [429] * 115
+    assert len(model.asked) == 5
+
+
+async def test_three_gateways_settle_tokens_together(clients, provider):
+    model = provider.model(says(), "tokens-three")
+    for number in range(6):
+        left = await remaining(clients[number % 3], model)
+        assert left == 1000 - 18 * number - 100
+
+
+async def test_who_is_told_the_end_finds_the_place_free_on_every_gateway(clients, provider):
+    model = provider.model(says("Hel|lo"), "single-three")
+    forms = list(FORMS.values())
+    for number in range(60):
+        assert (await ask(clients[number % 3], model, forms[number % 4])).status == 200
+
+
+async def test_a_place_taken_at_one_gateway_is_taken_at_all(clients, provider):
+    model = provider.model(streams(chunk({"content": "Hello"}), SEEN, chunk({}, "stop")), "single-held")
+    held = asyncio.create_task(ask(clients[0], model, STREAM))
+    async with asyncio.timeout(10):
+        await model.arrived.wait()
+    for client in clients:
+        assert (await ask(client, model)).status == 429
+    model.seen.set()
+    await held
+    model.answer = says()
+    for client in clients:
+        assert (await ask(client, model)).status == 200
+
+
+async def test_nobody_waits_for_a_redis_that_is_frozen_and_callers_are_told_nothing_of_it(
+    clients, three, redis, provider
+):
+    model = provider.model(says(), "few-frozen")
+    assert [(await ask(client, model)).status for client in clients] == [200] * 3
+    redis.freeze()
+    try:
+        for client in clients:
+            began = time.monotonic()
+            response = await ask(client, model)
+            assert time.monotonic() - began < 1.0  # 0.05, and what a busy machine needs
+            assert response.status == 200
+            assert response.headers["x-ratelimit-remaining-requests"] == "3"  # it counts on from its own
+        alone = [sorted([(await ask(client, model)).status for _ in range(4)]) for client in clients]
+        assert alone == [[200] * 3 + [429]] * 3
+        for one in three:
+            await one.process.said("redis is away")
+    finally:
+        redis.thaw()
+    for one in three:
+        await one.process.said("redis is in use")
+
+
+async def test_a_redis_that_comes_back_empty_learns_what_was_let_through(clients, three, redis, provider):
+    few, single = provider.model(says(), "few-gone"), provider.model(does(hangs), "single-gone")
+    held = asyncio.create_task(ask(clients[0], single))
+    async with asyncio.timeout(10):
+        await single.arrived.wait()
+    await redis.stop()
+    assert [(await ask(clients[1], few)).status for _ in range(3)] == [200] * 3
+    before = [one.process.errors.count("redis is in use") for one in three]
+    await redis.start()
+    async with asyncio.timeout(20):
+        while [one.process.errors.count("redis is in use") for one in three] == before:
+            await asyncio.sleep(0.01)
+    async with asyncio.timeout(20):
+        while not await redis.ask("KEYS", "*few*") or not await redis.ask("KEYS", "*single*"):
+            await asyncio.sleep(0.01)
+    assert [(await ask(clients[2], few)).status for _ in range(3)] == [200, 200, 429]
+    assert (await ask(clients[2], single)).status == 429
+    held.cancel()
+    async with asyncio.timeout(10):
+        await single.abandoned.wait()
+    single.answer = says()
+    await until_let_through(clients[2], single)
