@@ -32,8 +32,8 @@ class Connection(Protocol):
         """Send them."""
         ...
 
-    async def read_response(self) -> Any:
-        """The next reply. Raises redis-py's exceptions."""
+    async def read_response(self, *, disconnect_on_error: bool = True) -> Any:
+        """The next reply. Raises redis-py's exceptions. Without `disconnect_on_error` it may be cancelled."""
         ...
 
 

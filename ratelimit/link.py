@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -29,6 +29,7 @@ _JOINING = 2.0  # seconds to connect and to exchange what both sides know
 _FIRST_PAUSE = 0.05  # seconds between tries
 _STABLE = 5.0  # seconds after which a link that breaks is tried again as fast as the first time
 _MOST_WAITING = 10_000  # calls
+_LOOKS, _LAST_LOOK = 3, 0.002  # turns of the event loop, then seconds, for what has come while the process was busy
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +68,14 @@ class Peer(Protocol):
         ...
 
 
-class _Call(NamedTuple):
-    """A call on its way; `sent` and `due` are times of the event loop."""
+@dataclass(slots=True, eq=False)
+class _Call:
+    """A call on its way; `due` is a time of the event loop, `patience` after it was sent."""
 
     words: tuple[Argument, ...]
     answer: "asyncio.Future[Any]"
-    due: float
+    patience: float
+    due: float = 0.0
 
 
 class Link:
@@ -158,7 +161,7 @@ class Link:
         if len(self._waiting) >= _MOST_WAITING:
             raise StorageUnavailable("too many calls are waiting for the shared storage")
         loop = asyncio.get_running_loop()
-        call = _Call(words, loop.create_future(), loop.time() + patience)
+        call = _Call(words, loop.create_future(), patience)
         self._waiting.append(call)
         self._wake.set()
         return call.answer
@@ -226,6 +229,9 @@ class Link:
             self._wake.clear()
             calls = list(self._waiting)
             self._waiting.clear()
+            now = asyncio.get_running_loop().time()
+            for call in calls:
+                call.due = now + call.patience
             self._under_way.extend(calls)
             self._sent.set()
             await connection.send_packed_command(
@@ -237,8 +243,15 @@ class Link:
             while not self._under_way:
                 self._sent.clear()
                 await self._sent.wait()
-            async with asyncio.timeout_at(self._under_way[0].due):
-                reply = await connection.read_response()
+            try:
+                async with asyncio.timeout_at(self._under_way[0].due):
+                    reply = await connection.read_response(disconnect_on_error=False)
+            except TimeoutError:
+                # Perhaps it was this process that had no time: then the answer is there, and only has to be looked at.
+                for _ in range(_LOOKS):
+                    await asyncio.sleep(0)
+                async with asyncio.timeout(_LAST_LOOK):
+                    reply = await connection.read_response(disconnect_on_error=False)
             call = self._under_way.popleft()
             if not call.answer.done():
                 call.answer.set_result(reply)
