@@ -25,8 +25,10 @@ class HoldBack:
         self._held += batch
         for event in batch:
             match event:
-                case TextDelta(text) | RefusalDelta(text) | ToolCallDelta(_, text):
-                    self._left -= len(text)
+                case TextDelta() | RefusalDelta():
+                    self._left -= len(event.text)
+                case ToolCallDelta():
+                    self._left -= len(event.arguments)
                 case Finish():
                     self._left = 0
                 case _:

@@ -66,8 +66,8 @@ class Seen:
         for batch in self._batches:
             for event in batch:
                 match event:
-                    case TextDelta(text):
-                        self._say("text", text)
+                    case TextDelta():
+                        self._say("text", event.text)
                     case RefusalDelta(text):
                         self._say("refusal", text)
                     case ToolCallDelta(index, arguments):
@@ -114,7 +114,8 @@ class Replay:
 
     def _compare(self, event: Event) -> None:
         match event:
-            case TextDelta(text):
+            case TextDelta():
+                text = event.text
                 if new := self._new("text", text):
                     self._held.append(event if new == text else TextDelta(new))
             case RefusalDelta(text):

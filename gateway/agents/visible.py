@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from gateway.core.event import Batch, Finish, TextDelta, ThinkingDelta
+from gateway.core.written import beginning
 
 _OPENERS = ("<think>", "<thinking>", "<final>", "[[reply_to_current]]")
 _REPLY_TO = re.compile(r"\[\[\s{0,8}reply_to:[^\]]{0,200}\]\]")
@@ -35,9 +36,9 @@ class VisibleText:
         """Whether all further text is simply the answer."""
         return self.begun and not self._final
 
-    def begin_with(self, text: str) -> bool:
-        """Whether `text` begins the answer and can't be a tag; then all of it and of what follows is the answer."""
-        may_be_tag = text[0] in "<[" or text[0].isspace()
+    def begin_with(self, first: str) -> bool:
+        """Whether text with this first character begins the answer and can't be a tag; then all of it is the answer."""
+        may_be_tag = not first or first in "<[" or first.isspace()
         self.begun = not may_be_tag and not self._held and not self._marked and not self._closer
         return self.begun
 
@@ -147,7 +148,7 @@ class Visible:
 def _plain_start(batch: Batch, text: VisibleText) -> bool:
     """Whether the answer begins here with something that can't be a tag, as nearly every answer does."""
     first = batch[0]
-    return isinstance(first, TextDelta) and text.begin_with(first.text)
+    return isinstance(first, TextDelta) and text.begin_with(beginning(first.written))
 
 
 def _add(batch: Batch, shown: str, thought: str, logprobs: Any = None) -> None:

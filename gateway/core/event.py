@@ -14,15 +14,27 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from gateway.core.usage import Usage
+from gateway.core.written import Written, text_of
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
-class TextDelta(Struct, frozen=True, gc=False):
-    """More of the visible answer; `logprobs` as the provider gave them, in OpenAI's form."""
+class TextDelta(Struct, frozen=True, gc=False, eq=False):
+    """More of the visible answer, as it was written; `logprobs` as the provider gave them, in OpenAI's form."""
 
-    text: str
+    written: Written
     logprobs: Any = None
+
+    @property
+    def text(self) -> str:
+        """The text itself."""
+        return text_of(self.written)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TextDelta) and self.text == other.text and self.logprobs == other.logprobs
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
 
 class ThinkingDelta(Struct, frozen=True, gc=False):

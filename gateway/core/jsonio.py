@@ -5,6 +5,7 @@ in two. NaN and infinities are not JSON and are refused by both.
 """
 
 import json
+from collections.abc import Sequence
 from math import isinf
 from typing import Any, Generic, TypeVar
 
@@ -112,7 +113,7 @@ def _opened(value: object) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
-def dumps_each(values: list[str]) -> list[bytes]:
+def dumps_each(values: Sequence[str | msgspec.Raw]) -> list[bytes]:
     """Encode several texts at the price of little more than one."""
     try:
         # One line each; a JSON text holds no line break.
@@ -143,6 +144,15 @@ class Shape(Generic[T]):
             raise WrongShape(f"not of the right shape: {error}") from None
         except (ValueError, RecursionError):
             return self._read_tolerant(document)
+
+    def read_exact(self, document: bytes) -> T | None:
+        """One document; None when it is of another type, not UTF-8, or holds lone surrogates."""
+        try:
+            if not document.isascii():
+                document.decode()  # the decoder does not look into what it cuts out
+            return self._one.decode(document)
+        except (ValueError, RecursionError):
+            return None
 
     def read_joined(self, documents: bytes | memoryview, count: int) -> list[T] | None:
         """Several documents, joined by commas, at the price of little more than one.

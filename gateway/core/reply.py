@@ -16,13 +16,14 @@ from gateway.core.event import (
 from gateway.core.message import ToolCall
 from gateway.core.usage import NO_USAGE, Usage
 from gateway.core.value import value
+from gateway.core.written import Written, text_of
 
 
 @value
 class Reply:
-    """One complete answer; `text` is None when the model gave none, `logprobs` are joined in OpenAI's form."""
+    """One complete answer, as it was written, None when the model gave no text; `logprobs` joined in OpenAI's form."""
 
-    text: str | None
+    written: Written | None
     finish: FinishReason
     usage: Usage = NO_USAGE
     tool_calls: tuple[ToolCall, ...] = ()
@@ -30,10 +31,24 @@ class Reply:
     refusal: str | None = None
     logprobs: dict[str, Any] | None = None
 
+    @property
+    def text(self) -> str | None:
+        """The text itself."""
+        return None if self.written is None else text_of(self.written)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reply) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.finish))
+
+    def _meaning(self) -> tuple[object, ...]:
+        return self.text, self.finish, self.usage, self.tool_calls, self.thinking, self.refusal, self.logprobs
+
 
 def fold(events: Batch) -> Reply:
     """All events of one answer as a value; an answer without Finish is a fault of ours."""
-    texts: list[str] = []
+    texts: list[Written] = []
     thoughts = refusal = ""
     calls: dict[int, list[str]] = {}
     logprobs: dict[str, Any] | None = None
@@ -42,7 +57,7 @@ def fold(events: Batch) -> Reply:
     for event in events:
         match event:
             case TextDelta():
-                texts.append(event.text)
+                texts.append(event.written)
                 if event.logprobs is not None:
                     logprobs = _joined(logprobs, event.logprobs)
             case Finish():
@@ -62,7 +77,7 @@ def fold(events: Batch) -> Reply:
     if finish is None:
         raise AssertionError("a stream ended without Finish and without an error")
     return Reply(
-        text="".join(texts) if texts else None,
+        written=_joined_text(texts),
         finish=finish,
         usage=usage,
         tool_calls=tuple(ToolCall(call[0], call[1], "".join(call[2:])) for call in calls.values()) if calls else (),
@@ -70,6 +85,12 @@ def fold(events: Batch) -> Reply:
         refusal=refusal or None,
         logprobs=logprobs,
     )
+
+
+def _joined_text(texts: list[Written]) -> Written | None:
+    if len(texts) < 2:
+        return texts[0] if texts else None
+    return "".join([text_of(written) for written in texts])
 
 
 def _joined(known: dict[str, Any] | None, more: Any) -> dict[str, Any] | None:

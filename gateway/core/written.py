@@ -31,9 +31,21 @@ def text_of(written: Written) -> str:
     return text
 
 
+def is_empty(written: Written) -> bool:
+    """Whether it has no character."""
+    return memoryview(written).nbytes == len('""') if isinstance(written, Raw) else not written
+
+
 def is_blank(written: Written) -> bool:
     """Whether it is empty or white space; one look at its beginning nearly always tells."""
     if isinstance(written, Raw) and memoryview(written)[1] in _SOLID:
         return False
     text = text_of(written)
     return not text or text.isspace()
+
+
+def beginning(written: Written) -> str:
+    """Its first character, "" for none."""
+    if isinstance(written, Raw) and (first := memoryview(written)[1]) in _SOLID:
+        return chr(first)
+    return text_of(written)[:1]

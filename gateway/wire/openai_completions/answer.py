@@ -7,6 +7,8 @@ way. What can't be trusted is MALFORMED, never a guess.
 
 from typing import Any
 
+from msgspec import Raw
+
 from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import (
     Batch,
@@ -19,11 +21,12 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.jsonio import InvalidJSON
+from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.usage import from_openai
+from gateway.core.written import Written, is_empty, is_string
 from gateway.wire.framing import OversizedEvent, SseDecoder
 from gateway.wire.openai_completions.error_object import error_in
-from gateway.wire.openai_completions.shapes import ANSWER, Answer, Call, Choice, Delta
+from gateway.wire.openai_completions.shapes import ANSWER, WHOLE, Answer, Call, Choice, Delta, WholeAnswer, WholeChoice
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -47,10 +50,12 @@ def _malformed(what: str) -> UpstreamError:
 
 def parse_reply(body: bytes) -> Batch:
     """A whole `chat.completion` as the events of a stream. Raises UpstreamError."""
-    try:
-        answer = ANSWER.read(body)
-    except InvalidJSON as error:
-        raise _malformed(str(error)) from None
+    answer: Answer | WholeAnswer | None = WHOLE.read_exact(body)
+    if answer is None:
+        try:
+            answer = ANSWER.read(body)
+        except InvalidJSON as error:
+            raise _malformed(str(error)) from None
     if answer.error:
         raise error_in(answer.error)
     choice = answer.choices[0] if answer.choices else None
@@ -65,7 +70,7 @@ def parse_reply(body: bytes) -> Batch:
     return batch
 
 
-def _finish(choice: Choice, *, calling: bool) -> FinishReason:
+def _finish(choice: Choice | WholeChoice, *, calling: bool) -> FinishReason:
     """Why the answer ended. Raises UpstreamError for `error`, which OpenRouter and Mistral give as a reason."""
     if choice.finish_reason == "error":
         raise error_in(choice.error)
@@ -88,17 +93,31 @@ class ChunkReader:
         """Add the events of one `delta`, or of a whole `message`, to `batch`."""
         if thinking := delta.reasoning_content or delta.reasoning:
             batch.append(ThinkingDelta(thinking))
-        if text := delta.content:
-            if isinstance(text, list):
-                text = "".join(str(part.get("text", "")) for part in text if isinstance(part, dict))
-            if self.pending_half or not text.isascii():
-                text = self._rejoin(text)
-            if text:
-                batch.append(TextDelta(text, logprobs))
+        if (text := self._text(delta.content)) is not None:
+            batch.append(TextDelta(text, logprobs))
         if delta.refusal:
             batch.append(RefusalDelta(delta.refusal))
         if delta.tool_calls:
             self._tool_calls(delta.tool_calls, batch)
+
+    def _text(self, content: str | list[Any] | Raw | None) -> Written | None:
+        """What there is to say, if anything; what is no plain text yet is made one."""
+        if isinstance(content, Raw):
+            if is_string(content):
+                return None if is_empty(content) else content  # exact, so it holds no half of a pair
+            try:
+                content = loads(content)
+            except InvalidJSON as error:
+                raise _malformed(str(error)) from None
+        if isinstance(content, list):
+            text = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+        elif content is None or isinstance(content, str):
+            text = content or ""
+        else:
+            raise _malformed("its content is no text")
+        if self.pending_half or not text.isascii():
+            text = self._rejoin(text)
+        return text or None
 
     def _rejoin(self, text: str) -> str:
         text, self.pending_half = self.pending_half + text, ""

@@ -20,6 +20,7 @@ from gateway.core.event import (
 from gateway.core.jsonio import dumps, dumps_each
 from gateway.core.reply import Reply
 from gateway.core.usage import NO_USAGE, Usage
+from gateway.core.written import Written
 from gateway.wire.framing import DONE, sse_frame
 
 
@@ -39,7 +40,11 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 def render_reply(reply: Reply, *, id: str, created: int, model: str) -> bytes:  # noqa: A002  the field's name
     """A whole answer; `content` is `""` beside bare tool calls (recorded)."""
-    message: dict[str, Any] = {"role": "assistant", "content": reply.text or "", "refusal": reply.refusal}
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": "" if reply.written is None else reply.written,
+        "refusal": reply.refusal,
+    }
     if reply.tool_calls:
         message["tool_calls"] = [
             {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
@@ -75,10 +80,10 @@ class Renderer:
     def feed(self, batch: Batch) -> bytes:
         """The frames of one batch, for one write; the role comes first, as recorded."""
         frames = [] if self._started else [self._start()]
-        texts: list[str] = []
+        texts: list[Written] = []
         for event in batch:
             if event.__class__ is TextDelta and event.logprobs is None:
-                texts.append(event.text)
+                texts.append(event.written)
                 continue
             if texts:
                 frames += self._plain(texts)
@@ -89,7 +94,7 @@ class Renderer:
             frames += self._plain(texts)
         return b"".join(frames)
 
-    def _plain(self, texts: list[str]) -> tuple[bytes, ...]:
+    def _plain(self, texts: list[Written]) -> tuple[bytes, ...]:
         """A frame each for texts that follow one another, nearly all of a long answer; in pieces to be joined."""
         return self._plain_head, self._plain_border.join(dumps_each(texts)), _PLAIN_TAIL
 
@@ -109,8 +114,8 @@ class Renderer:
 
     def _frame(self, event: Event) -> bytes | None:
         match event:
-            case TextDelta(text, logprobs):
-                return self._chunk({"content": text}, logprobs=logprobs)
+            case TextDelta(written, logprobs):
+                return self._chunk({"content": written}, logprobs=logprobs)
             case RefusalDelta(text):
                 return self._chunk({"refusal": text})
             case ToolCallBegin(index, id_, name):

@@ -6,7 +6,7 @@ makes them a third cheaper.
 
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from gateway.core.jsonio import Shape
 
@@ -54,4 +54,28 @@ class Answer(Struct, gc=False):
     error: Any = None
 
 
+class WholeMessage(Delta, gc=False):
+    """The `message` of a whole answer, its text as it was written."""
+
+    content: Raw = Raw(b"null")  # type: ignore[assignment]  # `Delta` for who only reads on
+
+
+class WholeChoice(Struct, gc=False):
+    """One choice of a whole answer."""
+
+    message: WholeMessage | None = None
+    finish_reason: str | None = None
+    logprobs: Any = None
+    error: Any = None
+
+
+class WholeAnswer(Struct, gc=False):
+    """`chat.completion`."""
+
+    choices: list[WholeChoice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
 ANSWER = Shape(Answer)
+WHOLE = Shape(WholeAnswer)

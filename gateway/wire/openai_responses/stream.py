@@ -117,7 +117,8 @@ class Renderer:
 
     def _announced(self, event: Event) -> list[Announcement]:
         match event:
-            case TextDelta(text, logprobs):
+            case TextDelta(logprobs=logprobs):
+                text = event.text
                 tokens = (logprobs.get("content") or ()) if isinstance(logprobs, dict) else ()
                 message, events = self._speaking("output_text")
                 message.say(text, tokens)

@@ -1,4 +1,5 @@
 import pytest
+from msgspec import Raw
 
 from gateway.agents.hold_back import ALL, HoldBack
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, UsageReport
@@ -25,8 +26,8 @@ def test_a_short_answer_is_let_go_at_its_end():
     assert fed(HoldBack(50), TextDelta("Hi"), STOP, usage) == [[], [TextDelta("Hi"), STOP], [usage]]
 
 
-@pytest.mark.parametrize("event", [RefusalDelta("I can't"), ToolCallDelta(0, '{"a":1}')])
-def test_refusals_and_arguments_count(event):
+@pytest.mark.parametrize("event", [RefusalDelta("I can't"), ToolCallDelta(0, '{"a":1}'), TextDelta(Raw(b'"Hello"'))])
+def test_every_kind_of_text_counts(event):
     assert fed(HoldBack(5), CALL, event) == [[], [CALL, event]]
 
 

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from gateway.agents import rescue
 from gateway.agents.rescue import Diverged, Replay, Seen
@@ -131,3 +132,8 @@ def test_cut_anywhere_and_cut_into_any_pieces_nothing_is_lost_or_doubled(text, d
     assert "".join(one.text for one in [*first, *again[:-1]]) == text
     assert again[-1] is STOP
     assert all(one.text for one in again[:-1])
+
+
+def test_text_is_compared_however_it_was_written():
+    shown = seen(TextDelta(Raw(b'"H\\u0065l"')))
+    assert replayed(shown, TextDelta(Raw(b'"Hello"'))) == [TextDelta("lo")]

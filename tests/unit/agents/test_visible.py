@@ -3,6 +3,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from gateway.agents.visible import Visible
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, UsageReport
@@ -161,3 +162,10 @@ def test_a_space_that_is_none_of_the_usual_ones_is_one_wherever_it_comes():
     odd = TextDelta("\N{NO-BREAK SPACE}<think>a</think>b")
     assert Visible().feed([odd]) == [ThinkingDelta("a"), TextDelta("b")]
     assert Visible().feed([ThinkingDelta("x"), odd]) == [ThinkingDelta("x"), ThinkingDelta("a"), TextDelta("b")]
+
+
+def test_text_that_nobody_has_decoded_is_looked_at_only_where_a_tag_may_be():
+    plain = [TextDelta(Raw(b'"Hello"')), Finish("stop")]
+    assert Visible().feed(plain) is plain
+    for written in (b'"<think>hm</think>Hello"', b'"\\u003cthink>hm</think>Hello"', b'" <think>hm</think>Hello"'):
+        assert Visible().feed([TextDelta(Raw(written))]) == [ThinkingDelta("hm"), TextDelta("Hello")]

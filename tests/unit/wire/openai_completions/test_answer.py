@@ -4,8 +4,10 @@ import pytest
 
 from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, ToolCallDelta, UsageReport
+from gateway.core.reply import fold
 from gateway.core.usage import Usage
 from gateway.wire.openai_completions.answer import parse_reply
+from gateway.wire.openai_completions.render import render_reply
 
 STOP = Finish("stop")
 
@@ -128,3 +130,26 @@ def test_an_end_by_error_is_an_error():
 @pytest.mark.parametrize("nothing", [None, False, {}, "", []])
 def test_an_empty_error_is_none(nothing):
     assert parse_reply(body({"content": "a"}, error=nothing)) == [TextDelta("a"), STOP]
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (b'"a\\u0041\\n"', "aA\n"),
+        (b'"\xc3\xa9 \xe2\x82\xac"', "\u00e9 \u20ac"),
+        (b'"a\xff"', "a\N{REPLACEMENT CHARACTER}"),
+        (b'"\\ud83d\\ude00"', "\N{GRINNING FACE}"),
+        (b'"a\\ud83db"', "a\N{REPLACEMENT CHARACTER}b"),
+    ],
+)
+def test_text_is_passed_on_as_it_was_written_when_it_can_be(written, text):
+    raw = body({"content": "?"}).replace(b'"?"', written)
+    events = parse_reply(raw)
+    assert events == [TextDelta(text), STOP]
+    reply = json.loads(render_reply(fold(events), id="i", created=1, model="m"))
+    assert reply["choices"][0]["message"]["content"] == text
+
+
+@pytest.mark.parametrize("content", [b"1", b"{}", b"true", b"[1e999]", b'"'])
+def test_content_that_is_no_text_is_malformed(content):
+    assert failure(body({"content": "?"}).replace(b'"?"', content)).kind is UpstreamKind.MALFORMED
