@@ -24,6 +24,7 @@ from gateway.media.document import PdfLimits
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.media.reader import DocumentReader
+from gateway.state.configured import stores_from
 from gateway.upstream.call import Caller
 from gateway.upstream.configured import providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
@@ -66,6 +67,7 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
             directory=directory,
             dispatch=_dispatch(config.gateway, providers, caller, clock),
             recent=RecentRuns(),
+            stores=await stack.enter_async_context(stores_from(config, state)),
             embedders=embedders,
             images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
             response_images=_image_policy(endpoints.responses.images, stack, "input"),

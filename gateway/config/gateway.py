@@ -9,6 +9,7 @@ from gateway.config.auth import AuthConfig
 from gateway.config.endpoints import HttpConfig
 from gateway.config.limits import LimitConfig
 from gateway.config.section import Count, Milliseconds, Section
+from gateway.config.state import StateConfig
 
 Bind = Literal["loopback", "lan", "tailnet", "auto", "custom"]
 
@@ -106,6 +107,7 @@ class GatewayConfig(Section):
     retry: RetryConfig = RetryConfig()
     drain: DrainConfig = DrainConfig()
     redis: RedisConfig = RedisConfig()
+    state: StateConfig = StateConfig()
     limits: tuple[LimitConfig, ...] = ()
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: never accepted silently, because they would not be enforced (`gateway.config.rules`)."""

@@ -22,12 +22,16 @@ def _seconds(value: object) -> object:
     return float(match[1]) * _UNITS[match[2] or "d"]
 
 
+Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
+"""OpenClaw's spelling in the file, seconds here."""
+
+
 class MaintenanceConfig(Section):
     """`prune_after` is seconds: a conversation that rested this long is forgotten."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MAINTENANCE
 
-    prune_after: Annotated[float, BeforeValidator(_seconds), Field(gt=0)] = 7 * _UNITS["d"]
+    prune_after: Duration = 7 * _UNITS["d"]
 
 
 class SessionConfig(Section):

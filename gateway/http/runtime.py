@@ -8,6 +8,7 @@ from gateway.agents.dispatch import Dispatch
 from gateway.agents.trail import RecentRuns
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
+from gateway.state.configured import Stores
 from gateway.upstream.embed import Embedder
 from ratelimit import Quota
 
@@ -16,8 +17,8 @@ from ratelimit import Quota
 class Runtime:
     """One configuration, provisioned. Times are seconds.
 
-    `recent` are the runs that operators may look at. `images` are chat's; `response_images`, `response_files` and
-    `max_url_parts` belong to the responses endpoint.
+    `recent` are the runs that operators may look at, `stores` what outlives a request. `images` are chat's;
+    `response_images`, `response_files` and `max_url_parts` belong to the responses endpoint.
 
     `heartbeat` is the pause between comments of an idle stream, `opening` the wait for a first event after which a
     stream is opened without one, `body_timeout` the time for a request body to arrive, `started` a loop time.
@@ -27,6 +28,7 @@ class Runtime:
     directory: Directory
     dispatch: Dispatch
     recent: RecentRuns
+    stores: Stores
     embedders: Mapping[str, Embedder]
     images: ImagePolicy
     response_images: ImagePolicy

@@ -75,6 +75,7 @@ def test_every_key_has_a_line_and_every_line_a_key():
 def test_every_line_shows_the_real_default():
     real = {key: shown(default) for key, default in keys_of(Config) if not written_elsewhere(key)}
     assert real.pop("session.maintenance.pruneAfter") == f"`{7 * 24 * 3600}`"
+    assert real.pop("gateway.state.keepResponses") == f"`{30 * 24 * 3600}`"
     assert {key: default for key, default in rows().items() if key in real} == real
 
 

@@ -1,0 +1,45 @@
+"""Configuration → the stores, opened when something is kept for the first time and closed at the end."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.config.redis_url import parse_redis_url
+from gateway.config.root import Config
+from gateway.state.connect import close, redis_client
+from gateway.state.responses.redis import RedisResponses
+from gateway.state.responses.sqlite import SqliteResponses
+from gateway.state.responses.store import ResponsePolicy, ResponseStore
+from gateway.state.schema import MIGRATIONS
+from gateway.state.sqlite import Database
+
+FILE = "gateway.sqlite"
+"""The database's name in the state directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What outlives a request."""
+
+    responses: ResponseStore
+
+
+@asynccontextmanager
+async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
+    """The stores of one configuration. Nothing is connected, written or started before it is needed."""
+    kept, redis = config.gateway.state, config.gateway.redis
+    responses = ResponsePolicy(kept.keep_responses, kept.max_response_bytes)
+    if redis.url is not None and kept.backend == "auto":
+        client = redis_client(parse_redis_url(redis.url.get_secret_value()))
+        try:
+            yield Stores(RedisResponses(client, responses, prefix=redis.key_prefix))
+        finally:
+            await close(client)
+    else:
+        database = Database(None if kept.backend == "memory" else state / FILE, MIGRATIONS)
+        try:
+            yield Stores(SqliteResponses(database, responses, clock=time.time))
+        finally:
+            await database.close()

@@ -1,0 +1,1 @@
+"""Responses that callers may fetch, continue or delete later."""

@@ -1,0 +1,13 @@
+"""The tables of the SQLite file, as the list of changes that led to them. What was released is never edited."""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        """
+        CREATE TABLE responses (
+            id TEXT PRIMARY KEY, subject TEXT, expires REAL NOT NULL, bytes INTEGER NOT NULL, facts BLOB NOT NULL,
+            body BLOB NOT NULL, input BLOB NOT NULL, messages BLOB NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX responses_by_end ON responses (expires, bytes)",
+    ),
+)

@@ -1,0 +1,146 @@
+"""What every store of responses promises: in memory, in SQLite, in Redis, in a cluster."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+
+from gateway.core.errors import Unavailable
+from gateway.core.message import Message, Text, ToolCall
+from gateway.state.responses.redis import RedisResponses
+from gateway.state.responses.sqlite import SqliteResponses
+from gateway.state.responses.store import ResponsePolicy, StoredResponse
+from tests.contract.stores import PLACES, SHARED, opened, servers
+
+POLICY = ResponsePolicy(ttl=6000, max_bytes=10_000, most_bytes=3_000)
+RESPONSE = StoredResponse(
+    id="resp_1",
+    subject="alice",
+    agent="main",
+    created=1.5,
+    body=b'{"id":"resp_1"}',
+    input=b"[]",
+    messages=(Message("user", (Text("hi \ud83d"),)), Message("assistant", (ToolCall("c", "f", "{}"),))),
+    session="agent:main:k",
+    previous="resp_0",
+)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def redis(tmp_path_factory):
+    async with servers(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest.fixture(params=PLACES)
+def place(request):
+    return request.param
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def store(place, redis, tmp_path, clock):
+    async with opened(place, redis, tmp_path) as at:
+        if place in SHARED:
+            await redis[place].flush()
+            yield RedisResponses(at, POLICY, prefix="test")
+        else:
+            yield SqliteResponses(at, POLICY, clock=clock)
+
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_response_comes_back_as_it_was_put(store):
+    assert await store.put(RESPONSE)
+    assert await store.get("alice", "resp_1") == RESPONSE
+
+
+async def test_a_response_belongs_to_its_caller_alone(store):
+    await store.put(RESPONSE)
+    await store.put(replace(RESPONSE, id="resp_2", subject=None))
+    for subject in ("bob", None, "", "owner"):
+        assert await store.get(subject, "resp_1") is None
+        assert not await store.delete(subject, "resp_1")
+    for subject in ("alice", "", "owner"):
+        assert await store.get(subject, "resp_2") is None
+    assert await store.get("alice", "resp_1") == RESPONSE
+    assert (await store.get(None, "resp_2")).subject is None
+
+
+async def test_a_later_state_takes_the_place_of_the_earlier_one(store):
+    await store.put(RESPONSE)
+    later = replace(RESPONSE, body=b'{"status":"completed"}', messages=(), session=None, previous=None)
+    await store.put(later)
+    assert await store.get("alice", "resp_1") == later
+
+
+async def test_what_was_deleted_is_gone(store):
+    await store.put(RESPONSE)
+    assert await store.delete("alice", "resp_1")
+    assert await store.get("alice", "resp_1") is None
+    assert not await store.delete("alice", "resp_1")
+
+
+async def test_what_is_too_large_is_not_kept_and_says_so(store):
+    assert not await store.put(replace(RESPONSE, body=b"x" * 10_000))
+    assert await store.get("alice", "resp_1") is None
+
+
+async def test_many_calls_at_once_are_all_answered(store):
+    responses = [replace(RESPONSE, id=f"resp_{number}", body=b'"%d"' % number) for number in range(100)]
+    await asyncio.gather(*map(store.put, responses))
+    assert await asyncio.gather(*(store.get("alice", response.id) for response in responses)) == responses
+
+
+async def test_a_response_is_forgotten_in_its_time(store, place, redis, clock):
+    await store.put(RESPONSE)
+    if place in SHARED:
+        (key,) = await redis[place].ask("KEYS", "*")
+        assert 5_998_000 < await redis[place].ask("PTTL", key) <= 6_000_000
+    else:
+        clock.now += 5999
+        assert await store.get("alice", "resp_1")
+        clock.now += 1
+        assert await store.get("alice", "resp_1") is None
+        assert not await store.delete("alice", "resp_1")
+
+
+@pytest.mark.parametrize("place", ["memory", "sqlite"], indirect=True)
+async def test_beyond_the_limit_of_all_the_oldest_go_first(store, clock):
+    for number in range(30):
+        clock.now += 1
+        await store.put(replace(RESPONSE, id=f"resp_{number}", body=b"x" * 500))
+    clock.now += 600  # since the first look, and no response has had its time
+    await store.put(replace(RESPONSE, id="resp_last"))
+    kept = [number for number in range(30) if await store.get("alice", f"resp_{number}")]
+    assert kept == list(range(30 - len(kept), 30))
+    assert 1 <= len(kept) <= 5
+
+
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+async def test_a_redis_that_is_away_is_told_as_such_and_is_used_again_when_it_is_back(store, redis, place):
+    await store.put(RESPONSE)
+    redis[place].freeze()
+    try:
+        with pytest.raises(Unavailable, match="can't be asked"):
+            await store.get("alice", "resp_1")
+    finally:
+        redis[place].thaw()
+    assert await store.get("alice", "resp_1") == RESPONSE
+    await redis[place].ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    assert await store.get("alice", "resp_1") == RESPONSE
+    await redis[place].ask("SCRIPT", "FLUSH")
+    assert await store.put(RESPONSE)

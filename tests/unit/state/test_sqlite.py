@@ -1,0 +1,129 @@
+import asyncio
+import sqlite3
+import stat
+import threading
+
+import pytest
+import pytest_asyncio
+
+from gateway.core.errors import Unavailable
+from gateway.state.sqlite import Database
+
+TABLE = (("CREATE TABLE words (word TEXT NOT NULL)",),)
+
+
+def put(word):
+    return lambda connection: connection.execute("INSERT INTO words VALUES (?)", (word,)).rowcount
+
+
+def words(connection):
+    return [word for (word,) in connection.execute("SELECT word FROM words ORDER BY rowid")]
+
+
+@pytest.fixture
+def file(tmp_path):
+    return tmp_path / "state" / "test.sqlite"
+
+
+@pytest_asyncio.fixture
+async def database(file):
+    opened = Database(file, TABLE)
+    yield opened
+    await opened.close()
+
+
+async def test_nothing_is_made_before_it_is_needed(database, file):
+    before = threading.active_count()
+    assert not file.exists()
+    await database.write(put("a"))
+    assert file.exists()
+    assert threading.active_count() == before + 1
+
+
+async def test_nobody_else_may_read_the_file(database, file):
+    await database.write(put("a"))
+    for path in file.parent.iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+
+
+async def test_work_that_fails_undoes_itself_and_not_its_neighbours(database):
+    def half(connection):
+        put("b")(connection)
+        raise KeyError("no")
+
+    outcomes = await asyncio.gather(
+        database.write(put("a")), database.write(half), database.write(put("c")), return_exceptions=True
+    )
+    assert outcomes[0] == outcomes[2] == 1
+    assert isinstance(outcomes[1], KeyError)
+    assert await database.read(words) == ["a", "c"]
+
+
+async def test_a_writer_that_is_cancelled_has_written(database):
+    task = asyncio.create_task(database.write(put("a")))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await database.read(words) == ["a"]
+
+
+async def test_closing_finishes_what_waits(database, file):
+    tasks = [asyncio.create_task(database.write(put(str(number)))) for number in range(200)]
+    await asyncio.sleep(0)
+    await database.close()
+    assert await asyncio.gather(*tasks) == [1] * 200
+    with sqlite3.connect(file) as connection:
+        assert len(words(connection)) == 200
+    connection.close()
+
+
+async def test_a_file_of_an_earlier_version_is_brought_up_to_date(file):
+    first = Database(file, TABLE)
+    await first.write(put("a"))
+    await first.close()
+    later = Database(file, (*TABLE, ("ALTER TABLE words ADD COLUMN size INTEGER", "UPDATE words SET size = 1")))
+    try:
+        assert await later.read(lambda connection: list(connection.execute("SELECT * FROM words"))) == [("a", 1)]
+    finally:
+        await later.close()
+
+
+async def test_a_change_of_tables_happens_whole_or_not_at_all(file):
+    broken = Database(file, (*TABLE, ("ALTER TABLE words ADD COLUMN size INTEGER", "no such statement")))
+    with pytest.raises(Unavailable):
+        await broken.write(put("a"))
+    await broken.close()
+    whole = Database(file, (*TABLE, ("ALTER TABLE words ADD COLUMN size INTEGER",)))
+    try:
+        assert await whole.read(words) == []
+    finally:
+        await whole.close()
+
+
+async def test_a_file_of_a_newer_version_is_left_alone(file):
+    newer = Database(file, (*TABLE, ("CREATE TABLE more (x)",)))
+    await newer.write(put("a"))
+    await newer.close()
+    older = Database(file, TABLE)
+    with pytest.raises(Unavailable, match="newer version"):
+        await older.read(words)
+    await older.close()
+
+
+async def test_a_file_that_can_not_be_opened_fails_the_caller_and_is_tried_again(database, file):
+    file.parent.write_text("in the way")
+    with pytest.raises(Unavailable, match="database"):
+        await database.write(put("a"))
+    file.parent.unlink()
+    await database.write(put("b"))
+    assert await database.read(words) == ["b"]
+
+
+async def test_what_is_no_database_is_not_overwritten(database, file):
+    file.parent.mkdir()
+    file.write_bytes(b"a letter to grandma " * 100)
+    with pytest.raises(Unavailable):
+        await database.write(put("a"))
+    assert file.read_bytes().startswith(b"a letter")
