@@ -17,7 +17,7 @@ from gateway.core.event import (
     UsageReport,
 )
 
-_BATCHES = 64  # batches that are kept as they came before their texts are put together
+_BATCHES = 128  # batches that are kept as they came before their texts are put together
 _MOST = 4 * 2**20  # characters; a longer answer is too long to be repeated
 
 Channel = str | int  # "text", "refusal", or the index of a tool call
@@ -63,20 +63,25 @@ class Seen:
 
     def put_together(self) -> None:
         """Bring `said` (texts by channel) and `calls` (names by index) up to date."""
+        texts: list[str] = []
         for batch in self._batches:
             for event in batch:
+                # Nearly all of a long answer is text, and this is paid for each piece of it.
+                if event.__class__ is TextDelta:
+                    texts.append(event.text)
+                    continue
                 match event:
-                    case TextDelta():
-                        self._say("text", event.text)
                     case RefusalDelta(text):
                         self._say("refusal", text)
                     case ToolCallDelta(index, arguments):
                         self._say(index, arguments)
                     case ToolCallBegin(index, _, name):
                         self.calls[index] = name
-                    case ThinkingDelta() | UsageReport() | Finish():
+                    case _:
                         pass
         self._batches.clear()
+        if texts:
+            self._say("text", "".join(texts))
 
     def _say(self, channel: Channel, text: str) -> None:
         self._size += len(text)
