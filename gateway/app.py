@@ -29,7 +29,8 @@ from gateway.http.quota import settle_reservation, tell_quota
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
-from gateway.provision import provisioned
+from gateway.provision import circuits_from, provisioned
+from gateway.rests import SharedRests
 from gateway.shared import link_from, opened
 from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
 
@@ -41,6 +42,9 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     gateway = config.gateway
     link = link_from(gateway.redis)
     quota = _quota(gateway, link)
+    circuits = circuits_from(gateway.retry)
+    if link is not None:
+        SharedRests(link, circuits)
     app = web.Application(middlewares=CHAIN if quota is None else (*CHAIN, settle_reservation))
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
@@ -58,7 +62,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
         async with AsyncExitStack() as stack:
             if link is not None:
                 await stack.enter_async_context(opened(link))
-            provided = await stack.enter_async_context(provisioned(config, env, state))
+            provided = await stack.enter_async_context(provisioned(config, env, state, circuits))
             app[RUNTIME] = replace(provided, quota=quota)
             yield
 

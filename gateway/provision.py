@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -40,8 +40,13 @@ _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
 
 @asynccontextmanager
-async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> AsyncIterator[Runtime]:
-    """The runtime of one configuration. Raises ConfigError when an agent has nothing to answer with."""
+async def provisioned(
+    config: Config, env: Mapping[str, str], state: Path, circuits: Circuits | None = None
+) -> AsyncIterator[Runtime]:
+    """The runtime of one configuration. Raises ConfigError when an agent has nothing to answer with.
+
+    `circuits` are those that other instances know of, too.
+    """
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
     endpoints = config.gateway.http.endpoints
@@ -65,7 +70,7 @@ async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> As
             await chat.start()
         yield Runtime(
             directory=directory,
-            dispatch=_dispatch(config.gateway, providers, caller, clock),
+            dispatch=_dispatch(config.gateway, providers, caller, circuits or circuits_from(config.gateway.retry)),
             recent=RecentRuns(),
             stores=await stack.enter_async_context(stores_from(config, state)),
             embedders=embedders,
@@ -92,19 +97,22 @@ def limits_from(retry: RetryConfig) -> Limits:
     )
 
 
-def _dispatch(
-    config: GatewayConfig, providers: Mapping[str, Provider], caller: Caller, clock: Callable[[], float]
-) -> Dispatch:
+def circuits_from(retry: RetryConfig) -> Circuits:
+    """Closed circuits, in the time of the running loop."""
+    policy = CircuitPolicy(rest=retry.rest_ms / 1000, longest=retry.max_rest_ms / 1000)
+    return Circuits(policy, clock=asyncio.get_running_loop().time)
+
+
+def _dispatch(config: GatewayConfig, providers: Mapping[str, Provider], caller: Caller, circuits: Circuits) -> Dispatch:
     retry, stream = config.retry, config.stream
     policy = RetryPolicy(
-        clock=clock,
+        clock=asyncio.get_running_loop().time,
         sleep=asyncio.sleep,
         random=random.random,
         retries=retry.max_retries,
         backoff=retry.backoff_ms / 1000,
         patience=retry.max_retry_after_ms / 1000,
     )
-    circuits = Circuits(CircuitPolicy(rest=retry.rest_ms / 1000, longest=retry.max_rest_ms / 1000), clock=clock)
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
     return Dispatch(
         providers,

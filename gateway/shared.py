@@ -10,6 +10,7 @@ import structlog
 
 from gateway.config.gateway import RedisConfig
 from gateway.config.redis_url import parse_redis_url
+from gateway.rests import RESTS
 from gateway.state.connect import close, redis_client
 from ratelimit import FAILURES, QUOTAS, Link
 
@@ -21,7 +22,7 @@ def link_from(config: RedisConfig) -> Link | None:
     if config.url is None:
         return None
     client = redis_client(parse_redis_url(config.url.get_secret_value()))
-    return Link(client, name=config.key_prefix, scripts=(FAILURES, QUOTAS), told=_tell)
+    return Link(client, name=config.key_prefix, scripts=(FAILURES, QUOTAS, RESTS), told=_tell)
 
 
 @asynccontextmanager

@@ -17,7 +17,8 @@ LAYERS = (
     {"tools", "media"},
     {"agents", "access"},
     {"http", "ui"},
-    {"provision", "shared"},
+    {"provision", "rests"},
+    {"shared"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -30,7 +31,7 @@ CLIENT = frozenset({"upstream"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "http", "shared"})
+RATELIMIT_USERS = frozenset({"app", "http", "rests", "shared"})
 
 
 def imported(source: str, package: str) -> Iterator[str]:

@@ -62,15 +62,17 @@ class _Circuit:
 
 
 class Circuits:
-    """The circuits of one process. `clock` counts seconds; `tell` is called when a rest begins or (0 seconds) ends."""
+    """The circuits of one process. `clock` counts seconds."""
 
-    def __init__(
-        self, policy: CircuitPolicy, *, clock: Callable[[], float], tell: Callable[[Rest], None] = lambda _: None
-    ) -> None:
+    def __init__(self, policy: CircuitPolicy, *, clock: Callable[[], float]) -> None:
         self._policy = policy
         self._clock = clock
-        self._tell = tell
+        self._tell: Callable[[Rest], None] = lambda _: None
         self._known: dict[str, _Circuit] = {}
+
+    def share(self, tell: Callable[[Rest], None]) -> None:
+        """Call `tell` when a rest begins or (0 seconds) ends. What others tell comes in by `learn`."""
+        self._tell = tell
 
     @property
     def quiet(self) -> bool:

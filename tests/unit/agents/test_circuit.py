@@ -175,7 +175,8 @@ def test_circuits_of_made_up_names_are_bounded(time):
 
 def test_the_beginning_and_the_end_of_a_rest_are_told(time):
     told = []
-    circuits = Circuits(CircuitPolicy(), clock=time, tell=told.append)
+    circuits = Circuits(CircuitPolicy(), clock=time)
+    circuits.share(told.append)
     fail(circuits)
     circuits.answered("a")
     assert told == [Rest("a", 2.0, UpstreamKind.SERVER_ERROR, "oh"), Rest("a", 0.0, UpstreamKind.SERVER_ERROR, "")]
