@@ -30,7 +30,7 @@ class Rejected:
 
     reason: Reason
     credential: Credential | None = None
-    why: str = field(default="", compare=False)
+    why: str = field(default="refused", compare=False)
 
 
 Outcome = Authenticated | Rejected

@@ -19,8 +19,8 @@ class SharedSecret:
     def __init__(self, credential: Credential, secret: str) -> None:
         self._digest = _digest(secret)
         self._right = Authenticated(OWNER, credential)
-        self._wrong = Rejected("wrong", credential)
-        self._missing = Rejected("missing", credential)
+        self._wrong = Rejected("wrong", credential, why=f"wrong {credential}")
+        self._missing = Rejected("missing", credential, why=f"missing {credential}")
 
     def authenticate(self, _client: ClientAddress, headers: Headers) -> Outcome:
         """Owner, `wrong` or `missing`; scopes headers are ignored (recorded)."""

@@ -12,15 +12,16 @@ from gateway.observe.throttle import Throttle
 
 log = structlog.get_logger(__name__)
 
+_REFUSALS = (Unauthorized, LockedOut, Forbidden)
 _LONGEST = 80  # characters of a path or header name, which are the caller's own text
 _MOST = 8  # names of headers
 
 
 def is_refusal(request: web.Request, error: GatewayError) -> bool:
     """Whether `error` keeps a caller out, so that strangers can cause it at will."""
-    if isinstance(error, Unavailable):
-        return CLIENT in request and PRINCIPAL not in request
-    return isinstance(error, (Unauthorized, Forbidden, LockedOut))
+    if isinstance(error, _REFUSALS):
+        return True
+    return isinstance(error, Unavailable) and CLIENT in request and PRINCIPAL not in request
 
 
 class RefusalLog:
@@ -35,14 +36,13 @@ class RefusalLog:
     def note(self, request: web.Request, error: GatewayError) -> None:
         """The caller of `request` is about to be told `error`, which `is_refusal`."""
         client = request.get(CLIENT)
-        peer = request.remote or "unknown"
         reason = _reason(request, error)
-        suppressed = self._throttle.admit(f"{client.key if client else peer} {reason}")
+        suppressed = self._throttle.admit((request.remote if client is None else client.key, reason))
         if suppressed is None:
             return
         said: dict[str, object] = {"status": error.status, "type": error.type, "reason": reason}
         if client is None:
-            said |= {"peer": peer, "evidence": _evidence(request)}
+            said |= {"peer": request.remote or "unknown", "evidence": _evidence(request)}
         else:
             said["client"] = client.host
             if client.forwarded:
@@ -56,14 +56,12 @@ class RefusalLog:
 
 
 def _reason(request: web.Request, error: GatewayError) -> str:
-    if isinstance(error, ProxyAttributionRequired):
-        return error.why
+    if isinstance(error, Unauthorized):
+        rejected = request.get(REJECTED)
+        return error.message if rejected is None else rejected.why
     if isinstance(error, LockedOut):
         return "locked out"
-    rejected = request.get(REJECTED)
-    if isinstance(error, Unauthorized) and rejected is not None:
-        return rejected.why or f"{rejected.reason} {rejected.credential}"
-    return error.message
+    return error.why if isinstance(error, ProxyAttributionRequired) else error.message
 
 
 def _evidence(request: web.Request) -> list[str]:

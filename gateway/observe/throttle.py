@@ -1,6 +1,6 @@
 """Bounds how much is logged about what others can cause at will, so that an attack neither fills the disk nor hides."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 _PAUSE = 10.0  # seconds between two lines about the same key
 _BURST = 50  # lines about different keys at once …
@@ -12,12 +12,12 @@ class Throttle:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._written: dict[str, float] = {}
+        self._written: dict[Hashable, float] = {}
         self._tokens = float(_BURST)
         self._refilled = clock()
         self._suppressed = 0
 
-    def admit(self, key: str) -> int | None:
+    def admit(self, key: Hashable) -> int | None:
         """How many lines were left out since the last one, or None when this one is to be left out too."""
         now = self._clock()
         last = self._written.get(key)
