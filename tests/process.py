@@ -30,6 +30,10 @@ class Process:
     def pid(self) -> int:
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
@@ -49,9 +53,9 @@ class Process:
             await self._news.wait_for(lambda: self.output or not self._open)
         assert self.output, f"ended without output: {self.errors}"
 
-    async def ended(self) -> int:
+    async def ended(self, within: float = PATIENCE) -> int:
         """Wait for its end and its last words; the exit status."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(within):
             status = await self._process.wait()
             await self._readers
         return status

@@ -21,7 +21,10 @@ _PROBE_TIMEOUT = 0.3  # seconds; these servers are on this machine or not there
 
 
 def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
-    """Write the starter configuration unless a file exists or one was asked for by name. True when it was written."""
+    """Write the starter configuration unless a file exists or one was asked for by name.
+
+    True when it holds a token that its owner has yet to be shown: one from the environment is known, and stays there.
+    """
     if path is not None or env.get("OPENCLAW_CONFIG_PATH"):
         return False
     file = config_file(None, env)
@@ -35,9 +38,10 @@ def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
             file=sys.stderr,
         )
         return False
-    write_starter(file, model=model, token=new_token())
+    token = None if env.get("OPENCLAW_GATEWAY_TOKEN", "").strip() else new_token()
+    write_starter(file, model=model, token=token)
     print(f"Wrote a first configuration to {file} (agent 'main' with {model}).")
-    return True
+    return token is not None
 
 
 def choose_model(env: Mapping[str, str], served_by: Callable[[Row], str | None]) -> str | None:

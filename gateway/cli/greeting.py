@@ -11,7 +11,7 @@ log = structlog.get_logger(__name__)
 
 
 def announce(loaded: Loaded, host: str, *, first: bool, workers: int = 1) -> None:
-    """Log that requests are served. `first`: the configuration has just been written, so show how to use it."""
+    """Log that requests are served. `first`: a token has just been made, so show it and how to use it."""
     config = loaded.config
     log.info(
         "listening",

@@ -1,6 +1,7 @@
 """What must be installed before anything else is imported. Uses the standard library only and imports nothing."""
 
 from collections.abc import Callable
+from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
 Finder = Callable[[str], object | None]
@@ -8,7 +9,18 @@ Finder = Callable[[str], object | None]
 _EXTENSIONS = ("aiohttp._http_parser", "aiohttp._http_writer")
 
 
-def missing_requirement(find: Finder = find_spec) -> str | None:
+def locate(name: str) -> object | None:
+    """Where a module, or one inside a package, is; None if there is none. `find_spec` alone would import the package,
+    which takes half a second that short commands must not cost.
+    """
+    package, _, _module = name.rpartition(".")
+    if not package:
+        return find_spec(name)
+    found = find_spec(package)
+    return PathFinder.find_spec(name, found.submodule_search_locations) if found else None
+
+
+def missing_requirement(find: Finder = locate) -> str | None:
     """Return one sentence on what to reinstall, or None if the gateway can run.
 
     aiohttp falls back to pure Python in silence when its C extensions are absent; bursts of a stream then cost

@@ -1,4 +1,7 @@
-"""`openclaw-gateway status`: ask the running gateway whether it is alive, ready, and lets us in."""
+"""`openclaw-gateway status`: ask the running gateway whether it is alive, ready, and lets us in.
+
+`--ready` asks only the second, for health checks: it runs every few seconds, so it loads no more than it needs.
+"""
 
 import argparse
 import json
@@ -9,38 +12,55 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
-from gateway.cli.check import BUILT_IN
 from gateway.cli.main import COMMANDS, config_option
-from gateway.config.load import load
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
+    from gateway.config.gateway import GatewayConfig
 
 _TIMEOUT = 5.0  # seconds
 
 
 def add_parser(sub: "Subparsers") -> None:
-    """`status [--config FILE] [--url URL]`."""
+    """`status [--config FILE] [--url URL] [--ready]`."""
     parser = sub.add_parser("status", help=COMMANDS["status"], description=__doc__)
     config_option(parser)
     parser.add_argument("--url", help="where the gateway is (default: this machine, the configured port)")
+    parser.add_argument("--ready", action="store_true", help="say only whether it is ready, without a credential")
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when the gateway is ready and our credential works, 1 otherwise."""
-    loaded = load(Path(args.config) if args.config else None, os.environ, catalogue=BUILT_IN)
-    gateway = loaded.config.gateway
+    """0 when the gateway is ready and, unless only that was asked, our credential works; 1 otherwise."""
+    port = os.environ.get("OPENCLAW_GATEWAY_PORT", "")
+    if args.ready and (args.url or port.isdecimal()):
+        base = args.url or f"http://127.0.0.1:{port}"
+        return 0 if _tell_readiness(base.rstrip("/")) else 1
+    gateway = _configured(args.config)
     base = (args.url or f"http://127.0.0.1:{gateway.port}").rstrip("/")
+    ready = _tell_readiness(base)
+    if args.ready:
+        return 0 if ready else 1
     secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
     headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
-    ready, ready_text = _get(f"{base}/readyz", {})
-    print(f"ready   {ready_text}")
     listed, listed_text = _get(f"{base}/v1/models", headers)
     if listed:
         print("agents  " + ", ".join(model["id"] for model in json.loads(listed_text)["data"]))
     else:
         print(f"agents  {listed_text}")
     return 0 if ready and listed else 1
+
+
+def _configured(config: str | None) -> "GatewayConfig":
+    from gateway.cli.check import BUILT_IN  # noqa: PLC0415 - half a second that a health check must not cost
+    from gateway.config.load import load  # noqa: PLC0415
+
+    return load(Path(config) if config else None, os.environ, catalogue=BUILT_IN).config.gateway
+
+
+def _tell_readiness(base: str) -> bool:
+    ready, text = _get(f"{base}/readyz", {})
+    print(f"ready   {text}")
+    return ready
 
 
 def _get(url: str, headers: dict[str, str]) -> tuple[bool, str]:

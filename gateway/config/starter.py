@@ -11,9 +11,9 @@ _TEMPLATE = """\
 {{
   gateway: {{
     port: 18789,
-    // "lan" lets other machines connect; the token below is full access, so put TLS in front of it.
+    // "lan" lets other machines connect; the token is full access, so put TLS in front of it.
     bind: "loopback",
-    auth: {{ mode: "token", token: {token} }},
+    {auth},
     http: {{
       endpoints: {{
         chatCompletions: {{ enabled: true }},
@@ -38,8 +38,10 @@ def new_token() -> str:
     return secrets.token_hex(32)
 
 
-def write_starter(path: Path, *, model: str, token: str) -> None:
+def write_starter(path: Path, *, model: str, token: str | None) -> None:
     """Write the first configuration to `path`, readable by its owner alone, whole or not at all.
+
+    Without `token` the file names none, and OPENCLAW_GATEWAY_TOKEN is the one in force: a token in the file would win.
 
     Raises FileExistsError rather than replace a file; directories are made as needed.
     """
@@ -47,10 +49,16 @@ def write_starter(path: Path, *, model: str, token: str) -> None:
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(_TEMPLATE.format(token=json.dumps(token), model=json.dumps(model)))
+            file.write(_TEMPLATE.format(auth=_auth(token), model=json.dumps(model)))
             file.flush()
             os.fsync(file.fileno())
         # A link fails when the name exists already; a rename would replace it.
         Path(path).hardlink_to(draft)
     finally:
         Path(draft).unlink()
+
+
+def _auth(token: str | None) -> str:
+    if token is None:
+        return '// The token is in OPENCLAW_GATEWAY_TOKEN.\n    auth: { mode: "token" }'
+    return f'auth: {{ mode: "token", token: {json.dumps(token)} }}'

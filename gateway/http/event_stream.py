@@ -7,6 +7,8 @@ from typing import Self
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
+from gateway.http.keys import DRAIN
+
 _STALLED = 120.0  # seconds that a reader may take nothing
 _SMALL = 32 * 1024  # bytes that an empty write buffer takes without blocking (its high-water mark is 64 KiB)
 
@@ -46,6 +48,7 @@ class EventStream(EventSourceResponse):
         """Write the last frames and the end of the response, in one piece. Raises as `relay`."""
         if not self.prepared:
             await self._open()
+        self._request.app[DRAIN].end_connection(self, self._request.transport)
         await self._within_reason(self.write_eof, frames)
 
     async def _within_reason(self, write: Callable[[bytes], Awaitable[None]], frames: bytes) -> None:

@@ -11,6 +11,7 @@ from gateway.http.server import Runner
 log = structlog.get_logger(__name__)
 
 _LOOK = 0.05  # seconds between two looks at what is still open
+_SETTLE = 0.02  # seconds in which connections that are just being made arrive in the queue
 _LAST_WORDS = 2.0  # seconds in which an interrupted answer may still tell its failure
 
 
@@ -35,8 +36,9 @@ async def drain(runner: Runner, state: Drain, policy: DrainPolicy, hurry: asynci
     if notice:
         await _unless(hurry, policy.notice)
     if runner.turn_newcomers_away():
-        await _unless(hurry, _LOOK)
+        await _unless(hurry, _SETTLE)
     await runner.stop_listening()
+    state.shut = True
     loop = asyncio.get_running_loop()
     end = loop.time() + policy.limit
     while (left := runner.connections) and loop.time() < end and not hurry.is_set():

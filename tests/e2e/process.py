@@ -40,10 +40,11 @@ class Gateway:
 
     process: Process
     port: int
+    host: str = "127.0.0.1"
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
 
 @asynccontextmanager
@@ -63,7 +64,8 @@ async def serving(
         arguments += ["--config", str(file)]
     async with started(*arguments, state=state) as process:
         await process.said("listening")
-        gateway = Gateway(process, port)
+        host = (config or {}).get("gateway", {}).get("customBindHost", "127.0.0.1")
+        gateway = Gateway(process, port, host)
         async with aiohttp.ClientSession() as session, session.get(f"{gateway.url}/readyz") as response:
             assert response.status == 200, await response.text()
         yield gateway

@@ -181,3 +181,26 @@ async def test_an_idle_connection_may_be_used_until_the_notice_is_over(start, pr
         assert b"Connection: close" in answer
         writer.close()
         assert await gateway.process.ended() == 0
+
+
+async def test_a_connection_ends_with_the_stream_that_was_running_on_it_when_the_port_closed(start, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({}, "stop"), DONE))
+    body = json.dumps({"model": "openclaw", "messages": HI, "stream": True}).encode()
+    head = [
+        "POST /v1/chat/completions HTTP/1.1",
+        "Host: gateway",
+        f"Authorization: Bearer {TOKEN}",
+        f"Content-Length: {len(body)}",
+        *(f"{name}: {value}" for name, value in model.chosen.items()),
+    ]
+    async with start(noticeMs=0, timeoutMs=LONG) as (gateway, _client):
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write("\r\n".join([*head, "", ""]).encode() + body)
+        assert b"Connection: close" not in await reader.readuntil(b"Hel")
+        gateway.process.signal(signal.SIGTERM)
+        await refusing(gateway)
+        model.seen.set()
+        rest = await asyncio.wait_for(reader.read(), 5)
+        assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        writer.close()
+        assert await gateway.process.ended() == 0

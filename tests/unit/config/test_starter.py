@@ -20,6 +20,13 @@ def test_the_first_file_is_ready_to_serve(tmp_path: Path):
     assert (result.ignored, result.warnings) == ((), ())
 
 
+def test_a_token_in_the_environment_is_the_one_in_force(tmp_path: Path):
+    file = tmp_path / "openclaw.json"
+    write_starter(file, model="local/small", token=None)
+    auth = load(file, {"OPENCLAW_GATEWAY_TOKEN": "from-the-environment"}, catalogue=["local"]).config.gateway.auth
+    assert (auth.mode, auth.token.get_secret_value()) == ("token", "from-the-environment")
+
+
 def test_only_its_owner_can_read_the_first_file(tmp_path: Path):
     file = tmp_path / "state" / "openclaw.json"
     write_starter(file, model="local/small", token="a-token")

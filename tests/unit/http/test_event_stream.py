@@ -4,7 +4,9 @@ import pytest
 from aiohttp import web
 
 from gateway.core.errors import Unavailable
+from gateway.http.drain import Drain
 from gateway.http.event_stream import EventStream
+from gateway.http.keys import DRAIN
 from gateway.http.middleware.errors import render_errors
 
 NEVER = 60.0  # seconds, longer than any test takes
@@ -23,6 +25,7 @@ async def answer(aiohttp_client):
 
         limits = {"opening": opening, "heartbeat": heartbeat}
         app = web.Application(middlewares=[render_errors])
+        app[DRAIN] = Drain()
         app.router.add_post("/", handler)
         client = await aiohttp_client(app)
         return await client.post("/")
