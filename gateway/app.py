@@ -23,6 +23,7 @@ from gateway.http.handlers.health import live, ready, started
 from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.responses import responses
 from gateway.http.handlers.runs import get_run
+from gateway.http.handlers.stored_response import delete_response, get_response, list_input_items
 from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
 from gateway.http.quota import settle_reservation, tell_quota
@@ -81,7 +82,12 @@ def routes_for(config: Config) -> tuple[Route, ...]:
     if endpoints.chat_completions.enabled:
         routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))
     if endpoints.responses.enabled:
-        routes.append(Route(("POST",), ("/v1/responses",), responses, Scope.WRITE))
+        routes += [
+            Route(("POST",), ("/v1/responses",), responses, Scope.WRITE),
+            Route(("GET",), ("/v1/responses/{id}",), get_response, Scope.READ),
+            Route(("DELETE",), ("/v1/responses/{id}",), delete_response, Scope.WRITE),
+            Route(("GET",), ("/v1/responses/{id}/input_items",), list_input_items, Scope.READ),
+        ]
     if endpoints.chat_completions.enabled or endpoints.responses.enabled:
         routes += [
             Route(("GET",), ("/v1/models",), list_models, Scope.READ),

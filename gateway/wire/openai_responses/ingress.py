@@ -1,6 +1,7 @@
 """The client's half: request body → Turn, and what the response repeats of the request.
 
-`read` checks shape and numbers; the caller then finds the agent; `turn` reads tools and input.
+`read` checks shape and numbers; the caller then finds the agent and what the input refers to; `turn` reads tools and
+input.
 """
 
 from collections.abc import Mapping
@@ -8,9 +9,12 @@ from typing import Any
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
+from gateway.core.message import Message, Text
 from gateway.core.turn import AUTO, Sampling, ToolChoice, Turn
 from gateway.wire.openai_completions.tools import read_choice, read_tools
-from gateway.wire.openai_responses.items import read_input
+from gateway.wire.openai_responses.allowed_tools import allowed
+from gateway.wire.openai_responses.input_items import input_items
+from gateway.wire.openai_responses.items import read_input, referred
 from gateway.wire.openai_responses.options import chat_extras, response_format
 from gateway.wire.openai_responses.schema import RESPONSES, ResponsesRequest
 from gateway.wire.ranges import token_cap, within
@@ -36,10 +40,9 @@ class ResponsesIngress:
         request, _ = RESPONSES.read(body)
         if request.model is None:
             raise BadRequest("`model`: must be a string, such as `openclaw`.", param="model")
-        if request.background:
-            raise BadRequest(
-                "`background`: responses in the background are not supported yet; ask without it.", param="background"
-            )
+        _check_place(request)
+        if isinstance(request.input, list):
+            request.input = _decoded(request.input)
         for name, label in (request.metadata or {}).items():
             if not isinstance(label, str):
                 raise BadRequest(f"`metadata.{name[:80]}`: must be a string.", param=f"metadata.{name[:80]}")
@@ -62,19 +65,55 @@ class ResponsesIngress:
         user = self._request.user
         return user if user and user.strip() else None
 
+    @property
+    def stored(self) -> bool:
+        """Whether the response is to be kept; unless the caller says no, as in OpenAI's API."""
+        return self._request.store is not False
+
+    @property
+    def background(self) -> bool:
+        """Whether the caller doesn't wait for the answer."""
+        return bool(self._request.background)
+
+    @property
+    def previous(self) -> str | None:
+        """The response that this one continues; a blank one is none."""
+        return (self._request.previous_response_id or "").strip() or None
+
+    def references(self) -> dict[str, str]:
+        """The items that the input refers to: id → path in the request."""
+        raw = self._request.input
+        listed = enumerate(raw) if isinstance(raw, list) else ()
+        return {name: f"input[{index}]" for index, item in listed if (name := referred(item)) is not None}
+
+    def refer(self, items: Mapping[str, Any]) -> None:
+        """Put the items that the input refers to in their places."""
+        if isinstance(self._request.input, list):
+            named = ((referred(item), item) for item in self._request.input)
+            self._request.input = [item if name is None else items[name] for name, item in named]
+
+    def input_items(self, response: str) -> list[dict[str, Any]]:
+        """The input as it is listed again; call it after `turn`, which checks it. `response` is the response's id."""
+        return input_items(self._request.input, response)
+
+    @property
+    def instructions(self) -> tuple[Message, ...]:
+        """What begins the turn and is not carried on to the next one, as in OpenAI's API."""
+        said = self._request.instructions
+        return (Message("system", (Text(said),)),) if said and said.strip() else ()
+
     def turn(self) -> Turn:
         """The whole request as a value. Raises BadRequest for tools, tool choice, or what is wrong in the input."""
         request = self._request
-        try:
-            tools = read_tools(decoded(request.tools), flat=True) if request.tools else ()
-            items = decoded(request.input) if isinstance(request.input, list) else request.input
-        except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
-            raise unreadable(error) from None
+        tools = read_tools(_decoded(request.tools), flat=True) if request.tools else ()
+        choice = request.tool_choice
+        if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+            tools, choice = allowed(choice, tools)
         return Turn(
             model=self._model,
-            messages=read_input(items, request.instructions),
+            messages=(*self.instructions, *read_input(request.input)),
             tools=tools,
-            tool_choice=read_choice(request.tool_choice, tools) if request.tool_choice is not None else None,
+            tool_choice=read_choice(choice, tools) if choice is not None else None,
             sampling=self._sampling,
             stream=bool(request.stream),
             include_usage=True,
@@ -86,13 +125,13 @@ class ResponsesIngress:
         """The fields of the response that repeat the request. What was not said and only the provider knows is null."""
         request, text = self._request, self._request.text
         return {
-            "background": False,
+            "background": self.background,
             "instructions": request.instructions,
             "max_output_tokens": turn.sampling.max_tokens,
             "max_tool_calls": request.max_tool_calls,
             "metadata": request.metadata or {},
             "parallel_tool_calls": request.parallel_tool_calls is not False,
-            "previous_response_id": None,  # no response is kept, so nothing was continued
+            "previous_response_id": self.previous,
             "prompt_cache_key": request.prompt_cache_key,
             "reasoning": {
                 "effort": request.reasoning.effort if request.reasoning else None,
@@ -100,7 +139,7 @@ class ResponsesIngress:
             },
             "safety_identifier": request.safety_identifier,
             "service_tier": None,
-            "store": False,
+            "store": self.stored,
             "temperature": request.temperature,
             "text": {
                 "format": (text and text.format) or {"type": "text"},
@@ -126,3 +165,19 @@ class ResponsesIngress:
 
 def _choice(choice: ToolChoice) -> str | dict[str, Any]:
     return {"type": "function", "name": choice.name} if choice.mode == "pinned" else choice.mode
+
+
+def _check_place(request: ResponsesRequest) -> None:
+    """Raises BadRequest for what would be lost: conversations and prompts are kept at OpenAI, not here."""
+    for name, instead in (("conversation", "`previous_response_id`"), ("prompt", "`instructions`")):
+        if getattr(request, name) is not None:
+            raise BadRequest(f"`{name}`: is not supported here; use {instead}.", param=name)
+    if request.background and request.store is False:
+        raise BadRequest("`background`: needs `store`, because the answer is fetched later.", param="background")
+
+
+def _decoded(entries: list[Any]) -> list[Any]:
+    try:
+        return decoded(entries)
+    except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
+        raise unreadable(error) from None

@@ -10,28 +10,40 @@ from typing import Any, cast
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps
 from gateway.core.message import File, Message, Part, Role, Text, ToolCall, ToolResult
-from gateway.wire.openai_responses.parts import read_content
+from gateway.wire.openai_responses.hosted import HOSTED, call_id_of, call_of, result_of
+from gateway.wire.openai_responses.parts import ContentPart, read_content
 
 _ROLES = ("user", "assistant", "system", "developer")
 _NO_MESSAGE = "Missing user message in `input`."
 
 
-def read_input(raw: Any, instructions: str | None) -> tuple[Message, ...]:
-    """The conversation; `instructions` come first, as a system message. Raises BadRequest."""
-    conversation = _Conversation()
-    if instructions and instructions.strip():
-        conversation.say("system", (Text(instructions),))
+def read_input(raw: Any) -> tuple[Message, ...]:
+    """The conversation. Raises BadRequest; an `item_reference` must have been replaced by what it refers to."""
     if isinstance(raw, str):
-        conversation.say("user", (Text(raw),))
+        messages: tuple[Message, ...] = (Message("user", (Text(raw),)),)
     elif isinstance(raw, list):
-        for index, item in enumerate(raw):
-            conversation.read(item, f"input[{index}]")
+        messages = read_items(raw, "input")
     else:
         raise BadRequest("`input`: must be a string or an array of items.", param="input")
-    messages = conversation.messages()
     if not any(message.role not in ("system", "developer") and not message.blank for message in messages):
         raise BadRequest(_NO_MESSAGE, param="input")
     return messages
+
+
+def read_items(raw: list[Any], path: str) -> tuple[Message, ...]:
+    """Items of a request, or of a response's output; `path` names them in refusals. Raises BadRequest."""
+    conversation = _Conversation()
+    for index, item in enumerate(raw):
+        conversation.read(item, f"{path}[{index}]")
+    return conversation.messages()
+
+
+def referred(item: Any) -> str | None:
+    """The id that an `item_reference` names, with or without its type; None for any other item."""
+    if not isinstance(item, dict) or not isinstance(item.get("id"), str):
+        return None
+    is_reference = item.get("type") == "item_reference" or (item.get("type") is None and set(item) <= {"id", "type"})
+    return item["id"] if is_reference else None
 
 
 class _Conversation:
@@ -48,7 +60,7 @@ class _Conversation:
         return tuple(self._messages)
 
     def read(self, item: Any, path: str) -> None:
-        kind = item.get("type", "message" if "role" in item else None) if isinstance(item, dict) else None
+        kind = (item.get("type") or ("message" if "role" in item else None)) if isinstance(item, dict) else None
         reader = _READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
             said = f" '{kind[:80]}'" if isinstance(kind, str) else ""
@@ -79,7 +91,9 @@ class _Conversation:
         arguments = item.get("arguments")
         if not isinstance(arguments, str):
             arguments = "{}" if arguments is None else dumps(arguments).decode()
-        call = ToolCall(_required(item, "call_id", path), _required(item, "name", path), arguments)
+        self._call(ToolCall(_required(item, "call_id", path), _required(item, "name", path), arguments))
+
+    def _call(self, call: ToolCall) -> None:
         self._attach()
         last = self._messages[-1] if self._messages else None
         if last is not None and last.role == "assistant":
@@ -88,8 +102,19 @@ class _Conversation:
             self._messages.append(Message("assistant", (call,)))
 
     def output(self, item: Mapping[str, Any], path: str) -> None:
-        call_id = _required(item, "call_id", path)
-        parts = read_content(item.get("output"), f"{path}.output")
+        self._output(_required(item, "call_id", path), read_content(item.get("output"), f"{path}.output"))
+
+    def hosted(self, item: Mapping[str, Any], path: str) -> None:
+        """A tool round that another service has made, or a half of one."""
+        call_id = call_id_of(item)
+        if not call_id:
+            raise BadRequest(f"`{path}.call_id`: must be a non-empty string.", param=f"{path}.call_id")
+        if (call := call_of(item)) is not None:
+            self._call(ToolCall(call_id, *call))
+        if (result := result_of(item)) is not None:
+            self._output(call_id, read_content(result, f"{path}.output"))
+
+    def _output(self, call_id: str, parts: tuple[ContentPart, ...]) -> None:
         texts = tuple(part for part in parts if isinstance(part, Text))
         self._messages.append(Message("tool", (ToolResult(call_id, texts),)))
         for part in parts:
@@ -98,7 +123,11 @@ class _Conversation:
                 self._attached += (Text(f"The tool call {call_id} returned {what}:"), part)
 
     def skip(self, item: Mapping[str, Any], path: str) -> None:
-        """Reasoning is another provider's own; a reference names what was never stored (recorded: both are skipped)."""
+        """What only its own provider can read, or what says nothing of the conversation."""
+
+    def refuse(self, item: Mapping[str, Any], path: str) -> None:
+        """What holds a part of the conversation, or of the request, that would be lost."""
+        raise BadRequest(f"`{path}`: {_REFUSED[item['type']]}", param=path)
 
     def _attach(self) -> None:
         if self._attached:
@@ -113,10 +142,22 @@ def _required(item: Mapping[str, Any], field: str, path: str) -> str:
     return value
 
 
+_REFUSED = {
+    "additional_tools": "tools that come later are not supported here; offer them in `tools`.",
+    "compaction": "a compacted conversation can be read by its own provider only; send the items themselves.",
+    "item_reference": "needs the `id` of an item.",
+}
 _READERS: dict[str, Callable[[_Conversation, Mapping[str, Any], str], None]] = {
     "message": _Conversation.message,
     "function_call": _Conversation.call,
     "function_call_output": _Conversation.output,
-    "reasoning": _Conversation.skip,
-    "item_reference": _Conversation.skip,
+    **dict.fromkeys(HOSTED, _Conversation.hosted),
+    **dict.fromkeys(_REFUSED, _Conversation.refuse),
+    **dict.fromkeys(
+        (
+            *("reasoning", "compaction_trigger", "configuration_update", "mcp_list_tools"),
+            *("mcp_approval_request", "mcp_approval_response"),
+        ),
+        _Conversation.skip,
+    ),
 }

@@ -1,10 +1,9 @@
-"""A whole answer → one `response` body."""
+"""A whole answer → one `response` object."""
 
 from typing import Any
 
-from gateway.core.ids import new_id
-from gateway.core.jsonio import dumps
 from gateway.core.reply import Reply
+from gateway.wire.openai_responses.item_id import output_id
 from gateway.wire.openai_responses.response_object import (
     Head,
     Phase,
@@ -17,8 +16,8 @@ from gateway.wire.openai_responses.response_object import (
 )
 
 
-def render_reply(reply: Reply, head: Head, *, completed: int) -> bytes:
-    """The body; `completed` in Unix seconds. What the model said beside its calls is a message before them."""
+def reply_object(reply: Reply, head: Head, *, completed: int) -> dict[str, Any]:
+    """The response; `completed` in Unix seconds. What the model said beside its calls is a message before them."""
     status = status_of(reply.finish)
     output: list[dict[str, Any]] = []
     if reply.text or reply.refusal or not reply.tool_calls:
@@ -27,16 +26,16 @@ def render_reply(reply: Reply, head: Head, *, completed: int) -> bytes:
         if reply.refusal:
             content.append(refusal_part(reply.refusal))
         phase: Phase = "commentary" if reply.tool_calls else "final_answer"
-        output.append(message_item(new_id("msg_"), "completed", content, phase))
-    output += (call_item(new_id("fc_"), "completed", call.id, call.name, call.arguments) for call in reply.tool_calls)
+        output.append(message_item(output_id("msg", head.id, 0), "completed", content, phase))
+    for index, call in enumerate(reply.tool_calls, len(output)):
+        item = output_id("fc", head.id, index)
+        output.append(call_item(item, "completed", call.id, call.name, call.arguments))
     output[-1]["status"] = status  # what was cut short is the end
-    return dumps(
-        response_object(
-            head,
-            status,
-            output,
-            finish=reply.finish,
-            usage=reply.usage,
-            completed=completed if status == "completed" else None,
-        )
+    return response_object(
+        head,
+        status,
+        output,
+        finish=reply.finish,
+        usage=reply.usage,
+        completed=completed if status == "completed" else None,
     )

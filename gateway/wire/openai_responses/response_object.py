@@ -8,7 +8,7 @@ from gateway.core.event import FinishReason
 from gateway.core.usage import Usage
 from gateway.core.value import value
 
-Status = Literal["in_progress", "completed", "incomplete", "failed"]
+Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 Phase = Literal["commentary", "final_answer"]
 
 _INCOMPLETE: dict[FinishReason, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}

@@ -47,6 +47,8 @@ class ResponsesRequest(Struct):
     background: bool | None = None
     store: bool | None = None
     previous_response_id: str | None = None
+    conversation: Any = None
+    prompt: Any = None
     user: str | None = None
     service_tier: str | None = None
     prompt_cache_key: str | None = None

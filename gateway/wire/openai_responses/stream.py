@@ -28,10 +28,14 @@ from gateway.wire.openai_responses.stream_items import TEXT_DELTA, Announcement,
 
 
 class Renderer:
-    """One streamed response: `feed` batches, then `close`, or `fail`; `now` gives Unix seconds."""
+    """One streamed response: `feed` batches, then `close`, or `fail`; `now` gives Unix seconds.
+
+    What it came to is there before the last frames are: `outcome` once all batches were fed, `failure` for a failure.
+    """
 
     __slots__ = (
         "_calls",
+        "_final",
         "_finish",
         "_head",
         "_message",
@@ -52,10 +56,18 @@ class Renderer:
         self._calls: dict[int, OpenCall] = {}
         self._finish: FinishReason = "stop"
         self._usage: Usage | None = None
+        self._final: dict[str, Any] | None = None
+
+    def open(self) -> bytes:
+        """The frames of a response that waits for its turn; those of its beginning follow with the first batch."""
+        response = response_object(self._head, "queued", ())
+        return b"".join(
+            self._frames((kind, {"response": response}) for kind in ("response.created", "response.queued"))
+        )
 
     def feed(self, batch: Batch) -> bytes:
         """The frames of one batch, for one write. Raises UpstreamError for calls that can't be told in order."""
-        begun_at = self._sequence
+        begun_at, started = self._sequence, self._started
         frames = self._start()
         try:
             for event in batch:
@@ -75,37 +87,59 @@ class Renderer:
                     frames += self._frames(self._announced(event))
         except GatewayError:
             # What was made of this batch is never sent.
-            self._sequence, self._started = begun_at, begun_at > 0
+            self._sequence, self._started = begun_at, started
             raise
         return b"".join(frames)
 
+    def outcome(self) -> dict[str, Any]:
+        """The whole response."""
+        if self._final is None:
+            status = status_of(self._finish)
+            self._final = response_object(
+                self._head,
+                status,
+                self._output,
+                finish=self._finish,
+                usage=self._usage or NO_USAGE,
+                completed=int(self._now()) if status == "completed" else None,
+            )
+        return self._final
+
+    def failure(self, error: GatewayError) -> dict[str, Any]:
+        """The failed response, with the items that were complete."""
+        if self._final is None:
+            done = [item for item in self._output if item]
+            self._final = response_object(self._head, "failed", done, usage=self._usage, error=error)
+        return self._final
+
+    def cancellation(self) -> dict[str, Any]:
+        """The response that its caller has cancelled, with the items that were complete."""
+        done = [item for item in self._output if item]
+        self._final = response_object(self._head, "cancelled", done, usage=self._usage)
+        return self._final
+
     def close(self) -> bytes:
         """The whole response, and the end."""
-        status = status_of(self._finish)
-        response = response_object(
-            self._head,
-            status,
-            self._output,
-            finish=self._finish,
-            usage=self._usage or NO_USAGE,
-            completed=int(self._now()) if status == "completed" else None,
-        )
-        return b"".join(self._frames([(f"response.{status}", {"response": response})])) + DONE
+        return self._end(f"response.{status_of(self._finish)}", self.outcome())
 
     def fail(self, error: GatewayError) -> bytes:
-        """The failed response with the items that were complete, and the end."""
-        frames = self._start()
-        done = [item for item in self._output if item]
-        response = response_object(self._head, "failed", done, usage=self._usage, error=error)
-        frames += self._frames([("response.failed", {"response": response})])
-        return b"".join(frames) + DONE
+        """The failed response, and the end."""
+        return self._end("response.failed", self.failure(error))
+
+    def cancel(self) -> bytes:
+        """The cancelled response, and the end; OpenAI has no event of its own for it."""
+        return self._end("response.failed", self.cancellation())
+
+    def _end(self, kind: str, response: dict[str, Any]) -> bytes:
+        return b"".join([*self._start(), *self._frames([(kind, {"response": response})])]) + DONE
 
     def _start(self) -> list[bytes]:
         if self._started:
             return []
         self._started = True
         response = response_object(self._head, "in_progress", ())
-        return self._frames((kind, {"response": response}) for kind in ("response.created", "response.in_progress"))
+        kinds = ("response.in_progress",) if self._sequence else ("response.created", "response.in_progress")
+        return self._frames((kind, {"response": response}) for kind in kinds)
 
     def _frames(self, announcements: Iterable[Announcement]) -> list[bytes]:
         frames = []
@@ -145,7 +179,7 @@ class Renderer:
     def _speaking(self, kind: PartKind) -> tuple[OpenMessage, list[Announcement]]:
         events = []
         if self._message is None:
-            self._message = OpenMessage(self._next_index())
+            self._message = OpenMessage(self._head.id, self._next_index())
             events.append(self._message.opened())
         return self._message, [*events, *self._message.begin(kind)]
 
@@ -155,7 +189,7 @@ class Renderer:
             # Most providers make one call after the other; of those that mix them, only whole ones are closed early.
             if not call.closed and call.whole:
                 events += self._end_call(call, "completed")
-        call = self._calls[index] = OpenCall(self._next_index(), call_id, name)
+        call = self._calls[index] = OpenCall(self._head.id, self._next_index(), call_id, name)
         return [*events, call.opened()]
 
     def _end_items(self) -> list[Announcement]:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from gateway.core.errors import UpstreamError, UpstreamKind
-from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON, dumps, loads
+from gateway.wire.openai_responses.item_id import output_id
 from gateway.wire.openai_responses.response_object import (
     Phase,
     Status,
@@ -30,8 +30,8 @@ class OpenMessage:
 
     __slots__ = ("_kind", "_logprobs", "_parts", "_said", "id", "index", "text_head")
 
-    def __init__(self, index: int) -> None:
-        self.id = new_id("msg_")
+    def __init__(self, response: str, index: int) -> None:
+        self.id = output_id("msg", response, index)
         self.index = index
         self.text_head = b""
         self._kind: PartKind | None = None
@@ -93,8 +93,8 @@ class OpenCall:
 
     __slots__ = ("_arguments", "_call_id", "_name", "closed", "id", "index")
 
-    def __init__(self, index: int, call_id: str, name: str) -> None:
-        self.id = new_id("fc_")
+    def __init__(self, response: str, index: int, call_id: str, name: str) -> None:
+        self.id = output_id("fc", response, index)
         self.index = index
         self.closed = False
         self._call_id = call_id

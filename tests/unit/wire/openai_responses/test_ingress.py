@@ -3,6 +3,7 @@ import json
 import pytest
 
 from gateway.core.errors import BadRequest
+from gateway.core.message import Message, Text
 from gateway.core.turn import Sampling, ToolChoice, ToolSpec
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 from gateway.wire.openai_responses.schema import ResponsesRequest
@@ -43,8 +44,6 @@ def test_fields_of_official_clients_are_accepted():
         store=True,
         include=["reasoning.encrypted_content"],
         previous_response_id="resp_x",
-        conversation="conv_x",
-        prompt={"id": "p"},
         unknown_field=1,
     ).turn()
     assert turn == read().turn()
@@ -73,7 +72,10 @@ def test_sampling_is_read():
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
         ({"text": {"format": {"type": "json_schema", "schema": {}}}}, "text.format.name"),
         ({"text": {"format": {"type": "json_schema", "name": "n"}}}, "text.format.schema"),
-        ({"background": True}, "background"),
+        ({"background": True, "store": False}, "background"),
+        ({"conversation": "conv_1"}, "conversation"),
+        ({"prompt": {"id": "p"}}, "prompt"),
+        ({"previous_response_id": 5}, "previous_response_id"),
         ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
         ({"tools": [{"type": "function", "name": ""}]}, "tools[0].name"),
         ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools[0].function.name"),
@@ -81,7 +83,16 @@ def test_sampling_is_read():
         ({"tools": ["f"]}, "tools[0]"),
         ({"tool_choice": "required"}, "tool_choice"),
         ({"tools": [TOOL], "tool_choice": {"type": "function", "name": "g"}}, "tool_choice.name"),
-        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "tool_choice.type"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools"}}, "tool_choice.tools"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "tools": [5]}}, "tool_choice.tools[0]"),
+        (
+            {"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "tools": [{"type": "mcp"}]}},
+            "tool_choice.tools[0]",
+        ),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "tools": [{}]}}, "tool_choice.tools[0].name"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "tools": [{"name": "g"}]}}, "tool_choice.tools"),
+        ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "mode": "none", "tools": []}}, "tool_choice.mode"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom", "name": "f"}}, "tool_choice.type"),
         ({"input": None}, "input"),
     ],
 )
@@ -113,6 +124,30 @@ def test_fields_of_a_flat_tool_that_chat_does_not_know_are_left_out():
 )
 def test_tool_choice_of_every_form(raw, choice):
     assert read(tools=[TOOL], tool_choice=raw).turn().tool_choice == choice
+
+
+@pytest.mark.parametrize("entry", [{"type": "function", "name": "f"}, {"type": "function", "function": {"name": "f"}}])
+def test_only_the_allowed_tools_are_offered(entry):
+    choice = {"type": "allowed_tools", "mode": "required", "tools": [entry]}
+    turn = read(tools=[{**TOOL, "name": "g"}, TOOL], tool_choice=choice).turn()
+    assert ([tool.name for tool in turn.tools], turn.tool_choice) == (["f"], ToolChoice("required"))
+
+
+def test_what_the_input_refers_to_is_put_in_its_place():
+    ingress = read(input=[{"type": "item_reference", "id": "a"}, {"role": "user", "content": "x"}, {"id": "b"}])
+    assert ingress.references() == {"a": "input[0]", "b": "input[2]"}
+    ingress.refer({"a": {"role": "user", "content": "A"}, "b": {"role": "assistant", "content": "B"}})
+    said = [message.parts[0].text for message in ingress.turn().messages]
+    assert said == ["A", "x", "B"]
+
+
+def test_instructions_come_first_and_are_told_apart():
+    ingress = read(
+        instructions="first", input=[{"role": "system", "content": "second"}, {"role": "user", "content": "x"}]
+    )
+    assert ingress.turn().messages[0] == ingress.instructions[0] == Message("system", (Text("first"),))
+    assert len(ingress.turn().messages) == 3
+    assert read(instructions=" ").instructions == ()
 
 
 def test_a_json_schema_becomes_chats_response_format():
@@ -189,7 +224,7 @@ def test_the_echo_repeats_the_request():
         "reasoning": {"effort": "low", "summary": "auto"},
         "safety_identifier": "s",
         "service_tier": None,
-        "store": False,
+        "store": True,
         "temperature": 0,
         "text": {"format": {"type": "json_object"}, "verbosity": "high"},
         "tool_choice": {"type": "function", "name": "f"},

@@ -2,7 +2,7 @@ import pytest
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import File, Image, Message, Text, ToolCall, ToolResult
-from gateway.wire.openai_responses.items import read_input
+from gateway.wire.openai_responses.items import read_input, referred
 
 
 def text(role, said):
@@ -11,7 +11,7 @@ def text(role, said):
 
 def refusal(raw):
     with pytest.raises(BadRequest) as caught:
-        read_input(raw, None)
+        read_input(raw)
     return caught.value
 
 
@@ -24,24 +24,15 @@ def output(call_id, said="done"):
 
 
 def test_a_string_is_one_user_message():
-    assert read_input("hi", None) == (text("user", "hi"),)
-
-
-def test_instructions_come_first_as_a_system_message():
-    raw = [{"type": "message", "role": "system", "content": "second"}, {"role": "user", "content": "hi"}]
-    assert read_input(raw, "first") == (text("system", "first"), text("system", "second"), text("user", "hi"))
-
-
-def test_blank_instructions_are_left_out():
-    assert read_input("hi", " ") == (text("user", "hi"),)
+    assert read_input("hi") == (text("user", "hi"),)
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
 def test_roles_are_kept_with_and_without_a_type(role):
     last = {"role": "user", "content": "q"}
     expected = (text(role, "x"), text("user", "q"))
-    assert read_input([{"type": "message", "role": role, "content": "x"}, last], None) == expected
-    assert read_input([{"role": role, "content": [{"type": "input_text", "text": "x"}]}, last], None) == expected
+    assert read_input([{"type": "message", "role": role, "content": "x"}, last]) == expected
+    assert read_input([{"role": role, "content": [{"type": "input_text", "text": "x"}]}, last]) == expected
 
 
 def test_output_items_of_a_response_can_be_sent_back_as_they_came():
@@ -58,7 +49,7 @@ def test_output_items_of_a_response_can_be_sent_back_as_they_came():
         call("call_1", "get_weather", '{"city":"Oslo"}') | {"status": "completed"},
         output("call_1", "5C"),
     ]
-    assert read_input(resent, None) == (
+    assert read_input(resent) == (
         text("user", "weather?"),
         Message("assistant", (Text("Let me see."), ToolCall("call_1", "get_weather", '{"city":"Oslo"}'))),
         Message("tool", (ToolResult("call_1", (Text("5C"),)),)),
@@ -67,31 +58,31 @@ def test_output_items_of_a_response_can_be_sent_back_as_they_came():
 
 def test_calls_of_one_round_share_a_message_and_rounds_stay_apart():
     raw = [call("a"), call("b"), output("a"), output("b"), call("c"), output("c")]
-    messages = read_input(raw, None)
+    messages = read_input(raw)
     assert [message.role for message in messages] == ["assistant", "tool", "tool", "assistant", "tool"]
     assert [part.id for part in messages[0].parts] == ["a", "b"]
 
 
 def test_text_after_a_call_joins_its_message_so_that_outputs_follow_their_calls():
     raw = [call("a"), {"role": "assistant", "content": "calling"}, output("a")]
-    messages = read_input(raw, None)
+    messages = read_input(raw)
     assert messages[0] == Message("assistant", (ToolCall("a", "f", "{}"), Text("calling")))
     assert messages[1].role == "tool"
 
 
 def test_two_answers_in_a_row_stay_two_messages():
     raw = [{"role": "assistant", "content": "a"}, {"role": "assistant", "content": "b"}]
-    assert read_input(raw, None) == (text("assistant", "a"), text("assistant", "b"))
+    assert read_input(raw) == (text("assistant", "a"), text("assistant", "b"))
 
 
 def test_arguments_written_as_an_object_become_their_json_text():
     raw = [call("a", arguments={"x": 1}), call("b", arguments=None)]
-    assert [part.arguments for part in read_input(raw, None)[0].parts] == ['{"x":1}', "{}"]
+    assert [part.arguments for part in read_input(raw)[0].parts] == ['{"x":1}', "{}"]
 
 
 def test_an_output_of_parts_keeps_its_texts():
     raw = [call("a"), output("a", [{"type": "input_text", "text": "x"}, {"type": "input_text", "text": "y"}])]
-    assert read_input(raw, None)[1].parts == (ToolResult("a", (Text("x"), Text("y"))),)
+    assert read_input(raw)[1].parts == (ToolResult("a", (Text("x"), Text("y"))),)
 
 
 def test_pictures_and_files_of_outputs_follow_once_all_outputs_are_there():
@@ -102,7 +93,7 @@ def test_pictures_and_files_of_outputs_follow_once_all_outputs_are_there():
         output("b", [{"type": "input_file", "filename": "x.txt", "file_data": "eA=="}]),
         {"role": "user", "content": "and?"},
     ]
-    messages = read_input(raw, None)
+    messages = read_input(raw)
     assert [message.role for message in messages] == ["assistant", "tool", "tool", "user", "user"]
     assert messages[1].parts == (ToolResult("a", ()),)
     assert messages[3].parts == (
@@ -116,17 +107,19 @@ def test_pictures_and_files_of_outputs_follow_once_all_outputs_are_there():
 
 def test_pictures_of_the_last_output_come_at_the_end():
     raw = [call("a"), output("a", [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]), call("b")]
-    assert [message.role for message in read_input(raw, None)] == ["assistant", "tool", "user", "assistant"]
-    assert [message.role for message in read_input(raw[:2], None)] == ["assistant", "tool", "user"]
+    assert [message.role for message in read_input(raw)] == ["assistant", "tool", "user", "assistant"]
+    assert [message.role for message in read_input(raw[:2])] == ["assistant", "tool", "user"]
 
 
-def test_reasoning_and_references_are_skipped():
+def test_what_only_its_own_provider_can_read_is_skipped():
     raw = [
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
-        {"type": "item_reference", "id": "msg_1"},
+        {"type": "mcp_list_tools", "id": "l_1", "server_label": "s", "tools": []},
+        {"type": "mcp_approval_request", "id": "a_1", "arguments": "{}", "name": "n", "server_label": "s"},
+        {"type": "mcp_approval_response", "approval_request_id": "a_1", "approve": True},
         {"role": "user", "content": "hi"},
     ]
-    assert read_input(raw, None) == (text("user", "hi"),)
+    assert read_input(raw) == (text("user", "hi"),)
 
 
 @pytest.mark.parametrize(
@@ -139,7 +132,7 @@ def test_input_that_asks_nothing_is_refused(raw):
 
 
 def test_an_empty_output_still_asks_for_an_answer():
-    assert read_input([output("a", "")], None) == (Message("tool", (ToolResult("a", (Text(""),)),)),)
+    assert read_input([output("a", "")]) == (Message("tool", (ToolResult("a", (Text(""),)),)),)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +143,10 @@ def test_an_empty_output_still_asks_for_an_answer():
         ({"role": "user"}, "input"),
         ([{"type": "banana"}], "input[0]"),
         ([{"type": 5}], "input[0]"),
+        ([{"type": "item_reference"}], "input[0]"),
+        ([{"type": "compaction", "encrypted_content": "x"}], "input[0]"),
+        ([{"type": "additional_tools", "role": "developer", "tools": []}], "input[0]"),
+        ([{"type": "shell_call", "action": {}}], "input[0].call_id"),
         (["hi"], "input[0]"),
         ([{}], "input[0]"),
         ([{"role": "tool", "content": "x"}], "input[0].role"),
@@ -169,3 +166,111 @@ def test_refusals_name_the_item(raw, param):
     error = refusal(raw)
     assert error.param == param
     assert f"`{param}`" in error.message
+
+
+PNG = "data:image/png;base64,AA=="
+ROUNDS = [
+    (
+        [{"type": "custom_tool_call", "call_id": "c", "name": "sql", "input": "SELECT 1"}],
+        "sql",
+        '{"input":"SELECT 1"}',
+        None,
+    ),
+    ([{"type": "custom_tool_call_output", "call_id": "c", "output": "1"}], None, None, "1"),
+    (
+        [{"type": "mcp_call", "id": "c", "name": "find", "server_label": "s", "arguments": '{"q":1}', "output": "two"}],
+        "find",
+        '{"q":1}',
+        "two",
+    ),
+    (
+        [{"type": "web_search_call", "id": "c", "status": "completed", "action": {"type": "search", "query": "x"}}],
+        "web_search",
+        '{"action":{"type":"search","query":"x"}}',
+        "completed",
+    ),
+    (
+        [{"type": "file_search_call", "id": "c", "status": "completed", "queries": ["x"], "results": [{"text": "y"}]}],
+        "file_search",
+        '{"queries":["x"]}',
+        '[{"text":"y"}]',
+    ),
+    (
+        [{"type": "code_interpreter_call", "id": "c", "code": "1+1", "outputs": [{"type": "logs", "logs": "2"}]}],
+        "code_interpreter",
+        '{"code":"1+1"}',
+        '[{"type":"logs","logs":"2"}]',
+    ),
+    (
+        [{"type": "local_shell_call", "call_id": "c", "id": "l", "action": {"command": ["ls"]}}],
+        "local_shell",
+        '{"action":{"command":["ls"]}}',
+        None,
+    ),
+    ([{"type": "local_shell_call_output", "id": "c", "output": "a"}], None, None, "a"),
+    (
+        [{"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}}],
+        "shell",
+        '{"action":{"commands":["ls"]}}',
+        None,
+    ),
+    ([{"type": "shell_call_output", "call_id": "c", "output": [{"stdout": "a"}]}], None, None, '[{"stdout":"a"}]'),
+    (
+        [{"type": "apply_patch_call", "call_id": "c", "operation": {"type": "delete_file"}}],
+        "apply_patch",
+        '{"operation":{"type":"delete_file"}}',
+        None,
+    ),
+    ([{"type": "apply_patch_call_output", "call_id": "c", "status": "failed"}], None, None, "failed"),
+    (
+        [{"type": "computer_call", "call_id": "c", "id": "x", "action": {"type": "click"}}],
+        "computer",
+        '{"action":{"type":"click"}}',
+        None,
+    ),
+    (
+        [{"type": "tool_search_call", "call_id": "c", "arguments": {"q": 1}}],
+        "tool_search",
+        '{"arguments":{"q":1}}',
+        None,
+    ),
+    ([{"type": "tool_search_output", "call_id": "c", "tools": []}], None, None, "[]"),
+    (
+        [{"type": "program", "call_id": "c", "id": "p", "code": "x", "fingerprint": "f"}],
+        "program",
+        '{"code":"x"}',
+        None,
+    ),
+    ([{"type": "program_output", "call_id": "c", "id": "p", "result": "y", "status": "completed"}], None, None, "y"),
+]
+
+
+@pytest.mark.parametrize(("raw", "name", "arguments", "result"), ROUNDS, ids=[raw[0]["type"] for raw, *_ in ROUNDS])
+def test_tools_that_another_service_ran_are_calls_and_results(raw, name, arguments, result):
+    messages = read_input(raw)
+    calls = [part for message in messages for part in message.parts if isinstance(part, ToolCall)]
+    results = [part for message in messages for part in message.parts if isinstance(part, ToolResult)]
+    assert [(call.id, call.name, call.arguments) for call in calls] == ([("c", name, arguments)] if name else [])
+    assert results == ([] if result is None else [ToolResult("c", (Text(result),))])
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"type": "image_generation_call", "id": "c", "status": "completed", "result": "AA=="},
+        {"type": "computer_call_output", "call_id": "c", "output": {"type": "computer_screenshot", "image_url": PNG}},
+    ],
+)
+def test_pictures_that_a_tool_gave_are_shown(item):
+    *_, shown = read_input([item])
+    assert shown.parts == (Text("The tool call c returned this:"), Image(PNG))
+
+
+@pytest.mark.parametrize("item", [{"type": "item_reference", "id": "m"}, {"id": "m"}, {"id": "m", "type": None}])
+def test_a_reference_is_known_with_and_without_its_type(item):
+    assert referred(item) == "m"
+
+
+@pytest.mark.parametrize("item", [{"id": "m", "role": "user", "content": "x"}, {"id": 5}, "m", {}, {"type": "message"}])
+def test_whole_items_are_no_references(item):
+    assert referred(item) is None

@@ -1,9 +1,15 @@
 import pytest
 
+from gateway.core.jsonio import dumps
 from gateway.core.message import ToolCall
 from gateway.core.reply import Reply
 from gateway.core.usage import Usage
-from gateway.wire.openai_responses.render import render_reply
+from gateway.wire.openai_responses.render import reply_object
+
+
+def render_reply(reply, head, *, completed):
+    return dumps(reply_object(reply, head, completed=completed))
+
 
 USAGE = Usage(prompt=11, completion=7, total=18, cached=4, reasoning=2)
 

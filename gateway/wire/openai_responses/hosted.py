@@ -1,0 +1,105 @@
+"""Items of tools that another service ran (search, code, MCP …) → a call and what it gave, as any model reads them.
+
+Nobody here runs such tools. A conversation that was begun elsewhere may hold them, and what they found is part of it.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.core.jsonio import dumps
+
+Fields = Mapping[str, Any]
+
+
+def call_of(item: Fields) -> tuple[str, str] | None:
+    """The name and the arguments (JSON text) of the call that an item tells of; None when it tells of none."""
+    reader = _CALLS.get(str(item.get("type")))
+    if reader is None:
+        return None
+    name, arguments = reader(item)
+    return name, arguments if isinstance(arguments, str) else dumps(arguments).decode()
+
+
+def result_of(item: Fields) -> Any:
+    """What a tool gave, as the `output` of a function: text or parts; None when the item tells of no result."""
+    reader = _RESULTS.get(str(item.get("type")))
+    return None if reader is None else reader(item)
+
+
+def call_id_of(item: Fields) -> str:
+    """What call and result have in common; "" without."""
+    for field in ("call_id", "id"):
+        if isinstance(value := item.get(field), str) and value.strip():
+            return value
+    return ""
+
+
+def _fields(name: str, *kept: str) -> Callable[[Fields], tuple[str, dict[str, Any]]]:
+    return lambda item: (name, {field: item[field] for field in kept if item.get(field) is not None})
+
+
+def _named(field: str) -> Callable[[Fields], tuple[str, Any]]:
+    def read(item: Fields) -> tuple[str, Any]:
+        said = item.get(field)
+        return str(item.get("name") or "tool"), said if field == "arguments" else {field: said}
+
+    return read
+
+
+def _text(*fields: str) -> Callable[[Fields], str]:
+    """The first of these fields that is there; what is no text, as JSON."""
+
+    def read(item: Fields) -> str:
+        said = next((item[field] for field in fields if item.get(field) is not None), "")
+        return said if isinstance(said, str) else dumps(said).decode()
+
+    return read
+
+
+def _output(item: Fields) -> Any:
+    said = item.get("output")
+    return said if isinstance(said, (str, list)) else _text("output", "status")(item)
+
+
+def _screenshot(item: Fields) -> Any:
+    shown = item.get("output")
+    url = shown.get("image_url") if isinstance(shown, dict) else None
+    return [{"type": "input_image", "image_url": url}] if url else _text("output")(item)
+
+
+def _picture(item: Fields) -> Any:
+    data = item.get("result")
+    kind = item.get("output_format") or "png"
+    return [{"type": "input_image", "image_url": f"data:image/{kind};base64,{data}"}] if data else _text("status")(item)
+
+
+_CALLS: dict[str, Callable[[Fields], tuple[str, Any]]] = {
+    "apply_patch_call": _fields("apply_patch", "operation"),
+    "code_interpreter_call": _fields("code_interpreter", "code"),
+    "computer_call": _fields("computer", "action", "actions"),
+    "custom_tool_call": _named("input"),
+    "file_search_call": _fields("file_search", "queries"),
+    "image_generation_call": _fields("image_generation", "revised_prompt"),
+    "local_shell_call": _fields("local_shell", "action"),
+    "mcp_call": _named("arguments"),
+    "program": _fields("program", "code"),
+    "shell_call": _fields("shell", "action"),
+    "tool_search_call": _fields("tool_search", "arguments"),
+    "web_search_call": _fields("web_search", "action"),
+}
+_RESULTS: dict[str, Callable[[Fields], Any]] = {
+    "apply_patch_call_output": _output,
+    "code_interpreter_call": _text("outputs", "status"),
+    "computer_call_output": _screenshot,
+    "custom_tool_call_output": _output,
+    "file_search_call": _text("results", "status"),
+    "image_generation_call": _picture,
+    "local_shell_call_output": _output,
+    "mcp_call": _text("error", "output", "status"),
+    "program_output": _text("result"),
+    "shell_call_output": _text("output"),
+    "tool_search_output": _text("tools"),
+    "web_search_call": _text("status"),
+}
+HOSTED = frozenset(_CALLS) | frozenset(_RESULTS)
+"""All types of such items."""

@@ -1,0 +1,68 @@
+import pytest
+from openai.types.responses import ResponseItem
+from pydantic import TypeAdapter
+
+from gateway.wire.openai_responses.input_items import input_items
+from gateway.wire.openai_responses.item_id import ItemPlace, input_id, output_id, place_of
+
+ITEM = TypeAdapter(ResponseItem)
+RESPONSE = "resp_0b0c0d0e-0000-4000-8000-000000000000"
+PNG = "data:image/png;base64,AA=="
+
+TAKEN = [
+    {"role": "user", "content": "hi"},
+    {"type": None, "role": "user", "content": "hi"},
+    {"type": "message", "role": "system", "content": [{"type": "text", "text": "x"}]},
+    {"role": "assistant", "content": "done"},
+    {"role": "assistant", "content": [{"type": "output_text", "text": "x"}, {"type": "refusal", "refusal": "no"}]},
+    {"role": "user", "content": [{"type": "input_image", "image_url": PNG}]},
+    {"role": "user", "content": [{"type": "input_image", "source": {"type": "url", "url": "https://x.test/a"}}]},
+    {"role": "user", "content": [{"type": "input_image", "source": {"type": "base64", "data": "AA=="}}]},
+    {"role": "user", "content": [{"type": "input_file", "source": {"type": "url", "url": "https://x.test/a"}}]},
+    {"role": "user", "content": [{"type": "input_file", "filename": "a", "file_data": "data:text/plain;base64,eA=="}]},
+    {
+        "role": "user",
+        "content": [{"type": "input_file", "source": {"type": "base64", "media_type": "text/csv", "data": "eA=="}}],
+    },
+    {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+    {"type": "function_call_output", "call_id": "c", "output": "x"},
+    {"type": "function_call_output", "call_id": "c", "output": [{"type": "input_text", "text": "x"}]},
+    {"type": "reasoning", "encrypted_content": "secret"},
+    {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "x"}]},
+    {"type": "mcp_call", "id": "m", "name": "n", "server_label": "s", "arguments": "{}", "output": "x"},
+]
+
+
+@pytest.mark.parametrize("raw", TAKEN)
+def test_items_are_listed_in_the_official_form(raw):
+    (item,) = input_items([raw], RESPONSE)
+    ITEM.validate_python(item)
+    assert item["id"] == raw.get("id", item["id"])
+    assert set(raw) <= set(item)
+
+
+def test_a_text_is_listed_as_a_message():
+    assert input_items("hi", RESPONSE) == [
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "hi"}],
+            "id": "msg_0b0c0d0e-0000-4000-8000-000000000000_i0",
+            "status": "completed",
+        }
+    ]
+
+
+def test_encrypted_reasoning_is_kept_as_it_came():
+    (item,) = input_items([{"type": "reasoning", "encrypted_content": "secret"}], RESPONSE)
+    assert item["encrypted_content"] == "secret"
+
+
+def test_the_name_of_an_item_tells_its_place():
+    assert place_of(output_id("msg", RESPONSE, 2)) == ItemPlace(RESPONSE, "output", 2)
+    assert place_of(input_id("fco", RESPONSE, 10)) == ItemPlace(RESPONSE, "input", 10)
+
+
+@pytest.mark.parametrize("name", ["", "x", "msg_1", "msg_68af_0", RESPONSE, f"{output_id('msg', RESPONSE, 2)} "])
+def test_other_names_tell_nothing(name):
+    assert place_of(name) is None
