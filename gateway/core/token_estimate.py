@@ -3,6 +3,7 @@
 from gateway.core.jsonio import dumps
 from gateway.core.message import Image, Part, Text, ToolCall, ToolResult
 from gateway.core.turn import Turn
+from gateway.core.written import Written
 
 _BYTES_PER_TOKEN = 4  # what OpenAI's tokenisers need for English text and code on average
 _IMAGE = 765  # OpenAI's price of a 1024x1024 picture in high detail; bytes of a picture say nothing about its tokens
@@ -16,7 +17,7 @@ def prompt_tokens(turn: Turn) -> int:
     for message in turn.messages:
         for part in message.parts:
             if type(part) is Text:
-                size += text_bytes(part.text)
+                size += _written_bytes(part.written)
             else:
                 more, pictures = _part(part)
                 size += more
@@ -44,10 +45,15 @@ def text_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
+def _written_bytes(written: Written) -> int:
+    """The same for a text that may stand there as JSON, which is not decoded for this: its escapes count as written."""
+    return text_bytes(written) if isinstance(written, str) else memoryview(written).nbytes - 2
+
+
 def _part(part: Part) -> tuple[int, int]:
     """Bytes of text and pictures in one part."""
     if isinstance(part, Text):
-        return text_bytes(part.text), 0
+        return _written_bytes(part.written), 0
     if isinstance(part, Image):
         return 0, 1
     if isinstance(part, ToolCall):

@@ -1,4 +1,5 @@
 import pytest
+from msgspec import Raw
 
 from gateway.core.message import Image, Message, Text, ToolCall, ToolResult
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes
@@ -17,6 +18,7 @@ def turn(*parts, **fields):
         ((Text("abcd"), Text("e")), 2),
         ((Text("漢字漢字"),), 3),
         ((Text("\ud83d"),), 1),
+        ((Text(Raw(b'"abcd\\n"')),), 2),
         ((Image("data:image/png;base64," + "A" * 100_000),), 765),
         ((ToolCall("1", "weather", '{"city":"Oslo"}'),), 6),
         ((ToolResult("1", (Text("cold and wet"), Image("data:,"))),), 3 + 765),
