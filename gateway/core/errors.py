@@ -129,14 +129,18 @@ class PayloadTooLarge(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """Too much was asked of the gateway; `retry_after` is whole seconds, at least 1."""
+    """Too much was asked of the gateway; `retry_after` is whole seconds, at least 1.
+
+    `why` is the reason for the log, the same words each time.
+    """
 
     status = 429
     type = "rate_limited"
 
-    def __init__(self, message: str, retry_after: int, *, code: str | None = "rate_limit_exceeded") -> None:
+    def __init__(self, message: str, retry_after: int, *, why: str, code: str | None = "rate_limit_exceeded") -> None:
         super().__init__(message, code=code)
         self.retry_after = retry_after
+        self.why = why
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -148,7 +152,8 @@ class LockedOut(RateLimited):
     """Too many wrong credentials from this client."""
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("Too many failed authentication attempts. Please try again later.", retry_after, code=None)
+        said = "Too many failed authentication attempts. Please try again later."
+        super().__init__(said, retry_after, why="locked out", code=None)
 
 
 class Unavailable(GatewayError):

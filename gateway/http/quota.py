@@ -94,7 +94,7 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited
     seconds = whole_seconds(wait)
     request[QUOTA_HEADERS] = quota_headers(refusal.standings, seconds)
     said = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
-    return RateLimited(said, seconds)
+    return RateLimited(said, seconds, why=f"limit {policy.name}")
 
 
 def _amount(policy: QuotaPolicy) -> str:

@@ -1,4 +1,4 @@
-"""One log line about each caller that is not let in: who, why, and never a word of what the caller sent as a secret."""
+"""One log line about each caller that is not let in, or not now: who, why, and never a secret that was sent."""
 
 from collections.abc import Callable
 
@@ -6,13 +6,20 @@ import structlog
 from aiohttp import web
 
 from gateway.access.client import is_evidence
-from gateway.core.errors import Forbidden, GatewayError, LockedOut, ProxyAttributionRequired, Unauthorized, Unavailable
+from gateway.core.errors import (
+    Forbidden,
+    GatewayError,
+    ProxyAttributionRequired,
+    RateLimited,
+    Unauthorized,
+    Unavailable,
+)
 from gateway.http.keys import CLIENT, PRINCIPAL, REJECTED
 from gateway.observe.throttle import Throttle
 
 log = structlog.get_logger(__name__)
 
-_REFUSALS = (Unauthorized, LockedOut, Forbidden)
+_REFUSALS = (Unauthorized, RateLimited, Forbidden)
 _LONGEST = 80  # characters of a path or header name, which are the caller's own text
 _MOST = 8  # names of headers
 
@@ -59,9 +66,7 @@ def _reason(request: web.Request, error: GatewayError) -> str:
     if isinstance(error, Unauthorized):
         rejected = request.get(REJECTED)
         return error.message if rejected is None else rejected.why
-    if isinstance(error, LockedOut):
-        return "locked out"
-    return error.why if isinstance(error, ProxyAttributionRequired) else error.message
+    return error.why if isinstance(error, (ProxyAttributionRequired, RateLimited)) else error.message
 
 
 def _evidence(request: web.Request) -> list[str]:

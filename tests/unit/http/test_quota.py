@@ -3,6 +3,7 @@ import asyncio
 import openai
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from gateway.access.client import ClientAddress
 from gateway.core.identity import ALL_SCOPES, OWNER, Principal
@@ -88,6 +89,14 @@ async def test_answers_say_what_is_left(client, provider, path, body, stream):
     assert response.headers["RateLimit"] == '"identity-requests";r=2;t=60'
     assert response.headers["x-ratelimit-limit-requests"] == "3"
     assert response.headers["x-ratelimit-remaining-requests"] == "2"
+
+
+async def test_refusals_without_end_are_one_line_in_the_log(requests, client, provider):
+    provider.says("Hello")
+    with capture_logs() as lines:
+        await asyncio.gather(*(client.post(CHAT, json=HI) for _ in range(20)))
+    (line,) = [line for line in lines if line["event"] == "caller refused"]
+    assert (line["status"], line["type"], line["reason"]) == (429, "rate_limited", "limit identity-requests")
 
 
 async def test_the_official_client_understands_the_refusal(requests, official, provider):
