@@ -15,6 +15,7 @@ from gateway.config.auth import AuthConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
 from gateway.core.identity import Scope
+from gateway.http.background import BACKGROUND, BackgroundRuns
 from gateway.http.chain import CHAIN
 from gateway.http.drain import Drain
 from gateway.http.handlers.chat_completions import chat_completions
@@ -23,7 +24,7 @@ from gateway.http.handlers.health import live, ready, started
 from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.responses import responses
 from gateway.http.handlers.runs import get_run
-from gateway.http.handlers.stored_response import delete_response, get_response, list_input_items
+from gateway.http.handlers.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
 from gateway.http.quota import settle_reservation, tell_quota
@@ -65,6 +66,8 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
                 await stack.enter_async_context(opened(link))
             provided = await stack.enter_async_context(provisioned(config, env, state, circuits))
             app[RUNTIME] = replace(provided, quota=quota)
+            app[BACKGROUND] = BackgroundRuns(provided.stores.events)
+            stack.push_async_callback(app[BACKGROUND].close)
             yield
 
     app.cleanup_ctx.append(runtime)
@@ -87,6 +90,7 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/v1/responses/{id}",), get_response, Scope.READ),
             Route(("DELETE",), ("/v1/responses/{id}",), delete_response, Scope.WRITE),
             Route(("GET",), ("/v1/responses/{id}/input_items",), list_input_items, Scope.READ),
+            Route(("POST",), ("/v1/responses/{id}/cancel",), cancel_response, Scope.WRITE),
         ]
     if endpoints.chat_completions.enabled or endpoints.responses.enabled:
         routes += [

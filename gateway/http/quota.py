@@ -72,6 +72,14 @@ async def _admit(
     return meter
 
 
+def hand_over(request: web.Request) -> Meter | None:
+    """The meter of an admitted run that outlives its request; whoever takes it settles it."""
+    meter = request.get(METER)
+    if meter is not None:
+        del request[METER]
+    return meter
+
+
 def identity(principal: Principal, client: ClientAddress) -> str:
     """Whom a request counts for: the user that the proxy names; the owner, of whom there is one, by the shared secret;
     without any authentication the client's address (an IPv6 network of 64 bits).

@@ -9,6 +9,9 @@ from pathlib import Path
 from gateway.config.redis_url import parse_redis_url
 from gateway.config.root import Config
 from gateway.state.connect import close, redis_client
+from gateway.state.events.redis import RedisEvents
+from gateway.state.events.sqlite import SqliteEvents
+from gateway.state.events.store import EventLog, EventPolicy
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, ResponseStore
@@ -24,6 +27,7 @@ class Stores:
     """What outlives a request."""
 
     responses: ResponseStore
+    events: EventLog
 
 
 @asynccontextmanager
@@ -34,12 +38,18 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
     if redis.url is not None and kept.backend == "auto":
         client = redis_client(parse_redis_url(redis.url.get_secret_value()))
         try:
-            yield Stores(RedisResponses(client, responses, prefix=redis.key_prefix))
+            yield Stores(
+                RedisResponses(client, responses, prefix=redis.key_prefix),
+                RedisEvents(client, EventPolicy(), prefix=redis.key_prefix),
+            )
         finally:
             await close(client)
     else:
         database = Database(None if kept.backend == "memory" else state / FILE, MIGRATIONS)
         try:
-            yield Stores(SqliteResponses(database, responses, clock=time.time))
+            yield Stores(
+                SqliteResponses(database, responses, clock=time.time),
+                SqliteEvents(database, EventPolicy(), clock=time.time),
+            )
         finally:
             await database.close()

@@ -10,4 +10,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX responses_by_end ON responses (expires, bytes)",
     ),
+    (
+        "CREATE TABLE background_runs (name TEXT PRIMARY KEY, until REAL NOT NULL, standing TEXT NOT NULL) STRICT",
+        """
+        CREATE TABLE background_events (
+            name TEXT NOT NULL REFERENCES background_runs ON DELETE CASCADE, number INTEGER NOT NULL,
+            event BLOB NOT NULL, PRIMARY KEY (name, number)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

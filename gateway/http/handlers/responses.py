@@ -6,13 +6,17 @@ from dataclasses import replace
 from aiohttp import web
 
 from gateway.agents.run import prepare
+from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.jsonio import dumps
+from gateway.http.background import BACKGROUND, Job
+from gateway.http.background_events import replay
 from gateway.http.body import read_body
 from gateway.http.headers import run_options
 from gateway.http.kept_run import Keeping, KeptRun, messages_of
 from gateway.http.keys import PRINCIPAL, RUNTIME
-from gateway.http.quota import admitted_run
+from gateway.http.middleware.errors import JSON
+from gateway.http.quota import admitted_run, hand_over
 from gateway.http.relay import streamed, whole
 from gateway.http.routes import RESPONSES_BODY
 from gateway.http.stored_responses import history, owner_of, referred_items
@@ -21,7 +25,7 @@ from gateway.media.images import checked_images
 from gateway.media.url_parts import check_url_parts
 from gateway.state.responses.store import StoredResponse
 from gateway.wire.openai_responses.ingress import ResponsesIngress
-from gateway.wire.openai_responses.response_object import Head
+from gateway.wire.openai_responses.response_object import Head, response_object
 from gateway.wire.openai_responses.stream import Renderer
 
 
@@ -36,16 +40,15 @@ async def responses(request: web.Request) -> web.StreamResponse:
     if references := ingress.references():
         ingress.refer(await referred_items(store, owner, references))
     turn = ingress.turn()
+    wants_stream = turn.stream
     check_url_parts(turn, runtime.max_url_parts)
     earlier = await history(store, owner, agent.id, ingress.previous) if ingress.previous else ()
     turn = await with_file_texts(await checked_images(turn, runtime.response_images), runtime.response_files)
     said = messages_of(turn.messages, ingress.instructions)
-    run = await prepare(
-        agent,
-        replace(turn, messages=(*ingress.instructions, *earlier, *said)) if earlier else turn,
-        options,
-        runtime.dispatch,
-    )
+    if earlier or ingress.background:
+        messages = (*ingress.instructions, *earlier, *said)
+        turn = replace(turn, messages=messages, stream=turn.stream or ingress.background)
+    run = await prepare(agent, turn, options, runtime.dispatch)
     admitted = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
     head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn))
     record = StoredResponse(
@@ -60,7 +63,23 @@ async def responses(request: web.Request) -> web.StreamResponse:
         ingress.previous,
     )
     renderer = Renderer(head, now=time.time)
-    kept = KeptRun(admitted, Keeping(store if ingress.stored else None, record), head, renderer)
+    keeping = Keeping(store if ingress.stored else None, record)
+    if ingress.background:
+        job = Job(admitted, renderer, keeping)
+        return await _in_background(request, job, head, stream=wants_stream)
+    kept = KeptRun(admitted, keeping, head, renderer)
     if turn.stream:
         return await streamed(request, kept, lambda: renderer)
     return await whole(request, kept, lambda _reply: kept.body)
+
+
+async def _in_background(request: web.Request, job: Job, head: Head, *, stream: bool) -> web.StreamResponse:
+    """The response that waits for its turn, or its events from the first on. Whoever leaves doesn't end the run."""
+    stored = replace(job.keeping.record, body=dumps(response_object(head, "queued", ())))
+    if not await request.app[RUNTIME].stores.responses.put(stored):
+        raise BadRequest("`background`: the input is too large to be kept.", param="background")
+    job.meter = hand_over(request)
+    await request.app[BACKGROUND].start(job)
+    if stream:
+        return await replay(request, stored, 0)
+    return web.Response(body=stored.body, headers={"Content-Type": JSON})

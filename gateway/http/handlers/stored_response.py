@@ -6,24 +6,42 @@ from aiohttp import web
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps, loads
+from gateway.http.background_events import cancelled, current, replay
 from gateway.http.keys import RUNTIME
 from gateway.http.middleware.errors import JSON
 from gateway.http.stored_responses import find
 
 _PAGE = 20  # items, as OpenAI lists them
 _LONGEST_PAGE = 100
+_PATIENCE = 10.0  # seconds for a worker to stop, wherever it is
 
 
 async def get_response(request: web.Request) -> web.StreamResponse:
-    """The response object as it was told last."""
+    """The response as it stands; with `stream=true` its events, after `starting_after` and as they come."""
     stored = await find(request)
+    if request.query.get("stream", "").lower() in ("true", "1"):
+        if not loads(stored.body)["background"]:
+            raise BadRequest("`stream`: only responses in the background can be streamed again.", param="stream")
+        return await replay(request, stored, _number(request.query.get("starting_after")))
+    stored = await current(request.app[RUNTIME].stores, stored)
+    return web.Response(body=stored.body, headers={"Content-Type": JSON})
+
+
+async def cancel_response(request: web.Request) -> web.StreamResponse:
+    """Stop a run in the background, wherever it runs; one that has ended stays as it is."""
+    stored, stores = await find(request), request.app[RUNTIME].stores
+    if not loads(stored.body)["background"]:
+        raise BadRequest("Only a response in the background can be cancelled; leave the connection of this one.")
+    stored = await cancelled(stores, stored, _PATIENCE)
     return web.Response(body=stored.body, headers={"Content-Type": JSON})
 
 
 async def delete_response(request: web.Request) -> web.StreamResponse:
     """Forget it. Responses that continue it can't be continued any more."""
-    stored = await find(request)
-    await request.app[RUNTIME].stores.responses.delete(stored.subject, stored.id)
+    stored, stores = await find(request), request.app[RUNTIME].stores
+    if loads(stored.body)["background"]:
+        await cancelled(stores, stored, _PATIENCE)
+    await stores.responses.delete(stored.subject, stored.id)
     return _json({"id": stored.id, "object": "response", "deleted": True})
 
 
@@ -52,6 +70,15 @@ async def list_input_items(request: web.Request) -> web.StreamResponse:
             "has_more": len(items) > len(page),
         }
     )
+
+
+def _number(after: str | None) -> int:
+    """The number of the first event that is asked for."""
+    if after is None:
+        return 0
+    if not (after.isascii() and after.isdigit()):
+        raise BadRequest("`starting_after`: must be the `sequence_number` of an event.", param="starting_after")
+    return int(after[:9]) + 1
 
 
 def _limit(said: str | None) -> int:

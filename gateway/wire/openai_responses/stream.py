@@ -31,6 +31,7 @@ class Renderer:
     """One streamed response: `feed` batches, then `close`, or `fail`; `now` gives Unix seconds.
 
     What it came to is there before the last frames are: `outcome` once all batches were fed, `failure` for a failure.
+    `told` is the response that the last frames have told; None before them.
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class Renderer:
         "_sequence",
         "_started",
         "_usage",
+        "told",
     )
 
     def __init__(self, head: Head, *, now: Callable[[], float]) -> None:
@@ -57,6 +59,7 @@ class Renderer:
         self._finish: FinishReason = "stop"
         self._usage: Usage | None = None
         self._final: dict[str, Any] | None = None
+        self.told: dict[str, Any] | None = None
 
     def open(self) -> bytes:
         """The frames of a response that waits for its turn; those of its beginning follow with the first batch."""
@@ -131,6 +134,7 @@ class Renderer:
         return self._end("response.failed", self.cancellation())
 
     def _end(self, kind: str, response: dict[str, Any]) -> bytes:
+        self.told = response
         return b"".join([*self._start(), *self._frames([(kind, {"response": response})])]) + DONE
 
     def _start(self) -> list[bytes]:

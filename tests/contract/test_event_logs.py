@@ -1,0 +1,124 @@
+"""One contract for every place in which the events of runs in the background are kept."""
+
+import pytest
+import pytest_asyncio
+
+from gateway.state.events.redis import RedisEvents
+from gateway.state.events.sqlite import SqliteEvents
+from gateway.state.events.store import EventPolicy, Told
+from tests.contract.stores import PLACES, SHARED, opened, servers
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def redis(tmp_path_factory):
+    async with servers(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest.fixture(params=PLACES)
+async def place(request, redis, tmp_path):
+    """A log with a lease of 15 s, and what makes time pass."""
+    if request.param in SHARED:
+        async with opened(request.param, redis, tmp_path) as client:
+            log = RedisEvents(client, EventPolicy(), prefix=request.node.name)
+
+            async def pass_time(seconds):
+                for key in log._keys("r"):
+                    left = await client.pttl(key)
+                    if left > 0:
+                        await client.pexpire(key, max(1, left - int(seconds * 1000)))
+                        while seconds * 1000 >= left and await client.exists(key):
+                            pass
+
+            yield log, pass_time
+    else:
+        clock = Clock()
+        async with opened(request.param, redis, tmp_path) as database:
+
+            async def pass_time(seconds):
+                clock.now += seconds
+
+            yield SqliteEvents(database, EventPolicy(), clock=clock), pass_time
+
+
+async def test_events_are_read_from_any_number_on(place):
+    log, _ = place
+    await log.begin("r")
+    assert await log.read("r", 0) == Told((), True)
+    assert await log.add("r", 0, [b"a", b"b"]) == "held"
+    assert await log.add("r", 2, [b"c"]) == "held"
+    assert await log.read("r", 0) == Told((b"a", b"b", b"c"), True)
+    assert await log.read("r", 2) == Told((b"c",), True)
+    assert await log.read("r", 3) == Told((), True)
+    assert await log.read("r", -1) == Told((b"c",), True)
+    assert await log.read("other", 0) == Told((), False)
+
+
+async def test_a_call_that_is_repeated_adds_nothing_twice(place):
+    log, _ = place
+    await log.begin("r")
+    for _ in range(2):
+        assert await log.add("r", 0, [b"a", b"b"]) == "held"
+    for _ in range(2):
+        assert await log.add("r", 2, [b"c"], last=True) == "held"
+    assert await log.read("r", 0) == Told((b"a", b"b", b"c"), False)
+
+
+async def test_many_events_are_added_at_once(place):
+    log, _ = place
+    await log.begin("r")
+    events = [str(number).encode() for number in range(1700)]
+    assert await log.add("r", 0, events, last=True) == "held"
+    assert await log.read("r", 0) == Told(tuple(events), False)
+
+
+async def test_a_sign_of_life_renews_the_lease(place):
+    log, pass_time = place
+    await log.begin("r")
+    for _ in range(3):
+        await pass_time(10)
+        assert await log.add("r", 0, []) == "held"
+    assert (await log.read("r", 0)).held
+
+
+async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(place):
+    log, pass_time = place
+    await log.begin("r")
+    await log.add("r", 0, [b"a"])
+    assert not await log.finish("r", 1, b"end"), "it is still held"
+    await pass_time(16)
+    assert await log.read("r", 0) == Told((b"a",), False)
+    assert await log.add("r", 1, [b"b"]) == "lost"
+    assert not await log.finish("r", 0, b"end"), "somebody who has not seen all"
+    assert await log.finish("r", 1, b"end")
+    assert not await log.finish("r", 1, b"end"), "it is ended once"
+    assert await log.add("r", 1, [b"b"], last=True) == "lost"
+    assert await log.read("r", 0) == Told((b"a", b"end"), False)
+
+
+async def test_a_cancellation_reaches_the_worker(place):
+    log, _ = place
+    await log.begin("r")
+    await log.cancel("r")
+    assert await log.add("r", 0, [b"a"]) == "cancelled"
+    assert await log.add("r", 1, []) == "cancelled"
+    assert await log.add("r", 1, [b"end"], last=True) == "cancelled"
+    assert await log.read("r", 0) == Told((b"a", b"end"), False)
+    await log.cancel("r")
+    assert not (await log.read("r", 0)).held, "what has ended is not taken up again"
+
+
+async def test_nothing_is_there_of_a_run_that_ended_long_ago(place):
+    log, pass_time = place
+    await log.begin("r")
+    await log.add("r", 0, [b"a"], last=True)
+    await pass_time(3601)
+    await log.begin("other")
+    assert await log.read("r", 0) == Told((), False)

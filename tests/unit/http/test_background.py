@@ -1,0 +1,397 @@
+"""Responses in the background: polled, streamed again, cancelled, and ended when their worker is gone."""
+
+import asyncio
+import json
+
+import openai
+import pytest
+
+from gateway.core.errors import Unavailable
+from gateway.core.event import Finish, TextDelta, UsageReport
+from gateway.core.usage import NO_USAGE
+from gateway.http.background import BackgroundPolicy, BackgroundRuns, Job
+from gateway.http.background_events import current
+from gateway.http.kept_run import Keeping
+from gateway.http.keys import RUNTIME
+from gateway.state.configured import Stores
+from gateway.state.events.sqlite import SqliteEvents
+from gateway.state.events.store import EventPolicy
+from gateway.state.responses.sqlite import SqliteResponses
+from gateway.state.responses.store import ResponsePolicy, StoredResponse
+from gateway.state.schema import MIGRATIONS
+from gateway.state.sqlite import Database
+from gateway.wire.openai_responses.ingress import ResponsesIngress
+from gateway.wire.openai_responses.response_object import Head, response_object
+from gateway.wire.openai_responses.stream import Renderer
+
+
+async def begin(official, **more):
+    return await official.responses.create(model="openclaw", input="hi", background=True, **more)
+
+
+async def ended(official, response_id):
+    """The response once it has ended, polled as the official documentation tells to."""
+    async with asyncio.timeout(10):
+        while (response := await official.responses.retrieve(response_id)).status in ("queued", "in_progress"):
+            await asyncio.sleep(0.02)
+    return response
+
+
+async def test_the_answer_is_polled_for(official, provider):
+    provider.says("Hel|lo")
+    told = await begin(official)
+    assert (told.status, told.background, told.output) == ("queued", True, [])
+    response = await ended(official, told.id)
+    assert (response.status, response.output_text, response.usage.total_tokens) == ("completed", "Hello", 18)
+
+
+async def test_a_conversation_goes_on_from_it_when_it_is_complete(official, provider):
+    released = asyncio.Event()
+    provider.says("ONE")
+    answer = provider.answer
+
+    async def late(request):
+        await released.wait()
+        return await answer(request)
+
+    provider.answer = late
+    told = await begin(official)
+    with pytest.raises(openai.BadRequestError) as caught:
+        await official.responses.create(model="openclaw", input="two", previous_response_id=told.id)
+    assert caught.value.code == "previous_response_in_progress"
+    released.set()
+    await ended(official, told.id)
+    await official.responses.create(model="openclaw", input="two", previous_response_id=told.id)
+    assert [message["content"] for message in provider.asked[1]["messages"]] == ["hi", "ONE", "two"]
+
+
+async def test_its_events_are_streamed_and_streamed_again_from_any_of_them(official, provider):
+    provider.says("Hel|lo")
+    events = [event async for event in await begin(official, stream=True)]
+    assert [event.type for event in events[:3]] == ["response.created", "response.queued", "response.in_progress"]
+    assert events[-1].type == "response.completed"
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    response_id = events[-1].response.id
+    for number in (None, 0, 4, len(events) - 2):
+        again = await official.responses.retrieve(
+            response_id, stream=True, starting_after=openai.omit if number is None else number
+        )
+        assert [event async for event in again] == events[0 if number is None else number + 1 :]
+
+
+async def test_a_stream_ends_at_once_when_all_was_told(client, official, provider):
+    provider.says("Hello")
+    events = [event async for event in await begin(official, stream=True)]
+    path = f"/v1/responses/{events[-1].response.id}?stream=true&starting_after={events[-1].sequence_number}"
+    assert await (await client.get(path)).text() == "data: [DONE]\n\n"
+
+
+async def test_whoever_leaves_does_not_end_it_and_can_come_back(official, provider):
+    opened, released = asyncio.Event(), asyncio.Event()
+
+    async def half(request):
+        response = await provider.begins(request, {"content": "Hel"})
+        opened.set()
+        await released.wait()
+        await provider.send(response, {"choices": [{"index": 0, "delta": {"content": "lo"}}]})
+        await provider.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = half
+    stream = await begin(official, stream=True)
+    seen = []
+    async for event in stream:
+        seen.append(event)
+        if event.type == "response.output_text.delta":
+            break
+    await stream.close()
+    response_id = seen[0].response.id
+    assert (await official.responses.retrieve(response_id)).status == "in_progress"
+    released.set()
+    rest = await official.responses.retrieve(response_id, stream=True, starting_after=seen[-1].sequence_number)
+    seen += [event async for event in rest]
+    assert [event.sequence_number for event in seen] == list(range(len(seen)))
+    assert seen[-1].response.output_text == "Hello"
+
+
+async def test_a_run_is_cancelled_at_the_provider(official, provider):
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def waits(request):
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    provider.answer = waits
+    told = await begin(official)
+    await asked.wait()
+    response = await official.responses.cancel(told.id)
+    assert (response.status, response.error, response.output) == ("cancelled", None, [])
+    async with asyncio.timeout(5):
+        await left.wait()
+    assert await official.responses.cancel(told.id) == response
+    assert await official.responses.retrieve(told.id) == response
+
+
+async def test_what_has_ended_is_not_cancelled(official, provider):
+    provider.says("Hello")
+    told = await begin(official)
+    response = await ended(official, told.id)
+    assert await official.responses.cancel(told.id) == response
+
+
+async def test_a_failure_is_told_where_it_is_asked_for(official, provider):
+    provider.refuses(400, "too strange")
+    told = await begin(official)
+    response = await ended(official, told.id)
+    assert response.status == "failed"
+    assert "too strange" in response.error.message
+
+
+async def test_a_deleted_run_is_over(official, provider):
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def waits(request):
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    provider.answer = waits
+    told = await begin(official)
+    await asked.wait()
+    await official.responses.delete(told.id)
+    async with asyncio.timeout(5):
+        await left.wait()
+    with pytest.raises(openai.NotFoundError):
+        await official.responses.retrieve(told.id)
+
+
+async def test_only_runs_in_the_background_are_streamed_again_or_cancelled(client, official, provider):
+    provider.says("Hello")
+    told = await official.responses.create(model="openclaw", input="hi")
+    assert (await client.get(f"/v1/responses/{told.id}?stream=true")).status == 400
+    assert (await client.post(f"/v1/responses/{told.id}/cancel")).status == 400
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "1.5", ""])
+async def test_a_number_that_makes_no_sense_is_refused(client, official, provider, after):
+    provider.says("Hello")
+    told = await begin(official)
+    response = await client.get(f"/v1/responses/{told.id}?stream=true&starting_after={after}")
+    assert (response.status, (await response.json())["error"]["param"]) == (400, "starting_after")
+
+
+async def test_a_gateway_that_stops_ends_its_runs_as_failed(client, official, provider, tmp_path):
+    asked = asyncio.Event()
+
+    async def waits(request):
+        asked.set()
+        await asyncio.Event().wait()
+
+    provider.answer = waits
+    told = await begin(official)
+    await asked.wait()
+    await client.close()
+    database = Database(tmp_path / "gateway.sqlite", MIGRATIONS)
+    try:
+        stored = await SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0).get(None, told.id)
+    finally:
+        await database.close()
+    response = json.loads(stored.body)
+    assert (response["status"], response["error"]["type"]) == ("failed", "unavailable")
+    assert "is stopping" in response["error"]["message"]
+
+
+class TestLimits:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["limits"] = [{"name": "one", "concurrentRuns": 1}]
+        return config
+
+    async def test_a_run_takes_its_place_until_it_has_ended(self, client, official, provider):
+        released = asyncio.Event()
+        provider.says("Hello")
+        answer = provider.answer
+
+        async def late(request):
+            await released.wait()
+            return await answer(request)
+
+        provider.answer = late
+        told = await begin(official)
+        with pytest.raises(openai.RateLimitError):
+            await official.responses.create(model="openclaw", input="hi")
+        released.set()
+        await ended(official, told.id)
+        assert (await official.responses.create(model="openclaw", input="hi")).status == "completed"
+        assert client.app[RUNTIME].quota is not None
+
+
+class Run:
+    """A run that says what it is told to, and then waits or ends."""
+
+    trail = None
+
+    def __init__(self, *batches, hangs=False):
+        self._batches = batches
+        self._hangs = hangs
+
+    async def events(self):
+        for batch in self._batches:
+            yield batch
+        if self._hangs:
+            await asyncio.Event().wait()
+
+    async def reply(self):
+        raise AssertionError("nobody waits for a whole answer in the background")
+
+
+WHOLE = ([TextDelta("Hel")], [TextDelta("lo"), Finish("stop"), UsageReport(NO_USAGE)])
+FAST = BackgroundPolicy(flush=0.01, sign=0.02, patience=0.1)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def stores(clock):
+    database = Database(None, MIGRATIONS)
+    try:
+        yield Stores(
+            SqliteResponses(database, ResponsePolicy(), clock=clock), SqliteEvents(database, EventPolicy(), clock=clock)
+        )
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def job(stores):
+    async def make(run):
+        ingress = ResponsesIngress.read(b'{"model":"openclaw","input":"hi","background":true}')
+        head = Head("resp_1", 1, "openclaw", ingress.echo(ingress.turn()))
+        queued = json.dumps(response_object(head, "queued", ())).encode()
+        record = StoredResponse("resp_1", None, "main", 1.0, queued, b"[]")
+        await stores.responses.put(record)
+        return Job(run, Renderer(head, now=lambda: 2.0), Keeping(stores.responses, record))
+
+    return make
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_run_whose_worker_died_is_ended_by_whoever_looks(stores, job, clock):
+    made = await job(Run(hangs=True))
+    await stores.events.begin("resp_1")
+    made.tell(made.renderer.open())
+    await stores.events.add("resp_1", 0, made.waiting)
+    stored = await stores.responses.get(None, "resp_1")
+    assert json.loads((await current(stores, stored)).body)["status"] == "queued"
+    clock.now += 16
+    for _ in range(2):
+        response = json.loads((await current(stores, stored)).body)
+        assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
+    assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
+    last = (await stores.events.read("resp_1", 2)).events
+    assert len(last) == 1
+    assert b'"sequence_number":2' in last[0]
+
+
+async def test_a_worker_that_comes_back_too_late_changes_nothing(stores, job, clock):
+    runs = BackgroundRuns(stores.events, FAST)
+    await runs.start(await job(Run([TextDelta("Hel")], hangs=True)))
+    stored = await stores.responses.get(None, "resp_1")
+    clock.now += 16
+    response = json.loads((await current(stores, stored)).body)
+    told = await stores.events.read("resp_1", 0)
+    await until(lambda: _true(not runs._tasks))
+    assert response["status"] == "failed"
+    assert await stores.events.read("resp_1", 0) == told
+    assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
+
+
+async def test_an_answer_whose_worker_died_before_keeping_it_is_kept_by_whoever_looks(stores, job):
+    made = await job(Run(*WHOLE))
+    await stores.events.begin("resp_1")
+    made.tell(made.renderer.open())
+    for batch in WHOLE:
+        made.tell(made.renderer.feed(batch))
+    made.tell(made.renderer.close())
+    await stores.events.add("resp_1", 0, made.waiting, last=True)
+    await current(stores, await stores.responses.get(None, "resp_1"))
+    stored = await stores.responses.get(None, "resp_1")
+    assert json.loads(stored.body)["status"] == "completed"
+    assert [part.text for message in stored.messages for part in message.parts] == ["Hello"]
+
+
+class Away:
+    """A log that can't be reached now and then."""
+
+    def __init__(self, inner):
+        self._inner = inner
+        self.away = False
+        self.refused = 0
+
+    async def begin(self, name):
+        await self._inner.begin(name)
+
+    async def add(self, *arguments, **more):
+        if self.away:
+            self.refused += 1
+            raise Unavailable("away")
+        return await self._inner.add(*arguments, **more)
+
+
+async def test_nothing_is_lost_while_the_log_is_away(stores, job):
+    events = Away(stores.events)
+    runs = BackgroundRuns(events, BackgroundPolicy(flush=0.01, sign=0.02, patience=10))
+    await runs.start(await job(Run(*WHOLE)))
+    events.away = True
+    await until(lambda: _true(events.refused >= 3))
+    assert len((await stores.events.read("resp_1", 0)).events) == 2
+    events.away = False
+    await until(lambda: _true(not runs._tasks))
+    told = (await stores.events.read("resp_1", 0)).events
+    assert [json.loads(frame.partition(b"data: ")[2])["sequence_number"] for frame in told] == list(range(len(told)))
+    assert told[-1].startswith(b"event: response.completed\n")
+
+
+async def test_a_fault_of_ours_ends_the_run_as_failed(stores, job):
+    class Broken(Run):
+        async def events(self):
+            yield [TextDelta("x")]
+            raise RuntimeError("a bug")
+
+    runs = BackgroundRuns(stores.events, FAST)
+    await runs.start(await job(Broken()))
+    await until(lambda: _true(not runs._tasks))
+    response = json.loads((await stores.responses.get(None, "resp_1")).body)
+    assert (response["status"], response["error"]["message"]) == ("failed", "internal error")
+
+
+async def test_nothing_is_begun_once_the_gateway_stops(stores, job):
+    runs = BackgroundRuns(stores.events, FAST)
+    await runs.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        await runs.start(await job(Run()))
+
+
+async def _true(value):
+    return value
