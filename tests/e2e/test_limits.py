@@ -197,40 +197,72 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_stream_pays_for_what_it_g
     assert left == 1000 - 101 - 100 - 18 * number
 
 
-async def test_three_gateways_let_exactly_the_limit_through(clients, provider):
-    model = provider.model(says(), "few-three")
-    forms = list(FORMS.values())
-    asked = [ask(clients[number % 3], model, forms[number % 4]) for number in range(120)]
-    assert await statuses(*asked) == [200] * 5 + [429] * 115
-    assert len(model.asked) == 5
+async def together(three, scenario):
+    """The scenario, while all gateways have Redis: on a busy machine it may answer too late, and they count alone."""
+    for number in range(5):
+        before = [count(one, "redis is away") for one in three]
+        try:
+            await scenario(number)
+        except AssertionError:
+            if [count(one, "redis is away") for one in three] == before:
+                raise
+        else:
+            return
+        async with asyncio.timeout(20):
+            while any(count(one, "redis is in use") <= count(one, "redis is away") for one in three):
+                await asyncio.sleep(0.01)
+    raise AssertionError("Redis was given up each time")
 
 
-async def test_three_gateways_settle_tokens_together(clients, provider):
-    model = provider.model(says(), "tokens-three")
-    for number in range(6):
-        left = await remaining(clients[number % 3], model)
-        assert left == 1000 - 18 * number - 100
+def count(gateway, said):
+    return gateway.process.errors.count(said)
 
 
-async def test_who_is_told_the_end_finds_the_place_free_on_every_gateway(clients, provider):
-    model = provider.model(says("Hel|lo"), "single-three")
-    forms = list(FORMS.values())
-    for number in range(60):
-        assert (await ask(clients[number % 3], model, forms[number % 4])).status == 200
+async def test_three_gateways_let_exactly_the_limit_through(clients, three, provider):
+    async def scenario(number):
+        model = provider.model(says(), f"few-three-{number}")
+        forms = list(FORMS.values())
+        asked = [ask(clients[turn % 3], model, forms[turn % 4]) for turn in range(120)]
+        assert await statuses(*asked) == [200] * 5 + [429] * 115
+        assert len(model.asked) == 5
+
+    await together(three, scenario)
 
 
-async def test_a_place_taken_at_one_gateway_is_taken_at_all(clients, provider):
-    model = provider.model(streams(chunk({"content": "Hello"}), SEEN, chunk({}, "stop")), "single-held")
-    held = asyncio.create_task(ask(clients[0], model, STREAM))
-    async with asyncio.timeout(10):
-        await model.arrived.wait()
-    for client in clients:
-        assert (await ask(client, model)).status == 429
-    model.seen.set()
-    await held
-    model.answer = says()
-    for client in clients:
-        assert (await ask(client, model)).status == 200
+async def test_three_gateways_settle_tokens_together(clients, three, provider):
+    async def scenario(number):
+        model = provider.model(says(), f"tokens-three-{number}")
+        for turn in range(6):
+            assert await remaining(clients[turn % 3], model) == 1000 - 18 * turn - 100
+
+    await together(three, scenario)
+
+
+async def test_who_is_told_the_end_finds_the_place_free_on_every_gateway(clients, three, provider):
+    async def scenario(number):
+        model = provider.model(says("Hel|lo"), f"single-three-{number}")
+        forms = list(FORMS.values())
+        for turn in range(60):
+            assert (await ask(clients[turn % 3], model, forms[turn % 4])).status == 200
+
+    await together(three, scenario)
+
+
+async def test_a_place_taken_at_one_gateway_is_taken_at_all(clients, three, provider):
+    async def scenario(number):
+        answer = streams(chunk({"content": "Hello"}), SEEN, chunk({}, "stop"))
+        model = provider.model(answer, f"single-held-{number}")
+        held = asyncio.create_task(ask(clients[0], model, STREAM))
+        async with asyncio.timeout(10):
+            await model.arrived.wait()
+        told = [(await ask(client, model)).status for client in clients[1:]]
+        model.seen.set()
+        await held
+        model.answer = says()
+        told += [(await ask(client, model)).status for client in clients]
+        assert told == [429, 429, 200, 200, 200]
+
+    await together(three, scenario)
 
 
 async def test_nobody_waits_for_a_redis_that_is_frozen_and_callers_are_told_nothing_of_it(
@@ -252,8 +284,9 @@ async def test_nobody_waits_for_a_redis_that_is_frozen_and_callers_are_told_noth
             await one.process.said("redis is away")
     finally:
         redis.thaw()
-    for one in three:
-        await one.process.said("redis is in use")
+    async with asyncio.timeout(20):
+        while any(count(one, "redis is in use") <= count(one, "redis is away") for one in three):
+            await asyncio.sleep(0.01)
 
 
 async def test_a_redis_that_comes_back_empty_learns_what_was_let_through(clients, three, redis, provider):
@@ -263,10 +296,10 @@ async def test_a_redis_that_comes_back_empty_learns_what_was_let_through(clients
         await single.arrived.wait()
     await redis.stop()
     assert [(await ask(clients[1], few)).status for _ in range(3)] == [200] * 3
-    before = [one.process.errors.count("redis is in use") for one in three]
+    before = [count(one, "redis is in use") for one in three]
     await redis.start()
     async with asyncio.timeout(20):
-        while [one.process.errors.count("redis is in use") for one in three] == before:
+        while any(count(one, "redis is in use") == known for one, known in zip(three, before, strict=True)):
             await asyncio.sleep(0.01)
     async with asyncio.timeout(20):
         while not await redis.ask("KEYS", "*few*") or not await redis.ask("KEYS", "*single*"):
