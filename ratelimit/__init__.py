@@ -5,8 +5,9 @@ instances.
 from ratelimit.delay import FailureDelay
 from ratelimit.errors import PolicyError, RateLimitError, StorageUnavailable
 from ratelimit.limiter import FailureLimiter
-from ratelimit.link import Link, Script
+from ratelimit.link import Link
 from ratelimit.memory import ProcessStorage
+from ratelimit.pipeline import Script
 from ratelimit.policy import BudgetPolicy, DelayPolicy, LockoutPolicy
 from ratelimit.quota import Quota, Refusal, Reservation
 from ratelimit.quota_policy import QuotaPolicy

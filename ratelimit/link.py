@@ -7,13 +7,10 @@ is the business of its peers.
 """
 
 import asyncio
-import hashlib
 import random
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
@@ -21,26 +18,13 @@ from redis.asyncio.cluster import RedisCluster
 
 from ratelimit.connection import Connection, dedicated, messages, subscribe
 from ratelimit.errors import StorageUnavailable
+from ratelimit.pipeline import Argument, Pipeline, Script
 
-Argument = str | int | float | bytes
-Ask = Callable[["Script", Sequence[str], Sequence[Argument]], Awaitable[Any]]
+Ask = Callable[[Script, Sequence[str], Sequence[Argument]], Awaitable[Any]]
 
 _JOINING = 2.0  # seconds to connect and to exchange what both sides know
 _FIRST_PAUSE = 0.05  # seconds between tries
 _STABLE = 5.0  # seconds after which a link that breaks is tried again as fast as the first time
-_MOST_WAITING = 10_000  # calls
-_LOOKS, _LAST_LOOK = 3, 0.002  # turns of the event loop, then seconds, for what has come while the process was busy
-
-
-@dataclass(frozen=True, slots=True)
-class Script:
-    """A Lua script, called by its digest."""
-
-    source: str
-    digest: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "digest", hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest())
 
 
 class Peer(Protocol):
@@ -66,16 +50,6 @@ class Peer(Protocol):
     async def beat(self, ask: Ask) -> None:
         """Once in a while. Raises StorageUnavailable when both sides are out of step, so that they join anew."""
         ...
-
-
-@dataclass(slots=True, eq=False)
-class _Call:
-    """A call on its way; `due` is a time of the event loop, `patience` after it was sent."""
-
-    words: tuple[Argument, ...]
-    answer: "asyncio.Future[Any]"
-    patience: float
-    due: float = 0.0
 
 
 class Link:
@@ -108,10 +82,7 @@ class Link:
         self._longest_pause = longest_pause
         self._told = told
         self._peers: list[Peer] = []
-        self._waiting: deque[_Call] = deque()
-        self._under_way: deque[_Call] = deque()
-        self._wake = asyncio.Event()
-        self._sent = asyncio.Event()
+        self._pipeline = Pipeline()
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -140,31 +111,22 @@ class Link:
             with suppress(asyncio.CancelledError):
                 await self._task
         self.available, self.reason = False, "closed"
-        self._fail_calls()
+        self._pipeline.fail(self.reason)
 
     async def ask(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """The script's answer. Raises StorageUnavailable: at once when that is known, else within `patience`."""
         if not self.available:
             raise StorageUnavailable(self.reason)
-        return await self._enqueue(self._words(script, keys, arguments), self.patience)
+        return await self._pipeline.call(self._words(script, keys, arguments), self.patience)
 
     def post(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> None:
         """Call the script without waiting for an answer; lost when the storage is away."""
         if self.available:
-            self._enqueue(self._words(script, keys, arguments), self.patience).add_done_callback(_look_at)
+            self._pipeline.call(self._words(script, keys, arguments), self.patience).add_done_callback(_look_at)
 
     @staticmethod
     def _words(script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> tuple[Argument, ...]:
         return ("EVALSHA", script.digest, len(keys), *keys, *arguments)
-
-    def _enqueue(self, words: tuple[Argument, ...], patience: float) -> "asyncio.Future[Any]":
-        if len(self._waiting) >= _MOST_WAITING:
-            raise StorageUnavailable("too many calls are waiting for the shared storage")
-        loop = asyncio.get_running_loop()
-        call = _Call(words, loop.create_future(), patience)
-        self._waiting.append(call)
-        self._wake.set()
-        return call.answer
 
     async def _run(self) -> None:
         first = min(_FIRST_PAUSE, self._longest_pause)
@@ -188,8 +150,8 @@ class Link:
                 connection, listener = [await self._connect(stack) for _ in range(2)]
                 await subscribe(listener, self.channel)
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._write(connection))
-                group.create_task(self._read(connection))
+                group.create_task(self._pipeline.write(connection))
+                group.create_task(self._pipeline.read(connection))
                 group.create_task(self._listen(listener))
                 async with asyncio.timeout(_JOINING):
                     await self._join()
@@ -202,11 +164,11 @@ class Link:
 
     async def _join(self) -> None:
         async def patiently(script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-            return await self._enqueue(self._words(script, keys, arguments), _JOINING)
+            return await self._pipeline.call(self._words(script, keys, arguments), _JOINING)
 
         for script in self._scripts:
-            await self._enqueue(("SCRIPT", "LOAD", script.source), _JOINING)
-        await self._enqueue(("PING",), self.patience)  # a server that is merely slow would make every caller wait
+            await self._pipeline.call(("SCRIPT", "LOAD", script.source), _JOINING)
+        await self._pipeline.call(("PING",), self.patience)  # a server that is merely slow would make every caller wait
         for peer in self._peers:
             await peer.join(patiently)
         # Callers go on deciding here meanwhile. The link opens in a moment in which nothing is left to tell.
@@ -223,39 +185,6 @@ class Link:
             for peer in self._peers:
                 await peer.beat(self.ask)
 
-    async def _write(self, connection: Connection) -> None:
-        while True:
-            await self._wake.wait()
-            self._wake.clear()
-            calls = list(self._waiting)
-            self._waiting.clear()
-            now = asyncio.get_running_loop().time()
-            for call in calls:
-                call.due = now + call.patience
-            self._under_way.extend(calls)
-            self._sent.set()
-            await connection.send_packed_command(
-                connection.pack_commands(call.words for call in calls), check_health=False
-            )
-
-    async def _read(self, connection: Connection) -> None:
-        while True:
-            while not self._under_way:
-                self._sent.clear()
-                await self._sent.wait()
-            try:
-                async with asyncio.timeout_at(self._under_way[0].due):
-                    reply = await connection.read_response(disconnect_on_error=False)
-            except TimeoutError:
-                # Perhaps it was this process that had no time: then the answer is there, and only has to be looked at.
-                for _ in range(_LOOKS):
-                    await asyncio.sleep(0)
-                async with asyncio.timeout(_LAST_LOOK):
-                    reply = await connection.read_response(disconnect_on_error=False)
-            call = self._under_way.popleft()
-            if not call.answer.done():
-                call.answer.set_result(reply)
-
     async def _listen(self, connection: Connection) -> None:
         async for message in messages(connection):
             for peer in self._peers:
@@ -265,17 +194,9 @@ class Link:
         self.reason = _sentence(error)
         changed, self.available = self.available or not self._settled.is_set(), False
         self._settled.set()
-        self._fail_calls()
+        self._pipeline.fail(self.reason)
         if changed:
             self._told(False, self.reason)
-
-    def _fail_calls(self) -> None:
-        self._wake.clear()
-        for calls in (self._under_way, self._waiting):
-            while calls:
-                call = calls.popleft()
-                if not call.answer.done():
-                    call.answer.set_exception(StorageUnavailable(self.reason))
 
 
 def _look_at(answer: "asyncio.Future[Any]") -> None:

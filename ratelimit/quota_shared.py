@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from importlib.resources import files
 
 from ratelimit.errors import StorageUnavailable
-from ratelimit.link import Argument, Ask, Link, Script
+from ratelimit.link import Ask, Link
 from ratelimit.memory import ProcessStorage
+from ratelimit.pipeline import Argument, Script
 from ratelimit.quota_local import Decision
 from ratelimit.quota_policy import Share
 from ratelimit.quota_standing import of_runs, of_window

@@ -14,7 +14,8 @@ from typing import Any
 
 from ratelimit.budget import FailureBudget
 from ratelimit.errors import StorageUnavailable
-from ratelimit.link import Argument, Ask, Link, Script
+from ratelimit.link import Ask, Link
+from ratelimit.pipeline import Argument, Script
 from ratelimit.policy import LockoutPolicy
 from ratelimit.records import Failure, Records
 from ratelimit.verdict import Verdict
