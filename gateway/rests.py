@@ -11,7 +11,8 @@ from gateway.agents.circuit import Circuits, Rest
 from gateway.core.errors import UpstreamKind
 from gateway.core.jsonio import InvalidJSON, dumps, loads
 from ratelimit import Link, Script
-from ratelimit.link import Argument, Ask
+from ratelimit.link import Ask
+from ratelimit.pipeline import Argument
 
 RESTS = Script("""
 -- KEYS[1]: hash of name -> "<end in ms> <message>". ARGV: "tell", name, ms (0 ends it), channel, message | "list"

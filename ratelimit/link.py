@@ -10,7 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack
 from typing import Any, Protocol
 
 from redis.asyncio import Redis
@@ -85,6 +85,7 @@ class Link:
         self._pipeline = Pipeline()
         self._settled = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
+        self._closing = False
 
     @property
     def channel(self) -> str:
@@ -106,10 +107,12 @@ class Link:
 
     async def close(self) -> None:
         """End the connections; calls that wait fail."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+        self._closing = True
+        task = self._task
+        while task is not None and not task.done():
+            # More than once: a cancellation that meets an error on its way up is lost in the group of errors.
+            task.cancel()
+            await asyncio.wait({task}, timeout=0.1)
         self.available, self.reason = False, "closed"
         self._pipeline.fail(self.reason)
 
@@ -131,7 +134,7 @@ class Link:
     async def _run(self) -> None:
         first = min(_FIRST_PAUSE, self._longest_pause)
         pause = first
-        while True:
+        while not self._closing:
             began = time.monotonic()
             try:
                 await self._live()
