@@ -96,11 +96,9 @@ class FaultProvider:
             yield self
         finally:
             server.close()
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-            for writer in list(self.connections):
+            for writer in self.connections:
                 writer.transport.abort()
+            await asyncio.gather(*self._tasks)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()

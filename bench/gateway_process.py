@@ -1,0 +1,78 @@
+"""A gateway in a process of its own, for the long programs: its log goes to a file, its sockets can be counted."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from procfs import rss_bytes
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+from tests.e2e.process import environment  # noqa: E402
+from tests.process import free_port  # noqa: E402
+
+MEGABYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Gateway:
+    """A gateway that listens."""
+
+    pid: int
+    port: int
+
+    @property
+    def megabytes(self) -> float:
+        """Resident memory."""
+        return rss_bytes(self.pid) / MEGABYTE
+
+    @property
+    def sockets(self) -> int:
+        """Open sockets."""
+        folder = f"/proc/{self.pid}/fd"
+        links = []
+        for name in os.listdir(folder):
+            with suppress(FileNotFoundError):
+                links.append(os.readlink(f"{folder}/{name}"))
+        return sum(link.startswith("socket:") for link in links)
+
+    async def settled(self, sockets: int, patience: float) -> int:
+        """Its open sockets once they are no more than `sockets`, or after `patience` seconds."""
+        end = asyncio.get_running_loop().time() + patience
+        while (now := self.sockets) > sockets and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.05)
+        return now
+
+
+@asynccontextmanager
+async def running(config: dict[str, Any], state: Path) -> AsyncIterator[Gateway]:
+    """Start it with this configuration, stop it at the end."""
+    file, port = state / "openclaw.json", free_port()
+    file.write_text(json.dumps(config), encoding="utf-8")
+    command = [sys.executable, "-m", "gateway", "serve", "--port", str(port), "--config", str(file)]
+    with (state / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=environment(state), stdout=log, stderr=log, cwd=ROOT)
+        try:
+            async with asyncio.timeout(30):
+                while True:
+                    with suppress(ConnectionRefusedError):
+                        _, writer = await asyncio.open_connection("127.0.0.1", port)
+                        writer.close()
+                        break
+                    if process.poll() is not None:
+                        raise RuntimeError((state / "log").read_text())
+                    await asyncio.sleep(0.05)
+            yield Gateway(process.pid, port)
+        finally:
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(10)
+            process.kill()
+            process.wait()

@@ -1,0 +1,191 @@
+"""How soon a provider learns that a caller has left, in every phase of a run: `python bench/leaving.py`.
+
+A thousand callers leave one gateway, a phase after the other. Where the provider has a connection, the time is from
+the caller's close to the end of that connection; where it has none, to the run's end as the operator's route tells it,
+asked every two milliseconds. Then the gateway must be as it was: sockets, memory, and no run that goes on.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+import aiohttp
+from gateway_process import Gateway, running  # first: it makes the tests' provider importable
+
+from tests.fault.acts import cuts, hangs, refuses, says, streams
+from tests.fault.canonical import said
+from tests.fault.conftest import TOKEN, settings
+from tests.fault.provider import Act, FaultProvider
+from tests.process import unaccepting_port
+
+AT_ONCE = 0.05  # seconds, the budget of p99
+PATIENCE = 10.0
+RIGHT = {"Authorization": f"Bearer {TOKEN}"}
+
+
+@dataclass(frozen=True)
+class Phase:
+    """What the model does, whether a stream is asked for, and how many calls there are when the caller leaves."""
+
+    acts: tuple[Act, ...]
+    stream: bool = True
+    calls: int = 1
+    connected: bool = True
+    shows: bytes = b""
+
+
+PHASES = {
+    "queued": Phase((cuts, cuts, cuts, says()), calls=0, connected=False),
+    "connecting": Phase((), calls=0, connected=False),
+    "waiting": Phase((hangs,)),
+    "streaming": Phase((streams(said()[:3], then=hangs, end=False),), shows=b"The0"),
+    "not streaming": Phase((hangs,), stream=False),
+    "back-off": Phase((refuses(429, headers="Retry-After: 30\r\n"),), connected=False),
+    "fallback": Phase((hangs,)),
+}
+
+
+class Callers:
+    """Those who leave."""
+
+    def __init__(self, gateway: Gateway, provider: FaultProvider, session: aiohttp.ClientSession) -> None:
+        self._gateway = gateway
+        self._provider = provider
+        self._session = session
+        self._count = 0
+
+    async def leave(self, name: str, phase: Phase) -> float:
+        """One caller; seconds from its leaving to the end of the work."""
+        self._count += 1
+        run = f"{name.replace(' ', '-')}-{self._count}"
+        agent = name.replace(" ", "-")
+        # A model that limits everybody would rest soon, so each caller has one of its own.
+        own = f"fake/{run}" if name == "back-off" else None
+        model = self._provider.model(run if own else agent, *phase.acts)
+        if name == "queued" and self._count == 1:
+            await self._find_outage(agent)
+            model.calls.clear()
+        reader, writer = await self._ask(agent, run, own, stream=phase.stream)
+        await self._until(lambda: self._at(phase, model.calls, run))
+        if phase.shows:
+            await asyncio.wait_for(reader.readuntil(phase.shows), PATIENCE)
+        loop = asyncio.get_running_loop()
+        left = loop.time()
+        writer.close()
+        if phase.connected:
+            await asyncio.wait_for(model.calls[-1].left.wait(), PATIENCE)
+            took = model.calls[-1].left_at - left
+            await self._until(lambda: self._is(run, "cancelled"))
+        else:
+            await self._until(lambda: self._is(run, "cancelled"))
+            took = loop.time() - left
+        if len(model.calls) != phase.calls:
+            raise RuntimeError(f"{run}: {len(model.calls)} calls")
+        return took
+
+    async def _at(self, phase: Phase, calls: list[Any], run: str) -> bool:
+        """Whether the run has come as far as the phase."""
+        if phase.connected:
+            return len(calls) == phase.calls
+        told = await self._told(run)
+        if told is None or told["outcome"] is not None:
+            return False
+        return phase.calls == 0 or told["attempts"][-1]["outcome"] is not None
+
+    async def _is(self, run: str, outcome: str) -> bool:
+        told = await self._told(run)
+        return told is not None and told["outcome"] == outcome
+
+    async def _told(self, run: str) -> dict[str, Any] | None:
+        async with self._session.get(f"/api/v1/runs/{run}") as response:
+            told: dict[str, Any] = await response.json()
+            return told if response.status == 200 else None
+
+    async def _until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not await condition():
+                await asyncio.sleep(0.002)
+
+    async def _find_outage(self, agent: str) -> None:
+        """From now on callers have to wait for this agent's only model."""
+        async with self._session.post("/v1/chat/completions", json=_body(agent, stream=False)) as response:
+            await response.read()
+
+    async def _ask(
+        self, agent: str, run: str, own: str | None, *, stream: bool
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        body = json.dumps(_body(agent, stream=stream))
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._gateway.port)
+        head = ["POST /v1/chat/completions HTTP/1.1", "Host: x", f"Authorization: Bearer {TOKEN}"]
+        head += [
+            f"X-Request-ID: {run}",
+            *([f"x-openclaw-model: {own}"] if own else ()),
+            f"Content-Length: {len(body)}",
+            "",
+            body,
+        ]
+        writer.write("\r\n".join(head).encode())
+        return reader, writer
+
+
+def _body(agent: str, *, stream: bool) -> dict[str, Any]:
+    return {"model": f"openclaw/{agent}", "stream": stream, "messages": [{"role": "user", "content": "hi"}]}
+
+
+def configuration(provider: FaultProvider, full: int) -> dict[str, Any]:
+    """An agent for each phase."""
+    agents: dict[str, Any] = {}
+    for name in PHASES:
+        agent = name.replace(" ", "-")
+        agents[agent] = {"model": {"primary": f"fake/{agent}"}}
+    agents["connecting"] = {"model": {"primary": "full/x"}}
+    agents["fallback"] = {"model": {"primary": "fake/missing", "fallbacks": ["fake/fallback"]}}
+    providers = {
+        "fake": {"baseUrl": provider.url, "apiKey": "k"},
+        "full": {"baseUrl": f"http://127.0.0.1:{full}/v1"},
+    }
+    config = settings(providers, agents)
+    limits = ("connectTimeoutMs", "firstEventTimeoutMs", "idleTimeoutMs", "silenceTimeoutMs")
+    rests = ("restMs", "maxRestMs", "maxRetryAfterMs", "totalTimeoutMs")
+    config["gateway"]["retry"] |= dict.fromkeys(limits, 20_000) | dict.fromkeys(rests, 900_000) | {"backoffMs": 1}
+    return config
+
+
+async def run(options: argparse.Namespace) -> bool:
+    """All phases; whether the budgets are met."""
+    fine = True
+    with tempfile.TemporaryDirectory() as folder, unaccepting_port() as full:
+        async with (
+            FaultProvider().serving() as provider,
+            running(configuration(provider, full), Path(folder)) as gateway,
+            aiohttp.ClientSession(f"http://127.0.0.1:{gateway.port}", headers=RIGHT) as session,
+        ):
+            provider.model("missing", refuses(404))
+            callers = Callers(gateway, provider, session)
+            for name, phase in PHASES.items():  # what is made once is made now
+                await callers.leave(name, phase)
+            before, megabytes = await gateway.settled(0, 1.0), gateway.megabytes
+            for name, phase in PHASES.items():
+                times = [await callers.leave(name, phase) for _ in range(options.callers // len(PHASES) + 1)]
+                p99 = quantiles(times, n=100)[-1]
+                fine = fine and p99 <= AT_ONCE
+                print(
+                    f"{name:14} {len(times):4} left; p50 {sorted(times)[len(times) // 2] * 1000:5.1f} ms, "
+                    f"p99 {p99 * 1000:5.1f} ms, most {max(times) * 1000:5.1f} ms"
+                )
+            after = await gateway.settled(before, 75.0)
+            print(f"open sockets: {before} before, {after} after; RSS {megabytes:.1f} → {gateway.megabytes:.1f} MB")
+            return fine and after <= before
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--callers", type=int, default=1000)
+    sys.exit(0 if asyncio.run(run(parser.parse_args())) else 1)
