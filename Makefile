@@ -33,10 +33,11 @@ run: $(RUN_READY) ## start the gateway; options for it go into ARGS="..."
 test: $(DEV_READY) ## run the whole test suite; options for pytest go into ARGS="..."
 	$(BIN)/python -m pytest $(ARGS)
 
-check: $(DEV_READY) ## formatting, lint, types and container files
+check: $(DEV_READY) ## formatting, lint, types, OpenAPI document and container files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m gateway openapi > $(VENV)/openapi.json && $(BIN)/openapi-spec-validator --schema 3.1 $(VENV)/openapi.json
 	$(BIN)/hadolint Dockerfile
 	$(COMPOSE) --env-file .env.example config --quiet
 

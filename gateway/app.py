@@ -8,6 +8,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gateway import __version__
 from gateway.access import modes
 from gateway.access.client import ClientResolver
 from gateway.access.lockout import Lockout
@@ -15,6 +16,7 @@ from gateway.config.auth import AuthConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
 from gateway.core.identity import Scope
+from gateway.core.jsonio import dumps
 from gateway.http.background import BACKGROUND, BackgroundRuns
 from gateway.http.chain import CHAIN
 from gateway.http.drain import Drain
@@ -22,11 +24,13 @@ from gateway.http.handlers.chat_completions import chat_completions
 from gateway.http.handlers.embeddings import embeddings
 from gateway.http.handlers.health import live, ready, started
 from gateway.http.handlers.models import get_model, list_models
+from gateway.http.handlers.openapi import DOCUMENT, openapi
 from gateway.http.handlers.responses import responses
 from gateway.http.handlers.runs import get_run
 from gateway.http.handlers.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
+from gateway.http.openapi import document
 from gateway.http.quota import settle_reservation, tell_quota
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
@@ -54,7 +58,9 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    app[ROUTES] = add_routes(app.router, routes_for(config))
+    routes = routes_for(config)
+    app[ROUTES] = add_routes(app.router, routes)
+    app[DOCUMENT] = document_of(routes)
     hsts = gateway.http.security_headers.strict_transport_security
     app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
     if quota is not None:
@@ -81,6 +87,7 @@ def routes_for(config: Config) -> tuple[Route, ...]:
         Route(_PROBE, ("/health", "/healthz"), live, None),
         Route(_PROBE, ("/startup", "/startupz"), started, None),
         Route(_PROBE, ("/ready", "/readyz"), ready, None),
+        Route(("GET",), ("/openapi.json",), openapi, None),
     ]
     if endpoints.chat_completions.enabled:
         routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))
@@ -100,6 +107,11 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
         ]
     return tuple(routes)
+
+
+def document_of(routes: tuple[Route, ...]) -> bytes:
+    """The OpenAPI document of these routes, as JSON."""
+    return dumps(document(routes, __version__))
 
 
 def _quota(config: GatewayConfig, link: Link | None) -> Quota | None:

@@ -4,7 +4,7 @@ A caller that demanded a call never sees an answer without it: the stream fails 
 """
 
 from gateway.core.errors import ToolChoiceUnmet
-from gateway.core.event import Batch, Finish, ToolCallBegin
+from gateway.core.event import Batch, Finish, ToolCallBegin, UsageReport
 from gateway.core.turn import ToolChoice
 
 
@@ -34,7 +34,8 @@ class Verified:
             held, self._held = self._held, []
             return held
         if any(isinstance(event, Finish) for event in batch):
-            raise ToolChoiceUnmet(_sentence(self._choice), param="tool_choice")
+            usage = next((event.usage for event in batch if isinstance(event, UsageReport)), None)
+            raise ToolChoiceUnmet(_sentence(self._choice), param="tool_choice", usage=usage)
         return []
 
 

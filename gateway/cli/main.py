@@ -24,6 +24,7 @@ COMMANDS = {
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
     "models": "list agents, providers and models",
+    "openapi": "print the OpenAPI document of all endpoints",
     "status": "ask a running gateway how it is",
     "token": "print a new token",
 }

@@ -22,6 +22,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, ClassVar
 
+from gateway.core.usage import Usage
+
 
 class GatewayError(Exception):
     """A failure with one honest sentence for the caller.
@@ -164,10 +166,14 @@ class Unavailable(GatewayError):
 
 
 class ToolChoiceUnmet(GatewayError):
-    """The model did not make the tool call that `tool_choice` demands."""
+    """The model did not make the tool call that `tool_choice` demands. `usage` is what its answer cost, where known."""
 
     status = 502
     type = "api_error"
+
+    def __init__(self, message: str, *, param: str | None = None, usage: Usage | None = None) -> None:
+        super().__init__(message, param=param)
+        self.usage = usage
 
 
 class UpstreamKind(StrEnum):

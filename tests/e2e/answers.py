@@ -48,6 +48,15 @@ def says(text: str | None = "Hello", *calls: tuple[str, str, str], finish: str =
     return answer
 
 
+def in_turn(*answers: Answer) -> Answer:
+    """One answer after the other, in the order in which they are asked for."""
+
+    async def answer(request: web.Request, model: Model) -> web.StreamResponse:
+        return await answers[len(model.asked) - 1](request, model)
+
+    return answer
+
+
 def embeds(*vectors: list[float]) -> Answer:
     """These vectors."""
     data = [{"object": "embedding", "index": index, "embedding": vector} for index, vector in enumerate(vectors)]

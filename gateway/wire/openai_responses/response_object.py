@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import FinishReason
 from gateway.core.usage import Usage
 from gateway.core.value import value
@@ -41,6 +41,8 @@ def response_object(
 ) -> dict[str, Any]:
     """One response; `usage` None before it is known, `completed` the Unix seconds of a success."""
     reason = _INCOMPLETE.get(finish)
+    if usage is None and isinstance(error, ToolChoiceUnmet):
+        usage = error.usage
     return {
         "id": head.id,
         "object": "response",

@@ -1,0 +1,33 @@
+"""`openclaw-gateway openapi`: the OpenAPI document. With `--config` of what it switches on, else of all endpoints."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.app import document_of, routes_for
+from gateway.cli.check import BUILT_IN
+from gateway.cli.main import COMMANDS, config_option
+from gateway.config.load import load
+from gateway.config.root import Config
+
+if TYPE_CHECKING:
+    from gateway.cli.main import Subparsers
+
+_ALL = {"gateway": {"http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}}}}
+
+
+def add_parser(sub: "Subparsers") -> None:
+    """`openapi [--config FILE]`."""
+    config_option(sub.add_parser("openapi", help=COMMANDS["openapi"], description=__doc__))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it."""
+    if args.config:
+        config = load(Path(args.config), os.environ, catalogue=BUILT_IN).config
+    else:
+        config = Config.model_validate(_ALL)
+    sys.stdout.write(document_of(routes_for(config)).decode() + "\n")
+    return 0

@@ -1,0 +1,12 @@
+"""`GET /openapi.json`: what the gateway serves, for programs. The same bytes for everybody, made once."""
+
+from aiohttp import web
+
+from gateway.http.middleware.errors import JSON
+
+DOCUMENT = web.AppKey("openapi", bytes)
+
+
+async def openapi(request: web.Request) -> web.StreamResponse:
+    """The OpenAPI document of all routes."""
+    return web.Response(body=request.app[DOCUMENT], headers={"Content-Type": JSON})

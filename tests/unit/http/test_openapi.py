@@ -1,0 +1,65 @@
+"""The OpenAPI document: valid, complete, and true of the running gateway."""
+
+import json
+
+import pytest
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from gateway.http.openapi import schema_of
+from gateway.wire.openai_completions.schema import ChatRequest
+from gateway.wire.openai_responses.schema import ResponsesRequest
+
+
+@pytest.fixture
+async def document(client):
+    response = await client.get("/openapi.json", headers={"Authorization": ""})
+    assert response.status == 200
+    return await response.json()
+
+
+async def test_the_document_is_valid(document):
+    OpenAPIV31SpecValidator(document).validate()
+
+
+async def test_every_route_is_in_it(client, document):
+    served = {
+        (resource.canonical.replace(":.*", "").replace(":.+", ""), route.method.lower())
+        for resource in client.app.router.resources()
+        for route in resource
+        if route.method != "*"
+    }
+    described = {(path, method) for path, methods in document["paths"].items() for method in methods}
+    assert {(path.split("{")[0], method) for path, method in served} == {
+        (path.split("{")[0], method) for path, method in described
+    }
+
+
+async def test_bodies_are_described_by_the_models_that_read_them(document):
+    for path, model in (("/v1/chat/completions", ChatRequest), ("/v1/responses", ResponsesRequest)):
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        assert content["schema"] == {"$ref": f"#/components/schemas/{model.__name__}"}
+        described = document["components"]["schemas"][model.__name__]["properties"]
+        assert set(described) == set(model.__struct_fields__)
+
+
+async def test_operations_have_names_of_their_own(document):
+    names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
+    assert len(names) == len(set(names))
+
+
+async def test_errors_look_as_described(client, document):
+    response = await client.get("/v1/models", headers={"Authorization": "Bearer wrong"})
+    error = document["components"]["schemas"]["Error"]
+    assert schema_of(await response.json())["required"] == error["required"] == ["error"]
+    assert error["properties"]["error"]["required"] == ["code", "message", "param", "type"]
+
+
+class TestSwitchedOff:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["http"]["endpoints"]["responses"]["enabled"] = False
+        return config
+
+    async def test_only_what_is_served_is_described(self, document):
+        assert "/v1/responses" not in document["paths"]
+        assert "ResponsesRequest" not in json.dumps(document)
