@@ -8,6 +8,7 @@ GatewayError
 │   └── ProxyAttributionRequired  proxy_attribution_required
 ├── NotFound 404                invalid_request_error
 ├── RequestTimeout 408          invalid_request_error
+├── Conflict 409                conflict
 ├── PayloadTooLarge 413         invalid_request_error
 ├── RateLimited 429             rate_limited
 │   └── LockedOut               (too many wrong credentials)
@@ -121,6 +122,22 @@ class RequestTimeout(GatewayError):
 
     status = 408
     type = "invalid_request_error"
+
+
+class Conflict(GatewayError):
+    """Another request is in the way; `retry_after` is whole seconds, at least 1."""
+
+    status = 409
+    type = "conflict"
+
+    def __init__(self, message: str, *, code: str, retry_after: int) -> None:
+        super().__init__(message, code=code)
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
+        return {"Retry-After": str(self.retry_after)}
 
 
 class PayloadTooLarge(GatewayError):

@@ -19,4 +19,20 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        """
+        CREATE TABLE sessions (
+            id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, owner TEXT, agent TEXT NOT NULL, created REAL NOT NULL,
+            updated REAL NOT NULL, bytes INTEGER NOT NULL, entries INTEGER NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX sessions_by_use ON sessions (updated)",
+        """
+        CREATE TABLE entries (
+            id INTEGER PRIMARY KEY AUTOINCREMENT, session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+            entry BLOB NOT NULL
+        ) STRICT
+        """,
+        "CREATE INDEX entries_of_session ON entries (session)",
+    ),
 )

@@ -1,0 +1,100 @@
+"""What is kept of conversations, and the seam behind which it is kept.
+
+A transcript is a list of entries, JSON documents that `gateway.agents.transcript` writes and no store reads. Only who
+holds the conversation's lease may add one. Whose conversation a caller may ask for is decided above.
+"""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from gateway.core.errors import Conflict
+from gateway.core.session_key import SessionKey
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lease:
+    """The right to add one entry to a conversation, and its transcript when the right was given, oldest entry first.
+
+    `token` fences: an entry under a lease that somebody else has taken over is refused.
+    """
+
+    key: SessionKey
+    token: str = field(repr=False)
+    entries: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFacts:
+    """A conversation from outside; `bytes` and `entries` are what is kept of it, times are Unix times in seconds."""
+
+    key: SessionKey
+    created: float
+    updated: float
+    bytes: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPolicy:
+    """A conversation that rested for `ttl` seconds is forgotten. One larger than `max_bytes` loses its oldest entries,
+    but never its last. A lease ends `lease` seconds after it was given or renewed, if its holder lives elsewhere.
+    """
+
+    ttl: float = 7 * 86_400.0
+    max_bytes: int = 2 * 2**20
+    lease: float = 15.0
+
+
+class SessionStore(Protocol):
+    """Raises Unavailable (503) from every method when the conversations can't be reached."""
+
+    async def acquire(self, key: SessionKey, wait: float) -> Lease:
+        """The lease, once everybody who asked earlier is done; at most `wait` seconds later. Raises SessionBusy."""
+        ...
+
+    async def renew(self, lease: Lease) -> bool:
+        """Hold it for longer. False when it is no longer ours."""
+        ...
+
+    async def append(self, lease: Lease, entry: bytes) -> None:
+        """Add the entry and give the lease back; on the disk or in Redis when this returns. Raises SessionChanged."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Give the lease back without adding anything."""
+        ...
+
+    async def read(self, key: SessionKey) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
+        """The conversation; None when nothing of it is kept."""
+        ...
+
+    async def delete(self, key: SessionKey) -> bool:
+        """Forget it, whoever is at work on it; whether there was something to forget."""
+        ...
+
+    async def listed(self, owner: str | None, *, everybody: bool, most: int) -> list[SessionFacts]:
+        """The conversations of `owner` (None: those without a verified user) or of everybody, used last first."""
+        ...
+
+
+class SessionBusy(Conflict):
+    """Another request is at work on the conversation, and does not end in time."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(
+            f"Another request has been at work on this conversation for {wait:g} s. Send this one again later.",
+            code="session_busy",
+            retry_after=max(1, round(wait / 2)),
+        )
+
+
+class SessionChanged(Conflict):
+    """The conversation went on, or was deleted, while this request held an outdated lease."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The conversation was changed by another request or deleted meanwhile; this turn is not part of it. Send "
+            "the request again.",
+            code="session_changed",
+            retry_after=1,
+        )

@@ -1,0 +1,294 @@
+"""What every store of conversations promises: in memory, in SQLite, in Redis, in a cluster."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+import pytest_asyncio
+
+from gateway.core.errors import Unavailable
+from gateway.core.session_key import SessionKey
+from gateway.state.sessions.redis import RedisSessions
+from gateway.state.sessions.sqlite import SqliteSessions
+from gateway.state.sessions.store import SessionBusy, SessionChanged, SessionPolicy
+from tests.contract.stores import PLACES, SHARED, opened, servers
+
+KEY = SessionKey(None, "main", "openai-user:u1")
+ALICE = SessionKey("alice", "main", "openai-user:u1")
+POLICY = SessionPolicy(ttl=3600, max_bytes=100, lease=30.0)
+BRIEF = SessionPolicy(lease=0.3)
+LONG = 20.0
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Clock:
+    now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(params=PLACES)
+def place(request):
+    return request.param
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def redis(tmp_path_factory):
+    async with servers(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def another(place, redis, tmp_path, clock):
+    """Makes stores at the same place, as other instances have them."""
+
+    @asynccontextmanager
+    async def make(policy=POLICY):
+        async with opened(place, redis, tmp_path) as at:
+            if place in SHARED:
+                store = RedisSessions(at, policy, prefix="test")
+                yield store
+                await store.close()
+            else:
+                yield SqliteSessions(at, policy, clock=clock)
+
+    if place in SHARED:
+        await redis[place].flush()
+    return make
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def store(another):
+    async with another() as made:
+        yield made
+
+
+async def add(store, key, *entries):
+    for entry in entries:
+        await store.append(await store.acquire(key, LONG), entry)
+
+
+async def entries(store, key):
+    found = await store.read(key)
+    return () if found is None else found[1]
+
+
+async def test_entries_come_back_in_order_as_they_were_added(store):
+    await add(store, KEY, b"1", b"\xff\x00", b"3")
+    lease = await store.acquire(KEY, LONG)
+    assert lease.entries == (b"1", b"\xff\x00", b"3")
+    await store.release(lease)
+    assert await entries(store, KEY) == lease.entries
+
+
+async def test_conversations_do_not_mix(store):
+    await add(store, KEY, b"1")
+    await add(store, ALICE, b"2")
+    await add(store, SessionKey(None, "other", KEY.name), b"3")
+    assert await entries(store, KEY) == (b"1",)
+    assert await entries(store, ALICE) == (b"2",)
+
+
+async def test_a_lease_that_adds_nothing_leaves_no_trace(store, place, redis):
+    await store.release(await store.acquire(KEY, LONG))
+    assert await store.read(KEY) is None
+    assert await store.listed(None, everybody=True, most=10) == []
+    if place in SHARED:
+        assert await redis[place].ask("DBSIZE") == 0
+
+
+async def test_one_after_the_other_in_the_order_of_arrival(store):
+    first = await store.acquire(KEY, LONG)
+    order = []
+
+    async def come(number):
+        lease = await store.acquire(KEY, LONG)
+        order.append(number)
+        await store.append(lease, b"%d" % number)
+
+    waiting = []
+    for number in range(8):
+        waiting.append(asyncio.create_task(come(number)))
+        await asyncio.sleep(0.03)  # Redis hears of them one after the other
+    assert order == []
+    await store.append(first, b"-")
+    await asyncio.gather(*waiting)
+    assert order == list(range(8))
+    assert await entries(store, KEY) == (b"-", *(b"%d" % number for number in range(8)))
+
+
+async def test_who_waited_too_long_is_told_so_and_is_no_longer_in_line(store):
+    first = await store.acquire(KEY, LONG)
+    with pytest.raises(SessionBusy) as told:
+        await store.acquire(KEY, 0.1)
+    assert (told.value.status, told.value.code) == (409, "session_busy")
+    assert int(told.value.headers["Retry-After"]) >= 1
+    impatient = asyncio.create_task(store.acquire(KEY, LONG))
+    await asyncio.sleep(0.05)
+    impatient.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await impatient
+    patient = asyncio.create_task(store.acquire(KEY, LONG))
+    await asyncio.sleep(0.05)
+    await store.release(first)
+    async with asyncio.timeout(2):  # less than somebody who is gone counts as alive
+        await store.release(await patient)
+
+
+async def test_other_conversations_do_not_wait(store):
+    first = await store.acquire(KEY, LONG)
+    await store.release(await store.acquire(ALICE, 0.5))
+    await store.release(first)
+
+
+async def test_an_entry_under_a_lease_that_was_used_is_refused(store):
+    lease = await store.acquire(KEY, LONG)
+    await store.append(lease, b"1")
+    await add(store, KEY, b"2")
+    with pytest.raises(SessionChanged):
+        await store.append(lease, b"3")
+    assert await entries(store, KEY) == (b"1", b"2")
+
+
+@pytest.mark.parametrize("place", ["sqlite", *SHARED], indirect=True)
+async def test_an_entry_after_somebody_elses_is_refused(another):
+    """Another process took the lease over: in Redis because it ended, with SQLite because it holds for one process."""
+    async with another(BRIEF) as first, another(BRIEF) as second:
+        slow = await first.acquire(KEY, LONG)
+        await add(second, KEY, b"2")
+        with pytest.raises(SessionChanged) as told:
+            await first.append(slow, b"1")
+        assert told.value.status == 409
+        assert await entries(first, KEY) == (b"2",)
+        await add(first, KEY, b"3")
+        assert await entries(second, KEY) == (b"2", b"3")
+
+
+async def test_a_conversation_that_was_deleted_is_not_gone_on_with(store):
+    await add(store, KEY, b"1")
+    lease = await store.acquire(KEY, LONG)
+    assert await store.delete(KEY)
+    with pytest.raises(SessionChanged):
+        await store.append(lease, b"2")
+    assert await store.read(KEY) is None
+    assert not await store.delete(KEY)
+    await add(store, KEY, b"3")
+    assert await entries(store, KEY) == (b"3",)
+
+
+async def test_the_oldest_entries_beyond_the_limit_are_dropped_and_the_last_is_kept(store):
+    await add(store, KEY, b"a" * 40, b"b" * 40, b"c" * 20)
+    assert len(await entries(store, KEY)) == 3
+    await add(store, KEY, b"d")
+    assert await entries(store, KEY) == (b"b" * 40, b"c" * 20, b"d")
+    await add(store, KEY, b"e" * 1000)
+    assert await entries(store, KEY) == (b"e" * 1000,)
+    facts, _ = await store.read(KEY)
+    assert (facts.bytes, facts.entries) == (1000, 1)
+    await add(store, KEY, b"f")
+    assert await entries(store, KEY) == (b"f",)
+
+
+async def test_a_list_holds_ones_own_used_last_first(store, clock):
+    for key, entry in ((KEY, b"1"), (ALICE, b"22"), (SessionKey(None, "main", "b"), b"3")):
+        clock.now += 1
+        await add(store, key, entry)
+        await asyncio.sleep(0.002)  # the server's clock
+    clock.now += 1
+    await add(store, KEY, b"4")
+    assert [facts.key for facts in await store.listed(None, everybody=False, most=10)] == [
+        KEY,
+        SessionKey(None, "main", "b"),
+    ]
+    (alice,) = await store.listed("alice", everybody=False, most=10)
+    assert (alice.key, alice.bytes, alice.entries) == (ALICE, 2, 1)
+    assert alice.created == alice.updated > 0
+    assert await store.listed("bob", everybody=False, most=10) == []
+    everybody = await store.listed("bob", everybody=True, most=2)
+    assert len(everybody) == 2
+    assert everybody[0].key == KEY
+    assert everybody[0].updated > everybody[0].created
+
+
+async def test_a_conversation_is_forgotten_after_a_rest(store, place, redis, clock):
+    await add(store, KEY, b"1")
+    if place in SHARED:
+        for key in await redis[place].ask("KEYS", "*"):
+            assert 3_598_000 < await redis[place].ask("PTTL", key) <= 3_600_000
+        return
+    clock.now += 3599
+    await add(store, KEY, b"2")
+    clock.now += 3599
+    assert await entries(store, KEY) == (b"1", b"2")
+    clock.now += 1
+    assert await store.read(KEY) is None
+    assert await store.listed(None, everybody=True, most=9) == []
+    assert not await store.delete(KEY)
+    await add(store, KEY, b"3")
+    clock.now += 700
+    await add(store, ALICE, b"4")  # sweeps
+    assert await entries(store, KEY) == (b"3",)
+
+
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+async def test_a_lease_of_an_instance_that_died_ends_and_one_that_is_renewed_does_not(another):
+    async with another(BRIEF) as dead, another(BRIEF) as other:
+        await dead.acquire(KEY, LONG)
+        began = asyncio.get_running_loop().time()
+        lease = await other.acquire(KEY, LONG)
+        assert 0.2 < asyncio.get_running_loop().time() - began < 2
+        for _ in range(5):
+            await asyncio.sleep(0.15)
+            assert await other.renew(lease)
+            with pytest.raises(SessionBusy):
+                await dead.acquire(KEY, 0.01)
+        await other.append(lease, b"1")
+        assert not await other.renew(lease)
+
+
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+async def test_somebody_who_died_in_line_holds_nobody_up(another, monkeypatch):
+    monkeypatch.setattr("gateway.state.sessions.redis._ALIVE", 0.3)
+    async with another() as store, another() as dead:
+        first = await store.acquire(KEY, LONG)
+        dead.release = asyncio.Event().wait  # it can't even say that it leaves
+        gone = asyncio.create_task(dead.acquire(KEY, LONG))
+        await asyncio.sleep(0.1)
+        gone.cancel()
+        await asyncio.wait({gone})
+        patient = asyncio.create_task(store.acquire(KEY, LONG))
+        await asyncio.sleep(0.05)
+        await store.release(first)
+        async with asyncio.timeout(2):
+            await store.release(await patient)
+        for task in dead._leaving:
+            task.cancel()
+
+
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+async def test_an_answer_that_got_lost_does_not_add_the_entry_twice(store, redis, place):
+    lease = await store.acquire(KEY, LONG)
+    await store.append(lease, b"1")
+    await store.append(lease, b"1")  # as when it is asked again because nothing was heard
+    assert await entries(store, KEY) == (b"1",)
+
+
+@pytest.mark.parametrize("place", ["redis"], indirect=True)
+async def test_a_redis_that_is_away_is_told_as_such(store, redis):
+    lease = await store.acquire(KEY, LONG)
+    redis["redis"].freeze()
+    try:
+        with pytest.raises(Unavailable):
+            await store.append(lease, b"1")
+        with pytest.raises(Unavailable):
+            await store.acquire(ALICE, LONG)
+    finally:
+        redis["redis"].thaw()
+    await add(store, ALICE, b"2")
