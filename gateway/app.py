@@ -27,6 +27,7 @@ from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.openapi import DOCUMENT, openapi
 from gateway.http.handlers.responses import responses
 from gateway.http.handlers.runs import get_run
+from gateway.http.handlers.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.handlers.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, ROUTES, RUNTIME
 from gateway.http.middleware.trace import stamper
@@ -105,6 +106,10 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ),
             Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE),
             Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
+            Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ),
+            Route(("GET",), ("/api/v1/sessions/{key}",), get_session, Scope.READ),
+            Route(("GET",), ("/api/v1/sessions/{key}/export",), export_session, Scope.READ),
+            Route(("DELETE",), ("/api/v1/sessions/{key}",), delete_session, Scope.ADMIN),
         ]
     return tuple(routes)
 

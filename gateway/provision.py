@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 from gateway.agents.attempts import RetryPolicy
 from gateway.agents.circuit import CircuitPolicy, Circuits
 from gateway.agents.configured import directory_from
+from gateway.agents.conversation import Conversations
 from gateway.agents.directory import Directory
 from gateway.agents.dispatch import Dispatch
 from gateway.agents.hold_back import ALL
@@ -68,11 +70,17 @@ async def provisioned(
         _refuse_the_speechless(directory, providers)
         if chat is not None and _asks(directory, MODEL.provider):
             await chat.start()
+        stores = await stack.enter_async_context(stores_from(config, state))
+        conversations = Conversations(
+            stores.sessions, wait=config.session.wait_ms / 1000, renew=stores.renew, clock=time.time
+        )
+        stack.push_async_callback(conversations.close)
         yield Runtime(
             directory=directory,
             dispatch=_dispatch(config.gateway, providers, caller, circuits or circuits_from(config.gateway.retry)),
             recent=RecentRuns(),
-            stores=await stack.enter_async_context(stores_from(config, state)),
+            stores=stores,
+            conversations=conversations,
             embedders=embedders,
             images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
             response_images=_image_policy(endpoints.responses.images, stack, "input"),

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from gateway.agents.run import RunOptions, prepare
+from gateway.agents.running import Running
 from gateway.cli.check import BUILT_IN
 from gateway.cli.first_run import ensure_config
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import Loaded, load
 from gateway.core.errors import GatewayError
 from gateway.core.event import TextDelta
+from gateway.core.identity import OWNER
+from gateway.core.ids import new_id
 from gateway.core.message import Message, Text
+from gateway.core.session_key import check_session_header, session_key
 from gateway.core.turn import Turn
 from gateway.observe import log as logs
 from gateway.provision import provisioned
@@ -27,11 +31,12 @@ if TYPE_CHECKING:
 
 
 def add_parser(sub: "Subparsers") -> None:
-    """`agent --message TEXT [--agent ID] [--model REF]`; `-` as TEXT reads standard input."""
+    """`agent --message TEXT [--agent ID] [--session-key KEY] [--model REF]`; `-` as TEXT reads standard input."""
     parser = sub.add_parser("agent", help=COMMANDS["agent"], description=__doc__)
     config_option(parser)
     parser.add_argument("--agent", metavar="ID", help="agent to ask (default: the default agent)")
     parser.add_argument("--message", "-m", metavar="TEXT", required=True, help="what to say; - reads standard input")
+    parser.add_argument("--session-key", metavar="KEY", help="go on with this conversation (default: none is kept)")
     parser.add_argument("--model", metavar="REF", help="answer with this model instead (provider/model)")
 
 
@@ -43,21 +48,31 @@ def run(args: argparse.Namespace) -> int:
     logs.configure(stream_is_tty=sys.stderr.isatty(), level="warn")
     message = sys.stdin.read() if args.message == "-" else args.message
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_ask(loaded, args.agent, message, args.model))
+        return runner.run(_ask(loaded, args.agent, message, args.model, args.session_key))
 
 
-async def _ask(loaded: Loaded, agent_id: str | None, message: str, model: str | None) -> int:
+async def _ask(loaded: Loaded, agent_id: str | None, message: str, model: str | None, session: str | None) -> int:
     turn = Turn(model="openclaw", messages=(Message("user", (Text(message),)),), stream=True)
     options = RunOptions(model, agent_id, "cli")
     async with provisioned(loaded.config, loaded.env, loaded.state_directory) as runtime:
         try:
             agent = runtime.directory.resolve(turn.model, agent_id)
-            started = await prepare(agent, turn, options, runtime.dispatch)
-            async with aclosing(started.events()) as events:
-                async for batch in events:
-                    print("".join(event.text for event in batch if isinstance(event, TextDelta)), end="", flush=True)
+            check_session_header(session)
+            key = session_key(session, None, endpoint="openai", agent=agent.id, principal=OWNER)
+            if key is None:
+                await _print(await prepare(agent, turn, options, runtime.dispatch))
+            else:
+                async with runtime.conversations.opened(key, turn, new_id("cli_")) as conversation:
+                    started = await prepare(agent, conversation.turn, options, runtime.dispatch)
+                    await _print(conversation.recorded(started))
         except GatewayError as error:
             print(f"\n{error.message}", file=sys.stderr)
             return 1
     print()
     return 0
+
+
+async def _print(running: Running) -> None:
+    async with aclosing(running.events()) as events:
+        async for batch in events:
+            print("".join(event.text for event in batch if isinstance(event, TextDelta)), end="", flush=True)

@@ -175,7 +175,6 @@ RULES: tuple[Rule, ...] = (
 
 _WITHOUT_EFFECT = (
     ("gateway", "reload"),
-    ("session",),
     ("mcp", "servers"),
 )
 

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field
 
 from gateway.config import accepted
-from gateway.config.section import PositiveCount, Section
+from gateway.config.section import Milliseconds, PositiveCount, Section
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?")
@@ -35,9 +35,12 @@ class MaintenanceConfig(Section):
 
 
 class SessionConfig(Section):
-    """`session`. `max_bytes` (ours) caps one conversation's stored history; the oldest turns go first."""
+    """`session`. `max_bytes` (ours) caps one conversation's stored history; the oldest turns go first. `wait_ms` (ours)
+    is how long a request waits for another one at work on its conversation.
+    """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.SESSION
 
     maintenance: MaintenanceConfig = MaintenanceConfig()
     max_bytes: PositiveCount = 2 * 1024 * 1024
+    wait_ms: Milliseconds = 30_000

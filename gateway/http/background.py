@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 import structlog
 from aiohttp import web
 
+from gateway.agents.running import Running
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.jsonio import dumps
 from gateway.http.kept_run import Keeping, finished, kept
 from gateway.http.metering import Meter
-from gateway.http.relay import Running
 from gateway.state.events.store import EventLog, Standing
 from gateway.wire.framing import DONE
 from gateway.wire.openai_responses.stream import Renderer

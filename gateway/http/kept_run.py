@@ -8,13 +8,13 @@ from typing import Any
 
 import structlog
 
+from gateway.agents.running import Running
 from gateway.agents.trail import Trail
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.event import Stream
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message
 from gateway.core.reply import Reply
-from gateway.http.relay import Running
 from gateway.state.responses.store import ResponseStore, StoredResponse
 from gateway.wire.openai_responses.items import read_items
 from gateway.wire.openai_responses.render import reply_object

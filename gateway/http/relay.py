@@ -4,14 +4,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import aclosing
-from typing import Protocol
 
 import structlog
 from aiohttp import web
 
-from gateway.agents.trail import Trail
+from gateway.agents.running import Running
 from gateway.core.errors import GatewayError
-from gateway.core.event import Stream
 from gateway.core.reply import Reply
 from gateway.http.event_stream import EventStream
 from gateway.http.headers import run_headers
@@ -20,23 +18,6 @@ from gateway.http.middleware.errors import JSON
 from gateway.wire.contract import Renderer
 
 log = structlog.get_logger(__name__)
-
-
-class Running(Protocol):
-    """A run, or what looks on while it runs."""
-
-    @property
-    def trail(self) -> Trail:
-        """What has been tried so far."""
-        ...
-
-    def events(self) -> Stream:
-        """The answer as it comes. Raises GatewayError."""
-        ...
-
-    async def reply(self) -> Reply:
-        """The whole answer. Raises GatewayError."""
-        ...
 
 
 async def whole(request: web.Request, run: Running, render: Callable[[Reply], bytes]) -> web.Response:

@@ -63,5 +63,5 @@ async def _expect(request: web.Request) -> web.Response | None:
 
 
 def is_exact(raw_path: str) -> bool:
-    """Whether the path is spelled plainly; escapes are understood in model ids only (recorded)."""
-    return "%" not in raw_path.partition("?")[0] or raw_path.startswith("/v1/models/")
+    """Whether the path is spelled plainly; escapes are understood in model ids (recorded) and session keys only."""
+    return "%" not in raw_path.partition("?")[0] or raw_path.startswith(("/v1/models/", "/api/v1/sessions/"))

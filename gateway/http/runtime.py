@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.agents.conversation import Conversations
 from gateway.agents.directory import Directory
 from gateway.agents.dispatch import Dispatch
 from gateway.agents.trail import RecentRuns
@@ -29,6 +30,7 @@ class Runtime:
     dispatch: Dispatch
     recent: RecentRuns
     stores: Stores
+    conversations: Conversations
     embedders: Mapping[str, Embedder]
     images: ImagePolicy
     response_images: ImagePolicy

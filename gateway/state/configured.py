@@ -16,6 +16,9 @@ from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, ResponseStore
 from gateway.state.schema import MIGRATIONS
+from gateway.state.sessions.redis import RedisSessions
+from gateway.state.sessions.sqlite import SqliteSessions
+from gateway.state.sessions.store import SessionPolicy, SessionStore
 from gateway.state.sqlite import Database
 
 FILE = "gateway.sqlite"
@@ -24,10 +27,12 @@ FILE = "gateway.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What outlives a request."""
+    """What outlives a request. A lease of a conversation is to be renewed every `renew` seconds."""
 
+    sessions: SessionStore
     responses: ResponseStore
     events: EventLog
+    renew: float
 
 
 @asynccontextmanager
@@ -35,21 +40,29 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
     """The stores of one configuration. Nothing is connected, written or started before it is needed."""
     kept, redis = config.gateway.state, config.gateway.redis
     responses = ResponsePolicy(kept.keep_responses, kept.max_response_bytes)
+    sessions = SessionPolicy(config.session.maintenance.prune_after, config.session.max_bytes)
+    renew = sessions.lease / 3
     if redis.url is not None and kept.backend == "auto":
         client = redis_client(parse_redis_url(redis.url.get_secret_value()))
+        kept_sessions = RedisSessions(client, sessions, prefix=redis.key_prefix)
         try:
             yield Stores(
+                kept_sessions,
                 RedisResponses(client, responses, prefix=redis.key_prefix),
                 RedisEvents(client, EventPolicy(), prefix=redis.key_prefix),
+                renew,
             )
         finally:
+            await kept_sessions.close()
             await close(client)
     else:
         database = Database(None if kept.backend == "memory" else state / FILE, MIGRATIONS)
         try:
             yield Stores(
+                SqliteSessions(database, sessions, clock=time.time),
                 SqliteResponses(database, responses, clock=time.time),
                 SqliteEvents(database, EventPolicy(), clock=time.time),
+                renew,
             )
         finally:
             await database.close()

@@ -4,12 +4,16 @@ import time
 
 from aiohttp import web
 
+from gateway.agents.conversation import Conversation
 from gateway.agents.run import Run, prepare
+from gateway.agents.running import Running
 from gateway.core.ids import new_id
 from gateway.core.reply import Reply
+from gateway.core.session_key import HEADER, session_key
+from gateway.core.turn import Turn
 from gateway.http.body import read_body
 from gateway.http.headers import run_options
-from gateway.http.keys import PRINCIPAL, RUNTIME
+from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
 from gateway.http.quota import admitted_run
 from gateway.http.relay import streamed, whole
 from gateway.http.routes import CHAT_BODY
@@ -26,9 +30,24 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     options = run_options(request.headers, request[PRINCIPAL], body)
     ingress = ChatIngress.read(body)
     agent = runtime.directory.resolve(ingress.model, options.agent)
+    key = session_key(
+        request.headers.get(HEADER), ingress.user, endpoint="openai", agent=agent.id, principal=request[PRINCIPAL]
+    )
     turn = await checked_images(ingress.turn(), runtime.images)
-    run = await prepare(agent, turn, options, runtime.dispatch)
-    admitted = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
+    if key is None:
+        return await _answer(request, turn, await prepare(agent, turn, options, runtime.dispatch))
+    async with runtime.conversations.opened(key, turn, request[TRACE].id) as conversation:
+        run = await prepare(agent, conversation.turn, options, runtime.dispatch)
+        return await _answer(request, turn, run, conversation)
+
+
+async def _answer(
+    request: web.Request, turn: Turn, run: Run, conversation: Conversation | None = None
+) -> web.StreamResponse:
+    runtime = request.app[RUNTIME]
+    admitted: Running = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
+    if conversation is not None:
+        admitted = conversation.recorded(admitted)
     if turn.stream:
         return await streamed(request, admitted, lambda: _renderer(runtime, run))
     return await whole(request, admitted, lambda reply: _body(runtime, run, reply))

@@ -1,20 +1,23 @@
 """`POST /v1/responses`: one agent run, streamed, whole or in the background; kept unless the caller says no."""
 
 import time
+from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from aiohttp import web
 
 from gateway.agents.run import prepare
+from gateway.agents.running import Running
 from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.jsonio import dumps
+from gateway.core.session_key import HEADER, session_key
 from gateway.http.background import BACKGROUND, Job
 from gateway.http.background_events import replay
 from gateway.http.body import read_body
 from gateway.http.headers import run_options
 from gateway.http.kept_run import Keeping, KeptRun, messages_of
-from gateway.http.keys import PRINCIPAL, RUNTIME
+from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
 from gateway.http.middleware.errors import JSON
 from gateway.http.quota import admitted_run, hand_over
 from gateway.http.relay import streamed, whole
@@ -36,6 +39,13 @@ async def responses(request: web.Request) -> web.StreamResponse:
     options = run_options(request.headers, request[PRINCIPAL], body)
     ingress = ResponsesIngress.read(body)
     agent = runtime.directory.resolve(ingress.model, options.agent)
+    key = session_key(
+        request.headers.get(HEADER),
+        ingress.user,
+        endpoint="openresponses",
+        agent=agent.id,
+        principal=request[PRINCIPAL],
+    )
     owner, store = owner_of(request), runtime.stores.responses
     if references := ingress.references():
         ingress.refer(await referred_items(store, owner, references))
@@ -48,8 +58,6 @@ async def responses(request: web.Request) -> web.StreamResponse:
     if earlier or ingress.background:
         messages = (*ingress.instructions, *earlier, *said)
         turn = replace(turn, messages=messages, stream=turn.stream or ingress.background)
-    run = await prepare(agent, turn, options, runtime.dispatch)
-    admitted = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
     head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn))
     record = StoredResponse(
         head.id,
@@ -64,13 +72,24 @@ async def responses(request: web.Request) -> web.StreamResponse:
     )
     renderer = Renderer(head, now=time.time)
     keeping = Keeping(store if ingress.stored else None, record)
-    if ingress.background:
-        job = Job(admitted, renderer, keeping)
-        return await _in_background(request, job, head, stream=wants_stream)
-    kept = KeptRun(admitted, keeping, head, renderer)
-    if turn.stream:
-        return await streamed(request, kept, lambda: renderer)
-    return await whole(request, kept, lambda _reply: kept.body)
+    async with AsyncExitStack() as stack:
+        conversation = None
+        if key is not None:
+            opened = runtime.conversations.opened(key, turn, request[TRACE].id)
+            conversation = await stack.enter_async_context(opened)
+            turn = conversation.turn
+        run = await prepare(agent, turn, options, runtime.dispatch)
+        admitted: Running = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
+        if conversation is not None:
+            admitted = conversation.recorded(admitted, to_the_end=ingress.background)
+        if ingress.background:
+            told = await _in_background(request, Job(admitted, renderer, keeping), head, stream=wants_stream)
+            stack.pop_all()  # the conversation ends with the run
+            return told
+        kept = KeptRun(admitted, keeping, head, renderer)
+        if turn.stream:
+            return await streamed(request, kept, lambda: renderer)
+        return await whole(request, kept, lambda _reply: kept.body)
 
 
 async def _in_background(request: web.Request, job: Job, head: Head, *, stream: bool) -> web.StreamResponse:

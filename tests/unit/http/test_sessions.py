@@ -1,0 +1,289 @@
+"""Conversations through both endpoints, over both kinds of store."""
+
+import asyncio
+import json
+
+import pytest
+
+from tests.servers import redis_server
+
+CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
+NARROW = "operator.write"
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+async def store(request, tmp_path, config):
+    if request.param == "sqlite":
+        yield tmp_path
+        return
+    async with redis_server(tmp_path) as server:
+        config["gateway"]["redis"] = {"url": server.url}
+        yield server
+
+
+def body(path, text, **more):
+    if path == CHAT:
+        return {"model": "openclaw", "messages": [{"role": "user", "content": text}], **more}
+    return {"model": "openclaw", "input": text, **more}
+
+
+async def say(client, path, text, *, headers=None, **more):
+    async with client.post(path, json=body(path, text, **more), headers=headers) as response:
+        told = await response.text()
+        assert response.status == 200, told
+        return told
+
+
+def seen(provider):
+    return [(message["role"], message.get("content")) for message in provider.asked[-1]["messages"]]
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_user_goes_on_with_a_conversation(store, client, provider, path, stream):
+    provider.says("a|1")
+    await say(client, path, "q1", user="U1", stream=stream)
+    provider.says("a2")
+    await say(client, path, "q2", user=" u1 ", stream=stream)
+    answered = "a|1" if not stream else "a1"
+    assert seen(provider) == [("user", "q1"), ("assistant", answered), ("user", "q2")]
+    await say(client, path, "q3", user="u1")
+    assert len(seen(provider)) == 5
+
+
+async def test_a_key_is_shared_by_both_endpoints_and_beats_the_user_who_is_not(store, client, provider):
+    provider.says("a1")
+    key = {"x-openclaw-session-key": "app:thread"}
+    await say(client, CHAT, "q1", headers=key)
+    await say(client, RESPONSES, "q2", headers=key, user="zz")
+    assert len(seen(provider)) == 3
+    await say(client, CHAT, "q3", user="zz")
+    await say(client, RESPONSES, "q4", user="zz")
+    assert seen(provider) == [("user", "q4")]
+
+
+async def test_a_request_that_stands_alone_leaves_nothing_behind(store, client, provider, tmp_path):
+    provider.says("a")
+    for path in (CHAT, RESPONSES):
+        await say(client, path, "q", store=False)
+        await say(client, path, "q", store=False, user="  ", stream=True)
+    assert seen(provider) == [("user", "q")]
+    if store is tmp_path:
+        assert not list(tmp_path.rglob("gateway.sqlite*"))
+    else:
+        assert await store.ask("KEYS", "*session*") == []
+        assert await store.ask("KEYS", "*response*") == []
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_turn_that_failed_is_not_part_of_the_conversation(store, client, provider, stream):
+    provider.says("a1")
+    await say(client, CHAT, "q1", user="u")
+    provider.refuses(400, "no")
+    async with client.post(CHAT, json=body(CHAT, "bad", user="u", stream=stream)) as response:
+        assert response.status == 400
+    provider.says("a3")
+    await say(client, CHAT, "q3", user="u")
+    assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q3")]
+    async with client.get("/api/v1/sessions/agent:main:openai-user:u") as response:
+        outcomes = [entry["outcome"] for entry in (await response.json())["transcript"]]
+    assert outcomes == ["completed", "failed", "completed"]
+
+
+async def test_a_caller_who_leaves_is_noted_and_forgotten(store, client, provider):
+    asked = asyncio.Event()
+
+    async def never(request):
+        asked.set()
+        await asyncio.Event().wait()
+
+    provider.answer = never
+    leaving = asyncio.create_task(say(client, CHAT, "q1", user="u"))
+    await asked.wait()
+    leaving.cancel()
+    provider.says("a2")
+    await say(client, CHAT, "q2", user="u")  # waits for the first one to be over
+    assert seen(provider) == [("user", "q2")]
+    async with client.get("/api/v1/sessions/agent:main:openai-user:u") as response:
+        entries = (await response.json())["transcript"]
+    assert [(entry["outcome"], len(entry["messages"])) for entry in entries] == [("cancelled", 0), ("completed", 2)]
+
+
+async def test_requests_of_one_conversation_come_one_after_the_other(store, client, provider):
+    provider.says("a")
+    await asyncio.gather(*(say(client, CHAT, f"q{number}", user="u") for number in range(8)))
+    asked = sorted(len(request["messages"]) for request in provider.asked)
+    assert asked == [1, 3, 5, 7, 9, 11, 13, 15]
+
+
+async def test_tool_calls_and_their_results_are_kept_as_such(store, client, provider):
+    provider.says(None, ("call_1", "f", '{"a":1}'), finish="tool_calls")
+    tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
+    await say(client, CHAT, "q1", user="u", tools=tools)
+    provider.says("42")
+    answer = {
+        "model": "openclaw",
+        "user": "u",
+        "messages": [{"role": "tool", "tool_call_id": "call_1", "content": "r"}],
+    }
+    async with client.post(CHAT, json=answer) as response:
+        assert response.status == 200
+    await say(client, CHAT, "q2", user="u")
+    assert [message["role"] for message in provider.asked[-1]["messages"]] == [
+        "user", "assistant", "tool", "assistant", "user",
+    ]  # fmt: skip
+    assert provider.asked[-1]["messages"][1]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
+
+
+async def test_a_filtered_answer_is_nothing_to_go_on_from(store, client, provider):
+    provider.says("half", finish="content_filter")
+    await say(client, CHAT, "q1", user="u")
+    provider.says("a2")
+    await say(client, CHAT, "q2", user="u")
+    assert seen(provider) == [("user", "q2")]
+
+
+async def test_a_response_in_the_background_holds_its_conversation_until_it_ends(store, client, provider):
+    going = asyncio.Event()
+
+    async def slowly(request):
+        response = await provider.begins(request, {"content": "a1"})
+        await going.wait()
+        await provider.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = slowly
+    await say(client, RESPONSES, "q1", user="u", background=True)
+    waiting = asyncio.create_task(say(client, RESPONSES, "q2", user="u"))
+    await asyncio.sleep(0.1)
+    assert len(provider.asked) == 1
+    going.set()
+    provider.says("a2")
+    await waiting
+    assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q2")]
+
+
+async def test_a_response_in_the_background_that_is_cancelled_gives_its_conversation_back(store, client, provider):
+    async def never(request):
+        await asyncio.Event().wait()
+
+    provider.answer = never
+    response = json.loads(await say(client, RESPONSES, "q1", user="u", background=True))
+    async with client.post(f"{RESPONSES}/{response['id']}/cancel") as cancelled:
+        assert cancelled.status == 200
+    provider.says("a2")
+    await say(client, RESPONSES, "q2", user="u")
+    assert seen(provider) == [("user", "q2")]
+
+
+async def test_a_previous_response_and_a_conversation_are_not_doubled(store, client, provider):
+    provider.says("a1")
+    first = json.loads(await say(client, RESPONSES, "q1", user="u"))
+    await say(client, RESPONSES, "q2", user="u", previous_response_id=first["id"])
+    assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q2")]
+
+
+@pytest.fixture
+def proxied(config):
+    config["gateway"]["auth"] = {
+        "mode": "trusted-proxy",
+        "trustedProxy": {"userHeader": "x-user", "allowLoopback": True},
+    }
+    config["gateway"]["trustedProxies"] = ["127.0.0.1"]
+
+
+def as_user(name, scopes=NARROW, **more):
+    return {"x-user": name, "x-forwarded-for": "203.0.113.9", "x-openclaw-scopes": scopes, **more}
+
+
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+@pytest.mark.parametrize("asked", [{"user": "u1"}, {}])
+@pytest.mark.usefixtures("store", "proxied")
+async def test_two_verified_users_never_see_each_others_turns(client, provider, path, asked):
+    provider.says("a")
+    key = {} if asked else {"x-openclaw-session-key": "agent:main:openai-user:u1"}
+    for name in ("alice", "Alice", "bob"):
+        await say(client, path, f"secret of {name}", headers=as_user(name, **key), **asked)
+        assert seen(provider) == [("user", f"secret of {name}")]
+    await say(client, path, "q2", headers=as_user("alice", **key), **asked)
+    assert seen(provider)[0] == ("user", "secret of alice")
+    assert len(seen(provider)) == 3
+
+
+async def test_only_an_admin_reaches_somebody_elses_conversation(store, proxied, client, provider):
+    provider.says("a")
+    await say(client, CHAT, "secret", headers=as_user("alice"), user="u1")
+    theirs = {"x-openclaw-session-key": "user:alice:agent:main:openai-user:u1"}
+    async with client.post(CHAT, json=body(CHAT, "q"), headers=as_user("bob", **theirs)) as response:
+        assert response.status == 403
+    await say(client, CHAT, "q", headers=as_user("root", "operator.admin", **theirs))
+    assert seen(provider)[0] == ("user", "secret")
+
+
+async def test_operators_list_read_export_and_delete(store, client, provider):
+    provider.says("a1")
+    await say(client, CHAT, "q1", user="u/1 %")
+    await say(client, CHAT, "q2", user="u/1 %")
+    await say(client, RESPONSES, "q", user="other")
+    async with client.get("/api/v1/sessions") as response:
+        listed = (await response.json())["data"]
+    assert [one["key"] for one in listed] == ["agent:main:openresponses-user:other", "agent:main:openai-user:u/1 %"]
+    assert listed[1]["entries"] == 2
+    assert listed[1]["updated_at"] >= listed[1]["created_at"] > 0
+    async with client.get("/api/v1/sessions?limit=1") as response:
+        assert len((await response.json())["data"]) == 1
+    path = "/api/v1/sessions/agent:main:openai-user:u%2F1%20%25"
+    async with client.get(path) as response:
+        session = await response.json()
+    assert session["key"] == listed[1]["key"]
+    assert [entry["messages"][0]["parts"] for entry in session["transcript"]] == [
+        [{"type": "text", "text": "q1"}],
+        [{"type": "text", "text": "q2"}],
+    ]
+    async with client.get(f"{path}/export") as response:
+        assert response.content_type == "application/jsonl"
+        assert [json.loads(line) for line in (await response.text()).splitlines()] == session["transcript"]
+    async with client.delete(path) as response:
+        assert (response.status, (await response.json())["deleted"]) == (200, True)
+    for method, target in (("GET", path), ("GET", f"{path}/export"), ("DELETE", path)):
+        async with client.request(method, target) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (404, "session_not_found")
+    await say(client, CHAT, "q3", user="u/1 %")
+    assert seen(provider) == [("user", "q3")]
+
+
+async def test_an_operator_sees_and_touches_what_the_scopes_allow(store, proxied, client, provider):
+    provider.says("a")
+    await say(client, CHAT, "secret", headers=as_user("alice"), user="u1")
+    path = "/api/v1/sessions/user:alice:agent:main:openai-user:u1"
+    reader = as_user("bob", "operator.read")
+    async with client.get("/api/v1/sessions", headers=reader) as response:
+        assert (await response.json())["data"] == []
+    for target in (path, f"{path}/export"):
+        async with client.get(target, headers=reader) as response:
+            assert response.status == 404
+    async with client.delete(path, headers=as_user("alice", "operator.read,operator.write")) as response:
+        assert response.status == 403
+    async with client.get("/api/v1/sessions", headers=as_user("alice", "operator.read")) as response:
+        assert [one["key"] for one in (await response.json())["data"]] == [path.rpartition("/")[2]]
+    async with client.get("/api/v1/sessions/agent:main:openai-user:u1", headers=as_user("alice")) as response:
+        assert response.status == 200  # one's own needs no name
+    admin = as_user("root", "operator.admin")
+    async with client.get("/api/v1/sessions", headers=admin) as response:
+        assert len((await response.json())["data"]) == 1
+    async with client.get(path, headers=admin) as response:
+        assert response.status == 200
+    async with client.delete(path, headers=admin) as response:
+        assert response.status == 200
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "1.5"])
+async def test_a_limit_that_is_none_is_a_bad_request(store, client, limit):
+    async with client.get(f"/api/v1/sessions?limit={limit}") as response:
+        assert (response.status, (await response.json())["error"]["param"]) == (400, "limit")
+
+
+async def test_no_name_that_was_never_printed_is_found(store, client):
+    async with client.get("/api/v1/sessions/nonsense") as response:
+        assert response.status == 404
