@@ -42,7 +42,7 @@ class SessionPolicy:
 
     ttl: float = 7 * 86_400.0
     max_bytes: int = 2 * 2**20
-    lease: float = 15.0
+    lease: float = 10.0
 
 
 class SessionStore(Protocol):
