@@ -27,6 +27,7 @@ from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.media.reader import DocumentReader
 from gateway.state.configured import stores_from
+from gateway.state.sessions.store import LEASE
 from gateway.upstream.call import Caller
 from gateway.upstream.configured import providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
@@ -72,7 +73,7 @@ async def provisioned(
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
         conversations = Conversations(
-            stores.sessions, wait=config.session.wait_ms / 1000, renew=stores.renew, clock=time.time
+            stores.sessions, wait=config.session.wait_ms / 1000, renew=LEASE / 3, clock=time.time
         )
         stack.push_async_callback(conversations.close)
         yield Runtime(

@@ -27,12 +27,11 @@ FILE = "gateway.sqlite"
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What outlives a request. A lease of a conversation is to be renewed every `renew` seconds."""
+    """What outlives a request."""
 
     sessions: SessionStore
     responses: ResponseStore
     events: EventLog
-    renew: float
 
 
 @asynccontextmanager
@@ -41,7 +40,6 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
     kept, redis = config.gateway.state, config.gateway.redis
     responses = ResponsePolicy(kept.keep_responses, kept.max_response_bytes)
     sessions = SessionPolicy(config.session.maintenance.prune_after, config.session.max_bytes)
-    renew = sessions.lease / 3
     if redis.url is not None and kept.backend == "auto":
         client = redis_client(parse_redis_url(redis.url.get_secret_value()))
         kept_sessions = RedisSessions(client, sessions, prefix=redis.key_prefix)
@@ -50,7 +48,6 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 kept_sessions,
                 RedisResponses(client, responses, prefix=redis.key_prefix),
                 RedisEvents(client, EventPolicy(), prefix=redis.key_prefix),
-                renew,
             )
         finally:
             await kept_sessions.close()
@@ -62,7 +59,6 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 SqliteSessions(database, sessions, clock=time.time),
                 SqliteResponses(database, responses, clock=time.time),
                 SqliteEvents(database, EventPolicy(), clock=time.time),
-                renew,
             )
         finally:
             await database.close()

@@ -10,6 +10,9 @@ from typing import Protocol
 from gateway.core.errors import Conflict
 from gateway.core.session_key import SessionKey
 
+LEASE = 10.0
+"""Seconds that a lease of an instance holds after its last sign of life."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lease:
@@ -42,7 +45,7 @@ class SessionPolicy:
 
     ttl: float = 7 * 86_400.0
     max_bytes: int = 2 * 2**20
-    lease: float = 10.0
+    lease: float = LEASE
 
 
 class SessionStore(Protocol):

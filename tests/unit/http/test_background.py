@@ -19,6 +19,8 @@ from gateway.state.events.store import EventPolicy
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
 from gateway.state.schema import MIGRATIONS
+from gateway.state.sessions.sqlite import SqliteSessions
+from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 from gateway.wire.openai_responses.response_object import Head, response_object
@@ -272,7 +274,9 @@ async def stores(clock):
     database = Database(None, MIGRATIONS)
     try:
         yield Stores(
-            SqliteResponses(database, ResponsePolicy(), clock=clock), SqliteEvents(database, EventPolicy(), clock=clock)
+            SqliteSessions(database, SessionPolicy(), clock=clock),
+            SqliteResponses(database, ResponsePolicy(), clock=clock),
+            SqliteEvents(database, EventPolicy(), clock=clock),
         )
     finally:
         await database.close()

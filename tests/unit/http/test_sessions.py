@@ -184,6 +184,60 @@ async def test_a_previous_response_and_a_conversation_are_not_doubled(store, cli
     assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q2")]
 
 
+@pytest.mark.parametrize("store", ["redis"], indirect=True)
+async def test_an_answer_whose_turn_can_not_be_kept_is_a_failure(store, client, provider):
+    provider.says("a1")
+    answer = provider.answer
+
+    async def freezes(request):
+        store.freeze()
+        return await answer(request)
+
+    provider.answer = freezes
+    try:
+        async with client.post(CHAT, json=body(CHAT, "q1", user="u")) as response:
+            assert (response.status, (await response.json())["error"]["type"]) == (503, "unavailable")
+    finally:
+        store.thaw()
+
+
+@pytest.mark.parametrize("store", ["redis"], indirect=True)
+async def test_a_stream_whose_turn_can_not_be_kept_ends_with_an_error_and_no_reason_to_finish(store, client, provider):
+    begun = asyncio.Event()
+
+    async def freezes(request):
+        response = await provider.begins(request, {"content": "a1"})
+        await begun.wait()
+        store.freeze()
+        await provider.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = freezes
+    try:
+        async with client.post(CHAT, json=body(CHAT, "q1", user="u", stream=True)) as response:
+            told = await response.content.readany()
+            begun.set()
+            told += await response.read()
+    finally:
+        store.thaw()
+    assert response.status == 200
+    assert b"can't be asked" in told
+    assert b'"finish_reason":"stop"' not in told
+    assert told.endswith(b"data: [DONE]\n\n")
+
+
+@pytest.mark.parametrize("store", ["redis"], indirect=True)
+async def test_without_its_store_only_conversations_fail(store, client, provider):
+    provider.says("a1")
+    await store.stop()
+    await say(client, CHAT, "alone")
+    async with client.post(CHAT, json=body(CHAT, "q", user="u")) as response:
+        assert (response.status, (await response.json())["error"]["type"]) == (503, "unavailable")
+    await store.start()
+    await say(client, CHAT, "q", user="u")
+
+
 @pytest.fixture
 def proxied(config):
     config["gateway"]["auth"] = {

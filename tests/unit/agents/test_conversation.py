@@ -1,0 +1,182 @@
+"""A run inside its conversation, over a real store in memory and clocks of the test."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+import pytest_asyncio
+
+from gateway.agents.conversation import Conversations
+from gateway.agents.trail import Trail
+from gateway.agents.transcript import read_entry
+from gateway.core.errors import Unavailable, UpstreamError, UpstreamKind
+from gateway.core.event import Finish, TextDelta, UsageReport
+from gateway.core.jsonio import dumps
+from gateway.core.message import Message, Text
+from gateway.core.names import ModelRef
+from gateway.core.reply import fold
+from gateway.core.session_key import SessionKey
+from gateway.core.turn import Turn
+from gateway.core.usage import Usage
+from gateway.state.schema import MIGRATIONS
+from gateway.state.sessions.sqlite import SqliteSessions
+from gateway.state.sessions.store import SessionChanged, SessionPolicy
+from gateway.state.sqlite import Database
+
+KEY = SessionKey(None, "main", "k")
+TURN = Turn("openclaw", (Message("user", (Text("q"),)),))
+FAILURE = UpstreamError(UpstreamKind.OVERLOADED, "no")
+ANSWER = [[TextDelta("a")], [TextDelta("b"), Finish("stop")], [UsageReport(Usage(1, 2, 3))]]
+
+
+class Store(SqliteSessions):
+    """Counts what is asked of it; `renewed` tells whether a lease still holds, or fails."""
+
+    renewed = True
+    renewals = 0
+
+    async def renew(self, _lease):
+        self.renewals += 1
+        if isinstance(self.renewed, Exception):
+            raise self.renewed
+        return self.renewed
+
+
+class Answering:
+    """A run of these batches; an exception in place of one."""
+
+    def __init__(self, *batches):
+        self.batches = batches
+        self.trail = Trail("main", lambda: 0.0)
+        self.trail.begin(ModelRef("home", "big"), "k", 0.0)
+
+    async def events(self):
+        for batch in self.batches:
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+
+    async def reply(self):
+        return fold([event async for batch in self.events() for event in batch])
+
+
+@pytest_asyncio.fixture
+async def store():
+    database = Database(None, MIGRATIONS)
+    yield Store(database, SessionPolicy(), clock=lambda: 1000.0)
+    await database.close()
+
+
+@pytest_asyncio.fixture
+async def conversations(store):
+    made = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0)
+    yield made
+    await made.close()
+
+
+async def entries(store):
+    found = await store.read(KEY)
+    return [read_entry(entry) for entry in found[1]] if found else []
+
+
+async def test_an_entry_says_who_answered_what_and_when(conversations, store):
+    async with conversations.opened(KEY, TURN, "req-1") as conversation:
+        reply = await conversation.recorded(Answering(*ANSWER)).reply()
+    assert reply.text == "ab"
+    (entry,) = await entries(store)
+    assert (entry.at, entry.request, entry.outcome, entry.model) == (1000.0, "req-1", "completed", "home/big")
+    assert entry.messages == (*TURN.messages, Message("assistant", (Text("ab"),)))
+
+
+async def test_the_end_of_a_stream_is_told_when_the_turn_is_kept(conversations, store):
+    async with conversations.opened(KEY, TURN, "r") as conversation:
+        events = conversation.recorded(Answering(*ANSWER)).events()
+        told = [(batch, len(await entries(store))) async for batch in events]
+    assert told == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
+
+
+async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(conversations, store):
+    told = []
+
+    async def stream():
+        async with (
+            conversations.opened(KEY, TURN, "r") as conversation,
+            aclosing(conversation.recorded(Answering(*ANSWER)).events()) as events,
+        ):
+            async for batch in events:
+                told.extend(batch)
+                await store.delete(KEY)
+                await store._database.write(
+                    lambda connection: connection.execute(
+                        "INSERT INTO sessions VALUES (NULL, ?, NULL, 'main', 0, 1000.0, 0, 0)", (str(KEY),)
+                    )
+                )
+                await store._database.write(
+                    lambda connection: connection.execute(
+                        "INSERT INTO entries (session, entry) SELECT id, x'00' FROM sessions WHERE key = ?", (str(KEY),)
+                    )
+                )
+
+    with pytest.raises(SessionChanged):
+        await stream()
+    assert told == ANSWER[0]
+
+
+async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversations, store):
+    with pytest.raises(UpstreamError):
+        async with conversations.opened(KEY, TURN, "r"):
+            raise FAILURE
+    assert await entries(store) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "reason"),
+    [((FAILURE,), "failed", "upstream_error"), ((ANSWER[0], RuntimeError("left")), "cancelled", None)],
+)
+async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, store, answer, outcome, reason):
+    error = type(answer[-1])
+    with pytest.raises(error):
+        async with conversations.opened(KEY, TURN, "r") as conversation:
+            await conversation.recorded(Answering(*answer)).reply()
+    (note,) = await entries(store)
+    assert (note.outcome, note.reason, note.messages) == (outcome, reason, ())
+    async with conversations.opened(KEY, TURN, "r") as conversation:
+        assert conversation.turn.messages == TURN.messages
+
+
+async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
+    async def ask():
+        async with conversations.opened(KEY, TURN, "r") as conversation:
+            await conversation.finish(fold([TextDelta("a"), Finish("stop")]), "home/big")
+
+    asking = asyncio.create_task(ask())
+    while not conversations._tasks:  # until it is being kept
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await conversations.close()
+    assert [entry.outcome for entry in await entries(store)] == ["completed"]
+    async with conversations.opened(KEY, TURN, "r"):
+        pass  # and the lease was given back
+
+
+@pytest.mark.parametrize("renewed", [True, False, Unavailable("away")])
+async def test_a_lease_is_renewed_while_the_run_goes_on(store, renewed):
+    store.renewed = renewed
+    conversations = Conversations(store, wait=5.0, renew=0.001, clock=lambda: 1000.0)
+    async with conversations.opened(KEY, TURN, "r") as conversation:
+        while store.renewals < (1 if renewed is False else 3):  # who lost it does not ask again
+            await asyncio.sleep(0.001)
+        await conversation.recorded(Answering(*ANSWER)).reply()
+    await conversations.close()
+    assert not conversations._tasks
+    assert store.renewals < 50
+    assert [entry.outcome for entry in await entries(store)] == ["completed"]
+
+
+async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, store):
+    await store.append(await store.acquire(KEY, 1.0), dumps({"v": 2, "messages": []}))
+    with pytest.raises(Unavailable, match="newer"):
+        async with conversations.opened(KEY, TURN, "r"):
+            pass
+    await store.release(await store.acquire(KEY, 1.0))  # it holds no lease
