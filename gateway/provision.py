@@ -72,8 +72,13 @@ async def provisioned(
         if chat is not None and _asks(directory, MODEL.provider):
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
+        kept = config.session
         conversations = Conversations(
-            stores.sessions, wait=config.session.wait_ms / 1000, renew=LEASE / 3, clock=time.time
+            stores.sessions,
+            wait=kept.wait_ms / 1000,
+            renew=LEASE / 3,
+            clock=time.time,
+            summarise_over=kept.max_bytes if kept.compaction == "summarize" else None,
         )
         stack.push_async_callback(conversations.close)
         yield Runtime(

@@ -12,10 +12,11 @@ from typing import Any, Self
 
 import structlog
 
-from gateway.agents.history import join
+from gateway.agents.history import Joined, join
 from gateway.agents.running import Running
+from gateway.agents.summary import Ask, Summary, summarised
 from gateway.agents.trail import Trail
-from gateway.agents.transcript import Entry, Outcome, messages_of, write_entry
+from gateway.agents.transcript import Entry, Outcome, view, write_entry
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.event import Batch, Finish, Stream
 from gateway.core.message import Message, Part, Text
@@ -30,21 +31,33 @@ log = structlog.get_logger(__name__)
 
 class Conversations:
     """Makes conversations over one store. `wait` is how long one waits for another request, `renew` how often a lease
-    is renewed (seconds); `clock` gives Unix time.
+    is renewed (seconds); `clock` gives Unix time. Conversations near `summarise_over` bytes are summarised.
     """
 
-    def __init__(self, store: SessionStore, *, wait: float, renew: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        wait: float,
+        renew: float,
+        clock: Callable[[], float],
+        summarise_over: int | None = None,
+    ) -> None:
         self.store = store
         self.wait = wait
         self.renew = renew
         self.clock = clock
+        self.summarise_over = summarise_over
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewals: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    def opened(self, key: SessionKey, turn: Turn, request: str) -> "Conversation":
-        """A context: the conversation while this turn is answered. Entering it raises SessionBusy or Unavailable."""
-        return Conversation(self, key, turn, request)
+    def opened(self, key: SessionKey, turn: Turn, request: str, ask: Ask) -> "Conversation":
+        """A context: the conversation while this turn is answered. Entering it raises SessionBusy or Unavailable.
+
+        `request` is the id of the request; `ask` is asked for a summary, if one is needed.
+        """
+        return Conversation(self, key, turn, request, ask)
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         """A task that `close` waits for."""
@@ -78,11 +91,13 @@ class Conversations:
 class Conversation:
     """One turn's. `turn` is the caller's with the history in front; `recorded` makes a run remember what it answers."""
 
-    def __init__(self, all_of_them: Conversations, key: SessionKey, turn: Turn, request: str) -> None:
+    def __init__(self, all_of_them: Conversations, key: SessionKey, turn: Turn, request: str, ask: Ask) -> None:
         self.turn = turn
         self._all = all_of_them
         self._key = key
         self._request = request
+        self._ask = ask
+        self._summary: Summary | None = None
         self._new: tuple[Message, ...] = ()
         self._lease: Lease | None = None
         self._began = False
@@ -95,7 +110,7 @@ class Conversation:
         self._lease = await self._all.store.acquire(self._key, self._all.wait)
         self._timer = asyncio.get_running_loop().call_later(self._all.renew, self._start_renewing)
         try:
-            joined = join(messages_of(self._lease.entries), self.turn.messages)
+            joined = await self._joined(self._lease.entries)
         except BaseException as error:
             await self._leave(None)
             if isinstance(error, UnknownVersion):
@@ -103,6 +118,15 @@ class Conversation:
             raise
         self.turn, self._new = replace(self.turn, messages=joined.shown), joined.new
         return self
+
+    async def _joined(self, entries: tuple[bytes, ...]) -> Joined:
+        if self._all.summarise_over is not None:
+            self._summary = await summarised(entries, self._all.summarise_over, self._ask)
+        if (summary := self._summary) is not None:
+            note = Entry(0.0, "", "completed", summary=summary.text, kept=summary.kept)
+            entries = (*entries, write_entry(note))
+        shown = view(entries)
+        return join(shown.messages, self.turn.messages, shown.summary)
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if self._lease is not None:
@@ -130,6 +154,8 @@ class Conversation:
             answer = _message(reply)
             said = (*self._new, answer) if answer.parts else self._new
             entry = Entry(self._all.clock(), self._request, "completed", said, model)
+            if self._summary is not None:
+                entry = replace(entry, summary=self._summary.text, kept=self._summary.kept)
         await self._surely(entry)
 
     async def _leave(self, error: BaseException | None) -> None:

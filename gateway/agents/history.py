@@ -22,8 +22,10 @@ class Joined:
     new: tuple[Message, ...]
 
 
-def join(history: Sequence[Message], sent: Sequence[Message]) -> Joined:
-    """Put the two together. `sent` begins with the request's instructions, if any: they hold for this turn only.
+def join(history: Sequence[Message], sent: Sequence[Message], summary: Sequence[Message] = ()) -> Joined:
+    """Put the two together, with the summary of what came before the history, if any.
+
+    `sent` begins with the request's instructions, if any: they hold for this turn only.
 
     Instructions are the system and developer messages before the first other one; those further on are conversation.
     """
@@ -35,7 +37,7 @@ def join(history: Sequence[Message], sent: Sequence[Message]) -> Joined:
     new = conversation[known:]
     if everything:
         return Joined(tuple(sent), new)
-    return Joined((*instructions, *_mended(history, new), *new), new)
+    return Joined((*instructions, *summary, *_mended(history, new), *new), new)
 
 
 def _overlap(history: Sequence[Message], sent: Sequence[Message]) -> tuple[int, bool]:

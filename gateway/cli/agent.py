@@ -12,6 +12,7 @@ import uvloop
 
 from gateway.agents.run import RunOptions, prepare
 from gateway.agents.running import Running
+from gateway.agents.summary import ask_agent
 from gateway.cli.check import BUILT_IN
 from gateway.cli.first_run import ensure_config
 from gateway.cli.main import COMMANDS, config_option
@@ -62,7 +63,8 @@ async def _ask(loaded: Loaded, agent_id: str | None, message: str, model: str | 
             if key is None:
                 await _print(await prepare(agent, turn, options, runtime.dispatch))
             else:
-                async with runtime.conversations.opened(key, turn, new_id("cli_")) as conversation:
+                ask = ask_agent(agent, runtime.dispatch)
+                async with runtime.conversations.opened(key, turn, new_id("cli_"), ask) as conversation:
                     started = await prepare(agent, conversation.turn, options, runtime.dispatch)
                     await _print(conversation.recorded(started))
         except GatewayError as error:

@@ -1,7 +1,7 @@
 """`session`: how long conversations are kept."""
 
 import re
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -35,8 +35,9 @@ class MaintenanceConfig(Section):
 
 
 class SessionConfig(Section):
-    """`session`. `max_bytes` (ours) caps one conversation's stored history; the oldest turns go first. `wait_ms` (ours)
-    is how long a request waits for another one at work on its conversation.
+    """`session`. `max_bytes` (ours) caps one conversation's stored history; the oldest turns go first, with
+    `compaction` (ours) "summarize" in exchange for a summary by the agent's model. `wait_ms` (ours) is how long a
+    request waits for another one at work on its conversation.
     """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.SESSION
@@ -44,3 +45,4 @@ class SessionConfig(Section):
     maintenance: MaintenanceConfig = MaintenanceConfig()
     max_bytes: PositiveCount = 2 * 1024 * 1024
     wait_ms: Milliseconds = 30_000
+    compaction: Literal["drop", "summarize"] = "drop"

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.agents.run import prepare
 from gateway.agents.running import Running
+from gateway.agents.summary import ask_agent
 from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.jsonio import dumps
@@ -75,7 +76,8 @@ async def responses(request: web.Request) -> web.StreamResponse:
     async with AsyncExitStack() as stack:
         conversation = None
         if key is not None:
-            opened = runtime.conversations.opened(key, turn, request[TRACE].id)
+            ask = ask_agent(agent, runtime.dispatch)
+            opened = runtime.conversations.opened(key, turn, request[TRACE].id, ask)
             conversation = await stack.enter_async_context(opened)
             turn = conversation.turn
         run = await prepare(agent, turn, options, runtime.dispatch)

@@ -42,6 +42,10 @@ class Store(SqliteSessions):
         return self.renewed
 
 
+async def never(_messages):
+    raise AssertionError("nobody wants a summary")
+
+
 class Answering:
     """A run of these batches; an exception in place of one."""
 
@@ -80,7 +84,7 @@ async def entries(store):
 
 
 async def test_an_entry_says_who_answered_what_and_when(conversations, store):
-    async with conversations.opened(KEY, TURN, "req-1") as conversation:
+    async with conversations.opened(KEY, TURN, "req-1", never) as conversation:
         reply = await conversation.recorded(Answering(*ANSWER)).reply()
     assert reply.text == "ab"
     (entry,) = await entries(store)
@@ -89,7 +93,7 @@ async def test_an_entry_says_who_answered_what_and_when(conversations, store):
 
 
 async def test_the_end_of_a_stream_is_told_when_the_turn_is_kept(conversations, store):
-    async with conversations.opened(KEY, TURN, "r") as conversation:
+    async with conversations.opened(KEY, TURN, "r", never) as conversation:
         events = conversation.recorded(Answering(*ANSWER)).events()
         told = [(batch, len(await entries(store))) async for batch in events]
     assert told == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
@@ -100,7 +104,7 @@ async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(
 
     async def stream():
         async with (
-            conversations.opened(KEY, TURN, "r") as conversation,
+            conversations.opened(KEY, TURN, "r", never) as conversation,
             aclosing(conversation.recorded(Answering(*ANSWER)).events()) as events,
         ):
             async for batch in events:
@@ -124,7 +128,7 @@ async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(
 
 async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversations, store):
     with pytest.raises(UpstreamError):
-        async with conversations.opened(KEY, TURN, "r"):
+        async with conversations.opened(KEY, TURN, "r", never):
             raise FAILURE
     assert await entries(store) == []
 
@@ -136,17 +140,17 @@ async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversatio
 async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, store, answer, outcome, reason):
     error = type(answer[-1])
     with pytest.raises(error):
-        async with conversations.opened(KEY, TURN, "r") as conversation:
+        async with conversations.opened(KEY, TURN, "r", never) as conversation:
             await conversation.recorded(Answering(*answer)).reply()
     (note,) = await entries(store)
     assert (note.outcome, note.reason, note.messages) == (outcome, reason, ())
-    async with conversations.opened(KEY, TURN, "r") as conversation:
+    async with conversations.opened(KEY, TURN, "r", never) as conversation:
         assert conversation.turn.messages == TURN.messages
 
 
 async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
     async def ask():
-        async with conversations.opened(KEY, TURN, "r") as conversation:
+        async with conversations.opened(KEY, TURN, "r", never) as conversation:
             await conversation.finish(fold([TextDelta("a"), Finish("stop")]), "home/big")
 
     asking = asyncio.create_task(ask())
@@ -156,7 +160,7 @@ async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversati
     await asyncio.wait({asking})
     await conversations.close()
     assert [entry.outcome for entry in await entries(store)] == ["completed"]
-    async with conversations.opened(KEY, TURN, "r"):
+    async with conversations.opened(KEY, TURN, "r", never):
         pass  # and the lease was given back
 
 
@@ -164,7 +168,7 @@ async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversati
 async def test_a_lease_is_renewed_while_the_run_goes_on(store, renewed):
     store.renewed = renewed
     conversations = Conversations(store, wait=5.0, renew=0.001, clock=lambda: 1000.0)
-    async with conversations.opened(KEY, TURN, "r") as conversation:
+    async with conversations.opened(KEY, TURN, "r", never) as conversation:
         while store.renewals < (1 if renewed is False else 3):  # who lost it does not ask again
             await asyncio.sleep(0.001)
         await conversation.recorded(Answering(*ANSWER)).reply()
@@ -177,6 +181,48 @@ async def test_a_lease_is_renewed_while_the_run_goes_on(store, renewed):
 async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, store):
     await store.append(await store.acquire(KEY, 1.0), dumps({"v": 2, "messages": []}))
     with pytest.raises(Unavailable, match="newer"):
-        async with conversations.opened(KEY, TURN, "r"):
+        async with conversations.opened(KEY, TURN, "r", never):
             pass
     await store.release(await store.acquire(KEY, 1.0))  # it holds no lease
+
+
+async def turns(conversations, ask, *answers):
+    """What the model is shown in each of so many turns of about a kilobyte."""
+    shown = []
+    for number, answer in enumerate(answers):
+        turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
+        async with conversations.opened(KEY, turn, "r", ask) as conversation:
+            shown.append([part.text[:60] for message in conversation.turn.messages for part in message.parts])
+            await conversation.recorded(Answering([TextDelta(answer), Finish("stop")])).reply()
+    return shown
+
+
+async def test_a_conversation_near_its_limit_is_summarised_and_goes_on_from_there(store):
+    asked = []
+
+    async def ask(messages):
+        asked.append([part.text[:2] for message in messages for part in message.parts])
+        return f" Summary {len(asked)}. "
+
+    conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=8000)
+    shown = await turns(conversations, ask, *(f"a{number}" for number in range(12)))
+    summary = "Summary of the earlier conversation, of which only the end f"
+    assert [texts[0] == summary for texts in shown] == [False] * 6 + [True] * 6
+    assert asked == [
+        ["q0", "a0", "q1", "a1", "q2", "a2", "q3", "a3", "q4", "a4", "Su"],  # the last of six is kept as it is
+        ["Su", "q5", "a5", "q6", "a6", "q7", "a7", "q8", "a8", "q9", "a9", "Su"],
+    ]
+    assert [text[:2] for text in shown[6]] == ["Su", "q5", "a5", "q6"]
+    assert [text[:2] for text in shown[7]] == ["Su", "q5", "a5", "q6", "a6", "q7"]
+    assert [entry.summary for entry in await entries(store) if entry.summary] == ["Summary 1.", "Summary 2."]
+    await conversations.close()
+
+
+async def test_without_a_summary_the_conversation_goes_on_as_it_is(store):
+    async def ask(_messages):
+        raise FAILURE
+
+    conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=4000)
+    shown = await turns(conversations, ask, "a0", "a1", "a2", "a3", "a4")
+    assert [len(texts) for texts in shown] == [1, 3, 5, 7, 9]
+    await conversations.close()

@@ -1,0 +1,71 @@
+"""A summary by the agent's own model in place of the oldest turns, before a conversation grows too large to be kept.
+
+It is asked for while the next turn waits, so it happens rarely: when three quarters of the room are used, and for all
+but the last quarter. If it can't be had, the oldest turns are dropped in time as if it had not been asked for.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from gateway.agents.agent import Agent
+from gateway.agents.dispatch import Dispatch
+from gateway.agents.run import RunOptions, prepare
+from gateway.agents.transcript import view
+from gateway.core.errors import GatewayError
+from gateway.core.message import Message, Text
+from gateway.core.turn import Sampling, Turn
+
+log = structlog.get_logger(__name__)
+
+Ask = Callable[[tuple[Message, ...]], Awaitable[str]]
+"""Whom to ask: the messages of a conversation and a request at its end → the answer. Raises GatewayError."""
+
+_REQUEST = (
+    "Summarise this conversation for yourself, so that you can go on with it when you no longer see it: what was "
+    "asked, decided and found out, names, numbers and what is still open. Write the summary only."
+)
+_MOST_TOKENS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`text` stands for all turns but the last `kept` entries of the transcript."""
+
+    text: str
+    kept: int
+
+
+def ask_agent(agent: Agent, dispatch: Dispatch) -> Ask:
+    """The agent's own model, with the agent's prompt and fallbacks."""
+
+    async def ask(messages: tuple[Message, ...]) -> str:
+        turn = Turn("openclaw", messages, sampling=Sampling(max_tokens=_MOST_TOKENS))
+        run = await prepare(agent, turn, RunOptions(), dispatch)
+        return (await run.reply()).text or ""
+
+    return ask
+
+
+async def summarised(transcript: Sequence[bytes], most: int, ask: Ask) -> Summary | None:
+    """A summary of what is too much of this transcript; None as long as it is less than three quarters of `most` bytes.
+
+    None too when the model does not say anything.
+    """
+    enough = most * 3 // 4
+    if sum(map(len, transcript)) < enough or view(transcript).size < enough:
+        return None
+    kept, room = 0, most // 4
+    while kept < len(transcript) - 1 and (room := room - len(transcript[-1 - kept])) >= 0:
+        kept += 1
+    old = view(transcript[: len(transcript) - kept])
+    if not old.messages:
+        return None
+    shown = (*old.summary, *old.messages, Message("user", (Text(_REQUEST),)))
+    try:
+        text = (await ask(shown)).strip()
+    except GatewayError as error:
+        log.warning("a conversation could not be summarised", reason=error.message)
+        return None
+    return Summary(text, kept) if text else None
