@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import Struct
+
 from gateway.core.errors import BadRequest, GatewayError, NotFound
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
-from gateway.core.value import value
 from gateway.upstream.provider import Provider
 from gateway.wire.compat import ModelSpec
 
 
-@value
-class Candidate:
+class Candidate(Struct, frozen=True):
     """One model of the chain with one key: `provider` is the row that holds the key."""
 
     ref: ModelRef

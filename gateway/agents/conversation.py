@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 import structlog
+from msgspec import structs
 
 from gateway.agents.history import Joined, join
 from gateway.agents.running import Running
@@ -116,7 +117,7 @@ class Conversation:
             if isinstance(error, UnknownVersion):
                 raise Unavailable("This conversation was continued by a newer version of the gateway.") from error
             raise
-        self.turn, self._new = replace(self.turn, messages=joined.shown), joined.new
+        self.turn, self._new = structs.replace(self.turn, messages=joined.shown), joined.new
         return self
 
     async def _joined(self, entries: tuple[bytes, ...]) -> Joined:

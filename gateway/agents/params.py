@@ -5,8 +5,9 @@ provider as it stands.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from gateway.core.message import Extras
 from gateway.core.turn import Turn

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from gateway.agents.agent import Agent
 from gateway.agents.candidates import unknown_model
@@ -20,7 +23,6 @@ from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef, parse_model_ref
 from gateway.core.reply import Reply, fold
 from gateway.core.turn import Turn
-from gateway.core.value import value
 from gateway.upstream.provider import Provider
 
 
@@ -33,8 +35,7 @@ class RunOptions:
     channel: str = "webchat"
 
 
-@value
-class Run:
+class Run(Struct, frozen=True):
     """One agent at work on one turn. Nothing is opened until `events` is iterated or `reply` awaited."""
 
     agent: Agent

@@ -5,10 +5,11 @@ and given back to that wire only.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from gateway.core.value import value
+from msgspec import Struct
+
 from gateway.core.written import Written, is_blank, text_of
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
@@ -29,8 +30,7 @@ class Extras:
 NO_EXTRAS = Extras("", {})
 
 
-@value
-class Text:
+class Text(Struct, frozen=True, eq=False):
     """Plain text, as it was written; `text` decodes it."""
 
     written: Written
@@ -53,8 +53,7 @@ class Text:
         return hash(self.text)
 
 
-@value
-class Image:
+class Image(Struct, frozen=True):
     """A picture by `data:` URI or by URL; `detail` is the caller's hint (`auto`, `low`, `high`)."""
 
     url: str
@@ -62,18 +61,20 @@ class Image:
     extras: Extras = NO_EXTRAS
 
 
-@value
-class File:
+class File(Struct, frozen=True):
     """A document: base64 `data`, or a `url` to fetch. `mime` is what the caller declared, None when nothing."""
 
     name: str | None = None
     mime: str | None = None
-    data: str | None = field(default=None, repr=False)
+    data: str | None = None
     url: str | None = None
 
+    def __repr__(self) -> str:
+        """Without the data, which may be long and is the caller's own."""
+        return f"File(name={self.name!r}, mime={self.mime!r}, url={self.url!r})"
 
-@value
-class ToolCall:
+
+class ToolCall(Struct, frozen=True):
     """A call that the model made; `arguments` is the model's own JSON text, byte for byte."""
 
     id: str
@@ -82,8 +83,7 @@ class ToolCall:
     extras: Extras = NO_EXTRAS
 
 
-@value
-class Foreign:
+class Foreign(Struct, frozen=True):
     """A part that only its own wire format understands."""
 
     wire: str
@@ -93,27 +93,40 @@ class Foreign:
 Content = Text | Image | Foreign
 
 
-@value
-class ToolResult:
+class ToolResult(Struct, frozen=True, eq=False):
     """What a tool answered to the call `call_id`."""
 
     call_id: str
     content: tuple[Content, ...]
-    listed: bool = field(default=False, compare=False)
+    listed: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ToolResult) and (self.call_id, self.content) == (other.call_id, other.content)
+
+    def __hash__(self) -> int:
+        return hash((self.call_id, self.content))
 
 
 Part = Text | Image | File | Foreign | ToolCall | ToolResult
 
 
-@value
-class Message:
+class Message(Struct, frozen=True, eq=False):
     """One message. `listed` remembers that a caller wrote its content as a list of parts; it carries no meaning."""
 
     role: Role
     parts: tuple[Part, ...]
     name: str | None = None
     extras: Extras = NO_EXTRAS
-    listed: bool = field(default=False, compare=False)
+    listed: bool = False
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Message) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        return hash((self.role, self.parts))
+
+    def _meaning(self) -> tuple[object, ...]:
+        return self.role, self.parts, self.name, self.extras
 
     @property
     def blank(self) -> bool:

@@ -2,6 +2,8 @@
 
 from typing import Any, assert_never
 
+from msgspec import Struct
+
 from gateway.core.event import (
     Batch,
     Finish,
@@ -15,12 +17,10 @@ from gateway.core.event import (
 )
 from gateway.core.message import ToolCall
 from gateway.core.usage import NO_USAGE, Usage
-from gateway.core.value import value
 from gateway.core.written import Written, text_of
 
 
-@value
-class Reply:
+class Reply(Struct, frozen=True, eq=False):
     """One complete answer, as it was written, None when the model gave no text; `logprobs` joined in OpenAI's form."""
 
     written: Written | None

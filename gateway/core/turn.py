@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from gateway.core.message import NO_EXTRAS, Extras, Image, Message
-from gateway.core.value import value
 
 
-@value
-class ToolSpec:
+class ToolSpec(Struct, frozen=True):
     """A function that the caller offers to the model; `parameters` is a JSON Schema, absent for none."""
 
     name: str
@@ -30,8 +30,7 @@ class ToolChoice:
 AUTO = ToolChoice("auto")
 
 
-@value
-class Sampling:
+class Sampling(Struct, frozen=True):
     """How the model picks its words; `None` leaves it to the provider.
 
     `temperature` 0..2, `top_p` 0..1, penalties -2..2, `stop` at most four texts, `max_tokens` the caller's cap on the
@@ -48,8 +47,7 @@ class Sampling:
     response_format: Mapping[str, Any] | None = None
 
 
-@value
-class Turn:
+class Turn(Struct, frozen=True):
     """One request as a value; `model` is the caller's own string, kept to be echoed."""
 
     model: str

@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gateway.core.value import value
+from msgspec import Struct
 
 
-@value
-class Usage:
+class Usage(Struct, frozen=True):
     """Tokens; `cached` is the part of `prompt` read from a cache, `reasoning` the part of `completion` not shown."""
 
     prompt: int = 0

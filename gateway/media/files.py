@@ -7,8 +7,10 @@ message that the file was in. What can't be read is refused with a reason.
 import base64
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import unquote, urlsplit
+
+from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import File, Image, Message, Part, Text

@@ -7,7 +7,9 @@ as they are, anything else is left out (recorded: a bad picture in the history i
 import base64
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import Image, Message, Part

@@ -30,19 +30,18 @@ class BodyReader(Generic[Schema]):
         """
         found = _fields(body)
         kinds = self._kinds
-        known = {name: value for name, value in found.items() if name in kinds}
-        others = {name: value for name, value in found.items() if name not in kinds} if len(known) < len(found) else {}
+        others = {} if found.keys() <= kinds.keys() else {n: value for n, value in found.items() if n not in kinds}
         try:
-            return convert(known, self._schema), others
+            return convert(found, self._schema), others
         except (ValidationError, UnicodeEncodeError):
-            return self._schema(**self._one_by_one(known)), others
+            return self._schema(**self._one_by_one(found)), others
 
-    def _one_by_one(self, known: dict[str, Any]) -> dict[str, Any]:
+    def _one_by_one(self, found: dict[str, Any]) -> dict[str, Any]:
         checked = {}
         for name, kind in self._kinds.items():
-            if name in known:
+            if name in found:
                 try:
-                    checked[name] = converted(known[name], kind)
+                    checked[name] = converted(found[name], kind)
                 except WrongShape as error:
                     raise _wrong(name, str(error)) from None
         return checked

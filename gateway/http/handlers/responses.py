@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from aiohttp import web
+from msgspec import structs
 
 from gateway.agents.run import prepare
 from gateway.agents.running import Running
@@ -58,7 +59,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
     said = messages_of(turn.messages, ingress.instructions)
     if earlier or ingress.background:
         messages = (*ingress.instructions, *earlier, *said)
-        turn = replace(turn, messages=messages, stream=turn.stream or ingress.background)
+        turn = structs.replace(turn, messages=messages, stream=turn.stream or ingress.background)
     head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn))
     record = StoredResponse(
         head.id,

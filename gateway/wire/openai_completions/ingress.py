@@ -75,21 +75,20 @@ class ChatIngress:
 def _sampling(request: ChatRequest) -> Sampling:
     if request.n is not None and not (type(request.n) is int and request.n <= 1):
         raise BadRequest("`n`: only one answer per request is supported; send `n` requests instead.", param="n")
-    capped = token_cap("max_completion_tokens", request.max_completion_tokens)
-    other_cap = token_cap("max_tokens", request.max_tokens)
-    _check_response_format(request.response_format)
-    stop = _stops(request.stop)
-    settings: dict[str, float | None] = {}
+    settings: dict[str, Any] = {}
+    for field in ("max_completion_tokens", "max_tokens"):  # the first counts, the other is checked all the same
+        if (value := getattr(request, field)) is not None:
+            settings.setdefault("max_tokens", token_cap(field, value))
+    if request.response_format is not None:
+        settings["response_format"] = _response_format(request.response_format)
+    if request.stop is not None:
+        settings["stop"] = _stops(request.stop)
     for field, (low, high, said) in _RANGES.items():
         if (value := getattr(request, field)) is not None:
             settings[field] = within(field, value, low, high, said)
-    return Sampling(
-        seed=_seed(request.seed),
-        stop=stop,
-        max_tokens=capped or other_cap,
-        response_format=request.response_format,
-        **settings,
-    )
+    if request.seed is not None:
+        settings["seed"] = _seed(request.seed)
+    return Sampling(**settings)
 
 
 _RANGES = {
@@ -100,15 +99,13 @@ _RANGES = {
 }
 
 
-def _seed(value: float | None) -> int | None:
-    if value is not None and value != int(value):
+def _seed(value: float) -> int:
+    if value != int(value):
         raise BadRequest("`seed` must be an integer.", param="seed")
-    return None if value is None else int(value)
+    return int(value)
 
 
-def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
-    if stop is None:
-        return ()
+def _stops(stop: str | list[str]) -> tuple[str, ...]:
     stops = (stop,) if isinstance(stop, str) else tuple(stop)
     if len(stops) > 4:
         raise BadRequest("`stop`: at most 4 sequences are supported.", param="stop")
@@ -117,9 +114,7 @@ def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
     return stops
 
 
-def _check_response_format(wanted: Any) -> None:
-    if wanted is None:
-        return
+def _response_format(wanted: Any) -> dict[str, Any]:
     if not isinstance(wanted, dict):
         raise BadRequest("`response_format` must be an object.", param="response_format")
     if wanted.get("type") not in ("text", "json_object", "json_schema"):
@@ -128,3 +123,4 @@ def _check_response_format(wanted: Any) -> None:
         )
     if wanted["type"] == "json_schema" and not isinstance(wanted.get("json_schema"), dict):
         raise BadRequest("`response_format.json_schema` must be an object.", param="response_format.json_schema")
+    return wanted

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import FinishReason
 from gateway.core.usage import Usage
-from gateway.core.value import value
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 Phase = Literal["commentary", "final_answer"]
@@ -14,8 +15,7 @@ Phase = Literal["commentary", "final_answer"]
 _INCOMPLETE: dict[FinishReason, str] = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
-@value
-class Head:
+class Head(Struct, frozen=True):
     """What is the same in every mention of one response; `created` in Unix seconds, `echo` from the ingress."""
 
     id: str

@@ -1,6 +1,5 @@
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from gateway.agents.hold_back import ALL
 from gateway.agents.run import Run, RunOptions, chain_for, prepare

@@ -2,6 +2,7 @@ import base64
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import File, Image, Message, Text
@@ -226,7 +227,9 @@ async def test_text_in_any_encoding_is_read(encoding, sentence):
 async def test_a_pdf_is_read_whatever_it_is_called(pdf):
     policy = replace(POLICY, max_bytes=10_000, pdf=PdfLimits(min_text_chars=5))
     for file in (File("a.pdf"), File("a", "application/pdf"), File("a.txt", "text/plain")):
-        assert "\n---\nHello PDF world\n<<<" in await shown(replace(file, data=encoded(pdf("Hello PDF world"))), policy)
+        assert "\n---\nHello PDF world\n<<<" in await shown(
+            structs.replace(file, data=encoded(pdf("Hello PDF world"))), policy
+        )
 
 
 async def test_a_pdf_that_is_not_accepted_gets_in_under_no_other_name(pdf):

@@ -195,7 +195,7 @@ def test_sampling_is_read(fields, sampling):
 )
 def test_the_other_fields_are_read(fields, changes):
     plain = turn()
-    expected = {field: changes.get(field, getattr(plain, field)) for field in Turn.__slots__}
+    expected = {field: changes.get(field, getattr(plain, field)) for field in Turn.__struct_fields__}
     assert turn(**fields) == Turn(**expected)
 
 

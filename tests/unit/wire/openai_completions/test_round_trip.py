@@ -1,10 +1,10 @@
 """The round trip law: what is rendered for a client is what a provider of the same format would have said."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, UsageReport
 from gateway.core.reply import fold
