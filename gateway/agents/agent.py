@@ -15,7 +15,8 @@ class Agent:
     `candidates` is the model chain, primary first. `allowed` limits `x-openclaw-model` to these references, or to all
     of a provider by `provider/*` (None: any); `aliases` are short names for references. `params` are request fields
     that the agent sets unless the caller does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
-    unless the caller says. `always_stream` asks the provider for a stream even when the caller did not.
+    unless the caller says. `always_stream` asks the provider for a stream even when the caller did not. `timeout`
+    (seconds) shortens the time of its runs.
     """
 
     id: str
@@ -27,6 +28,7 @@ class Agent:
     embedding: ModelRef | None = None
     embedding_dimensions: int | None = None
     always_stream: bool = False
+    timeout: float | None = None
 
     def allows(self, ref: ModelRef) -> bool:
         """Whether `x-openclaw-model` may name this model."""

@@ -44,6 +44,7 @@ def directory_from(
                 embedding=_embedding(config, entry, providers, chain[0], fallback_embedding),
                 embedding_dimensions=_searches(config, entry)[-1],
                 always_stream=_own(entry, agents.defaults, "upstream_streaming") == "always",
+                timeout=float(str(_own(entry, agents.defaults, "timeout_seconds") or 0)) or None,
             )
         )
     if problems:

@@ -28,11 +28,15 @@ class Dispatch:
         """The trail of a new run."""
         return Trail(agent, self.policy.clock)
 
-    def attempts(self, turn: Turn, chain: Sequence[ModelRef], trail: Trail) -> Attempts:
-        """The attempts of a new run; its time begins now. Raises NotFound or BadRequest when nobody can be asked."""
-        return self.attempts_of(candidates_for(turn, chain, self.providers), trail)
+    def attempts(self, turn: Turn, chain: Sequence[ModelRef], trail: Trail, timeout: float | None = None) -> Attempts:
+        """The attempts of a new run; its time, at most `timeout` seconds, begins now.
 
-    def attempts_of(self, candidates: list[Candidate], trail: Trail) -> Attempts:
+        Raises NotFound or BadRequest when nobody can be asked.
+        """
+        return self.attempts_of(candidates_for(turn, chain, self.providers), trail, timeout)
+
+    def attempts_of(self, candidates: list[Candidate], trail: Trail, timeout: float | None = None) -> Attempts:
         """The same for candidates that are known."""
-        end = self.policy.clock() + self.caller.limits.total
+        total = self.caller.limits.total
+        end = self.policy.clock() + (total if timeout is None else min(timeout, total))
         return Attempts(candidates, self.policy, self.circuits, trail, end)

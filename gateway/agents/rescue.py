@@ -72,18 +72,24 @@ class Seen:
                     continue
                 match event:
                     case RefusalDelta(text):
-                        self._say("refusal", text)
+                        self.say("refusal", text)
                     case ToolCallDelta(index, arguments):
-                        self._say(index, arguments)
+                        self.say(index, arguments)
                     case ToolCallBegin(index, _, name):
                         self.calls[index] = name
                     case _:
                         pass
         self._batches.clear()
         if texts:
-            self._say("text", "".join(texts))
+            self.say("text", "".join(texts))
 
-    def _say(self, channel: Channel, text: str) -> None:
+    def plain_text(self) -> str | None:
+        """All of it, if it is text and nothing else."""
+        self.put_together()
+        return "".join(self.said["text"]) if self.said.keys() == {"text"} and not self.calls else None
+
+    def say(self, channel: Channel, text: str) -> None:
+        """More text of one channel."""
         self._size += len(text)
         if self._size > _MOST:
             self.repeatable = False

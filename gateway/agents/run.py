@@ -8,10 +8,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.agents.agent import Agent
-from gateway.agents.candidates import unknown_model
+from gateway.agents.candidates import Candidate, unknown_model
 from gateway.agents.dispatch import Dispatch
 from gateway.agents.hold_back import ALL, HoldBack
 from gateway.agents.params import with_params
+from gateway.agents.prefill import prefilled
 from gateway.agents.rescue import Replay, Seen
 from gateway.agents.stage import Stage
 from gateway.agents.tool_choice import Verified, demands_call
@@ -51,35 +52,32 @@ class Run(Struct, frozen=True):
             async with aclosing(self.events(ALL)) as batches:
                 return fold([event async for batch in batches for event in batch])
         caller, turn = self.dispatch.caller, self.turn
-        attempts = self.dispatch.attempts(turn, self.chain, self.trail)
+        attempts = self.dispatch.attempts(turn, self.chain, self.trail, self.agent.timeout)
         batch = await attempts.ask(lambda one: caller.whole(one.provider, one.model, turn, attempts.end))
         return fold(_through(stages_for(turn, 0), batch))
 
     async def events(self, hold_back: float | None = None) -> Stream:
         """The answer as it comes; `hold_back` characters of it at first withheld. Raises GatewayError.
 
-        Each attempt passes stages of its own. Once something has been passed on, another attempt must repeat it.
+        Each attempt passes stages of its own. Once something has been passed on, another attempt must repeat it, or is
+        asked to continue it.
         """
         dispatch, turn = self.dispatch, self.turn
         hold_back = dispatch.hold_back if hold_back is None else hold_back
-        attempts = dispatch.attempts(turn, self.chain, self.trail)
+        attempts = dispatch.attempts(turn, self.chain, self.trail, self.agent.timeout)
         seen = Seen()
         try:
             candidate = await attempts.first()
             while True:
-                stages = stages_for(turn, hold_back)
-                replay = Replay(seen) if seen else None
+                asked, stages = _attempt(turn, candidate, seen, hold_back)
                 begun = False
-                batches = dispatch.caller.stream(candidate.provider, candidate.model, turn, attempts.end)
+                batches = dispatch.caller.stream(candidate.provider, candidate.model, asked, attempts.end)
                 try:
                     async for batch in batches:
                         if not begun:
                             begun = True
                             attempts.begun()
-                        passed = _through(stages, batch)
-                        if replay is not None:
-                            passed = replay.feed(passed)
-                        if passed:
+                        if passed := _through(stages, batch):
                             seen.add(passed)
                             yield passed
                 except UpstreamError as error:
@@ -93,6 +91,16 @@ class Run(Struct, frozen=True):
                 candidate = await attempts.after(failure, begun=begun, final=final)
         finally:
             attempts.close()
+
+
+def _attempt(turn: Turn, candidate: Candidate, seen: Seen, hold_back: float) -> tuple[Turn, tuple[Stage, ...]]:
+    """What a candidate is asked, given what was seen of an answer that broke, and what its answer passes."""
+    if not seen:
+        return turn, stages_for(turn, hold_back)
+    if candidate.model.compat.accepts_prefill and (continued := prefilled(turn, seen)) is not None:
+        asked, replay = continued
+        return asked, (replay,)
+    return turn, (*stages_for(turn, hold_back), Replay(seen))
 
 
 def _through(stages: tuple[Stage, ...], batch: Batch) -> Batch:

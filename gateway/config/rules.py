@@ -189,8 +189,6 @@ def without_effect(config: Config) -> Iterator[Problem]:
         if said:
             yield Problem(".".join(to_camel(key) for key in path), "has no effect in this version")
     for name, agent in (("defaults", config.agents.defaults), *config.agents.entries.items()):
-        if agent.timeout_seconds:
-            yield Problem(f"agents.{name}.timeoutSeconds", "has no effect in this version; see gateway.retry")
         if any(settings.params for settings in agent.models.values()):
             yield Problem(f"agents.{name}.models.*.params", "has no effect in this version; set params of the agent")
 

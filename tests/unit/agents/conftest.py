@@ -43,6 +43,7 @@ class Scripted:
         self.asked: list[str] = []
         self.keys: list[str] = []
         self.closed: list[str] = []
+        self.turns: list[object] = []
         self._script = {
             model: itertools.chain(answers, itertools.repeat(answers[-1])) for model, answers in script.items()
         }
@@ -55,7 +56,8 @@ class Scripted:
             whole += batch
         return whole
 
-    async def stream(self, provider: Provider, model: Any, _turn: object, _end: float) -> Any:
+    async def stream(self, provider: Provider, model: Any, turn: object, _end: float) -> Any:
+        self.turns.append(turn)
         answer = self._next(provider, model.id)
         try:
             for batch in answer:

@@ -147,6 +147,19 @@ async def test_nothing_is_tried_after_the_deadline(dispatch, time):
     assert asked.log == ["a", "a"]
 
 
+async def test_an_agents_own_limit_is_the_deadline_when_it_is_shorter(dispatch, time):
+    async def slow(candidate):
+        asked.append(candidate.ref.model)
+        time.now += 20.0
+        raise OUTAGE
+
+    for timeout, count in ((30.0, 2), (10.0, 1), (10_000.0, 3)):
+        asked, shared = [], dispatch()
+        with pytest.raises(UpstreamError):
+            await shared.attempts_of(candidates(ModelRef("p", f"m{count}")), shared.trail("main"), timeout).ask(slow)
+        assert len(asked) == count
+
+
 async def test_a_pause_beyond_the_deadline_is_not_begun(dispatch, time):
     async def slow(candidate):
         log.append(candidate.ref.model)

@@ -10,6 +10,7 @@ from gateway.core.names import ModelRef
 from gateway.core.turn import Sampling, ToolChoice, ToolSpec, Turn
 from gateway.core.usage import Usage
 from gateway.upstream.provider import Provider
+from gateway.wire.compat import Compat, ModelSpec
 
 PROVIDERS = {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")}
 BIG, SMALL = ModelRef("home", "big"), ModelRef("other", "small")
@@ -111,6 +112,17 @@ async def test_a_second_answer_that_differs_ends_in_one_error(run, scripted):
     assert caught.value.code == "answer_diverged"
     assert text_of(seen) == "Hello, "
     assert caller.asked == caller.closed == ["big", "big"]
+
+
+async def test_a_model_that_accepts_prefill_continues_the_answer_in_its_own_words(run, scripted):
+    continuing = ModelSpec("small", compat=Compat(accepts_prefill=True))
+    known = {"home": PROVIDERS["home"], "other": Provider("other", "http://other/v1", models={"small": continuing})}
+    rest = [[TextDelta(" dear"), TextDelta(" people")], [STOP]]
+    caller = scripted(big=[[*WHOLE[:2], STALLED]], small=[rest])
+    started = run(STREAMED, (BIG, SMALL), caller=caller, providers=known)
+    assert text_of(await events_of(started)) == "Hello, dear people"
+    assert caller.turns[0] is STREAMED
+    assert caller.turns[1].messages == (HELLO, Message("assistant", (Text("Hello,"),)))
 
 
 async def test_without_rescue_a_break_after_the_first_text_is_the_callers_to_know(run, scripted):

@@ -117,9 +117,9 @@ def test_tls_is_refused_rather_than_left_out(refused):
 
 
 def test_keys_that_nothing_acts_on_yet_are_named(loaded):
-    text = '{gateway:{reload:{mode:"off"}},agents:{entries:{main:{timeoutSeconds:4}}}}'
+    text = '{gateway:{reload:{mode:"off"}},agents:{entries:{main:{models:{"p/m":{params:{a:1}}}}}}}'
     named = [warning.partition(":")[0] for warning in loaded(text).warnings]
-    assert named == ["gateway.reload", "agents.main.timeoutSeconds"]
+    assert named == ["gateway.reload", "agents.main.models.*.params"]
 
 
 @pytest.mark.parametrize(
