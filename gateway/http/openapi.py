@@ -85,12 +85,13 @@ def _answers(route: Route, operation: Operation, *, known: bool) -> dict[str, An
     if operation.body is not None:
         refusals |= {"400": "The request can't be served as it stands.", "413": "The body is too large."}
         refusals |= {"502": "The provider failed.", "504": "The provider was silent for too long."}
-    elif operation.parameters:
+    elif operation.parameters or known:
         refusals |= {"400": "The request can't be served as it stands."}
     if known:
         refusals |= {"404": "There is no such thing."}
-    for status, said in sorted(refusals.items()):
-        answers[status] = _refusal(said, "Error")
+    answers |= {status: _refusal(said, "Error") for status, said in sorted(refusals.items())}
+    if known:  # a path that is spelled with escapes is none of ours
+        answers["404"]["content"]["text/plain"] = {"schema": {"type": "string"}}
     answers["403"] = _refusal("The caller's scopes don't cover this.", "MissingScope")
     return answers
 

@@ -1,6 +1,7 @@
 """Reads documents of strangers in processes of their own, few at a time. What they say is the business of `files`."""
 
 import asyncio
+import os
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 
@@ -11,6 +12,8 @@ from gateway.media.document import Document, ReadTask, Unreadable
 log = structlog.get_logger(__name__)
 
 _MODULE = "gateway.media.reading_process"
+_PASSED_ON = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "SYSTEMROOT", "TZ")
+"""Of our environment; the rest may hold keys, and a parser that was taken over would find them."""
 _AT_ONCE = 2  # processes side by side; each may take some hundred megabytes
 _LIMIT = 20.0  # seconds for one document, its process's start included
 _MOST = 64 * 2**20  # bytes of an answer: four pages of four million pixels, compressed, are less
@@ -28,7 +31,7 @@ class DocumentReader:
         """What the document says. Raises Unreadable; a caller that leaves ends the process."""
         async with self._places:
             process = await asyncio.create_subprocess_exec(
-                *self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=2**20
+                *self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=2**20, env=_environment()
             )
             try:
                 async with asyncio.timeout(self._limit):
@@ -45,6 +48,10 @@ class DocumentReader:
             log.warning("reading a document failed", mime=task.mime, bytes=len(data), status=status)
             raise Unreadable("it is broken, or needs too much time or memory to read")
         return Document.from_json(answer)
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
 async def _converse(process: Process, question: bytes) -> bytes:

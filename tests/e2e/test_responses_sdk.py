@@ -1,5 +1,7 @@
 """OpenAI's own client and its agents SDK against a really running gateway."""
 
+from base64 import b64encode
+
 import agents
 import openai
 import pytest
@@ -7,6 +9,7 @@ from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
 from tests.e2e.answers import in_turn, says
+from tests.pdf import make_pdf
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -56,6 +59,22 @@ async def test_parse_retrieve_input_items_and_delete(official, provider):
     await client.responses.delete(parsed.id)
     with pytest.raises(openai.NotFoundError):
         await client.responses.retrieve(parsed.id)
+
+
+async def test_a_pdf_is_read_and_a_scanned_one_is_shown(official, provider):
+    model = provider.model(says("Read."), "sees")
+    text, scan = make_pdf("Hello from page one. " * 20), make_pdf("")
+    files = [
+        {"type": "input_file", "filename": name, "file_data": f"data:application/pdf;base64,{b64encode(data).decode()}"}
+        for name, data in (("text.pdf", text), ("scan.pdf", scan))
+    ]
+    said = [{"role": "user", "content": [{"type": "input_text", "text": "read"}, *files]}]
+    await as_model(official, model).responses.create(model="openclaw", input=said)
+    system, user = model.body["messages"]
+    assert "Hello from page one." in system["content"]
+    assert "1 rendered" in system["content"]
+    assert [part["type"] for part in user["content"]] == ["text", "image_url"]
+    assert user["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
 
 
 @pytest.mark.parametrize("streamed", [False, True])

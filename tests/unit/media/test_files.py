@@ -11,6 +11,7 @@ from gateway.media.document import PdfLimits
 from gateway.media.files import FilePolicy, with_file_texts
 from gateway.media.reader import DocumentReader
 from gateway.upstream.fetch import Fetched
+from tests.pdf import make_pdf
 
 KINDS = frozenset({"text/plain", "text/csv", "text/html", "application/json", "application/pdf"})
 POLICY = FilePolicy(KINDS, max_bytes=100, max_chars=60, reader=DocumentReader(), pdf=PdfLimits())
@@ -224,24 +225,24 @@ async def test_text_in_any_encoding_is_read(encoding, sentence):
     assert f"\n{sentence}\n" in await shown(File("a.txt", "text/plain", encoded(sentence.encode(encoding))), policy)
 
 
-async def test_a_pdf_is_read_whatever_it_is_called(pdf):
+async def test_a_pdf_is_read_whatever_it_is_called():
     policy = replace(POLICY, max_bytes=10_000, pdf=PdfLimits(min_text_chars=5))
     for file in (File("a.pdf"), File("a", "application/pdf"), File("a.txt", "text/plain")):
         assert "\n---\nHello PDF world\n<<<" in await shown(
-            structs.replace(file, data=encoded(pdf("Hello PDF world"))), policy
+            structs.replace(file, data=encoded(make_pdf("Hello PDF world"))), policy
         )
 
 
-async def test_a_pdf_that_is_not_accepted_gets_in_under_no_other_name(pdf):
+async def test_a_pdf_that_is_not_accepted_gets_in_under_no_other_name():
     policy = replace(POLICY, mimes=frozenset({"text/plain"}), max_bytes=10_000)
     assert "the kind application/pdf is not accepted" in await refusal(
-        File("a.txt", "text/plain", encoded(pdf("x"))), policy
+        File("a.txt", "text/plain", encoded(make_pdf("x"))), policy
     )
 
 
-async def test_pages_without_text_follow_as_pictures(pdf):
+async def test_pages_without_text_follow_as_pictures():
     policy = replace(POLICY, max_bytes=10_000)
-    asked = turn(Text("read"), File("scan.pdf", "application/pdf", encoded(pdf("", ""))))
+    asked = turn(Text("read"), File("scan.pdf", "application/pdf", encoded(make_pdf("", ""))))
     system, user = await messages_of(asked, policy)
     assert "[Its pages follow as images: 2 rendered" in system.parts[0].text
     assert user.parts[0] == Text("read")

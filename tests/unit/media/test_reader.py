@@ -8,6 +8,7 @@ import pytest
 
 from gateway.media.document import Document, PdfLimits, ReadTask, Unreadable
 from gateway.media.reader import DocumentReader
+from tests.pdf import make_pdf
 
 LIMITS = PdfLimits(max_pages=2, max_pixels=10_000, min_text_chars=5)
 
@@ -26,18 +27,18 @@ async def unreadable(mime, data, reader=None):
     return str(caught.value)
 
 
-async def test_text_of_the_first_pages_is_read(pdf):
-    document = await read("application/pdf", pdf("Page one", "Page two\nmore", "Page three"))
+async def test_text_of_the_first_pages_is_read():
+    document = await read("application/pdf", make_pdf("Page one", "Page two\nmore", "Page three"))
     assert document == Document("Page one\n\nPage two\nmore")
 
 
-async def test_text_is_cut_where_it_was_asked_to_and_the_rest_counted(pdf):
-    assert await read("application/pdf", pdf("Page one", "Page two"), max_chars=8) == Document("Page one", 10)
+async def test_text_is_cut_where_it_was_asked_to_and_the_rest_counted():
+    assert await read("application/pdf", make_pdf("Page one", "Page two"), max_chars=8) == Document("Page one", 10)
     assert await read("text/html", b"<p>abcdef", max_chars=4) == Document("abcd", 2)
 
 
-async def test_pages_are_drawn_within_the_number_of_pixels(pdf):
-    document = await read("application/pdf", pdf("a", "b", "c"))
+async def test_pages_are_drawn_within_the_number_of_pixels():
+    document = await read("application/pdf", make_pdf("a", "b", "c"))
     assert len(document.pages) == 2
     for page in document.pages:
         assert page[:8] == b"\x89PNG\r\n\x1a\n"
@@ -51,9 +52,9 @@ async def test_pages_are_drawn_within_the_number_of_pixels(pdf):
 
 
 @pytest.mark.parametrize("box", ["0 0 1 1", "0 0 100000 100000", "0 0 0.001 5000", "0 0 -5 -5"])
-async def test_pages_of_any_size_are_drawn_or_refused(pdf, box):
+async def test_pages_of_any_size_are_drawn_or_refused(box):
     try:
-        document = await read("application/pdf", pdf("", box=box))
+        document = await read("application/pdf", make_pdf("", box=box))
     except Unreadable:
         return
     assert all(len(page) < 1_000_000 for page in document.pages)
@@ -64,8 +65,8 @@ async def test_what_is_no_pdf_is_refused(data):
     assert await unreadable("application/pdf", data) == "it is no PDF, or a broken one"
 
 
-async def test_a_pdf_cut_anywhere_is_read_or_refused(pdf):
-    whole = pdf("Hello world")
+async def test_a_pdf_cut_anywhere_is_read_or_refused():
+    whole = make_pdf("Hello world")
     for end in range(40, len(whole), 97):
         try:
             assert isinstance(await read("application/pdf", whole[:end]), Document)
@@ -73,14 +74,14 @@ async def test_a_pdf_cut_anywhere_is_read_or_refused(pdf):
             continue
 
 
-async def test_a_bomb_takes_the_reading_process_with_it_and_nothing_else(pdf):
+async def test_a_bomb_takes_the_reading_process_with_it_and_nothing_else():
     squeezer = zlib.compressobj(1)
     bomb = squeezer.compress(b"BT /F1 10 Tf ")
     for _ in range(16):  # 1 GB of spaces in 5 MB
         bomb += squeezer.compress(b" " * 2**26)
     bomb += squeezer.flush()
     started = time.monotonic()
-    why = await unreadable("application/pdf", pdf("x", stream=bomb))
+    why = await unreadable("application/pdf", make_pdf("x", stream=bomb))
     assert "memory" in why or "no PDF" in why
     assert time.monotonic() - started < 20
 
@@ -169,3 +170,13 @@ async def test_hostile_markup_is_read_within_bounds():
     for page in (b"<a " * 100_000, b"<div>" * 50_000, b"<!--" * 200_000, b"&" * 1_000_000, b"<![CDATA[" * 100_000):
         assert await read("text/html", page)
     assert time.monotonic() - started < 20
+
+
+async def test_the_reading_process_knows_no_secret_of_ours(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "secret")
+    program = """import os, json, sys; sys.stdin.buffer.read()
+print(json.dumps({"text": " ".join(sorted(os.environ)), "omitted": 0, "pages": []}))"""
+    document = await DocumentReader((sys.executable, "-c", program)).read(task("text/html"), b"")
+    assert "PATH" in document.text
+    assert "OPEN" not in document.text

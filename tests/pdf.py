@@ -2,8 +2,6 @@
 
 import zlib
 
-import pytest
-
 
 def make_pdf(*pages: str, stream: bytes | None = None, box: str = "0 0 300 300") -> bytes:
     """A PDF with a page for each text; `stream` is the compressed content of all pages instead."""
@@ -30,8 +28,3 @@ def make_pdf(*pages: str, stream: bytes | None = None, box: str = "0 0 300 300")
     size = len(objects) + 1
     end = f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer << /Size {size} /Root 1 0 R >>\n"
     return out + f"{end}startxref\n{len(out)}\n%%EOF\n".encode()
-
-
-@pytest.fixture
-def pdf():
-    return make_pdf
