@@ -85,23 +85,23 @@ async def responses(request: web.Request) -> web.StreamResponse:
         admitted: Running = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
         if conversation is not None:
             admitted = conversation.recorded(admitted, to_the_end=ingress.background)
-        if ingress.background:
-            told = await _in_background(request, Job(admitted, renderer, keeping), head, stream=wants_stream)
-            stack.pop_all()  # the conversation ends with the run
-            return told
-        kept = KeptRun(admitted, keeping, head, renderer)
-        if turn.stream:
-            return await streamed(request, kept, lambda: renderer)
-        return await whole(request, kept, lambda _reply: kept.body)
+        if not ingress.background:
+            kept = KeptRun(admitted, keeping, head, renderer)
+            if turn.stream:
+                return await streamed(request, kept, lambda: renderer)
+            return await whole(request, kept, lambda _reply: kept.body)
+        stored = await _begun(request, Job(admitted, renderer, keeping), head)
+        stack.pop_all()  # the conversation ends with the run, whoever leaves
+    if wants_stream:
+        return await replay(request, stored, 0)
+    return web.Response(body=stored.body, headers={"Content-Type": JSON})
 
 
-async def _in_background(request: web.Request, job: Job, head: Head, *, stream: bool) -> web.StreamResponse:
-    """The response that waits for its turn, or its events from the first on. Whoever leaves doesn't end the run."""
+async def _begun(request: web.Request, job: Job, head: Head) -> StoredResponse:
+    """The response that waits for its turn, once its run is a task of its own."""
     stored = replace(job.keeping.record, body=dumps(response_object(head, "queued", ())))
     if not await request.app[RUNTIME].stores.responses.put(stored):
         raise BadRequest("`background`: the input is too large to be kept.", param="background")
-    job.meter = hand_over(request)
     await request.app[BACKGROUND].start(job)
-    if stream:
-        return await replay(request, stored, 0)
-    return web.Response(body=stored.body, headers={"Content-Type": JSON})
+    job.meter = hand_over(request)  # if it has not begun, the request settles it
+    return stored

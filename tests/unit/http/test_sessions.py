@@ -164,6 +164,32 @@ async def test_a_response_in_the_background_holds_its_conversation_until_it_ends
     assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q2")]
 
 
+async def test_whoever_leaves_the_stream_of_a_response_in_the_background_leaves_its_conversation_to_it(
+    store, client, provider
+):
+    going = asyncio.Event()
+
+    async def slowly(request):
+        response = await provider.begins(request, {"content": "a1"})
+        await going.wait()
+        await provider.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = slowly
+    asked = body(RESPONSES, "q1", user="u", background=True, stream=True)
+    async with client.post(RESPONSES, json=asked) as leaving:
+        while b"output_text.delta" not in (line := await leaving.content.readline()):
+            assert line
+    waiting = asyncio.create_task(say(client, RESPONSES, "q2", user="u"))
+    await asyncio.sleep(0.5)  # nothing is to happen
+    assert len(provider.asked) == 1
+    going.set()
+    provider.says("a2")
+    await waiting
+    assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q2")]
+
+
 async def test_a_response_in_the_background_that_is_cancelled_gives_its_conversation_back(store, client, provider):
     async def never(request):
         await asyncio.Event().wait()
