@@ -37,6 +37,7 @@ def write(path: Path, *, provider: str, redis: str | None = None) -> None:
             "controlUi": {"enabled": False},
             "http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}},
             "redis": {"url": redis},
+            "drain": {"noticeMs": 0},
         },
         "models": {
             "mode": "replace",
