@@ -10,8 +10,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 PATIENCE = 20.0  # seconds for a start on a busy machine, and for an end
-# Below those that the system hands out, or a client's connection could take one; so is the port of a Redis cluster's own
-# traffic, which is 10,000 higher.
+# Below those that the system hands out, or a client's connection could take one. So are those of Redis clusters among
+# themselves, which are 10,000 higher.
 _PORTS = range(12_000, 22_000)
 
 
