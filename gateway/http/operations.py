@@ -10,6 +10,7 @@ from gateway.http.handlers.chat_completions import chat_completions
 from gateway.http.handlers.embeddings import embeddings
 from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.responses import responses
+from gateway.http.handlers.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.handlers.stored_response import cancel_response, get_response, list_input_items
 from gateway.http.routes import Handler
 from gateway.wire.openai_completions.schema import ChatRequest, EmbeddingsRequest
@@ -58,6 +59,13 @@ _RESUME = (
 )
 
 
+_SESSION: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["object", "key"],
+    "properties": {"object": {"const": "session"}, "key": {"type": "string"}},
+}
+
+
 def _listed(kind: str) -> dict[str, Any]:
     listed = {"object": {"const": "list"}, "data": {"type": "array", "items": {"type": "object"}}}
     return {"type": "object", "required": ["object", "data"], "properties": listed, "description": f"A list of {kind}."}
@@ -77,5 +85,13 @@ OPERATIONS: Mapping[Handler, Operation] = {
     embeddings: Operation(EmbeddingsRequest, _RUN[:2], _listed("embeddings")),
     list_models: Operation(answer=_listed("models")),
     get_model: Operation(answer=_named("model")),
+    list_sessions: Operation(
+        None, (Parameter("limit", "integer", said="conversations, 1 to 1000"),), _listed("sessions")
+    ),
+    get_session: Operation(answer=_SESSION),
+    export_session: Operation(
+        answer={"type": "string", "description": "An entry a line."}, content="application/jsonl"
+    ),
+    delete_session: Operation(answer={"type": "object", "required": ["object", "key", "deleted"]}),
 }
 """By handler; what is not here takes nothing and answers with a JSON object."""
