@@ -14,7 +14,7 @@ PYTHON ?= $(shell for name in $(CANDIDATES); do \
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 
-LOCK_COMMAND := uv pip compile pyproject.toml --quiet --universal --extra local \
+LOCK_COMMAND := uv pip compile pyproject.toml --quiet --universal --extra local --extra mcp \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
 # The program itself: the wheel's own script hides its exit status. Any values do, as nothing is started.

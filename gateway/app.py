@@ -73,6 +73,8 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
                 await stack.enter_async_context(opened(link))
             provided = await stack.enter_async_context(provisioned(config, env, state, circuits))
             app[RUNTIME] = replace(provided, quota=quota)
+            if (tools := provided.tools) is not None:
+                app[DEGRADED]["mcp"] = lambda: tools.degraded
             app[BACKGROUND] = BackgroundRuns(provided.stores.events)
             stack.push_async_callback(app[BACKGROUND].close)
             yield

@@ -28,6 +28,7 @@ from gateway.media.images import ImagePolicy
 from gateway.media.reader import DocumentReader
 from gateway.state.configured import stores_from
 from gateway.state.sessions.store import LEASE
+from gateway.tools.configured import registry_from
 from gateway.upstream.call import Caller
 from gateway.upstream.configured import providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
@@ -67,7 +68,10 @@ async def provisioned(
             providers[MODEL.provider] = local_provider(chat)
             embedders[MODEL.provider] = LocalEmbedder(vectors)
         fallback = ModelRef(MODEL.provider, MODEL.embedding_model) if chat is not None else None
-        directory = directory_from(config, providers, state=state, clock=clock, fallback_embedding=fallback)
+        tools = await stack.enter_async_context(registry_from(config))
+        directory = directory_from(
+            config, providers, state=state, clock=clock, fallback_embedding=fallback, tools=tools
+        )
         _refuse_the_speechless(directory, providers)
         if chat is not None and _asks(directory, MODEL.provider):
             await chat.start()
@@ -88,6 +92,7 @@ async def provisioned(
             stores=stores,
             conversations=conversations,
             embedders=embedders,
+            tools=tools,
             images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
             response_images=_image_policy(endpoints.responses.images, stack, "input"),
             response_files=_file_policy(endpoints.responses.files, stack),

@@ -59,6 +59,8 @@ def gateway_problem(room: str, name: str) -> str | None:
             return None if room in SERVER else f"{room} may not import the server's {name}"
         case "redis" | "hiredis":
             return None if room == "state" else f"{room} may not import {name}"
+        case "mcp" | "mcp_types" | "anyio" | "httpx2":
+            return None if room == "tools" else f"{room} may not import {name}"
         case "ratelimit":
             return None if room in RATELIMIT_USERS else f"{room} may not import {name}"
         case _:

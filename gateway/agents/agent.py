@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.agents.prompt import Prompt
+from gateway.agents.tool_limits import NO_LIMITS_SET, ToolLimits
 from gateway.core.names import ModelRef
+from gateway.tools.registry import Toolset
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +18,7 @@ class Agent:
     of a provider by `provider/*` (None: any); `aliases` are short names for references. `params` are request fields
     that the agent sets unless the caller does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
     unless the caller says. `always_stream` asks the provider for a stream even when the caller did not. `timeout`
-    (seconds) shortens the time of its runs.
+    (seconds) shortens the time of its runs. `toolset` are tools that it runs itself, within `tool_limits`.
     """
 
     id: str
@@ -29,6 +31,8 @@ class Agent:
     embedding_dimensions: int | None = None
     always_stream: bool = False
     timeout: float | None = None
+    toolset: Toolset | None = None
+    tool_limits: ToolLimits = NO_LIMITS_SET
 
     def allows(self, ref: ModelRef) -> bool:
         """Whether `x-openclaw-model` may name this model."""

@@ -47,12 +47,16 @@ class RetryPolicy:
 
 
 class Attempts:
-    """One run's. `first`, then `after` each failure, then `succeeded`; `close` in every case."""
+    """One answer's. `first`, then `after` each failure, then `succeeded`; `close` in every case.
+
+    With `part` the answer is a part of a run, whose end is `close_run` for whoever began it.
+    """
 
     __slots__ = (
         "_asked",
         "_circuits",
         "_entry",
+        "_part",
         "_policy",
         "_queue",
         "_ref",
@@ -64,9 +68,17 @@ class Attempts:
     )
 
     def __init__(
-        self, candidates: list[Candidate], policy: RetryPolicy, circuits: Circuits, trail: Trail, end: float
+        self,
+        candidates: list[Candidate],
+        policy: RetryPolicy,
+        circuits: Circuits,
+        trail: Trail,
+        end: float,
+        *,
+        part: bool = False,
     ) -> None:
         self.end = end
+        self._part = part
         self._policy = policy
         self._circuits = circuits
         self._trail = trail
@@ -137,19 +149,13 @@ class Attempts:
         self._trail.end(ANSWERED, 200)
 
     def close(self) -> None:
-        """The run has ended; called while what ended it, if anything, is on its way up."""
-        ending = sys.exception()
+        """The answer has ended; called while what ended it, if anything, is on its way up."""
         if self._asked is not None:
             if self._entry is Entry.PROBE:
                 self._circuits.left(self._asked.name)
             self._trail.end(CANCELLED, None)
-        self._trail.close(_outcome(ending))
-        if isinstance(ending, GatewayError):
-            log.warning("run", **self._trail.facts())
-        elif ending is not None or len(self._trail.attempts) > 1:
-            log.info("run", **self._trail.facts())
-        elif log.is_enabled_for(logging.DEBUG):  # a line costs a fifth of what a small answer does
-            log.debug("run", **self._trail.facts())
+        if not self._part:
+            close_run(self._trail)
 
     async def _next(self, failure: UpstreamError | None, waited: float) -> Candidate:
         while self._queue:
@@ -204,6 +210,18 @@ class Attempts:
         policy = self._policy
         ceiling = min(policy.longest, policy.backoff * 2.0 ** (policy.retries - self._retries))
         return (failure.retry_after or 0.0) + policy.random() * ceiling
+
+
+def close_run(trail: Trail) -> None:
+    """A run has ended; called while what ended it, if anything, is on its way up. One log line for what is unusual."""
+    ending = sys.exception()
+    trail.close(_outcome(ending))
+    if isinstance(ending, GatewayError):
+        log.warning("run", **trail.facts())
+    elif ending is not None or len(trail.attempts) > 1:
+        log.info("run", **trail.facts())
+    elif log.is_enabled_for(logging.DEBUG):  # a line costs a fifth of what a small answer does
+        log.debug("run", **trail.facts())
 
 
 def _outcome(ending: BaseException | None) -> str:

@@ -6,10 +6,14 @@ from pathlib import Path
 from gateway.agents.agent import Agent
 from gateway.agents.directory import Directory
 from gateway.agents.prompt import Caps, Prompt
+from gateway.agents.tool_limits import ToolLimits
 from gateway.config.agents import AgentEntry, AgentSettings
 from gateway.config.root import Config
+from gateway.config.tools import ToolAccess
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef, parse_model_ref
+from gateway.tools.filter import ToolFilter
+from gateway.tools.registry import Registry, Toolset
 from gateway.upstream.provider import Provider
 
 
@@ -20,8 +24,10 @@ def directory_from(
     state: Path,
     clock: Callable[[], float],
     fallback_embedding: ModelRef | None,
+    tools: Registry | None = None,
 ) -> Directory:
-    """Every configured agent. `fallback_embedding` serves agents whose provider has no embedding model.
+    """Every configured agent. `fallback_embedding` serves agents whose provider has no embedding model; `tools` are
+    those that agents may run themselves.
 
     Raises ConfigError when an agent has no model: nothing could answer for it.
     """
@@ -45,6 +51,8 @@ def directory_from(
                 embedding_dimensions=_searches(config, entry)[-1],
                 always_stream=_own(entry, agents.defaults, "upstream_streaming") == "always",
                 timeout=float(str(_own(entry, agents.defaults, "timeout_seconds") or 0)) or None,
+                toolset=_toolset(config, entry, tools),
+                tool_limits=ToolLimits(config.tools.max_rounds, config.tools.timeout_ms / 1000),
             )
         )
     if problems:
@@ -106,6 +114,15 @@ def _prompt(
     )
     text = entry.system_prompt if entry.system_prompt is not None else defaults.system_prompt
     return Prompt(text, workspace, caps, clock)
+
+
+def _toolset(config: Config, entry: AgentSettings, tools: Registry | None) -> Toolset | None:
+    """What the file allows to all and to this agent: each may only take away. None when that is nothing."""
+    own = entry.tools if "tools" in entry.model_fields_set else config.agents.defaults.tools
+    levels: tuple[ToolAccess, ...] = (config.tools, own)
+    if tools is None or any(level.profile == "minimal" or "*" in level.deny for level in levels):
+        return None
+    return Toolset(tools, [ToolFilter(level.allow, level.deny) for level in levels])
 
 
 def _searches(config: Config, entry: AgentSettings) -> tuple[str | None, str | None, int | None]:

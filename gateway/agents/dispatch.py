@@ -28,15 +28,29 @@ class Dispatch:
         """The trail of a new run."""
         return Trail(agent, self.policy.clock)
 
-    def attempts(self, turn: Turn, chain: Sequence[ModelRef], trail: Trail, timeout: float | None = None) -> Attempts:
-        """The attempts of a new run; its time, at most `timeout` seconds, begins now.
+    def attempts(
+        self,
+        turn: Turn,
+        chain: Sequence[ModelRef],
+        trail: Trail,
+        timeout: float | None = None,
+        *,
+        part: bool = False,
+    ) -> Attempts:
+        """The attempts of a new answer; its time, at most `timeout` seconds, begins now. See Attempts for `part`.
 
         Raises NotFound or BadRequest when nobody can be asked.
         """
-        return self.attempts_of(candidates_for(turn, chain, self.providers), trail, timeout)
+        return self.attempts_of(candidates_for(turn, chain, self.providers), trail, timeout, part=part)
 
-    def attempts_of(self, candidates: list[Candidate], trail: Trail, timeout: float | None = None) -> Attempts:
+    def attempts_of(
+        self, candidates: list[Candidate], trail: Trail, timeout: float | None = None, *, part: bool = False
+    ) -> Attempts:
         """The same for candidates that are known."""
+        end = self.policy.clock() + self.time(timeout)
+        return Attempts(candidates, self.policy, self.circuits, trail, end, part=part)
+
+    def time(self, timeout: float | None) -> float:
+        """Seconds for a run whose agent wants it to take `timeout` at most."""
         total = self.caller.limits.total
-        end = self.policy.clock() + (total if timeout is None else min(timeout, total))
-        return Attempts(candidates, self.policy, self.circuits, trail, end)
+        return total if timeout is None else min(timeout, total)

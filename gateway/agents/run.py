@@ -1,125 +1,71 @@
-"""A run: one agent works on one turn; prompt, attempts and checks composed into one stream of events."""
+"""A run: one agent works on one turn; prompt, model chain and the agent's own tools settled before it begins."""
 
 from collections.abc import Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.agents.agent import Agent
-from gateway.agents.candidates import Candidate, unknown_model
+from gateway.agents.candidates import unknown_model
 from gateway.agents.dispatch import Dispatch
-from gateway.agents.hold_back import ALL, HoldBack
 from gateway.agents.params import with_params
-from gateway.agents.prefill import prefilled
-from gateway.agents.rescue import Replay, Seen
-from gateway.agents.stage import Stage
-from gateway.agents.tool_choice import Verified, demands_call
+from gateway.agents.round import Round
+from gateway.agents.tool_rounds import ToolRounds, offered_tools
 from gateway.agents.trail import Trail
-from gateway.agents.visible import Visible
-from gateway.core.errors import BadRequest, UpstreamError
-from gateway.core.event import Batch, Stream
+from gateway.core.errors import BadRequest
+from gateway.core.event import Stream
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef, parse_model_ref
 from gateway.core.reply import Reply, fold
 from gateway.core.turn import Turn
+from gateway.tools.registry import Offer
 from gateway.upstream.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel."""
+    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel. `tools`: may it run its own."""
 
     model: str | None = None
     agent: str | None = None
     channel: str = "webchat"
+    tools: bool = True
 
 
 class Run(Struct, frozen=True):
-    """One agent at work on one turn. Nothing is opened until `events` is iterated or `reply` awaited."""
+    """One agent at work on one turn. Nothing is opened until `events` is iterated or `reply` awaited.
+
+    `offer` are tools that the agent runs itself; without them a run is one round.
+    """
 
     agent: Agent
     turn: Turn
     chain: tuple[ModelRef, ...]
     dispatch: Dispatch
     trail: Trail
+    offer: Offer | None = None
 
     async def reply(self) -> Reply:
         """The whole answer: the fold of the same batches. Raises GatewayError."""
-        if self.turn.stream:
-            # Nothing is shown before the end, so that a stream that breaks is simply asked for again.
-            async with aclosing(self.events(ALL)) as batches:
-                return fold([event async for batch in batches for event in batch])
-        caller, turn = self.dispatch.caller, self.turn
-        attempts = self.dispatch.attempts(turn, self.chain, self.trail, self.agent.timeout)
-        batch = await attempts.ask(lambda one: caller.whole(one.provider, one.model, turn, attempts.end))
-        return fold(_through(stages_for(turn, 0), batch))
+        if self.offer is None:
+            return fold(await self._round().whole())
+        return fold(await self._rounds(self.offer).whole())
 
-    async def events(self, hold_back: float | None = None) -> Stream:
-        """The answer as it comes; `hold_back` characters of it at first withheld. Raises GatewayError.
+    def events(self) -> Stream:
+        """The answer as it comes. Raises GatewayError."""
+        return self._round().events() if self.offer is None else self._rounds(self.offer).events()
 
-        Each attempt passes stages of its own. Once something has been passed on, another attempt must repeat it, or is
-        asked to continue it.
-        """
-        dispatch, turn = self.dispatch, self.turn
-        hold_back = dispatch.hold_back if hold_back is None else hold_back
-        attempts = dispatch.attempts(turn, self.chain, self.trail, self.agent.timeout)
-        seen = Seen()
-        try:
-            candidate = await attempts.first()
-            while True:
-                asked, stages = _attempt(turn, candidate, seen, hold_back)
-                begun = False
-                batches = dispatch.caller.stream(candidate.provider, candidate.model, asked, attempts.end)
-                try:
-                    async for batch in batches:
-                        if not begun:
-                            begun = True
-                            attempts.begun()
-                        if passed := _through(stages, batch):
-                            seen.add(passed)
-                            yield passed
-                except UpstreamError as error:
-                    failure = error
-                else:
-                    attempts.succeeded()
-                    return
-                finally:
-                    await batches.aclose()
-                final = bool(seen) and not (dispatch.rescue and seen.repeatable)
-                candidate = await attempts.after(failure, begun=begun, final=final)
-        finally:
-            attempts.close()
+    def _round(self) -> Round:
+        return Round(self.turn, self.chain, self.dispatch, self.trail, self.agent.timeout)
 
-
-def _attempt(turn: Turn, candidate: Candidate, seen: Seen, hold_back: float) -> tuple[Turn, tuple[Stage, ...]]:
-    """What a candidate is asked, given what was seen of an answer that broke, and what its answer passes."""
-    if not seen:
-        return turn, stages_for(turn, hold_back)
-    if candidate.model.compat.accepts_prefill and (continued := prefilled(turn, seen)) is not None:
-        asked, replay = continued
-        return asked, (replay,)
-    return turn, (*stages_for(turn, hold_back), Replay(seen))
-
-
-def _through(stages: tuple[Stage, ...], batch: Batch) -> Batch:
-    for stage in stages:
-        batch = stage.feed(batch)
-    return batch
-
-
-def stages_for(turn: Turn, hold_back: float) -> tuple[Stage, ...]:
-    """What the batches of an attempt pass, in order; for each attempt anew."""
-    stages: tuple[Stage, ...] = (Visible(),)
-    choice = turn.tool_choice
-    if choice is not None and demands_call(choice):
-        stages += (Verified(choice),)
-    return (*stages, HoldBack(hold_back)) if hold_back else stages
+    def _rounds(self, offer: Offer) -> ToolRounds:
+        return ToolRounds(self._round(), offer, self.agent.tool_limits)
 
 
 async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: Dispatch) -> Run:
-    """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override.
+    """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override, and
+    BadRequest for a tool of the caller's that has the name of one of the agent's.
 
     The caller's system and developer messages follow the agent's own prompt; nothing else is added.
     """
@@ -131,7 +77,10 @@ async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: Dispa
         turn = with_params(turn, agent.params)
     if agent.always_stream and not turn.stream:
         turn = replace(turn, stream=True)
-    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id))
+    offer = None
+    if agent.toolset is not None and options.tools:
+        offer = offered_tools(agent.toolset.offer(), turn, chain[0], dispatch.providers)
+    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id), offer)
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

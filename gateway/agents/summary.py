@@ -42,7 +42,7 @@ def ask_agent(agent: Agent, dispatch: Dispatch) -> Ask:
 
     async def ask(messages: tuple[Message, ...]) -> str:
         turn = Turn("openclaw", messages, sampling=Sampling(max_tokens=_MOST_TOKENS))
-        run = await prepare(agent, turn, RunOptions(), dispatch)
+        run = await prepare(agent, turn, RunOptions(tools=False), dispatch)
         return (await run.reply()).text or ""
 
     return ask

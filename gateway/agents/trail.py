@@ -4,9 +4,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.core.names import ModelRef
 
-ANSWERED, CANCELLED = "answered", "cancelled"
+ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
 
 
 class Attempt:
@@ -39,14 +41,27 @@ class Attempt:
         }
 
 
+class ToolUse(Struct, frozen=True):
+    """One tool that the agent ran. Times are seconds; `outcome` is ANSWERED, CANCELLED, LEFT_OUT or how it failed."""
+
+    tool: str
+    seconds: float
+    outcome: str
+
+    def facts(self) -> dict[str, Any]:
+        """As JSON tells it: never with what was asked or answered."""
+        return {"tool": self.tool, "seconds": round(self.seconds, 4), "outcome": self.outcome}
+
+
 class Trail:
     """One run, from its first attempt on. `clock` counts seconds."""
 
-    __slots__ = ("_began", "_clock", "_ended", "agent", "attempts", "outcome")
+    __slots__ = ("_began", "_clock", "_ended", "agent", "attempts", "outcome", "tools")
 
     def __init__(self, agent: str, clock: Callable[[], float]) -> None:
         self.agent = agent
         self.attempts: list[Attempt] = []
+        self.tools: tuple[ToolUse, ...] = ()
         self.outcome: str | None = None
         self._clock = clock
         self._began = clock()
@@ -72,6 +87,10 @@ class Trail:
         attempt.outcome, attempt.status = outcome, status
         attempt.seconds = self._clock() - attempt.began
 
+    def ran(self, use: ToolUse) -> None:
+        """The agent has run a tool, or has not although the model called it."""
+        self.tools = (*self.tools, use)
+
     def close(self, outcome: str) -> None:
         """The run has ended."""
         self.outcome = outcome
@@ -79,12 +98,15 @@ class Trail:
 
     def facts(self) -> dict[str, Any]:
         """As JSON tells it; `outcome` is null while the run goes on."""
-        return {
+        facts: dict[str, Any] = {
             "agent": self.agent,
             "outcome": self.outcome,
             "seconds": round((self._ended or self._clock()) - self._began, 4),
             "attempts": [attempt.facts() for attempt in self.attempts],
         }
+        if self.tools:
+            facts["tools"] = [use.facts() for use in self.tools]
+        return facts
 
 
 class RecentRuns:

@@ -51,7 +51,7 @@ AGENT = frozenset({
     "pdfMaxBytesMb", "pdfMaxMb", "pdfMaxPages", "pdfModel", "plugins", "promptOverlays", "reasoningDefault",
     "repoRoot", "runRetries", "runtime", "sandbox", "silentReply", "silentReplyRewrite", "skills", "skillsLimits",
     "skipOptionalBootstrapFiles", "startupContext", "subagents", "systemAgent", "thinkingDefault", "timeFormat",
-    "toolProgressDetail", "tools", "tts", "typingIntervalSeconds", "typingMode", "userTimezone", "utilityModel",
+    "toolProgressDetail", "tts", "typingIntervalSeconds", "typingMode", "userTimezone", "utilityModel",
     "verboseDefault", "videoGenerationModel", "voiceModel",
 })  # fmt: skip
 MODEL_SETTINGS = frozenset({"agentRuntime", "codeMode", "pickerRuntimes", "streaming"})
@@ -82,7 +82,7 @@ MCP_SERVER = frozenset({
 
 TOOLS = frozenset({
     "agentToAgent", "alsoAllow", "byProvider", "codeMode", "elevated", "exec", "experimental", "fs", "github", "links",
-    "loopDetection", "media", "message", "profile", "sandbox", "sessions", "sessions_spawn", "subagents", "swarm",
+    "loopDetection", "media", "message", "sandbox", "sessions", "sessions_spawn", "subagents", "swarm",
     "toolSearch", "toolsBySender", "web",
 })  # fmt: skip
 

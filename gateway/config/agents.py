@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from gateway.config import accepted
 from gateway.config.memory import MemoryConfig, MemorySearchConfig
 from gateway.config.section import Count, PositiveCount, Section
+from gateway.config.tools import ToolAccess
 from gateway.core.names import is_agent_id
 
 
@@ -71,6 +72,8 @@ class AgentSettings(Section):
     """Seconds for a whole run; 0 leaves only `gateway.retry` (as in OpenClaw)."""
     upstream_streaming: Literal["auto", "always"] = "auto"
     """Ours: `always` streams from the provider even when the caller wants a whole answer."""
+    tools: ToolAccess = ToolAccess()
+    """Tool servers' tools that this agent may run, among those that `tools` at the top level allows."""
     memory: MemoryConfig | None = None
     memory_search: MemorySearchConfig | None = None
     """OpenClaw's older name of `memory.search`."""

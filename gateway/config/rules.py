@@ -15,6 +15,7 @@ from gateway.config.redis_url import parse_redis_url
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.identity import ALL_SCOPES
+from gateway.core.tool_name import server_part
 
 Rule = Callable[[Config], Iterator[Problem]]
 
@@ -155,6 +156,20 @@ def servers_have_one_transport(config: Config) -> Iterator[Problem]:
             yield Problem(join("mcp.servers", name), "needs either a command to start or a url to call")
 
 
+def servers_are_told_apart(config: Config) -> Iterator[Problem]:
+    """The names of their tools begin with theirs, in the letters that providers allow."""
+    known: dict[str, str] = {}
+    for name, server in config.mcp.servers.items():
+        if not server.enabled:
+            continue
+        part = server_part(name).lower()
+        if not part:
+            yield Problem(join("mcp.servers", name), "has a name without a letter or digit, and so have its tools")
+        elif part in known:
+            yield Problem(join("mcp.servers", name), f"is called {part!r} before models, as {known[part]!r} is")
+        known.setdefault(part, name)
+
+
 RULES: tuple[Rule, ...] = (
     secrets_are_real,
     one_secret_or_a_mode,
@@ -170,13 +185,11 @@ RULES: tuple[Rule, ...] = (
     redis_can_be_addressed,
     limits_limit_something,
     servers_have_one_transport,
+    servers_are_told_apart,
 )
 
 
-_WITHOUT_EFFECT = (
-    ("gateway", "reload"),
-    ("mcp", "servers"),
-)
+_WITHOUT_EFFECT = (("gateway", "reload"),)
 
 
 def without_effect(config: Config) -> Iterator[Problem]:

@@ -1,15 +1,25 @@
-"""`tools`: which tools agents may run themselves. A client's own function tools are not affected."""
+"""`tools`: which tools agents may run themselves, and for how long. A client's own function tools are not affected."""
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from gateway.config import accepted
-from gateway.config.section import Section
+from gateway.config.section import Milliseconds, PositiveCount, Section
 
 
-class ToolsConfig(Section):
+class ToolAccess(Section):
     """Names or `*` globs; `deny` wins over `allow`, and an empty `allow` allows everything."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.TOOLS
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
+    profile: Literal["minimal", "coding", "messaging", "full"] | None = None
+    """OpenClaw's; `minimal` allows no tool of a tool server, the others change nothing here."""
+
+
+class ToolsConfig(ToolAccess):
+    """`tools`. The last three keys are ours: rounds of one run, the time for all of them, the text of one result."""
+
+    max_rounds: PositiveCount = 16
+    timeout_ms: Milliseconds = 300_000
+    max_result_chars: PositiveCount = 60_000

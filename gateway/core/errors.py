@@ -14,6 +14,7 @@ GatewayError
 │   └── LockedOut               (too many wrong credentials)
 ├── Unavailable 503             unavailable
 ├── ToolChoiceUnmet 502         api_error
+├── ToolRoundsExhausted 502     api_error
 └── UpstreamError               status and type by kind (`gateway.upstream.failure` makes them)
 
 Rendering is the business of `gateway.http.middleware.errors`; nothing here knows HTTP frameworks.
@@ -191,6 +192,13 @@ class ToolChoiceUnmet(GatewayError):
     def __init__(self, message: str, *, param: str | None = None, usage: Usage | None = None) -> None:
         super().__init__(message, param=param)
         self.usage = usage
+
+
+class ToolRoundsExhausted(GatewayError):
+    """The model went on calling tools when it could no longer have them, and so gave no answer."""
+
+    status = 502
+    type = "api_error"
 
 
 class UpstreamKind(StrEnum):

@@ -10,6 +10,7 @@ from gateway.agents.trail import RecentRuns
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.state.configured import Stores
+from gateway.tools.registry import Registry
 from gateway.upstream.embed import Embedder
 from ratelimit import Quota
 
@@ -18,8 +19,9 @@ from ratelimit import Quota
 class Runtime:
     """One configuration, provisioned. Times are seconds.
 
-    `recent` are the runs that operators may look at, `stores` what outlives a request. `images` are chat's;
-    `response_images`, `response_files` and `max_url_parts` belong to the responses endpoint.
+    `recent` are the runs that operators may look at, `stores` what outlives a request, `tools` the tool servers, None
+    without any. `images` are chat's; `response_images`, `response_files` and `max_url_parts` belong to the responses
+    endpoint.
 
     `heartbeat` is the pause between comments of an idle stream, `opening` the wait for a first event after which a
     stream is opened without one, `body_timeout` the time for a request body to arrive, `started` a loop time.
@@ -32,6 +34,7 @@ class Runtime:
     stores: Stores
     conversations: Conversations
     embedders: Mapping[str, Embedder]
+    tools: Registry | None
     images: ImagePolicy
     response_images: ImagePolicy
     response_files: FilePolicy

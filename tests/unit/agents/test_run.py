@@ -34,8 +34,8 @@ def run(agent, dispatch):
     return build
 
 
-async def events_of(run, hold_back=None):
-    return [event async for batch in run.events(hold_back) for event in batch]
+async def events_of(run):
+    return [event async for batch in run.events() for event in batch]
 
 
 def text_of(events):

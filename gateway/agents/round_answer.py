@@ -1,0 +1,99 @@
+"""What a caller sees of a round in which the agent's own tools may be called, and what becomes of the rest."""
+
+from gateway.core.event import (
+    Batch,
+    Event,
+    Finish,
+    RefusalDelta,
+    TextDelta,
+    ToolCallBegin,
+    ToolCallDelta,
+    UsageReport,
+)
+from gateway.core.message import ToolCall
+from gateway.core.usage import Usage
+
+_BETWEEN = "\n\n"  # what the caller reads between the text of two rounds
+
+
+class RoundAnswer:
+    """One round's. `own` are the caller's tools, whose calls are shown; `before` the tokens of the rounds before.
+
+    An answer that calls tools of the agent only is not `complete`: its end is not shown. `spoke` says whether the
+    caller has read any text of the run.
+    """
+
+    def __init__(self, own: frozenset[str], before: Usage, *, spoke: bool) -> None:
+        self.complete = False
+        self.usage = before
+        self.spoke = spoke
+        self._own = own
+        self._before = before
+        self._between = spoke
+        self._texts: list[str] = []
+        self._hidden: dict[int, list[str]] = {}  # id, name, then pieces of arguments, by index
+        self._shown: dict[int, int] = {}  # index at the provider → index for the caller
+
+    @property
+    def text(self) -> str:
+        """What the model has said in this round."""
+        return "".join(self._texts)
+
+    @property
+    def calls(self) -> tuple[ToolCall, ...]:
+        """The calls of the agent's tools."""
+        return tuple(ToolCall(call[0], call[1], "".join(call[2:])) for call in self._hidden.values())
+
+    def feed(self, batch: Batch) -> Batch:
+        """What the caller sees of this batch."""
+        passed: Batch = []
+        for event in batch:
+            if (shown := self._show(event)) is not None:
+                if isinstance(shown, TextDelta) and self._between:
+                    self._between = False
+                    passed.append(TextDelta(_BETWEEN))
+                passed.append(shown)
+        return passed
+
+    def _show(self, event: Event) -> Event | None:
+        match event:
+            case TextDelta():
+                self._texts.append(event.text)
+                self.spoke = True
+                return event
+            case RefusalDelta(text):
+                self._texts.append(text)
+                return event
+            case ToolCallBegin(index, call_id, name):
+                if name not in self._own:
+                    self._hidden[index] = [call_id, name]
+                    return None
+                self._shown[index] = len(self._shown)
+                return ToolCallBegin(self._shown[index], call_id, name)
+            case ToolCallDelta(index, arguments):
+                if index in self._hidden:
+                    self._hidden[index].append(arguments)
+                    return None
+                return ToolCallDelta(self._shown[index], arguments)
+            case UsageReport(usage):
+                self.usage = _sum(self._before, usage)
+                return UsageReport(self.usage)
+            case Finish(reason):
+                # What was cut off is not run: its arguments may be, too.
+                self.complete = not self._hidden or bool(self._shown) or reason in ("length", "content_filter")
+                return event if self.complete else None
+            case _:
+                return event
+
+
+def _sum(one: Usage, other: Usage) -> Usage:
+    reasoning = (
+        None if one.reasoning is None and other.reasoning is None else (one.reasoning or 0) + (other.reasoning or 0)
+    )
+    return Usage(
+        one.prompt + other.prompt,
+        one.completion + other.completion,
+        one.total + other.total,
+        one.cached + other.cached,
+        reasoning,
+    )

@@ -1,0 +1,13 @@
+"""How long an agent may go on running tools before it has to answer."""
+
+from msgspec import Struct
+
+
+class ToolLimits(Struct, frozen=True):
+    """Of one run: how often the model may ask for tools, and the seconds from its begin in which they are run."""
+
+    rounds: int = 16
+    seconds: float = 300.0
+
+
+NO_LIMITS_SET = ToolLimits()

@@ -1,0 +1,149 @@
+"""Rounds of a run whose agent runs tools itself: answer, run what it calls, tell the results, ask again.
+
+The caller sees one stream: the text of every round, its own tools' calls, one end, and the tokens of all rounds. The
+agent's own calls and their results are not shown. A call of a caller's tool ends the turn; calls of the agent's tools
+beside it are left out, because the caller's next request could not tell what they gave.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+
+from msgspec.structs import replace
+
+from gateway.agents.attempts import close_run
+from gateway.agents.round import Round
+from gateway.agents.round_answer import RoundAnswer
+from gateway.agents.tool_limits import ToolLimits
+from gateway.agents.trail import ANSWERED, CANCELLED, LEFT_OUT, ToolUse
+from gateway.core.errors import BadRequest, ToolRoundsExhausted
+from gateway.core.event import Batch, Stream
+from gateway.core.message import Image, Message, Part, Text, ToolCall, ToolResult
+from gateway.core.names import ModelRef
+from gateway.core.turn import Turn
+from gateway.core.usage import NO_USAGE
+from gateway.tools.contract import ToolOutput
+from gateway.tools.registry import Offer
+from gateway.upstream.provider import Provider
+
+_AT_ONCE = 8  # calls of one run
+
+
+def offered_tools(offer: Offer, turn: Turn, model: ModelRef, providers: Mapping[str, Provider]) -> Offer | None:
+    """What of the agent's tools its model is offered for this turn: all, or None.
+
+    None where the caller says that no tool, or which one, is to be called, and for a first model that knows no tools.
+    Raises BadRequest for a caller's tool that has the name of one of the agent's.
+    """
+    for index, tool in enumerate(turn.tools):
+        if tool.name in offer.places:
+            said = f"'{tool.name}' is a tool that the agent runs itself; give yours another name"
+            raise BadRequest(f"Invalid tools/tool_choice: {said}", param=f"tools[{index}]")
+    choice = turn.tool_choice
+    if not offer.specs or (choice is not None and choice.mode in ("none", "pinned")):
+        return None
+    provider = providers.get(model.provider)
+    if provider is not None and not provider.model(model.model).compat.tools:
+        return None
+    return offer
+
+
+class ToolRounds:
+    """One run. `first` is its first round, as it would be without tools."""
+
+    def __init__(self, first: Round, offer: Offer, limits: ToolLimits) -> None:
+        self._first = first
+        self._offer = offer
+        self._limits = limits
+        self._clock = first.dispatch.policy.clock
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        provider = first.dispatch.providers.get(first.chain[0].provider)
+        self._pictures = provider is None or provider.model(first.chain[0].model).images is not False
+
+    def events(self) -> Stream:
+        """The answer as it comes. Raises GatewayError."""
+        return self._events(in_pieces=True)
+
+    async def whole(self) -> Batch:
+        """The whole answer as one batch. Raises GatewayError."""
+        async with aclosing(self._events(in_pieces=False)) as batches:
+            return [event async for batch in batches for event in batch]
+
+    async def _events(self, *, in_pieces: bool) -> Stream:
+        first, began = self._first, self._clock()
+        end = began + first.dispatch.time(first.timeout)
+        tools_end = min(began + self._limits.seconds, end)
+        own = frozenset(tool.name for tool in first.turn.tools)
+        messages = first.turn.messages
+        usage, spoke, left = NO_USAGE, False, self._limits.rounds
+        try:
+            while True:
+                last = left == 0 or self._clock() >= tools_end
+                turn = replace(first.turn, messages=messages)
+                if not last:
+                    turn = replace(turn, tools=(*turn.tools, *self._offer.specs))
+                answer = RoundAnswer(own, usage, spoke=spoke)
+                asked = replace(first, turn=turn, timeout=max(0.0, end - self._clock()), part=True)
+                async with aclosing(asked.events() if in_pieces else _one(asked)) as batches:
+                    async for batch in batches:
+                        if passed := answer.feed(batch):
+                            yield passed
+                if answer.complete:
+                    self._leave_out(answer.calls)
+                    return
+                if last:
+                    raise ToolRoundsExhausted(
+                        "The model went on calling tools instead of answering; see `tools.maxRounds` and "
+                        "`tools.timeoutMs` in the gateway's configuration.",
+                        code="tool_rounds_exhausted",
+                    )
+                usage, spoke, left = answer.usage, answer.spoke, left - 1
+                outputs = await self._run(answer.calls, tools_end)
+                messages = (*messages, *_told(answer, outputs, pictures=self._pictures))
+        finally:
+            close_run(first.trail)
+
+    async def _run(self, calls: Iterable[ToolCall], end: float) -> list[ToolOutput]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._call(call, end), name=f"tool {call.name}") for call in calls]
+        return [task.result() for task in tasks]
+
+    async def _call(self, call: ToolCall, end: float) -> ToolOutput:
+        async with self._places:
+            began = self._clock()
+            outcome = CANCELLED
+            try:
+                output = await self._offer.call(call.name, call.arguments, max(0.0, end - began))
+                outcome = output.failure or ANSWERED
+            finally:
+                self._first.trail.ran(ToolUse(call.name, self._clock() - began, outcome))
+        return output
+
+    def _leave_out(self, calls: Iterable[ToolCall]) -> None:
+        for call in calls:
+            self._first.trail.ran(ToolUse(call.name, 0.0, LEFT_OUT))
+
+
+async def _one(asked: Round) -> AsyncGenerator[Batch, None]:
+    yield await asked.whole()
+
+
+def _told(answer: RoundAnswer, outputs: list[ToolOutput], *, pictures: bool) -> list[Message]:
+    """The round as the model reads it: what it said and called, each result, then the pictures in them.
+
+    Pictures come from a user because chat APIs take none in a tool's message.
+    """
+    said: list[Part] = [Text(answer.text)] if answer.text else []
+    told = [Message("assistant", (*said, *answer.calls))]
+    shown: list[Part] = []
+    for call, output in zip(answer.calls, outputs, strict=True):
+        texts = [part.text for part in output.content if isinstance(part, Text)]
+        images = [part for part in output.content if isinstance(part, Image)]
+        if images:
+            texts.append(f"[{len(images)} image(s): {'see below' if pictures else 'left out, the model reads none'}]")
+        told.append(Message("tool", (ToolResult(call.id, (Text("\n".join(texts)),)),)))
+        if images and pictures:
+            shown += [Text(f"Image(s) from the tool {call.name}:"), *images]
+    if shown:
+        told.append(Message("user", tuple(shown)))
+    return told

@@ -1,0 +1,46 @@
+"""Configuration → tool servers, connected at the start and left at the end."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from gateway.config.root import Config
+from gateway.core.errors import ConfigError
+from gateway.tools.registry import Registry
+from gateway.tools.result import ResultLimits
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE = 5.0  # seconds that a start waits for servers; whoever is slower joins later
+
+
+@asynccontextmanager
+async def registry_from(config: Config) -> AsyncIterator[Registry | None]:
+    """The servers of `mcp.servers`; None without any, and then nothing of this costs anything.
+
+    Raises ConfigError when the SDK that speaks to them is not installed.
+    """
+    entries = {name: server for name, server in config.mcp.servers.items() if server.enabled}
+    if not entries:
+        yield None
+        return
+    try:
+        from gateway.tools.mcp import mcp_server  # noqa: PLC0415  58 MB of memory, for those who want it
+    except ModuleNotFoundError as error:
+        missing = f"mcp.servers: the package {error.name} is not installed; install the extra: openclaw-gateway[mcp]"
+        raise ConfigError((missing,)) from error
+    limits = ResultLimits(characters=config.tools.max_result_chars)
+    servers = [mcp_server(name, entry, limits) for name, entry in entries.items()]
+    try:
+        for server in servers:
+            server.start()
+        waiting = [asyncio.create_task(server.settled()) for server in servers]
+        _, late = await asyncio.wait(waiting, timeout=_PATIENCE)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        yield Registry(servers)
+    finally:
+        await asyncio.gather(*(server.close() for server in servers))

@@ -1,0 +1,271 @@
+"""A server of the Model Context Protocol: started or called, watched, and connected again when it is lost.
+
+The SDK wants a connection to be left by the task that entered it, so each server has one task that owns its connection;
+calls come from any task. Nothing else imports the SDK, and this module is imported only where servers are configured.
+"""
+
+import asyncio
+import logging
+import math
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Self
+
+import anyio
+import httpx2
+import structlog
+from mcp import Client, MCPError, StdioServerParameters
+from mcp.client.sse import sse_client
+from mcp.client.stdio import stdio_client
+from mcp.client.streamable_http import streamable_http_client
+from msgspec import Struct
+
+from gateway.config.mcp import McpServerConfig
+from gateway.tools.contract import Tool, ToolOutput, failed
+from gateway.tools.filter import ToolFilter
+from gateway.tools.result import ResultLimits, read_result
+
+log = structlog.get_logger(__name__)
+
+_PAGES = 100  # of a list of tools; a server that goes on is not listened to any longer
+_LOOK_EVERY = 60.0  # seconds between looks at a connected server
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds before connecting again; doubles with every failure
+_EVENT_BYTES = 16 * 2**20
+
+Transport = Callable[[], Any]
+"""A new connection: the async context manager of streams that the SDK takes as transport."""
+
+
+class Timing(Struct, frozen=True):
+    """Seconds for connecting and listing the tools, and for one call."""
+
+    connect: float = 30.0
+    call: float = 60.0
+
+
+class McpServer:
+    """One server; see ToolServer. `start` it, and `close` it in every case."""
+
+    def __init__(
+        self,
+        name: str,
+        transport: Transport,
+        *,
+        timing: Timing,
+        offered: ToolFilter,
+        limits: ResultLimits,
+        secrets: tuple[str, ...] = (),
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self.name = name
+        self.tools: tuple[Tool, ...] = ()
+        self._transport = transport
+        self._timing = timing
+        self._offered = offered
+        self._limits = limits
+        self._secrets = secrets
+        self._sleep = sleep
+        self._client: Client | None = None
+        self._look = asyncio.Event()
+        self._settled = asyncio.Event()
+        self._scope = anyio.CancelScope()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def available(self) -> bool:
+        """See ToolServer."""
+        return self._client is not None
+
+    def start(self) -> None:
+        """Connect, and stay connected."""
+        self._task = asyncio.get_running_loop().create_task(self._own(), name=f"tool server {self.name}")
+
+    async def settled(self) -> None:
+        """Wait until the first connection has been made or has failed."""
+        await self._settled.wait()
+
+    async def close(self) -> None:
+        """Leave the server; one that was started here has ended when this returns."""
+        self._client = None
+        self._scope.cancel()
+        if self._task is not None:
+            await self._task
+
+    async def call(self, tool: str, arguments: dict[str, Any], limit: float) -> ToolOutput:
+        """See ToolServer."""
+        client = self._client
+        if client is None:
+            return failed("unavailable", f"the tool server '{self.name}' is not available at the moment.")
+        limit = min(limit, self._timing.call)
+        try:
+            async with asyncio.timeout(limit):
+                result = await client.call_tool(tool, arguments)
+        except TimeoutError:
+            self._look.set()  # perhaps it is not only this tool that hangs
+            return failed("timeout", f"no answer within {limit:.3g} seconds.")
+        except MCPError as error:
+            self._look.set()
+            if error.code == _CLOSED:
+                if self._client is client:
+                    self._client = None
+                return failed("unavailable", f"the connection to the tool server '{self.name}' broke during the call.")
+            return failed("error", self._without_secrets(error.message))
+        except Exception as error:  # noqa: BLE001  whatever an SDK raises about an answer is the answer's fault
+            log.warning("a tool's answer can't be read", server=self.name, tool=tool, reason=type(error).__name__)
+            return failed("error", f"the answer could not be read ({type(error).__name__}).")
+        return read_result(
+            result.content, result.structured_content, is_error=bool(result.is_error), limits=self._limits
+        )
+
+    async def _own(self) -> None:
+        pause = _FIRST_PAUSE
+        with self._scope:
+            while True:
+                connected = False
+                try:
+                    with anyio.CancelScope(deadline=anyio.current_time() + self._timing.connect) as limit:
+                        async with Client(self._watched(), cache=None) as client:
+                            self.tools = await self._list(client)
+                            limit.deadline = math.inf
+                            connected = True
+                            self._came(client)
+                            await self._stay(client, limit)
+                    self._gone("no answer in time", connected=connected)
+                except Exception as error:  # noqa: BLE001  nothing that a server does may end the task that owns it
+                    self._gone(_reason(error), connected=connected)
+                pause = _FIRST_PAUSE if connected else pause
+                await self._sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _stay(self, client: Client, limit: anyio.CancelScope) -> None:
+        """Look at the server now and then, and whenever something points to trouble or to other tools."""
+        while True:
+            with anyio.move_on_after(_LOOK_EVERY):
+                await self._look.wait()
+            self._look.clear()
+            limit.deadline = anyio.current_time() + self._timing.connect
+            tools = await self._list(client)
+            limit.deadline = math.inf
+            if tools != self.tools:
+                self.tools = tools
+
+    async def _list(self, client: Client) -> tuple[Tool, ...]:
+        tools: list[Tool] = []
+        cursor: str | None = None
+        for _ in range(_PAGES):
+            page = await client.list_tools(cursor=cursor)
+            tools += [
+                Tool(tool.name, tool.description, tool.input_schema)
+                for tool in page.tools
+                if self._offered.passes(tool.name)
+            ]
+            cursor = page.next_cursor
+            if cursor is None:
+                break
+        return tuple(tools)
+
+    def _came(self, client: Client) -> None:
+        self._look.clear()
+        self._client = client
+        self._settled.set()
+        log.info("tool server connected", server=self.name, tools=len(self.tools))
+
+    def _gone(self, reason: str, *, connected: bool) -> None:
+        self._client = None
+        self._settled.set()
+        said = "tool server lost" if connected else "tool server can't be reached"
+        log.warning(said, server=self.name, reason=self._without_secrets(reason))
+
+    @asynccontextmanager
+    async def _watched(self) -> AsyncIterator[tuple[Any, Any]]:
+        async with self._transport() as (reading, writing):
+            yield _Watched(reading, self._look), writing
+
+    def _without_secrets(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "[…]")
+        return text[:2000]
+
+
+_CLOSED = -32000  # the SDK's own code for a connection that ended
+
+
+class _Watched:
+    """The stream of what a server sends, which says when it has ended: the SDK keeps that to itself."""
+
+    def __init__(self, stream: Any, ended: asyncio.Event) -> None:
+        self._stream = stream
+        self._ended = ended
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            return await self._stream.__anext__()
+        except StopAsyncIteration:
+            self._ended.set()
+            raise
+
+    async def __aenter__(self) -> Self:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *details: object) -> bool | None:
+        left: bool | None = await self._stream.__aexit__(*details)
+        return left
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong, in words; of several failures the first."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+def mcp_server(name: str, config: McpServerConfig, limits: ResultLimits) -> McpServer:
+    """The server of one entry of `mcp.servers`, not started yet."""
+    _keep_quiet()
+    headers = {key: value.get_secret_value() for key, value in config.headers.items()}
+    env = {key: value.get_secret_value() for key, value in config.env.items()}
+    return McpServer(
+        name,
+        _transport(config, headers, env),
+        timing=Timing(config.connection_timeout_ms / 1000, config.request_timeout_ms / 1000),
+        offered=ToolFilter(config.tool_filter.include, config.tool_filter.exclude),
+        limits=limits,
+        secrets=tuple(
+            secret for secret in (config.url, *headers.values(), *env.values()) if secret and len(secret) > 5
+        ),
+    )
+
+
+def _transport(config: McpServerConfig, headers: dict[str, str], env: dict[str, str]) -> Transport:
+    if config.command:
+        started = StdioServerParameters(
+            command=config.command, args=list(config.args), env=env, cwd=config.cwd, encoding_error_handler="replace"
+        )
+        return lambda: stdio_client(started)
+    url, connect = config.url or "", config.connection_timeout_ms / 1000
+    timeout = httpx2.Timeout(connect, read=None)  # each call has its own limit
+
+    @asynccontextmanager
+    async def streamable() -> AsyncIterator[tuple[Any, Any]]:
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as http,
+            streamable_http_client(url, http_client=http, max_sse_event_size=_EVENT_BYTES) as streams,
+        ):
+            yield streams
+
+    if config.transport == "sse":
+        return lambda: sse_client(url, headers=headers, timeout=connect, sse_read_timeout=math.inf)
+    return streamable
+
+
+def _keep_quiet() -> None:
+    """The SDK logs what servers send, and its HTTP client every URL: neither is ours to show."""
+    for name in ("mcp", "client", "httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)

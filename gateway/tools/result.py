@@ -1,0 +1,67 @@
+"""What an MCP tool answered → text and pictures for a model, within limits.
+
+A result is whatever its server says: nothing in it is trusted to be small, and no part of it is fetched. Parts are told
+by their `type`, as in https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.core.jsonio import dumps
+from gateway.core.message import Image, Text
+from gateway.tools.contract import ToolOutput
+
+_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+
+
+class ResultLimits(Struct, frozen=True):
+    """Of one result: characters of text, pictures, and characters of one picture's base64."""
+
+    characters: int = 60_000
+    images: int = 4
+    image_characters: int = 7_000_000
+
+
+def read_result(content: Iterable[Any], structured: Any, *, is_error: bool, limits: ResultLimits) -> ToolOutput:
+    """The parts in order; structured content only when there is no other, as it repeats it."""
+    texts: list[str] = ["Tool error:"] if is_error else []
+    images: list[Image] = []
+    for part in content:
+        if (image := _image(part, limits)) is not None and len(images) < limits.images:
+            images.append(image)
+        else:
+            texts.append(_text(part))
+    if structured is not None and not images and len(texts) == int(is_error):
+        texts.append(dumps(structured).decode())
+    if not texts and not images:
+        texts.append("(The tool gave no output.)")
+    parts = (Text(_cut("\n".join(texts), limits.characters)),) if texts else ()
+    return ToolOutput((*parts, *images), "error" if is_error else None)
+
+
+def _image(part: Any, limits: ResultLimits) -> Image | None:
+    if part.type != "image" or part.mime_type not in _IMAGES or len(part.data) > limits.image_characters:
+        return None
+    return Image(f"data:{part.mime_type};base64,{part.data}")
+
+
+def _text(part: Any) -> str:
+    match part.type:
+        case "text":
+            return str(part.text)
+        case "resource" if getattr(part.resource, "text", None) is not None:
+            return str(part.resource.text)
+        case "resource":
+            return f"[left out: binary resource {part.resource.uri}]"
+        case "resource_link":
+            return f"[resource: {part.name} {part.uri}]"
+        case other:
+            return f"[left out: {other} {getattr(part, 'mime_type', None) or ''}]"
+
+
+def _cut(text: str, most: int) -> str:
+    if len(text) <= most:
+        return text
+    return f"{text[:most]}\n[cut here: {len(text)} characters are more than the {most} that are passed on]"
