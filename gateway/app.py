@@ -77,6 +77,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
                 app[DEGRADED]["mcp"] = lambda: tools.degraded
             app[BACKGROUND] = BackgroundRuns(provided.stores.events)
             stack.push_async_callback(app[BACKGROUND].close)
+            app[DRAIN].elsewhere.append(app[BACKGROUND].count)
             yield
 
     app.cleanup_ctx.append(runtime)

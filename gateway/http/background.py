@@ -64,6 +64,10 @@ class BackgroundRuns:
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
+    def count(self) -> int:
+        """How many are at work."""
+        return len(self._tasks)
+
     async def start(self, job: Job) -> None:
         """Begin a run; its first events are in the log when this returns. Raises Unavailable."""
         if self._closing:

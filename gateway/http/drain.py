@@ -2,7 +2,8 @@
 
 import asyncio
 import socket
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -13,11 +14,13 @@ from gateway.core.errors import Unavailable
 class Drain:
     """How far this process is on its way out. `begun`: it wants no more requests, but serves those that come.
     `shut`: no connection is accepted any more. `over`: handlers that are still at work have been cancelled.
+    `elsewhere` says how much work goes on that no connection waits for.
     """
 
     begun: bool = False
     shut: bool = False
     over: bool = False
+    elsewhere: list[Callable[[], int]] = field(default_factory=list)
 
     def refusal(self, request: web.Request) -> Unavailable | None:
         """What to tell the caller of a handler that has just been cancelled; None when the drain is not the reason.

@@ -41,11 +41,13 @@ async def drain(runner: Runner, state: Drain, policy: DrainPolicy, hurry: asynci
     state.shut = True
     loop = asyncio.get_running_loop()
     end = loop.time() + policy.limit
-    while (left := runner.connections) and loop.time() < end and not hurry.is_set():
-        for connection in left:
+    while (runner.connections or _elsewhere(state)) and loop.time() < end and not hurry.is_set():
+        for connection in runner.connections:
             connection.close_if_idle(policy.notice if notice else 0.0)
         await _unless(hurry, _LOOK)
     state.over = True
+    if count := _elsewhere(state):
+        log.warning("runs in the background are cut off", count=count, limit_s=policy.limit, hurried=hurry.is_set())
     if unfinished := [connection for connection in runner.connections if connection.busy]:
         log.warning("answers are cut off", count=len(unfinished), limit_s=policy.limit, hurried=hurry.is_set())
         for connection in unfinished:
@@ -53,6 +55,10 @@ async def drain(runner: Runner, state: Drain, policy: DrainPolicy, hurry: asynci
         end = loop.time() + _LAST_WORDS
         while any(connection.busy for connection in unfinished) and loop.time() < end:  # noqa: ASYNC110  no event tells
             await asyncio.sleep(_LOOK)
+
+
+def _elsewhere(state: Drain) -> int:
+    return sum(count() for count in state.elsewhere)
 
 
 async def _unless(event: asyncio.Event, seconds: float) -> None:

@@ -204,3 +204,20 @@ async def test_a_connection_ends_with_the_stream_that_was_running_on_it_when_the
         assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         writer.close()
         assert await gateway.process.ended() == 0
+
+
+async def test_a_run_in_the_background_is_finished_too(start, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
+    async with start(noticeMs=0, timeoutMs=LONG) as (gateway, client):
+        async with asked(client, model, "/v1/responses", background=True) as response:
+            begun = await response.json()
+            assert begun["status"] in ("queued", "in_progress"), begun
+        await model.arrived.wait()
+        gateway.process.signal(signal.SIGTERM)
+        await refusing(gateway)
+        model.seen.set()
+        assert await gateway.process.ended() == 0
+    async with start() as (gateway, client), client.get(f"/v1/responses/{begun['id']}") as response:
+        told = await response.json()
+    assert told["status"] == "completed"
+    assert told["output"][0]["content"][0]["text"] == "Hello"
