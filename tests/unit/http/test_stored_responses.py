@@ -5,6 +5,8 @@ import json
 import openai
 import pytest
 
+from tests.servers import redis_server
+
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 
 
@@ -210,3 +212,29 @@ class TestTooLargeToKeep:
         last = json.loads([line for line in text.split("\n") if '"output_text"' in line][-1].removeprefix("data: "))
         told = last.get("response", last)
         assert (told["status"], told["store"]) == ("completed", False)
+
+
+class TestRedisThatGoesAway:
+    @pytest.fixture
+    async def redis(self, config, tmp_path):
+        async with redis_server(tmp_path) as server:
+            config["gateway"]["redis"] = {"url": server.url}
+            yield server
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_an_answer_is_given_all_the_same_and_says_that_it_is_not_kept(
+        self, redis, official, provider, stream
+    ):
+        kept = await ask(official, provider, "one", "ONE")
+        await redis.stop()
+        told = await ask(official, provider, "two", stream=stream)
+        if stream:
+            told = [event async for event in told][-1].response
+        assert (told.status, told.output_text, told.store) == ("completed", "Hello", False)
+        for more in ({"previous_response_id": kept.id}, {"background": True}):
+            with pytest.raises(openai.InternalServerError) as caught:
+                await ask(official, provider, "three", **more)
+            assert (caught.value.status_code, caught.value.type) == (503, "unavailable")
+        with pytest.raises(openai.InternalServerError):
+            await official.responses.retrieve(kept.id)
+        assert len(provider.asked) == 2

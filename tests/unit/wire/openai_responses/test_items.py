@@ -1,4 +1,7 @@
+from typing import get_args
+
 import pytest
+from openai.types.responses import ResponseInputItem
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import File, Image, Message, Text, ToolCall, ToolResult
@@ -274,3 +277,27 @@ def test_a_reference_is_known_with_and_without_its_type(item):
 @pytest.mark.parametrize("item", [{"id": "m", "role": "user", "content": "x"}, {"id": 5}, "m", {}, {"type": "message"}])
 def test_whole_items_are_no_references(item):
     assert referred(item) is None
+
+
+def official_types(union):
+    """The `type` of every member of a union of the official client."""
+    for member in get_args(union):
+        fields = getattr(member, "model_fields", None)
+        if fields is None:
+            yield from official_types(member)
+            continue
+        annotation = fields["type"].annotation
+        yield from (
+            name for each in (annotation, *get_args(annotation)) for name in get_args(each) if type(name) is str
+        )
+
+
+@pytest.mark.parametrize("kind", sorted(set(official_types(ResponseInputItem))))
+def test_every_type_of_the_official_client_is_known(kind):
+    """Some are refused, but none as unknown."""
+    said = ""
+    try:
+        read_input([{"type": kind, "id": "x"}, {"role": "user", "content": "hi"}])
+    except BadRequest as error:
+        said = error.message
+    assert "items of type" not in said
