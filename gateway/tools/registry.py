@@ -44,6 +44,8 @@ class Offer(Struct, frozen=True):
             read = None
         if not isinstance(read, dict):
             return failed("error", "the arguments are no JSON object.")
+        if limit <= 0:
+            return failed("timeout", "the time in which tools are run is over.")
         server, tool = place
         return await server.call(tool, read, limit)
 

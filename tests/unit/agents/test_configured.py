@@ -1,9 +1,12 @@
 import pytest
 
 from gateway.agents.configured import directory_from
+from gateway.agents.tool_limits import ToolLimits
 from gateway.config.root import Config
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef
+from gateway.tools.contract import Tool
+from gateway.tools.registry import Registry
 from gateway.upstream.provider import Provider
 
 LOCAL = ModelRef("local", "e5")
@@ -13,6 +16,17 @@ PROVIDERS = {
     "w": Provider("w", "http://w/v1", embedding_model="w-vectors"),
 }
 CHAIN = {"model": {"primary": "p/a", "fallbacks": ["q/b"]}}
+
+
+class Server:
+    available = True
+
+    def __init__(self, name, *tools):
+        self.name = name
+        self.tools = tuple(Tool(tool, None, {}) for tool in tools)
+
+
+REGISTRY = Registry([Server("a", "read", "write"), Server("b", "read")])
 FAST = {"models": {"p/tiny": {"alias": "Fast"}}}
 
 
@@ -25,14 +39,16 @@ def ref(text):
 def directory(tmp_path, clock):
     """The agents of a configuration; agents not named get a model from the defaults."""
 
-    def build(defaults=None, entries=None, fallback_embedding=LOCAL, default="main", **sections):
+    def build(defaults=None, entries=None, fallback_embedding=LOCAL, default="main", registry=None, **sections):
         agents = {
             "default": default,
             "defaults": {"model": "p/m", **(defaults or {})},
             "entries": entries or {"main": {}},
         }
         config = Config.model_validate({"agents": agents, **sections})
-        return directory_from(config, PROVIDERS, state=tmp_path, clock=clock, fallback_embedding=fallback_embedding)
+        return directory_from(
+            config, PROVIDERS, state=tmp_path, clock=clock, fallback_embedding=fallback_embedding, tools=registry
+        )
 
     return build
 
@@ -192,3 +208,26 @@ def test_every_agent_without_a_model_is_named(tmp_path, clock):
 def test_several_agents_need_a_default_one(directory):
     with pytest.raises(ConfigError, match=r"agents\.default: missing"):
         directory({}, {"a": {}, "b": {}}, default=None)
+
+
+@pytest.mark.parametrize(
+    ("top", "defaults", "entry", "offered"),
+    [
+        ({}, {}, {}, ["a__read", "a__write", "b__read"]),
+        ({"allow": ["*__read"]}, {}, {}, ["a__read", "b__read"]),
+        ({"allow": ["*__read"]}, {}, {"tools": {"allow": ["a__*"]}}, ["a__read"]),
+        ({}, {"tools": {"deny": ["b__*"]}}, {}, ["a__read", "a__write"]),
+        ({}, {"tools": {"deny": ["b__*"]}}, {"tools": {"deny": ["a__read"]}}, ["a__write", "b__read"]),
+        ({"deny": ["*"]}, {}, {}, None),
+        ({}, {}, {"tools": {"profile": "minimal"}}, None),
+        ({"profile": "minimal"}, {}, {"tools": {"allow": ["a__*"]}}, None),
+        ({"profile": "coding"}, {}, {"tools": {"allow": ["b__*"]}}, ["b__read"]),
+    ],
+)
+def test_an_agent_may_run_what_every_level_allows(main, top, defaults, entry, offered):
+    toolset = main(defaults, entry, tools=top, registry=REGISTRY).toolset
+    assert (toolset and [spec.name for spec in toolset.offer().specs]) == offered
+
+
+def test_the_bounds_of_tool_rounds_are_in_seconds(main):
+    assert main(tools={"maxRounds": 3, "timeoutMs": 1500}).tool_limits == ToolLimits(3, 1.5)

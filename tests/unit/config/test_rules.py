@@ -138,3 +138,15 @@ def test_a_tool_server_is_started_or_called(loaded, refused, server: str, good: 
         assert loaded(text).config.mcp.servers
     else:
         assert refused(text) == ("mcp.servers.s: needs either a command to start or a url to call",)
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("a b", "A-b"), "mcp.servers.A-b: is called 'a-b' before models, as 'a b' is"),
+        (("__",), "mcp.servers.__: has a name without a letter or digit, and so have its tools"),
+    ],
+)
+def test_tool_servers_that_models_could_not_tell_apart_are_refused(refused, names, problem):
+    servers = ",".join(f"'{name}':{{command:'c'}}" for name in names)
+    assert refused(f"{{mcp:{{servers:{{{servers}}}}}}}") == (problem,)

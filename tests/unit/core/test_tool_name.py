@@ -1,0 +1,32 @@
+import re
+
+import pytest
+
+from gateway.core.tool_name import server_part, tool_name
+
+
+@pytest.mark.parametrize(
+    ("server", "tool", "name"),
+    [
+        ("files", "read", "files__read"),
+        ("my files!", "read/all", "my-files-__read-all"),
+        ("a__b", "c", "a_b__c"),
+        ("a_", "b", "a__b"),
+        ("a", "_b", "a___b"),
+        ("x" * 40, "t", "x" * 30 + "__t"),
+    ],
+)
+def test_a_tool_is_called_by_its_server_and_itself(server, tool, name):
+    assert tool_name(server, tool) == name
+
+
+def test_two_servers_never_give_one_name_to_two_tools():
+    servers, tools = ("a", "a_b", "a-b", "ab"), ("b__c", "c", "_c", "b_c", "__c")
+    assert len({server_part(server) for server in servers}) == len(servers)
+    assert len({tool_name(server, tool) for server in servers for tool in tools}) == len(servers) * len(tools)
+
+
+def test_long_names_fit_and_stay_apart():
+    names = {tool_name("server", "t" * 80 + ending) for ending in "abc"}
+    assert len(names) == 3
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{64}", name) for name in names)
