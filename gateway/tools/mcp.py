@@ -1,28 +1,24 @@
 """A server of the Model Context Protocol: started or called, watched, and connected again when it is lost.
 
 The SDK wants a connection to be left by the task that entered it, so each server has one task that owns its connection;
-calls come from any task. Nothing else imports the SDK, and this module is imported only where servers are configured.
+calls come from any task. Only this module and its transports import the SDK, and only where servers are configured.
 """
 
 import asyncio
-import logging
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any, Self
+from typing import Any
 
 import anyio
-import httpx2
 import structlog
-from mcp import Client, MCPError, StdioServerParameters
-from mcp.client.sse import sse_client
-from mcp.client.stdio import stdio_client
-from mcp.client.streamable_http import streamable_http_client
+from mcp import Client, MCPError
 from msgspec import Struct
 
 from gateway.config.mcp import McpServerConfig
 from gateway.tools.contract import Tool, ToolOutput, failed
 from gateway.tools.filter import ToolFilter
+from gateway.tools.mcp_transport import Transport, Watched, transport_for
 from gateway.tools.result import ResultLimits, read_result
 
 log = structlog.get_logger(__name__)
@@ -30,10 +26,6 @@ log = structlog.get_logger(__name__)
 _PAGES = 100  # of a list of tools; a server that goes on is not listened to any longer
 _LOOK_EVERY = 60.0  # seconds between looks at a connected server
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds before connecting again; doubles with every failure
-_EVENT_BYTES = 16 * 2**20
-
-Transport = Callable[[], Any]
-"""A new connection: the async context manager of streams that the SDK takes as transport."""
 
 
 class Timing(Struct, frozen=True):
@@ -179,7 +171,7 @@ class McpServer:
     @asynccontextmanager
     async def _watched(self) -> AsyncIterator[tuple[Any, Any]]:
         async with self._transport() as (reading, writing):
-            yield _Watched(reading, self._look), writing
+            yield Watched(reading, self._look), writing
 
     def _without_secrets(self, text: str) -> str:
         for secret in self._secrets:
@@ -188,35 +180,6 @@ class McpServer:
 
 
 _CLOSED = -32000  # the SDK's own code for a connection that ended
-
-
-class _Watched:
-    """The stream of what a server sends, which says when it has ended: the SDK keeps that to itself."""
-
-    def __init__(self, stream: Any, ended: asyncio.Event) -> None:
-        self._stream = stream
-        self._ended = ended
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> Any:
-        try:
-            return await self._stream.__anext__()
-        except StopAsyncIteration:
-            self._ended.set()
-            raise
-
-    async def __aenter__(self) -> Self:
-        await self._stream.__aenter__()
-        return self
-
-    async def __aexit__(self, *details: object) -> bool | None:
-        left: bool | None = await self._stream.__aexit__(*details)
-        return left
 
 
 def _reason(error: BaseException) -> str:
@@ -228,12 +191,11 @@ def _reason(error: BaseException) -> str:
 
 def mcp_server(name: str, config: McpServerConfig, limits: ResultLimits) -> McpServer:
     """The server of one entry of `mcp.servers`, not started yet."""
-    _keep_quiet()
     headers = {key: value.get_secret_value() for key, value in config.headers.items()}
     env = {key: value.get_secret_value() for key, value in config.env.items()}
     return McpServer(
         name,
-        _transport(config, headers, env),
+        transport_for(config, headers, env),
         timing=Timing(config.connection_timeout_ms / 1000, config.request_timeout_ms / 1000),
         offered=ToolFilter(config.tool_filter.include, config.tool_filter.exclude),
         limits=limits,
@@ -241,31 +203,3 @@ def mcp_server(name: str, config: McpServerConfig, limits: ResultLimits) -> McpS
             secret for secret in (config.url, *headers.values(), *env.values()) if secret and len(secret) > 5
         ),
     )
-
-
-def _transport(config: McpServerConfig, headers: dict[str, str], env: dict[str, str]) -> Transport:
-    if config.command:
-        started = StdioServerParameters(
-            command=config.command, args=list(config.args), env=env, cwd=config.cwd, encoding_error_handler="replace"
-        )
-        return lambda: stdio_client(started)
-    url, connect = config.url or "", config.connection_timeout_ms / 1000
-    timeout = httpx2.Timeout(connect, read=None)  # each call has its own limit
-
-    @asynccontextmanager
-    async def streamable() -> AsyncIterator[tuple[Any, Any]]:
-        async with (
-            httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as http,
-            streamable_http_client(url, http_client=http, max_sse_event_size=_EVENT_BYTES) as streams,
-        ):
-            yield streams
-
-    if config.transport == "sse":
-        return lambda: sse_client(url, headers=headers, timeout=connect, sse_read_timeout=math.inf)
-    return streamable
-
-
-def _keep_quiet() -> None:
-    """The SDK logs what servers send, and its HTTP client every URL: neither is ours to show."""
-    for name in ("mcp", "client", "httpx2", "httpcore2"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)

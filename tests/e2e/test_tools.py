@@ -312,3 +312,14 @@ async def test_a_server_killed_in_a_call_is_an_error_at_once_and_is_started_agai
     back = provider.model(in_turn(says(None, ("c1", "local__weather", '{"city": "Rome"}'), **CALLING), says("Back.")))
     await ask(back)
     assert results(back) == ["Rome: 5C"]
+
+
+async def test_servers_that_were_started_end_with_the_gateway(config, tmp_path):
+    server = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)]}
+    async with serving(tmp_path, config | {"mcp": {"servers": {"mine": server}}}) as gateway:
+        (started,) = tmp_path.glob("started-*")
+        process = Path("/proc") / started.name.removeprefix("started-")
+        assert process.exists()
+        gateway.process.signal(signal.SIGTERM)
+        assert await gateway.process.ended() == 0
+    assert not process.exists()

@@ -114,6 +114,65 @@ async def test_a_server_that_says_nothing_is_given_up_at_the_limit_for_connectin
         assert not server.available
 
 
+async def test_a_server_that_no_longer_answers_is_left_and_connected_anew():
+    deaf = asyncio.Event()
+
+    class Dropping:
+        def __init__(self, stream):
+            self._stream = stream
+
+        def __getattr__(self, name):
+            return getattr(self._stream, name)
+
+        async def send(self, item):
+            if not deaf.is_set():
+                await self._stream.send(item)
+
+        async def __aenter__(self):
+            await self._stream.__aenter__()
+            return self
+
+        async def __aexit__(self, *details):
+            return await self._stream.__aexit__(*details)
+
+    @asynccontextmanager
+    async def transport():
+        async with InMemoryTransport(sdk_server()) as (reading, writing):
+            yield reading, Dropping(writing)
+
+    pauses = Pauses()
+    async with owned(transport, timing=Timing(1, 0.1), sleep=pauses) as server:
+        deaf.set()
+        output = await server.call("echo", {"text": "hi"}, 5)
+        assert (output.failure, output.content[0].text) == ("timeout", "Tool error: no answer within 0.1 seconds.")
+        assert server.available
+        await pauses.number(1)
+        assert not server.available
+        deaf.clear()
+        pauses.end()
+        async with asyncio.timeout(10):
+            while not server.available:
+                await asyncio.sleep(0)
+        assert (await server.call("echo", {"text": "hi"}, 5)).content[0].text == "hi"
+        assert pauses.asked == [1]
+
+
+async def test_tools_that_a_server_adds_are_found_at_the_next_look():
+    inside = sdk_server()
+
+    def late() -> str:
+        return "late"
+
+    async with owned(lambda: InMemoryTransport(inside)) as server:
+        before = server.tools
+        inside.add_tool(late, structured_output=False)
+        server._look.set()
+        async with asyncio.timeout(10):
+            while server.tools is before:
+                await asyncio.sleep(0)
+        assert [tool.name for tool in server.tools] == ["echo", "other", "late"]
+
+
 async def test_a_closed_server_ends_while_it_is_still_connecting(tmp_path):
     script = "import sys; sys.stdin.read()"
     entry = McpServerConfig(command=sys.executable, args=("-c", script))
