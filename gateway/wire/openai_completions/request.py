@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.core.jsonio import dumps
-from gateway.core.message import Content, Foreign, Image, Message, Text, ToolCall, ToolResult
+from gateway.core.message import NO_EXTRAS, Content, Foreign, Image, Message, Text, ToolCall, ToolResult
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.core.written import Written
 from gateway.wire.compat import Compat, ModelSpec
@@ -78,6 +78,8 @@ def _message(message: Message, compat: Compat) -> dict[str, Any]:
         role = "system"
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and not message.listed:
+        if message.name is None and message.extras is NO_EXTRAS:
+            return {"role": role, "content": parts[0].written}
         raw: dict[str, Any] = {"role": role, "content": parts[0].written}
     elif role == "tool" and len(parts) == 1 and isinstance(parts[0], ToolResult):
         result = parts[0]
