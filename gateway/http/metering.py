@@ -4,7 +4,7 @@ from contextlib import aclosing
 
 from gateway.agents.run import Run
 from gateway.agents.trail import Trail
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import Batch, RefusalDelta, Stream, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
 from gateway.core.reply import Reply
 from gateway.core.token_estimate import text_bytes, tokens_in
@@ -37,9 +37,12 @@ class Meter:
         """The provider has counted; 0 when it did not."""
         self._counted = tokens
 
-    def fail(self) -> None:
-        """The provider did not answer, or not to the end."""
-        self._failed = True
+    def fail(self, error: GatewayError) -> None:
+        """The run has failed: the provider did not answer, or not to the end, or answered what was not asked for."""
+        if isinstance(error, ToolChoiceUnmet):
+            self._counted = error.usage.total if error.usage is not None else self._counted
+        else:
+            self._failed = True
 
     def look(self, batch: Batch) -> None:
         """More of the answer has come."""
@@ -85,8 +88,8 @@ class MeteredRun:
                 async for batch in events:
                     self._meter.look(batch)
                     yield batch
-        except GatewayError:
-            self._meter.fail()
+        except GatewayError as error:
+            self._meter.fail(error)
             await self._meter.settle()
             raise
         await self._meter.settle()
@@ -96,8 +99,8 @@ class MeteredRun:
         self._meter.begin()
         try:
             reply = await self._run.reply()
-        except GatewayError:
-            self._meter.fail()
+        except GatewayError as error:
+            self._meter.fail(error)
             raise
         self._meter.look([TextDelta(text) for text in (reply.text, reply.thinking, reply.refusal) if text])
         self._meter.look([ToolCallDelta(0, call.arguments) for call in reply.tool_calls])
@@ -117,8 +120,8 @@ class MeteredEmbedder:
         self._meter.begin()
         try:
             reply = await self._embedder.embed(provider, model, request, end)
-        except GatewayError:
-            self._meter.fail()
+        except GatewayError as error:
+            self._meter.fail(error)
             raise
         self._meter.count(reply.total_tokens)
         return reply

@@ -149,6 +149,15 @@ async def test_a_stream_that_breaks_costs_what_had_come_of_it(tokens, client, pr
     assert await remaining(await client.post(CHAT, json=HI)) == 1000 - (1 + 10) - 100
 
 
+async def test_an_answer_without_the_demanded_call_costs_what_it_cost(tokens, client, provider):
+    provider.says("Hel|lo")
+    tool = {"type": "function", "function": {"name": "f"}}
+    response = await client.post(CHAT, json=HI | {"tools": [tool], "tool_choice": "required"})
+    assert response.status == 502
+    left = await remaining(await client.post(CHAT, json=HI))
+    assert left == 1000 - 18 - 100
+
+
 async def test_without_the_providers_count_the_estimate_stays(tokens, client, provider):
     async def uncounted(request):
         message = {"role": "assistant", "content": "x" * 40}
