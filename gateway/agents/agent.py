@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gateway.agents.prompt import Prompt
-from gateway.agents.tool_limits import NO_LIMITS_SET, ToolLimits
+from gateway.agents.tool_limits import DEFAULT_LIMITS, ToolLimits
 from gateway.core.names import ModelRef
 from gateway.tools.registry import Toolset
 
@@ -32,7 +32,7 @@ class Agent:
     always_stream: bool = False
     timeout: float | None = None
     toolset: Toolset | None = None
-    tool_limits: ToolLimits = NO_LIMITS_SET
+    tool_limits: ToolLimits = DEFAULT_LIMITS
 
     def allows(self, ref: ModelRef) -> bool:
         """Whether `x-openclaw-model` may name this model."""

@@ -10,4 +10,4 @@ class ToolLimits(Struct, frozen=True):
     seconds: float = 300.0
 
 
-NO_LIMITS_SET = ToolLimits()
+DEFAULT_LIMITS = ToolLimits()

@@ -27,7 +27,7 @@ async def registry_from(config: Config) -> AsyncIterator[Registry | None]:
         yield None
         return
     try:
-        from gateway.tools.mcp import mcp_server  # noqa: PLC0415  58 MB of memory, for those who want it
+        from gateway.tools.mcp import mcp_server  # noqa: PLC0415  large, so only for those who want it
     except ModuleNotFoundError as error:
         missing = f"mcp.servers: the package {error.name} is not installed; install the extra: openclaw-gateway[mcp]"
         raise ConfigError((missing,)) from error
