@@ -37,6 +37,11 @@ class Connection(RequestHandler):
         if self._parser is not None:
             self._parser = cast("HttpParser[Any]", HeadLimit(self._parser))
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on; asked for each piece that is taken from a body, and nothing to do but after a pause."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def handle_error(
         self,
         request: web.BaseRequest,

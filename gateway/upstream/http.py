@@ -34,7 +34,16 @@ class Limits:
 
 
 class _Connection(ResponseHandler):
-    """aiohttp's, but whoever reads a body learns at once that its framing is broken, instead of waiting for more."""
+    """aiohttp's, but whoever reads a body learns at once that its framing is broken, instead of waiting for more.
+
+    And each piece that is taken from a body asks to read on, which runs the parser over nothing: a third of what a
+    chunk of a burst costs. Here it runs only after a pause.
+    """
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Read on."""
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
 
     def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
         """The connection is unusable."""
