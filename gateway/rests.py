@@ -8,8 +8,8 @@ import secrets
 from typing import Any
 
 from gateway.agents.circuit import Circuits, Rest
-from gateway.core.errors import UpstreamKind
 from gateway.core.jsonio import InvalidJSON, dumps, loads
+from gateway.core.upstream_error import UpstreamKind
 from ratelimit import Link, Script
 from ratelimit.link import Ask
 from ratelimit.pipeline import Argument

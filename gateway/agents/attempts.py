@@ -16,8 +16,9 @@ import structlog
 from gateway.agents.candidates import Candidate
 from gateway.agents.circuit import Circuits, Entry
 from gateway.agents.trail import ANSWERED, CANCELLED, Trail
-from gateway.core.errors import GatewayError, UpstreamError, UpstreamKind
+from gateway.core.errors import GatewayError
 from gateway.core.names import ModelRef
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 log = structlog.get_logger(__name__)
 

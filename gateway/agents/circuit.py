@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 _MOST = 1000  # circuits that are kept; the oldest is forgotten first
 _LONGEST_HINT = 600.0  # seconds; a provider that asks for more is tried again all the same

@@ -4,7 +4,6 @@ The new answer goes on where the old one broke, provided that it repeats the old
 else, the run ends with one error. Reasoning is not compared: no caller sees it.
 """
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import (
     Batch,
     Event,
@@ -16,6 +15,7 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 _BATCHES = 128  # batches that are kept as they came before their texts are put together
 _MOST = 4 * 2**20  # characters; a longer answer is too long to be repeated

@@ -14,10 +14,10 @@ from gateway.agents.stage import Stage
 from gateway.agents.tool_choice import Verified, demands_call
 from gateway.agents.trail import Trail
 from gateway.agents.visible import Visible
-from gateway.core.errors import UpstreamError
 from gateway.core.event import Batch, Stream
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError
 
 
 class Round(Struct, frozen=True):

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 import aiohttp
 import structlog
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadlines
 from gateway.upstream.failure import from_exception, from_status, without_secrets
 from gateway.upstream.http import Limits

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import aiohttp
 
-from gateway.core.errors import UpstreamError
+from gateway.core.upstream_error import UpstreamError
 from gateway.upstream.call import give_back, read_whole, refusal
 from gateway.upstream.deadline import Deadlines
 from gateway.upstream.failure import from_exception, without_secrets

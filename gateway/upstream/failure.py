@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import aiohttp
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import redact_text
 from gateway.upstream.provider import Provider
 from gateway.wire.openai_completions.error_object import classify

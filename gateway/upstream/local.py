@@ -1,7 +1,8 @@
 """The embedded model as one more provider: its chat server a row, its embeddings behind the same seam as everyone's."""
 
-from gateway.core.errors import Unavailable, UpstreamError, UpstreamKind
+from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.core.errors import GatewayError, UpstreamError
+from gateway.core.errors import GatewayError
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError
 from gateway.wire.compat import ModelSpec
 
 

@@ -8,7 +8,7 @@ import pytest_asyncio
 
 from gateway.agents.circuit import CircuitPolicy, Circuits, Entry
 from gateway.config.redis_url import parse_redis_url
-from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.rests import RESTS, SharedRests
 from gateway.state.connect import close, redis_client
 from ratelimit import Link

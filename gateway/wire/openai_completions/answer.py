@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec import Raw
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import (
     Batch,
     Finish,
@@ -22,6 +21,7 @@ from gateway.core.event import (
     UsageReport,
 )
 from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import from_openai
 from gateway.core.written import Written, is_empty, is_string
 from gateway.wire.framing import OversizedEvent, SseDecoder

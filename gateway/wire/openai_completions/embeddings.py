@@ -10,8 +10,9 @@ from typing import Any
 
 import msgspec
 
-from gateway.core.errors import BadRequest, UpstreamError, UpstreamKind
+from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, Shape, dumps
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import from_openai
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.openai_completions.error_object import error_in

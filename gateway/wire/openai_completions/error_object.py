@@ -7,7 +7,7 @@ which many servers report with nothing but a sentence (and then only on a 400 or
 import re
 from typing import Any
 
-from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 _BY_STATUS = {
     400: UpstreamKind.INVALID_REQUEST,

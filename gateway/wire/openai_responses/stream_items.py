@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.jsonio import InvalidJSON, dumps, loads
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.openai_responses.item_id import output_id
 from gateway.wire.openai_responses.response_object import (
     Phase,

@@ -5,8 +5,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.agents.candidates import Candidate
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.names import ModelRef
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.provider import Provider
 from gateway.wire.compat import ModelSpec
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from gateway.agents.circuit import CircuitPolicy, Circuits, Entry, Rest
-from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 OUTAGE = UpstreamError(UpstreamKind.SERVER_ERROR, "oh", upstream_status=500)
 REFUSED = UpstreamError(UpstreamKind.AUTH, "bad key", upstream_status=401)

@@ -9,7 +9,7 @@ import pytest_asyncio
 from gateway.agents.conversation import Conversations
 from gateway.agents.trail import Trail
 from gateway.agents.transcript import read_entry
-from gateway.core.errors import Unavailable, UpstreamError, UpstreamKind
+from gateway.core.errors import Unavailable
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message, Text
@@ -17,6 +17,7 @@ from gateway.core.names import ModelRef
 from gateway.core.reply import fold
 from gateway.core.session_key import SessionKey
 from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sessions.sqlite import SqliteSessions

@@ -3,8 +3,9 @@ from dataclasses import replace
 import pytest
 
 from gateway.agents.embed import embed, embedding_model
-from gateway.core.errors import BadRequest, NotFound, Unavailable, UpstreamError, UpstreamKind
+from gateway.core.errors import BadRequest, NotFound, Unavailable
 from gateway.core.names import ModelRef
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
 OWN = ModelRef("home", "vectors")

@@ -3,11 +3,12 @@ from msgspec.structs import replace
 
 from gateway.agents.hold_back import ALL
 from gateway.agents.run import Run, RunOptions, chain_for, prepare
-from gateway.core.errors import BadRequest, NotFound, ToolChoiceUnmet, UpstreamError, UpstreamKind
+from gateway.core.errors import BadRequest, NotFound, ToolChoiceUnmet
 from gateway.core.event import Finish, TextDelta, ThinkingDelta, ToolCallBegin, UsageReport
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.turn import Sampling, ToolChoice, ToolSpec, Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.upstream.provider import Provider
 from gateway.wire.compat import Compat, ModelSpec

@@ -5,11 +5,12 @@ from msgspec.structs import replace
 
 from gateway.agents.run import Run, RunOptions, prepare
 from gateway.agents.tool_limits import ToolLimits
-from gateway.core.errors import BadRequest, ToolRoundsExhausted, UpstreamError, UpstreamKind
+from gateway.core.errors import BadRequest, ToolRoundsExhausted
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, UsageReport
 from gateway.core.message import Image, Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.tools.contract import Tool, ToolOutput
 from gateway.tools.registry import Registry, Toolset

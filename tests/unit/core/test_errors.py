@@ -9,9 +9,8 @@ from gateway.core.errors import (
     MissingScope,
     ProxyAttributionRequired,
     Unauthorized,
-    UpstreamError,
-    UpstreamKind,
 )
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 
 def test_an_error_is_openais_error_object():

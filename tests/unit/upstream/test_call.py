@@ -6,10 +6,10 @@ from contextlib import aclosing
 import pytest
 from aiohttp import web
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.message import Message, Text
 from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.upstream.call import Caller
 from gateway.upstream.http import USER_AGENT, Limits

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadlines
 from gateway.upstream.embed import HttpEmbedder
 from gateway.upstream.http import Limits

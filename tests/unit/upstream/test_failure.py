@@ -5,7 +5,7 @@ import pytest
 from multidict import CIMultiDict
 from yarl import URL
 
-from gateway.core.errors import UpstreamError, UpstreamKind
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.failure import from_exception, from_status, retry_after, without_secrets
 from gateway.upstream.provider import Provider
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from gateway.core.errors import UpstreamError
 from gateway.core.event import Batch
+from gateway.core.upstream_error import UpstreamError
 from gateway.wire.openai_completions.answer import StreamParser
 
 DONE = b"data: [DONE]\n\n"

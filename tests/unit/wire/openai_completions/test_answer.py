@@ -2,9 +2,9 @@ import json
 
 import pytest
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, ToolCallDelta, UsageReport
 from gateway.core.reply import fold
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.wire.openai_completions.answer import parse_reply
 from gateway.wire.openai_completions.render import render_reply

@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import TextDelta
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.openai_completions.answer import StreamParser
 
 GOOD = b'data: {"choices":[{"index":0,"delta":{"content":"kept"}}]}\n\n'

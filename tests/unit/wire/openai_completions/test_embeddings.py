@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
-from gateway.core.errors import BadRequest, UpstreamError, UpstreamKind
+from gateway.core.errors import BadRequest
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingRequest
 from gateway.wire.openai_completions.embeddings import build_request, parse_reply, read_request, render_reply
 from gateway.wire.openai_completions.schema import EMBEDDINGS

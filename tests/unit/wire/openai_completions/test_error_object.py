@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.core.errors import UpstreamKind as Kind
+from gateway.core.upstream_error import UpstreamKind as Kind
 from gateway.wire.openai_completions.error_object import classify, error_in
 
 

@@ -6,9 +6,9 @@ from contextlib import suppress
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.core.errors import UpstreamError, UpstreamKind
 from gateway.core.event import Finish, ToolCallBegin, ToolCallDelta, UsageReport
 from gateway.core.jsonio import dumps
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.openai_completions import embeddings
 from gateway.wire.openai_completions.answer import parse_reply
 from gateway.wire.openai_completions.error_object import classify, error_in

@@ -5,7 +5,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.errors import UpstreamKind
 from gateway.core.event import (
     Finish,
     RefusalDelta,
@@ -15,6 +14,7 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
+from gateway.core.upstream_error import UpstreamKind
 from gateway.core.usage import Usage
 
 STOP = Finish("stop")

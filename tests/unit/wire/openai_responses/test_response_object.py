@@ -1,6 +1,7 @@
 import pytest
 
-from gateway.core.errors import BadRequest, LockedOut, ToolChoiceUnmet, UpstreamError, UpstreamKind
+from gateway.core.errors import BadRequest, LockedOut, ToolChoiceUnmet
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import NO_USAGE
 from gateway.wire.openai_responses.response_object import error_object, usage_object
 

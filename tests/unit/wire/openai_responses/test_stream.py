@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.errors import ToolChoiceUnmet, UpstreamError
+from gateway.core.errors import ToolChoiceUnmet
 from gateway.core.event import (
     Finish,
     RefusalDelta,
@@ -14,6 +14,7 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
+from gateway.core.upstream_error import UpstreamError
 from gateway.core.usage import Usage
 from gateway.wire.openai_responses.response_object import Head
 from gateway.wire.openai_responses.stream import Renderer
