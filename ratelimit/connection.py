@@ -4,6 +4,7 @@ The clients' pools are made for callers who wait; a link that answers within mil
 may send the next call before the last one is answered.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, Protocol, cast
 
@@ -44,8 +45,7 @@ async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
     It speaks RESP2, where every reply and every message is simply the next thing to read.
     """
     if isinstance(client, RedisCluster):
-        await client.aclose()
-        await client.initialize()
+        await _look_again(client)
         node = client.get_node_from_key(f"{{{tag}}}")
         if node is None:
             raise StorageUnavailable("no node of the cluster serves the slot of its keys")
@@ -61,6 +61,24 @@ async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
         await connection.disconnect(nowait=True)
         raise
     return connection
+
+
+async def _look_again(client: RedisCluster) -> None:
+    """Ask for the layout of a cluster. Goes to its end also when it is cancelled, within redis-py's own limits: cut off
+    in the middle, it would leave connections open behind it.
+    """
+    await client.aclose()
+    looking = asyncio.ensure_future(client.initialize())
+    cancelled: asyncio.CancelledError | None = None
+    while not looking.done():
+        try:
+            await asyncio.wait({looking})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        looking.exception()
+        raise cancelled
+    looking.result()
 
 
 async def subscribe(connection: Connection, channel: str) -> None:

@@ -106,5 +106,5 @@ async def test_a_cluster_counts_as_one_server(cluster):
         await until(lambda: other.limiter.locked_for("a") and other.limiter.locked_for("b"))
         for server in cluster:
             await server.ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-        await until(lambda: len(one.told) >= 3 and one.link.available)
+        await until(lambda: all(len(each.told) >= 3 and each.link.available for each in (one, other)))
         assert await other.failures("a", 3) == 0
