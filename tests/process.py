@@ -99,6 +99,11 @@ def free_port(ports: range = _PORTS) -> int:
     raise AssertionError(f"a hundred ports in {ports} are in use")
 
 
+def _interruptible() -> None:
+    """A shell lets what it runs in the background ignore SIGINT, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 async def start(*command: str, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Process:
     """Start a program, in a process group of its own and with its output caught. Whoever calls this stops it."""
     return Process(
@@ -110,6 +115,7 @@ async def start(*command: str, directory: Path | None = None, environment: Mappi
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             start_new_session=True,
+            preexec_fn=_interruptible,
         )
     )
 
