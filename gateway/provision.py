@@ -36,7 +36,7 @@ from gateway.upstream.embedded import MODEL, available
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
 from gateway.upstream.fetch import Fetcher, FetchPolicy
-from gateway.upstream.http import Limits, create_session
+from gateway.upstream.http import Limits, create_client
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 
@@ -55,7 +55,7 @@ async def provisioned(
     limits = limits_from(config.gateway.retry)
     endpoints = config.gateway.http.endpoints
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(create_session(limits))
+        http = await stack.enter_async_context(create_client(limits))
         caller = Caller(http, limits)
         providers = providers_from(config.models, env)
         embedders: dict[str, Embedder] = {name: HttpEmbedder(http, limits, caller.deadlines) for name in providers}

@@ -61,6 +61,8 @@ def gateway_problem(room: str, name: str) -> str | None:
             return None if room == "state" else f"{room} may not import {name}"
         case "mcp" | "mcp_types" | "anyio" | "httpx2":
             return None if room == "tools" else f"{room} may not import {name}"
+        case "httptools" | "aiohappyeyeballs":
+            return None if room == "upstream" else f"{room} may not import {name}"
         case "ratelimit":
             return None if room in RATELIMIT_USERS else f"{room} may not import {name}"
         case _:
@@ -134,6 +136,7 @@ def test_the_limiter_library_stands_alone(path):
         ("http", "import aiohttp"),
         ("http", "from aiohttp import ClientSession"),
         ("upstream", "import redis.asyncio"),
+        ("http", "from httptools import HttpRequestParser"),
         ("access", "from ratelimit import Verdict"),
         ("state", "import ratelimit"),
     ],

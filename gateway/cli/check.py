@@ -10,6 +10,7 @@ from gateway.cli.main import COMMANDS, config_option, print_problems
 from gateway.config.load import Loaded, load
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
+from gateway.upstream.configured import providers_from
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
@@ -27,6 +28,7 @@ def run(args: argparse.Namespace) -> int:
     """0 when the gateway would start, 1 when it would not; problems go to standard error."""
     try:
         loaded = load(Path(args.config) if args.config else None, os.environ, catalogue=BUILT_IN)
+        providers_from(loaded.config.models, os.environ)
     except ConfigError as error:
         print_problems(error)
         count = len(error.problems)

@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
-import aiohttp
 import structlog
 
 from gateway.core.event import Batch
@@ -16,8 +15,10 @@ from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadlines
 from gateway.upstream.failure import from_exception, from_status, without_secrets
-from gateway.upstream.http import Limits
+from gateway.upstream.http import Client, Limits
 from gateway.upstream.provider import Provider
+from gateway.upstream.transport.errors import TransportError
+from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS
 from gateway.wire.compat import ModelSpec
 from gateway.wire.contract import Parser
@@ -34,7 +35,7 @@ _GRACE = 0.05  # seconds for a finished stream to end by itself, so that its con
 class Caller:
     """Asks providers, over one pool of connections and with one set of limits."""
 
-    http: aiohttp.ClientSession
+    http: Client
     limits: Limits
     deadlines: Deadlines = field(default_factory=Deadlines)
 
@@ -50,10 +51,10 @@ class Caller:
                         raise await refusal(provider, response)
                     return UPSTREAMS[provider.wire].parse_reply(await read_whole(response))
                 finally:
-                    give_back(response)
+                    response.end()
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (TransportError, TimeoutError) as error:
             raise from_exception(provider, error, connect=self.limits.connect, wait=wait) from error
 
     async def stream(self, provider: Provider, model: ModelSpec, turn: Turn, end: float) -> AsyncGenerator[Batch, None]:
@@ -76,7 +77,7 @@ class Caller:
                         yield batch
                         return
                     parser = UPSTREAMS[provider.wire].parser()
-                    while not (parser.complete or parser.failure) and (data := await response.content.readany()):
+                    while not (parser.complete or parser.failure) and (data := await response.read()):
                         if batch := parser.feed(data):
                             deadline.when = None
                             yield batch
@@ -87,48 +88,37 @@ class Caller:
                         yield batch
                     await _finish(response)
                 finally:
-                    give_back(response)
+                    response.end()
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (TransportError, TimeoutError) as error:
             raise from_exception(provider, error, connect=limits.connect, wait=wait) from error
 
-    async def _post(self, provider: Provider, model: ModelSpec, turn: Turn) -> aiohttp.ClientResponse:
+    async def _post(self, provider: Provider, model: ModelSpec, turn: Turn) -> Response:
         if provider.prepare is not None:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
-        return await self.http.post(
-            provider.url(wire.path),
-            data=wire.build_request(turn, model),
-            headers=provider.headers,
-            allow_redirects=False,
-        )
+        return await self.http.post(provider.endpoint(wire.path), wire.build_request(turn, model))
 
 
-def give_back(response: aiohttp.ClientResponse) -> None:
-    """End what is left of a response: its connection is closed, unless it was read to its end and is pooled again."""
-    if response.connection is not None:
-        response.release()
-
-
-async def refusal(provider: Provider, response: aiohttp.ClientResponse) -> UpstreamError:
+async def refusal(provider: Provider, response: Response) -> UpstreamError:
     """The failure that a response other than 200 reports; as much of its body as may be is read."""
     body = b""
     try:
         async with asyncio.timeout(5):
-            while len(body) < _MAX_ERROR_BODY and (data := await response.content.readany()):
+            while len(body) < _MAX_ERROR_BODY and (data := await response.read()):
                 body += data
-    except (aiohttp.ClientError, OSError) as error:
+    except (TransportError, TimeoutError) as error:
         log.info("the body of a refusal broke off", provider=provider.id, reason=type(error).__name__)
     status = response.status if response.status >= 400 else 502
     return from_status(provider, status, response.headers, body)
 
 
-async def read_whole(response: aiohttp.ClientResponse) -> bytes:
+async def read_whole(response: Response) -> bytes:
     """The body of an answer. Raises UpstreamError as soon as it is too large to be one."""
     pieces: list[bytes] = []
     size = 0
-    while data := await response.content.readany():
+    while data := await response.read():
         size += len(data)
         if size > _MAX_REPLY:
             raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
@@ -136,25 +126,25 @@ async def read_whole(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(pieces)
 
 
-async def _rest(response: aiohttp.ClientResponse, parser: Parser) -> Batch:
+async def _rest(response: Response, parser: Parser) -> Batch:
     """What still belongs to a complete answer: its token counts. The answer stands, however the stream ends now."""
     batch: Batch = []
     try:
         async with asyncio.timeout(_USAGE_WAIT):
-            while not parser.done and (data := await response.content.readany()):
+            while not parser.done and (data := await response.read()):
                 batch += parser.feed(data)
         batch += parser.close()
-    except (UpstreamError, aiohttp.ClientError, OSError) as error:
+    except (UpstreamError, TransportError, TimeoutError) as error:
         log.info("stream ended badly after its finish", reason=type(error).__name__)
-        response.close()
+        response.abandon()
     return batch
 
 
-async def _finish(response: aiohttp.ClientResponse) -> None:
+async def _finish(response: Response) -> None:
     """Let a finished stream end by itself, which is nearly always at once; else its connection is given up."""
-    if not response.content.at_eof():
+    if not response.read_to_end:
         try:
             async with asyncio.timeout(_GRACE):
-                await response.content.readany()
-        except (aiohttp.ClientError, OSError):
-            response.close()
+                await response.read()
+        except (TransportError, TimeoutError):
+            response.abandon()

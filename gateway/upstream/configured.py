@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
+from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.provider import Provider, headers_for
 from gateway.wire import UPSTREAMS
@@ -14,15 +15,25 @@ def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Pr
     """Every provider that can be called, by id.
 
     Catalogue rows join unless `models.mode` is `replace`; their keys come from the environment variables that their
-    documentation names. A configured provider whose wire format is not spoken yet is left out.
+    documentation names. A configured provider whose wire format is not spoken yet is left out. Raises ConfigError for
+    an address, a key or a header that can't be sent.
     """
     providers: dict[str, Provider] = {}
+    problems: list[str] = []
     if models.mode == "merge":
         for name, row in CATALOG.items():
             providers[name] = _from_row(name, row, env)
     for name, config in models.providers.items():
         if config.api in UPSTREAMS and (config.base_url or name in CATALOG):
             providers[name] = _configured(name, config, env)
+    for name, provider in providers.items():
+        try:
+            for keyed in (provider, *provider.others):
+                keyed.endpoint(UPSTREAMS[keyed.wire].path)
+        except ValueError as error:
+            problems.append(f"models.providers.{name}: {error}")
+    if problems:
+        raise ConfigError(tuple(problems))
     return providers
 
 

@@ -3,14 +3,13 @@
 import asyncio
 from typing import Protocol
 
-import aiohttp
-
 from gateway.core.upstream_error import UpstreamError
-from gateway.upstream.call import give_back, read_whole, refusal
+from gateway.upstream.call import read_whole, refusal
 from gateway.upstream.deadline import Deadlines
 from gateway.upstream.failure import from_exception, without_secrets
-from gateway.upstream.http import Limits
+from gateway.upstream.http import Client, Limits
 from gateway.upstream.provider import Provider
+from gateway.upstream.transport.errors import TransportError
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.openai_completions import embeddings as wire
 
@@ -29,7 +28,7 @@ class Embedder(Protocol):
 class HttpEmbedder:
     """A provider's `/embeddings`."""
 
-    def __init__(self, http: aiohttp.ClientSession, limits: Limits, deadlines: Deadlines) -> None:
+    def __init__(self, http: Client, limits: Limits, deadlines: Deadlines) -> None:
         self._http = http
         self._deadlines = deadlines
         self._limits = limits
@@ -41,16 +40,14 @@ class HttpEmbedder:
         wait = min(provider.timeout or self._limits.silence, end - now)
         try:
             with self._deadlines.at(now + wait):
-                response = await self._http.post(
-                    provider.url(wire.PATH), data=body, headers=provider.headers, allow_redirects=False
-                )
+                response = await self._http.post(provider.endpoint(wire.PATH), body)
                 try:
                     if response.status != 200:
                         raise await refusal(provider, response)
                     return wire.parse_reply(await read_whole(response), len(request.inputs))
                 finally:
-                    give_back(response)
+                    response.end()
         except UpstreamError as error:
             raise without_secrets(provider, error) from None
-        except (aiohttp.ClientError, OSError) as error:
+        except (TransportError, TimeoutError) as error:
             raise from_exception(provider, error, connect=self._limits.connect, wait=wait) from error

@@ -8,12 +8,17 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-import aiohttp
-
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import redact_text
 from gateway.upstream.provider import Provider
+from gateway.upstream.transport.errors import (
+    BodyBroken,
+    CannotConnect,
+    CertificateInvalid,
+    ConnectionTimeout,
+    Disconnected,
+)
 from gateway.wire.openai_completions.error_object import classify
 
 _MAX_MESSAGE = 2000
@@ -43,24 +48,24 @@ def without_secrets(provider: Provider, error: UpstreamError) -> UpstreamError:
 
 
 def from_exception(provider: Provider, error: Exception, *, connect: float, wait: float) -> UpstreamError:
-    """The failure behind an exception of the HTTP client; `connect` and `wait` are the limits in seconds.
+    """The failure behind an exception of the transport; `connect` and `wait` are the limits in seconds.
 
     Who was silent once is not asked again at the caller's expense, and a certificate does not change in a second.
     """
     name = f"The provider '{provider.id}'"
     match error:
-        case aiohttp.ConnectionTimeoutError():
+        case ConnectionTimeout():
             said = f"{name} did not accept a connection within {connect:g} s."
             return UpstreamError(UpstreamKind.TRANSPORT, said, retryable=False)
         case TimeoutError():
             return UpstreamError(UpstreamKind.TIMEOUT, f"{name} did not answer within {wait:.3g} s.", retryable=False)
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+        case CertificateInvalid():
             return UpstreamError(UpstreamKind.TRANSPORT, f"{name} offered no valid TLS certificate.", retryable=False)
-        case aiohttp.ClientConnectorError():
+        case CannotConnect():
             return UpstreamError(UpstreamKind.TRANSPORT, f"{name} could not be reached.")
-        case aiohttp.ServerDisconnectedError():
+        case Disconnected():
             return UpstreamError(UpstreamKind.TRANSPORT, f"{name} closed the connection without an answer.")
-        case aiohttp.ClientPayloadError() | OSError():
+        case BodyBroken():
             return UpstreamError(UpstreamKind.TRANSPORT, f"{name} broke off its answer.")
         case _:
             return UpstreamError(UpstreamKind.MALFORMED, f"{name} answered with something that is not HTTP.")

@@ -1,20 +1,23 @@
-"""The one HTTP client session: pooled connections, no cookies, no redirects, no hidden timeouts.
+"""The one way to ask a provider: a POST over pooled connections; no cookies, no redirects, no hidden timeouts.
 
-Everything that sends bytes to a provider goes through a session made here, so that the transport can be replaced in
-one place.
+Everything that sends bytes to a provider goes through a client made here, so that the transport can be replaced in one
+place.
 """
 
-import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
-
-import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway import __version__
+from gateway.upstream.transport.dial import Dialer
+from gateway.upstream.transport.endpoint import Endpoint
+from gateway.upstream.transport.errors import Disconnected
+from gateway.upstream.transport.pool import Pool
+from gateway.upstream.transport.response import Response
 
 USER_AGENT = f"openclaw-gateway/{__version__}"
+# Providers get exactly the headers of their row and these: nothing of the caller's request is ever copied.
+DEFAULTS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,45 +36,51 @@ class Limits:
     total: float = 600.0
 
 
-class _Connection(ResponseHandler):
-    """aiohttp's, but whoever reads a body learns at once that its framing is broken, instead of waiting for more.
+class Client:
+    """All connections to all providers. Limits of waiting are set by each call (`Deadlines`)."""
 
-    And each piece that is taken from a body asks to read on, which runs the parser over nothing: a third of what a
-    chunk of a burst costs. Here it runs only after a pause.
-    """
+    def __init__(self, connect: float) -> None:
+        self._dialer = Dialer(connect)
+        self._pool = Pool()
 
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        """Read on."""
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
+    async def post(self, endpoint: Endpoint, body: bytes) -> Response:
+        """Ask, and wait for the head of the answer. Raises TransportError.
 
-    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
-        """The connection is unusable."""
-        body = self._payload
-        super().set_exception(exc, *cause)
-        if isinstance(exc, HttpProcessingError) and body is not None and body.exception() is None:
-            body.set_exception(aiohttp.ClientPayloadError("the framing of the body is broken"))
+        A server may close a kept connection just when it is used again. That is found out before a byte of an answer
+        has come, says nothing about the provider, and the request is sent again at once on a new connection.
+        """
+        origin = endpoint.origin
+        request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), body)
+        connection = self._pool.take(origin)
+        if connection is not None:
+            try:
+                await connection.ask(request)
+            except Disconnected as error:
+                if not error.untouched:
+                    raise
+            except BaseException:
+                connection.abort()
+                raise
+            else:
+                return Response(connection, origin, self._pool)
+        connection = await self._dialer.connect(origin)
+        try:
+            await connection.ask(request)
+        except BaseException:
+            connection.abort()
+            raise
+        return Response(connection, origin, self._pool)
+
+    async def close(self) -> None:
+        """Close what is kept. Whoever has a response ends it."""
+        await self._pool.close()
 
 
-def _connection(loop: asyncio.AbstractEventLoop) -> ResponseHandler:
-    return _Connection(loop)
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Makes such connections."""
-
-    def __init__(self) -> None:
-        super().__init__(limit=0, ttl_dns_cache=60, keepalive_timeout=30)
-        self._factory = partial(_connection, asyncio.get_running_loop())
-
-
-def create_session(limits: Limits) -> aiohttp.ClientSession:
-    """A session for all providers. The caller closes it; limits of waiting are set by each call (`Deadlines`)."""
-    return aiohttp.ClientSession(
-        connector=_Connector(),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=limits.connect),
-        # Providers get exactly the headers of their row: nothing of the caller's request is ever copied.
-        headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
-        read_bufsize=2**18,
-    )
+@asynccontextmanager
+async def create_client(limits: Limits) -> AsyncIterator[Client]:
+    """A client for all providers, closed at the end of the block."""
+    client = Client(limits.connect)
+    try:
+        yield client
+    finally:
+        await client.close()

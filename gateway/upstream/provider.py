@@ -4,8 +4,8 @@ import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from yarl import URL
-
+from gateway.upstream.http import DEFAULTS
+from gateway.upstream.transport.endpoint import Endpoint, endpoint
 from gateway.wire.compat import DEFAULT, Compat, ModelSpec
 
 
@@ -31,7 +31,7 @@ class Provider:
     embedding_model: str | None = None
     timeout: float | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
-    urls: dict[str, URL] = field(default_factory=dict, repr=False, compare=False)
+    endpoints: dict[str, Endpoint] = field(default_factory=dict, init=False, repr=False, compare=False)
     turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
 
     def model(self, model_id: str) -> ModelSpec:
@@ -46,12 +46,16 @@ class Provider:
         first = next(self.turns) % len(rows)
         return rows[first:] + rows[:first]
 
-    def url(self, path: str) -> URL:
-        """The address below the base URL; made once per path."""
-        url = self.urls.get(path)
-        if url is None:
-            url = self.urls[path] = URL(self.base_url.rstrip("/") + path)
-        return url
+    def endpoint(self, path: str) -> Endpoint:
+        """The address below the base URL with this row's headers; made once per path.
+
+        Raises ValueError for a base URL or a header that can't be used.
+        """
+        made = self.endpoints.get(path)
+        if made is None:
+            url = self.base_url.rstrip("/") + path
+            made = self.endpoints[path] = endpoint(url, self.headers, DEFAULTS)
+        return made
 
 
 def headers_for(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]:

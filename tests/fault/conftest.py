@@ -44,6 +44,12 @@ async def provider() -> AsyncIterator[FaultProvider]:
         yield ready
 
 
+@pytest_asyncio.fixture(autouse=True, loop_scope="module")
+async def no_kept_connections(provider: FaultProvider) -> None:
+    """A fault on a new connection is the provider's; on a kept one it may be a farewell that crossed the request."""
+    await provider.end_kept_connections()
+
+
 @pytest.fixture(scope="module")
 def agents() -> dict[str, Any]:
     """Agents of the tests of this file; each has models of its own, so that no test sees another one's rests."""

@@ -100,6 +100,12 @@ class FaultProvider:
                 writer.transport.abort()
             await asyncio.gather(*self._tasks)
 
+    async def end_kept_connections(self) -> None:
+        """Close what waits for a next request; the gateway has closed its side, too, when this returns."""
+        for writer in self.connections:
+            writer.write_eof()
+        await asyncio.gather(*self._tasks)
+
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None

@@ -20,7 +20,7 @@ from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.upstream.call import Caller
-from gateway.upstream.http import Limits, create_session
+from gateway.upstream.http import Limits, create_client
 from gateway.upstream.provider import Provider
 from gateway.wire.openai_completions.render import Renderer
 from tests.fault.acts import CHUNKED, LAST, closes, framed, head, says
@@ -51,7 +51,7 @@ def quiet():
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def session():
-    async with create_session(Limits()) as ready:
+    async with create_client(Limits()) as ready:
         yield ready
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.fault.acts import cuts, hangs, later, refuses, says
+from tests.fault.acts import closes, cuts, hangs, later, refuses, says, sends
 from tests.fault.canonical import TEXT
 from tests.fault.conftest import BACKOFF, CONNECT, LIMIT, LOOK, REST, SLACK
 from tests.fault.provider import FaultProvider
@@ -17,7 +17,8 @@ from tests.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AGENTS = ("outage", "recovery", "stampede", "silent", "override", "limited", "deep", "trail", "alone", "all")
+AGENTS = ("kept", "outage", "recovery", "stampede", "silent", "override", "limited", "deep", "trail", "alone", "all")
+HALF_HEAD = sends(b"HTTP/1.1 200 OK\r\n", then=closes)
 KEYS = ("key-one-of-the-fault-tests", "key-two-of-the-fault-tests", "key-three-of-the-fault-tests")
 
 
@@ -194,8 +195,27 @@ async def test_when_all_rest_for_long_nobody_is_asked_and_the_caller_is_told_unt
     assert (len(first.calls), len(second.calls)) == (1, 1)
 
 
+@pytest.mark.parametrize("farewell", [closes, cuts])
+async def test_a_kept_connection_that_ends_as_it_is_used_again_costs_no_attempt(client, provider, farewell):
+    model = provider.model("kept", says(), farewell, says())
+    await ask(client, "kept")
+    headers = await ask(client, "kept")
+    assert headers["x-openclaw-attempts"] == "1"
+    assert "backoff;dur=" not in headers["Server-Timing"]
+    assert len(model.calls) == 3
+    assert model.calls[1].body == model.calls[2].body
+
+
+async def test_a_kept_connection_that_ends_within_an_answer_is_a_failed_attempt(client, provider):
+    model = provider.model("kept", says(), HALF_HEAD, says())
+    await ask(client, "kept")
+    headers = await ask(client, "kept")
+    assert headers["x-openclaw-attempts"] == "2"
+    assert len(model.calls) == 3
+
+
 async def test_a_run_leaves_a_trail_for_operators_and_in_the_log(gateway, client, provider, other):
-    provider.model("trail", refuses(429, headers="retry-after-ms: 100\r\n"), cuts, refuses(500, f"key {KEYS[0]}"))
+    provider.model("trail", refuses(429, headers="retry-after-ms: 100\r\n"), HALF_HEAD, refuses(500, f"key {KEYS[0]}"))
     other.model("trail", says())
     await ask(client, "trail", headers={"X-Request-ID": "trail/of:one@run=1"})
     async with client.get("/api/v1/runs/trail/of:one@run=1") as response:

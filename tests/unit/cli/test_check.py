@@ -59,6 +59,12 @@ def test_an_absent_file_means_defaults_and_says_so(tmp_path: Path, capsys):
     )
 
 
+def test_an_address_that_can_not_be_called_is_a_problem(tmp_path: Path, capsys):
+    providers = '{own:{baseUrl:"http://"}}'
+    assert checked(tmp_path, f'{{agents:{{defaults:{{model:"own/x"}}}},models:{{providers:{providers}}}}}') == 1
+    assert "models.providers.own: the base URL is not an http or https URL with a host" in capsys.readouterr().err
+
+
 def test_a_named_file_is_checked(tmp_path: Path, capsys):
     assert main(["check", "--config", str(tmp_path / "absent.json")]) == 1
     assert "can't be read" in capsys.readouterr().err

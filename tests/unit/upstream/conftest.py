@@ -10,7 +10,7 @@ from aiohttp.abc import AbstractResolver
 
 from gateway.core.errors import BadRequest
 from gateway.upstream.fetch import Fetcher, FetchPolicy
-from gateway.upstream.http import Limits, create_session
+from gateway.upstream.http import Limits, create_client
 from gateway.upstream.provider import Provider, headers_for
 
 PUBLIC = "93.184.216.34"
@@ -179,5 +179,5 @@ async def remote(aiohttp_server):
 
 @pytest.fixture
 async def http():
-    async with create_session(Limits()) as session:
+    async with create_client(Limits()) as session:
         yield session

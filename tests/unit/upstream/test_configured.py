@@ -1,6 +1,7 @@
 import pytest
 
 from gateway.config.providers import ModelsConfig
+from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
 from gateway.upstream.configured import key_from, providers_from
 from gateway.wire.compat import DEFAULT, Compat, ModelSpec
@@ -123,8 +124,8 @@ def test_a_provider_that_cannot_be_called_is_left_out(row):
 @pytest.mark.parametrize("base", ["http://own/v1", "http://own/v1/"])
 def test_addresses_are_below_the_base_url_and_made_once(base):
     found = providers(own={"baseUrl": base})["own"]
-    assert str(found.url("/chat/completions")) == "http://own/v1/chat/completions"
-    assert found.url("/chat/completions") is found.url("/chat/completions")
+    assert found.endpoint("/chat/completions").head.startswith(b"POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n")
+    assert found.endpoint("/chat/completions") is found.endpoint("/chat/completions")
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG))
@@ -136,3 +137,23 @@ def test_rows_of_the_catalogue_are_complete_and_conservative(name):
     assert not row.compat.accepts_prefill
     if name != "openai":
         assert (row.compat.developer_role, row.compat.embedding_base64) == (DEFAULT.developer_role, False)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"baseUrl": "http://"}, "not an http or https URL with a host"),
+        ({"baseUrl": "http://own/v1", "apiKey": "secret\nkey"}, "'Authorization' has a line break"),
+        ({"baseUrl": "http://own/v1", "apiKeys": ["good", "secret\nkey"]}, "'Authorization' has a line break"),
+        ({"baseUrl": "http://own/v1", "headers": {"X-Key": "secret\r\nA: b"}}, "'X-Key' has a line break"),
+        ({"baseUrl": "http://own/v1", "headers": {"X Key": "secret"}}, "header's name"),
+        ({"baseUrl": "http://own/v1", "headers": {"Content-Length": "5"}}, "'content-length' can't be set"),
+    ],
+)
+def test_what_can_not_be_sent_is_found_at_start(row, said):
+    with pytest.raises(ConfigError) as caught:
+        providers(own=row)
+    (problem,) = caught.value.problems
+    assert problem.startswith("models.providers.own: ")
+    assert said in problem
+    assert "secret" not in problem

@@ -1,13 +1,19 @@
 from datetime import UTC, datetime
 
-import aiohttp
 import pytest
 from multidict import CIMultiDict
-from yarl import URL
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.failure import from_exception, from_status, retry_after, without_secrets
 from gateway.upstream.provider import Provider
+from gateway.upstream.transport.errors import (
+    BodyBroken,
+    CannotConnect,
+    CertificateInvalid,
+    ConnectionTimeout,
+    Disconnected,
+    NotHTTP,
+)
 
 NOW = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 KEY = "key-of-the-tests-0123456789"
@@ -87,33 +93,20 @@ def test_a_long_message_is_cut():
     assert len(error.message) <= 2000
 
 
-INFO = aiohttp.RequestInfo(URL("http://acme/v1"), "POST", CIMultiDict(), URL("http://acme/v1"))
-
-
 @pytest.mark.parametrize(
     ("exception", "kind", "text"),
     [
-        (aiohttp.ConnectionTimeoutError(), UpstreamKind.TRANSPORT, "did not accept a connection within 10 s"),
-        (aiohttp.SocketTimeoutError(), UpstreamKind.TIMEOUT, "did not answer within 2.5 s"),
+        (ConnectionTimeout(), UpstreamKind.TRANSPORT, "did not accept a connection within 10 s"),
+        (CertificateInvalid(), UpstreamKind.TRANSPORT, "offered no valid TLS certificate"),
+        (CannotConnect(), UpstreamKind.TRANSPORT, "could not be reached"),
         (TimeoutError(), UpstreamKind.TIMEOUT, "did not answer within 2.5 s"),
-        (aiohttp.ServerDisconnectedError(), UpstreamKind.TRANSPORT, "closed the connection without an answer"),
-        (aiohttp.ClientPayloadError(), UpstreamKind.TRANSPORT, "broke off its answer"),
-        (aiohttp.ClientOSError(), UpstreamKind.TRANSPORT, "broke off its answer"),
-        (ConnectionResetError(), UpstreamKind.TRANSPORT, "broke off its answer"),
-        (aiohttp.ClientResponseError(INFO, (), message=KEY), UpstreamKind.MALFORMED, "not HTTP"),
-        (aiohttp.InvalidURL("x"), UpstreamKind.MALFORMED, "not HTTP"),
+        (Disconnected(untouched=True), UpstreamKind.TRANSPORT, "closed the connection without an answer"),
+        (BodyBroken(), UpstreamKind.TRANSPORT, "broke off its answer"),
+        (NotHTTP(KEY), UpstreamKind.MALFORMED, "not HTTP"),
     ],
 )
-def test_an_exception_of_the_client_becomes_one_failure(exception, kind, text):
+def test_an_exception_of_the_transport_becomes_one_failure(exception, kind, text):
     error = from_exception(PROVIDER, exception, connect=10.0, wait=2.5)
     assert error.kind is kind
     assert error.message.startswith("The provider 'acme' ")
     assert text in error.message
-
-
-async def test_a_provider_that_is_not_there_could_not_be_reached(unused_tcp_port):
-    async with aiohttp.ClientSession() as session:
-        with pytest.raises(aiohttp.ClientConnectorError) as caught:
-            await session.get(f"http://127.0.0.1:{unused_tcp_port}/")
-    error = from_exception(PROVIDER, caught.value, connect=1.0, wait=1.0)
-    assert (error.kind, error.message) == (UpstreamKind.TRANSPORT, "The provider 'acme' could not be reached.")

@@ -1,0 +1,66 @@
+"""Opens connections: name → addresses → TCP → TLS, each within one limit."""
+
+import asyncio
+import ssl
+from functools import partial
+from socket import IPPROTO_TCP, SOCK_STREAM
+
+import aiohappyeyeballs
+from aiohappyeyeballs import AddrInfoType
+
+from gateway.upstream.transport.connection import Connection
+from gateway.upstream.transport.endpoint import Origin
+from gateway.upstream.transport.errors import CannotConnect, CertificateInvalid, ConnectionTimeout
+
+_REMEMBER = 60.0  # seconds for which a name's addresses hold
+_NEXT_ADDRESS = 0.25  # seconds before the next of a name's addresses is tried beside the last (RFC 8305 §5)
+
+
+class Dialer:
+    """`limit` is how long a connection may take to stand, in seconds."""
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._names: dict[tuple[str, int], tuple[float, list[AddrInfoType]]] = {}
+        self._trust: ssl.SSLContext | None = None
+
+    async def connect(self, origin: Origin) -> Connection:
+        """A new connection. Raises ConnectionTimeout, CertificateInvalid or CannotConnect."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(self._limit):
+                addresses = await self._addresses(origin.host, origin.port)
+                trust = await self._trusted() if origin.tls else None
+                raw = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
+                try:
+                    name = origin.host.rstrip(".") if origin.tls else None
+                    made = partial(Connection, loop)
+                    _, connection = await loop.create_connection(made, sock=raw, ssl=trust, server_hostname=name)
+                except BaseException:
+                    raw.close()
+                    raise
+        except TimeoutError as error:
+            raise ConnectionTimeout(f"no connection within {self._limit:g} s") from error
+        except ssl.SSLError as error:
+            raise CertificateInvalid(str(error)) from error
+        except OSError as error:
+            self._names.pop((origin.host, origin.port), None)  # they may have moved
+            raise CannotConnect(str(error)) from error
+        return connection
+
+    async def _addresses(self, host: str, port: int) -> list[AddrInfoType]:
+        loop = asyncio.get_running_loop()
+        until, known = self._names.get((host, port), (0.0, []))
+        if loop.time() < until:
+            return known
+        found: list[AddrInfoType] = list(await loop.getaddrinfo(host, port, type=SOCK_STREAM, proto=IPPROTO_TCP))
+        self._names[host, port] = (loop.time() + _REMEMBER, found)
+        return found
+
+    async def _trusted(self) -> ssl.SSLContext:
+        """The system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR. Reading them takes a while."""
+        if self._trust is None:
+            trust = await asyncio.to_thread(ssl.create_default_context)
+            trust.set_alpn_protocols(["http/1.1"])
+            self._trust = trust
+        return self._trust

@@ -1,0 +1,65 @@
+import gzip
+import zlib
+
+import pytest
+
+from gateway.upstream.transport.content_encoding import Decoder
+from gateway.upstream.transport.errors import BodyBroken, NotHTTP
+
+TEXT = b"a lobster " * 1000
+
+
+def raw(data):
+    deflate = zlib.compressobj(wbits=-15)
+    return deflate.compress(data) + deflate.flush()
+
+
+def decoded(decoder, pieces):
+    text = b""
+    for piece in pieces:
+        decoder.feed(piece)
+        while part := decoder.take():
+            text += part
+    decoder.finish()
+    return text
+
+
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(TEXT)),
+        ("x-gzip", gzip.compress(TEXT)),
+        ("gzip", gzip.compress(TEXT[:500]) + gzip.compress(TEXT[500:])),
+        ("deflate", zlib.compress(TEXT)),
+        ("deflate", raw(TEXT)),
+    ],
+)
+def test_a_compressed_body_is_read_however_it_is_cut_into_pieces(encoding, body, size):
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    assert decoded(Decoder(encoding), pieces) == TEXT
+
+
+def test_an_empty_body_needs_no_compression():
+    assert decoded(Decoder("gzip"), []) == b""
+
+
+@pytest.mark.parametrize(
+    "body", [gzip.compress(TEXT)[:-20], gzip.compress(TEXT)[:5], b"plain text", b"\x1f\x8bnonsense"]
+)
+def test_a_cut_or_foreign_body_is_broken(body):
+    with pytest.raises(BodyBroken):
+        decoded(Decoder("gzip"), [body])
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 1000])
+def test_another_encoding_is_named(encoding):
+    with pytest.raises(NotHTTP, match=encoding[:40]):
+        decoded(Decoder(encoding), [b"x"])
+
+
+def test_a_bomb_swells_a_bounded_step_at_a_time():
+    decoder = Decoder("gzip")
+    decoder.feed(gzip.compress(bytes(2**26)))
+    assert 0 < len(decoder.take()) <= 2**20
+    assert 0 < len(decoder.take()) <= 2**20
