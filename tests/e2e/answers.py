@@ -95,6 +95,13 @@ async def cuts(request: web.Request) -> None:
         request.transport.abort()
 
 
+async def breaks_off(request: web.Request) -> None:
+    """The same inside the head of an answer: before its first byte, a kept connection may just have come to its end."""
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 ")
+    await cuts(request)
+
+
 SEEN = b": seen\n\n"
 """Among the writes of a stream: wait here until the test has seen what was written so far."""
 

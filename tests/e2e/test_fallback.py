@@ -1,6 +1,6 @@
 import pytest
 
-from tests.e2e.answers import SEEN, chunk, cuts, does, refuses, replies, says, streams
+from tests.e2e.answers import SEEN, breaks_off, chunk, cuts, does, refuses, replies, says, streams
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -15,7 +15,7 @@ FAILING = {
     "missing": refuses(404, "no such model"),
     "overflow": refuses(400, "long", code="context_length_exceeded"),
     "page": replies(b"<html></html>", "text/html"),
-    "broken": does(cuts),
+    "broken": does(breaks_off),
 }
 FINAL = {
     "bad": (refuses(400, "odd"), 400),

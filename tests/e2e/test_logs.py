@@ -3,7 +3,7 @@ import json
 import aiohttp
 import pytest
 
-from tests.e2e.answers import SEEN, chunk, cuts, does, event, refuses, replies, streams
+from tests.e2e.answers import SEEN, breaks_off, chunk, cuts, does, event, refuses, replies, streams
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
 from tests.e2e.provider import KEY
@@ -37,7 +37,7 @@ async def provider_faults(session, provider):
         streams(event({"error": {"message": ECHO}})),
         streams(chunk({"content": "Hello"}), SEEN, event({"error": {"message": ECHO}})),
         streams(chunk({"content": "Hello"}), SEEN, then=cuts),
-        does(cuts),
+        does(breaks_off),
     ]
     told = ""
     for answer in echoing:

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.e2e.answers import cuts, does, embeds, hangs, refuses, replies, says
+from tests.e2e.answers import breaks_off, does, embeds, hangs, refuses, replies, says
 from tests.e2e.provider import KEY
 from tests.process import free_port, unaccepting_port
 
@@ -89,7 +89,7 @@ STATUSES = {
         None,
     ),
     "redirect": (replies(b"", status=307, headers={"Location": "/v1/elsewhere"}), 502, "upstream_error", None),
-    "broken connection": (does(cuts), 502, "upstream_error", None),
+    "broken connection": (does(breaks_off), 502, "upstream_error", None),
 }
 
 
