@@ -7,6 +7,8 @@ import asyncio
 import base64
 import os
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +97,8 @@ def grow() -> str:
 
 if __name__ == "__main__":
     note(f"started-{os.getpid()}")
+    if "LINGERS" in os.environ:  # it does not end with its input
+        threading.Thread(target=time.sleep, args=(600,)).start()
     if len(sys.argv) > 2:
         server.run(sys.argv[2], port=int(sys.argv[3]))  # type: ignore[call-overload]
     else:

@@ -122,7 +122,7 @@ def _toolset(config: Config, entry: AgentSettings, tools: Registry | None) -> To
     levels: tuple[ToolAccess, ...] = (config.tools, own)
     if tools is None or any(level.profile == "minimal" or "*" in level.deny for level in levels):
         return None
-    return Toolset(tools, [ToolFilter(level.allow, level.deny) for level in levels])
+    return Toolset(tools, [ToolFilter(level.allow, level.deny) for level in levels], config.tools.max_tools)
 
 
 def _searches(config: Config, entry: AgentSettings) -> tuple[str | None, str | None, int | None]:

@@ -76,7 +76,7 @@ class RoundAnswer:
                     return None
                 return ToolCallDelta(self._shown[index], arguments)
             case UsageReport(usage):
-                self.usage = _sum(self._before, usage)
+                self.usage = self._before + usage
                 return UsageReport(self.usage)
             case Finish(reason):
                 # What was cut off is not run: its arguments may be, too.
@@ -84,16 +84,3 @@ class RoundAnswer:
                 return event if self.complete else None
             case _:
                 return event
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    reasoning = (
-        None if one.reasoning is None and other.reasoning is None else (one.reasoning or 0) + (other.reasoning or 0)
-    )
-    return Usage(
-        one.prompt + other.prompt,
-        one.completion + other.completion,
-        one.total + other.total,
-        one.cached + other.cached,
-        reasoning,
-    )

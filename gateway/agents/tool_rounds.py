@@ -16,7 +16,7 @@ from gateway.agents.round import Round
 from gateway.agents.round_answer import RoundAnswer
 from gateway.agents.tool_limits import ToolLimits
 from gateway.agents.trail import ANSWERED, CANCELLED, LEFT_OUT, ToolUse
-from gateway.core.errors import BadRequest, ToolRoundsExhausted
+from gateway.core.errors import BadRequest, GatewayError, ToolRoundsExhausted
 from gateway.core.event import Batch, Stream
 from gateway.core.message import Image, Message, Part, Text, ToolCall, ToolResult
 from gateway.core.names import ModelRef
@@ -88,6 +88,7 @@ class ToolRounds:
                     async for batch in batches:
                         if passed := answer.feed(batch):
                             yield passed
+                usage, spoke, left = answer.usage, answer.spoke, left - 1
                 if answer.complete:
                     self._leave_out(answer.calls)
                     return
@@ -97,9 +98,12 @@ class ToolRounds:
                         "`tools.timeoutMs` in the gateway's configuration.",
                         code="tool_rounds_exhausted",
                     )
-                usage, spoke, left = answer.usage, answer.spoke, left - 1
                 outputs = await self._run(answer.calls, tools_end)
                 messages = (*messages, *_told(answer, outputs, pictures=self._pictures))
+        except GatewayError as error:
+            if usage is not NO_USAGE:  # the rounds before the one that failed were answered, and are paid for
+                error.usage = usage if error.usage is None else usage + error.usage
+            raise
         finally:
             close_run(first.trail)
 

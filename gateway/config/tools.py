@@ -18,8 +18,11 @@ class ToolAccess(Section):
 
 
 class ToolsConfig(ToolAccess):
-    """`tools`. The last three keys are ours: rounds of one run, the time for all of them, the text of one result."""
+    """`tools`. The keys here are ours: how many tools a model is offered, rounds of one run, the time for all of them,
+    the text of one result.
+    """
 
+    max_tools: PositiveCount = 128
     max_rounds: PositiveCount = 16
     timeout_ms: Milliseconds = 300_000
     max_result_chars: PositiveCount = 60_000

@@ -30,11 +30,13 @@ class GatewayError(Exception):
     """A failure with one honest sentence for the caller.
 
     `message` is sent to the caller, so it never holds a secret. `param` names the request field at fault, `code` a
-    machine-readable reason (OpenAI's error object, both may be null).
+    machine-readable reason (OpenAI's error object, both may be null). `usage` is what the provider's answers before it
+    cost, where there were any and it is known.
     """
 
     status: int = 500
     type: str = "api_error"
+    usage: Usage | None = None
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)

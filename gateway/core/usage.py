@@ -15,6 +15,16 @@ class Usage(Struct, frozen=True):
     cached: int = 0
     reasoning: int | None = None
 
+    def __add__(self, other: "Usage") -> "Usage":
+        known = [count for count in (self.reasoning, other.reasoning) if count is not None]
+        return Usage(
+            self.prompt + other.prompt,
+            self.completion + other.completion,
+            self.total + other.total,
+            self.cached + other.cached,
+            sum(known) if known else None,
+        )
+
 
 NO_USAGE = Usage()
 

@@ -39,10 +39,9 @@ class Meter:
 
     def fail(self, error: GatewayError) -> None:
         """The run has failed: the provider did not answer, or not to the end, or answered what was not asked for."""
-        if isinstance(error, ToolChoiceUnmet):
-            self._counted = error.usage.total if error.usage is not None else self._counted
-        else:
-            self._failed = True
+        if error.usage is not None:
+            self._counted = max(self._counted, error.usage.total)
+        self._failed = not isinstance(error, ToolChoiceUnmet)
 
     def look(self, batch: Batch) -> None:
         """More of the answer has come."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import structlog
 
@@ -36,11 +36,10 @@ async def registry_from(config: Config) -> AsyncIterator[Registry | None]:
     try:
         for server in servers:
             server.start()
-        waiting = [asyncio.create_task(server.settled()) for server in servers]
-        _, late = await asyncio.wait(waiting, timeout=_PATIENCE)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as waiting:
+                for server in servers:
+                    waiting.create_task(server.settled())
         yield Registry(servers)
     finally:
         await asyncio.gather(*(server.close() for server in servers))

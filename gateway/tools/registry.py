@@ -51,11 +51,12 @@ class Offer(Struct, frozen=True):
 
 
 class Toolset:
-    """What one agent may use: tools that pass every one of `filters` by their `server__tool` names."""
+    """What one agent may use: tools that pass every one of `filters` by their `server__tool` names, `most` of them."""
 
-    def __init__(self, registry: Registry, filters: Sequence[ToolFilter]) -> None:
+    def __init__(self, registry: Registry, filters: Sequence[ToolFilter], most: int = 128) -> None:
         self._servers = registry.servers
         self._filters = tuple(filters)
+        self._most = most
         self._known: tuple[tuple[Tool, ...], ...] = ()
         self._offer = Offer((), {})
 
@@ -79,4 +80,9 @@ class Toolset:
                     continue
                 specs.append(ToolSpec(name, tool.description, tool.parameters))
                 places[name] = server, tool.name
-        return Offer(tuple(specs), places)
+        if len(specs) > self._most:
+            # Providers refuse a request with more than they take: then no request of the agent would be answered.
+            log.warning("tools are left out: choose with `tools.allow`", offered=self._most, tools=len(specs))
+            for spec in specs[self._most :]:
+                del places[spec.name]
+        return Offer(tuple(specs[: self._most]), places)

@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.answers import USAGE, in_turn, says
+from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
 from tests.process import free_port, running
 
@@ -28,6 +29,14 @@ async def until(condition, within=20.0):
         while not (seen := condition()):
             await asyncio.sleep(0.01)
     return seen
+
+
+def alive(process):
+    """Whether it runs; one that has ended may stay listed until somebody asks for its status."""
+    try:
+        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def http_server(notes, transport, port):
@@ -259,13 +268,15 @@ async def hangs_at(notes):
     return int(await until(lambda: (notes / "hanging").exists() and (notes / "hanging").read_text()))
 
 
-async def test_a_caller_who_leaves_takes_the_call_along(ask, provider, notes):
-    (notes["local"] / "hanging").unlink(missing_ok=True)
-    model = provider.model(says(None, ("c1", "local__hang", "{}"), **CALLING))
+@pytest.mark.parametrize("server", ["local", "far", "old"])
+async def test_a_caller_who_leaves_takes_the_call_along(ask, provider, notes, server):
+    for name in ("hanging", "cancelled"):
+        (notes[server] / name).unlink(missing_ok=True)
+    model = provider.model(says(None, ("c1", f"{server}__hang", "{}"), **CALLING))
     asking = asyncio.create_task(ask(model, stream=True))
-    await hangs_at(notes["local"])
+    await hangs_at(notes[server])
     asking.cancel()
-    await until((notes["local"] / "cancelled").exists, within=2.5)  # less than the limit of the call
+    await until((notes[server] / "cancelled").exists, within=2.5)  # less than the limit of the call
     assert len(model.asked) == 1
 
 
@@ -314,12 +325,57 @@ async def test_a_server_killed_in_a_call_is_an_error_at_once_and_is_started_agai
     assert results(back) == ["Rome: 5C"]
 
 
-async def test_servers_that_were_started_end_with_the_gateway(config, tmp_path):
-    server = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)]}
+@pytest.mark.parametrize("environment", [{}, {"LINGERS": "yes"}], ids=["ends with its input", "lingers"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["stopped", "killed"])
+async def test_servers_that_were_started_end_with_the_gateway(config, tmp_path, number, environment):
+    server = {"command": sys.executable, "args": [str(SERVER), str(tmp_path)], "env": environment}
     async with serving(tmp_path, config | {"mcp": {"servers": {"mine": server}}}) as gateway:
         (started,) = tmp_path.glob("started-*")
-        process = Path("/proc") / started.name.removeprefix("started-")
-        assert process.exists()
-        gateway.process.signal(signal.SIGTERM)
-        assert await gateway.process.ended() == 0
-    assert not process.exists()
+        process = int(started.name.removeprefix("started-"))
+        assert alive(process)
+        gateway.process.signal(number)
+        assert await gateway.process.ended() == (0 if number == signal.SIGTERM else -number)
+        await until(lambda: not alive(process), within=5)
+
+
+async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_again(config, provider, tmp_path):
+    port = free_port()
+    far = {"url": f"http://127.0.0.1:{port}/mcp"}
+    calls = [("c1", "far__hang", "{}"), ("c2", "far__weather", '{"city": "Oslo"}')]
+    weather = says(None, ("c1", "far__weather", '{"city": "Rome"}'), **CALLING)
+    broken, back = (
+        provider.model(in_turn(says(None, *calls, **CALLING), says("It broke."))),
+        provider.model(in_turn(weather, says("Back."))),
+    )
+    async with http_server(tmp_path, "streamable-http", port) as server:
+        await server.said("Uvicorn running")
+        async with serving(tmp_path, config | {"mcp": {"servers": {"far": far}}}) as gateway:
+            http = openai.DefaultAsyncHttpxClient(trust_env=False)
+            client = openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=TOKEN, max_retries=0, http_client=http)
+
+            async def ask(model):
+                answer = await client.with_options(default_headers=model.chosen).chat.completions.create(
+                    model="openclaw", messages=[{"role": "user", "content": "hi"}]
+                )
+                return answer.choices[0].message.content
+
+            asking = asyncio.create_task(ask(broken))
+            await hangs_at(tmp_path)
+            began = asyncio.get_running_loop().time()
+            server.signal(signal.SIGKILL)
+            assert await asking == "It broke."
+            assert asyncio.get_running_loop().time() - began < 2.5
+            assert results(broken) == [
+                "Tool error: the connection to the tool server 'far' broke during the call.",
+                "Oslo: 5C",
+            ]
+            await server.ended()
+            async with http_server(tmp_path, "streamable-http", port) as again:
+                await again.said("Uvicorn running")
+                await gateway.process.said("tool server lost")
+                async with asyncio.timeout(20):
+                    while gateway.process.errors.count("tool server connected") < 2:
+                        await asyncio.sleep(0.01)
+                assert await ask(back) == "Back."
+                assert results(back) == ["Rome: 5C"]
+            await client.close()

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from gateway.agents.run import Run, RunOptions, prepare
 from gateway.agents.tool_limits import ToolLimits
-from gateway.core.errors import BadRequest, ToolRoundsExhausted
+from gateway.core.errors import BadRequest, GatewayError, ToolRoundsExhausted
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, UsageReport
 from gateway.core.message import Image, Message, Text
 from gateway.core.names import ModelRef
@@ -100,6 +100,24 @@ async def test_calls_of_the_callers_tools_are_counted_from_zero_and_end_the_turn
     assert await events_of(run) == [ToolCallBegin(0, "c1", "own"), ToolCallDelta(0, '{"a":1}'), CALLS]
     assert server.limits == []
     assert [use.outcome for use in run.trail.tools] == ["left_out", "left_out"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("ending", ["failure", "no answer", "no call"])
+async def test_a_run_that_fails_in_a_later_round_says_what_the_rounds_cost(started, scripted, ending, stream):
+    ends = {
+        "failure": [UpstreamError(UpstreamKind.INVALID_REQUEST, "too long")],
+        "no answer": [[*call(0), CALLS, usage(3)]],
+        "no call": [[TextDelta("no"), STOP, usage(3)]],
+    }
+    turn = replace(TURN, stream=stream, tools=(OWN,))
+    if ending == "no call":
+        turn = replace(turn, tool_choice=ToolChoice("required"))
+    caller = scripted(big=[[[*call(0), CALLS, usage(10)]], ends[ending]])
+    run = await started(caller, Server(), turn, limits=ToolLimits(rounds=1))
+    with pytest.raises(GatewayError) as failed:
+        await run.reply()
+    assert failed.value.usage.total == (20 if ending == "failure" else 26)
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])

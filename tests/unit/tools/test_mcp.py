@@ -4,13 +4,17 @@ import asyncio
 import sys
 from contextlib import asynccontextmanager
 
+import anyio
 import pytest
 from mcp.client._memory import InMemoryTransport
 from mcp.server.mcpserver import MCPServer
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
 
 from gateway.config.mcp import McpServerConfig
 from gateway.tools.filter import ToolFilter
 from gateway.tools.mcp import McpServer, Timing, mcp_server
+from gateway.tools.mcp_secrets import Secrets
 from gateway.tools.result import ResultLimits
 
 
@@ -52,6 +56,43 @@ class Pauses:
             await self._news.wait_for(lambda: len(self.asked) >= count)
 
 
+HELLO = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "p", "version": "1"}}
+ONE = {"tools": [{"name": "run", "inputSchema": {"type": "object"}}]}
+
+
+class Peer:
+    """A server of which every answer is made here: by method, a result, an error, or None for no further word."""
+
+    def __init__(self, *, deaf_after=None, **answers):
+        self.answers = {"initialize": HELLO, "tools/list": ONE} | answers
+        self.heard = []
+        self._deaf_after = deaf_after
+
+    @asynccontextmanager
+    async def __call__(self):
+        sending, reading = anyio.create_memory_object_stream(0)
+        writing, hearing = anyio.create_memory_object_stream(0)
+        async with sending, reading, writing, hearing, anyio.create_task_group() as tasks:
+            tasks.start_soon(self._serve, hearing, sending)
+            yield reading, writing
+            tasks.cancel_scope.cancel()
+
+    async def _serve(self, hearing, sending):
+        while self._deaf_after not in self.heard:
+            said = (await hearing.receive()).message
+            self.heard.append(said.method)
+            if getattr(said, "id", None) is None:
+                continue
+            answer = self.answers.get(said.method, {"code": -32601, "message": "no"})
+            if answer is None:
+                await sending.aclose()
+                return
+            kind = "error" if "code" in answer else "result"
+            reply = jsonrpc_message_adapter.validate_python({"jsonrpc": "2.0", "id": said.id, kind: answer})
+            await sending.send(SessionMessage(reply))
+        await asyncio.Event().wait()
+
+
 @asynccontextmanager
 async def owned(transport, **settings):
     shared = {"timing": Timing(5, 5), "offered": ToolFilter(), "limits": ResultLimits()}
@@ -86,7 +127,7 @@ async def test_what_can_not_be_reached_is_tried_again_after_growing_pauses():
             yield streams
 
     pauses = Pauses()
-    async with owned(transport, sleep=pauses, secrets=("secret-of-the-server",)) as server:
+    async with owned(transport, sleep=pauses, secrets=Secrets(("secret-of-the-server",))) as server:
         output = await server.call("echo", {"text": "hi"}, 5)
         assert output.failure == "unavailable"
         for count in range(1, 9):
@@ -101,8 +142,6 @@ async def test_what_can_not_be_reached_is_tried_again_after_growing_pauses():
 async def test_a_server_that_says_nothing_is_given_up_at_the_limit_for_connecting():
     @asynccontextmanager
     async def silent():
-        import anyio  # noqa: PLC0415
-
         sender, reading = anyio.create_memory_object_stream(0)
         writing, receiver = anyio.create_memory_object_stream(100)
         async with sender, reading, writing, receiver:
@@ -196,3 +235,80 @@ async def test_a_program_that_is_no_server_is_not_available(command):
         assert server.tools == ()
     finally:
         await server.close()
+
+
+async def test_a_server_that_calls_a_fault_of_its_own_a_closed_connection_stays():
+    peer = Peer(**{"tools/call": {"code": -32000, "message": "out of tickets"}})
+    async with owned(peer) as server:
+        for _ in range(2):
+            output = await server.call("run", {}, 5)
+            assert (output.failure, output.content[0].text) == ("error", "Tool error: out of tickets")
+        async with asyncio.timeout(10):
+            while peer.heard.count("tools/list") < 2:
+                await asyncio.sleep(0)
+        assert server.available
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_nobody_waits_for_a_server_that_reads_no_more(leaves):
+    async with owned(Peer(deaf_after="tools/list")) as server:
+        began = asyncio.get_running_loop().time()
+        second = asyncio.create_task(server.call("run", {}, 60 if leaves else 0.05))
+        if leaves:
+            await asyncio.sleep(0)
+            second.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await second
+        else:
+            assert (await second).failure == "timeout"
+        assert asyncio.get_running_loop().time() - began < 2  # the SDK takes 5 seconds to tell such a server
+
+
+async def test_a_server_that_is_lost_as_soon_as_it_came_is_tried_less_and_less():
+    peer, now = Peer(), 0.0
+    peer.answers["tools/call"] = None
+    pauses = Pauses()
+
+    async def dies():
+        async with asyncio.timeout(10):
+            while not server.available:
+                await asyncio.sleep(0)
+        assert (await server.call("run", {}, 5)).failure == "unavailable"
+
+    async with owned(peer, sleep=pauses, clock=lambda: now) as server:
+        for count in range(1, 4):
+            await dies()
+            await pauses.number(count)
+            pauses.end()
+        async with asyncio.timeout(10):
+            while not server.available:
+                await asyncio.sleep(0)
+        now = 31.0
+        await dies()
+        await pauses.number(4)
+    assert pauses.asked == [1, 2, 4, 1]
+
+
+async def test_of_an_endless_list_of_tools_the_beginning_is_read():
+    many = [{"name": f"tool{number}", "inputSchema": {"type": "object"}} for number in range(300)]
+    peer = Peer(**{"tools/list": {"tools": many, "nextCursor": "more"}})
+    async with owned(peer) as server:
+        assert len(server.tools) == 1000
+        assert peer.heard.count("tools/list") == 4
+
+
+async def test_one_tool_that_can_not_be_offered_does_not_cost_the_others():
+    bad = [{"name": "u", "inputSchema": "text"}, {"name": "v", "inputSchema": {"type": "array"}}, {}, None]
+    peer = Peer(**{"tools/list": {"tools": [*bad, *ONE["tools"]]}})
+    async with owned(peer) as server:
+        assert [(tool.name, tool.parameters) for tool in server.tools] == [
+            ("run", {"type": "object", "properties": {}})
+        ]
+
+
+async def test_an_answer_is_not_held_against_a_schema_of_the_servers():
+    listed = {"name": "run", "inputSchema": {}, "outputSchema": {"properties": {"a": {"pattern": "^(a+)+$"}}}}
+    answer = {"content": [], "structuredContent": {"a": "a" * 40 + "!"}}
+    async with owned(Peer(**{"tools/list": {"tools": [listed]}, "tools/call": answer})) as server:
+        async with asyncio.timeout(5):
+            assert (await server.call("run", {}, 5)).content[0].text == '{"a":"' + "a" * 40 + '!"}'

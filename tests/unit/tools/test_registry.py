@@ -25,6 +25,12 @@ def test_of_two_tools_that_look_the_same_one_is_offered(scripted):
     assert [(spec.name, offer.places[spec.name][1]) for spec in offer.specs] == [("a__read-all", "read/all")]
 
 
+def test_no_more_tools_are_offered_than_a_provider_takes(scripted):
+    servers = [scripted("a", *map(str, range(5))), scripted("b", "last")]
+    offer = Toolset(Registry(servers), [], most=4).offer()
+    assert [spec.name for spec in offer.specs] == list(offer.places) == ["a__0", "a__1", "a__2", "a__3"]
+
+
 @pytest.mark.parametrize("arguments", ['{"a":1}', ' {"a": 1} '])
 async def test_a_call_reaches_the_tool_under_its_servers_own_name(scripted, arguments):
     server = scripted("a", "read/all")
