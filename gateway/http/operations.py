@@ -86,7 +86,12 @@ OPERATIONS: Mapping[Handler, Operation] = {
     list_models: Operation(answer=_listed("models")),
     get_model: Operation(answer=_named("model")),
     list_sessions: Operation(
-        None, (Parameter("limit", "integer", said="conversations, 1 to 1000"),), _listed("sessions")
+        None,
+        (
+            Parameter("limit", "integer", said="conversations, 1 to 1000"),
+            Parameter("after", "string", said="the `next` of the page before"),
+        ),
+        _listed("sessions"),
     ),
     get_session: Operation(answer=_SESSION),
     export_session: Operation(

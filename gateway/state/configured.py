@@ -12,6 +12,7 @@ from gateway.state.connect import close, redis_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventLog, EventPolicy
+from gateway.state.link import RedisLink
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, ResponseStore
@@ -42,12 +43,13 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
     sessions = SessionPolicy(config.session.maintenance.prune_after, config.session.max_bytes)
     if redis.url is not None and kept.backend == "auto":
         client = redis_client(parse_redis_url(redis.url.get_secret_value()))
-        kept_sessions = RedisSessions(client, sessions, prefix=redis.key_prefix)
+        link = RedisLink(client)
+        kept_sessions = RedisSessions(link, sessions, prefix=redis.key_prefix)
         try:
             yield Stores(
                 kept_sessions,
-                RedisResponses(client, responses, prefix=redis.key_prefix),
-                RedisEvents(client, EventPolicy(), prefix=redis.key_prefix),
+                RedisResponses(link, responses, prefix=redis.key_prefix),
+                RedisEvents(link, EventPolicy(), prefix=redis.key_prefix),
             )
         finally:
             await kept_sessions.close()

@@ -35,4 +35,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX entries_of_session ON entries (session)",
     ),
+    ("CREATE INDEX sessions_by_owner ON sessions (owner, updated)",),
 )

@@ -32,15 +32,18 @@ class _Piece(NamedTuple):
 class Database:
     """The database in the file `path`, or in memory for None.
 
-    `migrations` are lists of statements; the file remembers how many of them it has seen.
+    `migrations` are lists of statements; the file remembers how many of them it has seen. `busy` is how long
+    another process that holds the file is waited for (seconds).
     """
 
-    def __init__(self, path: Path | None, migrations: Sequence[Sequence[str]]) -> None:
+    def __init__(self, path: Path | None, migrations: Sequence[Sequence[str]], *, busy: float = _BUSY) -> None:
         self._path = path
+        self._busy = busy
         self._migrations = migrations
         self._waiting: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._closed = False
 
     async def read(self, work: Work[T]) -> T:
         """What `work` returns, called in the thread. Raises Unavailable when the database can't be used."""
@@ -51,13 +54,16 @@ class Database:
         return await self._put(work, writes=True)
 
     async def close(self) -> None:
-        """Finish what is waiting, and close the file."""
+        """Finish what is waiting, and close the file for good."""
+        self._closed = True
         thread, self._thread = self._thread, None
         if thread is not None:
             self._waiting.put(None)
             await asyncio.to_thread(thread.join)
 
     async def _put(self, work: Work[T], *, writes: bool) -> T:
+        if self._closed:
+            raise Unavailable("The gateway is stopping; its database is closed. Try again.")
         if self._thread is None:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._serve, name="sqlite", daemon=True)
@@ -79,10 +85,9 @@ class Database:
             try:
                 if connection is None and todo:
                     connection = self._open()
-                outcomes = [] if connection is None else _transaction(connection, todo)
+                outcomes = [] if connection is None else _outcomes(connection, todo)
             except (sqlite3.Error, OSError, Unavailable) as error:
-                refusal = error if isinstance(error, Unavailable) else _unavailable(error)
-                outcomes = [refusal] * len(todo)
+                outcomes = [_refusal(error)] * len(todo)
             self._tell(todo, outcomes)
         if connection is not None:
             connection.close()
@@ -104,7 +109,7 @@ class Database:
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # nobody else reads conversations
-        connection = sqlite3.connect(self._path or ":memory:", timeout=_BUSY, isolation_level=None)
+        connection = sqlite3.connect(self._path or ":memory:", timeout=self._busy, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -130,6 +135,20 @@ class Database:
         connection.execute("COMMIT")
 
 
+def _outcomes(connection: sqlite3.Connection, pieces: list[_Piece]) -> list[Any]:
+    """Each piece's result or exception. What keeps others from writing (a full disk, another process) keeps no reader
+    from reading.
+    """
+    try:
+        return _transaction(connection, pieces)
+    except (sqlite3.Error, OSError) as error:
+        if not any(piece.writes for piece in pieces):
+            raise
+        refusal = _refusal(error)
+    reads = iter(_transaction(connection, [piece for piece in pieces if not piece.writes]))
+    return [refusal if piece.writes else next(reads) for piece in pieces]
+
+
 def _transaction(connection: sqlite3.Connection, pieces: list[_Piece]) -> list[Any]:
     """Each piece's result, or its exception, which undoes that piece alone."""
     connection.execute("BEGIN IMMEDIATE" if any(piece.writes for piece in pieces) else "BEGIN")
@@ -147,13 +166,17 @@ def _one(connection: sqlite3.Connection, work: Work[Any]) -> Any:
     connection.execute("SAVEPOINT piece")
     try:
         outcome = work(connection)
-    except Exception as error:  # noqa: BLE001  it belongs to whoever asked for this piece, and is raised there
+    except Exception as error:  # it belongs to whoever asked for this piece, and is raised there
+        if not connection.in_transaction:
+            raise  # SQLite has undone everything, not this piece alone
         connection.execute("ROLLBACK TO piece")
-        outcome = _unavailable(error) if isinstance(error, sqlite3.Error) else error
+        outcome = _refusal(error) if isinstance(error, sqlite3.Error) else error
     connection.execute("RELEASE piece")
     return outcome
 
 
-def _unavailable(error: Exception) -> Unavailable:
+def _refusal(error: Exception) -> Unavailable:
+    if isinstance(error, Unavailable):
+        return error
     why = error.strerror if isinstance(error, OSError) else error  # callers are not told paths
     return Unavailable(f"The gateway's database can't be used just now ({type(error).__name__}: {why}). Try again.")

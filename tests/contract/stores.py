@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.config.redis_url import parse_redis_url
 from gateway.state.connect import close, redis_client
+from gateway.state.link import RedisLink
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sqlite import Database
 from tests.servers import redis_server
@@ -29,12 +30,12 @@ async def servers(directory):
 
 @asynccontextmanager
 async def opened(place, redis, directory):
-    """The database or client of a place."""
+    """The database of a place, or the link to it."""
     if place in SHARED:
         scheme = "redis+cluster" if place == "cluster" else "redis"
         client = redis_client(parse_redis_url(f"{scheme}://127.0.0.1:{redis[place].port}"))
         try:
-            yield client
+            yield RedisLink(client)
         finally:
             await close(client)
     else:

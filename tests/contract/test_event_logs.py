@@ -26,8 +26,9 @@ async def redis(tmp_path_factory):
 async def place(request, redis, tmp_path):
     """A log with a lease of 15 s, and what makes time pass."""
     if request.param in SHARED:
-        async with opened(request.param, redis, tmp_path) as client:
-            log = RedisEvents(client, EventPolicy(), prefix=request.node.name)
+        async with opened(request.param, redis, tmp_path) as link:
+            client = link._client
+            log = RedisEvents(link, EventPolicy(), prefix=request.node.name)
 
             async def pass_time(seconds):
                 for key in log._keys("r"):

@@ -10,7 +10,8 @@ from gateway.core.errors import Unavailable
 from gateway.core.session_key import SessionKey
 from gateway.state.sessions.redis import RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
-from gateway.state.sessions.store import SessionBusy, SessionChanged, SessionPolicy
+from gateway.state.sessions.store import Place, SessionBusy, SessionChanged, SessionPolicy
+from gateway.state.sessions.turnstile import Turnstile
 from tests.contract.stores import PLACES, SHARED, opened, servers
 
 KEY = SessionKey(None, "main", "openai-user:u1")
@@ -88,6 +89,11 @@ async def test_entries_come_back_in_order_as_they_were_added(store):
     assert await entries(store, KEY) == lease.entries
 
 
+async def keys(store, owner=None, **asked):
+    listing = await store.listed(owner, **({"everybody": False, "most": 10} | asked))
+    return [facts.key for facts in listing.sessions]
+
+
 async def test_conversations_do_not_mix(store):
     await add(store, KEY, b"1")
     await add(store, ALICE, b"2")
@@ -99,9 +105,9 @@ async def test_conversations_do_not_mix(store):
 async def test_a_lease_that_adds_nothing_leaves_no_trace(store, place, redis):
     await store.release(await store.acquire(KEY, LONG))
     assert await store.read(KEY) is None
-    assert await store.listed(None, everybody=True, most=10) == []
     if place in SHARED:
         assert await redis[place].ask("DBSIZE") == 0
+    assert await keys(store, everybody=True) == []
 
 
 async def test_one_after_the_other_in_the_order_of_arrival(store):
@@ -203,24 +209,128 @@ async def test_a_list_holds_ones_own_used_last_first(store, clock):
         await asyncio.sleep(0.002)  # the server's clock
     clock.now += 1
     await add(store, KEY, b"4")
-    assert [facts.key for facts in await store.listed(None, everybody=False, most=10)] == [
-        KEY,
-        SessionKey(None, "main", "b"),
-    ]
-    (alice,) = await store.listed("alice", everybody=False, most=10)
+    assert await keys(store) == [KEY, SessionKey(None, "main", "b")]
+    (alice,) = (await store.listed("alice", everybody=False, most=10)).sessions
     assert (alice.key, alice.bytes, alice.entries) == (ALICE, 2, 1)
     assert alice.created == alice.updated > 0
-    assert await store.listed("bob", everybody=False, most=10) == []
+    assert await keys(store, "bob") == []
     everybody = await store.listed("bob", everybody=True, most=2)
-    assert len(everybody) == 2
-    assert everybody[0].key == KEY
-    assert everybody[0].updated > everybody[0].created
+    assert [facts.key for facts in everybody.sessions] == [KEY, SessionKey(None, "main", "b")]
+    assert everybody.sessions[0].updated > everybody.sessions[0].created
+
+
+async def test_a_list_goes_on_where_its_page_ended(store, clock):
+    added = [SessionKey(owner, "main", f"n{number}") for number in range(5) for owner in (None, "alice")]
+    for number, key in enumerate(added):
+        clock.now += number % 3  # some at the same time
+        await add(store, key, b"1")
+    for everybody, expected in ((True, set(added)), (False, {key for key in added if key.owner is None})):
+        seen, after = [], None
+        while True:
+            page = await store.listed(None, everybody=everybody, most=3, after=after)
+            assert len(page.sessions) <= 3
+            seen += page.sessions
+            if (after := page.next) is None:
+                break
+        assert [facts.key for facts in seen] == list(dict.fromkeys(facts.key for facts in seen))
+        assert {facts.key for facts in seen} == expected
+        assert [facts.updated for facts in seen] == sorted((facts.updated for facts in seen), reverse=True)
+    assert await keys(store, after=Place(1.0, "agent:main:n1")) == []
+
+
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+async def test_a_list_looks_at_all_keys_once_a_day_for_conversations_that_no_index_knows(store, redis, place):
+    await add(store, KEY, b"1")
+    await add(store, ALICE, b"2")
+    at = redis[place]
+    assert await keys(store, everybody=True) == [ALICE, KEY]
+    await at.ask("CONFIG", "RESETSTAT")
+    assert await keys(store, everybody=True) == [ALICE, KEY]
+    assert "cmdstat_scan" not in str(await at.ask("INFO", "commandstats"))
+    for index in await at.ask("KEYS", "test:{sessions}*"):
+        await at.ask("DEL", index)
+    await add(store, SessionKey(None, "main", "new"), b"3")
+    assert await keys(store, everybody=True) == [SessionKey(None, "main", "new"), ALICE, KEY]
+    assert await keys(store, "alice") == [ALICE]
+
+
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+async def test_an_index_passes_over_what_is_gone_and_forgets_what_rested(another, redis, place):
+    async with another(SessionPolicy(ttl=0.2)) as brief, another() as store:
+        await add(brief, KEY, b"1")
+        assert await keys(brief, everybody=True) == [KEY]
+        (entries_key,) = await redis[place].ask("KEYS", "*:entries")
+        while await redis[place].ask("EXISTS", entries_key):
+            await asyncio.sleep(0.01)
+        await add(brief, ALICE, b"2")
+        assert await keys(store, everybody=True) == [ALICE]
+        assert await redis[place].ask("ZSCORE", "test:{sessions}:all", str(KEY)) is None
+        await store.delete(ALICE)
+        assert await redis[place].ask("ZSCORE", "test:{sessions}:all", str(ALICE)) is None
+
+
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+async def test_a_lease_outlives_the_time_that_a_conversation_is_kept(another):
+    async with another(SessionPolicy(ttl=0.2)) as store:
+        await add(store, KEY, b"1")
+        lease = await store.acquire(KEY, LONG)
+        await asyncio.sleep(0.4)  # Redis's clock
+        assert await store.renew(lease)
+        await store.append(lease, b"2")
+        assert await entries(store, KEY) == (b"1", b"2")
+
+
+@pytest.mark.parametrize("place", ["memory", "sqlite"], indirect=True)
+async def test_a_conversation_is_not_swept_away_under_a_run(store, clock):
+    await add(store, KEY, b"1")
+    clock.now += 3599
+    lease = await store.acquire(KEY, LONG)
+    clock.now += 600
+    await add(store, ALICE, b"-")  # sweeps
+    assert await store.renew(lease)
+    await store.append(lease, b"2")
+    assert await entries(store, KEY) == (b"1", b"2")
+
+
+async def test_deleting_what_has_no_entry_yet_takes_nothing_from_who_is_at_work(store):
+    lease = await store.acquire(KEY, LONG)
+    assert not await store.delete(KEY)
+    assert await store.renew(lease)
+    await store.append(lease, b"1")
+    assert await entries(store, KEY) == (b"1",)
+
+
+@pytest.mark.parametrize("place", SHARED, indirect=True)
+@pytest.mark.parametrize("lost", ["facts", "entries"])
+async def test_what_a_redis_evicts_is_lost_and_nothing_else(store, redis, place, lost):
+    await add(store, KEY, b"a" * 40, b"b" * 40)
+    (evicted,) = await redis[place].ask("KEYS", f"*:{lost}")
+    await redis[place].ask("DEL", evicted)
+    assert (await store.read(KEY) is None) is (lost == "entries")
+    await add(store, KEY, b"c" * 40, b"d" * 20)
+    facts, kept = await store.read(KEY)
+    assert kept == ((b"b" * 40,) if lost == "facts" else ()) + (b"c" * 40, b"d" * 20)
+    assert facts.bytes == sum(map(len, kept))
+
+
+async def test_turns_are_given_also_to_those_behind_somebody_who_gave_up_in_that_moment():
+    turnstile = Turnstile()
+    await turnstile.enter("k", LONG)
+    gone, patient = (asyncio.create_task(turnstile.enter("k", LONG)) for _ in range(2))
+    await asyncio.sleep(0)
+    gone.cancel()
+    turnstile.leave("k")
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    await patient
+    turnstile.leave("k")
+    assert not len(turnstile)
 
 
 async def test_a_conversation_is_forgotten_after_a_rest(store, place, redis, clock):
     await add(store, KEY, b"1")
     if place in SHARED:
-        for key in await redis[place].ask("KEYS", "*"):
+        for key in await redis[place].ask("KEYS", "test:{session*}:[fe]*"):
             assert 3_598_000 < await redis[place].ask("PTTL", key) <= 3_600_000
         return
     clock.now += 3599
@@ -229,7 +339,7 @@ async def test_a_conversation_is_forgotten_after_a_rest(store, place, redis, clo
     assert await entries(store, KEY) == (b"1", b"2")
     clock.now += 1
     assert await store.read(KEY) is None
-    assert await store.listed(None, everybody=True, most=9) == []
+    assert await keys(store, everybody=True) == []
     assert not await store.delete(KEY)
     await add(store, KEY, b"3")
     clock.now += 700
@@ -254,7 +364,7 @@ async def test_a_lease_of_an_instance_that_died_ends_and_one_that_is_renewed_doe
 
 
 @pytest.mark.parametrize("place", SHARED, indirect=True)
-async def test_somebody_who_died_in_line_holds_nobody_up(another, monkeypatch):
+async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, place, monkeypatch):
     monkeypatch.setattr("gateway.state.sessions.redis._ALIVE", 0.3)
     async with another() as store, another() as dead:
         first = await store.acquire(KEY, LONG)
@@ -267,7 +377,9 @@ async def test_somebody_who_died_in_line_holds_nobody_up(another, monkeypatch):
         await asyncio.sleep(0.05)
         await store.release(first)
         async with asyncio.timeout(2):
-            await store.release(await patient)
+            await store.append(await patient, b"1")
+        (facts,) = await redis[place].ask("KEYS", "*:facts")
+        assert set(await redis[place].ask("HKEYS", facts)) == {"created", "updated", "bytes", "key"}
         for task in dead._leaving:
             task.cancel()
 
@@ -278,6 +390,9 @@ async def test_an_answer_that_got_lost_does_not_add_the_entry_twice(store, redis
     await store.append(lease, b"1")
     await store.append(lease, b"1")  # as when it is asked again because nothing was heard
     assert await entries(store, KEY) == (b"1",)
+    await add(store, KEY, b"2")  # and somebody else was quick
+    await store.append(lease, b"1")
+    assert await entries(store, KEY) == (b"1", b"2")
 
 
 @pytest.mark.parametrize("place", ["redis"], indirect=True)

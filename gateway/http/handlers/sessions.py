@@ -1,5 +1,7 @@
 """`/api/v1/sessions`: stored conversations, for operators. Who is no admin finds the caller's own and no others."""
 
+import math
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -10,17 +12,21 @@ from gateway.core.jsonio import dumps
 from gateway.core.session_key import SessionKey, parse_session_key
 from gateway.http.keys import PRINCIPAL, RUNTIME
 from gateway.http.middleware.errors import JSON
-from gateway.state.sessions.store import SessionFacts, SessionStore
+from gateway.state.sessions.store import Place, SessionFacts, SessionStore
 
 _USUAL, _MOST = 100, 1000  # conversations in a list
+_END = 1e11  # Unix time
 
 
 async def list_sessions(request: web.Request) -> web.StreamResponse:
-    """`?limit=1…1000` conversations, used last first: all of them for an admin."""
+    """`?limit=1…1000` conversations, used last first; an admin sees all. `?after=` the `next` of a page goes on."""
     principal = request[PRINCIPAL]
     everybody = principal.allows(Scope.ADMIN)
-    found = await _store(request).listed(principal.name, everybody=everybody, most=_limit(request))
-    return _json(dumps({"object": "list", "data": [_facts(facts) for facts in found]}))
+    found = await _store(request).listed(
+        principal.name, everybody=everybody, most=_limit(request), after=_after(request)
+    )
+    following = None if found.next is None else f"{found.next.used!r}:{found.next.key}"
+    return _json(dumps({"object": "list", "data": [_facts(facts) for facts in found.sessions], "next": following}))
 
 
 async def get_session(request: web.Request) -> web.StreamResponse:
@@ -63,6 +69,7 @@ def _key(request: web.Request) -> SessionKey:
     key = parse_session_key(request.match_info["key"])
     if key is None:
         raise _not_found()
+    key = replace(key, name=key.name.lower())
     if key.owner is None and principal.name is not None and not principal.allows(Scope.ADMIN):
         return SessionKey(principal.name, key.agent, key.name)
     if key.owner != principal.name and not principal.allows(Scope.ADMIN):
@@ -72,9 +79,23 @@ def _key(request: web.Request) -> SessionKey:
 
 def _limit(request: web.Request) -> int:
     said = request.query.get("limit", str(_USUAL))
-    if not said.isascii() or not said.isdecimal() or not 1 <= int(said[:6]) <= _MOST:
+    if not said.isascii() or not said.isdecimal() or len(said) > len(str(_MOST)) or not 1 <= int(said) <= _MOST:
         raise BadRequest(f"`limit`: must be a whole number from 1 to {_MOST}.", param="limit")
     return int(said)
+
+
+def _after(request: web.Request) -> Place | None:
+    said = request.query.get("after")
+    if said is None:
+        return None
+    used, _, key = said.partition(":")
+    try:
+        place = Place(float(used), key)
+    except ValueError:
+        place = Place(math.nan, key)
+    if not 0 <= place.used < _END or parse_session_key(key) is None:
+        raise BadRequest("`after`: must be the `next` of a page of this list.", param="after")
+    return place
 
 
 def _facts(facts: SessionFacts) -> dict[str, Any]:

@@ -4,11 +4,8 @@ import hashlib
 from collections.abc import Sequence
 from typing import cast
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-
 from gateway.state.events.store import EventPolicy, Standing, Told
-from gateway.state.script import RedisScript
+from gateway.state.link import RedisLink, RedisScript
 
 _MOST = 500  # events in one call: a script's stack holds some thousands
 
@@ -46,15 +43,15 @@ return 1
 class RedisEvents:
     """See EventLog. `prefix` begins all keys."""
 
-    def __init__(self, client: Redis | RedisCluster, policy: EventPolicy, *, prefix: str) -> None:
-        self._client = client
+    def __init__(self, link: RedisLink, policy: EventPolicy, *, prefix: str) -> None:
+        self._link = link
         self._lease = int(policy.lease * 1000)
         self._keep = int(policy.keep * 1000)
         self._prefix = prefix
 
     async def begin(self, name: str) -> None:
         """See EventLog."""
-        await _BEGIN.run(self._client, self._keys(name), [self._lease])
+        await self._link.run(_BEGIN, self._keys(name), [self._lease])
 
     async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> Standing:
         """See EventLog."""
@@ -63,7 +60,7 @@ class RedisEvents:
             piece = events[start : start + _MOST]
             ends = "1" if last and start + _MOST >= len(events) else "0"
             words = [number + start, self._lease, self._keep, ends, *piece]
-            answer: bytes = await _ADD.run(self._client, self._keys(name), words)
+            answer: bytes = await self._link.run(_ADD, self._keys(name), words)
             standing = cast(Standing, answer.decode())
             if standing == "lost":
                 break
@@ -71,16 +68,16 @@ class RedisEvents:
 
     async def read(self, name: str, number: int) -> Told:
         """See EventLog."""
-        held, events = await _READ.run(self._client, self._keys(name), [number])
+        held, events = await self._link.run(_READ, self._keys(name), [number])
         return Told(tuple(events), bool(held))
 
     async def cancel(self, name: str) -> None:
         """See EventLog."""
-        await _CANCEL.run(self._client, self._keys(name))
+        await self._link.run(_CANCEL, self._keys(name))
 
     async def finish(self, name: str, number: int, event: bytes) -> bool:
         """See EventLog."""
-        return bool(await _FINISH.run(self._client, self._keys(name), [number, self._keep, event]))
+        return bool(await self._link.run(_FINISH, self._keys(name), [number, self._keep, event]))
 
     def _keys(self, name: str) -> list[str]:
         digest = hashlib.sha256(name.encode()).hexdigest()[:40]

@@ -4,11 +4,8 @@ import hashlib
 from collections.abc import Awaitable
 from typing import cast
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-
+from gateway.state.link import RedisLink, RedisScript
 from gateway.state.responses.store import ResponsePolicy, StoredResponse, read, written
-from gateway.state.script import RedisScript, asked
 
 _PUT = RedisScript("""
 redis.call('HSET', KEYS[1], unpack(ARGV, 2))
@@ -21,8 +18,8 @@ _DELETE = RedisScript("return redis.call('DEL', KEYS[1])")
 class RedisResponses:
     """See ResponseStore. `prefix` begins all keys."""
 
-    def __init__(self, client: Redis | RedisCluster, policy: ResponsePolicy, *, prefix: str) -> None:
-        self._client = client
+    def __init__(self, link: RedisLink, policy: ResponsePolicy, *, prefix: str) -> None:
+        self._link = link
         self._policy = policy
         self._prefix = prefix
 
@@ -33,18 +30,18 @@ class RedisResponses:
             return False
         words = [word for field in fields.items() for word in field]
         key = self._key(response.subject, response.id)
-        await _PUT.run(self._client, [key], [int(self._policy.ttl * 1000), *words])
+        await self._link.run(_PUT, [key], [int(self._policy.ttl * 1000), *words])
         return True
 
     async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:
         """See ResponseStore."""
         key = self._key(subject, response_id)
-        found = await asked(lambda: cast(Awaitable[dict[bytes, bytes]], self._client.hgetall(key)))
+        found = await self._link.ask(lambda client: cast(Awaitable[dict[bytes, bytes]], client.hgetall(key)))
         return read(response_id, subject, {name.decode(): value for name, value in found.items()}) if found else None
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
         """See ResponseStore. A deletion whose answer got lost may say that there was nothing."""
-        return bool(await _DELETE.run(self._client, [self._key(subject, response_id)]))
+        return bool(await self._link.run(_DELETE, [self._key(subject, response_id)]))
 
     def _key(self, subject: str | None, response_id: str) -> str:
         owner = "owner" if subject is None else f"user:{subject}"

@@ -9,52 +9,60 @@ import hashlib
 import secrets
 from typing import Any
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
-
-from gateway.core.session_key import SessionKey, parse_session_key
-from gateway.state.script import asked
+from gateway.core.session_key import SessionKey
+from gateway.state.link import RedisLink
 from gateway.state.sessions import scripts
-from gateway.state.sessions.store import Lease, SessionBusy, SessionChanged, SessionFacts, SessionPolicy
+from gateway.state.sessions.index import SessionIndex
+from gateway.state.sessions.store import (
+    Lease,
+    Listing,
+    Place,
+    SessionBusy,
+    SessionChanged,
+    SessionFacts,
+    SessionPolicy,
+)
 
 _ALIVE = 3.0  # seconds that who waits counts as alive after a look
 _LOOK = 0.02  # seconds between the looks of the first in line
 _FARTHEST = 25  # place in line from which on nobody looks more rarely
-_TOGETHER = 100  # conversations that are asked for at the same time
+_REMEMBERED = 60.0  # seconds in which an entry may be added once more because its answer got lost
 
 
 class RedisSessions:
     """See SessionStore. `prefix` begins all keys."""
 
-    def __init__(self, client: Redis | RedisCluster, policy: SessionPolicy, *, prefix: str) -> None:
-        self._client = client
+    def __init__(self, link: RedisLink, policy: SessionPolicy, *, prefix: str) -> None:
+        self._link = link
         self._policy = policy
         self._prefix = prefix
+        self._index = SessionIndex(link, prefix=prefix, keep=policy.ttl)
         self._leaving: set[asyncio.Task[None]] = set()
 
     async def acquire(self, key: SessionKey, wait: float) -> Lease:
         """See SessionStore."""
         lease = Lease(key, secrets.token_hex(16))
         try:
-            async with asyncio.timeout(wait):
-                return Lease(key, lease.token, await self._in_turn(lease))
-        except BaseException as error:
+            return Lease(key, lease.token, await self._in_turn(lease, wait))
+        except BaseException:
             # Perhaps the lease was given, only nobody was there to take it.
             leaving = asyncio.create_task(self.release(lease), name="leave the line for a conversation")
             self._leaving.add(leaving)
             leaving.add_done_callback(self._left)
-            if isinstance(error, TimeoutError):
-                raise SessionBusy(wait) from None
             raise
 
-    async def _in_turn(self, lease: Lease) -> tuple[bytes, ...]:
+    async def _in_turn(self, lease: Lease, wait: float) -> tuple[bytes, ...]:
         keys = self._keys(lease.key)
         arguments = (lease.token, *map(_ms, (self._policy.lease, _ALIVE, self._policy.ttl)))
+        clock = asyncio.get_running_loop().time
+        end = clock() + wait
         while True:
-            given, answer = await scripts.ACQUIRE.run(self._client, keys, arguments)
+            given, answer = await self._link.run(scripts.ACQUIRE, keys, arguments)
             if given:
                 return tuple(answer)
-            await asyncio.sleep(_LOOK * (1 + min(answer, _FARTHEST)))
+            if (left := end - clock()) <= 0:
+                raise SessionBusy(wait)
+            await asyncio.sleep(min(left, _LOOK * (1 + min(answer, _FARTHEST))))
 
     def _left(self, task: asyncio.Task[None]) -> None:
         self._leaving.discard(task)
@@ -68,59 +76,52 @@ class RedisSessions:
     async def renew(self, lease: Lease) -> bool:
         """See SessionStore."""
         arguments = (lease.token, _ms(self._policy.lease), _ms(2 * _ALIVE))
-        return bool(await scripts.RENEW.run(self._client, self._keys(lease.key), arguments))
+        return bool(await self._link.run(scripts.RENEW, self._keys(lease.key), arguments))
 
     async def append(self, lease: Lease, entry: bytes) -> None:
         """See SessionStore."""
-        arguments = (lease.token, entry, self._policy.max_bytes, _ms(self._policy.ttl), str(lease.key))
-        if not await scripts.APPEND.run(self._client, self._keys(lease.key), arguments):
+        await self._index.put(lease.key)
+        keys = self._keys(lease.key)
+        policy = self._policy
+        arguments = (lease.token, entry, policy.max_bytes, _ms(policy.ttl), str(lease.key), _ms(_REMEMBERED))
+        keys.append(keys[0].removesuffix("facts") + f"added:{lease.token}")
+        # The answer that it holds was paid for.
+        if not await self._link.run(scripts.APPEND, keys, arguments, patient=True):
             raise SessionChanged
 
     async def release(self, lease: Lease) -> None:
         """See SessionStore."""
-        await scripts.RELEASE.run(self._client, self._keys(lease.key), (lease.token,))
+        await self._link.run(scripts.RELEASE, self._keys(lease.key), (lease.token,))
 
     async def read(self, key: SessionKey) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
         """See SessionStore."""
-        facts, entries = await scripts.READ.run(self._client, self._keys(key))
-        return (_facts([*facts, len(entries)]), tuple(entries)) if entries else None
+        facts, entries = await self._link.run(scripts.READ, self._keys(key))
+        return (_facts(key, facts, len(entries)), tuple(entries)) if entries else None
 
     async def delete(self, key: SessionKey) -> bool:
+        """See SessionStore. A deletion whose answer got lost may say that there was nothing."""
+        gone = await self._link.run(scripts.DELETE, self._keys(key))
+        await self._index.drop(key)
+        return bool(gone)
+
+    async def listed(self, owner: str | None, *, everybody: bool, most: int, after: Place | None = None) -> Listing:
         """See SessionStore."""
-        return bool(await scripts.DELETE.run(self._client, self._keys(key)))
-
-    async def listed(self, owner: str | None, *, everybody: bool, most: int) -> list[SessionFacts]:
-        """See SessionStore. Looks at every key of the Redis: there is no index that could be out of step."""
-
-        async def names() -> list[bytes]:
-            return [
-                name async for name in self._client.scan_iter(match=f"{self._prefix}:{{session:*}}:facts", count=500)
-            ]
-
-        found: list[SessionFacts] = []
-        facts = [name.decode() for name in await asked(names)]
-        for start in range(0, len(facts), _TOGETHER):
-            keys = [(name, name.removesuffix("facts") + "entries") for name in facts[start : start + _TOGETHER]]
-            for answer in await asyncio.gather(*(scripts.COUNT.run(self._client, pair) for pair in keys)):
-                if answer[4]:
-                    one = _facts(answer)
-                    if everybody or one.key.owner == owner:
-                        found.append(one)
-        found.sort(key=lambda one: one.updated, reverse=True)
-        return found[:most]
+        lines = await self._index.lines(owner, everybody=everybody, most=most, after=after)
+        counted = await asyncio.gather(*(self._link.run(scripts.COUNT, self._keys(line.key)) for line in lines))
+        found = tuple(
+            _facts(line.key, facts, entries) for line, (facts, entries) in zip(lines, counted, strict=True) if entries
+        )
+        return Listing(found, lines[-1].place if len(lines) == most else None)
 
     def _keys(self, key: SessionKey) -> list[str]:
         tag = hashlib.sha256(str(key).encode()).hexdigest()[:40]
-        return [f"{self._prefix}:{{session:{tag}}}:{name}" for name in ("facts", "entries", "line")]
+        return [f"{self._prefix}:{{session:{tag}}}:{name}" for name in ("facts", "entries", "line", "alive")]
 
 
 def _ms(seconds: float) -> int:
     return int(seconds * 1000)
 
 
-def _facts(answer: list[Any]) -> SessionFacts:
-    printed, created, updated, size, entries = answer
-    key = parse_session_key(printed.decode())
-    if key is None:
-        raise AssertionError("a stored key is a printed one")
-    return SessionFacts(key, int(created) / 1000, int(updated) / 1000, int(size), int(entries))
+def _facts(key: SessionKey, facts: list[Any], entries: int) -> SessionFacts:
+    created, updated, size = (int(fact or 0) for fact in facts)  # 0 where a Redis that evicts keys has lost them
+    return SessionFacts(key, created / 1000, updated / 1000, size, entries)

@@ -8,11 +8,12 @@ import sqlite3
 from collections.abc import Callable
 
 from gateway.core.session_key import SessionKey, parse_session_key
-from gateway.state.sessions.store import Lease, SessionChanged, SessionFacts, SessionPolicy
+from gateway.state.sessions.store import Lease, Listing, Place, SessionChanged, SessionFacts, SessionPolicy
 from gateway.state.sessions.turnstile import Turnstile
 from gateway.state.sqlite import Database
 
 _SWEEP = 600.0  # seconds between looks for what has had its time
+_LONGEST_RUN = 86_400.0  # seconds; a conversation that a run is at work on is not swept away under it
 _ENTRIES = "SELECT e.id, e.entry FROM sessions s JOIN entries e ON e.session = s.id WHERE s.key = ? AND s.updated > ?"
 
 
@@ -41,7 +42,11 @@ class SqliteSessions:
 
     async def renew(self, lease: Lease) -> bool:
         """See SessionStore. A lease of this process does not end by itself."""
-        return lease in self._held
+        if lease not in self._held:
+            return False
+        since = self._clock() - self._policy.ttl
+        _, last = await self._database.read(lambda connection: _seen(connection, lease, since))
+        return last == lease.token
 
     async def append(self, lease: Lease, entry: bytes) -> None:
         """See SessionStore."""
@@ -79,13 +84,18 @@ class SqliteSessions:
 
         return await self._database.write(work)
 
-    async def listed(self, owner: str | None, *, everybody: bool, most: int) -> list[SessionFacts]:
+    async def listed(self, owner: str | None, *, everybody: bool, most: int, after: Place | None = None) -> Listing:
         """See SessionStore."""
         since = self._clock() - self._policy.ttl
-        query = f"{_FACTS} WHERE updated > ? AND (? OR owner IS ?) ORDER BY updated DESC, id DESC LIMIT ?"
-        return await self._database.read(
-            lambda connection: [_facts(row) for row in connection.execute(query, (since, everybody, owner, most))]
-        )
+        query, values = f"{_FACTS} WHERE updated > ?", list[object]((since,))
+        if not everybody:
+            query, values = f"{query} AND owner IS ?", [*values, owner]
+        if after is not None:
+            query, values = f"{query} AND (updated, key) < (?, ?)", [*values, after.used, after.key]
+        query = f"{query} ORDER BY updated DESC, key DESC LIMIT ?"
+        rows = await self._database.read(lambda connection: connection.execute(query, (*values, most)).fetchall())
+        found = tuple(map(_facts, rows))
+        return Listing(found, Place(found[-1].updated, str(found[-1].key)) if len(found) == most else None)
 
     async def _rows(self, key: SessionKey) -> list[tuple[int, bytes]]:
         since = self._clock() - self._policy.ttl
@@ -96,18 +106,14 @@ class SqliteSessions:
     def _add(self, connection: sqlite3.Connection, lease: Lease, entry: bytes, now: float) -> bool:
         if now - self._swept >= _SWEEP:
             self._swept = now
-            connection.execute("DELETE FROM sessions WHERE updated <= ?", (now - self._policy.ttl,))
+            connection.execute("DELETE FROM sessions WHERE updated <= ?", (now - self._policy.ttl - _LONGEST_RUN,))
         key = lease.key
-        found = connection.execute(
-            "SELECT id, updated, (SELECT MAX(id) FROM entries WHERE session = s.id) FROM sessions s WHERE key = ?",
-            (str(key),),
-        ).fetchone()
-        session, updated, last = found or (None, now, None)
-        if not lease.token and updated <= now - self._policy.ttl:  # forgotten, only not yet swept up
-            connection.execute("DELETE FROM sessions WHERE id = ?", (session,))
-            session = last = None
-        if str(last or "") != lease.token:
+        session, last = _seen(connection, lease, now - self._policy.ttl)
+        if last != lease.token:
             return False
+        if session is not None and not last:
+            connection.execute("DELETE FROM sessions WHERE id = ?", (session,))
+            session = None
         if session is None:
             session = connection.execute(
                 "INSERT INTO sessions VALUES (NULL, ?, ?, ?, ?, ?, 0, 0)", (str(key), key.owner, key.agent, now, now)
@@ -146,6 +152,14 @@ class SqliteSessions:
 
 
 _FACTS = "SELECT key, created, updated, bytes, entries FROM sessions"
+
+
+def _seen(connection: sqlite3.Connection, lease: Lease, since: float) -> tuple[int | None, str]:
+    """The session's id, None when there is none, and what is now in the place of the lease's token."""
+    query = "SELECT id, updated, (SELECT MAX(id) FROM entries WHERE session = s.id) FROM sessions s WHERE key = ?"
+    session, updated, last = connection.execute(query, (str(lease.key),)).fetchone() or (None, 0.0, "")
+    forgotten = not lease.token and updated <= since  # only not yet swept up
+    return session, "" if forgotten else str(last)
 
 
 def _facts(row: tuple[str, float, float, int, int]) -> SessionFacts:

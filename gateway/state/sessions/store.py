@@ -38,6 +38,22 @@ class SessionFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """A place in the list of conversations: after the one with this key that was used at this Unix time."""
+
+    used: float
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A page of the list, used last first; `next` is where to go on, None at the end."""
+
+    sessions: tuple[SessionFacts, ...]
+    next: Place | None
+
+
+@dataclass(frozen=True, slots=True)
 class SessionPolicy:
     """A conversation that rested for `ttl` seconds is forgotten. One larger than `max_bytes` loses its oldest entries,
     but never its last. A lease ends `lease` seconds after it was given or renewed, if its holder lives elsewhere.
@@ -72,11 +88,14 @@ class SessionStore(Protocol):
         ...
 
     async def delete(self, key: SessionKey) -> bool:
-        """Forget it, whoever is at work on it; whether there was something to forget."""
+        """Forget it; who is at work on it loses the lease. Whether there was something to forget."""
         ...
 
-    async def listed(self, owner: str | None, *, everybody: bool, most: int) -> list[SessionFacts]:
-        """The conversations of `owner` (None: those without a verified user) or of everybody, used last first."""
+    async def listed(self, owner: str | None, *, everybody: bool, most: int, after: Place | None = None) -> Listing:
+        """At most so many conversations of `owner` (None: those without a verified user) or of everybody.
+
+        One that is used while somebody goes through the list may move to its beginning, which is behind them.
+        """
         ...
 
 

@@ -30,7 +30,7 @@ class Turnstile:
         except BaseException as error:
             if turn.done() and not turn.cancelled():
                 self.leave(key)  # it was our turn in the moment in which we gave up
-            else:
+            elif turn in queue:  # else it was passed over in the moment in which we gave up
                 queue.remove(turn)
             if isinstance(error, TimeoutError):
                 raise SessionBusy(wait) from None

@@ -317,6 +317,8 @@ async def test_operators_list_read_export_and_delete(store, client, provider):
     async with client.get(path) as response:
         session = await response.json()
     assert session["key"] == listed[1]["key"]
+    async with client.get(path.replace("user:u", "USER:U")) as response:
+        assert (await response.json())["key"] == session["key"]  # as in a request, letters are folded
     assert [entry["messages"][0]["parts"] for entry in session["transcript"]] == [
         [{"type": "text", "text": "q1"}],
         [{"type": "text", "text": "q2"}],
@@ -358,7 +360,29 @@ async def test_an_operator_sees_and_touches_what_the_scopes_allow(store, proxied
         assert response.status == 200
 
 
-@pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "1.5"])
+async def test_a_list_is_told_page_by_page(store, client, provider):
+    provider.says("a")
+    for number in range(5):
+        await say(client, CHAT, "q", user=f"u{number}")
+    seen, after = [], {}
+    while after is not None:
+        async with client.get("/api/v1/sessions", params={"limit": "2", **after}) as response:
+            page = await response.json()
+        assert len(page["data"]) <= 2
+        seen += [one["key"].rpartition(":")[2] for one in page["data"]]
+        after = page["next"] and {"after": page["next"]}
+    assert seen == ["u4", "u3", "u2", "u1", "u0"]
+
+
+@pytest.mark.parametrize(
+    "after", ["", "x", "1", "nan:agent:main:a", "inf:agent:main:a", "1e300:agent:main:a", "1:main"]
+)
+async def test_a_page_that_is_none_is_a_bad_request(store, client, after):
+    async with client.get("/api/v1/sessions", params={"after": after}) as response:
+        assert (response.status, (await response.json())["error"]["param"]) == (400, "after")
+
+
+@pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "1.5", "0000001000000", "9" * 5000])
 async def test_a_limit_that_is_none_is_a_bad_request(store, client, limit):
     async with client.get(f"/api/v1/sessions?limit={limit}") as response:
         assert (response.status, (await response.json())["error"]["param"]) == (400, "limit")

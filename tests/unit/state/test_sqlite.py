@@ -79,6 +79,44 @@ async def test_closing_finishes_what_waits(database, file):
     connection.close()
 
 
+async def test_who_comes_after_the_end_is_told_so(database, file):
+    await database.write(put("a"))
+    await database.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        await database.write(put("b"))
+    assert "sqlite" not in [thread.name for thread in threading.enumerate()]
+
+
+async def test_a_full_disk_fails_who_writes_and_nobody_else(database):
+    await database.write(put("a"))
+    await database.read(lambda connection: connection.execute("PRAGMA max_page_count = 3").fetchall())
+    written = await asyncio.gather(
+        *(database.write(put(letter * 5000)) for letter in "bcd"), database.read(words), return_exceptions=True
+    )
+    assert any(isinstance(one, Unavailable) and "full" in one.message for one in written)
+    kept = await database.read(words)
+    assert kept == ["a", *(letter * 5000 for letter, one in zip("bcd", written, strict=False) if one == 1)]
+    await database.read(lambda connection: connection.execute("PRAGMA max_page_count = 1000").fetchall())
+    await database.write(put("e"))
+    assert (await database.read(words))[-1] == "e"
+
+
+async def test_a_file_that_another_process_holds_fails_writers_in_time_and_no_reader(file):
+    database = Database(file, TABLE, busy=0.2)
+    await database.write(put("a"))
+    other = sqlite3.connect(file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    waiting = [asyncio.ensure_future(one) for one in (database.write(put("b")), database.read(words))]
+    assert await waiting[1] == ["a"]
+    with pytest.raises(Unavailable, match="locked"):
+        await waiting[0]
+    other.execute("ROLLBACK")
+    other.close()
+    await database.write(put("c"))
+    assert await database.read(words) == ["a", "c"]
+    await database.close()
+
+
 async def test_a_file_of_an_earlier_version_is_brought_up_to_date(file):
     first = Database(file, TABLE)
     await first.write(put("a"))
