@@ -60,19 +60,18 @@ async def responses(request: web.Request) -> web.StreamResponse:
     if earlier or ingress.background:
         messages = (*ingress.instructions, *earlier, *said)
         turn = structs.replace(turn, messages=messages, stream=turn.stream or ingress.background)
-    head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn))
+    response_id, created = new_id("resp_"), int(time.time())
     record = StoredResponse(
-        head.id,
+        response_id,
         owner.subject,
         agent.id,
-        float(head.created),
+        float(created),
         b"",
-        dumps(ingress.input_items(head.id)) if ingress.stored else b"[]",
+        dumps(ingress.input_items(response_id)) if ingress.stored else b"[]",
         said,
         owner.session,
         ingress.previous,
     )
-    renderer = Renderer(head, now=time.time)
     keeping = Keeping(store if ingress.stored else None, record)
     async with AsyncExitStack() as stack:
         conversation = None
@@ -82,6 +81,8 @@ async def responses(request: web.Request) -> web.StreamResponse:
             conversation = await stack.enter_async_context(opened)
             turn = conversation.turn
         run = await prepare(agent, turn, options, runtime.dispatch)
+        head = Head(response_id, created, turn.model, ingress.echo(run.turn))
+        renderer = Renderer(head, now=time.time)
         admitted: Running = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
         if conversation is not None:
             admitted = conversation.recorded(admitted, to_the_end=ingress.background)

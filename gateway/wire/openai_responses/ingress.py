@@ -46,9 +46,13 @@ class ResponsesIngress:
         for name, label in (request.metadata or {}).items():
             if not isinstance(label, str):
                 raise BadRequest(f"`metadata.{name[:80]}`: must be a string.", param=f"metadata.{name[:80]}")
+        request.max_tool_calls = token_cap("max_tool_calls", request.max_tool_calls)
+        within("top_logprobs", request.top_logprobs, 0, 20, "0 and 20")
         sampling = Sampling(
             temperature=within("temperature", request.temperature, 0, 2, "0 and 2"),
             top_p=within("top_p", request.top_p, 0, 1, "0 and 1"),
+            frequency_penalty=within("frequency_penalty", request.frequency_penalty, -2, 2, "-2.0 and 2.0"),
+            presence_penalty=within("presence_penalty", request.presence_penalty, -2, 2, "-2.0 and 2.0"),
             max_tokens=token_cap("max_output_tokens", request.max_output_tokens),
             response_format=response_format(request),
         )
@@ -122,15 +126,20 @@ class ResponsesIngress:
         )
 
     def echo(self, turn: Turn) -> Mapping[str, Any]:
-        """The fields of the response that repeat the request. What was not said and only the provider knows is null."""
-        request, text = self._request, self._request.text
+        """The fields of the response that repeat the request; `turn` is what is asked for, agent's settings included.
+
+        OpenResponses wants numbers where nobody said anything: those that OpenAI documents as its own.
+        """
+        request, text, sampling = self._request, self._request.text, turn.sampling
         return {
             "background": self.background,
+            "frequency_penalty": _number(sampling.frequency_penalty, 0),
             "instructions": request.instructions,
-            "max_output_tokens": turn.sampling.max_tokens,
+            "max_output_tokens": sampling.max_tokens,
             "max_tool_calls": request.max_tool_calls,
             "metadata": request.metadata or {},
             "parallel_tool_calls": request.parallel_tool_calls is not False,
+            "presence_penalty": _number(sampling.presence_penalty, 0),
             "previous_response_id": self.previous,
             "prompt_cache_key": request.prompt_cache_key,
             "reasoning": {
@@ -138,9 +147,9 @@ class ResponsesIngress:
                 "summary": request.reasoning.summary if request.reasoning else None,
             },
             "safety_identifier": request.safety_identifier,
-            "service_tier": None,
+            "service_tier": request.service_tier or "auto",  # which one it came to, only the provider knows
             "store": self.stored,
-            "temperature": request.temperature,
+            "temperature": _number(sampling.temperature, 1),
             "text": {
                 "format": (text and text.format) or {"type": "text"},
                 **({"verbosity": text.verbosity} if text and text.verbosity else {}),
@@ -157,10 +166,14 @@ class ResponsesIngress:
                 for tool in turn.tools
             ],
             "top_logprobs": request.top_logprobs or 0,
-            "top_p": request.top_p,
+            "top_p": _number(sampling.top_p, 1),
             "truncation": request.truncation or "disabled",
             "user": request.user,
         }
+
+
+def _number(said: float | None, unsaid: float) -> float:
+    return unsaid if said is None else said
 
 
 def _choice(choice: ToolChoice) -> str | dict[str, Any]:

@@ -71,6 +71,8 @@ class _Conversation:
         role = item.get("role")
         if role not in _ROLES:
             raise BadRequest(f"`{path}.role`: must be one of {', '.join(_ROLES)}.", param=f"{path}.role")
+        if item.get("phase") is not None and role != "assistant":
+            raise BadRequest(f"`{path}.phase`: is for messages of the assistant only.", param=f"{path}.phase")
         parts = read_content(item.get("content"), f"{path}.content")
         if not all(isinstance(part, Text) for part in parts) and role != "user":
             path += ".content"

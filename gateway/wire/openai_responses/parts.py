@@ -10,6 +10,7 @@ from gateway.core.message import File, Foreign, Image, Text
 ContentPart = Text | Image | File | Foreign
 
 _DATA_URI = re.compile(r"data:([^,]*?);base64,", re.IGNORECASE)
+_PICTURES = tuple(f"image/{kind}" for kind in ("jpeg", "png", "gif", "webp", "heic", "heif"))
 _CHAT = "openai-completions"
 
 
@@ -47,7 +48,10 @@ def _refusal(raw: Mapping[str, Any], path: str) -> Text:
 
 
 def _image(raw: Mapping[str, Any], path: str) -> Image:
-    """OpenAI's `image_url` (a string), or OpenClaw's `source` (base64 or url, as recorded)."""
+    """OpenAI's `image_url` (a string), or OpenClaw's `source` (base64 or url, as recorded).
+
+    What a data URI declares is looked over, as in chat; `source` knows these kinds only.
+    """
     detail = raw.get("detail")
     detail = {"original": "high"}.get(detail, detail) if isinstance(detail, str) else None
     url = raw.get("image_url")
@@ -59,7 +63,10 @@ def _image(raw: Mapping[str, Any], path: str) -> Image:
             return Image(source["url"], detail)
         if source.get("type") == "base64" and isinstance(source.get("data"), str):
             mime = source.get("media_type")
-            return Image(f"data:{mime if isinstance(mime, str) else ''};base64,{source['data']}", detail)
+            if mime is not None and mime not in _PICTURES:
+                path += ".source.media_type"
+                raise BadRequest(f"`{path}`: must be one of {', '.join(_PICTURES)}.", param=path)
+            return Image(f"data:{mime or ''};base64,{source['data']}", detail)
     raise _unusable("image", "image_url", raw, path)
 
 

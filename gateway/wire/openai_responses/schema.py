@@ -38,6 +38,8 @@ class ResponsesRequest(Struct):
     max_tool_calls: Number | None = None
     temperature: Number | None = None
     top_p: Number | None = None
+    frequency_penalty: Number | None = None
+    presence_penalty: Number | None = None
     top_logprobs: Number | None = None
     text: TextOptions | None = None
     reasoning: Reasoning | None = None

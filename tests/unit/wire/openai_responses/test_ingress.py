@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from gateway.agents.params import with_params
 from gateway.core.errors import BadRequest
 from gateway.core.message import Message, Text
 from gateway.core.turn import Sampling, ToolChoice, ToolSpec
@@ -50,8 +51,8 @@ def test_fields_of_official_clients_are_accepted():
 
 
 def test_sampling_is_read():
-    sampling = read(temperature=0.3, top_p=0.8, max_output_tokens=5).turn().sampling
-    assert sampling == Sampling(temperature=0.3, top_p=0.8, max_tokens=5)
+    said = {"temperature": 0.3, "top_p": 0.8, "frequency_penalty": -2, "presence_penalty": 2}
+    assert read(**said, max_output_tokens=5).turn().sampling == Sampling(**said, max_tokens=5)
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,11 @@ def test_sampling_is_read():
         ({"temperature": 3}, "temperature"),
         ({"temperature": "warm"}, "temperature"),
         ({"top_p": -1}, "top_p"),
+        ({"frequency_penalty": 2.1}, "frequency_penalty"),
+        ({"presence_penalty": -2.1}, "presence_penalty"),
+        ({"top_logprobs": 21}, "top_logprobs"),
+        ({"max_tool_calls": 0}, "max_tool_calls"),
+        ({"max_tool_calls": 1.5}, "max_tool_calls"),
         ({"max_output_tokens": 0}, "max_output_tokens"),
         ({"max_output_tokens": 1.5}, "max_output_tokens"),
         ({"stream": "yes"}, "stream"),
@@ -202,6 +208,9 @@ def test_the_echo_repeats_the_request():
         parallel_tool_calls=False,
         temperature=0,
         top_p=0.5,
+        frequency_penalty=0.1,
+        presence_penalty=-0.1,
+        service_tier="flex",
         max_output_tokens=9,
         max_tool_calls=3,
         reasoning={"effort": "low", "summary": "auto"},
@@ -214,16 +223,18 @@ def test_the_echo_repeats_the_request():
     )
     assert ingress.echo(ingress.turn()) == {
         "background": False,
+        "frequency_penalty": 0.1,
         "instructions": "be brief",
         "max_output_tokens": 9,
         "max_tool_calls": 3,
         "metadata": {"a": "b"},
         "parallel_tool_calls": False,
+        "presence_penalty": -0.1,
         "previous_response_id": None,
         "prompt_cache_key": "k",
         "reasoning": {"effort": "low", "summary": "auto"},
         "safety_identifier": "s",
-        "service_tier": None,
+        "service_tier": "flex",
         "store": True,
         "temperature": 0,
         "text": {"format": {"type": "json_object"}, "verbosity": "high"},
@@ -241,6 +252,15 @@ def test_the_echo_of_a_bare_request_has_openais_defaults():
     echo = ingress.echo(ingress.turn())
     assert (echo["tool_choice"], echo["tools"], echo["parallel_tool_calls"]) == ("auto", [], True)
     assert (echo["text"], echo["truncation"], echo["metadata"]) == ({"format": {"type": "text"}}, "disabled", {})
+    numbers = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "top_logprobs")
+    assert [echo[name] for name in numbers] == [1, 1, 0, 0, 0]
+
+
+def test_the_echo_tells_of_the_agents_own_settings():
+    ingress = read(top_p=0.5)
+    turn = with_params(ingress.turn(), {"temperature": 0.2, "topP": 0.9, "maxTokens": 7})
+    echo = ingress.echo(turn)
+    assert (echo["temperature"], echo["top_p"], echo["max_output_tokens"]) == (0.2, 0.5, 7)
 
 
 def test_a_blank_user_is_none():

@@ -153,6 +153,7 @@ def test_an_empty_output_still_asks_for_an_answer():
         (["hi"], "input[0]"),
         ([{}], "input[0]"),
         ([{"role": "tool", "content": "x"}], "input[0].role"),
+        ([{"role": "user", "content": "x", "phase": "commentary"}], "input[0].phase"),
         ([{"role": "user"}], "input[0].content"),
         ([{"role": "user", "content": "x"}, {"role": "user", "content": [{"type": "banana"}]}], "input[1].content[0]"),
         ([{"type": "function_call", "name": "f"}], "input[0].call_id"),

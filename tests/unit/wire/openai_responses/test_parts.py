@@ -62,6 +62,8 @@ def test_parts_of_every_accepted_form(raw, part):
         {"type": "input_image"},
         {"type": "input_image", "image_url": {"url": PNG}},
         {"type": "input_image", "source": {"type": "other", "data": "AA=="}},
+        {"type": "input_image", "source": {"type": "base64", "media_type": "image/bmp", "data": "AA=="}},
+        {"type": "input_image", "source": {"type": "base64", "media_type": ["image/png"], "data": "AA=="}},
         {"type": "input_file"},
         {"type": "input_file", "file_data": ""},
         {"type": "input_file", "source": {"type": "base64", "media_type": "text/plain", "data": ""}},
