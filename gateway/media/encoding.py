@@ -4,6 +4,10 @@ import codecs
 import re
 
 _NEVER_IN_TEXT = re.compile(r"[\x00-\x08\x0e-\x1a\x1c-\x1f\ufffe\uffff]")
+# Of Python's codecs, those that files are written in. Others escape characters, and one takes time by the square.
+_WRITTEN_IN = re.compile(
+    r"ascii|utf-(8|16|32).*|cp\d+|(big5|euc|gb|iso|koi8|mac|shift)[-_\w]*|hz|johab|(hp|kz|pt|tis).*"
+)
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark is its beginning
@@ -38,7 +42,7 @@ def _decoded(data: bytes, name: str) -> str | None:
         codec = codecs.lookup(name)
     except LookupError:
         return None
-    if not codec._is_text_encoding:  # noqa: SLF001  "zip" and "base64" are codecs too
+    if not _WRITTEN_IN.fullmatch(codec.name):
         return None
     try:
         return data.decode(name)

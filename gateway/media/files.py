@@ -22,7 +22,7 @@ from gateway.media.untrusted import file_block
 from gateway.upstream.fetch import Fetched
 
 _ONLY_FILES = "User sent file(s) with no text."
-_NOT_IN_NAMES = re.compile(r'[<>"\x00-\x1f\x7f]')
+_NOT_IN_NAMES = re.compile(r'[<>"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]')
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
 _VAGUE = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 _BY_SUFFIX = {

@@ -3,13 +3,17 @@ import os
 import sys
 import time
 import zlib
+from encodings.aliases import aliases
 
 import pytest
 
 from gateway.media.document import Document, PdfLimits, ReadTask, Unreadable
+from gateway.media.encoding import decode_surely
 from gateway.media.reader import DocumentReader
 from tests.pdf import make_pdf
 
+NOT_WRITTEN_IN = {"base64_codec", "bz2_codec", "hex_codec", "quopri_codec", "rot_13", "uu_codec", "zlib_codec"}
+NOT_WRITTEN_IN |= {"utf_7", "mbcs", "oem"}
 LIMITS = PdfLimits(max_pages=2, max_pixels=10_000, min_text_chars=5)
 
 
@@ -156,8 +160,21 @@ async def test_a_page_may_name_its_encoding_itself():
 async def test_a_declared_encoding_counts_more_than_a_guess_and_a_wrong_one_does_not_hurt():
     greek = "\u03b1\u03b2\u03b3".encode("iso-8859-7")
     assert (await read("text/plain", greek, charset="iso-8859-7")).text == "\u03b1\u03b2\u03b3"
-    for wrong in ("no-such", "zip", "base64", "hex", "ascii"):
+    for wrong in ("no-such", "zip", "base64", "hex", "ascii", "idna", "utf-7", "unicode_escape", "undefined"):
         assert (await read("text/plain", b"plain text", charset=wrong)).text == "plain text"
+
+
+def test_no_declared_encoding_takes_time_by_the_square():
+    started = time.process_time()
+    data = b"-" + b"ab" * 200_000
+    assert decode_surely(data, "punycode") == data.decode()
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("name", sorted(set(aliases.values()) - NOT_WRITTEN_IN))
+def test_every_encoding_that_files_are_written_in_is_understood(name):
+    text = "plain text"
+    assert decode_surely(text.encode(name), name) == text
 
 
 async def test_bytes_that_are_no_text_are_refused():
