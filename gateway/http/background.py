@@ -13,8 +13,7 @@ from aiohttp import web
 
 from gateway.agents.running import Running
 from gateway.core.errors import GatewayError, Unavailable
-from gateway.core.jsonio import dumps
-from gateway.http.kept_run import Keeping, finished, kept
+from gateway.http.kept_run import Keeping, kept_end
 from gateway.http.metering import Meter
 from gateway.state.events.store import EventLog, Standing
 from gateway.wire.framing import DONE
@@ -27,22 +26,26 @@ _STOPPING = "The gateway is stopping and can't wait any longer for this answer. 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundPolicy:
-    """Seconds: `flush` between two writes of events, `sign` between signs of life, `patience` with a silent store."""
+    """Seconds: `flush` between two writes of events, `sign` between signs of life; `memory` that the end of a run waits
+    for a store that is away, `patience` if the gateway stops meanwhile.
+    """
 
     flush: float = 0.2
     sign: float = 3.0
+    memory: float = 3600.0
     patience: float = 10.0
 
 
 @dataclass(slots=True)
 class Job:
-    """One run on its way; `number` is that of the first event in `waiting`."""
+    """One run on its way; `number` is that of the first event in `waiting`. `ended`: nothing more will be told."""
 
     run: Running
     renderer: Renderer
     keeping: Keeping
     meter: Meter | None = None
     number: int = 0
+    ended: bool = False
     waiting: list[bytes] = field(default_factory=list)
 
     @property
@@ -61,12 +64,12 @@ class BackgroundRuns:
     def __init__(self, events: EventLog, policy: BackgroundPolicy | None = None) -> None:
         self._events = events
         self._policy = policy or BackgroundPolicy()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._jobs: dict[asyncio.Task[None], Job] = {}
         self._closing = False
 
     def count(self) -> int:
         """How many are at work."""
-        return len(self._tasks)
+        return len(self._jobs)
 
     async def start(self, job: Job) -> None:
         """Begin a run; its first events are in the log when this returns. Raises Unavailable."""
@@ -76,19 +79,20 @@ class BackgroundRuns:
         job.tell(job.renderer.open())
         await self._write(job)
         task = asyncio.create_task(self._work(job), name=job.name)
-        self._tasks.add(task)
+        self._jobs[task] = job
         task.add_done_callback(self._done)
 
     async def close(self) -> None:
         """Tell what still runs as failed, and wait for that."""
         self._closing = True
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        for task, job in self._jobs.items():
+            if not job.ended:
+                task.cancel()
+        if self._jobs:
+            await asyncio.wait(self._jobs)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._jobs[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("a run in the background failed", response=task.get_name(), exc_info=error)
 
@@ -110,12 +114,13 @@ class BackgroundRuns:
                 await job.meter.settle()
         if standing == "cancelled" and job.renderer.told is None:
             job.tell(job.renderer.cancel())
+        job.ended = True
         if standing == "lost" or not await self._end(job):
             log.warning("a run in the background was given up: others have ended it", response=job.name)
             return
         response = job.renderer.told
         if response is not None and job.keeping.store is not None:
-            await kept(job.keeping.store, finished(job.keeping.record, dumps(response), response))
+            await kept_end(job.keeping.store, job.keeping.record, response)
 
     async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> Standing:
         """Write what is told until its end, or until the run is cancelled or lost."""
@@ -145,12 +150,13 @@ class BackgroundRuns:
 
     async def _end(self, job: Job) -> bool:
         """Write the last events; whether they were ours to write."""
-        end = asyncio.get_running_loop().time() + self._policy.patience
+        clock = asyncio.get_running_loop().time
+        begun = clock()
         while True:
             try:
                 return await self._events.add(job.name, job.number, job.waiting, last=True) != "lost"
             except Unavailable:
-                if asyncio.get_running_loop().time() >= end:
+                if clock() - begun >= (self._policy.patience if self._closing else self._policy.memory):
                     return False
                 await asyncio.sleep(self._policy.flush)
 

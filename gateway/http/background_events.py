@@ -1,17 +1,19 @@
 """What runs in the background have told: the response as it stands, and the stream again from any event on."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from gateway.core.errors import NotFound, Unavailable
+from gateway.core.errors import GatewayError, NotFound, Unavailable
 from gateway.core.jsonio import dumps, loads
 from gateway.http.event_stream import EventStream
-from gateway.http.kept_run import finished, kept
-from gateway.http.keys import RUNTIME
+from gateway.http.kept_run import kept_end
+from gateway.http.keys import DRAIN, RUNTIME
 from gateway.http.stored_responses import UNFINISHED
 from gateway.state.configured import Stores
 from gateway.state.responses.store import StoredResponse
@@ -21,6 +23,7 @@ from gateway.wire.openai_responses.response_object import error_object
 log = structlog.get_logger(__name__)
 
 _LOOK = 0.1  # seconds between two looks at a run that another instance may be working on
+_PATIENCE = 10.0  # seconds that a stream waits for a log that is away
 _ENDS = tuple(b"event: response.%b\n" % kind for kind in (b"completed", b"incomplete", b"failed"))
 _DEAD = "The instance that worked on this response has stopped. Send the request again."
 
@@ -33,10 +36,8 @@ async def current(stores: Stores, stored: StoredResponse) -> StoredResponse:
     told = await stores.events.read(stored.id, -1)
     last = told.events[-1] if told.events else b""
     if last.startswith(_ENDS):
-        response = _payload(last)["response"]
-        whole = finished(stored, dumps(response), response)
-        await kept(stores.responses, whole)  # its worker may have died before it could
-        return whole
+        # Its worker may have died before it could keep the end.
+        return await kept_end(stores.responses, stored, _payload(last)["response"])
     if not told.held:
         return await _bury(stores, stored, response)
     begun = bool(last) and not last.startswith(b"event: response.queued\n")
@@ -54,18 +55,19 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
             code="events_expired",
         )
     async with EventStream(request, headers=dict, heartbeat=runtime.heartbeat, opening=runtime.opening) as stream:
-        while True:
-            told = await stores.events.read(stored.id, number)
-            if told.events:
-                number += len(told.events)
-                await stream.relay(b"".join(told.events))
-                if told.events[-1].startswith(_ENDS):
-                    break
-            elif told.held:
-                await asyncio.sleep(_LOOK)
-            elif await _is_over(stores, stored):
-                break
-        await stream.finish(DONE)
+        try:
+            async with aclosing(_told(stores, stored, number)) as told:
+                async for events in told:
+                    number += len(events)
+                    await stream.relay(b"".join(events))
+        except (GatewayError, asyncio.CancelledError) as raised:
+            error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
+            if error is None or not stream.opened:
+                raise
+            log.warning("a stream of a run in the background was cut off", response=stored.id, reason=error.message)
+            await stream.finish(_cut_off(error, number))
+        else:
+            await stream.finish(DONE)
     return stream
 
 
@@ -85,12 +87,51 @@ async def cancelled(stores: Stores, stored: StoredResponse, patience: float) -> 
         ) from None
 
 
+async def _told(stores: Stores, stored: StoredResponse, number: int) -> AsyncGenerator[tuple[bytes, ...]]:
+    """The events from `number` on as they come, up to the run's end. Raises Unavailable for a log that stays away."""
+    clock = asyncio.get_running_loop().time
+    reached = clock()
+    while True:
+        try:
+            told = await stores.events.read(stored.id, number)
+            over = not told.events and not told.held and await _is_over(stores, stored)
+        except Unavailable:
+            if clock() - reached >= _PATIENCE:
+                raise
+            await asyncio.sleep(_LOOK)
+            continue
+        reached = clock()
+        if told.events:
+            number += len(told.events)
+            yield told.events
+            over = told.events[-1].startswith(_ENDS)
+        elif told.held:
+            await asyncio.sleep(_LOOK)
+        if over:
+            return
+
+
 async def _is_over(stores: Stores, stored: StoredResponse) -> bool:
     """Whether all was told. If nobody works on a run that has not come to its end, its end is what comes next."""
     last = (await stores.events.read(stored.id, -1)).events
-    if last and last[0].startswith(_ENDS):
+    if (last and last[0].startswith(_ENDS)) or loads(stored.body)["status"] not in UNFINISHED:
         return True
-    return (await current(stores, stored)) is stored
+    await current(stores, stored)
+    return False
+
+
+def _cut_off(error: GatewayError, number: int) -> bytes:
+    """The last frames of a stream whose run goes on elsewhere. Their number is that of the last event that was told, so
+    that whoever comes back with it misses nothing.
+    """
+    event = {
+        "type": "error",
+        "code": error.code or error.type,
+        "message": error.message,
+        "param": error.param,
+        "sequence_number": max(0, number - 1),
+    }
+    return b"event: error\ndata: " + dumps(event) + b"\n\n" + DONE
 
 
 async def _bury(stores: Stores, stored: StoredResponse, response: dict[str, Any]) -> StoredResponse:
@@ -102,9 +143,7 @@ async def _bury(stores: Stores, stored: StoredResponse, response: dict[str, Any]
     if not await stores.events.finish(stored.id, number, frame):
         return await current(stores, stored)
     log.warning("a run in the background has lost its worker", response=stored.id)
-    ended = finished(stored, dumps(failed), failed)
-    await kept(stores.responses, ended)
-    return ended
+    return await kept_end(stores.responses, stored, failed)
 
 
 def _payload(frame: bytes) -> dict[str, Any]:

@@ -66,8 +66,10 @@ class EventStream(EventSourceResponse):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *exc_info: object) -> None:
+    async def __aexit__(self, kind: object, *exc_info: object) -> None:
         self._timer.cancel()
+        if kind is not None and self.opened and self._req is not None:
+            self._abort_transport()  # whoever answers for the failure would answer in the midst of the stream
         if self._opening is not None:
             await asyncio.wait({self._opening})
         if self._ping_task is not None:

@@ -18,10 +18,12 @@ from gateway.core.reply import Reply
 from gateway.state.responses.store import ResponseStore, StoredResponse
 from gateway.wire.openai_responses.items import read_items
 from gateway.wire.openai_responses.render import reply_object
-from gateway.wire.openai_responses.response_object import Head, response_object
+from gateway.wire.openai_responses.response_object import Head, error_object, response_object
 from gateway.wire.openai_responses.stream import Renderer
 
 log = structlog.get_logger(__name__)
+
+_LARGE = GatewayError("The answer is too large to be kept (`gateway.state.maxResponseBytes`).")
 
 
 class FailedResponse(GatewayError):
@@ -73,6 +75,24 @@ async def kept(store: ResponseStore, record: StoredResponse) -> bool:
     except Unavailable as error:
         log.warning("a response could not be kept", response=record.id, reason=error.message)
         return False
+
+
+async def kept_end(store: ResponseStore, record: StoredResponse, response: Mapping[str, Any]) -> StoredResponse:
+    """The record of a response in the background that has come to its end, kept in the place of its beginning.
+
+    One that is too large has failed: its end must not hang on who looks before its events are gone. What was deleted
+    meanwhile stays deleted. An end that can't be kept just now is kept by whoever looks next.
+    """
+    whole = finished(record, dumps(response), response)
+    try:
+        if not await store.put(whole, new=False):
+            failed = {**response, "status": "failed", "completed_at": None, "output": (), "error": error_object(_LARGE)}
+            whole = finished(record, dumps(failed), failed)
+            log.warning("a response is too large to be kept", response=record.id)
+            await store.put(whole, new=False)
+    except Unavailable as error:
+        log.warning("a response could not be kept", response=record.id, reason=error.message)
+    return whole
 
 
 class KeptRun:

@@ -11,6 +11,7 @@ from gateway.core.jsonio import loads
 from gateway.core.message import Message
 from gateway.core.session_key import HEADER
 from gateway.http.keys import PRINCIPAL, RUNTIME
+from gateway.http.routes import RESPONSES_BODY
 from gateway.state.responses.store import ResponseStore, StoredResponse
 from gateway.wire.openai_responses.item_id import place_of
 
@@ -45,10 +46,13 @@ async def find(request: web.Request) -> StoredResponse:
 async def history(store: ResponseStore, owner: Owner, agent: str, response_id: str) -> tuple[Message, ...]:
     """The conversation up to and with this response. Raises NotFound for any part of it that isn't there.
 
+    Raises BadRequest for one that no request could hold.
+
     OpenClaw begins anew in silence; a model that has forgotten half of a conversation misleads.
     """
     turns: list[tuple[Message, ...]] = []
     following: str | None = response_id
+    size = 0
     while following is not None:
         stored = await store.get(owner.subject, following)
         if stored is None or (stored.agent, stored.session) != (agent, owner.session) or len(turns) == _LONGEST:
@@ -58,6 +62,13 @@ async def history(store: ResponseStore, owner: Owner, agent: str, response_id: s
                 f"Response '{response_id}' is still in progress; it can be continued when it is complete.",
                 param="previous_response_id",
                 code="previous_response_in_progress",
+            )
+        if (size := size + stored.size) > RESPONSES_BODY:
+            raise BadRequest(
+                f"The conversation up to response '{response_id}' has more than {RESPONSES_BODY} bytes. Begin a new "
+                "one with what of it is still needed.",
+                param="previous_response_id",
+                code="context_length_exceeded",
             )
         turns.append(stored.messages)
         following = stored.previous

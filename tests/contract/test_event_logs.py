@@ -96,12 +96,41 @@ async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(place):
     assert not await log.finish("r", 1, b"end"), "it is still held"
     await pass_time(16)
     assert await log.read("r", 0) == Told((b"a",), False)
-    assert await log.add("r", 1, [b"b"]) == "lost"
     assert not await log.finish("r", 0, b"end"), "somebody who has not seen all"
     assert await log.finish("r", 1, b"end")
     assert not await log.finish("r", 1, b"end"), "it is ended once"
-    assert await log.add("r", 1, [b"b"], last=True) == "lost"
+    for last in (False, True):
+        assert await log.add("r", 1, [b"b"], last=last) == "lost"
+        assert await log.add("r", 1, [b"b", b"c"], last=last) == "lost"
+        assert await log.add("r", 1, [], last=last) == "lost"
     assert await log.read("r", 0) == Told((b"a", b"end"), False)
+
+
+async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on_if_nobody_has_ended_its_run(place):
+    log, pass_time = place
+    await log.begin("r")
+    await log.add("r", 0, [b"a"])
+    await pass_time(16)
+    assert await log.add("r", 1, [b"b"]) == "held"
+    assert not await log.finish("r", 1, b"end"), "somebody who looked just before"
+    assert await log.read("r", 0) == Told((b"a", b"b"), True)
+    await pass_time(16)
+    for _ in range(2):
+        assert await log.add("r", 1, [b"b", b"c"]) == "held", "a call whose answer was lost"
+    await pass_time(16)
+    for _ in range(2):
+        assert await log.add("r", 3, [b"end"], last=True) == "held"
+    assert await log.read("r", 0) == Told((b"a", b"b", b"c", b"end"), False)
+
+
+async def test_what_is_not_there_any_more_is_not_taken_up_again(place):
+    log, pass_time = place
+    await log.begin("r")
+    await log.add("r", 0, [b"a"])
+    await pass_time(3700)
+    await log.begin("other")
+    assert await log.add("r", 1, [b"b"]) == "lost"
+    assert await log.read("r", 0) == Told((), False)
 
 
 async def test_a_cancellation_reaches_the_worker(place):

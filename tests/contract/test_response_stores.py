@@ -94,6 +94,17 @@ async def test_what_was_deleted_is_gone(store):
     assert not await store.delete("alice", "resp_1")
 
 
+async def test_a_later_state_does_not_bring_back_what_was_deleted(store):
+    later = replace(RESPONSE, body=b'{"status":"completed"}')
+    await store.put(RESPONSE)
+    assert await store.put(later, new=False)
+    assert await store.get("alice", "resp_1") == later
+    await store.delete("alice", "resp_1")
+    assert await store.put(later, new=False)
+    assert await store.get("alice", "resp_1") is None
+    assert not await store.put(replace(later, body=b"x" * 10_000), new=False)
+
+
 async def test_what_is_too_large_is_not_kept_and_says_so(store):
     assert not await store.put(replace(RESPONSE, body=b"x" * 10_000))
     assert await store.get("alice", "resp_1") is None

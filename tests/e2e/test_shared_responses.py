@@ -2,15 +2,20 @@
 
 import asyncio
 import signal
+from contextlib import asynccontextmanager
 
 import openai
 import pytest
 import pytest_asyncio
+from openai.types.responses import ResponseStreamEvent
+from pydantic import TypeAdapter
 
-from tests.e2e.answers import SEEN, chunk, hangs, in_turn, says, streams
+from tests.e2e.answers import DONE, SEEN, chunk, hangs, in_turn, says, streams
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
 from tests.servers import redis_server
+
+EVENT = TypeAdapter(ResponseStreamEvent)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,20 +25,46 @@ def as_model(official, model):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def both(config, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("shared")
-    for name in ("redis", "a", "b"):
-        (directory / name).mkdir()
-    async with redis_server(directory / "redis") as redis:
-        shared = config | {"gateway": config["gateway"] | {"redis": {"url": redis.url}}}
-        async with serving(directory / "a", shared) as one, serving(directory / "b", shared) as two:
-            http = [openai.DefaultAsyncHttpxClient(trust_env=False) for _ in range(2)]
-            clients = [
-                openai.AsyncOpenAI(api_key=TOKEN, base_url=f"{gateway.url}/v1", max_retries=0, http_client=client)
-                for gateway, client in zip((one, two), http, strict=True)
-            ]
-            async with clients[0], clients[1]:
-                yield one, *clients
+async def redis(tmp_path_factory):
+    async with redis_server(tmp_path_factory.mktemp("redis"), appendonly="yes") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def shared(config, redis):
+    """The configuration of a gateway that shares this Redis; one that stops waits for nobody."""
+    more = {"redis": {"url": redis.url}, "drain": {"noticeMs": 0, "timeoutMs": 100}}
+    return config | {"gateway": config["gateway"] | more}
+
+
+@asynccontextmanager
+async def client_of(gateway):
+    http = openai.DefaultAsyncHttpxClient(trust_env=False)
+    url = f"{gateway.url}/v1"
+    async with openai.AsyncOpenAI(api_key=TOKEN, base_url=url, max_retries=0, http_client=http) as client:
+        yield client
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def both(shared, tmp_path_factory):
+    one, two = (tmp_path_factory.mktemp(name) for name in ("one", "two"))
+    async with (
+        serving(one, shared) as first,
+        serving(two, shared) as second,
+        client_of(first) as a,
+        client_of(second) as b,
+    ):
+        yield first, a, b
+
+
+async def read_until_text(stream):
+    """The events up to the first text."""
+    seen = []
+    async for event in stream:
+        seen.append(event)
+        if event.type == "response.output_text.delta":
+            return seen
+    raise AssertionError(f"the stream ended: {seen}")
 
 
 async def test_what_one_has_kept_the_other_continues_and_deletes(both, provider):
@@ -65,6 +96,90 @@ async def test_a_run_of_one_is_streamed_and_cancelled_by_the_other(both, provide
     assert (await one.responses.retrieve(told.id)).status == "cancelled"
     async with asyncio.timeout(10):
         await model.abandoned.wait()
+
+
+async def test_a_stream_is_left_with_one_and_taken_up_with_the_other(both, provider):
+    _, one, two = both
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
+    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True, stream=True)
+    seen = await read_until_text(told)
+    await told.close()
+    name = seen[0].response.id
+    assert (await two.responses.retrieve(name)).status == "in_progress"
+    model.seen.set()
+    rest = await two.responses.retrieve(name, stream=True, starting_after=seen[-1].sequence_number)
+    seen += [event async for event in rest]
+    assert [event.sequence_number for event in seen] == list(range(len(seen)))
+    for event in seen:
+        EVENT.validate_python(event.model_dump())
+    assert (seen[-1].type, seen[-1].response.output_text) == ("response.completed", "Hello")
+    assert await one.responses.retrieve(name) == await two.responses.retrieve(name) == seen[-1].response
+
+
+async def test_a_stream_with_one_ends_when_the_other_cancels_its_run(both, provider):
+    _, one, two = both
+    model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
+    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True, stream=True)
+    seen = await read_until_text(told)
+    cancelled = await two.responses.cancel(seen[0].response.id)
+    seen += [event async for event in told]
+    assert (seen[-1].type, seen[-1].response) == ("response.failed", cancelled)
+    assert cancelled.status == "cancelled"
+    assert [event.sequence_number for event in seen] == list(range(len(seen)))
+    async with asyncio.timeout(10):
+        await model.abandoned.wait()
+
+
+async def test_what_runs_with_one_is_deleted_with_the_other(both, provider):
+    _, one, two = both
+    model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
+    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
+    async with asyncio.timeout(10):
+        await model.arrived.wait()
+    await two.responses.delete(told.id)
+    async with asyncio.timeout(10):
+        await model.abandoned.wait()
+    for client in (one, two):
+        with pytest.raises(openai.NotFoundError):
+            await client.responses.retrieve(told.id)
+
+
+async def test_a_gateway_that_stops_ends_its_streams_of_runs_that_go_on_elsewhere(both, shared, provider, tmp_path):
+    _, one, _ = both
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
+    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
+    async with serving(tmp_path, shared) as third, client_of(third) as client:
+        watching = await client.responses.retrieve(told.id, stream=True)
+        seen = await read_until_text(watching)
+        third.process.signal(signal.SIGTERM)
+        last = [event async for event in watching][-1]
+        assert await third.process.ended() == 0
+    assert (last.type, last.code, last.sequence_number) == ("error", "unavailable", seen[-1].sequence_number)
+    EVENT.validate_python(last.model_dump())
+    model.seen.set()
+    seen += [
+        event async for event in await one.responses.retrieve(told.id, stream=True, starting_after=last.sequence_number)
+    ]
+    assert [event.sequence_number for event in seen] == list(range(len(seen)))
+    assert seen[-1].response.output_text == "Hello"
+
+
+async def test_a_run_outlives_a_redis_that_is_away_and_its_stream_says_so(both, redis, provider):
+    _, one, two = both
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
+    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
+    watching = await two.responses.retrieve(told.id, stream=True)
+    seen = await read_until_text(watching)
+    await redis.kill()
+    model.seen.set()
+    async with asyncio.timeout(30):
+        last = [event async for event in watching][-1]
+    assert (last.type, last.code, last.sequence_number) == ("error", "unavailable", seen[-1].sequence_number)
+    await redis.start()
+    rest = await two.responses.retrieve(told.id, stream=True, starting_after=last.sequence_number)
+    seen += [event async for event in rest]
+    assert [event.sequence_number for event in seen] == list(range(len(seen)))
+    assert seen[-1].response.output_text == "Hello"
 
 
 async def test_the_run_of_an_instance_that_was_killed_ends_as_failed(both, provider):

@@ -103,6 +103,7 @@ async def _begun(request: web.Request, job: Job, head: Head) -> StoredResponse:
     stored = replace(job.keeping.record, body=dumps(response_object(head, "queued", ())))
     if not await request.app[RUNTIME].stores.responses.put(stored):
         raise BadRequest("`background`: the input is too large to be kept.", param="background")
+    request.app[RUNTIME].recent.put(request[TRACE].id, job.run.trail)
     await request.app[BACKGROUND].start(job)
     job.meter = hand_over(request)  # if it has not begun, the request settles it
     return stored

@@ -1,5 +1,6 @@
 """`/v1/responses/{id}` and below: what was kept of a response, and its end."""
 
+import re
 from typing import Any
 
 from aiohttp import web
@@ -11,6 +12,7 @@ from gateway.http.keys import RUNTIME
 from gateway.http.middleware.errors import JSON
 from gateway.http.stored_responses import find
 
+_COUNT = re.compile(r"[0-9]{1,9}")
 _PAGE = 20  # items, as OpenAI lists them
 _LONGEST_PAGE = 100
 _PATIENCE = 10.0  # seconds for a worker to stop, wherever it is
@@ -76,15 +78,15 @@ def _number(after: str | None) -> int:
     """The number of the first event that is asked for."""
     if after is None:
         return 0
-    if not (after.isascii() and after.isdigit()):
+    if not _COUNT.fullmatch(after):
         raise BadRequest("`starting_after`: must be the `sequence_number` of an event.", param="starting_after")
-    return int(after[:9]) + 1
+    return int(after) + 1
 
 
 def _limit(said: str | None) -> int:
     if said is None:
         return _PAGE
-    if not (said.isascii() and said.isdigit()) or not 1 <= int(said[:9]) <= _LONGEST_PAGE:
+    if not _COUNT.fullmatch(said) or not 1 <= int(said) <= _LONGEST_PAGE:
         raise BadRequest(f"`limit`: must be between 1 and {_LONGEST_PAGE}.", param="limit")
     return int(said)
 

@@ -12,13 +12,14 @@ _MOST = 500  # events in one call: a script's stack holds some thousands
 # KEYS: the list, the lease, whose value is `held` or `cancelled`. Times are milliseconds.
 _BEGIN = RedisScript("redis.call('SET', KEYS[2], 'held', 'PX', ARGV[1]) return 1")
 # ARGV: number of the first event, lease, keep, whether they are the last, the events. Those that an earlier try of the
-# same call has added already are passed over.
+# same call has added already are passed over. A lease that ran out is taken up again if nobody has ended the run.
 _ADD = RedisScript("""
 local lease = redis.call('GET', KEYS[2])
 local known = redis.call('LLEN', KEYS[1]) - tonumber(ARGV[1])
 if not lease then
-  local ours = ARGV[4] == '1' and known == #ARGV - 4 and redis.call('LINDEX', KEYS[1], -1) == ARGV[#ARGV]
-  return ours and 'held' or 'lost'
+  local ours = known == 0 or (known > 0 and known <= #ARGV - 4 and redis.call('LINDEX', KEYS[1], -1) == ARGV[4 + known])
+  if not ours then return 'lost' end
+  lease = 'held'
 end
 for place = 5 + known, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[place]) end
 redis.call('PEXPIRE', KEYS[1], ARGV[3])

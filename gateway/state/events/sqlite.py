@@ -34,10 +34,9 @@ class SqliteEvents:
         def work(connection: sqlite3.Connection) -> Standing:
             standing = _standing(connection, name, now)
             if standing == "lost":
-                told_already = (
-                    last and bool(events) and _last(connection, name) == (number + len(events) - 1, events[-1])
-                )
-                return "held" if told_already else "lost"
+                standing = _taken_up_again(connection, name, number, events)
+                if standing == "lost":
+                    return standing
             rows = ((name, number + index, event) for index, event in enumerate(events))
             connection.executemany("INSERT OR IGNORE INTO background_events VALUES (?, ?, ?)", rows)
             connection.execute("UPDATE background_runs SET until = ? WHERE name = ?", (until, name))
@@ -92,11 +91,18 @@ def _standing(connection: sqlite3.Connection, name: str, now: float) -> Standing
     return standing
 
 
-def _last(connection: sqlite3.Connection, name: str) -> tuple[int, bytes] | None:
-    found: tuple[int, bytes] | None = connection.execute(
-        "SELECT number, event FROM background_events WHERE name = ? ORDER BY number DESC LIMIT 1", (name,)
-    ).fetchone()
-    return found
+def _taken_up_again(connection: sqlite3.Connection, name: str, number: int, events: Sequence[bytes]) -> Standing:
+    """How a run stands whose lease has run out: as before, unless others have ended it."""
+    known = _count(connection, name) - number
+    if known < 0 or known > len(events):
+        return "lost"
+    if known > 0:
+        (last,) = connection.execute(
+            "SELECT event FROM background_events WHERE name = ? ORDER BY number DESC LIMIT 1", (name,)
+        ).fetchone()
+        if last != events[known - 1]:
+            return "lost"
+    return _standing(connection, name, 0.0)
 
 
 def _count(connection: sqlite3.Connection, name: str) -> int:

@@ -38,7 +38,8 @@ class EventLog(Protocol):
     async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> Standing:
         """Add events, the first with this number, and renew the lease; give it up with the `last`.
 
-        No events are a sign of life. Nothing is added when the lease is lost.
+        No events are a sign of life. A lease that ran out while the log was away is taken up again, unless others have
+        ended the run: then it is lost, and nothing is added.
         """
         ...
 

@@ -8,7 +8,8 @@ from gateway.state.link import RedisLink, RedisScript
 from gateway.state.responses.store import ResponsePolicy, StoredResponse, read, written
 
 _PUT = RedisScript("""
-redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+if ARGV[2] == '0' and redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV, 3))
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
 return 1
 """)
@@ -23,14 +24,14 @@ class RedisResponses:
         self._policy = policy
         self._prefix = prefix
 
-    async def put(self, response: StoredResponse) -> bool:
+    async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore."""
         fields = written(response)
         if sum(map(len, fields.values())) > self._policy.max_bytes:
             return False
         words = [word for field in fields.items() for word in field]
         key = self._key(response.subject, response.id)
-        await self._link.run(_PUT, [key], [int(self._policy.ttl * 1000), *words])
+        await self._link.run(_PUT, [key], [int(self._policy.ttl * 1000), int(new), *words])
         return True
 
     async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:

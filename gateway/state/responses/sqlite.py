@@ -19,7 +19,7 @@ class SqliteResponses:
         self._clock = clock
         self._swept = 0.0
 
-    async def put(self, response: StoredResponse) -> bool:
+    async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore."""
         fields = written(response)
         size = sum(map(len, fields.values()))
@@ -31,6 +31,8 @@ class SqliteResponses:
             self._swept = now
 
         def work(connection: sqlite3.Connection) -> None:
+            if not new and not _is_there(connection, response, now):
+                return
             connection.execute(
                 "INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (response.id, response.subject, now + self._policy.ttl, size, *(fields[name] for name in _FIELDS)),
@@ -80,3 +82,10 @@ class SqliteResponses:
             """,
             (self._policy.most_bytes,),
         )
+
+
+def _is_there(connection: sqlite3.Connection, response: StoredResponse, now: float) -> bool:
+    found = connection.execute(
+        "SELECT 1 FROM responses WHERE id = ? AND subject IS ? AND expires > ?", (response.id, response.subject, now)
+    )
+    return found.fetchone() is not None

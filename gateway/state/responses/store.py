@@ -5,7 +5,7 @@ else must match (agent, explicit session) and what the objects mean is the busin
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.core.jsonio import dumps, loads
@@ -19,7 +19,8 @@ class StoredResponse:
 
     `session` is the explicit session key it was made in, None without; `previous` the id of the response it continues;
     `created` a Unix time in seconds. `body` is the response object and `input` the array of input items, both as JSON;
-    `messages` are what this turn added to the conversation: the new input without instructions, and the answer.
+    `messages` are what this turn added to the conversation: the new input without instructions, and the answer; `size`
+    are their bytes where they were kept.
     """
 
     id: str
@@ -31,13 +32,17 @@ class StoredResponse:
     messages: tuple[Message, ...] = ()
     session: str | None = None
     previous: str | None = None
+    size: int = field(default=0, compare=False)
 
 
 class ResponseStore(Protocol):
     """Raises Unavailable (503) from every method when what it keeps can't be reached."""
 
-    async def put(self, response: StoredResponse) -> bool:
-        """Keep it, in place of an earlier state of it; its time begins anew. False when it is too large to be kept."""
+    async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
+        """Keep it, in place of an earlier state of it; its time begins anew. False when it is too large to be kept.
+
+        Without `new` it is kept only if there is an earlier state: what was deleted meanwhile stays deleted.
+        """
         ...
 
     async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:
@@ -90,4 +95,5 @@ def read(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> 
         read_messages(loads(fields["messages"])),
         facts["session"],
         facts["previous"],
+        len(fields["messages"]),
     )

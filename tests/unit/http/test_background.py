@@ -6,25 +6,11 @@ import json
 import openai
 import pytest
 
-from gateway.core.errors import Unavailable
-from gateway.core.event import Finish, TextDelta, UsageReport
-from gateway.core.usage import NO_USAGE
-from gateway.http.background import BackgroundPolicy, BackgroundRuns, Job
-from gateway.http.background_events import current
-from gateway.http.kept_run import Keeping
 from gateway.http.keys import RUNTIME
-from gateway.state.configured import Stores
-from gateway.state.events.sqlite import SqliteEvents
-from gateway.state.events.store import EventPolicy
 from gateway.state.responses.sqlite import SqliteResponses
-from gateway.state.responses.store import ResponsePolicy, StoredResponse
+from gateway.state.responses.store import ResponsePolicy
 from gateway.state.schema import MIGRATIONS
-from gateway.state.sessions.sqlite import SqliteSessions
-from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
-from gateway.wire.openai_responses.ingress import ResponsesIngress
-from gateway.wire.openai_responses.response_object import Head, response_object
-from gateway.wire.openai_responses.stream import Renderer
 
 
 async def begin(official, **more):
@@ -45,6 +31,18 @@ async def test_the_answer_is_polled_for(official, provider):
     assert (told.status, told.background, told.output) == ("queued", True, [])
     response = await ended(official, told.id)
     assert (response.status, response.output_text, response.usage.total_tokens) == ("completed", "Hello", 18)
+
+
+async def test_operators_see_what_it_has_tried(client, provider):
+    provider.says("Hello")
+    body = {"model": "openclaw", "input": "hi", "background": True}
+    response = await client.post("/v1/responses", json=body, headers={"x-request-id": "mine"})
+    told = (await response.json())["id"]
+    async with asyncio.timeout(10):
+        while (await (await client.get(f"/v1/responses/{told}")).json())["status"] != "completed":
+            await asyncio.sleep(0.02)
+    run = await (await client.get("/api/v1/runs/mine")).json()
+    assert [attempt["model"] for attempt in run["attempts"]] == ["fake/small"]
 
 
 async def test_a_conversation_goes_on_from_it_when_it_is_complete(official, provider):
@@ -232,170 +230,3 @@ class TestLimits:
         await ended(official, told.id)
         assert (await official.responses.create(model="openclaw", input="hi")).status == "completed"
         assert client.app[RUNTIME].quota is not None
-
-
-class Run:
-    """A run that says what it is told to, and then waits or ends."""
-
-    trail = None
-
-    def __init__(self, *batches, hangs=False):
-        self._batches = batches
-        self._hangs = hangs
-
-    async def events(self):
-        for batch in self._batches:
-            yield batch
-        if self._hangs:
-            await asyncio.Event().wait()
-
-    async def reply(self):
-        raise AssertionError("nobody waits for a whole answer in the background")
-
-
-WHOLE = ([TextDelta("Hel")], [TextDelta("lo"), Finish("stop"), UsageReport(NO_USAGE)])
-FAST = BackgroundPolicy(flush=0.01, sign=0.02, patience=0.1)
-
-
-class Clock:
-    now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-async def stores(clock):
-    database = Database(None, MIGRATIONS)
-    try:
-        yield Stores(
-            SqliteSessions(database, SessionPolicy(), clock=clock),
-            SqliteResponses(database, ResponsePolicy(), clock=clock),
-            SqliteEvents(database, EventPolicy(), clock=clock),
-        )
-    finally:
-        await database.close()
-
-
-@pytest.fixture
-async def job(stores):
-    async def make(run):
-        ingress = ResponsesIngress.read(b'{"model":"openclaw","input":"hi","background":true}')
-        head = Head("resp_1", 1, "openclaw", ingress.echo(ingress.turn()))
-        queued = json.dumps(response_object(head, "queued", ())).encode()
-        record = StoredResponse("resp_1", None, "main", 1.0, queued, b"[]")
-        await stores.responses.put(record)
-        return Job(run, Renderer(head, now=lambda: 2.0), Keeping(stores.responses, record))
-
-    return make
-
-
-async def until(condition):
-    async with asyncio.timeout(10):
-        while not await condition():
-            await asyncio.sleep(0.005)
-
-
-async def test_a_run_whose_worker_died_is_ended_by_whoever_looks(stores, job, clock):
-    made = await job(Run(hangs=True))
-    await stores.events.begin("resp_1")
-    made.tell(made.renderer.open())
-    await stores.events.add("resp_1", 0, made.waiting)
-    stored = await stores.responses.get(None, "resp_1")
-    assert json.loads((await current(stores, stored)).body)["status"] == "queued"
-    clock.now += 16
-    for _ in range(2):
-        response = json.loads((await current(stores, stored)).body)
-        assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
-    assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
-    last = (await stores.events.read("resp_1", 2)).events
-    assert len(last) == 1
-    assert b'"sequence_number":2' in last[0]
-
-
-async def test_a_worker_that_comes_back_too_late_changes_nothing(stores, job, clock):
-    runs = BackgroundRuns(stores.events, FAST)
-    await runs.start(await job(Run([TextDelta("Hel")], hangs=True)))
-    stored = await stores.responses.get(None, "resp_1")
-    clock.now += 16
-    response = json.loads((await current(stores, stored)).body)
-    told = await stores.events.read("resp_1", 0)
-    await until(lambda: _true(not runs._tasks))
-    assert response["status"] == "failed"
-    assert await stores.events.read("resp_1", 0) == told
-    assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
-
-
-async def test_an_answer_whose_worker_died_before_keeping_it_is_kept_by_whoever_looks(stores, job):
-    made = await job(Run(*WHOLE))
-    await stores.events.begin("resp_1")
-    made.tell(made.renderer.open())
-    for batch in WHOLE:
-        made.tell(made.renderer.feed(batch))
-    made.tell(made.renderer.close())
-    await stores.events.add("resp_1", 0, made.waiting, last=True)
-    await current(stores, await stores.responses.get(None, "resp_1"))
-    stored = await stores.responses.get(None, "resp_1")
-    assert json.loads(stored.body)["status"] == "completed"
-    assert [part.text for message in stored.messages for part in message.parts] == ["Hello"]
-
-
-class Away:
-    """A log that can't be reached now and then."""
-
-    def __init__(self, inner):
-        self._inner = inner
-        self.away = False
-        self.refused = 0
-
-    async def begin(self, name):
-        await self._inner.begin(name)
-
-    async def add(self, *arguments, **more):
-        if self.away:
-            self.refused += 1
-            raise Unavailable("away")
-        return await self._inner.add(*arguments, **more)
-
-
-async def test_nothing_is_lost_while_the_log_is_away(stores, job):
-    events = Away(stores.events)
-    runs = BackgroundRuns(events, BackgroundPolicy(flush=0.01, sign=0.02, patience=10))
-    await runs.start(await job(Run(*WHOLE)))
-    events.away = True
-    await until(lambda: _true(events.refused >= 3))
-    assert len((await stores.events.read("resp_1", 0)).events) == 2
-    events.away = False
-    await until(lambda: _true(not runs._tasks))
-    told = (await stores.events.read("resp_1", 0)).events
-    assert [json.loads(frame.partition(b"data: ")[2])["sequence_number"] for frame in told] == list(range(len(told)))
-    assert told[-1].startswith(b"event: response.completed\n")
-
-
-async def test_a_fault_of_ours_ends_the_run_as_failed(stores, job):
-    class Broken(Run):
-        async def events(self):
-            yield [TextDelta("x")]
-            raise RuntimeError("a bug")
-
-    runs = BackgroundRuns(stores.events, FAST)
-    await runs.start(await job(Broken()))
-    await until(lambda: _true(not runs._tasks))
-    response = json.loads((await stores.responses.get(None, "resp_1")).body)
-    assert (response["status"], response["error"]["message"]) == ("failed", "internal error")
-
-
-async def test_nothing_is_begun_once_the_gateway_stops(stores, job):
-    runs = BackgroundRuns(stores.events, FAST)
-    await runs.close()
-    with pytest.raises(Unavailable, match="stopping"):
-        await runs.start(await job(Run()))
-
-
-async def _true(value):
-    return value

@@ -1,5 +1,6 @@
 import asyncio
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -130,3 +131,21 @@ async def test_a_large_burst_arrives_whole(answer):
         await stream.finish(b"data: [DONE]\n\n")
 
     assert await (await answer(work)).read() == burst + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), Unavailable("away")])
+async def test_what_nobody_foresaw_cuts_an_open_stream_and_adds_nothing_to_it(answer, error):
+    go_on = asyncio.Event()
+
+    async def work(stream):
+        await stream.relay(b"data: 1\n\n")
+        await go_on.wait()
+        raise error
+
+    response = await answer(work)
+    assert await response.content.readuntil(b"\n\n") == b"data: 1\n\n"
+    go_on.set()
+    with pytest.raises(aiohttp.ClientPayloadError) as caught:
+        await response.read()
+    assert "HTTP/1.1" not in str(caught.value)
+    assert "HTTP/1.1" not in repr(caught.value.__cause__)

@@ -5,6 +5,13 @@ import json
 import openai
 import pytest
 
+from gateway.core.errors import BadRequest
+from gateway.core.message import Message, Text
+from gateway.http.stored_responses import Owner, history
+from gateway.state.responses.sqlite import SqliteResponses
+from gateway.state.responses.store import ResponsePolicy, StoredResponse
+from gateway.state.schema import MIGRATIONS
+from gateway.state.sqlite import Database
 from tests.servers import redis_server
 
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
@@ -122,7 +129,16 @@ async def test_the_input_is_listed_page_by_page(official, provider):
 
 @pytest.mark.parametrize(
     ("query", "param"),
-    [("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit"), ("order=up", "order"), ("after=x", "after")],
+    [
+        *(
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=x", "limit"),
+            ("order=up", "order"),
+            ("after=x", "after"),
+        ),
+        *(("limit=000000001" + "9" * 5000, "limit"), ("limit=0000000001", "limit"), ("limit=-1", "limit")),
+    ],
 )
 async def test_a_page_that_makes_no_sense_is_refused(client, official, provider, query, param):
     told = await ask(official, provider, "hi")
@@ -156,6 +172,25 @@ async def test_a_deleted_response_is_gone(client, official, provider):
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
         response = await client.request(method, f"/v1/responses/{told.id}{path}")
         assert (response.status, (await response.json())["error"]["code"]) == (404, "response_not_found")
+
+
+async def test_a_conversation_that_no_request_could_hold_is_not_loaded():
+    database = Database(None, MIGRATIONS)
+    store = SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0)
+    said = (Message("user", (Text("x" * 7_000_000),)),)
+    previous = None
+    try:
+        for name in ("resp_1", "resp_2", "resp_3"):
+            await store.put(
+                StoredResponse(name, None, "main", 1.0, b'{"status":"completed"}', b"[]", said, previous=previous)
+            )
+            previous = name
+        assert len(await history(store, Owner(None, None), "main", "resp_2")) == 2
+        with pytest.raises(BadRequest) as caught:
+            await history(store, Owner(None, None), "main", "resp_3")
+    finally:
+        await database.close()
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "previous_response_id")
 
 
 async def test_a_conversation_belongs_to_its_agent_and_explicit_session(client, official, provider, config):

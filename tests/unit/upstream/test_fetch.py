@@ -1,4 +1,7 @@
 import asyncio
+import gzip
+import tracemalloc
+import zlib
 
 import pytest
 from aiohttp import web
@@ -97,6 +100,26 @@ async def test_a_body_without_end_is_cut_off(fetcher, site, refused):
     await refused(fetcher(), site.url())
     async with asyncio.timeout(5):
         await gone.wait()
+
+
+async def test_what_was_packed_is_unpacked_and_counted_as_it_is_then(fetcher, site, refused):
+    site.says(body=gzip.compress(b"x" * 100), Content_Encoding="gzip")
+    assert (await fetcher().fetch(site.url(), 100)).body == b"x" * 100
+    site.says(body=gzip.compress(b"x" * 101), Content_Encoding="gzip")
+    await refused(fetcher(), site.url())
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_bomb_is_unpacked_no_further_than_is_let_in(fetcher, site, refused, coding):
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else 15)
+    bomb = b"".join(squeezer.compress(bytes(2**24)) for _ in range(16)) + squeezer.flush()  # 256 MB in 256 KB
+    site.says(body=bomb, Content_Encoding=coding)
+    tracemalloc.start()
+    try:
+        await refused(fetcher(), site.url(), 2**20)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
 
 
 async def test_a_host_that_is_silent_is_given_up(fetcher, site, refused):
