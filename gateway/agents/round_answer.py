@@ -1,5 +1,7 @@
 """What a caller sees of a round in which the agent's own tools may be called, and what becomes of the rest."""
 
+from msgspec.structs import replace
+
 from gateway.core.event import (
     Batch,
     Event,
@@ -31,7 +33,7 @@ class RoundAnswer:
         self._before = before
         self._between = spoke
         self._texts: list[str] = []
-        self._hidden: dict[int, list[str]] = {}  # id, name, then pieces of arguments, by index
+        self._hidden: dict[int, tuple[ToolCallBegin, list[str]]] = {}  # with the pieces of arguments, by index
         self._shown: dict[int, int] = {}  # index at the provider → index for the caller
 
     @property
@@ -42,7 +44,10 @@ class RoundAnswer:
     @property
     def calls(self) -> tuple[ToolCall, ...]:
         """The calls of the agent's tools."""
-        return tuple(ToolCall(call[0], call[1], "".join(call[2:])) for call in self._hidden.values())
+        return tuple(
+            ToolCall(begun.id, begun.name, "".join(arguments), begun.extras)
+            for begun, arguments in self._hidden.values()
+        )
 
     def feed(self, batch: Batch) -> Batch:
         """What the caller sees of this batch."""
@@ -64,15 +69,15 @@ class RoundAnswer:
             case RefusalDelta(text):
                 self._texts.append(text)
                 return event
-            case ToolCallBegin(index, call_id, name):
+            case ToolCallBegin(index, _, name):
                 if name not in self._own:
-                    self._hidden[index] = [call_id, name]
+                    self._hidden[index] = event, []
                     return None
                 self._shown[index] = len(self._shown)
-                return ToolCallBegin(self._shown[index], call_id, name)
+                return replace(event, index=self._shown[index])
             case ToolCallDelta(index, arguments):
                 if index in self._hidden:
-                    self._hidden[index].append(arguments)
+                    self._hidden[index][1].append(arguments)
                     return None
                 return ToolCallDelta(self._shown[index], arguments)
             case UsageReport(usage):

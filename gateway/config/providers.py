@@ -27,7 +27,7 @@ def _once(providers: object) -> object:
 class CompatConfig(Section):
     """What an endpoint can and can't do; None means that the provider's or the wire format's default holds.
 
-    OpenClaw's names and meanings (its page on custom providers), then four of ours at the end.
+    OpenClaw's names and meanings (its page on custom providers), then five of ours at the end.
     """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.COMPAT
@@ -47,6 +47,7 @@ class CompatConfig(Section):
     supports_tool_choice: bool | None = None
     supports_parallel_tool_calls: bool | None = None
     embedding_base64: bool | None = None
+    supports_tool_call_fields: bool | None = None
 
 
 class CostConfig(Section):

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
+from gateway.core.message import NO_EXTRAS, Extras
 from gateway.core.usage import Usage
 from gateway.core.written import Written, text_of
 
@@ -50,11 +51,15 @@ class RefusalDelta(Struct, frozen=True, gc=False):
 
 
 class ToolCallBegin(Struct, frozen=True, gc=False):
-    """The model starts a call; `index` counts the calls of this answer from 0, `id` is the provider's own."""
+    """The model starts a call; `index` counts the calls of this answer from 0, `id` is the provider's own.
+
+    `extras` go back to the provider with the call.
+    """
 
     index: int
     id: str
     name: str
+    extras: Extras = NO_EXTRAS
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):

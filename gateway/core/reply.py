@@ -15,7 +15,7 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.message import ToolCall
+from gateway.core.message import Extras, ToolCall
 from gateway.core.usage import NO_USAGE, Usage
 from gateway.core.written import Written, text_of
 
@@ -51,6 +51,7 @@ def fold(events: Batch) -> Reply:
     texts: list[Written] = []
     thoughts = refusal = ""
     calls: dict[int, list[str]] = {}
+    extras: dict[int, Extras] = {}
     logprobs: dict[str, Any] | None = None
     usage = NO_USAGE
     finish: FinishReason | None = None
@@ -68,6 +69,7 @@ def fold(events: Batch) -> Reply:
                 calls[event.index].append(event.arguments)
             case ToolCallBegin():
                 calls[event.index] = [event.id, event.name]
+                extras[event.index] = event.extras
             case ThinkingDelta():
                 thoughts += event.text
             case RefusalDelta():
@@ -80,11 +82,15 @@ def fold(events: Batch) -> Reply:
         written=_joined_text(texts),
         finish=finish,
         usage=usage,
-        tool_calls=tuple(ToolCall(call[0], call[1], "".join(call[2:])) for call in calls.values()) if calls else (),
+        tool_calls=_tool_calls(calls, extras) if calls else (),
         thinking=thoughts or None,
         refusal=refusal or None,
         logprobs=logprobs,
     )
+
+
+def _tool_calls(calls: dict[int, list[str]], extras: dict[int, Extras]) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(call[0], call[1], "".join(call[2:]), extras[index]) for index, call in calls.items())
 
 
 def _joined_text(texts: list[Written]) -> Written | None:

@@ -10,7 +10,9 @@ from types import MappingProxyType
 
 from gateway.wire.compat import DEFAULT, Compat
 
-_OPENAI = Compat(developer_role=True, max_tokens_field="max_completion_tokens", embedding_base64=True)
+_OPENAI = Compat(
+    developer_role=True, max_tokens_field="max_completion_tokens", embedding_base64=True, tool_call_fields=False
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ CATALOG: Mapping[str, Row] = MappingProxyType(
             "https://api.groq.com/openai/v1",
             ("GROQ_API_KEY",),
             "llama-3.3-70b-versatile",
-            compat=Compat(max_tokens_field="max_completion_tokens"),
+            compat=Compat(max_tokens_field="max_completion_tokens", tool_call_fields=False),
         ),
         "mistral": Row(
             "https://api.mistral.ai/v1",
@@ -41,14 +43,16 @@ CATALOG: Mapping[str, Row] = MappingProxyType(
             "mistral-large-latest",
             "mistral-embed",
             # Mistral answers 422 to fields that it does not know, and reports usage unasked.
-            Compat(usage_in_streaming=False, unknown_fields=False),
+            Compat(usage_in_streaming=False, unknown_fields=False, tool_call_fields=False),
         ),
         "deepseek": Row("https://api.deepseek.com/v1", ("DEEPSEEK_API_KEY",), "deepseek-chat"),
         "together": Row(
             "https://api.together.xyz/v1", ("TOGETHER_API_KEY",), "meta-llama/Llama-3.3-70B-Instruct-Turbo"
         ),
         "xai": Row("https://api.x.ai/v1", ("XAI_API_KEY",), "grok-4"),
-        "fireworks": Row("https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",)),
+        "fireworks": Row(
+            "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",), compat=Compat(tool_call_fields=False)
+        ),
         "cerebras": Row("https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), "llama-3.3-70b"),
         "perplexity": Row("https://api.perplexity.ai", ("PERPLEXITY_API_KEY",), "sonar", compat=Compat(tools=False)),
         "moonshot": Row("https://api.moonshot.ai/v1", ("MOONSHOT_API_KEY",), "kimi-k2-turbo-preview"),

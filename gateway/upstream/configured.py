@@ -105,4 +105,5 @@ def _quirks(config: CompatConfig) -> dict[str, object]:
         "max_tokens_field": config.max_tokens_field,
         "accepts_prefill": config.accepts_prefill,
         "embedding_base64": config.embedding_base64,
+        "tool_call_fields": config.supports_tool_call_fields,
     }

@@ -12,7 +12,8 @@ class Compat:
     `developer_role`: knows the role `developer`, else it is sent as `system`. `max_tokens_field`: name of the cap.
     `usage_in_streaming`: understands `stream_options.include_usage`. `tools`, `tool_choice`, `parallel_tool_calls`:
     understands those fields. `accepts_prefill`: continues a trailing assistant message. `embedding_base64`: can answer
-    embeddings as base64. `unknown_fields`: tolerates request fields that it does not know.
+    embeddings as base64. `unknown_fields`: tolerates request fields that it does not know, `tool_call_fields` the same
+    in the tool calls of a history, where another provider may have left them.
     """
 
     tools: bool = True
@@ -24,6 +25,7 @@ class Compat:
     accepts_prefill: bool = False
     embedding_base64: bool = False
     unknown_fields: bool = True
+    tool_call_fields: bool = True
 
     def merged(self, known: Mapping[str, Any]) -> Self:
         """This, with the given fields over it; None means not said."""

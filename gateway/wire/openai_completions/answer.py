@@ -1,32 +1,18 @@
 """The provider's half, inward: a whole answer or a stream of chunks → events.
 
-Both forms share the reading of one `choice`. What providers get wrong is handled where it can be told apart safely: a
-missing usage, an error object inside a 200, an emoji cut in two by JSON escapes, `finish_reason` spelled in the old
-way. What can't be trusted is MALFORMED, never a guess.
+Both forms share the reading of one `delta`. What providers get wrong is handled where it can be told apart safely: a
+missing usage, an error object inside a 200, `finish_reason` spelled in the old way. What can't be trusted is MALFORMED,
+never a guess.
 """
 
-from typing import Any
-
-from msgspec import Raw
-
-from gateway.core.event import (
-    Batch,
-    Finish,
-    FinishReason,
-    RefusalDelta,
-    TextDelta,
-    ThinkingDelta,
-    ToolCallBegin,
-    ToolCallDelta,
-    UsageReport,
-)
-from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
+from gateway.core.jsonio import InvalidJSON
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import from_openai
-from gateway.core.written import Written, is_empty, is_string
 from gateway.wire.framing import OversizedEvent, SseDecoder
+from gateway.wire.openai_completions.delta import ChunkReader, malformed
 from gateway.wire.openai_completions.error_object import error_in
-from gateway.wire.openai_completions.shapes import ANSWER, WHOLE, Answer, Call, Choice, Delta, WholeAnswer, WholeChoice
+from gateway.wire.openai_completions.shapes import ANSWER, WHOLE, Answer, Choice, WholeAnswer, WholeChoice
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -44,10 +30,6 @@ _FINISH: dict[str, FinishReason] = {
 _LAST = b",[DONE]"
 
 
-def _malformed(what: str) -> UpstreamError:
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
-
-
 def parse_reply(body: bytes) -> Batch:
     """A whole `chat.completion` as the events of a stream. Raises UpstreamError."""
     answer: Answer | WholeAnswer | None = WHOLE.read_exact(body)
@@ -55,12 +37,12 @@ def parse_reply(body: bytes) -> Batch:
         try:
             answer = ANSWER.read(body)
         except InvalidJSON as error:
-            raise _malformed(str(error)) from None
+            raise malformed(str(error)) from None
     if answer.error:
         raise error_in(answer.error)
     choice = answer.choices[0] if answer.choices else None
     if choice is None or choice.message is None:
-        raise _malformed("it has no message")
+        raise malformed("it has no message")
     reader = ChunkReader()
     batch: Batch = []
     reader.read(choice.message, choice.logprobs, batch)
@@ -77,76 +59,6 @@ def _finish(choice: Choice | WholeChoice, *, calling: bool) -> FinishReason:
     known = _FINISH.get(choice.finish_reason or "stop", "stop")
     # Some servers say `stop` after tool calls; the caller's loop depends on the truth.
     return "tool_calls" if calling and known == "stop" else known
-
-
-class ChunkReader:
-    """Reads the deltas of one answer; remembers which calls have begun and half of a cut surrogate pair."""
-
-    __slots__ = ("_begun", "calls", "pending_half")
-
-    def __init__(self) -> None:
-        self._begun: dict[int, tuple[int, str]] = {}
-        self.pending_half = ""
-        self.calls = 0
-
-    def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
-        """Add the events of one `delta`, or of a whole `message`, to `batch`."""
-        if thinking := delta.reasoning_content or delta.reasoning:
-            batch.append(ThinkingDelta(thinking))
-        if (text := self._text(delta.content)) is not None:
-            batch.append(TextDelta(text, logprobs))
-        if delta.refusal:
-            batch.append(RefusalDelta(delta.refusal))
-        if delta.tool_calls:
-            self._tool_calls(delta.tool_calls, batch)
-
-    def _text(self, content: str | list[Any] | Raw | None) -> Written | None:
-        """What there is to say, if anything; what is no plain text yet is made one."""
-        if isinstance(content, Raw):
-            if is_string(content):
-                return None if is_empty(content) else content  # exact, so it holds no half of a pair
-            try:
-                content = loads(content)
-            except InvalidJSON as error:
-                raise _malformed(str(error)) from None
-        if isinstance(content, list):
-            text = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-        elif content is None or isinstance(content, str):
-            text = content or ""
-        else:
-            raise _malformed("its content is no text")
-        if self.pending_half or not text.isascii():
-            text = self._rejoin(text)
-        return text or None
-
-    def _rejoin(self, text: str) -> str:
-        text, self.pending_half = self.pending_half + text, ""
-        if "\ud800" <= text[-1:] <= "\udbff":
-            text, self.pending_half = text[:-1], text[-1]
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return text
-
-    def _tool_calls(self, calls: list[Call], batch: Batch) -> None:
-        for position, call in enumerate(calls):
-            function = call.function
-            if function is None:
-                raise _malformed("a tool call has no function")
-            key = position if call.index is None else call.index
-            index, call_id = self._begun.get(key, (-1, ""))
-            # Gemini and others number all calls 0 and tell them apart by id alone.
-            if index < 0 or (call.id and function.name and call.id != call_id):
-                if not function.name:
-                    raise _malformed("a tool call has no name")
-                # Ids pair calls with results in the next turn, so a server that gives none gets one made for it.
-                index, call_id = self.calls, call.id or f"call_{self.calls}"
-                self._begun[key] = index, call_id
-                self.calls += 1
-                batch.append(ToolCallBegin(index, call_id, function.name))
-            if function.arguments:
-                batch.append(ToolCallDelta(index, function.arguments))
 
 
 class StreamParser:
@@ -182,7 +94,7 @@ class StreamParser:
         if not self.complete:
             if self._started:
                 raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
-            raise _malformed("the stream ended without an answer")
+            raise malformed("the stream ended without an answer")
         return batch
 
     def _feed(self, data: bytes, batch: Batch) -> None:
@@ -191,7 +103,7 @@ class StreamParser:
             try:
                 payloads = self._decoder.feed(data)
             except OversizedEvent as error:
-                raise _malformed(str(error)) from None
+                raise malformed(str(error)) from None
             self._read(payloads, batch)
             return
         # The burst path: one replacement and one decoding for all of them, instead of a loop.
@@ -212,7 +124,7 @@ class StreamParser:
             try:
                 answer = ANSWER.read(payload)
             except InvalidJSON as error:
-                raise _malformed(str(error)) from None
+                raise malformed(str(error)) from None
             self._events([answer], batch, exact=False)
 
     def _events(self, answers: list[Answer], batch: Batch, *, exact: bool) -> None:

@@ -133,7 +133,8 @@ def _tool_call(raw: Any) -> ToolCall | None:
     if not isinstance(arguments, str):
         arguments = "{}" if arguments is None else dumps(arguments).decode()
     call_id = raw.get("id")
-    rest = {name: value for name, value in raw.items() if name not in ("id", "type", "function")}
+    # `index` counts the pieces of a stream: who has put them together may still have it, and OpenAI refuses it.
+    rest = {name: value for name, value in raw.items() if name not in ("id", "type", "function", "index")}
     return ToolCall(
         call_id if isinstance(call_id, str) else "",
         function["name"],

@@ -47,7 +47,12 @@ def render_reply(reply: Reply, *, id: str, created: int, model: str) -> bytes:  
     }
     if reply.tool_calls:
         message["tool_calls"] = [
-            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": call.arguments},
+                **call.extras.fields,
+            }
             for call in reply.tool_calls
         ]
     choice = {"index": 0, "message": message, "logprobs": reply.logprobs, "finish_reason": reply.finish}
@@ -118,9 +123,9 @@ class Renderer:
                 return self._chunk({"content": written}, logprobs=logprobs)
             case RefusalDelta(text):
                 return self._chunk({"refusal": text})
-            case ToolCallBegin(index, id_, name):
+            case ToolCallBegin(index, id_, name, extras):
                 function = {"name": name, "arguments": ""}
-                call = {"index": index, "id": id_, "type": "function", "function": function}
+                call = {"index": index, "id": id_, "type": "function", "function": function, **extras.fields}
                 return self._chunk({"tool_calls": [call]})
             case ToolCallDelta(index, arguments):
                 return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})

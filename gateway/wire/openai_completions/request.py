@@ -86,7 +86,7 @@ def _message(message: Message, compat: Compat) -> dict[str, Any]:
         raw = {"role": role, "content": _content(result.content, result.listed), "tool_call_id": result.call_id}
     else:
         content = tuple(part for part in parts if isinstance(part, Content))
-        calls = [_call(part) for part in parts if isinstance(part, ToolCall)]
+        calls = [_call(part, compat) for part in parts if isinstance(part, ToolCall)]
         raw = {"role": role, "content": _content(content, message.listed) if content or not calls else None}
         if calls:
             raw["tool_calls"] = calls
@@ -116,6 +116,9 @@ def _part(part: Content) -> dict[str, Any] | None:
             return dict(payload) if wire == WIRE else None
 
 
-def _call(call: ToolCall) -> dict[str, Any]:
+def _call(call: ToolCall, compat: Compat) -> dict[str, Any]:
     function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.id, "type": "function", "function": function, **call.extras.of(WIRE)}
+    raw: dict[str, Any] = {"id": call.id, "type": "function", "function": function}
+    if compat.tool_call_fields and call.extras.fields:
+        raw.update(call.extras.of(WIRE))
+    return raw

@@ -10,6 +10,11 @@ from msgspec import Raw, Struct
 
 from gateway.core.jsonio import Shape
 
+CALL_FIELDS = ("extra_content", "provider_specific_fields")
+"""What providers attach to a call and want back with it: Google its signature of the model's thoughts, without which it
+refuses the history (https://ai.google.dev/gemini-api/docs/thought-signatures), and LiteLLM the same of many providers.
+"""
+
 
 class Function(Struct, gc=False):
     """What a tool call calls; in a stream each field may come in pieces or once."""
@@ -24,6 +29,8 @@ class Call(Struct, gc=False):
     function: Function | None = None
     index: int | None = None
     id: str | None = None
+    extra_content: Any = None
+    provider_specific_fields: Any = None
 
 
 class Delta(Struct, gc=False):

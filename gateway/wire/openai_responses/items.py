@@ -9,7 +9,9 @@ from typing import Any, cast
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps
-from gateway.core.message import File, Message, Part, Role, Text, ToolCall, ToolResult
+from gateway.core.message import NO_EXTRAS, Extras, File, Message, Part, Role, Text, ToolCall, ToolResult
+from gateway.wire.openai_completions import WIRE
+from gateway.wire.openai_completions.shapes import CALL_FIELDS
 from gateway.wire.openai_responses.hosted import HOSTED, call_id_of, call_of, result_of
 from gateway.wire.openai_responses.parts import ContentPart, read_content
 
@@ -93,7 +95,9 @@ class _Conversation:
         arguments = item.get("arguments")
         if not isinstance(arguments, str):
             arguments = "{}" if arguments is None else dumps(arguments).decode()
-        self._call(ToolCall(_required(item, "call_id", path), _required(item, "name", path), arguments))
+        attached = {name: value for name in CALL_FIELDS if isinstance(value := item.get(name), dict)}
+        extras = Extras(WIRE, attached) if attached else NO_EXTRAS
+        self._call(ToolCall(_required(item, "call_id", path), _required(item, "name", path), arguments, extras))
 
     def _call(self, call: ToolCall) -> None:
         self._attach()

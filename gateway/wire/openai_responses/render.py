@@ -29,7 +29,7 @@ def reply_object(reply: Reply, head: Head, *, completed: int) -> dict[str, Any]:
         output.append(message_item(output_id("msg", head.id, 0), "completed", content, phase))
     for index, call in enumerate(reply.tool_calls, len(output)):
         item = output_id("fc", head.id, index)
-        output.append(call_item(item, "completed", call.id, call.name, call.arguments))
+        output.append(call_item(item, "completed", call))
     output[-1]["status"] = status  # what was cut short is the end
     return response_object(
         head,

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import FinishReason
+from gateway.core.message import ToolCall
 from gateway.core.usage import Usage
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -86,15 +87,19 @@ def message_item(
     return item if phase is None else {**item, "phase": phase}
 
 
-def call_item(id: str, status: Status, call_id: str, name: str, arguments: str) -> dict[str, Any]:  # noqa: A002
-    """A function call; `call_id` is the provider's own, and what the output must name."""
+def call_item(id: str, status: Status, call: ToolCall) -> dict[str, Any]:  # noqa: A002  the field's name
+    """A function call; `call_id` is the provider's own, and what the output must name.
+
+    What the provider wants back with it is there, too, beside OpenAI's fields: clients send items back as they are.
+    """
     return {
         "id": id,
         "type": "function_call",
         "status": status,
-        "call_id": call_id,
-        "name": name,
-        "arguments": arguments,
+        "call_id": call.id,
+        "name": call.name,
+        "arguments": call.arguments,
+        **call.extras.fields,
     }
 
 

@@ -165,8 +165,8 @@ class Renderer:
                 message, events = self._speaking("refusal")
                 message.say(text)
                 return [*events, ("response.refusal.delta", {**message.place, "delta": text})]
-            case ToolCallBegin(index, id_, name):
-                return self._begin_call(index, id_, name)
+            case ToolCallBegin():
+                return self._begin_call(event)
             case ToolCallDelta(index, arguments):
                 return self._calls[index].add(arguments)
             case Finish(reason):
@@ -187,13 +187,13 @@ class Renderer:
             events.append(self._message.opened())
         return self._message, [*events, *self._message.begin(kind)]
 
-    def _begin_call(self, index: int, call_id: str, name: str) -> list[Announcement]:
+    def _begin_call(self, begun: ToolCallBegin) -> list[Announcement]:
         events = self._end_message("completed", "commentary")
         for call in self._calls.values():
             # Most providers make one call after the other; of those that mix them, only whole ones are closed early.
             if not call.closed and call.whole:
                 events += self._end_call(call, "completed")
-        call = self._calls[index] = OpenCall(self._head.id, self._next_index(), call_id, name)
+        call = self._calls[begun.index] = OpenCall(self._head.id, self._next_index(), begun)
         return [*events, call.opened()]
 
     def _end_items(self) -> list[Announcement]:

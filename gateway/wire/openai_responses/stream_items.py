@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from gateway.core.event import ToolCallBegin
 from gateway.core.jsonio import InvalidJSON, dumps, loads
+from gateway.core.message import ToolCall
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.openai_responses.item_id import output_id
 from gateway.wire.openai_responses.response_object import (
@@ -91,14 +93,13 @@ class OpenMessage:
 class OpenCall:
     """A function call, growing by its arguments."""
 
-    __slots__ = ("_arguments", "_call_id", "_name", "closed", "id", "index")
+    __slots__ = ("_arguments", "_begun", "closed", "id", "index")
 
-    def __init__(self, response: str, index: int, call_id: str, name: str) -> None:
+    def __init__(self, response: str, index: int, begun: ToolCallBegin) -> None:
         self.id = output_id("fc", response, index)
         self.index = index
         self.closed = False
-        self._call_id = call_id
-        self._name = name
+        self._begun = begun
         self._arguments: list[str] = []
 
     def opened(self) -> Announcement:
@@ -133,7 +134,7 @@ class OpenCall:
         done = {
             "item_id": self.id,
             "output_index": self.index,
-            "name": self._name,
+            "name": self._begun.name,
             "arguments": item["arguments"],
         }
         return item, [
@@ -142,4 +143,5 @@ class OpenCall:
         ]
 
     def _item(self, status: Status) -> dict[str, Any]:
-        return call_item(self.id, status, self._call_id, self._name, "".join(self._arguments))
+        begun = self._begun
+        return call_item(self.id, status, ToolCall(begun.id, begun.name, "".join(self._arguments), begun.extras))

@@ -106,7 +106,7 @@ def test_a_model_is_its_own_row_over_that_of_its_provider(row, model, spec):
 
 def test_quirks_of_the_catalogue_hold_for_models_that_say_nothing():
     found = providers(mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]})["mistral"]
-    expected = Compat(tools=False, usage_in_streaming=False, unknown_fields=False)
+    expected = Compat(tools=False, usage_in_streaming=False, unknown_fields=False, tool_call_fields=False)
     assert found.model("m").compat == expected
     assert found.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat)
 

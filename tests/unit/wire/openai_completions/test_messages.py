@@ -84,7 +84,7 @@ def call(**fields):
     ("raw", "parts"),
     [
         (call(), (ToolCall("c1", "f", '{ "a":1 }'),)),
-        (call(index=0), (ToolCall("c1", "f", '{ "a":1 }', Extras(WIRE, {"index": 0})),)),
+        (call(zz=0), (ToolCall("c1", "f", '{ "a":1 }', Extras(WIRE, {"zz": 0})),)),
         (call(id=None), (ToolCall("", "f", '{ "a":1 }'),)),
         (call(function={"name": "f"}), (ToolCall("c1", "f", "{}"),)),
         (call(function={"name": "f", "arguments": {"a": 1}}), (ToolCall("c1", "f", '{"a":1}'),)),
@@ -114,6 +114,11 @@ def test_a_call_that_names_no_function_is_skipped(raw):
 )
 def test_a_tools_answer_is_kept_with_its_call(raw, result):
     assert one({"role": "tool", **raw}) == Message("tool", (result,))
+
+
+def test_unknown_fields_of_a_call_are_kept_but_not_its_place_in_a_stream():
+    raw = {"role": "assistant", "tool_calls": [{**call(), "extra_content": {"a": 1}, "index": 0}]}
+    assert one(raw).parts[0].extras == Extras(WIRE, {"extra_content": {"a": 1}})
 
 
 def test_unknown_fields_are_kept_with_their_message():

@@ -118,6 +118,14 @@ def test_the_developer_is_called_as_the_endpoint_knows_him(compat, role):
     assert sent(turn, compat=compat)["messages"] == [{"role": role, "content": "brief"}]
 
 
+@pytest.mark.parametrize(("known", "wire"), [(True, WIRE), (False, WIRE), (True, "another")])
+def test_what_a_provider_attached_to_a_call_goes_to_who_can_read_it(known, wire):
+    call = ToolCall("c1", "f", "{}", Extras(wire, {"extra_content": {"a": 1}}))
+    turn = Turn("openclaw", (*HI, Message("assistant", (call,))))
+    (sent_call,) = sent(turn, compat=Compat(tool_call_fields=known))["messages"][-1]["tool_calls"]
+    assert ("extra_content" in sent_call) == (known and wire == WIRE)
+
+
 def test_messages_are_written_as_they_were_read():
     call = ToolCall("c1", "f", '{ "a":1 }', Extras(WIRE, {"index": 0}))
     sent_call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{ "a":1 }'}, "index": 0}

@@ -7,13 +7,18 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, UsageReport
+from gateway.core.message import NO_EXTRAS, Extras
 from gateway.core.reply import fold
 from gateway.core.usage import Usage
+from gateway.wire.openai_completions import WIRE
 from gateway.wire.openai_completions.answer import parse_reply
 from gateway.wire.openai_completions.render import Renderer, render_reply
 
 WORDS = st.text(min_size=1, max_size=8)
 LOGPROBS = st.none() | st.just({"content": [{"token": "a", "logprob": -0.5}]})
+EXTRAS = st.just(NO_EXTRAS) | st.builds(
+    lambda text: Extras(WIRE, {"extra_content": {"google": {"thought_signature": text}}}), WORDS
+)
 REASONS = ("length", "content_filter", "tool_calls")
 
 
@@ -34,7 +39,7 @@ def answers(draw):
         elif kind == "refusal":
             events.append(RefusalDelta(draw(WORDS)))
         elif kind == "begin":
-            events.append(ToolCallBegin(begun, f"id{begun}", draw(WORDS)))
+            events.append(ToolCallBegin(begun, f"id{begun}", draw(WORDS), draw(EXTRAS)))
             begun += 1
         elif begun:
             events.append(ToolCallDelta(draw(st.integers(0, begun - 1)), draw(WORDS)))

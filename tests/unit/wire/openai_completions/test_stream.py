@@ -14,8 +14,10 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
+from gateway.core.message import NO_EXTRAS, Extras
 from gateway.core.upstream_error import UpstreamKind
 from gateway.core.usage import Usage
+from gateway.wire.openai_completions import WIRE
 
 STOP = Finish("stop")
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
@@ -70,6 +72,22 @@ def test_logprobs_come_with_their_text(read, stream):
     tokens = {"content": [{"token": "a"}]}
     with_tokens = {"choices": [{"delta": {"content": "a"}, "logprobs": tokens}]}
     assert read(stream(with_tokens, END))[0][0] == TextDelta("a", tokens)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"extra_content": {"google": {"thought_signature": "s"}}}, ["extra_content"]),
+        ({"provider_specific_fields": {"thought_signature": "s"}, "extra_content": None}, ["provider_specific_fields"]),
+        ({"extra_content": "text", "provider_specific_fields": 1}, []),
+        ({"other": {"a": 1}}, []),
+    ],
+)
+def test_what_a_provider_wants_back_with_a_call_is_kept(read, stream, fields, kept):
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, **fields}
+    events, failure = read(stream({"choices": [{"delta": {"tool_calls": [call]}, "finish_reason": "stop"}]}))
+    assert failure is None
+    assert events[0].extras == (Extras(WIRE, {name: fields[name] for name in kept}) if kept else NO_EXTRAS)
 
 
 def test_the_pieces_of_calls_are_put_to_their_calls(read, stream):

@@ -4,8 +4,10 @@ import pytest
 from openai.types.responses import ResponseInputItem
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import File, Image, Message, Text, ToolCall, ToolResult
+from gateway.core.message import Extras, File, Image, Message, Text, ToolCall, ToolResult
+from gateway.wire.openai_completions import WIRE
 from gateway.wire.openai_responses.items import read_input, referred
+from gateway.wire.openai_responses.response_object import call_item
 
 
 def text(role, said):
@@ -57,6 +59,14 @@ def test_output_items_of_a_response_can_be_sent_back_as_they_came():
         Message("assistant", (Text("Let me see."), ToolCall("call_1", "get_weather", '{"city":"Oslo"}'))),
         Message("tool", (ToolResult("call_1", (Text("5C"),)),)),
     )
+
+
+def test_what_a_provider_attached_to_a_call_comes_back_with_it():
+    attached = {"extra_content": {"google": {"thought_signature": "s"}}}
+    item = call_item("fc_1", "completed", ToolCall("call_1", "f", "{}", Extras(WIRE, attached)))
+    assert item["extra_content"] == attached["extra_content"]
+    resent = [{"role": "user", "content": "q"}, item | {"parsed_arguments": None}, output("call_1")]
+    assert read_input(resent)[1].parts[0].extras == Extras(WIRE, attached)
 
 
 def test_calls_of_one_round_share_a_message_and_rounds_stay_apart():
