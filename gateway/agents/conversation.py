@@ -153,7 +153,7 @@ class Conversation:
             entry = self._note("failed", "content_filter")
         else:
             answer = _message(reply)
-            said = (*self._new, answer) if answer.parts else self._new
+            said = (*self._new, *reply.tool_work, *((answer,) if answer.parts else ()))
             entry = Entry(self._all.clock(), self._request, "completed", said, model)
             if self._summary is not None:
                 entry = replace(entry, summary=self._summary.text, kept=self._summary.kept)

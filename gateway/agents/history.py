@@ -33,11 +33,23 @@ def join(history: Sequence[Message], sent: Sequence[Message], summary: Sequence[
     while start < len(sent) and sent[start].role in ("system", "developer"):
         start += 1
     instructions, conversation = tuple(sent[:start]), tuple(sent[start:])
-    known, everything = _overlap(history, conversation)
+    known, everything = _overlap(_told(history), _told(conversation))
+    known = _place(conversation, known)
     new = conversation[known:]
     if everything:
         return Joined(tuple(sent), new)
     return Joined((*instructions, *summary, *_mended(history, new), *new), new)
+
+
+def _told(messages: Sequence[Message]) -> list[Message]:
+    """What callers know of."""
+    return [message for message in messages if not message.hidden]
+
+
+def _place(messages: Sequence[Message], told: int) -> int:
+    """Where so many that callers know of end."""
+    ends = [place + 1 for place, message in enumerate(messages) if not message.hidden]
+    return ends[told - 1] if told else 0
 
 
 def _overlap(history: Sequence[Message], sent: Sequence[Message]) -> tuple[int, bool]:

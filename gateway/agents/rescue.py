@@ -13,6 +13,7 @@ from gateway.core.event import (
     ThinkingDelta,
     ToolCallBegin,
     ToolCallDelta,
+    ToolWork,
     UsageReport,
 )
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
@@ -141,7 +142,7 @@ class Replay:
                 if self._expected or self._calls:
                     raise Diverged
                 self._held.append(event)
-            case ThinkingDelta() | UsageReport():
+            case ThinkingDelta() | UsageReport() | ToolWork():
                 self._held.append(event)
 
     def _begin(self, event: ToolCallBegin) -> None:

@@ -10,28 +10,31 @@ from gateway.core.event import (
     TextDelta,
     ToolCallBegin,
     ToolCallDelta,
+    ToolWork,
     UsageReport,
 )
-from gateway.core.message import ToolCall
+from gateway.core.message import Message, ToolCall
 from gateway.core.usage import Usage
 
 _BETWEEN = "\n\n"  # what the caller reads between the text of two rounds
 
 
 class RoundAnswer:
-    """One round's. `own` are the caller's tools, whose calls are shown; `before` the tokens of the rounds before.
+    """One round's. `own` are the caller's tools, whose calls are shown; `before` the tokens of the rounds before, and
+    `work` what was done in them, which is told once the answer is complete.
 
     An answer that calls tools of the agent only is not `complete`: its end is not shown. `spoke` says whether the
     caller has read any text of the run.
     """
 
-    def __init__(self, own: frozenset[str], before: Usage, *, spoke: bool) -> None:
+    def __init__(self, own: frozenset[str], before: Usage, *, spoke: bool, work: tuple[Message, ...] = ()) -> None:
         self.complete = False
         self.usage = before
         self.spoke = spoke
         self._own = own
         self._before = before
         self._between = spoke
+        self._work = work
         self._texts: list[str] = []
         self._hidden: dict[int, tuple[ToolCallBegin, list[str]]] = {}  # with the pieces of arguments, by index
         self._shown: dict[int, int] = {}  # index at the provider → index for the caller
@@ -57,6 +60,8 @@ class RoundAnswer:
                 if isinstance(shown, TextDelta) and self._between:
                     self._between = False
                     passed.append(TextDelta(_BETWEEN))
+                elif isinstance(shown, Finish) and self._work:
+                    passed.append(ToolWork(self._work))
                 passed.append(shown)
         return passed
 

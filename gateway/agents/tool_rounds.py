@@ -1,7 +1,8 @@
 """Rounds of a run whose agent runs tools itself: answer, run what it calls, tell the results, ask again.
 
 The caller sees one stream: the text of every round, its own tools' calls, one end, and the tokens of all rounds. The
-agent's own calls and their results are not shown. A call of a caller's tool ends the turn; calls of the agent's tools
+agent's own calls and their results are not shown; a conversation keeps them, or the model would do again what it can't
+know that it has done. A call of a caller's tool ends the turn; calls of the agent's tools
 beside it are left out, because the caller's next request could not tell what they gave.
 """
 
@@ -27,6 +28,7 @@ from gateway.tools.registry import Offer
 from gateway.upstream.provider import Provider
 
 _AT_ONCE = 8  # calls of one run
+_KEPT = 4000  # characters of a result that a conversation keeps
 
 
 def offered_tools(offer: Offer, turn: Turn, model: ModelRef, providers: Mapping[str, Provider]) -> Offer | None:
@@ -76,13 +78,14 @@ class ToolRounds:
         own = frozenset(tool.name for tool in first.turn.tools)
         messages = first.turn.messages
         usage, spoke, left = NO_USAGE, False, self._limits.rounds
+        work: tuple[Message, ...] = ()
         try:
             while True:
                 last = left == 0 or self._clock() >= tools_end
                 turn = replace(first.turn, messages=messages)
                 if not last:
                     turn = replace(turn, tools=(*turn.tools, *self._offer.specs))
-                answer = RoundAnswer(own, usage, spoke=spoke)
+                answer = RoundAnswer(own, usage, spoke=spoke, work=work)
                 asked = replace(first, turn=turn, timeout=max(0.0, end - self._clock()), part=True)
                 async with aclosing(asked.events() if in_pieces else _one(asked)) as batches:
                     async for batch in batches:
@@ -100,6 +103,7 @@ class ToolRounds:
                     )
                 outputs = await self._run(answer.calls, tools_end)
                 messages = (*messages, *_told(answer, outputs, pictures=self._pictures))
+                work = (*work, *_kept(answer, outputs))
         except GatewayError as error:
             if usage is not NO_USAGE:  # the rounds before the one that failed were answered, and are paid for
                 error.usage = usage if error.usage is None else usage + error.usage
@@ -126,6 +130,20 @@ class ToolRounds:
     def _leave_out(self, calls: Iterable[ToolCall]) -> None:
         for call in calls:
             self._first.trail.ran(ToolUse(call.name, 0.0, LEFT_OUT))
+
+
+def _kept(answer: RoundAnswer, outputs: list[ToolOutput]) -> list[Message]:
+    """The round as a conversation keeps it, with the beginnings of long results. What was said in it is kept as the
+    caller was told it.
+    """
+    kept = [Message("assistant", answer.calls, hidden=True)]
+    for call, output in zip(answer.calls, outputs, strict=True):
+        texts = [part.text if isinstance(part, Text) else "[image: not kept]" for part in output.content]
+        text = "\n".join(texts)
+        if len(text) > _KEPT:
+            text = f"{text[:_KEPT]}\n[the rest was not kept]"
+        kept.append(Message("tool", (ToolResult(call.id, (Text(text),)),), hidden=True))
+    return kept
 
 
 async def _one(asked: Round) -> AsyncGenerator[Batch, None]:

@@ -2,8 +2,9 @@
 
 A stream is an async iterator of *batches*: each batch is a non-empty list of the events that were ready together, so
 that a stage or a socket write is paid once per batch. Order rules: `ToolCallBegin` comes before the deltas of its
-index; a call's joined argument deltas are its JSON text; exactly one `Finish`, and only a `UsageReport` may follow it;
-of several reports the last counts. Failure is an exception that leaves the iterator, never an event.
+index; a call's joined argument deltas are its JSON text; a `ToolWork` comes once at most, before the `Finish`; exactly
+one `Finish`, and only a `UsageReport` may follow it; of several reports the last counts. Failure is an exception that
+leaves the iterator, never an event.
 
 A stream makes one of them a token: Structs are made at half the price of dataclasses, and hold no cycles (`gc=False`).
 """
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.core.message import NO_EXTRAS, Extras
+from gateway.core.message import NO_EXTRAS, Extras, Message
 from gateway.core.usage import Usage
 from gateway.core.written import Written, text_of
 
@@ -69,6 +70,12 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
     arguments: str
 
 
+class ToolWork(Struct, frozen=True, gc=False):
+    """What the agent did itself for this answer: hidden messages, calls and results, for who keeps a conversation."""
+
+    messages: tuple[Message, ...]
+
+
 class UsageReport(Struct, frozen=True, gc=False):
     """The token counts of the answer."""
 
@@ -81,6 +88,6 @@ class Finish(Struct, frozen=True, gc=False):
     reason: FinishReason
 
 
-Event = TextDelta | ThinkingDelta | RefusalDelta | ToolCallBegin | ToolCallDelta | UsageReport | Finish
+Event = TextDelta | ThinkingDelta | RefusalDelta | ToolCallBegin | ToolCallDelta | ToolWork | UsageReport | Finish
 Batch = list[Event]
 Stream = AsyncGenerator[Batch, None]

@@ -111,13 +111,16 @@ Part = Text | Image | File | Foreign | ToolCall | ToolResult
 
 
 class Message(Struct, frozen=True, eq=False):
-    """One message. `listed` remembers that a caller wrote its content as a list of parts; it carries no meaning."""
+    """One message. `listed` remembers that a caller wrote its content as a list of parts, `hidden` that no caller was
+    shown it: a call that the agent answered itself, or the answer. Neither carries meaning.
+    """
 
     role: Role
     parts: tuple[Part, ...]
     name: str | None = None
     extras: Extras = NO_EXTRAS
     listed: bool = False
+    hidden: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Message) and self._meaning() == other._meaning()

@@ -24,6 +24,8 @@ def write_message(message: Message) -> dict[str, Any]:
         written["name"] = message.name
     if message.listed:
         written["listed"] = True
+    if message.hidden:
+        written["hidden"] = True
     return _with_extras(written, message.extras)
 
 
@@ -35,6 +37,7 @@ def read_message(written: Mapping[str, Any]) -> Message:
         written.get("name"),
         _read_extras(written),
         written.get("listed", False),
+        written.get("hidden", False),
     )
 
 

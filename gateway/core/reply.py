@@ -13,15 +13,19 @@ from gateway.core.event import (
     ThinkingDelta,
     ToolCallBegin,
     ToolCallDelta,
+    ToolWork,
     UsageReport,
 )
-from gateway.core.message import Extras, ToolCall
+from gateway.core.message import Extras, Message, ToolCall
 from gateway.core.usage import NO_USAGE, Usage
 from gateway.core.written import Written, text_of
 
 
 class Reply(Struct, frozen=True, eq=False):
-    """One complete answer, as it was written, None when the model gave no text; `logprobs` joined in OpenAI's form."""
+    """One complete answer, as it was written, None when the model gave no text; `logprobs` joined in OpenAI's form.
+
+    `tool_work` are the hidden messages of what the agent did for it.
+    """
 
     written: Written | None
     finish: FinishReason
@@ -30,6 +34,7 @@ class Reply(Struct, frozen=True, eq=False):
     thinking: str | None = None
     refusal: str | None = None
     logprobs: dict[str, Any] | None = None
+    tool_work: tuple[Message, ...] = ()
 
     @property
     def text(self) -> str | None:
@@ -50,6 +55,7 @@ def fold(events: Batch) -> Reply:
     """All events of one answer as a value; an answer without Finish is a fault of ours."""
     texts: list[Written] = []
     thoughts = refusal = ""
+    tool_work: tuple[Message, ...] = ()
     calls: dict[int, list[str]] = {}
     extras: dict[int, Extras] = {}
     logprobs: dict[str, Any] | None = None
@@ -74,6 +80,8 @@ def fold(events: Batch) -> Reply:
                 thoughts += event.text
             case RefusalDelta():
                 refusal += event.text
+            case ToolWork():
+                tool_work = event.messages
             case _:
                 assert_never(event)
     if finish is None:
@@ -86,6 +94,7 @@ def fold(events: Batch) -> Reply:
         thinking=thoughts or None,
         refusal=refusal or None,
         logprobs=logprobs,
+        tool_work=tool_work,
     )
 
 

@@ -120,7 +120,7 @@ class BackgroundRuns:
             return
         response = job.renderer.told
         if response is not None and job.keeping.store is not None:
-            await kept_end(job.keeping.store, job.keeping.record, response)
+            await kept_end(job.keeping.store, job.keeping.record, response, job.renderer.tool_work)
 
     async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> Standing:
         """Write what is told until its end, or until the run is cancelled or lost."""

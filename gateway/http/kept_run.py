@@ -52,20 +52,27 @@ class Keeping:
     store: ResponseStore | None
     record: StoredResponse
 
-    async def keep(self, response: dict[str, Any]) -> bytes:
-        """Keep a response that has come to its end; its JSON. If that can't be, its `store` is made to say so."""
+    async def keep(self, response: dict[str, Any], work: tuple[Message, ...] = ()) -> bytes:
+        """Keep a response that has come to its end, with what the agent did for it; its JSON. If that can't be, its
+        `store` is made to say so.
+        """
         body = dumps(response)
-        if self.store is None or await kept(self.store, finished(self.record, body, response)):
+        if self.store is None or await kept(self.store, finished(self.record, body, response, work)):
             return body
         response["store"] = False
         return dumps(response)
 
 
-def finished(record: StoredResponse, body: bytes, response: Mapping[str, Any]) -> StoredResponse:
-    """The record with the answer. A turn that failed is no part of the conversation that goes on from it."""
+def finished(
+    record: StoredResponse, body: bytes, response: Mapping[str, Any], work: tuple[Message, ...] = ()
+) -> StoredResponse:
+    """The record with the answer, and with what the agent did for it. A turn that failed is no part of the conversation
+    that goes on from it.
+    """
     if response["status"] in ("failed", "cancelled"):
         return replace(record, body=body, messages=())
-    return replace(record, body=body, messages=(*record.messages, *read_items(list(response["output"]), "output")))
+    answer = read_items(list(response["output"]), "output")
+    return replace(record, body=body, messages=(*record.messages, *work, *answer))
 
 
 async def kept(store: ResponseStore, record: StoredResponse) -> bool:
@@ -77,13 +84,15 @@ async def kept(store: ResponseStore, record: StoredResponse) -> bool:
         return False
 
 
-async def kept_end(store: ResponseStore, record: StoredResponse, response: Mapping[str, Any]) -> StoredResponse:
+async def kept_end(
+    store: ResponseStore, record: StoredResponse, response: Mapping[str, Any], work: tuple[Message, ...] = ()
+) -> StoredResponse:
     """The record of a response in the background that has come to its end, kept in the place of its beginning.
 
     One that is too large has failed: its end must not hang on who looks before its events are gone. What was deleted
     meanwhile stays deleted. An end that can't be kept just now is kept by whoever looks next.
     """
-    whole = finished(record, dumps(response), response)
+    whole = finished(record, dumps(response), response, work)
     try:
         if not await store.put(whole, new=False):
             failed = {**response, "status": "failed", "completed_at": None, "output": (), "error": error_object(_LARGE)}
@@ -120,7 +129,7 @@ class KeptRun:
             failure = self._renderer.failure(error)
             await self._keeping.keep(failure)
             raise FailedResponse(error, failure) from error
-        await self._keeping.keep(self._renderer.outcome())
+        await self._keeping.keep(self._renderer.outcome(), self._renderer.tool_work)
 
     async def reply(self) -> Reply:
         """See Running."""
@@ -130,7 +139,8 @@ class KeptRun:
             failure = response_object(self._head, "failed", (), error=error)
             await self._keeping.keep(failure)
             raise FailedResponse(error, failure) from error
-        self.body = await self._keeping.keep(reply_object(reply, self._head, completed=int(time.time())))
+        response = reply_object(reply, self._head, completed=int(time.time()))
+        self.body = await self._keeping.keep(response, reply.tool_work)
         return reply
 
 

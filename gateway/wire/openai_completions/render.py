@@ -15,6 +15,7 @@ from gateway.core.event import (
     ThinkingDelta,
     ToolCallBegin,
     ToolCallDelta,
+    ToolWork,
     UsageReport,
 )
 from gateway.core.jsonio import dumps, dumps_each
@@ -134,8 +135,8 @@ class Renderer:
             case UsageReport(usage):
                 self._usage = usage
                 return None
-            case ThinkingDelta():
-                return None  # the recorded surface shows no reasoning
+            case ThinkingDelta() | ToolWork():
+                return None  # the recorded surface shows neither
             case _:
                 assert_never(event)
 

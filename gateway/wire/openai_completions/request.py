@@ -22,7 +22,9 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     if turn.extras.fields and compat.unknown_fields:
         body.update(turn.extras.of(WIRE))
     body["model"] = model.id
-    body["messages"] = [_message(message, compat) for message in turn.messages]
+    # A model that knows no tools may have been given the conversation of one that does.
+    messages = turn.messages if compat.tools else [message for message in turn.messages if not message.hidden]
+    body["messages"] = [_message(message, compat) for message in messages]
     if sampling.max_tokens is not None:
         body[compat.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
     elif model.max_tokens is not None:

@@ -18,9 +18,11 @@ from gateway.core.event import (
     ThinkingDelta,
     ToolCallBegin,
     ToolCallDelta,
+    ToolWork,
     UsageReport,
 )
 from gateway.core.jsonio import dumps
+from gateway.core.message import Message
 from gateway.core.usage import NO_USAGE, Usage
 from gateway.wire.framing import DONE
 from gateway.wire.openai_responses.response_object import Head, Phase, Status, response_object, status_of
@@ -31,7 +33,7 @@ class Renderer:
     """One streamed response: `feed` batches, then `close`, or `fail`; `now` gives Unix seconds.
 
     What it came to is there before the last frames are: `outcome` once all batches were fed, `failure` for a failure.
-    `told` is the response that the last frames have told; None before them.
+    `told` is the response that the last frames have told; None before them. `tool_work` is shown nowhere in it.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class Renderer:
         "_started",
         "_usage",
         "told",
+        "tool_work",
     )
 
     def __init__(self, head: Head, *, now: Callable[[], float]) -> None:
@@ -60,6 +63,7 @@ class Renderer:
         self._usage: Usage | None = None
         self._final: dict[str, Any] | None = None
         self.told: dict[str, Any] | None = None
+        self.tool_work: tuple[Message, ...] = ()
 
     def open(self) -> bytes:
         """The frames of a response that waits for its turn; those of its beginning follow with the first batch."""
@@ -176,6 +180,9 @@ class Renderer:
                 self._usage = usage
                 return []
             case ThinkingDelta():
+                return []
+            case ToolWork(messages):
+                self.tool_work = messages
                 return []
             case _:
                 assert_never(event)

@@ -52,6 +52,19 @@ def test_a_client_that_sends_only_what_is_new_loses_and_doubles_nothing(history,
     assert join(history, new).new == tuple(new)
 
 
+HIDDEN = (Message("assistant", (CALL,), hidden=True), Message("tool", (ToolResult("c1", (Text("x"),)),), hidden=True))
+
+
+def test_what_the_agent_did_itself_does_not_keep_a_client_from_being_recognised():
+    history = (U1, *HIDDEN, A1, U2, *HIDDEN, A2)
+    for sent in ([U3], [U1, A1, U2, A2, U3], [U2, A2, U3], [*history, U3]):
+        assert join(history, sent).new == (U3,)
+
+
+def test_what_the_agent_did_itself_comes_along_with_what_is_new():
+    assert join((U1, A1), [U1, A1, U2, *HIDDEN, A2, U3]).new == (U2, *HIDDEN, A2, U3)
+
+
 @given(conversations, questions)
 def test_a_client_that_sends_everything_again_loses_and_doubles_nothing(history, new):
     joined = join(history, [SYSTEM, *history, *new])

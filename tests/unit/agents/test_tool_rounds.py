@@ -6,8 +6,8 @@ from msgspec.structs import replace
 from gateway.agents.run import Run, RunOptions, prepare
 from gateway.agents.tool_limits import ToolLimits
 from gateway.core.errors import BadRequest, GatewayError, ToolRoundsExhausted
-from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, UsageReport
-from gateway.core.message import Image, Message, Text
+from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, ToolWork, UsageReport
+from gateway.core.message import Image, Message, Text, ToolCall
 from gateway.core.names import ModelRef
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
@@ -65,7 +65,16 @@ def started(agent, dispatch):
 
 
 async def events_of(run):
-    return [event async for batch in run.events() for event in batch]
+    """What callers are told."""
+    events = [event async for batch in run.events() for event in batch]
+    return [event for event in events if not isinstance(event, ToolWork)]
+
+
+async def work_of(run):
+    """What a conversation keeps of the agent's own calls, and the event after it."""
+    events = [event async for batch in run.events() for event in batch]
+    (place,) = (place for place, event in enumerate(events) if isinstance(event, ToolWork))
+    return events[place].messages, events[place + 1]
 
 
 async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
@@ -100,6 +109,25 @@ async def test_calls_of_the_callers_tools_are_counted_from_zero_and_end_the_turn
     assert await events_of(run) == [ToolCallBegin(0, "c1", "own"), ToolCallDelta(0, '{"a":1}'), CALLS]
     assert server.limits == []
     assert [use.outcome for use in run.trail.tools] == ["left_out", "left_out"]
+
+
+async def test_what_was_done_is_told_to_who_keeps_the_conversation(started, scripted):
+    output = ToolOutput((Text("x" * 5000), Image("data:image/png;base64,AA")))
+    caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [[*call(1), CALLS]], [[TextDelta("B"), STOP]]])
+    messages, after = await work_of(await started(caller, Server(output)))
+    assert after == STOP
+    assert [(message.role, message.hidden) for message in messages] == [("assistant", True), ("tool", True)] * 2
+    assert messages[0].parts == (ToolCall("c0", "s__run", "{}"),)
+    kept = messages[1].parts[0].content[0].text
+    assert len(kept) < 4100
+    assert kept.endswith("[the rest was not kept]")
+
+
+async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
+    answer = [[*call(0), *call(1, "own"), CALLS]]
+    run = await started(scripted(big=[[[*call(2), CALLS]], answer]), Server(), replace(TURN, tools=(OWN,)))
+    messages, _ = await work_of(run)
+    assert [part.id for message in messages for part in message.parts if isinstance(part, ToolCall)] == ["c2"]
 
 
 @pytest.mark.parametrize("stream", [True, False])

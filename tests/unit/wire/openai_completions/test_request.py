@@ -126,6 +126,13 @@ def test_what_a_provider_attached_to_a_call_goes_to_who_can_read_it(known, wire)
     assert ("extra_content" in sent_call) == (known and wire == WIRE)
 
 
+@pytest.mark.parametrize("tools", [True, False])
+def test_a_model_without_tools_is_not_shown_what_another_one_did(tools):
+    work = Message("assistant", (ToolCall("c1", "f", "{}"),), hidden=True)
+    messages = sent(Turn("openclaw", (*HI, work, *HI)), compat=Compat(tools=tools))["messages"]
+    assert [said["role"] for said in messages] == (["user", "assistant", "user"] if tools else ["user", "user"])
+
+
 def test_messages_are_written_as_they_were_read():
     call = ToolCall("c1", "f", '{ "a":1 }', Extras(WIRE, {"index": 0}))
     sent_call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{ "a":1 }'}, "index": 0}
