@@ -64,13 +64,21 @@ def _operation(route: Route, method: str, path: str, operation: Operation) -> di
         described["security"] = [{"bearer": []}]
         described["x-scope"] = str(route.scope)
     if operation.body is not None:
-        schema = {"$ref": f"#/components/schemas/{operation.body.__name__}"}
+        schema = {"$ref": f"#/components/schemas/{operation.body.__name__}", "required": list(operation.needs)}
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
     return described
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
-    described = {"name": parameter.name, "in": parameter.place, "schema": {"type": parameter.type}}
+    schema: dict[str, Any] = {"type": parameter.type}
+    match parameter.among:
+        case (int() as least, int() as most):
+            schema |= {"minimum": least, "maximum": most}
+        case (str(), *_):
+            schema["enum"] = list(parameter.among)
+        case _:
+            pass
+    described = {"name": parameter.name, "in": parameter.place, "schema": schema}
     return {**described, "description": parameter.said} if parameter.said else described
 
 

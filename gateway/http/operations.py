@@ -21,23 +21,28 @@ _OBJECT: Mapping[str, Any] = {"type": "object"}
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter in the query or a header."""
+    """A parameter in the query or a header; `among` are the only values, or the least and the most of a number."""
 
     name: str
     type: Literal["string", "integer", "boolean"]
     place: Literal["query", "header"] = "query"
     said: str = ""
+    among: tuple[str, ...] | tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One endpoint; `body` is the model that reads its body, `streams` whether it may answer with events."""
+    """One endpoint; `body` is the model that reads its body, `needs` its fields that must be there.
+
+    `streams` says whether it may answer with events.
+    """
 
     body: type[msgspec.Struct] | None = None
     parameters: tuple[Parameter, ...] = ()
     answer: Mapping[str, Any] = field(default_factory=lambda: _OBJECT)
     content: str = "application/json"
     streams: bool = False
+    needs: tuple[str, ...] = ()
 
 
 _RUN = (
@@ -49,13 +54,13 @@ _RUN = (
     Parameter("x-openclaw-message-channel", "string", "header", "the channel that the agent's prompt sees"),
 )
 _PAGE = (
-    Parameter("limit", "integer", said="items, 1 to 100"),
-    Parameter("order", "string", said="`desc` or `asc`"),
+    Parameter("limit", "integer", said="items", among=(1, 100)),
+    Parameter("order", "string", said="newest first, or oldest first", among=("desc", "asc")),
     Parameter("after", "string", said="the id of the last item seen"),
 )
 _RESUME = (
     Parameter("stream", "boolean", said="the events of a response in the background"),
-    Parameter("starting_after", "integer", said="the `sequence_number` of the last event seen"),
+    Parameter("starting_after", "integer", said="the `sequence_number` of the last event seen", among=(0, 999_999_999)),
 )
 
 
@@ -77,12 +82,12 @@ def _named(kind: str) -> dict[str, Any]:
 
 
 OPERATIONS: Mapping[Handler, Operation] = {
-    chat_completions: Operation(ChatRequest, _RUN, _named("chat.completion"), streams=True),
-    responses: Operation(ResponsesRequest, _RUN, _named("response"), streams=True),
+    chat_completions: Operation(ChatRequest, _RUN, _named("chat.completion"), streams=True, needs=("messages",)),
+    responses: Operation(ResponsesRequest, _RUN, _named("response"), streams=True, needs=("model", "input")),
     get_response: Operation(None, _RESUME, _named("response"), streams=True),
     cancel_response: Operation(answer=_named("response")),
     list_input_items: Operation(None, _PAGE, _listed("input items")),
-    embeddings: Operation(EmbeddingsRequest, _RUN[:2], _listed("embeddings")),
+    embeddings: Operation(EmbeddingsRequest, _RUN[:2], _listed("embeddings"), needs=("model", "input")),
     list_models: Operation(answer=_listed("models")),
     get_model: Operation(answer=_named("model")),
     list_sessions: Operation(

@@ -7,12 +7,17 @@ _MAX_SAFE = 2**53 - 1  # JavaScript's largest exact integer, the recorded upper 
 
 def token_cap(field: str, value: float | None) -> int | None:
     """A whole number above 0. Raises BadRequest."""
+    return whole(field, value, 1, _MAX_SAFE)
+
+
+def whole(field: str, value: float | None, low: int, high: int) -> int | None:
+    """A whole number from `low` to `high`. Raises BadRequest."""
     if value is None:
         return None
     if value != int(value):
         raise BadRequest(f"`{field}`: must be a whole number.", param=field)
-    if not 0 < value <= _MAX_SAFE:
-        raise BadRequest(f"`{field}`: must be between 1 and {_MAX_SAFE}.", param=field)
+    if not low <= value <= high:
+        raise BadRequest(f"`{field}`: must be between {low} and {high}.", param=field)
     return int(value)
 
 

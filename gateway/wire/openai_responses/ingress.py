@@ -17,7 +17,7 @@ from gateway.wire.openai_responses.input_items import input_items
 from gateway.wire.openai_responses.items import read_input, referred
 from gateway.wire.openai_responses.options import chat_extras, response_format
 from gateway.wire.openai_responses.schema import RESPONSES, ResponsesRequest
-from gateway.wire.ranges import token_cap, within
+from gateway.wire.ranges import token_cap, whole, within
 from gateway.wire.request_body import unreadable
 
 
@@ -47,7 +47,7 @@ class ResponsesIngress:
             if not isinstance(label, str):
                 raise BadRequest(f"`metadata.{name[:80]}`: must be a string.", param=f"metadata.{name[:80]}")
         request.max_tool_calls = token_cap("max_tool_calls", request.max_tool_calls)
-        within("top_logprobs", request.top_logprobs, 0, 20, "0 and 20")
+        request.top_logprobs = whole("top_logprobs", request.top_logprobs, 0, 20)
         sampling = Sampling(
             temperature=within("temperature", request.temperature, 0, 2, "0 and 2"),
             top_p=within("top_p", request.top_p, 0, 1, "0 and 1"),

@@ -7,6 +7,8 @@ from gateway.wire.openai_responses.item_id import input_id
 
 _KINDS = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
 
+_STATUSES = ("in_progress", "completed", "incomplete")
+
 
 def input_items(raw: Any, response: str) -> list[dict[str, Any]]:
     """The items; `raw` has been read as a conversation, so its shape is known."""
@@ -18,10 +20,12 @@ def input_items(raw: Any, response: str) -> list[dict[str, Any]]:
 def _item(item: Mapping[str, Any], response: str, index: int) -> dict[str, Any]:
     kind = str(item.get("type") or "message")
     made = input_id(_KINDS.get(kind, "item"), response, index)
-    kept = {"type": kind, **item, "id": item.get("id") or made}
+    named = item.get("id")
+    kept = {"type": kind, **item, "id": named if isinstance(named, str) and named else made}
     kept["type"] = kind
     if kind in ("message", "function_call", "function_call_output"):
-        kept["status"] = item.get("status") or "completed"
+        status = item.get("status")
+        kept["status"] = status if status in _STATUSES else "completed"
     match kind:
         case "message":
             kept["content"] = _content(item.get("content"), "output" if item["role"] == "assistant" else "input")

@@ -37,9 +37,24 @@ async def test_every_route_is_in_it(client, document):
 async def test_bodies_are_described_by_the_models_that_read_them(document):
     for path, model in (("/v1/chat/completions", ChatRequest), ("/v1/responses", ResponsesRequest)):
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
-        assert content["schema"] == {"$ref": f"#/components/schemas/{model.__name__}"}
+        assert content["schema"]["$ref"] == f"#/components/schemas/{model.__name__}"
         described = document["components"]["schemas"][model.__name__]["properties"]
         assert set(described) == set(model.__struct_fields__)
+
+
+async def test_what_is_always_refused_is_not_described_as_fine(client, document):
+    for path, fields in (
+        ("/v1/chat/completions", ["messages"]),
+        ("/v1/responses", ["model", "input"]),
+        ("/v1/embeddings", ["model", "input"]),
+    ):
+        content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+        assert content["schema"]["required"] == fields
+        assert (await client.post(path, json={})).status == 400
+    page = document["paths"]["/v1/responses/{id}/input_items"]["get"]["parameters"]
+    schemas = {parameter["name"]: parameter["schema"] for parameter in page}
+    assert schemas["limit"] == {"type": "integer", "minimum": 1, "maximum": 100}
+    assert schemas["order"]["enum"] == ["desc", "asc"]
 
 
 async def test_operations_have_names_of_their_own(document):

@@ -64,6 +64,7 @@ def test_sampling_is_read():
         ({"frequency_penalty": 2.1}, "frequency_penalty"),
         ({"presence_penalty": -2.1}, "presence_penalty"),
         ({"top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 0.5}, "top_logprobs"),
         ({"max_tool_calls": 0}, "max_tool_calls"),
         ({"max_tool_calls": 1.5}, "max_tool_calls"),
         ({"max_output_tokens": 0}, "max_output_tokens"),

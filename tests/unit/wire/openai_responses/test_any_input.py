@@ -1,0 +1,117 @@
+"""Whatever a caller sends is read or refused, and what was read can be kept, listed and echoed."""
+
+import json
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai.types.responses import Response
+
+from gateway.core.errors import BadRequest
+from gateway.core.jsonio import dumps, loads
+from gateway.core.message_json import read_messages, write_messages
+from gateway.wire.openai_responses.hosted import HOSTED
+from gateway.wire.openai_responses.ingress import ResponsesIngress
+from gateway.wire.openai_responses.items import read_items
+from gateway.wire.openai_responses.response_object import Head, response_object
+from gateway.wire.openai_responses.schema import ResponsesRequest
+
+KINDS = ["message", "function_call", "function_call_output", "reasoning", "item_reference", "compaction", *HOSTED]
+PARTS = ["input_text", "output_text", "text", "refusal", "input_image", "input_file", "input_audio"]
+NAMES = [
+    "role",
+    "content",
+    "id",
+    "call_id",
+    "name",
+    "arguments",
+    "output",
+    "status",
+    "phase",
+    "summary",
+    "text",
+    "type",
+]
+NAMES += ["source", "image_url", "file_data", "file_url", "filename", "file_id", "detail", "input_audio", "refusal"]
+NAMES += [
+    "action",
+    "result",
+    "results",
+    "code",
+    "media_type",
+    "data",
+    "url",
+    "input",
+    "tools",
+    "annotations",
+    "logprobs",
+]
+WORDS = [
+    "user",
+    "assistant",
+    "system",
+    "developer",
+    "base64",
+    "url",
+    "c1",
+    "data:image/png;base64,AA==",
+    "",
+    " ",
+    "\ud800",
+]
+
+words = st.sampled_from([*KINDS, *PARTS, *WORDS]) | st.text(max_size=5)
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | words
+anything = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | words, inner, max_size=6),
+    max_leaves=20,
+)
+parts = st.builds(
+    lambda kind, text, more: {"type": kind, "text": text, "refusal": text, **more},
+    st.sampled_from(PARTS),
+    words,
+    st.dictionaries(st.sampled_from(NAMES), anything, max_size=3),
+)
+contents = words | st.lists(parts, max_size=3)
+items = st.builds(
+    lambda kind, role, content, more: {
+        "type": kind,
+        "role": role,
+        "content": content,
+        "call_id": "c1",
+        "name": "f",
+        "output": content,
+        **more,
+    },
+    st.sampled_from(KINDS),
+    st.sampled_from(["user", "assistant", "system", "developer"]),
+    contents,
+    st.dictionaries(st.sampled_from(NAMES), anything, max_size=2),
+)
+requests = st.builds(
+    lambda said, more: {"model": "openclaw", "input": said, **more},
+    words | st.lists(items, max_size=4),
+    st.dictionaries(st.sampled_from(ResponsesRequest.__struct_fields__), anything, max_size=2),
+)
+
+
+@settings(max_examples=300)
+@given(requests)
+def test_any_request_is_read_or_refused(request):
+    try:
+        ingress = ResponsesIngress.read(json.dumps(request).encode())
+        turn = ingress.turn()
+    except BadRequest:
+        return
+    listed = loads(dumps(ingress.input_items("resp_1")))
+    assert all(isinstance(item["id"], str) and item["type"] for item in listed)
+    assert read_messages(loads(dumps(write_messages(turn.messages)))) == turn.messages
+    if isinstance(request["input"], list):
+        # What is listed can be sent again: for the same conversation, but for what our own names have added.
+        assert [message.role for message in read_items(listed, "input")] == [
+            message.role for message in turn.messages[len(ingress.instructions) :]
+        ]
+    # Words that providers may have more of than OpenAI are theirs to judge, and echoed as they came.
+    echo = {**ingress.echo(turn), "service_tier": "auto", "reasoning": None, "text": None}
+    response = response_object(Head("resp_1", 1, turn.model, echo), "in_progress", ())
+    Response.model_validate(loads(dumps(response)))
