@@ -1,7 +1,8 @@
 """Pictures in a request: `data:` URIs checked, URLs fetched behind the guard when they are allowed, all else refused.
 
-The newest user message is held to the limits. Pictures in the history were judged when they were new: data URIs go on
-as they are, anything else is left out (recorded: a bad picture in the history is no error).
+The newest user message is held to the limits. Pictures in the history were judged when they were new, and a bad one is
+no error (recorded): data URIs go on as they are, the latest URLs are fetched again where URLs are allowed, and anything
+else is left out.
 """
 
 import base64
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import Image, Message, Part
+from gateway.core.message import Image, Message, Part, Text
 from gateway.core.turn import Turn
 from gateway.upstream.fetch import Fetched
 
@@ -44,47 +45,72 @@ async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
         return turn
     messages = turn.messages
     newest = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
-    checked = []
-    for index, message in enumerate(messages):
-        if index == newest:
-            # Only chat's messages are numbered as the caller numbers them.
-            path = f"messages[{index}]" if policy.field == "messages" else policy.field
-            checked.append(await _checked(message, policy, path))
-        elif kept := _from_history(message):
-            checked.append(kept)
-    return replace(turn, messages=tuple(checked))
+    room = _Room()
+    checked: list[Message | None] = []
+    if newest >= 0:
+        # Only chat's messages are numbered as the caller numbers them.
+        path = f"messages[{newest}]" if policy.field == "messages" else policy.field
+        checked.append(await _checked(messages[newest], policy, path, room))
+    # What is left of the room is for the latest of the history.
+    for message in reversed(messages[: max(newest, 0)]):
+        checked.insert(0, await _from_history(message, policy, room))
+    checked += [await _from_history(message, policy, room) for message in messages[newest + 1 :]]
+    return replace(turn, messages=tuple(message for message in checked if message is not None))
 
 
-def _from_history(message: Message) -> Message | None:
+@dataclass(slots=True)
+class _Room:
+    """What is left of the limits that all pictures of a request share."""
+
+    size: int = _MAX_TOTAL
+    fetches: int = _MAX_PARTS
+
+
+async def _from_history(message: Message, policy: ImagePolicy, room: _Room) -> Message | None:
     if not any(isinstance(part, Image) for part in message.parts):
         return message
-    parts = tuple(
-        part
-        for part in message.parts
-        if not isinstance(part, Image) or (message.role == "user" and _DATA_URI.match(part.url))
-    )
-    return replace(message, parts=parts) if parts else None
-
-
-async def _checked(message: Message, policy: ImagePolicy, path: str) -> Message:
-    images = [part for part in message.parts if isinstance(part, Image)]
-    if len(images) > _MAX_PARTS:
-        raise policy.refusal(f"at most {_MAX_PARTS} images per message", path)
-    total = 0
     parts: list[Part] = []
     for part in message.parts:
         if not isinstance(part, Image):
             parts.append(part)
-            continue
-        mime, data = await _read(part.url, policy, path)
-        total += len(data)
-        if total > _MAX_TOTAL:
-            raise policy.refusal(f"more than {_MAX_TOTAL} bytes of images", path)
-        url = part.url
-        if not url.startswith(f"data:{mime};base64,"):
-            url = f"data:{mime};base64,{base64.b64encode(data).decode()}"
-        parts.append(replace(part, url=url))
+        elif message.role != "user":
+            continue  # providers take pictures from users only
+        elif _DATA_URI.match(part.url):
+            parts.append(part)
+        elif policy.fetch is not None and part.url[:8].lower().startswith(("http://", "https://")):
+            parts.append(await _seen_again(part, policy, room))
+    return replace(message, parts=tuple(parts)) if parts else None
+
+
+async def _seen_again(image: Image, policy: ImagePolicy, room: _Room) -> Image | Text:
+    """A picture of the history by its URL, or what stands in for it."""
+    if room.fetches > 0:
+        room.fetches -= 1
+        try:
+            return await _one(image, policy, policy.field, room)
+        except BadRequest:
+            pass
+    return Text("[This image of an earlier message can't be shown any more]")
+
+
+async def _checked(message: Message, policy: ImagePolicy, path: str, room: _Room) -> Message:
+    images = [part for part in message.parts if isinstance(part, Image)]
+    if len(images) > _MAX_PARTS:
+        raise policy.refusal(f"at most {_MAX_PARTS} images per message", path)
+    parts = [await _one(part, policy, path, room) if isinstance(part, Image) else part for part in message.parts]
     return replace(message, parts=tuple(parts))
+
+
+async def _one(image: Image, policy: ImagePolicy, path: str, room: _Room) -> Image:
+    """The picture as a data URI that says what it is."""
+    mime, data = await _read(image.url, policy, path)
+    if len(data) > room.size:
+        raise policy.refusal(f"more than {_MAX_TOTAL} bytes of images", path)
+    room.size -= len(data)
+    url = image.url
+    if not url.startswith(f"data:{mime};base64,"):
+        url = f"data:{mime};base64,{base64.b64encode(data).decode()}"
+    return replace(image, url=url)
 
 
 async def _read(url: str, policy: ImagePolicy, path: str) -> tuple[str, bytes]:

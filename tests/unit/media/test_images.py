@@ -189,12 +189,16 @@ async def test_the_newest_user_message_is_the_one_that_is_checked_even_if_others
 
 
 class Fetch:
+    """Stands for the network; `asked` holds the URLs and limits."""
+
     def __init__(self, data):
         self.data = data
         self.asked = []
 
     async def __call__(self, url, max_bytes):
         self.asked.append((url, max_bytes))
+        if self.data is None:
+            raise BadRequest("The URL in the request could not be fetched.", code="invalid_image_url")
         return Fetched(self.data, "")
 
 
@@ -218,11 +222,42 @@ async def test_a_fetched_picture_is_checked_like_any_other():
     assert "over 10 bytes" in (await refused(turn(url), ImagePolicy(ALL, 10, Fetch(PNG)))).message
 
 
-async def test_the_history_is_never_fetched():
+async def seen(history, fetch, *new):
+    """The history as the model sees it."""
+    policy = ImagePolicy(ALL, 11 * MEBIBYTE, fetch)
+    return (await checked_images(turn(*new, history=history), policy)).messages[:-1]
+
+
+async def test_pictures_of_the_history_are_fetched_again_where_urls_are_allowed():
     fetch = Fetch(PNG)
-    history = (Message("user", (Text("a"), Image("https://example.com/a"))),)
-    await checked_images(turn(history=history), ImagePolicy(ALL, 100, fetch))
-    assert fetch.asked == []
+    history = (Message("user", (Text("a"), Image("https://example.com/a", "low"))), Message("assistant", (Text("b"),)))
+    assert await seen(history, fetch) == (Message("user", (Text("a"), Image(uri(PNG), "low"))), history[1])
+    assert [url for url, _ in fetch.asked] == ["https://example.com/a"]
+
+
+GONE = Text("[This image of an earlier message can't be shown any more]")
+
+
+@pytest.mark.parametrize("data", [None, b"<html>", PNG.ljust(12 * MEBIBYTE)])
+async def test_one_that_is_no_picture_any_more_is_told_of_and_no_error(data):
+    (message,) = await seen((Message("user", (Image("https://example.com/a"),)),), Fetch(data))
+    assert message.parts == (GONE,)
+
+
+async def test_the_latest_pictures_of_the_history_are_fetched_and_no_more_than_a_message_may_have():
+    fetch = Fetch(PNG)
+    history = tuple(Message("user", (Image(f"https://example.com/{number}"),)) for number in range(10))
+    shown = [message.parts[0] for message in await seen(history, fetch, "https://example.com/new")]
+    assert shown == [GONE, GONE, *[Image(uri(PNG))] * 8]
+    assert len(fetch.asked) == 9
+
+
+async def test_the_history_gets_what_the_newest_message_has_left_of_the_bytes_of_all():
+    fetch = Fetch(PNG.ljust(10 * MEBIBYTE, b"x"))
+    history = tuple(Message("user", (Image(f"https://example.com/{number}"),)) for number in range(2))
+    first, second = [message.parts[0] for message in await seen(history, fetch, "https://example.com/new")]
+    assert first == GONE
+    assert isinstance(second, Image)
 
 
 async def test_a_refusal_speaks_of_the_field_of_its_format():
