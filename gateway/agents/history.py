@@ -16,10 +16,19 @@ _UNANSWERED = "No result was given."
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """`shown` is for the model, `new`, with which it ends, for the transcript."""
+    """What the model is shown, in this order: the request's `instructions`, the `summary` of what came before the
+    `history`, the history, and what is `new`, which is for the transcript.
+    """
 
-    shown: tuple[Message, ...]
+    instructions: tuple[Message, ...]
+    summary: tuple[Message, ...]
+    history: tuple[Message, ...]
     new: tuple[Message, ...]
+
+    def shown(self, start: int = 0) -> tuple[Message, ...]:
+        """All of it, with the history from its message `start` on."""
+        past = _mended(self.history[start:], self.new) if self.history else ()
+        return (*self.instructions, *self.summary, *past, *self.new)
 
 
 def join(history: Sequence[Message], sent: Sequence[Message], summary: Sequence[Message] = ()) -> Joined:
@@ -37,8 +46,8 @@ def join(history: Sequence[Message], sent: Sequence[Message], summary: Sequence[
     known = _place(conversation, known)
     new = conversation[known:]
     if everything:
-        return Joined(tuple(sent), new)
-    return Joined((*instructions, *summary, *_mended(history, new), *new), new)
+        return Joined((*instructions, *conversation[:known]), (), (), new)
+    return Joined(instructions, tuple(summary), tuple(history), new)
 
 
 def _told(messages: Sequence[Message]) -> list[Message]:

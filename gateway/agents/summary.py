@@ -4,17 +4,20 @@ It is asked for while the next turn waits, so it happens rarely: when three quar
 but the last quarter. If it can't be had, the oldest turns are dropped in time as if it had not been asked for.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
 from gateway.agents.agent import Agent
 from gateway.agents.dispatch import Dispatch
-from gateway.agents.run import RunOptions, prepare
+from gateway.agents.history import join
+from gateway.agents.run import Run, RunOptions, prepare
 from gateway.agents.transcript import view
 from gateway.core.errors import GatewayError
 from gateway.core.message import Message, Text
+from gateway.core.reply import Reply
 from gateway.core.turn import Sampling, Turn
 
 log = structlog.get_logger(__name__)
@@ -37,13 +40,20 @@ class Summary:
     kept: int
 
 
-def ask_agent(agent: Agent, dispatch: Dispatch) -> Ask:
-    """The agent's own model, with the agent's prompt and fallbacks."""
+async def whole_reply(run: Run) -> Reply:
+    """The answer of a run, which nobody counts."""
+    return await run.reply()
+
+
+def ask_agent(
+    agent: Agent, dispatch: Dispatch, answer: Callable[[Run], Coroutine[Any, Any, Reply]] = whole_reply
+) -> Ask:
+    """The agent's own model, with the agent's prompt and fallbacks. `answer` gets the answer of a run."""
 
     async def ask(messages: tuple[Message, ...]) -> str:
         turn = Turn("openclaw", messages, sampling=Sampling(max_tokens=_MOST_TOKENS))
         run = await prepare(agent, turn, RunOptions(tools=False), dispatch)
-        return (await run.reply()).text or ""
+        return (await answer(run)).text or ""
 
     return ask
 
@@ -59,12 +69,16 @@ async def summarised(transcript: Sequence[bytes], most: int, ask: Ask) -> Summar
     kept, room = 0, most // 4
     while kept < len(transcript) - 1 and (room := room - len(transcript[-1 - kept])) >= 0:
         kept += 1
-    old = view(transcript[: len(transcript) - kept])
-    if not old.messages:
+    end = begin = len(transcript) - kept
+    room = enough
+    while begin > 0 and (room := room - len(transcript[begin - 1])) >= 0:
+        begin -= 1  # no more than the model can read; what is older was more than there should have been
+    old = view(transcript[begin:end]).messages
+    if not old:
         return None
-    shown = (*old.summary, *old.messages, Message("user", (Text(_REQUEST),)))
+    joined = join(old, [Message("user", (Text(_REQUEST),))], view(transcript[:end]).summary)
     try:
-        text = (await ask(shown)).strip()
+        text = (await ask(joined.shown())).strip()
     except GatewayError as error:
         log.warning("a conversation could not be summarised", reason=error.message)
         return None

@@ -4,7 +4,7 @@
 messages are in the form of `gateway.core.message_json`. What a model is shown are the messages of completed turns.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ Outcome = Literal["completed", "cancelled", "failed"]
 class Entry:
     """`at` is Unix time in seconds, `request` the id of the request, `reason` why a turn failed; only completed turns
     have messages: what the caller added, and the answer. A `summary` stands for all entries before this one but the
-    last `kept`.
+    last `kept`. Without a summary, those were all that `model` was shown, because more was too much for it.
     """
 
     at: float
@@ -31,7 +31,7 @@ class Entry:
     model: str | None = None
     reason: str | None = None
     summary: str | None = None
-    kept: int = 0
+    kept: int | None = None
 
 
 def write_entry(entry: Entry) -> bytes:
@@ -42,7 +42,9 @@ def write_entry(entry: Entry) -> bytes:
     if entry.reason is not None:
         facts["reason"] = entry.reason
     if entry.summary is not None:
-        facts |= {"summary": entry.summary, "kept": entry.kept}
+        facts["summary"] = entry.summary
+    if entry.kept is not None:
+        facts["kept"] = entry.kept
     return dumps(write_messages(entry.messages) | facts)
 
 
@@ -57,7 +59,7 @@ def read_entry(written: bytes) -> Entry:
         fields.get("model"),
         fields.get("reason"),
         fields.get("summary"),
-        fields.get("kept", 0),
+        fields.get("kept"),
     )
 
 
@@ -65,24 +67,40 @@ def read_entry(written: bytes) -> Entry:
 class View:
     """A conversation as a model is shown it: at most one message that stands for what came before, and the messages.
 
-    `size` is the bytes of the entries that are shown themselves.
+    `starts` says for each entry that is shown where its messages begin, `marks` for models for which it was too much
+    once from which message on it was not. `notes` counts the turns without an answer since the last one with one, and
+    `size` the bytes of the entries that are shown themselves.
     """
 
     summary: tuple[Message, ...]
     messages: tuple[Message, ...]
+    starts: tuple[int, ...]
+    marks: Mapping[str, int]
+    notes: int
     size: int
 
 
 def view(transcript: Sequence[bytes]) -> View:
     """What is shown of this transcript, oldest message first. Raises UnknownVersion."""
     entries = [loads(written) for written in transcript]
+    first = 0
+    summary: tuple[Message, ...] = ()
     for place in range(len(entries) - 1, -1, -1):
         if (text := entries[place].get("summary")) is not None:
-            start = max(0, place - entries[place]["kept"])
-            stands_for = Message("system", (Text(f"{_SUMMARY}\n\n{text}"),))
-            return View((stands_for,), _messages(entries[start:]), sum(map(len, transcript[start:])))
-    return View((), _messages(entries), sum(map(len, transcript)))
-
-
-def _messages(entries: Iterable[dict[str, Any]]) -> tuple[Message, ...]:
-    return tuple(message for entry in entries for message in read_messages(entry))
+            first = max(0, place - entries[place]["kept"])
+            summary = (Message("system", (Text(f"{_SUMMARY}\n\n{text}"),)),)
+            break
+    messages: list[Message] = []
+    starts: list[int] = []
+    marks: dict[str, int] = {}
+    notes = 0
+    for place, entry in enumerate(entries[first:], first):
+        starts.append(len(messages))
+        added = read_messages(entry)
+        messages += added
+        notes = 0 if added else notes + 1
+        if entry.get("kept") is not None and entry.get("summary") is None:
+            marks[entry.get("model", "")] = starts[max(0, place - entry["kept"] - first)]
+    return View(
+        summary, tuple(messages), tuple(starts), marks, notes, sum(len(written) for written in transcript[first:])
+    )

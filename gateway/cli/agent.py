@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from gateway.agents.context_window import window_of
 from gateway.agents.run import RunOptions, prepare
 from gateway.agents.running import Running
 from gateway.agents.summary import ask_agent
@@ -63,10 +64,11 @@ async def _ask(loaded: Loaded, agent_id: str | None, message: str, model: str | 
             if key is None:
                 await _print(await prepare(agent, turn, options, runtime.dispatch))
             else:
-                ask = ask_agent(agent, runtime.dispatch)
-                async with runtime.conversations.opened(key, turn, new_id("cli_"), ask) as conversation:
+                ask, window = ask_agent(agent, runtime.dispatch), window_of(agent.candidates[0], runtime.dispatch)
+                opened = runtime.conversations.opened(key, turn, new_id("cli_"), ask, window=window)
+                async with opened as conversation:
                     started = await prepare(agent, conversation.turn, options, runtime.dispatch)
-                    await _print(conversation.recorded(started))
+                    await _print(conversation.recorded(conversation.fitted(started)))
         except GatewayError as error:
             print(f"\n{error.message}", file=sys.stderr)
             return 1

@@ -1,7 +1,7 @@
 """How many tokens a turn will take, before the provider has counted them: four bytes of text each, give or take."""
 
 from gateway.core.jsonio import dumps
-from gateway.core.message import Image, Part, Text, ToolCall, ToolResult
+from gateway.core.message import Image, Message, Part, Text, ToolCall, ToolResult
 from gateway.core.turn import Turn
 from gateway.core.written import Written
 
@@ -12,18 +12,15 @@ _ANSWER = 1024  # an answer whose length nobody has limited
 
 def prompt_tokens(turn: Turn) -> int:
     """The prompt's messages and tools; extras of one wire format are not counted."""
-    size = 0
-    images = 0
-    for message in turn.messages:
-        for part in message.parts:
-            if type(part) is Text:
-                size += _written_bytes(part.written)
-            else:
-                more, pictures = _part(part)
-                size += more
-                images += pictures
+    size, images = _messages(turn.messages)
     for tool in turn.tools:
         size += len(dumps(tool.parameters)) + text_bytes(tool.name) + text_bytes(tool.description or "")
+    return tokens_in(size) + images * _IMAGE
+
+
+def message_tokens(message: Message) -> int:
+    """One message."""
+    size, images = _messages((message,))
     return tokens_in(size) + images * _IMAGE
 
 
@@ -40,9 +37,29 @@ def tokens_in(size: int) -> int:
     return -(-size // _BYTES_PER_TOKEN)
 
 
+def bytes_of(tokens: int) -> int:
+    """The size of a text with so many tokens."""
+    return tokens * _BYTES_PER_TOKEN
+
+
 def text_bytes(text: str) -> int:
     """The length of a text in UTF-8."""
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
+
+
+def _messages(messages: tuple[Message, ...]) -> tuple[int, int]:
+    """Bytes of text, and pictures."""
+    size = 0
+    images = 0
+    for message in messages:
+        for part in message.parts:
+            if type(part) is Text:
+                size += _written_bytes(part.written)
+            else:
+                more, pictures = _part(part)
+                size += more
+                images += pictures
+    return size, images
 
 
 def _written_bytes(written: Written) -> int:

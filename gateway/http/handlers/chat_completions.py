@@ -7,14 +7,14 @@ from aiohttp import web
 from gateway.agents.conversation import Conversation
 from gateway.agents.run import Run, prepare
 from gateway.agents.running import Running
-from gateway.agents.summary import ask_agent
 from gateway.core.ids import new_id
 from gateway.core.reply import Reply
 from gateway.core.session_key import HEADER, session_key
 from gateway.core.turn import Turn
 from gateway.http.body import read_body
+from gateway.http.conversations import opened
 from gateway.http.headers import run_options
-from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
+from gateway.http.keys import PRINCIPAL, RUNTIME
 from gateway.http.quota import admitted_run
 from gateway.http.relay import streamed, whole
 from gateway.http.routes import CHAT_BODY
@@ -37,9 +37,8 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     turn = await checked_images(ingress.turn(), runtime.images)
     if key is None:
         return await _answer(request, turn, await prepare(agent, turn, options, runtime.dispatch))
-    ask = ask_agent(agent, runtime.dispatch)
-    async with runtime.conversations.opened(key, turn, request[TRACE].id, ask) as conversation:
-        run = await prepare(agent, conversation.turn, options, runtime.dispatch)
+    async with opened(request, key, turn, agent) as conversation:
+        run = conversation.fitted(await prepare(agent, conversation.turn, options, runtime.dispatch))
         return await _answer(request, turn, run, conversation)
 
 

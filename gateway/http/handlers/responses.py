@@ -9,7 +9,6 @@ from msgspec import structs
 
 from gateway.agents.run import prepare
 from gateway.agents.running import Running
-from gateway.agents.summary import ask_agent
 from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.jsonio import dumps
@@ -17,6 +16,7 @@ from gateway.core.session_key import HEADER, session_key
 from gateway.http.background import BACKGROUND, Job
 from gateway.http.background_events import replay
 from gateway.http.body import read_body
+from gateway.http.conversations import opened
 from gateway.http.headers import run_options
 from gateway.http.kept_run import Keeping, KeptRun, messages_of
 from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
@@ -76,11 +76,11 @@ async def responses(request: web.Request) -> web.StreamResponse:
     async with AsyncExitStack() as stack:
         conversation = None
         if key is not None:
-            ask = ask_agent(agent, runtime.dispatch)
-            opened = runtime.conversations.opened(key, turn, request[TRACE].id, ask)
-            conversation = await stack.enter_async_context(opened)
+            conversation = await stack.enter_async_context(opened(request, key, turn, agent))
             turn = conversation.turn
         run = await prepare(agent, turn, options, runtime.dispatch)
+        if conversation is not None:
+            run = conversation.fitted(run)
         head = Head(response_id, created, turn.model, ingress.echo(run.turn))
         renderer = Renderer(head, now=time.time)
         admitted: Running = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)

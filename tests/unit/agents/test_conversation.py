@@ -1,7 +1,7 @@
 """A run inside its conversation, over a real store in memory and clocks of the test."""
 
 import asyncio
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import pytest
 import pytest_asyncio
@@ -152,10 +152,10 @@ async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, 
 async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
     async def ask():
         async with conversations.opened(KEY, TURN, "r", never) as conversation:
-            await conversation.finish(fold([TextDelta("a"), Finish("stop")]), "home/big")
+            await conversation.finish(fold([TextDelta("a"), Finish("stop")]), Answering().trail)
 
     asking = asyncio.create_task(ask())
-    while not conversations._tasks:  # until it is being kept
+    while not conversations.leases._tasks:  # until it is being kept
         await asyncio.sleep(0)
     asking.cancel()
     await asyncio.wait({asking})
@@ -165,18 +165,110 @@ async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversati
         pass  # and the lease was given back
 
 
-@pytest.mark.parametrize("renewed", [True, False, Unavailable("away")])
-async def test_a_lease_is_renewed_while_the_run_goes_on(store, renewed):
+@pytest.fixture
+async def impatient(store):
+    """Conversations whose leases are renewed all the time."""
+    made = Conversations(store, wait=5.0, renew=0.001, clock=lambda: 1000.0)
+    yield made
+    await made.close()
+    assert not made.leases._tasks
+
+
+@pytest.mark.parametrize("renewed", [True, Unavailable("away")])
+async def test_a_lease_is_renewed_while_the_run_goes_on(impatient, store, renewed):
     store.renewed = renewed
-    conversations = Conversations(store, wait=5.0, renew=0.001, clock=lambda: 1000.0)
-    async with conversations.opened(KEY, TURN, "r", never) as conversation:
-        while store.renewals < (1 if renewed is False else 3):  # who lost it does not ask again
+    async with impatient.opened(KEY, TURN, "r", never) as conversation:
+        while store.renewals < 3:
             await asyncio.sleep(0.001)
         await conversation.recorded(Answering(*ANSWER)).reply()
-    await conversations.close()
-    assert not conversations._tasks
-    assert store.renewals < 50
     assert [entry.outcome for entry in await entries(store)] == ["completed"]
+    renewals = store.renewals
+    await asyncio.sleep(0.01)
+    assert store.renewals == renewals
+
+
+class Endless(Answering):
+    """Never comes to its end; `closed` when it was left."""
+
+    closed = False
+    waits = False
+
+    async def events(self):
+        try:
+            yield ANSWER[0]
+            self.waits = True
+            await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, whole):
+    run, told = Endless(), []
+
+    async def ask():
+        async with impatient.opened(KEY, TURN, "r", never) as conversation:
+            recorded = conversation.recorded(run)
+            if whole:
+                await recorded.reply()
+            async with aclosing(recorded.events()) as events:
+                async for batch in events:
+                    told.append(batch)  # noqa: PERF401  the beginning counts, though no end comes
+
+    asking = asyncio.create_task(ask())
+    while not run.waits:
+        await asyncio.sleep(0.001)
+    store.renewed = False
+    with pytest.raises(SessionChanged):
+        await asking
+    assert run.closed
+    assert told == ([] if whole else [ANSWER[0]])
+    assert await entries(store) == []
+    store.renewed = True
+    async with impatient.opened(KEY, TURN, "r", never):
+        pass  # it was given back
+
+
+async def test_a_lease_that_is_lost_disturbs_nobody_who_is_not_waiting_for_the_run(impatient, store):
+    """Whoever relays the answer is told by the next step of the run, not in the middle of a write."""
+    run = Endless()
+    async with (
+        impatient.opened(KEY, TURN, "r", never) as conversation,
+        aclosing(conversation.recorded(run).events()) as events,
+    ):
+        assert await anext(events) == ANSWER[0]
+        store.renewed = False
+        while not conversation._lease._lost:
+            await asyncio.sleep(0.001)
+        with pytest.raises(SessionChanged):
+            await anext(events)
+    assert run.closed
+    assert not run.waits
+
+
+async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient):
+    run = Endless()
+
+    async def ask():
+        async with impatient.opened(KEY, TURN, "r", never) as conversation:
+            await conversation.recorded(run).reply()
+
+    asking = asyncio.create_task(ask())
+    while not run.waits:
+        await asyncio.sleep(0.001)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert run.closed
+
+
+async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcript(conversations, store):
+    for answer in (ANSWER, *[(FAILURE,)] * 15, ANSWER, (FAILURE,)):
+        with suppress(UpstreamError):
+            async with conversations.opened(KEY, TURN, "r", never) as conversation:
+                await conversation.recorded(Answering(*answer)).reply()
+    outcomes = [entry.outcome for entry in await entries(store)]
+    assert outcomes == ["completed", *["failed"] * 10, "completed", "failed"]
 
 
 async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, store):
@@ -216,6 +308,40 @@ async def test_a_conversation_near_its_limit_is_summarised_and_goes_on_from_ther
     assert [text[:2] for text in shown[6]] == ["Su", "q5", "a5", "q6"]
     assert [text[:2] for text in shown[7]] == ["Su", "q5", "a5", "q6", "a6", "q7"]
     assert [entry.summary for entry in await entries(store) if entry.summary] == ["Summary 1.", "Summary 2."]
+    await conversations.close()
+
+
+async def test_a_summary_outlives_a_turn_that_failed(store):
+    asked = []
+
+    async def ask(messages):
+        asked.append(messages)
+        return "Summary"
+
+    conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=4000)
+    await turns(conversations, ask, "a0", "a1", "a2")
+    with pytest.raises(UpstreamError):
+        async with conversations.opened(KEY, TURN, "r", ask) as conversation:
+            await conversation.recorded(Answering(FAILURE)).reply()
+    async with conversations.opened(KEY, TURN, "r", ask) as conversation:
+        assert "Summary" in conversation.turn.messages[0].parts[0].text
+    assert len(asked) == 1
+    await conversations.close()
+
+
+async def test_a_conversation_is_summarised_before_it_fills_the_window(store):
+    asked = []
+
+    async def ask(messages):
+        asked.append(messages)
+        return "Summary"
+
+    conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=10**6)
+    for number in range(5):
+        turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
+        async with conversations.opened(KEY, turn, "r", ask, window=1000) as conversation:
+            await conversation.recorded(Answering([TextDelta("a"), Finish("stop")])).reply()
+    assert len(asked) == 1
     await conversations.close()
 
 

@@ -31,13 +31,13 @@ conversations = st.lists(turns, min_size=1, max_size=6).map(lambda all_of_them: 
 
 
 def test_a_first_message_has_nothing_in_front():
-    assert join((), [SYSTEM, U1]).shown == (SYSTEM, U1)
+    assert join((), [SYSTEM, U1]).shown() == (SYSTEM, U1)
     assert join((), [SYSTEM, U1]).new == (U1,)
 
 
 def test_history_follows_the_instructions_of_this_request_which_are_not_kept():
     joined = join((U1, A1), [SYSTEM, U2])
-    assert joined.shown == (SYSTEM, U1, A1, U2)
+    assert joined.shown() == (SYSTEM, U1, A1, U2)
     assert joined.new == (U2,)
 
 
@@ -48,7 +48,7 @@ def test_instructions_in_the_middle_are_conversation():
 
 @given(conversations, questions)
 def test_a_client_that_sends_only_what_is_new_loses_and_doubles_nothing(history, new):
-    assert join(history, new).shown == (*history, *new)
+    assert join(history, new).shown() == (*history, *new)
     assert join(history, new).new == tuple(new)
 
 
@@ -68,7 +68,7 @@ def test_what_the_agent_did_itself_comes_along_with_what_is_new():
 @given(conversations, questions)
 def test_a_client_that_sends_everything_again_loses_and_doubles_nothing(history, new):
     joined = join(history, [SYSTEM, *history, *new])
-    assert joined.shown == (SYSTEM, *history, *new)
+    assert joined.shown() == (SYSTEM, *history, *new)
     assert joined.new == tuple(new)
 
 
@@ -76,10 +76,10 @@ def test_a_client_that_sends_everything_again_loses_and_doubles_nothing(history,
 def test_a_client_that_remembers_only_the_end_is_recognised(history, new, data):
     cut = data.draw(st.integers(0, len(history) - 1))
     joined = join(history, [*history[cut:], *new])
-    assert joined.shown[: len(history)] == history
+    assert joined.shown()[: len(history)] == history
     # Of equal ways to see it the one that takes the most for known: "yes, yes" may hold less news than it has words.
-    assert len(joined.shown) <= len(history) + len(new)
-    assert joined.shown[-1] == new[-1]
+    assert len(joined.shown()) <= len(history) + len(new)
+    assert joined.shown()[-1] == new[-1]
 
 
 @given(conversations, questions, st.data())
@@ -87,9 +87,9 @@ def test_a_client_that_remembers_more_than_is_stored_is_recognised(everything, n
     cut = data.draw(st.integers(0, len(everything) - 1))
     stored = everything[cut:]
     joined = join(stored, [*everything, *new])
-    assert joined.shown[-len(new) :] == tuple(new)
+    assert joined.shown()[-len(new) :] == tuple(new)
     assert joined.new[-1] == new[-1]
-    assert len(joined.shown) <= len(everything) + len(new)
+    assert len(joined.shown()) <= len(everything) + len(new)
 
 
 @given(st.lists(turns, max_size=8), st.data())
@@ -99,20 +99,20 @@ def test_over_a_whole_conversation_the_transcript_is_what_was_said(said, data):
     for *asked, answer in said:
         sends_all = data.draw(st.booleans())
         joined = join(stored, [*truth, *asked] if sends_all else asked)
-        assert joined.shown == (*truth, *asked)
+        assert joined.shown() == (*truth, *asked)
         stored = (*stored, *joined.new, answer)
         truth = (*truth, *asked, answer)
         assert stored == truth
 
 
 def test_a_question_that_is_asked_again_is_new():
-    assert join((U1, A1), [U1]).shown == (U1, A1, U1)
+    assert join((U1, A1), [U1]).shown() == (U1, A1, U1)
     assert join((U1, A1, U2, A2), [U1, A1, U2]).new == (U2,)
 
 
 def test_a_client_that_went_another_way_keeps_what_both_share():
     joined = join((U1, A1, U2, A2), [U1, A1, U3])
-    assert joined.shown == (U1, A1, U2, A2, U3)
+    assert joined.shown() == (U1, A1, U2, A2, U3)
     assert joined.new == (U3,)
 
 
@@ -135,19 +135,19 @@ def test_what_clients_change_when_they_send_a_message_again_makes_no_difference(
 
 def test_results_of_tools_continue_the_call():
     history = (U1, assistant(None, CALL))
-    assert join(history, [result("c1", "42")]).shown == (*history, result("c1", "42"))
+    assert join(history, [result("c1", "42")]).shown() == (*history, result("c1", "42"))
     assert join(history, [*history, result("c1", "42")]).new == (result("c1", "42"),)
 
 
 def test_a_call_that_was_never_answered_gets_a_result_so_that_the_conversation_can_go_on():
     second = ToolCall("c2", "g", "{}")
     history = (U1, assistant(None, CALL, second), result("c2", "7"))
-    shown = join(history, [U2]).shown
+    shown = join(history, [U2]).shown()
     assert shown == (*history, result("c1", "No result was given."), U2)
-    assert join(shown[:-1], [U2]).shown == shown
+    assert join(shown[:-1], [U2]).shown() == shown
     later = (*history, U2, A2)
-    assert join(later, [U3]).shown == (*history, result("c1", "No result was given."), U2, A2, U3)
+    assert join(later, [U3]).shown() == (*history, result("c1", "No result was given."), U2, A2, U3)
 
 
 def test_a_result_whose_call_was_dropped_is_not_shown():
-    assert join((result("c1", "42"), A1, U2, A2), [U3]).shown == (A1, U2, A2, U3)
+    assert join((result("c1", "42"), A1, U2, A2), [U3]).shown() == (A1, U2, A2, U3)

@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from aiohttp import web
 
 from tests.servers import redis_server
 
@@ -208,6 +209,92 @@ async def test_a_previous_response_and_a_conversation_are_not_doubled(store, cli
     first = json.loads(await say(client, RESPONSES, "q1", user="u"))
     await say(client, RESPONSES, "q2", user="u", previous_response_id=first["id"])
     assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q2")]
+
+
+@pytest.mark.parametrize(("path", "stream"), [(CHAT, False), (RESPONSES, True)])
+async def test_a_request_whose_conversation_is_deleted_is_cut_off_and_told_so(store, client, provider, path, stream):
+    asked, left = asyncio.Event(), asyncio.Event()
+
+    async def never(request):
+        response = await provider.begins(request, {"content": "a"}) if stream else None
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+        return response
+
+    provider.says("a1")
+    await say(client, path, "q1", user="u")
+    provider.answer = never
+    asking = asyncio.create_task(client.post(path, json=body(path, "q2", user="u", stream=stream)))
+    await asked.wait()
+    endpoint = "openai" if path == CHAT else "openresponses"
+    async with client.delete(f"/api/v1/sessions/agent:main:{endpoint}-user:u") as response:
+        assert response.status == 200
+    async with asyncio.timeout(8):  # a lease is renewed every 3.3 s
+        response = await asking
+        told = await response.text()
+        await left.wait()
+    assert response.status == (200 if stream else 409)
+    assert "session_changed" in told
+    provider.says("a3")
+    await say(client, path, "q3", user="u")
+    assert seen(provider) == [("user", "q3")]
+
+
+@pytest.fixture(params=[False, True], ids=["undeclared", "declared"])
+def refused(request, config, provider):
+    """What a model refused that takes 2000 characters, which its provider declares or not."""
+    if request.param:
+        config["models"]["providers"]["fake"]["models"][0]["contextWindow"] = 500
+    provider.says("a" * 100)
+    answer, too_long = provider.answer, []
+
+    async def answers(request):
+        if sum(len(content) for _, content in seen(provider)) <= 2000:
+            return await answer(request)
+        too_long.append(provider.asked.pop())
+        error = {"message": "maximum context length is 500 tokens", "code": "context_length_exceeded"}
+        return web.json_response({"error": error}, status=400)
+
+    provider.answer = answers
+    yield too_long
+    assert len(too_long) <= (1 if request.param else 8)  # one is the last message of the test, too long by itself
+
+
+@pytest.mark.usefixtures("store", "refused")
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_conversation_goes_on_beyond_the_models_window(client, provider, path, stream):
+    for number in range(20):
+        await say(client, path, f"q{number:02} {'x' * 100}", user="u", stream=stream)
+        assert seen(provider)[-1][1].startswith(f"q{number:02}")
+    assert len(seen(provider)) >= 7
+    endpoint = "openai" if path == CHAT else "openresponses"
+    async with client.get(f"/api/v1/sessions/agent:main:{endpoint}-user:u") as response:
+        assert len((await response.json())["transcript"]) == 20
+    async with client.post(path, json=body(path, "x" * 3000, user="u", stream=stream)) as response:
+        assert response.status == 400
+        assert "context_length_exceeded" in await response.text()
+
+
+@pytest.fixture
+def summarising(config):
+    """Conversations of more than 3 kB are summarised, and tokens are counted."""
+    config["session"] = {"compaction": "summarize", "maxBytes": 4096}
+    config["gateway"]["limits"] = [{"tokensPerMinute": 100_000}]
+
+
+@pytest.mark.usefixtures("store", "summarising")
+async def test_a_summary_counts_for_whoever_asked(client, provider):
+    provider.says("a")
+    for _ in range(4):
+        await say(client, CHAT, "x" * 1000, user="u")
+    assert ["Summarise" in asked["messages"][-1]["content"] for asked in provider.asked] == [*[False] * 3, True, False]
+    spent = 18 * len(provider.asked)  # as the provider counts each answer
+    async with client.post(CHAT, json=body(CHAT, "hi", max_tokens=99)) as response:
+        assert int(response.headers["x-ratelimit-remaining-tokens"]) == 100_000 - spent - 100
 
 
 @pytest.mark.parametrize("store", ["redis"], indirect=True)

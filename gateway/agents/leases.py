@@ -1,0 +1,139 @@
+"""Leases of conversations: renewed as long as somebody works under them, given back once, in every ending.
+
+Who works under a lease is cut off as soon as it is lost, because somebody else owns the conversation then.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+
+from gateway.core.errors import GatewayError
+from gateway.core.session_key import SessionKey
+from gateway.state.sessions.store import Lease, SessionChanged, SessionStore
+
+log = structlog.get_logger(__name__)
+
+
+class Leases:
+    """Those of one store. `wait` is how long one waits for another request, `renew` how often a lease is renewed
+    (seconds).
+    """
+
+    def __init__(self, store: SessionStore, *, wait: float, renew: float) -> None:
+        self.store = store
+        self.renew = renew
+        self._wait = wait
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._renewals: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def acquire(self, key: SessionKey) -> "HeldLease":
+        """The lease of a conversation. Raises SessionBusy or Unavailable."""
+        return HeldLease(self, await self.store.acquire(key, self._wait))
+
+    def start(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
+        """A task that `close` waits for."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def keep_renewing(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
+        """A task that `close` ends."""
+        task = self.start(work, "renew the lease of a conversation")
+        self._renewals.add(task)
+        task.add_done_callback(self._renewals.discard)
+        if self._closed:
+            task.cancel()
+        return task
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.debug("a task of a conversation failed", task=task.get_name(), reason=str(error))
+
+    async def close(self) -> None:
+        """Wait until every lease has been given back. One whose run was lost ends by itself."""
+        self._closed = True
+        for task in self._renewals:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+class HeldLease:
+    """One lease. `entries` is the transcript when it was given."""
+
+    def __init__(self, leases: Leases, lease: Lease) -> None:
+        self.entries = lease.entries
+        self._leases = leases
+        self._lease: Lease | None = lease
+        self._lost = False
+        self._scope: asyncio.Timeout | None = None
+        self._renewing: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(leases.renew, self._start_renewing)
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was given back."""
+        return self._lease is None
+
+    @asynccontextmanager
+    async def holding(self) -> AsyncIterator[None]:
+        """What is awaited in here is cut off when the lease is lost. Raises SessionChanged then."""
+        if self._lost:
+            raise SessionChanged
+        try:
+            async with asyncio.timeout(None) as self._scope:
+                yield
+        except TimeoutError:
+            if not self._lost:
+                raise
+            raise SessionChanged from None
+        finally:
+            self._scope = None
+
+    async def end(self, entry: bytes | None) -> None:
+        """Add the entry, if there is one, and give the lease back, also when the caller is gone and this task with it.
+
+        Raises SessionChanged or Unavailable.
+        """
+        await asyncio.shield(self._leases.start(self._end(entry), "give a conversation back"))
+
+    async def _end(self, entry: bytes | None) -> None:
+        lease, self._lease = self._lease, None
+        self._timer.cancel()
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if lease is None:
+            return
+        if entry is not None and not self._lost:
+            await self._leases.store.append(lease, entry)
+            return
+        await self._leases.store.release(lease)
+        if entry is not None:
+            raise SessionChanged
+
+    def _start_renewing(self) -> None:
+        if self._lease is not None:
+            self._renewing = self._leases.keep_renewing(self._renew(self._lease))
+
+    async def _renew(self, lease: Lease) -> None:
+        while True:
+            try:
+                if not await self._leases.store.renew(lease):
+                    self._lose(lease)
+                    return
+            except GatewayError as error:
+                log.warning("the lease of a conversation could not be renewed", reason=error.message)
+            await asyncio.sleep(self._leases.renew)
+
+    def _lose(self, lease: Lease) -> None:
+        if self._lease is None:
+            return  # given back, while the question was on its way
+        log.warning("the lease of a conversation was lost", session=str(lease.key))
+        self._lost = True
+        if self._scope is not None:
+            self._scope.reschedule(asyncio.get_running_loop().time())

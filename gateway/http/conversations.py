@@ -1,0 +1,23 @@
+"""The conversation that a request goes on with, and for whom its summary counts."""
+
+from functools import partial
+
+from aiohttp import web
+
+from gateway.agents.agent import Agent
+from gateway.agents.context_window import window_of
+from gateway.agents.conversation import Conversation
+from gateway.agents.summary import ask_agent, whole_reply
+from gateway.core.session_key import SessionKey
+from gateway.core.turn import Turn
+from gateway.http.keys import RUNTIME, TRACE
+from gateway.http.quota import counted_reply
+
+
+def opened(request: web.Request, key: SessionKey, turn: Turn, agent: Agent) -> Conversation:
+    """A context; see `Conversations.opened`."""
+    runtime = request.app[RUNTIME]
+    answer = whole_reply if runtime.quota is None else partial(counted_reply, request, runtime.quota)
+    ask = ask_agent(agent, runtime.dispatch, answer)
+    window = window_of(agent.candidates[0], runtime.dispatch)
+    return runtime.conversations.opened(key, turn, request[TRACE].id, ask, window=window)
