@@ -103,6 +103,7 @@ async def gateways(directory: Path, redis_url: str) -> AsyncIterator[list[str]]:
             "http": {"endpoints": {"chatCompletions": {"enabled": True}}},
             "trustedProxies": ["127.0.0.1"],
             "redis": {"url": redis_url},
+            "drain": {"noticeMs": 0},  # there is no proxy that would have to notice
         },
         "agents": {"defaults": {"model": "fake/none"}},
         "models": {"mode": "replace", "providers": {"fake": {"baseUrl": "http://127.0.0.1:9/v1", "apiKey": "k"}}},

@@ -6,17 +6,14 @@ from copy import deepcopy
 import pytest
 import pytest_asyncio
 import redis.asyncio
-from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from hypothesis.stateful import invariant, rule
 
-from ratelimit import FAILURES, FailureLimiter, Link, Script
+from ratelimit import FAILURES, FailureLimiter, Script
 from tests.contract.failure_model import BUDGET, POLICY, Model
+from tests.contract.machine import NEVER, Linked, Machine, histories
 from tests.servers import redis_server
 
-NEVER = Retry(NoBackoff(), 0)
 KEYS = st.sampled_from(["a", "b", "c"])
 INSTANCES = st.integers(0, 2)
 QUARTERS = st.integers(1, 24)
@@ -28,31 +25,21 @@ async def server(tmp_path_factory):
         yield ready
 
 
-class Histories(RuleBasedStateMachine):
+class Histories(Machine):
     """What one caller after the other sees. Subclasses say where it is counted."""
 
     budget = BUDGET
 
-    def __init__(self):
-        super().__init__()
-        self.now = 1_000.0
+    def prepare(self):
         self.count = 0
         self.limiters = []
         self.models = [Model(self.budget)] * 3
-        self.runner = asyncio.Runner()
-        self.run(self.open())
-
-    def run(self, coroutine):
-        return self.runner.run(coroutine)
 
     async def open(self):
         self.limiters = [FailureLimiter(POLICY, budget=self.budget, clock=lambda: self.now)] * 3
 
     async def told(self):
         """Wait until every instance knows what the others did."""
-
-    def teardown(self):
-        self.runner.close()
 
     @rule(instance=INSTANCES, key=KEYS)
     def failure(self, instance, key):
@@ -129,21 +116,12 @@ class Barrier:
 BARRIER = Script("redis.call('PUBLISH', ARGV[1], 'barrier ' .. ARGV[2])")
 
 
-class Together(Histories):
+class Together(Linked, Histories):
     """Three instances, one real Redis."""
-
-    port = 0
 
     async def open(self):
         self.away = set()
-        self.admin = redis.asyncio.Redis(port=self.port, retry=NEVER)
-        await self.admin.flushall()
-        self.clients = [self.client(instance) for instance in range(3)]
-        # Patient, because this machine may be busy; comparing by heartbeat is left to tests of its own.
-        self.links = [
-            Link(client, name="test", scripts=(FAILURES, BARRIER), patience=5.0, pulse=3_600.0, longest_pause=0.01)
-            for client in self.clients
-        ]
+        await self.open_links(FAILURES, BARRIER, longest_pause=0.01)
         self.barriers = [Barrier() for _ in self.links]
         for link, barrier in zip(self.links, self.barriers, strict=True):
             link.add(barrier)
@@ -151,9 +129,7 @@ class Together(Histories):
             FailureLimiter(POLICY, budget=self.budget, link=link, clock=lambda: self.now, server_time=lambda: self.now)
             for link in self.links
         ]
-        for link in self.links:
-            await link.open()
-            assert link.available, link.reason
+        await self.begin()
 
     def client(self, instance):
         """A client that finds no server while its instance is away."""
@@ -175,17 +151,6 @@ class Together(Histories):
         await self.links[0].ask(BARRIER, [], [self.links[0].channel, self.count])
         for barrier in self.barriers:
             assert await asyncio.wait_for(barrier.heard.get(), 5) == b"barrier %d" % self.count
-
-    def teardown(self):
-        self.run(self.close())
-        super().teardown()
-
-    async def close(self):
-        for link in self.links:
-            await link.close()
-        for client in self.clients:
-            await client.aclose()
-        await self.admin.aclose()
 
 
 class Apart(Together):
@@ -229,12 +194,6 @@ class Apart(Together):
                     await asyncio.sleep(0.001)
         except TimeoutError:
             raise AssertionError([(link.available, link.reason) for link in self.links]) from None
-
-
-def histories(kind, *, examples, steps):
-    machine = kind.TestCase
-    machine.settings = settings(max_examples=examples, stateful_step_count=steps, deadline=None)
-    return machine
 
 
 TestAlone = histories(Histories, examples=150, steps=50)

@@ -12,31 +12,14 @@ import pytest
 from aiohttp import web
 
 from tests.e2e.conftest import TOKEN
+from tests.e2e.front import in_front_of
 from tests.e2e.process import environment
 from tests.process import free_port, start
-from tests.servers import nginx, redis_server
+from tests.servers import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
-NGINX = """
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  upstream gateways {{ {servers} keepalive 64; }}
-  server {{
-    listen 127.0.0.1:{port} backlog=2048;
-    location / {{
-      proxy_pass http://gateways;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header X-Forwarded-For 203.0.113.1;
-      proxy_next_upstream error;
-      proxy_read_timeout 120s;
-    }}
-  }}
-}}
-"""
 
 
 async def echoes(request, model):
@@ -155,12 +138,8 @@ async def test_fifty_writers_of_one_conversation_lose_and_double_nothing_while_i
             (tmp_path / str(port)).mkdir()
             one = one_of_three(tmp_path / str(port), config, port)
             again.append(await stack.enter_async_context(one))
-        front = free_port()
-        servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in ports)
-        (tmp_path / "nginx").mkdir()
-        await stack.enter_async_context(nginx(tmp_path / "nginx", NGINX.format(servers=servers, port=front)))
+        url = await stack.enter_async_context(in_front_of(ports, tmp_path / "nginx"))
         session = await stack.enter_async_context(client())
-        url = f"http://127.0.0.1:{front}"
         writers = Writers("many")
         async with asyncio.TaskGroup() as group:
             for number in range(50):

@@ -10,9 +10,10 @@ import pytest
 import pytest_asyncio
 
 from tests.e2e.conftest import TOKEN
+from tests.e2e.front import in_front_of
 from tests.e2e.process import Gateway, serving
 from tests.process import free_port
-from tests.servers import Redis, nginx, redis_server
+from tests.servers import Redis, redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,26 +21,6 @@ LIMIT = 10
 LOCK = 300  # seconds
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 WRONG = {"Authorization": "Bearer wrong"}
-
-# Everybody is on this machine, so who is calling is said in a header that only nginx reads.
-NGINX = """
-events {{ worker_connections 4096; }}
-http {{
-  access_log off;
-  set_real_ip_from 127.0.0.1;
-  real_ip_header X-Client;
-  upstream gateways {{ {servers} keepalive 64; }}
-  server {{
-    listen 127.0.0.1:{port} backlog=2048;
-    location / {{
-      proxy_pass http://gateways;
-      proxy_http_version 1.1;
-      proxy_set_header Connection "";
-      proxy_set_header X-Forwarded-For $remote_addr;
-    }}
-  }}
-}}
-"""
 
 
 @dataclass
@@ -64,11 +45,7 @@ async def site(directory, config, redis):
             state = directory / str(port)
             state.mkdir()
             gateways.append(await stack.enter_async_context(serving(state, config | {"gateway": gateway}, port=port)))
-        front = free_port()
-        servers = " ".join(f"server 127.0.0.1:{port};" for port in ports)
-        (directory / "nginx").mkdir()
-        await stack.enter_async_context(nginx(directory / "nginx", NGINX.format(servers=servers, port=front)))
-        yield Site(gateways, redis, f"http://127.0.0.1:{front}")
+        yield Site(gateways, redis, await stack.enter_async_context(in_front_of(ports, directory / "nginx")))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

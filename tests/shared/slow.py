@@ -5,15 +5,17 @@ from contextlib import asynccontextmanager
 
 
 class Hop:
-    """`delay` seconds are added to every piece from the server from now on."""
+    """`delay` seconds are added to every piece from the server from now on; `connections` counts those that came."""
 
     def __init__(self, port):
         self._target = port
         self._tasks = set()
         self.delay = 0.0
+        self.connections = 0
         self.port = 0
 
     async def serve(self, reader, writer):
+        self.connections += 1
         try:
             upstream, down = await asyncio.open_connection("127.0.0.1", self._target)
         except ConnectionError:

@@ -1,5 +1,6 @@
 """The whole application over a provider that answers as a test says, and OpenAI's own client in front of it."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -64,6 +65,21 @@ class Provider:
             return web.json_response({"error": {"message": message, "type": "x"}}, status=status)
 
         self.answer = answer
+
+    def hangs(self) -> tuple[asyncio.Event, asyncio.Event]:
+        """From now on say nothing. Set are the first of these when asked, the second when the caller has left."""
+        asked, left = asyncio.Event(), asyncio.Event()
+
+        async def answer(_request: web.Request) -> web.StreamResponse:
+            asked.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                left.set()
+            raise AssertionError
+
+        self.answer = answer
+        return asked, left
 
     async def begins(self, request: web.Request, *deltas: dict[str, Any]) -> web.StreamResponse:
         """A stream that has told these deltas."""

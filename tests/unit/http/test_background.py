@@ -116,16 +116,7 @@ async def test_whoever_leaves_does_not_end_it_and_can_come_back(official, provid
 
 
 async def test_a_run_is_cancelled_at_the_provider(official, provider):
-    asked, left = asyncio.Event(), asyncio.Event()
-
-    async def waits(request):
-        asked.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            left.set()
-
-    provider.answer = waits
+    asked, left = provider.hangs()
     told = await begin(official)
     await asked.wait()
     response = await official.responses.cancel(told.id)
@@ -152,16 +143,7 @@ async def test_a_failure_is_told_where_it_is_asked_for(official, provider):
 
 
 async def test_a_deleted_run_is_over(official, provider):
-    asked, left = asyncio.Event(), asyncio.Event()
-
-    async def waits(request):
-        asked.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            left.set()
-
-    provider.answer = waits
+    asked, left = provider.hangs()
     told = await begin(official)
     await asked.wait()
     await official.responses.delete(told.id)

@@ -166,16 +166,7 @@ class TestSlowModel:
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_caller_that_leaves_ends_the_work_at_the_provider(client, provider, stream):
-    asked, left = asyncio.Event(), asyncio.Event()
-
-    async def waits(request):
-        asked.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            left.set()
-
-    provider.answer = waits
+    asked, left = provider.hangs()
     body = {"model": "openclaw", "input": "hi", "stream": stream}
     call = asyncio.create_task(client.post("/v1/responses", json=body))
     await asked.wait()
