@@ -30,12 +30,12 @@ from gateway.http.handlers.runs import get_run
 from gateway.http.handlers.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.handlers.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, ROUTES, RUNTIME
-from gateway.http.middleware.trace import stamper
 from gateway.http.openapi import document
 from gateway.http.quota import settle_reservation, tell_quota
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
+from gateway.http.trace import stamper
 from gateway.provision import circuits_from, provisioned
 from gateway.rests import SharedRests
 from gateway.shared import link_from, opened

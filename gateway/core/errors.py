@@ -17,7 +17,7 @@ GatewayError
 ├── ToolRoundsExhausted 502     api_error
 └── UpstreamError               status and type by kind (`gateway.core.upstream_error`)
 
-Rendering is the business of `gateway.http.middleware.errors`; nothing here knows HTTP frameworks.
+Rendering is the business of `gateway.http.errors`; nothing here knows HTTP frameworks.
 """
 
 from collections.abc import Mapping

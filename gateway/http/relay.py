@@ -11,10 +11,10 @@ from aiohttp import web
 from gateway.agents.running import Running
 from gateway.core.errors import GatewayError
 from gateway.core.reply import Reply
+from gateway.http.errors import JSON
 from gateway.http.event_stream import EventStream
 from gateway.http.headers import run_headers
 from gateway.http.keys import DRAIN, RUNTIME, TRACE
-from gateway.http.middleware.errors import JSON
 from gateway.wire.contract import Renderer
 
 log = structlog.get_logger(__name__)

@@ -1,4 +1,4 @@
-"""What a route is: its method, path and handler, and the policy that the middlewares read from nowhere else."""
+"""What a route is: its method, path and handler, and the policy that the chain reads from nowhere else."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass

@@ -11,7 +11,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.http.head_limit import HEAD_LIMIT, HeadLimit
 from gateway.http.listener import BACKLOG, turn_newcomers_away
-from gateway.http.middleware.trace import SECURITY_HEADERS
+from gateway.http.trace import SECURITY_HEADERS
 
 _MAX_HEADERS = HEAD_LIMIT // 4  # the shortest line has four bytes: the one limit that counts is that of the head
 _KEEP_ALIVE = 75.0  # seconds

@@ -7,9 +7,9 @@ from aiohttp import web
 from gateway.agents.embed import embed
 from gateway.core.errors import BadRequest
 from gateway.http.body import read_body
+from gateway.http.errors import JSON
 from gateway.http.headers import run_headers, run_options
 from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
-from gateway.http.middleware.errors import JSON
 from gateway.http.quota import admitted_embedders
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.wire.openai_completions.embeddings import read_request, render_reply

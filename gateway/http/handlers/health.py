@@ -5,8 +5,8 @@ import asyncio
 from aiohttp import web
 
 from gateway.core.jsonio import dumps
+from gateway.http.errors import JSON
 from gateway.http.keys import DEGRADED, DRAIN, RUNTIME
-from gateway.http.middleware.errors import JSON
 
 _HEADERS = {"Content-Type": JSON, "Cache-Control": "no-store"}
 

@@ -3,8 +3,8 @@
 from aiohttp import web
 
 from gateway.core.jsonio import dumps
+from gateway.http.errors import JSON
 from gateway.http.keys import RUNTIME
-from gateway.http.middleware.errors import JSON
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from gateway.http.middleware.errors import JSON
+from gateway.http.errors import JSON
 
 DOCUMENT = web.AppKey("openapi", bytes)
 

@@ -17,10 +17,10 @@ from gateway.http.background import BACKGROUND, Job
 from gateway.http.background_events import replay
 from gateway.http.body import read_body
 from gateway.http.conversations import opened
+from gateway.http.errors import JSON
 from gateway.http.headers import run_options
 from gateway.http.kept_run import Keeping, KeptRun, messages_of
 from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
-from gateway.http.middleware.errors import JSON
 from gateway.http.quota import admitted_run, hand_over
 from gateway.http.relay import streamed, whole
 from gateway.http.routes import RESPONSES_BODY

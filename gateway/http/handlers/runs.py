@@ -4,8 +4,8 @@ from aiohttp import web
 
 from gateway.core.errors import NotFound
 from gateway.core.jsonio import dumps
+from gateway.http.errors import JSON
 from gateway.http.keys import RUNTIME
-from gateway.http.middleware.errors import JSON
 
 
 async def get_run(request: web.Request) -> web.StreamResponse:

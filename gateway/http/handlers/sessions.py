@@ -10,8 +10,8 @@ from gateway.core.errors import BadRequest, NotFound
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.core.session_key import SessionKey, parse_session_key
+from gateway.http.errors import JSON
 from gateway.http.keys import PRINCIPAL, RUNTIME
-from gateway.http.middleware.errors import JSON
 from gateway.state.sessions.store import Place, SessionFacts, SessionStore
 
 _USUAL, _MOST = 100, 1000  # conversations in a list

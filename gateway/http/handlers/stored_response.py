@@ -8,8 +8,8 @@ from aiohttp import web
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps, loads
 from gateway.http.background_events import cancelled, current, replay
+from gateway.http.errors import JSON
 from gateway.http.keys import RUNTIME
-from gateway.http.middleware.errors import JSON
 from gateway.http.stored_responses import find
 
 _COUNT = re.compile(r"[0-9]{1,9}")

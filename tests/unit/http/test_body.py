@@ -4,7 +4,9 @@ import pytest
 from aiohttp import web
 
 from gateway.http.body import read_body
-from gateway.http.middleware.errors import render_errors
+from gateway.http.chain import CHAIN
+from gateway.http.keys import ROUTES
+from gateway.http.routes import Route
 
 LIMIT = 10
 HEAD = b"POST / HTTP/1.1\r\nHost: gateway\r\n"
@@ -17,7 +19,8 @@ async def echo(request: web.Request) -> web.Response:
 @pytest.fixture
 async def said(aiohttp_server):
     """All that the server answers on one connection to these bytes."""
-    app = web.Application(middlewares=[render_errors])
+    app = web.Application(middlewares=CHAIN)
+    app[ROUTES] = {echo: Route(("POST",), ("/",), echo, None)}
     app.router.add_post("/", echo)
     server = await aiohttp_server(app)
 

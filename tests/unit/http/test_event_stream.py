@@ -5,10 +5,11 @@ import pytest
 from aiohttp import web
 
 from gateway.core.errors import Unavailable
+from gateway.http.chain import CHAIN
 from gateway.http.drain import Drain
 from gateway.http.event_stream import EventStream
-from gateway.http.keys import DRAIN
-from gateway.http.middleware.errors import render_errors
+from gateway.http.keys import DRAIN, ROUTES
+from gateway.http.routes import Route
 
 NEVER = 60.0  # seconds, longer than any test takes
 SOON = 0.02
@@ -25,8 +26,9 @@ async def answer(aiohttp_client):
             return stream
 
         limits = {"opening": opening, "heartbeat": heartbeat}
-        app = web.Application(middlewares=[render_errors])
+        app = web.Application(middlewares=CHAIN)
         app[DRAIN] = Drain()
+        app[ROUTES] = {handler: Route(("POST",), ("/",), handler, None)}
         app.router.add_post("/", handler)
         client = await aiohttp_client(app)
         return await client.post("/")

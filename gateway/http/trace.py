@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from gateway.http.drain import Drain
 from gateway.http.keys import TRACE, Trace
@@ -25,14 +24,12 @@ SECURITY_HEADERS = {
 }
 
 
-@web.middleware
-async def trace_request(request: web.Request, handler: Handler) -> web.StreamResponse:
+def name_request(request: web.Request) -> None:
     """Add TRACE. A caller's own `x-request-id` is kept when it is sane."""
     said = request.headers.get("X-Request-ID")
     name = said if said is not None and _SANE.fullmatch(said) else f"{_PREFIX}{next(_COUNT):06x}"
     request[TRACE] = Trace(name, time.monotonic())
     REQUEST_ID.set(name)
-    return await handler(request)
 
 
 def stamper(extra: dict[str, str], drain: Drain) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:

@@ -1,0 +1,51 @@
+"""Exceptions → responses."""
+
+import asyncio
+
+import structlog
+from aiohttp import web
+
+from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout, Unauthorized
+from gateway.core.jsonio import dumps
+from gateway.http.keys import DRAIN
+from gateway.http.refusals import REFUSAL_LOG, is_refusal
+
+log = structlog.get_logger(__name__)
+
+JSON = "application/json; charset=utf-8"
+_UNAUTHORIZED = dumps(Unauthorized().payload())  # always the same, and the one that attackers ask for
+_INTERNAL = {"error": {"message": "internal error", "type": "api_error", "param": None, "code": None}}
+
+
+def response_to(request: web.Request, error: BaseException) -> web.Response | None:
+    """What leaves the handlers in the API's own error shape; what nobody foresaw is logged and told as 500.
+
+    None for a cancellation that is to go on.
+    """
+    match error:
+        case GatewayError():
+            return _response(request, error)
+        case web.HTTPMethodNotAllowed():
+            allow = ", ".join(sorted(error.allowed_methods))
+            return web.Response(status=405, text="Method Not Allowed", headers={"Allow": allow})
+        case web.HTTPException():
+            return web.Response(status=error.status, text=error.reason)
+        case asyncio.CancelledError():
+            refusal = request.app[DRAIN].refusal(request)
+            return None if refusal is None else _response(request, refusal)
+        case _:
+            log.error("request failed", method=request.method, path=request.path, exc_info=error)
+            return web.Response(status=500, body=dumps(_INTERNAL), headers={"Content-Type": JSON})
+
+
+def _response(request: web.Request, error: GatewayError) -> web.Response:
+    if is_refusal(request, error):
+        request.app[REFUSAL_LOG].note(request, error)
+    elif error.status >= 500:
+        log.warning("request refused", status=error.status, type=error.type, reason=error.message)
+    headers = {"Content-Type": JSON, **error.headers}
+    body = _UNAUTHORIZED if type(error) is Unauthorized else dumps(error.payload())
+    response = web.Response(status=error.status, body=body, headers=headers)
+    if isinstance(error, (PayloadTooLarge, RequestTimeout)):
+        response.force_close()  # the rest of the body is not worth reading
+    return response

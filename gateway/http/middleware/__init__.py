@@ -1,1 +1,0 @@
-"""The outer links of the chain, one file each; `gateway.http.chain` says in which order."""
