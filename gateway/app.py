@@ -18,7 +18,7 @@ from gateway.config.root import Config
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.background import BACKGROUND, BackgroundRuns
-from gateway.http.chain import CHAIN
+from gateway.http.chain import chained
 from gateway.http.drain import Drain
 from gateway.http.handlers.chat_completions import chat_completions
 from gateway.http.handlers.embeddings import embeddings
@@ -29,9 +29,9 @@ from gateway.http.handlers.responses import responses
 from gateway.http.handlers.runs import get_run
 from gateway.http.handlers.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.handlers.stored_response import cancel_response, delete_response, get_response, list_input_items
-from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, ROUTES, RUNTIME
+from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, RUNTIME
 from gateway.http.openapi import document
-from gateway.http.quota import settle_reservation, tell_quota
+from gateway.http.quota import settling, tell_quota
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
@@ -52,7 +52,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     circuits = circuits_from(gateway.retry)
     if link is not None:
         SharedRests(link, circuits)
-    app = web.Application(middlewares=CHAIN if quota is None else (*CHAIN, settle_reservation))
+    app = web.Application()
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
     app[LOCKOUT] = _lockout(gateway.auth, link)
@@ -60,7 +60,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     app[DRAIN] = Drain()
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     routes = routes_for(config)
-    app[ROUTES] = add_routes(app.router, routes)
+    add_routes(app.router, routes if quota is None else map(settling, routes), chained)
     app[DOCUMENT] = document_of(routes)
     hsts = gateway.http.security_headers.strict_transport_security
     app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
@@ -88,10 +88,10 @@ def routes_for(config: Config) -> tuple[Route, ...]:
     """The routes that are switched on; a disabled endpoint is a plain 404 (recorded)."""
     endpoints = config.gateway.http.endpoints
     routes = [
-        Route(_PROBE, ("/health", "/healthz"), live, None),
-        Route(_PROBE, ("/startup", "/startupz"), started, None),
-        Route(_PROBE, ("/ready", "/readyz"), ready, None),
-        Route(("GET",), ("/openapi.json",), openapi, None),
+        Route(_PROBE, ("/health", "/healthz"), live, None, public=True),
+        Route(_PROBE, ("/startup", "/startupz"), started, None, public=True),
+        Route(_PROBE, ("/ready", "/readyz"), ready, None, public=True),
+        Route(("GET",), ("/openapi.json",), openapi, None, public=True),
     ]
     if endpoints.chat_completions.enabled:
         routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))

@@ -11,7 +11,6 @@ from gateway.access.modes import Authenticator
 from gateway.access.outcome import Rejected
 from gateway.core.identity import Principal
 from gateway.http.drain import Drain
-from gateway.http.routes import Route
 from gateway.http.runtime import Runtime
 
 
@@ -27,7 +26,6 @@ RUNTIME = web.AppKey("runtime", Runtime)
 RESOLVER = web.AppKey("resolver", ClientResolver)
 AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 LOCKOUT = web.AppKey("lockout", Lockout)
-ROUTES = web.AppKey("routes", dict[object, Route])
 DRAIN = web.AppKey("drain", Drain)
 DEGRADED = web.AppKey("degraded", dict[str, Callable[[], bool]])
 """Parts that requests can do without: name → whether it is out of order just now. Readiness tells them."""

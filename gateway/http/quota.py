@@ -1,12 +1,12 @@
 """`gateway.limits` in force: who asks for how much, reserved before the provider is asked and settled in every ending.
 
-Without limits none of this is there: no middleware, no signal, and handlers find no `Quota` in the runtime.
+Without limits none of this is there: nothing around handlers, no signal, and handlers find no `Quota` in the runtime.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from gateway.access.client import ClientAddress
 from gateway.agents.agent import Agent
@@ -20,6 +20,7 @@ from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, MeteredRun
 from gateway.http.quota_headers import quota_headers, whole_seconds
+from gateway.http.routes import Route
 from gateway.upstream.embed import Embedder
 from gateway.wire.contract import EmbeddingRequest
 from ratelimit import Quota, QuotaPolicy, Refusal
@@ -123,15 +124,18 @@ def _amount(policy: QuotaPolicy) -> str:
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 
-@web.middleware
-async def settle_reservation(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Whatever ended the request, its reservation is settled."""
-    try:
-        return await handler(request)
-    finally:
-        meter = request.get(METER)
-        if meter is not None:
-            await meter.settle()
+def settling(route: Route) -> Route:
+    """The route; whatever ends a request for it, its reservation is settled."""
+
+    async def settled(request: web.Request) -> web.StreamResponse:
+        try:
+            return await route.handler(request)
+        finally:
+            meter = request.get(METER)
+            if meter is not None:
+                await meter.settle()
+
+    return replace(route, handler=settled)
 
 
 async def tell_quota(request: web.Request, response: web.StreamResponse) -> None:

@@ -1,6 +1,6 @@
-"""What a route is: its method, path and handler, and the policy that the chain reads from nowhere else."""
+"""What a route is: its method, path and handler, and the policy that its chain is made from."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -15,38 +15,38 @@ EMBEDDINGS_BODY = 5 * MiB
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. `scope` None means public: no credential, no attribution is asked for."""
+    """One route. Without a scope no credential is asked for; a `public` one needs no attribution, either."""
 
     methods: tuple[str, ...]
     paths: tuple[str, ...]
     handler: Handler
     scope: str | None
+    public: bool = False
 
 
-def add_routes(router: web.UrlDispatcher, routes: Iterable[Route]) -> dict[object, Route]:
-    """Add the routes, and what answers where there is none; the policies by handler.
+def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:
+    """Add the routes, and what answers where there is none, each as `chained` makes it.
 
     aiohttp's own 404 and 405 would first tell a client that expects `100-continue` to send its body.
     """
-    policies: dict[object, Route] = {}
-    paths: dict[str, dict[str, Handler]] = {}
+    paths: dict[str, dict[str, Route]] = {}
     for route in routes:
-        policies[route.handler] = route
         for path in route.paths:
-            paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route.handler))
-    for path, handlers in paths.items():
-        wrong = _wrong_method(handlers)
-        if all(policies[handler].scope is None for handler in handlers.values()):
-            policies[wrong] = Route(("*",), (path,), wrong, None)  # as public as the path (recorded)
-        for method, handler in (handlers | {"*": wrong}).items():
-            router.add_route(method, path, handler, expect_handler=_expect)
-    router.add_route("*", "/{path:.*}", _not_found, expect_handler=_expect)
-    return policies
+            paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
+    for path, by_method in paths.items():
+        public = all(route.public for route in by_method.values())  # then so is that it has no such method (recorded)
+        wrong = Route(("*",), (path,), _wrong_method(by_method), None, public=public)
+        for method, route in (by_method | {"*": wrong}).items():
+            router.add_route(method, path, chained(route), expect_handler=_expect)
+    nowhere = Route(("*",), ("/{path:.*}",), _not_found, None)
+    router.add_route("*", "/{path:.*}", chained(nowhere), expect_handler=_expect)
 
 
-def _wrong_method(handlers: Mapping[str, Handler]) -> Handler:
+def _wrong_method(methods: Iterable[str]) -> Handler:
+    allowed = tuple(methods)
+
     async def wrong_method(request: web.Request) -> web.StreamResponse:
-        raise web.HTTPMethodNotAllowed(request.method, handlers)
+        raise web.HTTPMethodNotAllowed(request.method, allowed)
 
     return wrong_method
 

@@ -1,13 +1,18 @@
 """The route's scope must be within the principal's."""
 
+from collections.abc import Callable
+
 from aiohttp import web
 
 from gateway.core.errors import MissingScope
-from gateway.http.keys import PRINCIPAL, ROUTES
+from gateway.http.keys import PRINCIPAL
 
 
-def require_scope(request: web.Request) -> None:
-    """Raises MissingScope."""
-    scope = request.app[ROUTES][request.match_info.handler].scope
-    if scope is not None and not request[PRINCIPAL].allows(scope):
-        raise MissingScope(scope)
+def requires(scope: str) -> Callable[[web.Request], None]:
+    """The check for one scope."""
+
+    def require(request: web.Request) -> None:
+        if not request[PRINCIPAL].allows(scope):
+            raise MissingScope(scope)
+
+    return require

@@ -4,8 +4,7 @@ import pytest
 from aiohttp import web
 
 from gateway.http.body import read_body
-from gateway.http.chain import CHAIN
-from gateway.http.keys import ROUTES
+from gateway.http.chain import chained
 from gateway.http.routes import Route
 
 LIMIT = 10
@@ -19,9 +18,8 @@ async def echo(request: web.Request) -> web.Response:
 @pytest.fixture
 async def said(aiohttp_server):
     """All that the server answers on one connection to these bytes."""
-    app = web.Application(middlewares=CHAIN)
-    app[ROUTES] = {echo: Route(("POST",), ("/",), echo, None)}
-    app.router.add_post("/", echo)
+    app = web.Application()
+    app.router.add_post("/", chained(Route(("POST",), ("/",), echo, None, public=True)))
     server = await aiohttp_server(app)
 
     async def said(sent: bytes) -> bytes:

@@ -5,10 +5,10 @@ import pytest
 from aiohttp import web
 
 from gateway.core.errors import Unavailable
-from gateway.http.chain import CHAIN
+from gateway.http.chain import chained
 from gateway.http.drain import Drain
 from gateway.http.event_stream import EventStream
-from gateway.http.keys import DRAIN, ROUTES
+from gateway.http.keys import DRAIN
 from gateway.http.routes import Route
 
 NEVER = 60.0  # seconds, longer than any test takes
@@ -26,10 +26,9 @@ async def answer(aiohttp_client):
             return stream
 
         limits = {"opening": opening, "heartbeat": heartbeat}
-        app = web.Application(middlewares=CHAIN)
+        app = web.Application()
         app[DRAIN] = Drain()
-        app[ROUTES] = {handler: Route(("POST",), ("/",), handler, None)}
-        app.router.add_post("/", handler)
+        app.router.add_post("/", chained(Route(("POST",), ("/",), handler, None, public=True)))
         client = await aiohttp_client(app)
         return await client.post("/")
 
