@@ -3,7 +3,7 @@
 import asyncio
 import ssl
 from functools import partial
-from socket import IPPROTO_TCP, SOCK_STREAM
+from socket import AF_INET, IPPROTO_TCP, SOCK_STREAM
 
 import aiohappyeyeballs
 from aiohappyeyeballs import AddrInfoType
@@ -26,19 +26,9 @@ class Dialer:
 
     async def connect(self, origin: Origin) -> Connection:
         """A new connection. Raises ConnectionTimeout, CertificateInvalid or CannotConnect."""
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._limit):
-                addresses = await self._addresses(origin.host, origin.port)
-                trust = await self._trusted() if origin.tls else None
-                raw = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
-                try:
-                    name = origin.host.rstrip(".") if origin.tls else None
-                    made = partial(Connection, loop)
-                    _, connection = await loop.create_connection(made, sock=raw, ssl=trust, server_hostname=name)
-                except BaseException:
-                    raw.close()
-                    raise
+                return await self._connect(origin)
         except TimeoutError as error:
             raise ConnectionTimeout(f"no connection within {self._limit:g} s") from error
         except ssl.SSLError as error:
@@ -46,6 +36,23 @@ class Dialer:
         except OSError as error:
             self._names.pop((origin.host, origin.port), None)  # they may have moved
             raise CannotConnect(str(error)) from error
+
+    async def _connect(self, origin: Origin) -> Connection:
+        loop = asyncio.get_running_loop()
+        addresses = await self._addresses(origin.host, origin.port)
+        made = partial(Connection, loop)
+        trust = await self._trusted() if origin.tls else None
+        name = origin.host.rstrip(".") if origin.tls else None
+        if len(addresses) == 1 and addresses[0][0] == AF_INET:  # nothing to choose from, and half the price
+            host, port = addresses[0][4][:2]
+            _, connection = await loop.create_connection(made, host, port, ssl=trust, server_hostname=name)
+            return connection
+        raw = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_NEXT_ADDRESS)
+        try:
+            _, connection = await loop.create_connection(made, sock=raw, ssl=trust, server_hostname=name)
+        except BaseException:
+            raw.close()
+            raise
         return connection
 
     async def _addresses(self, host: str, port: int) -> list[AddrInfoType]:

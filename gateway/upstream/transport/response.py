@@ -9,24 +9,26 @@ from gateway.upstream.transport.pool import Pool
 class Response:
     """Whoever has it calls `end`, in every case."""
 
-    __slots__ = ("_connection", "_decoder", "_origin", "_pool", "headers", "status")
+    __slots__ = ("_connection", "_decoder", "_headers", "_origin", "_pool", "status")
 
     def __init__(self, connection: Connection, origin: Origin, pool: Pool) -> None:
         self.status = connection.status
-        self.headers = {
-            name.decode("latin-1").lower(): value.decode("latin-1") for name, value in connection.headers.items()
-        }
-        """The names in lower case."""
         self._connection: Connection | None = connection
+        self._headers = {name.lower(): value for name, value in connection.headers.items()}
         self._origin = origin
         self._pool = pool
-        encoding = self.headers.get("content-encoding", "identity").strip().lower()
-        self._decoder = None if encoding == "identity" else Decoder(encoding)
+        encoding = self._headers.get(b"content-encoding", b"identity").strip().lower()
+        self._decoder = None if encoding == b"identity" else Decoder(encoding.decode("latin-1"))
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """All of them, the names in lower case."""
+        return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers.items()}
 
     @property
     def content_type(self) -> str:
-        """The media type without its parameters; empty when it is not said."""
-        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        """The media type without its parameters, in lower case; empty when it is not said."""
+        return self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
 
     @property
     def read_to_end(self) -> bool:
