@@ -19,6 +19,7 @@ _NO_PROXY = Rejected("refused", why="the peer is not in gateway.trustedProxies")
 _LOOPBACK_PROXY = Rejected("refused", why="the proxy is on loopback, and trustedProxy.allowLoopback is not set")
 _OWN_PROXY = Rejected("refused", why="the proxy's address is one of this machine's own")
 _NO_USER = Rejected("refused", why="the user header is missing, blank or there twice")
+_UNREADABLE_USER = Rejected("refused", why="the user header is not UTF-8")
 _WRONG_USER = Rejected("refused", why="the user is not in trustedProxy.allowUsers")
 
 
@@ -83,6 +84,8 @@ class TrustedProxy:
         user = said[0].strip() if len(said) == 1 else ""
         if not user:
             return _NO_USER
+        if not user.isascii() and any("\ud800" <= letter <= "\udfff" for letter in user):
+            return _UNREADABLE_USER  # bytes that arrived as surrogates: what is kept for a user needs a name in letters
         return _WRONG_USER if self._users and user not in self._users else user
 
     def _find_objection(self, proxy: str) -> Rejected | None:

@@ -4,6 +4,7 @@ A run that fails or is cancelled leaves the conversation as it was; a note in th
 shown. Who may use which conversation is the business of `gateway.core.session_key`.
 """
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
@@ -13,14 +14,14 @@ import structlog
 from msgspec import structs
 
 from gateway.agents.context_window import Past
-from gateway.agents.history import join
+from gateway.agents.history import Joined, join
 from gateway.agents.leases import HeldLease, Leases
 from gateway.agents.recorded_run import RecordedRun
 from gateway.agents.run import Run
 from gateway.agents.running import Running
 from gateway.agents.summary import Ask, Summary, summarised
 from gateway.agents.trail import Trail
-from gateway.agents.transcript import Entry, Outcome, view, write_entry
+from gateway.agents.transcript import Entry, Outcome, View, view, write_entry
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.message import Message, Part, Text
 from gateway.core.message_json import UnknownVersion
@@ -32,6 +33,7 @@ from gateway.state.sessions.store import SessionStore
 
 log = structlog.get_logger(__name__)
 
+_LARGE = 2**18  # bytes of a transcript that takes so long to read (some milliseconds) that others would wait
 _MOST_NOTES = (
     10  # in a row; or a caller who tries again all night would push the conversation out of its own transcript
 )
@@ -112,8 +114,10 @@ class Conversation:
         if (summary := self._summary) is not None:
             note = Entry(0.0, "", "completed", summary=summary.text, kept=summary.kept)
             entries = (*entries, write_entry(note))
-        shown = view(entries)
-        joined = join(shown.messages, self.turn.messages, shown.summary)
+        if sum(map(len, entries)) > _LARGE:
+            shown, joined = await asyncio.to_thread(_joined, entries, self.turn)
+        else:
+            shown, joined = _joined(entries, self.turn)
         self.turn, self._new = structs.replace(self.turn, messages=joined.shown()), joined.new
         self._past, self._notes = Past(joined, shown), shown.notes
 
@@ -184,6 +188,11 @@ class Conversation:
         """With the summary that was made for this turn, which was paid for, however the turn ended."""
         summary = self._summary
         return entry if summary is None else replace(entry, summary=summary.text, kept=summary.kept)
+
+
+def _joined(entries: tuple[bytes, ...], turn: Turn) -> tuple[View, Joined]:
+    shown = view(entries)
+    return shown, join(shown.messages, turn.messages, shown.summary)
 
 
 def _message(reply: Reply) -> Message:

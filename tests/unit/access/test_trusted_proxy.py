@@ -94,6 +94,7 @@ def test_every_other_identity_is_refused_and_never_counted(ask, pairs):
         ((FOR, USER, ("x-proxy-secret", " ")), {}, "the required header x-proxy-secret is missing or blank"),
         ((FOR, SECRET), {}, "the user header is missing, blank or there twice"),
         ((FOR, SECRET, USER, USER), {}, "the user header is missing, blank or there twice"),
+        ((FOR, SECRET, (USER[0], "j\udcfcrgen")), {}, "the user header is not UTF-8"),
         ((FOR, SECRET, ("X-Forwarded-User", "mallory")), {}, "the user is not in trustedProxy.allowUsers"),
         ((FOR, SECRET, USER, ("Origin", "https://evil.example.com")), {}, "gateway.controlUi.allowedOrigins"),
     ],

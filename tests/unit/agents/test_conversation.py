@@ -1,6 +1,7 @@
 """A run inside its conversation, over a real store in memory and clocks of the test."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 
 import pytest
@@ -8,7 +9,7 @@ import pytest_asyncio
 
 from gateway.agents.conversation import Conversations
 from gateway.agents.trail import Trail
-from gateway.agents.transcript import read_entry
+from gateway.agents.transcript import Entry, read_entry, write_entry
 from gateway.core.errors import Unavailable
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.jsonio import dumps
@@ -277,6 +278,27 @@ async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, st
         async with conversations.opened(KEY, TURN, "r", never):
             pass
     await store.release(await store.acquire(KEY, 1.0))  # it holds no lease
+
+
+class Counting(ThreadPoolExecutor):
+    """Threads that count what they are given."""
+
+    submitted = 0
+
+    def submit(self, *call, **more):
+        self.submitted += 1
+        return super().submit(*call, **more)
+
+
+async def test_a_long_transcript_is_read_beside_the_event_loop_and_a_short_one_at_once(conversations, store):
+    threads = Counting(1)
+    asyncio.get_running_loop().set_default_executor(threads)
+    entry = write_entry(Entry(1.0, "r", "completed", (Message("user", (Text("x" * 100_000),)),)))
+    for submitted in (0, 0, 0, 1):
+        async with conversations.opened(KEY, TURN, "r", never) as conversation:
+            assert threads.submitted == submitted
+        await store.append(await store.acquire(KEY, 1.0), entry)
+    assert len(conversation.turn.messages) == 4
 
 
 async def turns(conversations, ask, *answers):

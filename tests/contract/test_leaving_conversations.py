@@ -1,0 +1,103 @@
+"""Callers who leave a conversation at any moment, over every store."""
+
+import asyncio
+from contextlib import aclosing
+
+import pytest
+import pytest_asyncio
+
+from gateway.agents.conversation import Conversations
+from gateway.agents.trail import Trail
+from gateway.agents.transcript import read_entry
+from gateway.core.event import Finish, TextDelta
+from gateway.core.message import Message, Text
+from gateway.core.names import ModelRef
+from gateway.core.reply import fold
+from gateway.core.session_key import SessionKey
+from gateway.core.turn import Turn
+from gateway.state.sessions.redis import RedisSessions
+from gateway.state.sessions.sqlite import SqliteSessions
+from gateway.state.sessions.store import SessionPolicy
+from tests.contract.stores import PLACES, SHARED, opened, servers
+
+KEY = SessionKey(None, "main", "k")
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Answering:
+    """A run that waits a few times."""
+
+    def __init__(self, said):
+        self.said = said
+        self.trail = Trail("main", lambda: 0.0)
+        self.trail.begin(ModelRef("home", "big"), "k", 0.0)
+
+    async def events(self):
+        for batch in ([TextDelta(f"re:{self.said}")], [Finish("stop")]):
+            await asyncio.sleep(0)
+            yield batch
+
+    async def reply(self):
+        return fold([event async for batch in self.events() for event in batch])
+
+
+async def never(_messages):
+    raise AssertionError("nobody wants a summary")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def redis(tmp_path_factory):
+    async with servers(tmp_path_factory.mktemp("redis")) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(loop_scope="module", params=PLACES)
+async def conversations(request, redis, tmp_path):
+    policy = SessionPolicy(lease=60.0)  # a lease that nobody gives back is seen
+    async with opened(request.param, redis, tmp_path) as at:
+        if request.param in SHARED:
+            await redis[request.param].flush()
+            store = RedisSessions(at, policy, prefix="test")
+        else:
+            store = SqliteSessions(at, policy, clock=lambda: 1000.0)
+        made = Conversations(store, wait=20.0, renew=0.001, clock=lambda: 1000.0)
+        yield made
+        await made.close()
+        if request.param in SHARED:
+            await store.close()
+
+
+async def turn(conversations, said, acknowledged, *, whole):
+    asked = Turn("openclaw", (Message("user", (Text(said),)),))
+    async with conversations.opened(KEY, asked, said, never) as conversation:
+        run = conversation.recorded(Answering(said))
+        if whole:
+            await run.reply()
+        else:
+            async with aclosing(run.events()) as events:
+                async for _ in events:
+                    await asyncio.sleep(0)
+        acknowledged.append(said)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_whenever_callers_leave_the_conversation_is_whole_and_free(conversations, whole):
+    """Two at a time, the first of whom leaves a moment later in each round, so in the end at every moment."""
+    acknowledged = []
+    for moment in range(80):
+        leaving = asyncio.create_task(turn(conversations, f"l{moment}", acknowledged, whole=whole))
+        waiting = asyncio.create_task(turn(conversations, f"w{moment}", acknowledged, whole=whole))
+        for _ in range(moment):
+            await asyncio.sleep(0)
+        (leaving if moment % 2 else waiting).cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait({leaving, waiting})
+    await turn(conversations, "end", acknowledged, whole=whole)
+    _, written = await conversations.leases.store.read(KEY)
+    completed = [entry for entry in map(read_entry, written) if entry.outcome == "completed"]
+    said = [entry.request for entry in completed]
+    assert set(acknowledged) <= set(said)
+    assert len(set(said)) == len(said)
+    assert all(entry.messages[-1].parts[0].text == f"re:{entry.request}" for entry in completed)
+    assert len(acknowledged) > 80
