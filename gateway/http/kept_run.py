@@ -112,6 +112,7 @@ class KeptRun:
         self._keeping = keeping
         self._head = head
         self._renderer = renderer
+        self._kept = False
         self.body = b""
 
     @property
@@ -127,9 +128,18 @@ class KeptRun:
                     yield batch
         except GatewayError as error:
             failure = self._renderer.failure(error)
-            await self._keeping.keep(failure)
+            await self._keep(failure)
             raise FailedResponse(error, failure) from error
-        await self._keeping.keep(self._renderer.outcome(), self._renderer.tool_work)
+        await self._keep(self._renderer.outcome())
+
+    async def told(self) -> None:
+        """To be called after the stream: keep what it told when that was another end than the run's."""
+        if not self._kept and self._renderer.told is not None:
+            await self._keep(self._renderer.told)
+
+    async def _keep(self, response: dict[str, Any]) -> None:
+        self._kept = True
+        await self._keeping.keep(response)
 
     async def reply(self) -> Reply:
         """See Running."""

@@ -89,7 +89,9 @@ async def responses(request: web.Request) -> web.StreamResponse:
         if not ingress.background:
             kept = KeptRun(admitted, keeping, head, renderer)
             if turn.stream:
-                return await streamed(request, kept, lambda: renderer)
+                response = await streamed(request, kept, lambda: renderer)
+                await kept.told()
+                return response
             return await whole(request, kept, lambda _reply: kept.body)
         stored = await _begun(request, Job(admitted, renderer, keeping), head)
         stack.pop_all()  # the conversation ends with the run, whoever leaves

@@ -81,10 +81,10 @@ class ChunkReader:
             index, call_id = self._begun.get(key, (-1, ""))
             # Gemini and others number all calls 0 and tell them apart by id alone.
             if index < 0 or (call.id and function.name and call.id != call_id):
-                if not function.name:
+                if not function.name or function.name.isspace():
                     raise malformed("a tool call has no name")
                 # Ids pair calls with results in the next turn, so a server that gives none gets one made for it.
-                index, call_id = self.calls, call.id or f"call_{self.calls}"
+                index, call_id = self.calls, call.id if call.id and call.id.strip() else f"call_{self.calls}"
                 self._begun[key] = index, call_id
                 self.calls += 1
                 batch.append(ToolCallBegin(index, call_id, function.name, _attached(call)))

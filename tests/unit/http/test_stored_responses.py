@@ -1,5 +1,6 @@
 """Responses that are kept: fetched, listed, continued, referred to and deleted, by their owner only."""
 
+import asyncio
 import json
 
 import openai
@@ -115,6 +116,45 @@ async def test_a_stream_that_broke_is_kept_as_failed(official, provider):
     events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
     kept = await official.responses.retrieve(events[-1].response.id)
     assert (kept.status, kept) == ("failed", events[-1].response)
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_a_stream_that_can_not_be_told_is_kept_as_failed(official, provider, background):
+    seen = asyncio.Event()
+    first, second = ({"index": index, "id": str(index), "function": {"name": "f"}} for index in range(2))
+    first["function"]["arguments"] = "{}"
+
+    async def goes_on(request):
+        """One call after the other, and then more of the first."""
+        response = await provider.begins(request, {"tool_calls": [first]}, {"tool_calls": [second]})
+        await seen.wait()
+        more = {"index": 0, "function": {"arguments": "{}"}}
+        await provider.send(response, {"choices": [{"index": 0, "delta": {"tool_calls": [more]}}]})
+        return response
+
+    provider.answer = goes_on
+    events = []
+    async for event in await official.responses.create(
+        model="openclaw", input="hi", stream=True, tools=[TOOL], background=background
+    ):
+        events.append(event)
+        if event.type == "response.output_item.added":
+            seen.set()
+    assert (events[-1].type, events[-1].response.status) == ("response.failed", "failed")
+    assert await official.responses.retrieve(events[-1].response.id) == events[-1].response
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_without_a_name_is_the_providers_fault_and_one_without_an_id_gets_one(official, provider, stream):
+    provider.says(None, (" ", "get_weather", "{}"), finish="tool_calls")
+    told = await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
+    if stream:
+        told = [event async for event in told][-1].response
+    assert told.output[0].call_id.strip()
+    assert await official.responses.retrieve(told.id) == told
+    provider.says(None, ("a", " ", "{}"), finish="tool_calls")
+    with pytest.raises(openai.InternalServerError, match="no name"):
+        await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
 
 
 async def test_the_input_is_listed_page_by_page(official, provider):
@@ -273,3 +313,50 @@ class TestRedisThatGoesAway:
         with pytest.raises(openai.InternalServerError):
             await official.responses.retrieve(kept.id)
         assert len(provider.asked) == 2
+
+
+class TestCallers:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["auth"] = {
+            "mode": "trusted-proxy",
+            "trustedProxy": {"userHeader": "x-user", "allowLoopback": True},
+        }
+        config["gateway"]["trustedProxies"] = ["127.0.0.1"]
+        return config
+
+    @staticmethod
+    def as_user(name):
+        return {"x-user": name, "x-forwarded-for": "203.0.113.9"}
+
+    @pytest.mark.parametrize("background", [False, True])
+    async def test_nobody_else_finds_a_response_in_any_way(self, client, provider, background):
+        provider.says("my secret")
+
+        async def ask(user, method, path, **body):
+            response = await client.request(method, path, json=body or None, headers=self.as_user(user))
+            return response.status, await response.text()
+
+        said = {"model": "openclaw", "input": "mine"}
+        _, text = await ask("alice", "POST", "/v1/responses", **said, background=background)
+        name = json.loads(text)["id"]
+        path = f"/v1/responses/{name}"
+        item = f"msg_{name.removeprefix('resp_')}_0"
+        attempts = [
+            ("GET", path, {}),
+            ("GET", f"{path}?stream=true", {}),
+            ("GET", f"{path}/input_items", {}),
+            ("POST", f"{path}/cancel", {}),
+            ("DELETE", path, {}),
+            ("POST", "/v1/responses", {**said, "previous_response_id": name}),
+            ("POST", "/v1/responses", {**said, "input": [{"type": "item_reference", "id": item}]}),
+        ]
+        for user in ("bob", "Alice"):
+            for method, url, body in attempts:
+                status, text = await ask(user, method, url, **body)
+                assert status == 404, (method, url)
+                assert "secret" not in text
+        async with asyncio.timeout(10):
+            while "my secret" not in (told := await ask("alice", "GET", path))[1]:
+                assert told[0] == 200
+                await asyncio.sleep(0.02)
