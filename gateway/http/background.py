@@ -27,13 +27,15 @@ _STOPPING = "The gateway is stopping and can't wait any longer for this answer. 
 @dataclass(frozen=True, slots=True)
 class BackgroundPolicy:
     """Seconds: `flush` between two writes of events, `sign` between signs of life; `memory` that the end of a run waits
-    for a store that is away, `patience` if the gateway stops meanwhile.
+    for a store that is away, `patience` if the gateway stops meanwhile. `most` are the runs at work at the same time:
+    no connection holds their number down.
     """
 
     flush: float = 0.2
     sign: float = 3.0
     memory: float = 3600.0
     patience: float = 10.0
+    most: int = 1000
 
 
 @dataclass(slots=True)
@@ -71,10 +73,16 @@ class BackgroundRuns:
         """How many are at work."""
         return len(self._jobs)
 
-    async def start(self, job: Job) -> None:
-        """Begin a run; its first events are in the log when this returns. Raises Unavailable."""
+    def check(self) -> None:
+        """Raises Unavailable if no run can be begun."""
         if self._closing:
             raise Unavailable(_STOPPING)
+        if len(self._jobs) >= self._policy.most:
+            raise Unavailable("Too many runs are at work in the background. Try again when some have ended.")
+
+    async def start(self, job: Job) -> None:
+        """Begin a run; its first events are in the log when this returns. Raises Unavailable."""
+        self.check()
         await self._events.begin(job.name)
         job.tell(job.renderer.open())
         await self._write(job)

@@ -3,7 +3,6 @@
 Both travel over pipes as one line of JSON; a task is followed by the document's bytes.
 """
 
-import base64
 from dataclasses import asdict, dataclass
 
 from gateway.core.jsonio import InvalidJSON, dumps, loads
@@ -40,16 +39,17 @@ class ReadTask:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a document says: its text, how many characters of it were left out, and pages as PNG when it holds none."""
+    """What a document says: its text, how many characters of it were left out, and pages when it holds none: PNG in
+    base64, as they travel to the provider; the gateway itself never touches their bytes.
+    """
 
     text: str
     omitted: int = 0
-    pages: tuple[bytes, ...] = ()
+    pages: tuple[str, ...] = ()
 
     def to_json(self) -> bytes:
         """JSON for `from_json`."""
-        pages = [base64.b64encode(page).decode() for page in self.pages]
-        return dumps({"text": self.text, "omitted": self.omitted, "pages": pages})
+        return dumps({"text": self.text, "omitted": self.omitted, "pages": self.pages})
 
     @classmethod
     def from_json(cls, data: bytes) -> "Document":
@@ -58,8 +58,7 @@ class Document:
             fields = loads(data)
             if reason := fields.get("unreadable"):
                 raise Unreadable(reason)
-            pages = tuple(base64.b64decode(page) for page in fields["pages"])
-            return cls(fields["text"], fields["omitted"], pages)
+            return cls(fields["text"], fields["omitted"], tuple(fields["pages"]))
         except (InvalidJSON, AttributeError, KeyError, TypeError):
             raise Unreadable("it could not be read") from None
 

@@ -59,19 +59,28 @@ async def with_file_texts(turn: Turn, policy: FilePolicy) -> Turn:
     messages: list[Message] = []
     blocks: list[str] = []
     newest = max((i for i, message in enumerate(turn.messages) if message.role == "user"), default=-1)
+    room = _Room()
     for index, message in enumerate(turn.messages):
         parts: list[Part] = []
         for part in message.parts:
             if isinstance(part, File):
-                block, pages = await (_read if index >= newest else _read_again)(part, policy)
+                block, pages = await (_read if index >= newest else _read_again)(part, policy, room)
                 blocks.append(block)
                 parts += pages
             else:
                 parts.append(part)
-        messages.append(replace(message, parts=_saying_something(tuple(parts))))
+        has_files = any(isinstance(part, File) for part in message.parts)
+        messages.append(replace(message, parts=_saying_something(tuple(parts))) if has_files else message)
     first = next((i for i, message in enumerate(messages) if message.role not in ("system", "developer")), 0)
     messages.insert(first, Message("system", (Text("\n\n".join(blocks)),)))
     return replace(turn, messages=tuple(messages))
+
+
+@dataclass(slots=True)
+class _Room:
+    """How many documents of a request may still take a process, which costs a hundred times what the request costs."""
+
+    parsed: int = 32
 
 
 def _saying_something(parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -79,15 +88,15 @@ def _saying_something(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     return (Text(_ONLY_FILES),) if says_nothing else parts
 
 
-async def _read_again(file: File, policy: FilePolicy) -> tuple[str, list[Image]]:
+async def _read_again(file: File, policy: FilePolicy, room: _Room) -> tuple[str, list[Image]]:
     """A file of the history: judged when it was new, so that it can't be read now is no fault of this request."""
     try:
-        return await _read(file, policy)
+        return await _read(file, policy, room)
     except BadRequest:
         return file_block(_name(file), "", "[This file of an earlier message can't be read any more]\n"), []
 
 
-async def _read(file: File, policy: FilePolicy) -> tuple[str, list[Image]]:
+async def _read(file: File, policy: FilePolicy, room: _Room) -> tuple[str, list[Image]]:
     """The file's block, and its pages when they are pictures."""
     name = _name(file)
     declared, data = await _content(file, name, policy)
@@ -97,7 +106,8 @@ async def _read(file: File, policy: FilePolicy) -> tuple[str, list[Image]]:
         raise _refusal(name, f"{f'the kind {mime}' if mime else 'an unknown kind'} is not accepted; these are: {kinds}")
     charset = _CHARSET.search(declared)
     try:
-        document = await _document(ReadTask(mime, charset and charset[1], policy.max_chars, policy.pdf), data, policy)
+        task = ReadTask(mime, charset and charset[1], policy.max_chars, policy.pdf)
+        document = await _document(task, data, policy, room)
     except Unreadable as error:
         raise _refusal(name, str(error)) from None
     text, note = document.text, ""
@@ -105,17 +115,20 @@ async def _read(file: File, policy: FilePolicy) -> tuple[str, list[Image]]:
         text += f"\n[Cut here: {document.omitted} more characters]"
     if document.pages:
         note = f"[Its pages follow as images: {len(document.pages)} rendered, as they hold little text]\n"
-    pages = [Image(f"data:image/png;base64,{base64.b64encode(page).decode()}") for page in document.pages]
+    pages = [Image(f"data:image/png;base64,{page}") for page in document.pages]
     return file_block(name, text, note), pages
 
 
-async def _document(task: ReadTask, data: bytes, policy: FilePolicy) -> Document:
+async def _document(task: ReadTask, data: bytes, policy: FilePolicy, room: _Room) -> Document:
     """Plain text in a known encoding is read at once; whatever takes a parser or a guess, in a process of its own."""
     if task.mime not in ("application/pdf", "text/html"):
         text = decode_surely(data, task.charset)
         if text is not None:
             shown = text[: task.max_chars]
             return Document(shown, len(text) - len(shown))
+    if room.parsed == 0:
+        raise Unreadable("the request has too many files that take a parser; send fewer at a time")
+    room.parsed -= 1
     return await policy.reader.read(task, data)
 
 

@@ -1,5 +1,6 @@
 """A PDF → its text, or its pages as pictures when it holds hardly any. Runs in the reading process only."""
 
+import base64
 import struct
 import zlib
 from contextlib import closing
@@ -13,7 +14,7 @@ _SHARP = 150 * _POINT  # 150 dots an inch are enough to read small print
 
 
 def read_pdf(data: bytes, limits: PdfLimits) -> Document:
-    """Text of the first pages, or those pages as PNG. Raises Unreadable."""
+    """Text of the first pages, or those pages as pictures. Raises Unreadable."""
     try:
         opened = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
@@ -36,13 +37,13 @@ def _text(pdf: pypdfium2.PdfDocument, number: int) -> str:
     return found.replace("\r\n", "\n").replace("\0", "").strip()
 
 
-def _picture(pdf: pypdfium2.PdfDocument, number: int, max_pixels: int) -> bytes:
+def _picture(pdf: pypdfium2.PdfDocument, number: int, max_pixels: int) -> str:
     try:
         with closing(pdf[number]) as page:
             width, height = page.get_size()
             scale = min(_SHARP, (max_pixels / max(1.0, width * height)) ** 0.5)
             with closing(page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False)) as bitmap:
-                return _png(bitmap)
+                return base64.b64encode(_png(bitmap)).decode()
     except pypdfium2.PdfiumError:
         raise Unreadable(f"its page {number + 1} can't be drawn") from None
 

@@ -102,6 +102,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
 
 async def _begun(request: web.Request, job: Job, head: Head) -> StoredResponse:
     """The response that waits for its turn, once its run is a task of its own."""
+    request.app[BACKGROUND].check()
     stored = replace(job.keeping.record, body=dumps(response_object(head, "queued", ())))
     if not await request.app[RUNTIME].stores.responses.put(stored):
         raise BadRequest("`background`: the input is too large to be kept.", param="background")

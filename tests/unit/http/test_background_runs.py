@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -259,6 +260,14 @@ async def test_a_fault_of_ours_ends_the_run_as_failed(stores, job):
     await until(lambda: _true(not runs.count()))
     response = json.loads((await stores.responses.get(None, "resp_1")).body)
     assert (response["status"], response["error"]["message"]) == ("failed", "internal error")
+
+
+async def test_no_more_are_begun_than_a_gateway_can_hold(stores, job):
+    runs = BackgroundRuns(stores.events, replace(FAST, most=1))
+    await runs.start(await job(Run(hangs=True)))
+    with pytest.raises(Unavailable, match="Too many"):
+        await runs.start(await job(Run()))
+    await runs.close()
 
 
 async def test_nothing_is_begun_once_the_gateway_stops(stores, job):

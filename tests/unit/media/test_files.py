@@ -8,7 +8,7 @@ from msgspec import structs
 from gateway.core.errors import BadRequest
 from gateway.core.message import File, Image, Message, Text
 from gateway.core.turn import Turn
-from gateway.media.document import PdfLimits
+from gateway.media.document import Document, PdfLimits
 from gateway.media.files import FilePolicy, with_file_texts
 from gateway.media.reader import DocumentReader
 from gateway.upstream.fetch import Fetched
@@ -88,6 +88,36 @@ async def test_files_of_the_whole_conversation_are_kept_in_order():
 async def test_a_message_of_files_alone_says_so():
     *_, message = await messages_of(turn(File("a.txt", "text/plain", encoded("x"))))
     assert message.parts == (Text("User sent file(s) with no text."),)
+
+
+async def test_only_a_message_that_had_files_says_so():
+    earlier = (Message("user", (Text("a"),)), Message("assistant", (Text(""),)), Message("user", (Text("b"),)))
+    _, *messages = await messages_of(turn(Text("c"), File("a.txt", "text/plain", encoded("x")), before=earlier))
+    assert tuple(messages[:3]) == earlier
+
+
+class Parser:
+    """Stands for processes that parse; `asked` counts them."""
+
+    asked = 0
+
+    async def read(self, task, _data):
+        self.asked += 1
+        return Document(task.mime)
+
+
+async def test_no_request_makes_a_hundred_processes_and_plain_text_makes_none():
+    parser = Parser()
+    policy = replace(POLICY, reader=parser)
+    page, plain = File("a.html", "text/html", encoded("<p>x")), File("a.txt", "text/plain", encoded("x"))
+    await messages_of(turn(Text("read"), *[page, plain] * 32), policy)
+    assert parser.asked == 32
+    with pytest.raises(BadRequest, match="too many files that take a parser"):
+        await messages_of(turn(Text("read"), *[page] * 100), policy)
+    assert parser.asked == 64
+    earlier = Message("user", (Text("read"), *[page] * 100))
+    system, *_ = await messages_of(turn(Text("and?"), before=(earlier,)), policy)
+    assert system.parts[0].text.count("can't be read any more") == 68
 
 
 async def test_a_picture_beside_a_file_is_enough_of_a_message():

@@ -1,4 +1,5 @@
 import asyncio
+import base64
 import os
 import sys
 import time
@@ -44,7 +45,7 @@ async def test_text_is_cut_where_it_was_asked_to_and_the_rest_counted():
 async def test_pages_are_drawn_within_the_number_of_pixels():
     document = await read("application/pdf", make_pdf("a", "b", "c"))
     assert len(document.pages) == 2
-    for page in document.pages:
+    for page in map(base64.b64decode, document.pages):
         assert page[:8] == b"\x89PNG\r\n\x1a\n"
         width, height = int.from_bytes(page[16:20]), int.from_bytes(page[20:24])
         assert 9_000 <= width * height <= 10_200
