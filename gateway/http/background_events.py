@@ -39,7 +39,7 @@ async def current(stores: Stores, stored: StoredResponse) -> StoredResponse:
         # Its worker may have died before it could keep the end.
         return await kept_end(stores.responses, stored, _payload(last)["response"])
     if not told.held:
-        return await _bury(stores, stored, response)
+        return await _bury(stores, stored, response, _payload(last)["sequence_number"] + 1 if last else 0)
     begun = bool(last) and not last.startswith(b"event: response.queued\n")
     return replace(stored, body=dumps({**response, "status": "in_progress"})) if begun else stored
 
@@ -134,9 +134,8 @@ def _cut_off(error: GatewayError, number: int) -> bytes:
     return b"event: error\ndata: " + dumps(event) + b"\n\n" + DONE
 
 
-async def _bury(stores: Stores, stored: StoredResponse, response: dict[str, Any]) -> StoredResponse:
-    """End a run whose worker is gone; whoever comes first does it."""
-    number = len((await stores.events.read(stored.id, 0)).events)
+async def _bury(stores: Stores, stored: StoredResponse, response: dict[str, Any], number: int) -> StoredResponse:
+    """End a run whose worker is gone, with an event of this number; whoever comes first does it."""
     failed = {**response, "status": "failed", "error": error_object(Unavailable(_DEAD))}
     event = {"type": "response.failed", "response": failed, "sequence_number": number}
     frame = b"event: response.failed\ndata: " + dumps(event) + b"\n\n"

@@ -5,7 +5,7 @@ import pytest_asyncio
 
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
-from gateway.state.events.store import EventPolicy, Told
+from gateway.state.events.store import PAGE, EventPolicy, Told
 from tests.contract.stores import PLACES, SHARED, opened, servers
 
 
@@ -77,7 +77,9 @@ async def test_many_events_are_added_at_once(place):
     await log.begin("r")
     events = [str(number).encode() for number in range(1700)]
     assert await log.add("r", 0, events, last=True) == "held"
-    assert await log.read("r", 0) == Told(tuple(events), False)
+    assert await log.read("r", 0) == Told(tuple(events[:PAGE]), False)
+    assert await log.read("r", PAGE) == Told(tuple(events[PAGE:]), False)
+    assert await log.read("r", -1) == Told((events[-1],), False)
 
 
 async def test_a_sign_of_life_renews_the_lease(place):

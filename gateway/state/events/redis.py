@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import cast
 
-from gateway.state.events.store import EventPolicy, Standing, Told
+from gateway.state.events.store import PAGE, EventPolicy, Standing, Told
 from gateway.state.link import RedisLink, RedisScript
 
 _MOST = 500  # events in one call: a script's stack holds some thousands
@@ -26,7 +26,7 @@ redis.call('PEXPIRE', KEYS[1], ARGV[3])
 if ARGV[4] == '1' then redis.call('DEL', KEYS[2]) else redis.call('SET', KEYS[2], lease, 'PX', ARGV[2]) end
 return lease
 """)
-_READ = RedisScript("return {redis.call('EXISTS', KEYS[2]), redis.call('LRANGE', KEYS[1], ARGV[1], -1)}")
+_READ = RedisScript("return {redis.call('EXISTS', KEYS[2]), redis.call('LRANGE', KEYS[1], ARGV[1], ARGV[2])}")
 _CANCEL = RedisScript("""
 local left = redis.call('PTTL', KEYS[2])
 if left > 0 then redis.call('SET', KEYS[2], 'cancelled', 'PX', left) end
@@ -69,7 +69,8 @@ class RedisEvents:
 
     async def read(self, name: str, number: int) -> Told:
         """See EventLog."""
-        held, events = await self._link.run(_READ, self._keys(name), [number])
+        last = number + PAGE - 1 if number >= 0 else -1
+        held, events = await self._link.run(_READ, self._keys(name), [number, last])
         return Told(tuple(events), bool(held))
 
     async def cancel(self, name: str) -> None:

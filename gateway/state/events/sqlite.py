@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Sequence
 
-from gateway.state.events.store import EventPolicy, Standing, Told
+from gateway.state.events.store import PAGE, EventPolicy, Standing, Told
 from gateway.state.sqlite import Database
 
 
@@ -51,7 +51,8 @@ class SqliteEvents:
         def work(connection: sqlite3.Connection) -> Told:
             start = number if number >= 0 else _count(connection, name) + number
             found = connection.execute(
-                "SELECT event FROM background_events WHERE name = ? AND number >= ? ORDER BY number", (name, start)
+                "SELECT event FROM background_events WHERE name = ? AND number >= ? ORDER BY number LIMIT ?",
+                (name, start, PAGE),
             )
             return Told(tuple(event for (event,) in found), _standing(connection, name, now) != "lost")
 

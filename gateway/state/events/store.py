@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+PAGE = 1000
+"""Events that are read at once: a long answer has a hundred times as many."""
 Standing = Literal["held", "cancelled", "lost"]
 """To whom a run belongs: still to its worker, who may go on; or should stop; or to others, who have ended it."""
 
@@ -44,7 +46,7 @@ class EventLog(Protocol):
         ...
 
     async def read(self, name: str, number: int) -> Told:
-        """The events from `number` on; from the end when it is negative, as -1 for the last."""
+        """The events from `number` on, PAGE of them at most; from the end when it is negative, as -1 for the last."""
         ...
 
     async def cancel(self, name: str) -> None:

@@ -79,6 +79,16 @@ async def test_its_events_are_streamed_and_streamed_again_from_any_of_them(offic
         assert [event async for event in again] == events[0 if number is None else number + 1 :]
 
 
+async def test_a_long_answer_is_streamed_again_to_its_end(official, provider):
+    provider.says("|".join("x" * 2500))
+    told = await begin(official)
+    await ended(official, told.id)
+    events = [event async for event in await official.responses.retrieve(told.id, stream=True)]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert len(events) > 2500
+    assert events[-1].response.output_text == "x" * 2500
+
+
 async def test_a_stream_ends_at_once_when_all_was_told(client, official, provider):
     provider.says("Hello")
     events = [event async for event in await begin(official, stream=True)]
