@@ -2,8 +2,8 @@
 
 The caller sees one stream: the text of every round, its own tools' calls, one end, and the tokens of all rounds. The
 agent's own calls and their results are not shown; a conversation keeps them, or the model would do again what it can't
-know that it has done. A call of a caller's tool ends the turn; calls of the agent's tools
-beside it are left out, because the caller's next request could not tell what they gave.
+know that it has done. A call of a caller's tool ends the turn; calls of the agent's tools beside it are left out,
+because the caller's next request could not tell what they gave.
 """
 
 import asyncio
@@ -15,20 +15,21 @@ from msgspec.structs import replace
 from gateway.agents.attempts import close_run
 from gateway.agents.round import Round
 from gateway.agents.round_answer import RoundAnswer
+from gateway.agents.round_messages import Pictures, kept, told
 from gateway.agents.tool_limits import ToolLimits
 from gateway.agents.trail import ANSWERED, CANCELLED, LEFT_OUT, ToolUse
 from gateway.core.errors import BadRequest, GatewayError, ToolRoundsExhausted
 from gateway.core.event import Batch, Stream
-from gateway.core.message import Image, Message, Part, Text, ToolCall, ToolResult
+from gateway.core.message import Message, ToolCall
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.usage import NO_USAGE
-from gateway.tools.contract import ToolOutput
+from gateway.tools.contract import ToolOutput, failed
 from gateway.tools.registry import Offer
 from gateway.upstream.provider import Provider
 
 _AT_ONCE = 8  # calls of one run
-_KEPT = 4000  # characters of a result that a conversation keeps
+_MOST_CALLS = 128  # of one answer, as many as providers take tools
 
 
 def offered_tools(offer: Offer, turn: Turn, model: ModelRef, providers: Mapping[str, Provider]) -> Offer | None:
@@ -60,7 +61,8 @@ class ToolRounds:
         self._clock = first.dispatch.policy.clock
         self._places = asyncio.Semaphore(_AT_ONCE)
         provider = first.dispatch.providers.get(first.chain[0].provider)
-        self._pictures = provider is None or provider.model(first.chain[0].model).images is not False
+        reads = provider is None or provider.model(first.chain[0].model).images is not False
+        self._pictures = Pictures() if reads else None
 
     def events(self) -> Stream:
         """The answer as it comes. Raises GatewayError."""
@@ -102,8 +104,8 @@ class ToolRounds:
                         code="tool_rounds_exhausted",
                     )
                 outputs = await self._run(answer.calls, tools_end)
-                messages = (*messages, *_told(answer, outputs, pictures=self._pictures))
-                work = (*work, *_kept(answer, outputs))
+                messages = (*messages, *told(answer, outputs, self._pictures))
+                work = (*work, *kept(answer, outputs))
         except GatewayError as error:
             if usage is not NO_USAGE:  # the rounds before the one that failed were answered, and are paid for
                 error.usage = usage if error.usage is None else usage + error.usage
@@ -113,10 +115,16 @@ class ToolRounds:
 
     async def _run(self, calls: Iterable[ToolCall], end: float) -> list[ToolOutput]:
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._call(call, end), name=f"tool {call.name}") for call in calls]
+            tasks = [
+                group.create_task(self._call(call, end if place < _MOST_CALLS else None), name=f"tool {call.name}")
+                for place, call in enumerate(calls)
+            ]
         return [task.result() for task in tasks]
 
-    async def _call(self, call: ToolCall, end: float) -> ToolOutput:
+    async def _call(self, call: ToolCall, end: float | None) -> ToolOutput:
+        if end is None:
+            self._leave_out((call,))
+            return failed("error", f"more than {_MOST_CALLS} calls in one answer are not run.")
         async with self._places:
             began = self._clock()
             outcome = CANCELLED
@@ -132,40 +140,5 @@ class ToolRounds:
             self._first.trail.ran(ToolUse(call.name, 0.0, LEFT_OUT))
 
 
-def _kept(answer: RoundAnswer, outputs: list[ToolOutput]) -> list[Message]:
-    """The round as a conversation keeps it, with the beginnings of long results. What was said in it is kept as the
-    caller was told it.
-    """
-    kept = [Message("assistant", answer.calls, hidden=True)]
-    for call, output in zip(answer.calls, outputs, strict=True):
-        texts = [part.text if isinstance(part, Text) else "[image: not kept]" for part in output.content]
-        text = "\n".join(texts)
-        if len(text) > _KEPT:
-            text = f"{text[:_KEPT]}\n[the rest was not kept]"
-        kept.append(Message("tool", (ToolResult(call.id, (Text(text),)),), hidden=True))
-    return kept
-
-
 async def _one(asked: Round) -> AsyncGenerator[Batch, None]:
     yield await asked.whole()
-
-
-def _told(answer: RoundAnswer, outputs: list[ToolOutput], *, pictures: bool) -> list[Message]:
-    """The round as the model reads it: what it said and called, each result, then the pictures in them.
-
-    Pictures come from a user because chat APIs take none in a tool's message.
-    """
-    said: list[Part] = [Text(answer.text)] if answer.text else []
-    told = [Message("assistant", (*said, *answer.calls))]
-    shown: list[Part] = []
-    for call, output in zip(answer.calls, outputs, strict=True):
-        texts = [part.text for part in output.content if isinstance(part, Text)]
-        images = [part for part in output.content if isinstance(part, Image)]
-        if images:
-            texts.append(f"[{len(images)} image(s): {'see below' if pictures else 'left out, the model reads none'}]")
-        told.append(Message("tool", (ToolResult(call.id, (Text("\n".join(texts)),)),)))
-        if images and pictures:
-            shown += [Text(f"Image(s) from the tool {call.name}:"), *images]
-    if shown:
-        told.append(Message("user", tuple(shown)))
-    return told

@@ -27,10 +27,12 @@ def transport_for(config: McpServerConfig, headers: dict[str, str], env: dict[st
         return lambda: stdio_streams(started)
     url = config.url or ""
     timeout = httpx2.Timeout(config.connection_timeout_ms / 1000, read=None)  # each call has its own limit
+    within = (config.connection_timeout_ms + config.request_timeout_ms) / 1000
 
     def http(*_: Any, **_of_the_sdk: Any) -> httpx2.AsyncClient:
         # No proxy of the environment: what is in the headers is for this server.
-        return httpx2.AsyncClient(headers=headers, timeout=timeout, transport=BoundedHttp(LARGEST), trust_env=False)
+        transport = BoundedHttp(LARGEST, within)
+        return httpx2.AsyncClient(headers=headers, timeout=timeout, transport=transport, trust_env=False)
 
     @asynccontextmanager
     async def streamable() -> AsyncIterator[tuple[Any, Any]]:

@@ -230,6 +230,28 @@ async def test_pictures_follow_the_results_unless_the_model_reads_none(started, 
         assert ("left out" in said[0].parts[0].content[0].text) is not reads
 
 
+@pytest.mark.parametrize(("characters", "shown"), [(10, [4, 8]), (10_000_000, [2, 2])])
+async def test_a_run_shows_so_many_pictures_only_as_every_round_sends_them_again(started, scripted, characters, shown):
+    output = ToolOutput((Image("data:image/png;base64," + "A" * characters),) * 4)
+    calling = [[[*call(0), CALLS]]]
+    caller = scripted(big=[*calling, *calling, *calling, [[STOP]]])
+    await events_of(await started(caller, Server(output)))
+    pictures = [
+        sum(isinstance(part, Image) for message in turn.messages for part in message.parts) for turn in caller.turns
+    ]
+    assert pictures == [0, *shown, shown[-1]]
+    assert "enough for one run" in caller.turns[-1].messages[-1].parts[0].content[0].text
+
+
+async def test_more_calls_in_one_answer_than_anybody_means_are_not_run(started, scripted):
+    server = Server()
+    calls = [event for number in range(130) for event in call(number)]
+    run = await started(scripted(big=[[[*calls, CALLS]], [[TextDelta("x"), STOP]]]), server)
+    assert await events_of(run) == [TextDelta("x"), STOP]
+    assert len(server.limits) == 128
+    assert [use.outcome for use in run.trail.tools].count("left_out") == 2
+
+
 @pytest.mark.parametrize(
     "turn",
     [

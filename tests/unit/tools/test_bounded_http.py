@@ -95,6 +95,29 @@ async def test_an_answer_without_end_is_given_up(connected, kind):
         assert server.available
 
 
+@pytest.mark.parametrize("begun", [False, True])
+async def test_a_call_that_a_server_does_not_cancel_does_not_stay_open(connected, begun):
+    left = asyncio.Event()
+
+    async def called(request, _message):
+        try:
+            if begun:
+                response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+                await response.prepare(request)
+                while True:
+                    await response.write(b": still here\n\n")
+                    await asyncio.sleep(0.01)
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    async with connected(called, request_timeout_ms=50, connection_timeout_ms=1000) as server:
+        assert (await server.call("run", {}, 10)).failure == "timeout"
+        async with asyncio.timeout(5):
+            await left.wait()
+        assert server.available
+
+
 async def test_an_answer_may_be_as_large_as_a_message(connected):
     async def called(_request, message):
         room = LARGEST - len(dumps({"jsonrpc": "2.0", "id": message["id"], "result": DONE}))
