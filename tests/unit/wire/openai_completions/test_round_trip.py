@@ -15,6 +15,7 @@ from gateway.wire.openai_completions.answer import parse_reply
 from gateway.wire.openai_completions.render import Renderer, render_reply
 
 WORDS = st.text(min_size=1, max_size=8)
+NAMES = WORDS.filter(lambda name: not name.isspace())  # white space alone is no name
 LOGPROBS = st.none() | st.just({"content": [{"token": "a", "logprob": -0.5}]})
 EXTRAS = st.just(NO_EXTRAS) | st.builds(
     lambda text: Extras(WIRE, {"extra_content": {"google": {"thought_signature": text}}}), WORDS
@@ -39,7 +40,7 @@ def answers(draw):
         elif kind == "refusal":
             events.append(RefusalDelta(draw(WORDS)))
         elif kind == "begin":
-            events.append(ToolCallBegin(begun, f"id{begun}", draw(WORDS), draw(EXTRAS)))
+            events.append(ToolCallBegin(begun, f"id{begun}", draw(NAMES), draw(EXTRAS)))
             begun += 1
         elif begun:
             events.append(ToolCallDelta(draw(st.integers(0, begun - 1)), draw(WORDS)))
