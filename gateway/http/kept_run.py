@@ -139,7 +139,7 @@ class KeptRun:
 
     async def _keep(self, response: dict[str, Any]) -> None:
         self._kept = True
-        await self._keeping.keep(response)
+        await self._keeping.keep(response, self._renderer.tool_work)
 
     async def reply(self) -> Reply:
         """See Running."""
