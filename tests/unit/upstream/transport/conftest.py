@@ -5,9 +5,15 @@ import re
 from contextlib import AsyncExitStack
 
 import pytest
+import uvloop
 
 from gateway.upstream.http import Client
 from gateway.upstream.transport.endpoint import endpoint
+
+
+def pytest_asyncio_loop_factories():
+    """Both loops: connections live in uvloop's, and the two differ in what a transport that ends still lets one do."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 class Wire:
