@@ -48,8 +48,13 @@ class FailureLimiter:
     ) -> None:
         self.policy = policy
         self._while_away = while_away
-        shared_clock = ServerClock(clock)
-        self._records = Records(policy, clock=shared_clock, capacity=capacity)
+        server_clock = ServerClock(clock)
+        self._records = Records(
+            policy,
+            clock=clock if link is None else server_clock,
+            capacity=capacity,
+            shared=link is not None,
+        )
         self._budget = FailureBudget(budget, clock=clock, capacity=capacity) if budget is not None else None
         self._shared: SharedFailures | None = None
         if link is not None:
@@ -58,7 +63,7 @@ class FailureLimiter:
                 policy,
                 self._records,
                 self._budget,
-                clock=shared_clock,
+                clock=server_clock,
                 local=clock,
                 kind=kind,
                 capacity=capacity,
@@ -92,13 +97,16 @@ class FailureLimiter:
 
     async def record_failure(self, key: str) -> Verdict:
         """Count one failure of `key`; says whether it may be told as one. Raises StorageUnavailable, see the class."""
+        shared = self._shared
+        if shared is None and self._budget is None:
+            return self._records.fail(key, "")
         if (locked := self._records.locked_for(key)) > 0:
             return Verdict(allowed=False, remaining=0, retry_after=locked)
-        id_ = f"{self._prefix}-{next(self._count)}"
-        if self._shared is not None and self._shared.available:
+        id_ = "" if shared is None else f"{self._prefix}-{next(self._count)}"
+        if shared is not None and shared.available:
             self._deciding[key] = self._deciding.get(key, 0) + 1
             try:
-                return await self._shared.fail(key, id_)
+                return await shared.fail(key, id_)
             except StorageUnavailable:
                 if self._while_away == "deny":
                     raise

@@ -36,11 +36,12 @@ class Records:
     attacker can't wash a lock away by failing under other keys. When all are locks, new keys are refused for one
     lockout period.
 
-    What `fail` and `succeed` decide here is remembered as not shared yet, until `take_unshared`.
+    With `shared`, what `fail` and `succeed` decide here is remembered as not shared yet, until `take_unshared`.
     """
 
-    def __init__(self, policy: LockoutPolicy, *, clock: Callable[[], float], capacity: int) -> None:
+    def __init__(self, policy: LockoutPolicy, *, clock: Callable[[], float], capacity: int, shared: bool) -> None:
         self.policy = policy
+        self._is_shared = shared
         self._clock = clock
         self._capacity = capacity
         # Both are kept in order of time, so what is over is always at the front and is dropped in passing.
@@ -70,9 +71,9 @@ class Records:
         """Decide about one failure of `key`, here and now."""
         now = self._clock()
         self._drop_expired(now)
-        locked_for = self.locked_for(key)
-        if locked_for > 0:
-            return Verdict(allowed=False, remaining=0, retry_after=locked_for)
+        until = self._locks.get(key, self._overflow_until)  # to come, or it would have been dropped
+        if until:
+            return Verdict(allowed=False, remaining=0, retry_after=until - now)
         if key not in self._failures and not self._make_room(now):
             return Verdict(allowed=False, remaining=0, retry_after=self.policy.lockout)
         count = self._append(key, Failure(now, id), now)
@@ -154,6 +155,8 @@ class Records:
         return len(times)
 
     def _note_unshared(self, key: str, cleared: float, now: float) -> None:
+        if not self._is_shared:
+            return
         if len(self._unshared) >= self._capacity:
             oldest = now - self.policy.window
             self._unshared = {

@@ -1,10 +1,9 @@
 """The limiter's answer to one failure."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """`allowed`: the caller may be told that it failed; otherwise only that it is locked out.
 
     `remaining` is how many further failures are allowed before the key locks. `retry_after` is seconds until the next

@@ -108,13 +108,14 @@ class Lockout:
             if wrong:
                 await self._sleep(self._delay.next(key))
             raise Unauthorized
+        if wrong:
+            _obey(await self._limiter.record_failure(key))
+            raise Unauthorized
         if (seconds := self._limiter.locked_for(key)) > 0:
             raise LockedOut(_whole_seconds(seconds))
         if isinstance(outcome, Authenticated):
             _obey(await self._limiter.record_success(key))
             return outcome.principal
-        if wrong:
-            _obey(await self._limiter.record_failure(key))
         raise Unauthorized
 
 
