@@ -7,9 +7,12 @@ loopback, link-local, metadata, multicast and reserved ranges don't, nor IPv4 in
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -22,6 +25,7 @@ _NAT64 = ip_network("64:ff9b::/96")
 _SPECIAL = tuple(
     ip_network(block) for block in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20", "fec0::/10")
 )
+_LOOKUPS = 4  # names asked for at a time
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
@@ -64,6 +68,34 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
+class OwnThreads(AbstractResolver):
+    """Asks the system for names in threads of its own: hosts whose name servers are silent hold up fetches, but not the
+    lookups of providers. `lookup` is `socket.getaddrinfo`.
+    """
+
+    def __init__(self, lookup: Callable[..., list[Any]] = socket.getaddrinfo) -> None:
+        self._lookup = lookup
+        self._threads = ThreadPoolExecutor(_LOOKUPS, "names of URLs")
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """All addresses of `host`."""
+        found = await asyncio.get_running_loop().run_in_executor(
+            self._threads, partial(self._lookup, host, port, family=family, type=socket.SOCK_STREAM)
+        )
+        return [
+            ResolveResult(
+                hostname=host, host=at[0], port=at[1], family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+            )
+            for kind, _, protocol, _, at in found
+        ]
+
+    async def close(self) -> None:
+        """Ask no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
 class PublicResolver(AbstractResolver):
     """Resolves names to public addresses only; the connector connects to just what is returned here."""
 
@@ -99,7 +131,7 @@ class Fetcher:
         self._policy = policy
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=PublicResolver(resolver or aiohttp.ThreadedResolver()), use_dns_cache=False, force_close=True
+                resolver=PublicResolver(resolver or OwnThreads()), use_dns_cache=False, force_close=True
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.timeout),

@@ -1,12 +1,14 @@
 import asyncio
 import gzip
+import socket
+import threading
 import tracemalloc
 import zlib
 
 import pytest
 from aiohttp import web
 
-from gateway.upstream.fetch import Fetched
+from gateway.upstream.fetch import Fetched, OwnThreads
 
 
 async def test_what_a_public_host_sends_is_fetched(fetcher, site, names):
@@ -143,6 +145,34 @@ async def test_any_other_status_is_no_answer(fetcher, site, status, refused):
 async def test_a_redirect_without_a_target_is_no_answer(fetcher, site, refused):
     site.says(status=302)
     await refused(fetcher(), site.url())
+
+
+async def test_name_servers_that_are_silent_hold_up_nobody_else():
+    answer, asking = threading.Event(), threading.Semaphore(0)
+
+    def silent(*_arguments, **_more):
+        asking.release()
+        answer.wait(30)
+        return []
+
+    resolver = OwnThreads(silent)
+    waiting = [asyncio.create_task(resolver.resolve("silent.test")) for _ in range(100)]
+    try:
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(asking.acquire)
+            assert await OwnThreads().resolve("localhost", 80)
+            assert await asyncio.to_thread(lambda: "free") == "free"
+    finally:
+        answer.set()
+        await asyncio.gather(*waiting)
+        await resolver.close()
+
+
+async def test_names_are_asked_of_the_system():
+    resolver = OwnThreads()
+    found = await resolver.resolve("localhost", 80, socket.AF_INET)
+    assert {(each["host"], each["port"], each["hostname"]) for each in found} == {("127.0.0.1", 80, "localhost")}
+    await resolver.close()
 
 
 async def test_a_host_outside_the_list_is_not_even_looked_up(fetcher, site, refused, names):

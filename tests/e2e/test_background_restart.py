@@ -1,0 +1,36 @@
+"""A run in the background of the only gateway there is, which is killed and started again."""
+
+import asyncio
+import signal
+
+import aiohttp
+import pytest
+
+from tests.e2e.answers import chunk, hangs, says, streams
+from tests.e2e.conftest import TOKEN
+from tests.e2e.process import serving
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def test_a_killed_gateway_tells_after_its_restart_that_the_run_has_failed(config, provider, tmp_path):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    model, whole = provider.model(streams(chunk({"content": "Hel"}), then=hangs)), provider.model(says("Whole."))
+    body = {"model": "openclaw", "input": "hi"}
+    async with serving(tmp_path, config) as gateway, aiohttp.ClientSession(gateway.url, headers=headers) as client:
+        async with client.post("/v1/responses", json=body, headers=whole.chosen) as response:
+            kept = await response.json()
+        async with client.post("/v1/responses", json=body | {"background": True}, headers=model.chosen) as response:
+            name = (await response.json())["id"]
+        async with asyncio.timeout(10):
+            await model.arrived.wait()
+        gateway.process.signal(signal.SIGKILL)
+        await gateway.process.ended()
+    async with serving(tmp_path, config) as gateway, aiohttp.ClientSession(gateway.url, headers=headers) as client:
+        async with asyncio.timeout(30), client.get(f"/v1/responses/{name}?stream=true") as response:
+            events = (await response.text()).split("\n\n")
+        assert events[-3].startswith("event: response.failed\n")
+        assert events[-2:] == ["data: [DONE]", ""]
+        for known, status in ((name, "failed"), (kept["id"], "completed")):
+            async with client.get(f"/v1/responses/{known}") as response:
+                assert (await response.json())["status"] == status
