@@ -15,6 +15,7 @@ from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
 from tests.servers import redis_server
 
+WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 EVENT = TypeAdapter(ResponseStreamEvent)
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -114,6 +115,21 @@ async def test_a_stream_is_left_with_one_and_taken_up_with_the_other(both, provi
         EVENT.validate_python(event.model_dump())
     assert (seen[-1].type, seen[-1].response.output_text) == ("response.completed", "Hello")
     assert await one.responses.retrieve(name) == await two.responses.retrieve(name) == seen[-1].response
+
+
+async def test_the_accumulator_of_the_official_client_takes_a_run_up_in_the_middle(both, provider):
+    _, one, two = both
+    answer = says("Hel|lo", ("call_1", "get_weather", '{"city":"Oslo"}'), finish="tool_calls")
+    told = await as_model(one, provider.model(answer)).responses.create(
+        model="openclaw", input="hi", background=True, tools=[WEATHER]
+    )
+    async with two.responses.stream(response_id=told.id) as stream:
+        final = await stream.get_final_response()
+    assert (final.status, final.output_text, final.output[1].arguments) == ("completed", "Hello", '{"city":"Oslo"}')
+    async with two.responses.stream(response_id=told.id, starting_after=6) as stream:
+        numbers = [event.sequence_number async for event in stream]
+        assert (await stream.get_final_response()).id == told.id
+    assert numbers[0] == 7
 
 
 async def test_a_stream_with_one_ends_when_the_other_cancels_its_run(both, provider):
