@@ -49,8 +49,13 @@ class ModelRef:
 
 @lru_cache(maxsize=1024)
 def parse_model_ref(text: str, default_provider: str) -> ModelRef | None:
-    """Read `provider/model`, or a bare model id of `default_provider`; None when a half is empty (`mock/`, `///`)."""
+    """Read `provider/model`, or a bare model id of `default_provider`.
+
+    None when a half is empty (`mock/`, `///`), and for what could not be said in a header again.
+    """
     text = text.strip()
+    if not text.isprintable():
+        return None
     provider, slash, model = text.partition("/")
     if not slash:
         return ModelRef(default_provider, text) if text else None

@@ -35,7 +35,7 @@ def owner_of(request: web.Request) -> Owner:
 async def find(request: web.Request) -> StoredResponse:
     """The response that the path names. Raises NotFound, also for somebody else's."""
     owner, response_id = owner_of(request), request.match_info["id"]
-    stored = await request.app[RUNTIME].stores.responses.get(owner.subject, response_id)
+    stored = await _get(request.app[RUNTIME].stores.responses, owner, response_id)
     if stored is None or owner.session not in (None, stored.session):
         raise NotFound(
             f"Response with id '{response_id[:80]}' not found.", param="response_id", code="response_not_found"
@@ -54,7 +54,7 @@ async def history(store: ResponseStore, owner: Owner, agent: str, response_id: s
     following: str | None = response_id
     size = 0
     while following is not None:
-        stored = await store.get(owner.subject, following)
+        stored = await _get(store, owner, following)
         if stored is None or (stored.agent, stored.session) != (agent, owner.session) or len(turns) == _LONGEST:
             raise _not_found(response_id, following)
         if not turns and loads(stored.body)["status"] in UNFINISHED:
@@ -89,6 +89,11 @@ async def referred_items(store: ResponseStore, owner: Owner, references: Mapping
             raise NotFound(f"`{path}`: item with id '{name[:80]}' not found.", param=path, code="item_not_found")
         items[name] = listed[place.index]
     return items
+
+
+async def _get(store: ResponseStore, owner: Owner, response_id: str) -> StoredResponse | None:
+    """What a caller names; a name that no response can have is not looked for."""
+    return await store.get(owner.subject, response_id) if response_id.isascii() else None
 
 
 def _listed(stored: StoredResponse, side: str) -> list[Any]:

@@ -81,6 +81,11 @@ def test_half_a_reference_is_none(text):
     assert parse_model_ref(text, "home") is None
 
 
+@pytest.mark.parametrize("text", ["mock/\udcff", "\udcff", "mock/a\nb", "mock/a\0b"])
+def test_what_could_not_be_said_in_a_header_is_no_reference(text):
+    assert parse_model_ref(text, "home") is None
+
+
 @given(
     st.from_regex(r"[a-z0-9-]{1,8}", fullmatch=True),
     st.from_regex(r"[A-Za-z0-9:._-]{1,8}(/[A-Za-z0-9]{1,4})?", fullmatch=True),

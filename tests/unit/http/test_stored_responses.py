@@ -87,6 +87,13 @@ async def test_an_unknown_response_can_not_be_continued(official, provider, stre
     assert provider.asked == []
 
 
+@pytest.mark.parametrize("name", ["\ud800", "r\u00e9sp_1", "x" * 100_000, "resp_\0"])
+async def test_a_name_that_no_response_can_have_is_one_of_none(client, name):
+    body = json.dumps({"model": "openclaw", "input": "hi", "previous_response_id": name})
+    response = await client.post("/v1/responses", data=body)
+    assert (response.status, (await response.json())["error"]["code"]) == (404, "previous_response_not_found")
+
+
 async def test_a_conversation_with_a_hole_is_not_continued(official, provider):
     first = await ask(official, provider, "one")
     second = await ask(official, provider, "two", previous_response_id=first.id)
