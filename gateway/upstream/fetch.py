@@ -21,9 +21,14 @@ from yarl import URL
 from gateway.core.errors import BadRequest
 
 _NAT64 = ip_network("64:ff9b::/96")
-# Special in IANA's registries, yet global to some versions of Python: local or retired ranges that may lead inside.
+# Special in IANA's registries, yet global to some versions of Python: local or retired ranges that may lead inside. And
+# one public address that is the host's own in Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 _SPECIAL = tuple(
-    ip_network(block) for block in ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20", "fec0::/10")
+    ip_network(block)
+    for block in (
+        *("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20", "fec0::/10", "2001:10::/28", "2001:20::/28"),
+        "168.63.129.16/32",
+    )
 )
 _LOOKUPS = 4  # names asked for at a time
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
