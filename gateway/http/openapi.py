@@ -89,8 +89,13 @@ def _answers(route: Route, operation: Operation, *, known: bool) -> dict[str, An
     answers: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     if route.scope is None:
         return answers
-    refusals = {"401": "No valid credential.", "429": "Too many wrong credentials, or a limit is reached."}
+    refusals = {
+        "401": "No valid credential.",
+        "429": "Too many wrong credentials, or a limit is reached.",
+        "503": "The gateway is stopping, or what it keeps can't be reached just now.",
+    }
     if operation.body is not None:
+        refusals |= {"408": "The body did not come.", "409": "The conversation is in use."}
         refusals |= {"400": "The request can't be served as it stands.", "413": "The body is too large."}
         refusals |= {"502": "The provider failed.", "504": "The provider was silent for too long."}
     elif operation.parameters or known:
