@@ -7,7 +7,7 @@ call has a moment only. A patient call, of which more depends than a wait, has i
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
@@ -35,6 +35,22 @@ class RedisScript:
         self.digest = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
 
+class ScriptCall(NamedTuple):
+    """A script with its keys and arguments."""
+
+    script: RedisScript
+    keys: Sequence[str]
+    arguments: Sequence[Any] = ()
+
+    async def made(self, client: Client) -> Any:
+        """The script's answer."""
+        (script, keys, arguments) = self
+        try:
+            return await client.evalsha(script.digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await client.eval(script.source, len(keys), *keys, *arguments)
+
+
 class RedisLink:
     """One client, which is `closed` by whoever made it."""
 
@@ -47,13 +63,27 @@ class RedisLink:
         self, script: RedisScript, keys: Sequence[str], arguments: Sequence[Any] = (), *, patient: bool = False
     ) -> Any:
         """The script's answer; see `ask`."""
-        words = (*keys, *arguments)
+        return await self.ask(ScriptCall(script, keys, arguments).made, patient=patient)
 
-        async def call(client: Client) -> Any:
-            try:
-                return await client.evalsha(script.digest, len(keys), *words)
-            except NoScriptError:
-                return await client.eval(script.source, len(keys), *words)
+    async def run_in_turn(self, *calls: ScriptCall, patient: bool = False) -> list[Any]:
+        """The answers of scripts that are run in this order, on one way there and back; see `ask`.
+
+        On as many ways as there are scripts with a cluster, where each may be another server's.
+        """
+
+        async def call(client: Client) -> list[Any]:
+            if isinstance(client, RedisCluster):
+                return [await one.made(client) for one in calls]
+            async with client.pipeline(transaction=False) as pipeline:
+                for script, keys, arguments in calls:
+                    pipeline.evalsha(script.digest, len(keys), *keys, *arguments)
+                answers = await pipeline.execute(raise_on_error=False)
+            if any(isinstance(answer, NoScriptError) for answer in answers):
+                return [await one.made(client) for one in calls]
+            for answer in answers:
+                if isinstance(answer, Exception):
+                    raise answer
+            return answers
 
         return await self.ask(call, patient=patient)
 

@@ -2,12 +2,13 @@
 
 import asyncio
 
+import pytest
 import pytest_asyncio
 
 from gateway.config.redis_url import parse_redis_url
 from gateway.core.errors import Unavailable
 from gateway.state.connect import close, redis_client
-from gateway.state.link import RedisLink, RedisScript
+from gateway.state.link import RedisLink, RedisScript, ScriptCall
 from tests.servers import redis_server
 from tests.shared.test_topologies import sentinel
 
@@ -58,6 +59,20 @@ async def test_a_connection_that_died_unnoticed_costs_nobody_an_error(link, redi
     await asyncio.gather(*(link.run(PUT, ["k"]) for _ in range(20)))
     await redis.restart()
     assert await link.run(PUT, ["k"]) == 1
+
+
+async def test_scripts_in_turn_are_run_in_their_order_also_by_a_redis_that_forgot_them(link, redis):
+    calls = [
+        ScriptCall(PUT, ["k"]),
+        ScriptCall(RedisScript("return redis.call('INCRBY', KEYS[1], ARGV[1])"), ["k"], [9]),
+    ]
+    assert await link.run_in_turn(*calls) == [1, 10]
+    assert await link.run_in_turn(*calls) == [11, 20]
+    await redis.ask("SCRIPT", "FLUSH")
+    assert await link.run_in_turn(*calls) == [21, 30]
+    await redis.ask("SET", "k", "no number")
+    with pytest.raises(Unavailable):
+        await link.run_in_turn(*calls)
 
 
 async def test_many_at_once_wait_for_a_place_and_are_not_refused_behind_sentinel(tmp_path):

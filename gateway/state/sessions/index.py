@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from redis.asyncio.cluster import RedisCluster
 
 from gateway.core.session_key import SessionKey, parse_session_key
-from gateway.state.link import Client, RedisLink, RedisScript
+from gateway.state.link import Client, RedisLink, RedisScript, ScriptCall
 from gateway.state.sessions.store import Place
 
 _COMPLETE = "-"  # in the set of everybody, where its score says until when nobody needs to look at all keys; no key
@@ -67,9 +67,9 @@ class SessionIndex:
         self._keep = int(keep * 1000)
         self._all = f"{prefix}:{{sessions}}:all"
 
-    async def put(self, key: SessionKey) -> None:
-        """It is used now."""
-        await self._put(str(key), key.owner, "")
+    def put(self, key: SessionKey, used: int | None = None) -> ScriptCall:
+        """The call that says that it is used now, or was (ms)."""
+        return ScriptCall(_PUT, (self._all, self._of(key.owner)), (str(key), self._keep, "" if used is None else used))
 
     async def drop(self, key: SessionKey) -> None:
         """There is nothing of it."""
@@ -99,7 +99,7 @@ class SessionIndex:
         async for name in self._everything():
             printed, used = await self._link.ask(lambda client, name=name: client.hmget(name, "key", "updated"))  # type: ignore[misc]
             if printed is not None and used is not None and (key := parse_session_key(printed.decode())) is not None:
-                await self._put(str(key), key.owner, int(used))
+                await self._link.ask(self.put(key, int(used)).made)
         await self._link.run(_COMPLETED, [self._all], [_COMPLETE, _DAY, self._keep])
 
     async def _everything(self) -> AsyncIterator[bytes]:
@@ -114,9 +114,6 @@ class SessionIndex:
                     yield name
                 if not cursor:
                     break
-
-    async def _put(self, key: str, owner: str | None, used: int | str) -> None:
-        await self._link.run(_PUT, [self._all, self._of(owner)], [key, self._keep, used], patient=True)
 
     def _of(self, owner: str | None) -> str:
         name = "owner" if owner is None else f"user:{owner}"

@@ -10,7 +10,7 @@ import secrets
 from typing import Any
 
 from gateway.core.session_key import SessionKey
-from gateway.state.link import RedisLink
+from gateway.state.link import RedisLink, ScriptCall
 from gateway.state.sessions import scripts
 from gateway.state.sessions.index import SessionIndex
 from gateway.state.sessions.store import (
@@ -80,13 +80,14 @@ class RedisSessions:
 
     async def append(self, lease: Lease, entry: bytes) -> None:
         """See SessionStore."""
-        await self._index.put(lease.key)
         keys = self._keys(lease.key)
+        keys.append(f"{keys[0].removesuffix('facts')}added:{lease.token}")
         policy = self._policy
         arguments = (lease.token, entry, policy.max_bytes, _ms(policy.ttl), str(lease.key), _ms(_REMEMBERED))
-        keys.append(keys[0].removesuffix("facts") + f"added:{lease.token}")
+        append = ScriptCall(scripts.APPEND, keys, arguments)
         # The answer that it holds was paid for.
-        if not await self._link.run(scripts.APPEND, keys, arguments, patient=True):
+        (_, added) = await self._link.run_in_turn(self._index.put(lease.key), append, patient=True)
+        if not added:
             raise SessionChanged
 
     async def release(self, lease: Lease) -> None:
