@@ -29,7 +29,9 @@ NO_SECRETS = Secrets(())
 def secrets_of(url: str | None, headers: Mapping[str, str], env: Mapping[str, str]) -> Secrets:
     """Whatever could be one."""
     said = {*headers.values(), *env.values(), *_parts(url or "")}
-    said |= {value.split(" ", 1)[1] for value in headers.values() if " " in value}  # `Bearer …`, without that word
+    # `Bearer …` also without that word, and what ends in a line break also without that: errors quote it escaped.
+    said |= {word for value in headers.values() for word in value.split()[1:]}
+    said |= {value.strip() for value in said}
     return Secrets(tuple(sorted((secret for secret in said if len(secret) >= _SHORTEST), key=len, reverse=True)))
 
 

@@ -341,10 +341,9 @@ async def test_servers_that_were_started_end_with_the_gateway(config, tmp_path, 
 async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_again(config, provider, tmp_path):
     port = free_port()
     far = {"url": f"http://127.0.0.1:{port}/mcp"}
-    calls = [("c1", "far__hang", "{}"), ("c2", "far__weather", '{"city": "Oslo"}')]
     weather = says(None, ("c1", "far__weather", '{"city": "Rome"}'), **CALLING)
     broken, back = (
-        provider.model(in_turn(says(None, *calls, **CALLING), says("It broke."))),
+        provider.model(in_turn(says(None, ("c1", "far__hang", "{}"), **CALLING), says("It broke."))),
         provider.model(in_turn(weather, says("Back."))),
     )
     async with http_server(tmp_path, "streamable-http", port) as server:
@@ -365,10 +364,7 @@ async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_a
             server.signal(signal.SIGKILL)
             assert await asking == "It broke."
             assert asyncio.get_running_loop().time() - began < 2.5
-            assert results(broken) == [
-                "Tool error: the connection to the tool server 'far' broke during the call.",
-                "Oslo: 5C",
-            ]
+            assert results(broken) == ["Tool error: the connection to the tool server 'far' broke during the call."]
             await server.ended()
             async with http_server(tmp_path, "streamable-http", port) as again:
                 await again.said("Uvicorn running")

@@ -25,6 +25,15 @@ def test_nothing_of_the_secrets_is_told(text):
         assert secret not in told
 
 
+@pytest.mark.parametrize(
+    "value", ["Bearer abcdefgh\n", "abcdefgh\n", "Bearer  abcdefgh", "Token id=abcdefgh; ijklmnop\r\n"]
+)
+def test_a_value_that_is_quoted_with_escapes_is_not_told(value):
+    told = secrets_of(None, {"Authorization": value}, {"A": value}).out_of(f"Illegal header value {value.encode()!r}")
+    assert "efgh" not in told
+    assert "ijkl" not in told
+
+
 def test_short_values_are_words_and_texts_are_cut():
     assert secrets_of(None, {}, {"A": "on"}).out_of("on and on") == "on and on"
     assert len(secrets_of(None, {}, {}).out_of("x" * 3000)) == 2000
