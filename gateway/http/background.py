@@ -7,17 +7,19 @@ as dead, and whoever looks next ends its run as failed.
 import asyncio
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 from aiohttp import web
 
 from gateway.agents.running import Running
 from gateway.core.errors import GatewayError, Unavailable
+from gateway.core.jsonio import loads
 from gateway.http.kept_run import Keeping, kept_end
 from gateway.http.metering import Meter
 from gateway.state.events.store import EventLog, Standing
 from gateway.wire.framing import DONE
-from gateway.wire.openai_responses.stream import Renderer
+from gateway.wire.openai_responses.stream import Renderer, end_frame
 
 log = structlog.get_logger(__name__)
 
@@ -125,10 +127,6 @@ class BackgroundRuns:
         job.ended = True
         if standing == "lost" or not await self._end(job):
             log.warning("a run in the background was given up: others have ended it", response=job.name)
-            return
-        response = job.renderer.told
-        if response is not None and job.keeping.store is not None:
-            await kept_end(job.keeping.store, job.keeping.record, response, job.renderer.tool_work)
 
     async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> Standing:
         """Write what is told until its end, or until the run is cancelled or lost."""
@@ -157,16 +155,30 @@ class BackgroundRuns:
         return standing
 
     async def _end(self, job: Job) -> bool:
-        """Write the last events; whether they were ours to write."""
+        """Keep the response and write the last events, in the time that there is; whether they were ours to write."""
         clock = asyncio.get_running_loop().time
         begun = clock()
         while True:
             try:
-                return await self._events.add(job.name, job.number, job.waiting, last=True) != "lost"
+                return await self._close(job)
             except Unavailable:
                 if clock() - begun >= (self._policy.patience if self._closing else self._policy.memory):
                     return False
                 await asyncio.sleep(self._policy.flush)
+
+    async def _close(self, job: Job) -> bool:
+        """The same at once. Raises Unavailable. It is kept first, so that whoever is told the end can go on from it."""
+        *others, end = job.waiting
+        if await self._events.add(job.name, job.number, others) == "lost":
+            return False
+        job.number, job.waiting = job.number + len(others), [end]
+        store, response = job.keeping.store, job.renderer.told
+        if store is not None and response is not None:
+            whole = await kept_end(store, job.keeping.record, response, job.renderer.tool_work)
+            kept: dict[str, Any] = loads(whole.body)
+            if kept["status"] != response["status"]:
+                job.waiting = [end_frame(kept, job.number)]
+        return await self._events.add(job.name, job.number, job.waiting, last=True) != "lost"
 
 
 BACKGROUND = web.AppKey("background", BackgroundRuns)

@@ -19,6 +19,7 @@ from gateway.state.configured import Stores
 from gateway.state.responses.store import StoredResponse
 from gateway.wire.framing import DONE
 from gateway.wire.openai_responses.response_object import error_object
+from gateway.wire.openai_responses.stream import end_frame
 
 log = structlog.get_logger(__name__)
 
@@ -36,10 +37,12 @@ async def current(stores: Stores, stored: StoredResponse) -> StoredResponse:
     told = await stores.events.read(stored.id, -1)
     last = told.events[-1] if told.events else b""
     if last.startswith(_ENDS):
-        # Its worker may have died before it could keep the end.
+        kept = await stores.responses.get(stored.subject, stored.id)  # before that was told, but after we had looked
+        if kept is not None and loads(kept.body)["status"] not in UNFINISHED:
+            return kept
         return await kept_end(stores.responses, stored, _payload(last)["response"])
     if not told.held:
-        return await _bury(stores, stored, response, _payload(last)["sequence_number"] + 1 if last else 0)
+        return await _bury(stores, stored, last)
     begun = bool(last) and not last.startswith(b"event: response.queued\n")
     return replace(stored, body=dumps({**response, "status": "in_progress"})) if begun else stored
 
@@ -113,10 +116,12 @@ async def _told(stores: Stores, stored: StoredResponse, number: int) -> AsyncGen
 
 async def _is_over(stores: Stores, stored: StoredResponse) -> bool:
     """Whether all was told. If nobody works on a run that has not come to its end, its end is what comes next."""
-    last = (await stores.events.read(stored.id, -1)).events
-    if (last and last[0].startswith(_ENDS)) or loads(stored.body)["status"] not in UNFINISHED:
+    told = await stores.events.read(stored.id, -1)
+    last = told.events[-1] if told.events else b""
+    if last.startswith(_ENDS) or not (last or told.held or loads(stored.body)["status"] in UNFINISHED):
         return True
-    await current(stores, stored)
+    if not told.held:
+        await _bury(stores, stored, last)
     return False
 
 
@@ -134,15 +139,21 @@ def _cut_off(error: GatewayError, number: int) -> bytes:
     return b"event: error\ndata: " + dumps(event) + b"\n\n" + DONE
 
 
-async def _bury(stores: Stores, stored: StoredResponse, response: dict[str, Any], number: int) -> StoredResponse:
-    """End a run whose worker is gone, with an event of this number; whoever comes first does it."""
-    failed = {**response, "status": "failed", "error": error_object(Unavailable(_DEAD))}
-    event = {"type": "response.failed", "response": failed, "sequence_number": number}
-    frame = b"event: response.failed\ndata: " + dumps(event) + b"\n\n"
-    if not await stores.events.finish(stored.id, number, frame):
+async def _bury(stores: Stores, stored: StoredResponse, last: bytes) -> StoredResponse:
+    """End a run whose worker is gone, after its `last` event; whoever comes first does it.
+
+    Its response has failed, unless the worker could still keep it and was gone before it could tell.
+    """
+    number = _payload(last)["sequence_number"] + 1 if last else 0
+    stored = await stores.responses.get(stored.subject, stored.id) or stored
+    response: dict[str, Any] = loads(stored.body)
+    is_kept = response["status"] not in UNFINISHED
+    if not is_kept:
+        response |= {"status": "failed", "error": error_object(Unavailable(_DEAD))}
+    if not await stores.events.finish(stored.id, number, end_frame(response, number)):
         return await current(stores, stored)
     log.warning("a run in the background has lost its worker", response=stored.id)
-    return await kept_end(stores.responses, stored, failed)
+    return stored if is_kept else await kept_end(stores.responses, stored, response)
 
 
 def _payload(frame: bytes) -> dict[str, Any]:

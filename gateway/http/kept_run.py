@@ -87,20 +87,18 @@ async def kept(store: ResponseStore, record: StoredResponse) -> bool:
 async def kept_end(
     store: ResponseStore, record: StoredResponse, response: Mapping[str, Any], work: tuple[Message, ...] = ()
 ) -> StoredResponse:
-    """The record of a response in the background that has come to its end, kept in the place of its beginning.
+    """The record of a response in the background that has come to its end, kept in the place of its beginning. Raises
+    Unavailable.
 
     One that is too large has failed: its end must not hang on who looks before its events are gone. What was deleted
-    meanwhile stays deleted. An end that can't be kept just now is kept by whoever looks next.
+    meanwhile stays deleted.
     """
     whole = finished(record, dumps(response), response, work)
-    try:
-        if not await store.put(whole, new=False):
-            failed = {**response, "status": "failed", "completed_at": None, "output": (), "error": error_object(_LARGE)}
-            whole = finished(record, dumps(failed), failed)
-            log.warning("a response is too large to be kept", response=record.id)
-            await store.put(whole, new=False)
-    except Unavailable as error:
-        log.warning("a response could not be kept", response=record.id, reason=error.message)
+    if not await store.put(whole, new=False):
+        failed = {**response, "status": "failed", "completed_at": None, "output": (), "error": error_object(_LARGE)}
+        whole = finished(record, dumps(failed), failed)
+        log.warning("a response is too large to be kept", response=record.id)
+        await store.put(whole, new=False)
     return whole
 
 

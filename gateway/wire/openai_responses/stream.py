@@ -154,7 +154,7 @@ class Renderer:
         for kind, fields in announcements:
             payload = {"type": kind, **fields, "sequence_number": self._sequence}
             self._sequence += 1
-            frames.append(b"event: " + kind.encode() + b"\ndata: " + dumps(payload) + b"\n\n")
+            frames.append(_frame(kind, payload))
         return frames
 
     def _announced(self, event: Event) -> list[Announcement]:
@@ -226,3 +226,14 @@ class Renderer:
     def _next_index(self) -> int:
         self._output.append({})
         return len(self._output) - 1
+
+
+def end_frame(response: dict[str, Any], number: int) -> bytes:
+    """The last event of a response that has come to its end, as an event of this number."""
+    status = response["status"]
+    kind = f"response.{status if status in ('completed', 'incomplete') else 'failed'}"
+    return _frame(kind, {"type": kind, "response": response, "sequence_number": number})
+
+
+def _frame(kind: str, payload: dict[str, Any]) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + dumps(payload) + b"\n\n"

@@ -79,6 +79,14 @@ async def test_its_events_are_streamed_and_streamed_again_from_any_of_them(offic
         assert [event async for event in again] == events[0 if number is None else number + 1 :]
 
 
+async def test_whoever_is_told_the_end_can_go_on_from_it_at_once(official, provider):
+    provider.says("ONE")
+    for _ in range(20):
+        events = [event async for event in await begin(official, stream=True)]
+        await official.responses.create(model="openclaw", input="two", previous_response_id=events[-1].response.id)
+    assert [message["content"] for message in provider.asked[-1]["messages"]] == ["hi", "ONE", "two"]
+
+
 async def test_a_long_answer_is_streamed_again_to_its_end(official, provider):
     provider.says("|".join("x" * 2500))
     told = await begin(official)

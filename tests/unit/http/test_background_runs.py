@@ -11,7 +11,7 @@ from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.usage import NO_USAGE
 from gateway.http.background import BackgroundPolicy, BackgroundRuns, Job
 from gateway.http.background_events import current
-from gateway.http.kept_run import Keeping
+from gateway.http.kept_run import Keeping, kept_end
 from gateway.state.configured import Stores
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventPolicy
@@ -137,6 +137,42 @@ async def test_an_answer_whose_worker_died_before_keeping_it_is_kept_by_whoever_
     assert [part.text for message in stored.messages for part in message.parts] == ["Hello"]
 
 
+async def test_a_response_is_kept_before_its_end_is_told(stores, job):
+    class Watched:
+        """A log that looks what is kept when the end comes."""
+
+        begin = staticmethod(stores.events.begin)
+        seen = None
+
+        async def add(self, *arguments, last=False):
+            if last:
+                self.seen = json.loads((await stores.responses.get(None, "resp_1")).body)["status"]
+            return await stores.events.add(*arguments, last=last)
+
+    events = Watched()
+    runs = BackgroundRuns(events, FAST)
+    await runs.start(await job(Run(*WHOLE)))
+    await until(lambda: _true(not runs.count()))
+    assert events.seen == "completed"
+
+
+async def test_what_a_worker_kept_before_it_died_is_what_is_told(stores, job, clock):
+    made = await job(Run(*WHOLE))
+    queued = made.keeping.record
+    await stores.events.begin("resp_1")
+    made.tell(made.renderer.open())
+    for batch in WHOLE:
+        made.tell(made.renderer.feed(batch))
+    await stores.events.add("resp_1", 0, made.waiting)
+    await kept_end(stores.responses, queued, made.renderer.outcome())
+    clock.now += 16
+    for looked in (queued, await stores.responses.get(None, "resp_1")):
+        assert json.loads((await current(stores, looked)).body)["status"] == "completed"
+    told = (await stores.events.read("resp_1", 0)).events
+    assert told[-1].startswith(b"event: response.completed\n")
+    assert [json.loads(frame.partition(b"data: ")[2])["sequence_number"] for frame in told] == list(range(len(told)))
+
+
 class Away:
     """A log that can't be reached now and then."""
 
@@ -228,6 +264,8 @@ async def test_an_answer_that_is_too_large_to_be_kept_has_failed_and_says_so(sto
     runs = BackgroundRuns(stores.events, FAST)
     await runs.start(await job(Run([TextDelta("x" * 17_000_000), Finish("stop")])))
     await until(lambda: _true(not runs.count()))
+    (last,) = (await stores.events.read("resp_1", -1)).events
+    assert last.startswith(b"event: response.failed\n")
     for seconds in (0, 4000):
         clock.now += seconds
         await stores.events.begin("resp_2")
