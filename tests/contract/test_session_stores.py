@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -234,7 +235,8 @@ async def test_a_list_goes_on_where_its_page_ended(store, clock):
                 break
         assert [facts.key for facts in seen] == list(dict.fromkeys(facts.key for facts in seen))
         assert {facts.key for facts in seen} == expected
-        assert [facts.updated for facts in seen] == sorted((facts.updated for facts in seen), reverse=True)
+        # Redis puts a conversation into the list a moment before it notes its time.
+        assert all(facts.updated > following.updated - 0.1 for facts, following in pairwise(seen))
     assert await keys(store, after=Place(1.0, "agent:main:n1")) == []
 
 

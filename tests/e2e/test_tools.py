@@ -348,9 +348,11 @@ async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_a
     )
     async with http_server(tmp_path, "streamable-http", port) as server:
         await server.said("Uvicorn running")
-        async with serving(tmp_path, config | {"mcp": {"servers": {"far": far}}}) as gateway:
-            http = openai.DefaultAsyncHttpxClient(trust_env=False)
-            client = openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=TOKEN, max_retries=0, http_client=http)
+        http = openai.DefaultAsyncHttpxClient(trust_env=False)
+        async with (
+            serving(tmp_path, config | {"mcp": {"servers": {"far": far}}}) as gateway,
+            openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=TOKEN, max_retries=0, http_client=http) as client,
+        ):
 
             async def ask(model):
                 answer = await client.with_options(default_headers=model.chosen).chat.completions.create(
@@ -374,4 +376,3 @@ async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_a
                         await asyncio.sleep(0.01)
                 assert await ask(back) == "Back."
                 assert results(back) == ["Rome: 5C"]
-            await client.close()
