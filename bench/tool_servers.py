@@ -139,7 +139,7 @@ async def measure(folder: Path, times: int, kills: int) -> bool:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=200, help="answers of each kind")
-    parser.add_argument("--kills", type=int, default=5, help="deaths of each server")
+    parser.add_argument("--kills", type=int, default=3, help="deaths of each server; the pauses between them double")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as here:
         sys.exit(not asyncio.run(measure(Path(here), options.times, options.kills)))

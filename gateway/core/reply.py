@@ -1,5 +1,6 @@
 """A whole answer: the fold of the events of a stream."""
 
+from collections.abc import Iterable
 from typing import Any, assert_never
 
 from msgspec import Struct
@@ -16,7 +17,7 @@ from gateway.core.event import (
     ToolWork,
     UsageReport,
 )
-from gateway.core.message import Extras, Message, ToolCall
+from gateway.core.message import Message, ToolCall
 from gateway.core.usage import NO_USAGE, Usage
 from gateway.core.written import Written, text_of
 
@@ -56,8 +57,7 @@ def fold(events: Batch) -> Reply:
     texts: list[Written] = []
     thoughts = refusal = ""
     tool_work: tuple[Message, ...] = ()
-    calls: dict[int, list[str]] = {}
-    extras: dict[int, Extras] = {}
+    calls: dict[int, tuple[ToolCallBegin, list[str]]] = {}
     logprobs: dict[str, Any] | None = None
     usage = NO_USAGE
     finish: FinishReason | None = None
@@ -72,10 +72,9 @@ def fold(events: Batch) -> Reply:
             case UsageReport():
                 usage = event.usage
             case ToolCallDelta():
-                calls[event.index].append(event.arguments)
+                calls[event.index][1].append(event.arguments)
             case ToolCallBegin():
-                calls[event.index] = [event.id, event.name]
-                extras[event.index] = event.extras
+                calls[event.index] = event, []
             case ThinkingDelta():
                 thoughts += event.text
             case RefusalDelta():
@@ -90,7 +89,7 @@ def fold(events: Batch) -> Reply:
         written=_joined_text(texts),
         finish=finish,
         usage=usage,
-        tool_calls=_tool_calls(calls, extras) if calls else (),
+        tool_calls=_tool_calls(calls.values()) if calls else (),
         thinking=thoughts or None,
         refusal=refusal or None,
         logprobs=logprobs,
@@ -98,8 +97,8 @@ def fold(events: Batch) -> Reply:
     )
 
 
-def _tool_calls(calls: dict[int, list[str]], extras: dict[int, Extras]) -> tuple[ToolCall, ...]:
-    return tuple(ToolCall(call[0], call[1], "".join(call[2:]), extras[index]) for index, call in calls.items())
+def _tool_calls(calls: Iterable[tuple[ToolCallBegin, list[str]]]) -> tuple[ToolCall, ...]:
+    return tuple(ToolCall(begun.id, begun.name, "".join(arguments), begun.extras) for begun, arguments in calls)
 
 
 def _joined_text(texts: list[Written]) -> Written | None:
