@@ -1,10 +1,12 @@
 """Which turns of a stored conversation a model is shown when all are too much for it. The transcript stays whole.
 
-- Where the window of the model that is asked first is declared, the oldest turns that don't fit are left out. An eighth
-  of the window stays free, or what the answer may take if that is more, but never more than half of it.
+- Where the window of the model that is asked first is declared, and the turns don't fit, the oldest are left out until
+  three quarters of the room are used. An eighth of the window stays free, or what the answer may take if that is more,
+  but never more than half of it.
 - Where the provider says that it is too much, and the caller has been shown nothing, the run is tried again with the
   oldest turns left out, so that about half of what was sent remains; at most four times, the last time without any.
-- What was left out for that reason is left out from then on for the same model, so that it is not refused each time.
+- What was left out is left out from then on for the model that answered. So it does not refuse each turn, and the
+  prompt begins in the same way for several turns, which is what providers' caches of prompts need.
 
 What the caller sends now, the agent's prompt and a summary are never left out, nor is a call whose result is sent now.
 """
@@ -43,7 +45,7 @@ class Past:
         self._starts = shown.starts
         self._marks = shown.marks
         self.start = 0
-        self.refused = False
+        self.cut = False
 
     @property
     def kept(self) -> int:
@@ -59,7 +61,10 @@ class Past:
         start = min(self._marks.get(str(run.chain[0]), 0), len(history))
         if (room := _room(run)) is not None:
             left = self._left()
-            start = self._first_within(room - prompt_tokens(run.turn) + left[0], start, left)
+            others = prompt_tokens(run.turn) - left[0]
+            if others + left[start] > room:
+                start = self._first_within(room * 3 // 4 - others, start, left)
+                self.cut = True
         self.start = start
         turn = structs.replace(run.turn, messages=(*front, *self._joined.shown(start))) if start else run.turn
         return FittingRun(run.agent, turn, run.chain, run.dispatch, run.trail, run.offer, past=self, front=front)
@@ -71,7 +76,7 @@ class Past:
         start = self._first_within(-1 if last else left[self.start] - whole // 2, self.start, left)
         if start == self.start:
             return None
-        self.start, self.refused = start, True
+        self.start, self.cut = start, True
         return structs.replace(turn, messages=(*front, *self._joined.shown(start)))
 
     def _left(self) -> list[int]:

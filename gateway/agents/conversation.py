@@ -154,7 +154,7 @@ class Conversation:
             answer = _message(reply)
             said = (*self._new, *reply.tool_work, *((answer,) if answer.parts else ()))
             entry = Entry(self._all.clock(), self._request, "completed", said, str(trail.answered))
-            if self._past is not None and self._past.refused:
+            if self._past is not None and self._past.cut:
                 entry = replace(entry, kept=self._past.kept)
         await self._held().end(write_entry(self._summarising(entry)))
 

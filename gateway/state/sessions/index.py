@@ -16,19 +16,16 @@ from redis.asyncio.cluster import RedisCluster
 
 from gateway.core.session_key import SessionKey, parse_session_key
 from gateway.state.link import Client, RedisLink, RedisScript, ScriptCall
+from gateway.state.sessions.scripts import NOW
 from gateway.state.sessions.store import Place
 
 _COMPLETE = "-"  # in the set of everybody, where its score says until when nobody needs to look at all keys; no key
 _DAY = 86_400_000  # milliseconds
 _SCANNED = 500  # keys in one step of a look at all of them
 
-_NOW = """
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-"""
 # KEYS: everybody's, the owner's. ARGV: the key, how long conversations are kept, when it was used ("" for now); ms.
 _PUT = RedisScript(
-    _NOW
+    NOW
     + """
 for _, set in ipairs(KEYS) do
     if ARGV[3] == '' then redis.call('ZADD', set, now, ARGV[1]) else redis.call('ZADD', set, 'NX', ARGV[3], ARGV[1]) end
@@ -41,14 +38,14 @@ return 1
 _DROP = RedisScript("for _, set in ipairs(KEYS) do redis.call('ZREM', set, ARGV[1]) end return 1")
 # KEYS: everybody's. ARGV: the member that says so, a day (ms), how long conversations are kept (ms).
 _COMPLETED = RedisScript(
-    _NOW
+    NOW
     + """
 redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return 1
 """
 )
-_IS_COMPLETE = RedisScript(_NOW + "return tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) > now and 1 or 0")
+_IS_COMPLETE = RedisScript(NOW + "return tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) > now and 1 or 0")
 
 
 class Entry(NamedTuple):

@@ -7,13 +7,14 @@ the facts, `holder` is the token of the lease and `until` its end (milliseconds)
 
 from gateway.state.link import RedisScript
 
-_NOW = """
+NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
+"""The beginning of a script that needs the server's time."""
 
 ACQUIRE = RedisScript(
-    _NOW
+    NOW
     + """
 -- ARGV: token, lease (ms), how long who waits counts as alive (ms), time to live (ms)
 local facts = redis.call('HMGET', KEYS[1], 'holder', 'until')
@@ -54,7 +55,7 @@ return {1, entries}
 )
 
 RENEW = RedisScript(
-    _NOW
+    NOW
     + """
 -- ARGV: token, lease (ms), how long facts without entries outlive their lease (ms)
 if redis.call('HGET', KEYS[1], 'holder') ~= ARGV[1] then return 0 end
@@ -68,7 +69,7 @@ return 1
 )
 
 APPEND = RedisScript(
-    _NOW
+    NOW
     + """
 -- KEYS 5 remembers for ARGV 6 (ms) what was added.
 -- ARGV: token, entry, most bytes, time to live (ms), key as printed, how long it is remembered
