@@ -5,6 +5,8 @@ nothing of ours runs for each of them. Reading pauses while nobody takes what ca
 """
 
 import asyncio
+from collections.abc import Callable
+from functools import partial
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
@@ -28,14 +30,16 @@ class Connection(asyncio.Protocol):
         self.idle_since = 0.0
         self._body: list[bytes] = []
         self._ended: asyncio.Future[None] | None = None
-        self._error: TransportError | None = None
+        # Made anew for each reader: an exception that was raised holds the frames that it went through.
+        self._error: Callable[[], TransportError] | None = None
         self._head_done = False
         self._keep = False
         self._loop = loop
         self._lost = False
         self._overhead = 0
         self._information = 0
-        self._parser = HttpResponseParser(_Callbacks(self, self.headers, self._body))
+        # It knows us as we know it, so that it has to be let go of at the end.
+        self._parser: HttpResponseParser | None = HttpResponseParser(_Callbacks(self, self.headers, self._body))
         # As lenient as aiohttp's client and browsers are with servers.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
@@ -102,7 +106,7 @@ class Connection(asyncio.Protocol):
 
     async def _wait(self) -> None:
         if self._error is not None:
-            raise self._error
+            raise self._error()
         self._waiter = self._loop.create_future()
         await self._waiter
 
@@ -119,14 +123,14 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of an answer, or of nothing that was asked for."""
-        if self.complete:
-            self._fail(NotHTTP("an answer that nobody asked for"))
+        if self.complete or self._parser is None:
+            self._fail(NotHTTP, "an answer that nobody asked for")
             return
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
             if not self.complete:  # else the answer is whole, and what came after it is no reason to lose it
-                self._fail(BodyBroken(str(error)) if self._head_done else NotHTTP(str(error)))
+                self._fail(BodyBroken if self._head_done else NotHTTP, str(error))
                 return
             self._keep = False
         if self._body:
@@ -138,20 +142,21 @@ class Connection(asyncio.Protocol):
         elif not self.complete:
             self._overhead += len(data)
             if self._overhead > _MOST_OVERHEAD:
-                self._fail(NotHTTP("more headers than any answer has"))
+                self._fail(NotHTTP, "more headers than any answer has")
                 return
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone. That is the end of a body that says neither its length nor its chunks."""
         self._lost = True
+        self._parser = None
         if not self.complete and self._error is None:
             if not self._head_done:
-                self._error = Disconnected(untouched=not self.headers and self._overhead == 0)
+                self._error = partial(Disconnected, untouched=not self.headers and self._overhead == 0)
             elif exc is None and not self._framed():
                 self.complete = True
             else:
-                self._error = BodyBroken("the connection ended inside the body")
+                self._error = partial(BodyBroken, "the connection ended inside the body")
         self._wake()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
@@ -160,8 +165,8 @@ class Connection(asyncio.Protocol):
         names = {name.lower() for name in self.headers}
         return b"content-length" in names or b"transfer-encoding" in names
 
-    def _fail(self, error: TransportError) -> None:
-        self._error = self._error or error
+    def _fail(self, kind: type[BodyBroken | NotHTTP], why: str) -> None:
+        self._error = self._error or partial(kind, why)
         self._keep = False
         self.abort()
         self._wake()
@@ -172,7 +177,7 @@ class Connection(asyncio.Protocol):
         """All headers are there."""
         if self.complete:
             raise ValueError("a second answer to one request")
-        status = self._parser.get_status_code()
+        status = 0 if self._parser is None else self._parser.get_status_code()
         if status >= 200:
             self.status = status
             self._head_done = True
@@ -180,7 +185,7 @@ class Connection(asyncio.Protocol):
     def message_came(self) -> None:
         """The answer is complete, unless it only announced one (RFC 9110 §15.2)."""
         if self._head_done:
-            self._keep = self._parser.should_keep_alive()
+            self._keep = self._parser is not None and self._parser.should_keep_alive()
             self.complete = True
             return
         self.headers.clear()

@@ -1,10 +1,13 @@
 import asyncio
+import gc
 import gzip
 import socket
 import struct
+import weakref
 
 import pytest
 
+from gateway.upstream.transport.endpoint import endpoint
 from gateway.upstream.transport.errors import BodyBroken, Disconnected, NotHTTP
 
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -271,3 +274,25 @@ async def test_an_answer_before_the_request_was_sent_ends_the_connection(ask, wi
     assert not connection.usable
     over.set()
     server.close()
+
+
+@pytest.mark.parametrize("answer", [HELLO, then_closed(OK + b"Content-Length: 50\r\n\r\nhello"), b"nonsense\r\n\r\n"])
+async def test_a_connection_that_has_ended_is_gone_without_the_garbage_collector(client, wire, answer):
+    wire.answers = [answer]
+    connection = await client._dialer.connect(endpoint(wire.url, {}, {}).origin)
+    try:
+        await connection.ask(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        while await connection.read():
+            pass
+    except (BodyBroken, NotHTTP):
+        pass
+    connection.abort()
+    await connection.closed()
+    gone = weakref.ref(connection)
+    gc.disable()
+    try:
+        del connection
+        await asyncio.sleep(0)
+        assert gone() is None
+    finally:
+        gc.enable()
