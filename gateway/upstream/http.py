@@ -4,6 +4,7 @@ Everything that sends bytes to a provider goes through a client made here, so th
 place.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -36,27 +37,37 @@ class Limits:
     total: float = 600.0
 
 
-class Client:
-    """All connections to all providers. Limits of waiting are set by each call (`Deadlines`)."""
+_CROSSING = 2.0  # seconds; both ways through the slowest of networks
 
-    def __init__(self, connect: float) -> None:
+
+class Client:
+    """All connections to all providers. Limits of waiting are set by each call (`Deadlines`).
+
+    `connect` is how long a connection may take to stand, `crossing` how long after a request the end of a kept
+    connection can still be one that was on its way before; both in seconds.
+    """
+
+    def __init__(self, connect: float, crossing: float = _CROSSING) -> None:
+        self._crossing = crossing
         self._dialer = Dialer(connect)
         self._pool = Pool()
 
     async def post(self, endpoint: Endpoint, body: bytes) -> Response:
         """Ask, and wait for the head of the answer. Raises TransportError.
 
-        A server may close a kept connection just when it is used again. That is found out before a byte of an answer
-        has come, says nothing about the provider, and the request is sent again at once on a new connection.
+        A server may close a kept connection just when it is used again. That is found out soon and before a byte of an
+        answer has come, says nothing about the provider, and the request is sent again at once on a new connection.
         """
         origin = endpoint.origin
         request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), body)
         connection = self._pool.take(origin)
         if connection is not None:
+            clock = asyncio.get_running_loop().time
+            sent = clock()
             try:
                 await connection.ask(request)
             except Disconnected as error:
-                if not error.untouched:
+                if not error.untouched or clock() - sent > self._crossing:
                     raise
             except BaseException:
                 connection.abort()

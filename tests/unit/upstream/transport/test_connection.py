@@ -7,6 +7,7 @@ import weakref
 
 import pytest
 
+from gateway.upstream.http import Client
 from gateway.upstream.transport.endpoint import endpoint
 from gateway.upstream.transport.errors import BodyBroken, Disconnected, NotHTTP
 
@@ -220,6 +221,19 @@ async def test_a_kept_connection_that_ends_as_it_is_used_is_replaced_once(ask, w
     with pytest.raises(Disconnected):
         await ask(b"3")
     assert [body for _, body in wire.asked[3:]] == [b"3", b"3"]
+
+
+async def test_a_kept_connection_that_ends_late_has_failed(wire, whole):
+    late = Client(connect=5.0, crossing=-1.0)
+    try:
+        wire.answers = [HELLO, then_closed(b""), HELLO]
+        target = endpoint(wire.url, {}, {})
+        assert await whole(await late.post(target, b"1")) == b"hello"
+        with pytest.raises(Disconnected):
+            await late.post(target, b"2")
+    finally:
+        await late.close()
+    assert len(wire.asked) == 2
 
 
 async def test_an_answer_that_is_not_wanted_any_more_closes_its_connection(ask, wire):
