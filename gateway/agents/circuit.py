@@ -12,6 +12,7 @@ from enum import Enum, auto
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 _MOST = 1000  # circuits that are kept; the oldest is forgotten first
+_GRAIN = 0.002  # seconds that a timer may be early: loops keep time in milliseconds
 _LONGEST_HINT = 600.0  # seconds; a provider that asks for more is tried again all the same
 
 
@@ -84,7 +85,7 @@ class Circuits:
         circuit = self._known.get(name)
         if circuit is None or circuit.until is None:
             return Entry.FREE
-        if circuit.probing or self._clock() < circuit.until:
+        if circuit.probing or self._clock() + _GRAIN < circuit.until:
             return Entry.RESTING
         circuit.probing = True
         return Entry.PROBE

@@ -110,6 +110,14 @@ async def test_waiting_ends_with_the_rest(circuits, time):
     assert time.pauses == [2.0]
 
 
+async def test_a_timer_that_is_early_by_its_grain_ends_the_rest_all_the_same(circuits, time):
+    async def early(seconds):
+        time.now += seconds - 0.001
+
+    fail(circuits)
+    assert await circuits.wait("a", 60.0, early) is Entry.PROBE
+
+
 async def test_nobody_waits_for_a_rest_beyond_its_patience(circuits, time):
     fail(circuits, error=limited(90.0))
     assert await circuits.wait("a", 60.0, time.sleep) is Entry.RESTING
