@@ -1,7 +1,7 @@
-"""An agent's `params`: request settings that hold unless the caller says otherwise.
+"""An agent's `params`: request settings that hold unless the caller sets its own.
 
-OpenClaw's spelling is camelCase, providers' is snake_case; both are understood. What is no sampling setting goes to the
-provider as it stands.
+OpenClaw's spelling is camelCase, providers' is snake_case; both are understood. What is not a sampling setting goes to
+the provider as it stands.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.message import Extras
 from gateway.core.turn import Turn
 
 _SAMPLING = {
@@ -24,7 +23,6 @@ _SAMPLING = {
     "maxTokens": "max_tokens",
     "max_tokens": "max_tokens",
 }
-_WIRE = "openai-completions"
 
 
 def with_params(turn: Turn, params: Mapping[str, Any]) -> Turn:
@@ -37,5 +35,4 @@ def with_params(turn: Turn, params: Mapping[str, Any]) -> Turn:
             rest[name] = value
         elif getattr(turn.sampling, field) is None:
             settings[field] = value
-    extras = Extras(_WIRE, {**rest, **turn.extras.of(_WIRE)}) if rest else turn.extras
-    return replace(turn, sampling=replace(turn.sampling, **settings), extras=extras)
+    return replace(turn, sampling=replace(turn.sampling, **settings), params=rest or None)

@@ -24,7 +24,6 @@ from gateway.conversations.transcript import View
 from gateway.core.event import Stream
 from gateway.core.message import Message
 from gateway.core.names import ModelRef
-from gateway.core.reply import Reply
 from gateway.core.token_estimate import answer_tokens, message_tokens, prompt_tokens
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
@@ -104,15 +103,6 @@ class FittingRun(Run, frozen=True, kw_only=True):
 
     past: HistoryWindow
     front: tuple[Message, ...]
-
-    async def reply(self) -> Reply:
-        """See Run."""
-        tries = Retries(self)
-        while True:
-            try:
-                return await tries.run.reply()
-            except UpstreamError as error:
-                tries.failed(error)
 
     def events(self) -> Stream:
         """See Run."""

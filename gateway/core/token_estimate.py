@@ -1,9 +1,9 @@
 """How many tokens a turn will take, before the provider has counted them: four bytes of text each, give or take."""
 
 from gateway.core.jsonio import dumps
-from gateway.core.message import Image, Message, Part, Text, ToolCall, ToolResult
+from gateway.core.message import Image, Message, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from gateway.core.raw_text import RawText
 from gateway.core.turn import Turn
-from gateway.core.written import RawText
 
 _BYTES_PER_TOKEN = 4  # what OpenAI's tokenisers need for English text and code on average
 _IMAGE = 765  # OpenAI's price of a 1024x1024 picture in high detail; bytes of a picture say nothing about its tokens
@@ -54,7 +54,7 @@ def _messages(messages: tuple[Message, ...]) -> tuple[int, int]:
     for message in messages:
         for part in message.parts:
             if type(part) is Text:
-                size += _written_bytes(part.written)
+                size += _raw_bytes(part.raw)
             else:
                 more, pictures = _part(part)
                 size += more
@@ -62,17 +62,19 @@ def _messages(messages: tuple[Message, ...]) -> tuple[int, int]:
     return size, images
 
 
-def _written_bytes(written: RawText) -> int:
+def _raw_bytes(raw: RawText) -> int:
     """The same for a text that may stand there as JSON, which is not decoded for this: its escapes count as written."""
-    return text_bytes(written) if isinstance(written, str) else memoryview(written).nbytes - 2
+    return text_bytes(raw) if isinstance(raw, str) else memoryview(raw).nbytes - 2
 
 
 def _part(part: Part) -> tuple[int, int]:
     """Bytes of text and pictures in one part."""
     if isinstance(part, Text):
-        return _written_bytes(part.written), 0
+        return _raw_bytes(part.raw), 0
     if isinstance(part, Image):
         return 0, 1
+    if isinstance(part, Thinking | Refusal):
+        return text_bytes(part.text), 0
     if isinstance(part, ToolCall):
         return text_bytes(part.name) + text_bytes(part.arguments), 0
     if isinstance(part, ToolResult):

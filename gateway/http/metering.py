@@ -4,13 +4,13 @@ from contextlib import aclosing
 
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import Batch, RefusalDelta, Stream, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
-from gateway.core.reply import Reply
 from gateway.core.token_estimate import text_bytes, tokens_in
 from gateway.runs.run import Run
 from gateway.runs.trace import RunTrace
 from gateway.upstream.embed import Embedder
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+from gateway.wire.model import ModelSpec
 from ratelimit import Reservation
 
 
@@ -93,19 +93,6 @@ class UsageMeter:
             raise
         await self._meter.settle()
 
-    async def reply(self) -> Reply:
-        """See Run."""
-        self._meter.begin()
-        try:
-            reply = await self._run.reply()
-        except GatewayError as error:
-            self._meter.fail(error)
-            raise
-        self._meter.look([TextDelta(text) for text in (reply.text, reply.thinking, reply.refusal) if text])
-        self._meter.look([ToolCallDelta(0, call.arguments) for call in reply.tool_calls])
-        self._meter.count(reply.usage.total)
-        return reply
-
 
 class MeteredEmbedder:
     """An embedder whose tokens are counted."""
@@ -114,7 +101,9 @@ class MeteredEmbedder:
         self._embedder = embedder
         self._meter = meter
 
-    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
+    async def embed(
+        self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float
+    ) -> EmbeddingReply:
         """See Embedder."""
         self._meter.begin()
         try:

@@ -13,7 +13,6 @@ from gateway.agents.agent import Agent
 from gateway.core.errors import BadRequest, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
-from gateway.core.reply import Reply
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
@@ -38,15 +37,11 @@ async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMet
     return UsageMeter(run, await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer))
 
 
-async def counted_reply(request: web.Request, quota: Quota, run: Run) -> Reply:
-    """The answer of a run beside the request's own, which counts for the same asker. Raises as `admitted_run`."""
+async def admitted_side_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
+    """A run beside the request's own, which counts for the same client and settles itself. Raises as `admitted_run`."""
     metered = await admitted_run(request, quota, run)
-    meter = hand_over(request)
-    try:
-        return await metered.reply()
-    finally:
-        if meter is not None:
-            await meter.settle()
+    hand_over(request)
+    return metered
 
 
 async def admitted_embedders(

@@ -8,7 +8,7 @@ from gateway.core.errors import BadRequest, GatewayError, NotFound
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import ModelSpec
+from gateway.wire.model import ModelSpec
 
 
 class Candidate(Struct, frozen=True):

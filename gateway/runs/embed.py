@@ -34,7 +34,7 @@ async def embed(
         request = replace(request, dimensions=agent.embedding_dimensions)
     model = provider.model(ref.model)
     attempts = dispatch.attempts_of([Candidate(ref, row, model) for row in provider.in_turn()], trail)
-    return await attempts.ask(lambda one: embedder.embed(one.provider, ref.model, request, attempts.end))
+    return await attempts.ask(lambda one: embedder.embed(one.provider, model, request, attempts.end))
 
 
 def embedding_model(agent: Agent, override: str | None) -> ModelRef:

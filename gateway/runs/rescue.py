@@ -6,11 +6,13 @@ else, the run ends with one error. Reasoning is not compared: no caller sees it.
 
 from gateway.core.event import (
     Batch,
+    CitationFound,
     Event,
     Finish,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
     ToolWork,
@@ -142,7 +144,9 @@ class Replay:
                 if self._expected or self._calls:
                     raise Diverged
                 self._held.append(event)
-            case ThinkingDelta() | UsageReport() | ToolWork():
+            case ThinkingDelta():
+                pass  # the client has seen the reasoning of the answer that broke
+            case ThinkingEnd() | CitationFound() | UsageReport() | ToolWork():
                 self._held.append(event)
 
     def _begin(self, event: ToolCallBegin) -> None:

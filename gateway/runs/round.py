@@ -1,7 +1,5 @@
 """A round: one answer of a model to a turn, with all the attempts that it takes. Most runs are a single round."""
 
-from contextlib import aclosing
-
 from msgspec import Struct
 
 from gateway.core.event import Batch, Stream
@@ -12,7 +10,7 @@ from gateway.runs.candidates import Candidate
 from gateway.runs.context import RunContext
 from gateway.runs.failover import Attempts
 from gateway.runs.filters.contract import EventFilter
-from gateway.runs.filters.hold_back import ALL, HoldBack
+from gateway.runs.filters.hold_back import HoldBack
 from gateway.runs.filters.reasoning import ReasoningFilter
 from gateway.runs.filters.tool_choice import ToolChoiceGuard, demands_call
 from gateway.runs.prefill import prefilled
@@ -21,7 +19,7 @@ from gateway.runs.trace import RunTrace
 
 
 class Round(Struct, frozen=True):
-    """One answer. Nothing is opened until `events` is iterated or `whole` awaited.
+    """One answer. Nothing is opened until `events` is iterated.
 
     `timeout` (seconds) shortens its time. One that is a `part` leaves the end of the run to whoever asked for it.
     """
@@ -33,17 +31,6 @@ class Round(Struct, frozen=True):
     timeout: float | None = None
     part: bool = False
 
-    async def whole(self) -> Batch:
-        """The whole answer as one batch. Raises GatewayError."""
-        if self.turn.stream:
-            # Nothing is shown before the end, so that a stream that breaks is simply asked for again.
-            async with aclosing(self.events(ALL)) as batches:
-                return [event async for batch in batches for event in batch]
-        caller, turn = self.dispatch.caller, self.turn
-        attempts = self._attempts()
-        batch = await attempts.ask(lambda one: caller.whole(one.provider, one.model, turn, attempts.end))
-        return _through(stages_for(turn, 0), batch)
-
     async def events(self, hold_back: float | None = None) -> Stream:
         """The answer as it comes; `hold_back` characters of it at first withheld. Raises GatewayError.
 
@@ -51,6 +38,12 @@ class Round(Struct, frozen=True):
         asked to continue it.
         """
         dispatch, turn = self.dispatch, self.turn
+        if not turn.stream:
+            attempts = self._attempts()
+            caller = dispatch.caller
+            batch = await attempts.ask(lambda one: caller.whole(one.provider, one.model, turn, attempts.end))
+            yield _through(stages_for(turn, 0), batch)
+            return
         hold_back = dispatch.hold_back if hold_back is None else hold_back
         attempts = self._attempts()
         seen = Seen()

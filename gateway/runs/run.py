@@ -12,7 +12,6 @@ from gateway.core.errors import BadRequest
 from gateway.core.event import Stream
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef, parse_model_ref
-from gateway.core.reply import Reply, fold
 from gateway.core.turn import Turn
 from gateway.runs.candidates import unknown_model
 from gateway.runs.context import RunContext
@@ -34,7 +33,7 @@ class RunOptions:
 
 
 class Run(Struct, frozen=True):
-    """One agent at work on one turn. Nothing is opened until `events` is iterated or `reply` awaited.
+    """One agent at work on one turn. Nothing is opened until `events` is iterated.
 
     `offer` are tools that the agent runs itself; without them a run is one round.
     """
@@ -45,12 +44,6 @@ class Run(Struct, frozen=True):
     dispatch: RunContext
     trail: RunTrace
     offer: OfferedTools | None = None
-
-    async def reply(self) -> Reply:
-        """The whole answer: the fold of the same batches. Raises GatewayError."""
-        if self.offer is None:
-            return fold(await self._round().whole())
-        return fold(await self._rounds(self.offer).whole())
 
     def events(self) -> Stream:
         """The answer as it comes. Raises GatewayError."""

@@ -20,8 +20,8 @@ from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS
-from gateway.wire.compat import ModelSpec
 from gateway.wire.contract import Parser
+from gateway.wire.model import ModelSpec
 
 log = structlog.get_logger(__name__)
 
@@ -49,7 +49,7 @@ class ProviderClient:
                 try:
                     if response.status != 200:
                         raise await refusal(provider, response)
-                    return UPSTREAMS[provider.wire].parse_reply(await read_whole(response))
+                    return UPSTREAMS[provider.wire].parse_answer(await read_whole(response), model)
                 finally:
                     response.end()
         except UpstreamError as error:
@@ -72,19 +72,29 @@ class ProviderClient:
                         raise await refusal(provider, response)
                     if response.content_type == "application/json":
                         # A server that ignores `stream` answers with one body; so do errors inside a 200.
-                        batch = UPSTREAMS[provider.wire].parse_reply(await read_whole(response))
+                        batch = UPSTREAMS[provider.wire].parse_answer(await read_whole(response), model)
                         deadline.when = None
                         yield batch
                         return
-                    parser = UPSTREAMS[provider.wire].parser()
-                    while not (parser.complete or parser.failure) and (data := await response.read()):
+                    parser = UPSTREAMS[provider.wire].parser(model)
+                    while not (parser.done or parser.failure):
+                        if parser.complete:
+                            deadline.when = None
+                            if batch := await _rest(response, parser):
+                                yield batch
+                            if parser.complete:
+                                break
+                            deadline.when = min(clock() + wait, end)  # the answer goes on after all
+                            continue
+                        if not (data := await response.read()):
+                            break
                         if batch := parser.feed(data):
                             deadline.when = None
                             yield batch
                             wait = provider.timeout or limits.idle
                             deadline.when = min(clock() + wait, end)
                     deadline.when = None
-                    if batch := await _rest(response, parser) if parser.complete else parser.close():
+                    if batch := parser.close():
                         yield batch
                     await _finish(response)
                 finally:
@@ -97,8 +107,8 @@ class ProviderClient:
     async def _post(self, provider: Provider, model: ModelSpec, turn: Turn) -> Response:
         if provider.prepare is not None:
             await provider.prepare()
-        wire = UPSTREAMS[provider.wire]
-        return await self.http.post(provider.endpoint(wire.path), wire.build_request(turn, model))
+        asked = UPSTREAMS[provider.wire].request(turn, model)
+        return await self.http.post(provider.endpoint(asked.path), asked.body)
 
 
 async def refusal(provider: Provider, response: Response) -> UpstreamError:
@@ -127,13 +137,15 @@ async def read_whole(response: Response) -> bytes:
 
 
 async def _rest(response: Response, parser: Parser) -> Batch:
-    """What still belongs to a complete answer: its token counts. The answer stands, however the stream ends now."""
+    """What still belongs to a complete answer, such as its token counts; or more of it, and it is not complete.
+
+    A complete answer stands, however the stream ends now.
+    """
     batch: Batch = []
     try:
         async with asyncio.timeout(_USAGE_WAIT):
-            while not parser.done and (data := await response.read()):
+            while parser.complete and not parser.done and (data := await response.read()):
                 batch += parser.feed(data)
-        batch += parser.close()
     except (UpstreamError, TransportError, TimeoutError) as error:
         log.info("stream ended badly after its finish", reason=type(error).__name__)
         response.abandon()

@@ -8,7 +8,7 @@ from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.provider import Provider, headers_for
 from gateway.wire import UPSTREAMS
-from gateway.wire.compat import DEFAULT, Compat, ModelSpec
+from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 
 def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Provider]:
@@ -29,7 +29,8 @@ def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Pr
     for name, provider in providers.items():
         try:
             for keyed in (provider, *provider.others):
-                keyed.endpoint(UPSTREAMS[keyed.wire].path)
+                for path in UPSTREAMS[keyed.wire].paths():
+                    keyed.endpoint(path)
         except ValueError as error:
             problems.append(f"models.providers.{name}: {error}")
     if problems:
@@ -67,7 +68,7 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Pr
         key_id=key_id,
         headers=headers_for(key, headers),
         compat=compat,
-        models={model.id: _model(model, config, compat) for model in config.models},
+        models={model.id: _model(name, model, config, compat) for model in config.models},
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
     )
@@ -84,7 +85,7 @@ def _keys(config: ProviderConfig, row: Row | None, env: Mapping[str, str]) -> li
     return [(name, key) for name, key in keys if key] or [("apiKey", key_from(row, env) if row else None)]
 
 
-def _model(model: ModelConfig, provider: ProviderConfig, compat: Compat) -> ModelSpec:
+def _model(name: str, model: ModelConfig, provider: ProviderConfig, compat: Compat) -> ModelSpec:
     return ModelSpec(
         id=model.id,
         max_tokens=model.max_tokens or provider.max_tokens,
@@ -92,6 +93,8 @@ def _model(model: ModelConfig, provider: ProviderConfig, compat: Compat) -> Mode
         images="image" in model.input,
         compat=compat.merged(_quirks(model.compat)),
         params={**provider.params, **model.params} or None,
+        provider=name,
+        thinks=model.reasoning,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from typing import Protocol
 
+from gateway.core.errors import Unavailable
 from gateway.core.upstream_error import UpstreamError
 from gateway.upstream.client import read_whole, refusal
 from gateway.upstream.deadline import Deadlines
@@ -10,14 +11,17 @@ from gateway.upstream.failure import from_exception, redacted
 from gateway.upstream.http import Client, Limits
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
+from gateway.wire import UPSTREAMS
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
-from gateway.wire.openai_chat import embeddings as wire
+from gateway.wire.model import ModelSpec
 
 
 class Embedder(Protocol):
     """Turns texts into vectors."""
 
-    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
+    async def embed(
+        self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float
+    ) -> EmbeddingReply:
         """One vector per input, in order, before `end` (loop time). Raises UpstreamError or BadRequest.
 
         `provider` is the row with the key to use.
@@ -33,18 +37,25 @@ class HttpEmbedder:
         self._deadlines = deadlines
         self._limits = limits
 
-    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
+    async def embed(
+        self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float
+    ) -> EmbeddingReply:
         """See Embedder. A caller that leaves cancels the request at the provider."""
-        body = wire.build_request(request, model, packs_base64=provider.compat.embedding_base64)
+        wire = UPSTREAMS[provider.wire].embeddings
+        if wire is None:
+            raise Unavailable(
+                f"The provider '{provider.id}' has no embeddings. Name another in memory.search.provider."
+            )
+        asked = wire.request(request, model)
         now = asyncio.get_running_loop().time()
         wait = min(provider.timeout or self._limits.silence, end - now)
         try:
             with self._deadlines.at(now + wait):
-                response = await self._http.post(provider.endpoint(wire.PATH), body)
+                response = await self._http.post(provider.endpoint(asked.path), asked.body)
                 try:
                     if response.status != 200:
                         raise await refusal(provider, response)
-                    return wire.parse_reply(await read_whole(response), len(request.inputs))
+                    return wire.parse(await read_whole(response), len(request.inputs))
                 finally:
                     response.end()
         except UpstreamError as error:

@@ -7,8 +7,8 @@ from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
 from gateway.upstream.provider import Provider, headers_for
-from gateway.wire.compat import Compat, ModelSpec
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+from gateway.wire.model import Compat, ModelSpec
 
 # So small a model sometimes does not find an end: without a cap it repeats itself until its context is full, for more
 # than a minute on one thread.
@@ -33,6 +33,7 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         context_window=MODEL.context_window,
         images=False,
         compat=_COMPAT,
+        provider=MODEL.provider,
     )
     return Provider(
         id=MODEL.provider,
@@ -52,9 +53,11 @@ class LocalEmbedder:
     def __init__(self, vectors: EmbeddedEmbeddings) -> None:
         self._vectors = vectors
 
-    async def embed(self, _provider: Provider, model: str, request: EmbeddingRequest, _end: float) -> EmbeddingReply:
+    async def embed(
+        self, _provider: Provider, model: ModelSpec, request: EmbeddingRequest, _end: float
+    ) -> EmbeddingReply:
         """See `gateway.upstream.embed.Embedder`; there is one model."""
-        if model != MODEL.embedding_model:
+        if model.id != MODEL.embedding_model:
             raise UpstreamError(
                 UpstreamKind.NOT_FOUND,
                 f"The embedded provider has one embedding model: {MODEL.provider}/{MODEL.embedding_model}.",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, endpoint
-from gateway.wire.compat import DEFAULT, Compat, ModelSpec
+from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ class Provider:
 
     def model(self, model_id: str) -> ModelSpec:
         """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
-        return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat)
+        return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat, provider=self.id)
 
     def in_turn(self) -> tuple["Provider", ...]:
         """This row with every key that it has, beginning with another one each time."""

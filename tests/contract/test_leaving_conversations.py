@@ -8,12 +8,13 @@ import pytest_asyncio
 
 from gateway.conversations.conversation import Conversations
 from gateway.conversations.transcript import read_entry
+from gateway.core.accumulator import accumulated
 from gateway.core.event import Finish, TextDelta
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
-from gateway.core.reply import fold
 from gateway.core.session_key import SessionKey
 from gateway.core.turn import Turn
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.trace import RunTrace
 from gateway.state.sessions.redis import RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
@@ -39,7 +40,7 @@ class Answering:
             yield batch
 
     async def reply(self):
-        return fold([event async for batch in self.events() for event in batch])
+        return accumulated([event async for batch in self.events() for event in batch])
 
 
 async def never(_messages):
@@ -73,7 +74,7 @@ async def turn(conversations, said, acknowledged, *, whole):
     async with conversations.opened(KEY, asked, said, never) as conversation:
         run = conversation.recorded(Answering(said))
         if whole:
-            await run.reply()
+            await whole_answer(run)
         else:
             async with aclosing(run.events()) as events:
                 async for _ in events:

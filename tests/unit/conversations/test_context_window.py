@@ -15,6 +15,7 @@ from gateway.core.session_key import SessionKey
 from gateway.core.token_estimate import prompt_tokens
 from gateway.core.turn import Sampling, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.run import RunOptions, prepare
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sessions.sqlite import SqliteSessions
@@ -22,7 +23,7 @@ from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
 from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import ModelSpec
+from gateway.wire.model import ModelSpec
 
 KEY = SessionKey(None, "main", "k")
 OPTIONS = RunOptions()
@@ -88,7 +89,7 @@ def talk(conversations, dispatch, agent):
                     async with aclosing(recorded.events()) as events:
                         assert [batch async for batch in events]
                 else:
-                    await recorded.reply()
+                    await whole_answer(recorded)
         return run
 
     return say
@@ -224,7 +225,7 @@ async def test_a_call_whose_result_is_sent_now_stays(conversations, dispatch, ag
     async def ask(*messages):
         async with conversations.opened(KEY, Turn("openclaw", messages), "r", never) as conversation:
             run = conversation.fitted(await prepare(who, conversation.turn, OPTIONS, made))
-            await conversation.recorded(run).reply()
+            await whole_answer(conversation.recorded(run))
             return run.turn.messages
 
     for number in range(4):

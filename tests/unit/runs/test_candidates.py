@@ -6,7 +6,7 @@ from gateway.core.names import ModelRef
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.runs.candidates import candidates_for
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.model import Compat, ModelSpec
 
 A, B = ModelRef("p", "a"), ModelRef("p", "b")
 TOOL = (ToolSpec("f"),)

@@ -19,7 +19,7 @@ class FakeEmbedder:
         self.failures = failures
 
     async def embed(self, provider, model, request, _end):
-        self.asked.append((provider.id, model, request))
+        self.asked.append((provider.id, model.id, request))
         if len(self.asked) <= self.failures:
             raise UpstreamError(UpstreamKind.OVERLOADED, "busy")
         return REPLY

@@ -8,7 +8,7 @@ from gateway.core.names import ModelRef
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.candidates import Candidate
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import ModelSpec
+from gateway.wire.model import ModelSpec
 
 A, B = (ModelRef("p", name) for name in "ab")
 Kind = UpstreamKind

@@ -3,15 +3,16 @@ from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest, NotFound, ToolChoiceUnmet
 from gateway.core.event import Finish, TextDelta, ThinkingDelta, ToolCallBegin, UsageReport
-from gateway.core.message import Message, Text
+from gateway.core.message import Message, Text, Thinking
 from gateway.core.names import ModelRef
 from gateway.core.turn import Sampling, ToolChoice, ToolSpec, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.filters.hold_back import ALL
 from gateway.runs.run import Run, RunOptions, chain_for, prepare
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.model import Compat, ModelSpec
 
 PROVIDERS = {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")}
 BIG, SMALL = ModelRef("home", "big"), ModelRef("other", "small")
@@ -46,8 +47,8 @@ def text_of(events):
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_reply_is_the_same_streamed_or_whole(run, scripted, stream):
     answer = [[TextDelta("<thi")], [TextDelta("nk>why</think>Yes")], [STOP]]
-    reply = await run(replace(TURN, stream=stream), caller=scripted(big=[answer])).reply()
-    assert (reply.text, reply.thinking, reply.finish) == ("Yes", "why", "stop")
+    reply = await whole_answer(run(replace(TURN, stream=stream), caller=scripted(big=[answer])))
+    assert (reply.text, reply.thinking, reply.finish) == ("Yes", (Thinking("why"),), "stop")
 
 
 async def test_events_pass_the_stages_as_they_come(run, scripted):
@@ -143,7 +144,7 @@ async def test_what_is_held_back_may_be_answered_differently(run, scripted, hold
 
 async def test_a_whole_answer_over_a_stream_that_breaks_is_simply_asked_for_again(run, scripted):
     caller = scripted(big=[[*WHOLE[:2], FAILURE], [[TextDelta("Goodbye"), STOP]]])
-    reply = await run(STREAMED, caller=caller, rescue=False).reply()
+    reply = await whole_answer(run(STREAMED, caller=caller, rescue=False))
     assert reply.text == "Goodbye"
     assert caller.asked == ["big", "big"]
 
@@ -162,8 +163,8 @@ async def test_a_demanded_call_that_does_not_come_fails_the_run(run, scripted, s
     )
     failed = run(turn, caller=caller)
     with pytest.raises(ToolChoiceUnmet):
-        await failed.reply()
-    reply = await run(turn, caller=caller).reply()
+        await whole_answer(failed)
+    reply = await whole_answer(run(turn, caller=caller))
     assert (reply.text, reply.tool_calls[0].name) == ("So:", "f")
 
 

@@ -13,7 +13,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import USER_AGENT, Limits
-from gateway.wire.compat import ModelSpec
+from gateway.wire.model import ModelSpec
 
 TURN = Turn("openclaw", (Message("user", (Text("hi"),)),))
 STREAMED = Turn("openclaw", TURN.messages, stream=True)

@@ -4,7 +4,7 @@ from gateway.config.providers import ModelsConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
 from gateway.upstream.configured import key_from, providers_from
-from gateway.wire.compat import DEFAULT, Compat, ModelSpec
+from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 
 def providers(env=None, *, mode="replace", **rows):

@@ -7,8 +7,8 @@ from gateway.upstream.deadline import Deadlines
 from gateway.upstream.embed import HttpEmbedder
 from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import Compat
 from gateway.wire.contract import EmbeddingRequest
+from gateway.wire.model import Compat
 
 TEXTS = EmbeddingRequest("openclaw", ("a", "b"), base64=True)
 VECTORS = {"data": [{"embedding": [1]}, {"embedding": [2]}], "usage": {"prompt_tokens": 2, "total_tokens": 2}}

@@ -5,7 +5,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, UsageReport
+from gateway.core.event import (
+    Finish,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ToolCallBegin,
+    UsageReport,
+)
+from gateway.core.message import Thinking
 from gateway.core.usage import NO_USAGE
 from gateway.runs.filters.reasoning import ReasoningFilter
 
@@ -67,6 +76,10 @@ PIECES = st.sampled_from(
     [*TAGS, "[[ reply_to:", "]]", "]", "<", "[", "</", " ", "\n", "a", "b <c", "\N{NO-BREAK SPACE}"]
 )
 TEXTS = st.lists(PIECES, min_size=1, max_size=8).map("".join)
+
+
+def ended(text):
+    return ThinkingEnd(Thinking(text))
 
 
 def split(*pieces):
@@ -160,12 +173,18 @@ def test_what_was_held_back_comes_before_the_end():
 
 def test_a_space_that_is_none_of_the_usual_ones_is_one_wherever_it_comes():
     odd = TextDelta("\N{NO-BREAK SPACE}<think>a</think>b")
-    assert ReasoningFilter().feed([odd]) == [ThinkingDelta("a"), TextDelta("b")]
-    assert ReasoningFilter().feed([ThinkingDelta("x"), odd]) == [ThinkingDelta("x"), ThinkingDelta("a"), TextDelta("b")]
+    assert ReasoningFilter().feed([odd]) == [ThinkingDelta("a"), ended("a"), TextDelta("b")]
+    assert ReasoningFilter().feed([ThinkingDelta("x"), odd]) == [
+        *(ThinkingDelta("x"), ThinkingDelta("a"), ended("a"), TextDelta("b"))
+    ]
 
 
 def test_text_that_nobody_has_decoded_is_looked_at_only_where_a_tag_may_be():
     plain = [TextDelta(Raw(b'"Hello"')), Finish("stop")]
     assert ReasoningFilter().feed(plain) is plain
     for written in (b'"<think>hm</think>Hello"', b'"\\u003cthink>hm</think>Hello"', b'" <think>hm</think>Hello"'):
-        assert ReasoningFilter().feed([TextDelta(Raw(written))]) == [ThinkingDelta("hm"), TextDelta("Hello")]
+        assert ReasoningFilter().feed([TextDelta(Raw(written))]) == [
+            ThinkingDelta("hm"),
+            ended("hm"),
+            TextDelta("Hello"),
+        ]

@@ -1,4 +1,4 @@
-"""Quirks of an endpoint or a model, as one frozen value; merged wire default ← provider row ← model."""
+"""A model at a provider: its limits and quirks, as frozen values; merged format default ← provider row ← model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -41,7 +41,7 @@ class ModelSpec:
     """One model at one provider: its id there, its limits (tokens), and its quirks.
 
     `max_tokens` is the most that an answer may have, None when unknown; `images` is None when unknown, and then they
-    are passed on.
+    are passed on. `provider` is the id of the provider's row; `thinks` whether the model is declared to reason.
     """
 
     id: str
@@ -50,3 +50,5 @@ class ModelSpec:
     images: bool | None = None
     compat: Compat = DEFAULT
     params: Mapping[str, Any] | None = None
+    provider: str = ""
+    thinks: bool = False
