@@ -114,11 +114,13 @@ class MeteredEmbedder:
         self._embedder = embedder
         self._meter = meter
 
-    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
+    async def embed(
+        self, provider: Provider, model: str, request: EmbeddingRequest, end: float, *, fresh: bool = False
+    ) -> EmbeddingReply:
         """See Embedder."""
         self._meter.begin()
         try:
-            reply = await self._embedder.embed(provider, model, request, end)
+            reply = await self._embedder.embed(provider, model, request, end, fresh=fresh)
         except GatewayError as error:
             self._meter.fail(error)
             raise

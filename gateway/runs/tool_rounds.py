@@ -7,23 +7,22 @@ because the caller's next request could not tell what they gave.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 
 from msgspec.structs import replace
 
 from gateway.agents.tool_limits import ToolLimits
 from gateway.core.errors import BadRequest, GatewayError, ToolRoundsExhausted
-from gateway.core.event import Batch, Stream
+from gateway.core.event import Stream
 from gateway.core.message import Message, ToolCall
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.usage import NO_USAGE
-from gateway.runs.failover import close_run
 from gateway.runs.round import Round
 from gateway.runs.round_answer import RoundAnswer
 from gateway.runs.round_messages import Pictures, kept, told
-from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, ToolUse
+from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, ToolUse, close_run
 from gateway.tools.contract import ToolOutput, failed
 from gateway.tools.registry import OfferedTools
 from gateway.upstream.provider import Provider
@@ -66,16 +65,8 @@ class ToolRounds:
         reads = provider is None or provider.model(first.chain[0].model).images is not False
         self._pictures = Pictures() if reads else None
 
-    def events(self) -> Stream:
+    async def events(self) -> Stream:
         """The answer as it comes. Raises GatewayError."""
-        return self._events(in_pieces=True)
-
-    async def whole(self) -> Batch:
-        """The whole answer as one batch. Raises GatewayError."""
-        async with aclosing(self._events(in_pieces=False)) as batches:
-            return [event async for batch in batches for event in batch]
-
-    async def _events(self, *, in_pieces: bool) -> Stream:
         first, began = self._first, self._clock()
         end = began + first.dispatch.time(first.timeout)
         tools_end = min(began + self._limits.seconds, end)
@@ -91,7 +82,7 @@ class ToolRounds:
                     turn = replace(turn, tools=(*turn.tools, *self._offer.specs))
                 answer = RoundAnswer(own, usage, spoke=spoke, work=work)
                 asked = replace(first, turn=turn, timeout=max(0.0, end - self._clock()), part=True)
-                async with aclosing(asked.events() if in_pieces else _one(asked)) as batches:
+                async with aclosing(asked.events()) as batches:
                     async for batch in batches:
                         if passed := answer.feed(batch):
                             yield passed
@@ -140,7 +131,3 @@ class ToolRounds:
     def _leave_out(self, calls: Iterable[ToolCall]) -> None:
         for call in calls:
             self._first.trail.ran(ToolUse(call.name, 0.0, LEFT_OUT))
-
-
-async def _one(asked: Round) -> AsyncGenerator[Batch, None]:
-    yield await asked.whole()

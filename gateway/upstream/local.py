@@ -6,7 +6,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
-from gateway.upstream.provider import Provider, headers_for
+from gateway.upstream.provider import Provider, headers_for, secrets_in
 from gateway.wire.compat import Compat, ModelSpec
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
@@ -42,6 +42,8 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         compat=_COMPAT,
         models={model.id: model},
         embedding_model=MODEL.embedding_model,
+        local=True,
+        secrets=secrets_in((chat.api_key,), {}, chat.base_url),
         prepare=ready,
     )
 
@@ -52,7 +54,15 @@ class LocalEmbedder:
     def __init__(self, vectors: EmbeddedEmbeddings) -> None:
         self._vectors = vectors
 
-    async def embed(self, _provider: Provider, model: str, request: EmbeddingRequest, _end: float) -> EmbeddingReply:
+    async def embed(
+        self,
+        _provider: Provider,
+        model: str,
+        request: EmbeddingRequest,
+        _end: float,
+        *,
+        fresh: bool = False,  # noqa: ARG002 - it uses no connection
+    ) -> EmbeddingReply:
         """See `gateway.upstream.embed.Embedder`; there is one model."""
         if model != MODEL.embedding_model:
             raise UpstreamError(
