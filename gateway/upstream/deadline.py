@@ -67,10 +67,11 @@ class Deadline:
 
     def interrupted(self) -> bool:
         """Whether a CancelledError that reached the task is this limit's, and nobody else's. Ask once per error."""
-        if self._task is None or not self._expired:
+        task = self._task
+        if task is None or not self._expired:
             return False
-        self._expired = False
-        return self._task.uncancel() <= self._cancelling
+        self._task = None
+        return task.uncancel() <= self._cancelling
 
     def stop(self) -> None:
         """Watch no more."""

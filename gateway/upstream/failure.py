@@ -61,8 +61,9 @@ def presentable(provider: Provider, error: UpstreamError) -> UpstreamError:
 
 def redacted(provider: Provider, text: str) -> str:
     """The text without any secret of the provider's row, and without what looks like one."""
-    for secret in provider.secrets:
-        text = text.replace(secret, HIDDEN)
+    for secret in (*provider.secrets, provider.api_key):
+        if secret:
+            text = text.replace(secret, HIDDEN)
     return redact_text(text)
 
 

@@ -12,8 +12,8 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.usage import Usage
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.core.usage import Usage
 from gateway.runs import rescue
 from gateway.runs.failover import another_model_may_answer
 from gateway.runs.rescue import Diverged, Replay, Seen

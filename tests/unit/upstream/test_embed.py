@@ -1,3 +1,4 @@
+import asyncio
 import math
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadlines
 from gateway.upstream.embed import HttpEmbedder
-from gateway.upstream.http import Limits
+from gateway.upstream.http import Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.wire.compat import Compat
 from gateway.wire.contract import EmbeddingRequest
@@ -52,4 +53,19 @@ async def test_a_failed_embedding_is_classified(http, remote, status, body, kind
 async def test_a_provider_that_is_not_there_cannot_embed(http, unused_tcp_port):
     provider = Provider("acme", f"http://127.0.0.1:{unused_tcp_port}/v1")
     error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(provider, "vectors", TEXTS, math.inf))
-    assert (error.kind, error.message) == (UpstreamKind.TRANSPORT, "The provider 'acme' could not be reached.")
+    said = f"The provider 'acme' (127.0.0.1:{unused_tcp_port}) refused the connection."
+    assert (error.kind, error.message) == (UpstreamKind.CONNECT, said)
+
+
+@pytest.mark.parametrize(
+    ("wait", "total", "kind"), [(0.1, 60.0, UpstreamKind.TIMEOUT), (60.0, 0.1, UpstreamKind.TOTAL_TIMEOUT)]
+)
+async def test_a_provider_that_is_silent_is_given_up(http, remote, wait, total, kind):
+    async def silence(request):
+        await asyncio.Event().wait()
+
+    remote.answer = silence
+    limits = Limits(last=Timeouts(1.0, 1.0, 1.0, wait))
+    end = asyncio.get_running_loop().time() + total
+    error = await failure(HttpEmbedder(http, limits, Deadlines()).embed(remote.provider(), "vectors", TEXTS, end))
+    assert error.kind is kind
