@@ -148,7 +148,14 @@ def configuration(provider: FaultProvider) -> dict[str, Any]:
     """An agent with a fallback at the same provider."""
     agent = {"model": {"primary": "fake/primary", "fallbacks": ["fake/fallback"]}}
     config = settings({"fake": {"baseUrl": provider.url, "apiKey": "k"}}, {"soak": agent})
-    config["gateway"]["retry"] |= {"firstEventTimeoutMs": 10_000, "idleTimeoutMs": 10_000, "silenceTimeoutMs": 10_000}
+    limits = (
+        "firstEventTimeoutMs",
+        "idleTimeoutMs",
+        "lastFirstEventTimeoutMs",
+        "lastIdleTimeoutMs",
+        "silenceTimeoutMs",
+    )
+    config["gateway"]["retry"] |= dict.fromkeys(limits, 10_000)
     return config | {"logging": {"level": "error"}}
 
 

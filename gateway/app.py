@@ -37,7 +37,7 @@ from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.http.trace import stamper
-from gateway.provision import circuits_from, provisioned
+from gateway.provision import cooldowns_from, provisioned
 from gateway.shared import link_from, opened
 from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
 
@@ -49,9 +49,9 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     gateway = config.gateway
     link = link_from(gateway.redis)
     quota = _quota(gateway, link)
-    circuits = circuits_from(gateway.retry)
+    cooldowns = cooldowns_from(gateway.retry)
     if link is not None:
-        CooldownSync(link, circuits)
+        CooldownSync(link, cooldowns)
     app = web.Application()
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
@@ -71,7 +71,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
         async with AsyncExitStack() as stack:
             if link is not None:
                 await stack.enter_async_context(opened(link))
-            provided = await stack.enter_async_context(provisioned(config, env, state, circuits))
+            provided = await stack.enter_async_context(provisioned(config, env, state, cooldowns))
             app[RUNTIME] = replace(provided, quota=quota)
             if (tools := provided.tools) is not None:
                 app[DEGRADED]["mcp"] = lambda: tools.degraded

@@ -49,7 +49,9 @@ def directory_from(
                 params={**agents.defaults.params, **entry.params},
                 embedding=_embedding(config, entry, providers, chain[0], fallback_embedding),
                 embedding_dimensions=_searches(config, entry)[-1],
-                always_stream=_own(entry, agents.defaults, "upstream_streaming") == "always",
+                upstream_streaming=(
+                    entry if "upstream_streaming" in entry.model_fields_set else agents.defaults
+                ).upstream_streaming,
                 timeout=float(str(_own(entry, agents.defaults, "timeout_seconds") or 0)) or None,
                 toolset=_toolset(config, entry, tools),
                 tool_limits=ToolLimits(config.tools.max_rounds, config.tools.timeout_ms / 1000),

@@ -102,12 +102,12 @@ class MeteredEmbedder:
         self._meter = meter
 
     async def embed(
-        self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float
+        self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float, *, fresh: bool = False
     ) -> EmbeddingReply:
         """See Embedder."""
         self._meter.begin()
         try:
-            reply = await self._embedder.embed(provider, model, request, end)
+            reply = await self._embedder.embed(provider, model, request, end, fresh=fresh)
         except GatewayError as error:
             self._meter.fail(error)
             raise

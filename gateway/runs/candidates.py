@@ -19,12 +19,12 @@ class Candidate(Struct, frozen=True):
     model: ModelSpec
 
     @property
-    def name(self) -> str:
-        """What its circuit goes by."""
-        return f"{self.ref}#{self.provider.key_id}"
+    def unit(self) -> str:
+        """What its cooldown counts for: address, credential and model, the same in every instance."""
+        return f"{self.provider.identity} {self.model.id}"
 
 
-def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider]) -> list[Candidate]:
+def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider]) -> tuple[Candidate, ...]:
     """Every candidate that can take this turn, at least one: by model, each with its keys in turn.
 
     Raises NotFound or BadRequest for what kept the first of them from being asked when there is none.
@@ -43,7 +43,7 @@ def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str
         found += [Candidate(ref, row, model) for row in provider.in_turn()]
     if not found:
         raise obstacle or AssertionError("an agent without candidates")
-    return found
+    return tuple(found)
 
 
 def unknown_model(ref: ModelRef) -> NotFound:

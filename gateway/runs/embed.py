@@ -33,8 +33,11 @@ async def embed(
     if request.dimensions is None and agent.embedding_dimensions is not None:
         request = replace(request, dimensions=agent.embedding_dimensions)
     model = provider.model(ref.model)
-    attempts = dispatch.attempts_of([Candidate(ref, row, model) for row in provider.in_turn()], trail)
-    return await attempts.ask(lambda one: embedder.embed(one.provider, model, request, attempts.end))
+    candidates = tuple(Candidate(ref, row, model) for row in provider.in_turn())
+    attempts = dispatch.attempts_of(candidates, trail)
+    return await attempts.ask(
+        lambda one: embedder.embed(one.provider, model, request, attempts.end, fresh=attempts.fresh)
+    )
 
 
 def embedding_model(agent: Agent, override: str | None) -> ModelRef:

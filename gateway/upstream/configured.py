@@ -6,7 +6,7 @@ from dataclasses import replace
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG, Row
-from gateway.upstream.provider import Provider, headers_for
+from gateway.upstream.provider import Provider, headers_for, secrets_in
 from gateway.wire import UPSTREAMS
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
@@ -52,6 +52,8 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
         headers=headers_for(key, {}),
         compat=row.compat,
         embedding_model=row.embedding_model,
+        local=row.local,
+        secrets=secrets_in((key,), {}, row.base_url),
     )
 
 
@@ -60,9 +62,10 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Pr
     compat = row.compat if row else DEFAULT
     headers = {header: value.get_secret_value() for header, value in config.headers.items()}
     (key_id, key), *more = _keys(config, row, env)
+    base_url = config.base_url or (row.base_url if row else "")
     provider = Provider(
         id=name,
-        base_url=config.base_url or (row.base_url if row else ""),
+        base_url=base_url,
         wire=config.api,
         api_key=key,
         key_id=key_id,
@@ -71,6 +74,8 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Pr
         models={model.id: _model(name, model, config, compat) for model in config.models},
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
+        local=row is not None and row.local,
+        secrets=secrets_in((key, *(one for _, one in more)), headers, base_url),
     )
     others = (replace(provider, api_key=one, key_id=id_, headers=headers_for(one, headers)) for id_, one in more)
     return replace(provider, others=tuple(others))
@@ -91,10 +96,10 @@ def _model(name: str, model: ModelConfig, provider: ProviderConfig, compat: Comp
         max_tokens=model.max_tokens or provider.max_tokens,
         context_window=model.context_window,
         images="image" in model.input,
+        reasoning=model.reasoning,
         compat=compat.merged(_quirks(model.compat)),
         params={**provider.params, **model.params} or None,
         provider=name,
-        thinks=model.reasoning,
     )
 
 

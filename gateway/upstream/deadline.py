@@ -43,7 +43,10 @@ class Deadlines:
 
 
 class Deadline:
-    """One task's limit. `when` may be moved at any time; None suspends it."""
+    """One task's limit. `when` may be moved at any time; None suspends it.
+
+    A context for one wait; else `start`, and `stop` in every case.
+    """
 
     __slots__ = ("_cancelling", "_expired", "_owner", "_task", "when")
 
@@ -54,21 +57,35 @@ class Deadline:
         self._expired = False
         self.when = when
 
-    def __enter__(self) -> Self:
+    def start(self) -> None:
+        """Watch the current task."""
         self._task = asyncio.current_task()
         if self._task is None:
             raise RuntimeError("a deadline needs a task that waits")
         self._cancelling = self._task.cancelling()
         self._owner.add(self)
+
+    def interrupted(self) -> bool:
+        """Whether a CancelledError that reached the task is this limit's, and nobody else's. Ask once per error."""
+        task = self._task
+        if task is None or not self._expired:
+            return False
+        self._task = None
+        return task.uncancel() <= self._cancelling
+
+    def stop(self) -> None:
+        """Watch no more."""
+        self._owner.remove(self)
+        self.interrupted()  # an interruption that never arrived is taken back
+
+    def __enter__(self) -> Self:
+        self.start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Raises TimeoutError for a task that was interrupted by this limit, and by nobody else."""
         self._owner.remove(self)
-        if self._task is None or not self._expired:
-            return
-        by_nobody_else = self._task.uncancel() <= self._cancelling
-        if by_nobody_else and kind is asyncio.CancelledError:
+        if self.interrupted() and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def expire(self) -> None:

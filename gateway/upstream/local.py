@@ -6,7 +6,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
-from gateway.upstream.provider import Provider, headers_for
+from gateway.upstream.provider import Provider, headers_for, secrets_in
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.model import Compat, ModelSpec
 
@@ -43,6 +43,8 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         compat=_COMPAT,
         models={model.id: model},
         embedding_model=MODEL.embedding_model,
+        local=True,
+        secrets=secrets_in((chat.api_key,), {}, chat.base_url),
         prepare=ready,
     )
 
@@ -54,7 +56,13 @@ class LocalEmbedder:
         self._vectors = vectors
 
     async def embed(
-        self, _provider: Provider, model: ModelSpec, request: EmbeddingRequest, _end: float
+        self,
+        _provider: Provider,
+        model: ModelSpec,
+        request: EmbeddingRequest,
+        _end: float,
+        *,
+        fresh: bool = False,  # noqa: ARG002 - it uses no connection
     ) -> EmbeddingReply:
         """See `gateway.upstream.embed.Embedder`; there is one model."""
         if model.id != MODEL.embedding_model:

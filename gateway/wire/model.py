@@ -41,14 +41,15 @@ class ModelSpec:
     """One model at one provider: its id there, its limits (tokens), and its quirks.
 
     `max_tokens` is the most that an answer may have, None when unknown; `images` is None when unknown, and then they
-    are passed on. `provider` is the id of the provider's row; `thinks` whether the model is declared to reason.
+    are passed on. A `reasoning` model may think for minutes before its first word. `provider` is the id of the
+    provider's row.
     """
 
     id: str
     max_tokens: int | None = None
     context_window: int | None = None
     images: bool | None = None
+    reasoning: bool = False
     compat: Compat = DEFAULT
     params: Mapping[str, Any] | None = None
     provider: str = ""
-    thinks: bool = False

@@ -1,4 +1,4 @@
-"""What can go wrong with an exchange, as exceptions; `gateway.upstream.failure` says what each means to a caller."""
+"""What can go wrong with an exchange, as exceptions; `gateway.upstream.failure` says what each means to a client."""
 
 
 class TransportError(Exception):
@@ -6,15 +6,23 @@ class TransportError(Exception):
 
 
 class ConnectionTimeout(TransportError):
-    """No connection stood within the limit."""
+    """No connection was established within the limit."""
 
 
-class CertificateInvalid(TransportError):
-    """The other side offered no TLS, or none that can be trusted."""
+class TlsFailed(TransportError):
+    """The server speaks no TLS, or its certificate is not trusted. The message says which."""
+
+
+class NameUnknown(TransportError):
+    """The host name could not be resolved."""
 
 
 class CannotConnect(TransportError):
-    """The name is unknown, or nobody listens there."""
+    """No address of the host accepts a connection. The message is a predicate, such as "refused the connection"."""
+
+
+class NoFileDescriptors(TransportError):
+    """This process or this machine can't open another socket (EMFILE, ENFILE)."""
 
 
 class Disconnected(TransportError):
@@ -26,6 +34,10 @@ class Disconnected(TransportError):
     def __init__(self, *, untouched: bool) -> None:
         super().__init__("the connection ended before an answer")
         self.untouched = untouched
+
+
+class StaleConnection(TransportError):
+    """The server closed a kept connection while the request was on its way; ask again on a new connection."""
 
 
 class BodyBroken(TransportError):

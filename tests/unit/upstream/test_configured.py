@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from gateway.config.providers import ModelsConfig
@@ -100,7 +102,7 @@ MODEL = {"id": "m", "input": ["text"]}
 )
 def test_a_model_is_its_own_row_over_that_of_its_provider(row, model, spec):
     found = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
-    assert found.model("m") == spec
+    assert found.model("m") == replace(spec, provider="own")
     assert found.timeout is None
 
 
@@ -108,7 +110,7 @@ def test_quirks_of_the_catalogue_hold_for_models_that_say_nothing():
     found = providers(mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]})["mistral"]
     expected = Compat(tools=False, usage_in_streaming=False, unknown_fields=False, tool_call_fields=False)
     assert found.model("m").compat == expected
-    assert found.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat)
+    assert found.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat, provider="mistral")
 
 
 def test_waiting_is_the_providers_own():

@@ -90,7 +90,9 @@ def split(*pieces):
     assert events[-1] == STOP
     shown = "".join(event.text for event in events if isinstance(event, TextDelta))
     thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
-    assert all(event.text for event in events[:-1])
+    assert all(event.text for event in events[:-1] if not isinstance(event, ThinkingEnd))
+    blocks = "".join(event.block.text for event in events if isinstance(event, ThinkingEnd))
+    assert blocks == thought
     return shown, thought
 
 
@@ -145,7 +147,7 @@ def test_a_thought_is_passed_on_as_it_comes():
     stage = ReasoningFilter()
     assert stage.feed([TextDelta("<think>a")]) == [ThinkingDelta("a")]
     assert stage.feed([TextDelta("b</th")]) == [ThinkingDelta("b")]
-    assert stage.feed([TextDelta("ink>c")]) == [TextDelta("c")]
+    assert stage.feed([TextDelta("ink>c")]) == [ended("ab"), TextDelta("c")]
 
 
 def test_a_plain_batch_is_passed_on_as_it_is():
