@@ -17,7 +17,7 @@ from gateway.cli.first_run import ensure_config
 from gateway.cli.greeting import announce
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.stop import Stop
-from gateway.cli.workers import Workers, check_free, tell_parent
+from gateway.cli.workers import Workers, check_free, report_serving
 from gateway.config.gateway import DrainConfig, GatewayConfig
 from gateway.config.load import Loaded, load
 from gateway.core.errors import ConfigError
@@ -102,7 +102,7 @@ def _supervise(args: argparse.Namespace, loaded: Loaded, host: str, *, first: bo
             args.workers,
             [sys.executable, "-m", "gateway", "serve", *given, "--worker"],
             announce=lambda: announce(loaded, host, first=first, workers=args.workers),
-            patience=policy.notice + policy.limit + _MARGIN,
+            shutdown_timeout=policy.notice + policy.limit + _MARGIN,
         )
         return await workers.run()
 
@@ -113,7 +113,7 @@ def _supervise(args: argparse.Namespace, loaded: Loaded, host: str, *, first: bo
 async def _serve(loaded: Loaded, host: str, *, first: bool, worker: bool) -> int:
     gateway = loaded.config.gateway
     stop = Stop()
-    (stop.hear_parent if worker else stop.hear_signals)()
+    (stop.listen_to_parent if worker else stop.listen_to_signals)()
     app = create_app(loaded.config, loaded.env, loaded.state_directory)
     runner = Runner(app)
     try:
@@ -127,11 +127,11 @@ async def _serve(loaded: Loaded, host: str, *, first: bool, worker: bool) -> int
     gc.freeze()
     gc.set_threshold(20000, 20, 100)
     if worker:
-        tell_parent()
+        report_serving()
     else:
         announce(loaded, host, first=first)
-    await stop.asked.wait()
-    await drain(runner, app[DRAIN], _policy(gateway.drain), stop.hurry, notice=stop.notice)
+    await stop.requested.wait()
+    await drain(runner, app[DRAIN], _policy(gateway.drain), stop.force, notice=stop.notice)
     await runner.cleanup()
     return 0
 
