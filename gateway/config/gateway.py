@@ -15,18 +15,20 @@ Bind = Literal["loopback", "lan", "tailnet", "auto", "custom"]
 
 
 class ControlUiConfig(Section):
-    """The web pages, and the browser origins that may call without being on this machine."""
+    """The web pages, and the browser origins besides this machine's own that may call."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.CONTROL_UI
+    INERT: ClassVar[frozenset[str]] = frozenset({"enabled"})
 
     enabled: bool = True
     allowed_origins: tuple[str, ...] = ()
 
 
 class TlsConfig(Section):
-    """Encryption at the gateway itself; certificates are never made up here."""
+    """TLS at the gateway itself: not supported yet, `enabled` is refused."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.TLS
+    INERT: ClassVar[frozenset[str]] = frozenset({"cert_path", "key_path", "ca_path"})
 
     enabled: bool = False
     cert_path: str | None = None
@@ -35,7 +37,7 @@ class TlsConfig(Section):
 
 
 class ReloadConfig(Section):
-    """Whether a changed file is taken over while running; `hot` and `restart` are OpenClaw's older words for hybrid."""
+    """Whether a changed file is loaded while running; `hot` and `restart` are OpenClaw's older names of `hybrid`."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.RELOAD
 
@@ -91,6 +93,7 @@ class GatewayConfig(Section):
     """`gateway`. Times end in `_ms` here and are seconds everywhere else."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.GATEWAY
+    INERT: ClassVar[frozenset[str]] = frozenset({"reload"})
 
     mode: Literal["local", "remote"] = "local"
     port: Annotated[int, Field(ge=1, le=65_535)] = 18_789

@@ -33,7 +33,9 @@ async def embed(
     if request.dimensions is None and agent.embedding_dimensions is not None:
         request = replace(request, dimensions=agent.embedding_dimensions)
     model = provider.model(ref.model)
-    attempts = dispatch.attempts_of([Candidate(ref, row, model) for row in provider.in_turn()], trail)
+    attempts = dispatch.attempts_of(
+        [Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn()], trail
+    )
     return await attempts.ask(lambda one: embedder.embed(one.provider, ref.model, request, attempts.end))
 
 

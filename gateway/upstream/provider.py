@@ -17,6 +17,9 @@ class Provider:
     request, credential included; `api_key` is kept to be cut out of messages, `key_id` names it without telling it.
     `others` is the same row with each further key. `timeout` (seconds) replaces the waiting limits when the row sets
     one. `prepare` is awaited before a call, for an endpoint that has to be started first.
+
+    `model_rows` are the models that are asked in another way than the rest of the provider: at a base URL, with headers
+    or in a wire format of their own. `only_listed` means that no other models than those of `models` exist.
     """
 
     id: str
@@ -28,6 +31,8 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     compat: Compat = DEFAULT
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
+    only_listed: bool = False
     embedding_model: str | None = None
     timeout: float | None = None
     prepare: Callable[[], Awaitable[None]] | None = None
@@ -37,6 +42,14 @@ class Provider:
     def model(self, model_id: str) -> ModelSpec:
         """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
         return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat)
+
+    def row_for(self, model_id: str) -> "Provider":
+        """The row by which this model is asked."""
+        return self.model_rows.get(model_id, self)
+
+    def has(self, model_id: str) -> bool:
+        """Whether the model may exist: only an endpoint with a closed list of models can tell."""
+        return not self.only_listed or model_id in self.models
 
     def in_turn(self) -> tuple["Provider", ...]:
         """This row with every key that it has, beginning with another one each time."""

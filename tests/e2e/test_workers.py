@@ -74,7 +74,7 @@ async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(
     models = [provider.model(streams(*frames)) for _ in range(6)]
     async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
         assert len(await who_answers(gateway.url)) == 2
-        (listening,) = [line for line in gateway.process.errors.splitlines() if '"listening"' in line]
+        (listening,) = [line for line in gateway.process.errors.splitlines() if '"Listening"' in line]
         assert '"workers":2' in listening
         workers = children(gateway.process.pid)
         responses = await asyncio.gather(*(streamed(client, model) for model in models))

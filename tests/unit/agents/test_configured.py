@@ -206,7 +206,7 @@ def test_every_agent_without_a_model_is_named(tmp_path, clock):
 
 
 def test_several_agents_need_a_default_one(directory):
-    with pytest.raises(ConfigError, match=r"agents\.default: missing"):
+    with pytest.raises(ConfigError, match=r"agents\.default: is missing"):
         directory({}, {"a": {}, "b": {}}, default=None)
 
 

@@ -46,7 +46,7 @@ def test_the_older_list_joins_the_entries_in_order(loaded):
     found = agents(loaded, "{list:[{id:'Home',name:'H'},{id:'work',model:'p/m'}],entries:{extra:{}},default:'home'}")
     assert list(found.entries) == ["home", "work", "extra"]
     assert found.entries["home"].name == "H"
-    assert found.listed == ()
+    assert found.older_list == ()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_older_list_joins_the_entries_in_order(loaded):
 )
 def test_one_id_twice_is_refused(refused, text: str):
     assert refused(f"{{agents:{text}}}") == (
-        "agents: the same id appears twice; write every agent once, under agents.entries",
+        "agents: holds the same id twice; write every agent once, under agents.entries",
     )
 
 
@@ -76,7 +76,7 @@ def test_a_malformed_list_is_told(refused, text: str, path: str):
 @pytest.mark.parametrize("name", ["a b", "-a", "ä", "a" * 65, "a/b"])
 def test_a_malformed_id_is_refused(refused, name: str):
     (problem,) = refused(f"{{agents:{{entries:{{'{name}':{{}}}}}}}}")
-    assert "is no agent id" in problem
+    assert "is not an agent id" in problem
 
 
 def test_ids_are_lower_case(loaded):

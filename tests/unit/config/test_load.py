@@ -56,7 +56,16 @@ def test_a_configuration_of_openclaw_loads_as_it_stands(loaded):
     assert config.memory.search.model == "emb-small"
     assert config.agents.default == "research"
     assert result.ignored == ("plugins",)
-    assert result.warnings == ()
+    assert result.inert == (
+        "gateway.controlUi.enabled",
+        "gateway.http.endpoints.chatCompletions.maxBodyBytes",
+        "models.providers.mock.models[].name",
+        "models.providers.mock.models[].reasoning",
+        "models.providers.mock.models[].cost",
+        "agents.defaults.heartbeat",
+        "agents.defaults.skipBootstrap",
+        "agents.defaults.maxConcurrent",
+    )
 
 
 def test_an_empty_file_gives_the_recorded_defaults(loaded):

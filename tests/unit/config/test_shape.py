@@ -66,7 +66,7 @@ def test_an_older_spelling_is_understood(loaded):
 def test_both_spellings_of_one_key_are_refused(refused):
     text = "{agents:{defaults:{systemPrompt:'a',systemPromptOverride:'b'}}}"
     assert refused(text) == (
-        "agents.defaults.systemPromptOverride: is another spelling of 'systemPrompt', which is there too; keep one",
+        "agents.defaults.systemPromptOverride: is another spelling of 'systemPrompt', which is set too; keep one",
     )
 
 
