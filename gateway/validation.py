@@ -140,7 +140,6 @@ def _known(models: ModelsConfig) -> Collection[str]:
 
 
 def _no_provider(provider: str, known: Collection[str]) -> str:
-    near = nearest(provider, known)
-    return f"there is no provider {provider!r}; " + (
-        f"did you mean {near!r}?" if near else "add it to models.providers"
-    )
+    near = nearest(provider, known, cutoff=0.75)  # ids are short: "zai" is not "xai"
+    advice = f"did you mean {near!r}?" if near else "add it to models.providers with its baseUrl"
+    return f"there is no provider {provider!r}; {advice}"

@@ -1,4 +1,4 @@
-"""An agent as the run needs it: who it is, which models it asks in which order, and where its prompt comes from."""
+"""An agent as a run needs it: its id, its models in order, and its prompt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,10 +15,10 @@ class Agent:
     """One configured agent.
 
     `candidates` is the model chain, primary first. `allowed` limits `x-openclaw-model` to these references, or to all
-    of a provider by `provider/*` (None: any); `aliases` are short names for references. `params` are request fields
-    that the agent sets unless the caller does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
-    unless the caller says. `always_stream` asks the provider for a stream even when the caller did not. `timeout`
-    (seconds) shortens the time of its runs. `toolset` are tools that it runs itself, within `tool_limits`.
+    of a provider by `provider/*` (None: any); `aliases` are short names of references. `params` are request fields
+    that the agent sets unless the client does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
+    unless the client sets them. `always_stream` requests a stream from the provider even for whole answers. `timeout`
+    (seconds) limits its runs. `toolset` are tools that it runs itself, within `tool_limits`.
     """
 
     id: str

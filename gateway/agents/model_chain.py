@@ -25,7 +25,7 @@ class ModelNames:
     models: ModelsConfig
 
     def resolve(self, name: str) -> ModelRef | None:
-        """The model that is meant; None when the name is malformed."""
+        """The model of this name; None when the name is malformed."""
         return self.aliases.get(name.lower()) or parse_model_ref(name, provider_of_bare(name, self.models))
 
 

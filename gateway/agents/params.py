@@ -1,7 +1,7 @@
-"""An agent's `params`: request settings that hold unless the caller says otherwise.
+"""An agent's `params`: request settings that apply unless the client sets them.
 
-OpenClaw's spelling is camelCase, providers' is snake_case; both are understood. What is no sampling setting goes to the
-provider as it stands.
+OpenClaw writes them in camelCase, providers in snake_case; both are understood. Those that are not sampling settings go
+to the provider unchanged.
 """
 
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ _WIRE = "openai-completions"
 
 
 def with_params(turn: Turn, params: Mapping[str, Any]) -> Turn:
-    """The turn with the agent's settings under the caller's own."""
+    """The turn with the agent's settings; the client's own win."""
     settings: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     for name, value in params.items():
         field = _SAMPLING.get(name)
         if field is None:
-            rest[name] = value
+            extra[name] = value
         elif getattr(turn.sampling, field) is None:
             settings[field] = value
-    extras = Extras(_WIRE, {**rest, **turn.extras.of(_WIRE)}) if rest else turn.extras
+    extras = Extras(_WIRE, {**extra, **turn.extras.of(_WIRE)}) if extra else turn.extras
     return replace(turn, sampling=replace(turn.sampling, **settings), extras=extras)

@@ -37,8 +37,8 @@ def add_parser(sub: "Subparsers") -> None:
     parser = sub.add_parser("agent", help=COMMANDS["agent"], description=__doc__)
     config_option(parser)
     parser.add_argument("--agent", metavar="ID", help="agent to ask (default: the default agent)")
-    parser.add_argument("--message", "-m", metavar="TEXT", required=True, help="what to say; - reads standard input")
-    parser.add_argument("--session-key", metavar="KEY", help="go on with this conversation (default: none is kept)")
+    parser.add_argument("--message", "-m", metavar="TEXT", required=True, help="the message; - reads standard input")
+    parser.add_argument("--session-key", metavar="KEY", help="continue this conversation (default: none is stored)")
     parser.add_argument("--model", metavar="REF", help="answer with this model instead (provider/model)")
 
 

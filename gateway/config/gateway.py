@@ -1,4 +1,4 @@
-"""`gateway`: where it listens, who stands in front of it, and our own sections for streams, retries and Redis."""
+"""`gateway`: its address, the proxies in front of it, and our own sections for streams, retries and Redis."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -73,20 +73,20 @@ class RetryConfig(Section):
 
 
 class DrainConfig(Section):
-    """Ours: what a stop signal leaves time for."""
+    """Ours: how a stop signal is handled."""
 
     notice_ms: Count = 5_000
-    """While readiness already fails, new connections are accepted for so long, so that proxies can notice."""
+    """For this long readiness fails while new connections are still accepted, so that proxies can notice."""
     timeout_ms: Count = 60_000
-    """How long running answers get after that."""
+    """For this long running answers may go on after that."""
 
 
 class RedisConfig(Section):
-    """Ours: the store that several instances share; `OPENCLAW_REDIS_URL` when the file has none."""
+    """Ours: the store that several instances share; its URL may be in `OPENCLAW_REDIS_URL`."""
 
     url: SecretStr | None = None
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "openclaw"
-    """Instances with the same prefix share; give every gateway of its own another one."""
+    """Instances with the same prefix share their state; separate gateways need different ones."""
 
 
 class GatewayConfig(Section):
@@ -113,4 +113,4 @@ class GatewayConfig(Section):
     state: StateConfig = StateConfig()
     limits: tuple[LimitConfig, ...] = ()
     roles: dict[str, Any] | None = None
-    """OpenClaw's named roles: never accepted silently, because they would not be enforced (`gateway.config.rules`)."""
+    """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

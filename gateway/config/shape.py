@@ -86,7 +86,7 @@ def unknown(name: str, known: Iterable[str], path: str = "") -> Problem:
     near = nearest(name, known)
     if near is None:
         return Problem(join(path, name), "unknown key; remove it")
-    return Problem(join(path, name), f"unknown key; did you mean {near!r}?", join(path, near))
+    return Problem(join(path, name), f"unknown key; did you mean {near!r}?", intended=join(path, near))
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -10,6 +10,7 @@ from gateway.validation import validated
 
 LOCAL = f"{MODEL.provider}/{MODEL.chat_model}"
 ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:true}}}}"
+NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
 FORMAT = "the wire format {!r} is not served here yet; use an endpoint that has openai-completions, or remove the row"
 
 
@@ -58,12 +59,16 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
 @pytest.mark.parametrize(
     ("rows", "model", "expected"),
     [
-        (OWN, "'ghost/x'", ["agents.defaults.model: there is no provider 'ghost'; add it to models.providers"]),
-        (OWN, "'onw/x'", ["agents.defaults.model: there is no provider 'onw'; did you mean 'own'?"]),
+        (
+            OWN,
+            "'ghost/x'",
+            [f"agents.defaults.model: {NO_GHOST}"],
+        ),
+        (OWN, "'openi/x'", ["agents.defaults.model: there is no provider 'openi'; did you mean 'openai'?"]),
         (
             OWN,
             "{primary:'own/m',fallbacks:['own/n','ghost/x']}",
-            ["agents.defaults.model.fallbacks[1]: there is no provider 'ghost'; add it to models.providers"],
+            [f"agents.defaults.model.fallbacks[1]: {NO_GHOST}"],
         ),
         (OWN, "'own/'", ["agents.defaults.model: 'own/' is not a model reference; write \"provider/model\""]),
         (
@@ -156,8 +161,8 @@ def test_problems_of_an_agent_are_at_the_path_where_its_model_is_written(problem
     agents = "{defaults:{model:'own/m'},default:'a',entries:{a:{model:'ghost/x'},b:{model:{fallbacks:['ghost/y']}}}}"
     text = f"{{{ON},models:{{providers:{{{OWN}}}}},agents:{agents}}}"
     assert problems(text) == [
-        "agents.entries.a.model: there is no provider 'ghost'; add it to models.providers",
-        "agents.entries.b.model.fallbacks[0]: there is no provider 'ghost'; add it to models.providers",
+        f"agents.entries.a.model: {NO_GHOST}",
+        f"agents.entries.b.model.fallbacks[0]: {NO_GHOST}",
     ]
 
 
@@ -179,19 +184,19 @@ def test_a_bare_model_id_is_that_of_the_one_provider_that_lists_it(valid):
 
 def test_with_replace_the_built_in_providers_are_gone(problems):
     assert problems(models(OWN, "'openai/x'", "replace")) == [
-        "agents.defaults.model: there is no provider 'openai'; add it to models.providers"
+        "agents.defaults.model: there is no provider 'openai'; add it to models.providers with its baseUrl"
     ]
     assert problems(models("openai:{apiKey:'k'}", "'openai/x'", "replace")) == [
         "models.providers.openai.baseUrl: is missing; only built-in providers have one of their own"
     ]
     assert problems(models(OWN, f"'{LOCAL}'", "replace")) == [
-        "agents.defaults.model: there is no provider 'local'; add it to models.providers"
+        "agents.defaults.model: there is no provider 'local'; add it to models.providers with its baseUrl"
     ]
 
 
 def test_a_limit_names_providers_that_exist(problems):
-    text = models(OWN, "'own/m'").replace("http:{", "limits:[{models:['own/*','onw/*'],concurrentRuns:1}],http:{")
-    assert problems(text) == ["gateway.limits[0].models[1]: there is no provider 'onw'; did you mean 'own'?"]
+    text = models(OWN, "'own/m'").replace("http:{", "limits:[{models:['own/*','olama/*'],concurrentRuns:1}],http:{")
+    assert problems(text) == ["gateway.limits[0].models[1]: there is no provider 'olama'; did you mean 'ollama'?"]
 
 
 def test_several_workers_need_redis(valid, problems):
@@ -246,7 +251,7 @@ def test_an_unknown_provider_of_embeddings_is_a_warning(valid):
     assert valid(text).warnings == (
         (
             "memory.search.provider: agent main can't make embeddings: there is no provider 'voyage'; "
-            "add it to models.providers"
+            "add it to models.providers with its baseUrl"
         ),
     )
 

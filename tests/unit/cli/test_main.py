@@ -18,11 +18,11 @@ def test_help_names_every_command(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--help"])
     assert caught.value.code == 0
-    said = capsys.readouterr().out
-    assert all(name in said and text.split()[0] in said for name, text in COMMANDS.items())
+    printed = capsys.readouterr().out
+    assert all(name in printed and text.split()[0] in printed for name, text in COMMANDS.items())
 
 
-def test_version_is_told(capsys):
+def test_the_version_is_printed(capsys):
     with pytest.raises(SystemExit) as caught:
         main(["--version"])
     assert caught.value.code == 0

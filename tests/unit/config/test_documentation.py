@@ -38,10 +38,10 @@ def sections_in(annotation: Any) -> Iterator[tuple[str, type[Section]]]:
 def keys_of(model: type[Section], path: str = "") -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         key = f"{path}{field.alias or name}"
-        found = [(mark, section) for mark, section in sections_in(field.annotation) if section is not ModelChoice]
-        if not found:
+        nested = [(mark, section) for mark, section in sections_in(field.annotation) if section is not ModelChoice]
+        if not nested:
             yield key, field.get_default(call_default_factory=True)
-        for mark, section in found:
+        for mark, section in nested:
             yield from keys_of(section, f"{key}{mark}.")
 
 
@@ -97,7 +97,7 @@ def test_the_lines_of_keys_without_effect_and_no_others_say_so():
     assert marked == sorted(key for key in inert_in(Config) if not written_elsewhere(key))
 
 
-def test_keys_in_sentences_are_there():
+def test_keys_in_sentences_exist():
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     for word in ("gateway.roles", "agents.entries.*", "agents.list", "memorySearch", "systemPromptOverride"):
         assert f"`{word}" in page

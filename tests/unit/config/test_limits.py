@@ -19,7 +19,7 @@ def test_there_are_none_unless_configured(loaded):
 
 
 @pytest.mark.parametrize(
-    ("rule", "path", "said"),
+    ("rule", "path", "text"),
     [
         ("{}", "gateway.limits[0]", "limits nothing; set requestsPerMinute, tokensPerMinute or concurrentRuns"),
         ('{per: ["team"], concurrentRuns: 1}', "gateway.limits[0].per[0]", "must be 'identity', 'agent' or 'model'"),
@@ -30,9 +30,9 @@ def test_there_are_none_unless_configured(loaded):
         ('{agents: ["mian"], concurrentRuns: 1}', "gateway.limits[0].agents[0]", "did you mean 'main'?"),
     ],
 )
-def test_a_rule_that_can_not_be_meant_is_refused(refused, rule, path, said):
+def test_a_rule_with_a_mistake_is_refused(refused, rule, path, text):
     problems = refused(f"{{gateway: {{limits: [{rule}]}}}}")
-    assert any(problem.startswith(f"{path}: ") and said in problem for problem in problems), problems
+    assert any(problem.startswith(f"{path}: ") and text in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("auth", ['{mode:"token",token:"t"}', '{mode:"none"}'])

@@ -3,7 +3,7 @@ import pytest
 
 @pytest.mark.parametrize("key", ["token", "password"])
 @pytest.mark.parametrize("secret", ["undefined", "null", "", "  "])
-def test_what_a_broken_script_writes_is_no_secret(refused, key: str, secret: str):
+def test_the_output_of_a_broken_script_is_not_a_secret(refused, key: str, secret: str):
     problems = refused(f'{{gateway:{{auth:{{mode:"{key}",{key}:"{secret}"}}}}}}')
     assert problems == (
         f"gateway.auth.{key}: is blank or the word undefined or null; set a real secret or remove the key",
@@ -71,7 +71,7 @@ def test_a_trusted_proxy_beside_a_token_is_refused(refused, env: dict[str, str])
 
 
 @pytest.mark.parametrize("where", ['bind:"lan"', 'bind:"auto"', 'bind:"custom",customBindHost:"10.0.0.1"'])
-def test_nobody_gets_in_from_outside_without_a_credential(refused, where: str):
+def test_other_machines_need_a_credential(refused, where: str):
     (problem,) = refused(f'{{gateway:{{{where},auth:{{mode:"none"}}}}}}')
     assert problem.startswith('gateway.auth.mode: is "none", while bind is ')
 
@@ -108,7 +108,7 @@ def test_a_mistyped_network_is_refused(refused):
     ]
 
 
-def test_a_client_of_another_gateway_is_no_gateway(refused):
+def test_the_client_mode_is_refused(refused):
     assert refused('{gateway:{mode:"remote"}}')[0].startswith('gateway.mode: is "remote"')
 
 
@@ -116,11 +116,11 @@ def test_roles_are_refused_rather_than_ignored(refused):
     assert refused("{gateway:{roles:{default:'guest'}}}")[0].startswith("gateway.roles: named roles are not enforced")
 
 
-def test_tls_is_refused_rather_than_left_out(refused):
+def test_tls_is_refused_rather_than_ignored(refused):
     assert [p.partition(":")[0] for p in refused("{gateway:{tls:{enabled:true}}}")] == ["gateway.tls.enabled"]
 
 
-def test_keys_that_nothing_acts_on_yet_are_named(loaded):
+def test_keys_without_effect_are_named(loaded):
     text = '{gateway:{reload:{mode:"off"}},agents:{entries:{main:{models:{"p/m":{params:{a:1}}}}}}}'
     assert loaded(text).inert == ("gateway.reload", 'agents.entries.main.models["p/m"].params')
 

@@ -34,7 +34,7 @@ def test_only_its_owner_can_read_the_first_file(tmp_path: Path):
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
-def test_a_file_that_is_there_is_never_replaced(tmp_path: Path):
+def test_an_existing_file_is_never_replaced(tmp_path: Path):
     file = tmp_path / "openclaw.json"
     file.write_text("{}")
     with pytest.raises(FileExistsError):
@@ -43,7 +43,7 @@ def test_a_file_that_is_there_is_never_replaced(tmp_path: Path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_no_draft_is_left_behind(tmp_path: Path, there: bool):
+def test_no_temporary_file_remains(tmp_path: Path, there: bool):
     file = tmp_path / "openclaw.json"
     if there:
         file.write_text("{}")
