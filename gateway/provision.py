@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
+from gateway.agents.model_chain import named_providers
 from gateway.config.endpoints import FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
@@ -56,7 +57,7 @@ async def provisioned(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(create_client(limits))
         caller = ProviderClient(http, limits)
-        providers = providers_from(config.models, env)
+        providers = providers_from(config.models, env, named_providers(config))
         embedders: dict[str, Embedder] = {name: HttpEmbedder(http, limits, caller.deadlines) for name in providers}
         chat = None
         if available() and embedded_joins(config.models):

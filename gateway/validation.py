@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gateway.agents.configured import directory_from, embedding_choice
 from gateway.agents.directory import Directory
-from gateway.agents.model_chain import chain_problems
+from gateway.agents.model_chain import chain_problems, named_providers
 from gateway.config.load import Loaded, load
 from gateway.config.problems import Problem, join
 from gateway.config.providers import ModelsConfig
@@ -57,7 +57,7 @@ def validated(
 
     checks = (_providers, _chains, _limited_models, _tool_servers, workers_share)
     loaded = load(path, env, checks=checks, port=port, bind=bind)
-    providers = providers_from(loaded.config.models, loaded.env)
+    providers = providers_from(loaded.config.models, loaded.env, named_providers(loaded.config))
     directory = directory_from(
         loaded.config,
         providers,

@@ -39,6 +39,24 @@ def model_names(entry: AgentSettings, defaults: AgentSettings, models: ModelsCon
     return ModelNames(aliases, models)
 
 
+def named_providers(config: Config) -> frozenset[str]:
+    """Ids of providers that agents and embeddings refer to, in whatever form."""
+    agents = config.agents
+    refs: list[ModelRef | None] = []
+    embeddings = [config.memory.search]
+    for settings in (agents.defaults, *agents.entries.values()):
+        names = model_names(settings, agents.defaults, config.models)
+        allowed = settings.model_policy.allow or ()
+        written = (name for _, name in _written("", settings))
+        refs += [names.resolve(name) for name in (*written, *settings.models, *allowed)]
+        if settings.embedding is not None:
+            embeddings.append(settings.embedding)
+    for search in embeddings:
+        refs.append(parse_model_ref(search.model or "", ""))
+        refs.append(ModelRef(search.provider.strip().lower(), "") if search.provider else None)
+    return frozenset(ref.provider for ref in refs if ref is not None and ref.provider)
+
+
 def provider_of_bare(name: str, models: ModelsConfig) -> str:
     """The provider of a model id that names none: the only configured one that lists it, else OpenClaw's default."""
     listing = [

@@ -4,7 +4,7 @@ A configured row overrides the catalogue's row of the same id field by field. A 
 error, never replaced by the catalogue's: a prompt goes only to the host that the configuration names.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from pydantic import SecretStr
@@ -30,17 +30,19 @@ _OPENCLAW_FORMATS = frozenset({
 _LOGINS = ("oauth", "aws-sdk")
 
 
-def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Provider]:
+def providers_from(models: ModelsConfig, env: Mapping[str, str], named: Collection[str] = ()) -> dict[str, Provider]:
     """Every provider that can be called, by id.
 
-    Catalogue rows join unless `models.mode` is `replace`; their keys come from the environment variables that their
-    documentation names. Raises ConfigError with every problem of `provider_problems`.
+    A catalogue row joins if the environment has its key (in a variable that the provider's documentation names) or if
+    the configuration names it elsewhere (`named`), unless `models.mode` is `replace`. Raises ConfigError with every
+    problem of `provider_problems`.
     """
     problems = provider_problems(models, env)
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
+    built_in = _catalogue(models, env)
     return {
-        **_catalogue(models, env),
+        **{name: row for name, row in built_in.items() if row.api_key or name in named},
         **{name: _configured(name, config, env) for name, config in models.providers.items()},
     }
 

@@ -259,3 +259,19 @@ def test_an_unknown_provider_of_embeddings_is_a_warning(valid):
 def test_no_problem_quotes_a_secret(problems):
     text = models("p:{baseUrl:'http://user:pw-url@',apiKey:'pw-key\\n',headers:{'X Y':'pw-header'}}", "'p/m'")
     assert "pw-" not in "".join(problems(text))
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("agents:{defaults:{model:'own/m'}}", []),
+        ("agents:{defaults:{model:{primary:'own/m',fallbacks:['groq/x']}}}", ["groq"]),
+        ("agents:{defaults:{model:'own/m',models:{'groq/x':{alias:'fast'}}}}", ["groq"]),
+        ("agents:{defaults:{model:'own/m'},entries:{main:{modelPolicy:{allow:['groq/*']}}}}", ["groq"]),
+        ("agents:{defaults:{model:'own/m'},entries:{main:{memorySearch:{provider:'Mistral'}}}}", ["mistral"]),
+        ("agents:{defaults:{model:'own/m'}},memory:{search:{model:'openai/e'}}", ["openai"]),
+    ],
+)
+def test_a_built_in_provider_that_is_not_named_and_has_no_key_can_not_be_called(valid, where, expected):
+    providers = valid(f"{{{ON},models:{{providers:{{{OWN}}}}},{where}}}").providers
+    assert sorted(providers) == sorted(["own", *expected])

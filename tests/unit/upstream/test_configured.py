@@ -7,13 +7,15 @@ from gateway.upstream.configured import key_from, providers_from
 from gateway.wire.compat import DEFAULT, Compat, ModelSpec
 
 
-def providers(env=None, *, mode="replace", **rows):
-    return providers_from(ModelsConfig.model_validate({"mode": mode, "providers": rows}), env or {})
+def providers(env=None, *, mode="replace", named=(), **rows):
+    return providers_from(ModelsConfig.model_validate({"mode": mode, "providers": rows}), env or {}, named)
 
 
-def test_merging_brings_the_catalogue_and_replacing_does_not():
-    assert providers(mode="merge").keys() == CATALOG.keys()
-    assert providers() == {}
+def test_merging_brings_the_rows_of_the_catalogue_that_are_named_or_have_a_key_and_replacing_does_not():
+    assert providers(mode="merge", named=CATALOG).keys() == CATALOG.keys()
+    assert providers({"GROQ_API_KEY": "k"}, mode="merge", named=["ollama"]).keys() == {"groq", "ollama"}
+    assert providers(mode="merge") == {}
+    assert providers({"GROQ_API_KEY": "k"}, named=CATALOG) == {}
 
 
 @pytest.mark.parametrize(
@@ -27,7 +29,7 @@ def test_merging_brings_the_catalogue_and_replacing_does_not():
     ],
 )
 def test_a_row_of_the_catalogue_takes_its_key_from_the_environment(env, key):
-    provider = providers(env, mode="merge")["openai"]
+    provider = providers(env, mode="merge", named=["openai"])["openai"]
     assert provider.api_key == key
     assert provider.headers.get("Authorization") == (f"Bearer {key}" if key else None)
     assert provider.compat.max_tokens_field == "max_completion_tokens"
