@@ -10,12 +10,11 @@ from pathlib import Path
 
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
+from gateway.agents.model_chain import named_providers
 from gateway.config.endpoints import FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
-from gateway.core.errors import ConfigError
-from gateway.core.names import ModelRef
 from gateway.http.runtime import Runtime
 from gateway.media.document import PdfLimits
 from gateway.media.fetch import Fetcher, FetchPolicy
@@ -39,6 +38,7 @@ from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
 from gateway.upstream.http import Limits, Timeouts, create_client
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
+from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
 
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
@@ -47,7 +47,7 @@ _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 async def provisioned(
     config: Config, env: Mapping[str, str], state: Path, cooldowns: Cooldowns | None = None
 ) -> AsyncIterator[Runtime]:
-    """The runtime of one configuration. Raises ConfigError when an agent has nothing to answer with.
+    """The runtime of one configuration. Raises ConfigError for what `gateway.validation` refuses.
 
     `cooldowns` are those that other instances know of, too.
     """
@@ -57,24 +57,23 @@ async def provisioned(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(create_client(limits))
         provider_client = ProviderClient(http, limits)
-        providers = providers_from(config.models, env)
+        providers = providers_from(config.models, env, named_providers(config))
         embedders: dict[str, Embedder] = {
             name: HttpEmbedder(http, limits, provider_client.deadlines) for name in providers
         }
         chat = None
-        if available() and MODEL.provider not in providers and config.models.mode != "replace":
+        if available() and embedded_joins(config.models):
             chat = EmbeddedChat()
             stack.push_async_callback(chat.close)
             vectors = EmbeddedEmbeddings()
             stack.push_async_callback(vectors.close)
             providers[MODEL.provider] = local_provider(chat)
             embedders[MODEL.provider] = LocalEmbedder(vectors)
-        fallback = ModelRef(MODEL.provider, MODEL.embedding_model) if chat is not None else None
+        fallback = EMBEDDED_EMBEDDING if chat is not None else None
         tools = await stack.enter_async_context(registry_from(config))
         directory = directory_from(
             config, providers, state=state, clock=clock, fallback_embedding=fallback, tools=tools
         )
-        require_callable_models(directory, providers)
         if chat is not None and _asks(directory, MODEL.provider):
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
@@ -165,18 +164,6 @@ def _run_context(
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
     )
-
-
-def require_callable_models(directory: Directory, providers: Mapping[str, Provider]) -> None:
-    """An agent that no provider can answer for is found at start, not by its first caller."""
-    problems = [
-        f"agents.entries.{agent.id}.model: {agent.candidates[0]} can't be called; its provider has no baseUrl, is not "
-        "installed, or speaks a wire format that is not served yet"
-        for agent in directory.agents
-        if not any(ref.provider in providers for ref in agent.candidates)
-    ]
-    if problems:
-        raise ConfigError(tuple(problems))
 
 
 def _asks(directory: Directory, provider: str) -> bool:

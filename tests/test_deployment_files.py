@@ -11,8 +11,8 @@ from pathlib import Path
 import compose
 import pytest
 
-from gateway.cli.check import BUILT_IN
 from gateway.config.load import load
+from gateway.validation import validated
 
 ROOT = Path(__file__).parents[1]
 SECRETS = {"OPENCLAW_GATEWAY_TOKEN": "the-token-of-callers", "REDIS_PASSWORD": "thepasswordofredis"}
@@ -50,11 +50,12 @@ def test_the_gateways_trust_nginx_and_no_other_container(composed):
     assert ipaddress.ip_address(address) in ipaddress.ip_network(network["subnet"])
     assert ipaddress.ip_address(address) not in ipaddress.ip_network(network["ip_range"])
     gateway = composed["services"]["gateway"]
-    loaded = load(ROOT / "deploy" / "gateway.json5", gateway["environment"], catalogue=BUILT_IN)
+    valid = validated(ROOT / "deploy" / "gateway.json5", gateway["environment"], workers=2)
+    loaded = valid.loaded
     assert loaded.config.gateway.trusted_proxies == (address,)
     assert loaded.config.gateway.auth.token.get_secret_value() == SECRETS["OPENCLAW_GATEWAY_TOKEN"]
     assert loaded.config.gateway.redis.url.get_secret_value() == "redis://:thepasswordofredis@redis:6379/0"
-    assert (loaded.ignored, loaded.warnings) == ((), ())
+    assert (loaded.ignored, loaded.inert, valid.warnings) == ((), (), ())
 
 
 def test_whoever_stops_the_gateways_waits_for_their_answers(composed):

@@ -19,6 +19,7 @@ LAYERS = (
     {"runs"},
     {"conversations"},
     {"http", "ui"},
+    {"validation"},
     {"provision", "cooldown_sync"},
     {"shared"},
     {"app"},

@@ -1,4 +1,4 @@
-"""An agent as the run needs it: who it is, which models it asks in which order, and where its prompt comes from."""
+"""An agent as a run needs it: its id, its models in order, and its prompt."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ class Agent:
     """One configured agent.
 
     `candidates` is the model chain, primary first. `allowed` limits `x-openclaw-model` to these references, or to all
-    of a provider by `provider/*` (None: any); `aliases` are short names for references. `params` are request fields
-    that the agent sets unless the caller does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
-    unless the caller says. `upstream_streaming`: when the provider is asked for a stream (see `gateway.runs.round`).
-    `timeout` (seconds) shortens the time of its runs. `toolset` are tools that it runs itself, within `tool_limits`.
+    of a provider by `provider/*` (None: any); `aliases` are short names of references. `params` are request fields
+    that the agent sets unless the client does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
+    unless the client sets them. `upstream_streaming`: when the provider is asked for a stream (`gateway.runs.round`).
+    `timeout` (seconds) limits its runs. `toolset` are tools that it runs itself, within `tool_limits`.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Who can be addressed: agent targets → agents, and the list behind `/v1/models`."""
+"""The agents by the names that clients use, and the list of `/v1/models`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -37,10 +37,10 @@ class Directory:
             return self.default
         return self._agent(target.id, target.id, "model")
 
-    def _agent(self, agent_id: str, said: str, param: str) -> Agent:
+    def _agent(self, agent_id: str, name: str, param: str) -> Agent:
         agent = self._agents.get(agent_id)
         if agent is None:
-            raise BadRequest(f"Unknown agent '{said[:80]}'.", param=param, code="unknown_agent")
+            raise BadRequest(f"Unknown agent '{name[:80]}'.", param=param, code="unknown_agent")
         return agent
 
     def models(self) -> dict[str, Any]:
@@ -49,8 +49,8 @@ class Directory:
 
     def model(self, model_id: str) -> dict[str, Any]:
         """The body of `GET /v1/models/{id}`: exact ids only (recorded). Raises BadRequest or NotFound."""
-        if found := self._models.get(model_id):
-            return found
+        if model := self._models.get(model_id):
+            return model
         if not model_id:
             raise BadRequest("Missing model id.")
         if parse_agent_target(model_id) is None:

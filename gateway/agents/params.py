@@ -1,7 +1,7 @@
-"""An agent's `params`: request settings that hold unless the caller sets its own.
+"""An agent's `params`: request settings that apply unless the client sets them.
 
-OpenClaw's spelling is camelCase, providers' is snake_case; both are understood. What is not a sampling setting goes to
-the provider as it stands.
+OpenClaw writes them in camelCase, providers in snake_case; both are understood. Those that are not sampling settings go
+to the provider unchanged.
 """
 
 from collections.abc import Mapping
@@ -26,13 +26,13 @@ _SAMPLING = {
 
 
 def with_params(turn: Turn, params: Mapping[str, Any]) -> Turn:
-    """The turn with the agent's settings under the caller's own."""
+    """The turn with the agent's settings; the client's own win."""
     settings: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
     for name, value in params.items():
         field = _SAMPLING.get(name)
         if field is None:
-            rest[name] = value
+            extra[name] = value
         elif getattr(turn.sampling, field) is None:
             settings[field] = value
-    return replace(turn, sampling=replace(turn.sampling, **settings), params=rest or None)
+    return replace(turn, sampling=replace(turn.sampling, **settings), params=extra or None)

@@ -1,7 +1,7 @@
 """An agent's system prompt: the configured text, then the workspace files, within size caps.
 
-The files are those that OpenClaw reads into every session. They are read off the event loop, and again when one of
-them has changed, checked at most once a second: editing `AGENTS.md` needs no restart.
+The files are those that OpenClaw reads into every session. They are read in a thread, and again after one of them has
+changed, which is checked at most once a second: editing `AGENTS.md` needs no restart.
 """
 
 import asyncio
@@ -20,14 +20,14 @@ _CHECK_EVERY = 1.0  # seconds
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """The most characters of one workspace file, and of all together."""
+    """Limits in characters: of one workspace file, and of all together."""
 
     file: int
     total: int
 
 
 def clip(text: str, limit: int, name: str) -> str:
-    """At most `limit` characters: the beginning and the end, with a note between them that says what is missing."""
+    """At most `limit` characters: the beginning and the end, with a note on the cut between them."""
     if len(text) <= limit:
         return text
     note = f"\n[… {name} is cut here: {len(text)} characters, {limit} allowed …]\n"
@@ -37,14 +37,14 @@ def clip(text: str, limit: int, name: str) -> str:
 
 
 def render(text: str | None, files: dict[str, str], caps: Caps) -> str:
-    """The system text, empty when there is nothing to say."""
+    """The system text; empty without a text and files."""
     sections = [text.strip()] if text and text.strip() else []
-    left = caps.total
+    remaining = caps.total
     for name, content in files.items():
-        kept = clip(content.strip(), min(caps.file, left), name)
-        if kept:
-            left = max(0, left - len(kept))
-            sections.append(f"# {name}\n\n{kept}")
+        clipped = clip(content.strip(), min(caps.file, remaining), name)
+        if clipped:
+            remaining = max(0, remaining - len(clipped))
+            sections.append(f"# {name}\n\n{clipped}")
     return "\n\n".join(sections)
 
 
@@ -62,7 +62,7 @@ class Prompt:
         self._reading = asyncio.Lock()
 
     async def text(self, channel: str) -> str:
-        """The system text for a request that came by `channel`; empty for none."""
+        """The system text for a request of this channel; empty if there is none."""
         if self._workspace is not None:
             now = self._clock()
             if self._checked is None or now - self._checked >= _CHECK_EVERY:
@@ -73,7 +73,7 @@ class Prompt:
     async def _refresh(self, now: float) -> None:
         async with self._reading:
             if self._checked is not None and now - self._checked < _CHECK_EVERY:
-                return  # another request did it while this one waited
+                return  # another request read them while this one waited
             self._rendered = await asyncio.to_thread(self._read)
             self._checked = now
 
@@ -83,13 +83,17 @@ class Prompt:
         if stamp == self._stamp:
             return self._rendered
         files = {}
-        for path, found in zip(paths, stamp, strict=True):
-            if found is None:
+        for path, status in zip(paths, stamp, strict=True):
+            if status is None:
                 continue
             try:
                 files[path.name] = path.read_text(encoding="utf-8", errors="replace")
             except OSError as error:
-                log.warning("a workspace file is left out of the prompt", path=str(path), reason=error.strerror)
+                log.warning(
+                    "A workspace file can't be read and is left out of the prompt",
+                    path=str(path),
+                    reason=error.strerror,
+                )
         self._stamp = stamp
         return render(self._text, files, self._caps)
 

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from gateway.cli.check import BUILT_IN
 from gateway.cli.first_run import ensure_config
 from gateway.cli.main import COMMANDS, config_option
-from gateway.config.load import Loaded, load
+from gateway.config.load import Loaded
 from gateway.conversations.context_window import window_of
 from gateway.conversations.summary import ask_agent
 from gateway.core.errors import GatewayError
@@ -27,6 +26,7 @@ from gateway.observe import log as logs
 from gateway.provision import provisioned
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.run import RunOptions, prepare
+from gateway.validation import validated
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
@@ -37,8 +37,8 @@ def add_parser(sub: "Subparsers") -> None:
     parser = sub.add_parser("agent", help=COMMANDS["agent"], description=__doc__)
     config_option(parser)
     parser.add_argument("--agent", metavar="ID", help="agent to ask (default: the default agent)")
-    parser.add_argument("--message", "-m", metavar="TEXT", required=True, help="what to say; - reads standard input")
-    parser.add_argument("--session-key", metavar="KEY", help="go on with this conversation (default: none is kept)")
+    parser.add_argument("--message", "-m", metavar="TEXT", required=True, help="the message; - reads standard input")
+    parser.add_argument("--session-key", metavar="KEY", help="continue this conversation (default: none is stored)")
     parser.add_argument("--model", metavar="REF", help="answer with this model instead (provider/model)")
 
 
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the answer as it comes. 0 when it is complete, 1 when it failed, 130 when Ctrl-C cancelled it."""
     path = Path(args.config) if args.config else None
     ensure_config(path, os.environ)
-    loaded = load(path, os.environ, catalogue=BUILT_IN)
+    loaded = validated(path, os.environ).loaded
     logs.configure(stream_is_tty=sys.stderr.isatty(), level="warn")
     message = sys.stdin.read() if args.message == "-" else args.message
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

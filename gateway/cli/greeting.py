@@ -1,20 +1,20 @@
-"""What `serve` says once it serves: one log line, warnings, and to whoever sits at the terminal a first request."""
+"""What `serve` reports once it serves: a log line, warnings, and to a person at a terminal a first request to try."""
 
 import sys
 
 import structlog
 
 from gateway.config.gateway import GatewayConfig
-from gateway.config.load import Loaded
+from gateway.validation import Valid
 
 log = structlog.get_logger(__name__)
 
 
-def announce(loaded: Loaded, host: str, *, first: bool, workers: int = 1) -> None:
-    """Log that requests are served. `first`: a token has just been made, so show it and how to use it."""
-    config = loaded.config
+def announce(valid: Valid, host: str, *, first: bool, workers: int = 1) -> None:
+    """Log that requests are served. `first`: a token was just generated, so print it and how to use it."""
+    loaded, config = valid.loaded, valid.loaded.config
     log.info(
-        "listening",
+        "Listening",
         host=host,
         port=config.gateway.port,
         auth=config.gateway.auth.mode,
@@ -22,19 +22,21 @@ def announce(loaded: Loaded, host: str, *, first: bool, workers: int = 1) -> Non
         workers=workers,
     )
     if loaded.ignored:
-        log.info("sections of the configuration that are not served here", sections=", ".join(loaded.ignored))
-    for warning in loaded.warnings:
-        log.warning(warning)
+        log.info("Sections of the configuration are not served here and ignored", sections=", ".join(loaded.ignored))
+    if loaded.inert:
+        log.info("Keys of the configuration are accepted and have no effect", keys=", ".join(loaded.inert))
+    for warning in valid.warnings:
+        log.warning("A part of the configuration does not work", problem=warning)
     if config.gateway.auth.generated:
         log.warning(
-            "no token is configured: every request is refused. Set gateway.auth.token or OPENCLAW_GATEWAY_TOKEN"
+            "No token is configured, so every request is refused: set gateway.auth.token or OPENCLAW_GATEWAY_TOKEN"
         )
     elif first or sys.stdout.isatty():
         _greet(config.gateway)
 
 
 def _greet(gateway: GatewayConfig) -> None:
-    """How to make a first request; the token is shown to whoever sits at the terminal, never logged."""
+    """Print how to make a first request; the token is printed for the person at the terminal, never logged."""
     base = f"http://127.0.0.1:{gateway.port}/v1"
     secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
     auth = f" -H 'Authorization: Bearer {secret.get_secret_value()}'" if secret else ""

@@ -1,4 +1,4 @@
-"""The command line: finds the command, imports its module alone, runs it.
+"""The command line: find the command, import its module alone, run it.
 
 A command is a module of this package with `add_parser(sub)` and `run(args) -> int`; adding one is a file and a row.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 PROGRAM = "openclaw-gateway"
 EXIT_CONFIG = 78
-"""What OpenClaw exits with when the configuration keeps it from starting (sysexits' EX_CONFIG)."""
+"""The exit status of OpenClaw for a bad configuration too (sysexits' EX_CONFIG)."""
 
 COMMANDS = {
     "serve": "run the gateway (the default command)",
@@ -25,19 +25,19 @@ COMMANDS = {
     "agent": "run one agent turn and print the answer",
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",
-    "status": "ask a running gateway how it is",
+    "status": "ask whether a running gateway is ready",
     "token": "print a new token",
 }
 
 
 class Command(Protocol):
-    """What a command's module provides."""
+    """A command's module."""
 
     def add_parser(self, sub: "Subparsers") -> None:
         """Add the command's parser, named as in COMMANDS; `config_option` gives it `--config`."""
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do it; the exit status is returned. ConfigError is printed by `main`."""
+        """Run the command. Returns the exit status; `main` prints a ConfigError."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

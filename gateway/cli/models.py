@@ -1,18 +1,13 @@
-"""`openclaw-gateway models`: which agents can be addressed, which models they ask, which providers are usable."""
+"""`openclaw-gateway models`: the agents, the models that they ask, and the usable providers."""
 
 import argparse
 import os
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.agents.configured import directory_from
-from gateway.cli.check import BUILT_IN
 from gateway.cli.main import COMMANDS, config_option
-from gateway.config.load import load
-from gateway.core.names import ModelRef
-from gateway.upstream.configured import providers_from
 from gateway.upstream.embedded import MODEL, available
+from gateway.validation import validated
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
@@ -25,12 +20,8 @@ def add_parser(sub: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print one line per agent and per usable provider."""
-    loaded = load(Path(args.config) if args.config else None, os.environ, catalogue=BUILT_IN)
-    providers = providers_from(loaded.config.models, loaded.env)
-    local = ModelRef(MODEL.provider, MODEL.embedding_model) if available() else None
-    directory = directory_from(
-        loaded.config, providers, state=loaded.state_directory, clock=time.monotonic, fallback_embedding=local
-    )
+    valid = validated(Path(args.config) if args.config else None, os.environ)
+    loaded, providers, directory = valid.loaded, valid.providers, valid.directory
     print("agents")
     for agent in directory.agents:
         mark = "*" if agent is directory.default else " "
@@ -39,8 +30,8 @@ def run(args: argparse.Namespace) -> int:
     print("providers with a key, or on this machine")
     for provider in providers.values():
         if provider.api_key or provider.id in loaded.config.models.providers:
-            listed = ", ".join(provider.models) or "any model id"
-            print(f"  {provider.id:<22} {provider.base_url}   {listed}")
+            models = ", ".join(provider.models) or "any model id"
+            print(f"  {provider.id:<22} {provider.base_url}   {models}")
     if available():
         print(f"  {MODEL.provider:<22} (embedded)   {MODEL.chat_model}, {MODEL.embedding_model}")
     return 0

@@ -1,4 +1,4 @@
-"""`openclaw-gateway openapi`: the OpenAPI document. With `--config` of what it switches on, else of all endpoints."""
+"""`openclaw-gateway openapi`: the OpenAPI document of the endpoints that `--config` enables, else of all of them."""
 
 import argparse
 import os
@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.app import document_of, routes_for
-from gateway.cli.check import BUILT_IN
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import load
 from gateway.config.root import Config
@@ -25,9 +24,6 @@ def add_parser(sub: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
-    if args.config:
-        config = load(Path(args.config), os.environ, catalogue=BUILT_IN).config
-    else:
-        config = Config.model_validate(_ALL)
+    config = load(Path(args.config), os.environ).config if args.config else Config.model_validate(_ALL)
     sys.stdout.write(document_of(routes_for(config)).decode() + "\n")
     return 0

@@ -1,4 +1,4 @@
-"""What must be installed before anything else is imported. Uses the standard library only and imports nothing."""
+"""Checks of the installation that run before other imports. Uses the standard library only."""
 
 from collections.abc import Callable
 from importlib.machinery import PathFinder
@@ -10,21 +10,21 @@ _EXTENSIONS = ("aiohttp._http_parser", "aiohttp._http_writer")
 
 
 def locate(name: str) -> object | None:
-    """Where a module, or one inside a package, is; None if there is none. `find_spec` alone would import the package,
+    """The spec of a module, None if there is none. `find_spec` alone would import the package of a module inside one,
     which takes half a second that short commands must not cost.
     """
     package, _, _module = name.rpartition(".")
     if not package:
         return find_spec(name)
-    found = find_spec(package)
-    return PathFinder.find_spec(name, found.submodule_search_locations) if found else None
+    spec = find_spec(package)
+    return PathFinder.find_spec(name, spec.submodule_search_locations) if spec else None
 
 
 def missing_requirement(find: Finder = locate) -> str | None:
-    """Return one sentence on what to reinstall, or None if the gateway can run.
+    """One sentence on what to reinstall, or None if the gateway can run.
 
-    aiohttp falls back to pure Python in silence when its C extensions are absent; bursts of a stream then cost
-    2.7 times as much, so that is an error here. `find` locates a module by name and returns None if there is none.
+    Without its C extensions aiohttp falls back to pure Python silently; bursts of a stream then cost 2.7 times as much,
+    so that is an error here. `find` locates a module by name and returns None if there is none.
     """
     if find("aiohttp") is None:
         return (

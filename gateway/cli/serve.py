@@ -1,4 +1,4 @@
-"""`openclaw-gateway serve`: run the gateway until it is told to stop. Without a configuration it writes a first one."""
+"""`openclaw-gateway serve`: run the gateway until a stop signal. Without a configuration it writes a first one."""
 
 import argparse
 import asyncio
@@ -12,83 +12,64 @@ import structlog
 import uvloop
 
 from gateway.app import create_app
-from gateway.cli.check import BUILT_IN
 from gateway.cli.first_run import ensure_config
 from gateway.cli.greeting import announce
 from gateway.cli.main import COMMANDS, config_option
+from gateway.cli.serving_options import serving_options
 from gateway.cli.stop import Stop
-from gateway.cli.workers import Workers, check_free, tell_parent
+from gateway.cli.workers import Workers, check_free, report_serving
 from gateway.config.gateway import DrainConfig, GatewayConfig
-from gateway.config.load import Loaded, load
-from gateway.core.errors import ConfigError
 from gateway.http.keys import DRAIN
 from gateway.http.server.connections import Runner
 from gateway.http.server.listener import listen
 from gateway.http.server.shutdown import DrainPolicy, drain
 from gateway.observe import log as logs
+from gateway.validation import Valid, validated
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
 _HOSTS = {"loopback": "127.0.0.1", "auto": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104  what `lan` means
-_MARGIN = 10.0  # seconds beyond its own limits after which a worker is killed
+_KILL_MARGIN = 10.0  # seconds beyond its own limits after which a worker is killed
 
 
 def add_parser(sub: "Subparsers") -> None:
     """`serve [--config FILE] [--port N] [--bind WHERE] [--workers N]`."""
     parser = sub.add_parser("serve", help=COMMANDS["serve"], description=__doc__)
     config_option(parser)
-    parser.add_argument("--port", type=int, help="port to listen on (default: gateway.port, 18789)")
-    parser.add_argument("--bind", choices=("loopback", "lan", "auto", "custom"), help="where to listen")
-    parser.add_argument(
-        "--workers", type=_count, default=1, metavar="N", help="processes on the port (default: 1); more need Redis"
-    )
+    serving_options(parser)
     parser.add_argument("--worker", type=int, help=argparse.SUPPRESS)  # this is one of them: see `workers`
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until SIGINT or SIGTERM. 1 when the port can't be used; ConfigError when the configuration can't be."""
+    """Serve until SIGINT or SIGTERM. 1 when the port can't be used. Raises ConfigError for a bad configuration."""
     path = Path(args.config) if args.config else None
     first = ensure_config(path, os.environ)
-    loaded = load(path, os.environ, catalogue=BUILT_IN, port=args.port, bind=args.bind)
-    logging = loaded.config.logging
+    valid = validated(path, os.environ, port=args.port, bind=args.bind, workers=args.workers)
+    logging = valid.loaded.config.logging
     logs.configure(
         stream_is_tty=sys.stderr.isatty(),
         level=logging.console_level or logging.level,
         style=logging.console_style,
     )
-    host = listen_host(loaded.config.gateway)
+    host = listen_host(valid.loaded.config.gateway)
     if args.workers > 1:
-        return _supervise(args, loaded, host, first=first)
+        return _supervise(args, valid, host, first=first)
     if args.worker is not None:
         structlog.contextvars.bind_contextvars(worker=args.worker)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(loaded, host, first=first, worker=args.worker is not None))
+        return runner.run(_serve(valid, host, first=first, worker=args.worker is not None))
 
 
 def listen_host(gateway: GatewayConfig) -> str:
-    """The address behind `gateway.bind`. Raises ConfigError for what can't be listened on."""
-    if gateway.bind == "custom":
-        if not gateway.custom_bind_host:
-            raise ConfigError(("gateway.customBindHost: missing; gateway.bind is 'custom'",))
+    """The address of `gateway.bind`, which `gateway.config.rules` has checked."""
+    if gateway.bind == "custom" and gateway.custom_bind_host:
         return gateway.custom_bind_host
-    if gateway.bind == "tailnet":
-        raise ConfigError(("gateway.bind: 'tailnet' is not found out here; use 'custom' with the tailnet address",))
     return _HOSTS[gateway.bind]
 
 
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise ValueError
-    return count
-
-
-def _supervise(args: argparse.Namespace, loaded: Loaded, host: str, *, first: bool) -> int:
-    gateway = loaded.config.gateway
-    if gateway.redis.url is None:
-        said = f"is missing, while --workers is {args.workers}, and workers share what they count through Redis"
-        raise ConfigError((f"gateway.redis.url: {said}; set it or OPENCLAW_REDIS_URL, or leave --workers out",))
+def _supervise(args: argparse.Namespace, valid: Valid, host: str, *, first: bool) -> int:
+    gateway = valid.loaded.config.gateway
     try:
         check_free(host, gateway.port)
     except OSError as error:
@@ -101,8 +82,8 @@ def _supervise(args: argparse.Namespace, loaded: Loaded, host: str, *, first: bo
         workers = Workers(
             args.workers,
             [sys.executable, "-m", "gateway", "serve", *given, "--worker"],
-            announce=lambda: announce(loaded, host, first=first, workers=args.workers),
-            patience=policy.notice + policy.limit + _MARGIN,
+            announce=lambda: announce(valid, host, first=first, workers=args.workers),
+            shutdown_timeout=policy.notice + policy.limit + _KILL_MARGIN,
         )
         return await workers.run()
 
@@ -110,10 +91,10 @@ def _supervise(args: argparse.Namespace, loaded: Loaded, host: str, *, first: bo
         return runner.run(supervised())
 
 
-async def _serve(loaded: Loaded, host: str, *, first: bool, worker: bool) -> int:
-    gateway = loaded.config.gateway
+async def _serve(valid: Valid, host: str, *, first: bool, worker: bool) -> int:
+    loaded, gateway = valid.loaded, valid.loaded.config.gateway
     stop = Stop()
-    (stop.hear_parent if worker else stop.hear_signals)()
+    (stop.listen_to_parent if worker else stop.listen_to_signals)()
     app = create_app(loaded.config, loaded.env, loaded.state_directory)
     runner = Runner(app)
     try:
@@ -122,16 +103,16 @@ async def _serve(loaded: Loaded, host: str, *, first: bool, worker: bool) -> int
     except OSError as error:
         await runner.cleanup()
         return _cannot_listen(host, gateway.port, error)
-    # What lives now lives as long as the process: the collector need not look at it again.
+    # All objects of now live as long as the process: the collector need not examine them again.
     gc.collect()
     gc.freeze()
     gc.set_threshold(20000, 20, 100)
     if worker:
-        tell_parent()
+        report_serving()
     else:
-        announce(loaded, host, first=first)
-    await stop.asked.wait()
-    await drain(runner, app[DRAIN], _policy(gateway.drain), stop.hurry, notice=stop.notice)
+        announce(valid, host, first=first)
+    await stop.requested.wait()
+    await drain(runner, app[DRAIN], _policy(gateway.drain), stop.force, notice=stop.notice)
     await runner.cleanup()
     return 0
 

@@ -1,6 +1,6 @@
-"""`openclaw-gateway status`: ask the running gateway whether it is alive, ready, and lets us in.
+"""`openclaw-gateway status`: ask the running gateway whether it is ready and accepts our credential.
 
-`--ready` asks only the second, for health checks: it runs every few seconds, so it loads no more than it needs.
+`--ready` asks only for readiness, for health checks: it runs every few seconds, so it imports no more than it needs.
 """
 
 import argparse
@@ -25,39 +25,38 @@ def add_parser(sub: "Subparsers") -> None:
     """`status [--config FILE] [--url URL] [--ready]`."""
     parser = sub.add_parser("status", help=COMMANDS["status"], description=__doc__)
     config_option(parser)
-    parser.add_argument("--url", help="where the gateway is (default: this machine, the configured port)")
-    parser.add_argument("--ready", action="store_true", help="say only whether it is ready, without a credential")
+    parser.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
+    parser.add_argument("--ready", action="store_true", help="ask only whether it is ready, without a credential")
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when the gateway is ready and, unless only that was asked, our credential works; 1 otherwise."""
+    """0 when the gateway is ready and, without `--ready`, accepts our credential; 1 otherwise."""
     port = os.environ.get("OPENCLAW_GATEWAY_PORT", "")
     if args.ready and (args.url or port.isdecimal()):
         base = args.url or f"http://127.0.0.1:{port}"
-        return 0 if _tell_readiness(base.rstrip("/")) else 1
+        return 0 if _print_readiness(base.rstrip("/")) else 1
     gateway = _configured(args.config)
     base = (args.url or f"http://127.0.0.1:{gateway.port}").rstrip("/")
-    ready = _tell_readiness(base)
+    ready = _print_readiness(base)
     if args.ready:
         return 0 if ready else 1
     secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
     headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
-    listed, listed_text = _get(f"{base}/v1/models", headers)
-    if listed:
-        print("agents  " + ", ".join(model["id"] for model in json.loads(listed_text)["data"]))
+    accepted, text = _get(f"{base}/v1/models", headers)
+    if accepted:
+        print("agents  " + ", ".join(model["id"] for model in json.loads(text)["data"]))
     else:
-        print(f"agents  {listed_text}")
-    return 0 if ready and listed else 1
+        print(f"agents  {text}")
+    return 0 if ready and accepted else 1
 
 
 def _configured(config: str | None) -> "GatewayConfig":
-    from gateway.cli.check import BUILT_IN  # noqa: PLC0415 - half a second that a health check must not cost
-    from gateway.config.load import load  # noqa: PLC0415
+    from gateway.config.load import load  # noqa: PLC0415 - half a second that a health check must not cost
 
-    return load(Path(config) if config else None, os.environ, catalogue=BUILT_IN).config.gateway
+    return load(Path(config) if config else None, os.environ).config.gateway
 
 
-def _tell_readiness(base: str) -> bool:
+def _print_readiness(base: str) -> bool:
     ready, text = _get(f"{base}/readyz", {})
     print(f"ready   {text}")
     return ready

@@ -1,4 +1,4 @@
-"""When a serving process is to stop, and how fast: asked by a signal, or through a pipe by the parent of workers."""
+"""When a serving process stops, and how fast: asked by a signal, or by the parent of workers through a pipe."""
 
 import asyncio
 import os
@@ -6,34 +6,38 @@ import signal
 import sys
 
 TERMINATE = b"T"
-"""What a parent writes to a worker for each SIGTERM of its own."""
+"""What a parent writes to a worker for each SIGTERM that it receives."""
 INTERRUPT = b"I"
 """Likewise for each SIGINT."""
 
 
 class Stop:
-    """`asked` is set by the first request to stop, `hurry` by the second. `notice` is whether proxies should be given
-    time: not when somebody sits at the terminal, and not when the parent is gone, as another may be taking over.
+    """`requested` is set by the first stop request, `force` by the second.
+
+    `notice` says whether proxies get time to notice: not when a person at a terminal stops the process (SIGINT), and
+    not when the parent has died, because another one may already be taking over.
     """
 
     def __init__(self) -> None:
-        self.asked = asyncio.Event()
-        self.hurry = asyncio.Event()
+        self.requested = asyncio.Event()
+        self.force = asyncio.Event()
         self.notice = True
 
-    def hear_signals(self) -> None:
-        """SIGTERM and SIGINT ask; from now on, in the running loop."""
+    def listen_to_signals(self) -> None:
+        """Let SIGTERM and SIGINT request a stop, in the running loop."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self.ask)
-        loop.add_signal_handler(signal.SIGINT, lambda: self.ask(notice=False))
+        loop.add_signal_handler(signal.SIGTERM, self.request)
+        loop.add_signal_handler(signal.SIGINT, lambda: self.request(notice=False))
 
-    def hear_parent(self) -> None:
-        """The parent asks through standard input, and by its end. A signal may come beside it, as service managers
-        signal every process that they know, so no number of signals means hurry.
+    def listen_to_parent(self) -> None:
+        """Let the parent request a stop through standard input, or by closing it.
+
+        A signal may arrive as well, because service managers signal every process of the service; so signals alone
+        never force the end, however many there are.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.asked.set)
+            loop.add_signal_handler(number, self.requested.set)
         pipe = sys.stdin.fileno()
         os.set_blocking(pipe, False)
 
@@ -41,17 +45,17 @@ class Stop:
             words = os.read(pipe, 64)
             if not words:
                 loop.remove_reader(pipe)
-                self.notice = self.notice and self.asked.is_set()
-                self.asked.set()
+                self.notice = self.notice and self.requested.is_set()
+                self.requested.set()
             for word in words:
-                self.ask(notice=word == TERMINATE[0])
+                self.request(notice=word == TERMINATE[0])
 
         loop.add_reader(pipe, read)
 
-    def ask(self, *, notice: bool = True) -> None:
-        """Stop, or, when asked before, hurry."""
-        if self.asked.is_set():
-            self.hurry.set()
+    def request(self, *, notice: bool = True) -> None:
+        """Request a stop, or force it if one was requested before."""
+        if self.requested.is_set():
+            self.force.set()
         else:
             self.notice = notice
-            self.asked.set()
+            self.requested.set()

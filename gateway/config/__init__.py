@@ -1,1 +1,1 @@
-"""The configuration: OpenClaw's keys and ours as frozen values. `load.load` reads it, `root.Config` is it."""
+"""The configuration: OpenClaw's keys and ours as frozen values. `load.load` returns a `root.Config`."""

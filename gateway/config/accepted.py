@@ -1,12 +1,13 @@
-"""OpenClaw's keys inside the sections we serve that change nothing here: one table per section, no wildcards.
+"""OpenClaw's keys that are accepted and have no effect here: one table per section that we serve, no wildcards.
 
-They are accepted so that an OpenClaw configuration loads as it stands (https://docs.openclaw.ai/gateway/configuration-reference).
+They are accepted so that an OpenClaw configuration loads unchanged (its reference:
+https://docs.openclaw.ai/gateway/configuration-reference). `check` and the log at start name those that a file sets.
 """
 
 GATEWAY = frozenset({
     "channelHealthCheckMinutes", "channelMaxRestartsPerHour", "channelStaleEventThresholdMinutes", "cliAgents",
-    "handshakeTimeoutMs", "nodes", "publicOrigin", "push", "remote", "tailscale", "terminal", "tools", "webchat",
-    "workspacePreviewMaxBytes",
+    "handshakeTimeoutMs", "nodes", "portals", "publicOrigin", "push", "remote", "tailscale", "terminal", "tools",
+    "webchat", "workspacePreviewMaxBytes",
 })  # fmt: skip
 
 CONTROL_UI = frozenset({
@@ -24,10 +25,9 @@ RESPONSES = frozenset({"maxBodyBytes"})
 
 MODELS = frozenset({"bedrockDiscovery", "catalogRefresh", "pricing", "proxy"})
 PROVIDER = frozenset({
-    "agentRuntime", "contextTokens", "contextWindow", "injectNumCtxForOpenAICompat", "localService", "region",
-    "request",
+    "agentRuntime", "injectNumCtxForOpenAICompat", "localService", "region",
 })  # fmt: skip
-MODEL = frozenset({"agentRuntime", "baseUrl", "contextTokens", "mediaInput", "metadataSource", "thinkingLevelMap"})
+MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource", "thinkingLevelMap"})
 COST = frozenset({"tieredPricing"})
 COMPAT = frozenset({
     "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool", "openRouterRouting",
@@ -41,18 +41,19 @@ COMPAT = frozenset({
 
 AGENTS = frozenset({"maxConcurrent"})
 AGENT = frozenset({
-    "additionalSystemPrompt", "agentDir", "agentRuntime", "blockStreamingBreak", "blockStreamingChunk",
-    "blockStreamingCoalesce", "blockStreamingDefault", "bootstrapPromptTruncationWarning", "cliBackends", "codeMode",
-    "compaction", "contextInjection", "contextLimits", "contextPruning", "contextTokens", "cwd", "description",
-    "elevatedDefault", "embeddedAgent", "embeddedHarness", "embeddedPi", "envelopeElapsed", "envelopeTimestamp",
-    "envelopeTimezone", "experimental", "fastModeDefault", "groupChat", "heartbeat", "humanDelay", "identity",
-    "imageGenerationModel", "imageMaxDimensionPx", "imageModel", "imageQuality", "llm", "maxConcurrent",
-    "mediaGenerationAutoProviderFallback", "mediaMaxMb", "mediaModels", "modelSelectionScope", "musicGenerationModel",
-    "pdfMaxBytesMb", "pdfMaxMb", "pdfMaxPages", "pdfModel", "plugins", "promptOverlays", "reasoningDefault",
-    "repoRoot", "runRetries", "runtime", "sandbox", "silentReply", "silentReplyRewrite", "skills", "skillsLimits",
-    "skipOptionalBootstrapFiles", "startupContext", "subagents", "systemAgent", "thinkingDefault", "timeFormat",
-    "toolProgressDetail", "tts", "typingIntervalSeconds", "typingMode", "userTimezone", "utilityModel",
-    "verboseDefault", "videoGenerationModel", "voiceModel",
+    "additionalSystemPrompt", "agentDir", "agentRuntime", "authInheritance", "blockStreamingBreak",
+    "blockStreamingChunk", "blockStreamingCoalesce", "blockStreamingDefault", "bootstrapPromptTruncationWarning",
+    "cliBackends", "codeMode", "compaction", "contextInjection", "contextLimits", "contextPruning", "contextTokens",
+    "cwd", "decisionModel", "description", "elevatedDefault", "embeddedAgent", "embeddedHarness", "embeddedPi",
+    "envelopeElapsed", "envelopeTimestamp", "envelopeTimezone", "experimental", "fastModeDefault", "groupChat",
+    "heartbeat", "humanDelay", "identity", "imageGenerationModel", "imageMaxDimensionPx", "imageModel",
+    "imageQuality", "llm", "maxConcurrent", "mediaGenerationAutoProviderFallback", "mediaMaxMb", "mediaModels",
+    "modelSelectionScope", "musicGenerationModel", "pdfMaxBytesMb", "pdfMaxMb", "pdfMaxPages", "pdfModel",
+    "plugins", "promptOverlays", "reasoningDefault", "repoRoot", "runRetries", "runtime", "sandbox", "sessionStore",
+    "silentReply", "silentReplyRewrite", "skills", "skillsLimits", "skipOptionalBootstrapFiles", "startupContext",
+    "subagents", "systemAgent", "thinkingDefault", "timeFormat", "toolProgressDetail", "tts",
+    "typingIntervalSeconds", "typingMode", "userTimezone", "utilityModel", "verboseDefault", "videoGenerationModel",
+    "voiceModel",
 })  # fmt: skip
 MODEL_SETTINGS = frozenset({"agentRuntime", "codeMode", "pickerRuntimes", "streaming"})
 MODEL_CHOICE = frozenset({"timeoutMs"})
@@ -81,9 +82,9 @@ MCP_SERVER = frozenset({
 })  # fmt: skip
 
 TOOLS = frozenset({
-    "agentToAgent", "alsoAllow", "byProvider", "codeMode", "elevated", "exec", "experimental", "fs", "github", "links",
-    "loopDetection", "media", "message", "sandbox", "sessions", "sessions_spawn", "subagents", "swarm",
-    "toolSearch", "toolsBySender", "web",
+    "agentToAgent", "alsoAllow", "byProvider", "codeMode", "elevated", "exec", "experimental", "fs", "github",
+    "links", "loopDetection", "media", "message", "sandbox", "sessions", "sessions_spawn", "subagents", "swarm",
+    "toolsBySender", "toolSearch", "updatePlan", "web",
 })  # fmt: skip
 
 LOGGING = frozenset({"audit", "file", "maxFileBytes", "redactPatterns", "redactSensitive"})
@@ -94,7 +95,7 @@ TOP_LEVEL = frozenset({
     "discovery", "hooks", "media", "messages", "multiAgent", "nodeHost", "plugins", "proxy", "security", "skills",
     "surfaces", "talk", "transcripts", "tts", "ui", "update", "vault", "web", "worktrees",
 })  # fmt: skip
-"""OpenClaw's sections for what this gateway does not do."""
+"""Sections of OpenClaw that this gateway does not serve."""
 
 BOOKKEEPING = frozenset({"$schema", "meta", "wizard"})
-"""What OpenClaw's own tools write about the file; not worth a word."""
+"""What OpenClaw's own tools write about the file; never reported."""

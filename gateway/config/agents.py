@@ -16,7 +16,7 @@ from gateway.core.names import is_agent_id
 def _agent_id(name: str) -> str:
     name = name.strip().lower()
     if not is_agent_id(name):
-        raise ValueError("is no agent id: use a-z, 0-9, _ and -, at most 64 characters, a letter or digit first")
+        raise ValueError("is not an agent id: use a-z, 0-9, _ and -, at most 64 characters, a letter or digit first")
     return name
 
 
@@ -37,9 +37,10 @@ def _choice(value: object) -> object:
 
 
 class ModelSettings(Section):
-    """One entry of `models`: a short name for a `provider/model` and the parameters it is called with."""
+    """One entry of `models`: a short name for a `provider/model`."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MODEL_SETTINGS
+    INERT: ClassVar[frozenset[str]] = frozenset({"params"})
 
     alias: str | None = None
     params: dict[str, Any] = Field(default_factory=dict)
@@ -52,9 +53,10 @@ class ModelPolicy(Section):
 
 
 class AgentSettings(Section):
-    """What `agents.defaults` and each agent can say. Unset keys of an agent come from the defaults."""
+    """The keys of `agents.defaults` and of each agent. Unset keys of an agent come from the defaults."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.AGENT
+    INERT: ClassVar[frozenset[str]] = frozenset({"name", "skip_bootstrap"})
     RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({"systemPromptOverride": "systemPrompt"})
 
     model: Annotated[ModelChoice, BeforeValidator(_choice)] | None = None
@@ -73,14 +75,19 @@ class AgentSettings(Section):
     upstream_streaming: Literal["auto", "always", "never"] = "auto"
     """Ours: whether a whole answer is asked as a stream: `auto` while another model can be asked instead."""
     tools: ToolAccess = ToolAccess()
-    """Tool servers' tools that this agent may run, among those that `tools` at the top level allows."""
+    """The tools of tool servers that this agent may run, among those that `tools` at the top level allows."""
     memory: MemoryConfig | None = None
     memory_search: MemorySearchConfig | None = None
     """OpenClaw's older name of `memory.search`."""
 
+    def over(self, defaults: "AgentSettings") -> "AgentSettings":
+        """These settings, with those of `defaults` for each key that is not set here."""
+        own = self.model_fields_set & AgentSettings.model_fields.keys()
+        return defaults.model_copy(update={name: getattr(self, name) for name in own})
+
     @property
     def embedding(self) -> MemorySearchConfig | None:
-        """The embedding model asked for here, under either name."""
+        """The embedding settings, under either name."""
         return self.memory.search if self.memory is not None else self.memory_search
 
 
@@ -90,16 +97,17 @@ class AgentEntry(AgentSettings):
     default: bool = False
 
 
-class ListedAgent(AgentEntry):
+class AgentListItem(AgentEntry):
     """One item of the older `agents.list`."""
 
     id: AgentId
 
 
 class AgentsConfig(Section):
-    """`agents`. `entries` keeps the order of the file; without any there is one agent, called main."""
+    """`agents`. `entries` has the order of the file; without any there is one agent, called main."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.AGENTS
+    INERT: ClassVar[frozenset[str]] = frozenset({"ownership"})
 
     default: AgentId | None = None
     """Ours: the agent behind `openclaw` and `openclaw/default`. Filled in: the one marked `default: true`, else the
@@ -107,8 +115,8 @@ class AgentsConfig(Section):
     ownership: Literal["explicit", "implicit"] | None = None
     defaults: AgentSettings = AgentSettings()
     entries: dict[AgentId, AgentEntry] = Field(default_factory=dict)
-    listed: tuple[ListedAgent, ...] = Field(default=(), alias="list")
-    """The older form; always empty once loaded, because its items have become `entries`."""
+    older_list: tuple[AgentListItem, ...] = Field(default=(), alias="list")
+    """The older form; always empty once loaded, because its items are moved into `entries`."""
 
     @model_validator(mode="before")
     @classmethod
@@ -116,28 +124,28 @@ class AgentsConfig(Section):
         if not isinstance(data, dict):
             return data
         if _repeats(data):
-            raise ValueError("the same id appears twice; write every agent once, under agents.entries")
+            raise ValueError("holds the same id twice; write every agent once, under agents.entries")
         return gathered(data)
 
 
 def gathered(data: dict[str, Any]) -> dict[str, Any]:
-    """`agents` as written in the file, with `list` moved into `entries` and the default agent named.
+    """`agents` of the file, with `list` moved into `entries` and the default agent named.
 
-    What is malformed stays where it is, so that what is said about it names the right place.
+    Malformed parts stay unchanged, so that problems name the path in the file.
     """
-    listed = data.get("list") or ()
-    if not isinstance(listed, list | tuple) or len(_ids(listed)) < len(listed) or _repeats(data):
+    items = data.get("list") or ()
+    if not isinstance(items, list | tuple) or len(_ids(items)) < len(items) or _repeats(data):
         return data
     if not isinstance(data.get("entries", {}), dict):
         return data
-    moved = {item["id"]: {key: value for key, value in item.items() if key != "id"} for item in listed}
+    moved = {item["id"]: {key: value for key, value in item.items() if key != "id"} for item in items}
     entries = {**moved, **data.get("entries", {})} or {"main": {}}
-    kept = {key: value for key, value in data.items() if key != "list"}
-    return {**kept, "entries": entries, "default": data.get("default", _default_of(entries))}
+    others = {key: value for key, value in data.items() if key != "list"}
+    return {**others, "entries": entries, "default": data.get("default", _default_of(entries))}
 
 
-def _ids(listed: object) -> list[str]:
-    items = listed if isinstance(listed, list | tuple) else ()
+def _ids(items: object) -> list[str]:
+    items = items if isinstance(items, list | tuple) else ()
     return [item["id"] for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)]
 
 

@@ -1,4 +1,4 @@
-"""`gateway.auth`: who may call. The secrets of the environment are filled in by `gateway.config.environment`."""
+"""`gateway.auth`: who may call. `gateway.config.environment` fills in the secrets of the environment."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -11,7 +11,7 @@ AuthMode = Literal["token", "password", "none", "trusted-proxy"]
 
 
 class GeneratedToken(SecretStr):
-    """A token that was made up at start because none was configured; nobody has been told."""
+    """A token generated at start because none is configured; no caller knows it."""
 
 
 class RateLimitConfig(Section):
@@ -22,9 +22,9 @@ class RateLimitConfig(Section):
     lockout_ms: Milliseconds = 300_000
     exempt_loopback: bool = True
     global_per_minute: Annotated[int, Field(strict=True, gt=0)] | Literal[False] = Field(default=100, alias="global")
-    """Ours: failures per minute of a credential class from all addresses together before strangers are slowed."""
+    """Ours: failures per minute of a credential class, from all addresses together, that are not slowed down."""
     failure_mode: Literal["local", "deny"] = "local"
-    """Ours: what holds while Redis is unreachable: each instance counts alone, or new attempts are refused."""
+    """Ours: while Redis is unreachable, each instance counts alone, or new attempts are refused."""
 
 
 class TrustedProxyConfig(Section):
@@ -54,5 +54,5 @@ class AuthConfig(Section):
 
     @property
     def generated(self) -> bool:
-        """Whether the token in force was made up at start, so that every caller is refused until one is configured."""
+        """Whether the token was generated at start, so that every caller is refused until one is configured."""
         return isinstance(self.token, GeneratedToken)

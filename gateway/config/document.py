@@ -1,6 +1,6 @@
-"""A JSON5 file as a tree of plain values, with its `$include`s put in their places (OpenClaw's rules).
+"""A JSON5 file as a tree of plain values, with its `$include`s replaced (OpenClaw's rules).
 
-What the values mean is `gateway.config.shape`'s business.
+`gateway.config.shape` interprets the values.
 """
 
 import os
@@ -21,7 +21,7 @@ _OFFSET = re.compile(r"near (\d+)")
 def read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
     """The file's top-level object. Raises ConfigError naming file, line and column.
 
-    Included files must lie beside `file` or below, or below a directory of `OPENCLAW_INCLUDE_ROOTS`.
+    Included files must be in the directory of `file` or below, or below a directory of `OPENCLAW_INCLUDE_ROOTS`.
     """
     roots = [file.parent, *(Path(root) for root in env.get("OPENCLAW_INCLUDE_ROOTS", "").split(os.pathsep) if root)]
     tree = _included(_parsed(file), (file.resolve(),), [root.resolve() for root in roots])
@@ -42,31 +42,31 @@ def _parsed(file: Path) -> Any:
     try:
         return pyjson5.decode(text)
     except pyjson5.Json5Exception as error:
-        problem = f"{file}:{_place(text, error)}: {_what(error)}"
-    # Raised out here, because the exception above holds what was parsed so far, secrets included.
+        problem = f"{file}:{_position(text, error)}: {_explanation(error)}"
+    # Raised outside the handler: the exception above holds the values parsed so far, secrets included.
     raise ConfigError((problem,))
 
 
-def _place(text: str, error: pyjson5.Json5Exception) -> str:
+def _position(text: str, error: pyjson5.Json5Exception) -> str:
     match = _OFFSET.search(str(error.args[0]))
     offset = min(int(match[1]) if match else 0, len(text))
     if isinstance(error, pyjson5.Json5ExtraData):
-        # Its offset is that of the gap before the surplus.
+        # Its offset is that of the white space before the extra data.
         offset += len(text[offset:]) - len(text[offset:].lstrip()) + 1
     before = text[: max(offset - 1, 0)]
     return f"{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
 
 
-def _what(error: pyjson5.Json5Exception) -> str:
+def _explanation(error: pyjson5.Json5Exception) -> str:
     match error:
         case pyjson5.Json5EOF():
-            return "something opened here is never closed, or the file is empty"
+            return "a bracket or string opened here is never closed, or the file is empty"
         case pyjson5.Json5ExtraData():
-            return "there is something after the end of the configuration"
+            return "there is text after the end of the configuration"
         case pyjson5.Json5NestingTooDeep():
             return "nested too deeply"
         case _:
-            return "not valid JSON5; look for a missing comma, quote or value at or just before this place"
+            return "not valid JSON5; look for a missing comma, quote or value here or just before"
 
 
 def _included(value: Any, chain: tuple[Path, ...], roots: list[Path]) -> Any:
@@ -95,7 +95,7 @@ def _allowed(name: object, chain: tuple[Path, ...], roots: list[Path]) -> Path:
         advice = "move the file there, or name its directory in OPENCLAW_INCLUDE_ROOTS"
         raise ConfigError((f"{here}: $include of {name} leaves the configuration's directory; {advice}",))
     if file in chain:
-        raise ConfigError((f"{here}: $include of {name} goes round in a circle",))
+        raise ConfigError((f"{here}: $include of {name} includes itself, directly or through other files",))
     if len(chain) > _MAX_DEPTH:
         raise ConfigError((f"{here}: $include of {name} is nested more than {_MAX_DEPTH} deep",))
     return file

@@ -1,4 +1,4 @@
-"""`gateway.http`: which endpoints are on, and the limits of what a request may bring along (recorded defaults)."""
+"""`gateway.http`: which endpoints are enabled, and the limits of files and images (recorded defaults)."""
 
 from typing import Annotated, ClassVar, Literal
 
@@ -30,7 +30,7 @@ class ImagesConfig(Section):
 
 
 class ResponsesImagesConfig(ImagesConfig):
-    """`images` of the responses endpoint, where URLs are allowed unless switched off."""
+    """`images` of the responses endpoint, where URLs are allowed by default."""
 
     allow_url: bool = True
 
@@ -63,7 +63,7 @@ class ChatCompletionsConfig(Section):
 
     enabled: bool = False
     report_model: Literal["requested", "upstream"] = "requested"
-    """Ours: `model` of an answer is the caller's string, or the model that really answered."""
+    """Ours: `model` of an answer is the client's string, or the model that answered."""
     images: ImagesConfig = ImagesConfig()
 
 
@@ -79,14 +79,14 @@ class ResponsesConfig(Section):
 
 
 class EndpointsConfig(Section):
-    """Both are off unless enabled, as in OpenClaw; models and embeddings are on with either."""
+    """Both are disabled by default, as in OpenClaw; either one enables models and embeddings too."""
 
     chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
     responses: ResponsesConfig = ResponsesConfig()
 
 
 class SecurityHeadersConfig(Section):
-    """Headers of every response beyond the fixed ones."""
+    """Headers of every response besides the fixed ones."""
 
     strict_transport_security: str | Literal[False] | None = None
 

@@ -1,4 +1,4 @@
-"""What the process environment adds to the file: places, the port, and secrets that the file leaves out.
+"""What the process environment adds to the file: paths, the port, and secrets that the file does not set.
 
 The file wins over the environment for secrets (recorded); the environment wins for the port (as in OpenClaw).
 """
@@ -17,37 +17,37 @@ _FILLED = (
 
 
 def state_directory(env: Mapping[str, str]) -> Path:
-    """Where state and the usual configuration file are kept: `OPENCLAW_STATE_DIR`, else `~/.openclaw-gateway`."""
+    """Directory of the state and the default configuration file: `OPENCLAW_STATE_DIR`, else `~/.openclaw-gateway`."""
     return Path(env.get("OPENCLAW_STATE_DIR") or "~/.openclaw-gateway").expanduser()
 
 
 def config_file(path: Path | None, env: Mapping[str, str]) -> Path:
-    """The configuration file meant: `path`, else `OPENCLAW_CONFIG_PATH`, else `openclaw.json` among the state."""
+    """The configuration file: `path`, else `OPENCLAW_CONFIG_PATH`, else `openclaw.json` in the state directory."""
     named = path or env.get("OPENCLAW_CONFIG_PATH")
     return Path(named).expanduser() if named else state_directory(env) / "openclaw.json"
 
 
 def with_file_variables(env: Mapping[str, str], section: Any) -> tuple[dict[str, str], list[Problem]]:
-    """`env` with the file's own `env` section below it: `{vars: {NAME: "value"}}`, or names directly (OpenClaw)."""
+    """`env` over the file's `env` section, which is `{vars: {NAME: "value"}}`, or names directly (as in OpenClaw)."""
     if section is None:
         return dict(env), []
     if not isinstance(section, dict):
         return dict(env), [Problem("env", "must be an object: { vars: { NAME: … } }")]
     direct = {name: value for name, value in section.items() if name not in ("vars", "shellEnv")}
-    placed = [("env", name, value) for name, value in direct.items()]
+    variables = [("env", name, value) for name, value in direct.items()]
     inner = section.get("vars", {})
     if not isinstance(inner, dict):
         return dict(env), [Problem("env.vars", "must be an object: { NAME: … }")]
-    placed += [("env.vars", name, value) for name, value in inner.items()]
+    variables += [("env.vars", name, value) for name, value in inner.items()]
     problems = [
-        Problem(join(path, name), "must be a string") for path, name, value in placed if not isinstance(value, str)
+        Problem(join(path, name), "must be a string") for path, name, value in variables if not isinstance(value, str)
     ]
-    found = {name: value for _, name, value in placed if isinstance(value, str)}
-    return {**found, **{name: value for name, value in env.items() if value or name not in found}}, problems
+    texts = {name: value for _, name, value in variables if isinstance(value, str)}
+    return {**texts, **{name: value for name, value in env.items() if value or name not in texts}}, problems
 
 
 def fill(tree: dict[str, Any], env: Mapping[str, str], port: int | None, bind: str | None) -> list[Problem]:
-    """Put the environment's values into `tree` where it has none; `port` and `bind` come from the command line."""
+    """Put values of the environment into `tree` where it has none; `port` and `bind` are those of the command line."""
     for path, key, variable in _FILLED:
         value = env.get(variable, "")
         section = _section(tree, path)
@@ -57,10 +57,10 @@ def fill(tree: dict[str, Any], env: Mapping[str, str], port: int | None, bind: s
     if gateway is None:
         return []
     problems = []
-    wanted = env.get("OPENCLAW_GATEWAY_PORT", "").strip()
-    if wanted and port is None:
-        if wanted.isdecimal():
-            port = int(wanted)
+    text = env.get("OPENCLAW_GATEWAY_PORT", "").strip()
+    if text and port is None:
+        if text.isdecimal():
+            port = int(text)
         else:
             problems.append(Problem("OPENCLAW_GATEWAY_PORT", "must be a whole number"))
     if port is not None:
@@ -71,7 +71,7 @@ def fill(tree: dict[str, Any], env: Mapping[str, str], port: int | None, bind: s
 
 
 def _section(tree: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any] | None:
-    """The object at `path`, made if absent; None when something else stands there, which is refused later."""
+    """The object at `path`, created if absent; None if the value there is no object, which is refused later."""
     for key in path:
         child = tree.setdefault(key, {})
         if not isinstance(child, dict):

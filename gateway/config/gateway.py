@@ -1,4 +1,4 @@
-"""`gateway`: where it listens, who stands in front of it, and our own sections for streams, retries and Redis."""
+"""`gateway`: its address, the proxies in front of it, and our own sections for streams, retries and Redis."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -15,18 +15,20 @@ Bind = Literal["loopback", "lan", "tailnet", "auto", "custom"]
 
 
 class ControlUiConfig(Section):
-    """The web pages, and the browser origins that may call without being on this machine."""
+    """The web pages, and the browser origins besides this machine's own that may call."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.CONTROL_UI
+    INERT: ClassVar[frozenset[str]] = frozenset({"enabled"})
 
     enabled: bool = True
     allowed_origins: tuple[str, ...] = ()
 
 
 class TlsConfig(Section):
-    """Encryption at the gateway itself; certificates are never made up here."""
+    """TLS at the gateway itself: not supported yet, `enabled` is refused."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.TLS
+    INERT: ClassVar[frozenset[str]] = frozenset({"cert_path", "key_path", "ca_path"})
 
     enabled: bool = False
     cert_path: str | None = None
@@ -35,7 +37,7 @@ class TlsConfig(Section):
 
 
 class ReloadConfig(Section):
-    """Whether a changed file is taken over while running; `hot` and `restart` are OpenClaw's older words for hybrid."""
+    """Whether a changed file is loaded while running; `hot` and `restart` are OpenClaw's older names of `hybrid`."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.RELOAD
 
@@ -86,26 +88,27 @@ class RetryConfig(Section):
 
 
 class DrainConfig(Section):
-    """Ours: what a stop signal leaves time for."""
+    """Ours: how a stop signal is handled."""
 
     notice_ms: Count = 5_000
-    """While readiness already fails, new connections are accepted for so long, so that proxies can notice."""
+    """For this long readiness fails while new connections are still accepted, so that proxies can notice."""
     timeout_ms: Count = 60_000
-    """How long running answers get after that."""
+    """For this long running answers may go on after that."""
 
 
 class RedisConfig(Section):
-    """Ours: the store that several instances share; `OPENCLAW_REDIS_URL` when the file has none."""
+    """Ours: the store that several instances share; its URL may be in `OPENCLAW_REDIS_URL`."""
 
     url: SecretStr | None = None
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "openclaw"
-    """Instances with the same prefix share; give every gateway of its own another one."""
+    """Instances with the same prefix share their state; separate gateways need different ones."""
 
 
 class GatewayConfig(Section):
     """`gateway`. Times end in `_ms` here and are seconds everywhere else."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.GATEWAY
+    INERT: ClassVar[frozenset[str]] = frozenset({"reload"})
 
     mode: Literal["local", "remote"] = "local"
     port: Annotated[int, Field(ge=1, le=65_535)] = 18_789
@@ -125,4 +128,4 @@ class GatewayConfig(Section):
     state: StateConfig = StateConfig()
     limits: tuple[LimitConfig, ...] = ()
     roles: dict[str, Any] | None = None
-    """OpenClaw's named roles: never accepted silently, because they would not be enforced (`gateway.config.rules`)."""
+    """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

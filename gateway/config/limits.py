@@ -1,4 +1,4 @@
-"""`gateway.limits` (ours): how much callers may ask for. Limits on failed logins are `gateway.auth.rateLimit`."""
+"""`gateway.limits` (ours): limits of requests, tokens and runs. Those of failed logins: `gateway.auth.rateLimit`."""
 
 import re
 from typing import Annotated, Literal
@@ -30,9 +30,9 @@ def _references(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 class LimitConfig(Section):
-    """One rule. Each combination of what `per` names has the amounts for itself; without any, all callers share them.
+    """One rule. Each combination of the dimensions in `per` has its own amounts; without any, all callers share them.
 
-    The filters restrict the rule; empty ones don't. Of rules with the same `name` the first that applies counts.
+    The filters restrict the rule, except empty ones. Of rules with the same `name` the first that applies counts.
     """
 
     name: Annotated[str, AfterValidator(_plain)] | None = None
@@ -46,5 +46,5 @@ class LimitConfig(Section):
 
     @property
     def empty(self) -> bool:
-        """Whether the rule has no amount, and so limits nothing."""
+        """Whether the rule has no amount and limits nothing."""
         return self.requests_per_minute is self.tokens_per_minute is self.concurrent_runs is None

@@ -1,6 +1,6 @@
-"""The file and the environment → a checked `Config`: read, walk, validate, apply the rules; every problem is told."""
+"""The file and the environment → a checked `Config`: read, walk, validate, apply the rules; report every problem."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,28 +13,31 @@ from gateway.config.auth import GeneratedToken
 from gateway.config.environment import config_file, fill, state_directory, with_file_variables
 from gateway.config.problems import Problem, from_pydantic, unreported
 from gateway.config.root import Config
-from gateway.config.rules import RULES, mode_is_explicit, without_effect
+from gateway.config.rules import RULES, mode_is_explicit
 from gateway.config.secrets import Resolver, SecretsConfig
-from gateway.config.shape import nearest, unknown, walk
+from gateway.config.shape import Walk, nearest, unknown
 from gateway.config.starter import new_token
 from gateway.core.errors import ConfigError
 
+Check = Callable[[Config, Mapping[str, str]], Iterable[Problem]]
+"""A rule of a higher layer: the configuration and the environment (with the file's `env`) → what is wrong."""
+
 _SERVED = frozenset(name for name in Config.model_fields)
-_BESIDES = frozenset({"env", "secrets"})
+_READ_SEPARATELY = frozenset({"env", "secrets"})
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A configuration and where it came from.
 
-    `ignored` names top-level sections that this gateway does not serve; `warnings` are sentences about what works less
-    than it says; `env` is the environment with the file's own `env` section below it.
+    `ignored` names top-level sections that this gateway does not serve; `inert` are paths of keys that the file sets
+    and that have no effect; `env` is the environment with the file's own `env` section below it.
     """
 
     config: Config
     path: Path
     ignored: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    inert: tuple[str, ...] = ()
     state_directory: Path = field(default_factory=Path)
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -43,45 +46,45 @@ def load(
     path: Path | None,
     env: Mapping[str, str],
     *,
-    catalogue: Collection[str] | None = None,
+    checks: Sequence[Check] = (),
     port: int | None = None,
     bind: str | None = None,
 ) -> Loaded:
     """Load the file at `path`, at `OPENCLAW_CONFIG_PATH`, or `openclaw.json` in the state directory.
 
-    Without a file in the last place everything has its default. `catalogue` holds the ids of built-in providers; `port`
-    and `bind` come from the command line and win. Raises ConfigError with every problem found.
+    If the last one does not exist, everything has its default. `checks` are rules beside those of this package; `port`
+    and `bind` come from the command line and win. Raises ConfigError with every problem.
     """
     file = config_file(path, env)
-    usual = path is None and not env.get("OPENCLAW_CONFIG_PATH")
-    tree = {} if usual and not file.exists() else document.read(file, env)
+    is_usual = path is None and not env.get("OPENCLAW_CONFIG_PATH")
+    tree = {} if is_usual and not file.exists() else document.read(file, env)
     ours, ignored, problems = _sections(tree)
     variables = ours.pop("env", None)
     if isinstance(variables, dict) and "shellEnv" in variables:
         ignored = (*ignored, "env.shellEnv")
-    everywhere, more = with_file_variables(env, variables)
+    variables, more = with_file_variables(env, variables)
     problems += more
-    resolver = Resolver(everywhere, file.parent)
-    resolver.secrets = _secrets(ours.pop("secrets", {}), resolver)
-    clean = walk(ours, Config, "", resolver)
-    _name_keys(clean, resolver)
+    resolver = Resolver(variables, file.parent)
+    walk = Walk(resolver)
+    resolver.secrets = _secrets(ours.pop("secrets", {}), walk, resolver)
+    clean = walk.section(ours, Config, "")
+    _resolve_key_names(clean, resolver)
     if isinstance(clean.get("agents"), dict):
-        # Here already, so that what is said about an agent names a path that is in the tree.
+        # Here already, so that problems of an agent name a path that is in the tree.
         clean["agents"] = gathered(clean["agents"])
     problems += unreported(resolver.problems, problems)
-    problems += fill(clean, everywhere, port, bind)
-    config = _checked(clean, problems, catalogue)
-    warned = [str(warning) for warning in (*references.warnings(config, catalogue), *without_effect(config))]
-    return Loaded(_settled(config), file, ignored, tuple(warned), state_directory(env), everywhere)
+    problems += fill(clean, variables, port, bind)
+    config = _checked(clean, problems, lambda config: [one for check in checks for one in check(config, variables)])
+    return Loaded(_settled(config), file, ignored, walk.inert, state_directory(env), variables)
 
 
 def _sections(tree: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...], list[Problem]]:
-    """Ours, the names of those that are not, and a problem for each that looks like a misspelling of ours."""
+    """Our sections, the names of all others, and a problem for each name that looks like a misspelling of ours."""
     ours: dict[str, Any] = {}
     ignored: list[str] = []
     problems: list[Problem] = []
     for name, section in tree.items():
-        if name in _SERVED or name in _BESIDES:
+        if name in _SERVED or name in _READ_SEPARATELY:
             ours[name] = section
         elif name in accepted.TOP_LEVEL:
             ignored.append(name)
@@ -93,10 +96,10 @@ def _sections(tree: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...], li
     return ours, tuple(ignored), problems
 
 
-def _secrets(section: Any, resolver: Resolver) -> SecretsConfig:
+def _secrets(section: Any, walk: Walk, resolver: Resolver) -> SecretsConfig:
     if section is None:
         return SecretsConfig()
-    tree = walk(section, SecretsConfig, "secrets", resolver) if isinstance(section, dict) else section
+    tree = walk.section(section, SecretsConfig, "secrets") if isinstance(section, dict) else section
     try:
         return SecretsConfig.model_validate(tree)
     except ValidationError as error:
@@ -104,7 +107,8 @@ def _secrets(section: Any, resolver: Resolver) -> SecretsConfig:
         return SecretsConfig()
 
 
-def _name_keys(tree: dict[str, Any], resolver: Resolver) -> None:
+def _resolve_key_names(tree: dict[str, Any], resolver: Resolver) -> None:
+    """Replace each provider key that is the bare name of an environment variable."""
     models = tree.get("models")
     providers = models.get("providers") if isinstance(models, dict) else None
     for provider in providers.values() if isinstance(providers, dict) else ():
@@ -112,22 +116,27 @@ def _name_keys(tree: dict[str, Any], resolver: Resolver) -> None:
             provider["apiKey"] = resolver.key(provider["apiKey"])
 
 
-def _checked(tree: dict[str, Any], problems: list[Problem], catalogue: Collection[str] | None) -> Config:
-    """The value, or ConfigError with `problems` and all that pydantic and the rules add to them."""
+def _checked(tree: dict[str, Any], problems: list[Problem], checks: Callable[[Config], Iterable[Problem]]) -> Config:
+    """The configuration, or ConfigError with `problems` and all that pydantic, the rules and the checks add to them."""
     config, refused = _validated(tree)
     problems += unreported(refused, problems)
-    found = [problem for rule in RULES for problem in rule(config)]
-    # Names can't be judged when what they refer to has been left out.
-    if not any(problem.path.startswith(("agents", "models")) for problem in refused):
-        found += references.check(config, catalogue)
-    problems += unreported(found, problems)
+    more = [problem for rule in RULES for problem in rule(config)]
+    # References to an agent or a provider can't be judged when it was left out as a whole.
+    if not any(_lost_a_name(problem.path) for problem in refused):
+        more += [*references.check(config), *checks(config)]
+    problems += unreported(more, problems)
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
     return config
 
 
+def _lost_a_name(path: str) -> bool:
+    """Whether a refused value at `path` is `agents` or `models`, a table of names in it, or one of its entries."""
+    return path.startswith(("agents", "models")) and path.count(".") <= 2 and not path.endswith(".model")
+
+
 def _validated(tree: dict[str, Any]) -> tuple[Config, list[Problem]]:
-    """The configuration and what was refused; refused values are left out, so that the rules still see the rest."""
+    """The configuration and its refused values; those are left out, so that the rules still see the rest."""
     try:
         return Config.model_validate(tree), []
     except ValidationError as error:
@@ -148,7 +157,7 @@ def _leave_out(tree: Any, loc: tuple[int | str, ...]) -> None:
 
 
 def _settled(config: Config) -> Config:
-    """The mode in force, and a token that nobody knows when there is none (recorded)."""
+    """With the mode in force, and with a generated token, which no caller knows, if there is none (recorded)."""
     auth = config.gateway.auth
     mode = auth.mode
     if not mode_is_explicit(auth) and auth.token is None and auth.password is not None:

@@ -21,7 +21,7 @@ Text = Annotated[SecretStr, BeforeValidator(_text)]
 
 
 class ToolFilterConfig(Section):
-    """Names or `*` globs of the server's tools to offer and to hide."""
+    """Names or `*` patterns of the server's tools to offer and to hide."""
 
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""`memory`: which model makes embeddings. The rest of OpenClaw's memory is not ours."""
+"""`memory`: the model of embeddings. Other parts of OpenClaw's memory are not served."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from gateway.config.section import PositiveCount, Section
 
 
 class MemorySearchConfig(Section):
-    """`memory.search`, also per agent: provider id, model id and the length of the vectors."""
+    """`memory.search`, also per agent: provider id, model id, and dimensions of the vectors."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MEMORY_SEARCH
 

@@ -1,6 +1,6 @@
-"""What is wrong with a configuration, as sentences: the path of the key, what is wrong, what to do.
+"""Problems of a configuration as sentences: the path of the key, what is wrong, what to do.
 
-Translates pydantic's errors. Values are never quoted, because any of them may be a secret.
+Translates pydantic's errors. They never quote a value, because any of them may be a secret.
 """
 
 import re
@@ -15,14 +15,14 @@ _PLAIN = re.compile(r"[\w$-]+")
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing to mend; `path` is written as in JavaScript: `gateway.trustedProxies[0]`.
+    """One thing to correct; `path` has JavaScript's form: `gateway.trustedProxies[0]`.
 
-    `meant` is the path of the key that a misspelt one stands for.
+    `intended` is the path of the key that a misspelt one probably means.
     """
 
     path: str
     text: str
-    meant: str = ""
+    intended: str = ""
 
     def __str__(self) -> str:
         return f"{self.path}: {self.text}" if self.path else self.text
@@ -70,22 +70,22 @@ _TEXTS: dict[str, str | Callable[[Mapping[str, Any]], str]] = {
 
 
 def from_pydantic(error: ValidationError, tree: object, base: str = "") -> list[Problem]:
-    """One problem per place in `tree`, the data that was refused, which stands at `base`.
+    """One problem per path in `tree`, the refused data, whose own path is `base`.
 
-    What the members of a union say about one place is joined by "or".
+    The errors of the members of a union about one path are joined by "or".
     """
     texts: dict[str, list[str]] = {}
     for detail in error.errors(include_url=False, include_input=False):
         text = _TEXTS.get(detail["type"], detail["msg"])
-        said = texts.setdefault(_path(detail["loc"], tree, base, missing=detail["type"] == "missing"), [])
+        sentences = texts.setdefault(_path(detail["loc"], tree, base, missing=detail["type"] == "missing"), [])
         sentence = text if isinstance(text, str) else text(detail.get("ctx", {}))
-        if sentence not in said:
-            said.append(sentence)
-    return [Problem(path, ", or ".join(said)) for path, said in texts.items()]
+        if sentence not in sentences:
+            sentences.append(sentence)
+    return [Problem(path, ", or ".join(sentences)) for path, sentences in texts.items()]
 
 
 def _path(loc: tuple[int | str, ...], tree: Any, path: str, *, missing: bool) -> str:
-    """`loc` without the names of union members and validators that pydantic mixes into it."""
+    """The path of `loc`, without the names of union members and validators that pydantic puts into it."""
     for part in loc:
         inside = (isinstance(tree, dict) and part in tree) or (isinstance(tree, list) and isinstance(part, int))
         if inside:
@@ -97,11 +97,13 @@ def _path(loc: tuple[int | str, ...], tree: Any, path: str, *, missing: bool) ->
     return path
 
 
-def unreported(found: Iterable[Problem], reported: Iterable[Problem]) -> list[Problem]:
-    """Those of `found` whose place, or one around it or inside it, is not among `reported`: one cause, one line."""
-    paths = [path for problem in reported for path in (problem.path, problem.meant) if path]
+def unreported(problems: Iterable[Problem], reported: Iterable[Problem]) -> list[Problem]:
+    """Those of `problems` whose path is neither the same as one of `reported`, nor inside or around it: one cause, one
+    line.
+    """
+    paths = [path for problem in reported for path in (problem.path, problem.intended) if path]
 
     def related(one: str, other: str) -> bool:
         return one == other or one.startswith((f"{other}.", f"{other}["))
 
-    return [new for new in found if not any(related(new.path, old) or related(old, new.path) for old in paths)]
+    return [new for new in problems if not any(related(new.path, old) or related(old, new.path) for old in paths)]

@@ -11,16 +11,16 @@ from gateway.config.section import PositiveCount, Seconds, Section
 def _provider_id(name: str) -> str:
     name = name.strip().lower()
     if not name or "/" in name or any(c.isspace() for c in name):
-        raise ValueError("is no provider id: use a name without slashes or spaces")
+        raise ValueError("is not a provider id: use a name without slashes or spaces")
     return name
 
 
 ProviderId = Annotated[str, AfterValidator(_provider_id)]
 
 
-def _once(providers: object) -> object:
+def _unique(providers: object) -> object:
     if isinstance(providers, dict) and len({str(name).strip().lower() for name in providers}) < len(providers):
-        raise ValueError("holds the same id twice (ids are compared without regard to capitals); keep one")
+        raise ValueError("holds the same id twice (case is ignored in ids); keep one")
     return providers
 
 
@@ -31,6 +31,10 @@ class CompatConfig(Section):
     """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.COMPAT
+    INERT: ClassVar[frozenset[str]] = frozenset({
+        "supports_store", "supports_reasoning_effort", "supports_strict_mode", "supports_json_schema_response_format",
+        "requires_tool_result_name", "requires_string_content", "supported_reasoning_efforts",
+    })  # fmt: skip
 
     supports_tools: bool | None = None
     supports_developer_role: bool | None = None
@@ -62,21 +66,35 @@ class CostConfig(Section):
 
 
 class ModelConfig(Section):
-    """One model of a provider."""
+    """One model of a provider. `base_url`, `api` and `headers` replace or extend those of its provider."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MODEL
+    INERT: ClassVar[frozenset[str]] = frozenset({"name", "reasoning", "cost"})
 
     id: Annotated[str, Field(min_length=1)]
     name: str | None = None
     api: str | None = None
+    base_url: str | None = None
     reasoning: bool = False
     input: tuple[Literal["text", "image", "audio", "video"], ...] = ("text",)
     context_window: PositiveCount | None = None
+    context_tokens: PositiveCount | None = None
     max_tokens: PositiveCount | None = None
     cost: CostConfig = CostConfig()
     compat: CompatConfig = CompatConfig()
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     params: dict[str, Any] = Field(default_factory=dict)
+
+
+class RequestConfig(Section):
+    """`request`: how calls are sent. Only `headers` is implemented; the others are refused (`gateway.upstream`)."""
+
+    UNUSED: ClassVar[frozenset[str]] = frozenset({"allowPrivateNetwork"})
+
+    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    auth: dict[str, Any] | None = None
+    proxy: dict[str, Any] | None = None
+    tls: dict[str, Any] | None = None
 
 
 class ProviderConfig(Section):
@@ -91,7 +109,10 @@ class ProviderConfig(Section):
     auth: Literal["api-key", "token", "oauth", "aws-sdk"] | None = None
     auth_header: bool | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)
+    request: RequestConfig = RequestConfig()
     timeout_seconds: Seconds | None = None
+    context_window: PositiveCount | None = None
+    context_tokens: PositiveCount | None = None
     max_tokens: PositiveCount | None = None
     params: dict[str, Any] = Field(default_factory=dict)
     models: tuple[ModelConfig, ...] = ()
@@ -103,4 +124,4 @@ class ModelsConfig(Section):
     UNUSED: ClassVar[frozenset[str]] = accepted.MODELS
 
     mode: Literal["merge", "replace"] = "merge"
-    providers: Annotated[dict[ProviderId, ProviderConfig], BeforeValidator(_once)] = Field(default_factory=dict)
+    providers: Annotated[dict[ProviderId, ProviderConfig], BeforeValidator(_unique)] = Field(default_factory=dict)

@@ -1,10 +1,10 @@
-"""`gateway.redis.url` → where a Redis is: one server, a service that Sentinels know, or a cluster.
+"""`gateway.redis.url` → the address of a Redis: one server, a service that Sentinels know, or a cluster.
 
     redis://[[user]:password@]host[:6379][/db]          rediss:// with TLS          unix:///path/to/socket[?db=0]
     redis+sentinel://[[user]:password@]host[:26379],host…/service[/db]              rediss+sentinel:// with TLS
     redis+cluster://[[user]:password@]host[:6379],host…                             rediss+cluster:// with TLS
 
-Parsing only; connecting is the business of `gateway.state.connect`.
+Parsing only; `gateway.state.connect` connects.
 """
 
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ _PORTS = {"server": 6379, "sentinel": 26379, "cluster": 6379}
 
 @dataclass(frozen=True, slots=True)
 class RedisAddress:
-    """`hosts` are the server, the Sentinels, or some nodes of the cluster; `service` is the name Sentinels know."""
+    """`hosts` are the server, the Sentinels, or some nodes of the cluster; `service` is its name at the Sentinels."""
 
     kind: Kind
     tls: bool = False
@@ -40,12 +40,12 @@ class RedisAddress:
 
 
 def parse_redis_url(url: str) -> RedisAddress:
-    """Read the URL. Raises ValueError with a sentence that follows its path and holds nothing of the URL."""
-    scheme, _, rest = url.strip().partition("://")
+    """Read the URL. Raises ValueError with a sentence that quotes nothing of the URL."""
+    scheme, _, remainder = url.strip().partition("://")
     if scheme not in _KINDS:
         raise ValueError(f"must begin with one of {', '.join(f'{known}://' for known in _KINDS)}")
     kind, tls = _KINDS[scheme]
-    credentials, _, location = rest.rpartition("@")
+    credentials, _, location = remainder.rpartition("@")
     username, colon, password = credentials.partition(":")
     secrets = (unquote(username) or None, unquote(password) if colon else None)
     if kind == "socket":
@@ -67,8 +67,8 @@ def parse_redis_url(url: str) -> RedisAddress:
 
 def _host(text: str, default_port: int) -> tuple[str, int]:
     if text.startswith("["):
-        host, _, rest = text[1:].partition("]")
-        colon, port = rest[:1], rest[1:]
+        host, _, suffix = text[1:].partition("]")
+        colon, port = suffix[:1], suffix[1:]
     else:
         host, colon, port = text.partition(":")
     if not host or (colon and colon != ":") or (colon and not (port.isdecimal() and 0 < int(port) < 65_536)):

@@ -1,13 +1,10 @@
-"""What must hold between the keys of `gateway` and `mcp`: one named function per rule, all of them always run.
+"""Rules between the keys of `gateway` and `mcp`: one named function per rule, all of them always run.
 
-Rules about agents and models are in `gateway.config.references`.
+Rules about agents are in `gateway.config.references`, those about providers in `gateway.validation`.
 """
 
 import ipaddress
 from collections.abc import Callable, Iterator
-from typing import Any
-
-from pydantic.alias_generators import to_camel
 
 from gateway.config.auth import AuthConfig
 from gateway.config.problems import Problem, join
@@ -21,12 +18,12 @@ Rule = Callable[[Config], Iterator[Problem]]
 
 
 def mode_is_explicit(auth: AuthConfig) -> bool:
-    """Whether the file says the mode; without it the one secret that is there decides."""
+    """Whether the file sets the mode; otherwise the one secret that is set decides."""
     return "mode" in auth.model_fields_set
 
 
 def secrets_are_real(config: Config) -> Iterator[Problem]:
-    """`undefined`, `null` and blanks are what broken scripts write in place of a secret (refused by OpenClaw too)."""
+    """Broken scripts write `undefined`, `null` or blanks instead of a secret (OpenClaw refuses them too)."""
     for key in ("token", "password"):
         secret = getattr(config.gateway.auth, key)
         if secret is not None and secret.get_secret_value().strip() in ("", "undefined", "null"):
@@ -36,15 +33,15 @@ def secrets_are_real(config: Config) -> Iterator[Problem]:
 
 
 def one_secret_or_a_mode(config: Config) -> Iterator[Problem]:
-    """With both secrets nobody can know which one is meant."""
+    """With both secrets the mode is ambiguous."""
     auth = config.gateway.auth
     if auth.token is not None and auth.password is not None and not mode_is_explicit(auth):
-        said = "is missing, while a token and a password are both set (in the file or the environment)"
-        yield Problem("gateway.auth.mode", f'{said}; set it to "token" or "password"')
+        text = "is missing, while a token and a password are both set (in the file or the environment)"
+        yield Problem("gateway.auth.mode", f'{text}; set it to "token" or "password"')
 
 
 def password_mode_has_a_password(config: Config) -> Iterator[Problem]:
-    """Unlike a token, a password is never made up."""
+    """Unlike a token, a password is never generated."""
     if config.gateway.auth.mode == "password" and config.gateway.auth.password is None:
         yield Problem(
             "gateway.auth.password", 'is missing, while mode is "password"; set it or OPENCLAW_GATEWAY_PASSWORD'
@@ -52,7 +49,7 @@ def password_mode_has_a_password(config: Config) -> Iterator[Problem]:
 
 
 def trusted_proxy_is_complete(config: Config) -> Iterator[Problem]:
-    """The three ways in which OpenClaw refuses to start in this mode (recorded)."""
+    """OpenClaw refuses to start without these as well (recorded)."""
     auth = config.gateway.auth
     if auth.mode != "trusted-proxy":
         return
@@ -61,15 +58,15 @@ def trusted_proxy_is_complete(config: Config) -> Iterator[Problem]:
             "gateway.trustedProxies", 'is empty, while auth mode is "trusted-proxy"; list the proxy\'s address'
         )
     if not auth.trusted_proxy.user_header.strip():
-        said = 'is empty, while auth mode is "trusted-proxy"'
-        yield Problem("gateway.auth.trustedProxy.userHeader", f"{said}; name the header with the user's identity")
+        text = 'is empty, while auth mode is "trusted-proxy"'
+        yield Problem("gateway.auth.trustedProxy.userHeader", f"{text}; name the header with the user's identity")
     if auth.token is not None:
-        said = 'is set, while auth mode is "trusted-proxy", and the two exclude each other'
-        yield Problem("gateway.auth.token", f"{said}; remove it and OPENCLAW_GATEWAY_TOKEN, or change the mode")
+        text = 'is set, while auth mode is "trusted-proxy", and the two exclude each other'
+        yield Problem("gateway.auth.token", f"{text}; remove it and OPENCLAW_GATEWAY_TOKEN, or change the mode")
 
 
 def identity_scopes_are_known(config: Config) -> Iterator[Problem]:
-    """A misspelt scope would grant nothing, and the user's 403 would not say why."""
+    """A misspelt scope would grant nothing, and the user's 403 would not explain it."""
     auth = config.gateway.auth
     if not auth.identity_scopes_apply_to_http:
         return
@@ -78,7 +75,9 @@ def identity_scopes_are_known(config: Config) -> Iterator[Problem]:
             if scope not in ALL_SCOPES:
                 near = nearest(scope, ALL_SCOPES)
                 hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(ALL_SCOPES))}"
-                yield Problem(join(join("gateway.auth.identityScopes", user), index), f"{scope!r} is no scope; {hint}")
+                yield Problem(
+                    join(join("gateway.auth.identityScopes", user), index), f"{scope!r} is not a scope; {hint}"
+                )
 
 
 def custom_bind_has_an_address(config: Config) -> Iterator[Problem]:
@@ -88,23 +87,30 @@ def custom_bind_has_an_address(config: Config) -> Iterator[Problem]:
         if config.gateway.bind == "custom":
             yield Problem("gateway.customBindHost", 'is missing, while bind is "custom"; set the address to listen on')
     elif not _is_address(host):
-        yield Problem("gateway.customBindHost", "is no IP address; write one such as 192.168.1.10")
+        yield Problem("gateway.customBindHost", "is not an IP address; write one such as 192.168.1.10")
+
+
+def bind_is_served(config: Config) -> Iterator[Problem]:
+    """The address of a tailnet interface is not looked up."""
+    if config.gateway.bind == "tailnet":
+        text = 'is "tailnet", which is not supported; use "custom" and set customBindHost to its address'
+        yield Problem("gateway.bind", text)
 
 
 def reachable_only_with_auth(config: Config) -> Iterator[Problem]:
-    """Everyone who can call without a credential has full operator access."""
-    if config.gateway.auth.mode == "none" and _leaves_loopback(config):
-        said = f'is "none", while bind is "{config.gateway.bind}" and so others can connect'
-        yield Problem("gateway.auth.mode", f'{said}; set a token, password or trusted proxy, or bind to "loopback"')
+    """A caller without a credential would have full operator access."""
+    if config.gateway.auth.mode == "none" and _is_reachable(config):
+        text = f'is "none", while bind is "{config.gateway.bind}", so other machines can connect'
+        yield Problem("gateway.auth.mode", f'{text}; set a token, password or trusted proxy, or bind to "loopback"')
 
 
 def proxies_are_addresses(config: Config) -> Iterator[Problem]:
-    """A mistyped network would silently trust nobody."""
+    """A mistyped network would trust no proxy, without an error."""
     for index, network in enumerate(config.gateway.trusted_proxies):
         try:
             ipaddress.ip_network(network.strip(), strict=False)
         except ValueError:
-            text = "is no IP address or network; write one such as 10.0.0.1 or 10.0.0.0/8"
+            text = "is not an IP address or network; write one such as 10.0.0.1 or 10.0.0.0/8"
             yield Problem(join("gateway.trustedProxies", index), text)
 
 
@@ -115,21 +121,21 @@ def runs_here(config: Config) -> Iterator[Problem]:
 
 
 def roles_are_not_ignored(config: Config) -> Iterator[Problem]:
-    """Roles restrict people; to accept and not enforce them would hand out access."""
+    """Roles restrict users: accepting them without enforcing them would grant access."""
     if config.gateway.roles is not None:
         text = "named roles are not enforced by this gateway; remove them and narrow callers by x-openclaw-scopes"
         yield Problem("gateway.roles", text)
 
 
 def tls_is_not_expected(config: Config) -> Iterator[Problem]:
-    """Whoever switches TLS on must not get plain HTTP."""
+    """A configuration that enables TLS must not get plain HTTP."""
     if config.gateway.tls.enabled:
-        said = "is not served here yet; put a proxy that speaks TLS in front, and remove the key"
-        yield Problem("gateway.tls.enabled", said)
+        text = "is not supported yet; put a proxy that terminates TLS in front, and remove the key"
+        yield Problem("gateway.tls.enabled", text)
 
 
 def redis_can_be_addressed(config: Config) -> Iterator[Problem]:
-    """A mistyped URL would leave every instance counting alone."""
+    """With a mistyped URL every instance would count alone."""
     url = config.gateway.redis.url
     if url is not None:
         try:
@@ -139,14 +145,14 @@ def redis_can_be_addressed(config: Config) -> Iterator[Problem]:
 
 
 def limits_limit_something(config: Config) -> Iterator[Problem]:
-    """A rule that never applies would be taken for a protection."""
+    """A rule that never applies protects nothing."""
     for index, limit in enumerate(config.gateway.limits):
         path = join("gateway.limits", index)
         if limit.empty:
             yield Problem(path, "limits nothing; set requestsPerMinute, tokensPerMinute or concurrentRuns")
         if limit.identities and config.gateway.auth.mode != "trusted-proxy":
-            said = f'names users, while auth mode is "{config.gateway.auth.mode}", which knows none by name'
-            yield Problem(f"{path}.identities", f"{said}; remove the key")
+            text = f'names users, while auth mode is "{config.gateway.auth.mode}", which does not identify users'
+            yield Problem(f"{path}.identities", f"{text}; remove the key")
 
 
 def servers_have_one_transport(config: Config) -> Iterator[Problem]:
@@ -156,17 +162,22 @@ def servers_have_one_transport(config: Config) -> Iterator[Problem]:
             yield Problem(join("mcp.servers", name), "needs either a command to start or a url to call")
 
 
-def servers_are_told_apart(config: Config) -> Iterator[Problem]:
-    """The names of their tools begin with theirs, in the letters that providers allow."""
+def servers_have_distinct_prefixes(config: Config) -> Iterator[Problem]:
+    """The name of a tool begins with its server's name, in the characters that providers allow."""
     known: dict[str, str] = {}
     for name, server in config.mcp.servers.items():
         if not server.enabled:
             continue
         part = server_part(name).lower()
         if not part:
-            yield Problem(join("mcp.servers", name), "has a name without a letter or digit, and so have its tools")
+            yield Problem(
+                join("mcp.servers", name),
+                "has no letter or digit in its name, which its tools need as a prefix; rename it",
+            )
         elif part in known:
-            yield Problem(join("mcp.servers", name), f"is called {part!r} before models, as {known[part]!r} is")
+            yield Problem(
+                join("mcp.servers", name), f"has the same tool prefix {part!r} as server {known[part]!r}; rename one"
+            )
         known.setdefault(part, name)
 
 
@@ -177,6 +188,7 @@ RULES: tuple[Rule, ...] = (
     trusted_proxy_is_complete,
     identity_scopes_are_known,
     custom_bind_has_an_address,
+    bind_is_served,
     reachable_only_with_auth,
     proxies_are_addresses,
     runs_here,
@@ -185,29 +197,12 @@ RULES: tuple[Rule, ...] = (
     redis_can_be_addressed,
     limits_limit_something,
     servers_have_one_transport,
-    servers_are_told_apart,
+    servers_have_distinct_prefixes,
 )
 
 
-_WITHOUT_EFFECT = (("gateway", "reload"),)
-
-
-def without_effect(config: Config) -> Iterator[Problem]:
-    """Keys that are read and checked, and that nothing acts on yet: said aloud, because silence would promise."""
-    changed = config.model_dump(exclude_defaults=True)
-    for path in _WITHOUT_EFFECT:
-        said: Any = changed
-        for key in path:
-            said = said.get(key) if said else None
-        if said:
-            yield Problem(".".join(to_camel(key) for key in path), "has no effect in this version")
-    for name, agent in (("defaults", config.agents.defaults), *config.agents.entries.items()):
-        if any(settings.params for settings in agent.models.values()):
-            yield Problem(f"agents.{name}.models.*.params", "has no effect in this version; set params of the agent")
-
-
-def _leaves_loopback(config: Config) -> bool:
-    """`auto` may end up anywhere, so it counts; a custom address counts unless it is loopback itself."""
+def _is_reachable(config: Config) -> bool:
+    """Whether other machines can connect. `auto` counts as reachable; a custom address unless it is loopback."""
     if config.gateway.bind != "custom":
         return config.gateway.bind != "loopback"
     host = config.gateway.custom_bind_host or ""

@@ -1,7 +1,7 @@
-"""Values that stand elsewhere: `${NAME}` in strings, and secret references `{source, provider, id}`.
+"""Values from elsewhere: `${NAME}` in strings, and secret references `{source, provider, id}`.
 
 OpenClaw's syntax. References to commands (`exec`) and to its own store are refused: this gateway runs no programs for
-secrets. What is found is returned, never logged.
+secrets. Values are never logged.
 """
 
 import re
@@ -22,7 +22,7 @@ _MAX_BYTES = 1024 * 1024
 
 
 class Missing:
-    """Stands for a value that could not be found; whoever meets it leaves the key out."""
+    """Stands for a value that can't be resolved; its key is left out."""
 
 
 MISSING: Final = Missing()
@@ -33,7 +33,7 @@ class SecretProviderConfig(Section):
 
     UNUSED: ClassVar[frozenset[str]] = frozenset({
         "allowInsecurePath", "allowSymlinkCommand", "args", "command", "env", "jsonOnly", "maxBytes", "maxOutputBytes",
-        "noOutputTimeoutMs", "passEnv", "timeoutMs", "trustedDirs",
+        "noOutputTimeoutMs", "passEnv", "pluginIntegration", "timeoutMs", "trustedDirs",
     })  # fmt: skip
 
     source: Literal["env", "file", "exec", "store"]
@@ -43,15 +43,16 @@ class SecretProviderConfig(Section):
 
 
 class SecretDefaults(Section):
-    """Which provider a reference without one means."""
+    """The provider of references that name none."""
+
+    UNUSED: ClassVar[frozenset[str]] = frozenset({"exec", "store"})
 
     env: str = "default"
     file: str = "default"
-    exec: str = "default"
 
 
 class SecretsConfig(Section):
-    """`secrets`: where references lead."""
+    """`secrets`: the sources of references."""
 
     UNUSED: ClassVar[frozenset[str]] = frozenset({"egressProxy", "resolution"})
 
@@ -66,9 +67,9 @@ def is_reference(value: object) -> bool:
 
 @dataclass(slots=True)
 class Resolver:
-    """Finds values; what can't be found is noted in `problems` and returned as MISSING.
+    """Resolves values. One that can't be resolved is reported in `problems` and returned as MISSING.
 
-    `directory` is the configuration file's, from which relative secret files are counted.
+    Paths of secret files are relative to `directory`, that of the configuration file.
     """
 
     env: Mapping[str, str]
@@ -95,7 +96,7 @@ class Resolver:
         return self.env.get(value) or value if _NAMED_KEY.fullmatch(value) else value
 
     def _text(self, text: str, path: str) -> str | Missing:
-        absent = [match[2] for match in _VARIABLE.finditer(text) if not self._found(match)]
+        absent = [match[2] for match in _VARIABLE.finditer(text) if not self._is_set(match)]
         if absent:
             names = ", ".join(dict.fromkeys(absent))
             return self._fail(
@@ -103,7 +104,7 @@ class Resolver:
             )
         return _VARIABLE.sub(self._replacement, text)
 
-    def _found(self, match: re.Match[str]) -> bool:
+    def _is_set(self, match: re.Match[str]) -> bool:
         return bool(match[1] or self.env.get(match[2]) or match[3] is not None)
 
     def _replacement(self, match: re.Match[str]) -> str:
@@ -115,7 +116,8 @@ class Resolver:
         source, name = reference["source"], reference["id"]
         if source not in ("env", "file"):
             return self._fail(path, f'secret references to "{source}" are not supported; use "env" or "file"')
-        alias = reference.get("provider") or getattr(self.secrets.defaults, source)
+        defaults = self.secrets.defaults
+        alias = reference.get("provider") or (defaults.env if source == "env" else defaults.file)
         provider = self.secrets.providers.get(alias)
         if provider is not None and provider.source != source:
             return self._fail(path, f"secrets.providers.{alias} is not of source {source}; name one that is")
@@ -137,10 +139,10 @@ class Resolver:
             return self._fail(path, f"secret file {file} can't be read; check that it exists and its permissions")
         if provider.mode == "singleValue":
             return text.strip()
-        return self._pointed(text, pointer, path, file)
+        return self._at_pointer(text, pointer, path, file)
 
-    def _pointed(self, text: str, pointer: str, path: str, file: Path) -> str | Missing:
-        """RFC 6901."""
+    def _at_pointer(self, text: str, pointer: str, path: str, file: Path) -> str | Missing:
+        """The string at a JSON pointer (RFC 6901)."""
         try:
             value = pyjson5.decode(text)
         except pyjson5.Json5Exception:

@@ -1,7 +1,7 @@
 """What all sections of the configuration share: frozen, strict about names, camelCase in the file.
 
-A section lists OpenClaw's keys that this gateway does not act on (`UNUSED`) and older spellings (`RENAMED`); the walk
-in `gateway.config.shape` reads both. Nothing here knows a particular section.
+A section lists its keys without effect (`UNUSED`, `INERT`) and older spellings (`RENAMED`); the walk in
+`gateway.config.shape` reads them. Nothing here knows a particular section.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,10 @@ from pydantic.alias_generators import to_camel
 
 
 class Section(BaseModel):
-    """One object of the configuration. Unknown names are errors; see `UNUSED` and `RENAMED` for the exceptions."""
+    """One object of the configuration. Unknown names are errors; see `UNUSED` and `RENAMED` for the exceptions.
+
+    Every field has a reader outside the models, or stands in `INERT`: a test compares both.
+    """
 
     model_config = ConfigDict(
         frozen=True,
@@ -25,7 +28,9 @@ class Section(BaseModel):
     )
 
     UNUSED: ClassVar[frozenset[str]] = frozenset()
-    """OpenClaw's own keys in this section that are accepted and change nothing here."""
+    """OpenClaw's own keys in this section that are accepted unread and have no effect here."""
+    INERT: ClassVar[frozenset[str]] = frozenset()
+    """Names of fields that are checked and have no effect in this version; with a section, all of it."""
     RENAMED: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """Other spellings: key in the file → the key that it means."""
 

@@ -1,4 +1,4 @@
-"""`session`: how long conversations are kept."""
+"""`session`: how conversations are stored."""
 
 import re
 from typing import Annotated, ClassVar, Literal
@@ -18,7 +18,7 @@ def _seconds(value: object) -> object:
         return value * _UNITS["d"]
     match = _DURATION.fullmatch(value.strip().lower()) if isinstance(value, str) else None
     if match is None:
-        raise ValueError('is no duration: write a number with a unit, such as "7d", "12h" or "30m"')
+        raise ValueError('is not a duration: write a number with a unit, such as "7d", "12h" or "30m"')
     return float(match[1]) * _UNITS[match[2] or "d"]
 
 
@@ -27,7 +27,7 @@ Duration = Annotated[float, BeforeValidator(_seconds), Field(gt=0)]
 
 
 class MaintenanceConfig(Section):
-    """`prune_after` is seconds: a conversation that rested this long is forgotten."""
+    """`prune_after` is seconds: a conversation that is idle for this long is deleted."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MAINTENANCE
 
@@ -35,9 +35,9 @@ class MaintenanceConfig(Section):
 
 
 class SessionConfig(Section):
-    """`session`. `max_bytes` (ours) caps one conversation's stored history; the oldest turns go first, with
-    `compaction` (ours) "summarize" in exchange for a summary by the agent's model. `wait_ms` (ours) is how long a
-    request waits for another one at work on its conversation.
+    """`session`. `max_bytes` (ours) caps the stored history of one conversation; the oldest turns go first, and with
+    `compaction` (ours) "summarize" the agent's model summarises them before. `wait_ms` (ours) is how long a request
+    waits for another one on the same conversation.
     """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.SESSION

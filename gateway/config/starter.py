@@ -1,4 +1,4 @@
-"""The file that a first run writes: small, commented, and safe (a token of its own, for this machine only)."""
+"""The file that a first run writes: small, commented, and safe (a new token, and this machine only)."""
 
 import json
 import os
@@ -39,11 +39,11 @@ def new_token() -> str:
 
 
 def write_starter(path: Path, *, model: str, token: str | None) -> None:
-    """Write the first configuration to `path`, readable by its owner alone, whole or not at all.
+    """Write the first configuration to `path`, readable by its owner only, atomically.
 
-    Without `token` the file names none, and OPENCLAW_GATEWAY_TOKEN is the one in force: a token in the file would win.
+    Without `token` the file sets none, so that OPENCLAW_GATEWAY_TOKEN applies: a token in the file would win.
 
-    Raises FileExistsError rather than replace a file; directories are made as needed.
+    Creates directories as needed. Raises FileExistsError instead of replacing a file.
     """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,4 +1,4 @@
-"""`gateway.state` (ours): where conversations and responses are kept, and responses for how long."""
+"""`gateway.state` (ours): where conversations and responses are stored, and how long responses are."""
 
 from typing import Literal
 
@@ -7,7 +7,8 @@ from gateway.config.session import Duration
 
 
 class StateConfig(Section):
-    """`auto` is Redis where `gateway.redis.url` is set, else a file in the state directory; `memory` ends with us.
+    """`auto` is Redis where `gateway.redis.url` is set, else a file in the state directory; `memory` is lost
+    when the process ends.
 
     `keep_responses` is seconds, `max_response_bytes` the size of one response with its input.
     """

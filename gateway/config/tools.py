@@ -1,4 +1,4 @@
-"""`tools`: which tools agents may run themselves, and for how long. A client's own function tools are not affected."""
+"""`tools`: the tools that agents may run themselves, and limits for them. Function tools of clients are unaffected."""
 
 from typing import ClassVar, Literal
 
@@ -7,7 +7,7 @@ from gateway.config.section import Milliseconds, PositiveCount, Section
 
 
 class ToolAccess(Section):
-    """Names or `*` globs; `deny` wins over `allow`, and an empty `allow` allows everything."""
+    """Names or `*` patterns; `deny` wins over `allow`, and an empty `allow` allows everything."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.TOOLS
 
@@ -18,8 +18,8 @@ class ToolAccess(Section):
 
 
 class ToolsConfig(ToolAccess):
-    """`tools`. The keys here are ours: how many tools a model is offered, rounds of one run, the time for all of them,
-    the text of one result.
+    """`tools`. Ours: the number of tools that a model is offered, the rounds of one run, their time together, and the
+    characters of one result.
     """
 
     max_tools: PositiveCount = 128

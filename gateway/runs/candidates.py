@@ -36,11 +36,14 @@ def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str
         if provider is None:
             obstacle = obstacle or unknown_model(ref)
             continue
+        if not provider.has(ref.model):
+            obstacle = obstacle or _not_listed(ref, provider)
+            continue
         model = provider.model(ref.model)
         if (unfit := _unfit(turn, ref, model)) is not None:
             obstacle = obstacle or unfit
             continue
-        found += [Candidate(ref, row, model) for row in provider.in_turn()]
+        found += [Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn()]
     if not found:
         raise obstacle or AssertionError("an agent without candidates")
     return tuple(found)
@@ -50,6 +53,15 @@ def unknown_model(ref: ModelRef) -> NotFound:
     """The refusal of a reference whose provider is not configured (status as recorded)."""
     return NotFound(
         f"Unknown model: {ref}. No provider '{ref.provider}' is configured; `openclaw-gateway models` lists them.",
+        param="x-openclaw-model",
+        code="model_not_found",
+    )
+
+
+def _not_listed(ref: ModelRef, provider: Provider) -> NotFound:
+    models = ", ".join(f"{ref.provider}/{model}" for model in provider.models)
+    return NotFound(
+        f"Unknown model: {ref}. The provider '{ref.provider}' has only: {models}.",
         param="x-openclaw-model",
         code="model_not_found",
     )

@@ -1,46 +1,77 @@
-"""Configuration and catalogue → providers. A configured row overrides the catalogue's of the same id field by field."""
+"""Configuration and catalogue → providers.
 
-from collections.abc import Mapping
+A configured row overrides the catalogue's row of the same id field by field. A configured row that can't be used is an
+error, never replaced by the catalogue's: a prompt goes only to the host that the configuration names.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
+from pydantic import SecretStr
+
+from gateway.config.problems import Problem, join
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
+from gateway.config.shape import nearest
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG, Row
+from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider, headers_for, secrets_in
+from gateway.upstream.transport.endpoint import endpoint
 from gateway.wire import UPSTREAMS
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
+_OPENCLAW_FORMATS = frozenset({
+    "openai-responses", "anthropic-messages", "google-generative-ai", "ollama", "openai-codex-responses",
+    "openai-chatgpt-responses", "azure-openai-responses", "google-vertex", "github-copilot", "bedrock-converse-stream",
+    "pi-messages",
+})  # fmt: skip
+"""Wire formats of OpenClaw; those in UPSTREAMS are served here too."""
 
-def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Provider]:
+_LOGINS = ("oauth", "aws-sdk")
+
+
+def providers_from(models: ModelsConfig, env: Mapping[str, str], named: Collection[str] = ()) -> dict[str, Provider]:
     """Every provider that can be called, by id.
 
-    Catalogue rows join unless `models.mode` is `replace`; their keys come from the environment variables that their
-    documentation names. A configured provider whose wire format is not spoken yet is left out. Raises ConfigError for
-    an address, a key or a header that can't be sent.
+    A catalogue row joins if the environment has its key (in a variable that the provider's documentation names) or if
+    the configuration names it elsewhere (`named`), unless `models.mode` is `replace`. Raises ConfigError with every
+    problem of `provider_problems`.
     """
-    providers: dict[str, Provider] = {}
-    problems: list[str] = []
-    if models.mode == "merge":
-        for name, row in CATALOG.items():
-            providers[name] = _from_row(name, row, env)
-    for name, config in models.providers.items():
-        if config.api in UPSTREAMS and (config.base_url or name in CATALOG):
-            providers[name] = _configured(name, config, env)
-    for name, provider in providers.items():
-        try:
-            for keyed in (provider, *provider.others):
-                for path in UPSTREAMS[keyed.wire].paths():
-                    keyed.endpoint(path)
-        except ValueError as error:
-            problems.append(f"models.providers.{name}: {error}")
+    problems = provider_problems(models, env)
     if problems:
-        raise ConfigError(tuple(problems))
-    return providers
+        raise ConfigError(tuple(str(problem) for problem in problems))
+    built_in = _catalogue(models, env)
+    return {
+        **{name: row for name, row in built_in.items() if row.api_key or name in named},
+        **{name: _configured(name, config, env) for name, config in models.providers.items()},
+    }
+
+
+def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Problem]:
+    """Why rows can't be used: their wire format, login, address, a key or a header that can't be sent."""
+    problems: list[Problem] = []
+    for name, provider in _catalogue(models, env).items():
+        if name not in models.providers:
+            problems += _unsendable(join("models.providers", name), provider)
+    for name, config in models.providers.items():
+        path = join("models.providers", name)
+        refused = [*_refused(path, config), *_without_address(path, config, built_in=_inherits(name, models))]
+        problems += refused or _unsendable(path, _configured(name, config, env))
+    return problems
 
 
 def key_from(row: Row, env: Mapping[str, str]) -> str | None:
     """The first key that the environment holds for a catalogue row."""
     return next((key for name in row.key_variables if (key := env.get(name, "").strip())), None)
+
+
+def _catalogue(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Provider]:
+    return {} if models.mode == "replace" else {name: _from_row(name, row, env) for name, row in CATALOG.items()}
+
+
+def _inherits(name: str, models: ModelsConfig) -> bool:
+    """Whether a row without a base URL has the catalogue's."""
+    return models.mode == "merge" and name in CATALOG
 
 
 def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
@@ -60,47 +91,75 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
 def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Provider:
     row = CATALOG.get(name)
     compat = row.compat if row else DEFAULT
-    headers = {header: value.get_secret_value() for header, value in config.headers.items()}
-    (key_id, key), *more = _keys(config, row, env)
+    headers = {**_plain(config.headers), **_plain(config.request.headers)}
+    keys = _keys(config, row, env)
     base_url = config.base_url or (row.base_url if row else "")
     provider = Provider(
         id=name,
         base_url=base_url,
         wire=config.api,
-        api_key=key,
-        key_id=key_id,
-        headers=headers_for(key, headers),
         compat=compat,
         models={model.id: _model(name, model, config, compat) for model in config.models},
+        only_listed=not base_url,  # then each model has an address of its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
         local=row is not None and row.local,
-        secrets=secrets_in((key, *(one for _, one in more)), headers, base_url),
     )
-    others = (replace(provider, api_key=one, key_id=id_, headers=headers_for(one, headers)) for id_, one in more)
-    return replace(provider, others=tuple(others))
+    rows = {
+        model.id: _with_keys(
+            replace(provider, base_url=model.base_url or provider.base_url, wire=model.api or provider.wire),
+            keys,
+            {**headers, **_plain(model.headers)},
+        )
+        for model in config.models
+        if model.base_url or model.headers or model.api not in (None, config.api)
+    }
+    return _with_keys(replace(provider, model_rows=rows), keys, headers)
+
+
+def _with_keys(provider: Provider, keys: list[tuple[str, str | None]], headers: Mapping[str, str]) -> Provider:
+    """The row with its first key, and the same row with each further key as `others`."""
+    provider = replace(provider, secrets=secrets_in((key for _, key in keys), headers, provider.base_url))
+    first, *others = (
+        replace(provider, key_id=key_id, api_key=key, headers=headers_for(key, headers)) for key_id, key in keys
+    )
+    return replace(first, others=tuple(others))
+
+
+def _plain(headers: Mapping[str, SecretStr]) -> dict[str, str]:
+    return {name: value.get_secret_value() for name, value in headers.items()}
 
 
 def _keys(config: ProviderConfig, row: Row | None, env: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """Every key with the name of its place, at least one entry; the environment's only when the file has none."""
+    """Every key with the name of its config key, at least one entry; the environment's only when the file has none."""
     if config.auth_header is False:
         return [("none", None)]
-    said = [("apiKey", config.api_key), *((f"apiKeys.{place}", key) for place, key in enumerate(config.api_keys))]
-    keys: list[tuple[str, str | None]] = [(name, key.get_secret_value()) for name, key in said if key is not None]
-    return [(name, key) for name, key in keys if key] or [("apiKey", key_from(row, env) if row else None)]
+    configured = (
+        ("apiKey", config.api_key),
+        *((f"apiKeys.{index}", key) for index, key in enumerate(config.api_keys)),
+    )
+    keys: list[tuple[str, str | None]] = [
+        (name, secret) for name, key in configured if key is not None and (secret := key.get_secret_value())
+    ]
+    return keys or [("apiKey", key_from(row, env) if row else None)]
 
 
 def _model(name: str, model: ModelConfig, provider: ProviderConfig, compat: Compat) -> ModelSpec:
     return ModelSpec(
         id=model.id,
         max_tokens=model.max_tokens or provider.max_tokens,
-        context_window=model.context_window,
+        context_window=_context(model) or _context(provider),
         images="image" in model.input,
         reasoning=model.reasoning,
         compat=compat.merged(_quirks(model.compat)),
         params={**provider.params, **model.params} or None,
         provider=name,
     )
+
+
+def _context(config: ModelConfig | ProviderConfig) -> int | None:
+    """Tokens that a prompt may use: `contextTokens` is a cap below the model's real `contextWindow`."""
+    return min(filter(None, (config.context_tokens, config.context_window)), default=None)
 
 
 def _quirks(config: CompatConfig) -> dict[str, object]:
@@ -115,3 +174,67 @@ def _quirks(config: CompatConfig) -> dict[str, object]:
         "embedding_base64": config.embedding_base64,
         "tool_call_fields": config.supports_tool_call_fields,
     }
+
+
+def _refused(path: str, config: ProviderConfig) -> Iterator[Problem]:
+    """Settings that would be ignored, or would send prompts in another way than the configuration says."""
+    apis = [(path, config.api), *((join(f"{path}.models", i), model.api) for i, model in enumerate(config.models))]
+    for where, api in apis:
+        if api is not None and api not in UPSTREAMS:
+            yield Problem(f"{where}.api", _no_format(api))
+    if config.auth in _LOGINS:
+        yield Problem(f"{path}.auth", f'"{config.auth}" logins are not supported; use an API key')
+    if config.request.proxy is not None:
+        yield Problem(f"{path}.request.proxy", "calls through a proxy are not supported; remove the key")
+    if config.request.tls is not None:
+        yield Problem(f"{path}.request.tls", "own TLS settings are not supported; remove the key")
+    auth = config.request.auth
+    if auth is not None and auth.get("mode", "provider-default") != "provider-default":
+        yield Problem(f"{path}.request.auth", "is not supported; use apiKey, or authHeader: false and headers")
+
+
+def _no_format(api: str) -> str:
+    served = ", ".join(UPSTREAMS)
+    if api in _OPENCLAW_FORMATS:
+        return f"the wire format {api!r} is not served here yet; use an endpoint that has {served}, or remove the row"
+    near = nearest(api, UPSTREAMS)
+    return f"there is no wire format {api!r}; " + (f"did you mean {near!r}?" if near else f"use one of: {served}")
+
+
+def _without_address(path: str, config: ProviderConfig, *, built_in: bool) -> Iterator[Problem]:
+    if not config.base_url and not built_in and not (config.models and all(model.base_url for model in config.models)):
+        yield Problem(f"{path}.baseUrl", "is missing; only built-in providers have one of their own")
+
+
+def _unsendable(path: str, provider: Provider) -> Iterator[Problem]:
+    """Addresses, keys and headers that can't be part of an HTTP request; values are never quoted."""
+    indices = {model_id: index for index, model_id in enumerate(provider.models)}
+    rows = [(path, provider)] if provider.base_url else []
+    rows += [(join(f"{path}.models", indices[model_id]), row) for model_id, row in provider.model_rows.items()]
+    for where, row in rows:
+        yield from _unsendable_row(where, path, row)
+
+
+def _unsendable_row(where: str, provider_path: str, row: Provider) -> Iterator[Problem]:
+    try:
+        endpoint(row.base_url, {}, DEFAULTS)
+    except ValueError as error:
+        yield Problem(f"{where}.baseUrl", f"{error}; write one such as https://host/v1")
+        return
+    for keyed in (row, *row.others):
+        try:
+            for path in UPSTREAMS[keyed.wire].paths():
+                keyed.endpoint(path)
+        except ValueError as error:
+            yield Problem(_blamed(where, provider_path, keyed), str(error))
+
+
+def _blamed(where: str, provider_path: str, row: Provider) -> str:
+    """The config key of the header that can't be sent: a key's, unless the rest can't be sent either."""
+    others = {name: value for name, value in row.headers.items() if value != f"Bearer {row.api_key}"}
+    try:
+        endpoint(row.base_url, others, DEFAULTS)
+    except ValueError:
+        return f"{where}.headers"
+    key, _, index = row.key_id.partition(".")
+    return join(f"{provider_path}.{key}", int(index)) if index else f"{provider_path}.{key}"

@@ -1,4 +1,4 @@
-"""The embedded model as one more provider: its chat server a row, its embeddings behind the same seam as everyone's."""
+"""The embedded model as a provider: its chat server is a row, its embeddings are an Embedder like any other."""
 
 from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps
@@ -10,16 +10,15 @@ from gateway.upstream.provider import Provider, headers_for, secrets_in
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.model import Compat, ModelSpec
 
-# So small a model sometimes does not find an end: without a cap it repeats itself until its context is full, for more
-# than a minute on one thread.
-_LONGEST = 512
+# A model this small sometimes repeats itself until its context is full, which takes a thread more than a minute.
+_MAX_OUTPUT_TOKENS = 512
 
-# The runtime ignores tools silently, so offering them would be a lie.
+# The runtime ignores tools without an error, so the model must not claim to support them.
 _COMPAT = Compat(tools=False, tool_choice=False)
 
 
 def local_provider(chat: EmbeddedChat) -> Provider:
-    """The row of the embedded chat model. Its server is started by the first call, if it was not before."""
+    """The row of the embedded chat model. The first call starts its server unless it runs."""
 
     async def ready() -> None:
         try:
@@ -29,7 +28,7 @@ def local_provider(chat: EmbeddedChat) -> Provider:
 
     model = ModelSpec(
         MODEL.chat_model,
-        max_tokens=_LONGEST,
+        max_tokens=_MAX_OUTPUT_TOKENS,
         context_window=MODEL.context_window,
         images=False,
         compat=_COMPAT,
@@ -42,6 +41,7 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         headers=headers_for(chat.api_key, {}),
         compat=_COMPAT,
         models={model.id: model},
+        only_listed=True,
         embedding_model=MODEL.embedding_model,
         local=True,
         secrets=secrets_in((chat.api_key,), {}, chat.base_url),
@@ -71,5 +71,5 @@ class LocalEmbedder:
                 f"The embedded provider has one embedding model: {MODEL.provider}/{MODEL.embedding_model}.",
                 code="model_not_found",
             )
-        done = await self._vectors.embed(request.inputs, request.dimensions)
-        return EmbeddingReply([dumps(vector) for vector in done.vectors], done.tokens, done.tokens)
+        result = await self._vectors.embed(request.inputs, request.dimensions)
+        return EmbeddingReply([dumps(vector) for vector in result.vectors], result.tokens, result.tokens)

@@ -23,6 +23,9 @@ class Provider:
     of the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
     the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
     before a call, for an endpoint that has to be started first.
+
+    `model_rows` are the models that are asked in another way than the rest of the provider: at a base URL, with headers
+    or in a wire format of their own. `only_listed` means that no other models than those of `models` exist.
     """
 
     id: str
@@ -34,6 +37,8 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     compat: Compat = DEFAULT
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
+    only_listed: bool = False
     embedding_model: str | None = None
     timeout: float | None = None
     local: bool = False
@@ -63,6 +68,14 @@ class Provider:
     def model(self, model_id: str) -> ModelSpec:
         """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
         return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat, provider=self.id)
+
+    def row_for(self, model_id: str) -> "Provider":
+        """The row by which this model is asked."""
+        return self.model_rows.get(model_id, self)
+
+    def has(self, model_id: str) -> bool:
+        """Whether the model may exist: only an endpoint with a closed list of models can tell."""
+        return not self.only_listed or model_id in self.models
 
     def in_turn(self) -> tuple["Provider", ...]:
         """This row with every key that it has, beginning with another one each time."""

@@ -63,7 +63,7 @@ async def serving(
         file.write_text(json.dumps(config | {"gateway": gateway}), encoding="utf-8")
         arguments += ["--config", str(file)]
     async with started(*arguments, state=state) as process:
-        await process.said("listening")
+        await process.said("Listening")
         host = (config or {}).get("gateway", {}).get("customBindHost", "127.0.0.1")
         gateway = Gateway(process, port, host)
         async with aiohttp.ClientSession() as session, session.get(f"{gateway.url}/readyz") as response:

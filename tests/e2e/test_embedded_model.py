@@ -94,6 +94,18 @@ async def test_tools_are_refused_because_the_model_knows_none(official):
     assert (refused.value.code, refused.value.param) == ("tools_unsupported", "tools")
 
 
+@pytest.mark.parametrize("model", ["local/another", "local/multilingual-e5-small", "another"])
+async def test_a_model_that_the_embedded_provider_does_not_have_is_a_404(official, model):
+    with pytest.raises(openai.NotFoundError) as refused:
+        await official.chat.completions.create(model="openclaw", messages=HI, extra_headers={"x-openclaw-model": model})
+    assert refused.value.code == "model_not_found"
+    with pytest.raises(openai.NotFoundError) as refused:
+        await official.embeddings.create(
+            model="openclaw", input="a", extra_headers={"x-openclaw-model": "local/smollm2-135m"}
+        )
+    assert refused.value.code == "model_not_found"
+
+
 async def test_embeddings_have_length_1_and_tell_like_from_unlike(official):
     texts = ["a cat on the sofa", "a kitten on the couch", "quarterly tax report"]
     answer = await official.embeddings.create(model="openclaw", input=texts)

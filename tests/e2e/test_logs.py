@@ -86,7 +86,7 @@ async def test_no_secret_is_told_or_logged_and_no_fault_of_others_leaves_a_trace
             assert response.status == 200
     written = gateway.process.output + gateway.process.errors
     assert "is wrong" in told
-    assert "listening" in written
+    assert "Listening" in written
     assert "request refused" in written
     for secret in (TOKEN, KEY, OTHER_KEY, GUESS):
         assert secret not in told

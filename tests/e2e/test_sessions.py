@@ -98,7 +98,7 @@ async def one_of_three(directory, config, port):
 
     async def begin():
         process = await start(os.sys.executable, *command, environment=environment(directory))
-        await process.said("listening")
+        await process.said("Listening")
         return process
 
     current = [await begin()]

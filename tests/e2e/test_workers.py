@@ -74,7 +74,7 @@ async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(
     models = [provider.model(streams(*frames)) for _ in range(6)]
     async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
         assert len(await who_answers(gateway.url)) == 2
-        (listening,) = [line for line in gateway.process.errors.splitlines() if '"listening"' in line]
+        (listening,) = [line for line in gateway.process.errors.splitlines() if '"Listening"' in line]
         assert '"workers":2' in listening
         workers = children(gateway.process.pid)
         responses = await asyncio.gather(*(streamed(client, model) for model in models))
@@ -91,7 +91,7 @@ async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(
         assert await gateway.process.ended() == 0
     assert not any(map(alive, workers))
     assert gateway.process.output == ""
-    assert "worker ended" not in gateway.process.errors
+    assert "Worker ended" not in gateway.process.errors
 
 
 async def test_workers_that_end_are_replaced_and_none_outlives_the_parent(shared, tmp_path, provider):
@@ -100,7 +100,7 @@ async def test_workers_that_end_are_replaced_and_none_outlives_the_parent(shared
         parent = gateway.process.pid
         first, second = children(parent)
         os.kill(first, signal.SIGKILL)
-        await gateway.process.said("worker ended")
+        await gateway.process.said("Worker ended")
         assert '"status":-9' in gateway.process.errors
         assert len(await who_answers(gateway.url, 10)) == 1
         response = await streamed(client, model)  # by the second

@@ -76,11 +76,11 @@ def main(directory):
         ({"model": "fast", **FAST}, {"models": {"q/own": {"alias": "fast"}}}, ["q/own"]),
     ],
 )
-def test_the_chain_is_the_agents_own_model_or_that_of_all(main, defaults, entry, chain):
+def test_the_chain_is_the_agents_own_model_or_the_defaults(main, defaults, entry, chain):
     assert main(defaults, entry).candidates == tuple(ref(name) for name in chain)
 
 
-def test_an_alias_of_all_survives_an_agents_settings_for_the_model(main):
+def test_a_default_alias_survives_an_agents_settings_for_the_model(main):
     agent = main(FAST, {"models": {"p/tiny": {"params": {"seed": 1}}}})
     assert agent.aliases == {"fast": ref("p/tiny")}
 
@@ -103,7 +103,7 @@ def test_the_policy_names_models_providers_or_aliases(main, defaults, entry, all
     assert [name for name in (*allowed, *refused) if agent.allows(ref(name))] == allowed
 
 
-def test_params_of_the_agent_win_over_those_of_all(main):
+def test_params_of_the_agent_win_over_the_defaults(main):
     agent = main({"params": {"temperature": 1, "seed": 1}}, {"params": {"seed": 2}})
     assert agent.params == {"temperature": 1, "seed": 2}
 
@@ -117,11 +117,11 @@ def test_params_of_the_agent_win_over_those_of_all(main):
         ({"upstreamStreaming": "always"}, {"upstreamStreaming": "auto"}, "auto"),
     ],
 )
-def test_streaming_is_the_agents_own_choice_or_that_of_all(main, defaults, entry, streaming):
+def test_streaming_is_the_agents_own_choice_or_the_default(main, defaults, entry, streaming):
     assert main(defaults, entry).upstream_streaming == streaming
 
 
-async def test_prompts_are_the_agents_own_or_that_of_all(directory):
+async def test_prompts_are_the_agents_own_or_the_default(directory):
     agents = directory(
         {"systemPrompt": "all"}, {"main": {}, "own": {"systemPrompt": "own"}, "none": {"systemPrompt": ""}}
     ).agents
@@ -143,7 +143,7 @@ async def test_each_agent_has_a_workspace_below_the_state_directory_unless_it_na
     ]
 
 
-async def test_caps_are_the_agents_own_or_those_of_all(directory, tmp_path):
+async def test_caps_are_the_agents_own_or_the_defaults(directory, tmp_path):
     (tmp_path / "workspace").mkdir()
     (tmp_path / "workspace" / "SOUL.md").write_text("x" * 1000, encoding="utf-8")
     for defaults, entry, length in (
@@ -206,7 +206,7 @@ def test_every_agent_without_a_model_is_named(tmp_path, clock):
 
 
 def test_several_agents_need_a_default_one(directory):
-    with pytest.raises(ConfigError, match=r"agents\.default: missing"):
+    with pytest.raises(ConfigError, match=r"agents\.default: is missing"):
         directory({}, {"a": {}, "b": {}}, default=None)
 
 

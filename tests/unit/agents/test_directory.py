@@ -10,7 +10,7 @@ def directory(agent):
 
 
 @pytest.mark.parametrize(
-    ("model", "selected", "found"),
+    ("model", "selected", "agent_id"),
     [
         ("openclaw", None, "main"),
         ("openclaw/default", None, "main"),
@@ -30,8 +30,8 @@ def directory(agent):
         ("", "alpha", "alpha"),
     ],
 )
-def test_an_agent_is_found_under_every_recorded_name(directory, model, selected, found):
-    assert directory.resolve(model, selected).id == found
+def test_an_agent_is_addressed_by_every_recorded_name(directory, model, selected, agent_id):
+    assert directory.resolve(model, selected).id == agent_id
 
 
 @pytest.mark.parametrize(
@@ -48,26 +48,26 @@ def test_an_agent_is_found_under_every_recorded_name(directory, model, selected,
         ("openclaw", "default", "Unknown agent 'default'.", "x-openclaw-agent-id"),
     ],
 )
-def test_a_wrong_name_is_refused_where_it_stands(directory, model, selected, message, param):
+def test_a_wrong_name_is_refused_with_its_parameter(directory, model, selected, message, param):
     with pytest.raises(BadRequest) as caught:
         directory.resolve(model, selected)
     assert caught.value.message.startswith(message)
     assert caught.value.param == param
 
 
-def test_a_long_wrong_name_is_not_repeated_whole(directory):
+def test_a_long_wrong_name_is_cut_in_the_error(directory):
     with pytest.raises(BadRequest) as caught:
         directory.resolve("openclaw", "x" * 10_000)
     assert len(caught.value.message) < 120
 
 
 def test_the_list_has_the_general_names_then_the_default_agent_then_the_others_in_order(directory):
-    listed = directory.models()
-    assert listed["object"] == "list"
-    assert [model["id"] for model in listed["data"]] == [
+    body = directory.models()
+    assert body["object"] == "list"
+    assert [model["id"] for model in body["data"]] == [
         *("openclaw", "openclaw/default", "openclaw/main", "openclaw/alpha", "openclaw/beta_2")
     ]
-    assert listed["data"][0] == {
+    assert body["data"][0] == {
         "id": "openclaw",
         "object": "model",
         "created": 0,
@@ -76,7 +76,7 @@ def test_the_list_has_the_general_names_then_the_default_agent_then_the_others_i
     }
 
 
-def test_every_listed_model_can_be_looked_up_and_asked(directory):
+def test_every_model_of_the_list_can_be_looked_up_and_addressed(directory):
     for model in directory.models()["data"]:
         assert directory.model(model["id"]) == model
         assert directory.resolve(model["id"], None).id == model["id"].removeprefix("openclaw/") or "main"

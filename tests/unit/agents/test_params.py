@@ -29,19 +29,19 @@ def turn(**settings):
         ({"max_tokens": 99}, "max_tokens", 99),
     ],
 )
-def test_the_agents_setting_holds_in_either_spelling(params, field, value):
+def test_the_agents_setting_applies_in_either_spelling(params, field, value):
     changed = with_params(turn(), params)
     assert getattr(changed.sampling, field) == value
     assert changed.messages == HELLO
 
 
-def test_the_callers_own_setting_wins():
+def test_the_clients_own_setting_wins():
     assert with_params(turn(temperature=0, max_tokens=1), {"temperature": 1, "maxTokens": 2}).sampling == Sampling(
         temperature=0, max_tokens=1
     )
 
 
-def test_what_is_no_sampling_goes_to_the_provider_under_the_callers_own():
+def test_other_settings_go_to_the_provider_below_the_clients_own():
     extras = Extras("openai-completions", {"logit_bias": {}, "top_k": 1})
     changed = with_params(Turn("openclaw", HELLO, extras=extras), {"top_k": 5, "reasoning_effort": "low"})
     assert (changed.extras, changed.params) == (extras, {"top_k": 5, "reasoning_effort": "low"})
@@ -49,6 +49,6 @@ def test_what_is_no_sampling_goes_to_the_provider_under_the_callers_own():
     assert (sent["top_k"], sent["reasoning_effort"], sent["logit_bias"]) == (1, "low", {})
 
 
-def test_without_further_settings_the_callers_fields_stay_as_they_are():
+def test_without_further_settings_the_clients_fields_are_unchanged():
     asked = Turn("openclaw", HELLO, extras=Extras("another", {"a": 1}))
     assert with_params(asked, {"temperature": 1}).extras is asked.extras

@@ -37,7 +37,7 @@ def test_a_text_is_never_longer_than_its_limit_and_the_note(text, limit):
         assert len(clipped) <= max(limit, len(clip(text, 0, "X.md")) + len(str(limit)))
 
 
-def test_the_beginning_and_the_end_of_a_long_text_are_kept():
+def test_the_beginning_and_the_end_of_a_long_text_remain():
     clipped = clip("a" * 500 + "b" * 500, 200, "SOUL.md")
     assert clipped.startswith("aaaa")
     assert clipped.endswith("bbbb")
@@ -52,7 +52,7 @@ def test_the_text_comes_first_then_the_files_under_their_names():
 
 
 @pytest.mark.parametrize(("text", "files"), [(None, {}), ("", {}), (" \n", {"A.md": "  "}), (None, {"A.md": ""})])
-def test_nothing_to_say_is_nothing(text, files):
+def test_without_text_and_files_the_prompt_is_empty(text, files):
     assert render(text, files, CAPS) == ""
 
 
@@ -63,7 +63,7 @@ def test_files_share_the_total_cap_in_their_order():
     assert "C.md is cut here: 90 characters, 20 allowed" in rendered
 
 
-def test_when_nothing_is_left_each_further_file_says_so():
+def test_files_beyond_the_total_cap_are_marked_as_cut():
     rendered = render(None, {"A.md": "a" * 9, "B.md": "b", "C.md": "c", "D.md": ""}, Caps(file=100, total=9))
     assert "B.md is cut here: 1 characters, 0 allowed" in rendered
     assert "C.md is cut here: 1 characters, 0 allowed" in rendered
@@ -88,12 +88,12 @@ async def test_a_missing_workspace_is_an_empty_one(tmp_path):
     assert await Prompt("You help.", tmp_path / "nowhere", CAPS, Clock()).text("webchat") == "You help."
 
 
-async def test_bytes_that_are_no_text_do_not_stop_an_agent(tmp_path):
+async def test_bytes_that_are_not_text_do_not_stop_an_agent(tmp_path):
     (tmp_path / "SOUL.md").write_bytes(b"a\xffb")
     assert await Prompt(None, tmp_path, CAPS, Clock()).text("webchat") == "# SOUL.md\n\na\N{REPLACEMENT CHARACTER}b"
 
 
-async def test_a_change_is_seen_after_a_second_and_not_looked_for_earlier(tmp_path):
+async def test_a_change_is_noticed_after_a_second_and_not_checked_earlier(tmp_path):
     clock = Clock()
     prompt = Prompt(None, tmp_path, CAPS, clock)
     write(tmp_path, "SOUL.md", "first")
@@ -120,7 +120,7 @@ async def test_a_file_that_has_not_changed_is_not_read_again(tmp_path):
     assert await prompt.text("webchat") == "# SOUL.md\n\nabc"
 
 
-async def test_requests_at_once_share_one_look_at_the_files(tmp_path):
+async def test_concurrent_requests_share_one_check_of_the_files(tmp_path):
     clock = Clock()
     prompt = Prompt(None, tmp_path, CAPS, clock)
     write(tmp_path, "SOUL.md", "all")

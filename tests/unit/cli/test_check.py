@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.main import main
+from gateway.upstream.embedded import MODEL
 
 
 @pytest.fixture(autouse=True)
@@ -12,24 +13,31 @@ def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("OPENCLAW_STATE_DIR", str(tmp_path))
 
 
-def checked(folder: Path, text: str) -> int:
+def checked(folder: Path, text: str, *options: str) -> int:
     (folder / "openclaw.json").write_text(text)
-    return main(["check"])
+    return main(["check", *options])
+
+
+GOOD = (
+    '{gateway:{auth:{token:"a-token"},http:{endpoints:{responses:{enabled:true}}}},'
+    'agents:{defaults:{model:"openai/gpt-5.4"}}}'
+)
 
 
 def test_a_good_configuration_is_ok(tmp_path: Path, capsys):
-    assert checked(tmp_path, '{gateway:{auth:{token:"a-token"}},agents:{defaults:{model:"openai/gpt-5.4"}}}') == 0
+    assert checked(tmp_path, GOOD) == 0
     assert capsys.readouterr().out == f"ok: {tmp_path}/openclaw.json\n"
 
 
 def test_every_problem_is_listed_and_the_exit_status_is_1(tmp_path: Path, capsys):
     assert checked(tmp_path, '{gateway:{prot:1,auth:{mode:"password"}}}') == 1
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert said.err.splitlines() == [
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.splitlines() == [
         "gateway.prot: unknown key; did you mean 'port'?",
         'gateway.auth.password: is missing, while mode is "password"; set it or OPENCLAW_GATEWAY_PASSWORD',
-        "2 problems; the gateway would not start",
+        "agents.defaults.model: is missing, and so is that of main; set one of them",
+        "3 problems; the gateway would not start",
     ]
 
 
@@ -38,31 +46,29 @@ def test_one_problem_is_one_problem(tmp_path: Path, capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "1 problem; the gateway would not start"
 
 
-def test_what_is_ignored_and_what_works_less_than_it_says_is_told(tmp_path: Path, capsys):
-    text = '{channels:{},cron:{},agents:{defaults:{model:{primary:"openai/x",fallbacks:["ghost/x"]}}}}'
+def test_ignored_sections_keys_without_effect_and_warnings_are_named(tmp_path: Path, capsys):
+    text = '{channels:{},cron:{},agents:{defaults:{model:"openai/x",heartbeat:{},skipBootstrap:true}}}'
     assert checked(tmp_path, text) == 0
-    said = capsys.readouterr().out.splitlines()
-    assert said[0].startswith("warning: agents.defaults.model.fallbacks[0]: there is no provider 'ghost'")
-    assert said[1] == "not served here and ignored: channels, cron"
-    assert said[2].startswith("warning: no token is configured")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("warning: gateway.http.endpoints: no endpoint is enabled")
+    assert lines[1] == "accepted, has no effect: agents.defaults.heartbeat, agents.defaults.skipBootstrap"
+    assert lines[2] == "not served here and ignored: channels, cron"
+    assert lines[3].startswith("warning: no token is configured")
 
 
 def test_the_embedded_and_the_catalogues_providers_are_known(tmp_path: Path):
-    assert checked(tmp_path, '{agents:{defaults:{model:{primary:"local/x",fallbacks:["ollama/x"]}}}}') == 0
+    model = f'{{primary:"{MODEL.provider}/{MODEL.chat_model}",fallbacks:["ollama/x"]}}'
+    assert checked(tmp_path, f"{{agents:{{defaults:{{model:{model}}}}}}}") == 0
 
 
-def test_an_absent_file_means_defaults_and_says_so(tmp_path: Path, capsys):
+def test_without_a_file_the_one_of_the_first_start_is_announced(tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     assert main(["check"]) == 0
-    assert (
-        capsys.readouterr().out.splitlines()[-1]
-        == f"ok: {tmp_path}/openclaw.json (no such file; these are the defaults)"
+    assert capsys.readouterr().out == (
+        f"ok: there is no {tmp_path}/openclaw.json yet; the first start writes it, with an agent 'main' on "
+        "openai/gpt-5.4\n"
     )
-
-
-def test_an_address_that_can_not_be_called_is_a_problem(tmp_path: Path, capsys):
-    providers = '{own:{baseUrl:"http://"}}'
-    assert checked(tmp_path, f'{{agents:{{defaults:{{model:"own/x"}}}},models:{{providers:{providers}}}}}') == 1
-    assert "models.providers.own: the base URL is not an http or https URL with a host" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_named_file_is_checked(tmp_path: Path, capsys):
@@ -70,7 +76,16 @@ def test_a_named_file_is_checked(tmp_path: Path, capsys):
     assert "can't be read" in capsys.readouterr().err
 
 
+def test_the_options_of_serve_are_checked_too(tmp_path: Path, capsys):
+    assert checked(tmp_path, GOOD, "--workers", "2") == 1
+    assert capsys.readouterr().err.startswith("gateway.redis.url: is missing, while --workers is 2")
+    assert checked(tmp_path, GOOD, "--bind", "custom") == 1
+    assert capsys.readouterr().err.startswith("gateway.customBindHost: is missing")
+    assert checked(tmp_path, GOOD, "--port", "70000") == 1
+    assert capsys.readouterr().err.startswith("gateway.port: must be at most 65535")
+
+
 def test_no_secret_is_printed(tmp_path: Path, capsys):
     checked(tmp_path, '{gateway:{auth:{token:"pw-token",mode:7}},models:{providers:{p:{apiKey:"pw-key"}}}}')
-    said = capsys.readouterr()
-    assert "pw-" not in said.out + said.err
+    printed = capsys.readouterr()
+    assert "pw-" not in printed.out + printed.err

@@ -5,19 +5,19 @@ from gateway.cli.first_run import ensure_config
 KEY = {"OPENAI_API_KEY": "a-key"}  # so that no server on this machine is asked for a model
 
 
-def test_a_token_that_was_made_is_to_be_shown(tmp_path: Path):
+def test_a_generated_token_is_to_be_shown(tmp_path: Path):
     assert ensure_config(None, KEY | {"OPENCLAW_STATE_DIR": str(tmp_path)}) is True
     assert 'token: "' in (tmp_path / "openclaw.json").read_text(encoding="utf-8")
 
 
-def test_a_token_from_the_environment_is_neither_shown_nor_written_down(tmp_path: Path, capsys):
+def test_a_token_from_the_environment_is_neither_shown_nor_stored(tmp_path: Path, capsys):
     env = KEY | {"OPENCLAW_STATE_DIR": str(tmp_path), "OPENCLAW_GATEWAY_TOKEN": "known-already"}
     assert ensure_config(None, env) is False
     assert "known-already" not in (tmp_path / "openclaw.json").read_text(encoding="utf-8")
     assert "known-already" not in capsys.readouterr().out
 
 
-def test_a_file_that_is_there_or_was_named_is_left_to_its_owner(tmp_path: Path):
+def test_an_existing_or_named_file_is_not_written(tmp_path: Path):
     file = tmp_path / "openclaw.json"
     file.write_text("{}", encoding="utf-8")
     assert ensure_config(None, KEY | {"OPENCLAW_STATE_DIR": str(tmp_path)}) is False

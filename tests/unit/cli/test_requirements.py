@@ -15,7 +15,7 @@ def test_absent_extension_is_named_with_the_command_that_repairs_it():
     assert "_http_parser" not in problem
 
 
-def test_absent_aiohttp_is_told_apart_from_absent_extensions():
+def test_absent_aiohttp_and_absent_extensions_are_different_problems():
     problem = missing_requirement(lambda _name: None)
 
     assert problem is not None

@@ -45,7 +45,7 @@ def test_readiness_alone_needs_no_configuration(gateway, ready, status, capsys):
     assert f'"ready": {str(ready).lower()}' in capsys.readouterr().out
 
 
-def test_nobody_there_is_not_ready(monkeypatch, capsys):
+def test_an_absent_gateway_is_not_ready(monkeypatch, capsys):
     assert main(["status", "--ready", "--url", "http://127.0.0.1:1"]) == 1
     assert "no gateway answers at http://127.0.0.1:1/readyz" in capsys.readouterr().err
 

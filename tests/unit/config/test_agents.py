@@ -8,9 +8,9 @@ def agents(loaded, text: str):
 
 
 def test_without_entries_there_is_one_agent_called_main(loaded):
-    found = agents(loaded, "{}")
-    assert list(found.entries) == ["main"]
-    assert found.default == "main"
+    result = agents(loaded, "{}")
+    assert list(result.entries) == ["main"]
+    assert result.default == "main"
     assert list(Config().agents.entries) == ["main"]
 
 
@@ -38,15 +38,15 @@ def test_the_default_agent_is_the_named_the_marked_the_only_or_main(loaded, text
         ("{default:'zz',entries:{main:{}}}", "there is no agent 'zz'; add it to agents.entries"),
     ],
 )
-def test_a_default_agent_that_can_not_be_told_is_refused(refused, text: str, problem: str):
+def test_an_ambiguous_default_agent_is_refused(refused, text: str, problem: str):
     assert refused(f"{{agents:{text}}}") == (f"agents.default: {problem}",)
 
 
 def test_the_older_list_joins_the_entries_in_order(loaded):
-    found = agents(loaded, "{list:[{id:'Home',name:'H'},{id:'work',model:'p/m'}],entries:{extra:{}},default:'home'}")
-    assert list(found.entries) == ["home", "work", "extra"]
-    assert found.entries["home"].name == "H"
-    assert found.listed == ()
+    result = agents(loaded, "{list:[{id:'Home',name:'H'},{id:'work',model:'p/m'}],entries:{extra:{}},default:'home'}")
+    assert list(result.entries) == ["home", "work", "extra"]
+    assert result.entries["home"].name == "H"
+    assert result.older_list == ()
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_the_older_list_joins_the_entries_in_order(loaded):
 )
 def test_one_id_twice_is_refused(refused, text: str):
     assert refused(f"{{agents:{text}}}") == (
-        "agents: the same id appears twice; write every agent once, under agents.entries",
+        "agents: holds the same id twice; write every agent once, under agents.entries",
     )
 
 
@@ -68,7 +68,7 @@ def test_one_id_twice_is_refused(refused, text: str):
         ("{list:[{id:'a'}],entries:7}", "agents.entries"),
     ],
 )
-def test_a_malformed_list_is_told(refused, text: str, path: str):
+def test_a_malformed_list_is_reported(refused, text: str, path: str):
     (problem,) = refused(f"{{agents:{text}}}")
     assert problem.startswith(f"{path}: ")
 
@@ -76,7 +76,7 @@ def test_a_malformed_list_is_told(refused, text: str, path: str):
 @pytest.mark.parametrize("name", ["a b", "-a", "ä", "a" * 65, "a/b"])
 def test_a_malformed_id_is_refused(refused, name: str):
     (problem,) = refused(f"{{agents:{{entries:{{'{name}':{{}}}}}}}}")
-    assert "is no agent id" in problem
+    assert "is not an agent id" in problem
 
 
 def test_ids_are_lower_case(loaded):

@@ -35,7 +35,7 @@ JUNK = st.one_of(
 
 def paths(tree: object, path: tuple[object, ...] = ()) -> list[tuple[object, ...]]:
     inside = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
-    return [path, *(found for key, value in inside for found in paths(value, (*path, key)))]
+    return [path, *(deeper for key, value in inside for deeper in paths(value, (*path, key)))]
 
 
 def changed(path: tuple[object, ...], value: object) -> object:
@@ -63,17 +63,17 @@ def test_the_tree_that_is_changed_below_is_good():
 
 @settings(max_examples=400, deadline=None)
 @given(st.sampled_from(paths(TREE)[1:]), JUNK)
-def test_one_value_changed_at_random_is_accepted_or_told(path, value):
-    said = answer(changed(path, value))
-    assert isinstance(said, Loaded) or (said and all(": " in problem for problem in said))
+def test_one_value_changed_at_random_is_accepted_or_reported(path, value):
+    result = answer(changed(path, value))
+    assert isinstance(result, Loaded) or (result and all(": " in problem for problem in result))
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.sampled_from(paths(TREE)[1:]), st.text(min_size=1, max_size=8))
-def test_one_key_more_at_random_is_accepted_or_told(path, name):
+def test_one_more_key_at_random_is_accepted_or_reported(path, name):
     spot = TREE
     for key in path:
         spot = spot[key]
     if isinstance(spot, dict):
-        said = answer(changed(path, {**spot, name: 1}))
-        assert isinstance(said, Loaded) or said
+        result = answer(changed(path, {**spot, name: 1}))
+        assert isinstance(result, Loaded) or result

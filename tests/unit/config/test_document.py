@@ -26,7 +26,7 @@ def test_json5_is_understood(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    ("text", "place"),
+    ("text", "position"),
     [
         ("{\n  a: 1\n  b: 2\n}", "3:3"),
         ("{\n  a: ,\n}", "2:6"),
@@ -36,9 +36,9 @@ def test_json5_is_understood(tmp_path: Path):
         ("", "1:1"),
     ],
 )
-def test_a_syntax_error_names_line_and_column(tmp_path: Path, text: str, place: str):
+def test_a_syntax_error_names_line_and_column(tmp_path: Path, text: str, position: str):
     file = put(tmp_path, "c.json", text)
-    assert problem(file).startswith(f"{file}:{place}: ")
+    assert problem(file).startswith(f"{file}:{position}: ")
 
 
 def test_a_syntax_error_shows_nothing_of_the_file(tmp_path: Path):
@@ -48,11 +48,11 @@ def test_a_syntax_error_shows_nothing_of_the_file(tmp_path: Path):
     assert caught.value.__context__ is None
 
 
-def test_nesting_without_end_is_refused(tmp_path: Path):
+def test_endless_nesting_is_refused(tmp_path: Path):
     assert "nested too deeply" in problem(put(tmp_path, "c.json", "[" * 5000))
 
 
-def test_a_file_that_holds_no_object_is_refused(tmp_path: Path):
+def test_a_file_without_an_object_is_refused(tmp_path: Path):
     assert "must hold one object" in problem(put(tmp_path, "c.json", "[]"))
 
 
@@ -60,7 +60,7 @@ def test_a_directory_is_refused(tmp_path: Path):
     assert "can't be read" in problem(tmp_path)
 
 
-def test_bytes_that_are_no_text_are_refused(tmp_path: Path):
+def test_bytes_that_are_not_text_are_refused(tmp_path: Path):
     file = tmp_path / "c.json"
     file.write_bytes(b"{a: '\xff'}")
     assert "is not UTF-8" in problem(file)
@@ -70,7 +70,7 @@ def test_a_huge_file_is_refused(tmp_path: Path):
     assert "larger than 2 MB" in problem(put(tmp_path, "c.json", " " * (2 * 1024 * 1024 + 1)))
 
 
-def test_an_include_stands_for_the_object_of_the_file(tmp_path: Path):
+def test_an_include_is_replaced_by_the_object_of_the_file(tmp_path: Path):
     put(tmp_path, "parts/agents.json5", "{entries: {$include: './entries.json5'}}")
     put(tmp_path, "parts/entries.json5", "{main: {}}")
     file = put(tmp_path, "c.json", "{gateway: {port: 1}, agents: {$include: 'parts/agents.json5'}}")
@@ -103,10 +103,10 @@ def test_a_link_does_not_lead_an_include_outside(tmp_path: Path):
     assert "leaves the configuration's directory" in problem(file)
 
 
-def test_includes_in_a_circle_are_refused(tmp_path: Path):
+def test_circular_includes_are_refused(tmp_path: Path):
     put(tmp_path, "a.json5", "{$include: 'b.json5'}")
     put(tmp_path, "b.json5", "{$include: 'a.json5'}")
-    assert "in a circle" in problem(put(tmp_path, "c.json", "{s: {$include: 'a.json5'}}"))
+    assert "includes itself" in problem(put(tmp_path, "c.json", "{s: {$include: 'a.json5'}}"))
 
 
 def test_includes_end_at_ten_levels(tmp_path: Path):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from gateway.config.agents import AgentsConfig, AgentSettings, ListedAgent, ModelChoice
+from gateway.config.agents import AgentListItem, AgentsConfig, AgentSettings, ModelChoice
 from gateway.config.load import load
 from gateway.config.memory import MemorySearchConfig
 from gateway.config.root import Config
@@ -38,15 +38,15 @@ def sections_in(annotation: Any) -> Iterator[tuple[str, type[Section]]]:
 def keys_of(model: type[Section], path: str = "") -> Iterator[tuple[str, Any]]:
     for name, field in model.model_fields.items():
         key = f"{path}{field.alias or name}"
-        found = [(mark, section) for mark, section in sections_in(field.annotation) if section is not ModelChoice]
-        if not found:
+        nested = [(mark, section) for mark, section in sections_in(field.annotation) if section is not ModelChoice]
+        if not nested:
             yield key, field.get_default(call_default_factory=True)
-        for mark, section in found:
+        for mark, section in nested:
             yield from keys_of(section, f"{key}{mark}.")
 
 
 def written_elsewhere(key: str) -> bool:
-    """Keys that the page has in a sentence: older spellings, what is refused, and entries, which repeat defaults."""
+    """Keys that the page has in a sentence: older spellings, refused ones, and entries, which repeat the defaults."""
     if key == "gateway.roles" or key.startswith("agents.list[]") or ".memorySearch." in key:
         return True
     return key.startswith("agents.entries.*.") and key.split(".")[3] in SHARED
@@ -79,20 +79,38 @@ def test_every_line_shows_the_real_default():
     assert {key: default for key, default in rows().items() if key in real} == real
 
 
-def test_keys_in_sentences_are_there():
+def inert_in(model: type[Section], path: str = "", above: bool = False) -> Iterator[str]:
+    """Documented keys without effect: those in `INERT`, and all inside such a section."""
+    for name, field in model.model_fields.items():
+        key, inert = f"{path}{field.alias or name}", above or name in model.INERT
+        nested = [(mark, section) for mark, section in sections_in(field.annotation) if section is not ModelChoice]
+        if inert and not nested:
+            yield key
+        for mark, section in nested:
+            yield from inert_in(section, f"{key}{mark}.", inert)
+
+
+def test_the_lines_of_keys_without_effect_and_no_others_say_so():
+    page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^\| `([a-z]+\.[^`]+)` \| .+ \| (.+) \|$", page, re.MULTILINE)
+    marked = sorted(key for key, text in lines if "no effect" in text)
+    assert marked == sorted(key for key in inert_in(Config) if not written_elsewhere(key))
+
+
+def test_keys_in_sentences_exist():
     page = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     for word in ("gateway.roles", "agents.entries.*", "agents.list", "memorySearch", "systemPromptOverride"):
         assert f"`{word}" in page
-    assert {field.annotation for field in AgentsConfig.model_fields.values()} >= {tuple[ListedAgent, ...]}
+    assert {field.annotation for field in AgentsConfig.model_fields.values()} >= {tuple[AgentListItem, ...]}
     assert MemorySearchConfig in {
         section for _, section in sections_in(AgentSettings.model_fields["memory_search"].annotation)
     }
 
 
-def test_the_example_loads_without_a_warning():
+def test_the_example_uses_only_keys_with_an_effect():
     env = {"OPENCLAW_GATEWAY_TOKEN": "token", "OPENAI_API_KEY": "key"}
-    result = load(ROOT / "gateway.example.json5", env, catalogue=["openai"])
-    assert (result.ignored, result.warnings) == ((), ())
+    result = load(ROOT / "gateway.example.json5", env)
+    assert (result.ignored, result.inert) == ((), ())
     assert result.config.agents.default == "main"
     assert result.config.models.providers["workshop"].models[0].compat.max_tokens_field == "max_tokens"
 

@@ -19,7 +19,7 @@ def test_there_are_none_unless_configured(loaded):
 
 
 @pytest.mark.parametrize(
-    ("rule", "path", "said"),
+    ("rule", "path", "text"),
     [
         ("{}", "gateway.limits[0]", "limits nothing; set requestsPerMinute, tokensPerMinute or concurrentRuns"),
         ('{per: ["team"], concurrentRuns: 1}', "gateway.limits[0].per[0]", "must be 'identity', 'agent' or 'model'"),
@@ -27,13 +27,12 @@ def test_there_are_none_unless_configured(loaded):
         ("{requestPerMinute: 5}", "gateway.limits[0].requestPerMinute", "did you mean 'requestsPerMinute'?"),
         ('{name: "a b", concurrentRuns: 1}', "gateway.limits[0].name", "must be 1 to 40 letters"),
         ('{models: ["gpt-5.4"], concurrentRuns: 1}', "gateway.limits[0].models", 'must be "provider/model"'),
-        ('{models: ["opnai/*"], concurrentRuns: 1}', "gateway.limits[0].models[0]", "did you mean 'openai'?"),
         ('{agents: ["mian"], concurrentRuns: 1}', "gateway.limits[0].agents[0]", "did you mean 'main'?"),
     ],
 )
-def test_a_rule_that_can_not_be_meant_is_refused(refused, rule, path, said):
-    problems = refused(f"{{gateway: {{limits: [{rule}]}}}}", catalogue=["openai"])
-    assert any(problem.startswith(f"{path}: ") and said in problem for problem in problems), problems
+def test_a_rule_with_a_mistake_is_refused(refused, rule, path, text):
+    problems = refused(f"{{gateway: {{limits: [{rule}]}}}}")
+    assert any(problem.startswith(f"{path}: ") and text in problem for problem in problems), problems
 
 
 @pytest.mark.parametrize("auth", ['{mode:"token",token:"t"}', '{mode:"none"}'])

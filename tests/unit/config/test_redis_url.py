@@ -28,7 +28,7 @@ def test_every_form_is_read(url, address):
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "text"),
     [
         ("cache:6379", "begin with"),
         ("http://cache", "begin with"),
@@ -43,8 +43,8 @@ def test_every_form_is_read(url, address):
         ("unix://run/redis.sock", "absolute"),
     ],
 )
-def test_what_can_not_be_meant_is_refused_without_quoting_it(url, says):
-    with pytest.raises(ValueError, match=says) as refused:
+def test_a_malformed_url_is_refused_without_quoting_it(url, text):
+    with pytest.raises(ValueError, match=text) as refused:
         parse_redis_url(url.replace("://", "://:s3cret@"))
     assert "s3cret" not in str(refused.value)
 

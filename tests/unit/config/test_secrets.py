@@ -25,11 +25,11 @@ def name_of(loaded, text: str, env: dict[str, str]) -> str | None:
         ("${ABSENT:-${NAME}}", "${ABSENT:-value}"),
     ],
 )
-def test_variables_are_put_in_their_places(loaded, text: str, result: str):
+def test_variables_are_replaced(loaded, text: str, result: str):
     assert name_of(loaded, text, {"NAME": "value", "EMPTY": ""}) == result
 
 
-def test_a_missing_variable_is_told_with_the_path_of_its_key(refused):
+def test_a_missing_variable_is_reported_with_the_path_of_its_key(refused):
     problems = refused('{models:{providers:{p:{baseUrl:"http://h",apiKey:"${ONE}${TWO}${ONE}"}}}}', {"TWO": ""})
     assert problems == (
         "models.providers.p.apiKey: environment variable ONE, TWO is not set; set it, or write ${ONE:-value}",
@@ -47,7 +47,7 @@ def test_variables_work_in_numbers_lists_and_maps(loaded):
     assert provider.params == {"deep": {"er": ["k", 1, None]}}
 
 
-def test_a_missing_variable_in_a_list_or_a_map_is_told_once(refused):
+def test_a_missing_variable_in_a_list_or_a_map_is_reported_once(refused):
     text = '{gateway:{trustedProxies:["${NET}","10.0.0.1"]},models:{providers:{p:{baseUrl:"http://h",headers:{a:"${KEY}"}}}}}'
     problems = refused(text)
     assert [problem.partition(":")[0] for problem in problems] == [
@@ -86,7 +86,7 @@ def test_a_reference_to_an_absent_variable_is_refused(refused):
     assert refusal(refused, {"source": "env", "id": "KEY"}) == "environment variable KEY is not set; set it"
 
 
-def test_an_allowlist_of_variables_is_kept(loaded, refused):
+def test_an_allowlist_of_variables_is_enforced(loaded, refused):
     secrets = {"providers": {"few": {"source": "env", "allowlist": ["KEY"]}}}
     env = {"KEY": "k", "OTHER": "o"}
     assert key_of(loaded, {"source": "env", "provider": "few", "id": "KEY"}, secrets, env) == "k"
@@ -106,21 +106,21 @@ def test_a_file_may_be_one_secret_as_a_whole(loaded, tmp_path: Path):
     assert key_of(loaded, {"source": "file", "id": "value"}, secrets, {"WHERE": str(tmp_path)}) == "k"
 
 
-def test_a_file_that_can_not_give_the_secret_is_refused(refused, tmp_path: Path):
+def test_a_file_without_the_secret_is_refused(refused, tmp_path: Path):
     (tmp_path / "keys.json").write_text('{"a": {"b": 1}}')
     (tmp_path / "broken.json").write_text('{"a": ')
     (tmp_path / "huge.json").write_text(" " * (1024 * 1024 + 1))
 
-    def said(file: str, pointer: str) -> str:
+    def problem_of(file: str, pointer: str) -> str:
         secrets = {"providers": {"default": {"source": "file", "path": file}}}
         return refusal(refused, {"source": "file", "id": pointer}, secrets)
 
-    assert 'has no string at "/a/b"' in said("keys.json", "/a/b")
-    assert 'has no string at "/x/y"' in said("keys.json", "/x/y")
-    assert 'has no string at "a"' in said("keys.json", "a")
-    assert "is not valid JSON" in said("broken.json", "/a")
-    assert "is larger than 1 MB" in said("huge.json", "/a")
-    assert "can't be read" in said("absent.json", "/a")
+    assert 'has no string at "/a/b"' in problem_of("keys.json", "/a/b")
+    assert 'has no string at "/x/y"' in problem_of("keys.json", "/x/y")
+    assert 'has no string at "a"' in problem_of("keys.json", "a")
+    assert "is not valid JSON" in problem_of("broken.json", "/a")
+    assert "is larger than 1 MB" in problem_of("huge.json", "/a")
+    assert "can't be read" in problem_of("absent.json", "/a")
 
 
 def test_a_reference_into_no_known_file_is_refused(refused):
@@ -158,6 +158,6 @@ def test_the_token_of_the_gateway_may_be_a_reference(loaded):
         ("7", "secrets"),
     ],
 )
-def test_a_broken_secrets_section_is_told(refused, secrets: str, path: str):
+def test_a_broken_secrets_section_is_reported(refused, secrets: str, path: str):
     (problem,) = refused(f"{{secrets:{secrets}}}")
     assert problem.startswith(f"{path}: ")

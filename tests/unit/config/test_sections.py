@@ -7,19 +7,19 @@ import pytest
     ("written", "seconds"),
     [("'7d'", 604800), ("'12h'", 43200), ("'30m'", 1800), ("'1.5 s'", 1.5), ("'500ms'", 0.5), ("2", 172800)],
 )
-def test_rest_before_forgetting_is_seconds(loaded, written: str, seconds: float):
+def test_the_idle_time_of_conversations_is_in_seconds(loaded, written: str, seconds: float):
     assert (
         loaded(f"{{session:{{maintenance:{{pruneAfter:{written}}}}}}}").config.session.maintenance.prune_after
         == seconds
     )
 
 
-def test_conversations_are_kept_for_a_week(loaded):
+def test_conversations_are_stored_for_a_week(loaded):
     assert loaded().config.session.maintenance.prune_after == 7 * 24 * 3600
 
 
 @pytest.mark.parametrize("written", ["0", "'0d'", "true", "'-1d'", "'7w'"])
-def test_no_rest_at_all_is_refused(refused, written: str):
+def test_an_idle_time_of_zero_is_refused(refused, written: str):
     (problem,) = refused(f"{{session:{{maintenance:{{pruneAfter:{written}}}}}}}")
     assert problem.startswith("session.maintenance.pruneAfter: ")
 
@@ -53,8 +53,8 @@ def test_hold_back_is_a_word_or_a_number(loaded, written: str, held: str | int):
 @pytest.mark.parametrize(("written", "limit"), [("false", False), ("250", 250)])
 def test_the_global_limit_can_be_switched_off(loaded, written: str, limit: int | bool):
     config = loaded(f"{{gateway:{{auth:{{rateLimit:{{global:{written}}}}}}}}}").config
-    found = config.gateway.auth.rate_limit.global_per_minute
-    assert (found, type(found)) == (limit, type(limit))
+    value = config.gateway.auth.rate_limit.global_per_minute
+    assert (value, type(value)) == (limit, type(limit))
 
 
 @pytest.mark.parametrize(("written", "value"), [("'max-age=300'", "max-age=300"), ("false", False)])

@@ -5,7 +5,7 @@ from gateway.config.shape import nearest
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "said"),
+    ("text", "path", "expected"),
     [
         ('{gateway:{auth:{tokn:"x"}}}', "gateway.auth.tokn", "unknown key; did you mean 'token'?"),
         (
@@ -36,8 +36,8 @@ from gateway.config.shape import nearest
         ),
     ],
 )
-def test_a_typo_is_named_with_its_path_and_the_nearest_key(refused, text: str, path: str, said: str):
-    assert refused(text) == (f"{path}: {said}",)
+def test_a_typo_is_named_with_its_path_and_the_nearest_key(refused, text: str, path: str, expected: str):
+    assert refused(text) == (f"{path}: {expected}",)
 
 
 def test_a_typo_of_a_required_key_is_one_problem_only(refused):
@@ -45,7 +45,7 @@ def test_a_typo_of_a_required_key_is_one_problem_only(refused):
     assert refused(text) == ("gateway.auth.trustedProxy.userheader: unknown key; did you mean 'userHeader'?",)
 
 
-def test_keys_of_openclaw_that_change_nothing_are_accepted_with_whatever_they_hold(loaded):
+def test_keys_of_openclaw_without_effect_are_accepted_with_any_value(loaded):
     agent = ",".join(f'"{name}":"${{ABSENT}}"' for name in sorted(accepted.AGENT))
     gateway = ",".join(f'"{name}":{{any:["${{ABSENT}}"]}}' for name in sorted(accepted.GATEWAY))
     config = loaded(f"{{gateway:{{{gateway}}},agents:{{defaults:{{{agent}}}}}}}").config
@@ -66,12 +66,12 @@ def test_an_older_spelling_is_understood(loaded):
 def test_both_spellings_of_one_key_are_refused(refused):
     text = "{agents:{defaults:{systemPrompt:'a',systemPromptOverride:'b'}}}"
     assert refused(text) == (
-        "agents.defaults.systemPromptOverride: is another spelling of 'systemPrompt', which is there too; keep one",
+        "agents.defaults.systemPromptOverride: is another spelling of 'systemPrompt', which is set too; keep one",
     )
 
 
 @pytest.mark.parametrize(
-    ("text", "path", "said"),
+    ("text", "path", "expected"),
     [
         ("{gateway:{bind:'0.0.0.0'}}", "gateway.bind", "must be 'loopback', 'lan', 'tailnet', 'auto' or 'custom'"),
         ("{gateway:{port:0}}", "gateway.port", "must be at least 1"),
@@ -109,14 +109,14 @@ def test_both_spellings_of_one_key_are_refused(refused):
         (
             "{session:{maintenance:{pruneAfter:'soon'}}}",
             "session.maintenance.pruneAfter",
-            'is no duration: write a number with a unit, such as "7d", "12h" or "30m"',
+            'is not a duration: write a number with a unit, such as "7d", "12h" or "30m"',
         ),
         ("{tools:{deny:'*'}}", "tools.deny", "must be a list: [ … ]"),
         ("{agents:{entries:[]}}", "agents.entries", "must be an object: { … }"),
     ],
 )
-def test_a_value_of_the_wrong_kind_says_what_it_must_be(refused, text: str, path: str, said: str):
-    assert refused(text) == (f"{path}: {said}",)
+def test_a_value_of_the_wrong_kind_says_what_it_must_be(refused, text: str, path: str, expected: str):
+    assert refused(text) == (f"{path}: {expected}",)
 
 
 def test_the_nearest_name_ignores_capitals_and_underscores():

@@ -10,20 +10,20 @@ from gateway.config.starter import new_token, write_starter
 def test_the_first_file_is_ready_to_serve(tmp_path: Path):
     file = tmp_path / "state" / "openclaw.json"
     write_starter(file, model="local/small", token="a-token")
-    result = load(file, {}, catalogue=["local"])
+    result = load(file, {})
     config = result.config
     assert config.gateway.auth.token.get_secret_value() == "a-token"
     assert config.gateway.http.endpoints.chat_completions.enabled
     assert config.gateway.http.endpoints.responses.enabled
     assert config.agents.defaults.model.primary == "local/small"
     assert list(config.agents.entries) == ["main"]
-    assert (result.ignored, result.warnings) == ((), ())
+    assert (result.ignored, result.inert) == ((), ())
 
 
 def test_a_token_in_the_environment_is_the_one_in_force(tmp_path: Path):
     file = tmp_path / "openclaw.json"
     write_starter(file, model="local/small", token=None)
-    auth = load(file, {"OPENCLAW_GATEWAY_TOKEN": "from-the-environment"}, catalogue=["local"]).config.gateway.auth
+    auth = load(file, {"OPENCLAW_GATEWAY_TOKEN": "from-the-environment"}).config.gateway.auth
     assert (auth.mode, auth.token.get_secret_value()) == ("token", "from-the-environment")
 
 
@@ -34,7 +34,7 @@ def test_only_its_owner_can_read_the_first_file(tmp_path: Path):
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
 
 
-def test_a_file_that_is_there_is_never_replaced(tmp_path: Path):
+def test_an_existing_file_is_never_replaced(tmp_path: Path):
     file = tmp_path / "openclaw.json"
     file.write_text("{}")
     with pytest.raises(FileExistsError):
@@ -43,7 +43,7 @@ def test_a_file_that_is_there_is_never_replaced(tmp_path: Path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_no_draft_is_left_behind(tmp_path: Path, there: bool):
+def test_no_temporary_file_remains(tmp_path: Path, there: bool):
     file = tmp_path / "openclaw.json"
     if there:
         file.write_text("{}")

@@ -92,3 +92,21 @@ def test_a_model_that_cannot_take_the_turn_is_no_candidate(row, asked, code):
 )
 def test_a_model_that_can_take_the_turn_is_a_candidate(row, asked):
     assert refs(asked, known=providers(a=row)) == [A, B]
+
+
+def test_a_model_with_a_row_of_its_own_is_asked_by_that_row_and_its_keys():
+    own = Provider("p", "http://elsewhere/v1", others=(Provider("p", "http://elsewhere/v1", key_id="apiKeys.0"),))
+    known = {"p": Provider("p", "http://p/v1", model_rows={"a": own})}
+    assert [(one.ref, one.provider.base_url) for one in candidates_for(turn(), (A, B), known)] == [
+        (A, "http://elsewhere/v1"),
+        (A, "http://elsewhere/v1"),
+        (B, "http://p/v1"),
+    ]
+
+
+def test_a_model_that_a_closed_provider_does_not_have_is_not_found():
+    known = {"p": Provider("p", "http://p/v1", models={"b": ModelSpec("b")}, only_listed=True)}
+    with pytest.raises(NotFound, match=r"Unknown model: p/a\. The provider 'p' has only: p/b\.") as caught:
+        refs(turn(), (A,), known)
+    assert (caught.value.status, caught.value.code) == (404, "model_not_found")
+    assert refs(turn(), (A, B), known) == [B]

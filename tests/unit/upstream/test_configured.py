@@ -9,13 +9,15 @@ from gateway.upstream.configured import key_from, providers_from
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 
-def providers(env=None, *, mode="replace", **rows):
-    return providers_from(ModelsConfig.model_validate({"mode": mode, "providers": rows}), env or {})
+def providers(env=None, *, mode="replace", named=(), **rows):
+    return providers_from(ModelsConfig.model_validate({"mode": mode, "providers": rows}), env or {}, named)
 
 
-def test_merging_brings_the_catalogue_and_replacing_does_not():
-    assert providers(mode="merge").keys() == CATALOG.keys()
-    assert providers() == {}
+def test_merging_brings_the_rows_of_the_catalogue_that_are_named_or_have_a_key_and_replacing_does_not():
+    assert providers(mode="merge", named=CATALOG).keys() == CATALOG.keys()
+    assert providers({"GROQ_API_KEY": "k"}, mode="merge", named=["ollama"]).keys() == {"groq", "ollama"}
+    assert providers(mode="merge") == {}
+    assert providers({"GROQ_API_KEY": "k"}, named=CATALOG) == {}
 
 
 @pytest.mark.parametrize(
@@ -29,10 +31,10 @@ def test_merging_brings_the_catalogue_and_replacing_does_not():
     ],
 )
 def test_a_row_of_the_catalogue_takes_its_key_from_the_environment(env, key):
-    found = providers(env, mode="merge")["openai"]
-    assert found.api_key == key
-    assert found.headers.get("Authorization") == (f"Bearer {key}" if key else None)
-    assert found.compat.max_tokens_field == "max_completion_tokens"
+    provider = providers(env, mode="merge", named=["openai"])["openai"]
+    assert provider.api_key == key
+    assert provider.headers.get("Authorization") == (f"Bearer {key}" if key else None)
+    assert provider.compat.max_tokens_field == "max_completion_tokens"
 
 
 def test_the_first_variable_that_holds_a_key_counts():
@@ -42,11 +44,11 @@ def test_the_first_variable_that_holds_a_key_counts():
 
 
 def test_a_configured_row_overrides_the_catalogues_field_by_field():
-    found = providers({"OPENAI_API_KEY": "env"}, openai={"baseUrl": "http://mirror/v1"})["openai"]
-    assert (found.base_url, found.api_key) == ("http://mirror/v1", "env")
-    assert found.embedding_model == CATALOG["openai"].embedding_model
-    found = providers({"OPENAI_API_KEY": "env"}, openai={"apiKey": "own"})["openai"]
-    assert (found.base_url, found.api_key) == (CATALOG["openai"].base_url, "own")
+    provider = providers({"OPENAI_API_KEY": "env"}, openai={"baseUrl": "http://mirror/v1"})["openai"]
+    assert (provider.base_url, provider.api_key) == ("http://mirror/v1", "env")
+    assert provider.embedding_model == CATALOG["openai"].embedding_model
+    provider = providers({"OPENAI_API_KEY": "env"}, mode="merge", openai={"apiKey": "own"})["openai"]
+    assert (provider.base_url, provider.api_key) == (CATALOG["openai"].base_url, "own")
 
 
 @pytest.mark.parametrize(
@@ -61,8 +63,8 @@ def test_a_configured_row_overrides_the_catalogues_field_by_field():
     ],
 )
 def test_the_headers_are_the_key_and_those_of_the_row(row, headers):
-    found = providers(own={"baseUrl": "http://own/v1", **row})["own"]
-    assert found.headers == {"Content-Type": "application/json", **headers}
+    provider = providers(own={"baseUrl": "http://own/v1", **row})["own"]
+    assert provider.headers == {"Content-Type": "application/json", **headers}
 
 
 def test_secrets_are_not_in_the_repr():
@@ -101,33 +103,99 @@ MODEL = {"id": "m", "input": ["text"]}
     ],
 )
 def test_a_model_is_its_own_row_over_that_of_its_provider(row, model, spec):
-    found = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
-    assert found.model("m") == replace(spec, provider="own")
-    assert found.timeout is None
+    provider = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
+    assert provider.model("m") == replace(spec, provider="own")
+    assert provider.timeout is None
 
 
-def test_quirks_of_the_catalogue_hold_for_models_that_say_nothing():
-    found = providers(mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]})["mistral"]
+def test_quirks_of_the_catalogue_hold_for_models_that_set_none():
+    provider = providers(
+        mode="merge", mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]}
+    )["mistral"]
     expected = Compat(tools=False, usage_in_streaming=False, unknown_fields=False, tool_call_fields=False)
-    assert found.model("m").compat == expected
-    assert found.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat, provider="mistral")
+    assert provider.model("m").compat == expected
+    assert provider.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat, provider="mistral")
 
 
-def test_waiting_is_the_providers_own():
+def test_the_timeout_is_the_providers_own():
     assert providers(own={"baseUrl": "http://own/v1", "timeoutSeconds": 5})["own"].timeout == 5
 
 
-@pytest.mark.parametrize("row", [{"baseUrl": "http://own/v1", "api": "anthropic-messages"}, {}])
-def test_a_provider_that_cannot_be_called_is_left_out(row):
-    models = ModelsConfig.model_validate({"mode": "replace", "providers": {"own": row}})
-    assert providers_from(models, {}) == {}
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"baseUrl": "http://own/v1", "api": "anthropic-messages"},
+        {"baseUrl": "http://own/v1", "models": [{"id": "m", "api": "ollama"}]},
+        {"baseUrl": "http://own/v1", "auth": "oauth"},
+        {"baseUrl": "http://own/v1", "request": {"proxy": {"mode": "env-proxy"}}},
+        {},
+    ],
+)
+@pytest.mark.parametrize("name", ["own", "ollama"])
+def test_a_row_that_can_not_be_used_is_an_error_and_never_the_catalogues(name, row):
+    if name == "ollama" and not row:
+        assert providers(mode="merge", ollama=row)["ollama"].base_url == CATALOG["ollama"].base_url
+        return
+    with pytest.raises(ConfigError, match=rf"^models\.providers\.{name}\."):
+        providers(mode="merge", **{name: row})
+
+
+def test_a_model_is_asked_at_its_own_address_with_its_own_headers_over_those_of_the_provider():
+    own = providers(
+        own={
+            "baseUrl": "http://own/v1",
+            "apiKeys": ["a", "b"],
+            "headers": {"X-Team": "t", "X-Tier": "1"},
+            "request": {"headers": {"X-Tier": "2"}},
+            "models": [
+                {"id": "plain"},
+                {"id": "tagged", "headers": {"X-Tier": "3"}, "maxTokens": 9},
+                {"id": "moved", "baseUrl": "http://moved/v1"},
+            ],
+        }
+    )["own"]
+    assert own.row_for("plain") is own.row_for("another") is own
+    assert own.headers["X-Tier"] == "2"
+    tagged = own.row_for("tagged")
+    assert [row.headers["Authorization"] for row in (tagged, *tagged.others)] == ["Bearer a", "Bearer b"]
+    assert {row.headers["X-Tier"] for row in (tagged, *tagged.others)} == {"3"}
+    assert (tagged.base_url, tagged.headers["X-Team"], tagged.model("tagged").max_tokens) == ("http://own/v1", "t", 9)
+    moved = own.row_for("moved")
+    assert moved.endpoint("/x").head.startswith(b"POST /v1/x HTTP/1.1\r\nHost: moved\r\n")
+    assert own.has("another")
+
+
+def test_a_provider_without_an_address_has_only_the_models_with_one():
+    own = providers(own={"models": [{"id": "m", "baseUrl": "http://m/v1"}]})["own"]
+    assert own.row_for("m").base_url == "http://m/v1"
+    assert own.has("m")
+    assert not own.has("another")
+
+
+@pytest.mark.parametrize(
+    ("row", "model", "window"),
+    [
+        ({}, {"contextWindow": 99}, 99),
+        ({}, {"contextWindow": 99, "contextTokens": 50}, 50),
+        ({}, {"contextWindow": 99, "contextTokens": 500}, 99),
+        ({"contextWindow": 70}, {}, 70),
+        ({"contextWindow": 70, "contextTokens": 60}, {}, 60),
+        ({"contextTokens": 60}, {"contextWindow": 99}, 99),
+        ({}, {}, None),
+    ],
+)
+def test_the_context_of_a_model_is_its_own_or_its_providers(row, model, window):
+    own = providers(own={"baseUrl": "http://own/v1", "models": [MODEL | model], **row})["own"]
+    assert own.model("m").context_window == window
 
 
 @pytest.mark.parametrize("base", ["http://own/v1", "http://own/v1/"])
 def test_addresses_are_below_the_base_url_and_made_once(base):
-    found = providers(own={"baseUrl": base})["own"]
-    assert found.endpoint("/chat/completions").head.startswith(b"POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n")
-    assert found.endpoint("/chat/completions") is found.endpoint("/chat/completions")
+    provider = providers(own={"baseUrl": base})["own"]
+    assert provider.endpoint("/chat/completions").head.startswith(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n"
+    )
+    assert provider.endpoint("/chat/completions") is provider.endpoint("/chat/completions")
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG))
@@ -142,20 +210,34 @@ def test_rows_of_the_catalogue_are_complete_and_conservative(name):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "path", "text"),
     [
-        ({"baseUrl": "http://"}, "not an http or https URL with a host"),
-        ({"baseUrl": "http://own/v1", "apiKey": "secret\nkey"}, "'Authorization' has a line break"),
-        ({"baseUrl": "http://own/v1", "apiKeys": ["good", "secret\nkey"]}, "'Authorization' has a line break"),
-        ({"baseUrl": "http://own/v1", "headers": {"X-Key": "secret\r\nA: b"}}, "'X-Key' has a line break"),
-        ({"baseUrl": "http://own/v1", "headers": {"X Key": "secret"}}, "header's name"),
-        ({"baseUrl": "http://own/v1", "headers": {"Content-Length": "5"}}, "'content-length' can't be set"),
+        ({"baseUrl": "http://"}, "baseUrl", "not an http or https URL with a host"),
+        ({"baseUrl": "http://own/v1", "apiKey": "secret\nkey"}, "apiKey", "'Authorization' has a line break"),
+        (
+            {"baseUrl": "http://own/v1", "apiKeys": ["good", "secret\nkey"]},
+            "apiKeys[1]",
+            "'Authorization' has a line break",
+        ),
+        ({"baseUrl": "http://own/v1", "headers": {"X-Key": "secret\r\nA: b"}}, "headers", "'X-Key' has a line break"),
+        ({"baseUrl": "http://own/v1", "headers": {"X Key": "secret"}}, "headers", "header's name"),
+        ({"baseUrl": "http://own/v1", "headers": {"Content-Length": "5"}}, "headers", "'content-length' can't be set"),
+        (
+            {"baseUrl": "http://own/v1", "models": [{"id": "m"}, {"id": "n", "headers": {"X Key": "secret"}}]},
+            "models[1].headers",
+            "header's name",
+        ),
+        (
+            {"baseUrl": "http://own/v1", "models": [{"id": "m"}, {"id": "n", "baseUrl": "nowhere"}]},
+            "models[1].baseUrl",
+            "not an http or https URL",
+        ),
     ],
 )
-def test_what_can_not_be_sent_is_found_at_start(row, said):
+def test_an_address_or_header_that_can_not_be_sent_is_a_problem_at_its_path(row, path, text):
     with pytest.raises(ConfigError) as caught:
         providers(own=row)
     (problem,) = caught.value.problems
-    assert problem.startswith("models.providers.own: ")
-    assert said in problem
+    assert problem.startswith(f"models.providers.own.{path}: ")
+    assert text in problem
     assert "secret" not in problem

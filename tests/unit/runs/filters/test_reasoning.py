@@ -116,7 +116,8 @@ def test_any_text_is_split_the_same_wherever_it_is_cut(text, places):
 @given(TEXTS)
 def test_nothing_is_lost_but_tags_and_the_space_around_them(text):
     stage = ReasoningFilter()
-    kept = "".join(event.text for event in [*stage.feed([TextDelta(text)]), *stage.feed([STOP])][:-1])
+    events = [*stage.feed([TextDelta(text)]), *stage.feed([STOP])][:-1]
+    kept = "".join(event.text for event in events if not isinstance(event, ThinkingEnd))
     # Places in `kept` that can be reached by having read this much of `text`.
     reached = [set() for _ in range(len(text) + 1)]
     reached[0] = {0}

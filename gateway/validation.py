@@ -1,0 +1,145 @@
+"""What `serve` checks before it listens, as one step: `check`, `serve` and the other commands all load through it.
+
+It knows the built-in providers, the served wire formats and which optional packages are installed, which
+`gateway.config` does not. Nothing is opened, started or connected.
+"""
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from gateway.agents.configured import directory_from, embedding_choice
+from gateway.agents.directory import Directory
+from gateway.agents.model_chain import chain_problems, named_providers
+from gateway.config.load import Loaded, load
+from gateway.config.problems import Problem, join
+from gateway.config.providers import ModelsConfig
+from gateway.config.root import Config
+from gateway.config.shape import nearest
+from gateway.core.names import ModelRef
+from gateway.upstream.catalog import CATALOG
+from gateway.upstream.configured import key_from, provider_problems, providers_from
+from gateway.upstream.embedded import MODEL, available
+from gateway.upstream.provider import Provider
+
+EMBEDDED_EMBEDDING = ModelRef(MODEL.provider, MODEL.embedding_model)
+
+
+@dataclass(frozen=True, slots=True)
+class Valid:
+    """A configuration that can be served. `warnings` are sentences about parts that work less than expected.
+
+    `providers` does not hold the embedded one, which is started with the gateway.
+    """
+
+    loaded: Loaded
+    providers: Mapping[str, Provider]
+    directory: Directory
+    warnings: tuple[str, ...]
+
+
+def validated(
+    path: Path | None,
+    env: Mapping[str, str],
+    *,
+    port: int | None = None,
+    bind: str | None = None,
+    workers: int = 1,
+) -> Valid:
+    """Load the configuration as `load` does and check all of it. Raises ConfigError with every problem."""
+
+    def workers_share(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
+        if workers > 1 and config.gateway.redis.url is None:
+            text = f"is missing, while --workers is {workers}, and workers share limits and state through Redis"
+            yield Problem("gateway.redis.url", f"{text}; set it or OPENCLAW_REDIS_URL, or omit --workers")
+
+    checks = (_providers, _chains, _limited_models, _tool_servers, workers_share)
+    loaded = load(path, env, checks=checks, port=port, bind=bind)
+    providers = providers_from(loaded.config.models, loaded.env, named_providers(loaded.config))
+    directory = directory_from(
+        loaded.config,
+        providers,
+        state=loaded.state_directory,
+        clock=time.monotonic,
+        fallback_embedding=EMBEDDED_EMBEDDING if embedded_joins(loaded.config.models) and available() else None,
+    )
+    warnings = (*_endpoints_off(loaded.config), *_uncallable_embeddings(loaded.config))
+    return Valid(loaded, providers, directory, tuple(str(warning) for warning in warnings))
+
+
+def embedded_joins(models: ModelsConfig) -> bool:
+    """Whether the embedded provider joins the configured ones, if it is installed."""
+    return models.mode != "replace" and MODEL.provider not in models.providers
+
+
+def _providers(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
+    yield from provider_problems(config.models, env)
+
+
+def _chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
+    def unusable(ref: ModelRef, assumed: bool) -> str | None:
+        if ref.provider in config.models.providers:
+            return None  # a row that can't be used is a problem of its own
+        if assumed and (config.models.mode == "replace" or key_from(CATALOG[ref.provider], env) is None):
+            return f'{ref.model!r} names no provider, and no configured one lists it; write "provider/model"'
+        if ref.provider == MODEL.provider and embedded_joins(config.models):
+            return _unusable_embedded(ref)
+        if ref.provider not in _known(config.models):
+            return _no_provider(ref.provider, _known(config.models))
+        return None
+
+    yield from chain_problems(config, unusable)
+
+
+def _unusable_embedded(ref: ModelRef) -> str | None:
+    if not available():
+        return "the embedded model is not installed; install the extra: openclaw-gateway[local]"
+    if ref.model != MODEL.chat_model:
+        return f"the embedded provider has only one chat model: {MODEL.provider}/{MODEL.chat_model}"
+    return None
+
+
+def _limited_models(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
+    known = _known(config.models)
+    for index, limit in enumerate(config.gateway.limits):
+        path = f"{join('gateway.limits', index)}.models"
+        for position, reference in enumerate(limit.models):
+            provider = reference.partition("/")[0]
+            if provider not in known:
+                yield Problem(join(path, position), _no_provider(provider, known))
+
+
+def _tool_servers(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
+    if any(server.enabled for server in config.mcp.servers.values()) and find_spec("mcp") is None:
+        yield Problem("mcp.servers", "the package mcp is not installed; install the extra: openclaw-gateway[mcp]")
+
+
+def _endpoints_off(config: Config) -> Iterator[Problem]:
+    endpoints = config.gateway.http.endpoints
+    if not (endpoints.chat_completions.enabled or endpoints.responses.enabled):
+        text = "no endpoint is enabled, so every API request is answered with 404"
+        yield Problem("gateway.http.endpoints", f"{text}; set chatCompletions.enabled or responses.enabled")
+
+
+def _uncallable_embeddings(config: Config) -> Iterator[Problem]:
+    known = _known(config.models)
+    for name, entry in config.agents.entries.items():
+        provider, _, _ = embedding_choice(config, entry)
+        if provider is not None and provider not in known:
+            text = f"agent {name} can't make embeddings: {_no_provider(provider, known)}"
+            yield Problem("memory.search.provider", text)
+
+
+def _known(models: ModelsConfig) -> Collection[str]:
+    """Ids that a reference may name."""
+    if models.mode == "replace":
+        return models.providers.keys()
+    return {*models.providers, *CATALOG, MODEL.provider}
+
+
+def _no_provider(provider: str, known: Collection[str]) -> str:
+    near = nearest(provider, known, cutoff=0.75)  # ids are short: "zai" is not "xai"
+    advice = f"did you mean {near!r}?" if near else "add it to models.providers with its baseUrl"
+    return f"there is no provider {provider!r}; {advice}"

@@ -1,0 +1,277 @@
+"""What is checked before a gateway listens: providers, model chains, what they need to be installed."""
+
+from pathlib import Path
+
+import pytest
+
+from gateway.core.errors import ConfigError
+from gateway.upstream.embedded import MODEL
+from gateway.validation import validated
+
+LOCAL = f"{MODEL.provider}/{MODEL.chat_model}"
+ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:true}}}}"
+NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
+FORMAT = "the wire format {!r} is not served here yet; use an endpoint that has openai-completions, or remove the row"
+
+
+@pytest.fixture
+def valid(tmp_path: Path):
+    def from_text(text: str, env: dict[str, str] | None = None, **options: int):
+        file = tmp_path / "openclaw.json"
+        file.write_text(text, encoding="utf-8")
+        return validated(file, env or {}, **options)
+
+    return from_text
+
+
+@pytest.fixture
+def problems(valid):
+    def of(text: str, env: dict[str, str] | None = None, **options: int) -> list[str]:
+        with pytest.raises(ConfigError) as caught:
+            valid(text, env, **options)
+        return list(caught.value.problems)
+
+    return of
+
+
+def models(rows: str, model: str, mode: str = "merge") -> str:
+    return f"{{{ON},models:{{mode:'{mode}',providers:{{{rows}}}}},agents:{{defaults:{{model:{model}}}}}}}"
+
+
+OWN = "own:{baseUrl:'http://own/v1',models:[{id:'m'}]}"
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "'own/m'",
+        "'own/any-id'",
+        "'OWN/m'",
+        "'m'",
+        "{primary:'own/m',fallbacks:['openai/gpt-5.4','ollama/x']}",
+        f"'{LOCAL}'",
+    ],
+)
+def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, model):
+    assert valid(models(OWN, model)).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("rows", "model", "expected"),
+    [
+        (
+            OWN,
+            "'ghost/x'",
+            [f"agents.defaults.model: {NO_GHOST}"],
+        ),
+        (OWN, "'openi/x'", ["agents.defaults.model: there is no provider 'openi'; did you mean 'openai'?"]),
+        (
+            OWN,
+            "{primary:'own/m',fallbacks:['own/n','ghost/x']}",
+            [f"agents.defaults.model.fallbacks[1]: {NO_GHOST}"],
+        ),
+        (OWN, "'own/'", ["agents.defaults.model: 'own/' is not a model reference; write \"provider/model\""]),
+        (
+            OWN,
+            "'another'",
+            [
+                (
+                    "agents.defaults.model: 'another' names no provider, and no configured one lists it; write "
+                    '"provider/model"'
+                )
+            ],
+        ),
+        (
+            OWN,
+            "'local/another'",
+            [f"agents.defaults.model: the embedded provider has only one chat model: {LOCAL}"],
+        ),
+        (
+            "p:{baseUrl:'http://h',api:'anthropic-messages'}",
+            "'p/m'",
+            [f"models.providers.p.api: {FORMAT.format('anthropic-messages')}"],
+        ),
+        (
+            "p:{baseUrl:'http://h',api:'openai-completion'}," + OWN,
+            "'own/m'",
+            ["models.providers.p.api: there is no wire format 'openai-completion'; did you mean 'openai-completions'?"],
+        ),
+        (
+            "p:{baseUrl:'http://h',models:[{id:'a'},{id:'b',api:'zzz'}]}",
+            "'p/a'",
+            ["models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: openai-completions"],
+        ),
+        (
+            "p:{apiKey:'k'}",
+            "'p/m'",
+            ["models.providers.p.baseUrl: is missing; only built-in providers have one of their own"],
+        ),
+        (
+            "p:{baseUrl:'127.0.0.1:8000'}",
+            "'p/m'",
+            [
+                (
+                    "models.providers.p.baseUrl: the base URL is not an http or https URL with a host; "
+                    "write one such as https://host/v1"
+                )
+            ],
+        ),
+        (
+            "p:{baseUrl:'http://h',auth:'oauth'},q:{baseUrl:'http://h',auth:'aws-sdk'}",
+            "'p/m'",
+            [
+                'models.providers.p.auth: "oauth" logins are not supported; use an API key',
+                'models.providers.q.auth: "aws-sdk" logins are not supported; use an API key',
+            ],
+        ),
+        (
+            (
+                "p:{baseUrl:'http://h',request:{proxy:{mode:'env-proxy'},tls:{insecureSkipVerify:true},"
+                "auth:{mode:'header',headerName:'x'}}}"
+            ),
+            "'p/m'",
+            [
+                "models.providers.p.request.proxy: calls through a proxy are not supported; remove the key",
+                "models.providers.p.request.tls: own TLS settings are not supported; remove the key",
+                "models.providers.p.request.auth: is not supported; use apiKey, or authHeader: false and headers",
+            ],
+        ),
+        (OWN, "{}", ["agents.defaults.model: is missing, and so is that of main; set one of them"]),
+    ],
+)
+def test_an_unusable_provider_model_or_fallback_is_a_problem_at_its_path(problems, rows, model, expected):
+    assert problems(models(rows, model)) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "api"),
+    [
+        ("ollama:{baseUrl:'http://elsewhere:21999',api:'ollama',apiKey:'private'}", "ollama"),
+        ("openai:{baseUrl:'http://elsewhere:21999/v1',api:'openai-responses'}", "openai-responses"),
+        ("google:{baseUrl:'https://elsewhere/v1beta',api:'google-generative-ai'}", "google-generative-ai"),
+        ("lmstudio:{api:'openai-responses'}", "openai-responses"),
+    ],
+)
+def test_a_configured_row_that_can_not_be_used_is_never_replaced_by_the_built_in_one(problems, row, api):
+    name = row.partition(":")[0]
+    assert problems(models(row, f"'{name}/m'")) == [f"models.providers.{name}.api: {FORMAT.format(api)}"]
+
+
+def test_problems_of_an_agent_are_at_the_path_where_its_model_is_written(problems):
+    agents = "{defaults:{model:'own/m'},default:'a',entries:{a:{model:'ghost/x'},b:{model:{fallbacks:['ghost/y']}}}}"
+    text = f"{{{ON},models:{{providers:{{{OWN}}}}},agents:{agents}}}"
+    assert problems(text) == [
+        f"agents.entries.a.model: {NO_GHOST}",
+        f"agents.entries.b.model.fallbacks[0]: {NO_GHOST}",
+    ]
+
+
+def test_aliases_are_names_of_models(valid, problems):
+    agents = (
+        "{defaults:{model:{primary:'fast',fallbacks:['Slow']},models:{'own/m':{alias:'FAST'},'own/n':{alias:'slow'}}}}"
+    )
+    text = f"{{{ON},models:{{providers:{{{OWN}}}}},agents:{agents}}}"
+    assert [str(ref) for ref in valid(text).directory.default.candidates] == ["own/m", "own/n"]
+    (problem,) = problems(text.replace("'own/n':", "'ghost/n':"))
+    assert problem.startswith("agents.defaults.model.fallbacks[0]: there is no provider 'ghost'")
+
+
+def test_a_bare_model_id_is_that_of_the_one_provider_that_lists_it(valid):
+    rows = OWN + ",two:{baseUrl:'http://two/v1',models:[{id:'n'}]}"
+    assert str(valid(models(rows, "'n'")).directory.default.candidates[0]) == "two/n"
+    assert str(valid(models(rows, "'gpt'"), {"OPENAI_API_KEY": "k"}).directory.default.candidates[0]) == "openai/gpt"
+
+
+def test_with_replace_the_built_in_providers_are_gone(problems):
+    assert problems(models(OWN, "'openai/x'", "replace")) == [
+        "agents.defaults.model: there is no provider 'openai'; add it to models.providers with its baseUrl"
+    ]
+    assert problems(models("openai:{apiKey:'k'}", "'openai/x'", "replace")) == [
+        "models.providers.openai.baseUrl: is missing; only built-in providers have one of their own"
+    ]
+    assert problems(models(OWN, f"'{LOCAL}'", "replace")) == [
+        "agents.defaults.model: there is no provider 'local'; add it to models.providers with its baseUrl"
+    ]
+
+
+def test_a_limit_names_providers_that_exist(problems):
+    text = models(OWN, "'own/m'").replace("http:{", "limits:[{models:['own/*','olama/*'],concurrentRuns:1}],http:{")
+    assert problems(text) == ["gateway.limits[0].models[1]: there is no provider 'olama'; did you mean 'ollama'?"]
+
+
+def test_several_workers_need_redis(valid, problems):
+    text = models(OWN, "'own/m'")
+    assert problems(text, workers=2) == [
+        (
+            "gateway.redis.url: is missing, while --workers is 2, and workers share limits and state through Redis; "
+            "set it or OPENCLAW_REDIS_URL, or omit --workers"
+        )
+    ]
+    assert valid(text, {"OPENCLAW_REDIS_URL": "redis://h"}, workers=2)
+
+
+def test_every_kind_of_problem_is_listed_at_once(problems):
+    text = (
+        "{gateway:{zzz:1,port:'x',bind:'tailnet',auth:{mode:'password'},limits:[{}]},"
+        "models:{providers:{p:{baseUrl:'http://h',api:'ollama'},q:{baseUrl:'ftp://h',apiKey:'${ABSENT}'}}},"
+        "agents:{defaults:{model:'ghost/x',modle:1}},mcp:{servers:{s:{}}}}"
+    )
+    assert [problem.partition(":")[0] for problem in problems(text, workers=2)] == [
+        "gateway.zzz",
+        "models.providers.q.apiKey",
+        "agents.defaults.modle",
+        "gateway.port",
+        "gateway.auth.password",
+        "gateway.bind",
+        "gateway.limits[0]",
+        "mcp.servers.s",
+        "models.providers.p.api",
+        "models.providers.q.baseUrl",
+        "gateway.redis.url",
+    ]
+
+
+def test_the_environment_of_the_file_supplies_keys_of_built_in_providers(valid):
+    text = models("", "'groq/x'").replace("{", "{env:{vars:{GROQ_API_KEY:'from-the-file'}},", 1)
+    assert valid(text).providers["groq"].api_key == "from-the-file"
+
+
+def test_endpoints_that_are_off_are_a_warning(valid):
+    text = models(OWN, "'own/m'").replace("chatCompletions:{enabled:true}", "")
+    assert valid(text).warnings == (
+        (
+            "gateway.http.endpoints: no endpoint is enabled, so every API request is answered with 404; "
+            "set chatCompletions.enabled or responses.enabled"
+        ),
+    )
+
+
+def test_an_unknown_provider_of_embeddings_is_a_warning(valid):
+    text = models(OWN, "'own/m'").replace("{", "{memory:{search:{provider:'voyage'}},", 1)
+    assert valid(text).warnings == (
+        (
+            "memory.search.provider: agent main can't make embeddings: there is no provider 'voyage'; "
+            "add it to models.providers with its baseUrl"
+        ),
+    )
+
+
+def test_no_problem_quotes_a_secret(problems):
+    text = models("p:{baseUrl:'http://user:pw-url@',apiKey:'pw-key\\n',headers:{'X Y':'pw-header'}}", "'p/m'")
+    assert "pw-" not in "".join(problems(text))
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ("agents:{defaults:{model:'own/m'}}", []),
+        ("agents:{defaults:{model:{primary:'own/m',fallbacks:['groq/x']}}}", ["groq"]),
+        ("agents:{defaults:{model:'own/m',models:{'groq/x':{alias:'fast'}}}}", ["groq"]),
+        ("agents:{defaults:{model:'own/m'},entries:{main:{modelPolicy:{allow:['groq/*']}}}}", ["groq"]),
+        ("agents:{defaults:{model:'own/m'},entries:{main:{memorySearch:{provider:'Mistral'}}}}", ["mistral"]),
+        ("agents:{defaults:{model:'own/m'}},memory:{search:{model:'openai/e'}}", ["openai"]),
+    ],
+)
+def test_a_built_in_provider_that_is_not_named_and_has_no_key_can_not_be_called(valid, where, expected):
+    providers = valid(f"{{{ON},models:{{providers:{{{OWN}}}}},{where}}}").providers
+    assert sorted(providers) == sorted(["own", *expected])
