@@ -38,7 +38,7 @@ from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.http.trace import stamper
 from gateway.provision import circuits_from, provisioned
-from gateway.shared import link_from, opened
+from gateway.shared import link_from, open_link
 from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
 
 _PROBE = ("GET", "HEAD")
@@ -70,7 +70,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             if link is not None:
-                await stack.enter_async_context(opened(link))
+                await stack.enter_async_context(open_link(link))
             provided = await stack.enter_async_context(provisioned(config, env, state, circuits))
             app[RUNTIME] = replace(provided, quota=quota)
             if (tools := provided.tools) is not None:

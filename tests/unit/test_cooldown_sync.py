@@ -10,7 +10,7 @@ from gateway.config.redis_url import parse_redis_url
 from gateway.cooldown_sync import COOLDOWNS, CooldownSync
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns, Entry
-from gateway.state.connect import close, redis_client
+from gateway.state.connect import close_client, create_client
 from ratelimit import Link
 from tests.servers import redis_server
 
@@ -31,8 +31,8 @@ async def instance(server):
     async with AsyncExitStack() as stack:
 
         async def start(rest=30.0):
-            client = redis_client(parse_redis_url(server.url))
-            stack.push_async_callback(close, client)
+            client = create_client(parse_redis_url(server.url))
+            stack.push_async_callback(close_client, client)
             circuits = Cooldowns(CooldownPolicy(rest=rest), clock=asyncio.get_running_loop().time)
             circuits.link = Link(client, name="test", scripts=(COOLDOWNS,), pulse=0.05, longest_pause=0.05)
             CooldownSync(circuits.link, circuits)

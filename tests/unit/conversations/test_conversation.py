@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from gateway.conversations.conversation import Conversations
 from gateway.conversations.transcript import Entry, read_entry, write_entry
-from gateway.core.errors import Unavailable
+from gateway.core.errors import SessionChanged, Unavailable
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message, Text
@@ -22,7 +22,7 @@ from gateway.core.usage import Usage
 from gateway.runs.trace import RunTrace
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sessions.sqlite import SqliteSessions
-from gateway.state.sessions.store import SessionChanged, SessionPolicy
+from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
 
 KEY = SessionKey(None, "main", "k")

@@ -1,0 +1,26 @@
+-- Publishes the beginning or the end of a cooldown, or lists the cooldowns that have not ended.
+-- KEYS: hash of name -> "<end in ms> <message>".
+-- ARGV: 'tell', name, duration (ms; 0 ends the cooldown), channel, message; or 'list'.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if ARGV[1] == 'tell' then
+  local ms = tonumber(ARGV[3])
+  if ms > 0 then
+    redis.call('HSET', KEYS[1], ARGV[2], string.format('%.0f %s', now + ms, ARGV[5]))
+    redis.call('PEXPIRE', KEYS[1], 900000)
+  else
+    redis.call('HDEL', KEYS[1], ARGV[2])
+  end
+  return redis.call('PUBLISH', ARGV[4], ARGV[5])
+end
+local active, all = {}, redis.call('HGETALL', KEYS[1])
+for index = 1, #all, 2 do
+  local ends, message = string.match(all[index + 1], '^(%d+) (.*)$')
+  if tonumber(ends) > now then
+    active[#active + 1] = ends - now
+    active[#active + 1] = message
+  else
+    redis.call('HDEL', KEYS[1], all[index])
+  end
+end
+return active
