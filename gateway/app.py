@@ -36,7 +36,7 @@ from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
-from gateway.http.trace import stamper
+from gateway.http.trace import response_headers
 from gateway.provision import circuits_from, provisioned
 from gateway.shared import link_from, open_link
 from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
@@ -63,7 +63,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     add_routes(app.router, routes if quota is None else map(settling, routes), chained)
     app[DOCUMENT] = document_of(routes)
     hsts = gateway.http.security_headers.strict_transport_security
-    app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
+    app.on_response_prepare.append(response_headers({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
     if quota is not None:
         app.on_response_prepare.append(tell_quota)
 
@@ -77,7 +77,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
                 app[DEGRADED]["mcp"] = lambda: tools.degraded
             app[BACKGROUND] = BackgroundRuns(provided.stores.events)
             stack.push_async_callback(app[BACKGROUND].close)
-            app[DRAIN].elsewhere.append(app[BACKGROUND].count)
+            app[DRAIN].background_jobs.append(app[BACKGROUND].count)
             yield
 
     app.cleanup_ctx.append(runtime)

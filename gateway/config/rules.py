@@ -15,7 +15,7 @@ from gateway.config.redis_url import parse_redis_url
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.identity import ALL_SCOPES
-from gateway.core.tool_name import server_part
+from gateway.core.tool_name import tool_prefix
 
 Rule = Callable[[Config], Iterator[Problem]]
 
@@ -162,7 +162,7 @@ def servers_are_told_apart(config: Config) -> Iterator[Problem]:
     for name, server in config.mcp.servers.items():
         if not server.enabled:
             continue
-        part = server_part(name).lower()
+        part = tool_prefix(name).lower()
         if not part:
             yield Problem(join("mcp.servers", name), "has a name without a letter or digit, and so have its tools")
         elif part in known:

@@ -1,7 +1,7 @@
-"""Messages as JSON that outlives this version of the gateway: what stores keep, and nothing executable.
+"""Stored messages as JSON. Later versions of the gateway read it.
 
-`{"v": 1, "messages": [...]}`. A part is an object with `type`, and fields that say nothing are left out. Readers refuse
-versions that they don't know; a new field needs no new version, a changed meaning does.
+`{"v": 1, "messages": [...]}`. A part is an object with `type`. Fields with default values are omitted. Readers refuse
+unknown versions. A new field needs no new version; a changed meaning does.
 """
 
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ VERSION = 1
 
 
 class UnknownVersion(ValueError):
-    """RawText by a newer gateway, or not by one at all."""
+    """A newer gateway wrote this, or no gateway did."""
 
 
 def write_message(message: Message) -> dict[str, Any]:
-    """A value that `jsonio.dumps` encodes."""
+    """The message as a value for `jsonio.dumps`."""
     written: dict[str, Any] = {"role": message.role, "parts": [_write_part(part) for part in message.parts]}
     if message.name is not None:
         written["name"] = message.name
@@ -42,12 +42,12 @@ def read_message(written: Mapping[str, Any]) -> Message:
 
 
 def write_messages(messages: tuple[Message, ...]) -> dict[str, Any]:
-    """Several messages, with the version."""
+    """The messages and the version as a value for `jsonio.dumps`."""
     return {"v": VERSION, "messages": [write_message(message) for message in messages]}
 
 
 def read_messages(written: Mapping[str, Any]) -> tuple[Message, ...]:
-    """What `write_messages` wrote. Raises UnknownVersion."""
+    """The messages that `write_messages` wrote. Raises UnknownVersion."""
     if written.get("v") != VERSION:
         raise UnknownVersion(f"messages of version {written.get('v')!r}; this gateway reads version {VERSION}")
     return tuple(read_message(message) for message in written["messages"])
@@ -58,15 +58,15 @@ def _write_part(part: Part) -> dict[str, Any]:
         case Text():
             return _with_extras({"type": "text", "text": part.written}, part.extras)
         case Image():
-            return _with_extras(_said(type="image", url=part.url, detail=part.detail), part.extras)
+            return _with_extras(_without_none(type="image", url=part.url, detail=part.detail), part.extras)
         case File():
-            return _said(type="file", name=part.name, mime=part.mime, data=part.data, url=part.url)
+            return _without_none(type="file", name=part.name, mime=part.mime, data=part.data, url=part.url)
         case ToolCall():
             call = {"type": "tool_call", "id": part.id, "name": part.name, "arguments": part.arguments}
             return _with_extras(call, part.extras)
         case Result():
             content = [_write_part(one) for one in part.content]
-            return _said(
+            return _without_none(
                 type="tool_result", call_id=part.call_id, content=content, listed=True if part.listed else None
             )
         case Foreign():
@@ -97,10 +97,10 @@ def _read_content(written: Mapping[str, Any]) -> Content:
         case "foreign":
             return Foreign(written["wire"], written["payload"])
         case other:
-            raise UnknownVersion(f"parts of type {other!r} are not known to this gateway")
+            raise UnknownVersion(f"this gateway does not know parts of type {other!r}")
 
 
-def _said(**fields: Any) -> dict[str, Any]:
+def _without_none(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -1,6 +1,6 @@
-"""What goes wrong at a provider, as one failure with a kind; the kind decides status, retry and fallback.
+"""A failure of a provider. Its kind decides status, retry and fallback.
 
-`gateway.upstream.failure` and the wire formats make these; the tree of all failures is in `gateway.core.errors`.
+`gateway.upstream.failure` and the wire formats raise it. `gateway.core.errors` has the tree of all errors.
 """
 
 from collections.abc import Mapping
@@ -8,10 +8,11 @@ from enum import StrEnum
 from typing import ClassVar
 
 from gateway.core.errors import GatewayError
+from gateway.core.retry_after import retry_after_seconds
 
 
 class UpstreamKind(StrEnum):
-    """What went wrong at the provider; decides status, retry and fallback."""
+    """The kind of a provider's failure. It decides status, retry and fallback."""
 
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
@@ -44,11 +45,11 @@ _TYPES: dict[UpstreamKind, tuple[int, str]] = {
 
 
 class UpstreamError(GatewayError):
-    """A provider's failure, classified once and told honestly.
+    """A classified failure of a provider.
 
-    `upstream_status` is the provider's HTTP status, if it got that far; a 4xx about the request keeps it.
-    `retry_after` is seconds, from the provider's own hint. `retryable` says whether the same model may do better when
-    it is asked again; by default its kind decides.
+    `upstream_status` is the provider's HTTP status, None without a response; a 4xx about the request keeps it.
+    `retry_after` is the provider's own hint in seconds. `retryable` says whether a retry with the same model may
+    succeed; by default the kind decides.
     """
 
     FINAL: ClassVar[frozenset[UpstreamKind]] = frozenset({UpstreamKind.INVALID_REQUEST, UpstreamKind.CONTENT_FILTER})
@@ -81,12 +82,12 @@ class UpstreamError(GatewayError):
 
     @property
     def failover(self) -> bool:
-        """Whether another candidate may do better: everything but a plain error in the request itself."""
+        """Whether another candidate may succeed: True unless the request itself is wrong."""
         return self.kind not in self.FINAL
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The provider's own `Retry-After`, rounded up, when it gave one with a 429 or 503."""
+        """`Retry-After` of a 429 or 503, if the provider sent one."""
         if self.retry_after is None or self.status not in (429, 503):
             return {}
-        return {"Retry-After": str(max(1, -int(-self.retry_after // 1)))}
+        return {"Retry-After": str(retry_after_seconds(self.retry_after))}

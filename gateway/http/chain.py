@@ -15,7 +15,7 @@ from gateway.http.checks.client import identify_client
 from gateway.http.checks.scopes import requires
 from gateway.http.errors import response_to
 from gateway.http.routes import Handler, Route, is_exact
-from gateway.http.trace import name_request
+from gateway.http.trace import set_request_id
 
 Check = Callable[[web.Request], Awaitable[None] | None]
 
@@ -36,7 +36,7 @@ def chained(route: Route) -> Handler:
     checks, handler = checks_of(route), route.handler
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        name_request(request)  # request id, log context; adds TRACE
+        set_request_id(request)  # request id, log context; adds TRACE
         if request.version >= HttpVersion11 and "Host" not in request.headers:
             return web.Response(status=400)  # RFC 9112 §3.2
         try:

@@ -14,10 +14,11 @@ from gateway.core.errors import BadRequest, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
 from gateway.core.reply import Reply
+from gateway.core.retry_after import retry_after_seconds
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
-from gateway.http.quota_headers import quota_headers, whole_seconds
+from gateway.http.quota_headers import quota_headers
 from gateway.http.routes import Route
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
@@ -112,7 +113,7 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    seconds = whole_seconds(wait)
+    seconds = retry_after_seconds(wait)
     request[QUOTA_HEADERS] = quota_headers(refusal.standings, seconds)
     said = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(said, seconds, why=f"limit {policy.name}")

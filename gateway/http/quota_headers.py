@@ -7,7 +7,7 @@
 """
 
 from collections.abc import Sequence
-from math import ceil, floor
+from math import ceil
 
 from ratelimit import Standing
 
@@ -39,11 +39,6 @@ def duration(seconds: float) -> str:
         return f"{ceil(seconds * 1000)}ms"
     minutes, rest = divmod(ceil(seconds), 60)
     return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-
-
-def whole_seconds(wait: float) -> int:
-    """For `Retry-After`: the first whole second at which there is room, at least 1."""
-    return max(1, floor(wait) + 1)
 
 
 def _policy(standing: Standing) -> str:
