@@ -1,7 +1,7 @@
-"""Known endpoints that speak a known format, as rows. Adding one is adding a row.
+"""Known providers of supported formats. A new provider is a new row.
 
-Base URLs and key variables are those of each provider's own documentation; `compat` differs from the default only
-where that documentation says so. A row in the configuration under the same id overrides it field by field.
+Base URLs and key variables come from each provider's documentation. `compat` differs from the default only where that
+documentation says so. A configured row with the same id overrides these rows field by field.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _OPENAI = Compat(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One endpoint: where it is, which environment variables hold its key, what it starts with."""
+    """One provider: its base URL, the environment variables of its key, and the models for a first run."""
 
     base_url: str
     key_variables: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ CATALOG: Mapping[str, Row] = MappingProxyType(
             ("MISTRAL_API_KEY",),
             "mistral-large-latest",
             "mistral-embed",
-            # Mistral answers 422 to fields that it does not know, and reports usage unasked.
+            # Mistral returns 422 for unknown fields, and reports usage without a request for it.
             Compat(usage_in_streaming=False, unknown_fields=False, tool_call_fields=False),
         ),
         "deepseek": Row("https://api.deepseek.com/v1", ("DEEPSEEK_API_KEY",), "deepseek-chat"),

@@ -1,4 +1,4 @@
-"""Configuration and catalogue → providers. A configured row overrides the catalogue's of the same id field by field."""
+"""Configuration and catalogue → providers. A configured row overrides the catalogue's row field by field."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,11 +12,11 @@ from gateway.wire.compat import DEFAULT, Compat, ModelSpec
 
 
 def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Provider]:
-    """Every provider that can be called, by id.
+    """All callable providers by id.
 
-    Catalogue rows join unless `models.mode` is `replace`; their keys come from the environment variables that their
-    documentation names. A configured provider whose wire format is not spoken yet is left out. Raises ConfigError for
-    an address, a key or a header that can't be sent.
+    Catalogue rows are included unless `models.mode` is `replace`. Their keys come from the environment variables that
+    their documentation names. A configured provider with an unsupported wire format is omitted. Raises ConfigError for
+    an invalid address, key or header.
     """
     providers: dict[str, Provider] = {}
     problems: list[str] = []
@@ -38,7 +38,7 @@ def providers_from(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Pr
 
 
 def key_from(row: Row, env: Mapping[str, str]) -> str | None:
-    """The first key that the environment holds for a catalogue row."""
+    """The first key in the environment for a catalogue row."""
     return next((key for name in row.key_variables if (key := env.get(name, "").strip())), None)
 
 
@@ -76,11 +76,11 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Pr
 
 
 def _keys(config: ProviderConfig, row: Row | None, env: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """Every key with the name of its place, at least one entry; the environment's only when the file has none."""
+    """All keys with their names in the configuration, at least one entry. The file's keys replace the environment's."""
     if config.auth_header is False:
         return [("none", None)]
-    said = [("apiKey", config.api_key), *((f"apiKeys.{place}", key) for place, key in enumerate(config.api_keys))]
-    keys: list[tuple[str, str | None]] = [(name, key.get_secret_value()) for name, key in said if key is not None]
+    named = [("apiKey", config.api_key), *((f"apiKeys.{index}", key) for index, key in enumerate(config.api_keys))]
+    keys: list[tuple[str, str | None]] = [(name, key.get_secret_value()) for name, key in named if key is not None]
     return [(name, key) for name, key in keys if key] or [("apiKey", key_from(row, env) if row else None)]
 
 

@@ -1,4 +1,4 @@
-"""Embeddings at a provider: one POST, one reply; or whatever else can embed behind the same seam."""
+"""The interface of embedders, and embeddings from a provider: one POST, one reply."""
 
 import asyncio
 from typing import Protocol
@@ -18,9 +18,9 @@ class Embedder(Protocol):
     """Turns texts into vectors."""
 
     async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
-        """One vector per input, in order, before `end` (loop time). Raises UpstreamError or BadRequest.
+        """One vector per input, in order, until `end` (loop time). Raises UpstreamError or BadRequest.
 
-        `provider` is the row with the key to use.
+        `provider` is the row with the selected key.
         """
         ...
 
@@ -34,7 +34,7 @@ class HttpEmbedder:
         self._limits = limits
 
     async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
-        """See Embedder. A caller that leaves cancels the request at the provider."""
+        """See Embedder. Cancelling this coroutine aborts the request."""
         body = wire.build_request(request, model, packs_base64=provider.compat.embedding_base64)
         now = asyncio.get_running_loop().time()
         wait = min(provider.timeout or self._limits.silence, end - now)

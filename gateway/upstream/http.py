@@ -60,12 +60,12 @@ class Client:
         """
         origin = endpoint.origin
         request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), body)
-        connection = self._pool.take(origin)
+        connection = self._pool.acquire(origin)
         if connection is not None:
             clock = asyncio.get_running_loop().time
             sent = clock()
             try:
-                await connection.ask(request)
+                await connection.send(request)
             except Disconnected as error:
                 if not error.untouched or clock() - sent > self._crossing:
                     raise
@@ -76,7 +76,7 @@ class Client:
                 return Response(connection, origin, self._pool)
         connection = await self._dialer.connect(origin)
         try:
-            await connection.ask(request)
+            await connection.send(request)
         except BaseException:
             connection.abort()
             raise

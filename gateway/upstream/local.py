@@ -1,4 +1,4 @@
-"""The embedded model as one more provider: its chat server a row, its embeddings behind the same seam as everyone's."""
+"""The embedded model as a provider: a row for its chat server, and an embedder."""
 
 from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps
@@ -10,16 +10,15 @@ from gateway.upstream.provider import Provider, headers_for
 from gateway.wire.compat import Compat, ModelSpec
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
-# So small a model sometimes does not find an end: without a cap it repeats itself until its context is full, for more
-# than a minute on one thread.
-_LONGEST = 512
+# Such a small model sometimes repeats itself until its context is full, for more than a minute on one thread.
+_MAX_TOKENS = 512
 
-# The runtime ignores tools silently, so offering them would be a lie.
+# The runtime silently ignores tools, so the provider must not accept them.
 _COMPAT = Compat(tools=False, tool_choice=False)
 
 
 def local_provider(chat: EmbeddedChat) -> Provider:
-    """The row of the embedded chat model. Its server is started by the first call, if it was not before."""
+    """The row of the embedded chat model. The first call starts its server, unless it has been started."""
 
     async def ready() -> None:
         try:
@@ -29,7 +28,7 @@ def local_provider(chat: EmbeddedChat) -> Provider:
 
     model = ModelSpec(
         MODEL.chat_model,
-        max_tokens=_LONGEST,
+        max_tokens=_MAX_TOKENS,
         context_window=MODEL.context_window,
         images=False,
         compat=_COMPAT,
@@ -53,12 +52,12 @@ class LocalEmbedder:
         self._vectors = vectors
 
     async def embed(self, _provider: Provider, model: str, request: EmbeddingRequest, _end: float) -> EmbeddingReply:
-        """See `gateway.upstream.embed.Embedder`; there is one model."""
+        """See `gateway.upstream.embed.Embedder`. There is only one model."""
         if model != MODEL.embedding_model:
             raise UpstreamError(
                 UpstreamKind.NOT_FOUND,
                 f"The embedded provider has one embedding model: {MODEL.provider}/{MODEL.embedding_model}.",
                 code="model_not_found",
             )
-        done = await self._vectors.embed(request.inputs, request.dimensions)
-        return EmbeddingReply([dumps(vector) for vector in done.vectors], done.tokens, done.tokens)
+        result = await self._vectors.embed(request.inputs, request.dimensions)
+        return EmbeddingReply([dumps(vector) for vector in result.vectors], result.tokens, result.tokens)

@@ -1,30 +1,30 @@
-"""What can go wrong with an exchange, as exceptions; `gateway.upstream.failure` says what each means to a caller."""
+"""The failures of an exchange as exceptions. `gateway.upstream.failure` turns them into errors for clients."""
 
 
 class TransportError(Exception):
-    """The exchange has no answer, or not all of it. The subclass says why."""
+    """There is no response, or it is incomplete. The subclass is the reason."""
 
 
 class ConnectionTimeout(TransportError):
-    """No connection stood within the limit."""
+    """Opening a connection took too long."""
 
 
 class CertificateInvalid(TransportError):
-    """The other side offered no TLS, or none that can be trusted."""
+    """The server does not support TLS, or its certificate is not trusted."""
 
 
 class CannotConnect(TransportError):
-    """The name is unknown, or nobody listens there."""
+    """The name is unknown, or the server refuses connections."""
 
 
 class Disconnected(TransportError):
-    """The connection ended before the head of an answer was complete.
+    """The connection ended before the response's head was complete.
 
-    `untouched` says that not a byte of an answer had come.
+    `untouched` is True if no byte of a response had arrived.
     """
 
     def __init__(self, *, untouched: bool) -> None:
-        super().__init__("the connection ended before an answer")
+        super().__init__("the connection ended before a response")
         self.untouched = untouched
 
 
@@ -33,4 +33,4 @@ class BodyBroken(TransportError):
 
 
 class NotHTTP(TransportError):
-    """What came is no answer in HTTP/1.x."""
+    """The received data is not an HTTP/1.x response."""
