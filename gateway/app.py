@@ -1,4 +1,4 @@
-"""The composition root: configuration → web application. Nothing else knows all the parts."""
+"""The composition root: configuration → web application. Only this module knows all parts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -31,7 +31,7 @@ from gateway.http.endpoints.sessions import delete_session, export_session, get_
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, RUNTIME
 from gateway.http.openapi import document
-from gateway.http.quota import settling, tell_quota
+from gateway.http.quota import add_quota_headers, settling
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
@@ -45,7 +45,7 @@ _PROBE = ("GET", "HEAD")
 
 
 def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Application:
-    """The application of one configuration; what it needs is opened at its start and closed at its end."""
+    """The application of one configuration. It opens its resources at start and closes them at the end."""
     gateway = config.gateway
     link = link_from(gateway.redis)
     quota = _quota(gateway, link)
@@ -65,7 +65,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     hsts = gateway.http.security_headers.strict_transport_security
     app.on_response_prepare.append(response_headers({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
     if quota is not None:
-        app.on_response_prepare.append(tell_quota)
+        app.on_response_prepare.append(add_quota_headers)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -85,7 +85,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
 
 
 def routes_for(config: Config) -> tuple[Route, ...]:
-    """The routes that are switched on; a disabled endpoint is a plain 404 (recorded)."""
+    """The enabled routes. A disabled endpoint is a plain 404 (recorded)."""
     endpoints = config.gateway.http.endpoints
     routes = [
         Route(_PROBE, ("/health", "/healthz"), live, None, public=True),
@@ -123,7 +123,7 @@ def document_of(routes: tuple[Route, ...]) -> bytes:
 
 
 def _quota(config: GatewayConfig, link: Link | None) -> Quota | None:
-    """None without limits, so that they cost nothing where there are none."""
+    """None without limits, so that requests then do no extra work."""
     if not config.limits:
         return None
     return Quota(policies_from(config.limits), link=link, clock=asyncio.get_running_loop().time)
@@ -136,7 +136,7 @@ def _lockout(auth: AuthConfig, link: Link | None) -> Lockout:
         policy,
         budget=BudgetPolicy(config.global_per_minute) if config.global_per_minute else None,
         link=link,
-        kind="token" if auth.mode == "token" else "password",  # the one class of credential that the mode knows
+        kind="token" if auth.mode == "token" else "password",  # the mode's only class of credential
         while_away=config.failure_mode,
         clock=clock,
     )

@@ -1,4 +1,4 @@
-"""Configuration → everything a run needs, opened and, at the end, closed. The same for HTTP and the command line."""
+"""Configuration → everything that a run needs, opened, and closed at the end. HTTP and the command line share it."""
 
 import asyncio
 import random
@@ -47,9 +47,9 @@ _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 async def provisioned(
     config: Config, env: Mapping[str, str], state: Path, circuits: Cooldowns | None = None
 ) -> AsyncIterator[Runtime]:
-    """The runtime of one configuration. Raises ConfigError when an agent has nothing to answer with.
+    """The runtime of one configuration. Raises ConfigError for agents without a callable model.
 
-    `circuits` are those that other instances know of, too.
+    `circuits` are the cooldowns that other instances share.
     """
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
@@ -73,16 +73,16 @@ async def provisioned(
             config, providers, state=state, clock=clock, fallback_embedding=fallback, tools=tools
         )
         require_callable_models(directory, providers)
-        if chat is not None and _asks(directory, MODEL.provider):
+        if chat is not None and _uses_provider(directory, MODEL.provider):
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
-        kept = config.session
+        session = config.session
         conversations = Conversations(
             stores.sessions,
-            wait=kept.wait_ms / 1000,
+            wait=session.wait_ms / 1000,
             renew=LEASE / 3,
             clock=time.time,
-            summarise_over=kept.max_bytes if kept.compaction == "summarize" else None,
+            summarise_over=session.max_bytes if session.compaction == "summarize" else None,
         )
         stack.push_async_callback(conversations.close)
         yield Runtime(
@@ -106,7 +106,7 @@ async def provisioned(
 
 
 def limits_from(retry: RetryConfig) -> Limits:
-    """Milliseconds of the file → seconds."""
+    """The timeouts of the configuration (milliseconds) in seconds."""
     return Limits(
         connect=retry.connect_timeout_ms / 1000,
         first_event=retry.first_event_timeout_ms / 1000,
@@ -117,7 +117,7 @@ def limits_from(retry: RetryConfig) -> Limits:
 
 
 def circuits_from(retry: RetryConfig) -> Cooldowns:
-    """Closed circuits, in the time of the running loop."""
+    """Cooldowns without any candidate cooling down. They use the running loop's clock."""
     policy = CooldownPolicy(rest=retry.rest_ms / 1000, longest=retry.max_rest_ms / 1000)
     return Cooldowns(policy, clock=asyncio.get_running_loop().time)
 
@@ -146,10 +146,10 @@ def _dispatch(
 
 
 def require_callable_models(directory: Directory, providers: Mapping[str, Provider]) -> None:
-    """An agent that no provider can answer for is found at start, not by its first caller."""
+    """Refuse agents without a callable model at start, before a request finds them. Raises ConfigError."""
     problems = [
         f"agents.entries.{agent.id}.model: {agent.candidates[0]} can't be called; its provider has no baseUrl, is not "
-        "installed, or speaks a wire format that is not served yet"
+        "installed, or uses a wire format that is not supported yet"
         for agent in directory.agents
         if not any(ref.provider in providers for ref in agent.candidates)
     ]
@@ -157,7 +157,7 @@ def require_callable_models(directory: Directory, providers: Mapping[str, Provid
         raise ConfigError(tuple(problems))
 
 
-def _asks(directory: Directory, provider: str) -> bool:
+def _uses_provider(directory: Directory, provider: str) -> bool:
     return any(ref.provider == provider for agent in directory.agents for ref in agent.candidates)
 
 
