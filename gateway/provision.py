@@ -1,4 +1,4 @@
-"""Configuration → everything a run needs, opened and, at the end, closed. The same for HTTP and the command line."""
+"""Configuration → everything that a run needs, opened, and closed at the end. HTTP and the command line share it."""
 
 import asyncio
 import random
@@ -74,16 +74,16 @@ async def provisioned(
         directory = directory_from(
             config, providers, state=state, clock=clock, fallback_embedding=fallback, tools=tools
         )
-        if chat is not None and _asks(directory, MODEL.provider):
+        if chat is not None and _uses_provider(directory, MODEL.provider):
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
-        kept = config.session
+        session = config.session
         conversations = Conversations(
             stores.sessions,
-            wait=kept.wait_ms / 1000,
+            wait=session.wait_ms / 1000,
             renew=LEASE / 3,
             clock=time.time,
-            summarise_over=kept.max_bytes if kept.compaction == "summarize" else None,
+            summarise_over=session.max_bytes if session.compaction == "summarize" else None,
         )
         stack.push_async_callback(conversations.close)
         yield Runtime(
@@ -109,7 +109,7 @@ async def provisioned(
 
 
 def limits_from(retry: RetryConfig) -> Limits:
-    """Milliseconds of the file → seconds."""
+    """The timeouts of the configuration (milliseconds) in seconds."""
     whole = retry.silence_timeout_ms / 1000
     return Limits(
         connect=retry.connect_timeout_ms / 1000,
@@ -166,7 +166,7 @@ def _run_context(
     )
 
 
-def _asks(directory: Directory, provider: str) -> bool:
+def _uses_provider(directory: Directory, provider: str) -> bool:
     return any(ref.provider == provider for agent in directory.agents for ref in agent.candidates)
 
 

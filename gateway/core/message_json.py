@@ -1,4 +1,4 @@
-"""Messages as JSON that outlives this version of the gateway: what stores keep, and nothing executable.
+"""Stored messages as JSON. Later versions of the gateway read it.
 
 `{"v": 1, "messages": [...]}`. A part is an object with `type`; fields that say nothing are left out. Readers refuse
 versions that they don't know; a new field or type of part needs no new version, a changed meaning does. An older
@@ -59,7 +59,7 @@ def read_message(fields: Mapping[str, Any]) -> Message:
 
 
 def write_messages(messages: tuple[Message, ...]) -> dict[str, Any]:
-    """Several messages, with the version."""
+    """The messages and the version as a value for `jsonio.dumps`."""
     return {"v": VERSION, "messages": [write_message(message) for message in messages]}
 
 
@@ -162,7 +162,7 @@ def _read_content(fields: Mapping[str, Any]) -> Content:
         case "foreign":
             return Foreign(fields["wire"], fields["payload"])
         case other:
-            raise UnknownVersion(f"parts of type {other!r} are not known to this gateway")
+            raise UnknownVersion(f"this gateway does not know parts of type {other!r}")
 
 
 def _read_thinking(fields: Mapping[str, Any]) -> Thinking:

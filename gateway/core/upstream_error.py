@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 from gateway.core.errors import GatewayError
+from gateway.core.retry_after import retry_after_seconds
 
 
 class UpstreamKind(StrEnum):
@@ -104,7 +105,7 @@ class UpstreamError(GatewayError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """The provider's own `Retry-After`, rounded up, when it gave one with a 429 or 503."""
+        """`Retry-After` of a 429 or 503, if the provider sent one."""
         if self.retry_after is None or self.status not in (429, 503):
             return {}
-        return {"Retry-After": str(max(1, -int(-self.retry_after // 1)))}
+        return {"Retry-After": str(retry_after_seconds(self.retry_after))}

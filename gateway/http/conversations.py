@@ -1,4 +1,4 @@
-"""The conversation that a request goes on with, and for whom its summary counts."""
+"""Opens the conversation of a request. Its summary counts against the limits of the request's caller."""
 
 from functools import partial
 

@@ -40,7 +40,7 @@ def offered_tools(
     Raises BadRequest for a caller's tool that has the name of one of the agent's.
     """
     for index, tool in enumerate(turn.tools):
-        if tool.name in offer.places:
+        if tool.name in offer.targets:
             said = f"'{tool.name}' is a tool that the agent runs itself; give yours another name"
             raise BadRequest(f"Invalid tools/tool_choice: {said}", param=f"tools[{index}]")
     choice = turn.tool_choice

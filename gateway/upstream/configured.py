@@ -61,7 +61,7 @@ def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Prob
 
 
 def key_from(row: Row, env: Mapping[str, str]) -> str | None:
-    """The first key that the environment holds for a catalogue row."""
+    """The first key in the environment for a catalogue row."""
     return next((key for name in row.key_variables if (key := env.get(name, "").strip())), None)
 
 

@@ -1,4 +1,4 @@
-"""Embeddings at a provider: one POST, one reply; or whatever else can embed behind the same seam."""
+"""The interface of embedders, and embeddings from a provider: one POST, one reply."""
 
 import asyncio
 from typing import Protocol

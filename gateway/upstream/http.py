@@ -75,12 +75,12 @@ class Client:
         """
         origin = endpoint.origin
         request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), body)
-        connection = None if fresh else self._pool.take(origin)
+        connection = None if fresh else self._pool.acquire(origin)
         if connection is not None:
             clock = asyncio.get_running_loop().time
             sent = clock()
             try:
-                await connection.ask(request)
+                await connection.send(request)
                 # A 408 at once is what some servers send before they close an idle connection (RFC 9110 §15.5.9).
                 stale = connection.status == 408 and clock() - sent <= self._stale_window
             except Disconnected as error:
@@ -96,7 +96,7 @@ class Client:
             return Response(connection, origin, self._pool)
         connection = await self._dialer.connect(origin)
         try:
-            await connection.ask(request)
+            await connection.send(request)
         except BaseException:
             connection.abort()
             raise

@@ -19,7 +19,7 @@ from gateway.runs.trace import RunTrace
 from gateway.state.sessions.redis import RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy
-from tests.contract.stores import PLACES, SHARED, opened, servers
+from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 
 KEY = SessionKey(None, "main", "k")
 
@@ -53,10 +53,10 @@ async def redis(tmp_path_factory):
         yield started
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=PLACES)
+@pytest_asyncio.fixture(loop_scope="module", params=BACKENDS)
 async def conversations(request, redis, tmp_path):
     policy = SessionPolicy(lease=60.0)  # a lease that nobody gives back is seen
-    async with opened(request.param, redis, tmp_path) as at:
+    async with open_backend(request.param, redis, tmp_path) as at:
         if request.param in SHARED:
             await redis[request.param].flush()
             store = RedisSessions(at, policy, prefix="test")

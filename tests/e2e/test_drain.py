@@ -140,7 +140,7 @@ async def test_what_takes_longer_than_the_limit_is_told_so_and_cancelled_at_the_
         for model in (begun, unanswered, unopened, failed):
             await asyncio.wait_for(model.abandoned.wait(), 10)
         assert await gateway.process.ended() == 0
-    assert "answers are cut off" in gateway.process.errors
+    assert "Answers are cancelled" in gateway.process.errors
     assert "Traceback" not in gateway.process.errors
 
 

@@ -223,11 +223,11 @@ async def test_agents_are_offered_what_the_configuration_allows(ask, provider):
         (
             "local__long",
             '{"characters": 1200}',
-            "[cut here: 1200 characters are more than the 1000 that are passed on]",
+            "[cut here: the result has 1200 characters, the limit is 1000]",
         ),
         ("local__weather", "{}", "Tool error:"),
-        ("local__weather", '["Oslo"]', "Tool error: the arguments are no JSON object."),
-        ("local__weather", '{"city": ', "Tool error: the arguments are no JSON object."),
+        ("local__weather", '["Oslo"]', "Tool error: the arguments are not a JSON object."),
+        ("local__weather", '{"city": ', "Tool error: the arguments are not a JSON object."),
         ("local__fail", '{"secret": "x"}', "Tool error: there is no tool called 'local__fail'."),
         ("far__numbers", "{}", '"one": 1'),
         ("local__environment", '{"name": "GIVEN"}', "by the configuration"),
@@ -370,9 +370,9 @@ async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_a
             await server.ended()
             async with http_server(tmp_path, "streamable-http", port) as again:
                 await again.said("Uvicorn running")
-                await gateway.process.said("tool server lost")
+                await gateway.process.said("Connection to tool server lost")
                 async with asyncio.timeout(20):
-                    while gateway.process.errors.count("tool server connected") < 2:
+                    while gateway.process.errors.count("Tool server connected") < 2:
                         await asyncio.sleep(0.01)
                 assert await ask(back) == "Back."
                 assert results(back) == ["Rome: 5C"]

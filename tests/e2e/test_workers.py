@@ -83,7 +83,7 @@ async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(
         gateway.process.signal_group(signal.SIGTERM)
         for worker in workers:  # what a service manager does beside it: no reason to hurry
             os.kill(worker, signal.SIGTERM)
-        await until(lambda: gateway.process.errors.count('"draining"') == 2, "both workers drain")
+        await until(lambda: gateway.process.errors.count('"Draining"') == 2, "both workers drain")
         for model in models:
             model.seen.set()
         for response in responses:
@@ -106,7 +106,7 @@ async def test_workers_that_end_are_replaced_and_none_outlives_the_parent(shared
         response = await streamed(client, model)  # by the second
         await response.content.readuntil(b"Hel")
         os.kill(second, signal.SIGTERM)
-        await gateway.process.said('"draining"')
+        await gateway.process.said('"Draining"')
         model.seen.set()
         assert (await response.text()).endswith("data: [DONE]\n\n")
         await until(lambda: len(children(parent) - {first, second}) == 2, "two new workers")
@@ -126,7 +126,7 @@ async def test_a_second_stop_hurries_all_workers(shared, tmp_path, provider):
         response = await streamed(client, model)
         await response.content.readuntil(b"Hel")
         gateway.process.signal(signal.SIGTERM)
-        await until(lambda: gateway.process.errors.count('"draining"') == 2, "both workers drain")
+        await until(lambda: gateway.process.errors.count('"Draining"') == 2, "both workers drain")
         gateway.process.signal(signal.SIGTERM)
         text = await response.text()
         assert '"type":"unavailable"' in text

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from gateway.state.connect import close
+from gateway.state.connect import close_client
 from ratelimit import StorageUnavailable, Verdict
 from tests.servers import redis_server
 from tests.shared.conftest import POLICY, Instance, until
@@ -215,7 +215,7 @@ async def test_closing_ends_what_waits(server):
     await asyncio.sleep(0)
     await one.link.close()
     assert (await waiting).allowed
-    await close(one.link.client)
+    await close_client(one.link.client)
     server.thaw()
 
 

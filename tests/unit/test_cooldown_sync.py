@@ -13,7 +13,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns, Entry, Failure
 from gateway.runs.failover import RULES
 from gateway.runs.trace import RunTrace
-from gateway.state.connect import close, redis_client
+from gateway.state.connect import close_client, create_client
 from ratelimit import Link
 from tests.servers import redis_server
 
@@ -38,8 +38,8 @@ async def instance(server):
     async with AsyncExitStack() as stack:
 
         async def start(seconds=30.0):
-            client = redis_client(parse_redis_url(server.url))
-            stack.push_async_callback(close, client)
+            client = create_client(parse_redis_url(server.url))
+            stack.push_async_callback(close_client, client)
             clock = asyncio.get_running_loop().time
             cooldowns = Cooldowns(CooldownPolicy(seconds=seconds, max_seconds=60.0), clock=clock)
             cooldowns.link = Link(client, name="test", scripts=(COOLDOWNS,), pulse=0.05, longest_pause=0.05)

@@ -19,7 +19,7 @@ from gateway.core.message import Message
 from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.http.metering import Meter
 from gateway.runs.answer_stream import AnswerStream
-from gateway.state.events.store import EventLog, Standing
+from gateway.state.events.store import EventLog, LeaseState
 from gateway.wire.framing.sse import DONE
 from gateway.wire.openai_responses.stream import Renderer, end_frame
 
@@ -118,7 +118,7 @@ class BackgroundRuns:
 
     async def _work(self, job: Job) -> None:
         pump = asyncio.create_task(_pump(job))
-        standing: Standing = "held"
+        standing: LeaseState = "held"
         try:
             standing = await self._follow(job, pump)
         except asyncio.CancelledError:
@@ -138,7 +138,7 @@ class BackgroundRuns:
         if standing == "lost" or not await self._end(job):
             log.warning("a run in the background was given up: others have ended it", response=job.name)
 
-    async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> Standing:
+    async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> LeaseState:
         """Write what is told until its end, or until the run is cancelled or lost."""
         clock = asyncio.get_running_loop().time
         signed = clock()
@@ -157,7 +157,7 @@ class BackgroundRuns:
         pump.result()
         return "held"
 
-    async def _write(self, job: Job) -> Standing:
+    async def _write(self, job: Job) -> LeaseState:
         ready = tuple(job.waiting)
         standing = await self._events.add(job.name, job.number, ready)
         job.number += len(ready)

@@ -2,7 +2,7 @@
 
 
 class TransportError(Exception):
-    """The exchange has no answer, or not all of it. The subclass says why."""
+    """There is no response, or it is incomplete. The subclass is the reason."""
 
 
 class ConnectionTimeout(TransportError):
@@ -26,13 +26,13 @@ class NoFileDescriptors(TransportError):
 
 
 class Disconnected(TransportError):
-    """The connection ended before the head of an answer was complete.
+    """The connection ended before the response's head was complete.
 
-    `untouched` says that not a byte of an answer had come.
+    `untouched` is True if no byte of a response had arrived.
     """
 
     def __init__(self, *, untouched: bool) -> None:
-        super().__init__("the connection ended before an answer")
+        super().__init__("the connection ended before a response")
         self.untouched = untouched
 
 
@@ -45,4 +45,4 @@ class BodyBroken(TransportError):
 
 
 class NotHTTP(TransportError):
-    """What came is no answer in HTTP/1.x."""
+    """The received data is not an HTTP/1.x response."""

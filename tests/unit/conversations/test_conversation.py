@@ -10,7 +10,7 @@ import pytest_asyncio
 from gateway.conversations.conversation import Conversations
 from gateway.conversations.transcript import Entry, read_entry, write_entry
 from gateway.core.accumulator import accumulated
-from gateway.core.errors import Unavailable
+from gateway.core.errors import SessionChanged, Unavailable
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message, Text
@@ -23,7 +23,7 @@ from gateway.runs.answer_stream import whole_answer
 from gateway.runs.trace import RunTrace
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sessions.sqlite import SqliteSessions
-from gateway.state.sessions.store import SessionChanged, SessionPolicy
+from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
 
 KEY = SessionKey(None, "main", "k")

@@ -319,7 +319,7 @@ async def test_a_connection_that_has_ended_is_gone_without_the_garbage_collector
     wire.answers = [answer]
     connection = await client._dialer.connect(endpoint(wire.url, {}, {}).origin)
     try:
-        await connection.ask(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        await connection.send(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
         while await connection.read():
             pass
     except (BodyBroken, NotHTTP):

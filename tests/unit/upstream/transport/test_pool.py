@@ -33,7 +33,7 @@ async def test_a_connection_that_the_server_ends_while_it_waits_is_left_out(clie
 
 async def test_a_connection_that_nobody_used_for_long_is_closed(client, ask, wire, whole, monkeypatch):
     wire.answers = [HELLO]
-    client._pool = Pool(keep=0.05)
+    client._pool = Pool(idle_timeout=0.05)
     assert await whole(await ask()) == b"hello"
     await wire.until(lambda: wire.open == 0)
     assert await whole(await ask()) == b"hello"
