@@ -42,12 +42,16 @@ class Diverged(UpstreamError):
 
 
 class Seen:
-    """What the caller has been given of an answer: batches at first, put together when they become many."""
+    """What the caller has been given of an answer: batches at first, put together when they become many.
 
-    __slots__ = ("_batches", "_size", "calls", "repeatable", "said")
+    An answer of more than `most` characters is not kept, and so not repeatable.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_batches", "_most", "_size", "calls", "repeatable", "said")
+
+    def __init__(self, most: int = _MOST) -> None:
         self._batches: list[Batch] = []
+        self._most = most
         self._size = 0
         self.said: dict[Channel, list[str]] = {}
         self.calls: dict[int, str] = {}
@@ -92,7 +96,7 @@ class Seen:
     def say(self, channel: Channel, text: str) -> None:
         """More text of one channel."""
         self._size += len(text)
-        if self._size > _MOST:
+        if self._size > self._most:
             self.repeatable = False
             self.said.clear()
         else:

@@ -36,12 +36,13 @@ class Incoming:
         ended: Callable[[], object],
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._server = server
         self._stream = stream
         self._ended = ended
         self._sleep = sleep
-        self._clock = asyncio.get_running_loop().time
+        self._clock = clock or asyncio.get_running_loop().time
         self._since = self._clock()
         self._spent = 0
         self._told: set[str] = set()

@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from gateway.core.errors import Unavailable
 from gateway.core.session_key import SessionKey
-from gateway.state.sessions.redis import RedisSessions
+from gateway.state.sessions.redis import ALIVE, RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import Place, SessionBusy, SessionChanged, SessionPolicy
 from gateway.state.sessions.turnstile import Turnstile
@@ -52,10 +52,10 @@ async def another(place, redis, tmp_path, clock):
     """Makes stores at the same place, as other instances have them."""
 
     @asynccontextmanager
-    async def make(policy=POLICY):
+    async def make(policy=POLICY, *, alive=ALIVE):
         async with opened(place, redis, tmp_path) as at:
             if place in SHARED:
-                store = RedisSessions(at, policy, prefix="test")
+                store = RedisSessions(at, policy, prefix="test", alive=alive)
                 yield store
                 await store.close()
             else:
@@ -366,9 +366,8 @@ async def test_a_lease_of_an_instance_that_died_ends_and_one_that_is_renewed_doe
 
 
 @pytest.mark.parametrize("place", SHARED, indirect=True)
-async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, place, monkeypatch):
-    monkeypatch.setattr("gateway.state.sessions.redis._ALIVE", 0.3)
-    async with another() as store, another() as dead:
+async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, place):
+    async with another(alive=0.3) as store, another(alive=0.3) as dead:
         first = await store.acquire(KEY, LONG)
         dead.release = asyncio.Event().wait  # it can't even say that it leaves
         gone = asyncio.create_task(dead.acquire(KEY, LONG))

@@ -23,18 +23,19 @@ from gateway.state.sessions.store import (
     SessionPolicy,
 )
 
-_ALIVE = 3.0  # seconds that who waits counts as alive after a look
+ALIVE = 3.0  # seconds that who waits counts as alive after a look
 _LOOK = 0.02  # seconds between the looks of the first in line
 _FARTHEST = 25  # place in line from which on nobody looks more rarely
 _REMEMBERED = 60.0  # seconds in which an entry may be added once more because its answer got lost
 
 
 class RedisSessions:
-    """See SessionStore. `prefix` begins all keys."""
+    """See SessionStore. `prefix` begins all keys; who waits counts as alive for `alive` seconds after each look."""
 
-    def __init__(self, link: RedisLink, policy: SessionPolicy, *, prefix: str) -> None:
+    def __init__(self, link: RedisLink, policy: SessionPolicy, *, prefix: str, alive: float = ALIVE) -> None:
         self._link = link
         self._policy = policy
+        self._alive = alive
         self._prefix = prefix
         self._index = SessionIndex(link, prefix=prefix, keep=policy.ttl)
         self._leaving: set[asyncio.Task[None]] = set()
@@ -53,7 +54,7 @@ class RedisSessions:
 
     async def _in_turn(self, lease: Lease, wait: float) -> tuple[bytes, ...]:
         keys = self._keys(lease.key)
-        arguments = (lease.token, *map(_ms, (self._policy.lease, _ALIVE, self._policy.ttl)))
+        arguments = (lease.token, *map(_ms, (self._policy.lease, self._alive, self._policy.ttl)))
         clock = asyncio.get_running_loop().time
         end = clock() + wait
         while True:
@@ -75,7 +76,7 @@ class RedisSessions:
 
     async def renew(self, lease: Lease) -> bool:
         """See SessionStore."""
-        arguments = (lease.token, _ms(self._policy.lease), _ms(2 * _ALIVE))
+        arguments = (lease.token, _ms(self._policy.lease), _ms(2 * self._alive))
         return bool(await self._link.run(scripts.RENEW, self._keys(lease.key), arguments))
 
     async def append(self, lease: Lease, entry: bytes) -> None:

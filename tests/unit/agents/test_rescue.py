@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from gateway.agents import rescue
 from gateway.agents.rescue import Diverged, Replay, Seen
 from gateway.core.event import (
     Finish,
@@ -19,8 +18,8 @@ from gateway.core.usage import Usage
 STOP = Finish("stop")
 
 
-def seen(*events):
-    made = Seen()
+def seen(*events, **settings):
+    made = Seen(**settings)
     for event in events:
         made.add([event])
     return made
@@ -109,12 +108,11 @@ def test_probabilities_of_a_piece_that_is_cut_are_left_out():
     ]
 
 
-def test_an_answer_too_long_to_keep_is_not_repeatable(monkeypatch):
-    monkeypatch.setattr(rescue, "_MOST", 100)
-    shown = seen(*[TextDelta("x" * 30)] * 3)
+def test_an_answer_too_long_to_keep_is_not_repeatable():
+    shown = seen(*[TextDelta("x" * 30)] * 3, most=100)
     shown.put_together()
     assert shown.repeatable
-    shown = seen(*[TextDelta("x" * 30)] * 4)
+    shown = seen(*[TextDelta("x" * 30)] * 4, most=100)
     shown.put_together()
     assert not shown.repeatable
     assert shown
