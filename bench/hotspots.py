@@ -11,7 +11,7 @@ from dataclasses import asdict
 from load import Job
 from program import ProgramError
 from scenarios import BY_NAME, TIMED
-from stage import GATEWAY, Stage, free_port, raise_open_file_limit
+from stage import GATEWAY, EventFilter, free_port, raise_open_file_limit
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     parser.add_argument("--command", default=GATEWAY, help="what to profile, as for --target of run.py")
     options = parser.parse_args()
     raise_open_file_limit()
-    with tempfile.NamedTemporaryFile(suffix=".pstats") as profile, Stage() as stage:
+    with tempfile.NamedTemporaryFile(suffix=".pstats") as profile, EventFilter() as stage:
         command = options.command.replace("{python}", f"{{python}} -m cProfile -o {profile.name}", 1)
         port = free_port()
         try:

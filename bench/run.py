@@ -21,7 +21,7 @@ from procfs import rss_bytes
 from program import Program, ProgramError
 from report import MEGABYTE, Row
 from scenarios import SCENARIOS, TIMED, Scenario
-from stage import BARE, GATEWAY, Stage, free_port, raise_open_file_limit
+from stage import BARE, GATEWAY, EventFilter, free_port, raise_open_file_limit
 from streams import Lag
 
 START, STREAMS = "start", TIMED.name
@@ -34,7 +34,7 @@ WARM_UP = 0.5  # seconds of load before counting
 class Contest:
     """The bare proxy and the target, driven in turn."""
 
-    def __init__(self, stage: Stage, options: argparse.Namespace) -> None:
+    def __init__(self, stage: EventFilter, options: argparse.Namespace) -> None:
         self._stage = stage
         self._options = options
         target, _, command = options.target.partition("=")
@@ -175,7 +175,7 @@ def main() -> int:
     print(environment, flush=True)
     rows: list[Row] = []
     try:
-        with Stage(redis=options.redis) as stage:
+        with EventFilter(redis=options.redis) as stage:
             for row in measure(Contest(stage, options), lambda name: not options.only or name in options.only):
                 rows.append(row)
                 print(".", end="", file=sys.stderr, flush=True)

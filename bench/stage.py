@@ -40,7 +40,7 @@ def free_port() -> int:
         return port
 
 
-class Stage:
+class EventFilter:
     """The fake provider, the load generator and a directory for the rest; makes proxies in front of the provider."""
 
     def __init__(self, *, redis: str | None = None) -> None:

@@ -15,29 +15,29 @@ from gateway.access.lockout import Lockout
 from gateway.config.auth import AuthConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
+from gateway.cooldown_sync import CooldownSync
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
-from gateway.http.background import BACKGROUND, BackgroundRuns
+from gateway.http.answers.background import BACKGROUND, BackgroundRuns
 from gateway.http.chain import chained
-from gateway.http.drain import Drain
-from gateway.http.handlers.chat_completions import chat_completions
-from gateway.http.handlers.embeddings import embeddings
-from gateway.http.handlers.health import live, ready, started
-from gateway.http.handlers.models import get_model, list_models
-from gateway.http.handlers.openapi import DOCUMENT, openapi
-from gateway.http.handlers.responses import responses
-from gateway.http.handlers.runs import get_run
-from gateway.http.handlers.sessions import delete_session, export_session, get_session, list_sessions
-from gateway.http.handlers.stored_response import cancel_response, delete_response, get_response, list_input_items
+from gateway.http.endpoints.chat_completions import chat_completions
+from gateway.http.endpoints.embeddings import embeddings
+from gateway.http.endpoints.health import live, ready, started
+from gateway.http.endpoints.models import get_model, list_models
+from gateway.http.endpoints.openapi import DOCUMENT, openapi
+from gateway.http.endpoints.responses import responses
+from gateway.http.endpoints.runs import get_run
+from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
+from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, RUNTIME
 from gateway.http.openapi import document
 from gateway.http.quota import settling, tell_quota
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
+from gateway.http.server.drain import Drain
 from gateway.http.trace import stamper
 from gateway.provision import circuits_from, provisioned
-from gateway.rests import SharedRests
 from gateway.shared import link_from, opened
 from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
 
@@ -51,7 +51,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     quota = _quota(gateway, link)
     circuits = circuits_from(gateway.retry)
     if link is not None:
-        SharedRests(link, circuits)
+        CooldownSync(link, circuits)
     app = web.Application()
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)

@@ -8,34 +8,34 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from gateway.agents.attempts import RetryPolicy
-from gateway.agents.circuit import CircuitPolicy, Circuits
 from gateway.agents.configured import directory_from
-from gateway.agents.conversation import Conversations
 from gateway.agents.directory import Directory
-from gateway.agents.dispatch import Dispatch
-from gateway.agents.hold_back import ALL
-from gateway.agents.trail import RecentRuns
 from gateway.config.endpoints import FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
+from gateway.conversations.conversation import Conversations
 from gateway.core.errors import ConfigError
 from gateway.core.names import ModelRef
 from gateway.http.runtime import Runtime
 from gateway.media.document import PdfLimits
+from gateway.media.fetch import Fetcher, FetchPolicy
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.media.reader import DocumentReader
+from gateway.runs.context import RunContext
+from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
+from gateway.runs.failover import RetryPolicy
+from gateway.runs.filters.hold_back import ALL
+from gateway.runs.trace import RecentRuns
 from gateway.state.configured import stores_from
 from gateway.state.sessions.store import LEASE
 from gateway.tools.configured import registry_from
-from gateway.upstream.call import Caller
+from gateway.upstream.client import ProviderClient
 from gateway.upstream.configured import providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
 from gateway.upstream.embedded import MODEL, available
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
-from gateway.upstream.fetch import Fetcher, FetchPolicy
 from gateway.upstream.http import Limits, create_client
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
@@ -45,7 +45,7 @@ _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
 @asynccontextmanager
 async def provisioned(
-    config: Config, env: Mapping[str, str], state: Path, circuits: Circuits | None = None
+    config: Config, env: Mapping[str, str], state: Path, circuits: Cooldowns | None = None
 ) -> AsyncIterator[Runtime]:
     """The runtime of one configuration. Raises ConfigError when an agent has nothing to answer with.
 
@@ -56,7 +56,7 @@ async def provisioned(
     endpoints = config.gateway.http.endpoints
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(create_client(limits))
-        caller = Caller(http, limits)
+        caller = ProviderClient(http, limits)
         providers = providers_from(config.models, env)
         embedders: dict[str, Embedder] = {name: HttpEmbedder(http, limits, caller.deadlines) for name in providers}
         chat = None
@@ -72,7 +72,7 @@ async def provisioned(
         directory = directory_from(
             config, providers, state=state, clock=clock, fallback_embedding=fallback, tools=tools
         )
-        _refuse_the_speechless(directory, providers)
+        require_callable_models(directory, providers)
         if chat is not None and _asks(directory, MODEL.provider):
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
@@ -116,13 +116,15 @@ def limits_from(retry: RetryConfig) -> Limits:
     )
 
 
-def circuits_from(retry: RetryConfig) -> Circuits:
+def circuits_from(retry: RetryConfig) -> Cooldowns:
     """Closed circuits, in the time of the running loop."""
-    policy = CircuitPolicy(rest=retry.rest_ms / 1000, longest=retry.max_rest_ms / 1000)
-    return Circuits(policy, clock=asyncio.get_running_loop().time)
+    policy = CooldownPolicy(rest=retry.rest_ms / 1000, longest=retry.max_rest_ms / 1000)
+    return Cooldowns(policy, clock=asyncio.get_running_loop().time)
 
 
-def _dispatch(config: GatewayConfig, providers: Mapping[str, Provider], caller: Caller, circuits: Circuits) -> Dispatch:
+def _dispatch(
+    config: GatewayConfig, providers: Mapping[str, Provider], caller: ProviderClient, circuits: Cooldowns
+) -> RunContext:
     retry, stream = config.retry, config.stream
     policy = RetryPolicy(
         clock=asyncio.get_running_loop().time,
@@ -133,7 +135,7 @@ def _dispatch(config: GatewayConfig, providers: Mapping[str, Provider], caller: 
         patience=retry.max_retry_after_ms / 1000,
     )
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
-    return Dispatch(
+    return RunContext(
         providers,
         caller,
         policy,
@@ -143,7 +145,7 @@ def _dispatch(config: GatewayConfig, providers: Mapping[str, Provider], caller: 
     )
 
 
-def _refuse_the_speechless(directory: Directory, providers: Mapping[str, Provider]) -> None:
+def require_callable_models(directory: Directory, providers: Mapping[str, Provider]) -> None:
     """An agent that no provider can answer for is found at start, not by its first caller."""
     problems = [
         f"agents.entries.{agent.id}.model: {agent.candidates[0]} can't be called; its provider has no baseUrl, is not "

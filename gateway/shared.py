@@ -10,7 +10,7 @@ import structlog
 
 from gateway.config.gateway import RedisConfig
 from gateway.config.redis_url import parse_redis_url
-from gateway.rests import RESTS
+from gateway.cooldown_sync import COOLDOWNS
 from gateway.state.connect import close, redis_client
 from ratelimit import FAILURES, QUOTAS, Link
 
@@ -22,7 +22,7 @@ def link_from(config: RedisConfig) -> Link | None:
     if config.url is None:
         return None
     client = redis_client(parse_redis_url(config.url.get_secret_value()))
-    return Link(client, name=config.key_prefix, scripts=(FAILURES, QUOTAS, RESTS), told=_tell)
+    return Link(client, name=config.key_prefix, scripts=(FAILURES, QUOTAS, COOLDOWNS), told=_tell)
 
 
 @asynccontextmanager

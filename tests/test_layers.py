@@ -13,11 +13,13 @@ LAYERS = (
     {"core"},
     {"config", "observe"},
     {"wire"},
-    {"upstream", "state"},
-    {"tools", "media"},
+    {"upstream", "state", "media"},
+    {"tools"},
     {"agents", "access"},
+    {"runs"},
+    {"conversations"},
     {"http", "ui"},
-    {"provision", "rests"},
+    {"provision", "cooldown_sync"},
     {"shared"},
     {"app"},
     {"cli"},
@@ -27,11 +29,11 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # aiohttp is one distribution with two halves; these packages own them.
 SERVER = frozenset({"http", "app", "cli"})
-CLIENT = frozenset({"upstream"})
+CLIENT = frozenset({"media"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "http", "rests", "shared"})
+RATELIMIT_USERS = frozenset({"app", "http", "cooldown_sync", "shared"})
 
 
 def imported(source: str, package: str) -> Iterator[str]:
@@ -100,7 +102,7 @@ def test_a_module_imports_from_below_only(path):
 
 
 def test_the_servers_and_the_clients_half_of_aiohttp_are_not_mixed_by_attribute():
-    for path in modules("gateway/upstream"):
+    for path in modules("gateway/media"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "aiohttp":
                 assert not node.attr.startswith("web"), f"{path.name}: aiohttp.{node.attr}"
@@ -149,7 +151,7 @@ def test_a_forbidden_import_is_found(room, line):
 @pytest.mark.parametrize(
     ("room", "line"),
     [
-        ("http", "from gateway.agents.run import Run"),
+        ("http", "from gateway.runs.run import Run"),
         ("provision", "from gateway.http.runtime import Runtime"),
         ("app", "from gateway.provision import provisioned"),
         ("upstream", "from gateway import __version__"),
@@ -157,8 +159,8 @@ def test_a_forbidden_import_is_found(room, line):
         ("wire", "from .contract import Parser"),
         ("http", "from aiohttp import web"),
         ("http", "from aiohttp.typedefs import Handler"),
-        ("upstream", "import aiohttp"),
-        ("upstream", "from aiohttp.abc import AbstractResolver"),
+        ("media", "import aiohttp"),
+        ("media", "from aiohttp.abc import AbstractResolver"),
         ("state", "from redis.asyncio import Redis"),
         ("app", "from ratelimit import FailureLimiter"),
         ("core", "import json"),

@@ -1,1 +1,1 @@
-"""Layer 6: what an agent is and what a run of it does."""
+"""What an agent is: its prompt, model chain, parameters and tools."""

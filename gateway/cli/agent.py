@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from gateway.agents.context_window import window_of
-from gateway.agents.run import RunOptions, prepare
-from gateway.agents.running import Running
-from gateway.agents.summary import ask_agent
 from gateway.cli.check import BUILT_IN
 from gateway.cli.first_run import ensure_config
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import Loaded, load
+from gateway.conversations.context_window import window_of
+from gateway.conversations.summary import ask_agent
 from gateway.core.errors import GatewayError
 from gateway.core.event import TextDelta
 from gateway.core.identity import OWNER
@@ -27,6 +25,8 @@ from gateway.core.session_key import check_session_header, session_key
 from gateway.core.turn import Turn
 from gateway.observe import log as logs
 from gateway.provision import provisioned
+from gateway.runs.answer_stream import AnswerStream
+from gateway.runs.run import RunOptions, prepare
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
@@ -76,7 +76,7 @@ async def _ask(loaded: Loaded, agent_id: str | None, message: str, model: str | 
     return 0
 
 
-async def _print(running: Running) -> None:
+async def _print(running: AnswerStream) -> None:
     async with aclosing(running.events()) as events:
         async for batch in events:
             print("".join(event.text for event in batch if isinstance(event, TextDelta)), end="", flush=True)

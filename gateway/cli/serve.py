@@ -22,9 +22,9 @@ from gateway.config.gateway import DrainConfig, GatewayConfig
 from gateway.config.load import Loaded, load
 from gateway.core.errors import ConfigError
 from gateway.http.keys import DRAIN
-from gateway.http.listener import listen
-from gateway.http.server import Runner
-from gateway.http.shutdown import DrainPolicy, drain
+from gateway.http.server.connections import Runner
+from gateway.http.server.listener import listen
+from gateway.http.server.shutdown import DrainPolicy, drain
 from gateway.observe import log as logs
 
 if TYPE_CHECKING:

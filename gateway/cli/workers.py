@@ -65,7 +65,7 @@ class Workers:
         loop.add_signal_handler(signal.SIGINT, self._tell, INTERRUPT)
         async with asyncio.TaskGroup() as group:
             keepers = [group.create_task(self._keep(number)) for number in self._numbers]
-            killer = group.create_task(self._kill_the_stubborn())
+            killer = group.create_task(self._kill_unresponsive())
             await asyncio.wait(keepers)
             killer.cancel()
         return self._status
@@ -132,7 +132,7 @@ class Workers:
         except TimeoutError:
             return
 
-    async def _kill_the_stubborn(self) -> None:
+    async def _kill_unresponsive(self) -> None:
         await self._stopping.wait()
         await asyncio.sleep(self._patience)
         for number, process in self._alive.items():

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from gateway.core.message import NO_EXTRAS, Extras, Message
 from gateway.core.usage import Usage
-from gateway.core.written import Written, text_of
+from gateway.core.written import RawText, text_of
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
@@ -24,7 +24,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 class TextDelta(Struct, frozen=True, gc=False, eq=False):
     """More of the visible answer, as it was written; `logprobs` as the provider gave them, in OpenAI's form."""
 
-    written: Written
+    written: RawText
     logprobs: Any = None
 
     @property

@@ -13,7 +13,7 @@ import msgspec
 
 T = TypeVar("T")
 
-Cut = dict[str, msgspec.Raw]
+RawFields = dict[str, msgspec.Raw]
 """An object cut into fields: each the JSON text of its value."""
 
 
@@ -61,7 +61,7 @@ def loads_tolerant(data: bytes) -> Any:
 
 
 def fields_of(document: bytes) -> dict[str, Any]:
-    """The fields of an object, decoded, but objects in their arrays are cut into their own fields (`Cut`).
+    """The fields of an object, decoded, but objects in their arrays are cut into their own fields (`RawFields`).
 
     Raises InvalidJSON, and NotAnObject for no object. What is cut out is known to be well-formed and UTF-8; bytes that
     were not UTF-8 have been replaced, as in `loads_tolerant`.
@@ -77,7 +77,7 @@ def fields_of(document: bytes) -> dict[str, Any]:
     return {name: _cut_all(value) if isinstance(value, list) else value for name, value in decoded.items()}
 
 
-def objects_of(array: msgspec.Raw) -> list[Cut]:
+def objects_of(array: msgspec.Raw) -> list[RawFields]:
     """The objects in an array that was cut out, cut into fields; whatever else is in it is left out."""
     try:
         return _OBJECTS.decode(array)
@@ -123,12 +123,12 @@ def dumps_each(values: Sequence[str | msgspec.Raw]) -> list[bytes]:
 
 
 _ENCODER = msgspec.json.Encoder()
-_OBJECTS = msgspec.json.Decoder(list[Cut])
+_OBJECTS = msgspec.json.Decoder(list[RawFields])
 _Plain = None | bool | int | float | str
-_FIELDS = msgspec.json.Decoder(dict[str, _Plain | list[_Plain | Cut] | dict[str, Any]])
+_FIELDS = msgspec.json.Decoder(dict[str, _Plain | list[_Plain | RawFields] | dict[str, Any]])
 
 
-class Shape(Generic[T]):
+class StructDecoder(Generic[T]):
     """Decodes documents of one type, a `msgspec.Struct`, without building what the type does not name."""
 
     def __init__(self, kind: type[T]) -> None:
@@ -145,7 +145,7 @@ class Shape(Generic[T]):
         except (ValueError, RecursionError):
             return self._read_tolerant(document)
 
-    def read_exact(self, document: bytes) -> T | None:
+    def decode_strict(self, document: bytes) -> T | None:
         """One document; None when it is of another type, not UTF-8, or holds lone surrogates."""
         try:
             if not document.isascii():
@@ -154,7 +154,7 @@ class Shape(Generic[T]):
         except (ValueError, RecursionError):
             return None
 
-    def read_joined(self, documents: bytes | memoryview, count: int) -> list[T] | None:
+    def decode_joined(self, documents: bytes | memoryview, count: int) -> list[T] | None:
         """Several documents, joined by commas, at the price of little more than one.
 
         None when they are not exactly `count` exact ones; exact ones hold no lone surrogates.

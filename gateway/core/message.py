@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.core.written import Written, is_blank, text_of
+from gateway.core.written import RawText, is_blank, text_of
 
 Role = Literal["system", "developer", "user", "assistant", "tool", "function"]
 
@@ -33,7 +33,7 @@ NO_EXTRAS = Extras("", {})
 class Text(Struct, frozen=True, eq=False):
     """Plain text, as it was written; `text` decodes it."""
 
-    written: Written
+    written: RawText
     extras: Extras = NO_EXTRAS
 
     @property

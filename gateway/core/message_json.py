@@ -14,7 +14,7 @@ VERSION = 1
 
 
 class UnknownVersion(ValueError):
-    """Written by a newer gateway, or not by one at all."""
+    """RawText by a newer gateway, or not by one at all."""
 
 
 def write_message(message: Message) -> dict[str, Any]:

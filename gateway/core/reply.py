@@ -19,7 +19,7 @@ from gateway.core.event import (
 )
 from gateway.core.message import Message, ToolCall
 from gateway.core.usage import NO_USAGE, Usage
-from gateway.core.written import Written, text_of
+from gateway.core.written import RawText, text_of
 
 
 class Reply(Struct, frozen=True, eq=False):
@@ -28,7 +28,7 @@ class Reply(Struct, frozen=True, eq=False):
     `tool_work` are the hidden messages of what the agent did for it.
     """
 
-    written: Written | None
+    written: RawText | None
     finish: FinishReason
     usage: Usage = NO_USAGE
     tool_calls: tuple[ToolCall, ...] = ()
@@ -54,7 +54,7 @@ class Reply(Struct, frozen=True, eq=False):
 
 def fold(events: Batch) -> Reply:
     """All events of one answer as a value; an answer without Finish is a fault of ours."""
-    texts: list[Written] = []
+    texts: list[RawText] = []
     thoughts = refusal = ""
     tool_work: tuple[Message, ...] = ()
     calls: dict[int, tuple[ToolCallBegin, list[str]]] = {}
@@ -101,7 +101,7 @@ def _tool_calls(calls: Iterable[tuple[ToolCallBegin, list[str]]]) -> tuple[ToolC
     return tuple(ToolCall(begun.id, begun.name, "".join(arguments), begun.extras) for begun, arguments in calls)
 
 
-def _joined_text(texts: list[Written]) -> Written | None:
+def _joined_text(texts: list[RawText]) -> RawText | None:
     if len(texts) < 2:
         return texts[0] if texts else None
     return "".join([text_of(written) for written in texts])

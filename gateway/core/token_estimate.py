@@ -3,7 +3,7 @@
 from gateway.core.jsonio import dumps
 from gateway.core.message import Image, Message, Part, Text, ToolCall, ToolResult
 from gateway.core.turn import Turn
-from gateway.core.written import Written
+from gateway.core.written import RawText
 
 _BYTES_PER_TOKEN = 4  # what OpenAI's tokenisers need for English text and code on average
 _IMAGE = 765  # OpenAI's price of a 1024x1024 picture in high detail; bytes of a picture say nothing about its tokens
@@ -62,7 +62,7 @@ def _messages(messages: tuple[Message, ...]) -> tuple[int, int]:
     return size, images
 
 
-def _written_bytes(written: Written) -> int:
+def _written_bytes(written: RawText) -> int:
     """The same for a text that may stand there as JSON, which is not decoded for this: its escapes count as written."""
     return text_bytes(written) if isinstance(written, str) else memoryview(written).nbytes - 2
 

@@ -9,7 +9,7 @@ from msgspec import Raw
 
 from gateway.core.jsonio import loads
 
-Written = str | Raw
+RawText = str | Raw
 """A text; a Raw must be one well-formed JSON string, as `is_string` tells of a value that a decoder cut out."""
 
 _SOLID = frozenset(range(ord("!"), 0x7F)) - frozenset(b'"\\')
@@ -21,7 +21,7 @@ def is_string(value: Raw) -> bool:
     return memoryview(value)[0] == ord('"')
 
 
-def text_of(written: Written) -> str:
+def text_of(written: RawText) -> str:
     """The text itself."""
     if isinstance(written, str):
         return written
@@ -31,12 +31,12 @@ def text_of(written: Written) -> str:
     return text
 
 
-def is_empty(written: Written) -> bool:
+def is_empty(written: RawText) -> bool:
     """Whether it has no character."""
     return memoryview(written).nbytes == len('""') if isinstance(written, Raw) else not written
 
 
-def is_blank(written: Written) -> bool:
+def is_blank(written: RawText) -> bool:
     """Whether it is empty or white space; one look at its beginning nearly always tells."""
     if isinstance(written, Raw) and memoryview(written)[1] in _SOLID:
         return False
@@ -44,7 +44,7 @@ def is_blank(written: Written) -> bool:
     return not text or text.isspace()
 
 
-def beginning(written: Written) -> str:
+def beginning(written: RawText) -> str:
     """Its first character, "" for none."""
     if isinstance(written, Raw) and (first := memoryview(written)[1]) in _SOLID:
         return chr(first)

@@ -5,9 +5,9 @@ from functools import partial
 from aiohttp import web
 
 from gateway.agents.agent import Agent
-from gateway.agents.context_window import window_of
-from gateway.agents.conversation import Conversation
-from gateway.agents.summary import ask_agent, whole_reply
+from gateway.conversations.context_window import window_of
+from gateway.conversations.conversation import Conversation
+from gateway.conversations.summary import ask_agent, whole_reply
 from gateway.core.session_key import SessionKey
 from gateway.core.turn import Turn
 from gateway.http.keys import RUNTIME, TRACE

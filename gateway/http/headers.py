@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from gateway.agents.run import RunOptions
-from gateway.agents.trail import Trail
 from gateway.core.errors import MissingScope
 from gateway.core.identity import Principal
 from gateway.core.session_key import HEADER, check_session_header
+from gateway.runs.run import RunOptions
+from gateway.runs.trace import RunTrace
 from gateway.wire.request_body import check_json
 
 
@@ -31,7 +31,7 @@ def run_options(headers: Mapping[str, str], principal: Principal, body: bytes) -
 _PLAIN = RunOptions()
 
 
-def run_headers(trail: Trail, *, gateway: float, upstream: float) -> dict[str, str]:
+def run_headers(trail: RunTrace, *, gateway: float, upstream: float) -> dict[str, str]:
     """Which model answered after how many attempts, and where the time went (seconds in, milliseconds out).
 
     `Server-Timing` is https://www.w3.org/TR/server-timing/; pauses between attempts are told apart as `backoff`.

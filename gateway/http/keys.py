@@ -10,8 +10,8 @@ from gateway.access.lockout import Lockout
 from gateway.access.modes import Authenticator
 from gateway.access.outcome import Rejected
 from gateway.core.identity import Principal
-from gateway.http.drain import Drain
 from gateway.http.runtime import Runtime
+from gateway.http.server.drain import Drain
 
 
 @dataclass(slots=True)

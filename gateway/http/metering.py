@@ -2,12 +2,12 @@
 
 from contextlib import aclosing
 
-from gateway.agents.run import Run
-from gateway.agents.trail import Trail
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import Batch, RefusalDelta, Stream, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
 from gateway.core.reply import Reply
 from gateway.core.token_estimate import text_bytes, tokens_in
+from gateway.runs.run import Run
+from gateway.runs.trace import RunTrace
 from gateway.upstream.embed import Embedder
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
@@ -67,7 +67,7 @@ class Meter:
         await self.reservation.settle(self.tokens)
 
 
-class MeteredRun:
+class UsageMeter:
     """A run whose tokens are counted. Its place is free again before the caller is told the end."""
 
     def __init__(self, run: Run, meter: Meter) -> None:
@@ -75,7 +75,7 @@ class MeteredRun:
         self._meter = meter
 
     @property
-    def trail(self) -> Trail:
+    def trail(self) -> RunTrace:
         """See Run."""
         return self._run.trail
 

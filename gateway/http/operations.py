@@ -6,14 +6,14 @@ from typing import Any, Literal
 
 import msgspec
 
-from gateway.http.handlers.chat_completions import chat_completions
-from gateway.http.handlers.embeddings import embeddings
-from gateway.http.handlers.models import get_model, list_models
-from gateway.http.handlers.responses import responses
-from gateway.http.handlers.sessions import delete_session, export_session, get_session, list_sessions
-from gateway.http.handlers.stored_response import cancel_response, get_response, list_input_items
+from gateway.http.endpoints.chat_completions import chat_completions
+from gateway.http.endpoints.embeddings import embeddings
+from gateway.http.endpoints.models import get_model, list_models
+from gateway.http.endpoints.responses import responses
+from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
+from gateway.http.endpoints.stored_response import cancel_response, get_response, list_input_items
 from gateway.http.routes import Handler
-from gateway.wire.openai_completions.schema import ChatRequest, EmbeddingsRequest
+from gateway.wire.openai_chat.schema import ChatRequest, EmbeddingsRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
 _OBJECT: Mapping[str, Any] = {"type": "object"}

@@ -10,17 +10,17 @@ from aiohttp import web
 
 from gateway.access.client import ClientAddress
 from gateway.agents.agent import Agent
-from gateway.agents.embed import embedding_model
-from gateway.agents.run import Run
 from gateway.core.errors import BadRequest, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
 from gateway.core.reply import Reply
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
 from gateway.http.keys import CLIENT, PRINCIPAL
-from gateway.http.metering import Meter, MeteredEmbedder, MeteredRun
+from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers, whole_seconds
 from gateway.http.routes import Route
+from gateway.runs.embed import embedding_model
+from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
 from gateway.wire.contract import EmbeddingRequest
 from ratelimit import Quota, QuotaPolicy, Refusal
@@ -29,13 +29,13 @@ METER = web.RequestKey("meter", Meter)
 QUOTA_HEADERS = web.RequestKey("quota_headers", dict[str, str])
 
 
-async def admitted_run(request: web.Request, quota: Quota, run: Run) -> MeteredRun:
+async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
     """The run, with a place under every limit. Raises RateLimited, or BadRequest for what can never fit."""
     model = run.chain[0]
     provider = run.dispatch.providers.get(model.provider)
     prompt = prompt_tokens(run.turn)
     answer = answer_tokens(run.turn, provider.model(model.model).max_tokens if provider else None)
-    return MeteredRun(run, await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer))
+    return UsageMeter(run, await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer))
 
 
 async def counted_reply(request: web.Request, quota: Quota, run: Run) -> Reply:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.agents.conversation import Conversations
 from gateway.agents.directory import Directory
-from gateway.agents.dispatch import Dispatch
-from gateway.agents.trail import RecentRuns
+from gateway.conversations.conversation import Conversations
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
+from gateway.runs.context import RunContext
+from gateway.runs.trace import RecentRuns
 from gateway.state.configured import Stores
 from gateway.tools.registry import Registry
 from gateway.upstream.embed import Embedder
@@ -29,7 +29,7 @@ class Runtime:
     """
 
     directory: Directory
-    dispatch: Dispatch
+    dispatch: RunContext
     recent: RecentRuns
     stores: Stores
     conversations: Conversations

@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from gateway.http.drain import Drain
 from gateway.http.keys import TRACE, Trace
+from gateway.http.server.drain import Drain
 from gateway.observe.context import REQUEST_ID
 
 _SANE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")

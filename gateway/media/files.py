@@ -17,9 +17,9 @@ from gateway.core.message import File, Image, Message, Part, Text
 from gateway.core.turn import Turn
 from gateway.media.document import Document, PdfLimits, ReadTask, Unreadable
 from gateway.media.encoding import decode_surely
+from gateway.media.fetch import Fetched
 from gateway.media.reader import DocumentReader
 from gateway.media.untrusted import file_block
-from gateway.upstream.fetch import Fetched
 
 _ONLY_FILES = "User sent file(s) with no text."
 _NOT_IN_NAMES = re.compile(r'[<>"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]')
@@ -112,7 +112,7 @@ async def _read(file: File, policy: FilePolicy, room: _Room) -> tuple[str, list[
         raise _refusal(name, str(error)) from None
     text, note = document.text, ""
     if document.omitted:
-        text += f"\n[Cut here: {document.omitted} more characters]"
+        text += f"\n[RawFields here: {document.omitted} more characters]"
     if document.pages:
         note = f"[Its pages follow as images: {len(document.pages)} rendered, as they hold little text]\n"
     pages = [Image(f"data:image/png;base64,{page}") for page in document.pages]

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from gateway.core.errors import BadRequest
 from gateway.core.message import Image, Message, Part, Text
 from gateway.core.turn import Turn
-from gateway.upstream.fetch import Fetched
+from gateway.media.fetch import Fetched
 
 _MAX_PARTS = 8
 _MAX_TOTAL = 20 * 2**20

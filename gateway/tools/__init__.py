@@ -1,1 +1,1 @@
-"""Tools that an agent runs itself. The agent's loop over them is in `gateway.agents.tool_rounds`."""
+"""Tools that an agent runs itself. The agent's loop over them is in `gateway.runs.tool_rounds`."""

@@ -27,7 +27,7 @@ class Registry:
         return not all(server.available for server in self.servers)
 
 
-class Offer(Struct, frozen=True):
+class OfferedTools(Struct, frozen=True):
     """The tools that a run may use, as they were when it began: how models see them, and where they are run."""
 
     specs: tuple[ToolSpec, ...]
@@ -58,16 +58,16 @@ class Toolset:
         self._filters = tuple(filters)
         self._most = most
         self._known: tuple[tuple[Tool, ...], ...] = ()
-        self._offer = Offer((), {})
+        self._offer = OfferedTools((), {})
 
-    def offer(self) -> Offer:
+    def offer(self) -> OfferedTools:
         """The tools of this moment; nothing is computed unless a server's have changed."""
         known = tuple(server.tools for server in self._servers)
         if known != self._known:
             self._known, self._offer = known, self._offered()
         return self._offer
 
-    def _offered(self) -> Offer:
+    def _offered(self) -> OfferedTools:
         specs: list[ToolSpec] = []
         places: dict[str, tuple[ToolServer, str]] = {}
         for server in self._servers:
@@ -85,4 +85,4 @@ class Toolset:
             log.warning("tools are left out: choose with `tools.allow`", offered=self._most, tools=len(specs))
             for spec in specs[self._most :]:
                 del places[spec.name]
-        return Offer(tuple(specs[: self._most]), places)
+        return OfferedTools(tuple(specs[: self._most]), places)

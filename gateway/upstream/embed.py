@@ -4,14 +4,14 @@ import asyncio
 from typing import Protocol
 
 from gateway.core.upstream_error import UpstreamError
-from gateway.upstream.call import read_whole, refusal
+from gateway.upstream.client import read_whole, refusal
 from gateway.upstream.deadline import Deadlines
-from gateway.upstream.failure import from_exception, without_secrets
+from gateway.upstream.failure import from_exception, redacted
 from gateway.upstream.http import Client, Limits
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
-from gateway.wire.openai_completions import embeddings as wire
+from gateway.wire.openai_chat import embeddings as wire
 
 
 class Embedder(Protocol):
@@ -48,6 +48,6 @@ class HttpEmbedder:
                 finally:
                     response.end()
         except UpstreamError as error:
-            raise without_secrets(provider, error) from None
+            raise redacted(provider, error) from None
         except (TransportError, TimeoutError) as error:
             raise from_exception(provider, error, connect=self._limits.connect, wait=wait) from error

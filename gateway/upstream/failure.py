@@ -19,7 +19,7 @@ from gateway.upstream.transport.errors import (
     ConnectionTimeout,
     Disconnected,
 )
-from gateway.wire.openai_completions.error_object import classify
+from gateway.wire.openai_chat.errors import classify
 
 _MAX_MESSAGE = 2000
 
@@ -31,10 +31,10 @@ def from_status(provider: Provider, status: int, headers: Mapping[str, str], bod
     except InvalidJSON:
         payload = None
     error = classify(status, payload, retry_after=retry_after(headers, datetime.now(UTC)))
-    return without_secrets(provider, error)
+    return redacted(provider, error)
 
 
-def without_secrets(provider: Provider, error: UpstreamError) -> UpstreamError:
+def redacted(provider: Provider, error: UpstreamError) -> UpstreamError:
     """The same failure, safe to show: no key, and of bounded length."""
     message = error.message
     if provider.api_key:

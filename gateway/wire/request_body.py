@@ -26,7 +26,7 @@ class BodyReader(Generic[Schema]):
     def read(self, body: bytes) -> tuple[Schema, dict[str, Any]]:
         """The known fields of a JSON body, and the others. Raises BadRequest, first problem only.
 
-        Objects in arrays are cut into their fields (`jsonio.Cut`). An empty or blank body counts as `{}` (recorded).
+        Objects in arrays are split into their raw fields (`jsonio.RawFields`). A blank body counts as `{}` (recorded).
         """
         found = _fields(body)
         kinds = self._kinds

@@ -6,15 +6,15 @@ from contextlib import aclosing
 import pytest
 import pytest_asyncio
 
-from gateway.agents.conversation import Conversations
-from gateway.agents.trail import Trail
-from gateway.agents.transcript import read_entry
+from gateway.conversations.conversation import Conversations
+from gateway.conversations.transcript import read_entry
 from gateway.core.event import Finish, TextDelta
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.reply import fold
 from gateway.core.session_key import SessionKey
 from gateway.core.turn import Turn
+from gateway.runs.trace import RunTrace
 from gateway.state.sessions.redis import RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy
@@ -30,7 +30,7 @@ class Answering:
 
     def __init__(self, said):
         self.said = said
-        self.trail = Trail("main", lambda: 0.0)
+        self.trail = RunTrace("main", lambda: 0.0)
         self.trail.begin(ModelRef("home", "big"), "k", 0.0)
 
     async def events(self):

@@ -9,10 +9,10 @@ import pytest_asyncio
 
 from gateway.core.errors import Unavailable
 from gateway.core.session_key import SessionKey
+from gateway.state.sessions.keyed_queue import KeyedQueue
 from gateway.state.sessions.redis import ALIVE, RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import Place, SessionBusy, SessionChanged, SessionPolicy
-from gateway.state.sessions.turnstile import Turnstile
 from tests.contract.stores import PLACES, SHARED, opened, servers
 
 KEY = SessionKey(None, "main", "openai-user:u1")
@@ -316,7 +316,7 @@ async def test_what_a_redis_evicts_is_lost_and_nothing_else(store, redis, place,
 
 
 async def test_turns_are_given_also_to_those_behind_somebody_who_gave_up_in_that_moment():
-    turnstile = Turnstile()
+    turnstile = KeyedQueue()
     await turnstile.enter("k", LONG)
     gone, patient = (asyncio.create_task(turnstile.enter("k", LONG)) for _ in range(2))
     await asyncio.sleep(0)

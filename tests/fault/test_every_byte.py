@@ -10,19 +10,19 @@ import pytest_asyncio
 import structlog
 
 from gateway.agents.agent import Agent
-from gateway.agents.attempts import RetryPolicy
-from gateway.agents.circuit import CircuitPolicy, Circuits
-from gateway.agents.dispatch import Dispatch
 from gateway.agents.prompt import Caps, Prompt
-from gateway.agents.run import Run
 from gateway.core.errors import GatewayError
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
-from gateway.upstream.call import Caller
+from gateway.runs.context import RunContext
+from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
+from gateway.runs.failover import RetryPolicy
+from gateway.runs.run import Run
+from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import Limits, create_client
 from gateway.upstream.provider import Provider
-from gateway.wire.openai_completions.render import Renderer
+from gateway.wire.openai_chat.render import Renderer
 from tests.fault.acts import CHUNKED, LAST, closes, framed, head, says
 from tests.fault.automaton import listen
 from tests.fault.canonical import ARGUMENTS, SHORT, TOKENS, USAGE, ending, said, short
@@ -63,9 +63,9 @@ def hear(provider, session):
         provider.model("m", *acts)
         clock = asyncio.get_running_loop().time
         policy = RetryPolicy(clock=clock, sleep=at_once, random=lambda: 0.0)
-        caller = Caller(session, Limits())
+        caller = ProviderClient(session, Limits())
         fake = {"fake": Provider("fake", provider.url, headers={"Content-Type": "application/json"})}
-        dispatch = Dispatch(fake, caller, policy, Circuits(CircuitPolicy(), clock=clock), hold_back=hold_back)
+        dispatch = RunContext(fake, caller, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back)
         agent = Agent("main", (REF,), Prompt(None, None, Caps(1, 1), clock))
         renderer = Renderer(id="c", created=1, model="m", include_usage=True)
         told = b""

@@ -8,8 +8,8 @@ import sqlite3
 from collections.abc import Callable
 
 from gateway.core.session_key import SessionKey, parse_session_key
+from gateway.state.sessions.keyed_queue import KeyedQueue
 from gateway.state.sessions.store import Lease, Listing, Place, SessionChanged, SessionFacts, SessionPolicy
-from gateway.state.sessions.turnstile import Turnstile
 from gateway.state.sqlite import Database
 
 _SWEEP = 600.0  # seconds between looks for what has had its time
@@ -24,7 +24,7 @@ class SqliteSessions:
         self._database = database
         self._policy = policy
         self._clock = clock
-        self._turnstile = Turnstile()
+        self._turnstile = KeyedQueue()
         self._held: set[Lease] = set()
         self._swept = 0.0
 

@@ -1,7 +1,7 @@
 """What is kept of conversations, and the seam behind which it is kept.
 
-A transcript is a list of entries, JSON documents that `gateway.agents.transcript` writes and no store reads. Only who
-holds the conversation's lease may add one. Whose conversation a caller may ask for is decided above.
+A transcript is a list of entries: JSON documents that `gateway.conversations.transcript` writes and no store reads.
+Only the holder of the conversation's lease may add one. Whose conversation a caller may ask for is decided above.
 """
 
 from dataclasses import dataclass, field

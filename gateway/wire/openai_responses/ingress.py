@@ -11,7 +11,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import Message, Text
 from gateway.core.turn import AUTO, Sampling, ToolChoice, Turn
-from gateway.wire.openai_completions.tools import read_choice, read_tools
+from gateway.wire.openai_chat.tools import read_choice, read_tools
 from gateway.wire.openai_responses.allowed_tools import allowed
 from gateway.wire.openai_responses.input_items import input_items
 from gateway.wire.openai_responses.items import read_input, referred

@@ -10,8 +10,8 @@ from typing import Any, cast
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps
 from gateway.core.message import NO_EXTRAS, Extras, File, Message, Part, Role, Text, ToolCall, ToolResult
-from gateway.wire.openai_completions import WIRE
-from gateway.wire.openai_completions.shapes import CALL_FIELDS
+from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.shapes import CALL_FIELDS
 from gateway.wire.openai_responses.hosted import HOSTED, call_id_of, call_of, result_of
 from gateway.wire.openai_responses.parts import ContentPart, read_content
 

@@ -24,7 +24,7 @@ from gateway.core.event import (
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message
 from gateway.core.usage import NO_USAGE, Usage
-from gateway.wire.framing import DONE
+from gateway.wire.framing.sse import DONE
 from gateway.wire.openai_responses.response_object import Head, Phase, Status, response_object, status_of
 from gateway.wire.openai_responses.stream_items import TEXT_DELTA, Announcement, OpenCall, OpenMessage, PartKind
 

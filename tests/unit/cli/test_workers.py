@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from gateway.cli.workers import Workers, check_free
-from gateway.http.listener import listen
+from gateway.http.server.listener import listen
 
 SERVES = "import sys, os; os.write(1, b'serving\\n'); "
 UNTIL_TOLD = "sys.stdin.buffer.read(1); "

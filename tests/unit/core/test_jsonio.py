@@ -9,7 +9,7 @@ from msgspec import Raw
 from gateway.core.jsonio import (
     InvalidJSON,
     NotAnObject,
-    Shape,
+    StructDecoder,
     WrongShape,
     decoded,
     dumps,
@@ -20,7 +20,7 @@ from gateway.core.jsonio import (
     objects_of,
 )
 
-ANYTHING: Shape = Shape(Any)
+ANYTHING: StructDecoder = StructDecoder(Any)
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=8)  # lone surrogates too
 INTEGERS = st.integers(-(2**63), 2**64 - 1)
@@ -44,7 +44,7 @@ def test_the_fast_and_the_tolerant_codec_agree(value):
 
 @given(st.lists(JSON, max_size=4))
 def test_several_documents_are_read_as_each_alone_when_all_are_exact(values):
-    read = ANYTHING.read_joined(b",".join(dumps(value) for value in values), len(values))
+    read = ANYTHING.decode_joined(b",".join(dumps(value) for value in values), len(values))
     assert read == (values if all(is_encodable(value) for value in values) else None)
 
 
@@ -70,11 +70,11 @@ def is_encodable(value):
     ids=repr,
 )
 def test_documents_that_are_not_as_many_as_was_said_are_not_read_together(documents):
-    assert ANYTHING.read_joined(b",".join(documents), len(documents)) is None
+    assert ANYTHING.decode_joined(b",".join(documents), len(documents)) is None
 
 
 def test_no_documents_are_no_values():
-    assert ANYTHING.read_joined(b"", 0) == []
+    assert ANYTHING.decode_joined(b"", 0) == []
 
 
 def test_what_is_written_is_compact_utf_8():
@@ -190,12 +190,12 @@ def test_a_number_beyond_all_range_is_refused(document):
 
 
 def test_a_lone_surrogate_hides_no_wrong_type():
-    shape = Shape(dict[str, int])
+    shape = StructDecoder(dict[str, int])
     with pytest.raises(WrongShape, match=r"Expected `int`, got `str` - at `\$\[...\]`"):
         shape.read(b'{"a":"\\ud83d"}')
-    assert Shape(int | None).read(b"null") is None
+    assert StructDecoder(int | None).read(b"null") is None
     with pytest.raises(WrongShape, match="Expected `int"):
-        Shape(int | None).read(b'"\\ud83d"')
+        StructDecoder(int | None).read(b'"\\ud83d"')
 
 
 def test_text_as_it_was_written_is_written_again_whatever_stands_beside_it():

@@ -1,12 +1,12 @@
 import pytest
 from multidict import CIMultiDict
 
-from gateway.agents.run import RunOptions
-from gateway.agents.trail import Trail
 from gateway.core.errors import BadRequest, MissingScope
 from gateway.core.identity import OWNER, Principal
 from gateway.core.names import ModelRef
 from gateway.http.headers import run_headers, run_options
+from gateway.runs.run import RunOptions
+from gateway.runs.trace import RunTrace
 
 WRITER = Principal(name="ann", scopes=frozenset({"operator.write"}), owner=False, shared_secret=False)
 
@@ -64,7 +64,7 @@ def test_other_session_keys_are_let_in(key):
 
 
 def test_a_response_says_who_answered_after_how_many_attempts_and_where_the_time_went():
-    trail = Trail("main", lambda: 0.0)
+    trail = RunTrace("main", lambda: 0.0)
     trail.begin(ModelRef("a", "x"), "apiKey", 0.0)
     trail.begin(ModelRef("b", "y/z"), "apiKey", 0.5)
     assert run_headers(trail, gateway=0.00125, upstream=2.0) == {
@@ -75,5 +75,5 @@ def test_a_response_says_who_answered_after_how_many_attempts_and_where_the_time
 
 
 def test_before_anybody_was_asked_a_response_names_nobody():
-    headers = run_headers(Trail("main", lambda: 0.0), gateway=0, upstream=0)
+    headers = run_headers(RunTrace("main", lambda: 0.0), gateway=0, upstream=0)
     assert headers == {"Server-Timing": "gateway;dur=0.00, upstream;dur=0.00"}

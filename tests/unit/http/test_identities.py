@@ -1,4 +1,4 @@
-"""Verified users whose names are unusual, through everything that is kept for them."""
+"""ToolChoiceGuard users whose names are unusual, through everything that is kept for them."""
 
 import asyncio
 import json

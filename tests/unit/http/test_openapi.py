@@ -6,7 +6,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.http.openapi import schema_of
-from gateway.wire.openai_completions.schema import ChatRequest
+from gateway.wire.openai_chat.schema import ChatRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
 

@@ -9,9 +9,9 @@ from gateway.core.errors import BadRequest
 from gateway.core.message import File, Image, Message, Text
 from gateway.core.turn import Turn
 from gateway.media.document import Document, PdfLimits
+from gateway.media.fetch import Fetched
 from gateway.media.files import FilePolicy, with_file_texts
 from gateway.media.reader import DocumentReader
-from gateway.upstream.fetch import Fetched
 from tests.pdf import make_pdf
 
 KINDS = frozenset({"text/plain", "text/csv", "text/html", "application/json", "application/pdf"})
@@ -190,7 +190,7 @@ async def test_parameters_of_the_declared_kind_and_a_byte_order_mark_are_ignored
 
 async def test_long_text_is_cut_and_the_model_told_of_it():
     text = await shown(File("a.txt", "text/plain", encoded("b" * 70)))
-    assert f"\n{'b' * 60}\n[Cut here: 10 more characters]\n" in text
+    assert f"\n{'b' * 60}\n[RawFields here: 10 more characters]\n" in text
 
 
 async def test_blank_text_is_said_to_be_none():

@@ -5,8 +5,8 @@ import pytest
 from gateway.core.errors import BadRequest
 from gateway.core.message import Image, Message, Text
 from gateway.core.turn import Turn
+from gateway.media.fetch import Fetched
 from gateway.media.images import ImagePolicy, checked_images, sniff
-from gateway.upstream.fetch import Fetched
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"p" * 24
 JPEG = b"\xff\xd8\xff\xe0" + b"j" * 28

@@ -4,7 +4,7 @@ import pytest
 from multidict import CIMultiDict
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.upstream.failure import from_exception, from_status, retry_after, without_secrets
+from gateway.upstream.failure import from_exception, from_status, redacted, retry_after
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import (
     BodyBroken,
@@ -89,7 +89,7 @@ def test_no_key_leaves_in_a_message(text, status):
 
 
 def test_a_long_message_is_cut():
-    error = without_secrets(PROVIDER, UpstreamError(UpstreamKind.SERVER_ERROR, "x " * 50_000))
+    error = redacted(PROVIDER, UpstreamError(UpstreamKind.SERVER_ERROR, "x " * 50_000))
     assert len(error.message) <= 2000
 
 

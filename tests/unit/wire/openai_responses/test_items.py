@@ -5,7 +5,7 @@ from openai.types.responses import ResponseInputItem
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import Extras, File, Image, Message, Text, ToolCall, ToolResult
-from gateway.wire.openai_completions import WIRE
+from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_responses.items import read_input, referred
 from gateway.wire.openai_responses.response_object import call_item
 

@@ -1,0 +1,1 @@
+"""Stored conversations: history, leases, transcript, context window and summary."""

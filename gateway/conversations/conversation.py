@@ -1,0 +1,202 @@
+"""A run inside a stored conversation: its history in front, its turn in the transcript before the caller hears the end.
+
+A run that fails or is cancelled leaves the conversation as it was; a note in the transcript says so, which no model is
+shown. Who may use which conversation is the business of `gateway.core.session_key`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Self
+
+import structlog
+from msgspec import structs
+
+from gateway.conversations.context_window import HistoryWindow
+from gateway.conversations.history import MergedHistory, join
+from gateway.conversations.leases import HeldLease, Leases
+from gateway.conversations.recorder import SessionRecorder
+from gateway.conversations.summary import Ask, Summary, summarised
+from gateway.conversations.transcript import Entry, Outcome, View, view, write_entry
+from gateway.core.errors import GatewayError, Unavailable
+from gateway.core.message import Message, Part, Text
+from gateway.core.message_json import UnknownVersion
+from gateway.core.reply import Reply
+from gateway.core.session_key import SessionKey
+from gateway.core.token_estimate import bytes_of
+from gateway.core.turn import Turn
+from gateway.runs.answer_stream import AnswerStream
+from gateway.runs.run import Run
+from gateway.runs.trace import RunTrace
+from gateway.state.sessions.store import SessionStore
+
+log = structlog.get_logger(__name__)
+
+_LARGE = 2**18  # bytes of a transcript that takes so long to read (some milliseconds) that others would wait
+_MOST_NOTES = (
+    10  # in a row; or a caller who tries again all night would push the conversation out of its own transcript
+)
+
+
+class Conversations:
+    """Makes conversations over one store. `wait` and `renew` are those of its leases; `clock` gives Unix time.
+    Conversations near `summarise_over` bytes are summarised.
+    """
+
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        wait: float,
+        renew: float,
+        clock: Callable[[], float],
+        summarise_over: int | None = None,
+    ) -> None:
+        self.leases = Leases(store, wait=wait, renew=renew)
+        self.clock = clock
+        self.summarise_over = summarise_over
+
+    def opened(
+        self, key: SessionKey, turn: Turn, request: str, ask: Ask, *, window: int | None = None
+    ) -> "Conversation":
+        """A context: the conversation while this turn is answered. Entering it raises SessionBusy or Unavailable.
+
+        `request` is the id of the request; `ask` is asked for a summary, if one is needed, of what is too much for the
+        transcript or for a `window` of so many tokens.
+        """
+        most = self.summarise_over
+        if most is not None and window is not None:
+            most = min(most, bytes_of(window))
+        return Conversation(self, key, turn, request, None if most is None else (most, ask))
+
+    async def close(self) -> None:
+        """Wait until every conversation has been given back."""
+        await self.leases.close()
+
+
+class Conversation:
+    """One turn's. `turn` is the caller's with the history in front; `fitted` makes a run show its model no more of it
+    than it can take, `recorded` makes a run remember what it answers.
+    """
+
+    def __init__(
+        self, all_of_them: Conversations, key: SessionKey, turn: Turn, request: str, summarise: tuple[int, Ask] | None
+    ) -> None:
+        self.turn = turn
+        self._all = all_of_them
+        self._key = key
+        self._request = request
+        self._summarise = summarise
+        self._summary: Summary | None = None
+        self._past: HistoryWindow | None = None
+        self._notes = 0
+        self._new: tuple[Message, ...] = ()
+        self._lease: HeldLease | None = None
+        self._began = False
+
+    async def __aenter__(self) -> Self:
+        if self._lease is not None:
+            return self
+        self._lease = await self._all.leases.acquire(self._key)
+        try:
+            await self._join(self._lease.entries)
+        except BaseException as error:
+            await self._leave(None)
+            if isinstance(error, UnknownVersion):
+                raise Unavailable("This conversation was continued by a newer version of the gateway.") from error
+            raise
+        return self
+
+    async def _join(self, entries: tuple[bytes, ...]) -> None:
+        if self._summarise is not None:
+            self._summary = await summarised(entries, *self._summarise)
+        if (summary := self._summary) is not None:
+            note = Entry(0.0, "", "completed", summary=summary.text, kept=summary.kept)
+            entries = (*entries, write_entry(note))
+        if sum(map(len, entries)) > _LARGE:
+            shown, joined = await asyncio.to_thread(_joined, entries, self.turn)
+        else:
+            shown, joined = _joined(entries, self.turn)
+        self.turn, self._new = structs.replace(self.turn, messages=joined.shown()), joined.new
+        self._past, self._notes = HistoryWindow(joined, shown), shown.notes
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        await self._leave(error)
+
+    def fitted(self, run: Run) -> Run:
+        """The run of `turn`, with no more of the history than its model can take."""
+        return run if self._past is None else self._past.fitted(run)
+
+    def recorded(self, run: AnswerStream, *, to_the_end: bool = False) -> SessionRecorder:
+        """The run, which adds its turn to the transcript before it ends.
+
+        `to_the_end` says that its stream outlives this context, and is to leave it in the context's place.
+        """
+        return SessionRecorder(run, self, to_the_end=to_the_end)
+
+    def holding(self) -> AbstractAsyncContextManager[None]:
+        """What is awaited in this context is cut off when the conversation goes on elsewhere. Raises SessionChanged."""
+        return self._held().holding()
+
+    def begin(self) -> None:
+        """The model is asked from here on, so from here on there is something to tell."""
+        self._began = True
+
+    async def finish(self, reply: Reply, trail: RunTrace) -> None:
+        """The answer is complete: it is part of the conversation when this returns. Raises SessionChanged, Unavailable.
+
+        What a content filter has cut off is no answer to go on from.
+        """
+        if reply.finish == "content_filter":
+            entry = self._note("failed", "content_filter")
+        else:
+            answer = _message(reply)
+            said = (*self._new, *reply.tool_work, *((answer,) if answer.parts else ()))
+            entry = Entry(self._all.clock(), self._request, "completed", said, str(trail.answered))
+            if self._past is not None and self._past.cut:
+                entry = replace(entry, kept=self._past.kept)
+        await self._held().end(write_entry(self._summarising(entry)))
+
+    async def _leave(self, error: BaseException | None) -> None:
+        """The turn has ended without an answer, unless it is over already."""
+        lease = self._held()
+        if lease.ended:
+            return
+        entry: Entry | None = None
+        if self._began and isinstance(error, GatewayError):
+            entry = self._note("failed", error.code or error.type)
+        elif self._began:
+            entry = self._note("cancelled", None)
+        if entry is not None and self._summary is None and self._notes >= _MOST_NOTES:
+            entry = None
+        try:
+            await lease.end(None if entry is None else write_entry(self._summarising(entry)))
+        except GatewayError as failure:
+            # Told already: something else, which ended the turn. The lease ends by itself.
+            log.warning("a conversation could not be given back", session=str(self._key), reason=failure.message)
+
+    def _held(self) -> HeldLease:
+        if self._lease is None:
+            raise AssertionError("a conversation is used in its context")
+        return self._lease
+
+    def _note(self, outcome: Outcome, reason: str | None) -> Entry:
+        return Entry(self._all.clock(), self._request, outcome, reason=reason)
+
+    def _summarising(self, entry: Entry) -> Entry:
+        """With the summary that was made for this turn, which was paid for, however the turn ended."""
+        summary = self._summary
+        return entry if summary is None else replace(entry, summary=summary.text, kept=summary.kept)
+
+
+def _joined(entries: tuple[bytes, ...], turn: Turn) -> tuple[View, MergedHistory]:
+    shown = view(entries)
+    return shown, join(shown.messages, turn.messages, shown.summary)
+
+
+def _message(reply: Reply) -> Message:
+    parts: list[Part] = [Text(reply.written)] if reply.written is not None and reply.text else []
+    if reply.refusal:  # to a model that reads the conversation, a refusal is simply what it said
+        parts.append(Text(reply.refusal))
+    return Message("assistant", (*parts, *reply.tool_calls))

@@ -1,0 +1,1 @@
+"""How answers reach clients: relay, event stream, background runs and stored responses."""

@@ -1,0 +1,24 @@
+"""`GET /api/v1/runs/{id}`: what a recent request has tried, for operators. Nothing of what was said is kept."""
+
+from aiohttp import web
+
+from gateway.core.errors import NotFound
+from gateway.core.jsonio import dumps
+from gateway.http.errors import JSON
+from gateway.http.keys import RUNTIME
+
+
+async def get_run(request: web.Request) -> web.StreamResponse:
+    """The attempts of the run behind a request id, also while it goes on."""
+    request_id = request.match_info["id"]
+    trail = request.app[RUNTIME].recent.get(request_id)
+    if trail is None:
+        raise NotFound(
+            "No recent run has this request id. This instance keeps the last 1000 runs; the id is the answer's "
+            "`X-Request-ID`.",
+            code="run_not_found",
+        )
+    return web.Response(
+        body=dumps({"request_id": request_id, **trail.as_dict()}),
+        headers={"Content-Type": JSON, "Cache-Control": "no-store"},
+    )

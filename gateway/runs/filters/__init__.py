@@ -1,0 +1,1 @@
+"""Filters that an answer passes on its way to the client."""

@@ -1,0 +1,39 @@
+"""`holdBack`: the beginning of an answer, or all of it, is withheld so that a break in it can be mended unseen."""
+
+import math
+
+from gateway.core.event import Batch, Finish, RefusalDelta, TextDelta, ToolCallDelta
+
+ALL = math.inf
+
+_MOST = 16 * 2**20  # characters; memory is not held for more
+
+
+class HoldBack:
+    """The stage that lets an answer go once it has `characters` of text and arguments, or its end."""
+
+    __slots__ = ("_held", "_left")
+
+    def __init__(self, characters: float) -> None:
+        self._held: Batch = []
+        self._left = min(characters, _MOST)
+
+    def feed(self, batch: Batch) -> Batch:
+        """See `gateway.runs.filters.contract.EventFilter`."""
+        if self._left <= 0:
+            return batch
+        self._held += batch
+        for event in batch:
+            match event:
+                case TextDelta() | RefusalDelta():
+                    self._left -= len(event.text)
+                case ToolCallDelta():
+                    self._left -= len(event.arguments)
+                case Finish():
+                    self._left = 0
+                case _:
+                    pass
+        if self._left > 0:
+            return []
+        held, self._held = self._held, []
+        return held

@@ -1,0 +1,45 @@
+"""`tool_choice: required` or a pinned function, verified: everything is held back until the demanded call begins.
+
+A caller that demanded a call never sees an answer without it: the stream fails with ToolChoiceUnmet instead.
+"""
+
+from gateway.core.errors import ToolChoiceUnmet
+from gateway.core.event import Batch, Finish, ToolCallBegin, UsageReport
+from gateway.core.turn import ToolChoice
+
+
+def demands_call(choice: ToolChoice | None) -> bool:
+    """Whether an answer without a call would break the caller's demand."""
+    return choice is not None and choice.mode in ("required", "pinned")
+
+
+class ToolChoiceGuard:
+    """The stage that lets an answer through from the moment when the demanded call is certain."""
+
+    __slots__ = ("_choice", "_held", "_met")
+
+    def __init__(self, choice: ToolChoice) -> None:
+        self._choice = choice
+        self._held: Batch = []
+        self._met = False
+
+    def feed(self, batch: Batch) -> Batch:
+        """See EventFilter. Raises ToolChoiceUnmet when the answer ends without the call."""
+        if self._met:
+            return batch
+        name = self._choice.name
+        self._held += batch
+        if any(isinstance(event, ToolCallBegin) and name in (None, event.name) for event in batch):
+            self._met = True
+            held, self._held = self._held, []
+            return held
+        if any(isinstance(event, Finish) for event in batch):
+            usage = next((event.usage for event in batch if isinstance(event, UsageReport)), None)
+            raise ToolChoiceUnmet(_sentence(self._choice), param="tool_choice", usage=usage)
+        return []
+
+
+def _sentence(choice: ToolChoice) -> str:
+    if choice.mode == "pinned":
+        return f"tool_choice required a {choice.name} tool call, but the agent did not produce one"
+    return "tool_choice=required was not satisfied by the agent response"

@@ -1,0 +1,66 @@
+"""A round in which the agent ran tools, as messages: what its model reads next, and what a conversation keeps of it."""
+
+from gateway.core.message import Image, Message, Part, Text, ToolResult
+from gateway.runs.round_answer import RoundAnswer
+from gateway.tools.contract import ToolOutput
+
+# Of one run: pictures, and the base64 of all of them. Every round sends them again.
+_PICTURES, _PICTURE_CHARACTERS = 8, 28_000_000
+_KEPT = 4000  # characters of a result that a conversation keeps
+
+
+class Pictures:
+    """How many pictures of its tools' results a run may still show its model."""
+
+    def __init__(self) -> None:
+        self._left = _PICTURES
+        self._characters_left = _PICTURE_CHARACTERS
+
+    def taken(self, images: list[Image]) -> list[Image]:
+        """Those of these, from the first one on, for which there is room."""
+        shown = []
+        for image in images:
+            if self._left == 0 or len(image.url) > self._characters_left:
+                break
+            self._left -= 1
+            self._characters_left -= len(image.url)
+            shown.append(image)
+        return shown
+
+
+def told(answer: RoundAnswer, outputs: list[ToolOutput], pictures: Pictures | None) -> list[Message]:
+    """The round as the model reads it: what it said and called, each result, then the pictures in them.
+
+    Pictures come from a user because chat APIs take none in a tool's message.
+    """
+    said: list[Part] = [Text(answer.text)] if answer.text else []
+    messages = [Message("assistant", (*said, *answer.calls))]
+    shown: list[Part] = []
+    for call, output in zip(answer.calls, outputs, strict=True):
+        texts = [part.text for part in output.content if isinstance(part, Text)]
+        images = [part for part in output.content if isinstance(part, Image)]
+        seen = [] if pictures is None else pictures.taken(images)
+        if images:
+            why = "the model reads none" if pictures is None else "these are enough for one run"
+            texts += [f"[{len(seen)} image(s): see below]"] if seen else []
+            texts += [f"[{len(images) - len(seen)} image(s): left out, {why}]"] if len(seen) < len(images) else []
+        messages.append(Message("tool", (ToolResult(call.id, (Text("\n".join(texts)),)),)))
+        if seen:
+            shown += [Text(f"Image(s) from the tool {call.name}:"), *seen]
+    if shown:
+        messages.append(Message("user", tuple(shown)))
+    return messages
+
+
+def kept(answer: RoundAnswer, outputs: list[ToolOutput]) -> list[Message]:
+    """The round as a conversation keeps it, with the beginnings of long results. What was said in it is kept as the
+    caller was told it.
+    """
+    messages = [Message("assistant", answer.calls, hidden=True)]
+    for call, output in zip(answer.calls, outputs, strict=True):
+        texts = [part.text if isinstance(part, Text) else "[image: not kept]" for part in output.content]
+        text = "\n".join(texts)
+        if len(text) > _KEPT:
+            text = f"{text[:_KEPT]}\n[the rest was not kept]"
+        messages.append(Message("tool", (ToolResult(call.id, (Text(text),)),), hidden=True))
+    return messages

@@ -1,0 +1,100 @@
+"""A run: one agent works on one turn; prompt, model chain and the agent's own tools settled before it begins."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gateway.agents.agent import Agent
+from gateway.agents.params import with_params
+from gateway.core.errors import BadRequest
+from gateway.core.event import Stream
+from gateway.core.message import Message, Text
+from gateway.core.names import ModelRef, parse_model_ref
+from gateway.core.reply import Reply, fold
+from gateway.core.turn import Turn
+from gateway.runs.candidates import unknown_model
+from gateway.runs.context import RunContext
+from gateway.runs.round import Round
+from gateway.runs.tool_rounds import ToolRounds, offered_tools
+from gateway.runs.trace import RunTrace
+from gateway.tools.registry import OfferedTools
+from gateway.upstream.provider import Provider
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel. `tools`: may it run its own."""
+
+    model: str | None = None
+    agent: str | None = None
+    channel: str = "webchat"
+    tools: bool = True
+
+
+class Run(Struct, frozen=True):
+    """One agent at work on one turn. Nothing is opened until `events` is iterated or `reply` awaited.
+
+    `offer` are tools that the agent runs itself; without them a run is one round.
+    """
+
+    agent: Agent
+    turn: Turn
+    chain: tuple[ModelRef, ...]
+    dispatch: RunContext
+    trail: RunTrace
+    offer: OfferedTools | None = None
+
+    async def reply(self) -> Reply:
+        """The whole answer: the fold of the same batches. Raises GatewayError."""
+        if self.offer is None:
+            return fold(await self._round().whole())
+        return fold(await self._rounds(self.offer).whole())
+
+    def events(self) -> Stream:
+        """The answer as it comes. Raises GatewayError."""
+        return self._round().events() if self.offer is None else self._rounds(self.offer).events()
+
+    def _round(self) -> Round:
+        return Round(self.turn, self.chain, self.dispatch, self.trail, self.agent.timeout)
+
+    def _rounds(self, offer: OfferedTools) -> ToolRounds:
+        return ToolRounds(self._round(), offer, self.agent.tool_limits)
+
+
+async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunContext) -> Run:
+    """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override, and
+    BadRequest for a tool of the caller's that has the name of one of the agent's.
+
+    The caller's system and developer messages follow the agent's own prompt; nothing else is added.
+    """
+    chain = chain_for(agent, options.model, dispatch.providers)
+    prompt = await agent.prompt.text(options.channel)
+    if prompt:
+        turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
+    if agent.params:
+        turn = with_params(turn, agent.params)
+    if agent.always_stream and not turn.stream:
+        turn = replace(turn, stream=True)
+    offer = None
+    if agent.toolset is not None and options.tools:
+        offer = offered_tools(agent.toolset.offer(), turn, chain[0], dispatch.providers)
+    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id), offer)
+
+
+def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:
+    """The models to ask, in order: the agent's own, or the override alone, which has no fallbacks."""
+    if override is None:
+        return agent.candidates
+    ref = agent.aliases.get(override.lower()) or parse_model_ref(override, agent.candidates[0].provider)
+    if ref is None:
+        raise BadRequest(
+            "Invalid `x-openclaw-model`. Use `provider/model`, or a bare model id of the agent's provider.",
+            param="x-openclaw-model",
+        )
+    if not agent.allows(ref):
+        raise BadRequest(f"Model '{ref}' is not allowed for agent '{agent.id}'.", param="x-openclaw-model")
+    if ref.provider not in providers:
+        raise unknown_model(ref)
+    return (ref,)

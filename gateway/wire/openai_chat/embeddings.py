@@ -1,0 +1,150 @@
+"""Embeddings, both halves: https://platform.openai.com/docs/api-reference/embeddings.
+
+`encoding_format` goes to the provider only when its compat says that it packs base64 itself; else floats are asked
+for and packed here, as little-endian float32 of the same numbers.
+"""
+
+import base64
+import struct
+from typing import Any
+
+import msgspec
+
+from gateway.core.errors import BadRequest
+from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.core.usage import from_openai
+from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+from gateway.wire.openai_chat.errors import error_in
+from gateway.wire.openai_chat.schema import EmbeddingsRequest
+
+PATH = "/embeddings"
+_MAX_INPUTS = 128
+_MAX_UNITS = 8192
+_MAX_TOTAL = 65536
+
+
+class _Vector(msgspec.Struct):
+    embedding: msgspec.Raw
+    index: int | None = None
+
+
+class _Embeddings(msgspec.Struct):
+    data: list[_Vector] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+# A vector's numbers are not turned into numbers: nobody here reads them, and their digits are the provider's own.
+_EMBEDDINGS = StructDecoder(_Embeddings)
+
+
+def read_request(request: EmbeddingsRequest) -> EmbeddingRequest:
+    """Check inputs and format (limits as recorded, counted in UTF-16 units). Raises BadRequest."""
+    inputs = _inputs(request.input)
+    dimensions = request.dimensions
+    if dimensions is not None and (dimensions != int(dimensions) or dimensions <= 0):
+        raise BadRequest("`dimensions`: must be a whole number above 0.", param="dimensions")
+    if request.encoding_format not in (None, "float", "base64"):
+        raise BadRequest('`encoding_format`: must be "float" or "base64".', param="encoding_format")
+    return EmbeddingRequest(
+        model=request.model or "",
+        inputs=inputs,
+        dimensions=None if dimensions is None else int(dimensions),
+        base64=request.encoding_format == "base64",
+    )
+
+
+def _inputs(raw: Any) -> tuple[str, ...]:
+    inputs = (raw,) if isinstance(raw, str) else raw
+    if not isinstance(inputs, (list, tuple)) or not all(isinstance(text, str) for text in inputs):
+        raise BadRequest("`input` must be a string or an array of strings.", param="input")
+    if not inputs or not any(inputs):
+        raise BadRequest("`input` must contain at least one non-empty string.", param="input")
+    if len(inputs) > _MAX_INPUTS:
+        raise BadRequest(f"Too many inputs (max {_MAX_INPUTS}).", param="input")
+    total = 0
+    for index, text in enumerate(inputs):
+        units = len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
+        if units > _MAX_UNITS:
+            raise BadRequest(f"Input too long (max {_MAX_UNITS} chars).", param=f"input[{index}]")
+        total += units
+    if total > _MAX_TOTAL:
+        raise BadRequest(f"Total input too large (max {_MAX_TOTAL} chars).", param="input")
+    return tuple(inputs)
+
+
+def build_request(request: EmbeddingRequest, model: str, *, packs_base64: bool) -> bytes:
+    """The provider's body."""
+    body: dict[str, Any] = {"model": model, "input": request.inputs}
+    if request.dimensions is not None:
+        body["dimensions"] = request.dimensions
+    if request.base64 and packs_base64:
+        body["encoding_format"] = "base64"
+    return dumps(body)
+
+
+def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
+    """The provider's vectors in input order. Raises UpstreamError, also when their number is not `expected`."""
+    try:
+        answer = _EMBEDDINGS.read(body)
+    except InvalidJSON as error:
+        raise _malformed(str(error)) from None
+    if answer.error:
+        raise error_in(answer.error)
+    if answer.data is None or len(answer.data) != expected:
+        raise _malformed(f"it does not hold {expected} vectors")
+    vectors: list[memoryview | None] = [None] * expected
+    for position, item in enumerate(answer.data):
+        index = position if item.index is None else item.index
+        vector = memoryview(item.embedding)
+        if not 0 <= index < expected or vectors[index] is not None or len(vector) <= len("[]"):
+            raise _malformed("a vector is missing")
+        vectors[index] = vector
+    usage = from_openai(answer.usage or {})
+    return EmbeddingReply([vector for vector in vectors if vector is not None], usage.prompt, usage.total)
+
+
+def render_reply(reply: EmbeddingReply, *, model: str, as_base64: bool) -> bytes:
+    """The client's body, in the form that it asked for; numbers stay the digits that the provider wrote."""
+    convert = packed if as_base64 else unpacked
+    pieces: list[bytes | memoryview] = [b'{"object":"list","data":[']
+    for index, vector in enumerate(reply.vectors):
+        pieces += (
+            b'%b{"object":"embedding","index":%d,"embedding":' % (b"," if index else b"", index),
+            convert(vector),
+            b"}",
+        )
+    usage = dumps({"prompt_tokens": reply.prompt_tokens, "total_tokens": reply.total_tokens})
+    pieces.append(b'],"model":%b,"usage":%b}' % (dumps(model), usage))
+    return b"".join(pieces)
+
+
+def packed(vector: bytes | memoryview) -> bytes | memoryview:
+    """A JSON text of base64 of little-endian float32; what the provider packed already is passed on."""
+    if vector[:1] == b'"':
+        return vector
+    try:
+        numbers = _NUMBERS.decode(vector)
+        return dumps(base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode())
+    except (ValueError, struct.error, OverflowError):
+        raise _malformed("a vector is neither numbers nor base64 of float32") from None
+
+
+def unpacked(vector: bytes | memoryview) -> bytes | memoryview:
+    """A JSON array of numbers; some servers answer base64 though nobody asked."""
+    try:
+        if vector[:1] == b"[":
+            return vector
+        raw = base64.b64decode(_TEXT.decode(vector), validate=True)
+        return dumps(struct.unpack(f"<{len(raw) // 4}f", raw))
+    except (ValueError, struct.error):
+        raise _malformed("a vector is neither numbers nor base64 of float32") from None
+
+
+_NUMBERS = msgspec.json.Decoder(list[float])
+_TEXT = msgspec.json.Decoder(str)
+
+
+def _malformed(what: str) -> UpstreamError:
+    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's embeddings could not be read: {what}.")

@@ -1,0 +1,126 @@
+"""The client's half: request body → Turn. Checks run in the recorded order, the first problem is the answer.
+
+`read` checks shape and numbers; the caller then finds the agent; `turn` reads tools and messages.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.errors import BadRequest
+from gateway.core.jsonio import InvalidJSON, decoded
+from gateway.core.message import NO_EXTRAS, Extras
+from gateway.core.turn import Sampling, Turn
+from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.messages import read_messages
+from gateway.wire.openai_chat.schema import CHAT, ChatRequest
+from gateway.wire.openai_chat.tools import read_choice, read_tools
+from gateway.wire.ranges import token_cap, within
+from gateway.wire.request_body import unreadable
+
+_RETIRED = frozenset({"functions", "function_call"})  # retired by `tools`; ignored, as recorded
+
+
+class ChatIngress:
+    """One chat request on its way to a Turn."""
+
+    __slots__ = ("_others", "_request", "_sampling")
+
+    def __init__(self, request: ChatRequest, others: Mapping[str, Any], sampling: Sampling) -> None:
+        self._request = request
+        self._others = others
+        self._sampling = sampling
+
+    @classmethod
+    def read(cls, body: bytes) -> "ChatIngress":
+        """Check shape, caps, response format, stops and ranges. Raises BadRequest naming the field."""
+        request, others = CHAT.read(body)
+        return cls(request, others, _sampling(request))
+
+    @property
+    def model(self) -> str:
+        """The caller's `model`, verbatim; `openclaw` when missing (recorded)."""
+        return self._request.model if self._request.model is not None else "openclaw"
+
+    @property
+    def user(self) -> str | None:
+        """The caller's `user`, None when absent or blank."""
+        user = self._request.user
+        return user if user and user.strip() else None
+
+    def turn(self) -> Turn:
+        """The whole request as a value. Raises BadRequest for tools, tool choice, or if nothing asks for an answer."""
+        request = self._request
+        try:
+            tools = read_tools(decoded(request.tools)) if request.tools else ()
+            choice = read_choice(request.tool_choice, tools) if request.tool_choice is not None else None
+            messages = read_messages(request.messages or [])
+        except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
+            raise unreadable(error) from None
+        extra = {name: value for name, value in self._others.items() if name not in _RETIRED} if self._others else None
+        extras = Extras(WIRE, extra) if extra else NO_EXTRAS
+        options = request.stream_options
+        return Turn(
+            model=self.model,
+            messages=messages,
+            tools=tools,
+            tool_choice=choice,
+            sampling=self._sampling,
+            stream=bool(request.stream),
+            include_usage=bool(options and options.include_usage),
+            user=self.user,
+            extras=extras,
+        )
+
+
+def _sampling(request: ChatRequest) -> Sampling:
+    if request.n is not None and not (type(request.n) is int and request.n <= 1):
+        raise BadRequest("`n`: only one answer per request is supported; send `n` requests instead.", param="n")
+    settings: dict[str, Any] = {}
+    for field in ("max_completion_tokens", "max_tokens"):  # the first counts, the other is checked all the same
+        if (value := getattr(request, field)) is not None:
+            settings.setdefault("max_tokens", token_cap(field, value))
+    if request.response_format is not None:
+        settings["response_format"] = _response_format(request.response_format)
+    if request.stop is not None:
+        settings["stop"] = _stops(request.stop)
+    for field, (low, high, said) in _RANGES.items():
+        if (value := getattr(request, field)) is not None:
+            settings[field] = within(field, value, low, high, said)
+    if request.seed is not None:
+        settings["seed"] = _seed(request.seed)
+    return Sampling(**settings)
+
+
+_RANGES = {
+    "temperature": (0, 2, "0 and 2"),
+    "top_p": (0, 1, "0 and 1"),
+    "frequency_penalty": (-2, 2, "-2.0 and 2.0"),
+    "presence_penalty": (-2, 2, "-2.0 and 2.0"),
+}
+
+
+def _seed(value: float) -> int:
+    if value != int(value):
+        raise BadRequest("`seed` must be an integer.", param="seed")
+    return int(value)
+
+
+def _stops(stop: str | list[str]) -> tuple[str, ...]:
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    if len(stops) > 4:
+        raise BadRequest("`stop`: at most 4 sequences are supported.", param="stop")
+    if not all(stops):
+        raise BadRequest("`stop`: entries must be non-empty strings.", param="stop")
+    return stops
+
+
+def _response_format(wanted: Any) -> dict[str, Any]:
+    if not isinstance(wanted, dict):
+        raise BadRequest("`response_format` must be an object.", param="response_format")
+    if wanted.get("type") not in ("text", "json_object", "json_schema"):
+        raise BadRequest(
+            "`response_format.type` must be text, json_object or json_schema.", param="response_format.type"
+        )
+    if wanted["type"] == "json_schema" and not isinstance(wanted.get("json_schema"), dict):
+        raise BadRequest("`response_format.json_schema` must be an object.", param="response_format.json_schema")
+    return wanted

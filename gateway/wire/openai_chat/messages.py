@@ -1,0 +1,143 @@
+"""`messages` of a client's request → values: roles, order, names, ids and unknown fields are kept.
+
+What OpenClaw skips silently (entries that are no object, unknown roles) is skipped here too, because clients rely on
+the 200. Texts stay as they were written, and are decoded by whoever looks at them.
+"""
+
+from collections.abc import Callable, Collection
+from typing import Any, get_args
+
+from msgspec import Raw
+
+from gateway.core.errors import BadRequest
+from gateway.core.jsonio import RawFields, dumps, loads, objects_of
+from gateway.core.message import (
+    NO_EXTRAS,
+    Content,
+    Extras,
+    Foreign,
+    Image,
+    Message,
+    Part,
+    Role,
+    Text,
+    ToolCall,
+    ToolResult,
+)
+from gateway.core.written import is_string
+from gateway.wire.openai_chat import WIRE
+
+_ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
+_ROLES_AS_WRITTEN: dict[bytes, Role] = {dumps(role): role for role in _ROLES.values()}
+_NO_MESSAGE = "Missing user message in `messages`."
+_ABSENT = Raw(b"null")
+
+
+def read_messages(entries: list[Any]) -> tuple[Message, ...]:
+    """Messages in order; their fields come cut. Raises BadRequest when nothing in them asks for an answer."""
+    messages = tuple(
+        [message for fields in entries if isinstance(fields, dict) and (message := _message(fields)) is not None]
+    )
+    for message in messages:
+        if message.role not in ("system", "developer") and not message.blank:
+            return messages
+    raise BadRequest(_NO_MESSAGE, param="messages")
+
+
+def _message(fields: RawFields) -> Message | None:
+    said = fields.get("role", _ABSENT)
+    role = _ROLES_AS_WRITTEN.get(bytes(said)) or _ROLES.get(_string(said) or "")
+    if role is None:
+        return None
+    content = fields.get("content", _ABSENT)
+    if len(fields) == 2 and role != "tool" and is_string(content):
+        return Message(role, (Text(content),))
+    parts, listed = _content(content)
+    name = _string(fields.get("name", _ABSENT))
+    extras = _rest(fields, _KNOWN_TOOL if role == "tool" else _KNOWN)
+    if role == "tool":
+        call_id = _string(fields.get("tool_call_id", _ABSENT))
+        return Message(role, (ToolResult(call_id or "", parts, listed),), name, extras)
+    all_parts: tuple[Part, ...] = parts
+    if role == "assistant" and isinstance(calls := loads(fields.get("tool_calls", _ABSENT)), list):
+        all_parts = (*parts, *(call for raw in calls if (call := _tool_call(raw)) is not None))
+    if not all_parts and extras is NO_EXTRAS:
+        return None
+    return Message(role, all_parts, name, extras, listed)
+
+
+_KNOWN = frozenset({"role", "content", "name", "tool_calls"})
+_KNOWN_TOOL = frozenset({"role", "content", "name", "tool_call_id"})
+
+
+def _content(content: Raw) -> tuple[tuple[Content, ...], bool]:
+    if is_string(content):
+        return (Text(content),), False
+    if memoryview(content)[0] != ord("["):
+        return (), False
+    return tuple([part for item in objects_of(content) if (part := _part(item)) is not None]), True
+
+
+def _part(fields: RawFields) -> Content | None:
+    reader = _PARTS.get(_string(fields.get("type", _ABSENT)) or "")
+    if reader is not None:
+        return reader(fields)
+    text = fields.get("input_text", _ABSENT)
+    return Text(text) if is_string(text) else None
+
+
+def _text(fields: RawFields) -> Text | None:
+    text = fields.get("text", _ABSENT)
+    return Text(text, _rest(fields, ("type", "text"))) if is_string(text) else None
+
+
+def _image(fields: RawFields) -> Image | None:
+    image = loads(fields.get("image_url", _ABSENT))
+    if isinstance(image, str):
+        return Image(image, None, _rest(fields, ("type", "image_url")))
+    if isinstance(image, dict) and isinstance(image.get("url"), str):
+        detail = image.get("detail")
+        return Image(image["url"], detail if isinstance(detail, str) else None, _rest(fields, ("type", "image_url")))
+    return Image("")  # no usable address: refused with the other bad images
+
+
+def _foreign(fields: RawFields) -> Foreign:
+    return Foreign(WIRE, {name: loads(value) for name, value in fields.items()})
+
+
+# Part types of the format itself; anything else in a content list is skipped, as recorded.
+_PARTS: dict[str, Callable[[RawFields], Content | None]] = {
+    "text": _text,
+    "input_text": _text,
+    "image_url": _image,
+    "input_audio": _foreign,
+    "file": _foreign,
+    "refusal": _foreign,
+}
+
+
+def _string(value: Raw) -> str | None:
+    return loads(value) if is_string(value) else None
+
+
+def _rest(fields: RawFields, known: Collection[str]) -> Extras:
+    rest = {name: loads(value) for name, value in fields.items() if name not in known}
+    return Extras(WIRE, rest) if rest else NO_EXTRAS
+
+
+def _tool_call(raw: Any) -> ToolCall | None:
+    function = raw.get("function") if isinstance(raw, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+        return None
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):
+        arguments = "{}" if arguments is None else dumps(arguments).decode()
+    call_id = raw.get("id")
+    # `index` counts the pieces of a stream: who has put them together may still have it, and OpenAI refuses it.
+    rest = {name: value for name, value in raw.items() if name not in ("id", "type", "function", "index")}
+    return ToolCall(
+        call_id if isinstance(call_id, str) else "",
+        function["name"],
+        arguments,
+        Extras(WIRE, rest) if rest else NO_EXTRAS,
+    )

@@ -1,0 +1,377 @@
+"""A run inside its conversation, over a real store in memory and clocks of the test."""
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, suppress
+
+import pytest
+import pytest_asyncio
+
+from gateway.conversations.conversation import Conversations
+from gateway.conversations.transcript import Entry, read_entry, write_entry
+from gateway.core.errors import Unavailable
+from gateway.core.event import Finish, TextDelta, UsageReport
+from gateway.core.jsonio import dumps
+from gateway.core.message import Message, Text
+from gateway.core.names import ModelRef
+from gateway.core.reply import fold
+from gateway.core.session_key import SessionKey
+from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.core.usage import Usage
+from gateway.runs.trace import RunTrace
+from gateway.state.schema import MIGRATIONS
+from gateway.state.sessions.sqlite import SqliteSessions
+from gateway.state.sessions.store import SessionChanged, SessionPolicy
+from gateway.state.sqlite import Database
+
+KEY = SessionKey(None, "main", "k")
+TURN = Turn("openclaw", (Message("user", (Text("q"),)),))
+FAILURE = UpstreamError(UpstreamKind.OVERLOADED, "no")
+ANSWER = [[TextDelta("a")], [TextDelta("b"), Finish("stop")], [UsageReport(Usage(1, 2, 3))]]
+
+
+class Store(SqliteSessions):
+    """Counts what is asked of it; `renewed` tells whether a lease still holds, or fails."""
+
+    renewed = True
+    renewals = 0
+
+    async def renew(self, _lease):
+        self.renewals += 1
+        if isinstance(self.renewed, Exception):
+            raise self.renewed
+        return self.renewed
+
+
+async def never(_messages):
+    raise AssertionError("nobody wants a summary")
+
+
+class Answering:
+    """A run of these batches; an exception in place of one."""
+
+    def __init__(self, *batches):
+        self.batches = batches
+        self.trail = RunTrace("main", lambda: 0.0)
+        self.trail.begin(ModelRef("home", "big"), "k", 0.0)
+
+    async def events(self):
+        for batch in self.batches:
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
+
+    async def reply(self):
+        return fold([event async for batch in self.events() for event in batch])
+
+
+@pytest_asyncio.fixture
+async def store():
+    database = Database(None, MIGRATIONS)
+    yield Store(database, SessionPolicy(), clock=lambda: 1000.0)
+    await database.close()
+
+
+@pytest_asyncio.fixture
+async def conversations(store):
+    made = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0)
+    yield made
+    await made.close()
+
+
+async def entries(store):
+    found = await store.read(KEY)
+    return [read_entry(entry) for entry in found[1]] if found else []
+
+
+async def test_an_entry_says_who_answered_what_and_when(conversations, store):
+    async with conversations.opened(KEY, TURN, "req-1", never) as conversation:
+        reply = await conversation.recorded(Answering(*ANSWER)).reply()
+    assert reply.text == "ab"
+    (entry,) = await entries(store)
+    assert (entry.at, entry.request, entry.outcome, entry.model) == (1000.0, "req-1", "completed", "home/big")
+    assert entry.messages == (*TURN.messages, Message("assistant", (Text("ab"),)))
+
+
+async def test_the_end_of_a_stream_is_told_when_the_turn_is_kept(conversations, store):
+    async with conversations.opened(KEY, TURN, "r", never) as conversation:
+        events = conversation.recorded(Answering(*ANSWER)).events()
+        told = [(batch, len(await entries(store))) async for batch in events]
+    assert told == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
+
+
+async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(conversations, store):
+    told = []
+
+    async def stream():
+        async with (
+            conversations.opened(KEY, TURN, "r", never) as conversation,
+            aclosing(conversation.recorded(Answering(*ANSWER)).events()) as events,
+        ):
+            async for batch in events:
+                told.extend(batch)
+                await store.delete(KEY)
+                await store._database.write(
+                    lambda connection: connection.execute(
+                        "INSERT INTO sessions VALUES (NULL, ?, NULL, 'main', 0, 1000.0, 0, 0)", (str(KEY),)
+                    )
+                )
+                await store._database.write(
+                    lambda connection: connection.execute(
+                        "INSERT INTO entries (session, entry) SELECT id, x'00' FROM sessions WHERE key = ?", (str(KEY),)
+                    )
+                )
+
+    with pytest.raises(SessionChanged):
+        await stream()
+    assert told == ANSWER[0]
+
+
+async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversations, store):
+    with pytest.raises(UpstreamError):
+        async with conversations.opened(KEY, TURN, "r", never):
+            raise FAILURE
+    assert await entries(store) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "reason"),
+    [((FAILURE,), "failed", "upstream_error"), ((ANSWER[0], RuntimeError("left")), "cancelled", None)],
+)
+async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, store, answer, outcome, reason):
+    error = type(answer[-1])
+    with pytest.raises(error):
+        async with conversations.opened(KEY, TURN, "r", never) as conversation:
+            await conversation.recorded(Answering(*answer)).reply()
+    (note,) = await entries(store)
+    assert (note.outcome, note.reason, note.messages) == (outcome, reason, ())
+    async with conversations.opened(KEY, TURN, "r", never) as conversation:
+        assert conversation.turn.messages == TURN.messages
+
+
+async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
+    async def ask():
+        async with conversations.opened(KEY, TURN, "r", never) as conversation:
+            await conversation.finish(fold([TextDelta("a"), Finish("stop")]), Answering().trail)
+
+    asking = asyncio.create_task(ask())
+    while not conversations.leases._tasks:  # until it is being kept
+        await asyncio.sleep(0)
+    asking.cancel()
+    await asyncio.wait({asking})
+    await conversations.close()
+    assert [entry.outcome for entry in await entries(store)] == ["completed"]
+    async with conversations.opened(KEY, TURN, "r", never):
+        pass  # and the lease was given back
+
+
+@pytest.fixture
+async def impatient(store):
+    """Conversations whose leases are renewed all the time."""
+    made = Conversations(store, wait=5.0, renew=0.001, clock=lambda: 1000.0)
+    yield made
+    await made.close()
+    assert not made.leases._tasks
+
+
+@pytest.mark.parametrize("renewed", [True, Unavailable("away")])
+async def test_a_lease_is_renewed_while_the_run_goes_on(impatient, store, renewed):
+    store.renewed = renewed
+    async with impatient.opened(KEY, TURN, "r", never) as conversation:
+        while store.renewals < 3:
+            await asyncio.sleep(0.001)
+        await conversation.recorded(Answering(*ANSWER)).reply()
+    assert [entry.outcome for entry in await entries(store)] == ["completed"]
+    renewals = store.renewals
+    await asyncio.sleep(0.01)
+    assert store.renewals == renewals
+
+
+class Endless(Answering):
+    """Never comes to its end; `closed` when it was left."""
+
+    closed = False
+    waits = False
+
+    async def events(self):
+        try:
+            yield ANSWER[0]
+            self.waits = True
+            await asyncio.Event().wait()
+        finally:
+            self.closed = True
+
+
+@pytest.mark.parametrize("whole", [True, False])
+async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, whole):
+    run, told = Endless(), []
+
+    async def ask():
+        async with impatient.opened(KEY, TURN, "r", never) as conversation:
+            recorded = conversation.recorded(run)
+            if whole:
+                await recorded.reply()
+            async with aclosing(recorded.events()) as events:
+                async for batch in events:
+                    told.append(batch)  # noqa: PERF401  the beginning counts, though no end comes
+
+    asking = asyncio.create_task(ask())
+    while not run.waits:
+        await asyncio.sleep(0.001)
+    store.renewed = False
+    with pytest.raises(SessionChanged):
+        await asking
+    assert run.closed
+    assert told == ([] if whole else [ANSWER[0]])
+    assert await entries(store) == []
+    store.renewed = True
+    async with impatient.opened(KEY, TURN, "r", never):
+        pass  # it was given back
+
+
+async def test_a_lease_that_is_lost_disturbs_nobody_who_is_not_waiting_for_the_run(impatient, store):
+    """Whoever relays the answer is told by the next step of the run, not in the middle of a write."""
+    run = Endless()
+    async with (
+        impatient.opened(KEY, TURN, "r", never) as conversation,
+        aclosing(conversation.recorded(run).events()) as events,
+    ):
+        assert await anext(events) == ANSWER[0]
+        store.renewed = False
+        while not conversation._lease._lost:
+            await asyncio.sleep(0.001)
+        with pytest.raises(SessionChanged):
+            await anext(events)
+    assert run.closed
+    assert not run.waits
+
+
+async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient):
+    run = Endless()
+
+    async def ask():
+        async with impatient.opened(KEY, TURN, "r", never) as conversation:
+            await conversation.recorded(run).reply()
+
+    asking = asyncio.create_task(ask())
+    while not run.waits:
+        await asyncio.sleep(0.001)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert run.closed
+
+
+async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcript(conversations, store):
+    for answer in (ANSWER, *[(FAILURE,)] * 15, ANSWER, (FAILURE,)):
+        with suppress(UpstreamError):
+            async with conversations.opened(KEY, TURN, "r", never) as conversation:
+                await conversation.recorded(Answering(*answer)).reply()
+    outcomes = [entry.outcome for entry in await entries(store)]
+    assert outcomes == ["completed", *["failed"] * 10, "completed", "failed"]
+
+
+async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, store):
+    await store.append(await store.acquire(KEY, 1.0), dumps({"v": 2, "messages": []}))
+    with pytest.raises(Unavailable, match="newer"):
+        async with conversations.opened(KEY, TURN, "r", never):
+            pass
+    await store.release(await store.acquire(KEY, 1.0))  # it holds no lease
+
+
+class Counting(ThreadPoolExecutor):
+    """Threads that count what they are given."""
+
+    submitted = 0
+
+    def submit(self, *call, **more):
+        self.submitted += 1
+        return super().submit(*call, **more)
+
+
+async def test_a_long_transcript_is_read_beside_the_event_loop_and_a_short_one_at_once(conversations, store):
+    threads = Counting(1)
+    asyncio.get_running_loop().set_default_executor(threads)
+    entry = write_entry(Entry(1.0, "r", "completed", (Message("user", (Text("x" * 100_000),)),)))
+    for submitted in (0, 0, 0, 1):
+        async with conversations.opened(KEY, TURN, "r", never) as conversation:
+            assert threads.submitted == submitted
+        await store.append(await store.acquire(KEY, 1.0), entry)
+    assert len(conversation.turn.messages) == 4
+
+
+async def turns(conversations, ask, *answers):
+    """What the model is shown in each of so many turns of about a kilobyte."""
+    shown = []
+    for number, answer in enumerate(answers):
+        turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
+        async with conversations.opened(KEY, turn, "r", ask) as conversation:
+            shown.append([part.text[:60] for message in conversation.turn.messages for part in message.parts])
+            await conversation.recorded(Answering([TextDelta(answer), Finish("stop")])).reply()
+    return shown
+
+
+async def test_a_conversation_near_its_limit_is_summarised_and_goes_on_from_there(store):
+    asked = []
+
+    async def ask(messages):
+        asked.append([part.text[:2] for message in messages for part in message.parts])
+        return f" Summary {len(asked)}. "
+
+    conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=8000)
+    shown = await turns(conversations, ask, *(f"a{number}" for number in range(12)))
+    summary = "Summary of the earlier conversation, of which only the end f"
+    assert [texts[0] == summary for texts in shown] == [False] * 6 + [True] * 6
+    assert asked == [
+        ["q0", "a0", "q1", "a1", "q2", "a2", "q3", "a3", "q4", "a4", "Su"],  # the last of six is kept as it is
+        ["Su", "q5", "a5", "q6", "a6", "q7", "a7", "q8", "a8", "q9", "a9", "Su"],
+    ]
+    assert [text[:2] for text in shown[6]] == ["Su", "q5", "a5", "q6"]
+    assert [text[:2] for text in shown[7]] == ["Su", "q5", "a5", "q6", "a6", "q7"]
+    assert [entry.summary for entry in await entries(store) if entry.summary] == ["Summary 1.", "Summary 2."]
+    await conversations.close()
+
+
+async def test_a_summary_outlives_a_turn_that_failed(store):
+    asked = []
+
+    async def ask(messages):
+        asked.append(messages)
+        return "Summary"
+
+    conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=4000)
+    await turns(conversations, ask, "a0", "a1", "a2")
+    with pytest.raises(UpstreamError):
+        async with conversations.opened(KEY, TURN, "r", ask) as conversation:
+            await conversation.recorded(Answering(FAILURE)).reply()
+    async with conversations.opened(KEY, TURN, "r", ask) as conversation:
+        assert "Summary" in conversation.turn.messages[0].parts[0].text
+    assert len(asked) == 1
+    await conversations.close()
+
+
+async def test_a_conversation_is_summarised_before_it_fills_the_window(store):
+    asked = []
+
+    async def ask(messages):
+        asked.append(messages)
+        return "Summary"
+
+    conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=10**6)
+    for number in range(5):
+        turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
+        async with conversations.opened(KEY, turn, "r", ask, window=1000) as conversation:
+            await conversation.recorded(Answering([TextDelta("a"), Finish("stop")])).reply()
+    assert len(asked) == 1
+    await conversations.close()
+
+
+async def test_without_a_summary_the_conversation_goes_on_as_it_is(store):
+    async def ask(_messages):
+        raise FAILURE
+
+    conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=4000)
+    shown = await turns(conversations, ask, "a0", "a1", "a2", "a3", "a4")
+    assert [len(texts) for texts in shown] == [1, 3, 5, 7, 9]
+    await conversations.close()

@@ -1,0 +1,319 @@
+"""The task of a run in the background: what it writes, when it gives up, and who ends what it has left behind."""
+
+import asyncio
+import json
+from dataclasses import replace
+
+import pytest
+
+from gateway.core.errors import Unavailable
+from gateway.core.event import Finish, TextDelta, UsageReport
+from gateway.core.usage import NO_USAGE
+from gateway.http.answers.background import BackgroundPolicy, BackgroundRuns, Job
+from gateway.http.answers.background_events import current
+from gateway.http.answers.response_recorder import Keeping, kept_end
+from gateway.state.configured import Stores
+from gateway.state.events.sqlite import SqliteEvents
+from gateway.state.events.store import EventPolicy
+from gateway.state.responses.sqlite import SqliteResponses
+from gateway.state.responses.store import ResponsePolicy, StoredResponse
+from gateway.state.schema import MIGRATIONS
+from gateway.state.sessions.sqlite import SqliteSessions
+from gateway.state.sessions.store import SessionPolicy
+from gateway.state.sqlite import Database
+from gateway.wire.openai_responses.ingress import ResponsesIngress
+from gateway.wire.openai_responses.response_object import Head, response_object
+from gateway.wire.openai_responses.stream import Renderer
+
+
+class Run:
+    """A run that says what it is told to, and then waits or ends."""
+
+    trail = None
+
+    def __init__(self, *batches, hangs=False):
+        self._batches = batches
+        self._hangs = hangs
+
+    async def events(self):
+        for batch in self._batches:
+            yield batch
+        if self._hangs:
+            await asyncio.Event().wait()
+
+    async def reply(self):
+        raise AssertionError("nobody waits for a whole answer in the background")
+
+
+WHOLE = ([TextDelta("Hel")], [TextDelta("lo"), Finish("stop"), UsageReport(NO_USAGE)])
+FAST = BackgroundPolicy(flush=0.01, sign=0.02, patience=0.1)
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+async def stores(clock):
+    database = Database(None, MIGRATIONS)
+    try:
+        yield Stores(
+            SqliteSessions(database, SessionPolicy(), clock=clock),
+            SqliteResponses(database, ResponsePolicy(), clock=clock),
+            SqliteEvents(database, EventPolicy(), clock=clock),
+        )
+    finally:
+        await database.close()
+
+
+@pytest.fixture
+async def job(stores):
+    async def make(run):
+        ingress = ResponsesIngress.read(b'{"model":"openclaw","input":"hi","background":true}')
+        head = Head("resp_1", 1, "openclaw", ingress.echo(ingress.turn()))
+        queued = json.dumps(response_object(head, "queued", ())).encode()
+        record = StoredResponse("resp_1", None, "main", 1.0, queued, b"[]")
+        await stores.responses.put(record)
+        return Job(run, Renderer(head, now=lambda: 2.0), Keeping(stores.responses, record))
+
+    return make
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not await condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_run_whose_worker_died_is_ended_by_whoever_looks(stores, job, clock):
+    made = await job(Run(hangs=True))
+    await stores.events.begin("resp_1")
+    made.tell(made.renderer.open())
+    await stores.events.add("resp_1", 0, made.waiting)
+    stored = await stores.responses.get(None, "resp_1")
+    assert json.loads((await current(stores, stored)).body)["status"] == "queued"
+    clock.now += 16
+    for _ in range(2):
+        response = json.loads((await current(stores, stored)).body)
+        assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
+    assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
+    last = (await stores.events.read("resp_1", 2)).events
+    assert len(last) == 1
+    assert b'"sequence_number":2' in last[0]
+
+
+async def test_a_worker_that_comes_back_too_late_changes_nothing(stores, job, clock):
+    runs = BackgroundRuns(stores.events, FAST)
+    await runs.start(await job(Run([TextDelta("Hel")], hangs=True)))
+    stored = await stores.responses.get(None, "resp_1")
+    clock.now += 16
+    response = json.loads((await current(stores, stored)).body)
+    told = await stores.events.read("resp_1", 0)
+    await until(lambda: _true(not runs.count()))
+    assert response["status"] == "failed"
+    assert await stores.events.read("resp_1", 0) == told
+    assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
+
+
+async def test_an_answer_whose_worker_died_before_keeping_it_is_kept_by_whoever_looks(stores, job):
+    made = await job(Run(*WHOLE))
+    await stores.events.begin("resp_1")
+    made.tell(made.renderer.open())
+    for batch in WHOLE:
+        made.tell(made.renderer.feed(batch))
+    made.tell(made.renderer.close())
+    await stores.events.add("resp_1", 0, made.waiting, last=True)
+    await current(stores, await stores.responses.get(None, "resp_1"))
+    stored = await stores.responses.get(None, "resp_1")
+    assert json.loads(stored.body)["status"] == "completed"
+    assert [part.text for message in stored.messages for part in message.parts] == ["Hello"]
+
+
+async def test_a_response_is_kept_before_its_end_is_told(stores, job):
+    class Watched:
+        """A log that looks what is kept when the end comes."""
+
+        begin = staticmethod(stores.events.begin)
+        seen = None
+
+        async def add(self, *arguments, last=False):
+            if last:
+                self.seen = json.loads((await stores.responses.get(None, "resp_1")).body)["status"]
+            return await stores.events.add(*arguments, last=last)
+
+    events = Watched()
+    runs = BackgroundRuns(events, FAST)
+    await runs.start(await job(Run(*WHOLE)))
+    await until(lambda: _true(not runs.count()))
+    assert events.seen == "completed"
+
+
+async def test_what_a_worker_kept_before_it_died_is_what_is_told(stores, job, clock):
+    made = await job(Run(*WHOLE))
+    queued = made.keeping.record
+    await stores.events.begin("resp_1")
+    made.tell(made.renderer.open())
+    for batch in WHOLE:
+        made.tell(made.renderer.feed(batch))
+    await stores.events.add("resp_1", 0, made.waiting)
+    await kept_end(stores.responses, queued, made.renderer.outcome())
+    clock.now += 16
+    for looked in (queued, await stores.responses.get(None, "resp_1")):
+        assert json.loads((await current(stores, looked)).body)["status"] == "completed"
+    told = (await stores.events.read("resp_1", 0)).events
+    assert told[-1].startswith(b"event: response.completed\n")
+    assert [json.loads(frame.partition(b"data: ")[2])["sequence_number"] for frame in told] == list(range(len(told)))
+
+
+class Away:
+    """A log that can't be reached now and then."""
+
+    def __init__(self, inner):
+        self._inner = inner
+        self.away = False
+        self.refused = 0
+
+    async def begin(self, name):
+        await self._inner.begin(name)
+
+    async def add(self, *arguments, **more):
+        if self.away:
+            self.refused += 1
+            raise Unavailable("away")
+        return await self._inner.add(*arguments, **more)
+
+
+async def test_nothing_is_lost_while_the_log_is_away(stores, job):
+    events = Away(stores.events)
+    runs = BackgroundRuns(events, FAST)
+    await runs.start(await job(Run(*WHOLE)))
+    events.away = True
+    await until(lambda: _true(events.refused >= 3))
+    assert len((await stores.events.read("resp_1", 0)).events) == 2
+    events.away = False
+    await until(lambda: _true(not runs.count()))
+    told = (await stores.events.read("resp_1", 0)).events
+    assert [json.loads(frame.partition(b"data: ")[2])["sequence_number"] for frame in told] == list(range(len(told)))
+    assert told[-1].startswith(b"event: response.completed\n")
+
+
+async def test_an_end_waits_for_a_log_that_is_away_until_the_gateway_stops(stores, job):
+    events = Away(stores.events)
+    runs = BackgroundRuns(events, FAST)
+    await runs.start(await job(Run(*WHOLE)))
+    events.away = True
+    await until(lambda: _true(events.refused >= 30))
+    assert runs.count() == 1
+    async with asyncio.timeout(5):
+        await runs.close()
+    assert runs.count() == 0
+    assert len((await stores.events.read("resp_1", 0)).events) == 2
+
+
+async def test_a_gateway_that_stops_lets_an_end_that_waits_be_written(stores, job):
+    events = Away(stores.events)
+    runs = BackgroundRuns(events, BackgroundPolicy(flush=0.01, sign=0.02))
+    await runs.start(await job(Run(*WHOLE)))
+    events.away = True
+    await until(lambda: _true(events.refused >= 3))
+    closing = asyncio.create_task(runs.close())
+    seen = events.refused
+    await until(lambda: _true(events.refused > seen + 3))
+    events.away = False
+    await closing
+    assert json.loads((await stores.responses.get(None, "resp_1")).body)["status"] == "completed"
+
+
+class Deleted:
+    """A log of a run whose response somebody deletes as soon as its end is told."""
+
+    def __init__(self, inner, responses):
+        self._inner = inner
+        self._responses = responses
+
+    async def begin(self, name):
+        await self._inner.begin(name)
+
+    async def add(self, name, number, events, *, last=False):
+        standing = await self._inner.add(name, number, events, last=last)
+        if last:
+            assert await self._responses.delete(None, name)
+        return standing
+
+
+async def test_a_response_that_is_deleted_while_its_run_ends_does_not_come_back(stores, job):
+    runs = BackgroundRuns(Deleted(stores.events, stores.responses), FAST)
+    made = await job(Run(*WHOLE))
+    await runs.start(made)
+    await until(lambda: _true(not runs.count()))
+    assert (await stores.events.read("resp_1", -1)).events[0].startswith(b"event: response.completed\n")
+    assert await stores.responses.get(None, "resp_1") is None
+    await current(stores, made.keeping.record)
+    assert await stores.responses.get(None, "resp_1") is None
+
+
+async def test_an_answer_that_is_too_large_to_be_kept_has_failed_and_says_so(stores, job, clock):
+    runs = BackgroundRuns(stores.events, FAST)
+    await runs.start(await job(Run([TextDelta("x" * 17_000_000), Finish("stop")])))
+    await until(lambda: _true(not runs.count()))
+    (last,) = (await stores.events.read("resp_1", -1)).events
+    assert last.startswith(b"event: response.failed\n")
+    for seconds in (0, 4000):
+        clock.now += seconds
+        await stores.events.begin("resp_2")
+        stored = await stores.responses.get(None, "resp_1")
+        response = json.loads((await current(stores, stored)).body)
+        assert (response["status"], response["output"]) == ("failed", [])
+        assert "too large to be kept" in response["error"]["message"]
+
+
+async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on(stores, job, clock):
+    events = Away(stores.events)
+    runs = BackgroundRuns(events, FAST)
+    await runs.start(await job(Run(*WHOLE)))
+    events.away = True
+    await until(lambda: _true(events.refused >= 3))
+    clock.now += 60
+    events.away = False
+    await until(lambda: _true(not runs.count()))
+    assert json.loads((await stores.responses.get(None, "resp_1")).body)["status"] == "completed"
+
+
+async def test_a_fault_of_ours_ends_the_run_as_failed(stores, job):
+    class Broken(Run):
+        async def events(self):
+            yield [TextDelta("x")]
+            raise RuntimeError("a bug")
+
+    runs = BackgroundRuns(stores.events, FAST)
+    await runs.start(await job(Broken()))
+    await until(lambda: _true(not runs.count()))
+    response = json.loads((await stores.responses.get(None, "resp_1")).body)
+    assert (response["status"], response["error"]["message"]) == ("failed", "internal error")
+
+
+async def test_no_more_are_begun_than_a_gateway_can_hold(stores, job):
+    runs = BackgroundRuns(stores.events, replace(FAST, most=1))
+    await runs.start(await job(Run(hangs=True)))
+    with pytest.raises(Unavailable, match="Too many"):
+        await runs.start(await job(Run()))
+    await runs.close()
+
+
+async def test_nothing_is_begun_once_the_gateway_stops(stores, job):
+    runs = BackgroundRuns(stores.events, FAST)
+    await runs.close()
+    with pytest.raises(Unavailable, match="stopping"):
+        await runs.start(await job(Run()))
+
+
+async def _true(value):
+    return value

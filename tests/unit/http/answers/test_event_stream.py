@@ -1,0 +1,152 @@
+import asyncio
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from gateway.core.errors import Unavailable
+from gateway.http.answers.event_stream import EventStream
+from gateway.http.chain import chained
+from gateway.http.keys import DRAIN
+from gateway.http.routes import Route
+from gateway.http.server.drain import Drain
+
+NEVER = 60.0  # seconds, longer than any test takes
+SOON = 0.02
+
+
+@pytest.fixture
+async def answer(aiohttp_client):
+    """Ask an app whose handler does as a test says with its stream; the response is open, its body not yet read."""
+
+    async def ask(work, *, opening=NEVER, heartbeat=NEVER):
+        async def handler(request):
+            async with EventStream(request, headers=lambda: {"x-run": "begun"}, **limits) as stream:
+                await work(stream)
+            return stream
+
+        limits = {"opening": opening, "heartbeat": heartbeat}
+        app = web.Application()
+        app[DRAIN] = Drain()
+        app.router.add_post("/", chained(Route(("POST",), ("/",), handler, None, public=True)))
+        client = await aiohttp_client(app)
+        return await client.post("/")
+
+    return ask
+
+
+async def test_frames_are_written_as_they_are_and_end_the_response(answer):
+    async def work(stream):
+        await stream.relay(b"data: 1\n\n")
+        await stream.relay(b"data: 2\n\ndata: 3\n\n")
+        await stream.finish(b"data: [DONE]\n\n")
+
+    response = await answer(work)
+    assert await response.read() == b"data: 1\n\ndata: 2\n\ndata: 3\n\ndata: [DONE]\n\n"
+
+
+async def test_the_headers_are_those_of_a_stream_and_of_the_run(answer):
+    async def work(stream):
+        await stream.finish(b"data: [DONE]\n\n")
+
+    headers = (await answer(work)).headers
+    assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
+    assert headers["Cache-Control"] == "no-cache"
+    assert headers["X-Accel-Buffering"] == "no"
+    assert headers["x-run"] == "begun"
+    assert "Content-Length" not in headers
+
+
+async def test_a_silent_stream_is_opened_by_a_comment(answer):
+    go_on = asyncio.Event()
+
+    async def work(stream):
+        assert not stream.opened
+        await go_on.wait()
+        assert stream.opened
+        await stream.relay(b"data: 1\n\n")
+        await stream.finish(b"")
+
+    response = await answer(work, opening=SOON)  # returns once the headers are here
+    assert response.status == 200
+    assert await response.content.readuntil(b"\n\n") == b": waiting for the model\n\n"
+    go_on.set()
+    assert await response.read() == b"data: 1\n\n"
+
+
+async def test_an_idle_stream_is_kept_alive_by_comments_between_frames(answer):
+    go_on = asyncio.Event()
+
+    async def work(stream):
+        await stream.relay(b"data: 1\n\n")
+        await go_on.wait()
+        await stream.finish(b"data: 2\n\n")
+
+    response = await answer(work, heartbeat=SOON)
+    assert await response.content.readuntil(b"\n\n") == b"data: 1\n\n"
+    for _ in range(3):
+        assert (await response.content.readuntil(b"\n\n")).startswith(b": ")
+    go_on.set()
+    assert (await response.read()).endswith(b"data: 2\n\n")
+
+
+async def test_a_failure_before_the_first_frame_keeps_its_status(answer):
+    async def work(stream):
+        raise Unavailable("not now")
+
+    response = await answer(work)
+    assert response.status == 503
+    assert (await response.json())["error"]["message"] == "not now"
+    assert response.headers["Content-Type"] == "application/json; charset=utf-8"
+
+
+async def test_what_fails_after_the_opening_cannot_change_the_status(answer):
+    opened = asyncio.Event()
+
+    async def work(stream):
+        await opened.wait()
+        assert stream.opened
+        await stream.finish(b'data: {"error":1}\n\n')
+
+    response = await answer(work, opening=SOON)
+    opened.set()
+    assert response.status == 200
+    assert await response.read() == b': waiting for the model\n\ndata: {"error":1}\n\n'
+
+
+async def test_the_first_frame_that_meets_the_opening_comes_after_it(answer):
+    async def work(stream):
+        stream._open_early()
+        await stream.relay(b"data: 1\n\n")
+        await stream.finish(b"")
+
+    response = await answer(work)
+    assert await response.read() == b": waiting for the model\n\ndata: 1\n\n"
+
+
+async def test_a_large_burst_arrives_whole(answer):
+    burst = b"".join(b"data: %d\n\n" % number for number in range(50_000))
+
+    async def work(stream):
+        await stream.relay(burst)
+        await stream.finish(b"data: [DONE]\n\n")
+
+    assert await (await answer(work)).read() == burst + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), Unavailable("away")])
+async def test_what_nobody_foresaw_cuts_an_open_stream_and_adds_nothing_to_it(answer, error):
+    go_on = asyncio.Event()
+
+    async def work(stream):
+        await stream.relay(b"data: 1\n\n")
+        await go_on.wait()
+        raise error
+
+    response = await answer(work)
+    assert await response.content.readuntil(b"\n\n") == b"data: 1\n\n"
+    go_on.set()
+    with pytest.raises(aiohttp.ClientPayloadError) as caught:
+        await response.read()
+    assert "HTTP/1.1" not in str(caught.value)
+    assert "HTTP/1.1" not in repr(caught.value.__cause__)

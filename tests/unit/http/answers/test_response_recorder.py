@@ -1,0 +1,51 @@
+"""What is kept of a response whose agent ran tools itself."""
+
+import pytest
+
+from gateway.core.event import Finish, TextDelta, ToolWork
+from gateway.core.message import Message, Text, ToolCall, ToolResult
+from gateway.core.reply import fold
+from gateway.http.answers.response_recorder import Keeping, ResponseRecorder
+from gateway.state.responses.store import StoredResponse
+from gateway.wire.openai_responses.response_object import Head
+from gateway.wire.openai_responses.stream import Renderer
+
+ASKED = Message("user", (Text("Weather?"),))
+WORK = (
+    Message("assistant", (ToolCall("c1", "s__run", "{}"),), hidden=True),
+    Message("tool", (ToolResult("c1", (Text("5C"),)),), hidden=True),
+)
+
+
+class Worked:
+    trail = None
+
+    async def events(self):
+        yield [TextDelta("Cold."), ToolWork(WORK), Finish("stop")]
+
+    async def reply(self):
+        return fold([event async for batch in self.events() for event in batch])
+
+
+class Store:
+    kept = None
+
+    async def put(self, response, *, new=True):
+        assert new
+        self.kept = response
+        return True
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_the_agent_did_is_kept_before_its_answer(stream):
+    store, head = Store(), Head("resp_1", 1_700_000_000, "openclaw", {"store": True})
+    renderer = Renderer(head, now=lambda: 1_700_000_009)
+    record = StoredResponse("resp_1", None, "main", 1.0, b"", b"[]", (ASKED,))
+    run = ResponseRecorder(Worked(), Keeping(store, record), head, renderer)
+    if stream:
+        async for batch in run.events():
+            renderer.feed(batch)
+    else:
+        await run.reply()
+    assert store.kept.messages == (ASKED, *WORK, Message("assistant", (Text("Cold."),)))
+    assert [message.hidden for message in store.kept.messages] == [False, True, True, False]

@@ -1,0 +1,369 @@
+"""Responses that are kept: fetched, listed, continued, referred to and deleted, by their owner only."""
+
+import asyncio
+import json
+
+import openai
+import pytest
+
+from gateway.core.errors import BadRequest
+from gateway.core.message import Message, Text
+from gateway.http.answers.stored_responses import Owner, history
+from gateway.state.responses.sqlite import SqliteResponses
+from gateway.state.responses.store import ResponsePolicy, StoredResponse
+from gateway.state.schema import MIGRATIONS
+from gateway.state.sqlite import Database
+from tests.servers import redis_server
+
+TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
+
+
+async def ask(official, provider, said, answer="Hello", **more):
+    provider.says(answer)
+    return await official.responses.create(model="openclaw", input=said, **more)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_response_is_fetched_as_it_was_told(official, provider, stream):
+    provider.says("Hel|lo")
+    if stream:
+        events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
+        told = events[-1].response
+    else:
+        told = await official.responses.create(model="openclaw", input="hi")
+    assert (told.store if hasattr(told, "store") else True) is True
+    assert await official.responses.retrieve(told.id) == told
+
+
+async def test_what_is_not_to_be_kept_is_not(official, provider, tmp_path):
+    told = await ask(official, provider, "hi", store=False)
+    assert not list(tmp_path.glob("*.sqlite*")), "a stateless call leaves no trace"
+    with pytest.raises(openai.NotFoundError):
+        await official.responses.retrieve(told.id)
+
+
+async def test_a_conversation_goes_on_from_a_response(official, provider):
+    first = await ask(official, provider, "one", "ONE", instructions="be brief")
+    second = await ask(official, provider, "two", "TWO", previous_response_id=first.id, instructions="be kind")
+    await ask(official, provider, "three", previous_response_id=second.id)
+    assert second.previous_response_id == first.id
+    said = [[(message["role"], message["content"]) for message in asked["messages"]] for asked in provider.asked]
+    assert said[1] == [("system", "be kind"), ("user", "one"), ("assistant", "ONE"), ("user", "two")]
+    assert [text for _, text in said[2]] == ["one", "ONE", "two", "TWO", "three"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_tool_loop_goes_on_with_nothing_but_the_output(official, provider, stream):
+    provider.says("Let me see.", ("call_1", "get_weather", '{"city":"Oslo"}'), finish="tool_calls")
+    first = await official.responses.create(model="openclaw", input="weather?", tools=[TOOL], stream=stream)
+    if stream:
+        first = [event async for event in first][-1].response
+    output = {"type": "function_call_output", "call_id": first.output[1].call_id, "output": "5C"}
+    provider.says("It is cold.")
+    second = await official.responses.create(
+        model="openclaw", input=[output], tools=[TOOL], previous_response_id=first.id
+    )
+    assert second.output_text == "It is cold."
+    call = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'}}
+    assert provider.asked[1]["messages"] == [
+        {"role": "user", "content": "weather?"},
+        {"role": "assistant", "content": "Let me see.", "tool_calls": [call]},
+        {"role": "tool", "content": "5C", "tool_call_id": "call_1"},
+    ]
+
+
+async def test_files_of_earlier_turns_are_still_known(official, provider):
+    file = {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,SGVsbG8="}
+    first = await ask(official, provider, [{"role": "user", "content": [file]}])
+    await ask(official, provider, "and?", previous_response_id=first.id)
+    assert "Hello" in json.dumps(provider.asked[1]["messages"][:2])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_unknown_response_can_not_be_continued(official, provider, stream):
+    with pytest.raises(openai.NotFoundError) as caught:
+        await ask(official, provider, "hi", previous_response_id="resp_nobody", stream=stream)
+    assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
+    assert provider.asked == []
+
+
+@pytest.mark.parametrize("name", ["\ud800", "r\u00e9sp_1", "x" * 100_000, "resp_\0"])
+async def test_a_name_that_no_response_can_have_is_one_of_none(client, name):
+    body = json.dumps({"model": "openclaw", "input": "hi", "previous_response_id": name})
+    response = await client.post("/v1/responses", data=body)
+    assert (response.status, (await response.json())["error"]["code"]) == (404, "previous_response_not_found")
+
+
+async def test_a_conversation_with_a_hole_is_not_continued(official, provider):
+    first = await ask(official, provider, "one")
+    second = await ask(official, provider, "two", previous_response_id=first.id)
+    await official.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError, match=f"continues '{first.id}', which is not kept any more"):
+        await ask(official, provider, "three", previous_response_id=second.id)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_failed_response_is_kept_and_its_turn_is_not(client, official, provider, stream):
+    provider.refuses(400, "too strange")
+    body = {"model": "openclaw", "input": "one", "stream": stream}
+    answer = await client.post("/v1/responses", json=body)
+    told = await answer.json()
+    assert (answer.status, told["object"], told["status"], told["output"]) == (400, "response", "failed", [])
+    assert told["error"]["type"] == "invalid_request_error"
+    assert (await official.responses.retrieve(told["id"])).error.message == told["error"]["message"]
+    await ask(official, provider, "two", previous_response_id=told["id"])
+    assert [message["content"] for message in provider.asked[1]["messages"]] == ["two"]
+
+
+async def test_a_stream_that_broke_is_kept_as_failed(official, provider):
+    async def breaks(request):
+        return await provider.begins(request, {"content": "Hel"})
+
+    provider.answer = breaks
+    events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
+    kept = await official.responses.retrieve(events[-1].response.id)
+    assert (kept.status, kept) == ("failed", events[-1].response)
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_a_stream_that_can_not_be_told_is_kept_as_failed(official, provider, background):
+    seen = asyncio.Event()
+    first, second = ({"index": index, "id": str(index), "function": {"name": "f"}} for index in range(2))
+    first["function"]["arguments"] = "{}"
+
+    async def goes_on(request):
+        """One call after the other, and then more of the first."""
+        response = await provider.begins(request, {"tool_calls": [first]}, {"tool_calls": [second]})
+        await seen.wait()
+        more = {"index": 0, "function": {"arguments": "{}"}}
+        await provider.send(response, {"choices": [{"index": 0, "delta": {"tool_calls": [more]}}]})
+        return response
+
+    provider.answer = goes_on
+    events = []
+    async for event in await official.responses.create(
+        model="openclaw", input="hi", stream=True, tools=[TOOL], background=background
+    ):
+        events.append(event)
+        if event.type == "response.output_item.added":
+            seen.set()
+    assert (events[-1].type, events[-1].response.status) == ("response.failed", "failed")
+    assert await official.responses.retrieve(events[-1].response.id) == events[-1].response
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_call_without_a_name_is_the_providers_fault_and_one_without_an_id_gets_one(official, provider, stream):
+    provider.says(None, (" ", "get_weather", "{}"), finish="tool_calls")
+    told = await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
+    if stream:
+        told = [event async for event in told][-1].response
+    assert told.output[0].call_id.strip()
+    assert await official.responses.retrieve(told.id) == told
+    provider.says(None, ("a", " ", "{}"), finish="tool_calls")
+    with pytest.raises(openai.InternalServerError, match="no name"):
+        await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
+
+
+async def test_the_input_is_listed_page_by_page(official, provider):
+    said = [{"role": "user", "content": str(number)} for number in range(30)]
+    told = await ask(official, provider, said)
+    items = [item async for item in official.responses.input_items.list(told.id)]
+    assert [item.content[0].text for item in items] == [str(number) for number in reversed(range(30))]
+    first = await official.responses.input_items.list(told.id, order="asc", limit=2, after=items[-1].id)
+    assert [item.content[0].text for item in first.data] == ["1", "2"]
+    assert (first.has_more, first.first_id, first.last_id) == (True, first.data[0].id, first.data[1].id)
+
+
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [
+        *(
+            ("limit=0", "limit"),
+            ("limit=101", "limit"),
+            ("limit=x", "limit"),
+            ("order=up", "order"),
+            ("after=x", "after"),
+        ),
+        *(("limit=000000001" + "9" * 5000, "limit"), ("limit=0000000001", "limit"), ("limit=-1", "limit")),
+    ],
+)
+async def test_a_page_that_makes_no_sense_is_refused(client, official, provider, query, param):
+    told = await ask(official, provider, "hi")
+    response = await client.get(f"/v1/responses/{told.id}/input_items?{query}")
+    assert (response.status, (await response.json())["error"]["param"]) == (400, param)
+
+
+async def test_items_are_referred_to_by_their_names(official, provider):
+    told = await ask(official, provider, "one", "ONE")
+    (asked,) = (await official.responses.input_items.list(told.id)).data
+    await ask(
+        official,
+        provider,
+        [{"type": "item_reference", "id": asked.id}, {"id": told.output[0].id}, {"role": "user", "content": "two"}],
+    )
+    assert [message["content"] for message in provider.asked[1]["messages"]] == ["one", "ONE", "two"]
+
+
+@pytest.mark.parametrize("name", ["x", "msg_0b0c0d0e-0000-4000-8000-000000000000_0"])
+async def test_a_reference_to_nothing_is_told(official, provider, name):
+    said = [{"type": "item_reference", "id": name}, {"role": "user", "content": "two"}]
+    with pytest.raises(openai.NotFoundError) as caught:
+        await ask(official, provider, said)
+    assert (caught.value.param, caught.value.code) == ("input[0]", "item_not_found")
+
+
+async def test_a_deleted_response_is_gone(client, official, provider):
+    told = await ask(official, provider, "hi")
+    response = await client.delete(f"/v1/responses/{told.id}")
+    assert await response.json() == {"id": told.id, "object": "response", "deleted": True}
+    for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
+        response = await client.request(method, f"/v1/responses/{told.id}{path}")
+        assert (response.status, (await response.json())["error"]["code"]) == (404, "response_not_found")
+
+
+async def test_a_conversation_that_no_request_could_hold_is_not_loaded():
+    database = Database(None, MIGRATIONS)
+    store = SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0)
+    said = (Message("user", (Text("x" * 7_000_000),)),)
+    previous = None
+    try:
+        for name in ("resp_1", "resp_2", "resp_3"):
+            await store.put(
+                StoredResponse(name, None, "main", 1.0, b'{"status":"completed"}', b"[]", said, previous=previous)
+            )
+            previous = name
+        assert len(await history(store, Owner(None, None), "main", "resp_2")) == 2
+        with pytest.raises(BadRequest) as caught:
+            await history(store, Owner(None, None), "main", "resp_3")
+    finally:
+        await database.close()
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "previous_response_id")
+
+
+async def test_a_conversation_belongs_to_its_agent_and_explicit_session(client, official, provider, config):
+    key = {"x-openclaw-session-key": "mine"}
+    provider.says("x")
+    told = await (await client.post("/v1/responses", json={"model": "openclaw", "input": "hi"}, headers=key)).json()
+    goes_on = {"model": "openclaw", "input": "hi", "previous_response_id": told["id"]}
+    assert (await client.post("/v1/responses", json=goes_on, headers=key)).status == 200
+    for headers in ({}, {"x-openclaw-session-key": "other"}):
+        assert (await client.post("/v1/responses", json=goes_on, headers=headers)).status == 404
+    for headers, status in (({}, 200), (key, 200), ({"x-openclaw-session-key": "other"}, 404)):
+        assert (await client.get(f"/v1/responses/{told['id']}", headers=headers)).status == status
+    other = goes_on | {"model": "openclaw/other"}
+    assert (await client.post("/v1/responses", json=other, headers=key)).status in (400, 404)
+
+
+class TestUsersOfAProxy:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["auth"] = {
+            "mode": "trusted-proxy",
+            "trustedProxy": {"userHeader": "x-user", "allowLoopback": True},
+        }
+        config["gateway"]["trustedProxies"] = ["127.0.0.1"]
+        return config
+
+    async def test_a_response_belongs_to_its_user(self, client, provider):
+        provider.says("x")
+        ann, bob = ({"x-user": name, "X-Forwarded-For": "203.0.113.9"} for name in ("ann", "bob"))
+        body = {"model": "openclaw", "input": "secret"}
+        told = await (await client.post("/v1/responses", json=body, headers=ann)).json()
+        goes_on = body | {"previous_response_id": told["id"]}
+        refers = body | {"input": [{"type": "item_reference", "id": told["output"][0]["id"]}]}
+        for headers, status in ((bob, 404), (ann, 200)):
+            assert (await client.get(f"/v1/responses/{told['id']}", headers=headers)).status == status
+            assert (await client.get(f"/v1/responses/{told['id']}/input_items", headers=headers)).status == status
+            assert (await client.post("/v1/responses", json=goes_on, headers=headers)).status == status
+            assert (await client.post("/v1/responses", json=refers, headers=headers)).status == status
+        for headers, status in ((bob, 404), (ann, 200)):
+            assert (await client.delete(f"/v1/responses/{told['id']}", headers=headers)).status == status
+
+
+class TestTooLargeToKeep:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["state"] = {"maxResponseBytes": 100}
+        return config
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_an_answer_that_can_not_be_kept_says_so(self, client, provider, stream):
+        provider.says("Hello")
+        response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": stream})
+        text = await response.text()
+        last = json.loads([line for line in text.split("\n") if '"output_text"' in line][-1].removeprefix("data: "))
+        told = last.get("response", last)
+        assert (told["status"], told["store"]) == ("completed", False)
+
+
+class TestRedisThatGoesAway:
+    @pytest.fixture
+    async def redis(self, config, tmp_path):
+        async with redis_server(tmp_path) as server:
+            config["gateway"]["redis"] = {"url": server.url}
+            yield server
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_an_answer_is_given_all_the_same_and_says_that_it_is_not_kept(
+        self, redis, official, provider, stream
+    ):
+        kept = await ask(official, provider, "one", "ONE")
+        await redis.stop()
+        told = await ask(official, provider, "two", stream=stream)
+        if stream:
+            told = [event async for event in told][-1].response
+        assert (told.status, told.output_text, told.store) == ("completed", "Hello", False)
+        for more in ({"previous_response_id": kept.id}, {"background": True}):
+            with pytest.raises(openai.InternalServerError) as caught:
+                await ask(official, provider, "three", **more)
+            assert (caught.value.status_code, caught.value.type) == (503, "unavailable")
+        with pytest.raises(openai.InternalServerError):
+            await official.responses.retrieve(kept.id)
+        assert len(provider.asked) == 2
+
+
+class TestCallers:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["auth"] = {
+            "mode": "trusted-proxy",
+            "trustedProxy": {"userHeader": "x-user", "allowLoopback": True},
+        }
+        config["gateway"]["trustedProxies"] = ["127.0.0.1"]
+        return config
+
+    @staticmethod
+    def as_user(name):
+        return {"x-user": name, "x-forwarded-for": "203.0.113.9"}
+
+    @pytest.mark.parametrize("background", [False, True])
+    async def test_nobody_else_finds_a_response_in_any_way(self, client, provider, background):
+        provider.says("my secret")
+
+        async def ask(user, method, path, **body):
+            response = await client.request(method, path, json=body or None, headers=self.as_user(user))
+            return response.status, await response.text()
+
+        said = {"model": "openclaw", "input": "mine"}
+        _, text = await ask("alice", "POST", "/v1/responses", **said, background=background)
+        name = json.loads(text)["id"]
+        path = f"/v1/responses/{name}"
+        item = f"msg_{name.removeprefix('resp_')}_0"
+        attempts = [
+            ("GET", path, {}),
+            ("GET", f"{path}?stream=true", {}),
+            ("GET", f"{path}/input_items", {}),
+            ("POST", f"{path}/cancel", {}),
+            ("DELETE", path, {}),
+            ("POST", "/v1/responses", {**said, "previous_response_id": name}),
+            ("POST", "/v1/responses", {**said, "input": [{"type": "item_reference", "id": item}]}),
+        ]
+        for user in ("bob", "Alice"):
+            for method, url, body in attempts:
+                status, text = await ask(user, method, url, **body)
+                assert status == 404, (method, url)
+                assert "secret" not in text
+        async with asyncio.timeout(10):
+            while "my secret" not in (told := await ask("alice", "GET", path))[1]:
+                assert told[0] == 200
+                await asyncio.sleep(0.02)

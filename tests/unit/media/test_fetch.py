@@ -1,0 +1,190 @@
+import asyncio
+import gzip
+import socket
+import threading
+import tracemalloc
+import zlib
+
+import pytest
+from aiohttp import web
+
+from gateway.media.fetch import Fetched, OwnThreads
+
+
+async def test_what_a_public_host_sends_is_fetched(fetcher, site, names):
+    site.says(body=b"picture")
+    known = names()
+    assert await fetcher(known).fetch(site.url(), 100) == Fetched(b"picture", "application/octet-stream")
+    assert known.asked == ["site.test"]
+
+
+async def test_a_fetch_brings_no_cookies_and_no_credentials(fetcher, site):
+    site.says(body=b"", Set_Cookie="a=b")
+    fetch = fetcher()
+    for _ in range(2):
+        await fetch.fetch(site.url(), 100)
+    assert not {"Cookie", "Authorization", "Referer"} & set(site.requests[-1].headers)
+
+
+async def test_a_name_is_resolved_anew_for_every_request_and_believed_only_while_it_is_public(
+    fetcher, site, refused, names
+):
+    """DNS rebinding: the name leads inside as soon as it has been let in once."""
+    site.says(body=b"picture")
+    known = names(**{"site.test": [["liar"], ["127.0.0.1"], ["liar", "10.0.0.1"]]})
+    fetch = fetcher(known)
+    assert (await fetch.fetch(site.url(), 100)).body == b"picture"
+    await refused(fetch, site.url())
+    await refused(fetch, site.url())
+    assert len(site.requests) == 1
+
+
+async def test_a_redirect_to_the_same_name_is_checked_again(fetcher, site, refused, names):
+    site.says("/a", status=302, Location="/b")
+    site.says("/b", body=b"secret")
+    await refused(fetcher(names(**{"site.test": [["liar"], ["127.0.0.1"]]})), site.url())
+    assert [request.path for request in site.requests] == ["/a"]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_between_public_hosts_are_followed(fetcher, site, status, names):
+    site.says("/a", status=status, Location=site.url("/b", "other.test"))
+    site.says("/b", body=b"picture")
+    known = names()
+    assert (await fetcher(known).fetch(site.url(), 100)).body == b"picture"
+    assert known.asked == ["site.test", "other.test"]
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        *("http://127.0.0.1/", "http://[::1]/", "http://169.254.169.254/latest", "http://2130706433/", "//localhost/"),
+        *("http://inside.test/", "file:///etc/passwd", "ftp://site.test/", "http://user:password@site.test/"),
+        "http://[::1",
+    ],
+)
+async def test_a_redirect_leads_nowhere_that_the_url_itself_could_not(fetcher, site, location, refused):
+    site.says(status=302, Location=location)
+    await refused(fetcher(), site.url())
+    assert len(site.requests) == 1
+
+
+@pytest.mark.parametrize(("allowed", "asked"), [(0, 1), (3, 4)])
+async def test_redirects_are_counted(fetcher, site, allowed, asked, refused):
+    site.says(status=302, Location="/a")
+    await refused(fetcher(max_redirects=allowed), site.url())
+    assert len(site.requests) == asked
+
+
+@pytest.mark.parametrize(("size", "fetched"), [(99, True), (100, True), (101, False), (100_000, False)])
+async def test_no_more_is_read_than_is_let_in(fetcher, site, size, fetched, refused):
+    site.says(body=b"x" * size)
+    fetch = fetcher()
+    if fetched:
+        assert (await fetch.fetch(site.url(), 100)).body == b"x" * size
+    else:
+        await refused(fetch, site.url())
+
+
+async def test_a_body_without_end_is_cut_off(fetcher, site, refused):
+    gone = asyncio.Event()
+
+    async def flood(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(b"x" * 65536)
+        finally:
+            gone.set()
+
+    site.does(flood)
+    await refused(fetcher(), site.url())
+    async with asyncio.timeout(5):
+        await gone.wait()
+
+
+async def test_what_was_packed_is_unpacked_and_counted_as_it_is_then(fetcher, site, refused):
+    site.says(body=gzip.compress(b"x" * 100), Content_Encoding="gzip")
+    assert (await fetcher().fetch(site.url(), 100)).body == b"x" * 100
+    site.says(body=gzip.compress(b"x" * 101), Content_Encoding="gzip")
+    await refused(fetcher(), site.url())
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+async def test_a_bomb_is_unpacked_no_further_than_is_let_in(fetcher, site, refused, coding):
+    squeezer = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else 15)
+    bomb = b"".join(squeezer.compress(bytes(2**24)) for _ in range(16)) + squeezer.flush()  # 256 MB in 256 KB
+    site.says(body=bomb, Content_Encoding=coding)
+    tracemalloc.start()
+    try:
+        await refused(fetcher(), site.url(), 2**20)
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+async def test_a_host_that_is_silent_is_given_up(fetcher, site, refused):
+    hung = asyncio.Event()
+
+    async def silence(request):
+        hung.set()
+        await asyncio.Event().wait()
+
+    site.does(silence)
+    await refused(fetcher(timeout=0.1), site.url())
+    assert hung.is_set()
+
+
+@pytest.mark.parametrize("status", [204, 206, 304, 400, 403, 404, 500])
+async def test_any_other_status_is_no_answer(fetcher, site, status, refused):
+    site.says(status=status, body=b"")
+    await refused(fetcher(), site.url())
+
+
+async def test_a_redirect_without_a_target_is_no_answer(fetcher, site, refused):
+    site.says(status=302)
+    await refused(fetcher(), site.url())
+
+
+async def test_name_servers_that_are_silent_hold_up_nobody_else():
+    answer, asking = threading.Event(), threading.Semaphore(0)
+
+    def silent(*_arguments, **_more):
+        asking.release()
+        answer.wait(30)
+        return []
+
+    resolver = OwnThreads(silent)
+    waiting = [asyncio.create_task(resolver.resolve("silent.test")) for _ in range(100)]
+    try:
+        async with asyncio.timeout(10):
+            await asyncio.to_thread(asking.acquire)
+            assert await OwnThreads().resolve("localhost", 80)
+            assert await asyncio.to_thread(lambda: "free") == "free"
+    finally:
+        answer.set()
+        await asyncio.gather(*waiting)
+        await resolver.close()
+
+
+async def test_names_are_asked_of_the_system():
+    resolver = OwnThreads()
+    found = await resolver.resolve("localhost", 80, socket.AF_INET)
+    assert {(each["host"], each["port"], each["hostname"]) for each in found} == {("127.0.0.1", 80, "localhost")}
+    await resolver.close()
+
+
+async def test_a_host_outside_the_list_is_not_even_looked_up(fetcher, site, refused, names):
+    site.says(status=302, Location=site.url("/b", "other.test"))
+    known = names()
+    fetch = fetcher(known, allowlist=("site.test",))
+    await refused(fetch, site.url(host="other.test"))
+    await refused(fetch, site.url())
+    assert known.asked == ["site.test"]
+
+
+async def test_the_list_lets_nothing_inside_in(fetcher, refused):
+    fetch = fetcher(allowlist=("localhost", "127.0.0.1", "inside.test"))
+    for host in ("localhost", "127.0.0.1", "inside.test"):
+        await refused(fetch, f"http://{host}/")

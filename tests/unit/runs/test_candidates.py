@@ -1,0 +1,85 @@
+import pytest
+
+from gateway.core.errors import BadRequest, NotFound
+from gateway.core.message import Image, Message, Text
+from gateway.core.names import ModelRef
+from gateway.core.turn import ToolChoice, ToolSpec, Turn
+from gateway.runs.candidates import candidates_for
+from gateway.upstream.provider import Provider
+from gateway.wire.compat import Compat, ModelSpec
+
+A, B = ModelRef("p", "a"), ModelRef("p", "b")
+TOOL = (ToolSpec("f"),)
+TEXT = (Text("hi"),)
+PICTURE = Image("data:image/png;base64,AA==")
+BLIND = ModelSpec("a", images=False)
+HANDLESS = ModelSpec("a", compat=Compat(tools=False))
+
+
+def providers(**models):
+    """One provider `p`; a model is named with its own row, the others get a plain one."""
+    return {"p": Provider("p", "http://p/v1", models=models)}
+
+
+def turn(*, parts=TEXT, **fields):
+    return Turn("openclaw", (Message("user", parts),), **fields)
+
+
+def refs(asked, chain=(A, B), known=None):
+    return [candidate.ref for candidate in candidates_for(asked, chain, known or providers())]
+
+
+def test_the_chain_is_asked_in_its_order():
+    assert refs(turn()) == [A, B]
+
+
+def test_a_model_has_a_candidate_for_each_key_beginning_with_another_one_each_time():
+    others = tuple(Provider("p", "http://p/v1", key_id=f"apiKeys.{place}") for place in range(2))
+    known = {"p": Provider("p", "http://p/v1", others=others)}
+    begun = [[one.provider.key_id for one in candidates_for(turn(), (A, B), known)] for _ in range(2)]
+    assert begun[0] == ["apiKey", "apiKeys.0", "apiKeys.1", "apiKeys.0", "apiKeys.1", "apiKey"]
+    assert begun[1][:3] == ["apiKeys.1", "apiKey", "apiKeys.0"]
+
+
+def test_a_candidate_goes_by_its_model_and_its_key_without_telling_the_key():
+    (candidate,) = candidates_for(turn(), (A,), {"p": Provider("p", "http://p/v1", api_key="sk-secret")})
+    assert candidate.name == "p/a#apiKey"
+
+
+def test_an_unknown_provider_is_skipped_for_one_that_is_there():
+    assert refs(turn(), (ModelRef("ghost", "x"), B)) == [B]
+
+
+def test_an_unknown_provider_alone_is_named():
+    with pytest.raises(NotFound, match=r"Unknown model: ghost/x\. .*'ghost'"):
+        refs(turn(), (ModelRef("ghost", "x"),))
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "code"),
+    [
+        (BLIND, turn(parts=(PICTURE,)), "images_unsupported"),
+        (HANDLESS, turn(tools=TOOL), "tools_unsupported"),
+        (HANDLESS, turn(tools=TOOL, tool_choice=ToolChoice("required")), "tools_unsupported"),
+    ],
+)
+def test_a_model_that_cannot_take_the_turn_is_no_candidate(row, asked, code):
+    assert refs(asked, known=providers(a=row)) == [B]
+    with pytest.raises(BadRequest) as caught:
+        refs(asked, (A,), providers(a=row))
+    assert caught.value.code == code
+    assert "p/a" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("row", "asked"),
+    [
+        (BLIND, turn()),
+        (BLIND, turn(tools=TOOL)),
+        (HANDLESS, turn(parts=(PICTURE,))),
+        (HANDLESS, turn(tools=TOOL, tool_choice=ToolChoice("none"))),
+        (ModelSpec("a"), turn(parts=(PICTURE,), tools=TOOL)),
+    ],
+)
+def test_a_model_that_can_take_the_turn_is_a_candidate(row, asked):
+    assert refs(asked, known=providers(a=row)) == [A, B]

@@ -1,0 +1,137 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec import Raw
+
+from gateway.core.event import (
+    Finish,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallBegin,
+    ToolCallDelta,
+    UsageReport,
+)
+from gateway.core.usage import Usage
+from gateway.runs.rescue import Diverged, Replay, Seen
+
+STOP = Finish("stop")
+
+
+def seen(*events, **settings):
+    made = Seen(**settings)
+    for event in events:
+        made.add([event])
+    return made
+
+
+def replayed(shown, *events):
+    replay = Replay(shown)
+    return [one for event in events for one in replay.feed([event])]
+
+
+def test_what_was_seen_is_withheld_and_the_rest_goes_on():
+    shown = seen(TextDelta("Hel"), TextDelta("lo"))
+    assert replayed(shown, TextDelta("H"), TextDelta("ello, w"), TextDelta("orld"), STOP) == [
+        TextDelta(", w"),
+        TextDelta("orld"),
+        STOP,
+    ]
+
+
+def test_nothing_seen_is_nothing_withheld():
+    assert not Seen()
+    assert replayed(Seen(), TextDelta("Hi"), STOP) == [TextDelta("Hi"), STOP]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [TextDelta("Jello")],
+        [TextDelta("Hello"), STOP],
+        [TextDelta("Help")],
+        [STOP],
+        [ToolCallBegin(0, "c", "f"), STOP],
+    ],
+)
+def test_another_answer_is_one_error(events):
+    with pytest.raises(Diverged) as caught:
+        replayed(seen(TextDelta("Hello w")), *events)
+    assert (caught.value.status, caught.value.type, caught.value.code) == (502, "upstream_error", "answer_diverged")
+    assert not caught.value.failover
+
+
+def test_tool_calls_are_repeated_with_their_arguments_and_keep_the_first_id():
+    shown = seen(TextDelta("So:"), ToolCallBegin(0, "first", "f"), ToolCallDelta(0, '{"a'))
+    events = [TextDelta("So:"), ToolCallBegin(0, "other", "f"), ToolCallDelta(0, '{"a":1}'), ToolCallBegin(1, "b", "g")]
+    assert replayed(shown, *events) == [ToolCallDelta(0, '":1}'), ToolCallBegin(1, "b", "g")]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [ToolCallBegin(0, "c", "g")],
+        [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, '{"b')],
+        [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{"), Finish("tool_calls")],
+    ],
+)
+def test_another_call_is_one_error(events):
+    with pytest.raises(Diverged):
+        replayed(seen(ToolCallBegin(0, "c", "f"), ToolCallDelta(0, '{"a')), *events)
+
+
+def test_what_is_new_waits_until_all_that_was_seen_has_come():
+    shown = seen(TextDelta("So"), ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{"))
+    replay = Replay(shown)
+    assert replay.feed([TextDelta("So, then")]) == []
+    assert replay.feed([ToolCallBegin(0, "d", "f")]) == []
+    assert replay.feed([ToolCallDelta(0, "{}")]) == [TextDelta(", then"), ToolCallDelta(0, "}")]
+
+
+def test_reasoning_may_differ_and_usage_is_that_of_the_answer_that_ended():
+    shown = seen(ThinkingDelta("hm"), TextDelta("Yes"))
+    usage = UsageReport(Usage(1, 2, 3))
+    assert replayed(shown, ThinkingDelta("well"), TextDelta("Yes."), STOP, usage)[-3:] == [TextDelta("."), STOP, usage]
+
+
+def test_a_refusal_is_not_text():
+    shown = seen(RefusalDelta("I can"))
+    assert replayed(shown, RefusalDelta("I can't")) == [RefusalDelta("'t")]
+    with pytest.raises(Diverged):
+        replayed(shown, TextDelta("I can't"), STOP)
+
+
+def test_probabilities_of_a_piece_that_is_cut_are_left_out():
+    assert replayed(seen(TextDelta("He")), TextDelta("Hello", {"content": [1]}), TextDelta("!", {"content": [2]})) == [
+        TextDelta("llo"),
+        TextDelta("!", {"content": [2]}),
+    ]
+
+
+def test_an_answer_too_long_to_keep_is_not_repeatable():
+    shown = seen(*[TextDelta("x" * 30)] * 3, most=100)
+    shown.put_together()
+    assert shown.repeatable
+    shown = seen(*[TextDelta("x" * 30)] * 4, most=100)
+    shown.put_together()
+    assert not shown.repeatable
+    assert shown
+
+
+@given(text=st.text(min_size=1, max_size=60), data=st.data())
+def test_cut_anywhere_and_cut_into_any_pieces_nothing_is_lost_or_doubled(text, data):
+    def pieces(whole):
+        cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(whole) - 1)), max_size=8)))
+        return [TextDelta(part) for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True) if (part := whole[a:b])]
+
+    broken = data.draw(st.integers(0, len(text)))
+    first = pieces(text[:broken]) if broken else []
+    again = replayed(seen(*first), *pieces(text), STOP)
+    assert "".join(one.text for one in [*first, *again[:-1]]) == text
+    assert again[-1] is STOP
+    assert all(one.text for one in again[:-1])
+
+
+def test_text_is_compared_however_it_was_written():
+    shown = seen(TextDelta(Raw(b'"H\\u0065l"')))
+    assert replayed(shown, TextDelta(Raw(b'"Hello"'))) == [TextDelta("lo")]

@@ -1,0 +1,247 @@
+import pytest
+from msgspec.structs import replace
+
+from gateway.core.errors import BadRequest, NotFound, ToolChoiceUnmet
+from gateway.core.event import Finish, TextDelta, ThinkingDelta, ToolCallBegin, UsageReport
+from gateway.core.message import Message, Text
+from gateway.core.names import ModelRef
+from gateway.core.turn import Sampling, ToolChoice, ToolSpec, Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.core.usage import Usage
+from gateway.runs.filters.hold_back import ALL
+from gateway.runs.run import Run, RunOptions, chain_for, prepare
+from gateway.upstream.provider import Provider
+from gateway.wire.compat import Compat, ModelSpec
+
+PROVIDERS = {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")}
+BIG, SMALL = ModelRef("home", "big"), ModelRef("other", "small")
+HELLO = Message("user", (Text("hi"),))
+TURN = Turn("openclaw", (HELLO,))
+STREAMED = replace(TURN, stream=True)
+FAILURE = UpstreamError(UpstreamKind.TRANSPORT, "gone")
+STALLED = UpstreamError(UpstreamKind.TIMEOUT, "silent", retryable=False)
+STOP = Finish("stop")
+WHOLE = [[TextDelta("Hel")], [TextDelta("lo, ")], [TextDelta("world"), STOP], [UsageReport(Usage(1, 2, 3))]]
+
+
+@pytest.fixture
+def run(agent, dispatch):
+    """A run of this turn over these answers, one per attempt and model."""
+
+    def build(turn=TURN, chain=(BIG,), *, caller, **settings):
+        shared = dispatch(caller, **settings)
+        return Run(agent(), turn, chain, shared, shared.trail("main"))
+
+    return build
+
+
+async def events_of(run):
+    return [event async for batch in run.events() for event in batch]
+
+
+def text_of(events):
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_reply_is_the_same_streamed_or_whole(run, scripted, stream):
+    answer = [[TextDelta("<thi")], [TextDelta("nk>why</think>Yes")], [STOP]]
+    reply = await run(replace(TURN, stream=stream), caller=scripted(big=[answer])).reply()
+    assert (reply.text, reply.thinking, reply.finish) == ("Yes", "why", "stop")
+
+
+async def test_events_pass_the_stages_as_they_come(run, scripted):
+    caller = scripted(big=[[[TextDelta("<think>why")], [TextDelta("</think>")], [TextDelta("Yes"), STOP]]])
+    events = [batch async for batch in run(STREAMED, caller=caller).events()]
+    assert events == [[ThinkingDelta("why")], [TextDelta("Yes"), STOP]]
+    assert caller.closed == ["big"]
+
+
+async def test_leaving_early_closes_the_call(run, scripted):
+    caller = scripted(big=[[[TextDelta("a")], [TextDelta("b")], [STOP]]])
+    started = run(STREAMED, caller=caller)
+    events = started.events()
+    assert await anext(events) == [TextDelta("a")]
+    await events.aclose()
+    assert caller.closed == ["big"]
+    assert started.trail.as_dict()["outcome"] == "cancelled"
+
+
+@pytest.mark.parametrize("at", range(3))
+async def test_a_stream_that_breaks_goes_on_where_it_broke(run, scripted, at):
+    caller = scripted(big=[[*WHOLE[:at], FAILURE], WHOLE])
+    started = run(STREAMED, caller=caller)
+    events = await events_of(started)
+    assert text_of(events) == "Hello, world"
+    assert [event for event in events if isinstance(event, Finish)] == [STOP]
+    assert events[-1] == UsageReport(Usage(1, 2, 3))
+    assert caller.asked == caller.closed == ["big", "big"]
+    assert [one["outcome"] for one in started.trail.as_dict()["attempts"]] == ["transport", "answered"]
+
+
+async def test_a_stream_that_breaks_again_and_again_is_finished_by_the_fallback(run, scripted):
+    caller = scripted(big=[[*WHOLE[:2], FAILURE]], small=[WHOLE])
+    started = run(STREAMED, (BIG, SMALL), caller=caller)
+    assert text_of(await events_of(started)) == "Hello, world"
+    assert caller.asked == ["big", "big", "big", "small"]
+    assert started.trail.answered == SMALL
+
+
+async def test_a_stream_that_stalls_is_finished_by_the_fallback_at_once(run, scripted, time):
+    caller = scripted(big=[[*WHOLE[:2], STALLED]], small=[WHOLE])
+    assert text_of(await events_of(run(STREAMED, (BIG, SMALL), caller=caller))) == "Hello, world"
+    assert (caller.asked, time.pauses) == (["big", "small"], [])
+
+
+async def test_a_stream_that_stalls_is_asked_for_again_when_nobody_else_is_there(run, scripted):
+    caller = scripted(big=[[*WHOLE[:2], STALLED], WHOLE])
+    assert text_of(await events_of(run(STREAMED, caller=caller))) == "Hello, world"
+    caller = scripted(big=[[*WHOLE[:2], STALLED]])
+    with pytest.raises(UpstreamError) as caught:
+        await events_of(run(STREAMED, caller=caller))
+    assert caught.value is STALLED
+    assert caller.asked == ["big", "big"]
+
+
+async def test_a_second_answer_that_differs_ends_in_one_error(run, scripted):
+    caller = scripted(big=[[*WHOLE[:2], FAILURE], [[TextDelta("Goodbye"), STOP]]])
+    started = run(STREAMED, caller=caller)
+    events = started.events()
+    seen = [*await anext(events), *await anext(events)]
+    with pytest.raises(UpstreamError) as caught:
+        await anext(events)
+    assert caught.value.code == "answer_diverged"
+    assert text_of(seen) == "Hello, "
+    assert caller.asked == caller.closed == ["big", "big"]
+
+
+async def test_a_model_that_accepts_prefill_continues_the_answer_in_its_own_words(run, scripted):
+    continuing = ModelSpec("small", compat=Compat(accepts_prefill=True))
+    known = {"home": PROVIDERS["home"], "other": Provider("other", "http://other/v1", models={"small": continuing})}
+    rest = [[TextDelta(" dear"), TextDelta(" people")], [STOP]]
+    caller = scripted(big=[[*WHOLE[:2], STALLED]], small=[rest])
+    started = run(STREAMED, (BIG, SMALL), caller=caller, providers=known)
+    assert text_of(await events_of(started)) == "Hello, dear people"
+    assert caller.turns[0] is STREAMED
+    assert caller.turns[1].messages == (HELLO, Message("assistant", (Text("Hello,"),)))
+
+
+async def test_without_rescue_a_break_after_the_first_text_is_the_callers_to_know(run, scripted):
+    caller = scripted(big=[[*WHOLE[:1], FAILURE], WHOLE])
+    with pytest.raises(UpstreamError) as caught:
+        await events_of(run(STREAMED, caller=caller, rescue=False))
+    assert caught.value is FAILURE
+    assert caller.asked == ["big"]
+
+
+@pytest.mark.parametrize("hold_back", [7, 8, ALL])
+async def test_what_is_held_back_may_be_answered_differently(run, scripted, hold_back):
+    other = [[TextDelta("Good")], [TextDelta("bye")], [STOP]]
+    caller = scripted(big=[[[TextDelta("Hello")], FAILURE], other])
+    assert text_of(await events_of(run(STREAMED, caller=caller, rescue=False, hold_back=hold_back))) == "Goodbye"
+
+
+async def test_a_whole_answer_over_a_stream_that_breaks_is_simply_asked_for_again(run, scripted):
+    caller = scripted(big=[[*WHOLE[:2], FAILURE], [[TextDelta("Goodbye"), STOP]]])
+    reply = await run(STREAMED, caller=caller, rescue=False).reply()
+    assert reply.text == "Goodbye"
+    assert caller.asked == ["big", "big"]
+
+
+async def test_nothing_of_a_broken_attempt_is_left_when_a_demanded_call_was_awaited(run, scripted):
+    turn = replace(STREAMED, tools=(ToolSpec("f"),), tool_choice=ToolChoice("required"))
+    caller = scripted(big=[[[TextDelta("Well")], FAILURE], [[ToolCallBegin(0, "c", "f"), Finish("tool_calls")]]])
+    assert await events_of(run(turn, caller=caller)) == [ToolCallBegin(0, "c", "f"), Finish("tool_calls")]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_demanded_call_that_does_not_come_fails_the_run(run, scripted, stream):
+    turn = replace(TURN, stream=stream, tools=(ToolSpec("f"),), tool_choice=ToolChoice("required"))
+    caller = scripted(
+        big=[[[TextDelta("No.")], [STOP]], [[TextDelta("So:")], [ToolCallBegin(0, "c", "f"), Finish("tool_calls")]]]
+    )
+    failed = run(turn, caller=caller)
+    with pytest.raises(ToolChoiceUnmet):
+        await failed.reply()
+    reply = await run(turn, caller=caller).reply()
+    assert (reply.text, reply.tool_calls[0].name) == ("So:", "f")
+
+
+async def test_the_agents_prompt_comes_before_the_callers_messages(agent, dispatch):
+    asked = replace(TURN, messages=(Message("developer", (Text("brief"),)), HELLO))
+    prepared = await prepare(agent(prompt="By {{channel}}."), asked, RunOptions(channel="phone"), dispatch())
+    assert prepared.turn.messages == (Message("system", (Text("By phone."),)), *asked.messages)
+
+
+async def test_without_prompt_and_params_the_turn_is_untouched(agent, dispatch):
+    prepared = await prepare(agent(), TURN, RunOptions(), dispatch())
+    assert prepared.turn is TURN
+    assert prepared.chain == (ModelRef("home", "big"),)
+    assert prepared.trail.attempts == []
+
+
+async def test_params_and_streaming_are_the_agents(agent, dispatch):
+    settings = agent(params={"temperature": 0.5}, always_stream=True)
+    prepared = await prepare(settings, TURN, RunOptions(), dispatch())
+    assert prepared.turn == replace(TURN, sampling=Sampling(temperature=0.5), stream=True)
+
+
+@pytest.mark.parametrize(
+    ("override", "ref"),
+    [
+        ("other/x", ModelRef("other", "x")),
+        ("OTHER/X", ModelRef("other", "X")),
+        ("bare", ModelRef("home", "bare")),
+        ("fast", ModelRef("other", "tiny")),
+        ("FAST", ModelRef("other", "tiny")),
+        ("other/a/b", ModelRef("other", "a/b")),
+    ],
+)
+def test_an_override_is_asked_alone(agent, override, ref):
+    settings = agent(
+        candidates=(ModelRef("home", "big"), ModelRef("home", "small")), aliases={"fast": ModelRef("other", "tiny")}
+    )
+    assert chain_for(settings, override, PROVIDERS) == (ref,)
+
+
+def test_without_override_the_chain_is_the_agents(agent):
+    chain = (ModelRef("home", "big"), ModelRef("other", "x"))
+    assert chain_for(agent(candidates=chain), None, PROVIDERS) == chain
+
+
+@pytest.mark.parametrize("override", ["///", "home/", "/x", "home//"])
+def test_half_an_override_is_refused(agent, override):
+    with pytest.raises(BadRequest, match=r"Invalid `x-openclaw-model`\.") as caught:
+        chain_for(agent(), override, PROVIDERS)
+    assert caught.value.param == "x-openclaw-model"
+
+
+def test_an_override_with_an_unknown_provider_is_not_found(agent):
+    with pytest.raises(NotFound, match="Unknown model: ghost/x"):
+        chain_for(agent(), "ghost/x", PROVIDERS)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "override", "let_in"),
+    [
+        (None, "other/x", True),
+        ({"other/x"}, "other/x", True),
+        ({"other/*"}, "other/x", True),
+        ({"other/y"}, "other/x", False),
+        ({"home/*"}, "other/x", False),
+        (set(), "other/x", False),
+        ({"other/tiny"}, "fast", True),
+        ({"home/big"}, "big", True),
+        # An unknown provider outside the list is not told from a known one.
+        ({"home/big"}, "ghost/x", False),
+    ],
+)
+def test_the_agents_policy_limits_overrides(agent, allowed, override, let_in):
+    settings = agent(
+        allowed=None if allowed is None else frozenset(allowed), aliases={"fast": ModelRef("other", "tiny")}
+    )
+    if let_in:
+        assert len(chain_for(settings, override, PROVIDERS)) == 1
+    else:
+        with pytest.raises(BadRequest, match="is not allowed for agent 'main'"):
+            chain_for(settings, override, PROVIDERS)

@@ -1,0 +1,286 @@
+import asyncio
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.agents.tool_limits import ToolLimits
+from gateway.core.errors import BadRequest, GatewayError, ToolRoundsExhausted
+from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, ToolWork, UsageReport
+from gateway.core.message import Image, Message, Text, ToolCall
+from gateway.core.names import ModelRef
+from gateway.core.turn import ToolChoice, ToolSpec, Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.core.usage import Usage
+from gateway.runs.run import Run, RunOptions, prepare
+from gateway.tools.contract import Tool, ToolOutput
+from gateway.tools.registry import Registry, Toolset
+from gateway.upstream.provider import Provider
+from gateway.wire.compat import Compat, ModelSpec
+
+TURN = Turn("openclaw", (Message("user", (Text("hi"),)),), stream=True)
+CALLS, STOP = Finish("tool_calls"), Finish("stop")
+OWN = ToolSpec("own")
+
+
+class Server:
+    """A tool server whose one tool does what a test says."""
+
+    name = "s"
+    available = True
+    tools = (Tool("run", "Runs.", {}),)
+
+    def __init__(self, output="done"):
+        self.output = output
+        self.limits = []
+        self.begun = asyncio.Event()
+        self.cancelled = False
+
+    async def call(self, _tool, _arguments, limit):
+        self.limits.append(limit)
+        self.begun.set()
+        if self.output is None:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                self.cancelled = True
+                raise
+        return self.output if isinstance(self.output, ToolOutput) else ToolOutput((Text(self.output),))
+
+
+def call(index, name="s__run", arguments="{}", call_id=None):
+    return [ToolCallBegin(index, call_id or f"c{index}", name), ToolCallDelta(index, arguments)]
+
+
+def usage(tokens):
+    return UsageReport(Usage(tokens, tokens, 2 * tokens, 1, 1))
+
+
+@pytest.fixture
+def started(agent, dispatch):
+    async def build(caller, server, turn=TURN, options=None, limits=None, **settings):
+        able = agent(toolset=Toolset(Registry([server]), []), tool_limits=limits or ToolLimits())
+        return await prepare(able, turn, options or RunOptions(), dispatch(caller, **settings))
+
+    return build
+
+
+async def events_of(run):
+    """What callers are told."""
+    events = [event async for batch in run.events() for event in batch]
+    return [event for event in events if not isinstance(event, ToolWork)]
+
+
+async def work_of(run):
+    """What a conversation keeps of the agent's own calls, and the event after it."""
+    events = [event async for batch in run.events() for event in batch]
+    (place,) = (place for place, event in enumerate(events) if isinstance(event, ToolWork))
+    return events[place].messages, events[place + 1]
+
+
+async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
+    first = [[TextDelta("Let me see.")], [*call(0), CALLS], [usage(10)]]
+    second = [[TextDelta("Done")], [TextDelta(".")], [STOP, usage(5)]]
+    caller = scripted(big=[first, second])
+    run = await started(caller, Server())
+    assert await events_of(run) == [
+        TextDelta("Let me see."),
+        UsageReport(Usage(10, 10, 20, 1, 1)),
+        TextDelta("\n\n"),
+        TextDelta("Done"),
+        TextDelta("."),
+        STOP,
+        UsageReport(Usage(15, 15, 30, 2, 2)),
+    ]
+    assert [use.as_dict()["outcome"] for use in run.trail.tools] == ["answered"]
+    assert (run.trail.outcome, len(run.trail.attempts)) == ("answered", 2)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_reply_is_the_same_streamed_or_whole(started, scripted, stream):
+    caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS, usage(1)]], [[TextDelta("B"), STOP, usage(1)]]])
+    reply = await (await started(caller, Server(), replace(TURN, stream=stream))).reply()
+    assert (reply.text, reply.finish, reply.tool_calls, reply.usage.total) == ("A\n\nB", "stop", (), 4)
+
+
+async def test_calls_of_the_callers_tools_are_counted_from_zero_and_end_the_turn(started, scripted):
+    server = Server()
+    answer = [[*call(0), *call(1, "own", '{"a":1}'), *call(2), CALLS]]
+    run = await started(scripted(big=[answer]), server, replace(TURN, tools=(OWN,)))
+    assert await events_of(run) == [ToolCallBegin(0, "c1", "own"), ToolCallDelta(0, '{"a":1}'), CALLS]
+    assert server.limits == []
+    assert [use.outcome for use in run.trail.tools] == ["left_out", "left_out"]
+
+
+async def test_what_was_done_is_told_to_who_keeps_the_conversation(started, scripted):
+    output = ToolOutput((Text("x" * 5000), Image("data:image/png;base64,AA")))
+    caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [[*call(1), CALLS]], [[TextDelta("B"), STOP]]])
+    messages, after = await work_of(await started(caller, Server(output)))
+    assert after == STOP
+    assert [(message.role, message.hidden) for message in messages] == [("assistant", True), ("tool", True)] * 2
+    assert messages[0].parts == (ToolCall("c0", "s__run", "{}"),)
+    kept = messages[1].parts[0].content[0].text
+    assert len(kept) < 4100
+    assert kept.endswith("[the rest was not kept]")
+
+
+async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
+    answer = [[*call(0), *call(1, "own"), CALLS]]
+    run = await started(scripted(big=[[[*call(2), CALLS]], answer]), Server(), replace(TURN, tools=(OWN,)))
+    messages, _ = await work_of(run)
+    assert [part.id for message in messages for part in message.parts if isinstance(part, ToolCall)] == ["c2"]
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("ending", ["failure", "no answer", "no call"])
+async def test_a_run_that_fails_in_a_later_round_says_what_the_rounds_cost(started, scripted, ending, stream):
+    ends = {
+        "failure": [UpstreamError(UpstreamKind.INVALID_REQUEST, "too long")],
+        "no answer": [[*call(0), CALLS, usage(3)]],
+        "no call": [[TextDelta("no"), STOP, usage(3)]],
+    }
+    turn = replace(TURN, stream=stream, tools=(OWN,))
+    if ending == "no call":
+        turn = replace(turn, tool_choice=ToolChoice("required"))
+    caller = scripted(big=[[[*call(0), CALLS, usage(10)]], ends[ending]])
+    run = await started(caller, Server(), turn, limits=ToolLimits(rounds=1))
+    with pytest.raises(GatewayError) as failed:
+        await run.reply()
+    assert failed.value.usage.total == (20 if ending == "failure" else 26)
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+async def test_what_was_cut_off_is_not_run(started, scripted, reason):
+    server = Server()
+    run = await started(scripted(big=[[[*call(0, arguments='{"a'), Finish(reason)]]]), server)
+    assert await events_of(run) == [Finish(reason)]
+    assert server.limits == []
+
+
+async def test_a_provider_that_says_stop_after_calls_is_understood(started, scripted):
+    run = await started(scripted(big=[[[*call(0), STOP]], [[RefusalDelta("no"), STOP]]]), Server())
+    assert await events_of(run) == [RefusalDelta("no"), STOP]
+
+
+async def test_a_round_that_breaks_goes_on_where_it_broke(started, scripted):
+    failure = UpstreamError(UpstreamKind.TRANSPORT, "gone")
+    answers = [[[*call(0), CALLS]], [[TextDelta("Do")], failure], [[TextDelta("Done"), STOP]]]
+    run = await started(scripted(big=answers), Server())
+    assert await events_of(run) == [TextDelta("Do"), TextDelta("ne"), STOP]
+    assert [attempt.outcome for attempt in run.trail.attempts] == ["answered", "transport", "answered"]
+
+
+async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted):
+    failure = UpstreamError(UpstreamKind.INVALID_REQUEST, "too many tools", upstream_status=400)
+    run = await started(scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [failure]]), Server())
+    with pytest.raises(UpstreamError, match="too many tools"):
+        await events_of(run)
+    assert run.trail.outcome == "invalid_request"
+
+
+async def test_the_last_round_is_the_callers_own_turn(started, scripted):
+    caller = scripted(big=[[[*call(0), CALLS]]])
+    run = await started(caller, Server(), replace(TURN, tools=(OWN,)), limits=ToolLimits(rounds=2))
+    with pytest.raises(ToolRoundsExhausted):
+        await events_of(run)
+    assert [[tool.name for tool in turn.tools] for turn in caller.turns] == [["own", "s__run"]] * 2 + [["own"]]
+    assert run.trail.outcome == "api_error"
+
+
+async def test_tools_are_run_in_their_time_only(started, scripted, time):
+    server = Server()
+    caller = scripted(big=[[[*call(0), CALLS]], [[TextDelta("x"), STOP]]])
+    run = await started(caller, server, limits=ToolLimits(seconds=30))
+    async for _ in run.events():
+        time.now += 40
+    assert server.limits == [30]
+    late = scripted(big=[[[TextDelta("a")], [*call(0), CALLS]], [[TextDelta("x"), STOP]]])
+    run = await started(late, server, limits=ToolLimits(seconds=30))
+    async for _ in run.events():
+        time.now += 40
+    assert server.limits == [30]
+    assert [len(turn.tools) for turn in late.turns] == [1, 0]
+    assert "time" in late.turns[1].messages[-1].parts[0].content[0].text
+    assert [use.outcome for use in run.trail.tools] == ["timeout"]
+
+
+async def test_cancelling_a_run_cancels_the_calls_and_nothing_more_is_asked(started, scripted):
+    server = Server(None)
+    caller = scripted(big=[[[*call(0), *call(1), CALLS]]])
+    run = await started(caller, server)
+    task = asyncio.create_task(events_of(run))
+    await server.begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert server.cancelled
+    assert len(caller.asked) == 1
+    assert {use.outcome for use in run.trail.tools} == {"cancelled"}
+    assert run.trail.outcome == "cancelled"
+
+
+async def test_pictures_follow_the_results_unless_the_model_reads_none(started, scripted):
+    output = ToolOutput((Text("look"), Image("data:image/png;base64,AA")))
+    for reads in (True, False):
+        home = Provider("home", "http://home/v1", models={"big": ModelSpec("big", images=reads)})
+        caller = scripted(big=[[[*call(0), CALLS]], [[STOP]]])
+        await events_of(await started(caller, Server(output), providers={"home": home}))
+        said = caller.turns[1].messages[2:]
+        assert [message.role for message in said] == (["tool", "user"] if reads else ["tool"])
+        assert caller.turns[1].has_images() is reads
+        assert ("left out" in said[0].parts[0].content[0].text) is not reads
+
+
+@pytest.mark.parametrize(("characters", "shown"), [(10, [4, 8]), (10_000_000, [2, 2])])
+async def test_a_run_shows_so_many_pictures_only_as_every_round_sends_them_again(started, scripted, characters, shown):
+    output = ToolOutput((Image("data:image/png;base64," + "A" * characters),) * 4)
+    calling = [[[*call(0), CALLS]]]
+    caller = scripted(big=[*calling, *calling, *calling, [[STOP]]])
+    await events_of(await started(caller, Server(output)))
+    pictures = [
+        sum(isinstance(part, Image) for message in turn.messages for part in message.parts) for turn in caller.turns
+    ]
+    assert pictures == [0, *shown, shown[-1]]
+    assert "enough for one run" in caller.turns[-1].messages[-1].parts[0].content[0].text
+
+
+async def test_more_calls_in_one_answer_than_anybody_means_are_not_run(started, scripted):
+    server = Server()
+    calls = [event for number in range(130) for event in call(number)]
+    run = await started(scripted(big=[[[*calls, CALLS]], [[TextDelta("x"), STOP]]]), server)
+    assert await events_of(run) == [TextDelta("x"), STOP]
+    assert len(server.limits) == 128
+    assert [use.outcome for use in run.trail.tools].count("left_out") == 2
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        replace(TURN, tool_choice=ToolChoice("none")),
+        replace(TURN, tools=(OWN,), tool_choice=ToolChoice("pinned", "own")),
+    ],
+)
+async def test_a_caller_who_chose_the_call_gets_no_tools_of_the_agent(started, scripted, turn):
+    assert (await started(scripted(big=[[[STOP]]]), Server(), turn)).offer is None
+
+
+async def test_a_model_without_tools_is_asked_without_them(started, scripted):
+    home = Provider("home", "http://home/v1", models={"big": ModelSpec("big", compat=Compat(tools=False))})
+    run = await started(scripted(big=[[[TextDelta("x"), STOP]]]), Server(), providers={"home": home})
+    assert await events_of(run) == [TextDelta("x"), STOP]
+
+
+async def test_a_summary_is_made_without_tools(started, scripted):
+    assert (await started(scripted(), Server(), options=RunOptions(tools=False))).offer is None
+
+
+async def test_a_callers_tool_may_not_have_the_name_of_an_agents(started, scripted):
+    with pytest.raises(BadRequest, match="s__run") as refused:
+        await started(scripted(), Server(), replace(TURN, tools=(OWN, ToolSpec("s__run"))))
+    assert refused.value.param == "tools[1]"
+
+
+async def test_an_agent_without_tools_is_one_round(agent, dispatch, scripted):
+    shared = dispatch(scripted(big=[[[TextDelta("x"), STOP]]]))
+    run = await prepare(agent(), TURN, RunOptions(), shared)
+    assert run == Run(run.agent, TURN, (ModelRef("home", "big"),), shared, run.trail)
+    assert await events_of(run) == [TextDelta("x"), STOP]

@@ -1,0 +1,109 @@
+from itertools import pairwise
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from gateway.wire.framing.sse import DONE, OversizedEvent, SseDecoder, sse_frame
+
+ENDS = [b"\n", b"\r\n", b"\r"]
+LINES = st.sampled_from(
+    [
+        b"data: {}",
+        b"data:{}",
+        b"data: ",
+        b"data:",
+        b"data",
+        b": ping",
+        b"event: x",
+        b"id: 1",
+        b"",
+        b"",
+        b"x",
+        b"data:  y",
+    ]
+)
+STREAMS = st.lists(st.tuples(LINES, st.sampled_from(ENDS)).map(b"".join), max_size=12).map(b"".join)
+
+
+def decoded(*pieces):
+    decoder = SseDecoder()
+    payloads = [payload for piece in pieces for payload in decoder.feed(piece)]
+    return payloads + decoder.flush()
+
+
+def cut(data, places):
+    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    return [data[start:end] for start, end in pairwise(edges)]
+
+
+def expected(stream):
+    """The rules of the standard, line by line, over the whole stream at once."""
+    text = stream.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    payloads, lines = [], []
+    for line in (*text.split(b"\n"), b""):
+        if line:
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                lines.append(value.removeprefix(b" "))
+        else:
+            payloads.append(b"\n".join(lines))
+            lines = []
+    return [payload for payload in payloads if payload]
+
+
+@given(STREAMS)
+def test_a_stream_is_read_as_the_standard_says_but_for_empty_events(stream):
+    assert decoded(stream) == expected(stream)
+
+
+@given(STREAMS, st.lists(st.integers(0, 400), max_size=6))
+@example(b"data: a\r\n\ndata: b\n\n", [8, 9])
+@example(b"data: a\r\r\ndata: b\r\n\r\n", [7, 8, 9])
+def test_any_split_of_any_stream_gives_the_same_payloads(stream, places):
+    assert decoded(*cut(stream, places)) == decoded(stream)
+
+
+@pytest.mark.parametrize("end", ENDS, ids=repr)
+def test_every_line_end_is_one_at_every_split(end):
+    stream = end.join((b": hello", b"event: x", b"data: a", b"data: b", b"", b"data: c", b"", b""))
+    for place in range(len(stream) + 1):
+        assert decoded(stream[:place], stream[place:]) == [b"a\nb", b"c"]
+    assert decoded(*(bytes((byte,)) for byte in stream)) == [b"a\nb", b"c"]
+
+
+def test_what_is_framed_is_read_back():
+    assert decoded(sse_frame(b'{"a":1}') + DONE) == [b'{"a":1}', b"[DONE]"]
+
+
+def test_an_event_is_told_as_soon_as_its_blank_line_is_there():
+    decoder = SseDecoder()
+    assert decoder.feed(b"data: a\n") == []
+    assert decoder.pending
+    assert decoder.feed(b"\nda") == [b"a"]
+    assert decoder.feed(b"ta: b\n\n") == [b"b"]
+    assert not decoder.pending
+
+
+def test_a_last_event_without_its_blank_line_counts():
+    assert decoded(b"data: a\n\ndata: b") == [b"a", b"b"]
+    assert decoded(b"data: a\r\n\r\ndata: b\r\n") == [b"a", b"b"]
+
+
+def test_an_event_without_data_is_no_event():
+    assert decoded(b"event: ping\n\n: comment\n\ndata:\n\ndata: \n\n") == []
+
+
+def test_a_byte_order_mark_before_the_first_event_is_skipped():
+    assert decoded(b"\xef\xbb\xbfdata: a\n\n") == [b"a"]
+
+
+def test_bytes_of_a_character_may_come_apart():
+    stream = 'data: {"text":"\N{GRINNING FACE}"}\n\n'.encode()
+    for place in range(len(stream)):
+        assert decoded(stream[:place], stream[place:]) == [stream[6:-2]]
+
+
+def test_an_event_without_end_is_given_up():
+    with pytest.raises(OversizedEvent, match="more than"):
+        decoded(*[b"x" * 2**20] * 9)

@@ -1,0 +1,50 @@
+"""Reading a provider's stream to its end, as the caller of providers does."""
+
+import json
+from collections.abc import Callable, Iterable
+
+import pytest
+
+from gateway.core.event import Batch
+from gateway.core.upstream_error import UpstreamError
+from gateway.wire.openai_chat.answer import StreamParser
+
+DONE = b"data: [DONE]\n\n"
+
+
+def read_stream(pieces: Iterable[bytes]) -> tuple[Batch, UpstreamError | None]:
+    """All events, and the failure that came after them; once the answer is complete nothing is one any more."""
+    parser, events = StreamParser(), []
+    left = iter(pieces)
+    try:
+        for piece in left:
+            events += parser.feed(piece)
+            if parser.complete or parser.failure:
+                break
+        if not parser.complete:
+            events += parser.close()
+    except UpstreamError as error:
+        return events, error
+    try:
+        while not parser.done and (piece := next(left, None)) is not None:
+            events += parser.feed(piece)
+        events += parser.close()
+    except UpstreamError:
+        pass
+    return events, None
+
+
+def stream_of(*chunks: object, end: bytes = DONE) -> bytes:
+    return b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks) + end
+
+
+@pytest.fixture(scope="session")
+def read() -> Callable[..., tuple[Batch, UpstreamError | None]]:
+    """Events and failure of a stream that comes in these pieces."""
+    return lambda *pieces: read_stream(pieces)
+
+
+@pytest.fixture(scope="session")
+def stream() -> Callable[..., bytes]:
+    """Chunks as a provider sends them, `[DONE]` last unless another `end` is given."""
+    return stream_of

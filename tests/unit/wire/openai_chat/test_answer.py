@@ -1,0 +1,155 @@
+import json
+
+import pytest
+
+from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, ToolCallDelta, UsageReport
+from gateway.core.reply import fold
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.core.usage import Usage
+from gateway.wire.openai_chat.answer import parse_reply
+from gateway.wire.openai_chat.render import render_reply
+
+STOP = Finish("stop")
+
+
+def body(message=None, finish="stop", **fields):
+    choice = {"index": 0, "message": {"role": "assistant", **(message or {})}, "finish_reason": finish}
+    return json.dumps({"object": "chat.completion", "choices": [choice], **fields}).encode()
+
+
+def call(id_="c", name="f", arguments="{}", **fields):
+    return {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}, **fields}
+
+
+def failure(raw):
+    with pytest.raises(UpstreamError) as caught:
+        parse_reply(raw)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("message", "events"),
+    [
+        ({"content": "Hello"}, [TextDelta("Hello")]),
+        ({"content": None}, []),
+        ({"content": ""}, []),
+        ({}, []),
+        ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, [TextDelta("ab")]),
+        ({"content": "\ud83d\ude00"}, [TextDelta("\N{GRINNING FACE}")]),
+        ({"content": "a", "reasoning_content": "hm"}, [ThinkingDelta("hm"), TextDelta("a")]),
+        ({"content": None, "refusal": "no"}, [RefusalDelta("no")]),
+        ({"content": "a", "tool_calls": []}, [TextDelta("a")]),
+        ({"content": "a", "tool_calls": None}, [TextDelta("a")]),
+    ],
+)
+def test_a_message_is_read_as_the_events_of_a_stream(message, events):
+    assert parse_reply(body(message)) == [*events, STOP]
+
+
+def test_calls_are_numbered_in_their_order():
+    calls = [call("a"), call("b", "g", "[]"), call(None, "h", "")]
+    assert parse_reply(body({"content": "so", "tool_calls": calls}, "tool_calls")) == [
+        *(TextDelta("so"), ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}")),
+        *(ToolCallBegin(1, "b", "g"), ToolCallDelta(1, "[]"), ToolCallBegin(2, "call_2", "h"), Finish("tool_calls")),
+    ]
+
+
+def test_a_call_makes_a_stop_the_end_of_calling():
+    assert parse_reply(body({"tool_calls": [call()]}))[-1] == Finish("tool_calls")
+
+
+@pytest.mark.parametrize("finish", [None, "stop", "weird"])
+def test_a_whole_answer_needs_no_reason_to_end(finish):
+    assert parse_reply(body({"content": "a"}, finish)) == [TextDelta("a"), STOP]
+
+
+def test_usage_follows_the_end():
+    usage = {"prompt_tokens": 1, "completion_tokens": 2}
+    assert parse_reply(body({"content": "a"}, usage=usage)) == [TextDelta("a"), STOP, UsageReport(Usage(1, 2, 3))]
+    assert parse_reply(body({"content": "a"}, usage=None)) == [TextDelta("a"), STOP]
+
+
+def test_logprobs_come_with_the_text():
+    raw = {"choices": [{"message": {"content": "a"}, "logprobs": {"content": []}, "finish_reason": "stop"}]}
+    assert parse_reply(json.dumps(raw).encode())[0] == TextDelta("a", {"content": []})
+
+
+def test_only_the_first_choice_counts():
+    choices = [{"message": {"content": text}, "finish_reason": "stop"} for text in "ab"]
+    assert parse_reply(json.dumps({"choices": choices}).encode()) == [TextDelta("a"), STOP]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        *(b"", b" ", b"{", b"nonsense", b"<html>", b"null", b"[]", b'"a"', b"1", b"{}", b'{"choices":[]}', b"NaN"),
+        *(b'{"choices":null}', b'{"choices":{}}', b'{"choices":[null]}', b'{"choices":[{}]}', b'{"choices":["a"]}'),
+        *(b'{"choices":[{"message":null}]}', b'{"choices":[{"message":"a"}]}', b'{"choices":[{"delta":{}}]}'),
+        body({"content": 7}),
+        body({"content": {"text": "a"}}),
+        body({"tool_calls": {}}),
+        body({"tool_calls": ["f"]}),
+        body({"tool_calls": [{}]}),
+        body({"tool_calls": [{"function": {}}]}),
+        body({"tool_calls": [call(name="")]}),
+        body({"tool_calls": [call(name=7)]}),
+        body({"tool_calls": [call(arguments={"a": 1})]}),
+        body({"tool_calls": [call(arguments=["a"])]}),
+        b"[" * 100_000,
+    ],
+    ids=lambda raw: raw[:60],
+)
+def test_what_cannot_be_trusted_is_malformed(raw):
+    error = failure(raw)
+    assert (error.kind, error.status) == (UpstreamKind.MALFORMED, 502)
+    assert error.message.startswith("The provider's answer could not be read: ")
+    assert len(error.message) < 300
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "message"),
+    [
+        ({"message": "busy", "code": 503}, UpstreamKind.OVERLOADED, "busy"),
+        ({"message": "busy", "type": "overloaded_error"}, UpstreamKind.OVERLOADED, "busy"),
+        ("busy", UpstreamKind.SERVER_ERROR, "busy"),
+        ({"code": "content_filter"}, UpstreamKind.CONTENT_FILTER, "The provider reported an error."),
+        (True, UpstreamKind.SERVER_ERROR, "The provider reported an error."),
+        ([1], UpstreamKind.SERVER_ERROR, "The provider reported an error."),
+    ],
+)
+def test_an_error_inside_a_200_is_an_error(error, kind, message):
+    for raw in (json.dumps({"error": error}).encode(), body({"content": "a"}, error=error)):
+        found = failure(raw)
+        assert (found.kind, found.message) == (kind, message)
+
+
+def test_an_end_by_error_is_an_error():
+    assert failure(body({"content": "half"}, "error")).kind is UpstreamKind.SERVER_ERROR
+
+
+@pytest.mark.parametrize("nothing", [None, False, {}, "", []])
+def test_an_empty_error_is_none(nothing):
+    assert parse_reply(body({"content": "a"}, error=nothing)) == [TextDelta("a"), STOP]
+
+
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        (b'"a\\u0041\\n"', "aA\n"),
+        (b'"\xc3\xa9 \xe2\x82\xac"', "\u00e9 \u20ac"),
+        (b'"a\xff"', "a\N{REPLACEMENT CHARACTER}"),
+        (b'"\\ud83d\\ude00"', "\N{GRINNING FACE}"),
+        (b'"a\\ud83db"', "a\N{REPLACEMENT CHARACTER}b"),
+    ],
+)
+def test_text_is_passed_on_as_it_was_written_when_it_can_be(written, text):
+    raw = body({"content": "?"}).replace(b'"?"', written)
+    events = parse_reply(raw)
+    assert events == [TextDelta(text), STOP]
+    reply = json.loads(render_reply(fold(events), id="i", created=1, model="m"))
+    assert reply["choices"][0]["message"]["content"] == text
+
+
+@pytest.mark.parametrize("content", [b"1", b"{}", b"true", b"[1e999]", b'"'])
+def test_content_that_is_no_text_is_malformed(content):
+    assert failure(body({"content": "?"}).replace(b'"?"', content)).kind is UpstreamKind.MALFORMED

@@ -1,0 +1,125 @@
+import pytest
+
+from gateway.core.upstream_error import UpstreamKind as Kind
+from gateway.wire.openai_chat.errors import classify, error_in
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "kind", "code"),
+    [
+        # the status decides
+        (400, {}, Kind.INVALID_REQUEST, None),
+        (401, {}, Kind.AUTH, None),
+        (402, {}, Kind.BILLING, None),
+        (403, {}, Kind.AUTH, None),
+        (404, {}, Kind.NOT_FOUND, None),
+        (405, {}, Kind.INVALID_REQUEST, None),
+        (408, {}, Kind.TIMEOUT, None),
+        (409, {}, Kind.SERVER_ERROR, None),
+        (413, {}, Kind.INVALID_REQUEST, None),
+        (418, {}, Kind.INVALID_REQUEST, None),
+        (422, {}, Kind.INVALID_REQUEST, None),
+        (429, {}, Kind.RATE_LIMITED, None),
+        (500, {}, Kind.SERVER_ERROR, None),
+        (502, {}, Kind.SERVER_ERROR, None),
+        (503, {}, Kind.OVERLOADED, None),
+        (504, {}, Kind.TIMEOUT, None),
+        (520, {}, Kind.SERVER_ERROR, None),
+        (529, {}, Kind.OVERLOADED, None),
+        # unless code or type say more
+        (400, {"code": "context_length_exceeded"}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (400, {"code": "string_above_max_length"}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (400, {"type": "exceed_context_size_error"}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (400, {"code": "content_filter"}, Kind.CONTENT_FILTER, "content_filter"),
+        (400, {"code": "content_policy_violation"}, Kind.CONTENT_FILTER, "content_filter"),
+        (403, {"code": "content_filter"}, Kind.CONTENT_FILTER, "content_filter"),
+        (429, {"code": "insufficient_quota"}, Kind.BILLING, "insufficient_quota"),
+        (429, {"type": "insufficient_quota"}, Kind.BILLING, None),
+        (429, {"code": "rate_limit_exceeded"}, Kind.RATE_LIMITED, "rate_limit_exceeded"),
+        (401, {"code": "invalid_api_key"}, Kind.AUTH, "invalid_api_key"),
+        (404, {"code": "model_not_found"}, Kind.NOT_FOUND, "model_not_found"),
+        (400, {"code": "weird"}, Kind.INVALID_REQUEST, "weird"),
+        # a code that the status contradicts says nothing
+        (500, {"code": "content_filter"}, Kind.SERVER_ERROR, "content_filter"),
+        (503, {"code": "context_length_exceeded"}, Kind.OVERLOADED, "context_length_exceeded"),
+        (400, {"code": "rate_limit_exceeded"}, Kind.INVALID_REQUEST, "rate_limit_exceeded"),
+        # the text decides for overflow alone, and only on a refusal of the request
+        (
+            400,
+            {"message": "This model's maximum context length is 8192 tokens"},
+            Kind.CONTEXT_OVERFLOW,
+            "context_length_exceeded",
+        ),
+        (
+            413,
+            {"message": "the request exceeds the available context size"},
+            Kind.CONTEXT_OVERFLOW,
+            "context_length_exceeded",
+        ),
+        (400, {"message": "prompt is too long: 9 > 8"}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (400, {"message": "Too many tokens"}, Kind.CONTEXT_OVERFLOW, "context_length_exceeded"),
+        (500, {"message": "maximum context length"}, Kind.SERVER_ERROR, None),
+        (422, {"message": "maximum context length"}, Kind.INVALID_REQUEST, None),
+        (500, {"message": "content policy"}, Kind.SERVER_ERROR, None),
+        (400, {"message": "rate limit"}, Kind.INVALID_REQUEST, None),
+        # without a status, code and type decide
+        (None, {}, Kind.SERVER_ERROR, None),
+        (None, {"code": "rate_limit_exceeded"}, Kind.RATE_LIMITED, "rate_limit_exceeded"),
+        (None, {"type": "overloaded_error"}, Kind.OVERLOADED, None),
+        (None, {"type": "invalid_request_error"}, Kind.INVALID_REQUEST, None),
+        (None, {"type": "server_error"}, Kind.SERVER_ERROR, None),
+        (None, {"type": "timeout"}, Kind.TIMEOUT, None),
+        (None, {"code": "insufficient_quota"}, Kind.BILLING, "insufficient_quota"),
+        (None, {"type": "not_found_error"}, Kind.NOT_FOUND, None),
+        (None, {"type": "permission_error"}, Kind.AUTH, None),
+    ],
+)
+def test_an_error_is_classified_by_status_then_code_then_type(status, error, kind, code):
+    found = classify(status, {"error": error})
+    assert (found.kind, found.code, found.upstream_status) == (kind, code, status)
+
+
+@pytest.mark.parametrize(
+    ("payload", "message"),
+    [
+        ({"error": {"message": "no"}}, "no"),
+        ({"error": "no"}, "no"),
+        ({"message": "no"}, "no"),
+        ({"detail": "no"}, "no"),
+        ({"error": {"detail": "no"}}, "no"),
+        ({"error": {"message": " "}}, "The provider answered with status 400."),
+        ({"error": {"message": {"a": 1}}}, "The provider answered with status 400."),
+        ({"detail": [{"loc": ["body"]}]}, "The provider answered with status 400."),
+        ({}, "The provider answered with status 400."),
+        ([], "The provider answered with status 400."),
+        ("no", "The provider answered with status 400."),
+        (None, "The provider answered with status 400."),
+    ],
+)
+def test_the_providers_own_sentence_is_found_where_servers_put_it(payload, message):
+    assert classify(400, payload).message == message
+
+
+def test_param_and_hint_are_passed_on():
+    found = classify(429, {"error": {"param": "messages"}}, retry_after=2.5)
+    assert (found.param, found.retry_after) == ("messages", 2.5)
+    assert classify(400, {"error": {"param": 7, "code": 7}}).param is None
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "status"),
+    [
+        ({"code": 429, "message": "slow"}, Kind.RATE_LIMITED, 429),
+        ({"code": 502}, Kind.SERVER_ERROR, 502),
+        ({"code": 400}, Kind.INVALID_REQUEST, 400),
+        ({"code": "rate_limit_exceeded"}, Kind.RATE_LIMITED, None),
+        ({"code": True}, Kind.SERVER_ERROR, None),
+        ({"code": 0}, Kind.SERVER_ERROR, None),
+        ({"code": 1305}, Kind.SERVER_ERROR, None),
+        ("no", Kind.SERVER_ERROR, None),
+        (None, Kind.SERVER_ERROR, None),
+    ],
+)
+def test_a_number_that_is_a_status_is_read_as_one(error, kind, status):
+    found = error_in(error)
+    assert (found.kind, found.upstream_status) == (kind, status)

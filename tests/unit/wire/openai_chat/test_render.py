@@ -1,0 +1,175 @@
+import json
+
+import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+
+from gateway.core.errors import BadRequest
+from gateway.core.event import (
+    Finish,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallBegin,
+    ToolCallDelta,
+    UsageReport,
+)
+from gateway.core.message import ToolCall
+from gateway.core.reply import Reply
+from gateway.core.usage import Usage
+from gateway.wire.openai_chat.render import Renderer, render_reply, usage_object
+
+HEAD = {"id": "chatcmpl_1", "object": "chat.completion.chunk", "created": 7, "model": " OpenClaw "}
+
+
+def renderer(*, include_usage=False):
+    return Renderer(id="chatcmpl_1", created=7, model=" OpenClaw ", include_usage=include_usage)
+
+
+def chunks(stream):
+    """The chunks of a stream, each a type of the official client; `[DONE]` is last and taken off."""
+    *frames, done, rest = stream.decode().split("\n\n")
+    assert (done, rest) == ("data: [DONE]", "")
+    payloads = [json.loads(frame.removeprefix("data: ")) for frame in frames]
+    for payload in payloads:
+        ChatCompletionChunk.model_validate(payload, strict=True)
+        assert {name: payload[name] for name in HEAD} == HEAD
+    return payloads
+
+
+def deltas(*events):
+    made = renderer()
+    first, *rest = chunks(made.feed(list(events)) + made.close())
+    assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+    return [choice["delta"] for chunk in rest for choice in chunk["choices"]]
+
+
+@pytest.mark.parametrize(
+    ("event", "delta"),
+    [
+        (TextDelta('a"\n\N{GRINNING FACE}'), {"content": 'a"\n\N{GRINNING FACE}'}),
+        (TextDelta("\ud83d"), {"content": "\ud83d"}),
+        (RefusalDelta("no"), {"refusal": "no"}),
+        (
+            ToolCallBegin(1, "c", "f"),
+            {"tool_calls": [{"index": 1, "id": "c", "type": "function", "function": {"name": "f", "arguments": ""}}]},
+        ),
+        (ToolCallDelta(1, '{"a'), {"tool_calls": [{"index": 1, "function": {"arguments": '{"a'}}]}),
+        (Finish("stop"), {}),
+    ],
+)
+def test_every_event_has_its_delta(event, delta):
+    assert deltas(event) == [delta]
+
+
+def test_thoughts_are_not_shown():
+    assert deltas(ThinkingDelta("hm")) == []
+
+
+def test_the_role_comes_once_and_first():
+    made = renderer()
+    stream = made.feed([TextDelta("a")]) + made.feed([TextDelta("b"), Finish("stop")]) + made.close()
+    assert [chunk["choices"][0]["delta"] for chunk in chunks(stream)] == [
+        *({"role": "assistant", "content": ""}, {"content": "a"}, {"content": "b"}, {}),
+    ]
+
+
+def test_only_the_last_chunk_says_why_it_ended():
+    made = renderer()
+    stream = made.feed([TextDelta("a", {"content": []}), Finish("length")]) + made.close()
+    choices = [chunk["choices"][0] for chunk in chunks(stream)]
+    assert [choice["finish_reason"] for choice in choices] == [None, None, "length"]
+    assert [choice["logprobs"] for choice in choices] == [None, {"content": []}, None]
+    assert {choice["index"] for choice in choices} == {0}
+
+
+@pytest.mark.parametrize(
+    ("asked", "events", "usage"),
+    [
+        (False, [UsageReport(Usage(1, 2, 3))], None),
+        (True, [UsageReport(Usage(1, 2, 3))], {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}),
+        (True, [], {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
+    ],
+)
+def test_usage_comes_last_and_only_when_it_was_asked_for(asked, events, usage):
+    made = renderer(include_usage=asked)
+    found = chunks(made.feed([Finish("stop"), *events]) + made.close())
+    assert all("usage" not in chunk for chunk in found[:2])
+    assert [(chunk["choices"], chunk["usage"]) for chunk in found[2:]] == ([([], usage)] if asked else [])
+
+
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_failure_is_one_event_and_the_end(begun):
+    made = renderer(include_usage=True)
+    if begun:
+        made.feed([TextDelta("a")])
+    error = BadRequest("no", param="n")
+    assert (
+        made.fail(error)
+        == b"data: " + json.dumps(error.payload(), separators=(",", ":")).encode() + b"\n\ndata: [DONE]\n\n"
+    )
+
+
+def test_an_empty_batch_begins_the_stream():
+    assert b'"role":"assistant"' in renderer().feed([])
+
+
+@pytest.mark.parametrize(
+    ("usage", "counts"),
+    [
+        (Usage(), {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
+        (
+            Usage(1, 2, 3, 1),
+            {
+                "prompt_tokens": 1,
+                "completion_tokens": 2,
+                "total_tokens": 3,
+                "prompt_tokens_details": {"cached_tokens": 1},
+            },
+        ),
+        (
+            Usage(1, 2, 3, 0, 0),
+            {
+                "prompt_tokens": 1,
+                "completion_tokens": 2,
+                "total_tokens": 3,
+                "completion_tokens_details": {"reasoning_tokens": 0},
+            },
+        ),
+    ],
+)
+def test_details_of_usage_appear_when_they_say_something(usage, counts):
+    assert usage_object(usage) == counts
+
+
+def body(reply):
+    payload = json.loads(render_reply(reply, id="chatcmpl_1", created=7, model="openclaw"))
+    ChatCompletion.model_validate(payload, strict=True)
+    head = {"id": "chatcmpl_1", "object": "chat.completion", "created": 7, "model": "openclaw"}
+    assert payload == {**payload, **head}
+    assert payload.keys() == {*head, "choices", "usage"}
+    (choice,) = payload["choices"]
+    return choice
+
+
+def test_a_whole_answer_has_every_field_that_clients_read():
+    assert body(Reply("a", "stop")) == {
+        "index": 0,
+        "message": {"role": "assistant", "content": "a", "refusal": None},
+        "logprobs": None,
+        "finish_reason": "stop",
+    }
+
+
+def test_calls_and_the_text_beside_them_are_kept():
+    message = body(Reply("so", "tool_calls", tool_calls=(ToolCall("c", "f", '{ "a":1 }'),)))["message"]
+    assert message["content"] == "so"
+    assert message["tool_calls"] == [
+        {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{ "a":1 }'}}
+    ]
+    assert body(Reply(None, "tool_calls", tool_calls=(ToolCall("c", "f", ""),)))["message"]["content"] == ""
+
+
+def test_refusal_and_logprobs_are_kept_and_thoughts_are_not():
+    choice = body(Reply(None, "stop", thinking="hm", refusal="no", logprobs={"content": []}))
+    assert (choice["message"]["refusal"], choice["logprobs"]) == ("no", {"content": []})
+    assert "hm" not in json.dumps(choice)

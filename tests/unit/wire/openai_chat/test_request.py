@@ -1,0 +1,178 @@
+import json
+
+import pytest
+
+from gateway.core.message import Extras, Foreign, Image, Message, Text, ToolCall, ToolResult
+from gateway.core.turn import AUTO, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.openai_chat.request import build_request
+
+WIRE = "openai-completions"
+HI = (Message("user", (Text("hi"),)),)
+PLAIN = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+MODERN = Compat(developer_role=True, max_tokens_field="max_completion_tokens")
+
+
+def sent(turn, **row):
+    return json.loads(build_request(turn, ModelSpec("m", **row)))
+
+
+def message(*parts, role="user", **fields):
+    (written,) = sent(Turn("openclaw", (Message(role, parts, **fields),)))["messages"]
+    return written
+
+
+def test_a_plain_turn_is_a_plain_request():
+    assert sent(Turn("openclaw", HI)) == PLAIN
+
+
+def test_who_the_caller_is_stays_here():
+    assert sent(Turn("openclaw", HI, user="ann")) == PLAIN
+
+
+@pytest.mark.parametrize(
+    ("asked", "row", "capped"),
+    [
+        (None, {}, {}),
+        (50, {}, {"max_tokens": 50}),
+        (50, {"max_tokens": 100}, {"max_tokens": 50}),
+        (500, {"max_tokens": 100}, {"max_tokens": 100}),
+        (None, {"max_tokens": 100}, {"max_tokens": 100}),
+        (50, {"compat": MODERN}, {"max_completion_tokens": 50}),
+        (None, {"compat": MODERN, "max_tokens": 100}, {"max_completion_tokens": 100}),
+    ],
+)
+def test_the_cap_is_the_callers_within_the_models(asked, row, capped):
+    assert sent(Turn("openclaw", HI, sampling=Sampling(max_tokens=asked)), **row) == PLAIN | capped
+
+
+def test_only_what_was_said_is_sent():
+    sampling = Sampling(temperature=0, top_p=0.5, frequency_penalty=0, presence_penalty=-1, seed=0, stop=("a",))
+    said = {"temperature": 0, "top_p": 0.5, "frequency_penalty": 0, "presence_penalty": -1, "seed": 0, "stop": ["a"]}
+    assert sent(Turn("openclaw", HI, sampling=sampling)) == PLAIN | said
+
+
+@pytest.mark.parametrize(
+    ("turn", "row", "added"),
+    [
+        ({"stream": True}, {}, {"stream": True, "stream_options": {"include_usage": True}}),
+        ({"stream": True}, {"compat": Compat(usage_in_streaming=False)}, {"stream": True}),
+        ({"include_usage": True}, {}, {}),
+        ({"extras": Extras(WIRE, {"logit_bias": {}})}, {}, {"logit_bias": {}}),
+        ({"extras": Extras("another", {"logit_bias": {}})}, {}, {}),
+        ({"extras": Extras(WIRE, {"logit_bias": {}})}, {"compat": Compat(unknown_fields=False)}, {}),
+        ({}, {"params": {"top_k": 5}}, {"top_k": 5}),
+        ({"extras": Extras(WIRE, {"top_k": 1})}, {"params": {"top_k": 5}}, {"top_k": 1}),
+        ({"sampling": Sampling(temperature=1)}, {"params": {"temperature": 0}}, {"temperature": 1}),
+        ({"extras": Extras(WIRE, {"parallel_tool_calls": True})}, {"compat": Compat(parallel_tool_calls=False)}, {}),
+    ],
+)
+def test_what_an_endpoint_does_not_understand_is_left_out(turn, row, added):
+    assert sent(Turn("openclaw", HI, **turn), **row) == PLAIN | added
+
+
+def test_nothing_of_a_turn_can_change_model_or_messages():
+    extras = Extras(WIRE, {"model": "x", "messages": [], "zz": 1})
+    assert sent(Turn("openclaw", HI, extras=extras), params={"model": "y"}) == PLAIN | {"zz": 1}
+
+
+F, G = ToolSpec("f", "d", {"type": "object"}, strict=True), ToolSpec("g", extras=Extras(WIRE, {"zz": 1}))
+SENT_F = {
+    "type": "function",
+    "function": {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True},
+}
+SENT_G = {"type": "function", "function": {"name": "g", "zz": 1}}
+PINNED_G = {"type": "function", "function": {"name": "g"}}
+
+
+@pytest.mark.parametrize(
+    ("choice", "understood", "tools", "sent_choice"),
+    [
+        (None, True, [SENT_F, SENT_G], None),
+        (AUTO, True, [SENT_F, SENT_G], "auto"),
+        (ToolChoice("required"), True, [SENT_F, SENT_G], "required"),
+        (ToolChoice("pinned", "g"), True, [SENT_G], PINNED_G),
+        (ToolChoice("none"), True, None, None),
+        (AUTO, False, [SENT_F, SENT_G], None),
+        (ToolChoice("required"), False, [SENT_F, SENT_G], None),
+        (ToolChoice("pinned", "g"), False, [SENT_G], None),
+        (ToolChoice("none"), False, None, None),
+    ],
+)
+def test_tools_are_offered_as_the_choice_demands(choice, understood, tools, sent_choice):
+    turn = Turn("openclaw", HI, tools=(F, G), tool_choice=choice, extras=Extras(WIRE, {"parallel_tool_calls": False}))
+    body = sent(turn, compat=Compat(tool_choice=understood))
+    assert body.get("tools") == tools
+    assert body.get("tool_choice") == sent_choice
+    assert ("parallel_tool_calls" in body) == (tools is not None)
+
+
+@pytest.mark.parametrize("choice", [None, AUTO, ToolChoice("none")])
+def test_without_tools_nothing_is_said_about_them(choice):
+    assert sent(Turn("openclaw", HI, tool_choice=choice)) == PLAIN
+
+
+@pytest.mark.parametrize(("compat", "role"), [(Compat(), "system"), (MODERN, "developer")])
+def test_the_developer_is_called_as_the_endpoint_knows_him(compat, role):
+    turn = Turn("openclaw", (Message("developer", (Text("brief"),)),))
+    assert sent(turn, compat=compat)["messages"] == [{"role": role, "content": "brief"}]
+
+
+@pytest.mark.parametrize(("known", "wire"), [(True, WIRE), (False, WIRE), (True, "another")])
+def test_what_a_provider_attached_to_a_call_goes_to_who_can_read_it(known, wire):
+    call = ToolCall("c1", "f", "{}", Extras(wire, {"extra_content": {"a": 1}}))
+    turn = Turn("openclaw", (*HI, Message("assistant", (call,))))
+    (sent_call,) = sent(turn, compat=Compat(tool_call_fields=known))["messages"][-1]["tool_calls"]
+    assert ("extra_content" in sent_call) == (known and wire == WIRE)
+
+
+@pytest.mark.parametrize("tools", [True, False])
+def test_a_model_without_tools_is_not_shown_what_another_one_did(tools):
+    work = Message("assistant", (ToolCall("c1", "f", "{}"),), hidden=True)
+    messages = sent(Turn("openclaw", (*HI, work, *HI)), compat=Compat(tools=tools))["messages"]
+    assert [said["role"] for said in messages] == (["user", "assistant", "user"] if tools else ["user", "user"])
+
+
+def test_messages_are_written_as_they_were_read():
+    call = ToolCall("c1", "f", '{ "a":1 }', Extras(WIRE, {"index": 0}))
+    sent_call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{ "a":1 }'}, "index": 0}
+    assert message(Text("a"), name="ann") == {"role": "user", "content": "a", "name": "ann"}
+    assert message(Text("a"), listed=True) == {"role": "user", "content": [{"type": "text", "text": "a"}]}
+    assert message(call, role="assistant") == {"role": "assistant", "content": None, "tool_calls": [sent_call]}
+    assert message(Text(""), call, role="assistant") == {"role": "assistant", "content": "", "tool_calls": [sent_call]}
+    assert message(ToolResult("c1", (Text("4"),)), role="tool") == {
+        "role": "tool",
+        "content": "4",
+        "tool_call_id": "c1",
+    }
+    assert message(ToolResult("c1", ()), role="tool")["content"] == ""
+    assert message(ToolResult("c1", (Text("4"),), listed=True), role="tool")["content"] == [
+        {"type": "text", "text": "4"}
+    ]
+    assert message(Text("a"), role="assistant", extras=Extras(WIRE, {"refusal": "no"}))["refusal"] == "no"
+
+
+def test_parts_are_written_as_they_were_read():
+    parts = (
+        Text("a", Extras(WIRE, {"cache": 1})),
+        Image("http://x/", "low", Extras(WIRE, {"zz": 1})),
+        Image("http://x/"),
+        Foreign(WIRE, {"type": "file", "file": {"id": 1}}),
+    )
+    assert message(*parts)["content"] == [
+        {"type": "text", "text": "a", "cache": 1},
+        {"type": "image_url", "image_url": {"url": "http://x/", "detail": "low"}, "zz": 1},
+        {"type": "image_url", "image_url": {"url": "http://x/"}},
+        {"type": "file", "file": {"id": 1}},
+    ]
+
+
+def test_what_belongs_to_another_wire_stays_behind():
+    assert message(Text("a", Extras("x", {"b": 1})), Foreign("x", {"b": 1}), extras=Extras("x", {"c": 1})) == {
+        "role": "user",
+        "content": [{"type": "text", "text": "a"}],
+    }
+
+
+def test_half_an_emoji_is_sent_as_it_came():
+    assert b'"\\ud83d"' in build_request(Turn("openclaw", (Message("user", (Text("\ud83d"),)),)), ModelSpec("m"))

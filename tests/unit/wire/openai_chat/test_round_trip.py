@@ -1,0 +1,93 @@
+"""The round trip law: what is rendered for a client is what a provider of the same format would have said."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, UsageReport
+from gateway.core.message import NO_EXTRAS, Extras
+from gateway.core.reply import fold
+from gateway.core.usage import Usage
+from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.answer import parse_reply
+from gateway.wire.openai_chat.render import Renderer, render_reply
+
+WORDS = st.text(min_size=1, max_size=8)
+NAMES = WORDS.filter(lambda name: not name.isspace())  # white space alone is no name
+LOGPROBS = st.none() | st.just({"content": [{"token": "a", "logprob": -0.5}]})
+EXTRAS = st.just(NO_EXTRAS) | st.builds(
+    lambda text: Extras(WIRE, {"extra_content": {"google": {"thought_signature": text}}}), WORDS
+)
+REASONS = ("length", "content_filter", "tool_calls")
+
+
+@st.composite
+def usages(draw):
+    prompt, completion = draw(st.integers(0, 9)), draw(st.integers(0, 9))
+    reasoning = draw(st.none() | st.integers(0, completion))
+    return Usage(prompt, completion, prompt + completion, draw(st.integers(0, prompt)), reasoning)
+
+
+@st.composite
+def answers(draw):
+    """The events of an answer in an order that is allowed, but for thoughts, which the format has no place for."""
+    events, begun = [], 0
+    for kind in draw(st.lists(st.sampled_from(["text", "refusal", "begin", "arguments"]), max_size=8)):
+        if kind == "text":
+            events.append(TextDelta(draw(WORDS), draw(LOGPROBS)))
+        elif kind == "refusal":
+            events.append(RefusalDelta(draw(WORDS)))
+        elif kind == "begin":
+            events.append(ToolCallBegin(begun, f"id{begun}", draw(NAMES), draw(EXTRAS)))
+            begun += 1
+        elif begun:
+            events.append(ToolCallDelta(draw(st.integers(0, begun - 1)), draw(WORDS)))
+    events.append(Finish(draw(st.sampled_from(REASONS if begun else ("stop", *REASONS)))))
+    return [*events, UsageReport(draw(usages()))]
+
+
+def cut(whole, places):
+    edges = sorted({0, len(whole), *(place % (len(whole) + 1) for place in places)})
+    return [whole[start:end] for start, end in pairwise(edges)]
+
+
+def rendered(batches, **head):
+    renderer = Renderer(**{"id": "i", "created": 1, "model": "m", "include_usage": True, **head})
+    return b"".join(renderer.feed(batch) for batch in batches) + renderer.close()
+
+
+@given(answers(), st.lists(st.integers(0, 40), max_size=4), st.lists(st.integers(0, 4000), max_size=6))
+def test_a_rendered_stream_is_read_back_under_any_split(read, events, batching, places):
+    stream = rendered(cut(events, batching))
+    assert read(*cut(stream, places)) == (events, None)
+
+
+@given(answers(), st.sampled_from([b"\r\n", b"\r"]), st.lists(st.integers(0, 4000), max_size=6))
+def test_line_ends_make_no_difference(read, events, end, places):
+    stream = rendered([events]).replace(b"\n", end)
+    assert read(*cut(stream, places)) == (events, None)
+
+
+@given(answers())
+def test_byte_by_byte_is_the_same(read, events):
+    stream = rendered([events])
+    assert read(*(bytes((byte,)) for byte in stream)) == (events, None)
+
+
+@given(answers())
+def test_a_whole_answer_says_the_same_as_its_stream(events):
+    reply = fold(events)
+    found = fold(parse_reply(render_reply(reply, id="i", created=1, model="m")))
+    # Tokens go with the text that they make up: without any, there is nowhere to put them.
+    assert found == replace(reply, logprobs=reply.logprobs if reply.text else None)
+
+
+@given(answers(), st.lists(st.integers(0, 4000), max_size=6))
+def test_a_cut_stream_gives_the_beginning_of_the_answer_and_a_failure(read, events, places):
+    stream = rendered([events], include_usage=False)
+    for place in (place % stream.index(b'"finish_reason":"') for place in places):
+        found, failure = read(stream[:place])
+        assert found == events[: len(found)]
+        assert failure is not None

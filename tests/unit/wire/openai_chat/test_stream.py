@@ -1,0 +1,230 @@
+import json
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.event import (
+    Finish,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallBegin,
+    ToolCallDelta,
+    UsageReport,
+)
+from gateway.core.message import NO_EXTRAS, Extras
+from gateway.core.upstream_error import UpstreamKind
+from gateway.core.usage import Usage
+from gateway.wire.openai_chat import WIRE
+
+STOP = Finish("stop")
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+REPORT = UsageReport(Usage(3, 4, 7))
+
+
+def chunk(delta=None, finish=None, **fields):
+    return {"choices": [{"index": 0, "delta": delta or {}, "finish_reason": finish}], **fields}
+
+
+END = chunk(finish="stop")
+
+
+def call(index=0, id_=None, name=None, arguments=None, **fields):
+    return {"tool_calls": [{"index": index, "id": id_, "function": {"name": name, "arguments": arguments}, **fields}]}
+
+
+def test_a_plain_answer(read, stream):
+    chunks = (chunk({"role": "assistant", "content": ""}), chunk({"content": "Hel"}), chunk({"content": "lo"}), END)
+    assert read(stream(*chunks, {"choices": [], "usage": USAGE})) == (
+        [TextDelta("Hel"), TextDelta("lo"), STOP, REPORT],
+        None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("delta", "events"),
+    [
+        ({"content": "a"}, [TextDelta("a")]),
+        ({"content": None}, []),
+        ({"content": "a", "role": "assistant"}, [TextDelta("a")]),
+        ({"content": [{"type": "text", "text": "a"}, {"type": "thinking"}, {"text": "b"}, 1]}, [TextDelta("ab")]),
+        ({"reasoning_content": "hm"}, [ThinkingDelta("hm")]),
+        ({"reasoning": "hm", "content": "a"}, [ThinkingDelta("hm"), TextDelta("a")]),
+        ({"refusal": "no"}, [RefusalDelta("no")]),
+        ({"content": "a", "refusal": "no"}, [TextDelta("a"), RefusalDelta("no")]),
+        (call(0, "c", "f", ""), [ToolCallBegin(0, "c", "f")]),
+        (call(0, "c", "f", "{}"), [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
+        (call(7, "c", "f", "{}"), [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
+        (call(None, "c", "f", "{}"), [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
+        (call(0, None, "f", None), [ToolCallBegin(0, "call_0", "f")]),
+        ({"content": "so", **call(0, "c", "f")}, [TextDelta("so"), ToolCallBegin(0, "c", "f")]),
+        ({"unknown": {"a": 1}}, []),
+    ],
+)
+def test_every_field_of_a_delta_is_read(read, stream, delta, events):
+    found, failure = read(stream(chunk(delta), END))
+    assert (found[:-1], failure) == (events, None)
+
+
+def test_logprobs_come_with_their_text(read, stream):
+    tokens = {"content": [{"token": "a"}]}
+    with_tokens = {"choices": [{"delta": {"content": "a"}, "logprobs": tokens}]}
+    assert read(stream(with_tokens, END))[0][0] == TextDelta("a", tokens)
+
+
+@pytest.mark.parametrize(
+    ("fields", "kept"),
+    [
+        ({"extra_content": {"google": {"thought_signature": "s"}}}, ["extra_content"]),
+        ({"provider_specific_fields": {"thought_signature": "s"}, "extra_content": None}, ["provider_specific_fields"]),
+        ({"extra_content": "text", "provider_specific_fields": 1}, []),
+        ({"other": {"a": 1}}, []),
+    ],
+)
+def test_what_a_provider_wants_back_with_a_call_is_kept(read, stream, fields, kept):
+    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, **fields}
+    events, failure = read(stream({"choices": [{"delta": {"tool_calls": [call]}, "finish_reason": "stop"}]}))
+    assert failure is None
+    assert events[0].extras == (Extras(WIRE, {name: fields[name] for name in kept}) if kept else NO_EXTRAS)
+
+
+def test_the_pieces_of_calls_are_put_to_their_calls(read, stream):
+    parts = (
+        call(0, "a", "f", ""),
+        call(1, "b", "g", ""),
+        call(0, None, None, '{"x":'),
+        call(1, "", "", "[]"),
+        call(0, arguments="1}"),
+    )
+    assert read(stream(*map(chunk, parts), chunk(finish="tool_calls")))[0] == [
+        *(ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g"), ToolCallDelta(0, '{"x":'), ToolCallDelta(1, "[]")),
+        *(ToolCallDelta(0, "1}"), Finish("tool_calls")),
+    ]
+
+
+@pytest.mark.parametrize("number", [0, None])
+def test_calls_that_all_have_one_number_are_told_apart_by_their_ids(read, stream, number):
+    parts = (
+        call(number, "a", "f", "{}"),
+        call(number, "a", "f", " "),
+        call(number, "b", "f", "[]"),
+        call(number, arguments=" "),
+    )
+    assert read(stream(*map(chunk, parts), chunk(finish="stop")))[0] == [
+        *(ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), ToolCallDelta(0, " ")),
+        *(ToolCallBegin(1, "b", "f"), ToolCallDelta(1, "[]"), ToolCallDelta(1, " "), Finish("tool_calls")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [
+        ("stop", "stop"),
+        ("length", "length"),
+        ("tool_calls", "tool_calls"),
+        ("content_filter", "content_filter"),
+        ("function_call", "tool_calls"),
+        ("eos", "stop"),
+        ("end_turn", "stop"),
+        ("max_tokens", "length"),
+        ("model_length", "length"),
+        ("something new", "stop"),
+    ],
+)
+def test_every_spelling_of_an_end_is_understood(read, stream, reason, finish):
+    assert read(stream(chunk({"content": "a"}), chunk(finish=reason)))[0][-1] == Finish(finish)
+
+
+@pytest.mark.parametrize(("reason", "finish"), [("stop", "tool_calls"), ("length", "length")])
+def test_after_calls_a_stop_means_the_calls(read, stream, reason, finish):
+    assert read(stream(chunk(call(0, "c", "f")), chunk(finish=reason)))[0][-1] == Finish(finish)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "reports"),
+    [
+        ([END], []),
+        ([chunk(finish="stop", usage=USAGE)], [REPORT]),
+        ([END, {"choices": [], "usage": USAGE}], [REPORT]),
+        ([END, {"usage": USAGE}], [REPORT]),
+        ([END, {"choices": [], "usage": None}], []),
+        ([chunk({"content": "a"}, usage={"prompt_tokens": 1}), chunk(finish="stop", usage=USAGE)], [REPORT]),
+        ([chunk({"content": "a"}, usage={"prompt_tokens": 1}), END, {"choices": [], "usage": USAGE}], [REPORT]),
+    ],
+)
+def test_usage_is_that_of_the_end(read, stream, chunks, reports):
+    events, _ = read(stream(*chunks))
+    assert [event for event in events if isinstance(event, UsageReport)] == reports
+    assert events[-1] == (reports or [STOP])[-1]
+
+
+@pytest.mark.parametrize("end", [b"", b"data: [DONE]", b"data:[DONE]\n\n", b"data: [DONE]\r\n\r\n", b": bye\n\n"])
+def test_a_finished_answer_may_end_as_it_likes(read, stream, end):
+    assert read(stream(chunk({"content": "a"}), END, end=end)) == ([TextDelta("a"), STOP], None)
+
+
+def test_what_comes_after_the_end_is_not_looked_at(read, stream):
+    garbage = b"data: nonsense\n\n"
+    assert read(stream(chunk({"content": "a"}), END) + garbage) == ([TextDelta("a"), STOP], None)
+    assert read(stream(chunk({"content": "a"}), END, end=garbage)) == ([TextDelta("a"), STOP], None)
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind", "text"),
+    [
+        (b"", UpstreamKind.MALFORMED, "the stream ended without an answer"),
+        (b": hello\n\n", UpstreamKind.MALFORMED, "the stream ended without an answer"),
+        (b"data: [DONE]\n\n", UpstreamKind.MALFORMED, "the stream ended without an answer"),
+        (b'data: {"choices":[]}\n\n', UpstreamKind.MALFORMED, "the stream ended without an answer"),
+        (b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n', UpstreamKind.TRANSPORT, "broke off"),
+        (b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: [DONE]\n\n', UpstreamKind.TRANSPORT, "broke off"),
+        (b'data: {"choices":[{"delta":{"role":"assistant"}}]}\n\n', UpstreamKind.TRANSPORT, "broke off"),
+        (b'data: {"choices":[{"delta":{"content":"a"}}]}\n\ndata: {"cho', UpstreamKind.MALFORMED, "not valid JSON"),
+        (b"data: nonsense\n\n", UpstreamKind.MALFORMED, "could not be read"),
+        (b"<html>502 Bad Gateway</html>\n", UpstreamKind.MALFORMED, "the stream ended without an answer"),
+        (b"data: [1]\n\n", UpstreamKind.MALFORMED, "could not be read"),
+        (b"data: NaN\n\n", UpstreamKind.MALFORMED, "could not be read"),
+    ],
+)
+def test_a_stream_that_is_cut_or_garbage_is_never_a_success(read, raw, kind, text):
+    _, failure = read(raw)
+    assert failure.kind is kind
+    assert text in failure.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [{"message": "overheated", "type": "overloaded_error"}, {"message": "overheated", "code": 503}],
+)
+def test_an_error_in_the_stream_is_told_in_every_place(read, stream, error):
+    before = chunk({"content": "a"})
+    with_choices = chunk({"content": ""}, finish="error", error=error)
+    in_choice = {"choices": [{"delta": {}, "finish_reason": "error", "error": error}]}
+    for last in ({"error": error}, with_choices, chunk(error=error), in_choice):
+        events, failure = read(stream(before, last))
+        assert events == [TextDelta("a")]
+        assert (failure.kind, failure.message) == (UpstreamKind.OVERLOADED, "overheated")
+
+
+def test_an_end_by_error_without_a_word_is_one_all_the_same(read, stream):
+    _, failure = read(stream(chunk({"content": "a"}), chunk(finish="error")))
+    assert failure.kind is UpstreamKind.SERVER_ERROR
+
+
+@given(st.text(max_size=12), st.lists(st.integers(0, 24), max_size=4))
+def test_an_emoji_cut_in_two_is_put_together(read, stream, text, places):
+    units = text.encode("utf-16-le")
+    edges = sorted({0, len(units), *(2 * place for place in places if 2 * place < len(units))})
+    pieces = [units[a:b].decode("utf-16-le", "surrogatepass") for a, b in pairwise(edges)]
+    events, failure = read(stream(*(chunk({"content": piece}) for piece in pieces), END))
+    assert failure is None
+    assert "".join(event.text for event in events[:-1]) == text
+
+
+def test_half_an_emoji_alone_does_no_harm(read, stream):
+    chunks = (chunk({"content": "a\ud83d"}), chunk({"content": "b\ude00c"}), END)
+    events, failure = read(stream(*chunks))
+    assert failure is None
+    json.dumps([event.text for event in events[:-1]], ensure_ascii=False).encode()
