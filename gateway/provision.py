@@ -40,16 +40,23 @@ from gateway.upstream.http import Limits, create_client
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 
+RENEW = LEASE / 3
+"""Seconds between two renewals of a conversation's lease."""
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
 
 @asynccontextmanager
 async def provisioned(
-    config: Config, env: Mapping[str, str], state: Path, circuits: Cooldowns | None = None
+    config: Config,
+    env: Mapping[str, str],
+    state: Path,
+    circuits: Cooldowns | None = None,
+    *,
+    renew: float = RENEW,
 ) -> AsyncIterator[Runtime]:
     """The runtime of one configuration. Raises ConfigError when an agent has nothing to answer with.
 
-    `circuits` are those that other instances know of, too.
+    `circuits` are those that other instances know of, too. `renew`: see `create_app`.
     """
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
@@ -80,7 +87,7 @@ async def provisioned(
         conversations = Conversations(
             stores.sessions,
             wait=kept.wait_ms / 1000,
-            renew=LEASE / 3,
+            renew=renew,
             clock=time.time,
             summarise_over=kept.max_bytes if kept.compaction == "summarize" else None,
         )
