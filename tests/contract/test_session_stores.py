@@ -111,7 +111,24 @@ async def test_a_lease_that_adds_nothing_leaves_no_trace(store, place, redis):
     assert await keys(store, everybody=True) == []
 
 
-async def test_one_after_the_other_in_the_order_of_arrival(store):
+@pytest.fixture
+def waiting(place, redis):
+    """Waits until so many wait for a conversation."""
+
+    async def until(count):
+        if place not in SHARED:
+            return await asyncio.sleep(0)  # whoever comes is in line with the first step
+        async with asyncio.timeout(10):
+            while True:
+                _, lines = await redis[place].ask("SCAN", 0, "MATCH", "*{session:*", "COUNT", 1000, "TYPE", "zset")
+                if sum([await redis[place].ask("ZCARD", line) for line in lines]) == count:
+                    return None
+                await asyncio.sleep(0.002)
+
+    return until
+
+
+async def test_one_after_the_other_in_the_order_of_arrival(store, waiting):
     first = await store.acquire(KEY, LONG)
     order = []
 
@@ -120,30 +137,31 @@ async def test_one_after_the_other_in_the_order_of_arrival(store):
         order.append(number)
         await store.append(lease, b"%d" % number)
 
-    waiting = []
+    coming = []
     for number in range(8):
-        waiting.append(asyncio.create_task(come(number)))
-        await asyncio.sleep(0.03)  # Redis hears of them one after the other
+        coming.append(asyncio.create_task(come(number)))
+        await waiting(number + 1)
     assert order == []
     await store.append(first, b"-")
-    await asyncio.gather(*waiting)
+    await asyncio.gather(*coming)
     assert order == list(range(8))
     assert await entries(store, KEY) == (b"-", *(b"%d" % number for number in range(8)))
 
 
-async def test_who_waited_too_long_is_told_so_and_is_no_longer_in_line(store):
+async def test_who_waited_too_long_is_told_so_and_is_no_longer_in_line(store, waiting):
     first = await store.acquire(KEY, LONG)
     with pytest.raises(SessionBusy) as told:
         await store.acquire(KEY, 0.1)
     assert (told.value.status, told.value.code) == (409, "session_busy")
     assert int(told.value.headers["Retry-After"]) >= 1
     impatient = asyncio.create_task(store.acquire(KEY, LONG))
-    await asyncio.sleep(0.05)
+    await waiting(1)
     impatient.cancel()
     with pytest.raises(asyncio.CancelledError):
         await impatient
+    await waiting(0)
     patient = asyncio.create_task(store.acquire(KEY, LONG))
-    await asyncio.sleep(0.05)
+    await waiting(1)
     await store.release(first)
     async with asyncio.timeout(2):  # less than somebody who is gone counts as alive
         await store.release(await patient)
@@ -366,16 +384,16 @@ async def test_a_lease_of_an_instance_that_died_ends_and_one_that_is_renewed_doe
 
 
 @pytest.mark.parametrize("place", SHARED, indirect=True)
-async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, place):
+async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, place, waiting):
     async with another(alive=0.3) as store, another(alive=0.3) as dead:
         first = await store.acquire(KEY, LONG)
         dead.release = asyncio.Event().wait  # it can't even say that it leaves
         gone = asyncio.create_task(dead.acquire(KEY, LONG))
-        await asyncio.sleep(0.1)
+        await waiting(1)
         gone.cancel()
         await asyncio.wait({gone})
         patient = asyncio.create_task(store.acquire(KEY, LONG))
-        await asyncio.sleep(0.05)
+        await waiting(2)
         await store.release(first)
         async with asyncio.timeout(2):
             await store.append(await patient, b"1")
