@@ -18,7 +18,7 @@ from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
-from gateway.http.answers.background import BACKGROUND, BackgroundRuns
+from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.chain import chained
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.embeddings import embeddings
@@ -37,15 +37,26 @@ from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.http.trace import response_headers
-from gateway.provision import cooldowns_from, provisioned
+from gateway.provision import RENEW, cooldowns_from, provisioned
 from gateway.shared import link_from, open_link
 from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
 
 _PROBE = ("GET", "HEAD")
 
 
-def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Application:
-    """The application of one configuration. It opens its resources at start and closes them at the end."""
+def create_app(
+    config: Config,
+    env: Mapping[str, str],
+    state: Path,
+    *,
+    renew: float = RENEW,
+    background: BackgroundPolicy | None = None,
+) -> web.Application:
+    """The application of one configuration. It opens its resources at start and closes them at the end.
+
+    `renew` are the seconds between two renewals of a conversation's lease; `background` says how background runs are
+    logged.
+    """
     gateway = config.gateway
     link = link_from(gateway.redis)
     quota = _quota(gateway, link)
@@ -71,11 +82,11 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
         async with AsyncExitStack() as stack:
             if link is not None:
                 await stack.enter_async_context(open_link(link))
-            provided = await stack.enter_async_context(provisioned(config, env, state, cooldowns))
+            provided = await stack.enter_async_context(provisioned(config, env, state, cooldowns, renew=renew))
             app[RUNTIME] = replace(provided, quota=quota)
             if (tools := provided.tools) is not None:
                 app[DEGRADED]["mcp"] = lambda: tools.degraded
-            app[BACKGROUND] = BackgroundRuns(provided.stores.events)
+            app[BACKGROUND] = BackgroundRuns(provided.stores.events, background)
             stack.push_async_callback(app[BACKGROUND].close)
             app[DRAIN].background_jobs.append(app[BACKGROUND].count)
             yield

@@ -40,16 +40,23 @@ from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
 
+RENEW = LEASE / 3
+"""Seconds between two renewals of a conversation's lease."""
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
 
 @asynccontextmanager
 async def provisioned(
-    config: Config, env: Mapping[str, str], state: Path, cooldowns: Cooldowns | None = None
+    config: Config,
+    env: Mapping[str, str],
+    state: Path,
+    cooldowns: Cooldowns | None = None,
+    *,
+    renew: float = RENEW,
 ) -> AsyncIterator[Runtime]:
     """The runtime of one configuration. Raises ConfigError for what `gateway.validation` refuses.
 
-    `cooldowns` are those that other instances know of, too.
+    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`.
     """
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
@@ -81,7 +88,7 @@ async def provisioned(
         conversations = Conversations(
             stores.sessions,
             wait=session.wait_ms / 1000,
-            renew=LEASE / 3,
+            renew=renew,
             clock=time.time,
             summarise_over=session.max_bytes if session.compaction == "summarize" else None,
         )

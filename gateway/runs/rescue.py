@@ -46,12 +46,16 @@ def because(cause: UpstreamError | None) -> str:
 
 
 class Seen:
-    """What the client has received of an answer: batches at first, joined when they become many."""
+    """What the client has received of an answer: batches at first, joined when they become many.
 
-    __slots__ = ("_batches", "_size", "calls", "repeatable", "texts")
+    An answer of more than `max_size` characters is not held, and so not repeatable.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_batches", "_max_size", "_size", "calls", "repeatable", "texts")
+
+    def __init__(self, max_size: int = _MAX_SIZE) -> None:
         self._batches: list[Batch] = []
+        self._max_size = max_size
         self._size = 0
         self.texts: dict[Channel, list[str]] = {}
         self.calls: dict[int, str] = {}
@@ -96,7 +100,7 @@ class Seen:
     def say(self, channel: Channel, text: str) -> None:
         """More text of one channel."""
         self._size += len(text)
-        if self._size > _MAX_SIZE:
+        if self._size > self._max_size:
             self.repeatable = False
             self.texts.clear()
         else:

@@ -35,12 +35,13 @@ class BoundedReader:
         ended: Callable[[], object],
         *,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self._server = server
         self._stream = stream
         self._ended = ended
         self._sleep = sleep
-        self._clock = asyncio.get_running_loop().time
+        self._clock = clock or asyncio.get_running_loop().time
         self._window_start = self._clock()
         self._cost = 0
         self._logged: set[str] = set()

@@ -10,7 +10,7 @@ import pytest_asyncio
 from gateway.core.errors import SessionBusy, SessionChanged, Unavailable
 from gateway.core.session_key import SessionKey
 from gateway.state.sessions.keyed_queue import KeyedQueue
-from gateway.state.sessions.redis import RedisSessions
+from gateway.state.sessions.redis import WAITER_TTL, RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import Cursor, SessionPolicy
 from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
@@ -18,7 +18,7 @@ from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 KEY = SessionKey(None, "main", "openai-user:u1")
 ALICE = SessionKey("alice", "main", "openai-user:u1")
 POLICY = SessionPolicy(ttl=3600, max_bytes=100, lease=30.0)
-BRIEF = SessionPolicy(lease=0.3)
+BRIEF = SessionPolicy(lease=0.5)
 LONG = 20.0
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -52,10 +52,10 @@ async def another(backend, redis, tmp_path, clock):
     """Makes stores at the same backend, as other instances have them."""
 
     @asynccontextmanager
-    async def make(policy=POLICY):
+    async def make(policy=POLICY, *, waiter_ttl=WAITER_TTL):
         async with open_backend(backend, redis, tmp_path) as at:
             if backend in SHARED:
-                store = RedisSessions(at, policy, prefix="test")
+                store = RedisSessions(at, policy, prefix="test", waiter_ttl=waiter_ttl)
                 yield store
                 await store.close()
             else:
@@ -111,7 +111,24 @@ async def test_a_lease_that_adds_nothing_leaves_no_trace(store, backend, redis):
     assert await keys(store, everybody=True) == []
 
 
-async def test_one_after_the_other_in_the_order_of_arrival(store):
+@pytest.fixture
+def waiting(backend, redis):
+    """Waits until so many wait for a conversation."""
+
+    async def until(count):
+        if backend not in SHARED:
+            return await asyncio.sleep(0)  # whoever comes is in line with the first step
+        async with asyncio.timeout(10):
+            while True:
+                _, lines = await redis[backend].ask("SCAN", 0, "MATCH", "*{session:*", "COUNT", 1000, "TYPE", "zset")
+                if sum([await redis[backend].ask("ZCARD", line) for line in lines]) == count:
+                    return None
+                await asyncio.sleep(0.002)
+
+    return until
+
+
+async def test_one_after_the_other_in_the_order_of_arrival(store, waiting):
     first = await store.acquire(KEY, LONG)
     order = []
 
@@ -120,30 +137,31 @@ async def test_one_after_the_other_in_the_order_of_arrival(store):
         order.append(number)
         await store.append(lease, b"%d" % number)
 
-    waiting = []
+    coming = []
     for number in range(8):
-        waiting.append(asyncio.create_task(come(number)))
-        await asyncio.sleep(0.03)  # Redis hears of them one after the other
+        coming.append(asyncio.create_task(come(number)))
+        await waiting(number + 1)
     assert order == []
     await store.append(first, b"-")
-    await asyncio.gather(*waiting)
+    await asyncio.gather(*coming)
     assert order == list(range(8))
     assert await entries(store, KEY) == (b"-", *(b"%d" % number for number in range(8)))
 
 
-async def test_who_waited_too_long_is_told_so_and_is_no_longer_in_line(store):
+async def test_who_waited_too_long_is_told_so_and_is_no_longer_in_line(store, waiting):
     first = await store.acquire(KEY, LONG)
     with pytest.raises(SessionBusy) as raised:
         await store.acquire(KEY, 0.1)
     assert (raised.value.status, raised.value.code) == (409, "session_busy")
     assert int(raised.value.headers["Retry-After"]) >= 1
     impatient = asyncio.create_task(store.acquire(KEY, LONG))
-    await asyncio.sleep(0.05)
+    await waiting(1)
     impatient.cancel()
     with pytest.raises(asyncio.CancelledError):
         await impatient
+    await waiting(0)
     patient = asyncio.create_task(store.acquire(KEY, LONG))
-    await asyncio.sleep(0.05)
+    await waiting(1)
     await store.release(first)
     async with asyncio.timeout(2):  # less than somebody who is gone counts as alive
         await store.release(await patient)
@@ -355,9 +373,9 @@ async def test_a_lease_of_an_instance_that_died_ends_and_one_that_is_renewed_doe
         await dead.acquire(KEY, LONG)
         began = asyncio.get_running_loop().time()
         lease = await other.acquire(KEY, LONG)
-        assert 0.2 < asyncio.get_running_loop().time() - began < 2
-        for _ in range(5):
-            await asyncio.sleep(0.15)
+        assert 0.4 < asyncio.get_running_loop().time() - began < LONG / 2
+        for _ in range(12):  # a lease is over only after ten such pauses, on a busy machine after fewer
+            await asyncio.sleep(0.05)
             assert await other.renew(lease)
             with pytest.raises(SessionBusy):
                 await dead.acquire(KEY, 0.01)
@@ -366,17 +384,16 @@ async def test_a_lease_of_an_instance_that_died_ends_and_one_that_is_renewed_doe
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, backend, monkeypatch):
-    monkeypatch.setattr("gateway.state.sessions.redis._WAITER_TTL", 0.3)
-    async with another() as store, another() as dead:
+async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, backend, waiting):
+    async with another(waiter_ttl=0.3) as store, another(waiter_ttl=0.3) as dead:
         first = await store.acquire(KEY, LONG)
         dead.release = asyncio.Event().wait  # it can't even say that it leaves
         gone = asyncio.create_task(dead.acquire(KEY, LONG))
-        await asyncio.sleep(0.1)
+        await waiting(1)
         gone.cancel()
         await asyncio.wait({gone})
         patient = asyncio.create_task(store.acquire(KEY, LONG))
-        await asyncio.sleep(0.05)
+        await waiting(2)
         await store.release(first)
         async with asyncio.timeout(2):
             await store.append(await patient, b"1")

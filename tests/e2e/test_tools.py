@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.e2e.answers import USAGE, in_turn, says
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
-from tests.process import free_port, running
+from tests.process import alive, free_port, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,14 +29,6 @@ async def until(condition, within=20.0):
         while not (seen := condition()):
             await asyncio.sleep(0.01)
     return seen
-
-
-def alive(process):
-    """Whether it runs; one that has ended may stay listed until somebody asks for its status."""
-    try:
-        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def http_server(notes, transport, port):

@@ -15,7 +15,7 @@ from tests.e2e.answers import DONE, SEEN, chunk, hangs, streams
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving, started
 from tests.e2e.provider import Model
-from tests.process import free_port
+from tests.process import alive, free_port
 from tests.servers import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,13 +27,6 @@ PATIENCE = 15.0  # seconds
 
 def children(pid: int) -> set[int]:
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
 
 
 async def until(true, what: str) -> None:

@@ -16,18 +16,21 @@ from gateway.state.sessions import scripts
 from gateway.state.sessions.index import SessionIndex
 from gateway.state.sessions.store import Cursor, Lease, SessionFacts, SessionPage, SessionPolicy
 
-_WAITER_TTL = 3.0  # seconds that a waiting request counts as alive after a poll
+WAITER_TTL = 3.0  # seconds that a waiting request counts as alive after a poll
 _POLL_INTERVAL = 0.02  # seconds between polls of the first in the queue
 _MAX_BACKOFF_POSITION = 25  # requests behind this position poll as often as the one at it
 _APPEND_MEMORY = 60.0  # seconds in which a repeated append is recognised, because its result got lost
 
 
 class RedisSessions:
-    """See SessionStore. All keys begin with `prefix`."""
+    """See SessionStore. All keys begin with `prefix`; a waiting request counts as alive `waiter_ttl` s after a poll."""
 
-    def __init__(self, redis: RedisClient, policy: SessionPolicy, *, prefix: str) -> None:
+    def __init__(
+        self, redis: RedisClient, policy: SessionPolicy, *, prefix: str, waiter_ttl: float = WAITER_TTL
+    ) -> None:
         self._redis = redis
         self._policy = policy
+        self._waiter_ttl = waiter_ttl
         self._prefix = prefix
         self._index = SessionIndex(redis, prefix=prefix, retention=policy.ttl)
         self._releases: set[asyncio.Task[None]] = set()
@@ -46,7 +49,7 @@ class RedisSessions:
 
     async def _poll_lease(self, lease: Lease, wait: float) -> tuple[bytes, ...]:
         keys = self._keys(lease.key)
-        arguments = (lease.token, *map(_ms, (self._policy.lease, _WAITER_TTL, self._policy.ttl)))
+        arguments = (lease.token, *map(_ms, (self._policy.lease, self._waiter_ttl, self._policy.ttl)))
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         while True:
@@ -68,7 +71,7 @@ class RedisSessions:
 
     async def renew(self, lease: Lease) -> bool:
         """See SessionStore."""
-        arguments = (lease.token, _ms(self._policy.lease), _ms(2 * _WAITER_TTL))
+        arguments = (lease.token, _ms(self._policy.lease), _ms(2 * self._waiter_ttl))
         return bool(await self._redis.run_script(scripts.RENEW_LEASE, self._keys(lease.key), arguments))
 
     async def append(self, lease: Lease, entry: bytes) -> None:

@@ -14,15 +14,14 @@ from gateway.core.event import (
 )
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
-from gateway.runs import rescue
 from gateway.runs.failover import another_model_may_answer
 from gateway.runs.rescue import Diverged, Replay, Seen
 
 STOP = Finish("stop")
 
 
-def seen(*events):
-    made = Seen()
+def seen(*events, **settings):
+    made = Seen(**settings)
     for event in events:
         made.add([event])
     return made
@@ -126,12 +125,11 @@ def test_probabilities_of_a_piece_that_is_cut_are_left_out():
     ]
 
 
-def test_an_answer_too_long_to_keep_is_not_repeatable(monkeypatch):
-    monkeypatch.setattr(rescue, "_MAX_SIZE", 100)
-    shown = seen(*[TextDelta("x" * 30)] * 3)
+def test_an_answer_too_long_to_keep_is_not_repeatable():
+    shown = seen(*[TextDelta("x" * 30)] * 3, max_size=100)
     shown.join()
     assert shown.repeatable
-    shown = seen(*[TextDelta("x" * 30)] * 4)
+    shown = seen(*[TextDelta("x" * 30)] * 4, max_size=100)
     shown.join()
     assert not shown.repeatable
     assert shown

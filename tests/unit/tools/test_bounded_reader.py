@@ -1,5 +1,3 @@
-import asyncio
-
 import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
@@ -65,15 +63,16 @@ async def test_requests_of_a_server_count_for_more(read):
 
 
 async def test_a_pause_is_over_with_its_second():
-    asked = []
+    now, asked = 10.0, []
 
     async def sleep(seconds):
+        nonlocal now
         asked.append(seconds)
-        await asyncio.sleep(seconds)
+        now += seconds
 
-    incoming = BoundedReader("s", Said([message(**LOGGED)] * 2100), lambda: None, sleep=sleep)
+    incoming = BoundedReader("s", Said([message(**LOGGED)] * 2100), lambda: None, sleep=sleep, clock=lambda: now)
     assert [item async for item in incoming] == []
-    assert len(asked) == 2
+    assert asked == [1.0, 1.0]
 
 
 async def test_of_a_tool_remains_what_a_model_is_told(read):

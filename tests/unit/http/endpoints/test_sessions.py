@@ -232,7 +232,7 @@ async def test_a_request_whose_conversation_is_deleted_is_cut_off_and_told_so(st
     endpoint = "openai" if path == CHAT else "openresponses"
     async with client.delete(f"/api/v1/sessions/agent:main:{endpoint}-user:u") as response:
         assert response.status == 200
-    async with asyncio.timeout(8):  # a lease is renewed every 3.3 s
+    async with asyncio.timeout(8):
         response = await asking
         told = await response.text()
         await left.wait()
