@@ -9,8 +9,6 @@ from pathlib import Path
 from aiohttp import web
 
 from gateway import __version__
-from gateway.access import modes
-from gateway.access.client import ClientResolver
 from gateway.access.lockout import Lockout
 from gateway.config.auth import AuthConfig
 from gateway.config.gateway import GatewayConfig
@@ -29,7 +27,7 @@ from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
-from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, RUNTIME
+from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
 from gateway.http.openapi import document
 from gateway.http.quota import add_quota_headers, settling
 from gateway.http.quota_policies import policies_from
@@ -64,8 +62,6 @@ def create_app(
     if link is not None:
         CooldownSync(link, cooldowns)
     app = web.Application()
-    app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
-    app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
@@ -82,11 +78,13 @@ def create_app(
         async with AsyncExitStack() as stack:
             if link is not None:
                 await stack.enter_async_context(open_link(link))
-            provided = await stack.enter_async_context(provisioned(config, env, state, cooldowns, renew=renew))
-            app[RUNTIME] = replace(provided, quota=quota)
-            if (tools := provided.tools) is not None:
+            services, snapshot = await stack.enter_async_context(
+                provisioned(config, env, state, cooldowns, renew=renew)
+            )
+            app[SERVICES], app[CURRENT] = replace(services, quota=quota), Current(snapshot)
+            if (tools := services.tools) is not None:
                 app[DEGRADED]["mcp"] = lambda: tools.degraded
-            app[BACKGROUND] = BackgroundRuns(provided.stores.events, background)
+            app[BACKGROUND] = BackgroundRuns(services.stores.events, background)
             stack.push_async_callback(app[BACKGROUND].close)
             app[DRAIN].background_jobs.append(app[BACKGROUND].count)
             yield

@@ -8,14 +8,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from gateway.access import modes
+from gateway.access.client import ClientResolver
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
-from gateway.config.endpoints import FilesConfig, ImagesConfig
+from gateway.config.endpoints import EndpointsConfig, FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
-from gateway.http.runtime import Runtime
+from gateway.dispatch.snapshot import MediaPolicies, Services, Snapshot
 from gateway.media.document import PdfLimits
 from gateway.media.fetch import Fetcher, FetchPolicy
 from gateway.media.files import FilePolicy
@@ -53,14 +55,13 @@ async def provisioned(
     cooldowns: Cooldowns | None = None,
     *,
     renew: float = RENEW,
-) -> AsyncIterator[Runtime]:
-    """The runtime of one configuration. Raises ConfigError for what `gateway.validation` refuses.
+) -> AsyncIterator[tuple[Services, Snapshot]]:
+    """What requests of one configuration work with. Raises ConfigError for what `gateway.validation` refuses.
 
     `cooldowns` are those that other instances know of, too. `renew`: see `create_app`.
     """
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
-    endpoints = config.gateway.http.endpoints
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(create_client(limits))
         provider_client = ProviderClient(http, limits)
@@ -93,26 +94,21 @@ async def provisioned(
             summarise_over=session.max_bytes if session.compaction == "summarize" else None,
         )
         stack.push_async_callback(conversations.close)
-        yield Runtime(
+        gateway = config.gateway
+        services = Services(stores, conversations, RecentRuns(), tools, started=clock())
+        snapshot = Snapshot(
             directory=directory,
-            dispatch=_run_context(
-                config.gateway, providers, provider_client, cooldowns or cooldowns_from(config.gateway.retry)
-            ),
-            recent=RecentRuns(),
-            stores=stores,
-            conversations=conversations,
+            runs=_run_context(gateway, providers, provider_client, cooldowns or cooldowns_from(gateway.retry)),
             embedders=embedders,
-            tools=tools,
-            images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
-            response_images=_image_policy(endpoints.responses.images, stack, "input"),
-            response_files=_file_policy(endpoints.responses.files, stack),
-            max_url_parts=endpoints.responses.max_url_parts,
-            report_upstream_model=endpoints.chat_completions.report_model == "upstream",
-            heartbeat=config.gateway.stream.heartbeat_ms / 1000,
-            opening=config.gateway.stream.opening_heartbeat_ms / 1000,
+            media=_media_policies(gateway.http.endpoints, stack),
+            clients=ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback),
+            authenticator=modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins),
+            report_upstream_model=gateway.http.endpoints.chat_completions.report_model == "upstream",
+            heartbeat=gateway.stream.heartbeat_ms / 1000,
+            opening=gateway.stream.opening_heartbeat_ms / 1000,
             body_timeout=_BODY_TIMEOUT,
-            started=clock(),
         )
+        yield services, snapshot
 
 
 def limits_from(retry: RetryConfig) -> Limits:
@@ -175,6 +171,15 @@ def _run_context(
 
 def _uses_provider(directory: Directory, provider: str) -> bool:
     return any(ref.provider == provider for agent in directory.agents for ref in agent.candidates)
+
+
+def _media_policies(endpoints: EndpointsConfig, stack: AsyncExitStack) -> MediaPolicies:
+    return MediaPolicies(
+        images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
+        response_images=_image_policy(endpoints.responses.images, stack, "input"),
+        response_files=_file_policy(endpoints.responses.files, stack),
+        max_url_parts=endpoints.responses.max_url_parts,
+    )
 
 
 def _image_policy(config: ImagesConfig, stack: AsyncExitStack, field: str) -> ImagePolicy:

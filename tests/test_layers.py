@@ -18,6 +18,7 @@ LAYERS = (
     {"agents", "access"},
     {"runs"},
     {"conversations"},
+    {"dispatch"},
     {"http", "ui"},
     {"validation"},
     {"provision", "cooldown_sync"},
@@ -34,7 +35,7 @@ CLIENT = frozenset({"media"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "http", "cooldown_sync", "shared", "state"})
+RATELIMIT_USERS = frozenset({"app", "dispatch", "http", "cooldown_sync", "shared", "state"})
 
 
 def imported(source: str, package: str) -> Iterator[str]:

@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from gateway.agents.agent import Agent
 from gateway.cli.first_run import ensure_config
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import Loaded
-from gateway.conversations.context_window import window_of
-from gateway.conversations.summary import ask_agent
 from gateway.core.errors import GatewayError
 from gateway.core.event import TextDelta
 from gateway.core.identity import OWNER
 from gateway.core.ids import new_id
 from gateway.core.message import Message, Text
-from gateway.core.session_key import check_session_header, session_key
+from gateway.core.session_key import check_session_header
 from gateway.core.turn import Turn
+from gateway.dispatch.dispatch import Call, dispatch
 from gateway.observe import log as logs
 from gateway.provision import provisioned
 from gateway.runs.answer_stream import AnswerStream
-from gateway.runs.run import RunOptions, prepare
+from gateway.runs.run import RunOptions
 from gateway.validation import validated
 
 if TYPE_CHECKING:
@@ -50,25 +50,22 @@ def run(args: argparse.Namespace) -> int:
     logs.configure(stream_is_tty=sys.stderr.isatty(), level="warn")
     message = sys.stdin.read() if args.message == "-" else args.message
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_ask(loaded, args.agent, message, args.model, args.session_key))
+        return runner.run(_ask(loaded, args, message))
 
 
-async def _ask(loaded: Loaded, agent_id: str | None, message: str, model: str | None, session: str | None) -> int:
+async def _ask(loaded: Loaded, args: argparse.Namespace, message: str) -> int:
     turn = Turn(model="openclaw", messages=(Message("user", (Text(message),)),), stream=True)
-    options = RunOptions(model, agent_id, "cli")
-    async with provisioned(loaded.config, loaded.env, loaded.state_directory) as runtime:
+    options = RunOptions(args.model, args.agent, "cli")
+
+    async def read_turn(_agent: Agent) -> Turn:
+        return turn
+
+    async with provisioned(loaded.config, loaded.env, loaded.state_directory) as (services, snapshot):
+        call = Call(services, snapshot, new_id("cli_"), OWNER, "owner", options, "openai", args.session_key)
         try:
-            agent = runtime.directory.resolve(turn.model, agent_id)
-            check_session_header(session)
-            key = session_key(session, None, endpoint="openai", agent=agent.id, principal=OWNER)
-            if key is None:
-                await _print(await prepare(agent, turn, options, runtime.dispatch))
-            else:
-                ask, window = ask_agent(agent, runtime.dispatch), window_of(agent.candidates[0], runtime.dispatch)
-                opened = runtime.conversations.opened(key, turn, new_id("cli_"), ask, window=window)
-                async with opened as conversation:
-                    started = await prepare(agent, conversation.turn, options, runtime.dispatch)
-                    await _print(conversation.recorded(conversation.fitted(started)))
+            check_session_header(args.session_key)
+            async with await dispatch(call, turn.model, None, read_turn) as dispatched:
+                await _print(dispatched.stream)
         except GatewayError as error:
             print(f"\n{error.message}", file=sys.stderr)
             return 1
@@ -76,7 +73,7 @@ async def _ask(loaded: Loaded, agent_id: str | None, message: str, model: str | 
     return 0
 
 
-async def _print(running: AnswerStream) -> None:
-    async with aclosing(running.events()) as events:
-        async for batch in events:
+async def _print(answer: AnswerStream) -> None:
+    async with aclosing(answer.events()) as batches:
+        async for batch in batches:
             print("".join(event.text for event in batch if isinstance(event, TextDelta)), end="", flush=True)

@@ -33,10 +33,8 @@ from gateway.state.sessions.store import SessionStore
 
 log = structlog.get_logger(__name__)
 
-_LARGE = 2**18  # bytes of a transcript that takes so long to read (some milliseconds) that others would wait
-_MOST_NOTES = (
-    10  # in a row; or a caller who tries again all night would push the conversation out of its own transcript
-)
+_LARGE = 2**18  # bytes of a transcript that takes milliseconds to read, so it is read in a thread
+_MAX_NOTES = 10  # in a row; or a caller who tries again all night would push the conversation out of its own transcript
 
 
 class Conversations:
@@ -57,27 +55,29 @@ class Conversations:
         self.clock = clock
         self.summarise_over = summarise_over
 
-    def opened(
+    def of_turn(
         self, key: SessionKey, turn: Turn, request: str, ask: Ask, *, window: int | None = None
     ) -> "Conversation":
-        """A context: the conversation while this turn is answered. Entering it raises SessionBusy or Unavailable.
+        """The conversation while this turn is answered; `join` it before use.
 
-        `request` is the id of the request; `ask` is asked for a summary, if one is needed, of what is too much for the
+        `request` is the id of the request. `ask` makes a summary, if one is needed, of what is too much for the
         transcript or for a `window` of so many tokens.
         """
-        most = self.summarise_over
-        if most is not None and window is not None:
-            most = min(most, bytes_of(window))
-        return Conversation(self, key, turn, request, None if most is None else (most, ask))
+        max_bytes = self.summarise_over
+        if max_bytes is not None and window is not None:
+            max_bytes = min(max_bytes, bytes_of(window))
+        return Conversation(self, key, turn, request, None if max_bytes is None else (max_bytes, ask))
 
     async def close(self) -> None:
-        """Wait until every conversation has been given back."""
+        """Wait until every lease has been released."""
         await self.leases.close()
 
 
 class Conversation:
-    """One turn's. `turn` is the caller's with the history in front; `fitted` makes a run show its model no more of it
-    than it can take, `recorded` makes a run remember what it answers.
+    """One turn's, from `join` to `leave`; as a context, both.
+
+    `turn` is the client's with the history in front. `fitted` shortens the history for the model of a run, `recorded`
+    adds the answer of a run to the transcript.
     """
 
     def __init__(
@@ -96,19 +96,22 @@ class Conversation:
         self._began = False
 
     async def __aenter__(self) -> Self:
-        if self._lease is not None:
-            return self
+        if self._lease is None:
+            await self.join()
+        return self
+
+    async def join(self) -> None:
+        """Wait for this turn's place in the conversation, and read its history. Raises SessionBusy or Unavailable."""
         self._lease = await self._all.leases.acquire(self._key)
         try:
-            await self._join(self._lease.entries)
+            await self._read(self._lease.entries)
         except BaseException as error:
-            await self._leave(None)
+            await self.leave(None)
             if isinstance(error, UnknownVersion):
                 raise Unavailable("This conversation was continued by a newer version of the gateway.") from error
             raise
-        return self
 
-    async def _join(self, entries: tuple[bytes, ...]) -> None:
+    async def _read(self, entries: tuple[bytes, ...]) -> None:
         if self._summarise is not None:
             self._summary = await summarised(entries, *self._summarise)
         if (summary := self._summary) is not None:
@@ -122,25 +125,22 @@ class Conversation:
         self._past, self._notes = HistoryWindow(joined, shown), shown.notes
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        await self._leave(error)
+        await self.leave(error)
 
     def fitted(self, run: Run) -> Run:
         """The run of `turn`, with no more of the history than its model can take."""
         return run if self._past is None else self._past.fitted(run)
 
-    def recorded(self, run: AnswerStream, *, to_the_end: bool = False) -> SessionRecorder:
-        """The run, which adds its turn to the transcript before it ends.
-
-        `to_the_end` says that its stream outlives this context, and is to leave it in the context's place.
-        """
-        return SessionRecorder(run, self, to_the_end=to_the_end)
+    def recorded(self, run: AnswerStream) -> SessionRecorder:
+        """The run, which adds its turn to the transcript before it ends, and leaves in every ending."""
+        return SessionRecorder(run, self)
 
     def holding(self) -> AbstractAsyncContextManager[None]:
-        """What is awaited in this context is cut off when the conversation goes on elsewhere. Raises SessionChanged."""
+        """A context that cancels what is awaited in it when the lease is lost. Raises SessionChanged then."""
         return self._held().holding()
 
     def begin(self) -> None:
-        """The model is asked from here on, so from here on there is something to tell."""
+        """The model is asked from here on: a turn that ends without an answer leaves a note."""
         self._began = True
 
     async def finish(self, answer: Answer, trail: RunTrace) -> None:
@@ -157,8 +157,8 @@ class Conversation:
                 entry = replace(entry, kept=self._past.kept)
         await self._held().end(write_entry(self._summarising(entry)))
 
-    async def _leave(self, error: BaseException | None) -> None:
-        """The turn has ended without an answer, unless it is over already."""
+    async def leave(self, error: BaseException | None) -> None:
+        """The turn ends without an answer, unless it has ended already. `error` is the cause, if there is one."""
         lease = self._held()
         if lease.ended:
             return
@@ -167,13 +167,13 @@ class Conversation:
             entry = self._note("failed", error.code or error.type)
         elif self._began:
             entry = self._note("cancelled", None)
-        if entry is not None and self._summary is None and self._notes >= _MOST_NOTES:
+        if entry is not None and self._summary is None and self._notes >= _MAX_NOTES:
             entry = None
         try:
             await lease.end(None if entry is None else write_entry(self._summarising(entry)))
         except GatewayError as failure:
-            # Told already: something else, which ended the turn. The lease ends by itself.
-            log.warning("a conversation could not be given back", session=str(self._key), reason=failure.message)
+            # The client gets the error that ended the turn. The lease expires by itself.
+            log.warning("A conversation's lease could not be released", session=str(self._key), reason=failure.message)
 
     def _held(self) -> HeldLease:
         if self._lease is None:

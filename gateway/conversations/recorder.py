@@ -1,6 +1,6 @@
 """Adds the answer of a run to its conversation before the client gets the end of it."""
 
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from gateway.core.accumulator import Accumulator
@@ -13,12 +13,11 @@ if TYPE_CHECKING:
 
 
 class SessionRecorder:
-    """See AnswerStream. `to_the_end` says that it leaves the conversation's context itself."""
+    """See AnswerStream. Its stream leaves the conversation in every ending."""
 
-    def __init__(self, run: AnswerStream, conversation: "Conversation", *, to_the_end: bool) -> None:
+    def __init__(self, run: AnswerStream, conversation: "Conversation") -> None:
         self._run = run
         self._conversation = conversation
-        self._to_the_end = to_the_end
 
     @property
     def trail(self) -> RunTrace:
@@ -27,14 +26,10 @@ class SessionRecorder:
 
     async def events(self) -> Stream:
         """See AnswerStream. From the batch with the Finish on, everything waits until the turn is stored."""
-        conversation = self._conversation
         answer = Accumulator()
         held: Batch = []
-        async with AsyncExitStack() as stack:
-            if self._to_the_end:
-                await stack.enter_async_context(conversation)
+        async with self._conversation as conversation, aclosing(self._run.events()) as batches:
             conversation.begin()
-            batches = await stack.enter_async_context(aclosing(self._run.events()))
             while True:
                 async with conversation.holding():
                     batch = await anext(batches, None)

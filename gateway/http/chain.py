@@ -13,6 +13,7 @@ from aiohttp import HttpVersion11, web
 from gateway.http.checks.authenticate import authenticate
 from gateway.http.checks.client import identify_client
 from gateway.http.checks.scopes import requires
+from gateway.http.checks.snapshot import bind_snapshot
 from gateway.http.errors import response_to
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
@@ -24,11 +25,12 @@ def checks_of(route: Route) -> tuple[Check, ...]:
     """The checks of this route, in order."""
     if route.scope is not None:
         return (
+            bind_snapshot,  # the configuration in force → SNAPSHOT
             identify_client,  # trusted proxies → CLIENT, or 403
             authenticate,  # credential → outcome → PRINCIPAL, or 401 or 429
             requires(route.scope),  # the principal has the scope, or 403
         )
-    return () if route.public else (identify_client,)
+    return () if route.public else (bind_snapshot, identify_client)
 
 
 def chained(route: Route) -> Handler:
@@ -57,5 +59,6 @@ def chained(route: Route) -> Handler:
 
 def _refuse_escapes(request: web.Request) -> None:
     if not is_exact(request.raw_path):
+        bind_snapshot(request)
         identify_client(request)
         raise web.HTTPNotFound

@@ -36,12 +36,17 @@ def run_headers(trace: RunTrace, *, gateway: float, upstream: float) -> dict[str
 
     `Server-Timing` is https://www.w3.org/TR/server-timing/ (milliseconds). `backoff` is the time between attempts.
     """
-    waited = trace.waited
-    timing = f"gateway;dur={gateway * 1000:.2f}, upstream;dur={(upstream - waited) * 1000:.2f}"
-    if waited:
-        timing += f", backoff;dur={waited * 1000:.2f}"
-    headers = {"Server-Timing": timing}
+    headers = timing_header(trace, gateway=gateway, upstream=upstream)
     if trace.attempts:
         headers["x-openclaw-model"] = str(trace.answered)
         headers["x-openclaw-attempts"] = str(len(trace.attempts))
     return headers
+
+
+def timing_header(trace: RunTrace, *, gateway: float, upstream: float) -> dict[str, str]:
+    """The durations alone (arguments in seconds)."""
+    waited = trace.waited
+    timing = f"gateway;dur={gateway * 1000:.2f}, upstream;dur={(upstream - waited) * 1000:.2f}"
+    if waited:
+        timing += f", backoff;dur={waited * 1000:.2f}"
+    return {"Server-Timing": timing}

@@ -5,12 +5,11 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from gateway.access.client import ClientAddress, ClientResolver
+from gateway.access.client import ClientAddress
 from gateway.access.lockout import Lockout
-from gateway.access.modes import Authenticator
 from gateway.access.outcome import Rejected
 from gateway.core.identity import Principal
-from gateway.http.runtime import Runtime
+from gateway.dispatch.snapshot import Services, Snapshot
 from gateway.http.server.drain import Drain
 
 
@@ -22,15 +21,22 @@ class Trace:
     started: float
 
 
-RUNTIME = web.AppKey("runtime", Runtime)
-RESOLVER = web.AppKey("resolver", ClientResolver)
-AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
+@dataclass(slots=True)
+class Current:
+    """The snapshot that new requests begin with."""
+
+    snapshot: Snapshot
+
+
+SERVICES = web.AppKey("services", Services)
+CURRENT = web.AppKey("current", Current)
 LOCKOUT = web.AppKey("lockout", Lockout)
 DRAIN = web.AppKey("drain", Drain)
 DEGRADED = web.AppKey("degraded", dict[str, Callable[[], bool]])
 """Optional parts by name, with a function that returns whether the part is failing. `/readyz` reports them."""
 
 TRACE = web.RequestKey("trace", Trace)
+SNAPSHOT = web.RequestKey("snapshot", Snapshot)
 CLIENT = web.RequestKey("client", ClientAddress)
 REJECTED = web.RequestKey("rejected", Rejected)
 PRINCIPAL = web.RequestKey("principal", Principal)

@@ -24,16 +24,12 @@ from gateway.upstream.provider import Provider
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel. `tools`: may it run its own.
-
-    `client` is who asks, for cooldowns: any text that tells clients apart, such as the identity that quotas count.
-    """
+    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel. `tools`: may it run its own."""
 
     model: str | None = None
     agent: str | None = None
     channel: str = "webchat"
     tools: bool = True
-    client: str = ""
 
 
 class Run(Struct, frozen=True):
@@ -67,11 +63,12 @@ class Run(Struct, frozen=True):
         return ToolRounds(self._round(), offer, self.agent.tool_limits)
 
 
-async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunContext) -> Run:
+async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunContext, *, client: str = "") -> Run:
     """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override, and
     BadRequest for a tool of the caller's that has the name of one of the agent's.
 
-    The caller's system and developer messages follow the agent's own prompt; nothing else is added.
+    The client's system and developer messages follow the agent's own prompt; nothing else is added. `client` is who
+    asks, for cooldowns: any text that tells clients apart.
     """
     chain = chain_for(agent, options.model, dispatch.providers)
     prompt = await agent.prompt.text(options.channel)
@@ -82,7 +79,7 @@ async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunCo
     offer = None
     if agent.toolset is not None and options.tools:
         offer = offered_tools(agent.toolset.offer(), turn, chain[0], dispatch.providers)
-    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id, options.client), offer)
+    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id, client), offer)
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

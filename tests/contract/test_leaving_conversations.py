@@ -71,7 +71,7 @@ async def conversations(request, redis, tmp_path):
 
 async def turn(conversations, said, acknowledged, *, whole):
     asked = Turn("openclaw", (Message("user", (Text(said),)),))
-    async with conversations.opened(KEY, asked, said, never) as conversation:
+    async with conversations.of_turn(KEY, asked, said, never) as conversation:
         run = conversation.recorded(Answering(said))
         if whole:
             await whole_answer(run)

@@ -14,7 +14,7 @@ from gateway.core.jsonio import dumps, loads
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.response_recorder import store_ended
 from gateway.http.answers.stored_responses import UNFINISHED
-from gateway.http.keys import DRAIN, RUNTIME
+from gateway.http.keys import DRAIN, SERVICES, SNAPSHOT
 from gateway.state.configured import Stores
 from gateway.state.responses.store import StoredResponse
 from gateway.wire.framing.sse import DONE
@@ -52,15 +52,16 @@ async def current(stores: Stores, stored: StoredResponse) -> StoredResponse:
 
 async def replay(request: web.Request, stored: StoredResponse, number: int) -> web.StreamResponse:
     """The events from `number` on, as they were told and as they come. Raises NotFound when none are kept any more."""
-    runtime = request.app[RUNTIME]
-    stores = runtime.stores
+    snapshot, stores = request[SNAPSHOT], request.app[SERVICES].stores
     first = await stores.events.read(stored.id, -1)
     if not first.events and not first.held and loads(stored.body)["status"] not in UNFINISHED:
         raise NotFound(
             f"The events of response '{stored.id}' are not kept any more; fetch it without `stream`.",
             code="events_expired",
         )
-    async with EventStream(request, headers=dict, heartbeat=runtime.heartbeat, opening=runtime.opening) as stream:
+    async with EventStream(
+        request, headers=_no_headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening
+    ) as stream:
         try:
             async with aclosing(_told(stores, stored, number)) as told:
                 async for events in told:
@@ -75,6 +76,10 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
         else:
             await stream.finish(DONE)
     return stream
+
+
+def _no_headers(*, early: bool) -> dict[str, str]:  # noqa: ARG001
+    return {}
 
 
 async def cancelled(stores: Stores, stored: StoredResponse, patience: float) -> StoredResponse:

@@ -16,12 +16,13 @@ _SMALL = 32 * 1024  # bytes that an empty write buffer takes without blocking (i
 class EventStream(EventSourceResponse):
     """An SSE response that is opened by its first write, or after `opening` seconds of silence, whichever is first.
 
-    Until then a failure can still be told by its real status. `headers` is asked at that moment. The ping task writes
-    between our writes, so only whole frames may be relayed.
+    Until then a failure still gets its real status. `headers` is called at that moment; with `early=True` if silence
+    opens the stream, when it is not known yet who will answer. The ping task writes between our writes, so only whole
+    frames may be relayed.
     """
 
     def __init__(
-        self, request: web.Request, *, headers: Callable[[], dict[str, str]], heartbeat: float, opening: float
+        self, request: web.Request, *, headers: Callable[..., dict[str, str]], heartbeat: float, opening: float
     ) -> None:
         # The deadline of writes is ours: the base class would set the socket's own for each stream, which the listening
         # socket has done for all (`gateway.http.server.connections.listen`).
@@ -35,8 +36,13 @@ class EventStream(EventSourceResponse):
 
     @property
     def opened(self) -> bool:
-        """Whether the status is decided: from here on a failure can only be told in the stream."""
+        """Whether the status is sent: from here on a failure can only be reported in the stream."""
         return self.prepared or self._opening is not None
+
+    @property
+    def opened_early(self) -> bool:
+        """Whether silence opened the stream."""
+        return self._opening is not None
 
     async def relay(self, frames: bytes) -> None:
         """Write whole frames. Raises TimeoutError for a reader that has stalled for too long."""
@@ -80,7 +86,7 @@ class EventStream(EventSourceResponse):
         self._opening = asyncio.get_running_loop().create_task(self._say_hello())
 
     async def _say_hello(self) -> None:
-        await self._prepare()
+        await self._prepare(early=True)
         await self.write(b": waiting for the model\n\n")
 
     async def _open(self) -> None:
@@ -88,8 +94,8 @@ class EventStream(EventSourceResponse):
         if self._opening is not None:
             await self._opening
         else:
-            await self._prepare()
+            await self._prepare(early=False)
 
-    async def _prepare(self) -> None:
-        self.headers.update(self._run_headers())
+    async def _prepare(self, *, early: bool) -> None:
+        self.headers.update(self._run_headers(early=early))
         await self.prepare(self._request)

@@ -2,68 +2,98 @@
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import aclosing
 
 import structlog
 from aiohttp import web
 
-from gateway.core.accumulator import Answer
 from gateway.core.errors import GatewayError
+from gateway.dispatch.dispatch import Dispatched
+from gateway.dispatch.snapshot import Snapshot
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.errors import JSON
-from gateway.http.headers import run_headers
-from gateway.http.keys import DRAIN, RUNTIME, TRACE
+from gateway.http.headers import run_headers, timing_header
+from gateway.http.keys import DRAIN, SNAPSHOT, TRACE
 from gateway.runs.answer_stream import AnswerStream, whole_answer
-from gateway.wire.contract import Renderer
+from gateway.wire.contract import AnswerRenderer, Renderer
 
 log = structlog.get_logger(__name__)
 
 
-async def whole(request: web.Request, run: AnswerStream, render: Callable[[Answer], bytes]) -> web.Response:
+async def respond(
+    request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
+) -> web.StreamResponse:
+    """Answer as the client wants it; `stream` is the dispatched one, or what watches it. Raises GatewayError."""
+    if dispatched.turn.stream:
+        return await _streamed(request, dispatched, stream, renderer)
+    return await _whole(request, dispatched, stream, renderer)
+
+
+def reported_model(dispatched: Dispatched, snapshot: Snapshot) -> str:
+    """What the answer's `model` says: the client's own words, or the model that answered."""
+    run = dispatched.run
+    return str(run.trail.answered) if snapshot.report_upstream_model else run.turn.model
+
+
+async def _whole(
+    request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
+) -> web.Response:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
-    request.app[RUNTIME].recent.put(request[TRACE].id, run.trail)
     asked = time.monotonic()
-    answer = await whole_answer(run)
+    answer = await whole_answer(stream)
     answered = time.monotonic()
-    body = render(answer)
+    body = renderer.body(answer, reported_model(dispatched, request[SNAPSHOT]))
     headers = run_headers(
-        run.trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
+        stream.trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
     )
     headers["Content-Type"] = JSON
     return web.Response(body=body, headers=headers)
 
 
-async def streamed(request: web.Request, run: AnswerStream, start: Callable[[], Renderer]) -> web.StreamResponse:
-    """Relay the events; `start` is called when the first of them is there. Raises GatewayError before that.
+async def _streamed(
+    request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
+) -> web.StreamResponse:
+    """Relay the events. Raises GatewayError before the first of them.
 
-    Once the stream is open a failure is told in it, and every way ends it.
+    Once the stream is open a failure is reported in it, and every way ends it.
     """
-    runtime = request.app[RUNTIME]
-    runtime.recent.put(request[TRACE].id, run.trail)
+    snapshot, trace = request[SNAPSHOT], stream.trail
     asked = time.monotonic()
 
-    def headers() -> dict[str, str]:
-        return run_headers(run.trail, gateway=asked - request[TRACE].started, upstream=time.monotonic() - asked)
+    def headers(*, early: bool) -> dict[str, str]:
+        gateway, upstream = asked - request[TRACE].started, time.monotonic() - asked
+        if early:  # another model may answer than the one that is being asked
+            return timing_header(trace, gateway=gateway, upstream=upstream)
+        return run_headers(trace, gateway=gateway, upstream=upstream)
 
-    renderer: Renderer | None = None
-    events = run.events()
+    rendered: Renderer | None = None
+    events = stream.events()
     async with (
-        EventStream(request, headers=headers, heartbeat=runtime.heartbeat, opening=runtime.opening) as response,
+        EventStream(request, headers=headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening) as response,
         aclosing(events),
     ):
         try:
             async for batch in events:
-                if renderer is None:
-                    renderer = start()
-                if frames := renderer.feed(batch):
+                if rendered is None:
+                    rendered = renderer.stream(reported_model(dispatched, snapshot))
+                if frames := rendered.feed(batch):
                     await response.relay(frames)
         except (GatewayError, asyncio.CancelledError) as raised:
             error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
             if error is None or not response.opened:
                 raise
-            log.warning("stream failed", type=error.type, reason=error.message)
-            await response.finish((renderer or start()).fail(error))
+            log.warning("Stream failed", type=error.type, reason=error.message)
+            rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
+            await response.finish(_late_headers(response, stream) + rendered.fail(error))
         else:
-            await response.finish((renderer or start()).close())
+            rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
+            await response.finish(_late_headers(response, stream) + rendered.close())
     return response
+
+
+def _late_headers(response: EventStream, stream: AnswerStream) -> bytes:
+    """As a comment, what was not known when a heartbeat opened the stream; empty if the headers had it."""
+    trace = stream.trail
+    if not response.opened_early or not trace.attempts:
+        return b""
+    return f": x-openclaw-model: {trace.answered}\n: x-openclaw-attempts: {len(trace.attempts)}\n\n".encode()

@@ -10,7 +10,7 @@ from gateway.core.errors import BadRequest, NotFound
 from gateway.core.jsonio import loads
 from gateway.core.message import Message
 from gateway.core.session_key import HEADER
-from gateway.http.keys import PRINCIPAL, RUNTIME
+from gateway.http.keys import PRINCIPAL, SERVICES
 from gateway.http.routes import RESPONSES_BODY
 from gateway.state.responses.store import ResponseStore, StoredResponse
 from gateway.wire.openai_responses.item_id import place_of
@@ -35,7 +35,7 @@ def owner_of(request: web.Request) -> Owner:
 async def find(request: web.Request) -> StoredResponse:
     """The response that the path names. Raises NotFound, also for somebody else's."""
     owner, response_id = owner_of(request), request.match_info["id"]
-    stored = await _get(request.app[RUNTIME].stores.responses, owner, response_id)
+    stored = await _get(request.app[SERVICES].stores.responses, owner, response_id)
     if stored is None or owner.session not in (None, stored.session):
         raise NotFound(
             f"Response with id '{response_id[:80]}' not found.", param="response_id", code="response_not_found"

@@ -10,7 +10,7 @@ from aiohttp import web
 from gateway.access.client import ClientAddress
 from gateway.access.outcome import Outcome, Rejected
 from gateway.core.errors import Unavailable
-from gateway.http.keys import AUTHENTICATOR, CLIENT, LOCKOUT, PRINCIPAL, REJECTED
+from gateway.http.keys import CLIENT, LOCKOUT, PRINCIPAL, REJECTED, SNAPSHOT
 from ratelimit import StorageUnavailable
 
 
@@ -20,7 +20,7 @@ def authenticate(request: web.Request) -> Awaitable[None] | None:
     Raises Unauthorized, LockedOut or Unavailable.
     """
     client = request[CLIENT]
-    outcome = request.app[AUTHENTICATOR].authenticate(client, request.headers)
+    outcome = request[SNAPSHOT].authenticator.authenticate(client, request.headers)
     principal = request.app[LOCKOUT].admit_now(outcome, client)
     if principal is None:
         return _decide(request, outcome, client)

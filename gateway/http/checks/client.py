@@ -5,9 +5,9 @@ Attribution comes before routing, in every auth mode and for every path except t
 
 from aiohttp import web
 
-from gateway.http.keys import CLIENT, RESOLVER
+from gateway.http.keys import CLIENT, SNAPSHOT
 
 
 def identify_client(request: web.Request) -> None:
     """Add CLIENT. Raises ProxyAttributionRequired."""
-    request[CLIENT] = request.app[RESOLVER].resolve(request.remote, request.headers)
+    request[CLIENT] = request[SNAPSHOT].clients.resolve(request.remote, request.headers)

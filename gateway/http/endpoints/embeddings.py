@@ -6,9 +6,10 @@ from aiohttp import web
 
 from gateway.core.errors import BadRequest
 from gateway.http.body import read_body
+from gateway.http.calls import call_of
 from gateway.http.errors import JSON
-from gateway.http.headers import run_headers, run_options
-from gateway.http.keys import PRINCIPAL, RUNTIME, TRACE
+from gateway.http.headers import run_headers
+from gateway.http.keys import SERVICES, SNAPSHOT, TRACE
 from gateway.http.quota import admitted_embedders
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.runs.embed import embed
@@ -18,28 +19,27 @@ from gateway.wire.openai_chat.schema import EMBEDDINGS
 
 async def embeddings(request: web.Request) -> web.StreamResponse:
     """Unlike chat, a missing or blank `model` is refused (recorded)."""
-    runtime = request.app[RUNTIME]
-    body = await read_body(request, EMBEDDINGS_BODY, runtime.body_timeout)
-    options = run_options(request.headers, request[PRINCIPAL], body)
+    snapshot, services = request[SNAPSHOT], request.app[SERVICES]
+    body = await read_body(request, EMBEDDINGS_BODY, snapshot.body_timeout)
+    call = call_of(request, body, "openai")
     parsed, _ = EMBEDDINGS.read(body)
-    model = parsed.model or ""
+    model, override = parsed.model or "", call.options.model
     if not model.strip():
         raise BadRequest("Missing `model`.", param="model")
-    agent = runtime.directory.resolve(model, options.agent)
+    agent = snapshot.directory.resolve(model, call.options.agent)
     wanted = read_request(parsed)
-    embedders = runtime.embedders
-    if runtime.quota is not None:
+    embedders = snapshot.embedders
+    if services.quota is not None:
         embedders = await admitted_embedders(
-            request, runtime.quota, agent, wanted, override=options.model, embedders=embedders
+            request, services.quota, agent, wanted, override=override, embedders=embedders
         )
-    trail = runtime.dispatch.trail(agent.id)
-    runtime.recent.put(request[TRACE].id, trail)
+    trail = snapshot.runs.trail(agent.id, call.client)
+    services.recent.put(call.id, trail)
     asked = time.monotonic()
-    reply = await embed(agent, wanted, options.model, embedders, runtime.dispatch, trail=trail)
+    reply = await embed(agent, wanted, override, embedders, snapshot.runs, trail=trail)
     answered = time.monotonic()
     payload = render_reply(reply, model=model, as_base64=wanted.base64)
     headers = run_headers(
         trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
     )
-    headers["Content-Type"] = JSON
-    return web.Response(body=payload, headers=headers)
+    return web.Response(body=payload, headers={**headers, "Content-Type": JSON})

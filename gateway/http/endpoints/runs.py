@@ -5,13 +5,13 @@ from aiohttp import web
 from gateway.core.errors import NotFound
 from gateway.core.jsonio import dumps
 from gateway.http.errors import JSON
-from gateway.http.keys import RUNTIME
+from gateway.http.keys import SERVICES
 
 
 async def get_run(request: web.Request) -> web.StreamResponse:
     """The attempts of the run behind a request id, also while it goes on."""
     request_id = request.match_info["id"]
-    trail = request.app[RUNTIME].recent.get(request_id)
+    trail = request.app[SERVICES].recent.get(request_id)
     if trail is None:
         raise NotFound(
             "No recent run has this request id. This instance keeps the last 1000 runs; the id is the answer's "

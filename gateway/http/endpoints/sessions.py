@@ -11,7 +11,7 @@ from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.core.session_key import SessionKey, parse_session_key
 from gateway.http.errors import JSON
-from gateway.http.keys import PRINCIPAL, RUNTIME
+from gateway.http.keys import PRINCIPAL, SERVICES
 from gateway.state.sessions.store import Cursor, SessionFacts, SessionStore
 
 _USUAL, _MOST = 100, 1000  # conversations in a list
@@ -53,7 +53,7 @@ async def delete_session(request: web.Request) -> web.StreamResponse:
 
 
 def _store(request: web.Request) -> SessionStore:
-    return request.app[RUNTIME].stores.sessions
+    return request.app[SERVICES].stores.sessions
 
 
 async def _read(request: web.Request) -> tuple[SessionFacts, tuple[bytes, ...]]:

@@ -10,7 +10,7 @@ from gateway.core.jsonio import dumps, loads
 from gateway.http.answers.background_events import cancelled, current, replay
 from gateway.http.answers.stored_responses import find
 from gateway.http.errors import JSON
-from gateway.http.keys import RUNTIME
+from gateway.http.keys import SERVICES
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 _PAGE = 20  # items, as OpenAI lists them
@@ -25,13 +25,13 @@ async def get_response(request: web.Request) -> web.StreamResponse:
         if not loads(stored.body)["background"]:
             raise BadRequest("`stream`: only responses in the background can be streamed again.", param="stream")
         return await replay(request, stored, _number(request.query.get("starting_after")))
-    stored = await current(request.app[RUNTIME].stores, stored)
+    stored = await current(request.app[SERVICES].stores, stored)
     return web.Response(body=stored.body, headers={"Content-Type": JSON})
 
 
 async def cancel_response(request: web.Request) -> web.StreamResponse:
     """Stop a run in the background, wherever it runs; one that has ended stays as it is."""
-    stored, stores = await find(request), request.app[RUNTIME].stores
+    stored, stores = await find(request), request.app[SERVICES].stores
     if not loads(stored.body)["background"]:
         raise BadRequest("Only a response in the background can be cancelled; leave the connection of this one.")
     stored = await cancelled(stores, stored, _PATIENCE)
@@ -40,7 +40,7 @@ async def cancel_response(request: web.Request) -> web.StreamResponse:
 
 async def delete_response(request: web.Request) -> web.StreamResponse:
     """Forget it. Responses that continue it can't be continued any more."""
-    stored, stores = await find(request), request.app[RUNTIME].stores
+    stored, stores = await find(request), request.app[SERVICES].stores
     if loads(stored.body)["background"]:
         await cancelled(stores, stored, _PATIENCE)
     await stores.responses.delete(stored.subject, stored.id)

@@ -95,7 +95,7 @@ def talk(conversations, dispatch, agent):
         made, who = dispatch(caller, providers=providers, retries=0), agent(candidates=chain, prompt="Be brief.")
         for number in range(first, last):
             asked = Turn("openclaw", (Message("user", (Text(f"q{number:02} {WORDS}"),)),), stream=stream, **turn)
-            async with conversations.opened(KEY, asked, "r", never) as conversation:
+            async with conversations.of_turn(KEY, asked, "r", never) as conversation:
                 run = conversation.fitted(await prepare(who, conversation.turn, OPTIONS, made))
                 recorded = conversation.recorded(run)
                 if stream:
@@ -236,7 +236,7 @@ async def test_a_call_whose_result_is_sent_now_stays(conversations, dispatch, ag
     store = conversations.leases.store
 
     async def ask(*messages):
-        async with conversations.opened(KEY, Turn("openclaw", messages), "r", never) as conversation:
+        async with conversations.of_turn(KEY, Turn("openclaw", messages), "r", never) as conversation:
             run = conversation.fitted(await prepare(who, conversation.turn, OPTIONS, made))
             await whole_answer(conversation.recorded(run))
             return run.turn.messages

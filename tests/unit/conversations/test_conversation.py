@@ -87,7 +87,7 @@ async def entries(store):
 
 
 async def test_an_entry_says_who_answered_what_and_when(conversations, store):
-    async with conversations.opened(KEY, TURN, "req-1", never) as conversation:
+    async with conversations.of_turn(KEY, TURN, "req-1", never) as conversation:
         reply = await whole_answer(conversation.recorded(Answering(*ANSWER)))
     assert reply.text == "ab"
     (entry,) = await entries(store)
@@ -96,7 +96,7 @@ async def test_an_entry_says_who_answered_what_and_when(conversations, store):
 
 
 async def test_the_end_of_a_stream_is_told_when_the_turn_is_kept(conversations, store):
-    async with conversations.opened(KEY, TURN, "r", never) as conversation:
+    async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
         events = conversation.recorded(Answering(*ANSWER)).events()
         told = [(batch, len(await entries(store))) async for batch in events]
     assert told == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
@@ -107,7 +107,7 @@ async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(
 
     async def stream():
         async with (
-            conversations.opened(KEY, TURN, "r", never) as conversation,
+            conversations.of_turn(KEY, TURN, "r", never) as conversation,
             aclosing(conversation.recorded(Answering(*ANSWER)).events()) as events,
         ):
             async for batch in events:
@@ -131,7 +131,7 @@ async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(
 
 async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversations, store):
     with pytest.raises(UpstreamError):
-        async with conversations.opened(KEY, TURN, "r", never):
+        async with conversations.of_turn(KEY, TURN, "r", never):
             raise FAILURE
     assert await entries(store) == []
 
@@ -143,17 +143,17 @@ async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversatio
 async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, store, answer, outcome, reason):
     error = type(answer[-1])
     with pytest.raises(error):
-        async with conversations.opened(KEY, TURN, "r", never) as conversation:
+        async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
             await whole_answer(conversation.recorded(Answering(*answer)))
     (note,) = await entries(store)
     assert (note.outcome, note.reason, note.messages) == (outcome, reason, ())
-    async with conversations.opened(KEY, TURN, "r", never) as conversation:
+    async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
         assert conversation.turn.messages == TURN.messages
 
 
 async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
     async def ask():
-        async with conversations.opened(KEY, TURN, "r", never) as conversation:
+        async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
             await conversation.finish(accumulated([TextDelta("a"), Finish("stop")]), Answering().trail)
 
     asking = asyncio.create_task(ask())
@@ -163,7 +163,7 @@ async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversati
     await asyncio.wait({asking})
     await conversations.close()
     assert [entry.outcome for entry in await entries(store)] == ["completed"]
-    async with conversations.opened(KEY, TURN, "r", never):
+    async with conversations.of_turn(KEY, TURN, "r", never):
         pass  # and the lease was given back
 
 
@@ -179,7 +179,7 @@ async def impatient(store):
 @pytest.mark.parametrize("renewed", [True, Unavailable("away")])
 async def test_a_lease_is_renewed_while_the_run_goes_on(impatient, store, renewed):
     store.renewed = renewed
-    async with impatient.opened(KEY, TURN, "r", never) as conversation:
+    async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
         while store.renewals < 3:
             await asyncio.sleep(0.001)
         await whole_answer(conversation.recorded(Answering(*ANSWER)))
@@ -209,7 +209,7 @@ async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, wh
     run, told = Endless(), []
 
     async def ask():
-        async with impatient.opened(KEY, TURN, "r", never) as conversation:
+        async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
             recorded = conversation.recorded(run)
             if whole:
                 await whole_answer(recorded)
@@ -227,7 +227,7 @@ async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, wh
     assert told == ([] if whole else [ANSWER[0]])
     assert await entries(store) == []
     store.renewed = True
-    async with impatient.opened(KEY, TURN, "r", never):
+    async with impatient.of_turn(KEY, TURN, "r", never):
         pass  # it was given back
 
 
@@ -235,7 +235,7 @@ async def test_a_lease_that_is_lost_disturbs_nobody_who_is_not_waiting_for_the_r
     """Whoever relays the answer is told by the next step of the run, not in the middle of a write."""
     run = Endless()
     async with (
-        impatient.opened(KEY, TURN, "r", never) as conversation,
+        impatient.of_turn(KEY, TURN, "r", never) as conversation,
         aclosing(conversation.recorded(run).events()) as events,
     ):
         assert await anext(events) == ANSWER[0]
@@ -252,7 +252,7 @@ async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient
     run = Endless()
 
     async def ask():
-        async with impatient.opened(KEY, TURN, "r", never) as conversation:
+        async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
             await whole_answer(conversation.recorded(run))
 
     asking = asyncio.create_task(ask())
@@ -267,7 +267,7 @@ async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient
 async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcript(conversations, store):
     for answer in (ANSWER, *[(FAILURE,)] * 15, ANSWER, (FAILURE,)):
         with suppress(UpstreamError):
-            async with conversations.opened(KEY, TURN, "r", never) as conversation:
+            async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
                 await whole_answer(conversation.recorded(Answering(*answer)))
     outcomes = [entry.outcome for entry in await entries(store)]
     assert outcomes == ["completed", *["failed"] * 10, "completed", "failed"]
@@ -276,7 +276,7 @@ async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcrip
 async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, store):
     await store.append(await store.acquire(KEY, 1.0), dumps({"v": 2, "messages": []}))
     with pytest.raises(Unavailable, match="newer"):
-        async with conversations.opened(KEY, TURN, "r", never):
+        async with conversations.of_turn(KEY, TURN, "r", never):
             pass
     await store.release(await store.acquire(KEY, 1.0))  # it holds no lease
 
@@ -296,7 +296,7 @@ async def test_a_long_transcript_is_read_beside_the_event_loop_and_a_short_one_a
     asyncio.get_running_loop().set_default_executor(threads)
     entry = write_entry(Entry(1.0, "r", "completed", (Message("user", (Text("x" * 100_000),)),)))
     for submitted in (0, 0, 0, 1):
-        async with conversations.opened(KEY, TURN, "r", never) as conversation:
+        async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
             assert threads.submitted == submitted
         await store.append(await store.acquire(KEY, 1.0), entry)
     assert len(conversation.turn.messages) == 4
@@ -307,7 +307,7 @@ async def turns(conversations, ask, *answers):
     shown = []
     for number, answer in enumerate(answers):
         turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
-        async with conversations.opened(KEY, turn, "r", ask) as conversation:
+        async with conversations.of_turn(KEY, turn, "r", ask) as conversation:
             shown.append([part.text[:60] for message in conversation.turn.messages for part in message.parts])
             await whole_answer(conversation.recorded(Answering([TextDelta(answer), Finish("stop")])))
     return shown
@@ -344,9 +344,9 @@ async def test_a_summary_outlives_a_turn_that_failed(store):
     conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=4000)
     await turns(conversations, ask, "a0", "a1", "a2")
     with pytest.raises(UpstreamError):
-        async with conversations.opened(KEY, TURN, "r", ask) as conversation:
+        async with conversations.of_turn(KEY, TURN, "r", ask) as conversation:
             await whole_answer(conversation.recorded(Answering(FAILURE)))
-    async with conversations.opened(KEY, TURN, "r", ask) as conversation:
+    async with conversations.of_turn(KEY, TURN, "r", ask) as conversation:
         assert "Summary" in conversation.turn.messages[0].parts[0].text
     assert len(asked) == 1
     await conversations.close()
@@ -362,7 +362,7 @@ async def test_a_conversation_is_summarised_before_it_fills_the_window(store):
     conversations = Conversations(store, wait=5.0, renew=30.0, clock=lambda: 1000.0, summarise_over=10**6)
     for number in range(5):
         turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
-        async with conversations.opened(KEY, turn, "r", ask, window=1000) as conversation:
+        async with conversations.of_turn(KEY, turn, "r", ask, window=1000) as conversation:
             await whole_answer(conversation.recorded(Answering([TextDelta("a"), Finish("stop")])))
     assert len(asked) == 1
     await conversations.close()

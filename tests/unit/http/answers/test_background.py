@@ -6,7 +6,7 @@ import json
 import openai
 import pytest
 
-from gateway.http.keys import RUNTIME
+from gateway.http.keys import SERVICES
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy
 from gateway.state.schema import MIGRATIONS
@@ -229,4 +229,4 @@ class TestLimits:
         released.set()
         await ended(official, told.id)
         assert (await official.responses.create(model="openclaw", input="hi")).status == "completed"
-        assert client.app[RUNTIME].quota is not None
+        assert client.app[SERVICES].quota is not None

@@ -1,0 +1,1 @@
+"""From a request to a run: what every front end (HTTP, the command line) does to ask an agent."""

@@ -1,0 +1,102 @@
+"""The steps from a client's request to the stream of its answer, in the order in which they run.
+
+Every front end (HTTP endpoints, the command line) takes them by `dispatch`. What it reads, and how it shows the answer,
+is its own.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Self
+
+from msgspec import Struct
+
+from gateway.agents.agent import Agent
+from gateway.conversations.context_window import window_of
+from gateway.conversations.conversation import Conversation
+from gateway.conversations.summary import Admit, ask_agent
+from gateway.core.identity import Principal
+from gateway.core.session_key import Endpoint, SessionKey, session_key
+from gateway.core.turn import Turn
+from gateway.dispatch.snapshot import Services, Snapshot
+from gateway.runs.answer_stream import AnswerStream
+from gateway.runs.run import Run, RunOptions, prepare
+
+ReadTurn = Callable[[Agent], Awaitable[Turn]]
+"""Reads what the client sent to this agent, pictures and documents included. Raises GatewayError."""
+
+
+class Call(Struct, frozen=True):
+    """Who asks, and how.
+
+    `id` is the request's, `client` what limits and cooldowns know the client by. `session` is the conversation that the
+    client names (`x-openclaw-session-key`); `endpoint` tells conversations of the two APIs apart that it does not name.
+    `admit` puts a run under the client's limits, `admit_side` one that the gateway makes for it, such as a summary;
+    None without limits.
+    """
+
+    services: Services
+    snapshot: Snapshot
+    id: str
+    principal: Principal
+    client: str
+    options: RunOptions
+    endpoint: Endpoint
+    session: str | None = None
+    admit: Admit | None = None
+    admit_side: Admit | None = None
+
+
+class Dispatched(Struct):
+    """A run that has not begun. `turn` is the client's own; `stream` is the run with all that watches it.
+
+    A context, which leaves the run's conversation if the stream was never read. `hand_over` to somebody who reads it
+    after the context.
+    """
+
+    turn: Turn
+    run: Run
+    stream: AnswerStream
+    conversation: Conversation | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if self.conversation is not None:
+            await self.conversation.leave(error)
+
+    def hand_over(self) -> AnswerStream:
+        """The stream for a reader that outlives this context."""
+        self.conversation = None
+        return self.stream
+
+
+async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn) -> Dispatched:
+    """A run for a request; `model` and `user` are its fields, `read_turn` reads the rest. Raises GatewayError."""
+    snapshot = call.snapshot
+    agent = snapshot.directory.resolve(model, call.options.agent)
+    key = session_key(call.session, user, endpoint=call.endpoint, agent=agent.id, principal=call.principal)
+    turn = await read_turn(agent)
+    conversation = None if key is None else await _join(call, key, agent, turn)
+    try:
+        shown = turn if conversation is None else conversation.turn
+        run = await prepare(agent, shown, call.options, snapshot.runs, client=call.client)
+        if conversation is not None:
+            run = conversation.fitted(run)
+        call.services.recent.put(call.id, run.trail)
+        stream: AnswerStream = run if call.admit is None else await call.admit(run)
+        if conversation is not None:
+            stream = conversation.recorded(stream)
+    except BaseException as error:
+        if conversation is not None:
+            await conversation.leave(error)
+        raise
+    return Dispatched(turn, run, stream, conversation)
+
+
+async def _join(call: Call, key: SessionKey, agent: Agent, turn: Turn) -> Conversation:
+    """The conversation that the turn continues, once it is its place in line. Raises SessionBusy or Unavailable."""
+    ask = ask_agent(agent, call.snapshot.runs, call.admit_side, client=call.client)
+    window = window_of(agent.candidates[0], call.snapshot.runs)
+    conversation = call.services.conversations.of_turn(key, turn, call.id, ask, window=window)
+    await conversation.join()
+    return conversation

@@ -1,0 +1,123 @@
+"""One request of the Responses API: what it refers to, and how its answer is stored and shown."""
+
+import time
+from dataclasses import replace
+
+from aiohttp import web
+from msgspec import structs
+
+from gateway.agents.agent import Agent
+from gateway.core.accumulator import Answer
+from gateway.core.errors import BadRequest
+from gateway.core.ids import new_id
+from gateway.core.jsonio import dumps
+from gateway.core.message import Message
+from gateway.core.turn import Turn
+from gateway.dispatch.dispatch import Dispatched
+from gateway.http.answers.background import BACKGROUND, Job
+from gateway.http.answers.background_events import replay
+from gateway.http.answers.relay import respond
+from gateway.http.answers.response_recorder import ResponseRecorder, Storage
+from gateway.http.answers.stored_responses import history, owner_of, referred_items
+from gateway.http.errors import JSON
+from gateway.http.keys import SERVICES, SNAPSHOT
+from gateway.http.quota import hand_over
+from gateway.media.files import with_file_texts
+from gateway.media.images import checked_images
+from gateway.media.url_parts import check_url_parts
+from gateway.state.responses.store import StoredResponse
+from gateway.wire.openai_responses.ingress import ResponsesIngress
+from gateway.wire.openai_responses.response_object import Head, response_object
+from gateway.wire.openai_responses.stream import Renderer
+
+
+class ResponseRequest:
+    """`read_turn`, then `respond`."""
+
+    def __init__(self, request: web.Request, ingress: ResponsesIngress) -> None:
+        self._request = request
+        self._ingress = ingress
+        self._owner = owner_of(request)
+        self._store = request.app[SERVICES].stores.responses
+        self._own: tuple[Message, ...] = ()  # what the request adds to its conversation
+        self._agent = ""
+        self._wants_stream = False
+
+    async def read_turn(self, agent: Agent) -> Turn:
+        """The request with the conversation that it continues, pictures and documents. Raises BadRequest, NotFound."""
+        ingress, media = self._ingress, self._request[SNAPSHOT].media
+        self._agent = agent.id
+        if references := ingress.references():
+            ingress.refer(await referred_items(self._store, self._owner, references))
+        turn = ingress.turn()
+        self._wants_stream = turn.stream
+        check_url_parts(turn, media.max_url_parts)
+        earlier = (
+            await history(self._store, self._owner, agent.id, ingress.previous) if ingress.previous is not None else ()
+        )
+        turn = await with_file_texts(await checked_images(turn, media.response_images), media.response_files)
+        instructions = ingress.instructions
+        self._own = turn.messages[len(instructions) :]  # instructions hold for one turn, as in OpenAI's API
+        if not (earlier or ingress.background):
+            return turn
+        messages = (*instructions, *earlier, *self._own)
+        return structs.replace(turn, messages=messages, stream=turn.stream or ingress.background)
+
+    async def respond(self, dispatched: Dispatched) -> web.StreamResponse:
+        """Answer, or begin to in the background. Raises GatewayError."""
+        ingress, turn = self._ingress, dispatched.run.turn
+        head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn), ingress.sealed)
+        renderer = Renderer(head, now=time.time)
+        storage = Storage(self._store if ingress.stored else None, self._record(head))
+        if ingress.background:
+            return await self._begin(dispatched, Job(dispatched.stream, renderer, storage), head)
+        recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
+        response = await respond(self._request, dispatched, recorder, _Shown(renderer, recorder))
+        await recorder.store_other_end()
+        return response
+
+    def _record(self, head: Head) -> StoredResponse:
+        ingress, owner = self._ingress, self._owner
+        items = dumps(ingress.input_items(head.id)) if ingress.stored else b"[]"
+        return StoredResponse(
+            id=head.id,
+            subject=owner.subject,
+            agent=self._agent,
+            created=float(head.created),
+            body=b"",
+            input=items,
+            messages=self._own,
+            session=owner.session,
+            previous=ingress.previous,
+        )
+
+    async def _begin(self, dispatched: Dispatched, job: Job, head: Head) -> web.StreamResponse:
+        """The queued response, once its run is a task of its own."""
+        request = self._request
+        background = request.app[BACKGROUND]
+        background.check()
+        stored = replace(job.storage.record, body=dumps(response_object(head, "queued", ())))
+        if not await self._store.put(stored):
+            raise BadRequest("`background`: the input is too large to be stored.", param="background")
+        await background.start(job)
+        dispatched.hand_over()
+        job.meter = hand_over(request)  # if it has not begun, the request settles it
+        if self._wants_stream:
+            return await replay(request, stored, 0)
+        return web.Response(body=stored.body, headers={"Content-Type": JSON})
+
+
+class _Shown:
+    """See AnswerRenderer: the recorder has the body, and its renderer the stream."""
+
+    def __init__(self, renderer: Renderer, recorder: ResponseRecorder) -> None:
+        self._renderer = renderer
+        self._recorder = recorder
+
+    def stream(self, _model: str) -> Renderer:
+        """See AnswerRenderer."""
+        return self._renderer
+
+    def body(self, _answer: Answer, _model: str) -> bytes:
+        """See AnswerRenderer."""
+        return self._recorder.body

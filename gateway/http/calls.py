@@ -1,0 +1,31 @@
+"""A request of an agent's answer → the Call that `gateway.dispatch` takes."""
+
+from functools import partial
+
+from aiohttp import web
+
+from gateway.core.session_key import HEADER, Endpoint
+from gateway.dispatch.dispatch import Call
+from gateway.http.headers import run_options
+from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES, SNAPSHOT, TRACE
+from gateway.http.quota import admitted_run, admitted_side_run, identity
+
+
+def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
+    """Who asks, and what the headers say. Raises MissingScope or BadRequest (see `run_options`)."""
+    principal = request[PRINCIPAL]
+    options = run_options(request.headers, principal, body)
+    services = request.app[SERVICES]
+    quota = services.quota
+    return Call(
+        services,
+        request[SNAPSHOT],
+        request[TRACE].id,
+        principal,
+        identity(principal, request[CLIENT]),
+        options,
+        endpoint,
+        request.headers.get(HEADER),
+        None if quota is None else partial(admitted_run, request, quota),
+        None if quota is None else partial(admitted_side_run, request, quota),
+    )
