@@ -152,7 +152,13 @@ def configuration(provider: FaultProvider, full: int) -> dict[str, Any]:
         "full": {"baseUrl": f"http://127.0.0.1:{full}/v1"},
     }
     config = settings(providers, agents)
-    limits = ("connectTimeoutMs", "firstEventTimeoutMs", "idleTimeoutMs", "lastFirstEventTimeoutMs", "lastIdleTimeoutMs")
+    limits = (
+        "connectTimeoutMs",
+        "firstEventTimeoutMs",
+        "idleTimeoutMs",
+        "lastFirstEventTimeoutMs",
+        "lastIdleTimeoutMs",
+    )
     limits = (*limits, "silenceTimeoutMs")
     longest = ("cooldownMs", "maxCooldownMs", "maxRetryAfterMs", "totalTimeoutMs")
     config["gateway"]["retry"] |= dict.fromkeys(limits, 20_000) | dict.fromkeys(longest, 900_000) | {"backoffMs": 1}

@@ -148,7 +148,13 @@ def configuration(provider: FaultProvider) -> dict[str, Any]:
     """An agent with a fallback at the same provider."""
     agent = {"model": {"primary": "fake/primary", "fallbacks": ["fake/fallback"]}}
     config = settings({"fake": {"baseUrl": provider.url, "apiKey": "k"}}, {"soak": agent})
-    limits = ("firstEventTimeoutMs", "idleTimeoutMs", "lastFirstEventTimeoutMs", "lastIdleTimeoutMs", "silenceTimeoutMs")
+    limits = (
+        "firstEventTimeoutMs",
+        "idleTimeoutMs",
+        "lastFirstEventTimeoutMs",
+        "lastIdleTimeoutMs",
+        "silenceTimeoutMs",
+    )
     config["gateway"]["retry"] |= dict.fromkeys(limits, 10_000)
     return config | {"logging": {"level": "error"}}
 

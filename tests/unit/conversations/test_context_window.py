@@ -47,7 +47,7 @@ class Windowed:
             raise UpstreamError(UpstreamKind.CONTEXT_OVERFLOW, "too long", code="context_length_exceeded")
         self.asked.append([message.parts[0].text[:3] for message in turn.messages if type(message.parts[0]) is Text])
 
-    def ask(self, _provider, model, turn, _timeouts, *, end, fresh):
+    def ask(self, _provider, model, turn, _timeouts, **_limits):
         return WindowedAnswer(self, model, turn)
 
 

@@ -169,7 +169,7 @@ async def test_an_answer_that_differs_after_a_break_names_the_first_cause(run, s
     ],
 )
 async def test_a_whole_answer_is_asked_as_a_stream_while_another_model_can_be_asked(
-    run, scripted, streaming, stream, chain, asked
+    run, scripted, *, streaming, stream, chain, asked
 ):
     caller = scripted(big=[WHOLE])
     reply = await run(replace(TURN, stream=stream), chain, caller=caller, streaming=streaming).reply()

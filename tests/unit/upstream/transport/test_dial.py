@@ -36,7 +36,7 @@ async def test_a_name_is_connected_to_at_whichever_address_listens(wire, host):
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
 async def test_a_port_where_nobody_listens_refuses(unused_tcp_port, host):
-    with pytest.raises(CannotConnect, match="^refused the connection$"):
+    with pytest.raises(CannotConnect, match=r"^refused the connection$"):
         await Dialer(5.0).connect(Origin(host, unused_tcp_port, tls=False))
 
 
@@ -65,7 +65,7 @@ async def test_a_connection_that_is_reset_during_the_handshake_names_the_handsha
         writer.transport.abort()
 
     server = await asyncio.start_server(resets, "127.0.0.1", 0)
-    with pytest.raises((CannotConnect, TlsFailed), match="establish|handshake"):
+    with pytest.raises((CannotConnect, TlsFailed), match=r"establish|handshake"):
         await Dialer(5.0).connect(Origin("127.0.0.1", server.sockets[0].getsockname()[1], tls=True))
     server.close()
 
