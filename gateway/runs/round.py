@@ -14,9 +14,11 @@ from gateway.runs.filters.contract import EventFilter
 from gateway.runs.filters.hold_back import ALL, HoldBack
 from gateway.runs.filters.reasoning import ReasoningFilter
 from gateway.runs.filters.tool_choice import ToolChoiceGuard, demands_call
+from gateway.runs.hedge import HedgedAnswer, HedgingAttempts
 from gateway.runs.prefill import Continuation, PrefillRejected, prefilled
 from gateway.runs.rescue import Replay, Seen
 from gateway.runs.trace import RunTrace
+from gateway.upstream.client import ProviderAnswer
 
 
 class Round(Struct, frozen=True):
@@ -54,8 +56,13 @@ class Round(Struct, frozen=True):
                 if rescue is not None:
                     asked, filters = rescue.plan(asked, candidate, filters)
                 timeouts = dispatch.timeouts(self.turn, has_fallback=has_fallback)
-                answer = dispatch.provider_client.ask(
-                    candidate.provider, candidate.model, asked, timeouts, end=attempts.end, fresh=attempts.fresh
+                answer = self._hedged(
+                    dispatch.provider_client.ask(
+                        candidate.provider, candidate.model, asked, timeouts, end=attempts.end, fresh=attempts.fresh
+                    ),
+                    asked,
+                    attempts,
+                    seen,
                 )
                 begun = False
                 try:
@@ -82,6 +89,19 @@ class Round(Struct, frozen=True):
                 )
         finally:
             attempts.close()
+
+    def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: HedgingAttempts) -> ProviderAnswer | HedgedAnswer:
+        """The answer, or that of the next candidate if this one stays silent and the next one is faster."""
+        after = attempts.hedge_after
+        if after is None:
+            return answer
+
+        def ask(candidate: Candidate) -> ProviderAnswer:
+            timeouts = self.dispatch.timeouts(self.turn, has_fallback=attempts.has_third)
+            client = self.dispatch.provider_client
+            return client.ask(candidate.provider, candidate.model, asked, timeouts, end=attempts.end)
+
+        return HedgedAnswer(answer, attempts, after, ask)
 
     def _streamed(self, has_fallback: bool) -> Turn:
         """The turn as the provider is asked: as a stream or whole."""

@@ -116,6 +116,11 @@ class ProviderAnswer:
                 raise
             raise self._timeout() from error
 
+    def adopt(self) -> None:
+        """The current task reads on what another one, which has ended, began to read."""
+        if self._deadline is not None:
+            self._deadline.adopt()
+
     def end(self) -> None:
         """No more is wanted: the connection is closed, or returned to the pool if the answer has come to its end."""
         if self._deadline is not None:
