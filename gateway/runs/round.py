@@ -8,6 +8,7 @@ from gateway.core.event import Stream
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.attempts import Attempts
 from gateway.runs.candidates import Candidate
 from gateway.runs.context import RunContext
 from gateway.runs.filters.contract import EventFilter
@@ -90,18 +91,22 @@ class Round(Struct, frozen=True):
         finally:
             attempts.close()
 
-    def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: HedgingAttempts) -> ProviderAnswer | HedgedAnswer:
+    def _hedged(
+        self, answer: ProviderAnswer, asked: Turn, attempts: Attempts, seen: Seen
+    ) -> ProviderAnswer | HedgedAnswer:
         """The answer, or that of the next candidate if this one stays silent and the next one is faster."""
-        after = attempts.hedge_after
+        if not isinstance(attempts, HedgingAttempts) or not asked.stream or seen:
+            return answer
+        hedging, after = attempts, attempts.hedge_after
         if after is None:
             return answer
 
         def ask(candidate: Candidate) -> ProviderAnswer:
-            timeouts = self.dispatch.timeouts(self.turn, has_fallback=attempts.has_third)
+            timeouts = self.dispatch.timeouts(self.turn, has_fallback=hedging.has_third)
             client = self.dispatch.provider_client
             return client.ask(candidate.provider, candidate.model, asked, timeouts, end=attempts.end)
 
-        return HedgedAnswer(answer, attempts, after, ask)
+        return HedgedAnswer(answer, hedging, after, ask)
 
     def _streamed(self, has_fallback: bool) -> Turn:
         """The turn as the provider is asked: as a stream or whole."""
