@@ -2,8 +2,8 @@
 
 One primary and one fallback, chat completions and responses, streamed and whole; every fault has models of its own, and
 all are asked at the same time. Then thinking models, a client whose prompt always fails beside eight healthy ones, and
-two instances on one Redis of which one has a trouble of its own. About five minutes; ends with 1 when a row is not as it
-must be.
+two instances on one Redis of which one has a trouble of its own. About five minutes; ends with 1 when a row is not
+as it must be.
 """
 
 import argparse

@@ -26,9 +26,7 @@ log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
 _SSE = "text/event-stream"
-_BREAKS = frozenset({
-    UpstreamKind.TRANSPORT, UpstreamKind.MALFORMED, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT,
-})  # fmt: skip
+_BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_WAIT = 5.0  # seconds
 _MAX_REPLY = 64 * 1024 * 1024
@@ -173,7 +171,8 @@ class ProviderAnswer:
     def _judge_break(self, error: UpstreamError) -> None:
         """A break after a long silence is a stall: asking the same model again would keep the client waiting again."""
         silence = asyncio.get_running_loop().time() - self._since
-        if error.kind in _BREAKS and silence >= self._client.limits.stall_after:
+        is_break = error.kind in _BREAKS or (error.kind is UpstreamKind.MALFORMED and not self._begun and self._parser)
+        if is_break and silence >= self._client.limits.stall_after:
             error.kind = UpstreamKind.STALL
             error.message = f"{error.message.removesuffix('.')} after {silence:.3g} s of silence."
 
