@@ -53,11 +53,9 @@ class RunContext:
         made = Attempts if self.policy.hedge_after is None else HedgingAttempts
         return made(candidates, self.policy, self.cooldowns, trail, end, part=part)
 
-    def timeouts(self, turn: Turn, *, has_fallback: bool) -> Timeouts:
-        """How long one attempt may keep a client waiting. Without rescue a stream has no fallback once it has begun."""
+    def timeouts(self, turn: Turn) -> Timeouts:
+        """How long an attempt may take that has a fallback. Without rescue a stream has none once it has begun."""
         limits = self.provider_client.limits
-        if not has_fallback:
-            return limits.last
         if self.rescue or not turn.stream:
             return limits.fallback
         return replace(limits.fallback, idle=limits.last.idle)

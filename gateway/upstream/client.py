@@ -58,10 +58,13 @@ class ProviderAnswer:
     Only events move the waiting limit, a server's comments don't; it stands still while the client is busy.
     """
 
-    __slots__ = (
-        "_begun", "_client", "_deadline", "_end", "_fresh", "_model", "_parser", "_provider", "_response", "_since",
-        "_timeouts", "_turn", "_wait", "over",
-    )  # fmt: skip
+    over = False
+    _begun = False
+    _deadline: Deadline | None = None
+    _parser: Parser | None = None
+    _response: Response | None = None
+    _since = 0.0
+    _wait = 0.0
 
     def __init__(
         self,
@@ -81,12 +84,6 @@ class ProviderAnswer:
         self._timeouts = timeouts
         self._end = end
         self._fresh = fresh
-        self._begun = False
-        self._deadline: Deadline | None = None
-        self.over = False
-        self._parser: Parser | None = None
-        self._response: Response | None = None
-        self._since = self._wait = 0.0
 
     async def read(self) -> Batch:
         """The next batch, one per read of the network, or one for an answer that is asked whole; empty at the end.
@@ -190,7 +187,9 @@ class ProviderAnswer:
 
 def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts) -> float:
     """Seconds until the first event, or until the end of an answer that is asked whole."""
-    slow = model.reasoning or provider.local or _asks_for_effort(turn, model)
+    slow = model.reasoning or provider.local
+    if turn.extras.fields or model.params:
+        slow = slow or _asks_for_effort(turn, model)
     if not turn.stream:
         return max(timeouts.whole, timeouts.thinking) if slow else timeouts.whole
     return timeouts.thinking if slow else timeouts.first_event
@@ -198,8 +197,6 @@ def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Time
 
 def _asks_for_effort(turn: Turn, model: ModelSpec) -> bool:
     """Whether the client or the model's row asks for reasoning."""
-    if not turn.extras.fields and not model.params:
-        return False
     known = {**(model.params or {}), **turn.extras.fields}
     effort = known.get("reasoning_effort") or known.get("reasoning")
     return bool(effort) and effort not in ("none", "off")

@@ -82,7 +82,8 @@ class Deadline:
     def stop(self) -> None:
         """Watch no more."""
         self._owner.remove(self)
-        self.interrupted()  # an interruption that never arrived is taken back
+        if self._expired:
+            self.interrupted()  # an interruption that never arrived is taken back
 
     def __enter__(self) -> Self:
         self.start()
