@@ -145,12 +145,15 @@ class Attempts:
 
     @property
     def has_fallback(self) -> bool:
-        """Whether another model can be asked now instead of the current one."""
+        """Whether another model, which has not failed yet, can be asked now instead of the current one."""
         remaining, cooldowns = self._cursor.remaining, self._cooldowns
         if len(remaining) < 2:
             return False
-        ref = remaining[0].ref
-        return any(one.ref != ref and not cooldowns.cooling(one.unit) for one in remaining)
+        ref, all_closed = remaining[0].ref, self._cooldowns.all_closed
+        return any(
+            one.ref != ref and (all_closed or not cooldowns.cooling(one.unit)) and not self._posts(one)
+            for one in remaining
+        )
 
     @property
     def _has_other_key(self) -> bool:
@@ -213,7 +216,9 @@ class Attempts:
         usable = [one for one in remaining if failure is None or cooldowns.kind(one.unit) not in KEY_KINDS]
         if not usable:
             raise failure or AssertionError("candidates vanished")
-        candidate = min(usable, key=lambda one: cooldowns.hinted_wait(one.unit))
+        candidate = min(
+            usable, key=lambda one: (cooldowns.hinted_wait(one.unit), cooldowns.kind(one.unit) in KEY_KINDS)
+        )
         wait = cooldowns.hinted_wait(candidate.unit)
         self._cursor = self._cursor.moved_to(candidate).retried(wait, counted=False)
         if not wait:

@@ -8,6 +8,7 @@ from gateway.core.turn import Turn
 from gateway.runs.attempts import Attempts, RetryPolicy
 from gateway.runs.candidates import Candidate, candidates_for
 from gateway.runs.cooldowns import Cooldowns
+from gateway.runs.hedge import HedgingAttempts
 from gateway.runs.trace import RunTrace
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import Timeouts
@@ -49,13 +50,12 @@ class RunContext:
     ) -> Attempts:
         """The same for candidates that are known."""
         end = self.policy.clock() + self.time(timeout)
-        return Attempts(candidates, self.policy, self.cooldowns, trail, end, part=part)
+        made = Attempts if self.policy.hedge_after is None else HedgingAttempts
+        return made(candidates, self.policy, self.cooldowns, trail, end, part=part)
 
-    def timeouts(self, turn: Turn, *, has_fallback: bool) -> Timeouts:
-        """How long one attempt may keep a client waiting. Without rescue a stream has no fallback once it has begun."""
+    def timeouts(self, turn: Turn) -> Timeouts:
+        """How long an attempt may take that has a fallback. Without rescue a stream has none once it has begun."""
         limits = self.provider_client.limits
-        if not has_fallback:
-            return limits.last
         if self.rescue or not turn.stream:
             return limits.fallback
         return replace(limits.fallback, idle=limits.last.idle)

@@ -126,6 +126,11 @@ class Cursor(Struct, frozen=True):
             return self
         return Cursor((candidate, *(one for one in self.remaining if one is not candidate)), repeated=self.repeated)
 
+    def without(self, candidate: Candidate) -> "Cursor":
+        """All but this one, which is not the current one."""
+        rest = tuple(one for one in self.remaining if one is not candidate)
+        return Cursor(rest, self.retries, self.hinted, self.repeated)
+
     def without_key(self) -> "Cursor":
         """All but the current candidate; the same model with another key first."""
         current, *others = self.remaining

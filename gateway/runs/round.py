@@ -8,15 +8,18 @@ from gateway.core.event import Stream
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.attempts import Attempts
 from gateway.runs.candidates import Candidate
 from gateway.runs.context import RunContext
 from gateway.runs.filters.contract import EventFilter
 from gateway.runs.filters.hold_back import ALL, HoldBack
 from gateway.runs.filters.reasoning import ReasoningFilter
 from gateway.runs.filters.tool_choice import ToolChoiceGuard, demands_call
+from gateway.runs.hedge import HedgedAnswer, HedgingAttempts
 from gateway.runs.prefill import Continuation, PrefillRejected, prefilled
 from gateway.runs.rescue import Replay, Seen
 from gateway.runs.trace import RunTrace
+from gateway.upstream.client import ProviderAnswer
 
 
 class Round(Struct, frozen=True):
@@ -41,22 +44,21 @@ class Round(Struct, frozen=True):
         Each attempt passes filters of its own. Once something has been passed on, another attempt must repeat it, or is
         asked to continue it.
         """
-        dispatch = self.dispatch
-        attempts = dispatch.attempts(self.turn, self.chain, self.trail, self.timeout, part=self.part)
-        seen = Seen()
+        dispatch, turn = self.dispatch, self.turn
+        attempts = dispatch.attempts(turn, self.chain, self.trail, self.timeout, part=self.part)
+        client = dispatch.provider_client
+        seen: Seen | None = None
         rescue: _Rescue | None = None
         try:
             candidate = await attempts.first()
             while True:
                 has_fallback = attempts.has_fallback
-                asked = self._streamed(has_fallback)
-                filters = self._filters(asked)
-                if rescue is not None:
-                    asked, filters = rescue.plan(asked, candidate, filters)
-                timeouts = dispatch.timeouts(self.turn, has_fallback=has_fallback)
-                answer = dispatch.provider_client.ask(
+                asked, filters = self._plan(candidate, rescue, has_fallback=has_fallback)
+                timeouts = dispatch.timeouts(turn) if has_fallback else client.limits.last
+                first = client.ask(
                     candidate.provider, candidate.model, asked, timeouts, end=attempts.end, fresh=attempts.fresh
                 )
+                answer = self._hedged(first, asked, attempts) if has_fallback and seen is None else first
                 begun = False
                 try:
                     while not answer.over and (batch := await answer.read()):
@@ -66,7 +68,10 @@ class Round(Struct, frozen=True):
                         for one in filters:
                             batch = one.feed(batch)
                         if batch:
-                            seen.add(batch)
+                            if not answer.over:  # else nothing can break any more
+                                if seen is None:
+                                    seen = Seen()
+                                seen.add(batch)
                             yield batch
                 except UpstreamError as error:
                     failure = error
@@ -75,51 +80,66 @@ class Round(Struct, frozen=True):
                     return
                 finally:
                     answer.end()
-                rescue = rescue or _Rescue(seen)
-                failure = rescue.judge(failure, filters)
+                rescue = rescue or _Rescue()
+                failure = rescue.judge(failure, filters, seen)
                 candidate = await attempts.after(
-                    failure, final=bool(seen) and not (dispatch.rescue and seen.repeatable)
+                    failure, final=seen is not None and not (dispatch.rescue and seen.repeatable)
                 )
         finally:
             attempts.close()
 
-    def _streamed(self, has_fallback: bool) -> Turn:
-        """The turn as the provider is asked: as a stream or whole."""
-        turn, streaming = self.turn, self.streaming
-        stream = streaming == "always" or (streaming == "auto" and (turn.stream or has_fallback))
-        return turn if turn.stream is stream else replace(turn, stream=stream)
+    def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:
+        """The answer, or that of the next candidate if this one stays silent and the next one is faster."""
+        if not isinstance(attempts, HedgingAttempts) or not asked.stream:
+            return answer
+        hedging, after = attempts, attempts.hedge_after
+        if after is None:
+            return answer
 
-    def _filters(self, asked: Turn) -> tuple[EventFilter, ...]:
-        """What the batches of an attempt pass, in order; for each attempt anew."""
+        def ask(candidate: Candidate) -> ProviderAnswer:
+            client = self.dispatch.provider_client
+            timeouts = self.dispatch.timeouts(self.turn) if hedging.has_third else client.limits.last
+            return client.ask(candidate.provider, candidate.model, asked, timeouts, end=attempts.end)
+
+        return HedgedAnswer(answer, hedging, after, ask)
+
+    def _plan(
+        self, candidate: Candidate, rescue: "_Rescue | None", *, has_fallback: bool
+    ) -> tuple[Turn, tuple[EventFilter, ...]]:
+        """What the provider is asked, as a stream or whole, and what the batches of the attempt pass, in order."""
+        turn, streaming = self.turn, self.streaming
+        stream = turn.stream or has_fallback if streaming == "auto" else streaming == "always"
+        asked = turn if turn.stream is stream else replace(turn, stream=stream)
         filters: tuple[EventFilter, ...] = (ReasoningFilter(),)
-        choice = asked.tool_choice
+        choice = turn.tool_choice
         if choice is not None and demands_call(choice):
             filters += (ToolChoiceGuard(choice),)
-        if not asked.stream:
-            return filters  # the whole answer is one batch
-        # Nothing of a whole answer is shown before its end, so that a stream that breaks is simply asked for again.
-        hold_back = self.dispatch.hold_back if self.turn.stream else ALL
-        return (*filters, HoldBack(hold_back)) if hold_back else filters
+        if stream:  # else the whole answer is one batch
+            # Nothing of a whole answer is shown before its end, so that a stream that breaks is simply asked for again.
+            hold_back = self.dispatch.hold_back if turn.stream else ALL
+            if hold_back:
+                filters += (HoldBack(hold_back),)
+        return (asked, filters) if rescue is None else rescue.plan(asked, candidate, filters)
 
 
 class _Rescue:
-    """What is asked after an answer broke off, given what the client has seen of it."""
+    """What is asked after an attempt failed, given what the client has seen of the answer, if anything."""
 
     __slots__ = ("_cause", "_may_prefill", "_seen")
 
-    def __init__(self, seen: Seen) -> None:
+    def __init__(self) -> None:
         self._cause: UpstreamError | None = None  # what broke the answer that the client has seen a part of
         self._may_prefill = True
-        self._seen = seen
+        self._seen: Seen | None = None
 
-    def judge(self, failure: UpstreamError, filters: tuple[EventFilter, ...]) -> UpstreamError:
+    def judge(self, failure: UpstreamError, filters: tuple[EventFilter, ...], seen: Seen | None) -> UpstreamError:
         """The failure as it counts: a refusal of the prefill is none of the client's request."""
         if failure.kind is UpstreamKind.INVALID_REQUEST and isinstance(filters[0], Continuation):
             failure = PrefillRejected(self._cause, failure.upstream_status)
         if failure.kind is UpstreamKind.PREFILL_REJECTED:
             self._may_prefill = False
-        if self._cause is None and self._seen:
-            self._cause = failure
+        if self._cause is None and seen is not None:
+            self._cause, self._seen = failure, seen
         return failure
 
     def plan(
@@ -128,7 +148,7 @@ class _Rescue:
         """What a candidate is asked and what its answer passes: the rest of the answer where it can continue one, else
         all of it again.
         """
-        if not self._seen:
+        if self._seen is None:
             return asked, filters
         if self._may_prefill and candidate.model.compat.accepts_prefill:
             continued = prefilled(asked, self._seen, self._cause)

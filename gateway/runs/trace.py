@@ -63,12 +63,13 @@ class ToolUse(Struct, frozen=True):
 class RunTrace:
     """One run, from its first attempt on. `clock` counts seconds; `client` is who asked for it, "" when unknown."""
 
-    __slots__ = ("_began", "_clock", "_ended", "agent", "attempts", "client", "outcome", "tools")
+    __slots__ = ("_began", "_clock", "_ended", "agent", "attempts", "client", "current", "outcome", "tools")
 
     def __init__(self, agent: str, clock: Callable[[], float], client: str = "") -> None:
         self.agent = agent
         self.client = client
         self.attempts: list[Attempt] = []
+        self.current: Attempt | None = None  # the one that is being made, or was made last
         self.tools: tuple[ToolUse, ...] = ()
         self.outcome: str | None = None
         self._clock = clock
@@ -78,20 +79,24 @@ class RunTrace:
     @property
     def answered(self) -> ModelRef | None:
         """The model behind the events of the run, or the one that is being asked; None before any was."""
-        return self.attempts[-1].ref if self.attempts else None
+        return self.current.ref if self.current is not None else None
 
     @property
     def waited(self) -> float:
         """Seconds of pauses before attempts, all together."""
         return sum(attempt.waited for attempt in self.attempts)
 
-    def begin(self, ref: ModelRef, key: str, waited: float) -> None:
+    def begin(self, ref: ModelRef, key: str, waited: float) -> Attempt:
         """An attempt is made now, after a pause of `waited` seconds."""
-        self.attempts.append(Attempt(ref, key, self._clock(), waited))
+        self.current = attempt = Attempt(ref, key, self._clock(), waited)
+        self.attempts.append(attempt)
+        return attempt
 
     def end(self, outcome: str, status: int | None) -> None:
-        """The attempt that was begun last has ended; once."""
-        attempt = self.attempts[-1]
+        """The current attempt has ended; once."""
+        attempt = self.current
+        if attempt is None:
+            raise AssertionError("no attempt was begun")
         attempt.outcome, attempt.status = outcome, status
         attempt.seconds = self._clock() - attempt.began
 

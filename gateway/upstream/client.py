@@ -26,9 +26,7 @@ log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
 _SSE = "text/event-stream"
-_BREAKS = frozenset({
-    UpstreamKind.TRANSPORT, UpstreamKind.MALFORMED, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT,
-})  # fmt: skip
+_BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_WAIT = 5.0  # seconds
 _MAX_REPLY = 64 * 1024 * 1024
@@ -60,10 +58,13 @@ class ProviderAnswer:
     Only events move the waiting limit, a server's comments don't; it stands still while the client is busy.
     """
 
-    __slots__ = (
-        "_begun", "_client", "_deadline", "_end", "_fresh", "_model", "_parser", "_provider", "_response", "_since",
-        "_timeouts", "_turn", "_wait", "over",
-    )  # fmt: skip
+    over = False
+    _begun = False
+    _deadline: Deadline | None = None
+    _parser: Parser | None = None
+    _response: Response | None = None
+    _since = 0.0
+    _wait = 0.0
 
     def __init__(
         self,
@@ -83,12 +84,6 @@ class ProviderAnswer:
         self._timeouts = timeouts
         self._end = end
         self._fresh = fresh
-        self._begun = False
-        self._deadline: Deadline | None = None
-        self.over = False
-        self._parser: Parser | None = None
-        self._response: Response | None = None
-        self._since = self._wait = 0.0
 
     async def read(self) -> Batch:
         """The next batch, one per read of the network, or one for an answer that is asked whole; empty at the end.
@@ -115,6 +110,11 @@ class ProviderAnswer:
             if self._deadline is None or not self._deadline.interrupted():
                 raise
             raise self._timeout() from error
+
+    def adopt(self) -> None:
+        """The current task reads on what another one, which has ended, began to read."""
+        if self._deadline is not None:
+            self._deadline.adopt()
 
     def end(self) -> None:
         """No more is wanted: the connection is closed, or returned to the pool if the answer has come to its end."""
@@ -171,7 +171,8 @@ class ProviderAnswer:
     def _judge_break(self, error: UpstreamError) -> None:
         """A break after a long silence is a stall: asking the same model again would keep the client waiting again."""
         silence = asyncio.get_running_loop().time() - self._since
-        if error.kind in _BREAKS and silence >= self._client.limits.stall_after:
+        is_break = error.kind in _BREAKS or (error.kind is UpstreamKind.MALFORMED and not self._begun and self._parser)
+        if is_break and silence >= self._client.limits.stall_after:
             error.kind = UpstreamKind.STALL
             error.message = f"{error.message.removesuffix('.')} after {silence:.3g} s of silence."
 
@@ -189,7 +190,9 @@ class ProviderAnswer:
 
 def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts) -> float:
     """Seconds until the first event, or until the end of an answer that is asked whole."""
-    slow = model.reasoning or provider.local or _asks_for_effort(turn, model)
+    slow = model.reasoning or provider.local
+    if turn.extras.fields or model.params:
+        slow = slow or _asks_for_effort(turn, model)
     if not turn.stream:
         return max(timeouts.whole, timeouts.thinking) if slow else timeouts.whole
     return timeouts.thinking if slow else timeouts.first_event

@@ -65,6 +65,12 @@ class Deadline:
         self._cancelling = self._task.cancelling()
         self._owner.add(self)
 
+    def adopt(self) -> None:
+        """Watch the current task instead: another one has begun what this one goes on with."""
+        self._task = asyncio.current_task()
+        self._cancelling = self._task.cancelling() if self._task is not None else 0
+        self._expired = False
+
     def interrupted(self) -> bool:
         """Whether a CancelledError that reached the task is this limit's, and nobody else's. Ask once per error."""
         task = self._task
@@ -76,7 +82,8 @@ class Deadline:
     def stop(self) -> None:
         """Watch no more."""
         self._owner.remove(self)
-        self.interrupted()  # an interruption that never arrived is taken back
+        if self._expired:
+            self.interrupted()  # an interruption that never arrived is taken back
 
     def __enter__(self) -> Self:
         self.start()

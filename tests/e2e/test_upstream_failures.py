@@ -1,4 +1,5 @@
 import asyncio
+import re
 import sys
 import time
 
@@ -149,12 +150,16 @@ async def test_a_silent_provider_is_given_up_within_the_limit(client, provider, 
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize("name", ["refusing", "nowhere"])
-async def test_a_provider_that_can_not_be_reached_is_a_502(client, name, stream):
+@pytest.mark.parametrize(
+    ("name", "cause"),
+    [("refusing", r"\(127.0.0.1:\d+\) refused the connection\.$"), ("nowhere", r"host name can't be resolved \(")],
+)
+async def test_a_provider_that_can_not_be_reached_is_a_502_that_names_the_cause(client, name, cause, stream):
     before = time.monotonic()
     status, error, _ = await failure(client, {"x-openclaw-model": f"{name}/x"}, HI | {"stream": stream})
     assert (status, error["type"]) == (502, "upstream_error")
-    assert f"'{name}' could not be reached" in error["message"]
+    assert f"'{name}'" in error["message"]
+    assert re.search(cause, error["message"])
     assert time.monotonic() - before < LIMIT + SLACK
 
 

@@ -12,6 +12,7 @@ from tests.fault.provider import FaultProvider
 __all__ = ["TOKEN", "client", "gateway"]
 
 CONNECT, LIMIT, STALL, BACKOFF, COOLDOWN = 0.3, 0.5, 0.25, 0.04, 0.4  # seconds
+THINKING, TOTAL = 3.0, 6.0  # seconds
 LOOK = 0.15  # seconds that a limit may be late: they are looked at ten times a second
 SLACK = 1.5  # seconds that a busy machine may add
 
@@ -29,6 +30,9 @@ def settings(providers: dict[str, Any], agents: dict[str, Any]) -> dict[str, Any
                 "lastFirstEventTimeoutMs": LIMIT * 1000,
                 "lastIdleTimeoutMs": LIMIT * 1000,
                 "silenceTimeoutMs": LIMIT * 1000,
+                "thinkingTimeoutMs": THINKING * 1000,
+                "lastThinkingTimeoutMs": THINKING * 1000,
+                "totalTimeoutMs": TOTAL * 1000,
                 "stallAfterMs": STALL * 1000,
                 "backoffMs": BACKOFF * 1000,
                 "cooldownMs": COOLDOWN * 1000,

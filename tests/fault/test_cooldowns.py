@@ -1,4 +1,4 @@
-"""What one run learns, the others profit by: rests, probes, keys; and what no caller can do to another one."""
+"""What one run learns, the others profit by: cooldowns, probes, keys; and what no client can do to another one."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from tests.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AGENTS = ("kept", "outage", "recovery", "stampede", "silent", "override", "limited", "deep", "trail", "alone", "all")
+AGENTS = ("kept", "outage", "recovery", "stampede", "silent", "override", "limited", "deep", "trail", "all", "poison")
 HALF_HEAD = sends(b"HTTP/1.1 200 OK\r\n", then=closes)
 KEYS = ("key-one-of-the-fault-tests", "key-two-of-the-fault-tests", "key-three-of-the-fault-tests")
 
@@ -53,7 +53,7 @@ def providers(providers, provider, other, untrusted):
 def agents():
     chains = {name: [f"fake/{name}", f"other/{name}"] for name in AGENTS}
     chains |= {name: [f"{name}/x", f"other/{name}"] for name in ("untrusted", "plain", "refusing", "keyed")}
-    chains["alone"] = ["fake/alone"]
+    chains |= {name: [f"fake/{name}"] for name in ("alone", "hinted")}
     return {name: {"model": {"primary": chain[0], "fallbacks": chain[1:]}} for name, chain in chains.items()}
 
 
@@ -69,8 +69,14 @@ async def ask(client, agent, status=200, **options):
         return response.headers
 
 
-async def rested(model):
-    """Until this model, which rests since its last failure, may be probed."""
+async def outage(client, agent):
+    """Three runs find out that the first model is down."""
+    for _ in range(3):
+        await ask(client, agent)
+
+
+async def cooled_down(model):
+    """Until this model, which cools down since its last failure, may be probed."""
     end = model.calls[-1].at + COOLDOWN + LOOK
     while asyncio.get_running_loop().time() < end:
         await asyncio.sleep(0.01)
@@ -89,29 +95,29 @@ async def test_a_provider_that_can_not_be_spoken_to_gives_way(client, other, nam
 
 async def test_after_an_outage_was_found_nobody_asks_until_one_probe(client, provider, other):
     first, second = provider.model("outage", refuses(503)), other.model("outage", says())
-    await ask(client, "outage")
+    await outage(client, "outage")
     for _ in range(5):
         await ask(client, "outage")
-    assert (len(first.calls), len(second.calls)) == (3, 6)
-    await rested(first)
+    assert (len(first.calls), len(second.calls)) == (9, 8)
+    await cooled_down(first)
     await asyncio.gather(*(ask(client, "outage") for _ in range(20)))
-    assert (len(first.calls), len(second.calls)) == (4, 26), "twenty at once made one probe, and it is not retried"
+    assert (len(first.calls), len(second.calls)) == (10, 28), "twenty at once made one probe, and it is not retried"
 
 
 async def test_a_recovered_model_is_used_again(client, provider, other):
-    first, second = provider.model("recovery", *[refuses(503)] * 3, says()), other.model("recovery", says())
-    await ask(client, "recovery")
-    await rested(first)
+    first, second = provider.model("recovery", *[refuses(503)] * 9, says()), other.model("recovery", says())
+    await outage(client, "recovery")
+    await cooled_down(first)
     for _ in range(3):
         await ask(client, "recovery")
-    assert (len(first.calls), len(second.calls)) == (6, 1)
+    assert (len(first.calls), len(second.calls)) == (12, 3)
 
 
 async def test_while_a_slow_probe_is_made_the_others_are_served_elsewhere(client, provider, other):
-    first = provider.model("stampede", *[refuses(503)] * 3, later(LIMIT / 2, says()), says())
+    first = provider.model("stampede", *[refuses(503)] * 9, later(LIMIT / 2, says()), says())
     second = other.model("stampede", says())
-    await ask(client, "stampede")
-    await rested(first)
+    await outage(client, "stampede")
+    await cooled_down(first)
     started = time.monotonic()
     probe = asyncio.create_task(ask(client, "stampede"))
     first.arrived.clear()
@@ -119,16 +125,16 @@ async def test_while_a_slow_probe_is_made_the_others_are_served_elsewhere(client
     await asyncio.gather(*(ask(client, "stampede") for _ in range(20)))
     assert time.monotonic() - started < LIMIT / 2 + SLACK
     assert (await probe)["x-openclaw-model"] == "fake/stampede"
-    assert (len(first.calls), len(second.calls)) == (4, 21)
+    assert (len(first.calls), len(second.calls)) == (10, 23)
 
 
-async def test_a_silent_model_costs_one_caller_its_limit_and_no_other(client, provider, other):
+async def test_a_silent_model_costs_three_clients_its_limit_and_no_other(client, provider, other):
     first, second = provider.model("silent", hangs), other.model("silent", says())
-    await ask(client, "silent")
+    await asyncio.gather(*(ask(client, "silent") for _ in range(3)))
     started = time.monotonic()
     await asyncio.gather(*(ask(client, "silent") for _ in range(10)))
-    assert time.monotonic() - started < LIMIT + SLACK
-    assert (len(first.calls), len(second.calls)) == (1, 11)
+    assert time.monotonic() - started < LIMIT
+    assert (len(first.calls), len(second.calls)) == (3, 13)
 
 
 MISTAKES = {
@@ -156,12 +162,12 @@ async def test_a_key_that_is_refused_for_one_model_serves_the_others(client, pro
     for _ in range(3):
         error, _ = await ask(client, "deep", 502, headers={"x-openclaw-model": "fake/forbidden"})
         assert error["type"] == "upstream_auth_error"
-    assert len(forbidden.calls) == 1, "and is not shown where it is refused"
+    assert len(forbidden.calls) == 3, "who has no alternative is told by the provider itself"
     assert (await ask(client, "deep"))["x-openclaw-model"] == "fake/deep"
     assert len(first.calls) == 1
 
 
-async def test_keys_are_used_in_turn_and_a_refused_one_rests(client, provider, other):
+async def test_keys_are_used_in_turn_and_a_refused_one_cools_down(client, provider, other):
     async def particular(call):
         await (refuses(401, f"bad key {call.key}") if call.key == KEYS[1] else says())(call)
 
@@ -169,41 +175,72 @@ async def test_keys_are_used_in_turn_and_a_refused_one_rests(client, provider, o
     for _ in range(9):
         await ask(client, "keyed")
     used = [call.key for call in first.calls]
-    assert used.count(KEYS[1]) == 1
+    assert used.count(KEYS[1]) == 2
     assert min(used.count(KEYS[0]), used.count(KEYS[2])) >= 3
     assert len(second.calls) == 0
 
 
-async def test_without_a_fallback_a_rest_is_waited_out(client, provider):
-    model = provider.model("alone", *[cuts] * 3, says())
-    await ask(client, "alone", 502)
-    started = time.monotonic()
+async def test_without_a_fallback_a_cooldown_refuses_nobody(client, provider):
+    model = provider.model("alone", *[cuts] * 9, says())
+    for _ in range(3):
+        await ask(client, "alone", 502)
     headers = await ask(client, "alone")
-    assert COOLDOWN / 2 < time.monotonic() - started < COOLDOWN + LOOK + SLACK
+    assert headers["x-openclaw-attempts"] == "1"
+    assert "backoff;dur=" not in headers["Server-Timing"]
+    assert len(model.calls) == 10
+
+
+async def test_without_a_fallback_the_providers_own_hint_is_waited_for(client, provider):
+    model = provider.model("hinted", refuses(429, headers="Retry-After: 1\r\n"), says())
+    first = asyncio.create_task(ask(client, "hinted"))
+    await model.arrived.wait()
+    await asyncio.sleep(0.1)
+    started = time.monotonic()
+    headers = await ask(client, "hinted")
+    assert 0.5 < time.monotonic() - started < 1.0 + SLACK
     assert "backoff;dur=" in headers["Server-Timing"]
-    assert len(model.calls) == 4
+    await first
+    assert len(model.calls) == 3
 
 
-async def test_when_all_rest_for_long_nobody_is_asked_and_the_caller_is_told_until_when(client, provider, other):
-    hour = refuses(429, "come back", headers="Retry-After: 300\r\n")
+async def test_when_all_providers_want_to_be_left_alone_nobody_is_asked_and_the_client_is_told(client, provider, other):
+    hour = refuses(429, "org-of-another-client is over its limit", headers="Retry-After: 300\r\n")
     first, second = provider.model("all", hour), other.model("all", hour)
     await ask(client, "all", 429)
     error, headers = await ask(client, "all", 429)
     assert error["type"] == "upstream_rate_limited"
     assert "was not asked" in error["message"]
+    assert "another-client" not in error["message"]
     assert 290 <= int(headers["Retry-After"]) <= 300
     assert (len(first.calls), len(second.calls)) == (1, 1)
 
 
-@pytest.mark.parametrize("farewell", [closes, cuts])
-async def test_a_kept_connection_that_ends_as_it_is_used_again_costs_no_attempt(client, provider, farewell):
-    model = provider.model("kept", says(), farewell, says())
+TIMED_OUT = sends(b"HTTP/1.1 408 Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", then=closes)
+
+
+@pytest.mark.parametrize("stale", [closes, cuts, TIMED_OUT], ids=["closed", "reset", "408"])
+async def test_a_kept_connection_that_ends_as_it_is_used_again_is_replaced_at_once_and_counted(client, provider, stale):
+    model = provider.model("kept", says(), stale, says())
     await ask(client, "kept")
     headers = await ask(client, "kept")
-    assert headers["x-openclaw-attempts"] == "1"
+    assert headers["x-openclaw-attempts"] == "2"
     assert "backoff;dur=" not in headers["Server-Timing"]
     assert len(model.calls) == 3
     assert model.calls[1].body == model.calls[2].body
+
+
+async def test_a_provider_that_resets_every_request_sees_three_of_each_and_all_are_in_the_trace(
+    client, provider, other
+):
+    first, second = provider.model("poison", says()), other.model("poison", says())
+    await ask(client, "poison")  # leaves a connection that can be used again
+    first.acts[:] = [cuts]
+    headers = await ask(client, "poison", headers={"X-Request-ID": "poisoned"})
+    assert (len(first.calls) - 1, len(second.calls)) == (3, 1)
+    assert headers["x-openclaw-attempts"] == "4"
+    async with client.get("/api/v1/runs/poisoned") as response:
+        attempts = (await response.json())["attempts"]
+    assert [one["outcome"] for one in attempts] == ["stale_connection", "transport", "transport", "answered"]
 
 
 async def test_a_kept_connection_that_ends_within_an_answer_is_a_failed_attempt(client, provider):

@@ -309,6 +309,29 @@ async def test_a_stalled_model_is_asked_again_after_everybody_else(dispatch, tim
     assert (asked.log, time.pauses) == (["a1", "b1", "a1"], [])
 
 
+async def test_a_model_that_has_stalled_is_no_reason_to_be_impatient_with_the_next_one(dispatch):
+    async def call(candidate):
+        fallbacks.append((candidate.ref.model, attempts.has_fallback))
+        raise failure(Kind.STALL)
+
+    fallbacks, shared = [], dispatch()
+    attempts = shared.attempts_of(candidates(A, B), shared.trail("main"))
+    with pytest.raises(UpstreamError):
+        await attempts.ask(call)
+    assert fallbacks == [("a", True), ("b", False), ("a", False)]
+
+
+async def test_of_models_that_cool_down_one_with_a_refused_key_is_asked_last(dispatch):
+    unit = [one.unit for one in candidates(A, B)]
+    shared = dispatch()
+    for threshold, error, name in ((2, failure(Kind.AUTH), unit[0]), (3, OUTAGE, unit[1])):
+        for _ in range(threshold):
+            shared.cooldowns.failed(name, Failure(error, threshold, shared=False), Entry.FREE, shared.trail("main"))
+    asked = Asked("yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert asked.log == ["b1"]
+
+
 async def test_a_stall_is_not_repeated_for_ever(dispatch):
     asked = Asked(*[failure(Kind.STALL)] * 2)
     with pytest.raises(UpstreamError):

@@ -33,7 +33,7 @@ def continued(text, *pieces):
         ("Once upon a ", "Once upon"),
         ("Once upon a \n", "Once upon"),
         ("one two\nthree", "one two"),
-        ("从前有一个国王，他有三个女儿，都很美丽", "从前有"),  # noqa: RUF001
+        ("从前有一个国王他有三个女儿都很美丽可爱", "从前有"),
     ],
 )
 def test_the_answer_so_far_ends_the_conversation_without_its_last_word(text, head):

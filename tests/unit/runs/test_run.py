@@ -169,8 +169,8 @@ async def test_an_answer_that_differs_after_a_break_names_the_first_cause(run, s
         ("never", True, (BIG,), False),
     ],
 )
-async def test_a_whole_answer_is_asked_as_a_stream_while_another_model_can_be_asked(  # noqa: PLR0917
-    run, scripted, streaming, stream, chain, asked
+async def test_a_whole_answer_is_asked_as_a_stream_while_another_model_can_be_asked(
+    run, scripted, *, streaming, stream, chain, asked
 ):
     caller = scripted(big=[WHOLE])
     reply = await whole_answer(run(replace(TURN, stream=stream), chain, caller=caller, streaming=streaming))

@@ -1,0 +1,165 @@
+"""Hedging: the next candidate is started beside a silent one, the first event wins, and the loser is aborted.
+
+Off unless `gateway.retry.hedgeAfterMs` is set, because it can double what an answer costs.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from gateway.core.event import Batch
+from gateway.core.upstream_error import UpstreamError
+from gateway.runs.attempts import Attempts, RetryPolicy
+from gateway.runs.candidates import Candidate
+from gateway.runs.cooldowns import Cooldowns, Entry
+from gateway.runs.failover import RULES
+from gateway.runs.trace import CANCELLED, Attempt, RunTrace
+from gateway.upstream.client import ProviderAnswer
+
+
+class HedgingAttempts(Attempts):
+    """Attempts of which two can be made at the same time until one of them has a first event."""
+
+    __slots__ = ("_beside",)
+
+    def __init__(
+        self,
+        candidates: tuple[Candidate, ...],
+        policy: RetryPolicy,
+        cooldowns: Cooldowns,
+        trace: RunTrace,
+        end: float,
+        *,
+        part: bool = False,
+    ) -> None:
+        super().__init__(candidates, policy, cooldowns, trace, end, part=part)
+        self._beside: tuple[Candidate, Entry, Attempt] | None = None
+
+    @property
+    def hedge_after(self) -> float | None:
+        """Seconds of silence after which another model is asked, too; None while there is none."""
+        return self._policy.hedge_after if self.has_fallback else None
+
+    @property
+    def has_third(self) -> bool:
+        """Whether the two that are asked are not the last ones."""
+        return len({str(one.ref) for one in self._cursor.remaining}) > 2
+
+    def beside(self) -> Candidate | None:
+        """Begin the attempt beside the current one; None when no other model can be asked any more."""
+        current, trace = self._cursor.current, self._trace
+        for candidate in self._cursor.remaining[1:]:
+            if candidate.ref == current.ref:
+                continue
+            entry = self._cooldowns.enter(candidate.unit, trace)
+            if entry is not Entry.COOLING:
+                first = trace.current
+                self._beside = candidate, entry, trace.begin(candidate.ref, candidate.provider.key_id, 0.0)
+                trace.current = first
+                return candidate
+        return None
+
+    def decide(self, *, beside: bool) -> None:
+        """One of the two has a first event: the other one ends, and may be asked again later."""
+        if self._beside is None:
+            return
+        if beside:
+            self._swap()
+        self._end_beside()
+
+    def lost(self, failure: UpstreamError, *, beside: bool) -> None:
+        """One of the two has failed; the other one goes on alone."""
+        if not beside:
+            self._swap()
+        if self._beside is None:
+            raise AssertionError("nobody was asked beside the current candidate")
+        candidate, entry, attempt = self._beside
+        self._beside = None
+        current, mine = self._trace.current, self._entry
+        self._trace.current, self._entry = attempt, entry
+        self._trace.end(failure.kind.value, failure.upstream_status)
+        self._give_up(candidate, failure, RULES[failure.kind], in_time=self._policy.clock() < self.end)
+        self._trace.current, self._entry = current, mine
+        self._cursor = self._cursor.without(candidate)
+
+    def close(self) -> None:
+        """See Attempts."""
+        self._end_beside()
+        super().close()
+
+    def _swap(self) -> None:
+        """The one beside becomes the current one."""
+        if self._beside is None or self._trace.current is None:
+            raise AssertionError("nobody was asked beside the current candidate")
+        candidate, entry, attempt = self._beside
+        self._beside = self._cursor.current, self._entry, self._trace.current
+        self._cursor = self._cursor.moved_to(candidate)
+        self._asked, self._entry, self._trace.current = candidate, entry, attempt
+
+    def _end_beside(self) -> None:
+        if self._beside is None:
+            return
+        candidate, entry, attempt = self._beside
+        self._beside = None
+        current, self._trace.current = self._trace.current, attempt
+        self._trace.end(CANCELLED, None)
+        self._trace.current = current
+        if entry is Entry.PROBE:
+            self._cooldowns.abandoned(candidate.unit)
+
+
+class HedgedAnswer:
+    """The answer of whichever candidate sends its first event first; `ask` begins the second. See ProviderAnswer."""
+
+    def __init__(
+        self, first: ProviderAnswer, attempts: HedgingAttempts, after: float, ask: Callable[[Candidate], ProviderAnswer]
+    ) -> None:
+        self._after = after
+        self._answer = first
+        self._ask = ask
+        self._attempts = attempts
+        self._decided = False
+
+    @property
+    def over(self) -> bool:
+        """See ProviderAnswer."""
+        return self._answer.over
+
+    async def read(self) -> Batch:
+        """See ProviderAnswer."""
+        if self._decided:
+            return await self._answer.read()
+        self._decided = True
+        return await self._race()
+
+    def end(self) -> None:
+        """See ProviderAnswer."""
+        self._answer.end()
+
+    async def _race(self) -> Batch:
+        """The first batch of the winner. Raises the failure of the last one that was left."""
+        first = self._answer
+        running = {asyncio.create_task(first.read(), name="first candidate"): first}
+        try:
+            await asyncio.wait(running, timeout=self._after)
+            if not any(task.done() for task in running) and (candidate := self._attempts.beside()) is not None:
+                second = self._ask(candidate)
+                running[asyncio.create_task(second.read(), name="second candidate")] = second
+            while True:
+                done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    self._answer = running.pop(task)
+                    error = task.exception()
+                    if error is None:
+                        self._attempts.decide(beside=self._answer is not first)
+                        self._answer.adopt()
+                        return task.result()
+                    if not isinstance(error, UpstreamError) or not running:
+                        raise error
+                    self._attempts.lost(error, beside=self._answer is not first)
+                    self._answer.end()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            for answer in running.values():
+                answer.end()
