@@ -43,7 +43,7 @@ def providers_from(models: ModelsConfig, env: Mapping[str, str], named: Collecti
     built_in = _catalogue(models, env)
     return {
         **{name: row for name, row in built_in.items() if row.api_key or name in named},
-        **{name: _configured(name, config, env) for name, config in models.providers.items()},
+        **{name: _configured(name, config, env, models) for name, config in models.providers.items()},
     }
 
 
@@ -56,7 +56,7 @@ def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Prob
     for name, config in models.providers.items():
         path = join("models.providers", name)
         refused = [*_refused(path, config), *_without_address(path, config, built_in=_inherits(name, models))]
-        problems += refused or _unsendable(path, _configured(name, config, env))
+        problems += refused or _unsendable(path, _configured(name, config, env, models))
     return problems
 
 
@@ -86,12 +86,12 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
     )
 
 
-def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Provider:
+def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig) -> Provider:
     row = CATALOG.get(name)
     compat = row.compat if row else DEFAULT
     headers = {**_plain(config.headers), **_plain(config.request.headers)}
     keys = _keys(config, row, env)
-    base_url = config.base_url or (row.base_url if row else "")
+    base_url = config.base_url or (CATALOG[name].base_url if _inherits(name, models) else "")
     provider = Provider(
         id=name,
         base_url=base_url,
