@@ -1,4 +1,4 @@
-"""The yardstick: the least that an aiohttp proxy can do. Checks the token, passes body and answer through."""
+"""The baseline: a minimal aiohttp proxy. It checks the token and passes the body and the answer through."""
 
 import argparse
 import hmac

@@ -1,4 +1,4 @@
-"""A cheap HTTP/1.1 client connection: fixed request bytes out, one complete and verified answer at a time in."""
+"""A cheap HTTP/1.1 client connection. It sends fixed bytes and verifies one complete answer at a time."""
 
 import asyncio
 import json
@@ -15,11 +15,11 @@ LAST_CHUNK = b"\r\n0\r\n\r\n"  # can't occur inside the JSON of an event, where 
 
 
 class WrongAnswerError(Exception):
-    """An answer that is not what the scenario asks for, or none."""
+    """The answer is missing, or differs from the scenario's answer."""
 
 
 def unchunk(body: bytes) -> bytes:
-    """The content of a chunked body; raises `WrongAnswerError` unless it is whole."""
+    """The content of a chunked body. Raises `WrongAnswerError` if it is incomplete."""
     content = b""
     position = 0
     while True:
@@ -34,7 +34,7 @@ def unchunk(body: bytes) -> bytes:
         position = start + size + 2
 
 
-def said(content: bytes, *, stream: bool) -> str:
+def assistant_text(content: bytes, *, stream: bool) -> str:
     """The assistant's text in a chat answer."""
     if not stream:
         return str(json.loads(content)["choices"][0]["message"]["content"])
@@ -127,7 +127,7 @@ class Exchange(asyncio.Protocol):
             raise WrongAnswerError(f"{buffer.count(b'data: {')} events instead of {scenario.events}")
         if scenario.says is not None and not self._checked_text:
             body = bytes(buffer[self._body_start :])
-            text = said(unchunk(body) if self._end is None else body, stream=scenario.events > 0)
+            text = assistant_text(unchunk(body) if self._end is None else body, stream=scenario.events > 0)
             if text != scenario.says:
                 raise WrongAnswerError(f"answer says {text[:80]!r} instead of {scenario.says[:80]!r}")
             self._checked_text = True

@@ -1,8 +1,8 @@
-"""A provider that flaps for a minute, at the gateway's own limits: `python bench/flap.py`.
+"""A provider that fails and recovers for a minute, with the gateway's default limits: `python bench/flap.py`.
 
-One caller asks every four seconds, as the provider of its agent's model falls over in five ways, six seconds well and
-six seconds ill in turn, then recovers for good. Everybody must be served; the model must be in use again within 30 s of
-its recovery; and while it is ill it must be left alone but for probes.
+One client sends a request every four seconds. The provider of its agent's model alternates between six seconds of
+health and six seconds of one of five faults, then recovers. Every request must succeed, the model must be in use again
+within 30 s of the recovery, and during a fault it must get probes only.
 """
 
 import argparse
@@ -23,14 +23,14 @@ from tests.fault.conftest import TOKEN, settings
 from tests.fault.provider import Call, FaultProvider
 
 EVERY = 4.0  # seconds between requests
-SPELL = 6.0  # seconds of health, and of illness
+SPELL = 6.0  # seconds of health, and of each fault
 BACK = 30.0  # seconds
-PROBES = 3  # calls that one request may make of the ill model
+PROBES = 3  # calls of the failing model that one request may make
 ILL = (refuses(503), cuts, refuses(500), streams(said()[:40], then=closes, end=False), refuses(429))
 
 
 class Flapping:
-    """The ill provider: which of its spells it is in, by the time since the start."""
+    """The failing provider. The time since the start decides whether it is healthy."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -50,7 +50,7 @@ class Flapping:
 
 
 def configuration(ill: FaultProvider, well: FaultProvider) -> dict[str, Any]:
-    """One agent, a model at each provider, and no limit changed."""
+    """One agent, a model at each provider, and the default limits."""
     agent = {"model": {"primary": "fake/flapping", "fallbacks": ["well/steady"]}}
     providers = {"fake": {"baseUrl": ill.url, "apiKey": "k"}, "well": {"baseUrl": well.url, "apiKey": "k"}}
     config = settings(providers, {"flap": agent})
@@ -59,7 +59,7 @@ def configuration(ill: FaultProvider, well: FaultProvider) -> dict[str, Any]:
 
 
 async def run(options: argparse.Namespace) -> bool:
-    """Ask for `seconds` and half a minute more."""
+    """Send requests for `seconds` and another half minute."""
     body = {"model": "openclaw/flap", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
     slowest, back, hammered, wrong = 0.0, None, 0, 0
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The configuration under which the gateway is measured: token auth, one agent per model of the fake provider."""
+"""The gateway's configuration for benchmarks: token auth, and one agent per model of the fake provider."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ MODELS = ("chat1k", "chat4k", "burst200", "timed")
 
 def write(path: Path, *, provider: str, redis: str | None = None) -> None:
     """Write the configuration; `provider` is the fake provider's URL without a path, `redis` a shared Redis, if any."""
-    # Wrong tokens are priced as plain 401s, so the lock must never close.
+    # Wrong tokens are measured as plain 401s, so the limiter must never lock.
     never_locked = {
         "maxAttempts": 1_000_000,
         "windowMs": 1,  # ten or so at a time are counted, as with real limits

@@ -1,4 +1,4 @@
-"""A gateway in a process of its own, for the long programs: its log goes to a file, its sockets can be counted."""
+"""A gateway in a separate process, for the long programs. Its log goes to a file, and its sockets can be counted."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ MEGABYTE = 2**20
 
 @dataclass(frozen=True)
 class Gateway:
-    """A gateway that listens."""
+    """A running gateway."""
 
     pid: int
     port: int
@@ -43,9 +43,9 @@ class Gateway:
                 links.append(os.readlink(f"{folder}/{name}"))
         return sum(link.startswith("socket:") for link in links)
 
-    async def settled(self, sockets: int, patience: float) -> int:
-        """Its open sockets once they are no more than `sockets`, or after `patience` seconds."""
-        end = asyncio.get_running_loop().time() + patience
+    async def settled(self, sockets: int, timeout: float) -> int:
+        """Wait until at most `sockets` are open, at most `timeout` seconds. Returns the number of open sockets."""
+        end = asyncio.get_running_loop().time() + timeout
         while (now := self.sockets) > sockets and asyncio.get_running_loop().time() < end:
             await asyncio.sleep(0.05)
         return now
@@ -53,7 +53,7 @@ class Gateway:
 
 @asynccontextmanager
 async def running(config: dict[str, Any], state: Path) -> AsyncIterator[Gateway]:
-    """Start it with this configuration, stop it at the end."""
+    """Start a gateway with this configuration, and stop it at the end."""
     file, port = state / "openclaw.json", free_port()
     file.write_text(json.dumps(config), encoding="utf-8")
     command = [sys.executable, "-m", "gateway", "serve", "--port", str(port), "--config", str(file)]

@@ -1,5 +1,5 @@
-"""Where the gateway spends its time in one scenario: `python bench/hotspots.py chat1k`. The profiler doubles the cost
-of small functions, so read the order and the number of calls, and take the price from `run`.
+"""The functions that take the most time in one scenario: `python bench/hotspots.py chat1k`. The profiler doubles the
+cost of small functions, so read the order and the number of calls here, and the cost in the results of `run`.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from stage import GATEWAY, EventFilter, free_port, raise_open_file_limit
 
 
 def main() -> int:
-    """Load the gateway under cProfile, stop it, print its top functions by their own time."""
+    """Run the gateway under load and cProfile, stop it, and print its top functions by their own time."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", choices=sorted(BY_NAME))
     parser.add_argument("--seconds", type=float, default=5.0)

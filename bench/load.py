@@ -1,6 +1,6 @@
-"""The load generator, a process of its own: reads a job per line on stdin, writes its result as a line on stdout.
+"""The load generator, a separate process. It reads a job per line from stdin and writes a result per line to stdout.
 
-A job names a scenario, the port and root process of the proxy, and how long to press; it ends with the input.
+A job has a scenario, the port and root process of the proxy, and a duration. The process ends when its input closes.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ import uvloop
 from exchange import Exchange
 from scenarios import BY_NAME, TIMED, Scenario
 
-PATIENCE = 30.0  # seconds for the answers that are still under way when the time is up
+TIMEOUT = 30.0  # seconds for the outstanding answers at the end
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to measure. `pid` is the root of the tree whose CPU is counted; times are in seconds."""
+    """A measurement. `pid` is the root of the process tree whose CPU is counted. Times are in seconds."""
 
     scenario: str
     port: int
@@ -32,7 +32,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What `requests` answers cost the proxy, both in seconds."""
+    """The cost of `requests` answers in the proxy, in seconds of CPU and of time."""
 
     requests: int
     cpu: float
@@ -40,7 +40,7 @@ class Cost:
 
 
 class Pressure:
-    """Keeps every connection busy with one request at a time until told to stop."""
+    """Keeps every connection busy with one request at a time until it is stopped."""
 
     def __init__(self, scenario: Scenario, port: int) -> None:
         self._scenario = scenario
@@ -52,7 +52,7 @@ class Pressure:
         self.answers = 0
 
     async def connect(self) -> None:
-        """Open one more connection and put it to work."""
+        """Open one more connection and start sending requests."""
         loop = asyncio.get_running_loop()
         _, exchange = await loop.create_connection(
             lambda: Exchange(self._scenario, self._answered, self._failed), "127.0.0.1", self._port
@@ -84,20 +84,20 @@ class Pressure:
             self._over.set_exception(RuntimeError(f"{self._scenario.name}: {problem}"))
 
     async def press(self, seconds: float) -> None:
-        """Let it run; raises `RuntimeError` as soon as an answer is wrong."""
+        """Run for some time. Raises `RuntimeError` as soon as an answer is wrong."""
         await asyncio.wait({self._over}, timeout=seconds)
         if self._over.done():
             self._over.result()
 
     async def finish(self) -> None:
-        """Ask nothing more and wait for the last answers."""
+        """Send no more requests and wait for the last answers."""
         self._stopping = True
         await asyncio.gather(*self._reopening)
-        await asyncio.wait_for(self._over, PATIENCE)
+        await asyncio.wait_for(self._over, TIMEOUT)
 
 
 async def measure(job: Job) -> Cost:
-    """Press for a while; the cost covers the requests begun after the warm-up, to the last answer."""
+    """Apply load. The cost covers the requests after the warm-up, until the last answer."""
     pressure = Pressure(BY_NAME[job.scenario], job.port)
     for _ in range(job.connections):
         await pressure.connect()
@@ -109,7 +109,7 @@ async def measure(job: Job) -> Cost:
 
 
 def main() -> None:
-    """Do the jobs one after the other; a failed one is answered with its error."""
+    """Run the jobs one after the other. The result of a failed job is its error."""
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         job = Job(**json.loads(line))

@@ -1,7 +1,7 @@
-"""What the failure limiter costs: `python bench/lockout.py`. See README.md here.
+"""The cost of the failure limiter: `python bench/lockout.py`. See README.md here.
 
-A good request's question, and a failure that is counted, in this process and over a real Redis of its own, one after
-the other and many at once. Microseconds of processor time, medians of the rounds. Keys change, so nothing ever locks.
+Measures the check of a good request and the count of a failure, in this process and over a real Redis, sequentially and
+concurrently. Prints microseconds of processor time, the medians of the rounds. Keys change, so nothing ever locks.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ ROUNDS = 7
 
 
 def asking(limiter, times=50_000):
-    """One question before a right secret is told to be right."""
+    """The check before a right secret is accepted."""
     spent = time.process_time()
     for _ in range(times):
         if not limiter.must_ask("198.51.100.1"):

@@ -1,6 +1,6 @@
 """The request and answer bodies of the benchmark, as a chat client and OpenAI send them.
 
-Everything is built once, from a fixed seed, so that every run and both proxies see the same bytes.
+Everything is built once from a fixed seed, so every run and both proxies get the same bytes.
 """
 
 import base64
@@ -35,7 +35,7 @@ def text(size: int, seed: int) -> str:
 
 
 ANSWERS = {"chat1k": text(520, 1), "chat4k": text(3400, 2)}
-"""What the models without special behaviour say; with the envelope they are 1 KB and 4 KB of JSON."""
+"""The texts of the models without special behaviour. With the envelope they are 1 KB and 4 KB of JSON."""
 
 BURST_PIECES = tuple(f" {word}" for word in random.Random(3).choices(WORDS, k=BURST_CHUNKS))
 

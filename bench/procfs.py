@@ -22,14 +22,14 @@ def tree(root: int) -> list[int]:
     for entry in os.listdir("/proc"):
         if entry.isdigit() and (fields := _fields(int(entry))):
             children.setdefault(int(fields[1]), []).append(int(entry))
-    found = [root]
-    for pid in found:
-        found.extend(children.get(pid, ()))
-    return found
+    tree = [root]
+    for pid in tree:
+        tree.extend(children.get(pid, ()))
+    return tree
 
 
 def cpu_seconds(root: int) -> float:
-    """User and system time of the tree in seconds, with that of children that have ended and were waited for."""
+    """User and system time of the tree in seconds, including ended children."""
     ticks = 0
     for pid in tree(root):
         if fields := _fields(pid):

@@ -1,4 +1,4 @@
-"""One process of the benchmark: pinned to its cores, its output kept for error messages. Which ones: see `stage`."""
+"""One process of the benchmark, pinned to its cores. Its output is stored for error messages. `stage` starts them."""
 
 import http.client
 import json
@@ -23,7 +23,7 @@ class ProgramError(Exception):
 
 
 def _environment() -> dict[str, str]:
-    """Our environment without what would change a start: settings of another gateway, a ban on compiled modules."""
+    """The environment without variables that would change a start: another gateway's settings, no compiled modules."""
     return {
         name: value
         for name, value in os.environ.items()
@@ -32,9 +32,9 @@ def _environment() -> dict[str, str]:
 
 
 class Program:
-    """A running process in a group of its own; `stop` or leaving the context ends it.
+    """A running process in its own process group. `stop` ends it, and so does the end of the context.
 
-    `asked` says that it answers jobs on its standard output (`ask`); otherwise that is kept for errors, too.
+    With `asked`, it writes results of jobs to standard output (`ask`); otherwise that output is for errors too.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Program:
         self.stop()
 
     def stop(self) -> None:
-        """End the process politely; after ten seconds by force, with all that it has started."""
+        """Send SIGTERM. After ten seconds, kill the process and its children."""
         if self._process.poll() is None:
             self._process.terminate()
             try:
@@ -82,7 +82,7 @@ class Program:
         self._output.close()
 
     def failure(self, problem: str) -> ProgramError:
-        """An error with the end of the program's output."""
+        """An error with the last lines of the program's output."""
         self._output.seek(0)
         tail = self._output.read().decode(errors="replace").splitlines()[-25:]
         return ProgramError("\n  ".join([f"{self.name}: {problem}", *tail]))

@@ -1,6 +1,6 @@
-"""A fake provider that costs next to nothing, because it shares the machine with what is measured.
+"""A very cheap fake provider, because it shares the machine with the measured proxies.
 
-Answers are complete HTTP messages made before the first request; a request is looked at with byte searches only.
+Answers are complete HTTP messages, built before the first request. Requests are parsed with byte searches only.
 Models: `chat1k`, `chat4k` (whole answers), `burst200` (a stream in one write), `timed` (a stamped chunk each 200 ms).
 """
 
@@ -31,12 +31,12 @@ def whole(body: bytes, status: str = "200 OK") -> bytes:
 
 
 def framed(*events: bytes) -> bytes:
-    """Events, each in an HTTP chunk of its own, as a provider that flushes after every token sends them."""
+    """Events, one per HTTP chunk, as a provider sends them that flushes after every token."""
     return b"".join(b"%x\r\n%b\r\n" % (len(event), event) for event in events)
 
 
 def refusal(status: str, message: str) -> bytes:
-    """An error that shows up in the benchmark's own error message."""
+    """An error for the benchmark's error message."""
     return whole(payloads.encode({"error": {"message": message, "type": "bench"}}), status)
 
 
@@ -58,7 +58,7 @@ TIMED_LAST = framed(*payloads.last_events("timed")) + END
 
 
 class Provider(asyncio.Protocol):
-    """One keep-alive connection; answers one request after the other, however the bytes arrive."""
+    """One keep-alive connection. It answers one request after the other, for any split of the bytes."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()

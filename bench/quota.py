@@ -1,7 +1,7 @@
-"""What a reservation costs: `python bench/quota.py`. See README.md here.
+"""The cost of a reservation: `python bench/quota.py`. See README.md here.
 
-A reservation is made under one policy (requests) or three (requests, tokens, runs) and settled, in this process and
-over a real Redis of its own, one after the other and many at once. Medians of the rounds.
+Reserves and settles under one policy (requests) or three (requests, tokens, runs), in this process and over a real
+Redis, sequentially and concurrently. Prints medians of the rounds.
 """
 
 import asyncio

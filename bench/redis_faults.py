@@ -1,9 +1,9 @@
-"""What callers notice when Redis is ill: `python bench/redis_faults.py`. See README.md here.
+"""The effect of Redis faults on clients: `python bench/redis_faults.py`. See README.md here.
 
-Three real gateways share a real Redis. 200 good requests a second go on all the time; then Redis is made ill in one
-way after the other, while somebody guesses at every instance. Printed per fault: good requests that failed, their p99
-before and during the fault, wrong guesses that were told as such (at most the limit per instance while they are apart),
-and whether all instances agree again afterwards.
+Three real gateways share a real Redis under 200 good requests a second. Then Redis gets one fault after the other,
+while an attacker sends wrong tokens to every instance. Prints per fault: failed good requests, their p99 before and
+during the fault, the number of 401s (at most the limit per instance while the instances are separated), and whether all
+instances agree afterwards.
 """
 
 import argparse
@@ -38,7 +38,7 @@ WRONG = {"Authorization": "Bearer wrong"}
 
 @dataclass
 class Traffic:
-    """Good requests, evenly spaced, to all instances in turn; `seconds` are their times since `take`."""
+    """Good requests at a fixed rate to all instances in turn. `seconds` are their durations since `take`."""
 
     session: aiohttp.ClientSession
     urls: list[str]
@@ -71,7 +71,7 @@ class Traffic:
 
 
 async def guesses(traffic: Traffic, client: str, count: int) -> int:
-    """So many wrong tokens to every instance at once; how many were told that they are wrong."""
+    """Send `count` wrong tokens to every instance at the same time. Returns the number of 401s."""
 
     async def guess(url: str) -> bool:
         async with traffic.session.get(f"{url}/v1/models", headers=WRONG | {"X-Forwarded-For": client}) as response:
@@ -103,7 +103,7 @@ async def gateways(directory: Path, redis_url: str) -> AsyncIterator[list[str]]:
             "http": {"endpoints": {"chatCompletions": {"enabled": True}}},
             "trustedProxies": ["127.0.0.1"],
             "redis": {"url": redis_url},
-            "drain": {"noticeMs": 0},  # there is no proxy that would have to notice
+            "drain": {"noticeMs": 0},  # no proxy needs to notice the drain
         },
         "agents": {"defaults": {"model": "fake/none"}},
         "models": {"mode": "replace", "providers": {"fake": {"baseUrl": "http://127.0.0.1:9/v1", "apiKey": "k"}}},
@@ -193,9 +193,7 @@ async def measure(traffic: Traffic, redis: Redis, network: Hop, seconds: float) 
         "read-only": (lambda: redis.ask("REPLICAOF", "127.0.0.1", "1"), lambda: redis.ask("REPLICAOF", "NO", "ONE")),
         "connections cut": (lambda: redis.ask("CLIENT", "KILL", "TYPE", "normal"), nothing),
     }
-    print(
-        "| fault | good requests failed | p99 before | p99 during | told 401 of 90 | earned lock held | agree after |"
-    )
+    print("| fault | good requests failed | p99 before | p99 during | 401s of 90 | earned lock held | agree after |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     wrong = 0
     for number, (name, (begin, end)) in enumerate(faults.items()):
@@ -206,7 +204,7 @@ async def measure(traffic: Traffic, redis: Redis, network: Hop, seconds: float) 
         await asyncio.sleep(seconds)
         _, before = traffic.take()
         await begin()
-        told = await guesses(traffic, attacker, 30)
+        refused = await guesses(traffic, attacker, 30)
         held = all([await status(traffic, url, earned) == 429 for url in traffic.urls])
         await asyncio.sleep(seconds)
         failed, during = traffic.take()
@@ -214,13 +212,13 @@ async def measure(traffic: Traffic, redis: Redis, network: Hop, seconds: float) 
         async with asyncio.timeout(20):
             while await degraded(traffic):
                 await asyncio.sleep(0.05)
-        await asyncio.sleep(2.0)  # a flush is noticed by the next heartbeat
+        await asyncio.sleep(2.0)  # the next heartbeat notices a flush
         agree = all([await status(traffic, url, who) == 429 for url in traffic.urls for who in (earned, attacker)])
         failed += traffic.take()[0]
-        ok = not failed and during - before < 20 and told <= LIMIT * INSTANCES and held and agree
+        ok = not failed and during - before < 20 and refused <= LIMIT * INSTANCES and held and agree
         wrong += not ok
         print(
-            f"| {name} | {failed} | {before:.1f} ms | {during:.1f} ms | {told} | {'yes' if held else '**no**'} "
+            f"| {name} | {failed} | {before:.1f} ms | {during:.1f} ms | {refused} | {'yes' if held else '**no**'} "
             f"| {'yes' if agree else '**no**'} |",
             flush=True,
         )

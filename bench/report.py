@@ -1,4 +1,4 @@
-"""The results as rows with budgets, and the rows as a Markdown table. Measuring is `run`'s part."""
+"""Results → rows with budgets → a Markdown table. `run` measures."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ LAG_ALLOWANCE = 10.0  # ms above the bare proxy
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table. `met` is None where no budget is set; `ratio` where the bare proxy has no say."""
+    """One line of the table. `met` is None without a budget, `ratio` is None without a value of the bare proxy."""
 
     name: str
     title: str
@@ -37,12 +37,12 @@ def cost_row(name: str, title: str, unit: str, pairs: Sequence[tuple[float, floa
 
 
 def limit_row(name: str, title: str, unit: str, bare: float, target: float, limit: float) -> Row:
-    """A value of the target that must not exceed a limit of its own."""
+    """A value of the target with an absolute limit."""
     return Row(name, title, unit, bare, target, None, f"≤ {limit:g} {unit}".rstrip(), target <= limit)
 
 
 def stream_rows(bare: Lag, target: Lag) -> list[Row]:
-    """What many slow streams at once showed."""
+    """The results of many slow streams."""
     count = f"{target.streams:,} streams"
     allowed = bare.p99 * 1e3 + LAG_ALLOWANCE
     per_chunk = [(bare.cpu_per_chunk * 1e6, target.cpu_per_chunk * 1e6)]

@@ -1,4 +1,4 @@
-"""Measures what the gateway costs beside a bare aiohttp proxy: `python bench/run.py --help`. See README.md here."""
+"""Compares the cost of the gateway with a bare aiohttp proxy: `python bench/run.py --help`. See README.md here."""
 
 import argparse
 import json
@@ -32,7 +32,7 @@ WARM_UP = 0.5  # seconds of load before counting
 
 
 class Contest:
-    """The bare proxy and the target, driven in turn."""
+    """The bare proxy and the target, measured alternately."""
 
     def __init__(self, stage: EventFilter, options: argparse.Namespace) -> None:
         self._stage = stage
@@ -44,7 +44,7 @@ class Contest:
         self._proxies: dict[str, Program] = {}
 
     def start(self, name: str, *, path: str = "/healthz") -> tuple[Program, float]:
-        """A new process of the proxy `name`, and the seconds until `path` answered 200."""
+        """Start a process of the proxy `name`. Returns it and the seconds until `path` answered 200."""
         proxy = self._stage.proxy(name, self._commands[name], self._ports[name])
         try:
             return proxy, proxy.first_200(self._ports[name], path)
@@ -91,7 +91,7 @@ class Contest:
         return report.cost_row(scenario.name, scenario.title, unit, pairs, scenario.budget)
 
     def streams(self) -> list[Row]:
-        """Lag and memory with many streams open at once."""
+        """Lag and memory with many open streams."""
         lags: dict[str, Lag] = {}
         for name in self._commands:
             lags[name] = Lag(**self._ask(name, STREAMS, self._options.streams))
@@ -118,7 +118,7 @@ class Contest:
 
 
 def machine() -> str:
-    """Where and with what this was measured."""
+    """The machine and the versions of this measurement."""
     model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line), "?: ?")
     libraries = ", ".join(f"{name} {version(name)}" for name in ("aiohttp", "uvloop", "msgspec"))
     load = ", ".join(f"{value:.2f}" for value in os.getloadavg())
@@ -152,7 +152,7 @@ def arguments() -> argparse.Namespace:
 
 
 def measure(contest: Contest, chosen: Callable[[str], bool]) -> Iterator[Row]:
-    """All chosen rows, each as soon as it is known."""
+    """All selected rows, each as soon as it is measured."""
     if chosen(START):
         yield from contest.starts()
     if not any(chosen(name) for name in NAMES if name != START):
@@ -167,7 +167,7 @@ def measure(contest: Contest, chosen: Callable[[str], bool]) -> Iterator[Row]:
 
 
 def main() -> int:
-    """Measure and print; 1 if a measurement failed, or if a budget was missed and that matters."""
+    """Measure and print. Returns 1 if a measurement failed, or with `--assert` if a budget was missed."""
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every process is stopped
     raise_open_file_limit()

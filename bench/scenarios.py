@@ -1,4 +1,4 @@
-"""What is measured per request: for each scenario the request, what a right answer holds, and the budget."""
+"""The scenarios: the request, the checks of its answer, and the budget."""
 
 from dataclasses import dataclass
 
@@ -9,11 +9,11 @@ TOKEN = "bench-token-0123456789abcdef"
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One kind of request, repeated as fast as it is answered.
+    """One kind of request. The next one follows as soon as it is answered.
 
-    `contains` must be in every answer; `events` is the least number of server-sent events, 0 for a whole answer.
-    `says` is the assistant's exact text, checked once per connection. `per` is the number of units in a request, so
-    that a stream is priced per chunk. `budget` is the highest allowed ratio of CPU to the bare proxy's, if any.
+    `contains` must be in every answer. `events` is the minimum of server-sent events, 0 for a whole answer. `says` is
+    the assistant's exact text, checked once per connection. `per` is the number of units in a request, so that a stream
+    is measured per chunk. `budget` is the maximum ratio of CPU to the bare proxy's, if any.
     """
 
     name: str

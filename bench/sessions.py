@@ -1,6 +1,6 @@
-"""What a conversation costs beside a request that stands alone: `python bench/sessions.py`. See README.md here.
+"""The cost of a conversation compared with a stateless request: `python bench/sessions.py`. See README.md here.
 
-One gateway, one real Redis, a fake provider; CPU is the gateway's alone.
+One gateway, one real Redis, a fake provider. CPU is the gateway's only.
 """
 
 import argparse
@@ -34,7 +34,7 @@ Call = Callable[[int], Awaitable[None]]
 
 @asynccontextmanager
 async def provider() -> AsyncIterator[str]:
-    """Its URL; it says the same thing to everybody."""
+    """Start the provider, which always sends the same answer. Yields its URL."""
     answer = {"role": "assistant", "content": TEXT}
     body = {"choices": [{"index": 0, "message": answer, "finish_reason": "stop"}], "usage": {"total_tokens": 1}}
 
@@ -53,7 +53,7 @@ async def provider() -> AsyncIterator[str]:
 
 
 async def press(call: Call, count: int) -> None:
-    """Make so many calls over CONNECTIONS connections."""
+    """Make `count` calls over CONNECTIONS connections."""
     numbers = iter(range(count))
 
     async def one() -> None:
@@ -67,7 +67,7 @@ async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--stateless", type=int, default=2000, metavar="N", help="calls that must leave nothing behind")
-    parser.add_argument("--sqlite", action="store_true", help="over a file in place of Redis")
+    parser.add_argument("--sqlite", action="store_true", help="use a file instead of Redis")
     options = parser.parse_args()
     async with AsyncExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory()))
@@ -106,7 +106,7 @@ async def main() -> int:
         keys = await redis.ask("DBSIZE")
         await press(calls["alone, 1 message"], options.stateless)
         left = await redis.ask("DBSIZE") - keys
-        print(f"{options.stateless} calls that stand alone: {left:+d} keys")
+        print(f"{options.stateless} stateless calls: {left:+d} keys")
 
         await press(calls[f"conversation of {TURNS} turns"], users * TURNS)
         cost: dict[str, list[float]] = {name: [] for name in calls}
@@ -117,9 +117,9 @@ async def main() -> int:
                 cost[name].append((cpu_seconds(pid) - began) / users * 1000)
         for name, figures in cost.items():
             print(f"{name}: {median(figures):.2f} ms CPU per request")
-        one, many, kept = (cost[name] for name in calls)
-        added = median(with_it - without for with_it, without in zip(kept, one, strict=True))
-        shown = median(with_it - without for with_it, without in zip(kept, many, strict=True))
+        one, many, stored = (cost[name] for name in calls)
+        added = median(with_it - without for with_it, without in zip(stored, one, strict=True))
+        shown = median(with_it - without for with_it, without in zip(stored, many, strict=True))
         print(f"added to 1 message: {added:.2f} ms (budget {BUDGET_MS}); to the same messages: {shown:.2f} ms")
 
         await asyncio.sleep(1)

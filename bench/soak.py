@@ -1,8 +1,8 @@
-"""Whether a long life of mixed requests and faults leaves anything behind: `python bench/soak.py`. See README.md here.
+"""Whether many mixed requests and faults leak memory or sockets: `python bench/soak.py`. See README.md here.
 
-One gateway, whole and streamed answers in turn, a twentieth of all provider calls fail in some way, some callers leave.
-Every answer is checked. Printed: answers by outcome, the gateway's memory over time, the slope of it after the warm-up,
-and its open sockets before and after.
+One gateway gets alternately whole and streamed requests. A twentieth of all provider calls fail, and some clients
+disconnect. Every answer is checked. Prints answers by outcome, the gateway's memory over time, its slope after the
+warm-up, and the open sockets before and after.
 """
 
 import argparse
@@ -46,7 +46,7 @@ BAD = (
 
 
 class Provider(FaultProvider):
-    """Forgets its calls, because there are too many to keep."""
+    """Drops its recorded calls, because there are too many to store."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Provider(FaultProvider):
 
 
 def request(number: int, *, stream: bool) -> bytes:
-    """One request on a connection that is kept."""
+    """One request on a keep-alive connection."""
     body = json.dumps({"model": "openclaw/soak", "stream": stream, "messages": [{"role": "user", "content": "hi"}]})
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nX-Request-ID: s{number}\r\n"
@@ -70,7 +70,7 @@ def request(number: int, *, stream: bool) -> bytes:
 
 
 async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
-    """Status and body of one response, which is framed in either way."""
+    """Status and body of one response, with either framing."""
     head = await reader.readuntil(b"\r\n\r\n")
     status = int(head.split(b" ", 2)[1])
     if (length := LENGTH.search(head)) is not None:
@@ -83,7 +83,7 @@ async def answer(reader: asyncio.StreamReader) -> tuple[int, bytes]:
 
 
 def outcome(status: int, body: bytes, *, stream: bool) -> str:
-    """What the caller got. Raises AssertionError for what it must never get."""
+    """The kind of answer. Raises AssertionError for an answer that a client must never get."""
     if status != 200:
         return f"error {status} {json.loads(body)['error']['type']}"
     if not stream:
@@ -98,7 +98,7 @@ def outcome(status: int, body: bytes, *, stream: bool) -> str:
 
 
 class Soak:
-    """The callers, and what they count."""
+    """The clients, and their counts."""
 
     def __init__(self, gateway: Gateway, requests: int, seed: int) -> None:
         self.outcomes: Counter[str] = Counter()
@@ -148,12 +148,19 @@ def configuration(provider: FaultProvider) -> dict[str, Any]:
     """An agent with a fallback at the same provider."""
     agent = {"model": {"primary": "fake/primary", "fallbacks": ["fake/fallback"]}}
     config = settings({"fake": {"baseUrl": provider.url, "apiKey": "k"}}, {"soak": agent})
-    config["gateway"]["retry"] |= {"firstEventTimeoutMs": 10_000, "idleTimeoutMs": 10_000, "silenceTimeoutMs": 10_000}
+    limits = (
+        "firstEventTimeoutMs",
+        "idleTimeoutMs",
+        "lastFirstEventTimeoutMs",
+        "lastIdleTimeoutMs",
+        "silenceTimeoutMs",
+    )
+    config["gateway"]["retry"] |= dict.fromkeys(limits, 10_000)
     return config | {"logging": {"level": "error"}}
 
 
 async def run(options: argparse.Namespace) -> bool:
-    """Soak, print, and say whether all was well."""
+    """Run the soak test and print its results. Returns whether the budgets are met."""
     with tempfile.TemporaryDirectory() as state:
         async with (
             Provider(options.seed).serving() as provider,

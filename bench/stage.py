@@ -1,4 +1,4 @@
-"""The set-up of a benchmark: fake provider and load generator on one core, the proxies to be compared on another."""
+"""The set-up of a benchmark: fake provider and load generator on one core, the compared proxies on another."""
 
 import os
 import resource
@@ -21,19 +21,19 @@ LOAD = "{python} {bench}/load.py"
 
 
 def raise_open_file_limit() -> None:
-    """Allow as many open files as the system lets us; children inherit it."""
+    """Raise the limit of open files to the system's maximum. Children inherit it."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def cores() -> tuple[set[int], set[int]]:
-    """The core for the proxies and the others for everything else; one core is shared by all."""
+    """The core for the proxies, and the other cores for everything else. A single core is shared by all."""
     usable = sorted(os.sched_getaffinity(0))
     return {usable[-1]}, set(usable[:-1] or usable)
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on now."""
+    """A free port on loopback."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -41,7 +41,7 @@ def free_port() -> int:
 
 
 class EventFilter:
-    """The fake provider, the load generator and a directory for the rest; makes proxies in front of the provider."""
+    """The fake provider, the load generator and a state directory. It starts proxies in front of the provider."""
 
     def __init__(self, *, redis: str | None = None) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="gateway-bench-")
@@ -71,7 +71,7 @@ class EventFilter:
         self._directory.cleanup()
 
     def proxy(self, name: str, template: str, port: int) -> Program:
-        """Start a proxy with a fresh state directory; does not wait until it serves."""
+        """Start a proxy with an empty state directory, and don't wait until it serves."""
         self._starts += 1
         env = {
             "OPENCLAW_STATE_DIR": str(self._home / f"state-{self._starts}"),

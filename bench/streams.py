@@ -1,4 +1,4 @@
-"""Many slow streams at once: how late each chunk reaches the client, and what keeping them open costs."""
+"""Many concurrent slow streams: the lag of each chunk at the client, and the memory of open streams."""
 
 import asyncio
 import re
@@ -13,7 +13,7 @@ from exchange import LAST_CHUNK
 from scenarios import TIMED
 
 RAMP = 2.0  # seconds over which the streams are opened, so that their clocks are spread
-PATIENCE = 20.0  # seconds beyond the planned end
+MAX_OVERTIME = 20.0  # seconds beyond the planned end
 STAMP = re.compile(rb"@(\d{20})@")
 
 
@@ -40,11 +40,11 @@ class Stream(asyncio.Protocol):
     def __init__(self, lags: "array[float]", firsts: "array[float]") -> None:
         self._lags = lags
         self._firsts = firsts
-        self._rest = b""  # what follows the last whole event
+        self._tail = b""  # the bytes after the last whole event
         self._chunks = 0
         self._asked = 0.0
         self._begun = False
-        self._said_done = False
+        self._done_received = False
         self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -60,16 +60,16 @@ class Stream(asyncio.Protocol):
             if not data.startswith(b"HTTP/1.1 200"):
                 self._end(f"answer begins {data[:200]!r}")
                 return
-        data = self._rest + data
-        events, separator, self._rest = data.rpartition(b"\n\n")
+        data = self._tail + data
+        events, separator, self._tail = data.rpartition(b"\n\n")
         if separator:
             for stamp in STAMP.findall(events):
                 self._lags.append(now - int(stamp) / 1e9)
                 self._chunks += 1
-            self._said_done = self._said_done or b"data: [DONE]" in events
-        if self._rest.endswith(LAST_CHUNK):
-            whole = self._chunks == payloads.TIMED_CHUNKS and self._said_done
-            self._end(None if whole else f"ended after {self._chunks} chunks, [DONE]: {self._said_done}")
+            self._done_received = self._done_received or b"data: [DONE]" in events
+        if self._tail.endswith(LAST_CHUNK):
+            whole = self._chunks == payloads.TIMED_CHUNKS and self._done_received
+            self._end(None if whole else f"ended after {self._chunks} chunks, [DONE]: {self._done_received}")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(f"connection lost after {self._chunks} chunks ({exc})")
@@ -83,7 +83,7 @@ class Stream(asyncio.Protocol):
 async def _open(
     count: int, port: int, lags: "array[float]", firsts: "array[float]"
 ) -> list[asyncio.Future[str | None]]:
-    """Open the streams evenly over the ramp; one that can't be opened has ended already."""
+    """Open the streams evenly over the ramp. A stream that can't be opened counts as ended."""
     loop = asyncio.get_running_loop()
     begun = loop.time()
     ended: list[asyncio.Future[str | None]] = []
@@ -100,7 +100,7 @@ async def _open(
 
 
 async def _wait(ended: list[asyncio.Future[str | None]], limit: float, pid: int) -> int:
-    """Wait for all streams or `limit` seconds; returns the peak of the tree's memory."""
+    """Wait for all streams, at most `limit` seconds. Returns the peak of the tree's memory."""
     peak = 0
     deadline = time.monotonic() + limit
     pending = set(ended)
@@ -116,11 +116,11 @@ def _quantile(values: "array[float]", share: float) -> float:
 
 
 async def measure(port: int, pid: int, count: int) -> Lag:
-    """Run `count` streams to their end through the proxy on `port`, whose root process is `pid`."""
+    """Run `count` streams through the proxy on `port`, whose root process is `pid`."""
     lags, firsts = array("d"), array("d")
     cpu = procfs.cpu_seconds(pid)
     ended = await _open(count, port, lags, firsts)
-    peak = await _wait(ended, payloads.TIMED_CHUNKS * payloads.TIMED_INTERVAL + PATIENCE, pid)
+    peak = await _wait(ended, payloads.TIMED_CHUNKS * payloads.TIMED_INTERVAL + MAX_OVERTIME, pid)
     problems = [stream.result() if stream.done() else "did not end in time" for stream in ended]
     failed = [problem for problem in problems if problem is not None]
     return Lag(

@@ -1,13 +1,13 @@
-"""Does the time that a refusal takes tell anything about the secret? Welch's t-test over guesses in random order.
+"""Whether the time of a refusal reveals anything about the secret: Welch's t-test over guesses in random order.
 
     python bench/timing.py [--samples 200000] [--seed N]
 
-Each row compares two classes of calls of the authenticator. Chance decides whose turn it is; every call has objects of
-its own, made by the same steps in both classes, and the collector is off: a nanosecond that comes from where an object
-lies would show in so many samples. |t| below 4.5 is the usual bound for "no difference found"
-(https://github.com/oreparaz/dudect). `t` is over all samples, `t 99 %` without the slowest hundredth of the pool, where
-the operating system interrupts. The last row is a comparison that does leak, to show that a leak would be seen. Exit
-status 1 when a row reaches the bound, or the last one does not.
+Each row compares two classes of calls of the authenticator, in random order. Every call uses new objects, created by
+the same steps in both classes, and the garbage collector is off, because with so many samples even the memory address
+of an object would matter. |t| below 4.5 is the usual bound for "no difference found"
+(https://github.com/oreparaz/dudect). `t` is over all samples, `t 99 %` without the slowest hundredth, which the
+operating system has interrupted. The last row does leak, to show that the test finds a leak. The exit status is 1 if
+another row reaches the bound, or if the last one does not.
 """
 
 import argparse
@@ -41,7 +41,7 @@ Guess = tuple[Judge, CIMultiDictProxy[str]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two classes of guesses; `make` makes one of the class 0 or 1: who judges it, and the request's headers."""
+    """Two classes of guesses. `make` creates a guess of class 0 or 1: the authenticator and the request's headers."""
 
     name: str
     make: Callable[[int], Guess]
@@ -49,14 +49,14 @@ class Comparison:
 
 
 class Leaky:
-    """Stops at the first character that is wrong: what nobody should write."""
+    """Compares insecurely: it stops at the first wrong character."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
 
     def authenticate(self, _client: ClientAddress, headers: Headers) -> Outcome:
-        for right, said in zip(self._secret, bearer(headers) or "", strict=False):
-            if right != said:
+        for right, guessed in zip(self._secret, bearer(headers) or "", strict=False):
+            if right != guessed:
                 break
         return Rejected("wrong", "token")
 
@@ -91,7 +91,7 @@ def comparisons(chance: random.Random) -> Iterator[Comparison]:
     yield Comparison(
         f"the last 63 of {LENGTH} characters right / none", lambda which: partly_right(which, slice(1, None), token)
     )
-    # The time may follow the guess's length, which the guesser knows; it must not follow the secret's.
+    # The time may depend on the guess's length, which the attacker knows, but not on the secret's.
     yield Comparison("the secret as long as the guess / shorter", lambda which: as_long(which, 24))
     yield Comparison("the secret as long as the guess / longer", lambda which: as_long(which, 200))
     yield Comparison(
@@ -115,7 +115,7 @@ def measure(compared: Comparison, samples: int, chance: random.Random) -> tuple[
             outcome = judge.authenticate(CLIENT, headers)
             after = perf_counter_ns()
             if outcome != Rejected("wrong", "token"):
-                continue  # chance has completed the secret
+                continue  # the guess is the secret by chance
             times[which].append(after - before)
     gc.enable()
     return times
@@ -138,8 +138,8 @@ def main() -> int:
         first, second = measure(compared, options.samples, chance)
         limit = sorted(first + second)[int(0.99 * len(first + second))]
         cut = [time for time in first if time <= limit], [time for time in second if time <= limit]
-        found = welch(first, second), welch(*cut)
-        largest = max(map(abs, found))
+        values = welch(first, second), welch(*cut)
+        largest = max(map(abs, values))
         if compared.leaks:
             seen = largest >= BOUND
         else:
@@ -147,7 +147,8 @@ def main() -> int:
         counts = f"{len(first)}+{len(second)}"
         medians, means = f"{median(first):.0f}/{median(second):.0f}", f"{fmean(first):.1f}/{fmean(second):.1f}"
         print(
-            f"{compared.name:<48} {counts:>15} {medians:>11} {means:>15} {found[0]:>6.2f} {found[1]:>7.2f}", flush=True
+            f"{compared.name:<48} {counts:>15} {medians:>11} {means:>15} {values[0]:>6.2f} {values[1]:>7.2f}",
+            flush=True,
         )
     print(f"largest |t| {worst:.2f}, bound {BOUND}; the control's leak was {'seen' if seen else 'NOT seen'}")
     return 0 if worst < BOUND and seen else 1

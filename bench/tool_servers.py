@@ -1,8 +1,8 @@
-"""What a tool server costs a run, and what its death does: `python bench/tool_servers.py`. See README.md here.
+"""The cost of a tool server, and the effect of its death: `python bench/tool_servers.py`. See README.md here.
 
-A real gateway asks a scripted model, which calls a tool of a real server, reads the result and answers. Printed for a
-server over stdio and over HTTP: a plain answer, an answer of two rounds with a call between them, and how long after
-SIGKILL of the server in the middle of a call the caller has the model's answer to the error.
+A scripted model calls a tool of a real server through a real gateway, reads the result and answers. Prints for a server
+over stdio and over HTTP: the time of a plain answer, the time of an answer of two rounds with a call between them, and
+the time from SIGKILL of the server during a call to the model's answer to the error.
 """
 
 import argparse
@@ -51,7 +51,7 @@ async def timed(session: aiohttp.ClientSession, provider: Provider, rounds: int,
 
 
 async def killed(session: aiohttp.ClientSession, provider: Provider, server: str, notes: Path) -> tuple[float, str]:
-    """Milliseconds from SIGKILL of the server to the answer, and what the model read."""
+    """Milliseconds from SIGKILL of the server to the answer, and the tool message that the model got."""
     hanging = notes / "hanging"
     hanging.unlink(missing_ok=True)
     model = provider.model(in_turn(says(None, ("c1", f"{server}__hang", "{}"), finish="tool_calls"), says("ok")))
@@ -63,11 +63,11 @@ async def killed(session: aiohttp.ClientSession, provider: Provider, server: str
     os.kill(process, signal.SIGKILL)
     await asking
     took = (time.perf_counter() - began) * 1000
-    return took, next(said["content"] for said in model.asked[1].body["messages"] if said["role"] == "tool")
+    return took, next(one["content"] for one in model.asked[1].body["messages"] if one["role"] == "tool")
 
 
 async def again(session: aiohttp.ClientSession) -> None:
-    """Wait until all servers are there again."""
+    """Wait until all servers are available again."""
     while True:
         async with session.get("/readyz") as response:
             if not (await response.json())["degraded"]:
@@ -76,7 +76,7 @@ async def again(session: aiohttp.ClientSession) -> None:
 
 
 async def begin(command: list[str]) -> AsyncExitStack:
-    """Start the server over HTTP; closing what this gives ends it."""
+    """Start the server over HTTP. Closing the result ends it."""
     stack = AsyncExitStack()
     process = await stack.enter_async_context(running(command))
     await process.said("Uvicorn running")
@@ -96,7 +96,7 @@ def config_for(provider: Provider, servers: dict[str, Any]) -> dict[str, Any]:
 
 
 async def measure(folder: Path, times: int, kills: int) -> bool:
-    """Print the figures; whether all deaths were noticed in time."""
+    """Print the figures. Returns whether all answers came in time."""
     notes = {name: folder / name for name in ("stdio", "http", "state")}
     for path in notes.values():
         path.mkdir()

@@ -1,4 +1,4 @@
-"""The composition root: configuration → web application. Nothing else knows all the parts."""
+"""The composition root: configuration → web application. Only this module knows all parts."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -18,7 +18,7 @@ from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
-from gateway.http.answers.background import BACKGROUND, BackgroundRuns
+from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.chain import chained
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.embeddings import embeddings
@@ -31,27 +31,38 @@ from gateway.http.endpoints.sessions import delete_session, export_session, get_
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import AUTHENTICATOR, DEGRADED, DRAIN, LOCKOUT, RESOLVER, RUNTIME
 from gateway.http.openapi import document
-from gateway.http.quota import settling, tell_quota
+from gateway.http.quota import add_quota_headers, settling
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
-from gateway.http.trace import stamper
-from gateway.provision import circuits_from, provisioned
-from gateway.shared import link_from, opened
+from gateway.http.trace import response_headers
+from gateway.provision import RENEW, cooldowns_from, provisioned
+from gateway.shared import link_from, open_link
 from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
 
 _PROBE = ("GET", "HEAD")
 
 
-def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Application:
-    """The application of one configuration; what it needs is opened at its start and closed at its end."""
+def create_app(
+    config: Config,
+    env: Mapping[str, str],
+    state: Path,
+    *,
+    renew: float = RENEW,
+    background: BackgroundPolicy | None = None,
+) -> web.Application:
+    """The application of one configuration. It opens its resources at start and closes them at the end.
+
+    `renew` are the seconds between two renewals of a conversation's lease; `background` says how background runs are
+    logged.
+    """
     gateway = config.gateway
     link = link_from(gateway.redis)
     quota = _quota(gateway, link)
-    circuits = circuits_from(gateway.retry)
+    cooldowns = cooldowns_from(gateway.retry)
     if link is not None:
-        CooldownSync(link, circuits)
+        CooldownSync(link, cooldowns)
     app = web.Application()
     app[RESOLVER] = ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback)
     app[AUTHENTICATOR] = modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins)
@@ -63,21 +74,21 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
     add_routes(app.router, routes if quota is None else map(settling, routes), chained)
     app[DOCUMENT] = document_of(routes)
     hsts = gateway.http.security_headers.strict_transport_security
-    app.on_response_prepare.append(stamper({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
+    app.on_response_prepare.append(response_headers({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
     if quota is not None:
-        app.on_response_prepare.append(tell_quota)
+        app.on_response_prepare.append(add_quota_headers)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             if link is not None:
-                await stack.enter_async_context(opened(link))
-            provided = await stack.enter_async_context(provisioned(config, env, state, circuits))
+                await stack.enter_async_context(open_link(link))
+            provided = await stack.enter_async_context(provisioned(config, env, state, cooldowns, renew=renew))
             app[RUNTIME] = replace(provided, quota=quota)
             if (tools := provided.tools) is not None:
                 app[DEGRADED]["mcp"] = lambda: tools.degraded
-            app[BACKGROUND] = BackgroundRuns(provided.stores.events)
+            app[BACKGROUND] = BackgroundRuns(provided.stores.events, background)
             stack.push_async_callback(app[BACKGROUND].close)
-            app[DRAIN].elsewhere.append(app[BACKGROUND].count)
+            app[DRAIN].background_jobs.append(app[BACKGROUND].count)
             yield
 
     app.cleanup_ctx.append(runtime)
@@ -85,7 +96,7 @@ def create_app(config: Config, env: Mapping[str, str], state: Path) -> web.Appli
 
 
 def routes_for(config: Config) -> tuple[Route, ...]:
-    """The routes that are switched on; a disabled endpoint is a plain 404 (recorded)."""
+    """The enabled routes. A disabled endpoint is a plain 404 (recorded)."""
     endpoints = config.gateway.http.endpoints
     routes = [
         Route(_PROBE, ("/health", "/healthz"), live, None, public=True),
@@ -123,7 +134,7 @@ def document_of(routes: tuple[Route, ...]) -> bytes:
 
 
 def _quota(config: GatewayConfig, link: Link | None) -> Quota | None:
-    """None without limits, so that they cost nothing where there are none."""
+    """None without limits, so that requests then do no extra work."""
     if not config.limits:
         return None
     return Quota(policies_from(config.limits), link=link, clock=asyncio.get_running_loop().time)
@@ -136,7 +147,7 @@ def _lockout(auth: AuthConfig, link: Link | None) -> Lockout:
         policy,
         budget=BudgetPolicy(config.global_per_minute) if config.global_per_minute else None,
         link=link,
-        kind="token" if auth.mode == "token" else "password",  # the one class of credential that the mode knows
+        kind="token" if auth.mode == "token" else "password",  # the mode's only class of credential
         while_away=config.failure_mode,
         clock=clock,
     )

@@ -1,7 +1,11 @@
-"""What instances tell each other about models that rest: one message when a rest begins, one when it ends.
+"""Shares cooldowns between instances over Redis: one message when a cooldown begins, one when it ends.
 
-Redis is told, never asked: whether a candidate rests is decided in the process, from what was heard
-(`gateway.runs.cooldowns`). An instance that starts, or finds Redis again, reads the rests that still last.
+No request asks Redis: whether a candidate cools down is decided in the process, from what was learnt
+(`gateway.runs.cooldowns`). An instance that starts, or finds Redis again, reads the cooldowns that still last.
+
+Shared are candidate, time and kind of failure; never a text, which was for one client. Kinds that say something about
+this instance or its own key only (connecting, DNS, TLS, file descriptors, refused keys) are neither published nor
+accepted (`gateway.runs.failover`).
 """
 
 import secrets
@@ -9,60 +13,37 @@ from typing import Any
 
 from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.upstream_error import UpstreamKind
-from gateway.runs.cooldowns import Cooldowns, Rest
-from ratelimit import Link, Script
+from gateway.runs.cooldowns import Cooldowns, SharedCooldown
+from gateway.runs.failover import SHARED_KINDS
+from gateway.state.script import load_script
+from ratelimit import Link
 from ratelimit.link import Ask
 from ratelimit.pipeline import Argument
 
-COOLDOWNS = Script("""
--- KEYS[1]: hash of name -> "<end in ms> <message>". ARGV: "tell", name, ms (0 ends it), channel, message | "list"
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if ARGV[1] == 'tell' then
-  local ms = tonumber(ARGV[3])
-  if ms > 0 then
-    redis.call('HSET', KEYS[1], ARGV[2], string.format('%.0f %s', now + ms, ARGV[5]))
-    redis.call('PEXPIRE', KEYS[1], 900000)
-  else
-    redis.call('HDEL', KEYS[1], ARGV[2])
-  end
-  return redis.call('PUBLISH', ARGV[4], ARGV[5])
-end
-local lasting, all = {}, redis.call('HGETALL', KEYS[1])
-for place = 1, #all, 2 do
-  local ends, message = string.match(all[place + 1], '^(%d+) (.*)$')
-  if tonumber(ends) > now then
-    lasting[#lasting + 1] = ends - now
-    lasting[#lasting + 1] = message
-  else
-    redis.call('HDEL', KEYS[1], all[place])
-  end
-end
-return lasting
-""")
+COOLDOWNS = load_script(__file__, "sync_cooldowns")
 
-_KIND = b"rest "  # the channel is the link's, and others use it, too
-_LONGEST_MESSAGE = 500
-_LATER = 1.1  # who found out first makes the probe: the others give it a moment
+_PREFIX = b"cooldown "  # others use the link's channel, too
+_MAX_UNIT = 1000  # characters; a longer name is no candidate of ours
+_SLOWER = 1.1  # the instance that found out makes the probe: the others give it a moment
 
 
 class CooldownSync:
-    """Keeps the circuits of this process in step with those of the others (`ratelimit.link.Peer`)."""
+    """Keeps the cooldowns of this process in step with those of the others (`ratelimit.link.Peer`)."""
 
-    def __init__(self, link: Link, circuits: Cooldowns) -> None:
+    def __init__(self, link: Link, cooldowns: Cooldowns) -> None:
         self._link = link
-        self._circuits = circuits
+        self._cooldowns = cooldowns
         self._own = secrets.token_hex(8)
-        circuits.share(self._tell)
+        cooldowns.share(self._publish)
         link.add(self)
 
     @property
     def behind(self) -> bool:
-        """See Peer: a rest is over sooner than it would be worth telling of late."""
+        """See Peer: a cooldown is over sooner than it would be worth publishing late."""
         return False
 
     async def join(self, ask: Ask) -> None:
-        """See Peer: hear of the rests that last."""
+        """See Peer: learn the cooldowns that last."""
         found = await ask(COOLDOWNS, [self._key()], ["list"])
         for left, message in zip(found[::2], found[1::2], strict=True):
             self._learn(bytes(message), int(left) / 1000)
@@ -78,30 +59,25 @@ class CooldownSync:
         """See Peer."""
 
     def _key(self) -> str:
-        return self._link.key("rests")
+        return self._link.key("cooldowns")
 
-    def _tell(self, rest: Rest) -> None:
-        said = {
-            "from": self._own,
-            "name": rest.name,
-            "seconds": rest.seconds,
-            "kind": rest.kind.value,
-            "message": rest.message[:_LONGEST_MESSAGE],
-        }
-        message = _KIND + dumps(said)
-        arguments: list[Argument] = ["tell", rest.name, round(rest.seconds * 1000), self._link.channel, message]
+    def _publish(self, shared: SharedCooldown) -> None:
+        fields = {"from": self._own, "unit": shared.unit, "seconds": shared.seconds, "kind": shared.kind.value}
+        message = _PREFIX + dumps(fields)
+        milliseconds = round(shared.seconds * 1000)
+        arguments: list[Argument] = ["publish", shared.unit, milliseconds, self._link.channel, message]
         self._link.post(COOLDOWNS, [self._key()], arguments)
 
     def _learn(self, message: bytes, left: float | None) -> None:
-        """`left` are the seconds that a rest still lasts, None: it has just begun."""
-        if not message.startswith(_KIND):
+        """`left` are the seconds that a cooldown still lasts, None: it has just begun."""
+        if not message.startswith(_PREFIX):
             return
         try:
-            said: Any = loads(message.removeprefix(_KIND))
-            seconds = float(said["seconds"]) if left is None else left
-            rest = Rest(str(said["name"]), seconds * _LATER, UpstreamKind(said["kind"]), str(said["message"]))
-            own = said["from"] == self._own
+            fields: Any = loads(message.removeprefix(_PREFIX))
+            seconds = float(fields["seconds"]) if left is None else left
+            shared = SharedCooldown(str(fields["unit"]), seconds * _SLOWER, UpstreamKind(fields["kind"]))
+            own = fields["from"] == self._own
         except (InvalidJSON, KeyError, TypeError, ValueError):
             return  # another version's
-        if not own:
-            self._circuits.learn(rest)
+        if not own and shared.kind in SHARED_KINDS and len(shared.unit) <= _MAX_UNIT:
+            self._cooldowns.learn(shared)

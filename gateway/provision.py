@@ -1,4 +1,4 @@
-"""Configuration → everything a run needs, opened and, at the end, closed. The same for HTTP and the command line."""
+"""Configuration → everything that a run needs, opened, and closed at the end. HTTP and the command line share it."""
 
 import asyncio
 import random
@@ -21,9 +21,9 @@ from gateway.media.fetch import Fetcher, FetchPolicy
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.media.reader import DocumentReader
+from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
-from gateway.runs.failover import RetryPolicy
 from gateway.runs.filters.hold_back import ALL
 from gateway.runs.trace import RecentRuns
 from gateway.state.configured import stores_from
@@ -35,30 +35,39 @@ from gateway.upstream.embed import Embedder, HttpEmbedder
 from gateway.upstream.embedded import MODEL, available
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
-from gateway.upstream.http import Limits, create_client
+from gateway.upstream.http import Limits, Timeouts, create_client
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
 
+RENEW = LEASE / 3
+"""Seconds between two renewals of a conversation's lease."""
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
 
 @asynccontextmanager
 async def provisioned(
-    config: Config, env: Mapping[str, str], state: Path, circuits: Cooldowns | None = None
+    config: Config,
+    env: Mapping[str, str],
+    state: Path,
+    cooldowns: Cooldowns | None = None,
+    *,
+    renew: float = RENEW,
 ) -> AsyncIterator[Runtime]:
     """The runtime of one configuration. Raises ConfigError for what `gateway.validation` refuses.
 
-    `circuits` are those that other instances know of, too.
+    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`.
     """
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
     endpoints = config.gateway.http.endpoints
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(create_client(limits))
-        caller = ProviderClient(http, limits)
+        provider_client = ProviderClient(http, limits)
         providers = providers_from(config.models, env, named_providers(config))
-        embedders: dict[str, Embedder] = {name: HttpEmbedder(http, limits, caller.deadlines) for name in providers}
+        embedders: dict[str, Embedder] = {
+            name: HttpEmbedder(http, limits, provider_client.deadlines) for name in providers
+        }
         chat = None
         if available() and embedded_joins(config.models):
             chat = EmbeddedChat()
@@ -72,21 +81,23 @@ async def provisioned(
         directory = directory_from(
             config, providers, state=state, clock=clock, fallback_embedding=fallback, tools=tools
         )
-        if chat is not None and _asks(directory, MODEL.provider):
+        if chat is not None and _uses_provider(directory, MODEL.provider):
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
-        kept = config.session
+        session = config.session
         conversations = Conversations(
             stores.sessions,
-            wait=kept.wait_ms / 1000,
-            renew=LEASE / 3,
+            wait=session.wait_ms / 1000,
+            renew=renew,
             clock=time.time,
-            summarise_over=kept.max_bytes if kept.compaction == "summarize" else None,
+            summarise_over=session.max_bytes if session.compaction == "summarize" else None,
         )
         stack.push_async_callback(conversations.close)
         yield Runtime(
             directory=directory,
-            dispatch=_dispatch(config.gateway, providers, caller, circuits or circuits_from(config.gateway.retry)),
+            dispatch=_run_context(
+                config.gateway, providers, provider_client, cooldowns or cooldowns_from(config.gateway.retry)
+            ),
             recent=RecentRuns(),
             stores=stores,
             conversations=conversations,
@@ -105,46 +116,64 @@ async def provisioned(
 
 
 def limits_from(retry: RetryConfig) -> Limits:
-    """Milliseconds of the file → seconds."""
+    """The timeouts of the configuration (milliseconds) in seconds."""
+    whole = retry.silence_timeout_ms / 1000
     return Limits(
         connect=retry.connect_timeout_ms / 1000,
-        first_event=retry.first_event_timeout_ms / 1000,
-        idle=retry.idle_timeout_ms / 1000,
-        silence=retry.silence_timeout_ms / 1000,
         total=retry.total_timeout_ms / 1000,
+        fallback=Timeouts(
+            first_event=retry.first_event_timeout_ms / 1000,
+            idle=retry.idle_timeout_ms / 1000,
+            thinking=retry.thinking_timeout_ms / 1000,
+            whole=whole,
+        ),
+        last=Timeouts(
+            first_event=retry.last_first_event_timeout_ms / 1000,
+            idle=retry.last_idle_timeout_ms / 1000,
+            thinking=retry.last_thinking_timeout_ms / 1000,
+            whole=whole,
+        ),
+        stall_after=retry.stall_after_ms / 1000,
     )
 
 
-def circuits_from(retry: RetryConfig) -> Cooldowns:
-    """Closed circuits, in the time of the running loop."""
-    policy = CooldownPolicy(rest=retry.rest_ms / 1000, longest=retry.max_rest_ms / 1000)
+def cooldowns_from(retry: RetryConfig) -> Cooldowns:
+    """No candidate cools down yet; in the time of the running loop."""
+    policy = CooldownPolicy(seconds=retry.cooldown_ms / 1000, max_seconds=retry.max_cooldown_ms / 1000)
     return Cooldowns(policy, clock=asyncio.get_running_loop().time)
 
 
-def _dispatch(
-    config: GatewayConfig, providers: Mapping[str, Provider], caller: ProviderClient, circuits: Cooldowns
-) -> RunContext:
-    retry, stream = config.retry, config.stream
-    policy = RetryPolicy(
+def retry_policy_from(retry: RetryConfig) -> RetryPolicy:
+    """Milliseconds of the file → seconds."""
+    return RetryPolicy(
         clock=asyncio.get_running_loop().time,
         sleep=asyncio.sleep,
         random=random.random,
         retries=retry.max_retries,
         backoff=retry.backoff_ms / 1000,
-        patience=retry.max_retry_after_ms / 1000,
+        max_backoff=retry.max_backoff_ms / 1000,
+        fallback_hint=retry.fallback_retry_after_ms / 1000,
+        max_hint=retry.max_retry_after_ms / 1000,
+        hedge_after=None if retry.hedge_after_ms is None else retry.hedge_after_ms / 1000,
     )
+
+
+def _run_context(
+    config: GatewayConfig, providers: Mapping[str, Provider], client: ProviderClient, cooldowns: Cooldowns
+) -> RunContext:
+    stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
     return RunContext(
         providers,
-        caller,
-        policy,
-        circuits,
+        client,
+        retry_policy_from(config.retry),
+        cooldowns,
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
     )
 
 
-def _asks(directory: Directory, provider: str) -> bool:
+def _uses_provider(directory: Directory, provider: str) -> bool:
     return any(ref.provider == provider for agent in directory.agents for ref in agent.candidates)
 
 

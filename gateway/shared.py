@@ -1,6 +1,6 @@
-"""What several instances share: one Redis, reached over one link. Opened, watched and closed here.
+"""The Redis that instances share, over one link. This module opens, watches and closes the link.
 
-Who uses the link is the business of `gateway.app`; how it survives a Redis that is away, that of `ratelimit`.
+`gateway.app` decides which parts use the link; `ratelimit` handles a Redis that is not available.
 """
 
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ import structlog
 from gateway.config.gateway import RedisConfig
 from gateway.config.redis_url import parse_redis_url
 from gateway.cooldown_sync import COOLDOWNS
-from gateway.state.connect import close, redis_client
+from gateway.state.connect import close_client, create_client
 from ratelimit import FAILURES, QUOTAS, Link
 
 log = structlog.get_logger(__name__)
@@ -21,24 +21,24 @@ def link_from(config: RedisConfig) -> Link | None:
     """The link to the configured Redis, not opened yet; None without one."""
     if config.url is None:
         return None
-    client = redis_client(parse_redis_url(config.url.get_secret_value()))
-    return Link(client, name=config.key_prefix, scripts=(FAILURES, QUOTAS, COOLDOWNS), told=_tell)
+    client = create_client(parse_redis_url(config.url.get_secret_value()))
+    return Link(client, name=config.key_prefix, scripts=(FAILURES, QUOTAS, COOLDOWNS), told=_log_state)
 
 
 @asynccontextmanager
-async def opened(link: Link) -> AsyncIterator[None]:
-    """The link in use, or known to be away; its client is closed with it."""
+async def open_link(link: Link) -> AsyncIterator[None]:
+    """Open the link, and close it and its client at the end. The first attempt to connect may fail."""
     await link.open()
     try:
         yield
     finally:
         await link.close()
-        await close(link.client)
+        await close_client(link.client)
 
 
-def _tell(available: bool, reason: str) -> None:
-    """One line per change of state."""
+def _log_state(available: bool, reason: str) -> None:
+    """Log each change of state once."""
     if available:
-        log.info("redis is in use: limits are shared between instances")
+        log.info("Redis is in use")
     else:
-        log.warning("redis is away: this instance counts alone until it is back", reason=reason)
+        log.warning("Redis is not available, this instance counts alone", reason=reason)

@@ -5,6 +5,7 @@ import os
 import secrets
 import signal
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -13,6 +14,9 @@ PATIENCE = 20.0  # seconds for a start on a busy machine, and for an end
 # Below those that the system hands out, or a client's connection could take one. So are those of Redis clusters among
 # themselves, which are 10,000 higher.
 _PORTS = range(12_000, 22_000)
+# Long enough that whoever asked for a port listens on it by then, and few enough for any limit of open files.
+_MOST_CLAIMS = 100
+_claims: deque[socket.socket] = deque()
 
 
 class Process:
@@ -86,17 +90,35 @@ class Process:
 
 
 def free_port(ports: range = _PORTS) -> int:
-    """A port of this machine that nobody listens on and that no client is given."""
+    """A port of this machine that nobody listens on, that no client is given, and that no suite beside this one takes.
+
+    Between here and the program that will listen on it, the port belongs to this process because it holds the UDP port
+    of the same number, which nothing else here uses.
+    """
     for _ in range(100):
         port = secrets.choice(ports)  # Hypothesis seeds `random`, so that suites side by side would choose the same
-        with socket.socket() as held:
-            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", port))
+            with socket.socket() as held:
+                held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 held.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
+        except OSError:
+            claim.close()
+            continue
+        _claims.append(claim)
+        if len(_claims) > _MOST_CLAIMS:
+            _claims.popleft().close()
+        return port
     raise AssertionError(f"a hundred ports in {ports} are in use")
+
+
+def alive(pid: int) -> bool:
+    """Whether the process runs (Linux); one that has ended stays listed until somebody asks for its status."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
 
 
 def _interruptible() -> None:

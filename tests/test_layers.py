@@ -34,7 +34,7 @@ CLIENT = frozenset({"media"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "http", "cooldown_sync", "shared"})
+RATELIMIT_USERS = frozenset({"app", "http", "cooldown_sync", "shared", "state"})
 
 
 def imported(source: str, package: str) -> Iterator[str]:
@@ -109,6 +109,15 @@ def test_the_servers_and_the_clients_half_of_aiohttp_are_not_mixed_by_attribute(
                 assert not node.attr.startswith("web"), f"{path.name}: aiohttp.{node.attr}"
 
 
+def test_the_stores_import_the_limiter_library_in_one_module_only():
+    importing = [
+        path.name
+        for path in modules("gateway/state")
+        if any(name.split(".")[0] == "ratelimit" for name in imported(path.read_text(encoding="utf-8"), dotted(path)))
+    ]
+    assert importing == ["script.py"]
+
+
 @pytest.mark.parametrize("path", modules("ratelimit"), ids=lambda path: path.name)
 def test_the_limiter_library_stands_alone(path):
     tops = {name.split(".")[0] for name in imported(path.read_text(encoding="utf-8"), dotted(path))}
@@ -141,7 +150,7 @@ def test_the_limiter_library_stands_alone(path):
         ("upstream", "import redis.asyncio"),
         ("http", "from httptools import HttpRequestParser"),
         ("access", "from ratelimit import Verdict"),
-        ("state", "import ratelimit"),
+        ("runs", "import ratelimit"),
     ],
 )
 def test_a_forbidden_import_is_found(room, line):

@@ -1,1 +1,1 @@
-"""Layer 6: who is calling. Peer address and headers in, values out; no I/O, no HTTP framework, no counting."""
+"""Authentication: from a peer address and headers to a principal. No I/O, no HTTP framework, no counting."""

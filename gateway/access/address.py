@@ -1,6 +1,6 @@
-"""IP addresses as proxies and sockets write them: parsing, folding, trusted networks, keys for counting failures.
+"""IP addresses from sockets and proxy headers: parsing, folding, trusted networks, keys for counting failures.
 
-Which address is the client's is the business of `client`.
+`client` decides which address is the client's.
 """
 
 from collections.abc import Sequence
@@ -9,19 +9,19 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-_CLIENT_PREFIX = 64  # One IPv6 customer owns at least a /64, so counting single addresses would count nothing.
+_CLIENT_PREFIX = 64  # One IPv6 customer owns at least a /64 and could use a new address for every attempt.
 _HOST_BITS = 128 - _CLIENT_PREFIX
 _MAPPED_BITS = 96
 _BROADCAST = IPv4Address("255.255.255.255")
 
 
 def parse_address(text: str) -> Address | None:
-    """An address from `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1`, `[2001:db8::1]:80`; None for anything else.
+    """The address in `1.2.3.4`, `1.2.3.4:80`, `2001:db8::1` or `[2001:db8::1]:80`. None for any other text.
 
-    IPv4-mapped IPv6 becomes IPv4 and the zone of IPv6 (`%eth0`) is dropped, so that one client has one spelling
-    (recorded).
+    An IPv4-mapped IPv6 address becomes IPv4, and the zone of an IPv6 address (`%eth0`) is dropped, so that a client has
+    one spelling (recorded).
     """
-    text = text.strip(" \t")  # what RFC 9110 §5.6.3 allows around an element; Python would strip more
+    text = text.strip(" \t")  # RFC 9110 §5.6.3 allows only these around an element; Python would strip more
     if text.startswith("["):
         text, bracket, port = text[1:].partition("]")
         if not bracket or (port and not _is_port(port)):
@@ -45,22 +45,22 @@ def _is_port(text: str) -> bool:
 
 
 def may_be_client(address: Address) -> bool:
-    """Whether a proxy can have been called from there: not its own loopback, and no address that nobody sends from."""
+    """Whether a proxy can receive a request from this address: not its own loopback, and a possible source address."""
     return not (address.is_loopback or address.is_unspecified or address.is_multicast or address == _BROADCAST)
 
 
 def client_key(address: Address) -> str:
-    """The name failures are counted under: dotted IPv4, the /64 of an IPv6 address, loopback addresses each apart."""
+    """The key for counting failures: an IPv4 address, the /64 of an IPv6 address, or a single loopback address."""
     if isinstance(address, IPv4Address) or address.is_loopback:
         return str(address)
-    # Shifting the bits away gives the same network as ip_network() at a fifth of the cost.
+    # Shifting the bits gives the same network as ip_network() at a fifth of the cost.
     return f"{IPv6Address(int(address) >> _HOST_BITS << _HOST_BITS)}/{_CLIENT_PREFIX}"
 
 
 class TrustedNetworks:
-    """The networks of `gateway.trustedProxies`: single addresses and CIDR ranges, IPv4-mapped ones folded.
+    """The networks of `gateway.trustedProxies`: addresses and CIDR ranges. IPv4-mapped ones become IPv4.
 
-    Raises ValueError that names the entry when one is neither.
+    Raises ValueError for another entry; the message names it.
     """
 
     def __init__(self, entries: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The bearer credential in an Authorization header. Comparing it is the business of `shared_secret`."""
+"""The bearer credential in an Authorization header. `shared_secret` compares it."""
 
 from gateway.access.headers import Headers
 
@@ -6,10 +6,10 @@ _SCHEME = "bearer "
 
 
 def bearer(headers: Headers) -> str | None:
-    """The credential of `Authorization: Bearer <credential>`, None when there is none.
+    """The credential in `Authorization: Bearer <credential>`, None without one.
 
-    As recorded: the scheme is case-insensitive and ends with a space (no tab), the rest is trimmed but otherwise taken
-    as it is, so quotes and extra words belong to it. The first of several headers counts. Other schemes are none.
+    As recorded: the scheme is case-insensitive and ends with a space (not a tab). The rest is the credential; it is
+    trimmed, and quotes and extra words belong to it. The first of several headers counts. Other schemes don't count.
     """
     value = headers.get("Authorization")
     if value is None or value[:7].lower() != _SCHEME:

@@ -1,6 +1,6 @@
-"""Which client a request comes from: the socket's peer, or what a trusted proxy says about it.
+"""Attributes a request to a client: the socket's peer, or the address that a trusted proxy names.
 
-Attribution only; whether the client may enter is decided later.
+Authentication follows later.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from gateway.access.headers import Headers
 from gateway.core.errors import ProxyAttributionRequired
 
 UNKNOWN_HOST = "unknown"
-"""Stands for a peer without an IP address, such as a Unix socket; all of them are counted together (recorded)."""
+"""The host of peers without an IP address, such as a Unix socket. Their failures count together (recorded)."""
 
 _CACHED_CLIENTS = 4096
-_LONGEST_CACHED_CHAIN = 256  # Chains are partly the caller's own text, so a cache entry needs a bound.
-_NO_PROXY = "proxy headers, and the peer is not in gateway.trustedProxies"
+_MAX_CACHED_CHAIN = 256  # characters; a client controls a part of the chain, so a cache entry needs a bound
+_NO_PROXY = "the request has proxy headers, but the peer is not in gateway.trustedProxies"
 _NO_CLIENT = "the trusted proxy names no usable client address"
 _EVIDENCE_INITIALS = frozenset("fFtTxX")
 _EVIDENCE_PREFIXES = ("x-forwarded-", "tailscale-")
@@ -25,11 +25,11 @@ _EVIDENCE_NAMES = frozenset({"forwarded", "x-real-ip"})
 
 @dataclass(frozen=True, slots=True)
 class ClientAddress:
-    """Where a request comes from.
+    """The client of a request.
 
-    `host` is the client's address, `loopback` whether it is this machine speaking without a proxy, `forwarded` whether
-    a trusted proxy named it, `key` the form that failures are counted under (`address.client_key`). `proxy` is the
-    peer's address when it is a trusted proxy, also when it speaks for itself.
+    `host` is the client's address. `loopback` is True for this machine without a proxy. `forwarded` is True if a
+    trusted proxy named the client. `key` is the key for counting failures (`address.client_key`). `proxy` is the peer's
+    address if it is a trusted proxy, even if the proxy itself is the client.
     """
 
     host: str
@@ -43,11 +43,11 @@ class ClientResolver:
     """Attributes requests to clients as OpenClaw does (recorded).
 
     Any proxy evidence (`Forwarded`, `X-Real-IP`, `X-Forwarded-*`, `Tailscale-*`) must come from a trusted proxy and
-    must name a client that is not loopback. `X-Forwarded-For` is read from the right, trusted hops are skipped.
-    Unlike the original, a hop that is no address makes the chain unusable, because what stands left of it was not
-    written by anyone we trust. `Via` and `CF-Connecting-IP` are no evidence.
+    must name a client that is not loopback. `X-Forwarded-For` is read from the right and trusted hops are skipped.
+    Unlike the original, a hop that is not an address makes the chain unusable, because no trusted proxy wrote the part
+    left of it. `Via` and `CF-Connecting-IP` are no evidence.
 
-    Results are cached: behind one proxy the same few clients come back all the time.
+    Results are cached, because few clients send most requests through a proxy.
     """
 
     def __init__(self, trusted_proxies: Sequence[str], allow_real_ip_fallback: bool = False) -> None:
@@ -57,9 +57,9 @@ class ClientResolver:
         self._forwarded = lru_cache(_CACHED_CLIENTS)(self._resolve_forwarded)
 
     def resolve(self, peer: str | None, headers: Headers) -> ClientAddress:
-        """The client behind a request. `peer` is the socket's address without port, None when it has none.
+        """The client of a request. `peer` is the socket's address without port, None if it has no address.
 
-        Raises `ProxyAttributionRequired` when there is proxy evidence but no client to attribute it to.
+        Raises `ProxyAttributionRequired` if there is proxy evidence but no usable client.
         """
         for name in headers:
             if name[:1] in _EVIDENCE_INITIALS and is_evidence(name):
@@ -68,9 +68,9 @@ class ClientResolver:
 
     def _attributed(self, peer: str, headers: Headers) -> ClientAddress:
         chain = ",".join(headers.getall("X-Forwarded-For", ()))
-        # Two X-Real-IP headers join to something that is no address, so neither is believed.
+        # Two X-Real-IP headers join to a text that is not an address, so neither is used.
         real_ip = ",".join(headers.getall("X-Real-IP", ())) if self._allow_real_ip else ""
-        cacheable = len(chain) + len(real_ip) <= _LONGEST_CACHED_CHAIN
+        cacheable = len(chain) + len(real_ip) <= _MAX_CACHED_CHAIN
         client = (self._forwarded if cacheable else self._resolve_forwarded)(peer, chain, real_ip)
         if client is None:
             raise ProxyAttributionRequired(_NO_CLIENT if self._trusts(peer) else _NO_PROXY)
@@ -115,6 +115,6 @@ class ClientResolver:
 
 
 def is_evidence(name: str) -> bool:
-    """Whether a header of this name says that the request came through a proxy."""
+    """Whether a header of this name shows that the request came through a proxy."""
     name = name.lower()
     return name.startswith(_EVIDENCE_PREFIXES) or name in _EVIDENCE_NAMES

@@ -1,11 +1,11 @@
-"""What this package needs of request headers: a case-insensitive multidict, read only."""
+"""The interface of request headers for this package: a read-only, case-insensitive multidict."""
 
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 
 class Headers(Protocol):
-    """Request headers; names compare without regard to case. `multidict.CIMultiDictProxy` fits."""
+    """Request headers. Names are case-insensitive. `multidict.CIMultiDictProxy` implements it."""
 
     def __iter__(self) -> Iterator[str]:
         """Every header name, in order of arrival."""
@@ -21,5 +21,5 @@ class Headers(Protocol):
 
 
 def joined(headers: Headers, name: str) -> str:
-    """All values of a header as one list, in order of arrival; empty when there is none (RFC 9110 §5.3)."""
+    """All values of a header as one list in order of arrival, empty without the header (RFC 9110 §5.3)."""
     return ", ".join(headers.getall(name, ()))

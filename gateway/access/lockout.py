@@ -1,20 +1,20 @@
-"""What a caller is told: let in, 401, or 429 with a time. Four rules over an outcome.
+"""Turns an authentication outcome into a principal, a 401, or a 429 with a time.
 
-Counting is behind the protocols, which the `ratelimit` library fits.
+The `ratelimit` library counts; it implements the protocols below.
 """
 
 from collections.abc import Awaitable, Callable
-from math import ceil
 from typing import Protocol
 
 from gateway.access.client import ClientAddress
 from gateway.access.outcome import Authenticated, Outcome, Rejected
 from gateway.core.errors import LockedOut, Unauthorized
 from gateway.core.identity import Principal
+from gateway.core.retry_after import retry_after_seconds
 
 
 class Verdict(Protocol):
-    """Answer to an attempt: may its result be told, and when may the caller try again (seconds)."""
+    """The limiter's answer to an attempt: whether its result may be sent, and the seconds until the next attempt."""
 
     @property
     def allowed(self) -> bool: ...  # noqa: D102  # the class says it
@@ -23,18 +23,18 @@ class Verdict(Protocol):
 
 
 class Limiter(Protocol):
-    """Failures per key and of everybody together, and the locks they earn."""
+    """Counts failures per key and in total, and locks keys."""
 
     def locked_for(self, key: str) -> float:
-        """Seconds until the key's lock ends, 0.0 when it has none."""
+        """Seconds until the key's lock ends, 0.0 without a lock."""
         ...
 
     def must_ask(self, key: str) -> bool:
-        """Whether something stands against the key, so that even a success has to be recorded."""
+        """Whether the key has failures on record, so that even a success must be recorded."""
         ...
 
     def remember(self, key: str) -> None:
-        """The key has proved the secret, and nothing stood against it."""
+        """Record a success of a key without failures."""
         ...
 
     async def record_failure(self, key: str) -> Verdict:
@@ -42,34 +42,34 @@ class Limiter(Protocol):
         ...
 
     async def record_success(self, key: str) -> Verdict:
-        """Forget the key's failures, unless it must not be let in."""
+        """Clear the key's failures, unless the key is locked."""
         ...
 
 
 class Delay(Protocol):
-    """Growing delay for keys that are never locked."""
+    """A growing delay for keys that are never locked."""
 
     def has_failures(self, key: str) -> bool:
-        """Whether a reset would change anything."""
+        """Whether the key has failures on record."""
         ...
 
     def next(self, key: str) -> float:
-        """Count one failure; seconds to wait before telling it."""
+        """Count one failure. Returns the seconds to wait before the response."""
         ...
 
     def reset(self, key: str) -> None:
-        """Forget the key's failures."""
+        """Clear the key's failures."""
         ...
 
 
 class Lockout:
-    """Decides by four rules: a missing credential is a 401 and not counted, but a 429 while locked; a wrong one is
-    counted, then 401 or 429 as the count says; a right one while locked is a 429; a right one otherwise clears the
-    failures on record.
+    """Decides by four rules. A missing credential gets a 401 and does not count; while locked it gets a 429. A wrong
+    credential counts, and gets a 401 or a 429. A right credential gets a 429 while locked. Otherwise a right credential
+    clears the failures on record.
 
-    Failures count per client; a limiter is for one class of credential. With a `delay`, direct loopback callers are
-    never locked or counted; their failures are told ever more slowly instead. Callers whom no secret would help or who
-    need none pass by all of this.
+    Failures count per client. A limiter covers one class of credential. With a `delay`, direct loopback clients are
+    never locked or counted; each of their failures is delayed longer. These rules don't apply to callers that need no
+    secret, or that no secret would help.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class Lockout:
         self._delay = delay
 
     def admit_now(self, outcome: Outcome, client: ClientAddress) -> Principal | None:
-        """The principal when nothing stands against it, which needs no waiting; None when `admit` has to decide."""
+        """The principal if no failures are on record. None if `admit` must decide."""
         if not isinstance(outcome, Authenticated):
             return None
         if outcome.credential is None:
@@ -96,7 +96,7 @@ class Lockout:
         return outcome.principal
 
     async def admit(self, outcome: Outcome, client: ClientAddress) -> Principal:
-        """The principal, or the refusal to tell: raises `Unauthorized` or `LockedOut`, and what the limiter raises."""
+        """The principal. Raises `Unauthorized`, `LockedOut`, and what the limiter raises."""
         principal = self.admit_now(outcome, client)
         if principal is not None:
             return principal
@@ -109,21 +109,16 @@ class Lockout:
                 await self._sleep(self._delay.next(key))
             raise Unauthorized
         if wrong:
-            _obey(await self._limiter.record_failure(key))
+            _raise_if_locked(await self._limiter.record_failure(key))
             raise Unauthorized
         if (seconds := self._limiter.locked_for(key)) > 0:
-            raise LockedOut(_whole_seconds(seconds))
+            raise LockedOut(retry_after_seconds(seconds))
         if isinstance(outcome, Authenticated):
-            _obey(await self._limiter.record_success(key))
+            _raise_if_locked(await self._limiter.record_success(key))
             return outcome.principal
         raise Unauthorized
 
 
-def _obey(verdict: Verdict) -> None:
+def _raise_if_locked(verdict: Verdict) -> None:
     if not verdict.allowed:
-        raise LockedOut(_whole_seconds(verdict.retry_after))
-
-
-def _whole_seconds(seconds: float) -> int:
-    """For `Retry-After`: rounded up, so that a caller who obeys it is not refused again."""
-    return max(1, ceil(seconds))
+        raise LockedOut(retry_after_seconds(verdict.retry_after))

@@ -1,4 +1,4 @@
-"""From settings to the authenticator in force; one auth mode each in `shared_secret`, `trusted_proxy` and `open`."""
+"""Settings → authenticator. `shared_secret`, `trusted_proxy` and `open` implement the auth modes."""
 
 from collections.abc import Sequence
 from typing import Protocol, assert_never
@@ -18,17 +18,17 @@ from gateway.core.errors import ConfigError
 
 
 class Authenticator(Protocol):
-    """Finds out who is calling; reports, and never raises for a caller's fault."""
+    """Authenticates requests. It returns refusals and never raises them."""
 
     def authenticate(self, client: ClientAddress, headers: Headers, /) -> Outcome:
-        """Who the client is, or why that can't be said."""
+        """The caller's principal, or the reason for a refusal."""
         ...
 
 
 def build(auth: AuthConfig, *, allowed_origins: Sequence[str] = ()) -> Authenticator:
-    """The authenticator of the mode in force; settings that the mode does not use are ignored.
+    """The authenticator of the configured mode. Settings of other modes have no effect.
 
-    `allowed_origins` is `gateway.controlUi.allowedOrigins`. Raises `ConfigError` when the mode lacks its secret.
+    `allowed_origins` is `gateway.controlUi.allowedOrigins`. Raises `ConfigError` if the mode's secret is missing.
     """
     match auth.mode:
         case "token":

@@ -1,4 +1,4 @@
-"""Mode `none`: everybody is let in, but for browser origins that are not allowed."""
+"""Mode `none`: accepts every caller, except browser origins that are not allowed."""
 
 from gateway.access.client import ClientAddress
 from gateway.access.headers import Headers
@@ -10,14 +10,14 @@ _WRONG_ORIGIN = Rejected("refused", why="the Origin is not in gateway.controlUi.
 
 
 class OpenAccess:
-    """Looks at Origin and at the declared scopes only; a bearer is ignored (recorded)."""
+    """Checks the Origin and the declared scopes only. A bearer credential has no effect (recorded)."""
 
     def __init__(self, origins: OriginPolicy, scopes: ScopePolicy) -> None:
         self._origins = origins
         self._scopes = scopes
 
     def authenticate(self, client: ClientAddress, headers: Headers) -> Outcome:
-        """An unnamed principal, or `refused` for the wrong Origin."""
+        """A principal without a name, or `refused` for a wrong Origin."""
         if not self._origins.allows(headers, local=client.loopback):
             return _WRONG_ORIGIN
         return Authenticated(self._scopes.principal(None, headers))

@@ -1,4 +1,4 @@
-"""Which browser origins may call a gateway that asks for no secret; guards against web pages that call it unasked."""
+"""Checks the browser origin where the gateway requires no secret, so that no foreign web page can call it."""
 
 import re
 from collections.abc import Sequence
@@ -14,8 +14,9 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 class OriginPolicy:
     """The rule for `Origin` in modes without a shared secret (recorded).
 
-    No Origin is fine, because it isn't a browser. Otherwise the origin must be in `gateway.controlUi.allowedOrigins`
-    (`*` allows all), or a loopback origin, any port, asked from a loopback peer. `null` is refused.
+    A request without an Origin is allowed: it does not come from a browser. Otherwise the origin must be in
+    `gateway.controlUi.allowedOrigins` (`*` allows all), or it must be a loopback origin (any port) from a loopback
+    peer. `null` is refused.
     """
 
     def __init__(self, allowed_origins: Sequence[str] = ()) -> None:
@@ -23,8 +24,8 @@ class OriginPolicy:
         self._allowed = frozenset(_normal(origin) for origin in allowed_origins) - {None}
 
     def allows(self, headers: Headers, *, local: bool) -> bool:
-        """Whether the request's Origin may enter; `local` says that it comes straight from loopback."""
-        origin = joined(headers, "Origin").strip()  # several are no origin
+        """Whether the request's Origin is allowed. `local` is True for a request directly from loopback."""
+        origin = joined(headers, "Origin").strip()  # several headers join to an invalid origin
         if not origin:
             return True
         normal = _normal(origin)
@@ -34,7 +35,7 @@ class OriginPolicy:
 
 
 def _normal(origin: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port of an origin, default port filled in; None when it is no origin (RFC 6454 §7)."""
+    """Scheme, host and port of an origin, with the default port filled in. None for an invalid origin (RFC 6454 §7)."""
     match = _ORIGIN.fullmatch(origin.strip().lower())
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""What authentication found: a principal or a reason. Reported, never raised; `lockout` decides what is told."""
+"""The outcome of authentication: a principal or a reason. `lockout` turns it into a response."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -6,16 +6,16 @@ from typing import Literal
 from gateway.core.identity import Principal
 
 Credential = Literal["token", "password"]
-"""Class of a guessable secret; failures are counted per class and client."""
+"""The class of a guessable secret. Failures count per class and client."""
 
 Reason = Literal["missing", "wrong", "refused"]
-"""Why a caller is not let in: no credential at all, a credential that does not match, or a caller that no credential
-could help (identity or Origin). Only `wrong` is counted (recorded)."""
+"""Why a caller is refused: it sent no credential, it sent a wrong credential, or its identity or Origin is not allowed,
+so no credential would help. Only `wrong` counts as a failure (recorded)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """The caller is known. `credential` names the secret it proved, None when it needed none."""
+    """The caller is authenticated. `credential` is the class of secret that it presented, None if it needed none."""
 
     principal: Principal
     credential: Credential | None = None
@@ -23,9 +23,9 @@ class Authenticated:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """The caller is not let in. `credential` names the secret it would need, None when failures can't be guesses.
+    """The caller is refused. `credential` is the class of secret that it needs, None if a failure can't be a guess.
 
-    `why` is for the operator's log: which rule it was, never a value that the caller sent. Callers are not told.
+    `why` names the rule for the operator's log and never contains a value from the request. The client does not see it.
     """
 
     reason: Reason

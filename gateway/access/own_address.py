@@ -1,15 +1,15 @@
-"""Whether an address belongs to this machine, asked of the kernel's routing; interfaces are not enumerated."""
+"""Whether an address belongs to this machine, according to the kernel's routing table."""
 
 import socket
 
-_ANY_PORT = 9  # Connecting a datagram socket only picks a route; nothing is sent, so the port means nothing.
+_ANY_PORT = 9  # Connecting a datagram socket only selects a route and sends nothing, so any port works.
 
 
 def is_own_address(host: str) -> bool:
-    """Whether `host` (an IP address) is one of this machine's own.
+    """Whether `host` (an IP address) is an address of this machine.
 
-    The kernel speaks to an own address from that same address, and to any other from a different one. When it has no
-    route at all the answer is yes, which for our one caller means: not trusted (as recorded).
+    The kernel's source address for an own address is that same address; for any other it differs. Without a route the
+    result is True, so the only caller does not trust the address (recorded).
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

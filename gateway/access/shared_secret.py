@@ -1,4 +1,4 @@
-"""Modes `token` and `password`: one secret shared by all callers, who thereby are the owner."""
+"""Modes `token` and `password`: all callers share one secret and act as the owner."""
 
 from hashlib import blake2b
 from hmac import compare_digest
@@ -11,9 +11,9 @@ from gateway.core.identity import OWNER
 
 
 class SharedSecret:
-    """Compares the bearer credential with the gateway's secret, of which only the digest is kept.
+    """Compares the bearer credential with the gateway's secret. It stores only the secret's digest.
 
-    Comparing digests takes the same time whatever the guess is, its length included.
+    Comparing digests takes the same time for every guess and every length.
     """
 
     def __init__(self, credential: Credential, secret: str) -> None:
@@ -23,7 +23,7 @@ class SharedSecret:
         self._missing = Rejected("missing", credential, why=f"missing {credential}")
 
     def authenticate(self, _client: ClientAddress, headers: Headers) -> Outcome:
-        """Owner, `wrong` or `missing`; scopes headers are ignored (recorded)."""
+        """The owner, `wrong` or `missing`. Scopes headers have no effect (recorded)."""
         presented = bearer(headers)
         if presented is None:
             return self._missing
@@ -31,5 +31,5 @@ class SharedSecret:
 
 
 def _digest(secret: str) -> bytes:
-    # Header bytes that are no UTF-8 arrive as surrogates; they must be a wrong secret, not a crash.
+    # Header bytes that are not UTF-8 arrive as surrogates. They must be a wrong secret, not an exception.
     return blake2b(secret.encode("utf-8", "surrogatepass"), digest_size=32).digest()

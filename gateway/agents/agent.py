@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from gateway.agents.prompt import Prompt
 from gateway.agents.tool_limits import DEFAULT_LIMITS, ToolLimits
 from gateway.core.names import ModelRef
 from gateway.tools.registry import Toolset
+
+UpstreamStreaming = Literal["auto", "always", "never"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +19,8 @@ class Agent:
     `candidates` is the model chain, primary first. `allowed` limits `x-openclaw-model` to these references, or to all
     of a provider by `provider/*` (None: any); `aliases` are short names of references. `params` are request fields
     that the agent sets unless the client does. `embedding` answers `/v1/embeddings`, with `embedding_dimensions`
-    unless the client sets them. `always_stream` requests a stream from the provider even for whole answers. `timeout`
-    (seconds) limits its runs. `toolset` are tools that it runs itself, within `tool_limits`.
+    unless the client sets them. `upstream_streaming`: when the provider is asked for a stream (`gateway.runs.round`).
+    `timeout` (seconds) limits its runs. `toolset` are tools that it runs itself, within `tool_limits`.
     """
 
     id: str
@@ -29,7 +31,7 @@ class Agent:
     params: Mapping[str, Any] = field(default_factory=dict)
     embedding: ModelRef | None = None
     embedding_dimensions: int | None = None
-    always_stream: bool = False
+    upstream_streaming: UpstreamStreaming = "auto"
     timeout: float | None = None
     toolset: Toolset | None = None
     tool_limits: ToolLimits = DEFAULT_LIMITS

@@ -53,7 +53,7 @@ def directory_from(
                 params={**agents.defaults.params, **entry.params},
                 embedding=_embedding(provider, model, providers, chain[0], fallback_embedding),
                 embedding_dimensions=dimensions,
-                always_stream=settings.upstream_streaming == "always",
+                upstream_streaming=settings.upstream_streaming,
                 timeout=float(settings.timeout_seconds) if settings.timeout_seconds else None,
                 toolset=_toolset(config.tools, settings.tools, tools),
                 tool_limits=ToolLimits(config.tools.max_rounds, config.tools.timeout_ms / 1000),

@@ -9,7 +9,6 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gateway.core.message import Extras
 from gateway.core.turn import Turn
 
 _SAMPLING = {
@@ -24,7 +23,6 @@ _SAMPLING = {
     "maxTokens": "max_tokens",
     "max_tokens": "max_tokens",
 }
-_WIRE = "openai-completions"
 
 
 def with_params(turn: Turn, params: Mapping[str, Any]) -> Turn:
@@ -37,5 +35,4 @@ def with_params(turn: Turn, params: Mapping[str, Any]) -> Turn:
             extra[name] = value
         elif getattr(turn.sampling, field) is None:
             settings[field] = value
-    extras = Extras(_WIRE, {**extra, **turn.extras.of(_WIRE)}) if extra else turn.extras
-    return replace(turn, sampling=replace(turn.sampling, **settings), extras=extras)
+    return replace(turn, sampling=replace(turn.sampling, **settings), params=extra or None)

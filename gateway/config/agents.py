@@ -72,8 +72,8 @@ class AgentSettings(Section):
     skip_bootstrap: bool = False
     timeout_seconds: Count | None = None
     """Seconds for a whole run; 0 leaves only `gateway.retry` (as in OpenClaw)."""
-    upstream_streaming: Literal["auto", "always"] = "auto"
-    """Ours: `always` streams from the provider even when the client wants a whole answer."""
+    upstream_streaming: Literal["auto", "always", "never"] = "auto"
+    """Ours: whether a whole answer is asked as a stream: `auto` while another model can be asked instead."""
     tools: ToolAccess = ToolAccess()
     """The tools of tool servers that this agent may run, among those that `tools` at the top level allows."""
     memory: MemoryConfig | None = None

@@ -55,21 +55,36 @@ class StreamConfig(Section):
 
 
 class RetryConfig(Section):
-    """Ours: the limits of one run, all inside `total_timeout_ms`."""
+    """Ours: the limits of one run, all inside `total_timeout_ms`, and how its models are asked again."""
 
     connect_timeout_ms: Milliseconds = 10_000
-    first_event_timeout_ms: Milliseconds = 30_000
-    idle_timeout_ms: Milliseconds = 30_000
     total_timeout_ms: Milliseconds = 600_000
+    first_event_timeout_ms: Milliseconds = 12_000
+    """While another model can be asked; the limits of the last one begin with `last`."""
+    idle_timeout_ms: Milliseconds = 15_000
+    thinking_timeout_ms: Milliseconds = 120_000
+    """In place of both for a model that thinks without a word, or a local one that may be loading."""
+    last_first_event_timeout_ms: Milliseconds = 120_000
+    last_idle_timeout_ms: Milliseconds = 60_000
+    last_thinking_timeout_ms: Milliseconds = 600_000
     silence_timeout_ms: Milliseconds = 300_000
-    """How long a whole (non-streaming) answer may take."""
-    max_retries: Annotated[int, Field(ge=0, le=10)] = 2
+    """How long an answer that is asked whole may take."""
+    stall_after_ms: Milliseconds = 5_000
+    """A connection that breaks after so much silence is not tried again before the other models."""
+    max_retries: Annotated[int, Field(ge=0, le=2)] = 2
+    """Of one model with one key; with the first request they are three, and never more are sent."""
     backoff_ms: Milliseconds = 500
-    """The longest pause before a first retry; it doubles with each further one."""
+    """The longest pause before a first retry; it doubles with each further one, up to the next."""
+    max_backoff_ms: Milliseconds = 8_000
+    fallback_retry_after_ms: Count = 3_000
+    """How much of a provider's `Retry-After` is waited for while another model can be asked."""
     max_retry_after_ms: Milliseconds = 60_000
-    rest_ms: Milliseconds = 2000
-    """How long a model is left alone after it failed repeatedly; doubles up to the next."""
-    max_rest_ms: Milliseconds = 15_000
+    """The same for the last one."""
+    cooldown_ms: Milliseconds = 2_000
+    """How long a model that keeps failing is skipped; doubles up to the next."""
+    max_cooldown_ms: Milliseconds = 15_000
+    hedge_after_ms: Milliseconds | None = None
+    """After so long without a first event the next model is asked as well, and the first to answer wins."""
 
 
 class DrainConfig(Section):

@@ -12,7 +12,7 @@ from gateway.config.redis_url import parse_redis_url
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.identity import ALL_SCOPES
-from gateway.core.tool_name import server_part
+from gateway.core.tool_name import tool_prefix
 
 Rule = Callable[[Config], Iterator[Problem]]
 
@@ -168,7 +168,7 @@ def servers_have_distinct_prefixes(config: Config) -> Iterator[Problem]:
     for name, server in config.mcp.servers.items():
         if not server.enabled:
             continue
-        part = server_part(name).lower()
+        part = tool_prefix(name).lower()
         if not part:
             yield Problem(
                 join("mcp.servers", name),

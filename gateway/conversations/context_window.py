@@ -24,11 +24,11 @@ from gateway.conversations.transcript import View
 from gateway.core.event import Stream
 from gateway.core.message import Message
 from gateway.core.names import ModelRef
-from gateway.core.reply import Reply
 from gateway.core.token_estimate import answer_tokens, message_tokens, prompt_tokens
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.context import RunContext
+from gateway.runs.failover import another_model_may_answer
 from gateway.runs.run import Run
 
 log = structlog.get_logger(__name__)
@@ -105,15 +105,6 @@ class FittingRun(Run, frozen=True, kw_only=True):
     past: HistoryWindow
     front: tuple[Message, ...]
 
-    async def reply(self) -> Reply:
-        """See Run."""
-        tries = Retries(self)
-        while True:
-            try:
-                return await tries.run.reply()
-            except UpstreamError as error:
-                tries.failed(error)
-
     def events(self) -> Stream:
         """See Run."""
         return self._events()
@@ -152,7 +143,7 @@ class Retries:
         attempts = run.trail.attempts[self._seen :]
         self._seen = len(run.trail.attempts)
         too_much = any(attempt.outcome == UpstreamKind.CONTEXT_OVERFLOW for attempt in attempts)
-        if not (too_much and error.failover and self._left) or run.trail.tools:
+        if not (too_much and another_model_may_answer(error) and self._left) or run.trail.tools:
             raise error
         self._left -= 1
         shorter = fitting.past.shortened(run.turn, fitting.front, last=not self._left)

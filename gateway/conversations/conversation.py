@@ -19,10 +19,10 @@ from gateway.conversations.leases import HeldLease, Leases
 from gateway.conversations.recorder import SessionRecorder
 from gateway.conversations.summary import Ask, Summary, summarised
 from gateway.conversations.transcript import Entry, Outcome, View, view, write_entry
+from gateway.core.accumulator import Answer
 from gateway.core.errors import GatewayError, Unavailable
-from gateway.core.message import Message, Part, Text
+from gateway.core.message import Message
 from gateway.core.message_json import UnknownVersion
-from gateway.core.reply import Reply
 from gateway.core.session_key import SessionKey
 from gateway.core.token_estimate import bytes_of
 from gateway.core.turn import Turn
@@ -143,17 +143,16 @@ class Conversation:
         """The model is asked from here on, so from here on there is something to tell."""
         self._began = True
 
-    async def finish(self, reply: Reply, trail: RunTrace) -> None:
+    async def finish(self, answer: Answer, trail: RunTrace) -> None:
         """The answer is complete: it is part of the conversation when this returns. Raises SessionChanged, Unavailable.
 
         What a content filter has cut off is no answer to go on from.
         """
-        if reply.finish == "content_filter":
+        if answer.finish == "content_filter":
             entry = self._note("failed", "content_filter")
         else:
-            answer = _message(reply)
-            said = (*self._new, *reply.tool_work, *((answer,) if answer.parts else ()))
-            entry = Entry(self._all.clock(), self._request, "completed", said, str(trail.answered))
+            added = (*self._new, *answer.tool_work, *answer.messages())
+            entry = Entry(self._all.clock(), self._request, "completed", added, str(trail.answered))
             if self._past is not None and self._past.cut:
                 entry = replace(entry, kept=self._past.kept)
         await self._held().end(write_entry(self._summarising(entry)))
@@ -193,10 +192,3 @@ class Conversation:
 def _joined(entries: tuple[bytes, ...], turn: Turn) -> tuple[View, MergedHistory]:
     shown = view(entries)
     return shown, join(shown.messages, turn.messages, shown.summary)
-
-
-def _message(reply: Reply) -> Message:
-    parts: list[Part] = [Text(reply.written)] if reply.written is not None and reply.text else []
-    if reply.refusal:  # to a model that reads the conversation, a refusal is simply what it said
-        parts.append(Text(reply.refusal))
-    return Message("assistant", (*parts, *reply.tool_calls))

@@ -9,7 +9,7 @@ and the last message is always new. Nothing here does I/O.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
-from gateway.core.message import Image, Message, Part, Text, ToolCall, ToolResult
+from gateway.core.message import Citation, Image, Message, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 
 _UNANSWERED = "No result was given."
 
@@ -95,9 +95,16 @@ def _prefixes(pattern: list[Hashable], text: list[Hashable]) -> list[int]:
 
 
 def _content(message: Message) -> Hashable:
-    """What two messages have in common that are the same to a reader: clients re-shape what they send again."""
-    texts = [part.text for part in message.parts if type(part) is Text]
-    return message.role, "".join(texts).strip(), tuple(_other(part) for part in message.parts if type(part) is not Text)
+    """What two messages have in common that are the same to a reader: clients re-shape what they send again.
+
+    Few clients return reasoning or sources.
+    """
+    texts = [part.text for part in message.parts if isinstance(part, Text | Refusal)]
+    others = tuple(_other(part) for part in message.parts if not isinstance(part, _NOT_COMPARED))
+    return message.role, "".join(texts).strip(), others
+
+
+_NOT_COMPARED = Text | Refusal | Thinking | Citation
 
 
 def _other(part: Part) -> Hashable:

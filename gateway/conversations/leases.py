@@ -10,9 +10,9 @@ from typing import Any
 
 import structlog
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, SessionChanged
 from gateway.core.session_key import SessionKey
-from gateway.state.sessions.store import Lease, SessionChanged, SessionStore
+from gateway.state.sessions.store import Lease, SessionStore
 
 log = structlog.get_logger(__name__)
 

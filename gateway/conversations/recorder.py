@@ -1,10 +1,10 @@
-"""A run whose answer is added to its conversation before the caller is told the end of it."""
+"""Adds the answer of a run to its conversation before the client gets the end of it."""
 
 from contextlib import AsyncExitStack, aclosing
 from typing import TYPE_CHECKING
 
+from gateway.core.accumulator import Accumulator
 from gateway.core.event import Batch, Finish, Stream
-from gateway.core.reply import Reply, fold
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.trace import RunTrace
 
@@ -26,9 +26,9 @@ class SessionRecorder:
         return self._run.trail
 
     async def events(self) -> Stream:
-        """See AnswerStream. From the batch with the Finish on, everything waits until the turn is kept."""
+        """See AnswerStream. From the batch with the Finish on, everything waits until the turn is stored."""
         conversation = self._conversation
-        seen: Batch = []
+        answer = Accumulator()
         held: Batch = []
         async with AsyncExitStack() as stack:
             if self._to_the_end:
@@ -40,19 +40,11 @@ class SessionRecorder:
                     batch = await anext(batches, None)
                 if batch is None:
                     break
-                seen += batch
+                answer.add(batch)
                 if held or any(type(event) is Finish for event in batch):
-                    held += batch
+                    held = [*held, *batch]
                 else:
                     yield batch
-            await conversation.finish(fold(seen), self.trail)
+            await conversation.finish(answer.answer(), self.trail)
             if held:
                 yield held
-
-    async def reply(self) -> Reply:
-        """See AnswerStream."""
-        self._conversation.begin()
-        async with self._conversation.holding():
-            reply = await self._run.reply()
-        await self._conversation.finish(reply, self.trail)
-        return reply

@@ -4,9 +4,8 @@ It is asked for while the next turn waits, so it happens rarely: when three quar
 but the last quarter. If it can't be had, the oldest turns are dropped in time as if it had not been asked for.
 """
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import structlog
 
@@ -15,15 +14,18 @@ from gateway.conversations.history import join
 from gateway.conversations.transcript import view
 from gateway.core.errors import GatewayError
 from gateway.core.message import Message, Text
-from gateway.core.reply import Reply
 from gateway.core.turn import Sampling, Turn
+from gateway.runs.answer_stream import AnswerStream, whole_answer
 from gateway.runs.context import RunContext
 from gateway.runs.run import Run, RunOptions, prepare
 
 log = structlog.get_logger(__name__)
 
 Ask = Callable[[tuple[Message, ...]], Awaitable[str]]
-"""Whom to ask: the messages of a conversation and a request at its end → the answer. Raises GatewayError."""
+"""Asks a model: the messages of a conversation and a request at its end → the answer. Raises GatewayError."""
+
+Admit = Callable[[Run], Awaitable[AnswerStream]]
+"""Puts a run under the limits of its client. Raises GatewayError."""
 
 _REQUEST = (
     "Summarise this conversation for yourself, so that you can go on with it when you no longer see it: what was "
@@ -40,20 +42,13 @@ class Summary:
     kept: int
 
 
-async def whole_reply(run: Run) -> Reply:
-    """The answer of a run, which nobody counts."""
-    return await run.reply()
-
-
-def ask_agent(
-    agent: Agent, dispatch: RunContext, answer: Callable[[Run], Coroutine[Any, Any, Reply]] = whole_reply
-) -> Ask:
-    """The agent's own model, with the agent's prompt and fallbacks. `answer` gets the answer of a run."""
+def ask_agent(agent: Agent, dispatch: RunContext, admit: Admit | None = None) -> Ask:
+    """The agent's own model, with the agent's prompt and fallbacks. `admit` is None where there are no limits."""
 
     async def ask(messages: tuple[Message, ...]) -> str:
         turn = Turn("openclaw", messages, sampling=Sampling(max_tokens=_MOST_TOKENS))
         run = await prepare(agent, turn, RunOptions(tools=False), dispatch)
-        return (await answer(run)).text or ""
+        return (await whole_answer(run if admit is None else await admit(run))).text or ""
 
     return ask
 

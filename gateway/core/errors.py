@@ -1,4 +1,4 @@
-"""Every failure a caller can be told, as one tree; the class carries the HTTP status and the error type.
+"""Every error that a client can get, as one tree. The class defines the HTTP status and the error type.
 
 GatewayError
 ├── BadRequest 400              invalid_request_error
@@ -9,29 +9,33 @@ GatewayError
 ├── NotFound 404                invalid_request_error
 ├── RequestTimeout 408          invalid_request_error
 ├── Conflict 409                conflict
+│   ├── SessionBusy             (another request uses the conversation)
+│   └── SessionChanged          (another request changed the conversation)
 ├── PayloadTooLarge 413         invalid_request_error
 ├── RateLimited 429             rate_limited
 │   └── LockedOut               (too many wrong credentials)
 ├── Unavailable 503             unavailable
 ├── ToolChoiceUnmet 502         api_error
 ├── ToolRoundsExhausted 502     api_error
+├── FailedResponse              status and type of its cause, with a response object (`gateway.http.answers`)
 └── UpstreamError               status and type by kind (`gateway.core.upstream_error`)
 
-Rendering is the business of `gateway.http.errors`; nothing here knows HTTP frameworks.
+`gateway.http.errors` renders them. This module does not depend on an HTTP framework.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.core.retry_after import retry_after_seconds
 from gateway.core.usage import Usage
 
 
 class GatewayError(Exception):
-    """A failure with one honest sentence for the caller.
+    """An error with a message for the client.
 
-    `message` is sent to the caller, so it never holds a secret. `param` names the request field at fault, `code` a
-    machine-readable reason (OpenAI's error object, both may be null). `usage` is what the provider's answers before it
-    cost, where there were any and it is known.
+    The client reads `message`, so it never contains a secret. `param` names the wrong request field and `code` is a
+    machine-readable reason; both are fields of OpenAI's error object and may be null. `usage` is what the provider's
+    answers before the error cost; None if there were none or their usage is unknown.
     """
 
     status: int = 500
@@ -46,7 +50,7 @@ class GatewayError(Exception):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers that belong to this failure, such as `Retry-After`."""
+        """Headers of the error response, such as `Retry-After`."""
         return {}
 
     def payload(self) -> dict[str, Any]:
@@ -55,14 +59,14 @@ class GatewayError(Exception):
 
 
 class BadRequest(GatewayError):
-    """The request can't be served as it stands; repeating it unchanged will not help."""
+    """The request is wrong. The same request will fail again."""
 
     status = 400
     type = "invalid_request_error"
 
 
 class Unauthorized(GatewayError):
-    """No valid credential. One body for every reason, so that nothing can be learnt from it (recorded)."""
+    """The request has no valid credential. The body is the same for every reason, so it reveals nothing (recorded)."""
 
     status = 401
     type = "unauthorized"
@@ -72,34 +76,34 @@ class Unauthorized(GatewayError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """RFC 9110 §11.6.1: a 401 names the scheme."""
+        """A 401 names the authentication scheme (RFC 9110 §11.6.1)."""
         return {"WWW-Authenticate": "Bearer"}
 
 
 class Forbidden(GatewayError):
-    """Known caller, but not allowed."""
+    """The caller is authenticated but not allowed to do this."""
 
     status = 403
     type = "forbidden"
 
 
 class MissingScope(Forbidden):
-    """The caller's scopes don't cover the route; keeps the recorded outer form of its body."""
+    """The caller's scopes don't include the route's scope. The body has the recorded outer form."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"missing scope: {scope}")
         self.scope = scope
 
     def payload(self) -> dict[str, Any]:
-        """The recorded 403 body, with `ok` and `details` as OpenClaw's clients read them."""
+        """The recorded 403 body; OpenClaw's clients read `ok` and `details`."""
         details = {"code": "MISSING_SCOPE", "missingScope": self.scope, "requiredScopes": [self.scope]}
         return {"ok": False, "error": {"type": self.type, "message": self.message, "details": details}}
 
 
 class ProxyAttributionRequired(Forbidden):
-    """Forwarded headers from a peer that is not a trusted proxy, or no usable client address in them (recorded).
+    """A peer that is not a trusted proxy sent forwarded headers, or the headers name no usable client (recorded).
 
-    `why` says which of the two it was, to the operator's log; callers are not told.
+    `why` names which of the two, for the operator's log. The client does not see it.
     """
 
     type = "proxy_attribution_required"
@@ -113,7 +117,7 @@ class ProxyAttributionRequired(Forbidden):
 
 
 class NotFound(GatewayError):
-    """The named thing does not exist."""
+    """The requested object does not exist."""
 
     status = 404
     type = "invalid_request_error"
@@ -127,7 +131,7 @@ class RequestTimeout(GatewayError):
 
 
 class Conflict(GatewayError):
-    """Another request is in the way; `retry_after` is whole seconds, at least 1."""
+    """Another request prevents this one. `retry_after` is whole seconds, at least 1."""
 
     status = 409
     type = "conflict"
@@ -142,17 +146,40 @@ class Conflict(GatewayError):
         return {"Retry-After": str(self.retry_after)}
 
 
+class SessionBusy(Conflict):
+    """Another request uses the conversation and did not end within `wait` seconds."""
+
+    def __init__(self, wait: float) -> None:
+        super().__init__(
+            f"Another request has used this conversation for {wait:g} s. Send this request again later.",
+            code="session_busy",
+            retry_after=retry_after_seconds(wait / 2),
+        )
+
+
+class SessionChanged(Conflict):
+    """Another request changed or deleted the conversation while this request held an outdated lease."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Another request changed or deleted this conversation, so this turn is not part of it. Send the request "
+            "again.",
+            code="session_changed",
+            retry_after=1,
+        )
+
+
 class PayloadTooLarge(GatewayError):
-    """The request body is over the route's limit."""
+    """The request body exceeds the route's limit."""
 
     status = 413
     type = "invalid_request_error"
 
 
 class RateLimited(GatewayError):
-    """Too much was asked of the gateway; `retry_after` is whole seconds, at least 1.
+    """The client exceeded a limit of the gateway. `retry_after` is whole seconds, at least 1.
 
-    `why` is the reason for the log, the same words each time.
+    `why` is the reason for the log, a fixed text per limit.
     """
 
     status = 429
@@ -170,22 +197,22 @@ class RateLimited(GatewayError):
 
 
 class LockedOut(RateLimited):
-    """Too many wrong credentials from this client."""
+    """This client sent too many wrong credentials. The message is recorded."""
 
     def __init__(self, retry_after: int) -> None:
-        said = "Too many failed authentication attempts. Please try again later."
-        super().__init__(said, retry_after, why="locked out", code=None)
+        message = "Too many failed authentication attempts. Please try again later."
+        super().__init__(message, retry_after, why="locked out", code=None)
 
 
 class Unavailable(GatewayError):
-    """The gateway can't serve this now, though the request is fine."""
+    """The gateway can't serve this request now. The request itself is valid."""
 
     status = 503
     type = "unavailable"
 
 
 class ToolChoiceUnmet(GatewayError):
-    """The model did not make the tool call that `tool_choice` demands. `usage` is what its answer cost, where known."""
+    """The model did not make the tool call that `tool_choice` demands. `usage` is what the answer cost, if known."""
 
     status = 502
     type = "api_error"
@@ -196,14 +223,14 @@ class ToolChoiceUnmet(GatewayError):
 
 
 class ToolRoundsExhausted(GatewayError):
-    """The model went on calling tools when it could no longer have them, and so gave no answer."""
+    """The model still called tools in the last round, which offers none, so there is no answer."""
 
     status = 502
     type = "api_error"
 
 
 class ConfigError(Exception):
-    """The configuration can't be used; `problems` lists every one of them, path first."""
+    """The configuration is invalid. `problems` lists every problem; each one begins with its path."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("\n".join(problems))

@@ -1,12 +1,17 @@
 """The units of a run's stream.
 
 A stream is an async iterator of *batches*: each batch is a non-empty list of the events that were ready together, so
-that a stage or a socket write is paid once per batch. Order rules: `ToolCallBegin` comes before the deltas of its
-index; a call's joined argument deltas are its JSON text; a `ToolWork` comes once at most, before the `Finish`; exactly
-one `Finish`, and only a `UsageReport` may follow it; of several reports the last counts. Failure is an exception that
-leaves the iterator, never an event.
+that a filter or a socket write is paid once per batch. Rules of order:
 
-A stream makes one of them a token: Structs are made at half the price of dataclasses, and hold no cycles (`gc=False`).
+- `ThinkingEnd` completes the block that the `ThinkingDelta`s before it made; one without deltas is a block without
+  text. A block ends before other content begins.
+- `ToolCallBegin` comes before the deltas of its index; a call's joined argument deltas are its argument text.
+- `ToolWork` comes at most once, before the `Finish`.
+- Exactly one `Finish`; only a `UsageReport` may follow it. The last of several reports counts.
+
+A failure is an exception that leaves the iterator, never an event.
+
+A stream creates one of these per token: Structs cost half of what dataclasses cost, and hold no cycles (`gc=False`).
 """
 
 from collections.abc import AsyncGenerator
@@ -14,23 +19,23 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.core.message import NO_EXTRAS, Extras, Message
+from gateway.core.message import NO_EXTRAS, Citation, Extras, Message, Thinking
+from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import Usage
-from gateway.core.written import RawText, text_of
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class TextDelta(Struct, frozen=True, gc=False, eq=False):
-    """More of the visible answer, as it was written; `logprobs` as the provider gave them, in OpenAI's form."""
+    """More of the visible answer, as it arrived; `logprobs` as the provider gave them, in OpenAI's form."""
 
-    written: RawText
+    raw: RawText
     logprobs: Any = None
 
     @property
     def text(self) -> str:
-        """The text itself."""
-        return text_of(self.written)
+        """The decoded text."""
+        return text_of(self.raw)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, TextDelta) and self.text == other.text and self.logprobs == other.logprobs
@@ -40,9 +45,16 @@ class TextDelta(Struct, frozen=True, gc=False, eq=False):
 
 
 class ThinkingDelta(Struct, frozen=True, gc=False):
-    """More of the model's reasoning; not part of the answer."""
+    """More of the model's reasoning; not part of the answer. `kind` is as in `Thinking`."""
 
     text: str
+    kind: Literal["raw", "summary"] = "raw"
+
+
+class ThinkingEnd(Struct, frozen=True, gc=False):
+    """A block of reasoning is complete; `block` has its whole text and what its owner wants back."""
+
+    block: Thinking
 
 
 class RefusalDelta(Struct, frozen=True, gc=False):
@@ -51,27 +63,35 @@ class RefusalDelta(Struct, frozen=True, gc=False):
     text: str
 
 
+class CitationFound(Struct, frozen=True, gc=False):
+    """A source of the text so far."""
+
+    citation: Citation
+
+
 class ToolCallBegin(Struct, frozen=True, gc=False):
     """The model starts a call; `index` counts the calls of this answer from 0, `id` is the provider's own.
 
-    `extras` go back to the provider with the call.
+    `extras` go back to the provider with the call; `kind` and `namespace` are as in `ToolCall`.
     """
 
     index: int
     id: str
     name: str
     extras: Extras = NO_EXTRAS
+    kind: Literal["function", "custom"] = "function"
+    namespace: str | None = None
 
 
 class ToolCallDelta(Struct, frozen=True, gc=False):
-    """More of the argument text of the call at `index`, exactly as it came."""
+    """More of the argument text of the call at `index`, exactly as it arrived."""
 
     index: int
     arguments: str
 
 
 class ToolWork(Struct, frozen=True, gc=False):
-    """What the agent did itself for this answer: hidden messages, calls and results, for who keeps a conversation."""
+    """What the agent did itself for this answer: hidden messages, calls and results, for stored conversations."""
 
     messages: tuple[Message, ...]
 
@@ -83,11 +103,27 @@ class UsageReport(Struct, frozen=True, gc=False):
 
 
 class Finish(Struct, frozen=True, gc=False):
-    """The answer is complete, and why it ended."""
+    """The answer is complete, and why it ended.
+
+    `raw` is the provider's own word for the reason where it is another one, `stop_sequence` the text that stopped it.
+    """
 
     reason: FinishReason
+    raw: str | None = None
+    stop_sequence: str | None = None
 
 
-Event = TextDelta | ThinkingDelta | RefusalDelta | ToolCallBegin | ToolCallDelta | ToolWork | UsageReport | Finish
+Event = (
+    TextDelta
+    | ThinkingDelta
+    | ThinkingEnd
+    | RefusalDelta
+    | CitationFound
+    | ToolCallBegin
+    | ToolCallDelta
+    | ToolWork
+    | UsageReport
+    | Finish
+)
 Batch = list[Event]
 Stream = AsyncGenerator[Batch, None]

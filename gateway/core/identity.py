@@ -1,6 +1,6 @@
-"""Who is calling and what they may do: scopes, what they imply, and the principal that carries them.
+"""Scopes, the scopes that they imply, and the principal: an authenticated caller and its scopes.
 
-Finding out who is calling is the business of `gateway.access`.
+`gateway.access` authenticates callers.
 """
 
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Scope(StrEnum):
-    """Operator scopes in OpenClaw's own order (recorded); a caller may also carry names unknown to us."""
+    """Operator scopes in OpenClaw's order (recorded). A caller may also have scopes with other names."""
 
     ADMIN = "operator.admin"
     READ = "operator.read"
@@ -20,7 +20,7 @@ class Scope(StrEnum):
 
 
 ALL_SCOPES: frozenset[str] = frozenset(scope.value for scope in Scope)
-"""The full operator set: what a caller has when nothing narrows it."""
+"""The full operator set. A caller has it unless something narrows its scopes."""
 
 _IMPLIED: dict[str, frozenset[str]] = {
     Scope.WRITE.value: frozenset({Scope.READ.value}),
@@ -29,12 +29,12 @@ _IMPLIED: dict[str, frozenset[str]] = {
 
 
 def implies(scope: str) -> frozenset[str]:
-    """The scopes that come with `scope`, without itself: write brings read, admin brings both (recorded)."""
+    """The other scopes that `scope` implies: write implies read, admin implies both (recorded)."""
     return _IMPLIED.get(scope, frozenset())
 
 
 def granted(scopes: frozenset[str]) -> frozenset[str]:
-    """`scopes` and everything they imply."""
+    """`scopes` and all scopes that they imply."""
     return scopes.union(*(implies(scope) for scope in scopes))
 
 
@@ -42,9 +42,9 @@ def granted(scopes: frozenset[str]) -> frozenset[str]:
 class Principal:
     """An authenticated caller.
 
-    `name` is the identity that a trusted proxy vouched for, None for a shared secret or an open gateway. `scopes` are
-    as declared, unknown names included. `owner` callers act with the operator's own standing; `shared_secret` callers
-    proved the gateway's token or password, so headers can't narrow them.
+    `name` is the identity that a trusted proxy verified, None with a shared secret or without authentication. `scopes`
+    are the declared names, unknown ones included. An `owner` has the operator's own rights. A `shared_secret` caller
+    presented the gateway's token or password, so headers can't narrow its scopes.
     """
 
     name: str | None
@@ -57,9 +57,9 @@ class Principal:
         object.__setattr__(self, "_granted", granted(self.scopes))
 
     def allows(self, scope: str) -> bool:
-        """Whether the caller has `scope`, directly or by implication."""
+        """Whether the caller has `scope`, or a scope that implies it."""
         return scope in self._granted
 
 
 OWNER = Principal(name=None, scopes=ALL_SCOPES, owner=True, shared_secret=True)
-"""The bearer of the gateway's own token or password."""
+"""The caller who presented the gateway's token or password."""

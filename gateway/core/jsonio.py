@@ -1,7 +1,7 @@
-"""JSON in and out: the fast codec first, a tolerant one only where the fast one refuses what is still JSON.
+"""JSON decoding and encoding: msgspec first, and the standard library for valid JSON that msgspec refuses.
 
-msgspec refuses lone surrogates, which RFC 8259 §8.2 permits in escapes and which providers emit when they cut an emoji
-in two. NaN and infinities are not JSON and are refused by both.
+msgspec refuses lone surrogates. RFC 8259 §8.2 permits them in escapes, and providers send them when they split an emoji
+between two events. Both codecs refuse NaN and infinities, which are not JSON.
 """
 
 import json
@@ -14,19 +14,19 @@ import msgspec
 T = TypeVar("T")
 
 RawFields = dict[str, msgspec.Raw]
-"""An object cut into fields: each the JSON text of its value."""
+"""An object whose values are still JSON text."""
 
 
 class InvalidJSON(ValueError):
-    """Not JSON, or not of the shape asked for; the message says where, without quoting the text."""
+    """Not JSON, or JSON of another shape. The message names the position but does not quote the text."""
 
 
 class NotAnObject(InvalidJSON):
-    """JSON, but of another type than an object."""
+    """JSON, but not an object."""
 
 
 class WrongShape(InvalidJSON):
-    """JSON, but not of the type asked for; the message is the decoder's own."""
+    """JSON, but not of the expected type. The message comes from the decoder."""
 
 
 def _refuse(constant: str) -> Any:
@@ -49,43 +49,43 @@ def loads(data: bytes | msgspec.Raw) -> Any:
 
 
 def loads_tolerant(data: bytes) -> Any:
-    """Decode JSON that may hold lone surrogates, a byte order mark or broken UTF-8 (replaced). Raises InvalidJSON."""
+    """Decode JSON with lone surrogates, a byte order mark or invalid UTF-8, which is replaced. Raises InvalidJSON."""
     text = data.decode("utf-8", "replace").removeprefix("\ufeff")
     try:
         return json.loads(text, parse_constant=_refuse, parse_float=_finite)
     except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise InvalidJSON(f"not valid JSON at {where}") from None
+        position = f"line {error.lineno}, column {error.colno}"
+        raise InvalidJSON(f"not valid JSON at {position}") from None
     except RecursionError:
         raise InvalidJSON("JSON is nested too deeply") from None
 
 
 def fields_of(document: bytes) -> dict[str, Any]:
-    """The fields of an object, decoded, but objects in their arrays are cut into their own fields (`RawFields`).
+    """The decoded fields of an object, but objects inside arrays stay RawFields.
 
-    Raises InvalidJSON, and NotAnObject for no object. What is cut out is known to be well-formed and UTF-8; bytes that
-    were not UTF-8 have been replaced, as in `loads_tolerant`.
+    Raises InvalidJSON, and NotAnObject if the document is not an object. The raw parts are well-formed JSON in UTF-8;
+    invalid UTF-8 is replaced, as in `loads_tolerant`.
     """
     try:
         if not document.isascii():
-            document.decode()  # the decoder does not look into what it cuts out
+            document.decode()  # the decoder does not validate UTF-8 in raw parts
         return _FIELDS.decode(document)
     except (ValueError, RecursionError):
         decoded = loads_tolerant(document)
     if not isinstance(decoded, dict):
         raise NotAnObject("not an object")
-    return {name: _cut_all(value) if isinstance(value, list) else value for name, value in decoded.items()}
+    return {name: _to_raw_fields(value) if isinstance(value, list) else value for name, value in decoded.items()}
 
 
 def objects_of(array: msgspec.Raw) -> list[RawFields]:
-    """The objects in an array that was cut out, cut into fields; whatever else is in it is left out."""
+    """The objects in a raw array, as RawFields. Skips all other values."""
     try:
         return _OBJECTS.decode(array)
     except (ValueError, RecursionError):
-        return [entry for entry in _cut_all(loads_tolerant(bytes(array))) if isinstance(entry, dict)]
+        return [entry for entry in _to_raw_fields(loads_tolerant(bytes(array))) if isinstance(entry, dict)]
 
 
-def _cut_all(values: list[Any]) -> list[Any]:
+def _to_raw_fields(values: list[Any]) -> list[Any]:
     return [
         {name: msgspec.Raw(dumps(field)) for name, field in value.items()} if isinstance(value, dict) else value
         for value in values
@@ -93,30 +93,30 @@ def _cut_all(values: list[Any]) -> list[Any]:
 
 
 def decoded(values: list[Any]) -> list[Any]:
-    """An array of `fields_of` without anything cut."""
+    """An array from `fields_of` with its RawFields decoded."""
     return [
         {name: loads(field) for name, field in value.items()} if isinstance(value, dict) else value for value in values
     ]
 
 
 def dumps(value: Any) -> bytes:
-    """Encode as compact UTF-8 JSON; lone surrogates become escapes rather than an error, `Raw` stands for itself."""
+    """Encode as compact UTF-8 JSON. Lone surrogates become escapes. A `Raw` is written unchanged."""
     try:
         return msgspec.json.encode(value)
     except UnicodeEncodeError:
-        return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False, default=_opened).encode()
+        return json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False, default=_load_raw).encode()
 
 
-def _opened(value: object) -> Any:
+def _load_raw(value: object) -> Any:
     if isinstance(value, msgspec.Raw):
         return loads(value)
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")
 
 
 def dumps_each(values: Sequence[str | msgspec.Raw]) -> list[bytes]:
-    """Encode several texts at the price of little more than one."""
+    """Encode several texts for little more than the cost of one."""
     try:
-        # One line each; a JSON text holds no line break.
+        # One line per text: compact JSON contains no line break.
         return _ENCODER.encode_lines(values).split(b"\n")[:-1]
     except UnicodeEncodeError:
         return [dumps(value) for value in values]
@@ -129,7 +129,7 @@ _FIELDS = msgspec.json.Decoder(dict[str, _Plain | list[_Plain | RawFields] | dic
 
 
 class StructDecoder(Generic[T]):
-    """Decodes documents of one type, a `msgspec.Struct`, without building what the type does not name."""
+    """Decodes documents of one type, a `msgspec.Struct`. Fields that the type does not name are not built."""
 
     def __init__(self, kind: type[T]) -> None:
         self._kind = kind
@@ -137,7 +137,7 @@ class StructDecoder(Generic[T]):
         self._many = msgspec.json.Decoder(list[kind])  # type: ignore[valid-type]  # a type that is a value
 
     def read(self, document: bytes) -> T:
-        """One document. Raises InvalidJSON, WrongShape for JSON of another type."""
+        """Decode one document. Raises InvalidJSON, and WrongShape for JSON of another type."""
         try:
             return self._one.decode(document)
         except msgspec.ValidationError as error:
@@ -146,18 +146,18 @@ class StructDecoder(Generic[T]):
             return self._read_tolerant(document)
 
     def decode_strict(self, document: bytes) -> T | None:
-        """One document; None when it is of another type, not UTF-8, or holds lone surrogates."""
+        """Decode one document. Returns None if it has another type, is not UTF-8, or contains lone surrogates."""
         try:
             if not document.isascii():
-                document.decode()  # the decoder does not look into what it cuts out
+                document.decode()  # the decoder does not validate UTF-8 in raw parts
             return self._one.decode(document)
         except (ValueError, RecursionError):
             return None
 
     def decode_joined(self, documents: bytes | memoryview, count: int) -> list[T] | None:
-        """Several documents, joined by commas, at the price of little more than one.
+        """Decode several documents, joined by commas, for little more than the cost of one.
 
-        None when they are not exactly `count` exact ones; exact ones hold no lone surrogates.
+        Returns None unless there are exactly `count` documents that `decode_strict` accepts.
         """
         try:
             values = self._many.decode(b"".join((b"[", documents, b"]")))
@@ -170,11 +170,11 @@ class StructDecoder(Generic[T]):
 
 
 def converted(value: Any, kind: type[T]) -> T:
-    """A decoded value as `kind`, checked and not coerced. Raises WrongShape."""
+    """Convert a decoded value to `kind` without coercion. Raises WrongShape."""
     try:
         return msgspec.convert(value, kind)
     except msgspec.ValidationError as error:
         raise WrongShape(f"not of the right shape: {error}") from None
-    except UnicodeEncodeError:  # a lone surrogate in a name, or where no text is expected
+    except UnicodeEncodeError:  # a lone surrogate in a field name, or in a value that must not be a text
         text = json.dumps(value, ensure_ascii=False).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return converted(json.loads(text), kind)

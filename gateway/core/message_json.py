@@ -1,115 +1,199 @@
-"""Messages as JSON that outlives this version of the gateway: what stores keep, and nothing executable.
+"""Stored messages as JSON. Later versions of the gateway read it.
 
-`{"v": 1, "messages": [...]}`. A part is an object with `type`, and fields that say nothing are left out. Readers refuse
-versions that they don't know; a new field needs no new version, a changed meaning does.
+`{"v": 1, "messages": [...]}`. A part is an object with `type`; fields that say nothing are left out. Readers refuse
+versions that they don't know; a new field or type of part needs no new version, a changed meaning does. An older
+gateway refuses the whole message where it finds a type of part that it does not know (UnknownVersion).
 """
 
 from collections.abc import Mapping
 from typing import Any, assert_never
 
-from gateway.core.message import NO_EXTRAS, Content, Extras, File, Foreign, Image, Message, Part, Text, ToolCall
-from gateway.core.message import ToolResult as Result
+from gateway.core.message import (
+    NO_EXTRAS,
+    Audio,
+    Citation,
+    Content,
+    Extras,
+    File,
+    Foreign,
+    Image,
+    Message,
+    Owner,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
 
 VERSION = 1
 
 
 class UnknownVersion(ValueError):
-    """RawText by a newer gateway, or not by one at all."""
+    """Written by a newer gateway, or not by one at all."""
 
 
 def write_message(message: Message) -> dict[str, Any]:
     """A value that `jsonio.dumps` encodes."""
-    written: dict[str, Any] = {"role": message.role, "parts": [_write_part(part) for part in message.parts]}
+    fields: dict[str, Any] = {"role": message.role, "parts": [write_part(part) for part in message.parts]}
     if message.name is not None:
-        written["name"] = message.name
-    if message.listed:
-        written["listed"] = True
+        fields["name"] = message.name
+    if message.content_is_array:
+        fields["listed"] = True
     if message.hidden:
-        written["hidden"] = True
-    return _with_extras(written, message.extras)
+        fields["hidden"] = True
+    return _with_extras(fields, message.extras)
 
 
-def read_message(written: Mapping[str, Any]) -> Message:
+def read_message(fields: Mapping[str, Any]) -> Message:
     """The message that `write_message` wrote. Raises KeyError or UnknownVersion for anything else."""
     return Message(
-        written["role"],
-        tuple(_read_part(part) for part in written["parts"]),
-        written.get("name"),
-        _read_extras(written),
-        written.get("listed", False),
-        written.get("hidden", False),
+        fields["role"],
+        tuple(read_part(part) for part in fields["parts"]),
+        fields.get("name"),
+        read_extras(fields),
+        fields.get("listed", False),
+        fields.get("hidden", False),
     )
 
 
 def write_messages(messages: tuple[Message, ...]) -> dict[str, Any]:
-    """Several messages, with the version."""
+    """The messages and the version as a value for `jsonio.dumps`."""
     return {"v": VERSION, "messages": [write_message(message) for message in messages]}
 
 
-def read_messages(written: Mapping[str, Any]) -> tuple[Message, ...]:
-    """What `write_messages` wrote. Raises UnknownVersion."""
-    if written.get("v") != VERSION:
-        raise UnknownVersion(f"messages of version {written.get('v')!r}; this gateway reads version {VERSION}")
-    return tuple(read_message(message) for message in written["messages"])
+def read_messages(fields: Mapping[str, Any]) -> tuple[Message, ...]:
+    """The messages that `write_messages` wrote. Raises UnknownVersion."""
+    if fields.get("v") != VERSION:
+        raise UnknownVersion(f"messages of version {fields.get('v')!r}; this gateway reads version {VERSION}")
+    return tuple(read_message(message) for message in fields["messages"])
 
 
-def _write_part(part: Part) -> dict[str, Any]:
+def write_part(part: Part) -> dict[str, Any]:
+    """One part as a JSON object."""
+    match part:
+        case ToolCall():
+            call = _present(type="tool_call", id=part.id, name=part.name, arguments=part.arguments)
+            if part.kind != "function":
+                call["kind"] = part.kind
+            if part.namespace is not None:
+                call["namespace"] = part.namespace
+            return _with_extras(call, part.extras)
+        case ToolResult():
+            return _present(
+                type="tool_result",
+                call_id=part.call_id,
+                content=[write_part(item) for item in part.content],
+                listed=True if part.content_is_array else None,
+                is_error=True if part.is_error else None,
+            )
+        case File():
+            return _present(type="file", name=part.name, mime=part.mime, data=part.data, url=part.url)
+        case Thinking():
+            return _write_thinking(part)
+        case Citation():
+            fields = _present(type="citation", url=part.url, title=part.title, start=part.start, end=part.end)
+            return _with_extras(fields, part.extras)
+        case _:
+            return _write_content(part)
+
+
+def _write_content(part: Content) -> dict[str, Any]:
     match part:
         case Text():
-            return _with_extras({"type": "text", "text": part.written}, part.extras)
+            return _with_extras({"type": "text", "text": part.raw}, part.extras)
         case Image():
-            return _with_extras(_said(type="image", url=part.url, detail=part.detail), part.extras)
-        case File():
-            return _said(type="file", name=part.name, mime=part.mime, data=part.data, url=part.url)
-        case ToolCall():
-            call = {"type": "tool_call", "id": part.id, "name": part.name, "arguments": part.arguments}
-            return _with_extras(call, part.extras)
-        case Result():
-            content = [_write_part(one) for one in part.content]
-            return _said(
-                type="tool_result", call_id=part.call_id, content=content, listed=True if part.listed else None
-            )
+            return _with_extras(_present(type="image", url=part.url, detail=part.detail), part.extras)
+        case Audio():
+            return _with_extras({"type": "audio", "data": part.data, "format": part.format}, part.extras)
+        case Refusal():
+            return _with_extras({"type": "refusal", "text": part.text}, part.extras)
         case Foreign():
             return {"type": "foreign", "wire": part.wire, "payload": part.payload}
         case _:
             assert_never(part)
 
 
-def _read_part(written: Mapping[str, Any]) -> Part:
-    match written["type"]:
+def _write_thinking(part: Thinking) -> dict[str, Any]:
+    owner = part.owner
+    fields = _present(
+        type="thinking",
+        text=part.text,
+        signature=part.signature,
+        encrypted=part.encrypted,
+        id=part.id,
+        kind=part.kind,
+        owner=None if owner is None else {"wire": owner.wire, "provider": owner.provider, "model": owner.model},
+    )
+    return _with_extras(fields, part.extras)
+
+
+def read_part(fields: Mapping[str, Any]) -> Part:
+    """The part that `write_part` wrote. Raises KeyError or UnknownVersion."""
+    match fields["type"]:
         case "file":
-            return File(written.get("name"), written.get("mime"), written.get("data"), written.get("url"))
+            return File(fields.get("name"), fields.get("mime"), fields.get("data"), fields.get("url"))
         case "tool_call":
-            return ToolCall(written["id"], written["name"], written["arguments"], _read_extras(written))
+            kind, namespace = fields.get("kind", "function"), fields.get("namespace")
+            return ToolCall(fields["id"], fields["name"], fields["arguments"], read_extras(fields), kind, namespace)
         case "tool_result":
-            content = tuple(_read_content(one) for one in written["content"])
-            return Result(written["call_id"], content, written.get("listed", False))
+            content = tuple(_read_content(item) for item in fields["content"])
+            return ToolResult(fields["call_id"], content, fields.get("listed", False), fields.get("is_error", False))
+        case "thinking":
+            return _read_thinking(fields)
+        case "citation":
+            start, end = fields.get("start"), fields.get("end")
+            return Citation(fields["url"], fields.get("title"), start, end, read_extras(fields))
         case _:
-            return _read_content(written)
+            return _read_content(fields)
 
 
-def _read_content(written: Mapping[str, Any]) -> Content:
-    match written["type"]:
+def _read_content(fields: Mapping[str, Any]) -> Content:
+    match fields["type"]:
         case "text":
-            return Text(written["text"], _read_extras(written))
+            return Text(fields["text"], read_extras(fields))
         case "image":
-            return Image(written["url"], written.get("detail"), _read_extras(written))
+            return Image(fields["url"], fields.get("detail"), read_extras(fields))
+        case "audio":
+            return Audio(fields["data"], fields["format"], read_extras(fields))
+        case "refusal":
+            return Refusal(fields["text"], read_extras(fields))
         case "foreign":
-            return Foreign(written["wire"], written["payload"])
+            return Foreign(fields["wire"], fields["payload"])
         case other:
-            raise UnknownVersion(f"parts of type {other!r} are not known to this gateway")
+            raise UnknownVersion(f"this gateway does not know parts of type {other!r}")
 
 
-def _said(**fields: Any) -> dict[str, Any]:
+def _read_thinking(fields: Mapping[str, Any]) -> Thinking:
+    owner = fields.get("owner")
+    return Thinking(
+        fields["text"],
+        fields.get("signature"),
+        fields.get("encrypted"),
+        fields.get("id"),
+        fields.get("kind", "raw"),
+        None if owner is None else Owner(owner["wire"], owner["provider"], owner["model"]),
+        read_extras(fields),
+    )
+
+
+def _present(**fields: Any) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def _with_extras(written: dict[str, Any], extras: Extras) -> dict[str, Any]:
+def _with_extras(fields: dict[str, Any], extras: Extras) -> dict[str, Any]:
     if extras.fields:
-        written["extras"] = {"wire": extras.wire, "fields": extras.fields}
-    return written
+        fields["extras"] = write_extras(extras)
+    return fields
 
 
-def _read_extras(written: Mapping[str, Any]) -> Extras:
-    extras = written.get("extras")
+def write_extras(extras: Extras) -> dict[str, Any]:
+    """Extras as a JSON object."""
+    return {"wire": extras.wire, "fields": extras.fields}
+
+
+def read_extras(fields: Mapping[str, Any]) -> Extras:
+    """The extras in an object that `write_message` or `write_part` wrote."""
+    extras = fields.get("extras")
     return NO_EXTRAS if extras is None else Extras(extras["wire"], extras["fields"])

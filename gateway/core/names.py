@@ -1,4 +1,4 @@
-"""The names that callers and configurations use: agent targets and model references."""
+"""The names in requests and in the configuration: agent targets and model references."""
 
 import re
 from dataclasses import dataclass
@@ -9,17 +9,17 @@ _AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class AgentTarget:
-    """An agent as a caller names it; `id` None means the default agent."""
+    """The agent that a request names. None as `id` means the default agent."""
 
     id: str | None
 
 
 @lru_cache(maxsize=1024)
 def parse_agent_target(model: str) -> AgentTarget | None:
-    """Read the `model` of a request: `openclaw`, `openclaw/default`, `openclaw/<id>`, `openclaw:<id>`, `agent:<id>`.
+    """Parse the `model` of a request: `openclaw`, `openclaw/default`, `openclaw/<id>`, `openclaw:<id>`, `agent:<id>`.
 
-    Trimmed and case-folded, as recorded; None when it is no agent target. `openclaw:default` and `agent:default` name
-    an agent that is called default, `openclaw/default` the default agent (recorded).
+    The name is trimmed and case-folded (recorded). Returns None if it is not an agent target. `openclaw:default` and
+    `agent:default` name an agent with the id `default`; `openclaw/default` names the default agent (recorded).
     """
     name = model.strip().lower()
     if name in ("openclaw", "openclaw/default"):
@@ -32,13 +32,13 @@ def parse_agent_target(model: str) -> AgentTarget | None:
 
 
 def is_agent_id(name: str) -> bool:
-    """Whether `name` is a well-formed agent id (lower case)."""
+    """Whether `name` is a valid agent id (lower case)."""
     return _AGENT.fullmatch(name) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """`provider/model`; the provider is case-folded, the model is the provider's own spelling and may hold slashes."""
+    """`provider/model`. The provider is case-folded. The model keeps its case and may contain slashes."""
 
     provider: str
     model: str
@@ -49,9 +49,9 @@ class ModelRef:
 
 @lru_cache(maxsize=1024)
 def parse_model_ref(text: str, default_provider: str) -> ModelRef | None:
-    """Read `provider/model`, or a bare model id of `default_provider`.
+    """Parse `provider/model`, or a bare model id of `default_provider`.
 
-    None when a half is empty (`mock/`, `///`), and for what could not be said in a header again.
+    Returns None if one half is empty (`mock/`, `///`), or if the text can't be a header value.
     """
     text = text.strip()
     if not text.isprintable():

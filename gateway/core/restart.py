@@ -1,18 +1,18 @@
-"""How long to wait before something that ended is started again."""
+"""The delay before a process that ended is restarted."""
 
-_FIRST = 0.5  # seconds; doubled each time
-_LONGEST = 30.0
-_HEALTHY_AFTER = 60.0  # seconds of service that make an end a new matter
+_FIRST_DELAY = 0.5  # seconds; doubled each time
+_MAX_DELAY = 30.0  # seconds
+_HEALTHY_AFTER = 60.0  # seconds of service that reset the delay
 
 
 class RestartDelay:
-    """Half a second, doubled for every further end up to 30 s; a minute of service starts the count anew."""
+    """Half a second, doubled for every restart up to 30 s. A minute of service resets it."""
 
     def __init__(self) -> None:
-        self._next = _FIRST
+        self._next = _FIRST_DELAY
 
     def after(self, served: float) -> float:
-        """The seconds to wait after a life that was of use for `served` seconds."""
-        delay = _FIRST if served >= _HEALTHY_AFTER else self._next
-        self._next = min(delay * 2, _LONGEST)
+        """The delay in seconds after a process that served for `served` seconds."""
+        delay = _FIRST_DELAY if served >= _HEALTHY_AFTER else self._next
+        self._next = min(delay * 2, _MAX_DELAY)
         return delay

@@ -1,10 +1,10 @@
-"""The name of a stored conversation: whose it is, which agent it is with, and what the caller calls it.
+"""The key of a stored conversation: its owner, its agent, and the client's name for it.
 
-    agent:<agent>:<name>                          conversations of the owner, and of everybody where nobody is verified
-    user:<identity>:agent:<agent>:<name>          those of a user that a trusted proxy vouches for (ours)
+    agent:<agent>:<name>                          conversations of the owner, and of callers without an identity
+    user:<identity>:agent:<agent>:<name>          conversations of a user that a trusted proxy verified (ours)
 
-Names are case-folded (recorded), identities are not. A caller's own words can only ever name a conversation of the
-caller; the second form names somebody else's, which takes `operator.admin`.
+Names are case-folded (recorded), identities are not. A client's name always means a conversation of the same caller.
+The second form addresses another user's conversation and needs `operator.admin`.
 """
 
 import re
@@ -17,18 +17,18 @@ from gateway.core.identity import Principal, Scope
 
 HEADER = "x-openclaw-session-key"
 RESERVED = ("subagent:", "cron:", "acp:", "harness:")
-"""Beginnings of names that belong to OpenClaw itself (recorded)."""
+"""Prefixes that OpenClaw reserves for itself (recorded)."""
 
 Endpoint = Literal["openai", "openresponses"]
-"""Whose `user` it is: chat's and responses' are different conversations (recorded)."""
+"""The endpoint that received `user`. Chat and responses have different conversations (recorded)."""
 
 _PRINTED = re.compile(r"(?:user:(?P<owner>[^:]+):)?agent:(?P<agent>[a-z0-9][a-z0-9_-]{0,63}):(?P<name>.+)", re.DOTALL)
-_LONGEST = 1024  # characters; OpenClaw takes 600 (recorded)
+_MAX_NAME_CHARS = 1024  # OpenClaw accepts 600 (recorded)
 
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """`owner` is the verified identity, None without one; `name` is folded and not blank."""
+    """`owner` is the verified identity, None without one. `name` is case-folded and not blank."""
 
     owner: str | None
     agent: str
@@ -40,7 +40,7 @@ class SessionKey:
 
 
 def parse_session_key(text: str) -> SessionKey | None:
-    """Read what `str` of a key printed; None when it is no such thing."""
+    """Parse the `str` of a key. Returns None for any other text."""
     match = _PRINTED.fullmatch(text)
     if match is None:
         return None
@@ -51,22 +51,22 @@ def parse_session_key(text: str) -> SessionKey | None:
 def session_key(
     header: str | None, user: str | None, *, endpoint: Endpoint, agent: str, principal: Principal
 ) -> SessionKey | None:
-    """The conversation that a request belongs to; None for a request that stands alone.
+    """The conversation of a request, None for a stateless request.
 
-    The header beats `user`, and names the same conversation on both endpoints (recorded). Raises BadRequest, and
-    MissingScope for somebody else's conversation.
+    The header wins over `user`, and names the same conversation on both endpoints (recorded). Raises BadRequest, and
+    MissingScope for another user's conversation.
     """
-    asked = (header or "").strip()
-    if asked:
-        return _explicit(_checked(asked, HEADER).lower(), asked, agent, principal)
-    asked = (user or "").strip()
-    if not asked:
+    name = (header or "").strip()
+    if name:
+        return _from_header(_checked(name, HEADER).lower(), name, agent, principal)
+    name = (user or "").strip()
+    if not name:
         return None
-    return SessionKey(principal.name, agent, f"{endpoint}-user:{_checked(asked, 'user').lower()}")
+    return SessionKey(principal.name, agent, f"{endpoint}-user:{_checked(name, 'user').lower()}")
 
 
 def check_session_header(header: str | None) -> None:
-    """Refuse reserved names before anything else is looked at, as recorded. Raises BadRequest."""
+    """Refuse reserved names. This check runs before all others (recorded). Raises BadRequest."""
     if header is not None:
         name = header.strip().lower()
         key = parse_session_key(name)
@@ -74,7 +74,7 @@ def check_session_header(header: str | None) -> None:
             raise BadRequest(f"`{HEADER}` cannot use reserved internal session namespaces.", param=HEADER)
 
 
-def _explicit(folded: str, asked: str, agent: str, principal: Principal) -> SessionKey:
+def _from_header(folded: str, name: str, agent: str, principal: Principal) -> SessionKey:
     key = parse_session_key(folded)
     if key is None:
         return SessionKey(principal.name, agent, folded)
@@ -85,18 +85,18 @@ def _explicit(folded: str, asked: str, agent: str, principal: Principal) -> Sess
         )
     if key.owner is None:
         return SessionKey(principal.name, agent, key.name)
-    # Folding would turn one identity into another.
-    owner = unquote(asked.split(":", 2)[1])
+    # Case-folding would change the identity, so it comes from the original text.
+    owner = unquote(name.split(":", 2)[1])
     if owner != principal.name and not principal.allows(Scope.ADMIN):
         raise MissingScope(Scope.ADMIN)
     return SessionKey(owner, agent, key.name)
 
 
 def _checked(name: str, param: str) -> str:
-    if len(name) > _LONGEST:
-        raise BadRequest(f"`{param}`: a conversation's name has at most {_LONGEST} characters.", param=param)
+    if len(name) > _MAX_NAME_CHARS:
+        raise BadRequest(f"`{param}`: a conversation's name has at most {_MAX_NAME_CHARS} characters.", param=param)
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise BadRequest(f"`{param}`: holds half of a surrogate pair, which is no character.", param=param) from None
+        raise BadRequest(f"`{param}`: contains half of a surrogate pair; send whole characters.", param=param) from None
     return name

@@ -1,44 +1,43 @@
-"""How many tokens a turn will take, before the provider has counted them: four bytes of text each, give or take."""
+"""Estimates the tokens of a turn before the provider counts them: about four bytes of text per token."""
 
 from gateway.core.jsonio import dumps
-from gateway.core.message import Image, Message, Part, Text, ToolCall, ToolResult
+from gateway.core.message import Image, Message, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from gateway.core.raw_text import RawText
 from gateway.core.turn import Turn
-from gateway.core.written import RawText
 
-_BYTES_PER_TOKEN = 4  # what OpenAI's tokenisers need for English text and code on average
-_IMAGE = 765  # OpenAI's price of a 1024x1024 picture in high detail; bytes of a picture say nothing about its tokens
-_ANSWER = 1024  # an answer whose length nobody has limited
+_BYTES_PER_TOKEN = 4  # the average of OpenAI's tokenisers for English text and code
+_IMAGE_TOKENS = 765  # OpenAI's price of a 1024x1024 image in high detail; an image's bytes don't predict its tokens
+_ANSWER_TOKENS = 1024  # an answer without a limit
 
 
 def prompt_tokens(turn: Turn) -> int:
-    """The prompt's messages and tools; extras of one wire format are not counted."""
+    """Tokens of the prompt's messages and tools, without the extras of a wire format."""
     size, images = _messages(turn.messages)
     for tool in turn.tools:
         size += len(dumps(tool.parameters)) + text_bytes(tool.name) + text_bytes(tool.description or "")
-    return tokens_in(size) + images * _IMAGE
+    return tokens_in(size) + images * _IMAGE_TOKENS
 
 
 def message_tokens(message: Message) -> int:
-    """One message."""
+    """Tokens of one message."""
     size, images = _messages((message,))
-    return tokens_in(size) + images * _IMAGE
+    return tokens_in(size) + images * _IMAGE_TOKENS
 
 
-def answer_tokens(turn: Turn, most: int | None) -> int:
-    """The answer: what the caller allows, else a usual one; within `most`, the model's own limit (None: unknown)."""
-    asked = turn.sampling.max_tokens
-    if asked is None:
-        return _ANSWER if most is None else min(most, _ANSWER)
-    return asked if most is None else min(most, asked)
+def answer_tokens(turn: Turn, model_limit: int | None) -> int:
+    """Tokens of the answer: the request's limit or a default, and at most the model's limit (None: unknown)."""
+    requested = turn.sampling.max_tokens
+    tokens = _ANSWER_TOKENS if requested is None else requested
+    return tokens if model_limit is None else min(model_limit, tokens)
 
 
 def tokens_in(size: int) -> int:
-    """The tokens of a text of `size` bytes."""
+    """Tokens of a text of `size` bytes."""
     return -(-size // _BYTES_PER_TOKEN)
 
 
 def bytes_of(tokens: int) -> int:
-    """The size of a text with so many tokens."""
+    """Bytes of a text with this number of tokens."""
     return tokens * _BYTES_PER_TOKEN
 
 
@@ -48,34 +47,36 @@ def text_bytes(text: str) -> int:
 
 
 def _messages(messages: tuple[Message, ...]) -> tuple[int, int]:
-    """Bytes of text, and pictures."""
+    """Bytes of text, and the number of images."""
     size = 0
     images = 0
     for message in messages:
         for part in message.parts:
             if type(part) is Text:
-                size += _written_bytes(part.written)
+                size += _raw_text_bytes(part.raw)
             else:
-                more, pictures = _part(part)
-                size += more
-                images += pictures
+                part_size, part_images = _part(part)
+                size += part_size
+                images += part_images
     return size, images
 
 
-def _written_bytes(written: RawText) -> int:
-    """The same for a text that may stand there as JSON, which is not decoded for this: its escapes count as written."""
-    return text_bytes(written) if isinstance(written, str) else memoryview(written).nbytes - 2
+def _raw_text_bytes(text: RawText) -> int:
+    """The length of a text. A raw JSON string is not decoded: its escapes count as they are."""
+    return text_bytes(text) if isinstance(text, str) else memoryview(text).nbytes - 2
 
 
 def _part(part: Part) -> tuple[int, int]:
-    """Bytes of text and pictures in one part."""
+    """Bytes of text and the number of images in one part."""
     if isinstance(part, Text):
-        return _written_bytes(part.written), 0
+        return _raw_text_bytes(part.raw), 0
     if isinstance(part, Image):
         return 0, 1
+    if isinstance(part, Thinking | Refusal):
+        return text_bytes(part.text), 0
     if isinstance(part, ToolCall):
         return text_bytes(part.name) + text_bytes(part.arguments), 0
     if isinstance(part, ToolResult):
         counted = [_part(inner) for inner in part.content]
-        return sum(size for size, _ in counted), sum(pictures for _, pictures in counted)
+        return sum(size for size, _ in counted), sum(images for _, images in counted)
     return 0, 0

@@ -1,29 +1,29 @@
-"""What a tool of a tool server is called before models: `server__tool`.
+"""The name of a tool server's tool for models: `server__tool`.
 
-Providers take letters, digits, `_` and `-`, at most 64 of them. The part before the first `__` is the server, so no two
-servers can give one name to two tools.
+Providers accept letters, digits, `_` and `-`, at most 64 characters. The part before the first `__` is the server, so
+tools of two servers never have the same name.
 """
 
 import hashlib
 import re
 
-_MOST = 64
-_MOST_OF_SERVER = 30
+_MAX_NAME_CHARS = 64
+_MAX_PREFIX_CHARS = 30
 _FOREIGN = re.compile(r"[^A-Za-z0-9_-]+")
 _UNDERSCORES = re.compile(r"_{2,}")
 
 
-def server_part(server: str) -> str:
-    """What stands for a configured server; two servers may not share it, and an empty one stands for none."""
+def tool_prefix(server: str) -> str:
+    """The prefix of a configured server. It must be unique and not empty."""
     plain = _UNDERSCORES.sub("_", _FOREIGN.sub("-", server.strip()))
-    return plain[:_MOST_OF_SERVER].rstrip("_")
+    return plain[:_MAX_PREFIX_CHARS].rstrip("_")
 
 
 def tool_name(server: str, tool: str) -> str:
-    """The name of `tool` as the server `server` has it; one that is too long ends in a digest of itself."""
-    prefix = f"{server_part(server)}__"
+    """The name for models of `tool` on `server`. A name that is too long ends in a digest of the tool's own name."""
+    prefix = f"{tool_prefix(server)}__"
     plain = _FOREIGN.sub("-", tool)
-    room = _MOST - len(prefix)
+    room = _MAX_NAME_CHARS - len(prefix)
     if len(plain) > room:
         digest = hashlib.sha256(tool.encode()).hexdigest()[:8]
         plain = f"{plain[: room - 9]}-{digest}"

@@ -1,4 +1,7 @@
-"""What a client asks of an agent, in no one's format: messages, tools, sampling, and how the answer is wanted."""
+"""What a client asks of an agent, in no one's format: messages, tools, settings, and how the answer is wanted.
+
+A setting that a provider's format can't express is dropped by that format's codec, by a rule written there.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,11 +33,18 @@ class ToolChoice:
 AUTO = ToolChoice("auto")
 
 
+class ResponseFormat(Struct, frozen=True):
+    """The form of the answer's text; `schema` holds `name`, `schema`, `strict`, … of a `json_schema`."""
+
+    kind: Literal["text", "json_object", "json_schema"]
+    schema: Mapping[str, Any] | None = None
+
+
 class Sampling(Struct, frozen=True):
     """How the model picks its words; `None` leaves it to the provider.
 
     `temperature` 0..2, `top_p` 0..1, penalties -2..2, `stop` at most four texts, `max_tokens` the caller's cap on the
-    answer, `response_format` as in OpenAI's chat API.
+    answer.
     """
 
     temperature: float | None = None
@@ -44,11 +54,41 @@ class Sampling(Struct, frozen=True):
     seed: int | None = None
     stop: tuple[str, ...] = ()
     max_tokens: int | None = None
-    response_format: Mapping[str, Any] | None = None
+    response_format: ResponseFormat | None = None
+
+
+class Options(Struct, frozen=True):
+    """What else a caller may ask of a model; `None` leaves it to the provider.
+
+    `effort` is how much the model should think (`none`, `minimal`, `low`, …), `thinking_budget` the same in tokens,
+    `summary` the kind of summary of its thinking. `end_user` names the caller's own user, `cache_key` and
+    `cache_retention` steer the provider's prompt cache, `metadata` labels the request at the provider.
+    """
+
+    effort: str | None = None
+    thinking_budget: int | None = None
+    summary: str | None = None
+    verbosity: str | None = None
+    parallel_tool_calls: bool | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    top_k: int | None = None
+    service_tier: str | None = None
+    cache_key: str | None = None
+    cache_retention: str | None = None
+    end_user: str | None = None
+    metadata: Mapping[str, Any] | None = None
+
+
+NO_OPTIONS = Options()
 
 
 class Turn(Struct, frozen=True):
-    """One request as a value; `model` is the caller's own string, kept to be echoed."""
+    """One request as a value; `model` is the caller's own string, kept to be echoed.
+
+    `extras` are request fields that only the client's own format knows. `params` are the operator's own request fields
+    for the agent, in the provider's words: every format sends them as they are, under all that the caller set.
+    """
 
     model: str
     messages: tuple[Message, ...]
@@ -59,6 +99,8 @@ class Turn(Struct, frozen=True):
     include_usage: bool = False
     user: str | None = None
     extras: Extras = NO_EXTRAS
+    options: Options = NO_OPTIONS
+    params: Mapping[str, Any] | None = None
 
     def has_images(self) -> bool:
         """Whether any message holds a picture."""

@@ -1,4 +1,4 @@
-"""Reading a request body: bounded in size and in time, and only once somebody is let in."""
+"""Reads a request body, bounded in size and time. Only handlers of authenticated requests call it."""
 
 import asyncio
 
@@ -8,10 +8,10 @@ from gateway.core.errors import BadRequest, PayloadTooLarge, RequestTimeout
 
 
 async def read_body(request: web.Request, limit: int, within: float) -> bytes:
-    """The whole body, at most `limit` bytes, complete `within` seconds. Raises PayloadTooLarge or RequestTimeout.
+    """The whole body: at most `limit` bytes, complete `within` seconds. Raises PayloadTooLarge or RequestTimeout.
 
-    A declared length over the limit is refused before anything is read. The go-ahead of `Expect: 100-continue` is given
-    here, so that a caller who was refused never sends its body.
+    A declared length above the limit is refused before reading. `100 Continue` is sent here, so that a refused client
+    never sends its body.
     """
     if (request.content_length or 0) > limit:
         raise PayloadTooLarge("Payload too large")
@@ -19,7 +19,7 @@ async def read_body(request: web.Request, limit: int, within: float) -> bytes:
     if "Expect" in request.headers:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
-    if content.is_eof():  # it came with the headers, as small bodies do
+    if content.is_eof():  # the body arrived with the headers
         data = content.read_nowait()
         if len(data) > limit:
             raise PayloadTooLarge("Payload too large")
@@ -36,5 +36,5 @@ async def read_body(request: web.Request, limit: int, within: float) -> bytes:
     except TimeoutError:
         raise RequestTimeout("Request body timeout") from None
     except web.PayloadAccessError:
-        raise BadRequest("The request body was cut off.") from None
+        raise BadRequest("The request body ended early.") from None
     return b"".join(chunks)

@@ -13,14 +13,14 @@ from gateway.http.refusals import REFUSAL_LOG, is_refusal
 log = structlog.get_logger(__name__)
 
 JSON = "application/json; charset=utf-8"
-_UNAUTHORIZED = dumps(Unauthorized().payload())  # always the same, and the one that attackers ask for
+_UNAUTHORIZED = dumps(Unauthorized().payload())  # always the same, and frequent under an attack
 _INTERNAL = {"error": {"message": "internal error", "type": "api_error", "param": None, "code": None}}
 
 
 def response_to(request: web.Request, error: BaseException) -> web.Response | None:
-    """What leaves the handlers in the API's own error shape; what nobody foresaw is logged and told as 500.
+    """The error response for an exception of a handler. An unexpected exception is logged and becomes a 500.
 
-    None for a cancellation that is to go on.
+    Returns None for a cancellation that must propagate.
     """
     match error:
         case GatewayError():
@@ -34,18 +34,18 @@ def response_to(request: web.Request, error: BaseException) -> web.Response | No
             refusal = request.app[DRAIN].refusal(request)
             return None if refusal is None else _response(request, refusal)
         case _:
-            log.error("request failed", method=request.method, path=request.path, exc_info=error)
+            log.error("Request failed", method=request.method, path=request.path, exc_info=error)
             return web.Response(status=500, body=dumps(_INTERNAL), headers={"Content-Type": JSON})
 
 
 def _response(request: web.Request, error: GatewayError) -> web.Response:
     if is_refusal(request, error):
-        request.app[REFUSAL_LOG].note(request, error)
+        request.app[REFUSAL_LOG].write(request, error)
     elif error.status >= 500:
-        log.warning("request refused", status=error.status, type=error.type, reason=error.message)
+        log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
     headers = {"Content-Type": JSON, **error.headers}
     body = _UNAUTHORIZED if type(error) is Unauthorized else dumps(error.payload())
     response = web.Response(status=error.status, body=body, headers=headers)
     if isinstance(error, (PayloadTooLarge, RequestTimeout)):
-        response.force_close()  # the rest of the body is not worth reading
+        response.force_close()  # instead of reading the remaining body
     return response

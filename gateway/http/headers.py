@@ -1,4 +1,4 @@
-"""The `x-openclaw-*` request headers → RunOptions, and what a response says about its run."""
+"""The `x-openclaw-*` request headers → RunOptions, and a run → response headers."""
 
 from collections.abc import Mapping
 
@@ -11,9 +11,9 @@ from gateway.wire.request_body import check_json
 
 
 def run_options(headers: Mapping[str, str], principal: Principal, body: bytes) -> RunOptions:
-    """What the headers ask for; blank ones ask for nothing (recorded). Raises MissingScope or BadRequest.
+    """The options in the headers. Blank headers have no effect (recorded). Raises MissingScope or BadRequest.
 
-    `x-openclaw-model` needs `operator.admin`, but a `body` that is no JSON is told first (recorded);
+    `x-openclaw-model` needs `operator.admin`, but a `body` that is not JSON is refused first (recorded).
     `x-openclaw-agent-id` wins over its alias `x-openclaw-agent`.
     """
     model = (headers.get("x-openclaw-model") or "").strip() or None
@@ -24,24 +24,24 @@ def run_options(headers: Mapping[str, str], principal: Principal, body: bytes) -
     channel = (headers.get("x-openclaw-message-channel") or "").strip().lower() or "webchat"
     check_session_header(headers.get(HEADER))
     if model is None and agent is None and channel == "webchat":
-        return _PLAIN
+        return _DEFAULTS
     return RunOptions(model, agent, channel)
 
 
-_PLAIN = RunOptions()
+_DEFAULTS = RunOptions()
 
 
-def run_headers(trail: RunTrace, *, gateway: float, upstream: float) -> dict[str, str]:
-    """Which model answered after how many attempts, and where the time went (seconds in, milliseconds out).
+def run_headers(trace: RunTrace, *, gateway: float, upstream: float) -> dict[str, str]:
+    """The model that answered, the number of attempts, and the durations (arguments in seconds).
 
-    `Server-Timing` is https://www.w3.org/TR/server-timing/; pauses between attempts are told apart as `backoff`.
+    `Server-Timing` is https://www.w3.org/TR/server-timing/ (milliseconds). `backoff` is the time between attempts.
     """
-    waited = trail.waited
+    waited = trace.waited
     timing = f"gateway;dur={gateway * 1000:.2f}, upstream;dur={(upstream - waited) * 1000:.2f}"
     if waited:
         timing += f", backoff;dur={waited * 1000:.2f}"
     headers = {"Server-Timing": timing}
-    if trail.attempts:
-        headers["x-openclaw-model"] = str(trail.answered)
-        headers["x-openclaw-attempts"] = str(len(trail.attempts))
+    if trace.attempts:
+        headers["x-openclaw-model"] = str(trace.answered)
+        headers["x-openclaw-attempts"] = str(len(trace.attempts))
     return headers

@@ -1,4 +1,4 @@
-"""Typed keys of what travels with an application or a request."""
+"""Typed keys of the values in an application or a request."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from gateway.http.server.drain import Drain
 
 @dataclass(slots=True)
 class Trace:
-    """One request's name, on every log line and in `x-request-id`, and the monotonic time (seconds) of its start."""
+    """A request's id, for log lines and `x-request-id`, and the monotonic time of its start (seconds)."""
 
     id: str
     started: float
@@ -28,7 +28,7 @@ AUTHENTICATOR = web.AppKey("authenticator", Authenticator)
 LOCKOUT = web.AppKey("lockout", Lockout)
 DRAIN = web.AppKey("drain", Drain)
 DEGRADED = web.AppKey("degraded", dict[str, Callable[[], bool]])
-"""Parts that requests can do without: name → whether it is out of order just now. Readiness tells them."""
+"""Optional parts by name, with a function that returns whether the part is failing. `/readyz` reports them."""
 
 TRACE = web.RequestKey("trace", Trace)
 CLIENT = web.RequestKey("client", ClientAddress)

@@ -1,24 +1,24 @@
-"""Counting the tokens of one request while it is answered. What is done with the count is the business of `quota`."""
+"""Counts the tokens of one request during its run. `quota` uses the count."""
 
 from contextlib import aclosing
 
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import Batch, RefusalDelta, Stream, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
-from gateway.core.reply import Reply
 from gateway.core.token_estimate import text_bytes, tokens_in
 from gateway.runs.run import Run
 from gateway.runs.trace import RunTrace
 from gateway.upstream.embed import Embedder
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+from gateway.wire.model import ModelSpec
 from ratelimit import Reservation
 
 
 class Meter:
-    """One request's tokens: the provider's own count, or an estimate as long as there is none.
+    """One request's tokens: the provider's own count, or an estimate without one.
 
-    A request that failed before any answer costs nothing. One whose answer broke, or whose caller left, costs the
-    prompt and what had come of the answer, or leaving early would be a way to get answers for nothing.
+    A request that fails before any answer costs nothing. If the answer breaks or the client disconnects, the request
+    costs the prompt and the received part of the answer: else a client could get answers for free by disconnecting.
     """
 
     def __init__(self, reservation: Reservation, prompt: int) -> None:
@@ -30,21 +30,21 @@ class Meter:
         self._failed = False
 
     def begin(self) -> None:
-        """The provider is asked from here on, perhaps once more."""
+        """A run calls the provider, perhaps again."""
         self._asked, self._failed = True, False
 
     def count(self, tokens: int) -> None:
-        """The provider has counted; 0 when it did not."""
+        """Set the provider's own count, 0 without one."""
         self._counted = tokens
 
     def fail(self, error: GatewayError) -> None:
-        """The run has failed: the provider did not answer, or not to the end, or answered what was not asked for."""
+        """The run has failed: the answer is missing, incomplete, or not what the request demanded."""
         if error.usage is not None:
             self._counted = max(self._counted, error.usage.total)
         self._failed = not isinstance(error, ToolChoiceUnmet)
 
-    def look(self, batch: Batch) -> None:
-        """More of the answer has come."""
+    def add(self, batch: Batch) -> None:
+        """Add a part of the answer."""
         for event in batch:
             if isinstance(event, (TextDelta, ThinkingDelta, RefusalDelta)):
                 self._bytes += text_bytes(event.text)
@@ -55,7 +55,7 @@ class Meter:
 
     @property
     def tokens(self) -> int:
-        """What the request has cost so far."""
+        """The tokens of the request until now."""
         if self._counted:
             return self._counted
         if not self._asked or (self._failed and not self._bytes):
@@ -68,7 +68,7 @@ class Meter:
 
 
 class UsageMeter:
-    """A run whose tokens are counted. Its place is free again before the caller is told the end."""
+    """A run whose tokens are counted. Its reservation is settled before the client gets the end of the answer."""
 
     def __init__(self, run: Run, meter: Meter) -> None:
         self._run = run
@@ -85,26 +85,13 @@ class UsageMeter:
         try:
             async with aclosing(self._run.events()) as events:
                 async for batch in events:
-                    self._meter.look(batch)
+                    self._meter.add(batch)
                     yield batch
         except GatewayError as error:
             self._meter.fail(error)
             await self._meter.settle()
             raise
         await self._meter.settle()
-
-    async def reply(self) -> Reply:
-        """See Run."""
-        self._meter.begin()
-        try:
-            reply = await self._run.reply()
-        except GatewayError as error:
-            self._meter.fail(error)
-            raise
-        self._meter.look([TextDelta(text) for text in (reply.text, reply.thinking, reply.refusal) if text])
-        self._meter.look([ToolCallDelta(0, call.arguments) for call in reply.tool_calls])
-        self._meter.count(reply.usage.total)
-        return reply
 
 
 class MeteredEmbedder:
@@ -114,11 +101,13 @@ class MeteredEmbedder:
         self._embedder = embedder
         self._meter = meter
 
-    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
+    async def embed(
+        self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float, *, fresh: bool = False
+    ) -> EmbeddingReply:
         """See Embedder."""
         self._meter.begin()
         try:
-            reply = await self._embedder.embed(provider, model, request, end)
+            reply = await self._embedder.embed(provider, model, request, end, fresh=fresh)
         except GatewayError as error:
             self._meter.fail(error)
             raise

@@ -1,6 +1,6 @@
-"""The OpenAPI document: every route with its path, scope and answers, bodies from the models that read them.
+"""The OpenAPI document: every route with its path, scope and responses. The schemas come from the request models.
 
-https://spec.openapis.org/oas/v3.1.1. A route that has no row in `operations` is described by its handler's docstring.
+https://spec.openapis.org/oas/v3.1.1. A route without a row in `operations` is described by its handler's docstring.
 """
 
 import re
@@ -13,14 +13,14 @@ from gateway.core.errors import BadRequest, MissingScope
 from gateway.http.operations import OPERATIONS, Operation, Parameter
 from gateway.http.routes import Route
 
-_PLACE = re.compile(r"{(\w+)(?::[^}]*)?}")
+_PATH_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
 _JSON = "application/json"
 _SSE = "text/event-stream"
 _TITLE = "OpenClaw gateway"
 
 
 def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
-    """The document of these routes."""
+    """The OpenAPI document of these routes."""
     paths: dict[str, dict[str, Any]] = {}
     models: set[type[msgspec.Struct]] = set()
     for route in routes:
@@ -28,7 +28,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
         if operation.body is not None:
             models.add(operation.body)
         for path in route.paths:
-            described = paths.setdefault(_PLACE.sub(r"{\1}", path), {})
+            described = paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", path), {})
             for method in route.methods:
                 described[method.lower()] = _operation(route, method, path, operation)
     _, schemas = msgspec.json.schema_components(
@@ -48,47 +48,48 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
 
 
 def _operation(route: Route, method: str, path: str, operation: Operation) -> dict[str, Any]:
-    said = (route.handler.__doc__ or "").strip()
-    names = _PLACE.findall(path)
+    docstring = (route.handler.__doc__ or "").strip()
+    names = _PATH_PARAMETER.findall(path)
     stem = route.handler.__name__ + ("" if path == route.paths[0] else re.sub(r"\W+", "_", path))
     described: dict[str, Any] = {
         "operationId": stem if method == route.methods[0] else f"{stem}_{method.lower()}",
-        "summary": said.partition("\n")[0].rstrip("."),
+        "summary": docstring.partition("\n")[0].rstrip("."),
         "parameters": [
             *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names),
             *map(_parameter, operation.parameters),
         ],
-        "responses": _answers(route, operation, known=bool(names) or bool(operation.body)),
+        "responses": _responses(route, operation, has_object=bool(names) or bool(operation.body)),
     }
     if route.scope is not None:
         described["security"] = [{"bearer": []}]
         described["x-scope"] = str(route.scope)
     if operation.body is not None:
-        schema = {"$ref": f"#/components/schemas/{operation.body.__name__}", "required": list(operation.needs)}
+        schema = {"$ref": f"#/components/schemas/{operation.body.__name__}", "required": list(operation.required)}
         described["requestBody"] = {"required": True, "content": {_JSON: {"schema": schema}}}
     return described
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:
     schema: dict[str, Any] = {"type": parameter.type}
-    match parameter.among:
-        case (int() as least, int() as most):
-            schema |= {"minimum": least, "maximum": most}
+    match parameter.values:
+        case (int() as minimum, int() as maximum):
+            schema |= {"minimum": minimum, "maximum": maximum}
         case (str(), *_):
-            schema["enum"] = list(parameter.among)
+            schema["enum"] = list(parameter.values)
         case _:
             pass
-    described = {"name": parameter.name, "in": parameter.place, "schema": schema}
-    return {**described, "description": parameter.said} if parameter.said else described
+    described = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    return {**described, "description": parameter.description} if parameter.description else described
 
 
-def _answers(route: Route, operation: Operation, *, known: bool) -> dict[str, Any]:
+def _responses(route: Route, operation: Operation, *, has_object: bool) -> dict[str, Any]:
+    """The responses by status. `has_object` is True if the path or the body names an object, which may not exist."""
     content: dict[str, Any] = {operation.content: {"schema": operation.answer}}
     if operation.streams:
         content[_SSE] = {"schema": {"type": "string", "description": "Server-sent events, the last is `[DONE]`."}}
-    answers: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
+    responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     if route.scope is None:
-        return answers
+        return responses
     refusals = {
         "401": "No valid credential.",
         "429": "Too many wrong credentials, or a limit is reached.",
@@ -98,23 +99,23 @@ def _answers(route: Route, operation: Operation, *, known: bool) -> dict[str, An
         refusals |= {"408": "The body did not come.", "409": "The conversation is in use."}
         refusals |= {"400": "The request can't be served as it stands.", "413": "The body is too large."}
         refusals |= {"502": "The provider failed.", "504": "The provider was silent for too long."}
-    elif operation.parameters or known:
+    elif operation.parameters or has_object:
         refusals |= {"400": "The request can't be served as it stands."}
-    if known:
+    if has_object:
         refusals |= {"404": "There is no such thing."}
-    answers |= {status: _refusal(said, "Error") for status, said in sorted(refusals.items())}
-    if known:  # a path that is spelled with escapes is none of ours
-        answers["404"]["content"]["text/plain"] = {"schema": {"type": "string"}}
-    answers["403"] = _refusal("The caller's scopes don't cover this.", "MissingScope")
-    return answers
+    responses |= {status: _refusal(description, "Error") for status, description in sorted(refusals.items())}
+    if has_object:  # a path with escapes matches no route and gets a plain 404
+        responses["404"]["content"]["text/plain"] = {"schema": {"type": "string"}}
+    responses["403"] = _refusal("The caller's scopes don't cover this.", "MissingScope")
+    return responses
 
 
-def _refusal(said: str, schema: str) -> dict[str, Any]:
-    return {"description": said, "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+def _refusal(description: str, schema: str) -> dict[str, Any]:
+    return {"description": description, "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
 
 
 def schema_of(example: Any) -> dict[str, Any]:
-    """The shape of a value that the gateway makes, all of whose keys are always there; null may be anything."""
+    """The schema of a value of the gateway. All keys are required; a null may be any value."""
     match example:
         case None:
             return {}

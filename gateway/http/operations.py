@@ -1,4 +1,4 @@
-"""What each endpoint takes and gives, for the OpenAPI document: model of the body, parameters, shape of the answer."""
+"""Each endpoint's request model, parameters and response schema, for the OpenAPI document."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,20 +21,20 @@ _OBJECT: Mapping[str, Any] = {"type": "object"}
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter in the query or a header; `among` are the only values, or the least and the most of a number."""
+    """A parameter in the query or a header. `values` are the allowed values, or a number's minimum and maximum."""
 
     name: str
     type: Literal["string", "integer", "boolean"]
-    place: Literal["query", "header"] = "query"
-    said: str = ""
-    among: tuple[str, ...] | tuple[int, int] | None = None
+    location: Literal["query", "header"] = "query"
+    description: str = ""
+    values: tuple[str, ...] | tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One endpoint; `body` is the model that reads its body, `needs` its fields that must be there.
+    """One endpoint. `body` is the model of its request body, `required` are the required fields of the body.
 
-    `streams` says whether it may answer with events.
+    `streams` is True if the response may be a stream of events.
     """
 
     body: type[msgspec.Struct] | None = None
@@ -42,7 +42,7 @@ class Operation:
     answer: Mapping[str, Any] = field(default_factory=lambda: _OBJECT)
     content: str = "application/json"
     streams: bool = False
-    needs: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
 
 
 _RUN = (
@@ -54,13 +54,15 @@ _RUN = (
     Parameter("x-openclaw-message-channel", "string", "header", "the channel that the agent's prompt sees"),
 )
 _PAGE = (
-    Parameter("limit", "integer", said="items", among=(1, 100)),
-    Parameter("order", "string", said="newest first, or oldest first", among=("desc", "asc")),
-    Parameter("after", "string", said="the id of the last item seen"),
+    Parameter("limit", "integer", description="items", values=(1, 100)),
+    Parameter("order", "string", description="newest first, or oldest first", values=("desc", "asc")),
+    Parameter("after", "string", description="the id of the last item seen"),
 )
 _RESUME = (
-    Parameter("stream", "boolean", said="the events of a response in the background"),
-    Parameter("starting_after", "integer", said="the `sequence_number` of the last event seen", among=(0, 999_999_999)),
+    Parameter("stream", "boolean", description="the events of a response in the background"),
+    Parameter(
+        "starting_after", "integer", description="the `sequence_number` of the last event seen", values=(0, 999_999_999)
+    ),
 )
 
 
@@ -71,32 +73,32 @@ _SESSION: Mapping[str, Any] = {
 }
 
 
-def _listed(kind: str) -> dict[str, Any]:
-    listed = {"object": {"const": "list"}, "data": {"type": "array", "items": {"type": "object"}}}
-    return {"type": "object", "required": ["object", "data"], "properties": listed, "description": f"A list of {kind}."}
+def _list_of(kind: str) -> dict[str, Any]:
+    fields = {"object": {"const": "list"}, "data": {"type": "array", "items": {"type": "object"}}}
+    return {"type": "object", "required": ["object", "data"], "properties": fields, "description": f"A list of {kind}."}
 
 
-def _named(kind: str) -> dict[str, Any]:
-    named = {"id": {"type": "string"}, "object": {"const": kind}}
-    return {"type": "object", "required": ["id", "object"], "properties": named}
+def _object_of(kind: str) -> dict[str, Any]:
+    fields = {"id": {"type": "string"}, "object": {"const": kind}}
+    return {"type": "object", "required": ["id", "object"], "properties": fields}
 
 
 OPERATIONS: Mapping[Handler, Operation] = {
-    chat_completions: Operation(ChatRequest, _RUN, _named("chat.completion"), streams=True, needs=("messages",)),
-    responses: Operation(ResponsesRequest, _RUN, _named("response"), streams=True, needs=("model", "input")),
-    get_response: Operation(None, _RESUME, _named("response"), streams=True),
-    cancel_response: Operation(answer=_named("response")),
-    list_input_items: Operation(None, _PAGE, _listed("input items")),
-    embeddings: Operation(EmbeddingsRequest, _RUN[:2], _listed("embeddings"), needs=("model", "input")),
-    list_models: Operation(answer=_listed("models")),
-    get_model: Operation(answer=_named("model")),
+    chat_completions: Operation(ChatRequest, _RUN, _object_of("chat.completion"), streams=True, required=("messages",)),
+    responses: Operation(ResponsesRequest, _RUN, _object_of("response"), streams=True, required=("model", "input")),
+    get_response: Operation(None, _RESUME, _object_of("response"), streams=True),
+    cancel_response: Operation(answer=_object_of("response")),
+    list_input_items: Operation(None, _PAGE, _list_of("input items")),
+    embeddings: Operation(EmbeddingsRequest, _RUN[:2], _list_of("embeddings"), required=("model", "input")),
+    list_models: Operation(answer=_list_of("models")),
+    get_model: Operation(answer=_object_of("model")),
     list_sessions: Operation(
         None,
         (
-            Parameter("limit", "integer", said="conversations, 1 to 1000"),
-            Parameter("after", "string", said="the `next` of the page before"),
+            Parameter("limit", "integer", description="conversations, 1 to 1000"),
+            Parameter("after", "string", description="the `next` of the page before"),
         ),
-        _listed("sessions"),
+        _list_of("sessions"),
     ),
     get_session: Operation(answer=_SESSION),
     export_session: Operation(
@@ -104,4 +106,4 @@ OPERATIONS: Mapping[Handler, Operation] = {
     ),
     delete_session: Operation(answer={"type": "object", "required": ["object", "key", "deleted"]}),
 }
-"""By handler; what is not here takes nothing and answers with a JSON object."""
+"""Operations by handler. A handler without a row has no parameters and returns a JSON object."""

@@ -1,6 +1,6 @@
-"""`gateway.limits` in force: who asks for how much, reserved before the provider is asked and settled in every ending.
+"""Applies `gateway.limits`: reserves tokens before the provider is called, and settles the reservation in every ending.
 
-Without limits none of this is there: nothing around handlers, no signal, and handlers find no `Quota` in the runtime.
+Without limits, nothing of this runs: no wrapper around handlers, no signal, and no `Quota` in the runtime.
 """
 
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ from gateway.agents.agent import Agent
 from gateway.core.errors import BadRequest, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
-from gateway.core.reply import Reply
+from gateway.core.retry_after import retry_after_seconds
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
-from gateway.http.quota_headers import quota_headers, whole_seconds
+from gateway.http.quota_headers import quota_headers
 from gateway.http.routes import Route
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
@@ -30,7 +30,7 @@ QUOTA_HEADERS = web.RequestKey("quota_headers", dict[str, str])
 
 
 async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
-    """The run, with a place under every limit. Raises RateLimited, or BadRequest for what can never fit."""
+    """The run with a reservation under every limit. Raises RateLimited, or BadRequest for a prompt that never fits."""
     model = run.chain[0]
     provider = run.dispatch.providers.get(model.provider)
     prompt = prompt_tokens(run.turn)
@@ -38,15 +38,11 @@ async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMet
     return UsageMeter(run, await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer))
 
 
-async def counted_reply(request: web.Request, quota: Quota, run: Run) -> Reply:
-    """The answer of a run beside the request's own, which counts for the same asker. Raises as `admitted_run`."""
+async def admitted_side_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
+    """A run beside the request's own, which counts for the same client and settles itself. Raises as `admitted_run`."""
     metered = await admitted_run(request, quota, run)
-    meter = hand_over(request)
-    try:
-        return await metered.reply()
-    finally:
-        if meter is not None:
-            await meter.settle()
+    hand_over(request)
+    return metered
 
 
 async def admitted_embedders(
@@ -58,9 +54,9 @@ async def admitted_embedders(
     override: str | None,
     embedders: Mapping[str, Embedder],
 ) -> Mapping[str, Embedder]:
-    """The embedder that will be asked, with a place under every limit. Raises as `admitted_run` and `embedding_model`.
+    """The selected embedder with a reservation under every limit. Raises as `admitted_run` and `embedding_model`.
 
-    One that is not there is for `embed` to refuse, and takes no place.
+    `embed` refuses a missing embedder; it needs no reservation.
     """
     model = embedding_model(agent, override)
     embedder = embedders.get(model.provider)
@@ -74,8 +70,8 @@ async def admitted_embedders(
 async def _admit(
     request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int
 ) -> Meter:
-    asker = identity(request[PRINCIPAL], request[CLIENT])
-    attributes = (("identity", asker), ("agent", agent.id), ("model", str(model)))
+    caller = identity(request[PRINCIPAL], request[CLIENT])
+    attributes = (("identity", caller), ("agent", agent.id), ("model", str(model)))
     outcome = await quota.reserve(attributes, prompt + answer, prompt)
     if isinstance(outcome, Refusal):
         raise _refused(request, outcome, prompt)
@@ -86,7 +82,7 @@ async def _admit(
 
 
 def hand_over(request: web.Request) -> Meter | None:
-    """The meter of an admitted run that outlives its request; whoever takes it settles it."""
+    """Take the meter of an admitted run that outlives its request. The caller settles it."""
     meter = request.get(METER)
     if meter is not None:
         del request[METER]
@@ -94,8 +90,8 @@ def hand_over(request: web.Request) -> Meter | None:
 
 
 def identity(principal: Principal, client: ClientAddress) -> str:
-    """Whom a request counts for: the user that the proxy names; the owner, of whom there is one, by the shared secret;
-    without any authentication the client's address (an IPv6 network of 64 bits).
+    """The identity for limits: the user that the proxy names; the owner with the shared secret; without authentication
+    the client's address (the /64 of an IPv6 address).
     """
     if principal.name is not None:
         return f"user:{principal.name}"
@@ -112,10 +108,10 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    seconds = whole_seconds(wait)
+    seconds = retry_after_seconds(wait)
     request[QUOTA_HEADERS] = quota_headers(refusal.standings, seconds)
-    said = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
-    return RateLimited(said, seconds, why=f"limit {policy.name}")
+    message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
+    return RateLimited(message, seconds, why=f"limit {policy.name}")
 
 
 def _amount(policy: QuotaPolicy) -> str:
@@ -125,7 +121,7 @@ def _amount(policy: QuotaPolicy) -> str:
 
 
 def settling(route: Route) -> Route:
-    """The route; whatever ends a request for it, its reservation is settled."""
+    """The route with a handler that settles the reservation in every ending of a request."""
 
     async def settled(request: web.Request) -> web.StreamResponse:
         try:
@@ -138,7 +134,7 @@ def settling(route: Route) -> Route:
     return replace(route, handler=settled)
 
 
-async def tell_quota(request: web.Request, response: web.StreamResponse) -> None:
+async def add_quota_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The `on_response_prepare` signal that adds the headers about limits."""
     headers = request.get(QUOTA_HEADERS)
     if headers is not None:

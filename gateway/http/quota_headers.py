@@ -1,13 +1,13 @@
-"""What an answer says about limits: the IETF's two fields and OpenAI's six headers, for answers and refusals alike.
+"""The headers about limits: the IETF's two fields and OpenAI's six headers, for answers and refusals.
 
 - `RateLimit-Policy` and `RateLimit`: draft-ietf-httpapi-ratelimit-headers-11 (May 2026). Its registry of quota units
-  has no word for tokens, so `qu="tokens"` is ours.
-- `x-ratelimit-*`: https://platform.openai.com/docs/guides/rate-limits. Of several policies that count the same, the one
-  that is nearest to its end is told.
+  has no unit for tokens, so `qu="tokens"` is ours.
+- `x-ratelimit-*`: https://platform.openai.com/docs/guides/rate-limits. If several policies count the same unit, these
+  headers describe the one with the least remaining.
 """
 
 from collections.abc import Sequence
-from math import ceil, floor
+from math import ceil
 
 from ratelimit import Standing
 
@@ -15,9 +15,9 @@ _UNITS = {"requests": "", "tokens": ';qu="tokens"', "runs": ';qu="concurrent-req
 
 
 def quota_headers(standings: Sequence[Standing], within: int | None = None) -> dict[str, str]:
-    """The headers of an answer under these policies; `within` is the `Retry-After` of a refusal (seconds).
+    """The headers of a response under these policies. `within` is the `Retry-After` of a refusal (seconds).
 
-    `t` is the rest of the window, never more than `Retry-After`, which the draft wants to be the later one.
+    `t` is the remaining time of the window, at most `Retry-After`, because the draft requires that it is not later.
     """
     headers = {
         "RateLimit-Policy": ", ".join(_policy(standing) for standing in standings),
@@ -34,16 +34,11 @@ def quota_headers(standings: Sequence[Standing], within: int | None = None) -> d
 
 
 def duration(seconds: float) -> str:
-    """As OpenAI writes it: `6m0s`, `1s`, `12ms`; rounded up."""
+    """A duration in OpenAI's format, rounded up: `6m0s`, `1s`, `12ms`."""
     if seconds < 1:
         return f"{ceil(seconds * 1000)}ms"
-    minutes, rest = divmod(ceil(seconds), 60)
-    return f"{minutes}m{rest}s" if minutes else f"{rest}s"
-
-
-def whole_seconds(wait: float) -> int:
-    """For `Retry-After`: the first whole second at which there is room, at least 1."""
-    return max(1, floor(wait) + 1)
+    minutes, seconds_left = divmod(ceil(seconds), 60)
+    return f"{minutes}m{seconds_left}s" if minutes else f"{seconds_left}s"
 
 
 def _policy(standing: Standing) -> str:

@@ -1,4 +1,4 @@
-"""`gateway.limits` → the policies that the quota decides by."""
+"""`gateway.limits` → quota policies."""
 
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +7,7 @@ from ratelimit import QuotaPolicy
 
 
 def policies_from(limits: Sequence[LimitConfig]) -> tuple[QuotaPolicy, ...]:
-    """One policy per amount, in the order of the rules. A rule without a name is called by what it is `per`."""
+    """One policy per amount, in the order of the rules. A rule without a name gets its name from `per`."""
     taken = {limit.name for limit in limits if limit.name}
     policies: list[QuotaPolicy] = []
     for limit in limits:
@@ -33,7 +33,7 @@ def _policies(name: str, limit: LimitConfig) -> Iterator[QuotaPolicy]:
 
 
 def _unused(name: str, taken: set[str]) -> str:
-    found, number = name, 2
-    while found in taken:
-        found, number = f"{name}-{number}", number + 1
-    return found
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name}-{number}", number + 1
+    return candidate

@@ -1,4 +1,4 @@
-"""One log line about each caller that is not let in, or not now: who, why, and never a secret that was sent."""
+"""One log line for each refused caller: its address and the reason, never a credential that it sent."""
 
 from collections.abc import Callable
 
@@ -20,46 +20,43 @@ from gateway.observe.throttle import Throttle
 log = structlog.get_logger(__name__)
 
 _REFUSALS = (Unauthorized, RateLimited, Forbidden)
-_LONGEST = 80  # characters of a path or header name, which are the caller's own text
-_MOST = 8  # names of headers
+_MAX_TEXT_CHARS = 80  # of a path or header name, which the client controls
+_MAX_HEADER_NAMES = 8
 
 
 def is_refusal(request: web.Request, error: GatewayError) -> bool:
-    """Whether `error` keeps a caller out, so that strangers can cause it at will."""
+    """Whether `error` refuses a caller. Unauthenticated clients can cause it at any rate."""
     if isinstance(error, _REFUSALS):
         return True
     return isinstance(error, Unavailable) and CLIENT in request and PRINCIPAL not in request
 
 
 class RefusalLog:
-    """Writes the lines, throttled by client and reason; `clock` gives seconds.
-
-    The address is the one that failures are counted under, in full.
-    """
+    """Writes the lines, throttled by client and reason. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._throttle = Throttle(clock)
 
-    def note(self, request: web.Request, error: GatewayError) -> None:
-        """The caller of `request` is about to be told `error`, which `is_refusal`."""
+    def write(self, request: web.Request, error: GatewayError) -> None:
+        """Log the refusal of `request` by `error`, for which `is_refusal` is True."""
         client = request.get(CLIENT)
         reason = _reason(request, error)
         suppressed = self._throttle.admit((request.remote if client is None else client.key, reason))
         if suppressed is None:
             return
-        said: dict[str, object] = {"status": error.status, "type": error.type, "reason": reason}
+        fields: dict[str, object] = {"status": error.status, "type": error.type, "reason": reason}
         if client is None:
-            said |= {"peer": request.remote or "unknown", "evidence": _evidence(request)}
+            fields |= {"peer": request.remote or "unknown", "evidence": _evidence(request)}
         else:
-            said["client"] = client.host
+            fields["client"] = client.host
             if client.forwarded:
-                said["proxy"] = client.proxy
+                fields["proxy"] = client.proxy
         principal = request.get(PRINCIPAL)
         if principal is not None and principal.name is not None:
-            said["user"] = principal.name
+            fields["user"] = principal.name
         if suppressed:
-            said["suppressed"] = suppressed
-        log.warning("caller refused", **said, method=request.method, path=request.path[:_LONGEST])
+            fields["suppressed"] = suppressed
+        log.warning("Caller refused", **fields, method=request.method, path=request.path[:_MAX_TEXT_CHARS])
 
 
 def _reason(request: web.Request, error: GatewayError) -> str:
@@ -70,7 +67,7 @@ def _reason(request: web.Request, error: GatewayError) -> str:
 
 
 def _evidence(request: web.Request) -> list[str]:
-    return [name[:_LONGEST] for name in request.headers if is_evidence(name)][:_MOST]
+    return [name[:_MAX_TEXT_CHARS] for name in request.headers if is_evidence(name)][:_MAX_HEADER_NAMES]
 
 
 REFUSAL_LOG = web.AppKey("refusal_log", RefusalLog)

@@ -1,4 +1,4 @@
-"""What a route is: its method, path and handler, and the policy that its chain is made from."""
+"""Routes: methods, paths, handler, and the settings from which the chain is built."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ EMBEDDINGS_BODY = 5 * MiB
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. Without a scope no credential is asked for; a `public` one needs no attribution, either."""
+    """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either."""
 
     methods: tuple[str, ...]
     paths: tuple[str, ...]
@@ -25,21 +25,21 @@ class Route:
 
 
 def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:
-    """Add the routes, and what answers where there is none, each as `chained` makes it.
+    """Add the routes, and routes for 404 and 405. `chained` turns a route into its handler.
 
-    aiohttp's own 404 and 405 would first tell a client that expects `100-continue` to send its body.
+    aiohttp's own 404 and 405 would send `100 Continue` first, so the client would send its body for nothing.
     """
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
         for path in route.paths:
             paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
     for path, by_method in paths.items():
-        public = all(route.public for route in by_method.values())  # then so is that it has no such method (recorded)
+        public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
         wrong = Route(("*",), (path,), _wrong_method(by_method), None, public=public)
         for method, route in (by_method | {"*": wrong}).items():
             router.add_route(method, path, chained(route), expect_handler=_expect)
-    nowhere = Route(("*",), ("/{path:.*}",), _not_found, None)
-    router.add_route("*", "/{path:.*}", chained(nowhere), expect_handler=_expect)
+    unknown = Route(("*",), ("/{path:.*}",), _not_found, None)
+    router.add_route("*", "/{path:.*}", chained(unknown), expect_handler=_expect)
 
 
 def _wrong_method(methods: Iterable[str]) -> Handler:
@@ -56,12 +56,12 @@ async def _not_found(_: web.Request) -> web.StreamResponse:
 
 
 async def _expect(request: web.Request) -> web.Response | None:
-    """`100-continue` is answered where the body is read; nothing else can be expected (RFC 9110 §10.1.1)."""
+    """`read_body` handles `100-continue`. Any other expectation is a 417 (RFC 9110 §10.1.1)."""
     if request.headers.get("Expect", "").strip().lower() == "100-continue":
         return None
     return web.Response(status=417)
 
 
 def is_exact(raw_path: str) -> bool:
-    """Whether the path is spelled plainly; escapes are understood in model ids (recorded) and session keys only."""
+    """Whether the path has no escapes, or is one of the routes that accept them: model ids (recorded), session keys."""
     return "%" not in raw_path.partition("?")[0] or raw_path.startswith(("/v1/models/", "/api/v1/sessions/"))

@@ -1,4 +1,4 @@
-"""What handlers work with: the agents, providers and settings of the configuration in force."""
+"""The objects that handlers use: the agents, providers and settings of the current configuration."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +17,14 @@ from ratelimit import Quota
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """One configuration, provisioned. Times are seconds.
+    """One provisioned configuration. Times are seconds.
 
-    `recent` are the runs that operators may look at, `stores` what outlives a request, `tools` the tool servers, None
-    without any. `images` are chat's; `response_images`, `response_files` and `max_url_parts` belong to the responses
-    endpoint.
+    `recent` are the recent runs for operators. `stores` are the stores. `tools` are the tool servers, None without any.
+    `images` is for chat; `response_images`, `response_files` and `max_url_parts` are for the responses endpoint.
 
-    `heartbeat` is the pause between comments of an idle stream, `opening` the wait for a first event after which a
-    stream is opened without one, `body_timeout` the time for a request body to arrive, `started` a loop time.
-    `quota` is there only when `gateway.limits` has rules.
+    `heartbeat` is the interval between comments of an idle stream. `opening` is the wait for the first event, after
+    which a stream starts without one. `body_timeout` is the timeout of a request body. `started` is a loop time.
+    `quota` is None unless `gateway.limits` has rules.
     """
 
     directory: Directory

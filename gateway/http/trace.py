@@ -1,4 +1,4 @@
-"""Names each request and stamps every response with that name and the security headers."""
+"""Gives each request an id, and adds this id and the security headers to every response."""
 
 import itertools
 import re
@@ -12,8 +12,8 @@ from gateway.http.keys import TRACE, Trace
 from gateway.http.server.drain import Drain
 from gateway.observe.context import REQUEST_ID
 
-_SANE = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
-# Unique over restarts and instances by the prefix, within a process by the count: cheaper than randomness each time.
+_VALID_ID = re.compile(r"[A-Za-z0-9._:@/+=-]{1,128}")
+# The prefix is unique per process and the count within it. This costs less than a random id per request.
 _PREFIX = "req_" + secrets.token_hex(8)
 _COUNT = itertools.count(1)
 
@@ -24,30 +24,33 @@ SECURITY_HEADERS = {
 }
 
 
-def name_request(request: web.Request) -> None:
-    """Add TRACE. A caller's own `x-request-id` is kept when it is sane."""
-    said = request.headers.get("X-Request-ID")
-    name = said if said is not None and _SANE.fullmatch(said) else f"{_PREFIX}{next(_COUNT):06x}"
-    request[TRACE] = Trace(name, time.monotonic())
-    REQUEST_ID.set(name)
+def set_request_id(request: web.Request) -> None:
+    """Add TRACE. The client's own `x-request-id` is used if it is valid."""
+    requested = request.headers.get("X-Request-ID")
+    valid = requested is not None and _VALID_ID.fullmatch(requested)
+    request_id = requested if requested is not None and valid else f"{_PREFIX}{next(_COUNT):06x}"
+    request[TRACE] = Trace(request_id, time.monotonic())
+    REQUEST_ID.set(request_id)
 
 
-def stamper(extra: dict[str, str], drain: Drain) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
-    """The `on_response_prepare` signal that adds the headers of every response; `extra` are the configured ones.
+def response_headers(
+    configured: dict[str, str], drain: Drain
+) -> Callable[[web.Request, web.StreamResponse], Awaitable[None]]:
+    """The `on_response_prepare` signal that adds the headers of every response, including the `configured` ones.
 
-    Once `drain` has begun, every response also asks its connection to end.
+    Once `drain` has started, every response also closes its connection.
     """
-    headers = SECURITY_HEADERS | extra
+    common = SECURITY_HEADERS | configured
 
-    async def stamp(request: web.Request, response: web.StreamResponse) -> None:
-        sent = response.headers
-        sent.update(headers)
-        del sent["Server"]  # which software and version this is, is nobody's business (recorded: never sent)
+    async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
+        headers = response.headers
+        headers.update(common)
+        del headers["Server"]  # never sent (recorded); it would reveal the software and its version
         trace = request.get(TRACE)
         if trace is not None:
-            sent["X-Request-ID"] = trace.id
-        if drain.begun:
+            headers["X-Request-ID"] = trace.id
+        if drain.started:
             response.force_close()
-            sent["Connection"] = "close"
+            headers["Connection"] = "close"
 
-    return stamp
+    return add_headers

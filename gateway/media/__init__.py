@@ -1,1 +1,1 @@
-"""Layer 5: what callers attach, brought within limits."""
+"""Images and files in requests, checked against limits."""

@@ -1,6 +1,6 @@
-"""A document on its way through the reading process: what is asked of it, and what it says.
+"""The task of the reading process, and its result.
 
-Both travel over pipes as one line of JSON; a task is followed by the document's bytes.
+Both pass through pipes as JSON. A task is one line, and the document's bytes follow it.
 """
 
 from dataclasses import asdict, dataclass
@@ -10,7 +10,7 @@ from gateway.core.jsonio import InvalidJSON, dumps, loads
 
 @dataclass(frozen=True, slots=True)
 class PdfLimits:
-    """Pages that are read, pixels of a rendered page, and characters below which a PDF counts as scanned."""
+    """Maximum of pages, maximum of pixels per rendered page, and the characters below which a PDF counts as scanned."""
 
     max_pages: int = 4
     max_pixels: int = 4_000_000
@@ -19,7 +19,7 @@ class PdfLimits:
 
 @dataclass(frozen=True, slots=True)
 class ReadTask:
-    """How to read: by which kind, in which encoding if it was declared, and no more than `max_chars` of text."""
+    """How to read a document: its kind, its declared encoding or None, and the maximum of characters."""
 
     mime: str
     charset: str | None
@@ -32,15 +32,15 @@ class ReadTask:
 
     @classmethod
     def from_line(cls, line: bytes) -> "ReadTask":
-        """Raises InvalidJSON, TypeError or KeyError for a line that `to_line` did not make."""
+        """Parse a line of `to_line`. Raises InvalidJSON, TypeError or KeyError for any other line."""
         fields = loads(line)
         return cls(**{**fields, "pdf": PdfLimits(**fields["pdf"])})
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a document says: its text, how many characters of it were left out, and pages when it holds none: PNG in
-    base64, as they travel to the provider; the gateway itself never touches their bytes.
+    """A document's content: its text, the number of omitted characters, and its rendered pages if it has little text.
+    Pages are PNG in base64, as providers take them. The gateway does not decode them.
     """
 
     text: str
@@ -53,7 +53,7 @@ class Document:
 
     @classmethod
     def from_json(cls, data: bytes) -> "Document":
-        """Raises Unreadable with the reason that `failure_json` told, or for what neither made."""
+        """Parse the JSON of `to_json`. Raises Unreadable for a failure, and for any other data."""
         try:
             fields = loads(data)
             if reason := fields.get("unreadable"):
@@ -64,7 +64,7 @@ class Document:
 
 
 class Unreadable(Exception):
-    """The document can't be read; the message is the reason, as half a sentence for the caller."""
+    """The document can't be read. The message is the reason, as a part of a sentence for the client."""
 
     def to_json(self) -> bytes:
         """JSON for `Document.from_json`."""

@@ -1,8 +1,8 @@
-"""Fetching what a caller's URL names, without letting the caller reach what only this machine can reach.
+"""Fetches URLs from requests, without giving clients access to this machine's internal networks (SSRF).
 
-Every address is checked after resolution and exactly that address is connected to, so a name can't point elsewhere
-between check and use (DNS rebinding). Every redirect starts the check anew. Only public addresses pass: private,
-loopback, link-local, metadata, multicast and reserved ranges don't, nor IPv4 inside IPv6.
+Every address is checked after resolution, and the connection goes to exactly that address, so a name can't change
+between check and use (DNS rebinding). Every redirect is checked too. Only public addresses pass. Private, loopback,
+link-local, metadata, multicast and reserved ranges don't, and neither does IPv4 inside IPv6.
 """
 
 import asyncio
@@ -21,8 +21,8 @@ from yarl import URL
 from gateway.core.errors import BadRequest
 
 _NAT64 = ip_network("64:ff9b::/96")
-# Special in IANA's registries, yet global to some versions of Python: local or retired ranges that may lead inside. And
-# one public address that is the host's own in Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
+# Special ranges in IANA's registries that some versions of Python consider global; they may lead to internal networks.
+# And a public address that is the host itself in Azure: https://learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16
 _SPECIAL = tuple(
     ip_network(block)
     for block in (
@@ -30,15 +30,15 @@ _SPECIAL = tuple(
         "168.63.129.16/32",
     )
 )
-_LOOKUPS = 4  # names asked for at a time
+_MAX_LOOKUPS = 4  # concurrent name lookups
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPolicy:
-    """`allowlist` holds host names, `*.example.com` for all below one; empty allows every public host. Seconds.
+    """`allowlist` has host names; `*.example.com` allows all subdomains. An empty list allows every public host.
 
-    `code` is what a refusal says to programs.
+    `timeout` is in seconds. `code` is the `code` of the error.
     """
 
     allowlist: tuple[str, ...] = ()
@@ -49,18 +49,18 @@ class FetchPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A body, and the `Content-Type` that its sender declared; "" for none."""
+    """A body, and its declared `Content-Type`, "" without one."""
 
     body: bytes
     content_type: str
 
 
 class _Refused(OSError):
-    """The address is not one that a caller may make us connect to."""
+    """The gateway must not connect to this address for a client."""
 
 
 def is_public(address: str) -> bool:
-    """Whether an IP address is one of the open internet."""
+    """Whether an IP address is public."""
     ip = ip_address(address)
     if isinstance(ip, IPv6Address):
         inner: IPv4Address | None = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
@@ -73,36 +73,41 @@ def is_public(address: str) -> bool:
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
-class OwnThreads(AbstractResolver):
-    """Asks the system for names in threads of its own: hosts whose name servers are silent hold up fetches, but not the
+class ThreadedResolver(AbstractResolver):
+    """Resolves names in its own threads, so that a name server that does not answer delays other fetches but not the
     lookups of providers. `lookup` is `socket.getaddrinfo`.
     """
 
     def __init__(self, lookup: Callable[..., list[Any]] = socket.getaddrinfo) -> None:
         self._lookup = lookup
-        self._threads = ThreadPoolExecutor(_LOOKUPS, "names of URLs")
+        self._threads = ThreadPoolExecutor(_MAX_LOOKUPS, "url-lookup")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """All addresses of `host`."""
-        found = await asyncio.get_running_loop().run_in_executor(
+        results = await asyncio.get_running_loop().run_in_executor(
             self._threads, partial(self._lookup, host, port, family=family, type=socket.SOCK_STREAM)
         )
         return [
             ResolveResult(
-                hostname=host, host=at[0], port=at[1], family=kind, proto=protocol, flags=socket.AI_NUMERICHOST
+                hostname=host,
+                host=address[0],
+                port=address[1],
+                family=result_family,
+                proto=protocol,
+                flags=socket.AI_NUMERICHOST,
             )
-            for kind, _, protocol, _, at in found
+            for result_family, _, protocol, _, address in results
         ]
 
     async def close(self) -> None:
-        """Ask no more."""
+        """Cancel the waiting lookups."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class PublicResolver(AbstractResolver):
-    """Resolves names to public addresses only; the connector connects to just what is returned here."""
+    """Resolves names to public addresses only. The connector connects only to addresses that it returns."""
 
     def __init__(self, inner: AbstractResolver) -> None:
         self._inner = inner
@@ -110,19 +115,19 @@ class PublicResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """All addresses of `host`. One that is not public refuses the whole name."""
-        found = await self._inner.resolve(host, port, family)
-        if not found or not all(is_public(result["host"]) for result in found):
+        """All addresses of `host`. One address that is not public refuses the whole name."""
+        results = await self._inner.resolve(host, port, family)
+        if not results or not all(is_public(result["host"]) for result in results):
             raise _Refused(f"{host} is not a public host")
-        return found
+        return results
 
     async def close(self) -> None:
-        """Close the resolver behind."""
+        """Close the inner resolver."""
         await self._inner.close()
 
 
 def host_allowed(host: str, allowlist: Sequence[str]) -> bool:
-    """Whether the operator's list lets this host in; `*.example.com` covers what is below it, not itself."""
+    """Whether the allowlist contains this host. `*.example.com` allows the subdomains but not `example.com`."""
     host = host.lower().rstrip(".")
     return not allowlist or any(
         host.endswith(entry[1:]) if entry.startswith("*.") else host == entry for entry in allowlist
@@ -130,13 +135,13 @@ def host_allowed(host: str, allowlist: Sequence[str]) -> bool:
 
 
 class Fetcher:
-    """Fetches caller-named URLs. Owns a session of its own: no pooled provider connection, no credential near it."""
+    """Fetches URLs from requests. It has its own HTTP session, without provider connections and credentials."""
 
     def __init__(self, policy: FetchPolicy, resolver: AbstractResolver | None = None) -> None:
         self._policy = policy
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=PublicResolver(resolver or OwnThreads()), use_dns_cache=False, force_close=True
+                resolver=PublicResolver(resolver or ThreadedResolver()), use_dns_cache=False, force_close=True
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.timeout),
@@ -148,7 +153,7 @@ class Fetcher:
         await self._session.close()
 
     async def fetch(self, url: str, max_bytes: int) -> Fetched:
-        """What is behind `url`. Raises BadRequest for whatever goes wrong, without saying what lies behind it."""
+        """Fetch `url`. Raises BadRequest for every failure, without details, which could describe internal networks."""
         try:
             async with asyncio.timeout(self._policy.timeout):
                 return await self._follow(URL(url), max_bytes)
@@ -164,7 +169,7 @@ class Fetcher:
                     url = url.join(URL(location))
                     continue
                 if response.status != 200:
-                    raise ValueError("no answer worth reading")
+                    raise ValueError("the status is not 200")
                 body = bytearray()
                 async for chunk in response.content.iter_any():
                     body += chunk

@@ -1,7 +1,7 @@
-"""Documents in a request: fetched or decoded within limits, their text given to the model as untrusted content.
+"""Documents in a request: fetched or decoded within limits. The model gets their text, marked as untrusted content.
 
-The text goes into a system message of its own (recorded). Pages of a PDF without text become pictures beside the
-message that the file was in. What can't be read is refused with a reason.
+The text goes into a separate system message (recorded). The pages of a PDF without text become images in the message
+that contains the file. A document that can't be read is refused with a reason.
 """
 
 import base64
@@ -16,7 +16,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.message import File, Image, Message, Part, Text
 from gateway.core.turn import Turn
 from gateway.media.document import Document, PdfLimits, ReadTask, Unreadable
-from gateway.media.encoding import decode_surely
+from gateway.media.encoding import decode_known
 from gateway.media.fetch import Fetched
 from gateway.media.reader import DocumentReader
 from gateway.media.untrusted import file_block
@@ -24,7 +24,7 @@ from gateway.media.untrusted import file_block
 _ONLY_FILES = "User sent file(s) with no text."
 _NOT_IN_NAMES = re.compile(r'[<>"\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]')
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9._:-]{1,40})", re.IGNORECASE)
-_VAGUE = frozenset({"", "application/octet-stream", "binary/octet-stream"})
+_GENERIC_MIMES = frozenset({"", "application/octet-stream", "binary/octet-stream"})
 _BY_SUFFIX = {
     "txt": "text/plain",
     "md": "text/markdown",
@@ -39,9 +39,9 @@ _BY_SUFFIX = {
 
 @dataclass(frozen=True, slots=True)
 class FilePolicy:
-    """What is let in: declared kinds, bytes of one file, and characters of it that the model gets to see.
+    """The accepted kinds, the maximum of bytes per file, and the maximum of characters per file for the model.
 
-    `fetch` gets an http(s) URL and the most bytes; None when URLs are not allowed.
+    `fetch` takes an http(s) URL and the maximum of bytes. It is None if URLs are not allowed.
     """
 
     mimes: frozenset[str]
@@ -53,51 +53,51 @@ class FilePolicy:
 
 
 async def with_file_texts(turn: Turn, policy: FilePolicy) -> Turn:
-    """The turn with each file's text in a system message after the caller's own. Raises BadRequest."""
+    """The turn with each file's text in a system message after the client's own. Raises BadRequest."""
     if not any(isinstance(part, File) for message in turn.messages for part in message.parts):
         return turn
     messages: list[Message] = []
     blocks: list[str] = []
     newest = max((i for i, message in enumerate(turn.messages) if message.role == "user"), default=-1)
-    room = _Room()
+    budget = _Budget()
     for index, message in enumerate(turn.messages):
         parts: list[Part] = []
         for part in message.parts:
             if isinstance(part, File):
-                block, pages = await (_read if index >= newest else _read_again)(part, policy, room)
+                block, pages = await (_read if index >= newest else _read_from_history)(part, policy, budget)
                 blocks.append(block)
                 parts += pages
             else:
                 parts.append(part)
         has_files = any(isinstance(part, File) for part in message.parts)
-        messages.append(replace(message, parts=_saying_something(tuple(parts))) if has_files else message)
+        messages.append(replace(message, parts=_with_text(tuple(parts))) if has_files else message)
     first = next((i for i, message in enumerate(messages) if message.role not in ("system", "developer")), 0)
     messages.insert(first, Message("system", (Text("\n\n".join(blocks)),)))
     return replace(turn, messages=tuple(messages))
 
 
 @dataclass(slots=True)
-class _Room:
-    """How many documents of a request may still take a process, which costs a hundred times what the request costs."""
+class _Budget:
+    """How many more documents of a request may start a process, which costs a hundred times as much as the request."""
 
-    parsed: int = 32
-
-
-def _saying_something(parts: tuple[Part, ...]) -> tuple[Part, ...]:
-    says_nothing = all(isinstance(part, Text) and part.blank for part in parts)
-    return (Text(_ONLY_FILES),) if says_nothing else parts
+    processes: int = 32
 
 
-async def _read_again(file: File, policy: FilePolicy, room: _Room) -> tuple[str, list[Image]]:
-    """A file of the history: judged when it was new, so that it can't be read now is no fault of this request."""
+def _with_text(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    is_blank = all(isinstance(part, Text) and part.blank for part in parts)
+    return (Text(_ONLY_FILES),) if is_blank else parts
+
+
+async def _read_from_history(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, list[Image]]:
+    """A file in the history. An earlier request has read it, so this request does not fail if it can't be read now."""
     try:
-        return await _read(file, policy, room)
+        return await _read(file, policy, budget)
     except BadRequest:
         return file_block(_name(file), "", "[This file of an earlier message can't be read any more]\n"), []
 
 
-async def _read(file: File, policy: FilePolicy, room: _Room) -> tuple[str, list[Image]]:
-    """The file's block, and its pages when they are pictures."""
+async def _read(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, list[Image]]:
+    """The file's block of text, and its rendered pages if it has little text."""
     name = _name(file)
     declared, data = await _content(file, name, policy)
     mime = _kind(declared, name, data)
@@ -107,33 +107,33 @@ async def _read(file: File, policy: FilePolicy, room: _Room) -> tuple[str, list[
     charset = _CHARSET.search(declared)
     try:
         task = ReadTask(mime, charset and charset[1], policy.max_chars, policy.pdf)
-        document = await _document(task, data, policy, room)
+        document = await _document(task, data, policy, budget)
     except Unreadable as error:
         raise _refusal(name, str(error)) from None
     text, note = document.text, ""
     if document.omitted:
-        text += f"\n[RawFields here: {document.omitted} more characters]"
+        text += f"\n[Cut here: {document.omitted} more characters]"
     if document.pages:
         note = f"[Its pages follow as images: {len(document.pages)} rendered, as they hold little text]\n"
     pages = [Image(f"data:image/png;base64,{page}") for page in document.pages]
     return file_block(name, text, note), pages
 
 
-async def _document(task: ReadTask, data: bytes, policy: FilePolicy, room: _Room) -> Document:
-    """Plain text in a known encoding is read at once; whatever takes a parser or a guess, in a process of its own."""
+async def _document(task: ReadTask, data: bytes, policy: FilePolicy, budget: _Budget) -> Document:
+    """Decodes plain text in a known encoding here. All other documents are read in a separate process."""
     if task.mime not in ("application/pdf", "text/html"):
-        text = decode_surely(data, task.charset)
+        text = decode_known(data, task.charset)
         if text is not None:
-            shown = text[: task.max_chars]
-            return Document(shown, len(text) - len(shown))
-    if room.parsed == 0:
-        raise Unreadable("the request has too many files that take a parser; send fewer at a time")
-    room.parsed -= 1
+            head = text[: task.max_chars]
+            return Document(head, len(text) - len(head))
+    if budget.processes == 0:
+        raise Unreadable("the request has too many files that need a parser; send fewer at a time")
+    budget.processes -= 1
     return await policy.reader.read(task, data)
 
 
 async def _content(file: File, name: str, policy: FilePolicy) -> tuple[str, bytes]:
-    """The declared kind, as it was written, and the bytes."""
+    """The declared kind, verbatim, and the bytes."""
     if file.data is not None:
         return file.mime or "", _decoded(file.data, name, policy.max_bytes)
     url = file.url or ""
@@ -165,15 +165,15 @@ def _decoded(encoded: str, name: str, max_bytes: int) -> bytes:
 
 
 def _kind(declared: str, name: str, data: bytes) -> str:
-    """The kind: as declared, else by the name; a PDF is known by its first bytes."""
+    """The kind of a PDF by its first bytes, else the declared kind, else the kind by the file name."""
     if data.startswith(b"%PDF-"):
         return "application/pdf"
     mime = declared.partition(";")[0].strip().lower()
-    return _BY_SUFFIX.get(name.rpartition(".")[2].lower(), mime) if mime in _VAGUE else mime
+    return _BY_SUFFIX.get(name.rpartition(".")[2].lower(), mime) if mime in _GENERIC_MIMES else mime
 
 
 def _name(file: File) -> str:
-    """What the caller called it, else the last part of its URL's path; nothing in it can end a tag."""
+    """The client's file name, else the last part of the URL's path, without characters that could end a tag."""
     name = file.name
     if not name:
         try:

@@ -1,6 +1,6 @@
-"""A page of HTML → the text that a reader sees: no scripts, no styles, blocks on lines of their own.
+"""HTML → the visible text: no scripts, no styles, each block on its own line.
 
-Runs in the reading process only. The parser is one that is linear in hostile pages; the standard library's is not.
+Runs in the reading process only. The parser takes linear time for hostile pages; the standard library's does not.
 """
 
 import re
@@ -19,21 +19,21 @@ _META_CHARSET = re.compile(rb"<meta[^>]{0,400}?charset\s*=\s*[\"']?\s*([A-Za-z0-
 
 
 def declared_charset(data: bytes) -> str | None:
-    """The encoding that the page names in its first kilobytes, as browsers look for it."""
-    found = _META_CHARSET.search(data[:4096])
-    return found[1].decode("ascii") if found else None
+    """The encoding that the page declares in its first kilobytes, where browsers look for it."""
+    match = _META_CHARSET.search(data[:4096])
+    return match[1].decode("ascii") if match else None
 
 
 def text_of_html(page: str) -> str:
-    """The text; the page's title, if any, is its first line."""
+    """The text. Its first line is the page's title, if it has one."""
     root = LexborHTMLParser(page).root
-    said = "" if root is None else "".join(_pieces(root))
-    lines = (re.sub(r"[ \t\f\v]+", " ", line).strip() for line in said.split("\n"))
+    text = "" if root is None else "".join(_pieces(root))
+    lines = (re.sub(r"[ \t\f\v]+", " ", line).strip() for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
 def _pieces(root: LexborNode) -> list[str]:
-    """Texts in the order of the page, breaks between them. Without recursion, as pages nest as deep as they like."""
+    """The texts in page order, with breaks between them. No recursion, because pages may nest to any depth."""
     pieces: list[str] = []
     preformatted = 0
     node: LexborNode | None = root

@@ -1,8 +1,8 @@
-"""Pictures in a request: `data:` URIs checked, URLs fetched behind the guard when they are allowed, all else refused.
+"""Images in a request. `data:` URIs are checked, URLs are fetched if they are allowed, and all else is refused.
 
-The newest user message is held to the limits. Pictures in the history were judged when they were new, and a bad one is
-no error (recorded): data URIs go on as they are, the latest URLs are fetched again where URLs are allowed, and anything
-else is left out.
+The limits apply to the newest user message. An earlier request has checked the images in the history, so a bad one is
+no error (recorded): data URIs stay unchanged, the latest URLs are fetched again if URLs are allowed, and anything else
+is removed.
 """
 
 import base64
@@ -17,16 +17,15 @@ from gateway.core.message import Image, Message, Part, Text
 from gateway.core.turn import Turn
 from gateway.media.fetch import Fetched
 
-_MAX_PARTS = 8
-_MAX_TOTAL = 20 * 2**20
+_MAX_IMAGES = 8
+_MAX_TOTAL_BYTES = 20 * 2**20
 _DATA_URI = re.compile(r"data:([^,;]*)((?:;[^,;]*)*?);base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePolicy:
-    """What is let in. `fetch` gets an http(s) URL and the most bytes; None when URLs are not allowed.
-
-    `field` is the name that the request's format has for the conversation.
+    """The accepted kinds and the maximum of bytes per image. `fetch` takes an http(s) URL and the maximum of bytes; it
+    is None if URLs are not allowed. `field` is the request's field with the conversation.
     """
 
     mimes: frozenset[str]
@@ -35,38 +34,38 @@ class ImagePolicy:
     field: str = "messages"
 
     def refusal(self, why: str, path: str) -> BadRequest:
-        """The answer to a picture that is not let in."""
+        """The error for an image that is refused."""
         return BadRequest(f"Invalid image_url content in `{self.field}`: {why}.", param=path)
 
 
 async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
-    """The turn with every picture within the limits. Raises BadRequest naming the message at fault."""
+    """The turn with every image checked. Raises BadRequest; it names the message."""
     if not turn.has_images():
         return turn
     messages = turn.messages
     newest = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
-    room = _Room()
+    budget = _Budget()
     checked: list[Message | None] = []
     if newest >= 0:
-        # Only chat's messages are numbered as the caller numbers them.
+        # Only in chat requests do our indexes match the client's.
         path = f"messages[{newest}]" if policy.field == "messages" else policy.field
-        checked.append(await _checked(messages[newest], policy, path, room))
-    # What is left of the room is for the latest of the history.
+        checked.append(await _checked(messages[newest], policy, path, budget))
+    # The latest messages of the history get the rest of the budget.
     for message in reversed(messages[: max(newest, 0)]):
-        checked.insert(0, await _from_history(message, policy, room))
-    checked += [await _from_history(message, policy, room) for message in messages[newest + 1 :]]
+        checked.insert(0, await _from_history(message, policy, budget))
+    checked += [await _from_history(message, policy, budget) for message in messages[newest + 1 :]]
     return replace(turn, messages=tuple(message for message in checked if message is not None))
 
 
 @dataclass(slots=True)
-class _Room:
-    """What is left of the limits that all pictures of a request share."""
+class _Budget:
+    """The remaining bytes and fetches of a request, shared by all its images."""
 
-    size: int = _MAX_TOTAL
-    fetches: int = _MAX_PARTS
+    size: int = _MAX_TOTAL_BYTES
+    fetches: int = _MAX_IMAGES
 
 
-async def _from_history(message: Message, policy: ImagePolicy, room: _Room) -> Message | None:
+async def _from_history(message: Message, policy: ImagePolicy, budget: _Budget) -> Message | None:
     if not any(isinstance(part, Image) for part in message.parts):
         return message
     parts: list[Part] = []
@@ -74,39 +73,39 @@ async def _from_history(message: Message, policy: ImagePolicy, room: _Room) -> M
         if not isinstance(part, Image):
             parts.append(part)
         elif message.role != "user":
-            continue  # providers take pictures from users only
+            continue  # providers accept images only in user messages
         elif _DATA_URI.match(part.url):
             parts.append(part)
         elif policy.fetch is not None and part.url[:8].lower().startswith(("http://", "https://")):
-            parts.append(await _seen_again(part, policy, room))
+            parts.append(await _refetched(part, policy, budget))
     return replace(message, parts=tuple(parts)) if parts else None
 
 
-async def _seen_again(image: Image, policy: ImagePolicy, room: _Room) -> Image | Text:
-    """A picture of the history by its URL, or what stands in for it."""
-    if room.fetches > 0:
-        room.fetches -= 1
+async def _refetched(image: Image, policy: ImagePolicy, budget: _Budget) -> Image | Text:
+    """An image of the history, fetched from its URL, or a placeholder."""
+    if budget.fetches > 0:
+        budget.fetches -= 1
         try:
-            return await _one(image, policy, policy.field, room)
+            return await _one(image, policy, policy.field, budget)
         except BadRequest:
             pass
     return Text("[This image of an earlier message can't be shown any more]")
 
 
-async def _checked(message: Message, policy: ImagePolicy, path: str, room: _Room) -> Message:
+async def _checked(message: Message, policy: ImagePolicy, path: str, budget: _Budget) -> Message:
     images = [part for part in message.parts if isinstance(part, Image)]
-    if len(images) > _MAX_PARTS:
-        raise policy.refusal(f"at most {_MAX_PARTS} images per message", path)
-    parts = [await _one(part, policy, path, room) if isinstance(part, Image) else part for part in message.parts]
+    if len(images) > _MAX_IMAGES:
+        raise policy.refusal(f"at most {_MAX_IMAGES} images per message", path)
+    parts = [await _one(part, policy, path, budget) if isinstance(part, Image) else part for part in message.parts]
     return replace(message, parts=tuple(parts))
 
 
-async def _one(image: Image, policy: ImagePolicy, path: str, room: _Room) -> Image:
-    """The picture as a data URI that says what it is."""
+async def _one(image: Image, policy: ImagePolicy, path: str, budget: _Budget) -> Image:
+    """The image as a data URI with its real type."""
     mime, data = await _read(image.url, policy, path)
-    if len(data) > room.size:
-        raise policy.refusal(f"more than {_MAX_TOTAL} bytes of images", path)
-    room.size -= len(data)
+    if len(data) > budget.size:
+        raise policy.refusal(f"more than {_MAX_TOTAL_BYTES} bytes of images", path)
+    budget.size -= len(data)
     url = image.url
     if not url.startswith(f"data:{mime};base64,"):
         url = f"data:{mime};base64,{base64.b64encode(data).decode()}"
@@ -114,7 +113,7 @@ async def _one(image: Image, policy: ImagePolicy, path: str, room: _Room) -> Ima
 
 
 async def _read(url: str, policy: ImagePolicy, path: str) -> tuple[str, bytes]:
-    """The picture's real type and its bytes."""
+    """The image's real type and its bytes."""
     if url[:5].lower() == "data:":
         data = _decode(url, policy, path)
     elif policy.fetch is not None and url[:8].lower().startswith(("http://", "https://")):
@@ -145,7 +144,7 @@ def _decode(url: str, policy: ImagePolicy, path: str) -> bytes:
 
 
 def sniff(data: bytes) -> str | None:
-    """The kind of picture by its first bytes; what the sender declares is not believed."""
+    """The type of an image by its first bytes. The declared type may be wrong."""
     for magic, mime in _MAGIC:
         if data.startswith(magic):
             return mime

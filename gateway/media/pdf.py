@@ -1,4 +1,4 @@
-"""A PDF → its text, or its pages as pictures when it holds hardly any. Runs in the reading process only."""
+"""A PDF → its text, or its pages as images if it has hardly any text. Runs in the reading process only."""
 
 import base64
 import struct
@@ -9,18 +9,18 @@ import pypdfium2
 
 from gateway.media.document import Document, PdfLimits, Unreadable
 
-_POINT = 1 / 72  # of an inch
-_SHARP = 150 * _POINT  # 150 dots an inch are enough to read small print
+_POINT = 1 / 72  # inches
+_SCALE = 150 * _POINT  # small print is readable at 150 dpi
 
 
 def read_pdf(data: bytes, limits: PdfLimits) -> Document:
-    """Text of the first pages, or those pages as pictures. Raises Unreadable."""
+    """The text of the first pages, or those pages as images. Raises Unreadable."""
     try:
-        opened = pypdfium2.PdfDocument(data)
+        document = pypdfium2.PdfDocument(data)
     except pypdfium2.PdfiumError as error:
         protected = "password" in str(error).lower()
-        raise Unreadable("it is protected by a password" if protected else "it is no PDF, or a broken one") from None
-    with closing(opened) as pdf:
+        raise Unreadable("it is protected by a password" if protected else "it is not a valid PDF") from None
+    with closing(document) as pdf:
         count = min(len(pdf), limits.max_pages)
         text = "\n\n".join(_text(pdf, number) for number in range(count)).strip()
         if len(text) >= limits.min_text_chars:
@@ -31,17 +31,17 @@ def read_pdf(data: bytes, limits: PdfLimits) -> Document:
 def _text(pdf: pypdfium2.PdfDocument, number: int) -> str:
     try:
         with closing(pdf[number]) as page, closing(page.get_textpage()) as text:
-            found: str = text.get_text_range()
+            raw: str = text.get_text_range()
     except pypdfium2.PdfiumError:
-        return ""  # a broken page among readable ones
-    return found.replace("\r\n", "\n").replace("\0", "").strip()
+        return ""  # other pages may be readable
+    return raw.replace("\r\n", "\n").replace("\0", "").strip()
 
 
 def _picture(pdf: pypdfium2.PdfDocument, number: int, max_pixels: int) -> str:
     try:
         with closing(pdf[number]) as page:
             width, height = page.get_size()
-            scale = min(_SHARP, (max_pixels / max(1.0, width * height)) ** 0.5)
+            scale = min(_SCALE, (max_pixels / max(1.0, width * height)) ** 0.5)
             with closing(page.render(scale=scale, rev_byteorder=True, prefer_bgrx=False)) as bitmap:
                 return base64.b64encode(_png(bitmap)).decode()
     except pypdfium2.PdfiumError:
@@ -49,7 +49,7 @@ def _picture(pdf: pypdfium2.PdfDocument, number: int, max_pixels: int) -> str:
 
 
 def _png(bitmap: pypdfium2.PdfBitmap) -> bytes:
-    """https://www.w3.org/TR/png-3/: a header, one compressed run of unfiltered rows, an end."""
+    """A PNG (https://www.w3.org/TR/png-3/): a header, one compressed run of unfiltered rows, an end."""
     row = bitmap.width * bitmap.n_channels
     pixels = memoryview(bitmap.buffer)
     rows = b"".join(b"\0" + bytes(pixels[line * bitmap.stride :][:row]) for line in range(bitmap.height))

@@ -1,16 +1,16 @@
-"""Text of strangers, wrapped so that a model can tell it from what it was told (recorded form)."""
+"""Marks untrusted text, so that a model can distinguish it from instructions (recorded form)."""
 
 import hashlib
 import re
 import unicodedata
 
 _NO_TEXT = "[No extractable text]"
-# What no reader sees, so that a word is the same with it.
-_UNSEEN = (
+# Invisible characters: a word looks the same with them.
+_INVISIBLE = (
     r"\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
 )
-# Letters of other scripts, and brackets, that look like those of the markers; all else NFKC makes plain.
-_ALIKE = {
+# Letters and brackets of other scripts that look like those of the markers. NFKC folds all other variants.
+_HOMOGLYPHS = {
     "<": "\u02c2\u1438\u2039\u2329\u276c\u276e\u2770\u27e8\u29fc\u3008",
     ">": "\u02c3\u1433\u203a\u232a\u276d\u276f\u2771\u27e9\u29fd\u3009",
     "_": "\u2017\u203f\u2040\u2054\ufe33\ufe34\ufe4d\ufe4e\ufe4f",
@@ -29,51 +29,52 @@ _ALIKE = {
     "U": "\u054d\u222a",
     "X": "\u03a7\u03c7\u0425\u0445",
 }
-_LOOKALIKES = {ord(odd): ord(plain) for plain, odds in _ALIKE.items() for odd in odds}
+_TO_PLAIN = {ord(glyph): ord(plain) for plain, glyphs in _HOMOGLYPHS.items() for glyph in glyphs}
 
 
-def _spaced(word: str) -> str:
-    return f"[{_UNSEEN}]*+".join("[_\\s-]" if letter == "_" else letter for letter in word)
+def _obfuscated(word: str) -> str:
+    """A pattern for the word with invisible characters between its letters."""
+    return f"[{_INVISIBLE}]*+".join("[_\\s-]" if letter == "_" else letter for letter in word)
 
 
 _MARKER = re.compile(
-    rf"<[{_UNSEEN}]*+<[{_UNSEEN}]*+<[\s{_UNSEEN}]*+(?P<end>{_spaced('END_')}[{_UNSEEN}]*+)?"
-    rf"{_spaced('EXTERNAL_UNTRUSTED_CONTENT')}(?:[^>\n]{{0,200}}>>>)?"
-    rf"|(?P<tag><[\s{_UNSEEN}]*+/?[\s{_UNSEEN}]*+{_spaced('file')}\b(?:[^>\n]{{0,200}}>)?)",
+    rf"<[{_INVISIBLE}]*+<[{_INVISIBLE}]*+<[\s{_INVISIBLE}]*+(?P<end>{_obfuscated('END_')}[{_INVISIBLE}]*+)?"
+    rf"{_obfuscated('EXTERNAL_UNTRUSTED_CONTENT')}(?:[^>\n]{{0,200}}>>>)?"
+    rf"|(?P<tag><[\s{_INVISIBLE}]*+/?[\s{_INVISIBLE}]*+{_obfuscated('file')}\b(?:[^>\n]{{0,200}}>)?)",
     re.IGNORECASE,
 )
 
 
 def file_block(name: str, text: str, note: str = "") -> str:
-    """A file's text between markers that it can't forge; `note` is ours, and stands outside of them."""
-    safe = _defused(text)
-    # Told by the content, so that the same request reads the same; no text can hold its own digest.
-    mark = hashlib.sha256(safe.encode("utf-8", "surrogatepass")).hexdigest()[:16]
-    said = safe if safe.strip() else _NO_TEXT
+    """A file's text between markers that the text can't forge. The gateway's own `note` is outside of the markers."""
+    safe = _sanitized(text)
+    # The id is a digest of the text: the same request gives the same prompt, and no text can contain its own digest.
+    digest = hashlib.sha256(safe.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    content = safe if safe.strip() else _NO_TEXT
     return (
-        f'<file name="{name}">\n\n<<<EXTERNAL_UNTRUSTED_CONTENT id="{mark}">>>\nSource: External\n---\n'
-        f'{said}\n<<<END_EXTERNAL_UNTRUSTED_CONTENT id="{mark}">>>\n{note}</file>'
+        f'<file name="{name}">\n\n<<<EXTERNAL_UNTRUSTED_CONTENT id="{digest}">>>\nSource: External\n---\n'
+        f'{content}\n<<<END_EXTERNAL_UNTRUSTED_CONTENT id="{digest}">>>\n{note}</file>'
     )
 
 
-def _defused(text: str) -> str:
-    """The text without markers and file tags, in whatever letters a model could take for them."""
-    plain = text if text.isascii() else _plain(text)
+def _sanitized(text: str) -> str:
+    """The text without markers and file tags, in any letters that a model could take for them."""
+    plain = text if text.isascii() else _fold(text)
     pieces, end = [], 0
-    for found in _MARKER.finditer(plain):
-        start, stop = found.span()
+    for match in _MARKER.finditer(plain):
+        start, stop = match.span()
         pieces.append(text[end:start])
-        if found["tag"] is None:
-            pieces.append("[[END_MARKER_SANITIZED]]" if found["end"] else "[[MARKER_SANITIZED]]")
+        if match["tag"] is None:
+            pieces.append("[[END_MARKER_SANITIZED]]" if match["end"] else "[[MARKER_SANITIZED]]")
         else:
             pieces += ({"<": "&lt;", ">": "&gt;"}.get(plain[at], text[at]) for at in range(start, stop))
         end = stop
     return "".join((*pieces, text[end:]))
 
 
-def _plain(text: str) -> str:
-    """The same length in characters, each in its plainest form."""
-    plain = dict(_LOOKALIKES)
+def _fold(text: str) -> str:
+    """The text with each character replaced by its plain form. The length stays the same."""
+    plain = dict(_TO_PLAIN)
     for letter in set(text):
         simple = unicodedata.normalize("NFKC", letter)
         if ord(letter) not in plain and len(simple) == 1:

@@ -1,4 +1,4 @@
-"""How many parts of one request may be URLs: each costs a fetch, so the whole conversation counts (recorded)."""
+"""Limits the parts of a request that are URLs. Each one costs a fetch, so the whole conversation counts (recorded)."""
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import File, Image
@@ -6,7 +6,7 @@ from gateway.core.turn import Turn
 
 
 def check_url_parts(turn: Turn, limit: int) -> None:
-    """Raises BadRequest for more than `limit` pictures and files by URL."""
+    """Raises BadRequest for more than `limit` images and files by URL."""
     count = sum(
         (isinstance(part, Image) and part.url[:5].lower() != "data:") or (isinstance(part, File) and bool(part.url))
         for message in turn.messages

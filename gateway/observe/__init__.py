@@ -1,1 +1,1 @@
-"""What the gateway says about itself: logs, with secrets kept out. Knows `core` and nothing else."""
+"""Logging without secrets. This package imports only `core`."""

@@ -1,7 +1,8 @@
-"""Logging: one line per event on standard error, JSON for machines or coloured text on a terminal.
+"""Logging: one line per event on standard error, as JSON or as coloured text on a terminal.
 
-`configure` is called once at start. The standard library's loggers (aiohttp, asyncio, warnings) come out the same way.
-Event names are fixed words, everything that varies is a key.
+`configure` is called once at start. The standard library's loggers (aiohttp, asyncio, warnings) use the same output. An
+event is a fixed short sentence in sentence case, without a full stop. Keys are snake_case nouns and hold all that
+varies.
 """
 
 import logging
@@ -33,7 +34,7 @@ def configure(
     """Set up logging for the whole process.
 
     `level` is one of OpenClaw's: silent, fatal, error, warn, info, debug, trace. `style` is `json`, `pretty` or
-    `compact`; None chooses pretty on a terminal and JSON elsewhere. `stream` is standard error unless given.
+    `compact`; None selects pretty on a terminal and JSON elsewhere. `stream` defaults to standard error.
     """
     out = stream or sys.stderr
     threshold = _LEVELS[level]
@@ -49,7 +50,7 @@ def configure(
     renderer = _renderer(style or ("pretty" if stream_is_tty else "json"), colors=stream_is_tty)
     structlog.configure(
         processors=[_drop] if level == "silent" else [*shared, renderer],
-        # Levels below the threshold are methods that return at once: a disabled line costs nothing.
+        # Methods below the threshold return at once, so a disabled line costs nothing.
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=out),
         cache_logger_on_first_use=True,
@@ -68,7 +69,7 @@ def _route_standard_library(
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    # Other people's debug lines are theirs: they may print what a caller sent.
+    # Debug lines of other libraries may print request content.
     root.setLevel(max(threshold, logging.INFO))
     logging.captureWarnings(capture=True)
 

@@ -1,4 +1,4 @@
-"""Keeps secrets out of logs and out of provider messages that are passed on. Errs on the side of hiding."""
+"""Removes secrets from log lines and from provider messages that clients get. When unsure, it redacts."""
 
 import re
 from collections.abc import Mapping, MutableMapping
@@ -8,11 +8,11 @@ from typing import Any
 HIDDEN = "[redacted]"
 
 _SECRET_NAMES = ("authorization", "cookie", "token", "password", "passwd", "secret", "apikey", "apikeys", "privatekey")
-# Ids are made to be read back from logs and look as random as keys do; the rest are our own words.
+# Operators search logs for ids, which look as random as keys. The other names have values of our own.
 _OWN_NAMES = ("id", "trace", "span", "level", "timestamp", "logger", "method", "agent", "model", "provider", "status")
-_SHORTEST = 8
+_MIN_SECRET_CHARS = 8
 
-# A run of key characters is entered at its start only: otherwise a long one would cost the square of its length.
+# A match starts only at the beginning of a run of key characters: else a long run would take quadratic time.
 _SHAPES = re.compile(
     r"""
     (?P<scheme>\b(?:[Bb]earer\s+|[Bb]asic\s+(?=[\w+/=-]{8})))[^\s"',;]+    # Authorization: Bearer …
@@ -31,20 +31,20 @@ _SHAPES = re.compile(
 
 
 def redact_text(text: str) -> str:
-    """`text` with everything that looks like a credential replaced by `[redacted]`; the words around it stay."""
+    """`text` with everything that looks like a credential replaced by `[redacted]`. The words around it stay."""
     return _SHAPES.sub(_hide, text)
 
 
 def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Processor of structlog: hides values under secret names, and credentials inside any other text."""
+    """Structlog processor: redacts values of keys with secret names, and credentials inside any other text."""
     for key, value in event.items():
         event[key] = _clean(key, value)
     return event
 
 
 def _hide(match: re.Match[str]) -> str:
-    kept = match[match.lastgroup] if match.lastgroup else ""
-    return f"{kept}{HIDDEN}"
+    prefix = match[match.lastgroup] if match.lastgroup else ""
+    return f"{prefix}{HIDDEN}"
 
 
 @lru_cache(maxsize=512)
@@ -62,7 +62,7 @@ def _clean(name: str, value: Any) -> Any:
     if treatment == "hide":
         return HIDDEN
     if isinstance(value, str):
-        return value if treatment == "keep" or len(value) < _SHORTEST else redact_text(value)
+        return value if treatment == "keep" or len(value) < _MIN_SECRET_CHARS else redact_text(value)
     if isinstance(value, Mapping):
         return {key: _clean(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

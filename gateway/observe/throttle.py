@@ -1,27 +1,27 @@
-"""Bounds how much is logged about what others can cause at will, so that an attack neither fills the disk nor hides."""
+"""Limits log lines that a client can cause, so that an attack neither fills the disk nor hides another attack."""
 
 from collections.abc import Callable, Hashable
 
-_PAUSE = 10.0  # seconds between two lines about the same key
-_BURST = 50  # lines about different keys at once …
-_REFILL = 1.0  # … and lines a second after that
+_INTERVAL = 10.0  # seconds between two lines with the same key
+_BURST = 50  # lines with different keys at once …
+_REFILL = 1.0  # … and lines per second after that
 
 
 class Throttle:
-    """Says which lines are worth writing. `clock` gives seconds."""
+    """Decides which lines to write. `clock` returns seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._written: dict[Hashable, float] = {}
+        self._last_lines: dict[Hashable, float] = {}
         self._tokens = float(_BURST)
         self._refilled = clock()
         self._suppressed = 0
 
     def admit(self, key: Hashable) -> int | None:
-        """How many lines were left out since the last one, or None when this one is to be left out too."""
+        """The number of suppressed lines since the last one, or None if this line is suppressed too."""
         now = self._clock()
-        last = self._written.get(key)
-        if last is not None and now - last < _PAUSE:
+        last = self._last_lines.get(key)
+        if last is not None and now - last < _INTERVAL:
             self._suppressed += 1
             return None
         self._tokens = min(_BURST, self._tokens + (now - self._refilled) * _REFILL)
@@ -30,7 +30,7 @@ class Throttle:
             self._suppressed += 1
             return None
         self._tokens -= 1
-        # What has expired goes, so that no more is remembered than was written within one pause.
-        self._written = {key: at for key, at in self._written.items() if now - at < _PAUSE} | {key: now}
+        # Drop expired keys, so that memory holds only the lines of one interval.
+        self._last_lines = {key: at for key, at in self._last_lines.items() if now - at < _INTERVAL} | {key: now}
         suppressed, self._suppressed = self._suppressed, 0
         return suppressed

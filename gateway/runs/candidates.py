@@ -8,7 +8,7 @@ from gateway.core.errors import BadRequest, GatewayError, NotFound
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import ModelSpec
+from gateway.wire.model import ModelSpec
 
 
 class Candidate(Struct, frozen=True):
@@ -19,12 +19,12 @@ class Candidate(Struct, frozen=True):
     model: ModelSpec
 
     @property
-    def name(self) -> str:
-        """What its circuit goes by."""
-        return f"{self.ref}#{self.provider.key_id}"
+    def unit(self) -> str:
+        """What its cooldown counts for: address, credential and model, the same in every instance."""
+        return f"{self.provider.identity} {self.model.id}"
 
 
-def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider]) -> list[Candidate]:
+def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider]) -> tuple[Candidate, ...]:
     """Every candidate that can take this turn, at least one: by model, each with its keys in turn.
 
     Raises NotFound or BadRequest for what kept the first of them from being asked when there is none.
@@ -46,7 +46,7 @@ def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str
         found += [Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn()]
     if not found:
         raise obstacle or AssertionError("an agent without candidates")
-    return found
+    return tuple(found)
 
 
 def unknown_model(ref: ModelRef) -> NotFound:

@@ -1,32 +1,33 @@
-"""What all runs of one configuration share: the providers, how patiently they are asked, and who is resting."""
+"""What all runs of one configuration share: the providers, how they are asked, and which of them cool down."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
+from gateway.runs.attempts import Attempts, RetryPolicy
 from gateway.runs.candidates import Candidate, candidates_for
 from gateway.runs.cooldowns import Cooldowns
-from gateway.runs.failover import Attempts, RetryPolicy
 from gateway.runs.trace import RunTrace
 from gateway.upstream.client import ProviderClient
+from gateway.upstream.http import Timeouts
 from gateway.upstream.provider import Provider
 
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """`rescue` replays answers that broke after the caller saw a part of them; `hold_back` (characters) withholds."""
+    """`rescue` replays answers that broke after the client saw a part of them; `hold_back` (characters) withholds."""
 
     providers: Mapping[str, Provider]
-    caller: ProviderClient
+    provider_client: ProviderClient
     policy: RetryPolicy
-    circuits: Cooldowns
+    cooldowns: Cooldowns
     rescue: bool = True
     hold_back: float = 0
 
-    def trail(self, agent: str) -> RunTrace:
-        """The trail of a new run."""
-        return RunTrace(agent, self.policy.clock)
+    def trail(self, agent: str, client: str = "") -> RunTrace:
+        """The trace of a new run; `client` tells who asks for it, for cooldowns."""
+        return RunTrace(agent, self.policy.clock, client)
 
     def attempts(
         self,
@@ -44,13 +45,22 @@ class RunContext:
         return self.attempts_of(candidates_for(turn, chain, self.providers), trail, timeout, part=part)
 
     def attempts_of(
-        self, candidates: list[Candidate], trail: RunTrace, timeout: float | None = None, *, part: bool = False
+        self, candidates: tuple[Candidate, ...], trail: RunTrace, timeout: float | None = None, *, part: bool = False
     ) -> Attempts:
         """The same for candidates that are known."""
         end = self.policy.clock() + self.time(timeout)
-        return Attempts(candidates, self.policy, self.circuits, trail, end, part=part)
+        return Attempts(candidates, self.policy, self.cooldowns, trail, end, part=part)
+
+    def timeouts(self, turn: Turn, *, has_fallback: bool) -> Timeouts:
+        """How long one attempt may keep a client waiting. Without rescue a stream has no fallback once it has begun."""
+        limits = self.provider_client.limits
+        if not has_fallback:
+            return limits.last
+        if self.rescue or not turn.stream:
+            return limits.fallback
+        return replace(limits.fallback, idle=limits.last.idle)
 
     def time(self, timeout: float | None) -> float:
         """Seconds for a run whose agent wants it to take `timeout` at most."""
-        total = self.caller.limits.total
+        total = self.provider_client.limits.total
         return total if timeout is None else min(timeout, total)

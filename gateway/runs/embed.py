@@ -33,10 +33,11 @@ async def embed(
     if request.dimensions is None and agent.embedding_dimensions is not None:
         request = replace(request, dimensions=agent.embedding_dimensions)
     model = provider.model(ref.model)
-    attempts = dispatch.attempts_of(
-        [Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn()], trail
+    candidates = tuple(Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn())
+    attempts = dispatch.attempts_of(candidates, trail)
+    return await attempts.ask(
+        lambda one: embedder.embed(one.provider, model, request, attempts.end, fresh=attempts.fresh)
     )
-    return await attempts.ask(lambda one: embedder.embed(one.provider, ref.model, request, attempts.end))
 
 
 def embedding_model(agent: Agent, override: str | None) -> ModelRef:

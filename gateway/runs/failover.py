@@ -1,239 +1,143 @@
-"""The attempts of one run: who is asked next after a failure, and how long is waited before.
+"""Failover policy: what follows from each kind of failure, as one table, and where a run stands in its candidates.
 
-Retries are spaced by exponential back-off with full jitter
-(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), a provider's own hint goes first, and one
-deadline holds for everything. What a failure means was decided in `gateway.upstream.failure`.
+Which kind a failure is was decided in `gateway.upstream.failure` and the wire formats; `gateway.runs.attempts` follows
+the table.
 """
 
-import logging
-import sys
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from enum import Enum, auto
 
-import structlog
+from msgspec import Struct
 
-from gateway.core.errors import GatewayError
-from gateway.core.names import ModelRef
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.candidates import Candidate
-from gateway.runs.cooldowns import Cooldowns, Entry
-from gateway.runs.trace import ANSWERED, CANCELLED, RunTrace
 
-log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
-
-# Faults of the request, or of a name in it: they say nothing about how the candidate is.
-_OF_THE_REQUEST = UpstreamError.FINAL | {UpstreamKind.NOT_FOUND, UpstreamKind.CONTEXT_OVERFLOW}
-# Another key of the same provider may do better at once.
-_OF_THE_KEY = frozenset({UpstreamKind.RATE_LIMITED, UpstreamKind.AUTH, UpstreamKind.BILLING})
+MAX_POSTS = 3
+"""Requests that one candidate gets for one answer at most, whatever they are sent for."""
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
-    """`retries` of one model at most, the first after up to `backoff` seconds, doubling up to `longest`.
+class Retry(Enum):
+    """Whether the same candidate is asked again."""
 
-    A `Retry-After` of up to `patience` seconds is waited for, and a rest of all candidates likewise; `random` gives
-    numbers from 0 to 1, `sleep` waits.
+    NEVER = auto()
+    BACKOFF = auto()
+    AT_ONCE = auto()
+    """Without a pause, and not counted as a retry: the failure says nothing about the provider."""
+    LAST = auto()
+    """Once, when nobody else is left."""
+
+
+class Cooldown(Enum):
+    """What a failure counts against."""
+
+    NONE = auto()
+    MODEL = auto()
+    KEY = auto()
+    """Opens sooner, because it does not mend by itself."""
+    ENDS = auto()
+    """The provider has judged the request, so it is up: a cooldown ends."""
+
+
+class Rule(Struct, frozen=True):
+    """What follows from one kind of failure. `hint`: the provider's `Retry-After` is waited for; `shared`: it may hold
+    for other instances, too.
     """
 
-    clock: Callable[[], float]
-    sleep: Callable[[float], Awaitable[object]]
-    random: Callable[[], float]
-    retries: int = 2
-    backoff: float = 0.5
-    longest: float = 8.0
-    patience: float = 60.0
+    retry: Retry
+    other_key: bool
+    other_model: bool
+    cooldown: Cooldown
+    hint: bool = False
+    shared: bool = False
 
 
-class Attempts:
-    """One answer's. `first`, then `after` each failure, then `succeeded`; `close` in every case.
+# fmt: off
+RULES: dict[UpstreamKind, Rule] = {
+    #                                   same candidate  other  other  cooldown
+    #                                   again?          key?   model? counts against
+    UpstreamKind.RATE_LIMITED:     Rule(Retry.BACKOFF,  True,  True,  Cooldown.MODEL, hint=True, shared=True),
+    UpstreamKind.OVERLOADED:       Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL, hint=True, shared=True),
+    UpstreamKind.SERVER_ERROR:     Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL, hint=True, shared=True),
+    UpstreamKind.UNUSABLE:         Rule(Retry.NEVER,    False, True,  Cooldown.MODEL, shared=True),
+    UpstreamKind.AUTH:             Rule(Retry.NEVER,    True,  True,  Cooldown.KEY),
+    UpstreamKind.BILLING:          Rule(Retry.NEVER,    True,  True,  Cooldown.KEY),
+    UpstreamKind.NOT_FOUND:        Rule(Retry.NEVER,    False, True,  Cooldown.ENDS),
+    UpstreamKind.INVALID_REQUEST:  Rule(Retry.NEVER,    False, False, Cooldown.ENDS),
+    UpstreamKind.TOO_LARGE:        Rule(Retry.NEVER,    True,  True,  Cooldown.ENDS),
+    UpstreamKind.CONTEXT_OVERFLOW: Rule(Retry.NEVER,    False, True,  Cooldown.ENDS),
+    UpstreamKind.CONTENT_FILTER:   Rule(Retry.NEVER,    False, False, Cooldown.ENDS),
+    UpstreamKind.TIMEOUT:          Rule(Retry.NEVER,    False, True,  Cooldown.MODEL, shared=True),
+    UpstreamKind.REPORTED_TIMEOUT: Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL, shared=True),
+    UpstreamKind.TOTAL_TIMEOUT:    Rule(Retry.NEVER,    False, False, Cooldown.NONE),
+    UpstreamKind.STALL:            Rule(Retry.LAST,     False, True,  Cooldown.MODEL, shared=True),
+    UpstreamKind.TRANSPORT:        Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL, shared=True),
+    UpstreamKind.MALFORMED:        Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL, shared=True),
+    UpstreamKind.STALE:            Rule(Retry.AT_ONCE,  False, True,  Cooldown.NONE),
+    # What this instance can't reach, another one may.
+    UpstreamKind.CONNECT:          Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL),
+    UpstreamKind.CONNECT_TIMEOUT:  Rule(Retry.NEVER,    False, True,  Cooldown.MODEL),
+    UpstreamKind.TLS:              Rule(Retry.NEVER,    False, True,  Cooldown.MODEL),
+    UpstreamKind.LOCAL:            Rule(Retry.BACKOFF,  False, True,  Cooldown.NONE),
+    # A replay: nothing that another candidate says fits what was sent any better.
+    UpstreamKind.DIVERGED:         Rule(Retry.NEVER,    False, False, Cooldown.ENDS),
+    UpstreamKind.PREFILL_REJECTED: Rule(Retry.AT_ONCE,  False, True,  Cooldown.ENDS),
+}
+# fmt: on
 
-    With `part` the answer is a part of a run, whose end is `close_run` for whoever began it.
+SHARED_KINDS = frozenset(kind for kind, rule in RULES.items() if rule.shared)
+KEY_KINDS = frozenset(kind for kind, rule in RULES.items() if rule.cooldown is Cooldown.KEY)
+HINT_OPENS = frozenset({UpstreamKind.RATE_LIMITED, UpstreamKind.OVERLOADED})
+THRESHOLDS = {Cooldown.MODEL: 3, Cooldown.KEY: 2}  # runs in a row that open a cooldown
+
+
+def another_model_may_answer(error: UpstreamError) -> bool:
+    """Whether the failure is of the candidate rather than of the request."""
+    return RULES[error.kind].other_model
+
+
+class Cursor(Struct, frozen=True):
+    """`remaining` are the candidates that can still be asked, the first of them now.
+
+    `retries` and `hinted` (seconds waited for the provider's own hints) are those of the first. `repeated` says that a
+    stalled candidate was put at the end once.
     """
 
-    __slots__ = (
-        "_asked",
-        "_circuits",
-        "_entry",
-        "_part",
-        "_policy",
-        "_queue",
-        "_ref",
-        "_resting",
-        "_retries",
-        "_stalled",
-        "_trail",
-        "end",
-    )
+    remaining: tuple[Candidate, ...]
+    retries: int = 0
+    hinted: float = 0.0
+    repeated: bool = False
 
-    def __init__(
-        self,
-        candidates: list[Candidate],
-        policy: RetryPolicy,
-        circuits: Cooldowns,
-        trail: RunTrace,
-        end: float,
-        *,
-        part: bool = False,
-    ) -> None:
-        self.end = end
-        self._part = part
-        self._policy = policy
-        self._circuits = circuits
-        self._trail = trail
-        self._queue = candidates
-        self._resting: list[Candidate] = []
-        self._asked: Candidate | None = None
-        self._entry = Entry.FREE
-        self._ref: ModelRef | None = None
-        self._retries = 0
-        self._stalled = False
+    @property
+    def current(self) -> Candidate:
+        """The candidate that is being asked."""
+        return self.remaining[0]
 
-    async def ask(self, call: Callable[[Candidate], Awaitable[T]]) -> T:
-        """The first whole answer that `call` gets from a candidate. Raises what the last one said."""
-        try:
-            candidate = await self.first()
-            while True:
-                try:
-                    answer = await call(candidate)
-                except UpstreamError as error:
-                    failure = error
-                else:
-                    self.succeeded()
-                    return answer
-                candidate = await self.after(failure)
-        finally:
-            self.close()
+    @property
+    def has_other_key(self) -> bool:
+        """Whether the current model is left with another key."""
+        return len(self.remaining) > 1 and any(one.ref == self.current.ref for one in self.remaining[1:])
 
-    async def first(self) -> Candidate:
-        """The candidate to ask. Raises UpstreamError when all of them rest."""
-        return await self._next(None, 0.0)
+    def retried(self, hint: float, *, counted: bool) -> "Cursor":
+        """The same candidate again, after `hint` seconds that the provider wanted."""
+        return Cursor(self.remaining, self.retries + counted, self.hinted + hint, self.repeated)
 
-    async def after(self, failure: UpstreamError, *, begun: bool = False, final: bool = False) -> Candidate:
-        """The candidate to ask after this failure, once it is time to. Raises the failure when nothing is left to try.
+    def moved_to(self, candidate: Candidate) -> "Cursor":
+        """This candidate first, the others behind it in their order."""
+        if candidate is self.remaining[0]:
+            return self
+        return Cursor((candidate, *(one for one in self.remaining if one is not candidate)), repeated=self.repeated)
 
-        `begun` says that the answer broke off half-way: who stalled there is asked again, after everybody else. `final`
-        says that nothing may be tried any more.
-        """
-        failed = self._queue[0]
-        now = self._policy.clock()
-        self._failed(failed, failure, begun=begun, in_time=now < self.end)
-        if final or not failure.failover or now >= self.end:
-            raise failure
-        if failure.kind in _OF_THE_KEY and len(self._queue) > 1 and self._queue[1].ref == failed.ref:
-            del self._queue[0]
-            return await self._next(failure, 0.0)
-        pause = self._pause(failure)
-        if failure.retryable and self._retries > 0 and self._worth(failure) and now + pause < self.end:
-            self._retries -= 1
-            await self._policy.sleep(pause)
-            return await self._next(failure, pause)
-        self._queue = [candidate for candidate in self._queue if candidate.ref != failed.ref]
-        if begun and failure.kind is UpstreamKind.TIMEOUT and not self._stalled:
-            self._stalled = True
-            self._queue.append(failed)
-        return await self._next(failure, 0.0)
+    def without_key(self) -> "Cursor":
+        """All but the current candidate; the same model with another key first."""
+        current, *others = self.remaining
+        same = [one for one in others if one.ref == current.ref]
+        return Cursor((*same, *(one for one in others if one.ref != current.ref)), repeated=self.repeated)
 
-    def begun(self) -> None:
-        """The first event has come: who was on probation is back."""
-        if self._entry is Entry.PROBE and self._asked is not None:
-            self._entry = Entry.FREE
-            self._circuits.answered(self._asked.name)
+    def without_model(self) -> "Cursor":
+        """All but the current model, with whichever key."""
+        ref = self.current.ref
+        return Cursor(tuple(one for one in self.remaining if one.ref != ref), repeated=self.repeated)
 
-    def succeeded(self) -> None:
-        """The answer is complete."""
-        if self._asked is not None and not self._circuits.quiet:
-            self._circuits.succeeded(self._asked.name)
-        self._asked = None
-        self._trail.end(ANSWERED, 200)
-
-    def close(self) -> None:
-        """The answer has ended; called while what ended it, if anything, is on its way up."""
-        if self._asked is not None:
-            if self._entry is Entry.PROBE:
-                self._circuits.left(self._asked.name)
-            self._trail.end(CANCELLED, None)
-        if not self._part:
-            close_run(self._trail)
-
-    async def _next(self, failure: UpstreamError | None, waited: float) -> Candidate:
-        while self._queue:
-            candidate = self._queue[0]
-            self._entry = Entry.FREE if self._circuits.quiet else self._circuits.enter(candidate.name)
-            if self._entry is not Entry.RESTING:
-                return self._begin(candidate, waited)
-            self._resting.append(self._queue.pop(0))
-        if not self._resting:
-            raise failure or AssertionError("a run without candidates")
-        return await self._after_rest(failure, waited)
-
-    async def _after_rest(self, failure: UpstreamError | None, waited: float) -> Candidate:
-        """All that are left rest: wait for the first of them, once, and make one attempt."""
-        circuits, clock = self._circuits, self._policy.clock
-        candidate = min(self._resting, key=lambda one: circuits.ends(one.name))
-        self._resting.clear()
-        self._queue, started = [candidate], clock()
-        if not circuits.is_permanent(candidate.name):
-            patience = min(self._policy.patience, self.end - started)
-            self._entry = await circuits.wait(candidate.name, patience, self._policy.sleep)
-        if self._entry is Entry.RESTING:
-            raise failure or circuits.refusal(candidate.name)
-        self._begin(candidate, waited + clock() - started)
-        self._retries = 0
-        return candidate
-
-    def _begin(self, candidate: Candidate, waited: float) -> Candidate:
-        if candidate.ref is not self._ref:
-            self._ref, self._retries = candidate.ref, self._policy.retries
-        self._asked = candidate
-        self._trail.begin(candidate.ref, candidate.provider.key_id, waited)
-        return candidate
-
-    def _failed(self, candidate: Candidate, failure: UpstreamError, *, begun: bool, in_time: bool) -> None:
-        self._asked = None
-        self._trail.end(failure.kind.value, failure.upstream_status)
-        if failure.kind in _OF_THE_REQUEST or not failure.failover:
-            if self._entry is Entry.PROBE:
-                self._circuits.answered(candidate.name)
-        elif in_time:
-            at_once = not (failure.retryable or begun) or not self._worth(failure)
-            self._circuits.failed(candidate.name, failure, self._entry, at_once=at_once)
-        elif self._entry is Entry.PROBE:
-            self._circuits.left(candidate.name)  # our own deadline ended it
-
-    def _worth(self, failure: UpstreamError) -> bool:
-        """Whether the provider's hint is short enough to be waited for."""
-        return (failure.retry_after or 0.0) <= self._policy.patience
-
-    def _pause(self, failure: UpstreamError) -> float:
-        policy = self._policy
-        ceiling = min(policy.longest, policy.backoff * 2.0 ** (policy.retries - self._retries))
-        return (failure.retry_after or 0.0) + policy.random() * ceiling
-
-
-def close_run(trail: RunTrace) -> None:
-    """A run has ended; called while what ended it, if anything, is on its way up. One log line for what is unusual."""
-    ending = sys.exception()
-    trail.close(_outcome(ending))
-    if isinstance(ending, GatewayError):
-        log.warning("run", **trail.as_dict())
-    elif ending is not None or len(trail.attempts) > 1:
-        log.info("run", **trail.as_dict())
-    elif log.is_enabled_for(logging.DEBUG):  # a line costs a fifth of what a small answer does
-        log.debug("run", **trail.as_dict())
-
-
-def _outcome(ending: BaseException | None) -> str:
-    match ending:
-        case None:
-            return ANSWERED
-        case UpstreamError(kind=kind):
-            return kind.value
-        case GatewayError(type=kind):
-            return kind
-        case Exception():
-            return "error"
-        case _:
-            return CANCELLED
+    def last_again(self) -> "Cursor":
+        """The current candidate behind all others, once; the next time it is dropped."""
+        others = self.without_model().remaining
+        return Cursor(others if self.repeated else (*others, self.current), repeated=True)

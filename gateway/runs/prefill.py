@@ -2,25 +2,107 @@
 
 Only where the model's `compat` says so, because others refuse such a request or answer it as if it were a question, and
 only for plain text: calls can't be continued half-way.
+
+The last word is not sent: the model has to write it again, which proves that it continues and shows where, also when it
+repeats a word or drops the blank between two. A model that does anything else is asked again without prefill.
 """
 
 from msgspec.structs import replace
 
+from gateway.core.event import Batch, Event, Finish, TextDelta
 from gateway.core.message import Message, Text
 from gateway.core.turn import Turn
-from gateway.runs.rescue import Replay, Seen
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.rescue import Diverged, Replay, Seen, because
+
+_MAX_WORD = 16  # characters that the model writes again at most, in scripts without blanks
+_BEGINNING = 48  # characters by which an answer that starts over is recognised
 
 
-def prefilled(turn: Turn, seen: Seen) -> tuple[Turn, Replay] | None:
-    """The turn that asks for the rest of what was seen, and what the rest passes; None when it is not plain text.
+class PrefillRejected(UpstreamError):
+    """The model refused the prefill, or did not continue it."""
 
-    Providers cut off or refuse white space at the end of such a message, so that is expected to be said again.
+    def __init__(self, cause: UpstreamError | None, upstream_status: int | None = None) -> None:
+        said = f"The model's answer broke off{because(cause)}, and it did not continue it when it was asked to."
+        super().__init__(UpstreamKind.PREFILL_REJECTED, said, upstream_status=upstream_status)
+
+
+def prefilled(turn: Turn, seen: Seen, cause: UpstreamError | None = None) -> tuple[Turn, "Continuation"] | None:
+    """The turn that asks for the rest of what was seen, and the filter for its answer; None when that can't be asked.
+
+    `cause` is what broke the first answer off.
     """
     text = seen.plain_text()
-    known = text.rstrip() if text is not None else ""
-    if text is None or not known:
+    words = text.rstrip() if text is not None else ""
+    head = words.rsplit(None, 1)[0] if len(words.split(None, 1)) > 1 else ""
+    if len(words) - len(head) > _MAX_WORD:
+        head = words[:-_MAX_WORD].rstrip()
+    if text is None or not head:
         return None
-    rest = Seen()
-    if len(known) < len(text):
-        rest.say("text", text[len(known) :])
-    return replace(turn, messages=(*turn.messages, Message("assistant", (Text(known),)))), Replay(rest)
+    asked = replace(turn, messages=(*turn.messages, Message("assistant", (Text(head),))))
+    return asked, Continuation(seen, text[len(head) :].lstrip(), text[:_BEGINNING], cause)
+
+
+class Continuation:
+    """Passes on what continues the answer. An answer that starts over is treated as a replay instead.
+
+    `rest` is what the model has to write again, without leading blanks. Raises PrefillRejected, or Diverged when an
+    answer that starts over differs.
+    """
+
+    __slots__ = ("_beginning", "_cause", "_continues", "_held", "_replay", "_rest", "_seen", "_text")
+
+    def __init__(self, seen: Seen, rest: str, beginning: str, cause: UpstreamError | None) -> None:
+        self._beginning = beginning
+        self._cause = cause
+        self._continues = False
+        self._held: list[Event] = []
+        self._replay: Replay | None = None
+        self._rest = rest
+        self._seen = seen
+        self._text = ""
+
+    def feed(self, batch: Batch) -> Batch:
+        """See `gateway.runs.filters.contract.EventFilter`."""
+        if self._replay is None:
+            self._held += batch
+            self._text += "".join([event.text for event in batch if isinstance(event, TextDelta)])
+            ended = any(isinstance(event, Finish) for event in batch)
+            if not ended and len(self._text) < len(self._beginning) and self._beginning.startswith(self._text):
+                return []  # may still start over
+            batch, self._held = self._decide(), []
+        if self._replay is None:
+            raise AssertionError("a decision leaves a replay")
+        try:
+            return self._replay.feed(batch)
+        except Diverged:
+            if self._continues:
+                raise PrefillRejected(self._cause) from None
+            raise
+
+    def _decide(self) -> Batch:
+        """Compare with the whole answer if this one starts over, else with the last word; the events to compare."""
+        if self._text.startswith(self._beginning):
+            if self._text.lstrip().startswith(self._rest):
+                raise PrefillRejected(self._cause)  # it may be either: such text repeats itself
+            self._replay = Replay(self._seen, self._cause)
+            return self._held
+        self._continues = True
+        last_word = Seen()
+        last_word.say("text", self._rest)
+        self._replay = Replay(last_word)
+        return _without_leading_blanks(self._held)
+
+
+def _without_leading_blanks(events: list[Event]) -> Batch:
+    stripped: Batch = []
+    begun = False
+    for event in events:
+        if isinstance(event, TextDelta) and not begun:
+            text = event.text.lstrip()
+            begun = bool(text)
+            if begun:
+                stripped.append(TextDelta(text, event.logprobs))
+        else:
+            stripped.append(event)
+    return stripped

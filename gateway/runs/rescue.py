@@ -1,16 +1,18 @@
-"""Rescue by replay: a broken answer is asked for again, and what the caller has already seen of it is withheld.
+"""Rescue by replay: a broken answer is asked for again, and what the client has already seen of it is withheld.
 
-The new answer goes on where the old one broke, provided that it repeats the old one so far; where it says something
-else, the run ends with one error. Reasoning is not compared: no caller sees it.
+The stream goes on where it broke, provided that the new answer repeats the old one so far; where it differs, the run
+ends with one error. Reasoning is not compared.
 """
 
 from gateway.core.event import (
     Batch,
+    CitationFound,
     Event,
     Finish,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
     ToolWork,
@@ -18,58 +20,64 @@ from gateway.core.event import (
 )
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
-_BATCHES = 128  # batches that are kept as they came before their texts are put together
-_MOST = 4 * 2**20  # characters; a longer answer is too long to be repeated
+_MAX_BATCHES = 128  # batches that are kept as they came before their texts are put together
+_MAX_SIZE = 4 * 2**20  # characters; a longer answer is too long to be repeated
 
 Channel = str | int  # "text", "refusal", or the index of a tool call
 
 
 class Diverged(UpstreamError):
-    """The second answer is another one. Neither can be finished: what was said stands, and so does the failure."""
+    """The second answer differs from the first. Neither can be finished: what was sent stands, and so does the failure
+    that broke it off, which is `cause`.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, cause: UpstreamError | None = None) -> None:
         super().__init__(
-            UpstreamKind.TRANSPORT,
-            "The model's answer broke off, and when it was asked for again it differed from what was already sent.",
+            UpstreamKind.DIVERGED,
+            f"The model's answer broke off{because(cause)}, and when it was asked for again it differed from what was "
+            "already sent.",
             code="answer_diverged",
-            retryable=False,
         )
 
-    @property
-    def failover(self) -> bool:
-        """No other answer can fit what was sent any better."""
-        return False
+
+def because(cause: UpstreamError | None) -> str:
+    """The first cause, to be put into a sentence."""
+    return f" ({cause.message.rstrip('.')})" if cause is not None else ""
 
 
 class Seen:
-    """What the caller has been given of an answer: batches at first, put together when they become many."""
+    """What the client has received of an answer: batches at first, joined when they become many.
 
-    __slots__ = ("_batches", "_size", "calls", "repeatable", "said")
+    An answer of more than `max_size` characters is not held, and so not repeatable.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_batches", "_max_size", "_size", "calls", "repeatable", "texts")
+
+    def __init__(self, max_size: int = _MAX_SIZE) -> None:
         self._batches: list[Batch] = []
+        self._max_size = max_size
         self._size = 0
-        self.said: dict[Channel, list[str]] = {}
+        self.texts: dict[Channel, list[str]] = {}
         self.calls: dict[int, str] = {}
         self.repeatable = True
 
     def __bool__(self) -> bool:
-        return bool(self._batches or self.said or self.calls or not self.repeatable)
+        return bool(self._batches or self.texts or self.calls or not self.repeatable)
 
     def add(self, batch: Batch) -> None:
-        """More was given."""
+        """More was sent."""
         self._batches.append(batch)
-        if len(self._batches) >= _BATCHES:
-            self.put_together()
+        if len(self._batches) >= _MAX_BATCHES:
+            self.join()
 
-    def put_together(self) -> None:
-        """Bring `said` (texts by channel) and `calls` (names by index) up to date."""
-        texts: list[str] = []
+    def join(self) -> None:
+        """Bring `texts` (by channel) and `calls` (names by index) up to date."""
+        pieces: list[str] = []
         for batch in self._batches:
             for event in batch:
                 # Nearly all of a long answer is text, and this is paid for each piece of it.
                 if event.__class__ is TextDelta:
-                    texts.append(event.text)
+                    pieces.append(event.text)
                     continue
                 match event:
                     case RefusalDelta(text):
@@ -81,32 +89,36 @@ class Seen:
                     case _:
                         pass
         self._batches.clear()
-        if texts:
-            self.say("text", "".join(texts))
+        if pieces:
+            self.say("text", "".join(pieces))
 
     def plain_text(self) -> str | None:
         """All of it, if it is text and nothing else."""
-        self.put_together()
-        return "".join(self.said["text"]) if self.said.keys() == {"text"} and not self.calls else None
+        self.join()
+        return "".join(self.texts["text"]) if self.texts.keys() == {"text"} and not self.calls else None
 
     def say(self, channel: Channel, text: str) -> None:
         """More text of one channel."""
         self._size += len(text)
-        if self._size > _MOST:
+        if self._size > self._max_size:
             self.repeatable = False
-            self.said.clear()
+            self.texts.clear()
         else:
-            self.said.setdefault(channel, []).append(text)
+            self.texts.setdefault(channel, []).append(text)
 
 
 class Replay:
-    """Lets of a repeated answer pass what is new. Raises Diverged as soon as it is no repetition."""
+    """Passes on only the part of a repeated answer that the client has not seen.
 
-    __slots__ = ("_calls", "_done", "_expected", "_held", "_repeated")
+    Raises Diverged, which names the `cause` of the replay, as soon as it is no repetition.
+    """
 
-    def __init__(self, seen: Seen) -> None:
-        seen.put_together()
-        self._expected = {channel: "".join(pieces) for channel, pieces in seen.said.items()}
+    __slots__ = ("_calls", "_cause", "_done", "_expected", "_held", "_repeated")
+
+    def __init__(self, seen: Seen, cause: UpstreamError | None = None) -> None:
+        self._cause = cause
+        seen.join()
+        self._expected = {channel: "".join(pieces) for channel, pieces in seen.texts.items()}
         self._repeated = dict.fromkeys(self._expected, 0)  # characters
         self._calls = dict(seen.calls)
         self._held: Batch = []
@@ -118,11 +130,16 @@ class Replay:
             return batch
         for event in batch:
             self._compare(event)
-        self._done = not self._expected and not self._calls
+        self._done = not self._is_behind
         if not self._done:
             return []
         held, self._held = self._held, []
         return held
+
+    @property
+    def _is_behind(self) -> bool:
+        """Whether the new answer has not repeated all of the old one yet."""
+        return bool(self._expected or self._calls)
 
     def _compare(self, event: Event) -> None:
         match event:
@@ -139,10 +156,12 @@ class Replay:
             case ToolCallBegin():
                 self._begin(event)
             case Finish():
-                if self._expected or self._calls:
-                    raise Diverged
+                if self._is_behind:
+                    raise Diverged(self._cause)
                 self._held.append(event)
-            case ThinkingDelta() | UsageReport() | ToolWork():
+            case ThinkingDelta():
+                pass  # the client has seen the reasoning of the answer that broke
+            case ThinkingEnd() | CitationFound() | UsageReport() | ToolWork():
                 self._held.append(event)
 
     def _begin(self, event: ToolCallBegin) -> None:
@@ -150,7 +169,7 @@ class Replay:
         if known is None:
             self._held.append(event)
         elif known != event.name:
-            raise Diverged
+            raise Diverged(self._cause)
         # else the caller keeps the id that it was given: ids are made anew for every answer
 
     def _new(self, channel: Channel, text: str) -> str:
@@ -162,11 +181,11 @@ class Replay:
         end = start + len(text)
         if end < len(expected):
             if not expected.startswith(text, start):
-                raise Diverged
+                raise Diverged(self._cause)
             self._repeated[channel] = end
             return ""
         known = len(expected) - start
         if not expected.endswith(text[:known]):
-            raise Diverged
+            raise Diverged(self._cause)
         del self._expected[channel]
         return text[known:]

@@ -1,65 +1,70 @@
-"""What a caller sees of a round in which the agent's own tools may be called, and what becomes of the rest."""
+"""What a client sees of a round in which the agent's own tools may be called, and what becomes of the rest."""
 
 from msgspec.structs import replace
 
+from gateway.core.accumulator import Accumulator
 from gateway.core.event import (
     Batch,
     Event,
     Finish,
-    RefusalDelta,
     TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
     ToolWork,
     UsageReport,
 )
-from gateway.core.message import Message, ToolCall
+from gateway.core.message import Message, Thinking, ToolCall
 from gateway.core.usage import Usage
 
-_BETWEEN = "\n\n"  # what the caller reads between the text of two rounds
+_BETWEEN_ROUNDS = "\n\n"  # what the client reads between the text of two rounds
 
 
 class RoundAnswer:
-    """One round's. `own` are the caller's tools, whose calls are shown; `before` the tokens of the rounds before, and
-    `work` what was done in them, which is told once the answer is complete.
+    """One round's. `own` are the client's tools, whose calls are shown; `before` the tokens of the rounds before, and
+    `work` what was done in them, which is reported once the answer is complete.
 
-    An answer that calls tools of the agent only is not `complete`: its end is not shown. `spoke` says whether the
-    caller has read any text of the run.
+    An answer that calls tools of the agent only is not `complete`: its end is not shown. `has_text` says whether the
+    client has read any text of the run.
     """
 
-    def __init__(self, own: frozenset[str], before: Usage, *, spoke: bool, work: tuple[Message, ...] = ()) -> None:
+    def __init__(self, own: frozenset[str], before: Usage, *, has_text: bool, work: tuple[Message, ...] = ()) -> None:
         self.complete = False
         self.usage = before
-        self.spoke = spoke
+        self.has_text = has_text
         self._own = own
         self._before = before
-        self._between = spoke
+        self._separate = has_text
         self._work = work
-        self._texts: list[str] = []
-        self._hidden: dict[int, tuple[ToolCallBegin, list[str]]] = {}  # with the pieces of arguments, by index
-        self._shown: dict[int, int] = {}  # index at the provider → index for the caller
+        self._answer = Accumulator()
+        self._hidden: set[int] = set()  # indexes of calls of the agent's tools
+        self._shown: dict[int, int] = {}  # index at the provider → index for the client
 
     @property
     def text(self) -> str:
         """What the model has said in this round."""
-        return "".join(self._texts)
+        return self._answer.text + self._answer.refusal
+
+    @property
+    def thinking(self) -> tuple[Thinking, ...]:
+        """What the model has thought in this round, as it wants it back."""
+        return self._answer.thinking
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:
         """The calls of the agent's tools."""
-        return tuple(
-            ToolCall(begun.id, begun.name, "".join(arguments), begun.extras)
-            for begun, arguments in self._hidden.values()
-        )
+        return tuple(call for index, call in self._answer.tool_calls.items() if index in self._hidden)
 
     def feed(self, batch: Batch) -> Batch:
-        """What the caller sees of this batch."""
+        """What the client sees of this batch."""
+        self._answer.add(batch)
         passed: Batch = []
         for event in batch:
             if (shown := self._show(event)) is not None:
-                if isinstance(shown, TextDelta) and self._between:
-                    self._between = False
-                    passed.append(TextDelta(_BETWEEN))
+                if isinstance(shown, TextDelta) and self._separate:
+                    self._separate = False
+                    passed.append(TextDelta(_BETWEEN_ROUNDS))
                 elif isinstance(shown, Finish) and self._work:
                     passed.append(ToolWork(self._work))
                 passed.append(shown)
@@ -68,23 +73,16 @@ class RoundAnswer:
     def _show(self, event: Event) -> Event | None:
         match event:
             case TextDelta():
-                self._texts.append(event.text)
-                self.spoke = True
-                return event
-            case RefusalDelta(text):
-                self._texts.append(text)
+                self.has_text = True
                 return event
             case ToolCallBegin(index, _, name):
                 if name not in self._own:
-                    self._hidden[index] = event, []
+                    self._hidden.add(index)
                     return None
                 self._shown[index] = len(self._shown)
                 return replace(event, index=self._shown[index])
             case ToolCallDelta(index, arguments):
-                if index in self._hidden:
-                    self._hidden[index][1].append(arguments)
-                    return None
-                return ToolCallDelta(self._shown[index], arguments)
+                return None if index in self._hidden else ToolCallDelta(self._shown[index], arguments)
             case UsageReport(usage):
                 self.usage = self._before + usage
                 return UsageReport(self.usage)
@@ -92,5 +90,7 @@ class RoundAnswer:
                 # What was cut off is not run: its arguments may be, too.
                 self.complete = not self._hidden or bool(self._shown) or reason in ("length", "content_filter")
                 return event if self.complete else None
+            case ThinkingDelta() | ThinkingEnd():
+                return event
             case _:
                 return event

@@ -1,20 +1,20 @@
-"""A round in which the agent ran tools, as messages: what its model reads next, and what a conversation keeps of it."""
+"""A round in which the agent ran tools, as messages: for the model's next round, and for stored conversations."""
 
 from gateway.core.message import Image, Message, Part, Text, ToolResult
 from gateway.runs.round_answer import RoundAnswer
 from gateway.tools.contract import ToolOutput
 
 # Of one run: pictures, and the base64 of all of them. Every round sends them again.
-_PICTURES, _PICTURE_CHARACTERS = 8, 28_000_000
-_KEPT = 4000  # characters of a result that a conversation keeps
+_MAX_PICTURES, _MAX_PICTURE_CHARACTERS = 8, 28_000_000
+_MAX_STORED = 4000  # characters of a result that a conversation stores
 
 
 class Pictures:
     """How many pictures of its tools' results a run may still show its model."""
 
     def __init__(self) -> None:
-        self._left = _PICTURES
-        self._characters_left = _PICTURE_CHARACTERS
+        self._left = _MAX_PICTURES
+        self._characters_left = _MAX_PICTURE_CHARACTERS
 
     def taken(self, images: list[Image]) -> list[Image]:
         """Those of these, from the first one on, for which there is room."""
@@ -28,13 +28,13 @@ class Pictures:
         return shown
 
 
-def told(answer: RoundAnswer, outputs: list[ToolOutput], pictures: Pictures | None) -> list[Message]:
-    """The round as the model reads it: what it said and called, each result, then the pictures in them.
+def round_messages(answer: RoundAnswer, outputs: list[ToolOutput], pictures: Pictures | None) -> list[Message]:
+    """The round as the model reads it: what it thought, said and called, each result, then the pictures in them.
 
     Pictures come from a user because chat APIs take none in a tool's message.
     """
     said: list[Part] = [Text(answer.text)] if answer.text else []
-    messages = [Message("assistant", (*said, *answer.calls))]
+    messages = [Message("assistant", (*answer.thinking, *said, *answer.calls))]
     shown: list[Part] = []
     for call, output in zip(answer.calls, outputs, strict=True):
         texts = [part.text for part in output.content if isinstance(part, Text)]
@@ -52,15 +52,15 @@ def told(answer: RoundAnswer, outputs: list[ToolOutput], pictures: Pictures | No
     return messages
 
 
-def kept(answer: RoundAnswer, outputs: list[ToolOutput]) -> list[Message]:
-    """The round as a conversation keeps it, with the beginnings of long results. What was said in it is kept as the
-    caller was told it.
+def stored_messages(answer: RoundAnswer, outputs: list[ToolOutput]) -> list[Message]:
+    """The round as a conversation stores it, with the beginnings of long results. The text of the round is not in it:
+    the client has read it as a part of the answer.
     """
-    messages = [Message("assistant", answer.calls, hidden=True)]
+    messages = [Message("assistant", (*answer.thinking, *answer.calls), hidden=True)]
     for call, output in zip(answer.calls, outputs, strict=True):
-        texts = [part.text if isinstance(part, Text) else "[image: not kept]" for part in output.content]
+        texts = [part.text if isinstance(part, Text) else "[image: not stored]" for part in output.content]
         text = "\n".join(texts)
-        if len(text) > _KEPT:
-            text = f"{text[:_KEPT]}\n[the rest was not kept]"
+        if len(text) > _MAX_STORED:
+            text = f"{text[:_MAX_STORED]}\n[the rest was not stored]"
         messages.append(Message("tool", (ToolResult(call.id, (Text(text),)),), hidden=True))
     return messages

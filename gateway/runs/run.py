@@ -12,7 +12,6 @@ from gateway.core.errors import BadRequest
 from gateway.core.event import Stream
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef, parse_model_ref
-from gateway.core.reply import Reply, fold
 from gateway.core.turn import Turn
 from gateway.runs.candidates import unknown_model
 from gateway.runs.context import RunContext
@@ -25,16 +24,20 @@ from gateway.upstream.provider import Provider
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel. `tools`: may it run its own."""
+    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel. `tools`: may it run its own.
+
+    `client` is who asks, for cooldowns: any text that tells clients apart, such as the identity that quotas count.
+    """
 
     model: str | None = None
     agent: str | None = None
     channel: str = "webchat"
     tools: bool = True
+    client: str = ""
 
 
 class Run(Struct, frozen=True):
-    """One agent at work on one turn. Nothing is opened until `events` is iterated or `reply` awaited.
+    """One agent at work on one turn. Nothing is opened until `events` is iterated.
 
     `offer` are tools that the agent runs itself; without them a run is one round.
     """
@@ -46,18 +49,19 @@ class Run(Struct, frozen=True):
     trail: RunTrace
     offer: OfferedTools | None = None
 
-    async def reply(self) -> Reply:
-        """The whole answer: the fold of the same batches. Raises GatewayError."""
-        if self.offer is None:
-            return fold(await self._round().whole())
-        return fold(await self._rounds(self.offer).whole())
-
     def events(self) -> Stream:
         """The answer as it comes. Raises GatewayError."""
         return self._round().events() if self.offer is None else self._rounds(self.offer).events()
 
     def _round(self) -> Round:
-        return Round(self.turn, self.chain, self.dispatch, self.trail, self.agent.timeout)
+        return Round(
+            self.turn,
+            self.chain,
+            self.dispatch,
+            self.trail,
+            self.agent.timeout,
+            streaming=self.agent.upstream_streaming,
+        )
 
     def _rounds(self, offer: OfferedTools) -> ToolRounds:
         return ToolRounds(self._round(), offer, self.agent.tool_limits)
@@ -75,12 +79,10 @@ async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunCo
         turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
     if agent.params:
         turn = with_params(turn, agent.params)
-    if agent.always_stream and not turn.stream:
-        turn = replace(turn, stream=True)
     offer = None
     if agent.toolset is not None and options.tools:
         offer = offered_tools(agent.toolset.offer(), turn, chain[0], dispatch.providers)
-    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id), offer)
+    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id, options.client), offer)
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

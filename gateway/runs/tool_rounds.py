@@ -7,29 +7,28 @@ because the caller's next request could not tell what they gave.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 
 from msgspec.structs import replace
 
 from gateway.agents.tool_limits import ToolLimits
 from gateway.core.errors import BadRequest, GatewayError, ToolRoundsExhausted
-from gateway.core.event import Batch, Stream
+from gateway.core.event import Stream
 from gateway.core.message import Message, ToolCall
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.usage import NO_USAGE
-from gateway.runs.failover import close_run
 from gateway.runs.round import Round
 from gateway.runs.round_answer import RoundAnswer
-from gateway.runs.round_messages import Pictures, kept, told
-from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, ToolUse
+from gateway.runs.round_messages import Pictures, round_messages, stored_messages
+from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, ToolUse, close_run
 from gateway.tools.contract import ToolOutput, failed
 from gateway.tools.registry import OfferedTools
 from gateway.upstream.provider import Provider
 
-_AT_ONCE = 8  # calls of one run
-_MOST_CALLS = 128  # of one answer, as many as providers take tools
+_CONCURRENT_CALLS = 8  # of one run
+_MAX_CALLS = 128  # of one answer, as many as providers take tools
 
 
 def offered_tools(
@@ -41,7 +40,7 @@ def offered_tools(
     Raises BadRequest for a caller's tool that has the name of one of the agent's.
     """
     for index, tool in enumerate(turn.tools):
-        if tool.name in offer.places:
+        if tool.name in offer.targets:
             said = f"'{tool.name}' is a tool that the agent runs itself; give yours another name"
             raise BadRequest(f"Invalid tools/tool_choice: {said}", param=f"tools[{index}]")
     choice = turn.tool_choice
@@ -61,27 +60,19 @@ class ToolRounds:
         self._offer = offer
         self._limits = limits
         self._clock = first.dispatch.policy.clock
-        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._slots = asyncio.Semaphore(_CONCURRENT_CALLS)
         provider = first.dispatch.providers.get(first.chain[0].provider)
         reads = provider is None or provider.model(first.chain[0].model).images is not False
         self._pictures = Pictures() if reads else None
 
-    def events(self) -> Stream:
+    async def events(self) -> Stream:
         """The answer as it comes. Raises GatewayError."""
-        return self._events(in_pieces=True)
-
-    async def whole(self) -> Batch:
-        """The whole answer as one batch. Raises GatewayError."""
-        async with aclosing(self._events(in_pieces=False)) as batches:
-            return [event async for batch in batches for event in batch]
-
-    async def _events(self, *, in_pieces: bool) -> Stream:
         first, began = self._first, self._clock()
         end = began + first.dispatch.time(first.timeout)
         tools_end = min(began + self._limits.seconds, end)
         own = frozenset(tool.name for tool in first.turn.tools)
         messages = first.turn.messages
-        usage, spoke, left = NO_USAGE, False, self._limits.rounds
+        usage, has_text, left = NO_USAGE, False, self._limits.rounds
         work: tuple[Message, ...] = ()
         try:
             while True:
@@ -89,13 +80,13 @@ class ToolRounds:
                 turn = replace(first.turn, messages=messages)
                 if not last:
                     turn = replace(turn, tools=(*turn.tools, *self._offer.specs))
-                answer = RoundAnswer(own, usage, spoke=spoke, work=work)
+                answer = RoundAnswer(own, usage, has_text=has_text, work=work)
                 asked = replace(first, turn=turn, timeout=max(0.0, end - self._clock()), part=True)
-                async with aclosing(asked.events() if in_pieces else _one(asked)) as batches:
+                async with aclosing(asked.events()) as batches:
                     async for batch in batches:
                         if passed := answer.feed(batch):
                             yield passed
-                usage, spoke, left = answer.usage, answer.spoke, left - 1
+                usage, has_text, left = answer.usage, answer.has_text, left - 1
                 if answer.complete:
                     self._leave_out(answer.calls)
                     return
@@ -106,8 +97,8 @@ class ToolRounds:
                         code="tool_rounds_exhausted",
                     )
                 outputs = await self._run(answer.calls, tools_end)
-                messages = (*messages, *told(answer, outputs, self._pictures))
-                work = (*work, *kept(answer, outputs))
+                messages = (*messages, *round_messages(answer, outputs, self._pictures))
+                work = (*work, *stored_messages(answer, outputs))
         except GatewayError as error:
             if usage is not NO_USAGE:  # the rounds before the one that failed were answered, and are paid for
                 error.usage = usage if error.usage is None else usage + error.usage
@@ -118,16 +109,16 @@ class ToolRounds:
     async def _run(self, calls: Iterable[ToolCall], end: float) -> list[ToolOutput]:
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._call(call, end if place < _MOST_CALLS else None), name=f"tool {call.name}")
-                for place, call in enumerate(calls)
+                group.create_task(self._call(call, end if index < _MAX_CALLS else None), name=f"tool {call.name}")
+                for index, call in enumerate(calls)
             ]
         return [task.result() for task in tasks]
 
     async def _call(self, call: ToolCall, end: float | None) -> ToolOutput:
         if end is None:
             self._leave_out((call,))
-            return failed("error", f"more than {_MOST_CALLS} calls in one answer are not run.")
-        async with self._places:
+            return failed("error", f"more than {_MAX_CALLS} calls in one answer are not run.")
+        async with self._slots:
             began = self._clock()
             outcome = CANCELLED
             try:
@@ -140,7 +131,3 @@ class ToolRounds:
     def _leave_out(self, calls: Iterable[ToolCall]) -> None:
         for call in calls:
             self._first.trail.ran(ToolUse(call.name, 0.0, LEFT_OUT))
-
-
-async def _one(asked: Round) -> AsyncGenerator[Batch, None]:
-    yield await asked.whole()

@@ -1,4 +1,4 @@
-"""The one place that makes Redis clients: bounded pools, short waits, no hidden retries."""
+"""Creates Redis clients: bounded pools, short timeouts, no hidden retries. No other module creates one."""
 
 from typing import Any
 
@@ -10,20 +10,20 @@ from redis.backoff import NoBackoff
 
 from gateway.config.redis_url import RedisAddress
 
-_MOST_CONNECTIONS = 64
-_POOL_WAIT = 1.0  # seconds for a connection of the pool
-_CONNECTING = 1.0  # seconds
-_ANSWERING = 2.0  # seconds
+_MAX_CONNECTIONS = 64
+_POOL_TIMEOUT = 1.0  # seconds to wait for a free connection of the pool
+_CONNECT_TIMEOUT = 1.0  # seconds
+_READ_TIMEOUT = 2.0  # seconds
 
 
-def redis_client(address: RedisAddress) -> Redis | RedisCluster:
-    """A client; connects when it is used. The caller closes it with `close`."""
-    # redis-py would try a dead server ten times with pauses; whoever calls here knows better when to try again.
+def create_client(address: RedisAddress) -> Redis | RedisCluster:
+    """Create a client. It connects at its first call. The caller closes it with `close_client`."""
+    # redis-py would try a dead server ten times with pauses. Callers have their own retry rules.
     settings: dict[str, Any] = {
         "username": address.username,
         "password": address.password,
-        "socket_timeout": _ANSWERING,
-        "socket_connect_timeout": _CONNECTING,
+        "socket_timeout": _READ_TIMEOUT,
+        "socket_connect_timeout": _CONNECT_TIMEOUT,
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
     }
@@ -32,9 +32,9 @@ def redis_client(address: RedisAddress) -> Redis | RedisCluster:
             nodes = [ClusterNode(host, port) for host, port in address.hosts]
             return RedisCluster(startup_nodes=nodes, ssl=address.tls, **settings)
         case "sentinel":
-            # The credential is the server's; Sentinels are asked without one.
-            asked = {**settings, "username": None, "password": None, "ssl": address.tls}
-            sentinel = Sentinel(address.hosts, sentinel_kwargs=asked)  # type: ignore[no-untyped-call]
+            # The credential belongs to the Redis server. Sentinels get none.
+            sentinel_settings = {**settings, "username": None, "password": None, "ssl": address.tls}
+            sentinel = Sentinel(address.hosts, sentinel_kwargs=sentinel_settings)  # type: ignore[no-untyped-call]
             primary: Redis = sentinel.master_for(address.service, ssl=address.tls, db=address.database, **settings)
             return primary
         case "socket":
@@ -45,8 +45,8 @@ def redis_client(address: RedisAddress) -> Redis | RedisCluster:
             return Redis.from_pool(_pool(settings, host=host, port=port, db=address.database, **kind))
 
 
-async def close(client: Redis | RedisCluster) -> None:
-    """Close the client's connections, and those to the Sentinels, which redis-py leaves open."""
+async def close_client(client: Redis | RedisCluster) -> None:
+    """Close the client's connections, and its connections to Sentinels, which redis-py does not close."""
     await client.aclose()
     pool = client.connection_pool if isinstance(client, Redis) else None
     if isinstance(pool, SentinelConnectionPool):
@@ -58,4 +58,4 @@ def _pool(settings: dict[str, Any], kind: type[Any] | None = None, **more: Any) 
     if kind is not None:
         more["connection_class"] = kind
         settings = {name: value for name, value in settings.items() if name != "socket_keepalive"}
-    return BlockingConnectionPool(max_connections=_MOST_CONNECTIONS, timeout=_POOL_WAIT, **settings, **more)
+    return BlockingConnectionPool(max_connections=_MAX_CONNECTIONS, timeout=_POOL_TIMEOUT, **settings, **more)

@@ -1,4 +1,4 @@
-"""The tables of the SQLite file, as the list of changes that led to them. What was released is never edited."""
+"""The tables of the SQLite file as a list of migrations. Never edit a released migration; append a new one."""
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (

@@ -1,7 +1,7 @@
-"""One SQLite file and the one thread that works on it, so that the event loop never waits for a disk.
+"""One SQLite file and one thread that uses it, so the event loop never waits for the disk.
 
-Work that is ready together is one transaction, and is answered when it is on the disk: what was acknowledged survives a
-power cut. The file and the thread come with the first work, so who keeps nothing has neither.
+The thread runs all waiting jobs in one transaction and returns their results after the commit reaches the disk: data
+survives a power cut once the caller has a result. The first job creates the file and the thread.
 """
 
 import asyncio
@@ -19,46 +19,48 @@ from gateway.core.errors import Unavailable
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-_MOST_TOGETHER = 64  # pieces of work in one transaction
-_BUSY = 5.0  # seconds for another process, such as the `agent` command, to finish its own
+_MAX_JOBS_PER_TRANSACTION = 64
+_BUSY_TIMEOUT = 5.0  # seconds to wait for another process, such as the `agent` command
 
 
-class _Piece(NamedTuple):
+class _Job(NamedTuple):
     work: Work[Any]
-    answer: "asyncio.Future[Any]"
+    result: "asyncio.Future[Any]"
     writes: bool
 
 
 class Database:
     """The database in the file `path`, or in memory for None.
 
-    `migrations` are lists of statements; the file remembers how many of them it has seen. `busy` is how long
-    another process that holds the file is waited for (seconds).
+    `migrations` are lists of statements. The file stores how many of them it has applied. `busy_timeout` is how long a
+    transaction waits for another process that locks the file (seconds).
     """
 
-    def __init__(self, path: Path | None, migrations: Sequence[Sequence[str]], *, busy: float = _BUSY) -> None:
+    def __init__(
+        self, path: Path | None, migrations: Sequence[Sequence[str]], *, busy_timeout: float = _BUSY_TIMEOUT
+    ) -> None:
         self._path = path
-        self._busy = busy
+        self._busy_timeout = busy_timeout
         self._migrations = migrations
-        self._waiting: queue.SimpleQueue[_Piece | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
     async def read(self, work: Work[T]) -> T:
-        """What `work` returns, called in the thread. Raises Unavailable when the database can't be used."""
+        """Run `work` in the thread and return its result. Raises Unavailable when the database can't be used."""
         return await self._put(work, writes=False)
 
     async def write(self, work: Work[T]) -> T:
-        """The same for work that changes something; it is all or nothing. Done even if the caller is cancelled."""
+        """The same for work that changes data. It is atomic, and runs even if the caller is cancelled."""
         return await self._put(work, writes=True)
 
     async def close(self) -> None:
-        """Finish what is waiting, and close the file for good."""
+        """Finish the waiting jobs and close the file. The database refuses later jobs."""
         self._closed = True
         thread, self._thread = self._thread, None
         if thread is not None:
-            self._waiting.put(None)
+            self._jobs.put(None)
             await asyncio.to_thread(thread.join)
 
     async def _put(self, work: Work[T], *, writes: bool) -> T:
@@ -68,48 +70,48 @@ class Database:
             self._loop = asyncio.get_running_loop()
             self._thread = threading.Thread(target=self._serve, name="sqlite", daemon=True)
             self._thread.start()
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.put(_Piece(work, answer, writes))
-        return await answer
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._jobs.put(_Job(work, result, writes))
+        return await result
 
     def _serve(self) -> None:
         connection: sqlite3.Connection | None = None
-        ending = False
-        while not ending:
-            pieces = [self._waiting.get()]
+        closing = False
+        while not closing:
+            batch = [self._jobs.get()]
             with suppress(queue.Empty):
-                while len(pieces) < _MOST_TOGETHER:
-                    pieces.append(self._waiting.get_nowait())
-            ending = pieces[-1] is None
-            todo = [piece for piece in pieces if piece is not None]
+                while len(batch) < _MAX_JOBS_PER_TRANSACTION:
+                    batch.append(self._jobs.get_nowait())
+            closing = batch[-1] is None
+            jobs = [job for job in batch if job is not None]
             try:
-                if connection is None and todo:
+                if connection is None and jobs:
                     connection = self._open()
-                outcomes = [] if connection is None else _outcomes(connection, todo)
+                outcomes = [] if connection is None else _run_jobs(connection, jobs)
             except (sqlite3.Error, OSError, Unavailable) as error:
-                outcomes = [_refusal(error)] * len(todo)
-            self._tell(todo, outcomes)
+                outcomes = [_unavailable(error)] * len(jobs)
+            self._deliver(jobs, outcomes)
         if connection is not None:
             connection.close()
 
-    def _tell(self, pieces: list[_Piece], outcomes: Sequence[Any]) -> None:
+    def _deliver(self, jobs: list[_Job], outcomes: Sequence[Any]) -> None:
         def settle() -> None:
-            for piece, outcome in zip(pieces, outcomes, strict=True):
-                if piece.answer.done():
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                if job.result.done():
                     continue
                 if isinstance(outcome, BaseException):
-                    piece.answer.set_exception(outcome)
+                    job.result.set_exception(outcome)
                 else:
-                    piece.answer.set_result(outcome)
+                    job.result.set_result(outcome)
 
-        if pieces and self._loop is not None and not self._loop.is_closed():
+        if jobs and self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(settle)
 
     def _open(self) -> sqlite3.Connection:
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # nobody else reads conversations
-        connection = sqlite3.connect(self._path or ":memory:", timeout=self._busy, isolation_level=None)
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))  # other users must not read conversations
+        connection = sqlite3.connect(self._path or ":memory:", timeout=self._busy_timeout, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = FULL")
@@ -122,38 +124,38 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
-        (seen,) = connection.execute("PRAGMA user_version").fetchone()
-        if seen > len(self._migrations):
+        (applied,) = connection.execute("PRAGMA user_version").fetchone()
+        if applied > len(self._migrations):
             raise Unavailable(
-                f"The gateway's database was written by a newer version (schema {seen}, known are "
-                f"{len(self._migrations)}). Run that version, or move the file away."
+                f"A newer version wrote the gateway's database (schema {applied}; this version knows "
+                f"{len(self._migrations)}). Run the newer version, or move the file away."
             )
-        for statements in self._migrations[seen:]:
+        for statements in self._migrations[applied:]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
         connection.execute("COMMIT")
 
 
-def _outcomes(connection: sqlite3.Connection, pieces: list[_Piece]) -> list[Any]:
-    """Each piece's result or exception. What keeps others from writing (a full disk, another process) keeps no reader
-    from reading.
+def _run_jobs(connection: sqlite3.Connection, jobs: list[_Job]) -> list[Any]:
+    """Each job's result or exception. If the database can't be written (a full disk, another process), reads still
+    succeed.
     """
     try:
-        return _transaction(connection, pieces)
+        return _transaction(connection, jobs)
     except (sqlite3.Error, OSError) as error:
-        if not any(piece.writes for piece in pieces):
+        if not any(job.writes for job in jobs):
             raise
-        refusal = _refusal(error)
-    reads = iter(_transaction(connection, [piece for piece in pieces if not piece.writes]))
-    return [refusal if piece.writes else next(reads) for piece in pieces]
+        unavailable = _unavailable(error)
+    reads = iter(_transaction(connection, [job for job in jobs if not job.writes]))
+    return [unavailable if job.writes else next(reads) for job in jobs]
 
 
-def _transaction(connection: sqlite3.Connection, pieces: list[_Piece]) -> list[Any]:
-    """Each piece's result, or its exception, which undoes that piece alone."""
-    connection.execute("BEGIN IMMEDIATE" if any(piece.writes for piece in pieces) else "BEGIN")
+def _transaction(connection: sqlite3.Connection, jobs: list[_Job]) -> list[Any]:
+    """Each job's result or exception. An exception undoes its own job only."""
+    connection.execute("BEGIN IMMEDIATE" if any(job.writes for job in jobs) else "BEGIN")
     try:
-        outcomes = [_one(connection, piece.work) for piece in pieces]
+        outcomes = [_run_job(connection, job.work) for job in jobs]
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -162,21 +164,21 @@ def _transaction(connection: sqlite3.Connection, pieces: list[_Piece]) -> list[A
     return outcomes
 
 
-def _one(connection: sqlite3.Connection, work: Work[Any]) -> Any:
-    connection.execute("SAVEPOINT piece")
+def _run_job(connection: sqlite3.Connection, work: Work[Any]) -> Any:
+    connection.execute("SAVEPOINT job")
     try:
         outcome = work(connection)
-    except Exception as error:  # it belongs to whoever asked for this piece, and is raised there
+    except Exception as error:  # `_deliver` raises it at the caller of this job
         if not connection.in_transaction:
-            raise  # SQLite has undone everything, not this piece alone
-        connection.execute("ROLLBACK TO piece")
-        outcome = _refusal(error) if isinstance(error, sqlite3.Error) else error
-    connection.execute("RELEASE piece")
+            raise  # SQLite has undone the whole transaction
+        connection.execute("ROLLBACK TO job")
+        outcome = _unavailable(error) if isinstance(error, sqlite3.Error) else error
+    connection.execute("RELEASE job")
     return outcome
 
 
-def _refusal(error: Exception) -> Unavailable:
+def _unavailable(error: Exception) -> Unavailable:
     if isinstance(error, Unavailable):
         return error
-    why = error.strerror if isinstance(error, OSError) else error  # callers are not told paths
-    return Unavailable(f"The gateway's database can't be used just now ({type(error).__name__}: {why}). Try again.")
+    reason = error.strerror if isinstance(error, OSError) else error  # clients must not see paths
+    return Unavailable(f"The gateway's database is not available ({type(error).__name__}: {reason}). Try again.")

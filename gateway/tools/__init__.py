@@ -1,1 +1,1 @@
-"""Tools that an agent runs itself. The agent's loop over them is in `gateway.runs.tool_rounds`."""
+"""Tools that the gateway runs for an agent. `gateway.runs.tool_rounds` has the loop that calls them."""

@@ -1,4 +1,4 @@
-"""HTTP to a tool server: answers of bounded size and time, and a request that fails is that request's failure alone."""
+"""HTTP to a tool server. Responses are bounded in size and time, and a failed request does not affect the others."""
 
 import asyncio
 import math
@@ -12,25 +12,25 @@ _EVENTS = "text/event-stream"
 
 
 class BoundedHttp(httpx2.AsyncHTTPTransport):
-    """The SDK's HTTP, of which an answer has at most `most` bytes unless it is a stream of events, and one to a message
-    is complete `within` seconds: servers of before 2026 are only asked to cancel a call, which not all of them do.
+    """The SDK's HTTP transport with limits. A response has at most `max_bytes` unless it is a stream of events. The
+    response to a message must be complete within `timeout` seconds: a server from before 2026 may not cancel a call.
 
-    What failed on its way is told as a JSON-RPC error, because an exception would end the connection, and with it all
-    calls that are on their way. So is a refusal by HTTP status, which the SDK does not name.
+    A transport failure becomes a JSON-RPC error, because an exception would end the connection and all its calls. An
+    HTTP error status becomes a JSON-RPC error too, because the SDK's own error does not name the status.
     """
 
-    def __init__(self, most: int, within: float) -> None:
-        # Servers close idle connections after 5 seconds and more; a request must not meet that.
+    def __init__(self, max_bytes: int, timeout: float) -> None:
+        # Servers close idle connections after 5 seconds or more. No request should use a connection that old.
         super().__init__(trust_env=False, limits=httpx2.Limits(keepalive_expiry=2.0))
-        self._most = most
-        self._within = within
+        self._max_bytes = max_bytes
+        self._timeout = timeout
 
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         """See AsyncHTTPTransport."""
         request.headers["Accept-Encoding"] = "identity"
-        end = asyncio.get_running_loop().time() + self._within if request.method == "POST" else None
+        deadline = asyncio.get_running_loop().time() + self._timeout if request.method == "POST" else None
         try:
-            async with asyncio.timeout_at(end):
+            async with asyncio.timeout_at(deadline):
                 response = await super().handle_async_request(request)
         except (httpx2.TransportError, TimeoutError) as error:
             return _error(CONNECTION_CLOSED, f"Connection closed: {type(error).__name__}: {error}", 502)
@@ -38,15 +38,15 @@ class BoundedHttp(httpx2.AsyncHTTPTransport):
         if response.status_code >= 400 and response.status_code != 404 and not kind.startswith("application/json"):
             await response.aclose()
             return _error(INTERNAL_ERROR, f"the server answered with HTTP {response.status_code}", response.status_code)
-        most: float = self._most
+        max_bytes: float = self._max_bytes
         if kind.startswith(_EVENTS):
-            most = math.inf  # what bounds each event is the SDK
+            max_bytes = math.inf  # the SDK limits each event
         elif response.headers.get("content-encoding", "identity") != "identity":
-            most = 0
+            max_bytes = 0
         return httpx2.Response(
             response.status_code,
             headers=response.headers,
-            stream=_Bounded(response, most, end),
+            stream=_BoundedBody(response, max_bytes, deadline),
             extensions=response.extensions,
         )
 
@@ -56,28 +56,26 @@ def _error(code: int, message: str, status: int) -> httpx2.Response:
     return httpx2.Response(status, json={"jsonrpc": "2.0", "id": None, "error": error})
 
 
-class _Bounded(httpx2.AsyncByteStream):
-    """A body that ends with StreamError when it grows too long, with ReadTimeout at its end of time. One that is
-    compressed may not be of any length.
-    """
+class _BoundedBody(httpx2.AsyncByteStream):
+    """A body that raises StreamError above `max_bytes` and ReadTimeout at its deadline (event loop time)."""
 
-    def __init__(self, response: Any, most: float, end: float | None) -> None:
+    def __init__(self, response: Any, max_bytes: float, deadline: float | None) -> None:
         self._response = response
-        self._left = most
-        self._end = end
+        self._remaining = max_bytes
+        self._deadline = deadline
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         chunks = aiter(self._response.stream)
         while True:
             try:
-                async with asyncio.timeout_at(self._end):
+                async with asyncio.timeout_at(self._deadline):
                     chunk = await anext(chunks)
             except StopAsyncIteration:
                 return
             except TimeoutError:
                 raise httpx2.ReadTimeout("the answer was not complete in time") from None
-            self._left -= len(chunk)
-            if self._left < 0:
+            self._remaining -= len(chunk)
+            if self._remaining < 0:
                 raise httpx2.StreamError("the answer is compressed, or larger than a message may be")
             yield chunk
 

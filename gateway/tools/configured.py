@@ -1,4 +1,4 @@
-"""Configuration → tool servers, connected at the start and left at the end."""
+"""Configuration → tool servers. They connect at start and close at the end."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,14 +13,14 @@ from gateway.tools.result import ResultLimits
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE = 5.0  # seconds that a start waits for servers; whoever is slower joins later
+_START_TIMEOUT = 5.0  # seconds that the start waits for servers; slower servers connect later
 
 
 @asynccontextmanager
 async def registry_from(config: Config) -> AsyncIterator[Registry | None]:
-    """The servers of `mcp.servers`; None without any, and then nothing of this costs anything.
+    """The servers of `mcp.servers`, None without any. Then the SDK is not imported.
 
-    Raises ConfigError when the SDK that speaks to them is not installed.
+    Raises ConfigError if the SDK is not installed.
     """
     entries = {name: server for name, server in config.mcp.servers.items() if server.enabled}
     if not entries:
@@ -37,9 +37,9 @@ async def registry_from(config: Config) -> AsyncIterator[Registry | None]:
         for server in servers:
             server.start()
         with suppress(TimeoutError):
-            async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as waiting:
+            async with asyncio.timeout(_START_TIMEOUT), asyncio.TaskGroup() as waiting:
                 for server in servers:
-                    waiting.create_task(server.settled())
+                    waiting.create_task(server.first_attempt())
         yield Registry(servers)
     finally:
         await asyncio.gather(*(server.close() for server in servers))

@@ -1,4 +1,4 @@
-"""What a tool server is to the rest of the program, and what a call of one of its tools gives."""
+"""The interface of a tool server, and the result of a tool call."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, Protocol
@@ -8,11 +8,11 @@ from msgspec import Struct
 from gateway.core.message import Image, Text
 
 FailureKind = Literal["error", "timeout", "unavailable"]
-"""The tool itself failed; it did not answer in time; its server can't be reached."""
+"""The tool itself failed; it did not answer in time; its server is not reachable."""
 
 
 class Tool(Struct, frozen=True):
-    """A tool under its server's own name; `parameters` is a JSON Schema."""
+    """A tool. `name` is the server's own name for it; `parameters` is a JSON Schema."""
 
     name: str
     description: str | None
@@ -20,35 +20,35 @@ class Tool(Struct, frozen=True):
 
 
 class ToolOutput(Struct, frozen=True):
-    """What a call gave, in text and pictures. Of a failure, the text says what went wrong, for the model to read."""
+    """The result of a call, as text and images. After a failure, the text describes it for the model."""
 
     content: tuple[Text | Image, ...]
     failure: FailureKind | None = None
 
 
 def failed(kind: FailureKind, sentence: str) -> ToolOutput:
-    """A call that gave nothing but this reason."""
+    """The result of a failed call."""
     return ToolOutput((Text(f"Tool error: {sentence}"),), kind)
 
 
 class ToolServer(Protocol):
-    """One server. What fails is told by ToolOutput and by `available`, never by an exception."""
+    """One server. ToolOutput and `available` report failures; no method raises them."""
 
     @property
     def name(self) -> str:
-        """As it is configured."""
+        """The name in the configuration."""
         ...
 
     @property
     def available(self) -> bool:
-        """Whether it can be called now."""
+        """Whether the server can be called now."""
         ...
 
     @property
     def tools(self) -> tuple[Tool, ...]:
-        """What it offers, or offered when it was last available; the same object until that changes."""
+        """The tools that the server offers, or offered when last available. The same object until they change."""
         ...
 
     async def call(self, tool: str, arguments: dict[str, Any], limit: float) -> ToolOutput:
-        """Run one of its tools within `limit` seconds. Cancelling this cancels the call at the server."""
+        """Run a tool, at most `limit` seconds. Cancelling this coroutine cancels the call at the server."""
         ...

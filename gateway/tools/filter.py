@@ -1,4 +1,4 @@
-"""Which tools are offered: names or `*` globs, in any case. `deny` wins; an empty `allow` allows everything."""
+"""Filters tools by name or `*` pattern, case-insensitively. `deny` wins; an empty `allow` allows everything."""
 
 import re
 from collections.abc import Iterable
@@ -8,13 +8,13 @@ from msgspec import Struct
 
 
 class ToolFilter(Struct, frozen=True):
-    """One pair of lists."""
+    """One pair of lists of patterns."""
 
     allow: tuple[str, ...] = ()
     deny: tuple[str, ...] = ()
 
     def passes(self, name: str) -> bool:
-        """Whether this tool is offered."""
+        """Whether the filter lets this tool pass."""
         return not _any(self.deny, name) and (not self.allow or _any(self.allow, name))
 
 

@@ -1,7 +1,8 @@
-"""A server of the Model Context Protocol: started or called, watched, and connected again when it is lost.
+"""A server of the Model Context Protocol: connects, monitors the connection, and reconnects.
 
-The SDK wants a connection to be left by the task that entered it, so each server has one task that owns its connection;
-calls come from any task. Only this module and its transports import the SDK, and only where servers are configured.
+The SDK requires that the task that opens a connection also closes it, so each server has one task that owns its
+connection. Calls come from any task. Only this module and its transports import the SDK, and only if servers are
+configured.
 """
 
 import asyncio
@@ -18,30 +19,30 @@ from mcp_types import CONNECTION_CLOSED, CallToolResult
 from msgspec import Struct
 
 from gateway.config.mcp import McpServerConfig
+from gateway.tools.bounded_reader import BoundedReader
 from gateway.tools.contract import Tool, ToolOutput, failed
 from gateway.tools.filter import ToolFilter
-from gateway.tools.incoming import Incoming
 from gateway.tools.mcp_secrets import NO_SECRETS, Secrets, secrets_of
 from gateway.tools.mcp_transport import Transport, transport_for
 from gateway.tools.result import ResultLimits, read_result
 
 log = structlog.get_logger(__name__)
 
-_PAGES, _TOOLS = 100, 1000  # of a list of tools; a server that goes on is not listened to any longer
-_LOOK_EVERY = 60.0  # seconds between looks at a connected server
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 60.0  # seconds before connecting again; doubles with every failure
-_PROVEN = 30.0  # seconds after which a connection that is lost counts as one that was good
+_MAX_PAGES, _MAX_TOOLS = 100, 1000  # of a server's list of tools; the rest is ignored
+_POLL_INTERVAL = 60.0  # seconds between checks of a connected server
+_FIRST_BACKOFF, _MAX_BACKOFF = 1.0, 60.0  # seconds before the next connection; doubles with every failure
+_STABLE_AFTER = 30.0  # seconds of connection that reset the backoff
 
 
 class Timing(Struct, frozen=True):
-    """Seconds for connecting and listing the tools, and for one call."""
+    """Timeouts in seconds: for connecting including the list of tools, and for one call."""
 
     connect: float = 30.0
     call: float = 60.0
 
 
 class McpServer:
-    """One server; see ToolServer. `start` it, and `close` it in every case."""
+    """See ToolServer. Call `start`, and `close` in every case."""
 
     def __init__(
         self,
@@ -66,8 +67,8 @@ class McpServer:
         self._sleep = sleep
         self._client: Client | None = None
         self._calls: set[asyncio.Task[CallToolResult]] = set()
-        self._look = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._check = asyncio.Event()
+        self._attempted = asyncio.Event()
         self._scope = anyio.CancelScope()
         self._task: asyncio.Task[None] | None = None
 
@@ -77,15 +78,15 @@ class McpServer:
         return self._client is not None
 
     def start(self) -> None:
-        """Connect, and stay connected."""
-        self._task = asyncio.get_running_loop().create_task(self._own(), name=f"tool server {self.name}")
+        """Connect, and reconnect whenever the connection is lost."""
+        self._task = asyncio.get_running_loop().create_task(self._keep_connected(), name=f"tool server {self.name}")
 
-    async def settled(self) -> None:
-        """Wait until the first connection has been made or has failed."""
-        await self._settled.wait()
+    async def first_attempt(self) -> None:
+        """Wait until the first attempt to connect has succeeded or failed."""
+        await self._attempted.wait()
 
     async def close(self) -> None:
-        """Leave the server; one that was started here has ended when this returns."""
+        """Close the connection. A server that this gateway started as a program has ended on return."""
         self._client = None
         self._scope.cancel()
         if self._task is not None:
@@ -98,68 +99,68 @@ class McpServer:
         if client is None:
             return failed("unavailable", f"the tool server '{self.name}' is not available at the moment.")
         limit = min(limit, self._timing.call)
-        asked = self._asked(client, tool, arguments)
+        task = self._start_call(client, tool, arguments)
         try:
-            done, _ = await asyncio.wait((asked,), timeout=limit)
+            done, _ = await asyncio.wait((task,), timeout=limit)
         finally:
-            asked.cancel()  # which tells the server; that can take seconds, for which nobody here waits
+            task.cancel()  # this also tells the server, which can take seconds, so nothing waits for it
         if not done:
-            self._look.set()  # perhaps it is not only this tool that hangs
+            self._check.set()  # the server may hang, not only this tool
             return failed("timeout", f"no answer within {limit:.3g} seconds.")
         try:
-            result = asked.result()
+            result = task.result()
         except MCPError as error:
-            self._look.set()
-            # Servers use this code for faults of their own, too; whether one is there is what the look finds out.
-            if error.code == CONNECTION_CLOSED and error.message.startswith(_BROKE):
+            self._check.set()
+            # Servers use this code for their own faults too. The check finds out whether the server is reachable.
+            if error.code == CONNECTION_CLOSED and error.message.startswith(_CONNECTION_LOST):
                 return failed("unavailable", f"the connection to the tool server '{self.name}' broke during the call.")
-            return failed("error", self._secrets.out_of(error.message))
-        except Exception as error:  # noqa: BLE001  whatever an SDK raises about an answer is the answer's fault
-            log.warning("a tool's answer can't be read", server=self.name, tool=tool, reason=type(error).__name__)
+            return failed("error", self._secrets.redact(error.message))
+        except Exception as error:  # noqa: BLE001  the SDK may raise any exception for an invalid answer
+            log.warning("A tool's answer is invalid", server=self.name, tool=tool, reason=type(error).__name__)
             return failed("error", f"the answer could not be read ({type(error).__name__}).")
         return read_result(
             result.content, result.structured_content, is_error=bool(result.is_error), limits=self._limits
         )
 
-    def _asked(self, client: Client, tool: str, arguments: dict[str, Any]) -> asyncio.Task[CallToolResult]:
-        """The call on its way, in a task of its own that `close` waits for."""
+    def _start_call(self, client: Client, tool: str, arguments: dict[str, Any]) -> asyncio.Task[CallToolResult]:
+        """The call as a task, for which `close` waits."""
         task = asyncio.get_running_loop().create_task(client.call_tool(tool, arguments), name=f"call {self.name}")
         self._calls.add(task)
-        task.add_done_callback(self._called)
+        task.add_done_callback(self._end_call)
         return task
 
-    def _called(self, task: asyncio.Task[CallToolResult]) -> None:
+    def _end_call(self, task: asyncio.Task[CallToolResult]) -> None:
         self._calls.discard(task)
         if not task.cancelled():
-            task.exception()  # told to whoever called, unless nobody is left
+            task.exception()  # `call` raises it, unless it was cancelled
 
-    async def _own(self) -> None:
-        pause = _FIRST_PAUSE
+    async def _keep_connected(self) -> None:
+        backoff = _FIRST_BACKOFF
         with self._scope:
             while True:
-                came: float | None = None
+                connected_at: float | None = None
                 try:
                     with anyio.CancelScope(deadline=anyio.current_time() + self._timing.connect) as limit:
-                        async with Client(self._watched(), cache=None) as client:
+                        async with Client(self._open_stream(), cache=None) as client:
                             self.tools = await self._list(client)
                             limit.deadline = math.inf
-                            came = self._clock()
-                            self._came(client)
-                            await self._stay(client, limit)
-                    self._gone("no answer in time", connected=came is not None)
-                except Exception as error:  # noqa: BLE001  nothing that a server does may end the task that owns it
-                    self._gone(_reason(error), connected=came is not None)
-                if came is not None and self._clock() - came >= _PROVEN:
-                    pause = _FIRST_PAUSE
-                await self._sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+                            connected_at = self._clock()
+                            self._on_connected(client)
+                            await self._monitor(client, limit)
+                    self._on_disconnected("no answer in time", connected=connected_at is not None)
+                except Exception as error:  # noqa: BLE001  no failure of a server may end the task that owns it
+                    self._on_disconnected(_reason(error), connected=connected_at is not None)
+                if connected_at is not None and self._clock() - connected_at >= _STABLE_AFTER:
+                    backoff = _FIRST_BACKOFF
+                await self._sleep(backoff)
+                backoff = min(2 * backoff, _MAX_BACKOFF)
 
-    async def _stay(self, client: Client, limit: anyio.CancelScope) -> None:
-        """Look at the server now and then, and whenever something points to trouble or to other tools."""
+    async def _monitor(self, client: Client, limit: anyio.CancelScope) -> None:
+        """List the tools periodically, and whenever a call failed, to detect a dead server and changed tools."""
         while True:
-            with anyio.move_on_after(_LOOK_EVERY):
-                await self._look.wait()
-            self._look.clear()
+            with anyio.move_on_after(_POLL_INTERVAL):
+                await self._check.wait()
+            self._check.clear()
             limit.deadline = anyio.current_time() + self._timing.connect
             tools = await self._list(client)
             limit.deadline = math.inf
@@ -169,7 +170,7 @@ class McpServer:
     async def _list(self, client: Client) -> tuple[Tool, ...]:
         tools: list[Tool] = []
         cursor: str | None = None
-        for _ in range(_PAGES):
+        for _ in range(_MAX_PAGES):
             page = await client.list_tools(cursor=cursor)
             tools += [
                 Tool(tool.name, tool.description, tool.input_schema)
@@ -177,44 +178,44 @@ class McpServer:
                 if self._offered.passes(tool.name)
             ]
             cursor = page.next_cursor
-            if cursor is None or len(tools) >= _TOOLS:
+            if cursor is None or len(tools) >= _MAX_TOOLS:
                 break
-        return tuple(tools[:_TOOLS])
+        return tuple(tools[:_MAX_TOOLS])
 
-    def _came(self, client: Client) -> None:
-        self._look.clear()
+    def _on_connected(self, client: Client) -> None:
+        self._check.clear()
         self._client = client
-        self._settled.set()
-        log.info("tool server connected", server=self.name, tools=len(self.tools))
+        self._attempted.set()
+        log.info("Tool server connected", server=self.name, tools=len(self.tools))
 
-    def _gone(self, reason: str, *, connected: bool) -> None:
+    def _on_disconnected(self, reason: str, *, connected: bool) -> None:
         self._client = None
-        self._settled.set()
-        said = "tool server lost" if connected else "tool server can't be reached"
-        log.warning(said, server=self.name, reason=self._secrets.out_of(reason))
+        self._attempted.set()
+        event = "Connection to tool server lost" if connected else "Tool server is not reachable"
+        log.warning(event, server=self.name, reason=self._secrets.redact(reason))
 
     @asynccontextmanager
-    async def _watched(self) -> AsyncIterator[tuple[Any, Any]]:
+    async def _open_stream(self) -> AsyncIterator[tuple[Any, Any]]:
         async with self._transport() as (reading, writing):
-            yield Incoming(self.name, reading, self._ended), writing
+            yield BoundedReader(self.name, reading, self._on_stream_end), writing
 
-    def _ended(self) -> None:
+    def _on_stream_end(self) -> None:
         self._client = None
-        self._look.set()
+        self._check.set()
 
 
-_BROKE = ("Connection closed", "SSE stream")  # how the SDK's own words for it begin
+_CONNECTION_LOST = ("Connection closed", "SSE stream")  # prefixes of the SDK's messages for a lost connection
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong, in words; of several failures the first."""
+    """The error as text. For a group, its first error."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"
 
 
 def mcp_server(name: str, config: McpServerConfig, limits: ResultLimits) -> McpServer:
-    """The server of one entry of `mcp.servers`, not started yet."""
+    """Create the server of one entry of `mcp.servers`. The caller starts it."""
     headers = {key: value.get_secret_value() for key, value in config.headers.items()}
     env = {key: value.get_secret_value() for key, value in config.env.items()}
     return McpServer(

@@ -1,4 +1,4 @@
-"""All tool servers of a configuration, and what one agent may use of them."""
+"""All tool servers of a configuration, and the tools that an agent may use."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,66 +23,66 @@ class Registry:
 
     @property
     def degraded(self) -> bool:
-        """Whether a server can't be called now."""
+        """Whether any server can't be called now."""
         return not all(server.available for server in self.servers)
 
 
 class OfferedTools(Struct, frozen=True):
-    """The tools that a run may use, as they were when it began: how models see them, and where they are run."""
+    """The tools of a run, fixed at its start: `specs` for models, `targets` (server and its tool name) by tool name."""
 
     specs: tuple[ToolSpec, ...]
-    places: Mapping[str, tuple[ToolServer, str]]
+    targets: Mapping[str, tuple[ToolServer, str]]
 
     async def call(self, name: str, arguments: str, limit: float) -> ToolOutput:
-        """Run a tool with the model's own argument text, within `limit` seconds."""
-        place = self.places.get(name)
-        if place is None:
+        """Run a tool with the model's argument text, at most `limit` seconds."""
+        target = self.targets.get(name)
+        if target is None:
             return failed("error", f"there is no tool called '{name[:64]}'.")
         try:
-            read: Any = loads(arguments.encode()) if arguments.strip() else {}
+            parsed: Any = loads(arguments.encode()) if arguments.strip() else {}
         except ValueError:
-            read = None
-        if not isinstance(read, dict):
-            return failed("error", "the arguments are no JSON object.")
+            parsed = None
+        if not isinstance(parsed, dict):
+            return failed("error", "the arguments are not a JSON object.")
         if limit <= 0:
-            return failed("timeout", "the time in which tools are run is over.")
-        server, tool = place
-        return await server.call(tool, read, limit)
+            return failed("timeout", "the run has no time left for tools.")
+        server, tool = target
+        return await server.call(tool, parsed, limit)
 
 
 class Toolset:
-    """What one agent may use: tools that pass every one of `filters` by their `server__tool` names, `most` of them."""
+    """The tools of one agent: those whose `server__tool` names pass all `filters`, at most `max_tools`."""
 
-    def __init__(self, registry: Registry, filters: Sequence[ToolFilter], most: int = 128) -> None:
+    def __init__(self, registry: Registry, filters: Sequence[ToolFilter], max_tools: int = 128) -> None:
         self._servers = registry.servers
         self._filters = tuple(filters)
-        self._most = most
-        self._known: tuple[tuple[Tool, ...], ...] = ()
+        self._max_tools = max_tools
+        self._server_tools: tuple[tuple[Tool, ...], ...] = ()
         self._offer = OfferedTools((), {})
 
     def offer(self) -> OfferedTools:
-        """The tools of this moment; nothing is computed unless a server's have changed."""
-        known = tuple(server.tools for server in self._servers)
-        if known != self._known:
-            self._known, self._offer = known, self._offered()
+        """The current tools. They are computed only after a server's tools have changed."""
+        current = tuple(server.tools for server in self._servers)
+        if current != self._server_tools:
+            self._server_tools, self._offer = current, self._compute()
         return self._offer
 
-    def _offered(self) -> OfferedTools:
+    def _compute(self) -> OfferedTools:
         specs: list[ToolSpec] = []
-        places: dict[str, tuple[ToolServer, str]] = {}
+        targets: dict[str, tuple[ToolServer, str]] = {}
         for server in self._servers:
             for tool in server.tools:
                 name = tool_name(server.name, tool.name)
                 if not all(one.passes(name) for one in self._filters):
                     continue
-                if name in places:
-                    log.warning("a tool is left out: another one has its name", server=server.name, tool=name)
+                if name in targets:
+                    log.warning("A tool is not offered, another tool has its name", server=server.name, tool=name)
                     continue
                 specs.append(ToolSpec(name, tool.description, tool.parameters))
-                places[name] = server, tool.name
-        if len(specs) > self._most:
-            # Providers refuse a request with more than they take: then no request of the agent would be answered.
-            log.warning("tools are left out: choose with `tools.allow`", offered=self._most, tools=len(specs))
-            for spec in specs[self._most :]:
-                del places[spec.name]
-        return OfferedTools(tuple(specs[: self._most]), places)
+                targets[name] = server, tool.name
+        if len(specs) > self._max_tools:
+            # Providers refuse a request with too many tools, so every request of the agent would fail.
+            log.warning("Too many tools, select some with `tools.allow`", offered=self._max_tools, tools=len(specs))
+            for spec in specs[self._max_tools :]:
+                del targets[spec.name]
+        return OfferedTools(tuple(specs[: self._max_tools]), targets)

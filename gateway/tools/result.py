@@ -1,7 +1,7 @@
-"""What an MCP tool answered → text and pictures for a model, within limits.
+"""The result of an MCP tool → text and images for a model, within limits.
 
-A result is whatever its server says: nothing in it is trusted to be small, and no part of it is fetched. Parts are told
-by their `type`, as in https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
+Any part of a result may be too large, and no URL in it is fetched. The `type` of a part decides its meaning, see
+https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
 """
 
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
 class ResultLimits(Struct, frozen=True):
-    """Of one result: characters of text, pictures, and characters of one picture's base64."""
+    """Limits of one result: characters of text, number of images, and characters of one image's base64."""
 
     characters: int = 60_000
     images: int = 4
@@ -25,7 +25,7 @@ class ResultLimits(Struct, frozen=True):
 
 
 def read_result(content: Iterable[Any], structured: Any, *, is_error: bool, limits: ResultLimits) -> ToolOutput:
-    """The parts in order; structured content only when there is no other, as it repeats it."""
+    """The parts in order. Structured content repeats the other content, so it is used only without any."""
     texts: list[str] = ["Tool error:"] if is_error else []
     images: list[Image] = []
     for part in content:
@@ -61,7 +61,7 @@ def _text(part: Any) -> str:
             return f"[left out: {other} {getattr(part, 'mime_type', None) or ''}]"
 
 
-def _cut(text: str, most: int) -> str:
-    if len(text) <= most:
+def _cut(text: str, max_chars: int) -> str:
+    if len(text) <= max_chars:
         return text
-    return f"{text[:most]}\n[cut here: {len(text)} characters are more than the {most} that are passed on]"
+    return f"{text[:max_chars]}\n[cut here: the result has {len(text)} characters, the limit is {max_chars}]"

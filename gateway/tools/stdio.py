@@ -1,6 +1,6 @@
-"""A started program's standard input and output, as the streams that the SDK takes: one message a line.
+"""Runs a program and connects its standard input and output to the SDK's streams: one message per line.
 
-The SDK's own transport gathers a line of any length, at a price that grows with the square of it.
+The SDK's own transport accepts lines of any length, and its time grows with the square of the length.
 """
 
 import os
@@ -18,27 +18,31 @@ from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
-from gateway.tools.incoming import LARGEST
+from gateway.tools.bounded_reader import MAX_MESSAGE_BYTES
 
-_POLL = 0.01
+_POLL_INTERVAL = 0.01  # seconds
 
-_LOST = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+_CONNECTION_ERRORS = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 
 
 class LineTooLong(Exception):
-    """The program wrote more than a message may have without ending the line."""
+    """The program wrote a line that is longer than a message may be."""
 
 
 @asynccontextmanager
 async def stdio_streams(server: StdioServerParameters, grace: float = 2.0) -> AsyncIterator[tuple[Any, Any]]:
-    """Start the program; it has ended when this is left. Raises OSError, LineTooLong.
+    """Start the program. It has ended when the context exits. Raises OSError, LineTooLong.
 
-    It has `grace` seconds to end after its input was closed, and again after it was asked to.
+    The program has `grace` seconds to exit after its input closes, and `grace` seconds after SIGTERM.
     """
     env = get_default_environment() | (server.env or {})
     command = [server.command, *server.args]
     process = await anyio.open_process(
-        [*_bound_to_us(server.command, env), *command], env=env, cwd=server.cwd, stderr=None, start_new_session=True
+        [*_exit_with_parent(server.command, env), *command],
+        env=env,
+        cwd=server.cwd,
+        stderr=None,
+        start_new_session=True,
     )
     to_session, from_server = anyio.create_memory_object_stream[SessionMessage | Exception](0)
     to_server, from_session = anyio.create_memory_object_stream[SessionMessage](0)
@@ -53,10 +57,11 @@ async def stdio_streams(server: StdioServerParameters, grace: float = 2.0) -> As
             await _end(process, grace)
 
 
-def _bound_to_us(command: str, env: dict[str, str]) -> Sequence[str]:
-    """What in front of a command asks Linux to end the program with us, were we killed: not all notice their input end.
+def _exit_with_parent(command: str, env: dict[str, str]) -> Sequence[str]:
+    """A command prefix that makes Linux end the program if the gateway is killed: not every program exits when its
+    input closes.
 
-    Not in front of what is not there, so that it is the command that is named as missing.
+    Empty if the command does not exist, so that the error names the command and not the prefix.
     """
     if sys.platform != "linux" or shutil.which(command, path=env.get("PATH")) is None:
         return ()
@@ -69,22 +74,22 @@ async def _read(process: Process, to_session: ObjectSendStream[SessionMessage | 
         raise AssertionError("a program started without a pipe")
     line = bytearray()
     async with to_session:
-        with suppress(*_LOST):
+        with suppress(*_CONNECTION_ERRORS):
             async for chunk in process.stdout:
-                seen = len(line)
+                searched = len(line)
                 line += chunk
-                while (end := line.find(b"\n", seen)) >= 0:
+                while (end := line.find(b"\n", searched)) >= 0:
                     await to_session.send(_message(bytes(line[:end])))
                     del line[: end + 1]
-                    seen = 0
-                if len(line) > LARGEST:
-                    raise LineTooLong(f"more than {LARGEST} bytes without the end of a line")
+                    searched = 0
+                if len(line) > MAX_MESSAGE_BYTES:
+                    raise LineTooLong(f"the program wrote a line of more than {MAX_MESSAGE_BYTES} bytes")
 
 
 def _message(line: bytes) -> SessionMessage | Exception:
     try:
         return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError as error:  # a program may print what is no message; the SDK passes over it
+    except ValueError as error:  # a program may print other text; the SDK skips it
         return error
 
 
@@ -98,14 +103,14 @@ async def _write(
             async for item in from_session:
                 await process.stdin.send(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode())
                 await process.stdin.send(b"\n")
-    except _LOST:
-        await to_session.aclose()  # it no longer listens, so nothing that is asked will be answered
+    except _CONNECTION_ERRORS:
+        await to_session.aclose()  # the program reads no more, so it answers no call
 
 
 async def _end(process: Process, grace: float) -> None:
-    """Close its input, then ask it and all that it started to end, then make them; four times `grace` at most."""
+    """Close the program's input, then send SIGTERM to its process group, then SIGKILL. Takes at most four `grace`."""
     if process.stdin is not None:
-        with suppress(*_LOST):
+        with suppress(*_CONNECTION_ERRORS):
             await process.stdin.aclose()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_drain, process)
@@ -113,29 +118,29 @@ async def _end(process: Process, grace: float) -> None:
             _signal(process, signal.SIGTERM)
             await _ended(process, grace)
         _signal(process, signal.SIGKILL)
-        # The pipe ends with the last who holds it, perhaps one that has left the group.
+        # A process that has left the group may still hold the pipe open.
         tasks.cancel_scope.deadline = anyio.current_time() + grace
     with anyio.move_on_after(grace):
         await process.wait()
 
 
 async def _drain(process: Process) -> None:
-    """Take what it still writes: who is kept from writing does not come to its end."""
+    """Read the remaining output: a process blocked on a full pipe never exits."""
     if process.stdout is not None:
-        with suppress(*_LOST):
+        with suppress(*_CONNECTION_ERRORS):
             async for _ in process.stdout:
                 pass
 
 
 async def _ended(process: Process, within: float) -> bool:
-    """Whether it has ended by then. Not by `wait`, which waits for the ends of the pipes, too."""
+    """Whether the program exits within this time. `Process.wait` would also wait until its pipes close."""
     with anyio.move_on_after(within):
-        while process.returncode is None:  # noqa: ASYNC110  nothing says so at once without waiting for the pipes
-            await anyio.sleep(_POLL)
+        while process.returncode is None:  # noqa: ASYNC110  no event reports the exit without waiting for the pipes
+            await anyio.sleep(_POLL_INTERVAL)
     return process.returncode is not None
 
 
 def _signal(process: Process, number: signal.Signals) -> None:
-    """To it and all that it started, as far as they are still there: it leads a group of its own."""
+    """Send the signal to the program's process group, which it leads."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, number)

@@ -1,1 +1,1 @@
-"""Layer 4: the only code that calls providers."""
+"""Providers: rows, HTTP client, transport, and the embedded model. No other package calls providers."""

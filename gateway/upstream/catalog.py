@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from gateway.wire.compat import DEFAULT, Compat
+from gateway.wire.model import DEFAULT, Compat
 
 _OPENAI = Compat(
     developer_role=True, max_tokens_field="max_completion_tokens", embedding_base64=True, tool_call_fields=False

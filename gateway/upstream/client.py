@@ -1,31 +1,36 @@
-"""One attempt at one provider: build → POST → decode. The connection is closed, or given back, in every ending.
+"""One answer of a provider: build → POST → decode. Every ending closes the connection or returns it to the pool.
 
 Retries, fallback and choice of model are made above. Whatever goes wrong leaves as UpstreamError; cancelling the task
 that waits here aborts the request at the provider.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 import structlog
 
-from gateway.core.event import Batch
+from gateway.core.event import Batch, ThinkingDelta
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.upstream.deadline import Deadlines
-from gateway.upstream.failure import from_exception, from_status, redacted
-from gateway.upstream.http import Client, Limits
+from gateway.upstream.deadline import Deadline, Deadlines
+from gateway.upstream.failure import from_exception, from_status, named, presentable
+from gateway.upstream.http import Client, Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS
-from gateway.wire.compat import ModelSpec
 from gateway.wire.contract import Parser
+from gateway.wire.model import ModelSpec
 
 log = structlog.get_logger(__name__)
 
+_JSON = "application/json"
+_SSE = "text/event-stream"
+_BREAKS = frozenset({
+    UpstreamKind.TRANSPORT, UpstreamKind.MALFORMED, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT,
+})  # fmt: skip
 _MAX_ERROR_BODY = 64 * 1024
+_ERROR_BODY_WAIT = 5.0  # seconds
 _MAX_REPLY = 64 * 1024 * 1024
 _USAGE_WAIT = 1.0  # seconds for the token counts after a finish; the caller waits for its end meanwhile
 _GRACE = 0.05  # seconds for a finished stream to end by itself, so that its connection can be used again
@@ -39,79 +44,176 @@ class ProviderClient:
     limits: Limits
     deadlines: Deadlines = field(default_factory=Deadlines)
 
-    async def whole(self, provider: Provider, model: ModelSpec, turn: Turn, end: float) -> Batch:
-        """The answer as one body, which is one batch; before `end` (loop time). Raises UpstreamError."""
-        now = asyncio.get_running_loop().time()
-        wait = min(provider.timeout or self.limits.silence, end - now)
-        try:
-            with self.deadlines.at(now + wait):
-                response = await self._post(provider, model, turn)
-                try:
-                    if response.status != 200:
-                        raise await refusal(provider, response)
-                    return UPSTREAMS[provider.wire].parse_reply(await read_whole(response))
-                finally:
-                    response.end()
-        except UpstreamError as error:
-            raise redacted(provider, error) from None
-        except (TransportError, TimeoutError) as error:
-            raise from_exception(provider, error, connect=self.limits.connect, wait=wait) from error
+    def ask(
+        self, provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts, *, end: float, fresh: bool = False
+    ) -> "ProviderAnswer":
+        """One attempt, which begins with the first `read`. It ends before `end` (loop time).
 
-    async def stream(self, provider: Provider, model: ModelSpec, turn: Turn, end: float) -> AsyncGenerator[Batch, None]:
-        """The answer as it comes, one batch per read of the network; before `end` (loop time). Raises UpstreamError.
-
-        Only events move the waiting limit, a server's comments don't; and it stands still while the caller is busy.
+        `fresh` uses a new connection.
         """
-        limits, clock = self.limits, asyncio.get_running_loop().time
-        wait = provider.timeout or limits.first_event
-        try:
-            with self.deadlines.at(min(clock() + wait, end)) as deadline:
-                response = await self._post(provider, model, turn)
-                try:
-                    if response.status != 200:
-                        raise await refusal(provider, response)
-                    if response.content_type == "application/json":
-                        # A server that ignores `stream` answers with one body; so do errors inside a 200.
-                        batch = UPSTREAMS[provider.wire].parse_reply(await read_whole(response))
-                        deadline.when = None
-                        yield batch
-                        return
-                    parser = UPSTREAMS[provider.wire].parser()
-                    while not (parser.complete or parser.failure) and (data := await response.read()):
-                        if batch := parser.feed(data):
-                            deadline.when = None
-                            yield batch
-                            wait = provider.timeout or limits.idle
-                            deadline.when = min(clock() + wait, end)
-                    deadline.when = None
-                    if batch := await _rest(response, parser) if parser.complete else parser.close():
-                        yield batch
-                    await _finish(response)
-                finally:
-                    response.end()
-        except UpstreamError as error:
-            raise redacted(provider, error) from None
-        except (TransportError, TimeoutError) as error:
-            raise from_exception(provider, error, connect=limits.connect, wait=wait) from error
+        return ProviderAnswer(self, provider, model, turn, timeouts, end=end, fresh=fresh)
 
-    async def _post(self, provider: Provider, model: ModelSpec, turn: Turn) -> Response:
+
+class ProviderAnswer:
+    """One answer as it comes, until it is `over`. The task that reads calls `end`, in every case.
+
+    Only events move the waiting limit, a server's comments don't; it stands still while the client is busy.
+    """
+
+    __slots__ = (
+        "_begun", "_client", "_deadline", "_end", "_fresh", "_model", "_parser", "_provider", "_response", "_since",
+        "_timeouts", "_turn", "_wait", "over",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        client: ProviderClient,
+        provider: Provider,
+        model: ModelSpec,
+        turn: Turn,
+        timeouts: Timeouts,
+        *,
+        end: float,
+        fresh: bool,
+    ) -> None:
+        self._client = client
+        self._provider = provider
+        self._model = model
+        self._turn = turn
+        self._timeouts = timeouts
+        self._end = end
+        self._fresh = fresh
+        self._begun = False
+        self._deadline: Deadline | None = None
+        self.over = False
+        self._parser: Parser | None = None
+        self._response: Response | None = None
+        self._since = self._wait = 0.0
+
+    async def read(self) -> Batch:
+        """The next batch, one per read of the network, or one for an answer that is asked whole; empty at the end.
+
+        Raises UpstreamError.
+        """
+        if self.over:
+            return []
+        try:
+            deadline = self._deadline
+            if deadline is None:
+                return await self._open()
+            self._since = now = asyncio.get_running_loop().time()
+            deadline.when = min(now + self._wait, self._end)
+            return await self._next(deadline)
+        except UpstreamError as error:
+            self._judge_break(error)
+            raise presentable(self._provider, error) from None
+        except TransportError as error:
+            failure = from_exception(self._provider, error, self._client.limits.connect)
+            self._judge_break(failure)
+            raise failure from error
+        except asyncio.CancelledError as error:
+            if self._deadline is None or not self._deadline.interrupted():
+                raise
+            raise self._timeout() from error
+
+    def end(self) -> None:
+        """No more is wanted: the connection is closed, or returned to the pool if the answer has come to its end."""
+        if self._deadline is not None:
+            self._deadline.stop()
+        response, self._response = self._response, None
+        if response is not None:
+            response.end()
+
+    async def _open(self) -> Batch:
+        client, provider, turn = self._client, self._provider, self._turn
+        self._since = now = asyncio.get_running_loop().time()
+        self._wait = provider.timeout or _first_wait(provider, self._model, turn, self._timeouts)
+        self._deadline = deadline = client.deadlines.at(min(now + self._wait, self._end))
+        deadline.start()
         if provider.prepare is not None:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
-        return await self.http.post(provider.endpoint(wire.path), wire.build_request(turn, model))
+        asked = wire.request(turn, self._model)
+        self._response = response = await client.http.post(provider.endpoint(asked.path), asked.body, fresh=self._fresh)
+        if response.status != 200:
+            raise await refusal(response)
+        content_type = response.content_type
+        if content_type == _JSON or (not turn.stream and content_type != _SSE):
+            # Also a server that ignores `stream` answers with one body; so do errors inside a 200.
+            batch = wire.parse_answer(await read_whole(response), self._model)
+            deadline.when = None
+            self.over = True
+            return batch
+        self._parser = wire.parser(self._model)
+        return await self._next(deadline)
+
+    async def _next(self, deadline: Deadline) -> Batch:
+        response, parser = self._response, self._parser
+        if response is None or parser is None:
+            raise AssertionError("an answer was read after its end")
+        while not (parser.complete or parser.failure) and (data := await response.read()):
+            if batch := parser.feed(data):
+                deadline.when = None
+                self._begun = True
+                timeouts = self._timeouts
+                thinks = batch[-1].__class__ is ThinkingDelta
+                self._wait = self._provider.timeout or (timeouts.thinking if thinks else timeouts.idle)
+                return batch
+        deadline.when = None
+        batch = await _rest(response, parser) if parser.complete else []
+        if batch and not parser.complete:
+            return batch  # the answer goes on after all
+        self.over = True
+        batch = [*batch, *parser.close()]
+        await _finish(response)
+        return batch
+
+    def _judge_break(self, error: UpstreamError) -> None:
+        """A break after a long silence is a stall: asking the same model again would keep the client waiting again."""
+        silence = asyncio.get_running_loop().time() - self._since
+        if error.kind in _BREAKS and silence >= self._client.limits.stall_after:
+            error.kind = UpstreamKind.STALL
+            error.message = f"{error.message.removesuffix('.')} after {silence:.3g} s of silence."
+
+    def _timeout(self) -> UpstreamError:
+        name, wait = named(self._provider), self._wait
+        if asyncio.get_running_loop().time() >= self._end:
+            said = "did not complete its answer before the time limit of the whole run"
+            return UpstreamError(UpstreamKind.TOTAL_TIMEOUT, f"{name} {said}.")
+        if self._begun:
+            said = f"stopped in the middle of its answer and was silent for {wait:.3g} s"
+            return UpstreamError(UpstreamKind.STALL, f"{name} {said}.")
+        missing = "no first event" if self._turn.stream else "no answer"
+        return UpstreamError(UpstreamKind.TIMEOUT, f"{name} sent {missing} within {wait:.3g} s.")
 
 
-async def refusal(provider: Provider, response: Response) -> UpstreamError:
+def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts) -> float:
+    """Seconds until the first event, or until the end of an answer that is asked whole."""
+    slow = model.reasoning or provider.local or _asks_for_effort(turn, model)
+    if not turn.stream:
+        return max(timeouts.whole, timeouts.thinking) if slow else timeouts.whole
+    return timeouts.thinking if slow else timeouts.first_event
+
+
+def _asks_for_effort(turn: Turn, model: ModelSpec) -> bool:
+    """Whether the client or the model's row asks for reasoning."""
+    effort = turn.options.effort
+    if effort is None and (turn.params or model.params):
+        params = {**(model.params or {}), **(turn.params or {})}
+        effort = params.get("reasoning_effort") or params.get("reasoning")
+    return bool(effort) and effort not in ("none", "off")
+
+
+async def refusal(response: Response) -> UpstreamError:
     """The failure that a response other than 200 reports; as much of its body as may be is read."""
     body = b""
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(_ERROR_BODY_WAIT):
             while len(body) < _MAX_ERROR_BODY and (data := await response.read()):
                 body += data
     except (TransportError, TimeoutError) as error:
-        log.info("the body of a refusal broke off", provider=provider.id, reason=type(error).__name__)
-    status = response.status if response.status >= 400 else 502
-    return from_status(provider, status, response.headers, body)
+        log.info("The body of an error response broke off", status=response.status, reason=type(error).__name__)
+    return from_status(response.status, response.headers, body)
 
 
 async def read_whole(response: Response) -> bytes:
@@ -127,15 +229,17 @@ async def read_whole(response: Response) -> bytes:
 
 
 async def _rest(response: Response, parser: Parser) -> Batch:
-    """What still belongs to a complete answer: its token counts. The answer stands, however the stream ends now."""
+    """What still belongs to a complete answer, such as its token counts; or more of it, and it is not complete.
+
+    A complete answer stands, however the stream ends now.
+    """
     batch: Batch = []
     try:
         async with asyncio.timeout(_USAGE_WAIT):
-            while not parser.done and (data := await response.read()):
+            while parser.complete and not parser.done and (data := await response.read()):
                 batch += parser.feed(data)
-        batch += parser.close()
     except (UpstreamError, TransportError, TimeoutError) as error:
-        log.info("stream ended badly after its finish", reason=type(error).__name__)
+        log.info("Stream ended badly after its finish", reason=type(error).__name__)
         response.abandon()
     return batch
 

@@ -15,10 +15,10 @@ from gateway.config.shape import nearest
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.http import DEFAULTS
-from gateway.upstream.provider import Provider, headers_for
+from gateway.upstream.provider import Provider, headers_for, secrets_in
 from gateway.upstream.transport.endpoint import endpoint
 from gateway.wire import UPSTREAMS
-from gateway.wire.compat import DEFAULT, Compat, ModelSpec
+from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 _OPENCLAW_FORMATS = frozenset({
     "openai-responses", "anthropic-messages", "google-generative-ai", "ollama", "openai-codex-responses",
@@ -61,7 +61,7 @@ def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Prob
 
 
 def key_from(row: Row, env: Mapping[str, str]) -> str | None:
-    """The first key that the environment holds for a catalogue row."""
+    """The first key in the environment for a catalogue row."""
     return next((key for name in row.key_variables if (key := env.get(name, "").strip())), None)
 
 
@@ -83,6 +83,8 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
         headers=headers_for(key, {}),
         compat=row.compat,
         embedding_model=row.embedding_model,
+        local=row.local,
+        secrets=secrets_in((key,), {}, row.base_url),
     )
 
 
@@ -97,10 +99,11 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
         base_url=base_url,
         wire=config.api,
         compat=compat,
-        models={model.id: _model(model, config, compat) for model in config.models},
+        models={model.id: _model(name, model, config, compat) for model in config.models},
         only_listed=not base_url,  # then each model has an address of its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
+        local=row is not None and row.local,
     )
     rows = {
         model.id: _with_keys(
@@ -116,6 +119,7 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
 
 def _with_keys(provider: Provider, keys: list[tuple[str, str | None]], headers: Mapping[str, str]) -> Provider:
     """The row with its first key, and the same row with each further key as `others`."""
+    provider = replace(provider, secrets=secrets_in((key for _, key in keys), headers, provider.base_url))
     first, *others = (
         replace(provider, key_id=key_id, api_key=key, headers=headers_for(key, headers)) for key_id, key in keys
     )
@@ -140,14 +144,16 @@ def _keys(config: ProviderConfig, row: Row | None, env: Mapping[str, str]) -> li
     return keys or [("apiKey", key_from(row, env) if row else None)]
 
 
-def _model(model: ModelConfig, provider: ProviderConfig, compat: Compat) -> ModelSpec:
+def _model(name: str, model: ModelConfig, provider: ProviderConfig, compat: Compat) -> ModelSpec:
     return ModelSpec(
         id=model.id,
         max_tokens=model.max_tokens or provider.max_tokens,
         context_window=_context(model) or _context(provider),
         images="image" in model.input,
+        reasoning=model.reasoning,
         compat=compat.merged(_quirks(model.compat)),
         params={**provider.params, **model.params} or None,
+        provider=name,
     )
 
 
@@ -217,7 +223,8 @@ def _unsendable_row(where: str, provider_path: str, row: Provider) -> Iterator[P
         return
     for keyed in (row, *row.others):
         try:
-            keyed.endpoint(UPSTREAMS[keyed.wire].path)
+            for path in UPSTREAMS[keyed.wire].paths():
+                keyed.endpoint(path)
         except ValueError as error:
             yield Problem(_blamed(where, provider_path, keyed), str(error))
 

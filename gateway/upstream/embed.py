@@ -1,26 +1,30 @@
-"""Embeddings at a provider: one POST, one reply; or whatever else can embed behind the same seam."""
+"""The interface of embedders, and embeddings from a provider: one POST, one reply."""
 
 import asyncio
 from typing import Protocol
 
-from gateway.core.upstream_error import UpstreamError
+from gateway.core.errors import Unavailable
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.client import read_whole, refusal
 from gateway.upstream.deadline import Deadlines
-from gateway.upstream.failure import from_exception, redacted
+from gateway.upstream.failure import from_exception, named, presentable
 from gateway.upstream.http import Client, Limits
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
+from gateway.wire import UPSTREAMS
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
-from gateway.wire.openai_chat import embeddings as wire
+from gateway.wire.model import ModelSpec
 
 
 class Embedder(Protocol):
     """Turns texts into vectors."""
 
-    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
+    async def embed(
+        self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float, *, fresh: bool = False
+    ) -> EmbeddingReply:
         """One vector per input, in order, before `end` (loop time). Raises UpstreamError or BadRequest.
 
-        `provider` is the row with the key to use.
+        `provider` is the row with the key to use; `fresh` uses a new connection.
         """
         ...
 
@@ -33,21 +37,33 @@ class HttpEmbedder:
         self._deadlines = deadlines
         self._limits = limits
 
-    async def embed(self, provider: Provider, model: str, request: EmbeddingRequest, end: float) -> EmbeddingReply:
-        """See Embedder. A caller that leaves cancels the request at the provider."""
-        body = wire.build_request(request, model, packs_base64=provider.compat.embedding_base64)
-        now = asyncio.get_running_loop().time()
-        wait = min(provider.timeout or self._limits.silence, end - now)
+    async def embed(
+        self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float, *, fresh: bool = False
+    ) -> EmbeddingReply:
+        """See Embedder. A client that leaves cancels the request at the provider."""
+        wire = UPSTREAMS[provider.wire].embeddings
+        if wire is None:
+            raise Unavailable(f"Provider '{provider.id}' has no embeddings. Name another in memory.search.provider.")
+        asked = wire.request(request, model)
+        clock = asyncio.get_running_loop().time
+        wait = provider.timeout or self._limits.last.whole
         try:
-            with self._deadlines.at(now + wait):
-                response = await self._http.post(provider.endpoint(wire.PATH), body)
+            with self._deadlines.at(min(clock() + wait, end)):
+                response = await self._http.post(provider.endpoint(asked.path), asked.body, fresh=fresh)
                 try:
                     if response.status != 200:
-                        raise await refusal(provider, response)
-                    return wire.parse_reply(await read_whole(response), len(request.inputs))
+                        raise await refusal(response)
+                    return wire.parse(await read_whole(response), len(request.inputs))
                 finally:
                     response.end()
         except UpstreamError as error:
-            raise redacted(provider, error) from None
-        except (TransportError, TimeoutError) as error:
-            raise from_exception(provider, error, connect=self._limits.connect, wait=wait) from error
+            raise presentable(provider, error) from None
+        except TimeoutError as error:
+            if clock() >= end:
+                said = "did not answer before the time limit of the whole run"
+                raise UpstreamError(UpstreamKind.TOTAL_TIMEOUT, f"{named(provider)} {said}.") from error
+            raise UpstreamError(
+                UpstreamKind.TIMEOUT, f"{named(provider)} sent no answer within {wait:.3g} s."
+            ) from error
+        except TransportError as error:
+            raise from_exception(provider, error, self._limits.connect) from error

@@ -1,6 +1,7 @@
-"""A provider's failure → one UpstreamError: statuses and client exceptions here, error objects in the wire.
+"""A provider's failure → one UpstreamError: statuses and transport exceptions here, error objects in the wire format.
 
-Nothing that looks like a credential leaves in a message: the row's own key is cut out literally, other keys by shape.
+Each text says once which provider and address it was and what happened. No secret of the provider's row leaves in a
+message: keys and header values are cut out literally, other credentials by shape.
 """
 
 import email.utils
@@ -10,65 +11,101 @@ from datetime import UTC, datetime
 
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.observe.redact import redact_text
+from gateway.observe.redact import HIDDEN, redact_text
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import (
     BodyBroken,
     CannotConnect,
-    CertificateInvalid,
     ConnectionTimeout,
     Disconnected,
+    NameUnknown,
+    NoFileDescriptors,
+    StaleConnection,
+    TlsFailed,
+    TransportError,
 )
 from gateway.wire.openai_chat.errors import classify
 
 _MAX_MESSAGE = 2000
+_MAX_NAME = 200  # characters of `code` and `param`
+
+# The provider's own words are about the request, and clients match on them.
+_VERBATIM = frozenset({
+    UpstreamKind.INVALID_REQUEST, UpstreamKind.TOO_LARGE, UpstreamKind.NOT_FOUND, UpstreamKind.CONTEXT_OVERFLOW,
+    UpstreamKind.CONTENT_FILTER,
+})  # fmt: skip
 
 
-def from_status(provider: Provider, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """The failure that a status of 400 and above reports; its body is read as OpenAI's error object if it is one."""
+def from_status(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """The failure that a status other than 200 reports; its body is read as an error object if it is one."""
     try:
         payload = loads(body)
     except InvalidJSON:
         payload = None
-    error = classify(status, payload, retry_after=retry_after(headers, datetime.now(UTC)))
-    return redacted(provider, error)
+    return classify(status, payload, retry_after=retry_after(headers, datetime.now(UTC)))
 
 
-def redacted(provider: Provider, error: UpstreamError) -> UpstreamError:
-    """The same failure, safe to show: no key, and of bounded length."""
-    message = error.message
-    if provider.api_key:
-        message = message.replace(provider.api_key, "[redacted]")
-    message = redact_text(message)[:_MAX_MESSAGE]
+def presentable(provider: Provider, error: UpstreamError) -> UpstreamError:
+    """The same failure as the client may read it: which provider it was, no secret, bounded length. Call it once."""
+    message = redacted(provider, error.message)
     if error.kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
-        message = f"The provider '{provider.id}' refused the gateway's credential: {message}"
-    error.message = message
-    error.args = (message,)
+        message = f"{named(provider)} refused the gateway's credential: {message}"
+    elif error.kind not in _VERBATIM:
+        message = _attributed(provider, message)
+    error.message = message[:_MAX_MESSAGE]
+    error.args = (error.message,)
+    error.code = redacted(provider, error.code)[:_MAX_NAME] if error.code else error.code
+    error.param = redacted(provider, error.param)[:_MAX_NAME] if error.param else error.param
     return error
 
 
-def from_exception(provider: Provider, error: Exception, *, connect: float, wait: float) -> UpstreamError:
-    """The failure behind an exception of the transport; `connect` and `wait` are the limits in seconds.
+def redacted(provider: Provider, text: str) -> str:
+    """The text without any secret of the provider's row, and without what looks like one."""
+    for secret in (*provider.secrets, provider.api_key):
+        if secret:
+            text = text.replace(secret, HIDDEN)
+    return redact_text(text)
 
-    Who was silent once is not asked again at the caller's expense, and a certificate does not change in a second.
-    """
-    name = f"The provider '{provider.id}'"
+
+def named(provider: Provider) -> str:
+    """How messages name a provider: its id and where it is."""
+    return f"The provider '{provider.id}' ({provider.address})"
+
+
+def _attributed(provider: Provider, message: str) -> str:
+    """The message with the provider's name and address in it, once."""
+    for start, link in (("The provider ", " "), ("The provider's ", ": its ")):
+        if message.startswith(start):
+            return f"{named(provider)}{link}{message.removeprefix(start)}"
+    return f"{named(provider)} failed: {message}"
+
+
+def from_exception(provider: Provider, error: TransportError, connect: float) -> UpstreamError:
+    """The failure behind an exception of the transport; `connect` is the limit for connecting in seconds."""
+    kind, predicate = _said(error, connect)
+    return UpstreamError(kind, f"{named(provider)} {predicate}.")
+
+
+def _said(error: TransportError, connect: float) -> tuple[UpstreamKind, str]:
     match error:
         case ConnectionTimeout():
-            said = f"{name} did not accept a connection within {connect:g} s."
-            return UpstreamError(UpstreamKind.TRANSPORT, said, retryable=False)
-        case TimeoutError():
-            return UpstreamError(UpstreamKind.TIMEOUT, f"{name} did not answer within {wait:.3g} s.", retryable=False)
-        case CertificateInvalid():
-            return UpstreamError(UpstreamKind.TRANSPORT, f"{name} offered no valid TLS certificate.", retryable=False)
+            return UpstreamKind.CONNECT_TIMEOUT, f"did not accept a connection within {connect:g} s"
+        case NameUnknown():
+            return UpstreamKind.CONNECT, f"could not be found: its host name can't be resolved ({error})"
         case CannotConnect():
-            return UpstreamError(UpstreamKind.TRANSPORT, f"{name} could not be reached.")
+            return UpstreamKind.CONNECT, str(error)
+        case TlsFailed():
+            return UpstreamKind.TLS, f"could not be reached securely: {error}"
+        case NoFileDescriptors():
+            return UpstreamKind.LOCAL, f"could not be asked: the gateway can't open another connection ({error})"
+        case StaleConnection():
+            return UpstreamKind.STALE, "closed an idle connection when it was used again"
         case Disconnected():
-            return UpstreamError(UpstreamKind.TRANSPORT, f"{name} closed the connection without an answer.")
+            return UpstreamKind.TRANSPORT, "closed the connection without an answer"
         case BodyBroken():
-            return UpstreamError(UpstreamKind.TRANSPORT, f"{name} broke off its answer.")
+            return UpstreamKind.TRANSPORT, "broke off its answer"
         case _:
-            return UpstreamError(UpstreamKind.MALFORMED, f"{name} answered with something that is not HTTP.")
+            return UpstreamKind.MALFORMED, "answered with something that is not HTTP"
 
 
 def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:

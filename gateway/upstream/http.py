@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from gateway import __version__
 from gateway.upstream.transport.dial import Dialer
 from gateway.upstream.transport.endpoint import Endpoint
-from gateway.upstream.transport.errors import Disconnected
+from gateway.upstream.transport.errors import Disconnected, StaleConnection
 from gateway.upstream.transport.pool import Pool
 from gateway.upstream.transport.response import Response
 
@@ -22,61 +22,81 @@ DEFAULTS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "ident
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How long a provider may take, in seconds.
+class Timeouts:
+    """How long one attempt may keep the client waiting, in seconds.
 
-    `connect`: until a connection stands. `first_event`: from sending the request to the first event of a stream.
-    `idle`: between events. `silence`: from sending the request to the end of an answer that is not streamed.
-    `total`: for everything together.
+    `first_event`: from sending the request to the first event of a stream. `idle`: between events. `thinking`: in place
+    of both while a model thinks without a word, and before the first event of a local model, which may be loading.
+    `whole`: from sending the request to the end of an answer that is not streamed.
+    """
+
+    first_event: float
+    idle: float
+    thinking: float
+    whole: float = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long providers may take, in seconds.
+
+    `connect`: until a connection is established. `total`: for all attempts of a run together. `fallback`: for an
+    attempt while another candidate can be asked; `last`: for one without alternative. A connection that breaks after
+    `stall_after` seconds of silence counts as a stall.
     """
 
     connect: float = 10.0
-    first_event: float = 30.0
-    idle: float = 30.0
-    silence: float = 300.0
     total: float = 600.0
+    fallback: Timeouts = Timeouts(12.0, 15.0, 120.0)
+    last: Timeouts = Timeouts(120.0, 60.0, 600.0)
+    stall_after: float = 5.0
 
 
-_CROSSING = 2.0  # seconds; both ways through the slowest of networks
+_STALE_WINDOW = 2.0  # seconds; a round trip through the slowest of networks
 
 
 class Client:
     """All connections to all providers. Limits of waiting are set by each call (`Deadlines`).
 
-    `connect` is how long a connection may take to stand, `crossing` how long after a request the end of a kept
-    connection can still be one that was on its way before; both in seconds.
+    `connect` is how long a connection may take to be established. A kept connection that ends within `stale_window`
+    after it was used again is stale: the server had closed it before the request arrived. Both in seconds.
     """
 
-    def __init__(self, connect: float, crossing: float = _CROSSING) -> None:
-        self._crossing = crossing
+    def __init__(self, connect: float, stale_window: float = _STALE_WINDOW) -> None:
+        self._stale_window = stale_window
         self._dialer = Dialer(connect)
         self._pool = Pool()
 
-    async def post(self, endpoint: Endpoint, body: bytes) -> Response:
-        """Ask, and wait for the head of the answer. Raises TransportError.
+    async def post(self, endpoint: Endpoint, body: bytes, *, fresh: bool = False) -> Response:
+        """Send one request and wait for the head of the answer; `fresh` takes no kept connection.
 
-        A server may close a kept connection just when it is used again. That is found out soon and before a byte of an
-        answer has come, says nothing about the provider, and the request is sent again at once on a new connection.
+        Nothing is sent twice here: after StaleConnection the caller asks again, with `fresh`, and counts it. Raises
+        TransportError.
         """
         origin = endpoint.origin
         request = b"%b%d\r\n\r\n%b" % (endpoint.head, len(body), body)
-        connection = self._pool.take(origin)
+        connection = None if fresh else self._pool.acquire(origin)
         if connection is not None:
             clock = asyncio.get_running_loop().time
             sent = clock()
             try:
-                await connection.ask(request)
+                await connection.send(request)
+                # A 408 at once is what some servers send before they close an idle connection (RFC 9110 §15.5.9).
+                stale = connection.status == 408 and clock() - sent <= self._stale_window
             except Disconnected as error:
-                if not error.untouched or clock() - sent > self._crossing:
-                    raise
+                if error.untouched and clock() - sent <= self._stale_window:
+                    raise StaleConnection("the server closed an idle connection") from error
+                raise
             except BaseException:
                 connection.abort()
                 raise
-            else:
-                return Response(connection, origin, self._pool)
+            if stale:
+                connection.abort()
+                raise StaleConnection("the server ended an idle connection")
+            return Response(connection, origin, self._pool)
         connection = await self._dialer.connect(origin)
         try:
-            await connection.ask(request)
+            await connection.send(request)
         except BaseException:
             connection.abort()
             raise

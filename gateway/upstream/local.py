@@ -6,9 +6,9 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
-from gateway.upstream.provider import Provider, headers_for
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.upstream.provider import Provider, headers_for, secrets_in
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+from gateway.wire.model import Compat, ModelSpec
 
 # A model this small sometimes repeats itself until its context is full, which takes a thread more than a minute.
 _MAX_OUTPUT_TOKENS = 512
@@ -32,6 +32,7 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         context_window=MODEL.context_window,
         images=False,
         compat=_COMPAT,
+        provider=MODEL.provider,
     )
     return Provider(
         id=MODEL.provider,
@@ -42,6 +43,8 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         models={model.id: model},
         only_listed=True,
         embedding_model=MODEL.embedding_model,
+        local=True,
+        secrets=secrets_in((chat.api_key,), {}, chat.base_url),
         prepare=ready,
     )
 
@@ -52,9 +55,17 @@ class LocalEmbedder:
     def __init__(self, vectors: EmbeddedEmbeddings) -> None:
         self._vectors = vectors
 
-    async def embed(self, _provider: Provider, model: str, request: EmbeddingRequest, _end: float) -> EmbeddingReply:
+    async def embed(
+        self,
+        _provider: Provider,
+        model: ModelSpec,
+        request: EmbeddingRequest,
+        _end: float,
+        *,
+        fresh: bool = False,  # noqa: ARG002 - it uses no connection
+    ) -> EmbeddingReply:
         """See `gateway.upstream.embed.Embedder`; there is one model."""
-        if model != MODEL.embedding_model:
+        if model.id != MODEL.embedding_model:
             raise UpstreamError(
                 UpstreamKind.NOT_FOUND,
                 f"The embedded provider has one embedding model: {MODEL.provider}/{MODEL.embedding_model}.",

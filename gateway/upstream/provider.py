@@ -1,12 +1,17 @@
 """A provider: a configured endpoint with its credentials, as a row of data. What it speaks is a wire's business."""
 
+import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+
+from yarl import URL
 
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, endpoint
-from gateway.wire.compat import DEFAULT, Compat, ModelSpec
+from gateway.wire.model import DEFAULT, Compat, ModelSpec
+
+_SHORTEST_HEADER_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,9 +19,10 @@ class Provider:
     """Where an endpoint is and how it is spoken to.
 
     `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
-    request, credential included; `api_key` is kept to be cut out of messages, `key_id` names it without telling it.
-    `others` is the same row with each further key. `timeout` (seconds) replaces the waiting limits when the row sets
-    one. `prepare` is awaited before a call, for an endpoint that has to be started first.
+    request, credential included; `key_id` names the key without disclosing it. `secrets` are all keys and header values
+    of the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
+    the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
+    before a call, for an endpoint that has to be started first.
 
     `model_rows` are the models that are asked in another way than the rest of the provider: at a base URL, with headers
     or in a wire format of their own. `only_listed` means that no other models than those of `models` exist.
@@ -35,13 +41,33 @@ class Provider:
     only_listed: bool = False
     embedding_model: str | None = None
     timeout: float | None = None
+    local: bool = False
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     prepare: Callable[[], Awaitable[None]] | None = None
     endpoints: dict[str, Endpoint] = field(default_factory=dict, init=False, repr=False, compare=False)
+    identities: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
+
+    @property
+    def address(self) -> str:
+        """`host:port`, for people to read."""
+        url = URL(self.base_url)
+        return f"{url.host}:{url.port}"
+
+    @property
+    def identity(self) -> str:
+        """Address and digest of the credential: the same in every instance that shares both."""
+        known = self.identities.get("")
+        if known is None:
+            url = str(URL(self.base_url).with_user(None).with_query(None)).rstrip("/")
+            credential = "\n".join(f"{name.lower()}:{value}" for name, value in sorted(self.headers.items()))
+            digest = hashlib.sha256(f"{self.base_url}\n{credential}".encode()).hexdigest()[:16]
+            known = self.identities[""] = f"{url}#{digest}"
+        return known
 
     def model(self, model_id: str) -> ModelSpec:
         """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
-        return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat)
+        return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat, provider=self.id)
 
     def row_for(self, model_id: str) -> "Provider":
         """The row by which this model is asked."""
@@ -77,3 +103,17 @@ def headers_for(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
     return headers | dict(extra)
+
+
+def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:
+    """What must not appear in a message: keys, values of configured headers, a password in the URL; longest first.
+
+    Of a header value the part behind its scheme (`Bearer …`) counts, too. Values shorter than four characters are no
+    secrets, and would cut holes into words.
+    """
+    found = {key for key in keys if key}
+    for value in headers.values():
+        found.update(part for part in (value, value.partition(" ")[2]) if len(part) >= _SHORTEST_HEADER_SECRET)
+    if password := URL(base_url).password:
+        found.add(password)
+    return tuple(sorted(found, key=len, reverse=True))

@@ -1,31 +1,46 @@
-"""What a wire format is to the rest: an upstream codec, and for OpenAI's formats an ingress codec too.
+"""What a wire format is to the rest: a codec towards providers, a codec towards clients, or both.
 
 Codecs do no I/O and know no provider by name. `Parser.feed` takes any split of the response's bytes and may return
 nothing; `Parser.close` reports a truncated stream as `UpstreamError`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from msgspec import Struct
+
+from gateway.core.accumulator import Answer
 from gateway.core.errors import GatewayError
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.compat import ModelSpec
+from gateway.wire.model import ModelSpec
+
+NO_HEADERS: Mapping[str, str] = {}
+
+
+class WireRequest(Struct, frozen=True):
+    """One POST to a provider: `path` below its base URL, with its query; `headers` that the format itself needs."""
+
+    path: str
+    body: bytes
+    headers: Mapping[str, str] = NO_HEADERS
 
 
 class Parser(Protocol):
     """Reads one streamed answer."""
 
-    complete: bool
-    """Whether the answer has ended; only its token counts may still come."""
+    @property
+    def complete(self) -> bool:
+        """Whether the answer seems to be at its end; token counts may still come, or more text after all."""
+        ...
 
     done: bool
-    """Whether the provider has said that nothing more will come."""
+    """Whether the provider has announced that nothing more will come."""
 
     failure: UpstreamError | None
-    """Why the stream can't be read on, when events came before it: those are the caller's, then comes this."""
+    """Why the stream can't be read on, when events came before it: those go to the client first, then this."""
 
     def feed(self, data: bytes) -> Batch:
         """The events that these bytes complete. Raises UpstreamError for a failure that nothing came before."""
@@ -36,22 +51,37 @@ class Parser(Protocol):
         ...
 
 
-class Upstream(Protocol):
-    """The provider-facing half of a wire format."""
+class UpstreamFormat(Protocol):
+    """The provider-facing half of a wire format. Stateless; one for all providers."""
 
-    path: str
-    """Below the provider's base URL, such as `/chat/completions`."""
-
-    def build_request(self, turn: Turn, model: ModelSpec) -> bytes:
-        """The body of the provider's request."""
+    @property
+    def name(self) -> str:
+        """What a configuration calls it (`api`)."""
         ...
 
-    def parse_reply(self, body: bytes) -> Batch:
+    @property
+    def embeddings(self) -> "EmbeddingsFormat | None":
+        """How it asks for embeddings; None where it has none."""
+        ...
+
+    def paths(self) -> tuple[str, ...]:
+        """Paths that are the same for every request, so that their addresses are checked and made at start."""
+        ...
+
+    def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
+        """The provider's request."""
+        ...
+
+    def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """A whole answer, as the events of a stream. Raises UpstreamError when it is none."""
         ...
 
-    def parser(self) -> Parser:
+    def parser(self, model: ModelSpec) -> Parser:
         """A fresh parser for a streamed answer."""
+        ...
+
+    def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
+        """The failure behind a status of 400 and above; `payload` is the decoded body, None for no JSON."""
         ...
 
 
@@ -59,7 +89,7 @@ class Renderer(Protocol):
     """The client-facing half of a stream: `feed` batches, then `close`, or `fail`; frames whole, for one write each."""
 
     def feed(self, batch: Batch) -> bytes:
-        """The frames of one batch; may be empty. Raises UpstreamError for what the format can't tell."""
+        """The frames of one batch; may be empty. Raises UpstreamError for what the format can't express."""
         ...
 
     def close(self) -> bytes:
@@ -67,7 +97,19 @@ class Renderer(Protocol):
         ...
 
     def fail(self, error: GatewayError) -> bytes:
-        """The frames that tell of a failure and end the stream."""
+        """The frames that report a failure and end the stream."""
+        ...
+
+
+class AnswerRenderer(Protocol):
+    """How a client's format shows one answer: as a stream or as one body."""
+
+    def stream(self, model: str) -> Renderer:
+        """A renderer for a stream; `model` is the name to report. Called when the first event is there."""
+        ...
+
+    def body(self, answer: Answer, model: str) -> bytes:
+        """A whole answer."""
         ...
 
 
@@ -90,3 +132,19 @@ class EmbeddingReply:
     vectors: Sequence[bytes | memoryview]
     prompt_tokens: int
     total_tokens: int
+
+
+class EmbeddingsFormat(Protocol):
+    """How a wire format asks for embeddings."""
+
+    def paths(self) -> tuple[str, ...]:
+        """See UpstreamFormat."""
+        ...
+
+    def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
+        """The provider's request; `model` is the embedding model."""
+        ...
+
+    def parse(self, body: bytes, expected: int) -> EmbeddingReply:
+        """The provider's vectors in input order. Raises UpstreamError, also when their number is not `expected`."""
+        ...

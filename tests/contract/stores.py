@@ -1,16 +1,16 @@
-"""Where what outlives a request can be kept: every store's contract is tried on each of these."""
+"""The kinds of storage. Every store's contract tests run on each of them."""
 
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.config.redis_url import parse_redis_url
-from gateway.state.connect import close, redis_client
-from gateway.state.link import RedisLink
+from gateway.state.connect import close_client, create_client
+from gateway.state.redis_client import RedisClient
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sqlite import Database
 from tests.servers import redis_server
 
 SHARED = ("redis", "cluster")
-PLACES = ("memory", "sqlite", *SHARED)
+BACKENDS = ("memory", "sqlite", *SHARED)
 
 
 @asynccontextmanager
@@ -18,10 +18,10 @@ async def servers(directory):
     """A Redis for each of SHARED; the cluster has one node, which refuses what would span several slots."""
     async with AsyncExitStack() as stack:
         started = {}
-        for place in SHARED:
-            (directory / place).mkdir()
-            settings = {"cluster_enabled": "yes"} if place == "cluster" else {}
-            started[place] = await stack.enter_async_context(redis_server(directory / place, **settings))
+        for backend in SHARED:
+            (directory / backend).mkdir()
+            settings = {"cluster_enabled": "yes"} if backend == "cluster" else {}
+            started[backend] = await stack.enter_async_context(redis_server(directory / backend, **settings))
         await started["cluster"].ask("CLUSTER", "ADDSLOTS", *range(16384))
         while "cluster_state:ok" not in str(await started["cluster"].ask("CLUSTER", "INFO")):
             pass
@@ -29,17 +29,17 @@ async def servers(directory):
 
 
 @asynccontextmanager
-async def opened(place, redis, directory):
-    """The database of a place, or the link to it."""
-    if place in SHARED:
-        scheme = "redis+cluster" if place == "cluster" else "redis"
-        client = redis_client(parse_redis_url(f"{scheme}://127.0.0.1:{redis[place].port}"))
+async def open_backend(backend, redis, directory):
+    """The database of a backend, or the client of its Redis."""
+    if backend in SHARED:
+        scheme = "redis+cluster" if backend == "cluster" else "redis"
+        client = create_client(parse_redis_url(f"{scheme}://127.0.0.1:{redis[backend].port}"))
         try:
-            yield RedisLink(client)
+            yield RedisClient(client)
         finally:
-            await close(client)
+            await close_client(client)
     else:
-        database = Database(directory / "state" / "gateway.sqlite" if place == "sqlite" else None, MIGRATIONS)
+        database = Database(directory / "state" / "gateway.sqlite" if backend == "sqlite" else None, MIGRATIONS)
         try:
             yield database
         finally:

@@ -1,12 +1,12 @@
-"""One contract for every place in which the events of runs in the background are kept."""
+"""One contract for every backend in which the events of runs in the background are kept."""
 
 import pytest
 import pytest_asyncio
 
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
-from gateway.state.events.store import PAGE, EventPolicy, Told
-from tests.contract.stores import PLACES, SHARED, opened, servers
+from gateway.state.events.store import PAGE, EventPage, EventPolicy
+from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 
 
 class Clock:
@@ -22,11 +22,11 @@ async def redis(tmp_path_factory):
         yield started
 
 
-@pytest.fixture(params=PLACES)
-async def place(request, redis, tmp_path):
+@pytest.fixture(params=BACKENDS)
+async def backend(request, redis, tmp_path):
     """A log with a lease of 15 s, and what makes time pass."""
     if request.param in SHARED:
-        async with opened(request.param, redis, tmp_path) as link:
+        async with open_backend(request.param, redis, tmp_path) as link:
             client = link._client
             log = RedisEvents(link, EventPolicy(), prefix=request.node.name)
 
@@ -41,7 +41,7 @@ async def place(request, redis, tmp_path):
             yield log, pass_time
     else:
         clock = Clock()
-        async with opened(request.param, redis, tmp_path) as database:
+        async with open_backend(request.param, redis, tmp_path) as database:
 
             async def pass_time(seconds):
                 clock.now += seconds
@@ -49,41 +49,41 @@ async def place(request, redis, tmp_path):
             yield SqliteEvents(database, EventPolicy(), clock=clock), pass_time
 
 
-async def test_events_are_read_from_any_number_on(place):
-    log, _ = place
+async def test_events_are_read_from_any_number_on(backend):
+    log, _ = backend
     await log.begin("r")
-    assert await log.read("r", 0) == Told((), True)
+    assert await log.read("r", 0) == EventPage((), True)
     assert await log.add("r", 0, [b"a", b"b"]) == "held"
     assert await log.add("r", 2, [b"c"]) == "held"
-    assert await log.read("r", 0) == Told((b"a", b"b", b"c"), True)
-    assert await log.read("r", 2) == Told((b"c",), True)
-    assert await log.read("r", 3) == Told((), True)
-    assert await log.read("r", -1) == Told((b"c",), True)
-    assert await log.read("other", 0) == Told((), False)
+    assert await log.read("r", 0) == EventPage((b"a", b"b", b"c"), True)
+    assert await log.read("r", 2) == EventPage((b"c",), True)
+    assert await log.read("r", 3) == EventPage((), True)
+    assert await log.read("r", -1) == EventPage((b"c",), True)
+    assert await log.read("other", 0) == EventPage((), False)
 
 
-async def test_a_call_that_is_repeated_adds_nothing_twice(place):
-    log, _ = place
+async def test_a_call_that_is_repeated_adds_nothing_twice(backend):
+    log, _ = backend
     await log.begin("r")
     for _ in range(2):
         assert await log.add("r", 0, [b"a", b"b"]) == "held"
     for _ in range(2):
         assert await log.add("r", 2, [b"c"], last=True) == "held"
-    assert await log.read("r", 0) == Told((b"a", b"b", b"c"), False)
+    assert await log.read("r", 0) == EventPage((b"a", b"b", b"c"), False)
 
 
-async def test_many_events_are_added_at_once(place):
-    log, _ = place
+async def test_many_events_are_added_at_once(backend):
+    log, _ = backend
     await log.begin("r")
     events = [str(number).encode() for number in range(1700)]
     assert await log.add("r", 0, events, last=True) == "held"
-    assert await log.read("r", 0) == Told(tuple(events[:PAGE]), False)
-    assert await log.read("r", PAGE) == Told(tuple(events[PAGE:]), False)
-    assert await log.read("r", -1) == Told((events[-1],), False)
+    assert await log.read("r", 0) == EventPage(tuple(events[:PAGE]), False)
+    assert await log.read("r", PAGE) == EventPage(tuple(events[PAGE:]), False)
+    assert await log.read("r", -1) == EventPage((events[-1],), False)
 
 
-async def test_a_sign_of_life_renews_the_lease(place):
-    log, pass_time = place
+async def test_a_sign_of_life_renews_the_lease(backend):
+    log, pass_time = backend
     await log.begin("r")
     for _ in range(3):
         await pass_time(10)
@@ -91,13 +91,13 @@ async def test_a_sign_of_life_renews_the_lease(place):
     assert (await log.read("r", 0)).held
 
 
-async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(place):
-    log, pass_time = place
+async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(backend):
+    log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
     assert not await log.finish("r", 1, b"end"), "it is still held"
     await pass_time(16)
-    assert await log.read("r", 0) == Told((b"a",), False)
+    assert await log.read("r", 0) == EventPage((b"a",), False)
     assert not await log.finish("r", 0, b"end"), "somebody who has not seen all"
     assert await log.finish("r", 1, b"end")
     assert not await log.finish("r", 1, b"end"), "it is ended once"
@@ -105,52 +105,52 @@ async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(place):
         assert await log.add("r", 1, [b"b"], last=last) == "lost"
         assert await log.add("r", 1, [b"b", b"c"], last=last) == "lost"
         assert await log.add("r", 1, [], last=last) == "lost"
-    assert await log.read("r", 0) == Told((b"a", b"end"), False)
+    assert await log.read("r", 0) == EventPage((b"a", b"end"), False)
 
 
-async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on_if_nobody_has_ended_its_run(place):
-    log, pass_time = place
+async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on_if_nobody_has_ended_its_run(backend):
+    log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
     await pass_time(16)
     assert await log.add("r", 1, [b"b"]) == "held"
     assert not await log.finish("r", 1, b"end"), "somebody who looked just before"
-    assert await log.read("r", 0) == Told((b"a", b"b"), True)
+    assert await log.read("r", 0) == EventPage((b"a", b"b"), True)
     await pass_time(16)
     for _ in range(2):
         assert await log.add("r", 1, [b"b", b"c"]) == "held", "a call whose answer was lost"
     await pass_time(16)
     for _ in range(2):
         assert await log.add("r", 3, [b"end"], last=True) == "held"
-    assert await log.read("r", 0) == Told((b"a", b"b", b"c", b"end"), False)
+    assert await log.read("r", 0) == EventPage((b"a", b"b", b"c", b"end"), False)
 
 
-async def test_what_is_not_there_any_more_is_not_taken_up_again(place):
-    log, pass_time = place
+async def test_what_is_not_there_any_more_is_not_taken_up_again(backend):
+    log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
     await pass_time(3700)
     await log.begin("other")
     assert await log.add("r", 1, [b"b"]) == "lost"
-    assert await log.read("r", 0) == Told((), False)
+    assert await log.read("r", 0) == EventPage((), False)
 
 
-async def test_a_cancellation_reaches_the_worker(place):
-    log, _ = place
+async def test_a_cancellation_reaches_the_worker(backend):
+    log, _ = backend
     await log.begin("r")
     await log.cancel("r")
     assert await log.add("r", 0, [b"a"]) == "cancelled"
     assert await log.add("r", 1, []) == "cancelled"
     assert await log.add("r", 1, [b"end"], last=True) == "cancelled"
-    assert await log.read("r", 0) == Told((b"a", b"end"), False)
+    assert await log.read("r", 0) == EventPage((b"a", b"end"), False)
     await log.cancel("r")
     assert not (await log.read("r", 0)).held, "what has ended is not taken up again"
 
 
-async def test_nothing_is_there_of_a_run_that_ended_long_ago(place):
-    log, pass_time = place
+async def test_nothing_is_there_of_a_run_that_ended_long_ago(backend):
+    log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"], last=True)
     await pass_time(3601)
     await log.begin("other")
-    assert await log.read("r", 0) == Told((), False)
+    assert await log.read("r", 0) == EventPage((), False)

@@ -8,17 +8,18 @@ import pytest_asyncio
 
 from gateway.conversations.conversation import Conversations
 from gateway.conversations.transcript import read_entry
+from gateway.core.accumulator import accumulated
 from gateway.core.event import Finish, TextDelta
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
-from gateway.core.reply import fold
 from gateway.core.session_key import SessionKey
 from gateway.core.turn import Turn
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.trace import RunTrace
 from gateway.state.sessions.redis import RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy
-from tests.contract.stores import PLACES, SHARED, opened, servers
+from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 
 KEY = SessionKey(None, "main", "k")
 
@@ -39,7 +40,7 @@ class Answering:
             yield batch
 
     async def reply(self):
-        return fold([event async for batch in self.events() for event in batch])
+        return accumulated([event async for batch in self.events() for event in batch])
 
 
 async def never(_messages):
@@ -52,10 +53,10 @@ async def redis(tmp_path_factory):
         yield started
 
 
-@pytest_asyncio.fixture(loop_scope="module", params=PLACES)
+@pytest_asyncio.fixture(loop_scope="module", params=BACKENDS)
 async def conversations(request, redis, tmp_path):
     policy = SessionPolicy(lease=60.0)  # a lease that nobody gives back is seen
-    async with opened(request.param, redis, tmp_path) as at:
+    async with open_backend(request.param, redis, tmp_path) as at:
         if request.param in SHARED:
             await redis[request.param].flush()
             store = RedisSessions(at, policy, prefix="test")
@@ -73,7 +74,7 @@ async def turn(conversations, said, acknowledged, *, whole):
     async with conversations.opened(KEY, asked, said, never) as conversation:
         run = conversation.recorded(Answering(said))
         if whole:
-            await run.reply()
+            await whole_answer(run)
         else:
             async with aclosing(run.events()) as events:
                 async for _ in events:

@@ -11,9 +11,9 @@ from gateway.core.message import Message, Text, ToolCall
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
-from tests.contract.stores import PLACES, SHARED, opened, servers
+from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 
-POLICY = ResponsePolicy(ttl=6000, max_bytes=10_000, most_bytes=3_000)
+POLICY = ResponsePolicy(ttl=6000, max_bytes=10_000, max_total_bytes=3_000)
 RESPONSE = StoredResponse(
     id="resp_1",
     subject="alice",
@@ -33,8 +33,8 @@ async def redis(tmp_path_factory):
         yield started
 
 
-@pytest.fixture(params=PLACES)
-def place(request):
+@pytest.fixture(params=BACKENDS)
+def backend(request):
     return request.param
 
 
@@ -51,10 +51,10 @@ def clock():
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def store(place, redis, tmp_path, clock):
-    async with opened(place, redis, tmp_path) as at:
-        if place in SHARED:
-            await redis[place].flush()
+async def store(backend, redis, tmp_path, clock):
+    async with open_backend(backend, redis, tmp_path) as at:
+        if backend in SHARED:
+            await redis[backend].flush()
             yield RedisResponses(at, POLICY, prefix="test")
         else:
             yield SqliteResponses(at, POLICY, clock=clock)
@@ -116,11 +116,11 @@ async def test_many_calls_at_once_are_all_answered(store):
     assert await asyncio.gather(*(store.get("alice", response.id) for response in responses)) == responses
 
 
-async def test_a_response_is_forgotten_in_its_time(store, place, redis, clock):
+async def test_a_response_is_forgotten_in_its_time(store, backend, redis, clock):
     await store.put(RESPONSE)
-    if place in SHARED:
-        (key,) = await redis[place].ask("KEYS", "*")
-        assert 5_998_000 < await redis[place].ask("PTTL", key) <= 6_000_000
+    if backend in SHARED:
+        (key,) = await redis[backend].ask("KEYS", "*")
+        assert 5_998_000 < await redis[backend].ask("PTTL", key) <= 6_000_000
     else:
         clock.now += 5999
         assert await store.get("alice", "resp_1")
@@ -129,29 +129,29 @@ async def test_a_response_is_forgotten_in_its_time(store, place, redis, clock):
         assert not await store.delete("alice", "resp_1")
 
 
-@pytest.mark.parametrize("place", ["memory", "sqlite"], indirect=True)
+@pytest.mark.parametrize("backend", ["memory", "sqlite"], indirect=True)
 async def test_beyond_the_limit_of_all_the_oldest_go_first(store, clock):
     for number in range(30):
         clock.now += 1
         await store.put(replace(RESPONSE, id=f"resp_{number}", body=b"x" * 500))
     clock.now += 600  # since the first look, and no response has had its time
     await store.put(replace(RESPONSE, id="resp_last"))
-    kept = [number for number in range(30) if await store.get("alice", f"resp_{number}")]
-    assert kept == list(range(30 - len(kept), 30))
-    assert 1 <= len(kept) <= 5
+    stored = [number for number in range(30) if await store.get("alice", f"resp_{number}")]
+    assert stored == list(range(30 - len(stored), 30))
+    assert 1 <= len(stored) <= 5
 
 
-@pytest.mark.parametrize("place", SHARED, indirect=True)
-async def test_a_redis_that_is_away_is_told_as_such_and_is_used_again_when_it_is_back(store, redis, place):
+@pytest.mark.parametrize("backend", SHARED, indirect=True)
+async def test_a_redis_that_is_away_is_told_as_such_and_is_used_again_when_it_is_back(store, redis, backend):
     await store.put(RESPONSE)
-    redis[place].freeze()
+    redis[backend].freeze()
     try:
-        with pytest.raises(Unavailable, match="can't be asked"):
+        with pytest.raises(Unavailable, match="not available"):
             await store.get("alice", "resp_1")
     finally:
-        redis[place].thaw()
+        redis[backend].thaw()
     assert await store.get("alice", "resp_1") == RESPONSE
-    await redis[place].ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+    await redis[backend].ask("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
     assert await store.get("alice", "resp_1") == RESPONSE
-    await redis[place].ask("SCRIPT", "FLUSH")
+    await redis[backend].ask("SCRIPT", "FLUSH")
     assert await store.put(RESPONSE)

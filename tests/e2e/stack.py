@@ -3,7 +3,7 @@ name server in the place of Docker's. Each gateway has a loopback address of its
 """
 
 import asyncio
-import random
+import secrets
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -21,18 +21,22 @@ from tests.servers import Redis, nginx, redis_server
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PORT = 18789  # in deploy/nginx.conf
+IDLE = "3s"  # likewise, and shorter than a gateway's notice
 PROXY = "127.0.0.1"  # from where nginx connects
 
 # A load balancer in front says who the client is: so tests choose where they come from.
 _IN_FRONT = "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Client;\n"
 
 
-def nginx_config(names: Names, port: int) -> str:
-    """deploy/nginx.conf, but for the addresses of the name server and of nginx itself."""
+def nginx_config(names: Names, port: int, idle: str) -> str:
+    """deploy/nginx.conf, but for the addresses of the name server and of nginx itself, and for how long it keeps idle
+    connections to gateways.
+    """
     config = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
     for said, here in (
         ("resolver 127.0.0.11 ", f"resolver 127.0.0.1:{names.port} "),
         ("listen 8080;", f"listen 127.0.0.1:{port};"),
+        (f"keepalive_timeout {IDLE};", f"keepalive_timeout {idle};"),
     ):
         assert config.count(said) == 1, said
         config = config.replace(said, here)
@@ -63,8 +67,8 @@ class Stack:
         self._folder = folder
         self._more = more
         self._running: dict[str, AsyncExitStack] = {}
-        # Nobody else's: the port is always the same.
-        self._network = f"127.{random.randint(1, 254)}.{random.randint(0, 254)}"  # noqa: S311
+        # Nobody else's, as the port is always the same (and Hypothesis seeds `random`).
+        self._network = f"127.{secrets.choice(range(1, 255))}.{secrets.choice(range(255))}"
 
     @property
     def url(self) -> str:
@@ -116,8 +120,10 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack(folder: Path, more: dict[str, Any], *, gateways: int = 3) -> AsyncIterator[Stack]:
-    """Everything, ready. `more` is merged into the gateways' configuration, section by section."""
+async def stack(folder: Path, more: dict[str, Any], *, gateways: int = 3, idle: str = IDLE) -> AsyncIterator[Stack]:
+    """Everything, ready. `more` is merged into the gateways' configuration, section by section; nginx gives connections
+    to gateways up that are `idle` for so long.
+    """
     for name in ("redis", "nginx/gateway.d"):
         (folder / name).mkdir(parents=True)
     (folder / "nginx" / "gateway.d" / "in_front.conf").write_text(_IN_FRONT, encoding="utf-8")
@@ -127,7 +133,7 @@ async def stack(folder: Path, more: dict[str, Any], *, gateways: int = 3) -> Asy
             for number in range(1, gateways + 1):
                 await made.start(number)
             names.addresses = list(made.gateways)
-            async with nginx(folder / "nginx", nginx_config(names, made.port)) as made.nginx:
+            async with nginx(folder / "nginx", nginx_config(names, made.port, idle)) as made.nginx:
                 await made.found()
                 yield made
         finally:

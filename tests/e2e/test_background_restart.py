@@ -2,10 +2,13 @@
 
 import asyncio
 import signal
+import sqlite3
+from contextlib import closing
 
 import aiohttp
 import pytest
 
+from gateway.state.configured import FILE
 from tests.e2e.answers import chunk, hangs, says, streams
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
@@ -26,8 +29,11 @@ async def test_a_killed_gateway_tells_after_its_restart_that_the_run_has_failed(
             await model.arrived.wait()
         gateway.process.signal(signal.SIGKILL)
         await gateway.process.ended()
+    with closing(sqlite3.connect(tmp_path / FILE)) as database, database:
+        (changed,) = database.execute("UPDATE background_runs SET until = until - 60 RETURNING name").fetchall()
+        assert changed == (name,), "it was gone for a minute"
     async with serving(tmp_path, config) as gateway, aiohttp.ClientSession(gateway.url, headers=headers) as client:
-        async with asyncio.timeout(30), client.get(f"/v1/responses/{name}?stream=true") as response:
+        async with asyncio.timeout(10), client.get(f"/v1/responses/{name}?stream=true") as response:
             events = (await response.text()).split("\n\n")
         assert events[-3].startswith("event: response.failed\n")
         assert events[-2:] == ["data: [DONE]", ""]

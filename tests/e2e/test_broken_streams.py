@@ -16,7 +16,8 @@ FINISH = chunk({}, "stop")
 
 @pytest.fixture(scope="module")
 def config(config):
-    config["gateway"]["retry"] |= {"firstEventTimeoutMs": LIMIT * 1000, "idleTimeoutMs": LIMIT * 1000}
+    limits = ("firstEventTimeoutMs", "idleTimeoutMs", "lastFirstEventTimeoutMs", "lastIdleTimeoutMs")
+    config["gateway"]["retry"] |= dict.fromkeys(limits, LIMIT * 1000)
     config["gateway"]["stream"] |= {"heartbeatMs": 200, "openingHeartbeatMs": 300}
     return config
 

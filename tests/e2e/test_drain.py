@@ -140,7 +140,7 @@ async def test_what_takes_longer_than_the_limit_is_told_so_and_cancelled_at_the_
         for model in (begun, unanswered, unopened, failed):
             await asyncio.wait_for(model.abandoned.wait(), 10)
         assert await gateway.process.ended() == 0
-    assert "answers are cut off" in gateway.process.errors
+    assert "Answers are cancelled" in gateway.process.errors
     assert "Traceback" not in gateway.process.errors
 
 
@@ -217,7 +217,7 @@ async def test_a_run_in_the_background_is_finished_too(start, provider):
         await refusing(gateway)
         model.seen.set()
         assert await gateway.process.ended() == 0
-    async with start() as (gateway, client), client.get(f"/v1/responses/{begun['id']}") as response:
+    async with start(noticeMs=0) as (gateway, client), client.get(f"/v1/responses/{begun['id']}") as response:
         told = await response.json()
     assert told["status"] == "completed"
     assert told["output"][0]["content"][0]["text"] == "Hello"

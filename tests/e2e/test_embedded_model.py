@@ -28,6 +28,7 @@ async def gateway(state):
     async with serving(state, None) as ready:
         await ready.process.said("Try it")
         yield ready
+        ready.process.signal(signal.SIGINT)  # there is no proxy that would need its notice
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

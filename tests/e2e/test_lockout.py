@@ -128,7 +128,7 @@ async def test_this_machine_is_delayed_ever_longer_instead_of_locked(stranger):
         assert least <= wait < least + 1.0
     before = time.monotonic()
     assert await status(stranger, {}) == 401
-    assert time.monotonic() - before < 0.25
+    assert time.monotonic() - before < 2.0, "which would be the next delay"
     assert await status(stranger, RIGHT) == 200
 
 

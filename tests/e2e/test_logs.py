@@ -87,7 +87,7 @@ async def test_no_secret_is_told_or_logged_and_no_fault_of_others_leaves_a_trace
     written = gateway.process.output + gateway.process.errors
     assert "is wrong" in told
     assert "Listening" in written
-    assert "request refused" in written
+    assert "Request refused" in written
     for secret in (TOKEN, KEY, OTHER_KEY, GUESS):
         assert secret not in told
         assert secret not in written
@@ -103,7 +103,7 @@ async def test_every_line_of_the_log_is_an_event_and_those_of_a_request_carry_it
     lines = [json.loads(line) for line in gateway.process.errors.splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     about = {line["event"]: line for line in lines if line.get("request_id") == "trace-7"}
-    assert about.keys() == {"run", "request refused"}
-    refused = about["request refused"]
+    assert about.keys() == {"run", "Request refused"}
+    refused = about["Request refused"]
     assert (refused["level"], refused["status"], refused["type"]) == ("warning", 502, "upstream_error")
     assert gateway.process.output == ""

@@ -198,7 +198,7 @@ async def test_a_run_outlives_a_redis_that_is_away_and_its_stream_says_so(both, 
     assert seen[-1].response.output_text == "Hello"
 
 
-async def test_the_run_of_an_instance_that_was_killed_ends_as_failed(both, provider):
+async def test_the_run_of_an_instance_that_was_killed_ends_as_failed(both, redis, provider):
     gateway, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
     told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
@@ -206,7 +206,10 @@ async def test_the_run_of_an_instance_that_was_killed_ends_as_failed(both, provi
         await model.arrived.wait()
     watching = await two.responses.retrieve(told.id, stream=True)
     gateway.process.signal(signal.SIGKILL)
-    async with asyncio.timeout(30):
+    await gateway.process.ended()
+    (lease,) = await redis.ask("KEYS", "*:response-lease:*")
+    assert await redis.ask("PEXPIRE", lease, 1), "as fifteen seconds would"
+    async with asyncio.timeout(10):
         events = [event async for event in watching]
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert (events[-1].type, events[-1].response.status) == ("response.failed", "failed")

@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.e2e.answers import USAGE, in_turn, says
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
-from tests.process import free_port, running
+from tests.process import alive, free_port, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -29,14 +29,6 @@ async def until(condition, within=20.0):
         while not (seen := condition()):
             await asyncio.sleep(0.01)
     return seen
-
-
-def alive(process):
-    """Whether it runs; one that has ended may stay listed until somebody asks for its status."""
-    try:
-        return (Path("/proc") / str(process) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def http_server(notes, transport, port):
@@ -223,11 +215,11 @@ async def test_agents_are_offered_what_the_configuration_allows(ask, provider):
         (
             "local__long",
             '{"characters": 1200}',
-            "[cut here: 1200 characters are more than the 1000 that are passed on]",
+            "[cut here: the result has 1200 characters, the limit is 1000]",
         ),
         ("local__weather", "{}", "Tool error:"),
-        ("local__weather", '["Oslo"]', "Tool error: the arguments are no JSON object."),
-        ("local__weather", '{"city": ', "Tool error: the arguments are no JSON object."),
+        ("local__weather", '["Oslo"]', "Tool error: the arguments are not a JSON object."),
+        ("local__weather", '{"city": ', "Tool error: the arguments are not a JSON object."),
         ("local__fail", '{"secret": "x"}', "Tool error: there is no tool called 'local__fail'."),
         ("far__numbers", "{}", '"one": 1'),
         ("local__environment", '{"name": "GIVEN"}', "by the configuration"),
@@ -370,9 +362,9 @@ async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_a
             await server.ended()
             async with http_server(tmp_path, "streamable-http", port) as again:
                 await again.said("Uvicorn running")
-                await gateway.process.said("tool server lost")
+                await gateway.process.said("Connection to tool server lost")
                 async with asyncio.timeout(20):
-                    while gateway.process.errors.count("tool server connected") < 2:
+                    while gateway.process.errors.count("Tool server connected") < 2:
                         await asyncio.sleep(0.01)
                 assert await ask(back) == "Back."
                 assert results(back) == ["Rome: 5C"]

@@ -29,6 +29,7 @@ def config(config, provider, full_port):
     config["gateway"]["retry"] |= {
         "connectTimeoutMs": CONNECT * 1000,
         "firstEventTimeoutMs": LIMIT * 1000,
+        "lastFirstEventTimeoutMs": LIMIT * 1000,
         "silenceTimeoutMs": LIMIT * 1000,
     }
     config["models"]["providers"] |= {

@@ -15,7 +15,7 @@ from tests.e2e.answers import DONE, SEEN, chunk, hangs, streams
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving, started
 from tests.e2e.provider import Model
-from tests.process import free_port
+from tests.process import alive, free_port
 from tests.servers import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -27,13 +27,6 @@ PATIENCE = 15.0  # seconds
 
 def children(pid: int) -> set[int]:
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()))
-
-
-def alive(pid: int) -> bool:
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return False
 
 
 async def until(true, what: str) -> None:
@@ -83,7 +76,7 @@ async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(
         gateway.process.signal_group(signal.SIGTERM)
         for worker in workers:  # what a service manager does beside it: no reason to hurry
             os.kill(worker, signal.SIGTERM)
-        await until(lambda: gateway.process.errors.count('"draining"') == 2, "both workers drain")
+        await until(lambda: gateway.process.errors.count('"Draining"') == 2, "both workers drain")
         for model in models:
             model.seen.set()
         for response in responses:
@@ -106,7 +99,7 @@ async def test_workers_that_end_are_replaced_and_none_outlives_the_parent(shared
         response = await streamed(client, model)  # by the second
         await response.content.readuntil(b"Hel")
         os.kill(second, signal.SIGTERM)
-        await gateway.process.said('"draining"')
+        await gateway.process.said('"Draining"')
         model.seen.set()
         assert (await response.text()).endswith("data: [DONE]\n\n")
         await until(lambda: len(children(parent) - {first, second}) == 2, "two new workers")
@@ -126,7 +119,7 @@ async def test_a_second_stop_hurries_all_workers(shared, tmp_path, provider):
         response = await streamed(client, model)
         await response.content.readuntil(b"Hel")
         gateway.process.signal(signal.SIGTERM)
-        await until(lambda: gateway.process.errors.count('"draining"') == 2, "both workers drain")
+        await until(lambda: gateway.process.errors.count('"Draining"') == 2, "both workers drain")
         gateway.process.signal(signal.SIGTERM)
         text = await response.text()
         assert '"type":"unavailable"' in text

@@ -11,7 +11,7 @@ from tests.fault.provider import FaultProvider
 
 __all__ = ["TOKEN", "client", "gateway"]
 
-CONNECT, LIMIT, BACKOFF, REST = 0.3, 0.5, 0.04, 0.4  # seconds
+CONNECT, LIMIT, STALL, BACKOFF, COOLDOWN = 0.3, 0.5, 0.25, 0.04, 0.4  # seconds
 LOOK = 0.15  # seconds that a limit may be late: they are looked at ten times a second
 SLACK = 1.5  # seconds that a busy machine may add
 
@@ -26,10 +26,13 @@ def settings(providers: dict[str, Any], agents: dict[str, Any]) -> dict[str, Any
                 "connectTimeoutMs": CONNECT * 1000,
                 "firstEventTimeoutMs": LIMIT * 1000,
                 "idleTimeoutMs": LIMIT * 1000,
+                "lastFirstEventTimeoutMs": LIMIT * 1000,
+                "lastIdleTimeoutMs": LIMIT * 1000,
                 "silenceTimeoutMs": LIMIT * 1000,
+                "stallAfterMs": STALL * 1000,
                 "backoffMs": BACKOFF * 1000,
-                "restMs": REST * 1000,
-                "maxRestMs": REST * 4000,
+                "cooldownMs": COOLDOWN * 1000,
+                "maxCooldownMs": COOLDOWN * 4000,
             },
         },
         "agents": {"defaults": {"model": {"primary": "fake/unscripted"}}, "entries": {"main": {}, **agents}},
@@ -52,7 +55,7 @@ async def no_kept_connections(provider: FaultProvider) -> None:
 
 @pytest.fixture(scope="module")
 def agents() -> dict[str, Any]:
-    """Agents of the tests of this file; each has models of its own, so that no test sees another one's rests."""
+    """Agents of the tests of this file; each has models of its own, so that no test sees another one's cooldowns."""
     return {}
 
 

@@ -29,7 +29,7 @@ from tests.fault.acts import (
     streams,
 )
 from tests.fault.canonical import DONE, STREAM, TOKENS, chunk, ending, event, said, whole
-from tests.fault.conftest import BACKOFF, LIMIT, LOOK
+from tests.fault.conftest import BACKOFF, LIMIT, LOOK, STALL
 from tests.fault.provider import Act, Call
 
 BEFORE = ("streamed", "whole")
@@ -37,6 +37,8 @@ MIDWAY = ("streamed", "gathered")
 """`gathered`: a whole answer for the caller, over a stream from the provider."""
 PAUSES = 3 * BACKOFF  # the longest that two retries wait, together
 OVERFLOW = "This model's maximum context length is 8 tokens"
+GROQ = "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9000"
+GOOGLE = {"code": 400, "details": [{"reason": "API_KEY_INVALID"}]}
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,17 @@ FAULTS = {
     "429 as quota": passed(refuses(429, "spent", code="insufficient_quota"), within=0.0),
     "too long by code": passed(refuses(400, "long", code="context_length_exceeded"), within=0.0),
     "too long by text": passed(refuses(413, OVERFLOW), within=0.0),
-    "redirect": always(replies(b"", status="307 There", headers="Location: /v1/elsewhere\r\n")),
+    "413 as rate limit": always(refuses(413, GROQ, code="rate_limit_exceeded")),
+    "403 as moderation": final(refuses(403, "no", code=403, metadata={"reasons": ["violence"]}), 400, "content_filter"),
+    "402 about this request": passed(refuses(402, "You can only afford 12 tokens. Use fewer max_tokens."), within=0.0),
+    "400 as bad key": passed(refuses(400, "bad key", **GOOGLE), within=0.0),
+    "400 as bad key in a list": passed(
+        replies(json.dumps([{"error": {"message": "bad key", **GOOGLE}}]).encode(), status="400 Bad"), within=0.0
+    ),
+    **{f"{status}": passed(refuses(status), within=0.0) for status in (407, 410, 421, 498)},
+    **{f"{status} once": once(refuses(status)) for status in (424, 425, 499)},
+    "redirect": passed(replies(b"", status="307 There", headers="Location: /v1/elsewhere\r\n")),
+    **{f"{status}": passed(replies(b"", status=f"{status} Odd")) for status in (201, 204, 206)},
     "400": final(refuses(400, "odd", code="odd_value"), 400, "odd_value"),
     "422": final(refuses(422, "odd"), 422),
     "content filter": final(refuses(400, "no", code="content_filter"), 400, "content_filter"),
@@ -162,7 +174,17 @@ FAULTS = {
     "done at once": always(streams(DONE), modes=MIDWAY),
     "stream without events": always(streams(b""), modes=MIDWAY),
     "json for a stream": harmless(replies(whole()), modes=MIDWAY),
+    "silence then close": passed(later(STALL + 0.1, closes), within=LIMIT + LOOK),
+    "headers then silence then close": passed(
+        streams([], then=later(STALL + 0.1, closes), end=False), modes=MIDWAY, within=LIMIT + LOOK
+    ),
     # streams half-way
+    "silence at token 20 then close": passed(
+        streams(so_far(20), then=later(STALL + 0.1, closes), end=False), modes=MIDWAY, within=LIMIT + LOOK
+    ),
+    "silence at token 20 then reset": passed(
+        streams(so_far(20), then=later(STALL + 0.1, cuts), end=False), modes=MIDWAY, within=LIMIT + LOOK
+    ),
     "cut at token 40": once(streams(so_far(40), then=cuts, end=False), modes=MIDWAY, within=PAUSES + 0.1),
     "cut at token 40 for ever": always(streams(so_far(40), then=cuts, end=False), modes=MIDWAY, within=PAUSES + 0.2),
     "closed at token 40": once(streams(so_far(40), then=closes, end=False), modes=MIDWAY),

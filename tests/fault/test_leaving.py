@@ -8,7 +8,7 @@ import pytest
 
 from tests.fault.acts import cuts, hangs, refuses, says, streams
 from tests.fault.canonical import said
-from tests.fault.conftest import LOOK, REST, TOKEN
+from tests.fault.conftest import COOLDOWN, LOOK, TOKEN
 from tests.process import unaccepting_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -119,7 +119,7 @@ async def test_waiting_for_a_rest_to_end_ends(gateway, client, provider):
     await outcome(client, "second", None)
     writer.close()
     assert await outcome(client, "second", "cancelled") == []
-    while asyncio.get_running_loop().time() < model.calls[-1].at + REST + LOOK:
+    while asyncio.get_running_loop().time() < model.calls[-1].at + COOLDOWN + LOOK:
         await asyncio.sleep(0.01)
     assert len(model.calls) == 3
 

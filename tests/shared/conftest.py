@@ -7,7 +7,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.config.redis_url import parse_redis_url
-from gateway.state.connect import close, redis_client
+from gateway.state.connect import close_client, create_client
 from ratelimit import FAILURES, BudgetPolicy, FailureLimiter, Link, LockoutPolicy
 from tests.servers import redis_server
 
@@ -20,7 +20,7 @@ class Instance:
     def __init__(self, url, *, budget=None, policy=POLICY, **options):
         self.told = []
         self.link = Link(
-            redis_client(parse_redis_url(url)),
+            create_client(parse_redis_url(url)),
             name="test",
             scripts=(FAILURES,),
             told=lambda available, reason: self.told.append((available, reason)),
@@ -40,7 +40,7 @@ class Instance:
 
     async def __aexit__(self, *_):
         await self.link.close()
-        await close(self.link.client)
+        await close_client(self.link.client)
 
 
 async def until(condition, seconds=10.0):

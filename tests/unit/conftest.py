@@ -10,9 +10,9 @@ import pytest
 from gateway.agents.agent import Agent
 from gateway.agents.prompt import Caps, Prompt
 from gateway.core.names import ModelRef
+from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
-from gateway.runs.failover import RetryPolicy
 from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
 
@@ -34,6 +34,27 @@ class Time:
         self.now += seconds
 
 
+class ScriptedAnswer:
+    """What was scripted for one attempt, batch by batch, or in one when it was asked whole."""
+
+    def __init__(self, owner: "Scripted", model: str, batches: list[Any], *, whole: bool) -> None:
+        self._owner = owner
+        self._model = model
+        if whole and not any(isinstance(one, Exception) for one in batches):
+            batches = [[event for batch in batches for event in batch]]
+        self._batches = iter(batches)
+        self.over = False
+
+    async def read(self) -> Any:
+        batch = next(self._batches, [])
+        if isinstance(batch, Exception):
+            raise batch
+        return batch
+
+    def end(self) -> None:
+        self._owner.closed.append(self._model)
+
+
 class Scripted:
     """Answers for each model, one per attempt, the last one again and again: batches, an exception in place of one."""
 
@@ -44,28 +65,20 @@ class Scripted:
         self.keys: list[str] = []
         self.closed: list[str] = []
         self.turns: list[object] = []
+        self.timeouts: list[Any] = []
+        self.fresh: list[bool] = []
         self._script = {
             model: itertools.chain(answers, itertools.repeat(answers[-1])) for model, answers in script.items()
         }
 
-    async def whole(self, provider: Provider, model: Any, _turn: object, _end: float) -> Any:
-        whole = []
-        for batch in self._next(provider, model.id):
-            if isinstance(batch, Exception):
-                raise batch
-            whole += batch
-        return whole
-
-    async def stream(self, provider: Provider, model: Any, turn: object, _end: float) -> Any:
+    def ask(
+        self, provider: Provider, model: Any, turn: Any, timeouts: Any, *, end: float, fresh: bool = False
+    ) -> "ScriptedAnswer":
+        assert end > 0
         self.turns.append(turn)
-        answer = self._next(provider, model.id)
-        try:
-            for batch in answer:
-                if isinstance(batch, Exception):
-                    raise batch
-                yield batch
-        finally:
-            self.closed.append(model.id)
+        self.timeouts.append(timeouts)
+        self.fresh.append(fresh)
+        return ScriptedAnswer(self, model.id, self._next(provider, model.id), whole=not turn.stream)
 
     def _next(self, provider: Provider, model: str) -> Any:
         self.asked.append(model)
@@ -90,19 +103,19 @@ def scripted() -> type[Scripted]:
 
 
 @pytest.fixture
-def circuits(time: Time) -> Cooldowns:
+def cooldowns(time: Time) -> Cooldowns:
     return Cooldowns(CooldownPolicy(), clock=time)
 
 
 @pytest.fixture
-def dispatch(time: Time, circuits: Cooldowns) -> Callable[..., RunContext]:
+def dispatch(time: Time, cooldowns: Cooldowns) -> Callable[..., RunContext]:
     """Over a scripted caller; jitter is half of what it may be. Arguments are those of RunContext and RetryPolicy."""
 
     def build(caller: Any = None, **settings: Any) -> RunContext:
         shared = {name: settings.pop(name) for name in ("rescue", "hold_back") if name in settings}
         providers = settings.pop("providers", {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")})
         policy = RetryPolicy(clock=time, sleep=time.sleep, random=lambda: 0.5, **settings)
-        return RunContext(providers, caller or Scripted(), policy, circuits, **shared)
+        return RunContext(providers, caller or Scripted(), policy, cooldowns, **shared)
 
     return build
 

@@ -1,6 +1,7 @@
 """Two instances and a real Redis: what one has found out about a model, the other knows."""
 
 import asyncio
+import json
 from contextlib import AsyncExitStack
 
 import pytest
@@ -9,14 +10,20 @@ import pytest_asyncio
 from gateway.config.redis_url import parse_redis_url
 from gateway.cooldown_sync import COOLDOWNS, CooldownSync
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.runs.cooldowns import CooldownPolicy, Cooldowns, Entry
-from gateway.state.connect import close, redis_client
+from gateway.runs.cooldowns import CooldownPolicy, Cooldowns, Entry, Failure
+from gateway.runs.failover import RULES
+from gateway.runs.trace import RunTrace
+from gateway.state.connect import close_client, create_client
 from ratelimit import Link
 from tests.servers import redis_server
 
-NAME = "p/a#apiKey"
-OUTAGE = UpstreamError(UpstreamKind.SERVER_ERROR, "oh 🦞")
+UNIT = "http://p/v1#0123456789abcdef a"
+OTHER = "http://p/v1#0123456789abcdef b"
 PATIENCE = 5.0
+
+
+def run():
+    return RunTrace("main", lambda: 0.0)
 
 
 @pytest_asyncio.fixture
@@ -27,25 +34,27 @@ async def server(tmp_path):
 
 @pytest_asyncio.fixture
 async def instance(server):
-    """Starts instances: their circuits, with the link as `link`."""
+    """Starts instances: their cooldowns, with the link as `link`."""
     async with AsyncExitStack() as stack:
 
-        async def start(rest=30.0):
-            client = redis_client(parse_redis_url(server.url))
-            stack.push_async_callback(close, client)
-            circuits = Cooldowns(CooldownPolicy(rest=rest), clock=asyncio.get_running_loop().time)
-            circuits.link = Link(client, name="test", scripts=(COOLDOWNS,), pulse=0.05, longest_pause=0.05)
-            CooldownSync(circuits.link, circuits)
-            await circuits.link.open()
-            stack.push_async_callback(circuits.link.close)
-            return circuits
+        async def start(seconds=30.0):
+            client = create_client(parse_redis_url(server.url))
+            stack.push_async_callback(close_client, client)
+            clock = asyncio.get_running_loop().time
+            cooldowns = Cooldowns(CooldownPolicy(seconds=seconds, max_seconds=60.0), clock=clock)
+            cooldowns.link = Link(client, name="test", scripts=(COOLDOWNS,), pulse=0.05, longest_pause=0.05)
+            CooldownSync(cooldowns.link, cooldowns)
+            await cooldowns.link.open()
+            stack.push_async_callback(cooldowns.link.close)
+            return cooldowns
 
         yield start
 
 
-def fail(circuits, error=OUTAGE):
+def fail(cooldowns, kind=UpstreamKind.SERVER_ERROR, unit=UNIT):
     for _ in range(3):
-        circuits.failed(NAME, error, Entry.FREE, at_once=False)
+        failure = Failure(UpstreamError(kind, "words for one client"), 3, shared=RULES[kind].shared)
+        cooldowns.failed(unit, failure, Entry.FREE, run())
 
 
 async def until(condition):
@@ -54,36 +63,65 @@ async def until(condition):
             await asyncio.sleep(0.001)
 
 
-async def test_a_rest_that_one_instance_begins_holds_in_the_others_and_ends_with_it(instance):
+async def test_a_cooldown_that_begins_in_one_instance_holds_in_the_others_and_ends_with_it(instance):
     first, second = await instance(), await instance()
     fail(first)
     began = asyncio.get_running_loop().time()
-    await until(lambda: second.enter(NAME) is Entry.RESTING)
+    await until(lambda: second.enter(UNIT, run()) is Entry.COOLING)
     assert asyncio.get_running_loop().time() - began < 1.0
-    assert second.ends(NAME) > first.ends(NAME), "who found out first makes the probe"
-    assert "oh 🦞" in second.refusal(NAME).message
-    first.answered(NAME)
-    await until(lambda: second.enter(NAME) is Entry.FREE)
-    assert second.quiet
+    assert second._entries[UNIT].until > first._entries[UNIT].until, "the instance that found out makes the probe"
+    first.answered(UNIT)
+    await until(lambda: second.enter(UNIT, run()) is Entry.FREE)
+    assert second.all_closed
 
 
-async def test_an_instance_that_starts_later_knows_the_rests_that_last(instance):
+async def test_no_text_of_a_client_and_no_key_is_shared(instance, server):
     first = await instance()
     fail(first)
-    other = "p/b#apiKey"
-    first.failed(other, UpstreamError(UpstreamKind.AUTH, "bad key"), Entry.FREE, at_once=True)
-    first.answered(other)
-    await first.link.ask(COOLDOWNS, [first.link.key("rests")], ["list"])
-    late = await instance()
-    assert late.enter(NAME) is Entry.RESTING
-    assert late.enter(other) is Entry.FREE
-    assert 20.0 < late.ends(NAME) - asyncio.get_running_loop().time() <= 33.0
+    await first.link.ask(COOLDOWNS, [first.link.key("cooldowns")], ["list"])
+    stored = await server.ask("HGETALL", first.link.key("cooldowns"))
+    assert "words for one client" not in str(stored)
+    (value,) = stored.values()
+    fields = json.loads(value.partition(" cooldown ")[2])
+    assert set(fields) == {"from", "unit", "seconds", "kind"}
 
 
-async def test_rests_that_have_ended_are_forgotten_in_redis(instance, server):
-    first = await instance(rest=0.05)
+async def test_what_says_something_about_one_instance_only_is_not_shared(instance):
+    first, second = await instance(), await instance()
+    own = [kind for kind, rule in RULES.items() if not rule.shared]
+    for kind in own:
+        fail(first, kind, unit=kind.value)
     fail(first)
-    key = first.link.key("rests")
+    await until(lambda: second.enter(UNIT, run()) is Entry.COOLING)
+    assert [second.enter(kind.value, run()) for kind in own] == [Entry.FREE] * len(own)
+
+
+async def test_a_refused_key_that_another_version_shares_stops_nobody(instance, server):
+    first = await instance()
+    message = json.dumps({"from": "x", "unit": UNIT, "seconds": 60, "kind": "auth"})
+    await server.ask("PUBLISH", first.link.channel, f"cooldown {message}")
+    message = json.dumps({"from": "x", "unit": OTHER, "seconds": 60, "kind": "timeout"})
+    await server.ask("PUBLISH", first.link.channel, f"cooldown {message}")
+    await until(lambda: first.enter(OTHER, run()) is Entry.COOLING)
+    assert first.enter(UNIT, run()) is Entry.FREE
+
+
+async def test_an_instance_that_starts_later_knows_the_cooldowns_that_last(instance):
+    first = await instance()
+    fail(first)
+    fail(first, unit=OTHER)
+    first.answered(OTHER)
+    await first.link.ask(COOLDOWNS, [first.link.key("cooldowns")], ["list"])
+    late = await instance()
+    assert late.enter(UNIT, run()) is Entry.COOLING
+    assert late.enter(OTHER, run()) is Entry.FREE
+    assert 20.0 < late._entries[UNIT].until - asyncio.get_running_loop().time() <= 33.0
+
+
+async def test_cooldowns_that_have_ended_are_forgotten_in_redis(instance, server):
+    first = await instance(seconds=0.05)
+    fail(first)
+    key = first.link.key("cooldowns")
     assert len(await first.link.ask(COOLDOWNS, [key], ["list"])) == 2
     async with asyncio.timeout(PATIENCE):
         while await first.link.ask(COOLDOWNS, [key], ["list"]):
@@ -96,22 +134,34 @@ async def test_without_redis_every_instance_goes_on_by_itself(instance, server):
     await server.kill()
     await until(lambda: not first.link.available and not second.link.available)
     fail(first)
-    assert first.enter(NAME) is Entry.RESTING
-    assert second.enter(NAME) is Entry.FREE
+    assert first.enter(UNIT, run()) is Entry.COOLING
+    assert second.enter(UNIT, run()) is Entry.FREE
     await server.restart()
     await until(lambda: first.link.available and second.link.available)
-    first.answered(NAME)
+    first.answered(UNIT)
     fail(first)
-    await until(lambda: second.enter(NAME) is Entry.RESTING)
+    await until(lambda: second.enter(UNIT, run()) is Entry.COOLING)
 
 
-@pytest.mark.parametrize("message", ["rest", "rest {}", "rest []", 'rest {"name":1}', "rest \xff", "token 1 2 3 4 5"])
+@pytest.mark.parametrize(
+    "message",
+    [
+        "cooldown",
+        "cooldown {}",
+        "cooldown []",
+        'cooldown {"unit":1}',
+        "cooldown ÿ",
+        "token 1 2 3 4 5",
+        f'cooldown {{"from":"x","unit":"{"u" * 2000}","seconds":5,"kind":"timeout"}}',
+    ],
+)
 async def test_what_another_version_says_is_passed_over(instance, server, message):
     first = await instance()
     await server.ask("PUBLISH", first.link.channel, message)
     other = await instance()
     fail(other)
-    await until(lambda: first.enter(NAME) is Entry.RESTING)
+    await until(lambda: first.enter(UNIT, run()) is Entry.COOLING)
+    assert list(first._entries) == [UNIT]
     assert first.link.available
 
 
@@ -119,8 +169,8 @@ async def test_redis_is_not_asked_while_nobody_fails(instance, server):
     first = await instance()
     before = await server.ask("INFO", "commandstats")
     for _ in range(100):
-        assert first.enter(NAME) is Entry.FREE
-        first.succeeded(NAME)
+        assert first.enter(UNIT, run()) is Entry.FREE
+        first.succeeded(UNIT)
     after = await server.ask("INFO", "commandstats")
 
     def calls(stats):

@@ -12,12 +12,14 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from gateway.core.accumulator import Accumulator
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.jsonio import loads
-from gateway.http.answers.response_recorder import Keeping, kept_end
+from gateway.core.message import Message
+from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.http.metering import Meter
 from gateway.runs.answer_stream import AnswerStream
-from gateway.state.events.store import EventLog, Standing
+from gateway.state.events.store import EventLog, LeaseState
 from gateway.wire.framing.sse import DONE
 from gateway.wire.openai_responses.stream import Renderer, end_frame
 
@@ -46,16 +48,24 @@ class Job:
 
     run: AnswerStream
     renderer: Renderer
-    keeping: Keeping
+    storage: Storage
     meter: Meter | None = None
     number: int = 0
     ended: bool = False
     waiting: list[bytes] = field(default_factory=list)
+    answer: Accumulator = field(default_factory=Accumulator)
 
     @property
     def name(self) -> str:
         """The response's id."""
-        return self.keeping.record.id
+        return self.storage.record.id
+
+    def messages(self) -> tuple[Message, ...]:
+        """What the conversation goes on with; none unless the answer is complete."""
+        if not self.answer.finished:
+            return ()
+        answer = self.answer.answer()
+        return *answer.tool_work, *answer.messages()
 
     def tell(self, frames: bytes) -> None:
         """Queue frames for the log, where each is an event of its own; the end of the stream is none."""
@@ -108,12 +118,12 @@ class BackgroundRuns:
 
     async def _work(self, job: Job) -> None:
         pump = asyncio.create_task(_pump(job))
-        standing: Standing = "held"
+        standing: LeaseState = "held"
         try:
             standing = await self._follow(job, pump)
         except asyncio.CancelledError:
             await _ended(pump)
-            if job.renderer.told is None:
+            if job.renderer.final is None:
                 job.tell(job.renderer.fail(Unavailable(_STOPPING)))
         except Exception:  # whatever it was, nobody waits for it: who asks later is told that there is no answer
             log.exception("a run in the background failed", response=job.name)
@@ -122,13 +132,13 @@ class BackgroundRuns:
             await _ended(pump)
             if job.meter is not None:
                 await job.meter.settle()
-        if standing == "cancelled" and job.renderer.told is None:
+        if standing == "cancelled" and job.renderer.final is None:
             job.tell(job.renderer.cancel())
         job.ended = True
         if standing == "lost" or not await self._end(job):
             log.warning("a run in the background was given up: others have ended it", response=job.name)
 
-    async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> Standing:
+    async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> LeaseState:
         """Write what is told until its end, or until the run is cancelled or lost."""
         clock = asyncio.get_running_loop().time
         signed = clock()
@@ -147,7 +157,7 @@ class BackgroundRuns:
         pump.result()
         return "held"
 
-    async def _write(self, job: Job) -> Standing:
+    async def _write(self, job: Job) -> LeaseState:
         ready = tuple(job.waiting)
         standing = await self._events.add(job.name, job.number, ready)
         job.number += len(ready)
@@ -172,9 +182,9 @@ class BackgroundRuns:
         if await self._events.add(job.name, job.number, others) == "lost":
             return False
         job.number, job.waiting = job.number + len(others), [end]
-        store, response = job.keeping.store, job.renderer.told
+        store, response = job.storage.store, job.renderer.final
         if store is not None and response is not None:
-            whole = await kept_end(store, job.keeping.record, response, job.renderer.tool_work)
+            whole = await store_ended(store, job.storage.record, response, job.messages())
             kept: dict[str, Any] = loads(whole.body)
             if kept["status"] != response["status"]:
                 job.waiting = [end_frame(kept, job.number)]
@@ -189,6 +199,7 @@ async def _pump(job: Job) -> None:
     try:
         async with aclosing(job.run.events()) as batches:
             async for batch in batches:
+                job.answer.add(batch)
                 job.tell(job.renderer.feed(batch))
     except GatewayError as error:
         log.warning("a run in the background failed", response=job.name, type=error.type, reason=error.message)

@@ -12,12 +12,13 @@ from aiohttp import web
 from gateway.core.errors import GatewayError, NotFound, Unavailable
 from gateway.core.jsonio import dumps, loads
 from gateway.http.answers.event_stream import EventStream
-from gateway.http.answers.response_recorder import kept_end
+from gateway.http.answers.response_recorder import store_ended
 from gateway.http.answers.stored_responses import UNFINISHED
 from gateway.http.keys import DRAIN, RUNTIME
 from gateway.state.configured import Stores
 from gateway.state.responses.store import StoredResponse
 from gateway.wire.framing.sse import DONE
+from gateway.wire.openai_responses.items import read_items
 from gateway.wire.openai_responses.response_object import error_object
 from gateway.wire.openai_responses.stream import end_frame
 
@@ -40,7 +41,9 @@ async def current(stores: Stores, stored: StoredResponse) -> StoredResponse:
         kept = await stores.responses.get(stored.subject, stored.id)  # before that was told, but after we had looked
         if kept is not None and loads(kept.body)["status"] not in UNFINISHED:
             return kept
-        return await kept_end(stores.responses, stored, _payload(last)["response"])
+        told = _payload(last)["response"]
+        messages = read_items(list(told["output"]), "output") if told["status"] in ("completed", "incomplete") else ()
+        return await store_ended(stores.responses, stored, told, messages)
     if not told.held:
         return await _fail_orphan(stores, stored, last)
     begun = bool(last) and not last.startswith(b"event: response.queued\n")
@@ -153,7 +156,7 @@ async def _fail_orphan(stores: Stores, stored: StoredResponse, last: bytes) -> S
     if not await stores.events.finish(stored.id, number, end_frame(response, number)):
         return await current(stores, stored)
     log.warning("a run in the background has lost its worker", response=stored.id)
-    return stored if is_kept else await kept_end(stores.responses, stored, response)
+    return stored if is_kept else await store_ended(stores.responses, stored, response)
 
 
 def _payload(frame: bytes) -> dict[str, Any]:

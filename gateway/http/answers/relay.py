@@ -8,25 +8,25 @@ from contextlib import aclosing
 import structlog
 from aiohttp import web
 
+from gateway.core.accumulator import Answer
 from gateway.core.errors import GatewayError
-from gateway.core.reply import Reply
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.errors import JSON
 from gateway.http.headers import run_headers
 from gateway.http.keys import DRAIN, RUNTIME, TRACE
-from gateway.runs.answer_stream import AnswerStream
+from gateway.runs.answer_stream import AnswerStream, whole_answer
 from gateway.wire.contract import Renderer
 
 log = structlog.get_logger(__name__)
 
 
-async def whole(request: web.Request, run: AnswerStream, render: Callable[[Reply], bytes]) -> web.Response:
+async def whole(request: web.Request, run: AnswerStream, render: Callable[[Answer], bytes]) -> web.Response:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
     request.app[RUNTIME].recent.put(request[TRACE].id, run.trail)
     asked = time.monotonic()
-    reply = await run.reply()
+    answer = await whole_answer(run)
     answered = time.monotonic()
-    body = render(reply)
+    body = render(answer)
     headers = run_headers(
         run.trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
     )

@@ -1,4 +1,4 @@
-"""A run whose response is kept before its end is told, so that whoever has the end can continue it at once."""
+"""Responses are stored before their end is reported."""
 
 import time
 from collections.abc import Mapping
@@ -8,26 +8,25 @@ from typing import Any
 
 import structlog
 
+from gateway.core.accumulator import Accumulator
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.event import Stream
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message
-from gateway.core.reply import Reply
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.trace import RunTrace
 from gateway.state.responses.store import ResponseStore, StoredResponse
-from gateway.wire.openai_responses.items import read_items
-from gateway.wire.openai_responses.render import reply_object
-from gateway.wire.openai_responses.response_object import Head, error_object, response_object
+from gateway.wire.openai_responses.render import answer_object
+from gateway.wire.openai_responses.response_object import Head, error_object
 from gateway.wire.openai_responses.stream import Renderer
 
 log = structlog.get_logger(__name__)
 
-_LARGE = GatewayError("The answer is too large to be kept (`gateway.state.maxResponseBytes`).")
+_LARGE = GatewayError("The answer is too large to be stored (`gateway.state.maxResponseBytes`).")
 
 
 class FailedResponse(GatewayError):
-    """A run that failed, told with its status as a failed response (recorded); its `error` is OpenAI's error object."""
+    """A run that failed, as a failed response with the status of the failure (recorded); `error` is OpenAI's object."""
 
     def __init__(self, cause: GatewayError, response: Mapping[str, Any]) -> None:
         super().__init__(cause.message, param=cause.param, code=cause.code)
@@ -46,71 +45,67 @@ class FailedResponse(GatewayError):
 
 
 @dataclass(frozen=True, slots=True)
-class Keeping:
-    """Where a response goes, and all of it that is known before the answer; None as `store` keeps nothing."""
+class Storage:
+    """Where a response is stored, and what of its record is known before the answer; `store` None stores nothing."""
 
     store: ResponseStore | None
     record: StoredResponse
 
-    async def keep(self, response: dict[str, Any], work: tuple[Message, ...] = ()) -> bytes:
-        """Keep a response that has come to its end, with what the agent did for it; its JSON. If that can't be, its
-        `store` is made to say so.
+    async def put(self, response: dict[str, Any], messages: tuple[Message, ...] = ()) -> bytes:
+        """Store a response that has ended, with the messages that its conversation goes on with; its JSON.
+
+        A response that can't be stored is not lost: its `store` says so.
         """
         body = dumps(response)
-        if self.store is None or await kept(self.store, finished(self.record, body, response, work)):
+        if self.store is None or await _stored(self.store, ended(self.record, body, messages)):
             return body
         response["store"] = False
         return dumps(response)
 
 
-def finished(
-    record: StoredResponse, body: bytes, response: Mapping[str, Any], work: tuple[Message, ...] = ()
-) -> StoredResponse:
-    """The record with the answer, and with what the agent did for it. A turn that failed is no part of the conversation
-    that goes on from it.
-    """
-    if response["status"] in ("failed", "cancelled"):
-        return replace(record, body=body, messages=())
-    answer = read_items(list(response["output"]), "output")
-    return replace(record, body=body, messages=(*record.messages, *work, *answer))
+def ended(record: StoredResponse, body: bytes, messages: tuple[Message, ...]) -> StoredResponse:
+    """The record of a response that has ended; a turn that failed (no `messages`) is not part of its conversation."""
+    return replace(record, body=body, messages=(*record.messages, *messages) if messages else ())
 
 
-async def kept(store: ResponseStore, record: StoredResponse) -> bool:
-    """Whether it was kept. An answer is not lost because it can't be: the caller is told so in it."""
+async def _stored(store: ResponseStore, record: StoredResponse) -> bool:
     try:
         return await store.put(record)
     except Unavailable as error:
-        log.warning("a response could not be kept", response=record.id, reason=error.message)
+        log.warning("A response could not be stored", response=record.id, reason=error.message)
         return False
 
 
-async def kept_end(
-    store: ResponseStore, record: StoredResponse, response: Mapping[str, Any], work: tuple[Message, ...] = ()
+async def store_ended(
+    store: ResponseStore, record: StoredResponse, response: Mapping[str, Any], messages: tuple[Message, ...] = ()
 ) -> StoredResponse:
-    """The record of a response in the background that has come to its end, kept in the place of its beginning. Raises
-    Unavailable.
+    """Store a background response that has ended in the place of its beginning. Raises Unavailable.
 
-    One that is too large has failed: its end must not hang on who looks before its events are gone. What was deleted
-    meanwhile stays deleted.
+    One that is too large has failed: the result must not depend on whether anyone polls before its events expire.
+    What was deleted meanwhile stays deleted.
     """
-    whole = finished(record, dumps(response), response, work)
+    whole = ended(record, dumps(response), messages)
     if not await store.put(whole, new=False):
         failed = {**response, "status": "failed", "completed_at": None, "output": (), "error": error_object(_LARGE)}
-        whole = finished(record, dumps(failed), failed)
-        log.warning("a response is too large to be kept", response=record.id)
+        whole = ended(record, dumps(failed), ())
+        log.warning("A response is too large to be stored", response=record.id)
         await store.put(whole, new=False)
     return whole
 
 
 class ResponseRecorder:
-    """See AnswerStream. `renderer` renders the stream; a whole answer has its `body` here afterwards."""
+    """Stores the response of a run before the client gets its end, so that the client can continue it at once.
 
-    def __init__(self, run: AnswerStream, keeping: Keeping, head: Head, renderer: Renderer) -> None:
+    See AnswerStream. `renderer` renders the stream, if it is one; the JSON of a whole response is in `body` afterwards.
+    """
+
+    def __init__(self, run: AnswerStream, storage: Storage, head: Head, renderer: Renderer, *, streamed: bool) -> None:
         self._run = run
-        self._keeping = keeping
+        self._storage = storage
         self._head = head
         self._renderer = renderer
-        self._kept = False
+        self._streamed = streamed
+        self._ended = False
         self.body = b""
 
     @property
@@ -119,37 +114,32 @@ class ResponseRecorder:
         return self._run.trail
 
     async def events(self) -> Stream:
-        """See AnswerStream. When this ends, what was told so far has come to its end."""
+        """See AnswerStream. Raises FailedResponse."""
+        accumulator = Accumulator()
         try:
-            async with aclosing(self._run.events()) as events:
-                async for batch in events:
+            async with aclosing(self._run.events()) as batches:
+                async for batch in batches:
+                    accumulator.add(batch)
                     yield batch
         except GatewayError as error:
             failure = self._renderer.failure(error)
-            await self._keep(failure)
+            await self._put(failure)
             raise FailedResponse(error, failure) from error
-        await self._keep(self._renderer.outcome())
+        answer = accumulator.answer()
+        if self._streamed:
+            response = self._renderer.outcome()
+        else:
+            response = answer_object(answer, self._head, completed=int(time.time()))
+        await self._put(response, (*answer.tool_work, *answer.messages()))
 
-    async def told(self) -> None:
-        """To be called after the stream: keep what it told when that was another end than the run's."""
-        if not self._kept and self._renderer.told is not None:
-            await self._keep(self._renderer.told)
+    async def store_other_end(self) -> None:
+        """To be called after the stream: store what it reported when that was another end than the run's."""
+        if not self._ended and self._renderer.final is not None:
+            await self._put(self._renderer.final)
 
-    async def _keep(self, response: dict[str, Any]) -> None:
-        self._kept = True
-        await self._keeping.keep(response, self._renderer.tool_work)
-
-    async def reply(self) -> Reply:
-        """See AnswerStream."""
-        try:
-            reply = await self._run.reply()
-        except GatewayError as error:
-            failure = response_object(self._head, "failed", (), error=error)
-            await self._keeping.keep(failure)
-            raise FailedResponse(error, failure) from error
-        response = reply_object(reply, self._head, completed=int(time.time()))
-        self.body = await self._keeping.keep(response, reply.tool_work)
-        return reply
+    async def _put(self, response: dict[str, Any], messages: tuple[Message, ...] = ()) -> None:
+        self._ended = True
+        self.body = await self._storage.put(response, messages)
 
 
 def messages_of(turn: tuple[Message, ...], instructions: tuple[Message, ...]) -> tuple[Message, ...]:

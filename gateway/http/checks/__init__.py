@@ -1,1 +1,1 @@
-"""One file per check; `gateway.http.chain` says in which order."""
+"""One file per check. `gateway.http.chain` has their order."""

@@ -1,4 +1,4 @@
-"""Credential → outcome → verdict. `access` says what the credential is, the lockout whether its bearer may go on.
+"""Credential → outcome → verdict. `access` authenticates the credential, then the lockout accepts or refuses.
 
 The limiter decides before any handler runs and never wraps one, so a provider's 401 can't count as a failed login.
 """
@@ -15,7 +15,7 @@ from ratelimit import StorageUnavailable
 
 
 def authenticate(request: web.Request) -> Awaitable[None] | None:
-    """Add PRINCIPAL, at once when nothing stands against it, or REJECTED.
+    """Add PRINCIPAL or REJECTED. Returns an awaitable only if the limiter must decide.
 
     Raises Unauthorized, LockedOut or Unavailable.
     """
@@ -34,4 +34,6 @@ async def _decide(request: web.Request, outcome: Outcome, client: ClientAddress)
     try:
         request[PRINCIPAL] = await request.app[LOCKOUT].admit(outcome, client)
     except StorageUnavailable:  # only with `failureMode: "deny"`
-        raise Unavailable("Failed attempts can't be counted at the moment, so this one was not judged.") from None
+        raise Unavailable(
+            "The gateway can't count failed attempts now, so it did not check this one. Try again."
+        ) from None

@@ -1,6 +1,6 @@
-"""Who is at the other end: the client address, or a refusal.
+"""Attributes the request to a client address, or refuses it.
 
-Attribution comes before routing, in every auth mode and for every path but the probes (recorded).
+Attribution comes before routing, in every auth mode and for every path except the probes (recorded).
 """
 
 from aiohttp import web

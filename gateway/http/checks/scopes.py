@@ -1,4 +1,4 @@
-"""The route's scope must be within the principal's."""
+"""Checks that the principal has the route's scope."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from gateway.http.keys import PRINCIPAL
 
 
 def requires(scope: str) -> Callable[[web.Request], None]:
-    """The check for one scope."""
+    """Create the check for one scope."""
 
     def require(request: web.Request) -> None:
         if not request[PRINCIPAL].allows(scope):

@@ -5,8 +5,8 @@ import time
 from aiohttp import web
 
 from gateway.conversations.conversation import Conversation
+from gateway.core.accumulator import Answer
 from gateway.core.ids import new_id
-from gateway.core.reply import Reply
 from gateway.core.session_key import HEADER, session_key
 from gateway.core.turn import Turn
 from gateway.http.answers.relay import streamed, whole
@@ -21,7 +21,7 @@ from gateway.media.images import checked_images
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.run import Run, prepare
 from gateway.wire.openai_chat.ingress import ChatIngress
-from gateway.wire.openai_chat.render import Renderer, render_reply
+from gateway.wire.openai_chat.render import Renderer, render_answer
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
@@ -51,11 +51,11 @@ async def _answer(
         admitted = conversation.recorded(admitted)
     if turn.stream:
         return await streamed(request, admitted, lambda: _renderer(runtime, run))
-    return await whole(request, admitted, lambda reply: _body(runtime, run, reply))
+    return await whole(request, admitted, lambda answer: _body(runtime, run, answer))
 
 
-def _body(runtime: Runtime, run: Run, reply: Reply) -> bytes:
-    return render_reply(reply, id=new_id("chatcmpl_"), created=int(time.time()), model=_reported_model(runtime, run))
+def _body(runtime: Runtime, run: Run, answer: Answer) -> bytes:
+    return render_answer(answer, id=new_id("chatcmpl_"), created=int(time.time()), model=_reported_model(runtime, run))
 
 
 def _renderer(runtime: Runtime, run: Run) -> Renderer:

@@ -24,7 +24,7 @@ async def started(_: web.Request) -> web.StreamResponse:
 async def ready(request: web.Request) -> web.StreamResponse:
     """Whether requests should be sent here; 503 names what is failing. `degraded` names what is done without."""
     runtime = request.app[RUNTIME]
-    failing = ["draining"] if request.app[DRAIN].begun else []
+    failing = ["draining"] if request.app[DRAIN].started else []
     degraded = [name for name, out_of_order in request.app[DEGRADED].items() if out_of_order()]
     uptime = int((asyncio.get_running_loop().time() - runtime.started) * 1000)
     body = dumps({"ready": not failing, "failing": failing, "degraded": degraded, "uptimeMs": uptime})

@@ -14,7 +14,7 @@ from gateway.core.session_key import HEADER, session_key
 from gateway.http.answers.background import BACKGROUND, Job
 from gateway.http.answers.background_events import replay
 from gateway.http.answers.relay import streamed, whole
-from gateway.http.answers.response_recorder import Keeping, ResponseRecorder, messages_of
+from gateway.http.answers.response_recorder import ResponseRecorder, Storage, messages_of
 from gateway.http.answers.stored_responses import history, owner_of, referred_items
 from gateway.http.body import read_body
 from gateway.http.conversations import opened
@@ -72,7 +72,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
         owner.session,
         ingress.previous,
     )
-    keeping = Keeping(store if ingress.stored else None, record)
+    storage = Storage(store if ingress.stored else None, record)
     async with AsyncExitStack() as stack:
         conversation = None
         if key is not None:
@@ -81,19 +81,19 @@ async def responses(request: web.Request) -> web.StreamResponse:
         run = await prepare(agent, turn, options, runtime.dispatch)
         if conversation is not None:
             run = conversation.fitted(run)
-        head = Head(response_id, created, turn.model, ingress.echo(run.turn))
+        head = Head(response_id, created, turn.model, ingress.echo(run.turn), ingress.sealed)
         renderer = Renderer(head, now=time.time)
         admitted: AnswerStream = run if runtime.quota is None else await admitted_run(request, runtime.quota, run)
         if conversation is not None:
             admitted = conversation.recorded(admitted, to_the_end=ingress.background)
         if not ingress.background:
-            kept = ResponseRecorder(admitted, keeping, head, renderer)
+            kept = ResponseRecorder(admitted, storage, head, renderer, streamed=turn.stream)
             if turn.stream:
                 response = await streamed(request, kept, lambda: renderer)
-                await kept.told()
+                await kept.store_other_end()
                 return response
-            return await whole(request, kept, lambda _reply: kept.body)
-        stored = await _begun(request, Job(admitted, renderer, keeping), head)
+            return await whole(request, kept, lambda _answer: kept.body)
+        stored = await _begun(request, Job(admitted, renderer, storage), head)
         stack.pop_all()  # the conversation ends with the run, whoever leaves
     if wants_stream:
         return await replay(request, stored, 0)
@@ -103,7 +103,7 @@ async def responses(request: web.Request) -> web.StreamResponse:
 async def _begun(request: web.Request, job: Job, head: Head) -> StoredResponse:
     """The response that waits for its turn, once its run is a task of its own."""
     request.app[BACKGROUND].check()
-    stored = replace(job.keeping.record, body=dumps(response_object(head, "queued", ())))
+    stored = replace(job.storage.record, body=dumps(response_object(head, "queued", ())))
     if not await request.app[RUNTIME].stores.responses.put(stored):
         raise BadRequest("`background`: the input is too large to be kept.", param="background")
     request.app[RUNTIME].recent.put(request[TRACE].id, job.run.trail)

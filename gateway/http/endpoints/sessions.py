@@ -12,7 +12,7 @@ from gateway.core.jsonio import dumps
 from gateway.core.session_key import SessionKey, parse_session_key
 from gateway.http.errors import JSON
 from gateway.http.keys import PRINCIPAL, RUNTIME
-from gateway.state.sessions.store import Place, SessionFacts, SessionStore
+from gateway.state.sessions.store import Cursor, SessionFacts, SessionStore
 
 _USUAL, _MOST = 100, 1000  # conversations in a list
 _END = 1e11  # Unix time
@@ -22,8 +22,8 @@ async def list_sessions(request: web.Request) -> web.StreamResponse:
     """`?limit=1…1000` conversations, used last first; an admin sees all. `?after=` the `next` of a page goes on."""
     principal = request[PRINCIPAL]
     everybody = principal.allows(Scope.ADMIN)
-    found = await _store(request).listed(
-        principal.name, everybody=everybody, most=_limit(request), after=_after(request)
+    found = await _store(request).list_sessions(
+        principal.name, everybody=everybody, limit=_limit(request), after=_after(request)
     )
     following = None if found.next is None else f"{found.next.used!r}:{found.next.key}"
     return _json(dumps({"object": "list", "data": [_facts(fields) for fields in found.sessions], "next": following}))
@@ -84,18 +84,18 @@ def _limit(request: web.Request) -> int:
     return int(said)
 
 
-def _after(request: web.Request) -> Place | None:
+def _after(request: web.Request) -> Cursor | None:
     said = request.query.get("after")
     if said is None:
         return None
     used, _, key = said.partition(":")
     try:
-        place = Place(float(used), key)
+        cursor = Cursor(float(used), key)
     except ValueError:
-        place = Place(math.nan, key)
-    if not 0 <= place.used < _END or parse_session_key(key) is None:
+        cursor = Cursor(math.nan, key)
+    if not 0 <= cursor.used < _END or parse_session_key(key) is None:
         raise BadRequest("`after`: must be the `next` of a page of this list.", param="after")
-    return place
+    return cursor
 
 
 def _facts(fields: SessionFacts) -> dict[str, Any]:

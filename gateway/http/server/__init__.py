@@ -1,1 +1,1 @@
-"""The listening side: sockets, limits of a request's head, connections, drain and shutdown."""
+"""The server: listening sockets, the size limit of a request's head, connections, drain and shutdown."""

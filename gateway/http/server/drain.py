@@ -1,4 +1,4 @@
-"""How far a process is on its way out, for all who have to know. How it gets there: `shutdown`."""
+"""The progress of a drain, for all modules that depend on it. `shutdown` performs the drain."""
 
 import asyncio
 import socket
@@ -12,35 +12,36 @@ from gateway.core.errors import Unavailable
 
 @dataclass(slots=True)
 class Drain:
-    """How far this process is on its way out. `begun`: it wants no more requests, but serves those that come.
-    `shut`: no connection is accepted any more. `over`: handlers that are still at work have been cancelled.
-    `elsewhere` says how much work goes on that no connection waits for.
+    """`started`: `/readyz` reports the drain, but the process still serves requests. `closed`: the process accepts no
+    connections. `forced`: the remaining handlers have been cancelled. `background_jobs` are functions that count the
+    jobs without a connection.
     """
 
-    begun: bool = False
-    shut: bool = False
-    over: bool = False
-    elsewhere: list[Callable[[], int]] = field(default_factory=list)
+    started: bool = False
+    closed: bool = False
+    forced: bool = False
+    background_jobs: list[Callable[[], int]] = field(default_factory=list)
 
     def refusal(self, request: web.Request) -> Unavailable | None:
-        """What to tell the caller of a handler that has just been cancelled; None when the drain is not the reason.
+        """The error for the client of a cancelled handler. None if the drain is not the reason.
 
-        Takes the cancellation back, so that the answer can be written.
+        Undoes the cancellation, so that the handler can send the error.
         """
-        if not self.over or request.transport is None:
+        if not self.forced or request.transport is None:
             return None
         if (task := asyncio.current_task()) is not None:
             task.uncancel()
         return Unavailable("The gateway is stopping and can't wait any longer for this answer. Send the request again.")
 
     def end_connection(self, response: web.StreamResponse, transport: asyncio.Transport | None) -> None:
-        """To be called before the last write of a response whose headers left before the drain began: once the process
-        is shut, its connection ends with it, or a proxy could go on asking on it for as long as streams last.
+        """Close the connection with this response, if the process no longer accepts connections. Call it before the
+        last write of a response whose headers were sent before the drain started: else a proxy could send new requests
+        on the connection.
 
-        The end travels in the same packet as the last bytes (Linux), so that no proxy takes the connection for idle in
-        between and loses a request on it.
+        On Linux, the last bytes and the end of the connection leave in one packet. So no proxy takes the connection for
+        idle in between and loses a request on it.
         """
-        if not self.shut:
+        if not self.closed:
             return
         response.force_close()
         if transport is not None and hasattr(socket, "TCP_CORK"):

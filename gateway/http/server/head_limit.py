@@ -1,7 +1,7 @@
-"""Bounds the whole head of a request.
+"""Limits the size of a request's whole head.
 
-aiohttp bounds each line and their number, which makes megabytes that anyone could park here before being asked who they
-are.
+aiohttp limits each line and the number of lines. Together these allow megabytes, which any client could store in memory
+before authentication.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,29 +11,29 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import HttpParser, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, EmptyStreamReader, StreamReader
 
-HEAD_LIMIT = 16 * 1024  # bytes, as recorded
+HEAD_LIMIT = 16 * 1024  # bytes (recorded)
 
 Parsed = tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]
 
 
 class HeadLimit:
-    """Stands in for a connection's parser and passes everything on to it."""
+    """Wraps a connection's parser and delegates to it."""
 
     __slots__ = ("_body", "_feed", "_unfinished", "feed_eof", "message_consumed", "pause_reading", "set_upgraded")
 
     def __init__(self, parser: HttpParser[Any]) -> None:
         self._feed: Callable[[bytes], Parsed] = parser.feed_data
         self._body: StreamReader | EmptyStreamReader = EMPTY_PAYLOAD
-        self._unfinished = 0  # bytes of a head that has not come to its end
+        self._unfinished = 0  # bytes of an incomplete head
         self.feed_eof: Any = parser.feed_eof
         self.message_consumed: Any = parser.message_consumed
         self.pause_reading: Any = parser.pause_reading
         self.set_upgraded: Any = parser.set_upgraded
 
     def feed_data(self, data: bytes) -> Parsed:
-        """What the parser makes of it. Raises its errors, and LineTooLong for a head beyond HEAD_LIMIT.
+        """Parse `data`. Raises the parser's errors, and LineTooLong for a head larger than HEAD_LIMIT.
 
-        Heads that share a read with the body before them are counted from the next read on.
+        If a head shares a read with the body before it, counting starts with the next read.
         """
         in_body = not self._body.is_eof()
         parsed = self._feed(data)
@@ -53,6 +53,6 @@ class HeadLimit:
 
 
 def _size(message: RawRequestMessage) -> int:
-    """Bytes of the request line and all fields, with `: ` and the line's end."""
+    """Bytes of the request line and all fields, including `: ` and line ends."""
     fields = sum(len(name) + len(value) + 4 for name, value in message.raw_headers)
     return len(message.method) + len(message.path) + len("  HTTP/1.1\r\n") + fields

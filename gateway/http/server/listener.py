@@ -1,4 +1,4 @@
-"""The listening socket: how it is opened, and how it is closed without losing a caller who is just connecting."""
+"""Opens the listening socket, and closes it without losing connections that are being established."""
 
 import ctypes
 import socket
@@ -6,39 +6,39 @@ import struct
 import sys
 
 BACKLOG = 1024
-"""Connections that may wait to be accepted."""
-_UNACKNOWLEDGED = 120_000  # milliseconds
+"""The length of the accept queue."""
+_TCP_USER_TIMEOUT = 120_000  # milliseconds
 
-# Classic BPF, run on each TCP header that reaches the socket: drop what has the SYN flag, pass the rest.
+# Classic BPF. It runs on each TCP header that reaches the socket, drops segments with the SYN flag and passes the rest.
 # (code, jump if true, jump if false, operand); see linux/filter.h.
 _NO_SYN = (
-    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x30, 0, 0, 13),  # load the flags
     (0x45, 0, 1, 0x02),  # SYN set?
-    (0x06, 0, 0, 0),  # yes: take nothing
-    (0x06, 0, 0, 0xFFFF_FFFF),  # no: take all
+    (0x06, 0, 0, 0),  # yes: drop the segment
+    (0x06, 0, 0, 0xFFFF_FFFF),  # no: pass it
 )
 _SO_ATTACH_FILTER = 26  # asm-generic/socket.h; the socket module has no name for it
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket. Connections whose peer acknowledges nothing for a while end by themselves, also while they
-    are only written to now and then (Linux; accepted sockets inherit the option).
+    """Open a listening socket. On Linux, a connection ends if its peer acknowledges no data for two minutes; accepted
+    sockets inherit this option.
 
-    `shared` lets other processes of this user listen beside it (SO_REUSEPORT). Raises OSError.
+    With `shared`, other processes of this user may listen on the same port (SO_REUSEPORT). Raises OSError.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
+    listening = socket.create_server((host, port), family=family, backlog=BACKLOG, reuse_port=shared)
     if hasattr(socket, "TCP_USER_TIMEOUT"):
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNACKNOWLEDGED)
-    return made
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _TCP_USER_TIMEOUT)
+    return listening
 
 
 def stop_accepting(listening: socket.socket) -> bool:
-    """Let no new connection begin, while those that wait to be accepted stay. False where the system can't do that.
+    """Stop accepting new connections but serve those already in the accept queue. False if the system can't do that.
 
-    Closing a listening socket resets what waits in its queue, and a proxy that has already sent its request there must
-    not send it again. So newcomers are ignored first: they try once more by themselves, a second later, and are then
-    refused, or served by whoever listens by then.
+    Closing a listening socket resets the connections in its accept queue. A proxy that has already sent a request on
+    one of them must not send it again. So the kernel first drops the SYN of new connections. Their clients retry after
+    a second; then the connection is refused, or another process accepts it.
     """
     if not sys.platform.startswith("linux"):
         return False
@@ -47,5 +47,5 @@ def stop_accepting(listening: socket.socket) -> bool:
     try:
         listening.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filter_program)
     except OSError:
-        return False  # a sandboxed kernel without it: the small risk above remains
+        return False  # a sandboxed kernel does not support it, so connections in the queue may be reset
     return True

@@ -1,4 +1,4 @@
-"""The way out of a process: say so, stop accepting, let answers finish, and tell those that can't why they end."""
+"""The drain of a process: report it, stop accepting connections, wait for answers, and cancel the remaining ones."""
 
 import asyncio
 from dataclasses import dataclass
@@ -10,59 +10,67 @@ from gateway.http.server.drain import Drain
 
 log = structlog.get_logger(__name__)
 
-_LOOK = 0.05  # seconds between two looks at what is still open
-_SETTLE = 0.02  # seconds in which connections that are just being made arrive in the queue
-_LAST_WORDS = 2.0  # seconds in which an interrupted answer may still tell its failure
+_POLL_INTERVAL = 0.05  # seconds between checks for open connections
+_HANDSHAKE_TIME = 0.02  # seconds in which connections with a finished handshake reach the accept queue
+_ERROR_TIMEOUT = 2.0  # seconds for a cancelled handler to send its error
 
 
 @dataclass(frozen=True, slots=True)
 class DrainPolicy:
-    """`notice`: seconds in which new connections are still accepted, so that proxies notice. `limit`: seconds that
-    running answers get after that.
+    """`notice`: seconds in which the process still accepts connections, so that proxies notice the drain. `limit`:
+    seconds for running answers after that.
     """
 
     notice: float
     limit: float
 
 
-async def drain(runner: Runner, state: Drain, policy: DrainPolicy, hurry: asyncio.Event, *, notice: bool) -> None:
-    """Bring `runner` to where its cleanup ends nobody's answer; `hurry` ends every wait.
+async def drain(runner: Runner, state: Drain, policy: DrainPolicy, force: asyncio.Event, *, notice: bool) -> None:
+    """Drain until cleanup would not interrupt a response. `force` ends every wait.
 
-    Idle connections are closed once they have rested for the time of the notice, by whom they belong to or by us:
-    a proxy that gives its idle connections up sooner than that never has one closed under its hands.
+    A connection is closed once it has been idle for `policy.notice`. A proxy with a shorter idle timeout closes its
+    connections first, so it never sends a request on a closed one.
     """
-    state.begun = True
-    log.info("draining", notice_s=policy.notice if notice else 0, limit_s=policy.limit)
+    state.started = True
+    log.info("Draining", notice_s=policy.notice if notice else 0, limit_s=policy.limit)
     if notice:
-        await _unless(hurry, policy.notice)
+        await _wait(force, policy.notice)
     if runner.stop_accepting():
-        await _unless(hurry, _SETTLE)
+        await _wait(force, _HANDSHAKE_TIME)
     await runner.stop_listening()
-    state.shut = True
-    loop = asyncio.get_running_loop()
-    end = loop.time() + policy.limit
-    while (runner.connections or _elsewhere(state)) and loop.time() < end and not hurry.is_set():
-        for connection in runner.connections:
-            connection.close_if_idle(policy.notice if notice else 0.0)
-        await _unless(hurry, _LOOK)
-    state.over = True
-    if count := _elsewhere(state):
-        log.warning("runs in the background are cut off", count=count, limit_s=policy.limit, hurried=hurry.is_set())
+    state.closed = True
+    await _wait_for_answers(runner, state, policy.limit, force, min_idle=policy.notice if notice else 0.0)
+    state.forced = True
+    if count := _background_jobs(state):
+        log.warning("Background runs are cancelled", count=count, limit_s=policy.limit, forced=force.is_set())
     if unfinished := [connection for connection in runner.connections if connection.busy]:
-        log.warning("answers are cut off", count=len(unfinished), limit_s=policy.limit, hurried=hurry.is_set())
+        log.warning("Answers are cancelled", count=len(unfinished), limit_s=policy.limit, forced=force.is_set())
         for connection in unfinished:
-            connection.interrupt()
-        end = loop.time() + _LAST_WORDS
-        while any(connection.busy for connection in unfinished) and loop.time() < end:  # noqa: ASYNC110  no event tells
-            await asyncio.sleep(_LOOK)
+            connection.cancel_handler()
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + _ERROR_TIMEOUT
+        while any(connection.busy for connection in unfinished) and clock() < deadline:  # noqa: ASYNC110  has no event
+            await asyncio.sleep(_POLL_INTERVAL)
 
 
-def _elsewhere(state: Drain) -> int:
-    return sum(count() for count in state.elsewhere)
+async def _wait_for_answers(
+    runner: Runner, state: Drain, limit: float, force: asyncio.Event, *, min_idle: float
+) -> None:
+    """Wait until no connection is open and no background job runs, at most `limit` seconds; close idle connections."""
+    clock = asyncio.get_running_loop().time
+    deadline = clock() + limit
+    while (runner.connections or _background_jobs(state)) and clock() < deadline and not force.is_set():
+        for connection in runner.connections:
+            connection.close_if_idle(min_idle)
+        await _wait(force, _POLL_INTERVAL)
 
 
-async def _unless(event: asyncio.Event, seconds: float) -> None:
-    """Wait `seconds`, or until the event."""
+def _background_jobs(state: Drain) -> int:
+    return sum(count() for count in state.background_jobs)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for the event, at most `seconds`."""
     try:
         async with asyncio.timeout(seconds):
             await event.wait()

@@ -6,7 +6,7 @@ from gateway.core.event import Batch, Finish, RefusalDelta, TextDelta, ToolCallD
 
 ALL = math.inf
 
-_MOST = 16 * 2**20  # characters; memory is not held for more
+_MAX_CHARACTERS = 16 * 2**20
 
 
 class HoldBack:
@@ -16,7 +16,7 @@ class HoldBack:
 
     def __init__(self, characters: float) -> None:
         self._held: Batch = []
-        self._left = min(characters, _MOST)
+        self._left = min(characters, _MAX_CHARACTERS)
 
     def feed(self, batch: Batch) -> Batch:
         """See `gateway.runs.filters.contract.EventFilter`."""

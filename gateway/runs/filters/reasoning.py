@@ -7,8 +7,9 @@ All of these are recognised where models put them, at the very beginning of an a
 import re
 from typing import Any
 
-from gateway.core.event import Batch, Finish, TextDelta, ThinkingDelta
-from gateway.core.written import beginning
+from gateway.core.event import Batch, Finish, TextDelta, ThinkingDelta, ThinkingEnd, ToolCallBegin
+from gateway.core.message import Thinking
+from gateway.core.raw_text import first_character
 
 _OPENERS = ("<think>", "<thinking>", "<final>", "[[reply_to_current]]")
 _REPLY_TO = re.compile(r"\[\[\s{0,8}reply_to:[^\]]{0,200}\]\]")
@@ -120,12 +121,16 @@ def _overlap(text: str, tag: str) -> int:
 
 
 class ReasoningFilter:
-    """The stage that splits the text of an answer into TextDelta and ThinkingDelta."""
+    """Splits reasoning off the text of an answer: the block that its deltas make ends where other content begins.
 
-    __slots__ = ("_text",)
+    Such a block has no owner: models want their own tags back from nobody.
+    """
+
+    __slots__ = ("_text", "_thoughts")
 
     def __init__(self) -> None:
         self._text = ReasoningSplitter()
+        self._thoughts: list[str] = []
 
     def feed(self, batch: Batch) -> Batch:
         """See `gateway.runs.filters.contract.EventFilter`."""
@@ -137,22 +142,30 @@ class ReasoningFilter:
             if text.transparent:
                 return split + batch[position:]
             if isinstance(event, TextDelta):
-                _add(split, *text.feed(event.text), event.logprobs)
+                self._add(split, *text.feed(event.text), event.logprobs)
                 continue
             if isinstance(event, Finish):
-                _add(split, *text.close())
+                self._add(split, *text.close())
+            if isinstance(event, Finish | ToolCallBegin):
+                self._end_block(split)
             split.append(event)
         return split
+
+    def _add(self, batch: Batch, shown: str, thought: str, logprobs: Any = None) -> None:
+        if thought:
+            self._thoughts.append(thought)
+            batch.append(ThinkingDelta(thought))
+        if shown:
+            self._end_block(batch)
+            batch.append(TextDelta(shown, logprobs))
+
+    def _end_block(self, batch: Batch) -> None:
+        if self._thoughts:
+            batch.append(ThinkingEnd(Thinking("".join(self._thoughts))))
+            self._thoughts.clear()
 
 
 def _plain_start(batch: Batch, text: ReasoningSplitter) -> bool:
     """Whether the answer begins here with something that can't be a tag, as nearly every answer does."""
     first = batch[0]
-    return isinstance(first, TextDelta) and text.begin_with(beginning(first.written))
-
-
-def _add(batch: Batch, shown: str, thought: str, logprobs: Any = None) -> None:
-    if thought:
-        batch.append(ThinkingDelta(thought))
-    if shown:
-        batch.append(TextDelta(shown, logprobs))
+    return isinstance(first, TextDelta) and text.begin_with(first_character(first.raw))

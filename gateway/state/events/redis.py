@@ -1,85 +1,64 @@
-"""Events in Redis: a list and a lease for each run, both in one slot of a cluster."""
+"""Events in Redis: a list and a lease per run. Both keys share a hash tag, so a cluster stores them in one slot.
+
+The lease's value is `held` or `cancelled`. Times in the scripts are milliseconds.
+"""
 
 import hashlib
 from collections.abc import Sequence
 from typing import cast
 
-from gateway.state.events.store import PAGE, EventPolicy, Standing, Told
-from gateway.state.link import RedisLink, RedisScript
+from gateway.state.events.store import PAGE, EventPage, EventPolicy, LeaseState
+from gateway.state.redis_client import RedisClient
+from gateway.state.script import load_script
 
-_MOST = 500  # events in one call: a script's stack holds some thousands
+_MAX_EVENTS_PER_CALL = 500  # a script's stack holds some thousands of values
 
-# KEYS: the list, the lease, whose value is `held` or `cancelled`. Times are milliseconds.
-_BEGIN = RedisScript("redis.call('SET', KEYS[2], 'held', 'PX', ARGV[1]) return 1")
-# ARGV: number of the first event, lease, keep, whether they are the last, the events. Those that an earlier try of the
-# same call has added already are passed over. A lease that ran out is taken up again if nobody has ended the run.
-_ADD = RedisScript("""
-local lease = redis.call('GET', KEYS[2])
-local known = redis.call('LLEN', KEYS[1]) - tonumber(ARGV[1])
-if not lease then
-  local ours = known == 0 or (known > 0 and known <= #ARGV - 4 and redis.call('LINDEX', KEYS[1], -1) == ARGV[4 + known])
-  if not ours then return 'lost' end
-  lease = 'held'
-end
-for place = 5 + known, #ARGV do redis.call('RPUSH', KEYS[1], ARGV[place]) end
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-if ARGV[4] == '1' then redis.call('DEL', KEYS[2]) else redis.call('SET', KEYS[2], lease, 'PX', ARGV[2]) end
-return lease
-""")
-_READ = RedisScript("return {redis.call('EXISTS', KEYS[2]), redis.call('LRANGE', KEYS[1], ARGV[1], ARGV[2])}")
-_CANCEL = RedisScript("""
-local left = redis.call('PTTL', KEYS[2])
-if left > 0 then redis.call('SET', KEYS[2], 'cancelled', 'PX', left) end
-return 1
-""")
-# ARGV: number, keep, event.
-_FINISH = RedisScript("""
-if redis.call('EXISTS', KEYS[2]) == 1 or redis.call('LLEN', KEYS[1]) ~= tonumber(ARGV[1]) then return 0 end
-redis.call('RPUSH', KEYS[1], ARGV[3])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return 1
-""")
+_BEGIN_RUN = load_script(__file__, "begin_run")
+_ADD_EVENTS = load_script(__file__, "add_events")
+_READ_EVENTS = load_script(__file__, "read_events")
+_CANCEL_RUN = load_script(__file__, "cancel_run")
+_FINISH_RUN = load_script(__file__, "finish_run")
 
 
 class RedisEvents:
-    """See EventLog. `prefix` begins all keys."""
+    """See EventLog. All keys begin with `prefix`."""
 
-    def __init__(self, link: RedisLink, policy: EventPolicy, *, prefix: str) -> None:
-        self._link = link
-        self._lease = int(policy.lease * 1000)
-        self._keep = int(policy.keep * 1000)
+    def __init__(self, redis: RedisClient, policy: EventPolicy, *, prefix: str) -> None:
+        self._redis = redis
+        self._lease_ms = int(policy.lease * 1000)
+        self._retention_ms = int(policy.retention * 1000)
         self._prefix = prefix
 
     async def begin(self, name: str) -> None:
         """See EventLog."""
-        await self._link.run(_BEGIN, self._keys(name), [self._lease])
+        await self._redis.run_script(_BEGIN_RUN, self._keys(name), [self._lease_ms])
 
-    async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> Standing:
+    async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> LeaseState:
         """See EventLog."""
-        standing: Standing = "held"
-        for start in range(0, max(1, len(events)), _MOST):
-            piece = events[start : start + _MOST]
-            ends = "1" if last and start + _MOST >= len(events) else "0"
-            words = [number + start, self._lease, self._keep, ends, *piece]
-            answer: bytes = await self._link.run(_ADD, self._keys(name), words)
-            standing = cast(Standing, answer.decode())
-            if standing == "lost":
+        state: LeaseState = "held"
+        for start in range(0, max(1, len(events)), _MAX_EVENTS_PER_CALL):
+            piece = events[start : start + _MAX_EVENTS_PER_CALL]
+            is_last = "1" if last and start + _MAX_EVENTS_PER_CALL >= len(events) else "0"
+            arguments = [number + start, self._lease_ms, self._retention_ms, is_last, *piece]
+            result: bytes = await self._redis.run_script(_ADD_EVENTS, self._keys(name), arguments)
+            state = cast(LeaseState, result.decode())
+            if state == "lost":
                 break
-        return standing
+        return state
 
-    async def read(self, name: str, number: int) -> Told:
+    async def read(self, name: str, number: int) -> EventPage:
         """See EventLog."""
         last = number + PAGE - 1 if number >= 0 else -1
-        held, events = await self._link.run(_READ, self._keys(name), [number, last])
-        return Told(tuple(events), bool(held))
+        held, events = await self._redis.run_script(_READ_EVENTS, self._keys(name), [number, last])
+        return EventPage(tuple(events), bool(held))
 
     async def cancel(self, name: str) -> None:
         """See EventLog."""
-        await self._link.run(_CANCEL, self._keys(name))
+        await self._redis.run_script(_CANCEL_RUN, self._keys(name))
 
     async def finish(self, name: str, number: int, event: bytes) -> bool:
         """See EventLog."""
-        return bool(await self._link.run(_FINISH, self._keys(name), [number, self._keep, event]))
+        return bool(await self._redis.run_script(_FINISH_RUN, self._keys(name), [number, self._retention_ms, event]))
 
     def _keys(self, name: str) -> list[str]:
         digest = hashlib.sha256(name.encode()).hexdigest()[:40]

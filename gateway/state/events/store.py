@@ -1,7 +1,8 @@
-"""The events of runs in the background, and the lease that says whether somebody is still at work on one.
+"""The events of background runs, and the lease that shows whether an instance still works on a run.
 
-A name is that of a response, which only its owner can have found. Events are numbered from 0 without a gap, so the next
-number is also their count. Only who holds the lease adds to them; what a dead instance left is ended by whoever looks.
+A run's name is the id of its response, which only the response's owner knows. Events are numbered from 0 without a gap,
+so the next number equals the count. Only the lease holder adds events. If an instance dies, another instance ends the
+run when a client asks for it.
 """
 
 from collections.abc import Sequence
@@ -9,14 +10,14 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 PAGE = 1000
-"""Events that are read at once: a long answer has a hundred times as many."""
-Standing = Literal["held", "cancelled", "lost"]
-"""To whom a run belongs: still to its worker, who may go on; or should stop; or to others, who have ended it."""
+"""The largest number of events in one read; a long answer has a hundred times as many."""
+LeaseState = Literal["held", "cancelled", "lost"]
+"""`held`: the worker goes on. `cancelled`: the worker must stop. `lost`: another instance has ended the run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Events from the number asked for on; `held` says whether more may come."""
+class EventPage:
+    """Stored events from the requested number on. `held` says whether more may follow."""
 
     events: tuple[bytes, ...]
     held: bool
@@ -24,35 +25,35 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class EventPolicy:
-    """Seconds: `lease` without a sign of life until a run counts as dead, `keep` of all events after the last."""
+    """Seconds. A run without a heartbeat for `lease` counts as dead. Events expire `retention` after the last one."""
 
     lease: float = 15.0
-    keep: float = 3600.0
+    retention: float = 3600.0
 
 
 class EventLog(Protocol):
-    """Raises Unavailable from every method when what it keeps can't be reached. Calls may be repeated."""
+    """Every method raises Unavailable when the storage is not reachable. Every call may be repeated."""
 
     async def begin(self, name: str) -> None:
         """Take the lease of a new run."""
         ...
 
-    async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> Standing:
-        """Add events, the first with this number, and renew the lease; give it up with the `last`.
+    async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> LeaseState:
+        """Add events and renew the lease. `number` is the number of the first event. With `last`, release the lease.
 
-        No events are a sign of life. A lease that ran out while the log was away is taken up again, unless others have
-        ended the run: then it is lost, and nothing is added.
+        An empty list of events is a heartbeat. If the lease expired while the storage was not reachable, the worker
+        gets it back, unless another instance has ended the run: then the lease is lost and nothing is added.
         """
         ...
 
-    async def read(self, name: str, number: int) -> Told:
-        """The events from `number` on, PAGE of them at most; from the end when it is negative, as -1 for the last."""
+    async def read(self, name: str, number: int) -> EventPage:
+        """Up to PAGE events, starting at `number`. A negative number counts from the end; -1 is the last event."""
         ...
 
     async def cancel(self, name: str) -> None:
-        """Ask whoever holds the lease to stop."""
+        """Ask the lease holder to stop."""
         ...
 
     async def finish(self, name: str, number: int, event: bytes) -> bool:
-        """Add the last event in place of a worker who has lost the lease; False if there is no need, or no longer."""
+        """Add the final event for a worker that has lost the lease. Returns False if the run is alive or has ended."""
         ...

@@ -1,48 +1,46 @@
-"""Responses in Redis: one hash each, which expires by itself. The subject is a part of the key."""
+"""Responses in Redis: a hash per response, which expires by itself. The key contains the subject."""
 
 import hashlib
 from collections.abc import Awaitable
 from typing import cast
 
-from gateway.state.link import RedisLink, RedisScript
-from gateway.state.responses.store import ResponsePolicy, StoredResponse, read, written
+from gateway.state.redis_client import RedisClient
+from gateway.state.responses.store import ResponsePolicy, StoredResponse, decode_fields, encode_fields
+from gateway.state.script import load_script
 
-_PUT = RedisScript("""
-if ARGV[2] == '0' and redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
-redis.call('HSET', KEYS[1], unpack(ARGV, 3))
-redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return 1
-""")
-_DELETE = RedisScript("return redis.call('DEL', KEYS[1])")
+_PUT_RESPONSE = load_script(__file__, "put_response")
+_DELETE_RESPONSE = load_script(__file__, "delete_response")
 
 
 class RedisResponses:
-    """See ResponseStore. `prefix` begins all keys."""
+    """See ResponseStore. All keys begin with `prefix`."""
 
-    def __init__(self, link: RedisLink, policy: ResponsePolicy, *, prefix: str) -> None:
-        self._link = link
+    def __init__(self, redis: RedisClient, policy: ResponsePolicy, *, prefix: str) -> None:
+        self._redis = redis
         self._policy = policy
         self._prefix = prefix
 
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore."""
-        fields = written(response)
+        fields = encode_fields(response)
         if sum(map(len, fields.values())) > self._policy.max_bytes:
             return False
-        words = [word for field in fields.items() for word in field]
-        key = self._key(response.subject, response.id)
-        await self._link.run(_PUT, [key], [int(self._policy.ttl * 1000), int(new), *words])
+        names_and_values = [item for field in fields.items() for item in field]
+        arguments = [int(self._policy.ttl * 1000), int(new), *names_and_values]
+        await self._redis.run_script(_PUT_RESPONSE, [self._key(response.subject, response.id)], arguments)
         return True
 
     async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:
         """See ResponseStore."""
         key = self._key(subject, response_id)
-        found = await self._link.ask(lambda client: cast(Awaitable[dict[bytes, bytes]], client.hgetall(key)))
-        return read(response_id, subject, {name.decode(): value for name, value in found.items()}) if found else None
+        fields = await self._redis.execute(lambda client: cast(Awaitable[dict[bytes, bytes]], client.hgetall(key)))
+        if not fields:
+            return None
+        return decode_fields(response_id, subject, {name.decode(): value for name, value in fields.items()})
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
-        """See ResponseStore. A deletion whose answer got lost may say that there was nothing."""
-        return bool(await self._link.run(_DELETE, [self._key(subject, response_id)]))
+        """See ResponseStore. Returns False if the result of an earlier attempt of the same deletion got lost."""
+        return bool(await self._redis.run_script(_DELETE_RESPONSE, [self._key(subject, response_id)]))
 
     def _key(self, subject: str | None, response_id: str) -> str:
         owner = "owner" if subject is None else f"user:{subject}"

@@ -1,13 +1,13 @@
-"""Responses in the SQLite file, or in memory when the database is."""
+"""Responses in the SQLite database, which is a file or in memory."""
 
 import sqlite3
 from collections.abc import Callable
 
-from gateway.state.responses.store import ResponsePolicy, StoredResponse, read, written
+from gateway.state.responses.store import ResponsePolicy, StoredResponse, decode_fields, encode_fields
 from gateway.state.sqlite import Database
 
 _FIELDS = ("facts", "body", "input", "messages")
-_SWEEP = 600.0  # seconds between looks for what has had its time
+_SWEEP_INTERVAL = 600.0  # seconds between deletions of expired responses
 
 
 class SqliteResponses:
@@ -21,24 +21,24 @@ class SqliteResponses:
 
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore."""
-        fields = written(response)
+        fields = encode_fields(response)
         size = sum(map(len, fields.values()))
         if size > self._policy.max_bytes:
             return False
         now = self._clock()
-        sweep = now - self._swept >= _SWEEP
+        sweep = now - self._swept >= _SWEEP_INTERVAL
         if sweep:
             self._swept = now
 
         def work(connection: sqlite3.Connection) -> None:
-            if not new and not _is_there(connection, response, now):
+            if not new and not _exists(connection, response, now):
                 return
             connection.execute(
                 "INSERT OR REPLACE INTO responses VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (response.id, response.subject, now + self._policy.ttl, size, *(fields[name] for name in _FIELDS)),
             )
             if sweep:
-                self._forget(connection, now)
+                self._delete_expired(connection, now)
 
         await self._database.write(work)
         return True
@@ -48,30 +48,31 @@ class SqliteResponses:
         now = self._clock()
 
         def work(connection: sqlite3.Connection) -> tuple[bytes, ...] | None:
-            found: tuple[bytes, ...] | None = connection.execute(
+            row: tuple[bytes, ...] | None = connection.execute(
                 "SELECT facts, body, input, messages FROM responses WHERE id = ? AND subject IS ? AND expires > ?",
                 (response_id, subject, now),
             ).fetchone()
-            return found
+            return row
 
-        found = await self._database.read(work)
-        if found is None:
+        row = await self._database.read(work)
+        if row is None:
             return None
-        return read(response_id, subject, dict(zip(_FIELDS, found, strict=True)))
+        return decode_fields(response_id, subject, dict(zip(_FIELDS, row, strict=True)))
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
         """See ResponseStore."""
         now = self._clock()
 
         def work(connection: sqlite3.Connection) -> bool:
-            gone = connection.execute(
+            deleted = connection.execute(
                 "DELETE FROM responses WHERE id = ? AND subject IS ? AND expires > ?", (response_id, subject, now)
             )
-            return gone.rowcount > 0
+            return deleted.rowcount > 0
 
         return await self._database.write(work)
 
-    def _forget(self, connection: sqlite3.Connection, now: float) -> None:
+    def _delete_expired(self, connection: sqlite3.Connection, now: float) -> None:
+        """Delete the expired responses, then the ones that expire first until the rest fit."""
         connection.execute("DELETE FROM responses WHERE expires <= ?", (now,))
         connection.execute(
             """
@@ -80,12 +81,12 @@ class SqliteResponses:
                 WHERE so_far > ?
             )
             """,
-            (self._policy.most_bytes,),
+            (self._policy.max_total_bytes,),
         )
 
 
-def _is_there(connection: sqlite3.Connection, response: StoredResponse, now: float) -> bool:
-    found = connection.execute(
+def _exists(connection: sqlite3.Connection, response: StoredResponse, now: float) -> bool:
+    row = connection.execute(
         "SELECT 1 FROM responses WHERE id = ? AND subject IS ? AND expires > ?", (response.id, response.subject, now)
-    )
-    return found.fetchone() is not None
+    ).fetchone()
+    return row is not None

@@ -1,7 +1,7 @@
-"""What is kept of a response, and the seam behind which it is kept.
+"""A stored response and the interface of its stores.
 
-A store never gives a response to another caller than the one it belongs to: the subject is a part of the question. What
-else must match (agent, explicit session) and what the objects mean is the business of the handlers.
+A store returns a response only to its owner: every query contains the subject. The handlers check the rest (agent,
+explicit session) and interpret the objects.
 """
 
 from collections.abc import Mapping
@@ -17,10 +17,10 @@ from gateway.core.message_json import read_messages, write_messages
 class StoredResponse:
     """One response. `subject` is the verified identity of its caller, None for the owner (`Principal.name`).
 
-    `session` is the explicit session key it was made in, None without; `previous` the id of the response it continues;
-    `created` a Unix time in seconds. `body` is the response object and `input` the array of input items, both as JSON;
-    `messages` are what this turn added to the conversation: the new input without instructions, and the answer; `size`
-    are their bytes where they were kept.
+    `session` is the explicit session key of the request, None without one. `previous` is the id of the response that
+    this one continues. `created` is a Unix time in seconds. `body` is the response object and `input` the array of
+    input items, both as JSON. `messages` are the messages that this turn added to the conversation: the new input
+    without instructions, and the answer. `size` is their stored size in bytes.
     """
 
     id: str
@@ -36,38 +36,38 @@ class StoredResponse:
 
 
 class ResponseStore(Protocol):
-    """Raises Unavailable (503) from every method when what it keeps can't be reached."""
+    """Every method raises Unavailable (503) when the storage is not reachable."""
 
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
-        """Keep it, in place of an earlier state of it; its time begins anew. False when it is too large to be kept.
+        """Store the response, replace an earlier version and restart its retention. Returns False if it is too large.
 
-        Without `new` it is kept only if there is an earlier state: what was deleted meanwhile stays deleted.
+        Without `new`, store it only if an earlier version exists: a deleted response stays deleted.
         """
         ...
 
     async def get(self, subject: str | None, response_id: str) -> StoredResponse | None:
-        """The response, if there is one that belongs to `subject`."""
+        """The response, if it exists and belongs to `subject`."""
         ...
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
-        """Forget it; whether there was one that belonged to `subject`."""
+        """Delete the response. Returns whether it existed and belonged to `subject`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ResponsePolicy:
-    """How long a response is kept (`ttl` seconds), how large one may be, and how much all of them (bytes).
+    """`ttl` is the retention in seconds, `max_bytes` the limit of one response, `max_total_bytes` the limit of all.
 
-    `most_bytes` holds where the store is ours alone; a shared Redis has its own `maxmemory`.
+    `max_total_bytes` applies to SQLite only: a shared Redis has its own `maxmemory`.
     """
 
     ttl: float = 30 * 86_400.0
     max_bytes: int = 16 * 2**20
-    most_bytes: int = 2**30
+    max_total_bytes: int = 2**30
 
 
-def written(response: StoredResponse) -> dict[str, bytes]:
-    """The fields that stores keep, each as JSON; `read` puts them together again."""
+def encode_fields(response: StoredResponse) -> dict[str, bytes]:
+    """The fields that a store writes, each as JSON. `decode_fields` reads them."""
     facts = {
         "agent": response.agent,
         "created": response.created,
@@ -82,8 +82,8 @@ def written(response: StoredResponse) -> dict[str, bytes]:
     }
 
 
-def read(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
-    """The response of which `written` made these fields. Raises UnknownVersion."""
+def decode_fields(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
+    """The response that `encode_fields` encoded. Raises UnknownVersion."""
     facts = loads(fields["facts"])
     return StoredResponse(
         response_id,

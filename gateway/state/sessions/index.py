@@ -1,10 +1,10 @@
-"""Which conversations there are in Redis, used last first: for everybody a sorted set, and for each owner one.
+"""The index of conversations in Redis, most recently used first: a sorted set for all, and one for each owner.
 
-A conversation is put into the index before its entry is added, so none is ever missing; whoever lists passes over those
-of which nothing came, or nothing is left. All sets share a hash tag, so that a cluster keeps them together.
+A conversation enters the index before its entry is added, so the index never misses one. Readers skip conversations
+without entries. All sets share a hash tag, so a cluster stores them together.
 
-Conversations that were kept before there was an index are found by a look at all keys, which is taken again after a day
-(by whoever lists then), in case a Redis that evicts keys has lost a part of the index.
+A scan of all keys adds conversations that are older than the index. A reader repeats the scan after a day, because a
+Redis that evicts keys may have lost a part of the index.
 """
 
 import functools
@@ -15,133 +15,118 @@ from typing import Any, NamedTuple
 from redis.asyncio.cluster import RedisCluster
 
 from gateway.core.session_key import SessionKey, parse_session_key
-from gateway.state.link import Client, RedisLink, RedisScript, ScriptCall
-from gateway.state.sessions.scripts import NOW
-from gateway.state.sessions.store import Place
+from gateway.state.redis_client import Client, RedisClient, ScriptCall
+from gateway.state.script import load_script
+from gateway.state.sessions.store import Cursor
 
-_COMPLETE = "-"  # in the set of everybody, where its score says until when nobody needs to look at all keys; no key
-_DAY = 86_400_000  # milliseconds
-_SCANNED = 500  # keys in one step of a look at all of them
+_COMPLETE = "-"  # a member of the set of all, no session key; its score is the time of the next scan
+_SCAN_INTERVAL = 86_400_000  # milliseconds
+_SCAN_COUNT = 500  # keys in one step of a scan
 
-# KEYS: everybody's, the owner's. ARGV: the key, how long conversations are kept, when it was used ("" for now); ms.
-_PUT = RedisScript(
-    NOW
-    + """
-for _, set in ipairs(KEYS) do
-    if ARGV[3] == '' then redis.call('ZADD', set, now, ARGV[1]) else redis.call('ZADD', set, 'NX', ARGV[3], ARGV[1]) end
-    redis.call('ZREMRANGEBYSCORE', set, '-inf', now - ARGV[2])
-    redis.call('PEXPIRE', set, ARGV[2])
-end
-return 1
-"""
-)
-_DROP = RedisScript("for _, set in ipairs(KEYS) do redis.call('ZREM', set, ARGV[1]) end return 1")
-# KEYS: everybody's. ARGV: the member that says so, a day (ms), how long conversations are kept (ms).
-_COMPLETED = RedisScript(
-    NOW
-    + """
-redis.call('ZADD', KEYS[1], now + ARGV[2], ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[3])
-return 1
-"""
-)
-_IS_COMPLETE = RedisScript(NOW + "return tonumber(redis.call('ZSCORE', KEYS[1], ARGV[1]) or 0) > now and 1 or 0")
+_INDEX_SESSION = load_script(__file__, "index_session")
+_UNINDEX_SESSION = load_script(__file__, "unindex_session")
+_MARK_INDEX_COMPLETE = load_script(__file__, "mark_index_complete")
+_CHECK_INDEX_COMPLETE = load_script(__file__, "check_index_complete")
 
 
-class Entry(NamedTuple):
-    """A line of the index."""
+class IndexEntry(NamedTuple):
+    """A conversation and its position in the index."""
 
     key: SessionKey
-    place: Place
+    cursor: Cursor
 
 
 class SessionIndex:
-    """`prefix` begins all keys; `keep` is how long conversations are kept (seconds)."""
+    """All keys begin with `prefix`. `retention` is how long conversations are stored (seconds)."""
 
-    def __init__(self, link: RedisLink, *, prefix: str, keep: float) -> None:
-        self._link = link
+    def __init__(self, redis: RedisClient, *, prefix: str, retention: float) -> None:
+        self._redis = redis
         self._prefix = prefix
-        self._keep = int(keep * 1000)
+        self._retention_ms = int(retention * 1000)
         self._all = f"{prefix}:{{sessions}}:all"
 
     def put(self, key: SessionKey, used: int | None = None) -> ScriptCall:
-        """The call that says that it is used now, or was (ms)."""
-        return ScriptCall(_PUT, (self._all, self._of(key.owner)), (str(key), self._keep, "" if used is None else used))
+        """The call that records a use of the conversation at the time `used` (ms); None is now."""
+        arguments = (str(key), self._retention_ms, "" if used is None else used)
+        return ScriptCall(_INDEX_SESSION, (self._all, self._owner_set(key.owner)), arguments)
 
     async def drop(self, key: SessionKey) -> None:
-        """There is nothing of it."""
-        await self._link.run(_DROP, [self._all, self._of(key.owner)], [str(key)])
+        """Remove a conversation."""
+        await self._redis.run_script(_UNINDEX_SESSION, [self._all, self._owner_set(key.owner)], [str(key)])
 
-    async def lines(self, owner: str | None, *, everybody: bool, most: int, after: Place | None) -> list[Entry]:
-        """So many lines, or as many as there are, after the place."""
-        if not await self._link.run(_IS_COMPLETE, [self._all], [_COMPLETE]):
+    async def entries(
+        self, owner: str | None, *, everybody: bool, limit: int, after: Cursor | None
+    ) -> list[IndexEntry]:
+        """At most `limit` entries after the cursor."""
+        if not await self._redis.run_script(_CHECK_INDEX_COMPLETE, [self._all], [_COMPLETE]):
             await self._complete()
-        name = self._all if everybody else self._of(owner)
+        name = self._all if everybody else self._owner_set(owner)
         until = "+inf" if after is None else round(after.used * 1000)
-        found: list[Entry] = []
+        entries: list[IndexEntry] = []
         start = 0
-        while len(found) < most:
-            page = await self._link.ask(
+        while len(entries) < limit:
+            page = await self._redis.execute(
                 lambda client, start=start: client.zrevrangebyscore(  # type: ignore[misc]
-                    name, until, "-inf", start=start, num=most + 1, withscores=True
+                    name, until, "-inf", start=start, num=limit + 1, withscores=True
                 )
             )
-            found += [line for member, score in page if (line := _line(member, score, after)) is not None]
+            entries += [entry for member, score in page if (entry := _entry_after(member, score, after)) is not None]
             start += len(page)
-            if len(page) <= most:
+            if len(page) <= limit:
                 break
-        return found[:most]
+        return entries[:limit]
 
     async def _complete(self) -> None:
-        async for name in self._everything():
-            printed, used = await self._link.ask(lambda client, name=name: client.hmget(name, "key", "updated"))  # type: ignore[misc]
+        """Add all conversations that a scan finds."""
+        async for name in self._scan_sessions():
+            printed, used = await self._redis.execute(lambda client, name=name: client.hmget(name, "key", "updated"))  # type: ignore[misc]
             if printed is not None and used is not None and (key := parse_session_key(printed.decode())) is not None:
-                await self._link.ask(self.put(key, int(used)).made)
-        await self._link.run(_COMPLETED, [self._all], [_COMPLETE, _DAY, self._keep])
+                await self._redis.execute(self.put(key, int(used)).execute)
+        await self._redis.run_script(_MARK_INDEX_COMPLETE, [self._all], [_COMPLETE, _SCAN_INTERVAL, self._retention_ms])
 
-    async def _everything(self) -> AsyncIterator[bytes]:
-        """The facts of every conversation, found by a look at all keys, step by step."""
-        pattern = f"{_escaped(self._prefix)}:{{session:*}}:facts"
-        for node in await self._link.ask(_nodes):
-            cursor, found = 0, list[bytes]()
+    async def _scan_sessions(self) -> AsyncIterator[bytes]:
+        """The keys of all conversations' facts, from a scan of every node."""
+        pattern = f"{_escape_pattern(self._prefix)}:{{session:*}}:facts"
+        for node in await self._redis.execute(_nodes):
+            cursor, names = 0, list[bytes]()
             while True:
-                step = functools.partial(_step, node=node, cursor=cursor, pattern=pattern)
-                cursor, found = await self._link.ask(step)
-                for name in found:
+                step = functools.partial(_scan_step, node=node, cursor=cursor, pattern=pattern)
+                cursor, names = await self._redis.execute(step)
+                for name in names:
                     yield name
                 if not cursor:
                     break
 
-    def _of(self, owner: str | None) -> str:
+    def _owner_set(self, owner: str | None) -> str:
         name = "owner" if owner is None else f"user:{owner}"
         return f"{self._prefix}:{{sessions}}:{hashlib.sha256(name.encode()).hexdigest()[:40]}"
 
 
 async def _nodes(client: Client) -> list[Any]:
-    """Whom to ask for keys: each primary of a cluster; None, for the only one, of anything else."""
+    """The nodes to scan: each primary of a cluster, else [None] for the only server."""
     if not isinstance(client, RedisCluster):
         return [None]
     await client.initialize()
     return client.get_primaries()
 
 
-async def _step(client: Client, *, node: Any, cursor: int, pattern: str) -> tuple[int, list[bytes]]:
-    where = {} if node is None else {"target_nodes": node}
-    answer: Any = await client.scan(cursor, match=pattern, count=_SCANNED, **where)
-    following, found = answer  # of a cluster's node, where to go on stands beside the node's name
-    return next(iter(following.values())) if isinstance(following, dict) else following, found
+async def _scan_step(client: Client, *, node: Any, cursor: int, pattern: str) -> tuple[int, list[bytes]]:
+    target = {} if node is None else {"target_nodes": node}
+    result: Any = await client.scan(cursor, match=pattern, count=_SCAN_COUNT, **target)
+    next_cursor, names = result  # a cluster returns its cursors by node name
+    return next(iter(next_cursor.values())) if isinstance(next_cursor, dict) else next_cursor, names
 
 
-def _line(member: bytes, score: float, after: Place | None) -> Entry | None:
-    """The line, if it comes after the place: those of one moment are sorted by their key, the last one first."""
+def _entry_after(member: bytes, score: float, after: Cursor | None) -> IndexEntry | None:
+    """The entry, None if it is not after the cursor. Redis sorts members of equal score by key, in reverse here."""
     printed = member.decode()
     key = parse_session_key(printed)
-    place = Place(score / 1000, printed)
-    if key is None or (after is not None and (place.used, printed.encode()) >= (after.used, after.key.encode())):
+    cursor = Cursor(score / 1000, printed)
+    if key is None or (after is not None and (cursor.used, printed.encode()) >= (after.used, after.key.encode())):
         return None
-    return Entry(key, place)
+    return IndexEntry(key, cursor)
 
 
-def _escaped(prefix: str) -> str:
-    """As it stands in a pattern of Redis."""
+def _escape_pattern(prefix: str) -> str:
+    """The prefix with the special characters of Redis patterns escaped."""
     return "".join(f"\\{one}" if one in "*?[]^\\" else one for one in prefix)

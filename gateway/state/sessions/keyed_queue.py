@@ -1,14 +1,14 @@
-"""One at a time for each key, in the order of arrival, within this process. What nobody waits for is not there."""
+"""One holder at a time for each key, in order of arrival, within this process."""
 
 import asyncio
 from collections import deque
 from collections.abc import Hashable
 
-from gateway.state.sessions.store import SessionBusy
+from gateway.core.errors import SessionBusy
 
 
 class KeyedQueue:
-    """`enter`, then `leave`, for each key."""
+    """Call `enter`, then `leave`, for each key. A key without a holder takes no memory."""
 
     def __init__(self) -> None:
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
@@ -17,7 +17,7 @@ class KeyedQueue:
         return len(self._waiting)
 
     async def enter(self, key: Hashable, wait: float) -> None:
-        """Wait for everybody before us. Raises SessionBusy after `wait` seconds."""
+        """Wait for all earlier callers of this key. Raises SessionBusy after `wait` seconds."""
         queue = self._waiting.get(key)
         if queue is None:
             self._waiting[key] = deque()
@@ -29,15 +29,15 @@ class KeyedQueue:
                 await turn
         except BaseException as error:
             if turn.done() and not turn.cancelled():
-                self.leave(key)  # it was our turn in the moment in which we gave up
-            elif turn in queue:  # else it was passed over in the moment in which we gave up
+                self.leave(key)  # the turn came in the moment of the timeout
+            elif turn in queue:  # `leave` may have dropped it in the moment of the timeout
                 queue.remove(turn)
             if isinstance(error, TimeoutError):
                 raise SessionBusy(wait) from None
             raise
 
     def leave(self, key: Hashable) -> None:
-        """Let the next one in."""
+        """Let the next caller of this key enter."""
         queue = self._waiting[key]
         while queue:
             turn = queue.popleft()

@@ -1,7 +1,7 @@
-"""Conversations in Redis, for any number of instances. What happens there is in `scripts`.
+"""Conversations in Redis, for any number of instances. `scripts` has the rules.
 
-Who waits asks again and again, the more often the nearer its turn is, and so counts as alive; the lease of an instance
-that died ends by itself.
+A waiting request polls for the lease, more often when it is near the front of the queue. Polling also shows that it is
+alive. The lease of a dead instance expires.
 """
 
 import asyncio
@@ -9,110 +9,110 @@ import hashlib
 import secrets
 from typing import Any
 
+from gateway.core.errors import SessionBusy, SessionChanged
 from gateway.core.session_key import SessionKey
-from gateway.state.link import RedisLink, ScriptCall
+from gateway.state.redis_client import RedisClient, ScriptCall
 from gateway.state.sessions import scripts
 from gateway.state.sessions.index import SessionIndex
-from gateway.state.sessions.store import (
-    Lease,
-    Listing,
-    Place,
-    SessionBusy,
-    SessionChanged,
-    SessionFacts,
-    SessionPolicy,
-)
+from gateway.state.sessions.store import Cursor, Lease, SessionFacts, SessionPage, SessionPolicy
 
-_ALIVE = 3.0  # seconds that who waits counts as alive after a look
-_LOOK = 0.02  # seconds between the looks of the first in line
-_FARTHEST = 25  # place in line from which on nobody looks more rarely
-_REMEMBERED = 60.0  # seconds in which an entry may be added once more because its answer got lost
+WAITER_TTL = 3.0  # seconds that a waiting request counts as alive after a poll
+_POLL_INTERVAL = 0.02  # seconds between polls of the first in the queue
+_MAX_BACKOFF_POSITION = 25  # requests behind this position poll as often as the one at it
+_APPEND_MEMORY = 60.0  # seconds in which a repeated append is recognised, because its result got lost
 
 
 class RedisSessions:
-    """See SessionStore. `prefix` begins all keys."""
+    """See SessionStore. All keys begin with `prefix`; a waiting request counts as alive `waiter_ttl` s after a poll."""
 
-    def __init__(self, link: RedisLink, policy: SessionPolicy, *, prefix: str) -> None:
-        self._link = link
+    def __init__(
+        self, redis: RedisClient, policy: SessionPolicy, *, prefix: str, waiter_ttl: float = WAITER_TTL
+    ) -> None:
+        self._redis = redis
         self._policy = policy
+        self._waiter_ttl = waiter_ttl
         self._prefix = prefix
-        self._index = SessionIndex(link, prefix=prefix, keep=policy.ttl)
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._index = SessionIndex(redis, prefix=prefix, retention=policy.ttl)
+        self._releases: set[asyncio.Task[None]] = set()
 
     async def acquire(self, key: SessionKey, wait: float) -> Lease:
         """See SessionStore."""
         lease = Lease(key, secrets.token_hex(16))
         try:
-            return Lease(key, lease.token, await self._in_turn(lease, wait))
+            return Lease(key, lease.token, await self._poll_lease(lease, wait))
         except BaseException:
-            # Perhaps the lease was given, only nobody was there to take it.
-            leaving = asyncio.create_task(self.release(lease), name="leave the line for a conversation")
-            self._leaving.add(leaving)
-            leaving.add_done_callback(self._left)
+            # Redis may have given the lease although nobody received it.
+            task = asyncio.create_task(self.release(lease), name="leave the queue for a conversation")
+            self._releases.add(task)
+            task.add_done_callback(self._forget_release)
             raise
 
-    async def _in_turn(self, lease: Lease, wait: float) -> tuple[bytes, ...]:
+    async def _poll_lease(self, lease: Lease, wait: float) -> tuple[bytes, ...]:
         keys = self._keys(lease.key)
-        arguments = (lease.token, *map(_ms, (self._policy.lease, _ALIVE, self._policy.ttl)))
+        arguments = (lease.token, *map(_ms, (self._policy.lease, self._waiter_ttl, self._policy.ttl)))
         clock = asyncio.get_running_loop().time
-        end = clock() + wait
+        deadline = clock() + wait
         while True:
-            given, answer = await self._link.run(scripts.ACQUIRE, keys, arguments)
-            if given:
-                return tuple(answer)
-            if (left := end - clock()) <= 0:
+            acquired, result = await self._redis.run_script(scripts.ACQUIRE_LEASE, keys, arguments)
+            if acquired:
+                return tuple(result)
+            if (remaining := deadline - clock()) <= 0:
                 raise SessionBusy(wait)
-            await asyncio.sleep(min(left, _LOOK * (1 + min(answer, _FARTHEST))))
+            await asyncio.sleep(min(remaining, _POLL_INTERVAL * (1 + min(result, _MAX_BACKOFF_POSITION))))
 
-    def _left(self, task: asyncio.Task[None]) -> None:
-        self._leaving.discard(task)
+    def _forget_release(self, task: asyncio.Task[None]) -> None:
+        self._releases.discard(task)
         if not task.cancelled():
-            task.exception()  # whoever waited has been told already, and the line forgets who does not look
+            task.exception()  # the caller has its own error, and the queue drops tokens that do not poll
 
     async def close(self) -> None:
-        """Wait for those that are leaving."""
-        await asyncio.gather(*self._leaving, return_exceptions=True)
+        """Wait for the releases that run."""
+        await asyncio.gather(*self._releases, return_exceptions=True)
 
     async def renew(self, lease: Lease) -> bool:
         """See SessionStore."""
-        arguments = (lease.token, _ms(self._policy.lease), _ms(2 * _ALIVE))
-        return bool(await self._link.run(scripts.RENEW, self._keys(lease.key), arguments))
+        arguments = (lease.token, _ms(self._policy.lease), _ms(2 * self._waiter_ttl))
+        return bool(await self._redis.run_script(scripts.RENEW_LEASE, self._keys(lease.key), arguments))
 
     async def append(self, lease: Lease, entry: bytes) -> None:
         """See SessionStore."""
         keys = self._keys(lease.key)
         keys.append(f"{keys[0].removesuffix('facts')}added:{lease.token}")
         policy = self._policy
-        arguments = (lease.token, entry, policy.max_bytes, _ms(policy.ttl), str(lease.key), _ms(_REMEMBERED))
-        append = ScriptCall(scripts.APPEND, keys, arguments)
-        # The answer that it holds was paid for.
-        (_, added) = await self._link.run_in_turn(self._index.put(lease.key), append, patient=True)
+        arguments = (lease.token, entry, policy.max_bytes, _ms(policy.ttl), str(lease.key), _ms(_APPEND_MEMORY))
+        append = ScriptCall(scripts.APPEND_ENTRY, keys, arguments)
+        # The entry holds an answer that has been paid for.
+        (_, added) = await self._redis.run_scripts(self._index.put(lease.key), append, full_timeout=True)
         if not added:
             raise SessionChanged
 
     async def release(self, lease: Lease) -> None:
         """See SessionStore."""
-        await self._link.run(scripts.RELEASE, self._keys(lease.key), (lease.token,))
+        await self._redis.run_script(scripts.RELEASE_LEASE, self._keys(lease.key), (lease.token,))
 
     async def read(self, key: SessionKey) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
         """See SessionStore."""
-        facts, entries = await self._link.run(scripts.READ, self._keys(key))
+        facts, entries = await self._redis.run_script(scripts.READ_SESSION, self._keys(key))
         return (_facts(key, facts, len(entries)), tuple(entries)) if entries else None
 
     async def delete(self, key: SessionKey) -> bool:
-        """See SessionStore. A deletion whose answer got lost may say that there was nothing."""
-        gone = await self._link.run(scripts.DELETE, self._keys(key))
+        """See SessionStore. Returns False if the result of an earlier attempt of the same deletion got lost."""
+        deleted = await self._redis.run_script(scripts.DELETE_SESSION, self._keys(key))
         await self._index.drop(key)
-        return bool(gone)
+        return bool(deleted)
 
-    async def listed(self, owner: str | None, *, everybody: bool, most: int, after: Place | None = None) -> Listing:
+    async def list_sessions(
+        self, owner: str | None, *, everybody: bool, limit: int, after: Cursor | None = None
+    ) -> SessionPage:
         """See SessionStore."""
-        lines = await self._index.lines(owner, everybody=everybody, most=most, after=after)
-        counted = await asyncio.gather(*(self._link.run(scripts.COUNT, self._keys(line.key)) for line in lines))
-        found = tuple(
-            _facts(line.key, facts, entries) for line, (facts, entries) in zip(lines, counted, strict=True) if entries
+        indexed = await self._index.entries(owner, everybody=everybody, limit=limit, after=after)
+        counted = await asyncio.gather(
+            *(self._redis.run_script(scripts.COUNT_ENTRIES, self._keys(one.key)) for one in indexed)
         )
-        return Listing(found, lines[-1].place if len(lines) == most else None)
+        sessions = tuple(
+            _facts(one.key, facts, entries) for one, (facts, entries) in zip(indexed, counted, strict=True) if entries
+        )
+        return SessionPage(sessions, indexed[-1].cursor if len(indexed) == limit else None)
 
     def _keys(self, key: SessionKey) -> list[str]:
         tag = hashlib.sha256(str(key).encode()).hexdigest()[:40]
@@ -124,5 +124,5 @@ def _ms(seconds: float) -> int:
 
 
 def _facts(key: SessionKey, facts: list[Any], entries: int) -> SessionFacts:
-    created, updated, size = (int(fact or 0) for fact in facts)  # 0 where a Redis that evicts keys has lost them
+    created, updated, size = (int(fact or 0) for fact in facts)  # a Redis that evicts keys may have lost them
     return SessionFacts(key, created / 1000, updated / 1000, size, entries)

@@ -1,19 +1,20 @@
-"""Conversations in the SQLite file, or in memory when the database is.
+"""Conversations in the SQLite database, which is a file or in memory.
 
-The lease is this process's alone. What fences it off from another process on the same file, such as the `agent`
-command, is the last entry that was there when the lease was given: an entry is only ever added after that one.
+A lease exists only in this process. Another process on the same file, such as the `agent` command, is fenced off by the
+lease's token: the id of the last entry at the time of the lease. A new entry is added only if that id is still last.
 """
 
 import sqlite3
 from collections.abc import Callable
 
+from gateway.core.errors import SessionChanged
 from gateway.core.session_key import SessionKey, parse_session_key
 from gateway.state.sessions.keyed_queue import KeyedQueue
-from gateway.state.sessions.store import Lease, Listing, Place, SessionChanged, SessionFacts, SessionPolicy
+from gateway.state.sessions.store import Cursor, Lease, SessionFacts, SessionPage, SessionPolicy
 from gateway.state.sqlite import Database
 
-_SWEEP = 600.0  # seconds between looks for what has had its time
-_LONGEST_RUN = 86_400.0  # seconds; a conversation that a run is at work on is not swept away under it
+_SWEEP_INTERVAL = 600.0  # seconds between deletions of expired conversations
+_MAX_RUN = 86_400.0  # seconds; an expired conversation stays this long, because a run may still use it
 _ENTRIES = "SELECT e.id, e.entry FROM sessions s JOIN entries e ON e.session = s.id WHERE s.key = ? AND s.updated > ?"
 
 
@@ -24,28 +25,28 @@ class SqliteSessions:
         self._database = database
         self._policy = policy
         self._clock = clock
-        self._turnstile = KeyedQueue()
-        self._held: set[Lease] = set()
+        self._queue = KeyedQueue()
+        self._leases: set[Lease] = set()
         self._swept = 0.0
 
     async def acquire(self, key: SessionKey, wait: float) -> Lease:
         """See SessionStore."""
-        await self._turnstile.enter(key, wait)
+        await self._queue.enter(key, wait)
         try:
             rows = await self._rows(key)
         except BaseException:
-            self._turnstile.leave(key)
+            self._queue.leave(key)
             raise
         lease = Lease(key, str(rows[-1][0]) if rows else "", tuple(entry for _, entry in rows))
-        self._held.add(lease)
+        self._leases.add(lease)
         return lease
 
     async def renew(self, lease: Lease) -> bool:
-        """See SessionStore. A lease of this process does not end by itself."""
-        if lease not in self._held:
+        """See SessionStore. A lease of this process does not expire."""
+        if lease not in self._leases:
             return False
         since = self._clock() - self._policy.ttl
-        _, last = await self._database.read(lambda connection: _seen(connection, lease, since))
+        _, last = await self._database.read(lambda connection: _current(connection, lease, since))
         return last == lease.token
 
     async def append(self, lease: Lease, entry: bytes) -> None:
@@ -55,22 +56,22 @@ class SqliteSessions:
             if not await self._database.write(lambda connection: self._add(connection, lease, entry, now)):
                 raise SessionChanged
         finally:
-            self._let_go(lease)
+            self._end(lease)
 
     async def release(self, lease: Lease) -> None:
         """See SessionStore."""
-        self._let_go(lease)
+        self._end(lease)
 
     async def read(self, key: SessionKey) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
         """See SessionStore."""
         since = self._clock() - self._policy.ttl
 
         def work(connection: sqlite3.Connection) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
-            found = connection.execute(f"{_FACTS} WHERE key = ? AND updated > ?", (str(key), since)).fetchone()
-            if found is None:
+            row = connection.execute(f"{_FACTS} WHERE key = ? AND updated > ?", (str(key), since)).fetchone()
+            if row is None:
                 return None
-            rows = connection.execute(f"{_ENTRIES} ORDER BY e.id", (str(key), since))
-            return _facts(found), tuple(entry for _, entry in rows)
+            entries = connection.execute(f"{_ENTRIES} ORDER BY e.id", (str(key), since))
+            return _facts(row), tuple(entry for _, entry in entries)
 
         return await self._database.read(work)
 
@@ -79,12 +80,14 @@ class SqliteSessions:
         since = self._clock() - self._policy.ttl
 
         def work(connection: sqlite3.Connection) -> bool:
-            gone = connection.execute("DELETE FROM sessions WHERE key = ? RETURNING updated", (str(key),)).fetchall()
-            return bool(gone) and gone[0][0] > since
+            rows = connection.execute("DELETE FROM sessions WHERE key = ? RETURNING updated", (str(key),)).fetchall()
+            return bool(rows) and rows[0][0] > since
 
         return await self._database.write(work)
 
-    async def listed(self, owner: str | None, *, everybody: bool, most: int, after: Place | None = None) -> Listing:
+    async def list_sessions(
+        self, owner: str | None, *, everybody: bool, limit: int, after: Cursor | None = None
+    ) -> SessionPage:
         """See SessionStore."""
         since = self._clock() - self._policy.ttl
         query, values = f"{_FACTS} WHERE updated > ?", list[object]((since,))
@@ -93,9 +96,10 @@ class SqliteSessions:
         if after is not None:
             query, values = f"{query} AND (updated, key) < (?, ?)", [*values, after.used, after.key]
         query = f"{query} ORDER BY updated DESC, key DESC LIMIT ?"
-        rows = await self._database.read(lambda connection: connection.execute(query, (*values, most)).fetchall())
-        found = tuple(map(_facts, rows))
-        return Listing(found, Place(found[-1].updated, str(found[-1].key)) if len(found) == most else None)
+        rows = await self._database.read(lambda connection: connection.execute(query, (*values, limit)).fetchall())
+        sessions = tuple(map(_facts, rows))
+        last = Cursor(sessions[-1].updated, str(sessions[-1].key)) if len(sessions) == limit else None
+        return SessionPage(sessions, last)
 
     async def _rows(self, key: SessionKey) -> list[tuple[int, bytes]]:
         since = self._clock() - self._policy.ttl
@@ -104,11 +108,11 @@ class SqliteSessions:
         )
 
     def _add(self, connection: sqlite3.Connection, lease: Lease, entry: bytes, now: float) -> bool:
-        if now - self._swept >= _SWEEP:
+        if now - self._swept >= _SWEEP_INTERVAL:
             self._swept = now
-            connection.execute("DELETE FROM sessions WHERE updated <= ?", (now - self._policy.ttl - _LONGEST_RUN,))
+            connection.execute("DELETE FROM sessions WHERE updated <= ?", (now - self._policy.ttl - _MAX_RUN,))
         key = lease.key
-        session, last = _seen(connection, lease, now - self._policy.ttl)
+        session, last = _current(connection, lease, now - self._policy.ttl)
         if last != lease.token:
             return False
         if session is not None and not last:
@@ -123,7 +127,7 @@ class SqliteSessions:
         return True
 
     def _compact(self, connection: sqlite3.Connection, session: int | None, now: float) -> None:
-        """Drop the oldest entries that are beyond the limit, and bring the session's facts up to date."""
+        """Delete the oldest entries above the size limit, and update the session's facts."""
         connection.execute(
             """
             DELETE FROM entries WHERE session = :session AND id < (SELECT MAX(id) FROM entries WHERE session = :session)
@@ -131,10 +135,10 @@ class SqliteSessions:
                 SELECT id FROM (
                     SELECT id, SUM(LENGTH(entry)) OVER (ORDER BY id DESC) AS so_far FROM entries
                     WHERE session = :session
-                ) WHERE so_far > :most
+                ) WHERE so_far > :max_bytes
             )
             """,
-            {"session": session, "most": self._policy.max_bytes},
+            {"session": session, "max_bytes": self._policy.max_bytes},
         )
         connection.execute(
             """
@@ -145,25 +149,25 @@ class SqliteSessions:
             {"session": session, "now": now},
         )
 
-    def _let_go(self, lease: Lease) -> None:
-        if lease in self._held:
-            self._held.remove(lease)
-            self._turnstile.leave(lease.key)
+    def _end(self, lease: Lease) -> None:
+        if lease in self._leases:
+            self._leases.remove(lease)
+            self._queue.leave(lease.key)
 
 
 _FACTS = "SELECT key, created, updated, bytes, entries FROM sessions"
 
 
-def _seen(connection: sqlite3.Connection, lease: Lease, since: float) -> tuple[int | None, str]:
-    """The session's id, None when there is none, and what is now in the place of the lease's token."""
+def _current(connection: sqlite3.Connection, lease: Lease, since: float) -> tuple[int | None, str]:
+    """The session's id, None when there is none, and the token that a lease would get now."""
     query = "SELECT id, updated, (SELECT MAX(id) FROM entries WHERE session = s.id) FROM sessions s WHERE key = ?"
     session, updated, last = connection.execute(query, (str(lease.key),)).fetchone() or (None, 0.0, "")
-    forgotten = not lease.token and updated <= since  # only not yet swept up
-    return session, "" if forgotten else str(last)
+    expired = not lease.token and updated <= since  # and not deleted yet
+    return session, "" if expired else str(last)
 
 
 def _facts(row: tuple[str, float, float, int, int]) -> SessionFacts:
     key = parse_session_key(row[0])
     if key is None:
-        raise AssertionError("a stored key is a printed one")
+        raise AssertionError("every stored key was printed by SessionKey")
     return SessionFacts(key, *row[1:])

@@ -1,24 +1,23 @@
-"""What is kept of conversations, and the seam behind which it is kept.
+"""A stored conversation and the interface of its stores.
 
-A transcript is a list of entries: JSON documents that `gateway.conversations.transcript` writes and no store reads.
-Only the holder of the conversation's lease may add one. Whose conversation a caller may ask for is decided above.
+A transcript is a list of entries: JSON documents that `gateway.conversations.transcript` writes and no store parses.
+Only the holder of the conversation's lease may add an entry. The handlers decide which conversations a caller may read.
 """
 
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.core.errors import Conflict
 from gateway.core.session_key import SessionKey
 
 LEASE = 10.0
-"""Seconds that a lease of an instance holds after its last sign of life."""
+"""Seconds until a lease expires that its instance does not renew."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lease:
-    """The right to add one entry to a conversation, and its transcript when the right was given, oldest entry first.
+    """The right to add one entry to a conversation. `entries` is the transcript at that time, oldest entry first.
 
-    `token` fences: an entry under a lease that somebody else has taken over is refused.
+    `token` is a fencing token: a store refuses an entry under a lease that another request has taken over.
     """
 
     key: SessionKey
@@ -28,7 +27,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class SessionFacts:
-    """A conversation from outside; `bytes` and `entries` are what is kept of it, times are Unix times in seconds."""
+    """The facts of a conversation: stored `bytes` and `entries`; `created` and `updated` are Unix times in seconds."""
 
     key: SessionKey
     created: float
@@ -38,25 +37,25 @@ class SessionFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A place in the list of conversations: after the one with this key that was used at this Unix time."""
+class Cursor:
+    """A position in the list of conversations: after the one with this key, last used at this Unix time."""
 
     used: float
     key: str
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
-    """A page of the list, used last first; `next` is where to go on, None at the end."""
+class SessionPage:
+    """A page of the list, most recently used first. `next` is the cursor of the next page, None at the end."""
 
     sessions: tuple[SessionFacts, ...]
-    next: Place | None
+    next: Cursor | None
 
 
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
-    """A conversation that rested for `ttl` seconds is forgotten. One larger than `max_bytes` loses its oldest entries,
-    but never its last. A lease ends `lease` seconds after it was given or renewed, if its holder lives elsewhere.
+    """A conversation expires `ttl` seconds after its last use. Above `max_bytes` it loses its oldest entries, but never
+    the last one. A lease expires `lease` seconds after its last renewal, if its holder is another instance.
     """
 
     ttl: float = 7 * 86_400.0
@@ -65,58 +64,38 @@ class SessionPolicy:
 
 
 class SessionStore(Protocol):
-    """Raises Unavailable (503) from every method when the conversations can't be reached."""
+    """Every method raises Unavailable (503) when the storage is not reachable."""
 
     async def acquire(self, key: SessionKey, wait: float) -> Lease:
-        """The lease, once everybody who asked earlier is done; at most `wait` seconds later. Raises SessionBusy."""
+        """Wait until all earlier requests are done, at most `wait` seconds, and take the lease. Raises SessionBusy."""
         ...
 
     async def renew(self, lease: Lease) -> bool:
-        """Hold it for longer. False when it is no longer ours."""
+        """Renew the lease. Returns False if another request has it."""
         ...
 
     async def append(self, lease: Lease, entry: bytes) -> None:
-        """Add the entry and give the lease back; on the disk or in Redis when this returns. Raises SessionChanged."""
+        """Add the entry and release the lease. The entry is on disk or in Redis on return. Raises SessionChanged."""
         ...
 
     async def release(self, lease: Lease) -> None:
-        """Give the lease back without adding anything."""
+        """Release the lease without adding an entry."""
         ...
 
     async def read(self, key: SessionKey) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
-        """The conversation; None when nothing of it is kept."""
+        """The conversation, None if it has no entries."""
         ...
 
     async def delete(self, key: SessionKey) -> bool:
-        """Forget it; who is at work on it loses the lease. Whether there was something to forget."""
+        """Delete the conversation; a running request loses its lease. Returns whether the conversation existed."""
         ...
 
-    async def listed(self, owner: str | None, *, everybody: bool, most: int, after: Place | None = None) -> Listing:
-        """At most so many conversations of `owner` (None: those without a verified user) or of everybody.
+    async def list_sessions(
+        self, owner: str | None, *, everybody: bool, limit: int, after: Cursor | None = None
+    ) -> SessionPage:
+        """At most `limit` conversations of `owner` (None: those without a verified user) or of everybody.
 
-        One that is used while somebody goes through the list may move to its beginning, which is behind them.
+        A conversation that is used while a client reads page by page moves to the beginning, which the client has
+        already read.
         """
         ...
-
-
-class SessionBusy(Conflict):
-    """Another request is at work on the conversation, and does not end in time."""
-
-    def __init__(self, wait: float) -> None:
-        super().__init__(
-            f"Another request has been at work on this conversation for {wait:g} s. Send this one again later.",
-            code="session_busy",
-            retry_after=max(1, round(wait / 2)),
-        )
-
-
-class SessionChanged(Conflict):
-    """The conversation went on, or was deleted, while this request held an outdated lease."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "The conversation was changed by another request or deleted meanwhile; this turn is not part of it. Send "
-            "the request again.",
-            code="session_changed",
-            retry_after=1,
-        )

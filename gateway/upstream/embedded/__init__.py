@@ -1,7 +1,6 @@
 """The embedded model: SmolLM2 for chat in a child process, multilingual-e5-small for embeddings in a thread.
 
-No key and no internet needed once the extra `local` is installed. How it becomes a provider is told in
-`gateway.upstream.local`.
+It needs no key and, once the extra `local` is installed, no internet. `gateway.upstream.local` makes it a provider.
 """
 
 from gateway.upstream.embedded.models import MODEL, EmbeddedModel

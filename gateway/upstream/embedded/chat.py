@@ -1,6 +1,6 @@
-"""Keeps the embedded chat model alive: starts its child process, and starts it again when it dies.
+"""Supervises the embedded chat model: starts its child process, and restarts it when it exits.
 
-Requests go to `base_url` like to any other provider; this file never sees one.
+Requests go to `base_url`, as to any other provider.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """How the model is run. `slots` requests are answered side by side, more wait; memory is 23 KB per slot and token.
+    """How the model runs. It answers `slots` requests at the same time; others wait. A slot takes 23 KB per token.
 
-    One thread, because two on a busy machine wait for each other: 1-9 tokens/s instead of 20 and more.
+    One thread is the default, because two threads on a busy machine wait for each other: 1-9 tokens/s instead of 20.
     """
 
     threads: int = 1
@@ -37,9 +37,9 @@ class ChatSettings:
 
 
 class EmbeddedChat:
-    """The chat model as an OpenAI-compatible endpoint on loopback. Made cheaply: it only holds a port until `start`.
+    """The chat model as an OpenAI-compatible endpoint on loopback. Until `start`, it only reserves a port.
 
-    `base_url` and `api_key` (random) stay the same over all restarts. `clock` and `sleep` count seconds.
+    `base_url` and the random `api_key` stay the same over all restarts. `clock` and `sleep` count seconds.
     """
 
     def __init__(
@@ -55,31 +55,31 @@ class EmbeddedChat:
         self._spawn = spawn
         self._clock = clock
         self._sleep = sleep
-        self._port = _reserve_port()
-        self.base_url = f"http://127.0.0.1:{self._port.getsockname()[1]}/v1"
+        self._reserved = _reserve_port()
+        self.base_url = f"http://127.0.0.1:{self._reserved.getsockname()[1]}/v1"
         self._serving = asyncio.Event()
-        self._keeper: asyncio.Task[None] | None = None
+        self._supervisor: asyncio.Task[None] | None = None
         self._child: Child | None = None
-        self._trouble = "it is loading"
+        self._reason = "it is loading"
         self._closed = False
 
     @property
     def pid(self) -> int | None:
-        """The child's process id, None while there is no child."""
+        """The child's process id, None without a child."""
         return self._child.pid if self._child else None
 
     async def start(self) -> None:
-        """Begin to start the model, once. Raises Unavailable if it is not installed, or closed."""
-        if self._keeper is not None:
+        """Start to load the model, once. Raises Unavailable if it is not installed, or closed."""
+        if self._supervisor is not None:
             return
         if self._closed:
             raise Unavailable("The embedded model has been shut down with the gateway.")
         if not chat_available():
             raise missing("The embedded chat model")
-        self._keeper = asyncio.create_task(self._keep_alive(), name="embedded-chat")
+        self._supervisor = asyncio.create_task(self._supervise(), name="embedded-chat")
 
     async def ready(self, limit: float = 30.0) -> None:
-        """Wait until the model serves, starting it if need be. Raises Unavailable after `limit` seconds."""
+        """Start the model if it is not started, and wait until it serves. Raises Unavailable after `limit` seconds."""
         if self._serving.is_set():
             return
         await self.start()
@@ -88,21 +88,21 @@ class EmbeddedChat:
                 await self._serving.wait()
         except TimeoutError:
             raise Unavailable(
-                f"The embedded model is not serving yet ({self._trouble}). "
+                f"The embedded model is not serving yet ({self._reason}). "
                 "Try again shortly, or choose another model in agents.defaults.model."
             ) from None
 
     async def close(self) -> None:
-        """End the child and wait for its end. It can't be started again."""
+        """End the child and wait for its exit. The model can't be started again."""
         self._closed = True
-        self._port.close()
-        keeper, self._keeper = self._keeper, None
-        if keeper is not None:
-            keeper.cancel()
-            await asyncio.wait([keeper])
-            _log.info("embedded_model_closed")
-            if not keeper.cancelled():
-                keeper.result()  # it never returns, so this raises what broke it
+        self._reserved.close()
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            await asyncio.wait([supervisor])
+            _log.info("Embedded model closed")
+            if not supervisor.cancelled():
+                supervisor.result()  # it never returns, so this raises its exception
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -113,16 +113,16 @@ class EmbeddedChat:
     ) -> None:
         await self.close()
 
-    async def _keep_alive(self) -> None:
+    async def _supervise(self) -> None:
         delays = RestartDelay()
         while True:
-            served_for = await self._one_life()
+            served_for = await self._run_child()
             delay = delays.after(served_for)
-            _log.warning("embedded_model_stopped", reason=self._trouble, served_s=round(served_for, 1), restart_s=delay)
+            _log.warning("Embedded model stopped", reason=self._reason, served_s=round(served_for, 1), restart_s=delay)
             await self._sleep(delay)
 
-    async def _one_life(self) -> float:
-        """Run one child to its end; the seconds that it served."""
+    async def _run_child(self) -> float:
+        """Run one child until it exits. Returns the seconds that it served."""
         started = self._clock()
         served_since = None
         try:
@@ -130,10 +130,10 @@ class EmbeddedChat:
             if await self._child.serving():
                 served_since = self._clock()
                 self._serving.set()
-                _log.info("embedded_model_serving", pid=self._child.pid, load_s=round(served_since - started, 1))
-            self._trouble = await self._child.ended()
+                _log.info("Embedded model serves", pid=self._child.pid, load_s=round(served_since - started, 1))
+            self._reason = await self._child.ended()
         except (OSError, Unavailable) as error:
-            self._trouble = f"it could not be started: {error}"
+            self._reason = f"it could not be started: {error}"
         finally:
             self._serving.clear()
             child, self._child = self._child, None
@@ -145,7 +145,7 @@ class EmbeddedChat:
         return ChildSettings(
             model=MODEL.chat_model,
             weights=str(weights_path()),
-            port=self._port.getsockname()[1],
+            port=self._reserved.getsockname()[1],
             threads=self._settings.threads,
             slots=self._settings.slots,
             slot_context=self._settings.slot_context,
@@ -154,8 +154,8 @@ class EmbeddedChat:
 
 
 def _reserve_port() -> socket.socket:
-    """A free loopback port, held without listening: nobody else is given it while the child is down or restarts."""
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    held.bind(("127.0.0.1", 0))
-    return held
+    """A socket bound to a free loopback port. It does not listen, but no other program gets the port meanwhile."""
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved

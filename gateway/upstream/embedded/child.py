@@ -1,8 +1,8 @@
 """The child process that serves the chat model: `python -m gateway.upstream.embedded.child`.
 
-Reads its settings as one JSON line, serves the OpenAI-compatible HTTP of llama.cpp on loopback, prints one line when
-it does, and ends with its standard input: so it never outlives its parent, whatever ends that one. Who starts it, and
-again after a crash, is `chat`.
+It reads its settings as one line of JSON, serves the OpenAI-compatible HTTP of llama.cpp on loopback and prints one
+line when it serves. It exits when standard input closes, so it never outlives its parent. `chat` starts and restarts
+it.
 """
 
 import dataclasses
@@ -13,18 +13,16 @@ import sys
 from dataclasses import dataclass, field
 from typing import Any
 
-from gateway.upstream.embedded.openmp import ensure_openmp
-
-# Tokens read from prompts at a time. It bounds how long a long prompt holds up the answer in the other slot, and a
-# cancelled request the next one, to about a second; larger batches are not faster on one core.
-_BATCH = 128
-# A connection that is kept alive holds one of these threads, so there must be more than a gateway's pool keeps idle.
+# Tokens per batch of a prompt. A batch takes about a second. For this time a long prompt may delay the answer in the
+# other slot, and a cancelled request the next one. Larger batches are not faster on one core.
+_BATCH_TOKENS = 128
+# Every keep-alive connection takes one of these threads, so there must be more than the gateway's pool keeps idle.
 _HTTP_THREADS = 128
 
 
 @dataclass(frozen=True, slots=True)
 class ChildSettings:
-    """What the child is told. `slot_context` is tokens for each of the `slots` requests answered side by side."""
+    """The child's settings. `slot_context` is the context window in tokens of each of the `slots` parallel requests."""
 
     model: str
     weights: str
@@ -35,21 +33,22 @@ class ChildSettings:
     api_key: str = field(repr=False)
 
     def to_line(self) -> bytes:
-        """One line of JSON. It goes through a pipe, as arguments and environment can be read by others."""
+        """One line of JSON, for a pipe: other users can read arguments and environment variables."""
         return json.dumps(dataclasses.asdict(self)).encode() + b"\n"
 
     @classmethod
     def from_line(cls, line: bytes) -> "ChildSettings":
-        """Raises ValueError or TypeError for a line that `to_line` did not make."""
+        """Parse a line of `to_line`. Raises ValueError or TypeError for any other line."""
         return cls(**json.loads(line))
 
 
 def serve(settings: ChildSettings) -> Any:
-    """Load the model and serve it for as long as the returned xllamacpp.Server lives.
+    """Load the model and serve it as long as the returned xllamacpp.Server exists.
 
-    Raises RuntimeError without a reason when the file is no model or the port is taken; the runtime gives none.
+    Raises ImportError if the runtime or the system's OpenMP library is missing. Raises RuntimeError if the file is not
+    a model or the port is in use; the runtime does not say which.
     """
-    import xllamacpp  # noqa: PLC0415 - 100 MB that only this process may load
+    import xllamacpp  # noqa: PLC0415 - takes 100 MB, and only this process needs it
 
     params = xllamacpp.CommonParams()
     params.model.path = settings.weights
@@ -57,34 +56,33 @@ def serve(settings: ChildSettings) -> Any:
     params.offline = True
     params.n_parallel = settings.slots
     params.n_ctx = settings.slots * settings.slot_context
-    params.n_batch = params.n_ubatch = _BATCH
+    params.n_batch = params.n_ubatch = _BATCH_TOKENS
     params.cpuparams.n_threads = settings.threads
     params.hostnames = ["127.0.0.1"]
     params.port = settings.port
-    params.reuse_port = True  # the parent keeps the port reserved between two children
+    params.reuse_port = True  # the parent reserves the port between two children
     params.api_keys = [settings.api_key]
     params.n_threads_http = _HTTP_THREADS
     params.cors_origins = ""
-    params.cache_ram_mib = 0  # by default up to 8 GB of old prompts would be kept
+    params.cache_ram_mib = 0  # the default cache of old prompts takes up to 8 GB
     params.ui = params.endpoint_slots = params.endpoint_props = False
     params.verbosity = -1
     return xllamacpp.Server(params)
 
 
 def main() -> None:
-    """Serve until standard input ends."""
-    # The parent may still be relaying our answers when a signal stops the whole group.
-    for meant_for_the_parent in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(meant_for_the_parent, signal.SIG_IGN)
-    ensure_openmp()
-    # The runtime writes to the standard output as it likes; the ready line gets one of its own.
+    """Serve until standard input closes."""
+    # A signal to the process group must not end this process: the parent may still relay its answers.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    # The runtime writes to standard output too, so it gets standard error instead, and the ready line a descriptor.
     output = os.dup(1)
     os.dup2(2, 1)
     settings = ChildSettings.from_line(sys.stdin.buffer.readline())
     server = serve(settings)
     os.write(output, f"{server.listening_address}\n".encode())
     sys.stdin.buffer.read()
-    # An orderly end would wait for answers that nobody reads any more.
+    # A normal exit would wait for answers that nobody reads.
     os._exit(0)
 
 

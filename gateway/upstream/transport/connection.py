@@ -1,7 +1,7 @@
-"""One connection to a provider: a request out, its answer in, any number of times.
+"""One connection to a provider: it sends a request and receives its response, any number of times.
 
-The parser is llhttp by way of httptools; pieces of a body and headers go straight into a list and a dictionary, so that
-nothing of ours runs for each of them. Reading pauses while nobody takes what came.
+The parser is llhttp through httptools. It writes body chunks and headers directly into a list and a dictionary, so no
+Python function runs for each of them. Reading pauses while the reader is slow.
 """
 
 import asyncio
@@ -12,35 +12,35 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from gateway.upstream.transport.errors import BodyBroken, Disconnected, NotHTTP, TransportError
 
-_READ_AHEAD = 2**18  # bytes that wait for their reader before the sender is made to wait
-_MOST_OVERHEAD = 2**16  # bytes without a piece of a body among them: head, trailers, what stands between chunks
-_MOST_INFORMATION = 16  # answers of the 100 class before the one that counts
+_MAX_READ_AHEAD = 2**18  # unread bytes before reading pauses
+_MAX_OVERHEAD = 2**16  # consecutive bytes without body data: the head, trailers, chunk extensions
+_MAX_INTERIM_RESPONSES = 16  # responses with a status of 1xx before the final one
 
 
-class Connection(asyncio.Protocol):
-    """Made by `gateway.upstream.transport.dial`. One exchange at a time: `ask`, then `read` to the end, or `abort`."""
+class ProviderConnection(asyncio.Protocol):
+    """`dial` creates it. It carries one exchange at a time: `send`, then `read` until the end, or `abort`."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.headers: dict[bytes, bytes] = {}
-        """Of the answer, the names as they were sent."""
+        """The response's headers. The names have their original case."""
         self.status = 0
-        """Of the answer; 0 until its head is complete."""
+        """The response's status, 0 until its head is complete."""
         self.complete = True
-        """Whether the whole answer has come; what of it was not read yet is still there."""
+        """Whether the whole response has arrived. A part of it may be unread."""
         self.idle_since = 0.0
         self._body: list[bytes] = []
-        self._ended: asyncio.Future[None] | None = None
-        # Made anew for each reader: an exception that was raised holds the frames that it went through.
+        self._close_waiter: asyncio.Future[None] | None = None
+        # A function, because every reader needs a new exception: a raised one references the frames it passed.
         self._error: Callable[[], TransportError] | None = None
-        self._head_done = False
-        self._keep = False
+        self._head_complete = False
+        self._keep_alive = False
         self._loop = loop
         self._lost = False
         self._overhead = 0
-        self._information = 0
-        # It knows us as we know it, so that it has to be let go of at the end.
+        self._interim_responses = 0
+        # The parser references this object, so `connection_lost` breaks the reference cycle.
         self._parser: HttpResponseParser | None = HttpResponseParser(_Callbacks(self, self.headers, self._body))
-        # As lenient as aiohttp's client and browsers are with servers.
+        # As lenient with servers as aiohttp's client and browsers.
         self._parser.set_dangerous_leniencies(
             lenient_headers=True, lenient_optional_cr_before_lf=True, lenient_spaces_after_chunk_size=True
         )
@@ -51,30 +51,30 @@ class Connection(asyncio.Protocol):
 
     @property
     def usable(self) -> bool:
-        """Whether another request can be sent: the last answer is complete, and both sides are willing."""
+        """Whether another request can be sent: the last response is complete, and both sides keep the connection."""
         transport = self._transport
         return (
             self.complete
-            and self._keep
+            and self._keep_alive
             and transport is not None
             and not transport.is_closing()
             and transport.get_write_buffer_size() == 0
         )
 
-    async def ask(self, request: bytes) -> None:
-        """Send a whole request and wait for the head of its answer. Raises TransportError; then abort it."""
+    async def send(self, request: bytes) -> None:
+        """Send a whole request and wait for the response's head. After TransportError, the caller must abort."""
         if self._transport is None or self._lost:
             raise Disconnected(untouched=True)
         self.headers.clear()
-        self._take()  # of the last answer, if nobody wanted it
-        self.status = self._overhead = self._information = 0
-        self.complete = self._head_done = self._keep = False
+        self._take()  # the unread rest of the last response
+        self.status = self._overhead = self._interim_responses = 0
+        self.complete = self._head_complete = self._keep_alive = False
         self._transport.write(request)
-        while not self._head_done:
+        while not self._head_complete:
             await self._wait()
 
     async def read(self) -> bytes:
-        """What has come of the body, at least a byte; nothing at its end. Raises TransportError after the rest."""
+        """The body data that has arrived, b"" at its end. Raises TransportError after the last data."""
         while not self._body:
             if self.complete:
                 return b""
@@ -82,27 +82,27 @@ class Connection(asyncio.Protocol):
         return self._take()
 
     def abort(self) -> None:
-        """End the connection at once, whatever is on its way."""
+        """Close the connection at once and drop all data."""
         if self._transport is not None:
             self._transport.abort()
 
     async def closed(self) -> None:
-        """Wait until nothing of it is left."""
+        """Wait until the connection is closed."""
         if not self._lost:
-            if self._ended is None:
-                self._ended = self._loop.create_future()
-            await self._ended
+            if self._close_waiter is None:
+                self._close_waiter = self._loop.create_future()
+            await self._close_waiter
 
     def _take(self) -> bytes:
         body = self._body
-        piece = body[0] if len(body) == 1 else b"".join(body)
+        data = body[0] if len(body) == 1 else b"".join(body)
         body.clear()
         self._unread = 0
         if self._paused:
             self._paused = False
             if self._transport is not None and not self._transport.is_closing():
                 self._transport.resume_reading()
-        return piece
+        return data
 
     async def _wait(self) -> None:
         if self._error is not None:
@@ -118,87 +118,88 @@ class Connection(asyncio.Protocol):
     # Called by the transport.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It stands."""
-        self._transport = transport  # type: ignore[assignment]  # TCP's and TLS's are both ways
+        """The connection is open."""
+        self._transport = transport  # type: ignore[assignment]  # TCP's and TLS's transports read and write
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of an answer, or of nothing that was asked for."""
+        """Parse data of a response. Data without a request is an error."""
         if self.complete or self._parser is None:
-            self._fail(NotHTTP, "an answer that nobody asked for")
+            self._fail(NotHTTP, "the provider sent a response without a request")
             return
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade) as error:
-            if not self.complete:  # else the answer is whole, and what came after it is no reason to lose it
-                self._fail(BodyBroken if self._head_done else NotHTTP, str(error))
+            if not self.complete:  # a complete response stays valid, whatever follows it
+                self._fail(BodyBroken if self._head_complete else NotHTTP, str(error))
                 return
-            self._keep = False
+            self._keep_alive = False
         if self._body:
             self._overhead = 0
             self._unread += len(data)
-            if self._unread > _READ_AHEAD and not self._paused and not self.complete and self._transport is not None:
+            transport = self._transport
+            if self._unread > _MAX_READ_AHEAD and not self._paused and not self.complete and transport is not None:
                 self._paused = True
-                self._transport.pause_reading()
+                transport.pause_reading()
         elif not self.complete:
             self._overhead += len(data)
-            if self._overhead > _MOST_OVERHEAD:
-                self._fail(NotHTTP, "more headers than any answer has")
+            if self._overhead > _MAX_OVERHEAD:
+                self._fail(NotHTTP, f"the provider sent more than {_MAX_OVERHEAD} bytes of headers")
                 return
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone. That is the end of a body that says neither its length nor its chunks."""
+        """The connection is closed. This ends a body without a length and without chunks."""
         self._lost = True
         self._parser = None
         if not self.complete and self._error is None:
-            if not self._head_done:
+            if not self._head_complete:
                 self._error = partial(Disconnected, untouched=not self.headers and self._overhead == 0)
-            elif exc is None and not self._framed():
+            elif exc is None and not self._has_framing():
                 self.complete = True
             else:
                 self._error = partial(BodyBroken, "the connection ended inside the body")
         self._wake()
-        if self._ended is not None and not self._ended.done():
-            self._ended.set_result(None)
+        if self._close_waiter is not None and not self._close_waiter.done():
+            self._close_waiter.set_result(None)
 
-    def _framed(self) -> bool:
+    def _has_framing(self) -> bool:
         names = {name.lower() for name in self.headers}
         return b"content-length" in names or b"transfer-encoding" in names
 
-    def _fail(self, kind: type[BodyBroken | NotHTTP], why: str) -> None:
-        self._error = self._error or partial(kind, why)
-        self._keep = False
+    def _fail(self, kind: type[BodyBroken | NotHTTP], reason: str) -> None:
+        self._error = self._error or partial(kind, reason)
+        self._keep_alive = False
         self.abort()
         self._wake()
 
     # Called by the parser.
 
-    def head_came(self) -> None:
-        """All headers are there."""
+    def on_headers_complete(self) -> None:
+        """All headers of a response have arrived."""
         if self.complete:
-            raise ValueError("a second answer to one request")
+            raise ValueError("a second response to one request")
         status = 0 if self._parser is None else self._parser.get_status_code()
         if status >= 200:
             self.status = status
-            self._head_done = True
+            self._head_complete = True
 
-    def message_came(self) -> None:
-        """The answer is complete, unless it only announced one (RFC 9110 §15.2)."""
-        if self._head_done:
-            self._keep = self._parser is not None and self._parser.should_keep_alive()
+    def on_message_complete(self) -> None:
+        """The response is complete, or it was an interim response (RFC 9110 §15.2)."""
+        if self._head_complete:
+            self._keep_alive = self._parser is not None and self._parser.should_keep_alive()
             self.complete = True
             return
         self.headers.clear()
-        self._information += 1
-        if self._information > _MOST_INFORMATION:
-            raise ValueError("announcements without end")
+        self._interim_responses += 1
+        if self._interim_responses > _MAX_INTERIM_RESPONSES:
+            raise ValueError("too many interim responses")
 
 
 class _Callbacks:
-    """What the parser calls, looked up once when it is made."""
+    """The parser's callbacks. The parser looks them up once."""
 
-    def __init__(self, connection: Connection, headers: dict[bytes, bytes], body: list[bytes]) -> None:
+    def __init__(self, connection: ProviderConnection, headers: dict[bytes, bytes], body: list[bytes]) -> None:
         self.on_header = headers.__setitem__
-        self.on_headers_complete = connection.head_came
+        self.on_headers_complete = connection.on_headers_complete
         self.on_body = body.append
-        self.on_message_complete = connection.message_came
+        self.on_message_complete = connection.on_message_complete

@@ -1,31 +1,43 @@
-"""What can go wrong with an exchange, as exceptions; `gateway.upstream.failure` says what each means to a caller."""
+"""What can go wrong with an exchange, as exceptions; `gateway.upstream.failure` says what each means to a client."""
 
 
 class TransportError(Exception):
-    """The exchange has no answer, or not all of it. The subclass says why."""
+    """There is no response, or it is incomplete. The subclass is the reason."""
 
 
 class ConnectionTimeout(TransportError):
-    """No connection stood within the limit."""
+    """No connection was established within the limit."""
 
 
-class CertificateInvalid(TransportError):
-    """The other side offered no TLS, or none that can be trusted."""
+class TlsFailed(TransportError):
+    """The server speaks no TLS, or its certificate is not trusted. The message says which."""
+
+
+class NameUnknown(TransportError):
+    """The host name could not be resolved."""
 
 
 class CannotConnect(TransportError):
-    """The name is unknown, or nobody listens there."""
+    """No address of the host accepts a connection. The message is a predicate, such as "refused the connection"."""
+
+
+class NoFileDescriptors(TransportError):
+    """This process or this machine can't open another socket (EMFILE, ENFILE)."""
 
 
 class Disconnected(TransportError):
-    """The connection ended before the head of an answer was complete.
+    """The connection ended before the response's head was complete.
 
-    `untouched` says that not a byte of an answer had come.
+    `untouched` is True if no byte of a response had arrived.
     """
 
     def __init__(self, *, untouched: bool) -> None:
-        super().__init__("the connection ended before an answer")
+        super().__init__("the connection ended before a response")
         self.untouched = untouched
+
+
+class StaleConnection(TransportError):
+    """The server closed a kept connection while the request was on its way; ask again on a new connection."""
 
 
 class BodyBroken(TransportError):
@@ -33,4 +45,4 @@ class BodyBroken(TransportError):
 
 
 class NotHTTP(TransportError):
-    """What came is no answer in HTTP/1.x."""
+    """The received data is not an HTTP/1.x response."""

@@ -1,19 +1,19 @@
-"""The answer to one request: status and headers at once, the body as it comes."""
+"""The response to one request: status and headers at once, the body as a stream."""
 
-from gateway.upstream.transport.connection import Connection
+from gateway.upstream.transport.connection import ProviderConnection
 from gateway.upstream.transport.content_encoding import Decoder
 from gateway.upstream.transport.endpoint import Origin
 from gateway.upstream.transport.pool import Pool
 
 
 class Response:
-    """Whoever has it calls `end`, in every case."""
+    """The owner calls `end` in every case."""
 
     __slots__ = ("_connection", "_decoder", "_headers", "_origin", "_pool", "status")
 
-    def __init__(self, connection: Connection, origin: Origin, pool: Pool) -> None:
+    def __init__(self, connection: ProviderConnection, origin: Origin, pool: Pool) -> None:
         self.status = connection.status
-        self._connection: Connection | None = connection
+        self._connection: ProviderConnection | None = connection
         self._headers = {name.lower(): value for name, value in connection.headers.items()}
         self._origin = origin
         self._pool = pool
@@ -22,21 +22,21 @@ class Response:
 
     @property
     def headers(self) -> dict[str, str]:
-        """All of them, the names in lower case."""
+        """All headers. The names are in lower case."""
         return {name.decode("latin-1"): value.decode("latin-1") for name, value in self._headers.items()}
 
     @property
     def content_type(self) -> str:
-        """The media type without its parameters, in lower case; empty when it is not said."""
+        """The media type without parameters, in lower case; empty without the header."""
         return self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
 
     @property
     def read_to_end(self) -> bool:
-        """Whether the whole body has come."""
+        """Whether the whole body has arrived."""
         return self._connection is None or self._connection.complete
 
     async def read(self) -> bytes:
-        """The next piece of the body; nothing at its end. Raises TransportError."""
+        """The next part of the body, b"" at its end. Raises TransportError."""
         if self._connection is None:
             return b""
         if self._decoder is None:
@@ -50,13 +50,13 @@ class Response:
         return piece
 
     def end(self) -> None:
-        """No more of it is wanted: its connection is kept if the body has come to its end, else closed at once."""
+        """Stop reading. The connection returns to the pool if the body is complete; else it is aborted."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._pool.give(self._origin, connection)
+            self._pool.release(self._origin, connection)
 
     def abandon(self) -> None:
-        """Close the connection, even if the body has come to its end."""
+        """Abort the connection, even if the body is complete."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.abort()

@@ -1,18 +1,19 @@
 """The provider's half, inward: a whole answer or a stream of chunks → events.
 
-Both forms share the reading of one `delta`. What providers get wrong is handled where it can be told apart safely: a
-missing usage, an error object inside a 200, `finish_reason` spelled in the old way. What can't be trusted is MALFORMED,
-never a guess.
+Both forms share the reading of one `delta`. Faults of providers are handled where they can be told apart safely: a
+missing usage, an error object inside a 200, `finish_reason` in its retired spelling, a whole `message` in a chunk.
+What can't be trusted is MALFORMED, never a guess.
 """
 
 from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.core.usage import from_openai
 from gateway.wire.framing.sse import OversizedEvent, SseDecoder
-from gateway.wire.openai_chat.delta import ChunkReader, malformed
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat.delta import DeltaReader, malformed
 from gateway.wire.openai_chat.errors import error_in
-from gateway.wire.openai_chat.shapes import ANSWER, WHOLE, Answer, Choice, WholeAnswer, WholeChoice
+from gateway.wire.openai_chat.shapes import COMPLETION, WHOLE, Choice, Completion, WholeChoice, WholeCompletion
+from gateway.wire.openai_chat.usage import read_usage
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -30,12 +31,12 @@ _FINISH: dict[str, FinishReason] = {
 _LAST = b",[DONE]"
 
 
-def parse_reply(body: bytes) -> Batch:
-    """A whole `chat.completion` as the events of a stream. Raises UpstreamError."""
-    answer: Answer | WholeAnswer | None = WHOLE.decode_strict(body)
+def parse_answer(body: bytes, model: ModelSpec) -> Batch:
+    """A whole `chat.completion` of `model` as the events of a stream. Raises UpstreamError."""
+    answer: Completion | WholeCompletion | None = WHOLE.decode_strict(body)
     if answer is None:
         try:
-            answer = ANSWER.read(body)
+            answer = COMPLETION.read(body)
         except InvalidJSON as error:
             raise malformed(str(error)) from None
     if answer.error:
@@ -43,36 +44,56 @@ def parse_reply(body: bytes) -> Batch:
     choice = answer.choices[0] if answer.choices else None
     if choice is None or choice.message is None:
         raise malformed("it has no message")
-    reader = ChunkReader()
+    reader = DeltaReader(model)
     batch: Batch = []
     reader.read(choice.message, choice.logprobs, batch)
-    batch.append(Finish(_finish(choice, calling=reader.calls > 0)))
+    if reader.thinking.open:
+        reader.end_thinking(batch)
+    batch.append(_finish(choice, calls=reader.calls))
     if answer.usage:
-        batch.append(UsageReport(from_openai(answer.usage)))
+        batch.append(UsageReport(read_usage(answer.usage)))
     return batch
 
 
-def _finish(choice: Choice | WholeChoice, *, calling: bool) -> FinishReason:
-    """Why the answer ended. Raises UpstreamError for `error`, which OpenRouter and Mistral give as a reason."""
-    if choice.finish_reason == "error":
+def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
+    """Why the answer ended.
+
+    Raises UpstreamError for `error`, which OpenRouter and Mistral give as a reason, and for a finish of calls without
+    a call.
+    """
+    raw = choice.finish_reason
+    if raw == "error":
         raise error_in(choice.error)
-    known = _FINISH.get(choice.finish_reason or "stop", "stop")
-    # Some servers say `stop` after tool calls; the caller's loop depends on the truth.
-    return "tool_calls" if calling and known == "stop" else known
+    known = _FINISH.get(raw or "stop", "stop")
+    if known == "tool_calls" and not calls:
+        raise malformed("it ends with tool calls, but has none")
+    # Some servers finish with `stop` after tool calls; the client's loop depends on the truth.
+    reason: FinishReason = "tool_calls" if calls and known == "stop" else known
+    return Finish(reason, None if raw == reason else raw)
 
 
 class StreamParser:
-    """Reads `chat.completion.chunk` events until the finish reason and `[DONE]`."""
+    """Reads `chat.completion.chunk` events until the finish reason and `[DONE]`.
 
-    __slots__ = ("_decoder", "_reader", "_started", "complete", "done", "failure")
+    The finish reason is held back until the stream ends or reports its usage: some servers repeat `stop` on every
+    chunk, and an answer that goes on was not complete.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_decoder", "_finish", "_reader", "_started", "_usage", "done", "failure")
+
+    def __init__(self, model: ModelSpec) -> None:
         self._decoder = SseDecoder()
-        self._reader = ChunkReader()
+        self._reader = DeltaReader(model)
         self._started = False
-        self.complete = False
+        self._finish: Finish | None = None
+        self._usage: UsageReport | None = None
         self.done = False
         self.failure: UpstreamError | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether a finish reason has come, and no text after it."""
+        return self._finish is not None
 
     def feed(self, data: bytes) -> Batch:
         """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
@@ -90,11 +111,14 @@ class StreamParser:
         if self.failure is not None:
             raise self.failure
         batch: Batch = []
-        self._read(self._decoder.flush(), batch)
-        if not self.complete:
+        if not self.done:
+            self._read(self._decoder.flush(), batch)
+        if self._finish is None:
             if self._started:
                 raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
             raise malformed("the stream ended without an answer")
+        if not self.done:
+            self._end(batch)
         return batch
 
     def _feed(self, data: bytes, batch: Batch) -> None:
@@ -109,59 +133,89 @@ class StreamParser:
         # The burst path: one replacement and one decoding for all of them, instead of a loop.
         ended = events.joined.endswith(_LAST)
         documents = memoryview(events.joined)[: -len(_LAST)] if ended else events.joined
-        answers = ANSWER.decode_joined(documents, events.count - ended)
-        if answers is None:
+        completions = COMPLETION.decode_joined(documents, events.count - ended)
+        if completions is None:
             self._read(events.payloads(), batch)
         else:
-            self.done = ended
-            self._events(answers, batch, exact=True)
+            self._events(completions, batch, exact=True)
+            if ended:
+                self._end(batch)
 
     def _read(self, payloads: list[bytes], batch: Batch) -> None:
         for payload in payloads:
             if payload == b"[DONE]":
-                self.done = True
+                self._end(batch)
                 return
             try:
-                answer = ANSWER.read(payload)
+                completion = COMPLETION.read(payload)
             except InvalidJSON as error:
+                if self._finish is not None:  # the answer stands, whatever this is
+                    self._end(batch)
+                    return
                 raise malformed(str(error)) from None
-            self._events([answer], batch, exact=False)
+            self._events([completion], batch, exact=False)
 
-    def _events(self, answers: list[Answer], batch: Batch, *, exact: bool) -> None:
+    def _end(self, batch: Batch) -> None:
+        """Nothing more comes: the finish that was held back is the end."""
+        self.done = True
+        if self._finish is not None:
+            batch.append(self._finish)
+            if self._usage is not None:
+                batch.append(self._usage)
+
+    def _events(self, completions: list[Completion], batch: Batch, *, exact: bool) -> None:
         # Only the tolerant codec lets half an emoji through, and only such text has to be looked at.
-        exact = exact and not self._reader.pending_half
-        complete = self.complete
-        for answer in answers:
-            choices = answer.choices
-            if complete:
-                pass  # the answer stands: of what follows its finish only the count of tokens is read
-            elif answer.error:
-                raise error_in(answer.error)
-            elif choices:
+        plain = exact and self._reader.plain and self._finish is None
+        for completion in completions:
+            choices = completion.choices
+            if choices:
                 choice = choices[0]
                 delta = choice.delta
                 # Nothing but text is the shape of nearly every chunk of a long answer.
                 if (
-                    exact
+                    plain
                     and delta is not None
                     and (text := delta.content).__class__ is str
                     and text
                     and choice.finish_reason is None
-                    and not (delta.tool_calls or delta.reasoning_content or delta.reasoning or delta.refusal)
+                    and not (
+                        delta.tool_calls
+                        or delta.reasoning_content
+                        or delta.reasoning
+                        or delta.refusal
+                        or delta.annotations
+                        or delta.reasoning_details
+                        or delta.function_call
+                        or choice.index
+                    )
                 ):
-                    self._started = True
                     batch.append(TextDelta(text, choice.logprobs))
                     continue
-                self._choice(choice, batch)
-                complete = self.complete
+                if completion.error and self._finish is None:
+                    raise error_in(completion.error)
+                self._choices(choices, batch)
+                plain = exact and self._reader.plain and self._finish is None
+            elif completion.error and self._finish is None:
+                raise error_in(completion.error)
             # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
-            if complete and answer.usage:
-                batch.append(UsageReport(from_openai(answer.usage)))
+            if completion.usage and self._finish is not None:
+                self._usage = UsageReport(read_usage(completion.usage))
+        self._started = self._started or bool(batch)
 
-    def _choice(self, choice: Choice, batch: Batch) -> None:
+    def _choices(self, choices: list[Choice], batch: Batch) -> None:
+        """The first choice; `n` is never asked for, so that others are not this answer."""
+        choice = next((choice for choice in choices if not choice.index), None)
+        if choice is None:
+            return
         self._started = True
-        if choice.delta is not None:
-            self._reader.read(choice.delta, choice.logprobs, batch)
+        delta = choice.delta or choice.message  # a whole message in a stream is an answer in one piece
+        said = len(batch)
+        if delta is not None:
+            self._reader.read(delta, choice.logprobs, batch)
+        elif choice.text is not None:
+            raise malformed("it is a text completion, not a chat completion")
+        if len(batch) > said:
+            self._finish = None
         if choice.finish_reason:
-            batch.append(Finish(_finish(choice, calling=self._reader.calls > 0)))
-            self.complete = True
+            self._reader.end_thinking(batch)
+            self._finish = _finish(choice, calls=self._reader.calls)

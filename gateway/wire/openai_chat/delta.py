@@ -1,20 +1,33 @@
 """A `delta` of a stream, or the `message` of a whole answer, → events.
 
-An emoji cut in two by JSON escapes is put together, and calls are told apart however a server numbers them. What can't
-be trusted is MALFORMED, never a guess.
+An emoji cut in two by JSON escapes is rejoined, and calls are told apart however a server numbers them. What can't be
+trusted is MALFORMED, never a guess.
 """
 
 from typing import Any
 
 from msgspec import Raw
 
-from gateway.core.event import Batch, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, ToolCallDelta
+from gateway.core.event import (
+    Batch,
+    CitationFound,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ToolCallBegin,
+    ToolCallDelta,
+)
+from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON, loads
-from gateway.core.message import NO_EXTRAS, Extras
+from gateway.core.message import NO_EXTRAS, Extras, Owner
+from gateway.core.raw_text import RawText, is_empty, is_string
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.core.written import RawText, is_empty, is_string
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.citations import read_annotations
 from gateway.wire.openai_chat.shapes import CALL_FIELDS, Call, Delta
+from gateway.wire.openai_chat.thinking import ThinkingReader
 
 
 def malformed(what: str) -> UpstreamError:
@@ -22,42 +35,75 @@ def malformed(what: str) -> UpstreamError:
     return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
 
 
-class ChunkReader:
-    """Reads the deltas of one answer; remembers which calls have begun and half of a cut surrogate pair."""
+class DeltaReader:
+    """Reads the deltas of one answer of `model`; remembers open calls, open reasoning and half a surrogate pair."""
 
-    __slots__ = ("_begun", "calls", "pending_half")
+    __slots__ = ("_begun", "_ids", "_model", "calls", "pending_half", "thinking")
 
-    def __init__(self) -> None:
+    def __init__(self, model: ModelSpec) -> None:
+        self._model = model
         self._begun: dict[int, tuple[int, str]] = {}
+        self._ids: set[str] = set()
+        self.thinking = ThinkingReader()
         self.pending_half = ""
         self.calls = 0
 
+    @property
+    def plain(self) -> bool:
+        """Whether text that comes next is simply text: no reasoning is open, and no half of an emoji is held."""
+        return not (self.pending_half or self.thinking.open)
+
     def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
         """Add the events of one `delta`, or of a whole `message`, to `batch`."""
-        if thinking := delta.reasoning_content or delta.reasoning:
-            batch.append(ThinkingDelta(thinking))
-        if (text := self._text(delta.content)) is not None:
-            batch.append(TextDelta(text, logprobs))
+        if delta.reasoning_content is not None or delta.reasoning is not None or delta.reasoning_details:
+            text = self.thinking.feed(delta.reasoning_content, delta.reasoning, delta.reasoning_details)
+            if text:
+                batch.append(ThinkingDelta(text))
+        content: str | list[Any] | Raw | None = delta.content
+        if isinstance(content, Raw) and not is_string(content):
+            content = _decoded(content)
+        if isinstance(content, list):
+            content = self._read_parts(content, batch)
+        text_raw = self._text(content)
+        calls = delta.tool_calls
+        if calls is None and delta.function_call is not None:
+            calls = [Call(delta.function_call)]
+        if text_raw is not None or calls or delta.refusal:
+            self.end_thinking(batch)
+        if text_raw is not None:
+            batch.append(TextDelta(text_raw, logprobs))
         if delta.refusal:
             batch.append(RefusalDelta(delta.refusal))
-        if delta.tool_calls:
-            self._tool_calls(delta.tool_calls, batch)
+        if delta.annotations:
+            batch += [CitationFound(citation) for citation in read_annotations(delta.annotations)]
+        if calls:
+            self._tool_calls(calls, batch)
 
-    def _text(self, content: str | list[Any] | Raw | None) -> RawText | None:
-        """What there is to say, if anything; what is no plain text yet is made one."""
+    def end_thinking(self, batch: Batch) -> None:
+        """Other content begins, or the answer ends: a block of reasoning that is open is complete."""
+        if self.thinking.open:
+            batch.append(ThinkingEnd(self.thinking.close(Owner(WIRE, self._model.provider, self._model.id))))
+
+    def _read_parts(self, parts: list[Any], batch: Batch) -> str:
+        """The text in a list of parts; reasoning among them is added to `batch`."""
+        texts = []
+        for part in parts:
+            if not isinstance(part, dict):
+                continue
+            if part.get("type") == "thinking":
+                thought = _text_of_parts(part.get("thinking"))
+                self.thinking.add(thought, "content")
+                if thought:
+                    batch.append(ThinkingDelta(thought))
+            elif isinstance(text := part.get("text"), str):
+                texts.append(text)
+        return "".join(texts)
+
+    def _text(self, content: str | Raw | None) -> RawText | None:
+        """The text to pass on, None for none; what is not plain text yet is decoded."""
         if isinstance(content, Raw):
-            if is_string(content):
-                return None if is_empty(content) else content  # exact, so it holds no half of a pair
-            try:
-                content = loads(content)
-            except InvalidJSON as error:
-                raise malformed(str(error)) from None
-        if isinstance(content, list):
-            text = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-        elif content is None or isinstance(content, str):
-            text = content or ""
-        else:
-            raise malformed("its content is no text")
+            return None if is_empty(content) else content  # exact, so it holds no half of a pair
+        text = content or ""
         if self.pending_half or not text.isascii():
             text = self._rejoin(text)
         return text or None
@@ -83,13 +129,40 @@ class ChunkReader:
             if index < 0 or (call.id and function.name and call.id != call_id):
                 if not function.name or function.name.isspace():
                     raise malformed("a tool call has no name")
-                # Ids pair calls with results in the next turn, so a server that gives none gets one made for it.
-                index, call_id = self.calls, call.id if call.id and call.id.strip() else f"call_{self.calls}"
-                self._begun[key] = index, call_id
+                index = self.calls
+                self._begun[key] = index, call.id or ""
                 self.calls += 1
-                batch.append(ToolCallBegin(index, call_id, function.name, _attached(call)))
+                batch.append(ToolCallBegin(index, self._unique(call.id), function.name, _attached(call)))
             if function.arguments:
                 batch.append(ToolCallDelta(index, function.arguments))
+
+    def _unique(self, call_id: str | None) -> str:
+        """The provider's id, or a new one where it gives none, or one that it has used already.
+
+        Ids pair calls with results over a whole conversation, so one that is made here must be random.
+        """
+        if not call_id or call_id.isspace() or call_id in self._ids:
+            call_id = new_id("call_")
+        self._ids.add(call_id)
+        return call_id
+
+
+def _text_of_parts(parts: Any) -> str:
+    if isinstance(parts, str):
+        return parts
+    texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return "".join(text for text in texts if isinstance(text, str))
+
+
+def _decoded(raw: Raw) -> list[Any] | None:
+    """`content` that is no string: an array or null. Raises MALFORMED for anything else."""
+    try:
+        content = loads(raw)
+    except InvalidJSON as error:
+        raise malformed(str(error)) from None
+    if content is None or isinstance(content, list):
+        return content
+    raise malformed("its content is not text")
 
 
 def _attached(call: Call) -> Extras:

@@ -13,12 +13,13 @@ import msgspec
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.core.usage import from_openai
-from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
+from gateway.wire.contract import EmbeddingReply, EmbeddingRequest, WireRequest
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.errors import error_in
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
+from gateway.wire.openai_chat.usage import read_usage
 
-PATH = "/embeddings"
+_PATH = "/embeddings"
 _MAX_INPUTS = 128
 _MAX_UNITS = 8192
 _MAX_TOTAL = 65536
@@ -35,8 +36,24 @@ class _Embeddings(msgspec.Struct):
     error: Any = None
 
 
-# A vector's numbers are not turned into numbers: nobody here reads them, and their digits are the provider's own.
+# A vector's numbers are not decoded: nothing here reads them, and their digits are the provider's own.
 _EMBEDDINGS = StructDecoder(_Embeddings)
+
+
+class ChatEmbeddings:
+    """See `gateway.wire.contract.EmbeddingsFormat`."""
+
+    def paths(self) -> tuple[str, ...]:
+        """See EmbeddingsFormat."""
+        return (_PATH,)
+
+    def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
+        """See `build_request`."""
+        return WireRequest(_PATH, build_request(request, model))
+
+    def parse(self, body: bytes, expected: int) -> EmbeddingReply:
+        """See `parse_reply`."""
+        return parse_reply(body, expected)
 
 
 def read_request(request: EmbeddingsRequest) -> EmbeddingRequest:
@@ -74,12 +91,12 @@ def _inputs(raw: Any) -> tuple[str, ...]:
     return tuple(inputs)
 
 
-def build_request(request: EmbeddingRequest, model: str, *, packs_base64: bool) -> bytes:
+def build_request(request: EmbeddingRequest, model: ModelSpec) -> bytes:
     """The provider's body."""
-    body: dict[str, Any] = {"model": model, "input": request.inputs}
+    body: dict[str, Any] = {"model": model.id, "input": request.inputs}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
-    if request.base64 and packs_base64:
+    if request.base64 and model.compat.embedding_base64:
         body["encoding_format"] = "base64"
     return dumps(body)
 
@@ -101,7 +118,7 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
         if not 0 <= index < expected or vectors[index] is not None or len(vector) <= len("[]"):
             raise _malformed("a vector is missing")
         vectors[index] = vector
-    usage = from_openai(answer.usage or {})
+    usage = read_usage(answer.usage or {})
     return EmbeddingReply([vector for vector in vectors if vector is not None], usage.prompt, usage.total)
 
 

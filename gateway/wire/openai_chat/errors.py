@@ -1,7 +1,8 @@
 """OpenAI's error object, wherever it comes: as the body of a status, inside a 200, or in the middle of a stream.
 
-Classification goes by status first, then by code and type; the text alone never decides, except for context overflow,
-which many servers report with nothing but a sentence (and then only on a 400 or 413).
+Classification goes by status first, then by code and type. The text decides only where servers report nothing else,
+and only on the status with which they do: context overflow (400, 413), a rate limit told as 413, a request that was
+moderated or is too large for the account told as 402 or 403.
 """
 
 import re
@@ -15,13 +16,21 @@ _BY_STATUS = {
     402: UpstreamKind.BILLING,
     403: UpstreamKind.AUTH,
     404: UpstreamKind.NOT_FOUND,
-    408: UpstreamKind.TIMEOUT,
+    # The provider's fault, or that of the way to it, whatever its class says.
+    407: UpstreamKind.UNUSABLE,
+    408: UpstreamKind.REPORTED_TIMEOUT,
     409: UpstreamKind.SERVER_ERROR,
+    410: UpstreamKind.UNUSABLE,
     413: UpstreamKind.INVALID_REQUEST,
+    421: UpstreamKind.UNUSABLE,
     422: UpstreamKind.INVALID_REQUEST,
+    424: UpstreamKind.SERVER_ERROR,
+    425: UpstreamKind.SERVER_ERROR,
     429: UpstreamKind.RATE_LIMITED,
+    498: UpstreamKind.UNUSABLE,
+    499: UpstreamKind.SERVER_ERROR,
     503: UpstreamKind.OVERLOADED,
-    504: UpstreamKind.TIMEOUT,
+    504: UpstreamKind.REPORTED_TIMEOUT,
     529: UpstreamKind.OVERLOADED,
 }
 
@@ -31,6 +40,7 @@ _BY_CODE = {
     "exceed_context_size_error": UpstreamKind.CONTEXT_OVERFLOW,
     "content_filter": UpstreamKind.CONTENT_FILTER,
     "content_policy_violation": UpstreamKind.CONTENT_FILTER,
+    "moderation_blocked": UpstreamKind.CONTENT_FILTER,
     "insufficient_quota": UpstreamKind.BILLING,
     "billing_hard_limit_reached": UpstreamKind.BILLING,
     "invalid_api_key": UpstreamKind.AUTH,
@@ -42,7 +52,7 @@ _BY_CODE = {
     "rate_limit_error": UpstreamKind.RATE_LIMITED,
     "overloaded": UpstreamKind.OVERLOADED,
     "overloaded_error": UpstreamKind.OVERLOADED,
-    "timeout": UpstreamKind.TIMEOUT,
+    "timeout": UpstreamKind.REPORTED_TIMEOUT,
     "invalid_request_error": UpstreamKind.INVALID_REQUEST,
 }
 
@@ -58,6 +68,15 @@ _DECISIVE = frozenset(
 _OVERFLOW_TEXT = re.compile(
     r"context (length|window|size)|maximum context|too many tokens|prompt is too long", re.IGNORECASE
 )
+_RATE_TEXT = re.compile(
+    r"tokens per (minute|hour|day)|requests per (minute|hour|day)|rate.?limit|\bTPM\b", re.IGNORECASE
+)
+_MODERATION_TEXT = re.compile(
+    r"(input|prompt|content|request|message)s?\b.{0,30}\bflagged|\bmoderat|(content|usage) polic|safety system",
+    re.IGNORECASE,
+)
+_SIZE_TEXT = re.compile(r"fewer max_tokens|can only afford|request (is )?too large|prompt tokens limit", re.IGNORECASE)
+_BAD_KEY_REASONS = frozenset({"API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "ACCOUNT_STATE_INVALID"})
 
 
 def error_in(error: Any) -> UpstreamError:
@@ -68,19 +87,19 @@ def error_in(error: Any) -> UpstreamError:
 
 def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
     """One UpstreamError from the HTTP status (None: none was given) and the decoded body (anything)."""
-    error = payload.get("error") if isinstance(payload, dict) else None
-    fields = error if isinstance(error, dict) else payload if isinstance(payload, dict) else {}
-    message = error if isinstance(error, str) else fields.get("message") or fields.get("detail")
-    code, kind_name, param = fields.get("code"), fields.get("type"), fields.get("param")
+    fields = _fields(payload)
+    message = fields.get("message") or fields.get("detail")
+    message = message if isinstance(message, str) and message.strip() else None
+    code, param = fields.get("code"), fields.get("param")
     code = code if isinstance(code, str) else None
-    kind = _kind(status, code, kind_name if isinstance(kind_name, str) else None, message)
+    kind = _kind(status, code, fields, message or "")
     if kind is UpstreamKind.CONTEXT_OVERFLOW:
         code = "context_length_exceeded"
     elif kind is UpstreamKind.CONTENT_FILTER:
         code = "content_filter"
     return UpstreamError(
         kind,
-        message if isinstance(message, str) and message.strip() else _default_message(status),
+        message or _default_message(status),
         upstream_status=status,
         code=code,
         param=param if isinstance(param, str) else None,
@@ -88,18 +107,59 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
     )
 
 
-def _kind(status: int | None, code: str | None, kind_name: str | None, message: Any) -> UpstreamKind:
-    named = _BY_CODE.get(code or "") or _BY_CODE.get(kind_name or "")
+def _fields(payload: Any) -> dict[str, Any]:
+    """The error object, wherever it is: below `error`, at the top, or in a list of one (Google)."""
+    if isinstance(payload, list) and payload:
+        payload = payload[0]
+    if not isinstance(payload, dict):
+        return {}
+    error = payload.get("error")
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else payload
+
+
+def _kind(status: int | None, code: str | None, fields: dict[str, Any], message: str) -> UpstreamKind:
+    kind_name = fields.get("type")
+    named = _BY_CODE.get(code or "") or _BY_CODE.get(kind_name if isinstance(kind_name, str) else "")
     if status is None:
         return named or UpstreamKind.SERVER_ERROR
-    if named in _DECISIVE and status < 500:
+    if status < 400:
+        return UpstreamKind.UNUSABLE
+    if status < 500 and named is not None and named in _DECISIVE:
         return named
-    if status in (400, 413) and isinstance(message, str) and _OVERFLOW_TEXT.search(message):
-        return UpstreamKind.CONTEXT_OVERFLOW
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
-    return UpstreamKind.SERVER_ERROR if status >= 500 else UpstreamKind.INVALID_REQUEST
+    if status < 500 and _reasons(fields) & _BAD_KEY_REASONS:
+        return UpstreamKind.AUTH
+    match status:
+        case 413 if named is UpstreamKind.RATE_LIMITED or _RATE_TEXT.search(message):
+            return UpstreamKind.RATE_LIMITED
+        case 400 | 413 if _OVERFLOW_TEXT.search(message):
+            return UpstreamKind.CONTEXT_OVERFLOW
+        case 402 | 403 if _moderated(fields) or _MODERATION_TEXT.search(message):
+            return UpstreamKind.CONTENT_FILTER
+        case 402 | 403 if _SIZE_TEXT.search(message):
+            return UpstreamKind.TOO_LARGE
+        case _:
+            return _BY_STATUS.get(status, UpstreamKind.SERVER_ERROR if status >= 500 else UpstreamKind.INVALID_REQUEST)
+
+
+def _reasons(fields: dict[str, Any]) -> frozenset[str]:
+    """The machine-readable reasons in Google's `details`."""
+    details = fields.get("details")
+    if not isinstance(details, list):
+        return frozenset()
+    found = (detail.get("reason") for detail in details if isinstance(detail, dict))
+    return frozenset(reason for reason in found if isinstance(reason, str))
+
+
+def _moderated(fields: dict[str, Any]) -> bool:
+    """Whether OpenRouter's `metadata` says that the input was flagged."""
+    metadata = fields.get("metadata")
+    return isinstance(metadata, dict) and bool(metadata.get("flagged_input") or metadata.get("reasons"))
 
 
 def _default_message(status: int | None) -> str:
-    return f"The provider answered with status {status}." if status else "The provider reported an error."
+    if status is None:
+        return "The provider reported an error."
+    suffix = ", which is no answer" if status < 400 else ""
+    return f"The provider answered with status {status}{suffix}."

@@ -9,13 +9,14 @@ from typing import Any
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import NO_EXTRAS, Extras
-from gateway.core.turn import Sampling, Turn
+from gateway.core.turn import NO_OPTIONS, Options, ResponseFormat, Sampling, Turn
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.messages import read_messages
+from gateway.wire.openai_chat.request import OPTIONS
 from gateway.wire.openai_chat.schema import CHAT, ChatRequest
-from gateway.wire.openai_chat.tools import read_choice, read_tools
 from gateway.wire.ranges import token_cap, within
 from gateway.wire.request_body import unreadable
+from gateway.wire.tools import read_choice, read_tools
 
 _RETIRED = frozenset({"functions", "function_call"})  # retired by `tools`; ignored, as recorded
 
@@ -51,14 +52,13 @@ class ChatIngress:
         """The whole request as a value. Raises BadRequest for tools, tool choice, or if nothing asks for an answer."""
         request = self._request
         try:
-            tools = read_tools(decoded(request.tools)) if request.tools else ()
+            tools = read_tools(decoded(request.tools), WIRE) if request.tools else ()
             choice = read_choice(request.tool_choice, tools) if request.tool_choice is not None else None
             messages = read_messages(request.messages or [])
         except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
             raise unreadable(error) from None
-        extra = {name: value for name, value in self._others.items() if name not in _RETIRED} if self._others else None
-        extras = Extras(WIRE, extra) if extra else NO_EXTRAS
-        options = request.stream_options
+        options, extras = _options(self._others) if self._others else (NO_OPTIONS, NO_EXTRAS)
+        stream_options = request.stream_options
         return Turn(
             model=self.model,
             messages=messages,
@@ -66,9 +66,10 @@ class ChatIngress:
             tool_choice=choice,
             sampling=self._sampling,
             stream=bool(request.stream),
-            include_usage=bool(options and options.include_usage),
+            include_usage=bool(stream_options and stream_options.include_usage),
             user=self.user,
             extras=extras,
+            options=options,
         )
 
 
@@ -114,7 +115,34 @@ def _stops(stop: str | list[str]) -> tuple[str, ...]:
     return stops
 
 
-def _response_format(wanted: Any) -> dict[str, Any]:
+_OPTION_TYPES: dict[str, tuple[type, ...]] = {
+    "parallel_tool_calls": (bool,),
+    "logprobs": (bool,),
+    "top_logprobs": (int,),
+    "top_k": (int,),
+    "metadata": (dict,),
+}
+
+
+def _options(others: Mapping[str, Any]) -> tuple[Options, Extras]:
+    """Fields beside the format's own: options that other formats know, too, and the rest; null means absent.
+
+    An option of an unexpected type stays with the rest: its provider may have a use for it.
+    """
+    options: dict[str, Any] = {}
+    rest: dict[str, Any] = {}
+    for name, value in others.items():
+        option = OPTIONS.get(name)
+        if value is None or name in _RETIRED:
+            continue
+        if option is not None and type(value) in _OPTION_TYPES.get(name, (str,)):
+            options[option] = value
+        else:
+            rest[name] = value
+    return Options(**options) if options else NO_OPTIONS, Extras(WIRE, rest) if rest else NO_EXTRAS
+
+
+def _response_format(wanted: Any) -> ResponseFormat:
     if not isinstance(wanted, dict):
         raise BadRequest("`response_format` must be an object.", param="response_format")
     if wanted.get("type") not in ("text", "json_object", "json_schema"):
@@ -123,4 +151,4 @@ def _response_format(wanted: Any) -> dict[str, Any]:
         )
     if wanted["type"] == "json_schema" and not isinstance(wanted.get("json_schema"), dict):
         raise BadRequest("`response_format.json_schema` must be an object.", param="response_format.json_schema")
-    return wanted
+    return ResponseFormat(wanted["type"], wanted.get("json_schema"))

@@ -1,7 +1,7 @@
 """`messages` of a client's request → values: roles, order, names, ids and unknown fields are kept.
 
 What OpenClaw skips silently (entries that are no object, unknown roles) is skipped here too, because clients rely on
-the 200. Texts stay as they were written, and are decoded by whoever looks at them.
+the 200. Null means absent. Texts stay as they arrived and are decoded by code that reads them.
 """
 
 from collections.abc import Callable, Collection
@@ -13,28 +13,31 @@ from gateway.core.errors import BadRequest
 from gateway.core.jsonio import RawFields, dumps, loads, objects_of
 from gateway.core.message import (
     NO_EXTRAS,
+    Audio,
     Content,
     Extras,
     Foreign,
     Image,
     Message,
     Part,
+    Refusal,
     Role,
     Text,
     ToolCall,
     ToolResult,
 )
-from gateway.core.written import is_string
+from gateway.core.raw_text import is_string
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.thinking import FIELDS, read_fields
 
 _ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
-_ROLES_AS_WRITTEN: dict[bytes, Role] = {dumps(role): role for role in _ROLES.values()}
+_RAW_ROLES: dict[bytes, Role] = {dumps(role): role for role in _ROLES.values()}
 _NO_MESSAGE = "Missing user message in `messages`."
 _ABSENT = Raw(b"null")
 
 
 def read_messages(entries: list[Any]) -> tuple[Message, ...]:
-    """Messages in order; their fields come cut. Raises BadRequest when nothing in them asks for an answer."""
+    """Messages in order, from their raw fields. Raises BadRequest when nothing in them asks for an answer."""
     messages = tuple(
         [message for fields in entries if isinstance(fields, dict) and (message := _message(fields)) is not None]
     )
@@ -45,29 +48,46 @@ def read_messages(entries: list[Any]) -> tuple[Message, ...]:
 
 
 def _message(fields: RawFields) -> Message | None:
-    said = fields.get("role", _ABSENT)
-    role = _ROLES_AS_WRITTEN.get(bytes(said)) or _ROLES.get(_string(said) or "")
+    raw_role = fields.get("role", _ABSENT)
+    role = _RAW_ROLES.get(bytes(raw_role)) or _ROLES.get(_string(raw_role) or "")
     if role is None:
         return None
     content = fields.get("content", _ABSENT)
     if len(fields) == 2 and role != "tool" and is_string(content):
         return Message(role, (Text(content),))
-    parts, listed = _content(content)
+    parts, is_array = _content(content)
     name = _string(fields.get("name", _ABSENT))
-    extras = _rest(fields, _KNOWN_TOOL if role == "tool" else _KNOWN)
     if role == "tool":
         call_id = _string(fields.get("tool_call_id", _ABSENT))
-        return Message(role, (ToolResult(call_id or "", parts, listed),), name, extras)
+        return Message(role, (ToolResult(call_id or "", parts, is_array),), name, _rest(fields, _KNOWN_TOOL))
     all_parts: tuple[Part, ...] = parts
-    if role == "assistant" and isinstance(calls := loads(fields.get("tool_calls", _ABSENT)), list):
-        all_parts = (*parts, *(call for raw in calls if (call := _tool_call(raw)) is not None))
+    known = _KNOWN
+    if role == "assistant":
+        known = _KNOWN_ASSISTANT
+        all_parts = _assistant_parts(fields, parts)
+    extras = _rest(fields, known)
     if not all_parts and extras is NO_EXTRAS:
         return None
-    return Message(role, all_parts, name, extras, listed)
+    return Message(role, all_parts, name, extras, is_array)
 
 
 _KNOWN = frozenset({"role", "content", "name", "tool_calls"})
+_KNOWN_ASSISTANT = _KNOWN | {"refusal", *FIELDS}
 _KNOWN_TOOL = frozenset({"role", "content", "name", "tool_call_id"})
+
+
+def _assistant_parts(fields: RawFields, content: tuple[Content, ...]) -> tuple[Part, ...]:
+    """Reasoning, content, a refusal, calls: what the model said, in the order in which it says it."""
+    parts: list[Part] = list(content)
+    if not fields.keys().isdisjoint(FIELDS):
+        thinking = read_fields({name: loads(fields[name]) for name in FIELDS if name in fields})
+        if thinking is not None:
+            parts.insert(0, thinking)
+    if (refusal := _string(fields.get("refusal", _ABSENT))) is not None:
+        parts.append(Refusal(refusal, Extras(WIRE, {"place": "message"})))
+    if isinstance(calls := loads(fields.get("tool_calls", _ABSENT)), list):
+        parts += [call for raw in calls if (call := _tool_call(raw)) is not None]
+    return tuple(parts)
 
 
 def _content(content: Raw) -> tuple[tuple[Content, ...], bool]:
@@ -105,14 +125,31 @@ def _foreign(fields: RawFields) -> Foreign:
     return Foreign(WIRE, {name: loads(value) for name, value in fields.items()})
 
 
+def _audio(fields: RawFields) -> Content:
+    audio = loads(fields.get("input_audio", _ABSENT))
+    if isinstance(audio, dict) and set(audio) == {"data", "format"}:
+        data, kind = audio["data"], audio["format"]
+        if isinstance(data, str) and isinstance(kind, str):
+            return Audio(data, kind, _rest(fields, ("type", "input_audio")))
+    return _foreign(fields)
+
+
+def _refusal(fields: RawFields) -> Content:
+    refusal = _string(fields.get("refusal", _ABSENT))
+    if refusal is None:
+        return _foreign(fields)
+    rest = _rest(fields, ("type", "refusal")).fields
+    return Refusal(refusal, Extras(WIRE, {"place": "part", **rest}))
+
+
 # Part types of the format itself; anything else in a content list is skipped, as recorded.
 _PARTS: dict[str, Callable[[RawFields], Content | None]] = {
     "text": _text,
     "input_text": _text,
     "image_url": _image,
-    "input_audio": _foreign,
+    "input_audio": _audio,
     "file": _foreign,
-    "refusal": _foreign,
+    "refusal": _refusal,
 }
 
 
@@ -121,11 +158,13 @@ def _string(value: Raw) -> str | None:
 
 
 def _rest(fields: RawFields, known: Collection[str]) -> Extras:
-    rest = {name: loads(value) for name, value in fields.items() if name not in known}
+    rest = {name: loads(value) for name, value in fields.items() if name not in known and bytes(value) != b"null"}
     return Extras(WIRE, rest) if rest else NO_EXTRAS
 
 
 def _tool_call(raw: Any) -> ToolCall | None:
+    if isinstance(raw, dict) and raw.get("type") == "custom":
+        return _custom_call(raw)
     function = raw.get("function") if isinstance(raw, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         return None
@@ -133,11 +172,28 @@ def _tool_call(raw: Any) -> ToolCall | None:
     if not isinstance(arguments, str):
         arguments = "{}" if arguments is None else dumps(arguments).decode()
     call_id = raw.get("id")
-    # `index` counts the pieces of a stream: who has put them together may still have it, and OpenAI refuses it.
-    rest = {name: value for name, value in raw.items() if name not in ("id", "type", "function", "index")}
+    return ToolCall(call_id if isinstance(call_id, str) else "", function["name"], arguments, _rest_of_call(raw))
+
+
+def _custom_call(raw: dict[str, Any]) -> ToolCall | None:
+    custom, call_id = raw.get("custom"), raw.get("id")
+    if not isinstance(custom, dict) or not isinstance(custom.get("name"), str):
+        return None
+    text = custom.get("input")
     return ToolCall(
         call_id if isinstance(call_id, str) else "",
-        function["name"],
-        arguments,
-        Extras(WIRE, rest) if rest else NO_EXTRAS,
+        custom["name"],
+        text if isinstance(text, str) else "",
+        _rest_of_call(raw),
+        "custom",
     )
+
+
+def _rest_of_call(raw: dict[str, Any]) -> Extras:
+    # `index` counts the pieces of a stream: clients that joined them may still send it, and OpenAI refuses it.
+    rest = {
+        name: value
+        for name, value in raw.items()
+        if name not in ("id", "type", "function", "custom", "index") and value is not None
+    }
+    return Extras(WIRE, rest) if rest else NO_EXTRAS

@@ -1,62 +1,54 @@
-"""The client's half, outward: events → SSE chunks, and a Reply → one `chat.completion` body.
+"""The client's half, outward: events → SSE chunks, and an Answer → one `chat.completion` body.
 
-Shapes as recorded, with OpenAI's nullable fields present. A chunk's constant head and tail are made once per answer.
+Shapes as recorded, with OpenAI's nullable fields present, and reasoning as
+`reasoning_content`. A chunk's constant head and tail are made once per answer.
 """
 
 from typing import Any, assert_never
 
+from gateway.core.accumulator import Answer
 from gateway.core.errors import GatewayError
 from gateway.core.event import (
     Batch,
+    CitationFound,
     Event,
     Finish,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
     ToolWork,
     UsageReport,
 )
+from gateway.core.ids import new_id
 from gateway.core.jsonio import dumps, dumps_each
-from gateway.core.reply import Reply
-from gateway.core.usage import NO_USAGE, Usage
-from gateway.core.written import RawText
+from gateway.core.message import Extras
+from gateway.core.raw_text import RawText
+from gateway.core.usage import NO_USAGE
 from gateway.wire.framing.sse import DONE, sse_frame
+from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.citations import annotation
+from gateway.wire.openai_chat.usage import usage_object
 
 
-def usage_object(usage: Usage) -> dict[str, Any]:
-    """OpenAI's `usage`; the details appear only when they say something (recorded)."""
-    counts: dict[str, Any] = {
-        "prompt_tokens": usage.prompt,
-        "completion_tokens": usage.completion,
-        "total_tokens": usage.total,
-    }
-    if usage.cached:
-        counts["prompt_tokens_details"] = {"cached_tokens": usage.cached}
-    if usage.reasoning is not None:
-        counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
-    return counts
-
-
-def render_reply(reply: Reply, *, id: str, created: int, model: str) -> bytes:  # noqa: A002  the field's name
+def render_answer(answer: Answer, *, id: str, created: int, model: str) -> bytes:  # noqa: A002  the field's name
     """A whole answer; `content` is `""` beside bare tool calls (recorded)."""
     message: dict[str, Any] = {
         "role": "assistant",
-        "content": "" if reply.written is None else reply.written,
-        "refusal": reply.refusal,
+        "content": "" if answer.raw is None else answer.raw,
+        "refusal": answer.refusal,
     }
-    if reply.tool_calls:
+    if answer.thinking and (reasoning := "".join(block.text for block in answer.thinking)):
+        message["reasoning_content"] = reasoning
+    if answer.citations:
+        message["annotations"] = [annotation(citation) for citation in answer.citations]
+    if answer.tool_calls:
         message["tool_calls"] = [
-            {
-                "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": call.arguments},
-                **call.extras.fields,
-            }
-            for call in reply.tool_calls
+            _call(call.id, call.name, call.arguments, call.kind, call.extras) for call in answer.tool_calls
         ]
-    choice = {"index": 0, "message": message, "logprobs": reply.logprobs, "finish_reason": reply.finish}
+    choice = {"index": 0, "message": message, "logprobs": answer.logprobs, "finish_reason": answer.finish}
     return dumps(
         {
             "id": id,
@@ -64,15 +56,38 @@ def render_reply(reply: Reply, *, id: str, created: int, model: str) -> bytes:  
             "created": created,
             "model": model,
             "choices": [choice],
-            "usage": usage_object(reply.usage),
+            "usage": usage_object(answer.usage),
         }
     )
+
+
+def _call(id_: str, name: str, arguments: str, kind: str, extras: Extras) -> dict[str, Any]:
+    called = {"name": name, "input" if kind == "custom" else "arguments": arguments}
+    return {"id": id_, "type": kind, kind: called, **extras.of(WIRE)}
+
+
+class ChatRenderer:
+    """How one chat request is answered; see `gateway.wire.contract.AnswerRenderer`. `now` is Unix time in seconds."""
+
+    __slots__ = ("_created", "_include_usage")
+
+    def __init__(self, *, now: float, include_usage: bool) -> None:
+        self._created = int(now)
+        self._include_usage = include_usage
+
+    def stream(self, model: str) -> "Renderer":
+        """See AnswerRenderer."""
+        return Renderer(id=new_id("chatcmpl_"), created=self._created, model=model, include_usage=self._include_usage)
+
+    def body(self, answer: Answer, model: str) -> bytes:
+        """See AnswerRenderer."""
+        return render_answer(answer, id=new_id("chatcmpl_"), created=self._created, model=model)
 
 
 class Renderer:
     """One streamed answer: `feed` batches, then `close`, or `fail`. Every way ends with `[DONE]`, once."""
 
-    __slots__ = ("_include_usage", "_plain_border", "_plain_head", "_prefix", "_started", "_usage")
+    __slots__ = ("_custom", "_include_usage", "_plain_border", "_plain_head", "_prefix", "_started", "_usage")
 
     def __init__(self, *, id: str, created: int, model: str, include_usage: bool) -> None:  # noqa: A002
         head = {"id": id, "object": "chat.completion.chunk", "created": created, "model": model}
@@ -82,6 +97,7 @@ class Renderer:
         self._include_usage = include_usage
         self._usage = NO_USAGE
         self._started = False
+        self._custom: set[int] = set()  # indexes of calls of custom tools
 
     def feed(self, batch: Batch) -> bytes:
         """The frames of one batch, for one write; the role comes first, as recorded."""
@@ -89,7 +105,7 @@ class Renderer:
         texts: list[RawText] = []
         for event in batch:
             if event.__class__ is TextDelta and event.logprobs is None:
-                texts.append(event.written)
+                texts.append(event.raw)
                 continue
             if texts:
                 frames += self._plain(texts)
@@ -120,23 +136,29 @@ class Renderer:
 
     def _frame(self, event: Event) -> bytes | None:
         match event:
-            case TextDelta(written, logprobs):
-                return self._chunk({"content": written}, logprobs=logprobs)
+            case TextDelta(raw, logprobs):
+                return self._chunk({"content": raw}, logprobs=logprobs)
+            case ThinkingDelta(text):
+                return self._chunk({"reasoning_content": text})
             case RefusalDelta(text):
                 return self._chunk({"refusal": text})
-            case ToolCallBegin(index, id_, name, extras):
-                function = {"name": name, "arguments": ""}
-                call = {"index": index, "id": id_, "type": "function", "function": function, **extras.fields}
-                return self._chunk({"tool_calls": [call]})
+            case ToolCallBegin(index, id_, name, extras, kind):
+                if kind == "custom":
+                    self._custom.add(index)
+                return self._chunk({"tool_calls": [{"index": index, **_call(id_, name, "", kind, extras)}]})
             case ToolCallDelta(index, arguments):
-                return self._chunk({"tool_calls": [{"index": index, "function": {"arguments": arguments}}]})
+                custom = index in self._custom
+                called = {"input" if custom else "arguments": arguments}
+                return self._chunk({"tool_calls": [{"index": index, "custom" if custom else "function": called}]})
+            case CitationFound(citation):
+                return self._chunk({"annotations": [annotation(citation)]})
             case Finish(reason):
                 return self._chunk({}, finish=reason)
             case UsageReport(usage):
                 self._usage = usage
                 return None
-            case ThinkingDelta() | ToolWork():
-                return None  # the recorded surface shows neither
+            case ThinkingEnd() | ToolWork():
+                return None  # the format has no place for either
             case _:
                 assert_never(event)
 

@@ -4,11 +4,25 @@ from collections.abc import Iterable
 from typing import Any
 
 from gateway.core.jsonio import dumps
-from gateway.core.message import NO_EXTRAS, Content, Foreign, Image, Message, Text, ToolCall, ToolResult
-from gateway.core.turn import ToolChoice, ToolSpec, Turn
-from gateway.core.written import RawText
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.core.message import (
+    NO_EXTRAS,
+    Audio,
+    Content,
+    Foreign,
+    Image,
+    Message,
+    Owner,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from gateway.core.raw_text import RawText
+from gateway.core.turn import NO_OPTIONS, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.wire.model import Compat, ModelSpec
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.thinking import fields_of
 
 
 def build_request(turn: Turn, model: ModelSpec) -> bytes:
@@ -17,23 +31,13 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     The cap on the answer is the caller's, clamped to the model's `maxTokens`, or that maximum when the caller gave none
     (recorded).
     """
-    compat, sampling = model.compat, turn.sampling
-    body: dict[str, Any] = dict(model.params) if model.params else {}
-    if turn.extras.fields and compat.unknown_fields:
-        body.update(turn.extras.of(WIRE))
+    compat = model.compat
+    body = _other_fields(turn, model)
     body["model"] = model.id
-    # A model that knows no tools may have been given the conversation of one that does.
+    # A model that knows no tools may get the conversation of one that does.
     messages = turn.messages if compat.tools else [message for message in turn.messages if not message.hidden]
-    body["messages"] = [_message(message, compat) for message in messages]
-    if sampling.max_tokens is not None:
-        body[compat.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
-    elif model.max_tokens is not None:
-        body[compat.max_tokens_field] = model.max_tokens
-    for field in _SAMPLING:
-        if (value := getattr(sampling, field)) is not None:
-            body[field] = value
-    if sampling.stop:
-        body["stop"] = sampling.stop
+    body["messages"] = [_message(message, model) for message in messages]
+    _add_sampling(body, turn.sampling, model)
     if turn.tools:
         _add_tools(body, turn.tools, turn.tool_choice, compat)
     if not compat.parallel_tool_calls:
@@ -45,7 +49,56 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     return dumps(body)
 
 
-_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed", "response_format")
+def _other_fields(turn: Turn, model: ModelSpec) -> dict[str, Any]:
+    """The operator's own fields, under the client's, under the client's options."""
+    body: dict[str, Any] = dict(model.params) if model.params else {}
+    if turn.params:
+        body.update(turn.params)
+    if turn.extras.fields and model.compat.unknown_fields:
+        body.update(turn.extras.of(WIRE))
+    if turn.options is not NO_OPTIONS:
+        for name, option in OPTIONS.items():
+            if (value := getattr(turn.options, option)) is not None:
+                body[name] = value
+    return body
+
+
+def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec) -> None:
+    if sampling.max_tokens is not None:
+        body[model.compat.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
+    elif model.max_tokens is not None:
+        body[model.compat.max_tokens_field] = model.max_tokens
+    for field in _SAMPLING:
+        if (value := getattr(sampling, field)) is not None:
+            body[field] = value
+    if sampling.stop:
+        body["stop"] = sampling.stop
+    if sampling.response_format is not None:
+        body["response_format"] = _response_format(sampling.response_format)
+
+
+_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
+
+OPTIONS = {
+    "reasoning_effort": "effort",
+    "verbosity": "verbosity",
+    "parallel_tool_calls": "parallel_tool_calls",
+    "logprobs": "logprobs",
+    "top_logprobs": "top_logprobs",
+    "top_k": "top_k",
+    "service_tier": "service_tier",
+    "prompt_cache_key": "cache_key",
+    "prompt_cache_retention": "cache_retention",
+    "safety_identifier": "end_user",
+    "metadata": "metadata",
+}
+"""The format's names of options. It has none for a summary of the thinking or a budget in tokens: those are dropped."""
+
+
+def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
+    if wanted.schema is None:
+        return {"type": wanted.kind}
+    return {"type": wanted.kind, "json_schema": wanted.schema}
 
 
 def _add_tools(body: dict[str, Any], tools: Iterable[ToolSpec], choice: ToolChoice | None, compat: Compat) -> None:
@@ -74,24 +127,21 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _message(message: Message, compat: Compat) -> dict[str, Any]:
+def _message(message: Message, model: ModelSpec) -> dict[str, Any]:
     role = message.role
-    if role == "developer" and not compat.developer_role:
+    if role == "developer" and not model.compat.developer_role:
         role = "system"
     parts = message.parts
-    if len(parts) == 1 and type(parts[0]) is Text and not message.listed:
+    if len(parts) == 1 and type(parts[0]) is Text and not message.content_is_array:
         if message.name is None and message.extras is NO_EXTRAS:
-            return {"role": role, "content": parts[0].written}
-        raw: dict[str, Any] = {"role": role, "content": parts[0].written}
+            return {"role": role, "content": parts[0].raw}
+        raw: dict[str, Any] = {"role": role, "content": parts[0].raw}
     elif role == "tool" and len(parts) == 1 and isinstance(parts[0], ToolResult):
         result = parts[0]
-        raw = {"role": role, "content": _content(result.content, result.listed), "tool_call_id": result.call_id}
+        content = _content(result.content, is_array=result.content_is_array)
+        raw = {"role": role, "content": content, "tool_call_id": result.call_id}
     else:
-        content = tuple(part for part in parts if isinstance(part, Content))
-        calls = [_call(part, compat) for part in parts if isinstance(part, ToolCall)]
-        raw = {"role": role, "content": _content(content, message.listed) if content or not calls else None}
-        if calls:
-            raw["tool_calls"] = calls
+        raw = {"role": role, **_said(message, model)}
     if message.name is not None:
         raw["name"] = message.name
     if message.extras.fields:
@@ -99,28 +149,81 @@ def _message(message: Message, compat: Compat) -> dict[str, Any]:
     return raw
 
 
-def _content(parts: tuple[Content, ...], listed: bool) -> RawText | list[dict[str, Any]]:
-    if not listed and not parts:
+def _said(message: Message, model: ModelSpec) -> dict[str, Any]:
+    """Content, calls, a refusal and the reasoning before them."""
+    parts, is_array = message.parts, message.content_is_array
+    content = tuple(part for part in parts if isinstance(part, Content))
+    refusal = next((part.text for part in content if type(part) is Refusal and _is_beside_content(part)), None)
+    if refusal is not None:
+        content = tuple(part for part in content if not (type(part) is Refusal and _is_beside_content(part)))
+    calls = [_call(part, model.compat) for part in parts if isinstance(part, ToolCall)]
+    raw: dict[str, Any] = {}
+    if content or not (calls or refusal is not None):
+        raw["content"] = _content(content, is_array=is_array)
+    else:
+        raw["content"] = None
+    if refusal is not None:
+        raw["refusal"] = refusal
+    if calls:
+        raw["tool_calls"] = calls
+    if thinking := [part for part in parts if type(part) is Thinking]:
+        _add_thinking(raw, thinking, model)
+    return raw
+
+
+def _is_beside_content(refusal: Refusal) -> bool:
+    """Whether a client of this format wrote it as its message's `refusal`."""
+    return refusal.extras.of(WIRE).get("place") == "message"
+
+
+def _add_thinking(raw: dict[str, Any], blocks: list[Thinking], model: ModelSpec) -> None:
+    if not model.compat.unknown_fields:
+        blocks = [block for block in blocks if block.owner is not None]
+    fields = fields_of(blocks, Owner(WIRE, model.provider, model.id))
+    thought = fields.pop("content", None)
+    raw.update(fields)
+    if thought is not None:  # Mistral
+        content = raw["content"] or ""
+        rest = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
+        raw["content"] = [{"type": "thinking", "thinking": [{"type": "text", "text": thought}]}, *rest]
+
+
+def _content(parts: tuple[Content, ...], *, is_array: bool) -> RawText | list[dict[str, Any]]:
+    if not is_array and not parts:
         return ""
-    if not listed and len(parts) == 1 and isinstance(parts[0], Text):
-        return parts[0].written
+    if not is_array and len(parts) == 1:
+        only = parts[0]
+        if isinstance(only, Text):
+            return only.raw
+        if isinstance(only, Refusal):
+            return only.text
     return [raw for part in parts if (raw := _part(part)) is not None]
 
 
 def _part(part: Content) -> dict[str, Any] | None:
     match part:
-        case Text(written, extras):
-            return {"type": "text", "text": written, **extras.of(WIRE)}
+        case Text(text, extras):
+            return {"type": "text", "text": text, **extras.of(WIRE)}
         case Image(url, detail, extras):
             image = {"url": url} if detail is None else {"url": url, "detail": detail}
             return {"type": "image_url", "image_url": image, **extras.of(WIRE)}
+        case Audio(data, kind, extras):
+            return {"type": "input_audio", "input_audio": {"data": data, "format": kind}, **extras.of(WIRE)}
+        case Refusal(text, extras):
+            rest = dict(extras.of(WIRE))
+            if rest.pop("place", None) == "part":
+                return {"type": "refusal", "refusal": text, **rest}
+            return {"type": "text", "text": text}  # few servers know refusals; to a model it is what was said
         case Foreign(wire, payload):
             return dict(payload) if wire == WIRE else None
 
 
 def _call(call: ToolCall, compat: Compat) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    raw: dict[str, Any] = {"id": call.id, "type": "function", "function": function}
+    raw: dict[str, Any] = {"id": call.id, "type": call.kind}
+    if call.kind == "custom":
+        raw["custom"] = {"name": call.name, "input": call.arguments}
+    else:
+        raw["function"] = {"name": call.name, "arguments": call.arguments}
     if compat.tool_call_fields and call.extras.fields:
         raw.update(call.extras.of(WIRE))
     return raw

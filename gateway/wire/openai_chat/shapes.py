@@ -34,26 +34,37 @@ class Call(Struct, gc=False):
 
 
 class Delta(Struct, gc=False):
-    """A `message`, or what a chunk adds to it. Mistral's reasoning models send `content` as a list of parts."""
+    """A `message`, or what a chunk adds to it. Mistral's reasoning models send `content` as a list of parts.
+
+    `function_call` is the retired form of a single call.
+    """
 
     content: str | list[Any] | None = None
     tool_calls: list[Call] | None = None
     reasoning_content: str | None = None
     reasoning: str | None = None
+    reasoning_details: Any = None
     refusal: str | None = None
+    annotations: Any = None
+    function_call: Function | None = None
 
 
 class Choice(Struct, gc=False):
-    """One choice of a whole answer (`message`) or of a chunk (`delta`)."""
+    """One choice of a whole answer (`message`) or of a chunk (`delta`).
+
+    `text` is where the retired completions API put its answer.
+    """
 
     delta: Delta | None = None
     message: Delta | None = None
     finish_reason: str | None = None
     logprobs: Any = None
     error: Any = None
+    index: int | None = None
+    text: Any = None
 
 
-class Answer(Struct, gc=False):
+class Completion(Struct, gc=False):
     """`chat.completion` and `chat.completion.chunk`, or an error where an answer should be."""
 
     choices: list[Choice] | None = None
@@ -62,9 +73,9 @@ class Answer(Struct, gc=False):
 
 
 class WholeMessage(Delta, gc=False):
-    """The `message` of a whole answer, its text as it was written."""
+    """The `message` of a whole answer, its text as it arrived."""
 
-    content: Raw = Raw(b"null")  # type: ignore[assignment]  # `Delta` for who only reads on
+    content: Raw = Raw(b"null")  # type: ignore[assignment]  # code that only reads on takes a Delta
 
 
 class WholeChoice(Struct, gc=False):
@@ -76,7 +87,7 @@ class WholeChoice(Struct, gc=False):
     error: Any = None
 
 
-class WholeAnswer(Struct, gc=False):
+class WholeCompletion(Struct, gc=False):
     """`chat.completion`."""
 
     choices: list[WholeChoice] | None = None
@@ -84,5 +95,5 @@ class WholeAnswer(Struct, gc=False):
     error: Any = None
 
 
-ANSWER = StructDecoder(Answer)
-WHOLE = StructDecoder(WholeAnswer)
+COMPLETION = StructDecoder(Completion)
+WHOLE = StructDecoder(WholeCompletion)

@@ -1,26 +1,43 @@
 """The provider-facing codec of the chat completions format: its request, its whole answer, its stream."""
 
+from typing import Any
+
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
-from gateway.wire.compat import ModelSpec
-from gateway.wire.contract import Parser
-from gateway.wire.openai_chat.answer import StreamParser, parse_reply
+from gateway.core.upstream_error import UpstreamError
+from gateway.wire.contract import Parser, WireRequest
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.answer import StreamParser, parse_answer
+from gateway.wire.openai_chat.embeddings import ChatEmbeddings
+from gateway.wire.openai_chat.errors import classify
 from gateway.wire.openai_chat.request import build_request
+
+_PATH = "/chat/completions"
 
 
 class OpenAIChat:
-    """Stateless; one for all providers."""
+    """See UpstreamFormat."""
 
-    path = "/chat/completions"
+    name = WIRE
+    embeddings = ChatEmbeddings()
 
-    def build_request(self, turn: Turn, model: ModelSpec) -> bytes:
+    def paths(self) -> tuple[str, ...]:
+        """See UpstreamFormat."""
+        return (_PATH,)
+
+    def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
         """See `request.build_request`."""
-        return build_request(turn, model)
+        return WireRequest(_PATH, build_request(turn, model))
 
-    def parse_reply(self, body: bytes) -> Batch:
-        """See `answer.parse_reply`."""
-        return parse_reply(body)
+    def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
+        """See `answer.parse_answer`."""
+        return parse_answer(body, model)
 
-    def parser(self) -> Parser:
+    def parser(self, model: ModelSpec) -> Parser:
         """See `answer.StreamParser`."""
-        return StreamParser()
+        return StreamParser(model)
+
+    def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
+        """See `errors.classify`."""
+        return classify(status, payload, retry_after=retry_after)

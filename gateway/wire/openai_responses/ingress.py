@@ -11,14 +11,15 @@ from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import Message, Text
 from gateway.core.turn import AUTO, Sampling, ToolChoice, Turn
-from gateway.wire.openai_chat.tools import read_choice, read_tools
+from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.allowed_tools import allowed
 from gateway.wire.openai_responses.input_items import input_items
 from gateway.wire.openai_responses.items import read_input, referred
-from gateway.wire.openai_responses.options import chat_extras, response_format
+from gateway.wire.openai_responses.options import options_of, response_format, wants_encrypted_reasoning
 from gateway.wire.openai_responses.schema import RESPONSES, ResponsesRequest
 from gateway.wire.ranges import token_cap, whole, within
 from gateway.wire.request_body import unreadable
+from gateway.wire.tools import read_choice, read_tools
 
 
 class ResponsesIngress:
@@ -84,6 +85,11 @@ class ResponsesIngress:
         """The response that this one continues; a blank one is none."""
         return (self._request.previous_response_id or "").strip() or None
 
+    @property
+    def sealed(self) -> bool:
+        """Whether reasoning items are to hold what the model needs back."""
+        return wants_encrypted_reasoning(self._request)
+
     def references(self) -> dict[str, str]:
         """The items that the input refers to: id → path in the request."""
         raw = self._request.input
@@ -109,7 +115,7 @@ class ResponsesIngress:
     def turn(self) -> Turn:
         """The whole request as a value. Raises BadRequest for tools, tool choice, or what is wrong in the input."""
         request = self._request
-        tools = read_tools(_decoded(request.tools), flat=True) if request.tools else ()
+        tools = read_tools(_decoded(request.tools), WIRE, flat=True) if request.tools else ()
         choice = request.tool_choice
         if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
             tools, choice = allowed(choice, tools)
@@ -122,7 +128,7 @@ class ResponsesIngress:
             stream=bool(request.stream),
             include_usage=True,
             user=self.user,
-            extras=chat_extras(request),
+            options=options_of(request),
         )
 
     def echo(self, turn: Turn) -> Mapping[str, Any]:

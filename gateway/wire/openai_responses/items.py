@@ -1,7 +1,7 @@
 """`input` of a client's request → messages. Flat items become the turns of a conversation.
 
-Calls join the assistant's message that they belong to. Chat providers read text only from a tool, so pictures and
-files in a tool's output follow as a user message, once all outputs of that round are there.
+Reasoning and calls join the assistant's message that they belong to. Chat providers read text only from a tool, so
+pictures and files in a tool's output follow as a user message, once all outputs of that round are there.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,11 +9,23 @@ from typing import Any, cast
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps
-from gateway.core.message import NO_EXTRAS, Extras, File, Message, Part, Role, Text, ToolCall, ToolResult
-from gateway.wire.openai_chat import WIRE
-from gateway.wire.openai_chat.shapes import CALL_FIELDS
+from gateway.core.message import (
+    NO_EXTRAS,
+    Extras,
+    File,
+    Message,
+    Part,
+    Refusal,
+    Role,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from gateway.core.message_json import read_extras
 from gateway.wire.openai_responses.hosted import HOSTED, call_id_of, call_of, result_of
 from gateway.wire.openai_responses.parts import ContentPart, read_content
+from gateway.wire.openai_responses.reasoning import read_reasoning
 
 _ROLES = ("user", "assistant", "system", "developer")
 _NO_MESSAGE = "Missing user message in `input`."
@@ -59,7 +71,7 @@ class _Conversation:
 
     def messages(self) -> tuple[Message, ...]:
         self._attach()
-        return tuple(self._messages)
+        return tuple(message for message in self._messages if any(type(part) is not Thinking for part in message.parts))
 
     def read(self, item: Any, path: str) -> None:
         kind = (item.get("type") or ("message" if "role" in item else None)) if isinstance(item, dict) else None
@@ -76,7 +88,7 @@ class _Conversation:
         if item.get("phase") is not None and role != "assistant":
             raise BadRequest(f"`{path}.phase`: is for messages of the assistant only.", param=f"{path}.phase")
         parts = read_content(item.get("content"), f"{path}.content")
-        if not all(isinstance(part, Text) for part in parts) and role != "user":
+        if not all(isinstance(part, Text | Refusal) for part in parts) and role != "user":
             path += ".content"
             raise BadRequest(f"`{path}`: only user messages may hold images, files or audio.", param=path)
         self.say(cast(Role, role), parts)
@@ -86,18 +98,38 @@ class _Conversation:
             return
         self._attach()
         last = self._messages[-1] if self._messages else None
-        if role == "assistant" and last is not None and any(type(part) is ToolCall for part in last.parts):
+        if role == "assistant" and last is not None and last.role == role and _continues(last):
             self._messages[-1] = Message(role, (*last.parts, *parts))
         else:
             self._messages.append(Message(role, parts))
+
+    def reasoning(self, item: Mapping[str, Any], _path: str) -> None:
+        """It belongs to what the assistant says or calls next."""
+        block = read_reasoning(item)
+        if block is None:
+            return
+        self._attach()
+        last = self._messages[-1] if self._messages else None
+        if last is not None and last.role == "assistant" and _continues(last):
+            self._messages[-1] = Message("assistant", (*last.parts, block))
+        else:
+            self._messages.append(Message("assistant", (block,)))
 
     def call(self, item: Mapping[str, Any], path: str) -> None:
         arguments = item.get("arguments")
         if not isinstance(arguments, str):
             arguments = "{}" if arguments is None else dumps(arguments).decode()
-        attached = {name: value for name in CALL_FIELDS if isinstance(value := item.get(name), dict)}
-        extras = Extras(WIRE, attached) if attached else NO_EXTRAS
-        self._call(ToolCall(_required(item, "call_id", path), _required(item, "name", path), arguments, extras))
+        namespace = item.get("namespace")
+        self._call(
+            ToolCall(
+                _required(item, "call_id", path),
+                _required(item, "name", path),
+                arguments,
+                _extras(item),
+                "function",
+                namespace if isinstance(namespace, str) and namespace else None,
+            )
+        )
 
     def _call(self, call: ToolCall) -> None:
         self._attach()
@@ -141,6 +173,20 @@ class _Conversation:
             self._attached = []
 
 
+def _continues(message: Message) -> bool:
+    """Whether what the assistant says next belongs to the same message: it has only thought so far, or called."""
+    return all(type(part) is Thinking for part in message.parts) or message.calls_tools
+
+
+def _extras(item: Mapping[str, Any]) -> Extras:
+    """What a provider wants back with a call, as `response_object.call_item` gave it to the client."""
+    try:
+        extras = read_extras(item)
+    except (KeyError, TypeError):
+        return NO_EXTRAS
+    return extras if isinstance(extras.wire, str) and isinstance(extras.fields, dict) else NO_EXTRAS
+
+
 def _required(item: Mapping[str, Any], field: str, path: str) -> str:
     value = item.get(field)
     if not isinstance(value, str) or not value.strip():
@@ -157,11 +203,12 @@ _READERS: dict[str, Callable[[_Conversation, Mapping[str, Any], str], None]] = {
     "message": _Conversation.message,
     "function_call": _Conversation.call,
     "function_call_output": _Conversation.output,
+    "reasoning": _Conversation.reasoning,
     **dict.fromkeys(HOSTED, _Conversation.hosted),
     **dict.fromkeys(_REFUSED, _Conversation.refuse),
     **dict.fromkeys(
         (
-            *("reasoning", "compaction_trigger", "configuration_update", "mcp_list_tools"),
+            *("compaction_trigger", "configuration_update", "mcp_list_tools"),
             *("mcp_approval_request", "mcp_approval_response"),
         ),
         _Conversation.skip,

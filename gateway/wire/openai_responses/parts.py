@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import File, Foreign, Image, Text
+from gateway.core.message import Audio, File, Image, Refusal, Text
 
-ContentPart = Text | Image | File | Foreign
+ContentPart = Text | Image | Audio | File | Refusal
 
 _DATA_URI = re.compile(r"data:([^,]*?);base64,", re.IGNORECASE)
 _PICTURES = tuple(f"image/{kind}" for kind in ("jpeg", "png", "gif", "webp", "heic", "heif"))
-_CHAT = "openai-completions"
 
 
 def read_content(raw: Any, path: str) -> tuple[ContentPart, ...]:
@@ -39,12 +38,11 @@ def _text(raw: Mapping[str, Any], path: str) -> Text:
     return Text(text)
 
 
-def _refusal(raw: Mapping[str, Any], path: str) -> Text:
-    # To a model that reads the conversation, a refusal is simply what it said.
+def _refusal(raw: Mapping[str, Any], path: str) -> Refusal:
     refusal = raw.get("refusal")
     if not isinstance(refusal, str):
         raise BadRequest(f"`{path}.refusal`: must be a string.", param=f"{path}.refusal")
-    return Text(refusal)
+    return Refusal(refusal)
 
 
 def _image(raw: Mapping[str, Any], path: str) -> Image:
@@ -101,10 +99,15 @@ def _string(raw: Mapping[str, Any], field: str) -> str | None:
     return value if isinstance(value, str) and value else None
 
 
-def _audio(raw: Mapping[str, Any], path: str) -> Foreign:
-    if not isinstance(raw.get("input_audio"), dict):
+def _audio(raw: Mapping[str, Any], path: str) -> Audio:
+    audio = raw.get("input_audio")
+    if not isinstance(audio, dict):
         raise BadRequest(f"`{path}.input_audio`: must be an object.", param=f"{path}.input_audio")
-    return Foreign(_CHAT, {"type": "input_audio", "input_audio": raw["input_audio"]})  # both formats write it so
+    for field in ("data", "format"):
+        if not isinstance(audio.get(field), str):
+            at = f"{path}.input_audio.{field}"
+            raise BadRequest(f"`{at}`: must be a string.", param=at)
+    return Audio(audio["data"], audio["format"])
 
 
 _READERS: dict[str, Callable[[Mapping[str, Any], str], ContentPart]] = {

@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from gateway.core.reply import Reply
+from gateway.core.accumulator import Answer
 from gateway.wire.openai_responses.item_id import output_id
+from gateway.wire.openai_responses.reasoning import reasoning_item
 from gateway.wire.openai_responses.response_object import (
     Head,
     Phase,
+    annotation,
     call_item,
     message_item,
     refusal_part,
@@ -16,18 +18,22 @@ from gateway.wire.openai_responses.response_object import (
 )
 
 
-def reply_object(reply: Reply, head: Head, *, completed: int) -> dict[str, Any]:
-    """The response; `completed` in Unix seconds. What the model said beside its calls is a message before them."""
-    status = status_of(reply.finish)
+def answer_object(answer: Answer, head: Head, *, completed: int) -> dict[str, Any]:
+    """The response; `completed` in Unix seconds. Reasoning comes first, then text, then calls."""
+    status = status_of(answer.finish)
     output: list[dict[str, Any]] = []
-    if reply.text or reply.refusal or not reply.tool_calls:
-        logprobs = (reply.logprobs or {}).get("content") or ()
-        content = [text_part(reply.text or "", logprobs)] if reply.text or not reply.refusal else []
-        if reply.refusal:
-            content.append(refusal_part(reply.refusal))
-        phase: Phase = "commentary" if reply.tool_calls else "final_answer"
-        output.append(message_item(output_id("msg", head.id, 0), "completed", content, phase))
-    for index, call in enumerate(reply.tool_calls, len(output)):
+    for block in answer.thinking:
+        item = output_id("rs", head.id, len(output))
+        output.append(reasoning_item(item, "completed", block, sealed=head.sealed))
+    if answer.text or answer.refusal or not answer.tool_calls:
+        logprobs = (answer.logprobs or {}).get("content") or ()
+        sources = [annotation(citation) for citation in answer.citations]
+        content = [text_part(answer.text or "", logprobs, sources)] if answer.text or not answer.refusal else []
+        if answer.refusal:
+            content.append(refusal_part(answer.refusal))
+        phase: Phase = "commentary" if answer.tool_calls else "final_answer"
+        output.append(message_item(output_id("msg", head.id, len(output)), "completed", content, phase))
+    for index, call in enumerate(answer.tool_calls, len(output)):
         item = output_id("fc", head.id, index)
         output.append(call_item(item, "completed", call))
     output[-1]["status"] = status  # what was cut short is the end
@@ -35,7 +41,7 @@ def reply_object(reply: Reply, head: Head, *, completed: int) -> dict[str, Any]:
         head,
         status,
         output,
-        finish=reply.finish,
-        usage=reply.usage,
+        finish=answer.finish,
+        usage=answer.usage,
         completed=completed if status == "completed" else None,
     )

@@ -7,7 +7,8 @@ from msgspec import Struct
 
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import FinishReason
-from gateway.core.message import ToolCall
+from gateway.core.message import Citation, ToolCall
+from gateway.core.message_json import write_extras
 from gateway.core.usage import Usage
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
@@ -17,12 +18,16 @@ _INCOMPLETE: dict[FinishReason, str] = {"length": "max_output_tokens", "content_
 
 
 class Head(Struct, frozen=True):
-    """What is the same in every mention of one response; `created` in Unix seconds, `echo` from the ingress."""
+    """What is the same in every mention of one response; `created` in Unix seconds, `echo` from the ingress.
+
+    `sealed`: reasoning items hold what the model needs back (`reasoning.encrypted_content`).
+    """
 
     id: str
     created: int
     model: str
     echo: Mapping[str, Any]
+    sealed: bool = False
 
 
 def status_of(finish: FinishReason) -> Status:
@@ -63,7 +68,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
     """Token counts; both details are always there (recorded)."""
     return {
         "input_tokens": usage.prompt,
-        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write},
         "output_tokens": usage.completion,
         "output_tokens_details": {"reasoning_tokens": usage.reasoning or 0},
         "total_tokens": usage.total,
@@ -90,22 +95,37 @@ def message_item(
 def call_item(id: str, status: Status, call: ToolCall) -> dict[str, Any]:  # noqa: A002  the field's name
     """A function call; `call_id` is the provider's own, and what the output must name.
 
-    What the provider wants back with it is there, too, beside OpenAI's fields: clients send items back as they are.
+    What the provider wants back with it is in `extras`, beside OpenAI's fields: clients send items back as they are.
     """
-    return {
+    item: dict[str, Any] = {
         "id": id,
         "type": "function_call",
         "status": status,
         "call_id": call.id,
         "name": call.name,
         "arguments": call.arguments,
-        **call.extras.fields,
     }
+    if call.namespace is not None:
+        item["namespace"] = call.namespace
+    if call.extras.fields:
+        item["extras"] = write_extras(call.extras)
+    return item
 
 
-def text_part(text: str, logprobs: Sequence[Any] = ()) -> dict[str, Any]:
+def text_part(text: str, logprobs: Sequence[Any] = (), annotations: Sequence[Any] = ()) -> dict[str, Any]:
     """Text of a message."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": logprobs}
+    return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": logprobs}
+
+
+def annotation(citation: Citation) -> dict[str, Any]:
+    """A source of a message's text."""
+    return {
+        "type": "url_citation",
+        "url": citation.url,
+        "title": citation.title or "",
+        "start_index": citation.start or 0,
+        "end_index": citation.end or 0,
+    }
 
 
 def refusal_part(refusal: str) -> dict[str, Any]:

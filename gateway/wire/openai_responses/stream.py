@@ -1,7 +1,7 @@
 """Events of a run → the SSE events of a streamed response, numbered without a gap.
 
 Order as recorded: created, in_progress, then the items one after the other, then exactly one of completed, incomplete
-and failed, and `[DONE]`. `event:` repeats `type`. Reasoning is not shown (recorded).
+and failed, and `[DONE]`. `event:` repeats `type`.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,44 +10,55 @@ from typing import Any, assert_never
 from gateway.core.errors import GatewayError
 from gateway.core.event import (
     Batch,
+    CitationFound,
     Event,
     Finish,
     FinishReason,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
     ToolWork,
     UsageReport,
 )
 from gateway.core.jsonio import dumps
-from gateway.core.message import Message
+from gateway.core.message import Message, Thinking
 from gateway.core.usage import NO_USAGE, Usage
 from gateway.wire.framing.sse import DONE
 from gateway.wire.openai_responses.response_object import Head, Phase, Status, response_object, status_of
-from gateway.wire.openai_responses.stream_items import TEXT_DELTA, Announcement, OpenCall, OpenMessage, PartKind
+from gateway.wire.openai_responses.stream_items import (
+    TEXT_DELTA,
+    Announcement,
+    OpenCall,
+    OpenMessage,
+    OpenReasoning,
+    PartKind,
+)
 
 
 class Renderer:
     """One streamed response: `feed` batches, then `close`, or `fail`; `now` gives Unix seconds.
 
-    What it came to is there before the last frames are: `outcome` once all batches were fed, `failure` for a failure.
-    `told` is the response that the last frames have told; None before them. `tool_work` is shown nowhere in it.
+    The response is known before the last frames are rendered: `outcome` once all batches were fed, `failure` for a
+    failure. `final` is the response that the last frames have reported; None before them. `tool_work` is shown nowhere
+    in it.
     """
 
     __slots__ = (
         "_calls",
-        "_final",
         "_finish",
         "_head",
         "_message",
         "_now",
         "_output",
+        "_reasoning",
+        "_response",
         "_sequence",
         "_started",
         "_usage",
-        "told",
+        "final",
         "tool_work",
     )
 
@@ -58,11 +69,12 @@ class Renderer:
         self._started = False
         self._output: list[dict[str, Any]] = []  # by output index; an open item has its place already
         self._message: OpenMessage | None = None
+        self._reasoning: OpenReasoning | None = None
         self._calls: dict[int, OpenCall] = {}
         self._finish: FinishReason = "stop"
         self._usage: Usage | None = None
-        self._final: dict[str, Any] | None = None
-        self.told: dict[str, Any] | None = None
+        self._response: dict[str, Any] | None = None
+        self.final: dict[str, Any] | None = None
         self.tool_work: tuple[Message, ...] = ()
 
     def open(self) -> bytes:
@@ -85,7 +97,7 @@ class Renderer:
                     and message is not None
                     and message.text_head
                 ):
-                    message.say(event.text)
+                    message.add(event)
                     frames.append(
                         b'%b%b,"sequence_number":%d}\n\n' % (message.text_head, dumps(event.text), self._sequence)
                     )
@@ -100,9 +112,9 @@ class Renderer:
 
     def outcome(self) -> dict[str, Any]:
         """The whole response."""
-        if self._final is None:
+        if self._response is None:
             status = status_of(self._finish)
-            self._final = response_object(
+            self._response = response_object(
                 self._head,
                 status,
                 self._output,
@@ -110,20 +122,20 @@ class Renderer:
                 usage=self._usage or NO_USAGE,
                 completed=int(self._now()) if status == "completed" else None,
             )
-        return self._final
+        return self._response
 
     def failure(self, error: GatewayError) -> dict[str, Any]:
         """The failed response, with the items that were complete."""
-        if self._final is None:
+        if self._response is None:
             done = [item for item in self._output if item]
-            self._final = response_object(self._head, "failed", done, usage=self._usage, error=error)
-        return self._final
+            self._response = response_object(self._head, "failed", done, usage=self._usage, error=error)
+        return self._response
 
     def cancellation(self) -> dict[str, Any]:
         """The response that its caller has cancelled, with the items that were complete."""
         done = [item for item in self._output if item]
-        self._final = response_object(self._head, "cancelled", done, usage=self._usage)
-        return self._final
+        self._response = response_object(self._head, "cancelled", done, usage=self._usage)
+        return self._response
 
     def close(self) -> bytes:
         """The whole response, and the end."""
@@ -138,7 +150,7 @@ class Renderer:
         return self._end("response.failed", self.cancellation())
 
     def _end(self, kind: str, response: dict[str, Any]) -> bytes:
-        self.told = response
+        self.final = response
         return b"".join([*self._start(), *self._frames([(kind, {"response": response})])]) + DONE
 
     def _start(self) -> list[bytes]:
@@ -160,26 +172,30 @@ class Renderer:
     def _announced(self, event: Event) -> list[Announcement]:
         match event:
             case TextDelta(logprobs=logprobs):
-                text = event.text
                 tokens = (logprobs.get("content") or ()) if isinstance(logprobs, dict) else ()
-                message, events = self._speaking("output_text")
-                message.say(text, tokens)
-                return [*events, (TEXT_DELTA, {**message.place, "delta": text, "logprobs": tokens})]
+                message, events = self._open_part("output_text")
+                message.add(event)
+                return [*events, (TEXT_DELTA, {**message.part, "delta": event.text, "logprobs": tokens})]
             case RefusalDelta(text):
-                message, events = self._speaking("refusal")
-                message.say(text)
-                return [*events, ("response.refusal.delta", {**message.place, "delta": text})]
+                message, events = self._open_part("refusal")
+                message.add(event)
+                return [*events, ("response.refusal.delta", {**message.part, "delta": text})]
+            case CitationFound():
+                message, events = self._open_part("output_text")
+                return [*events, message.cite(event)]
+            case ThinkingDelta():
+                return self._think(event)
+            case ThinkingEnd(block):
+                return self._end_reasoning(block, "completed")
             case ToolCallBegin():
                 return self._begin_call(event)
-            case ToolCallDelta(index, arguments):
-                return self._calls[index].add(arguments)
+            case ToolCallDelta(index):
+                return self._calls[index].add(event)
             case Finish(reason):
                 self._finish = reason
                 return self._end_items()
             case UsageReport(usage):
                 self._usage = usage
-                return []
-            case ThinkingDelta():
                 return []
             case ToolWork(messages):
                 self.tool_work = messages
@@ -187,15 +203,34 @@ class Renderer:
             case _:
                 assert_never(event)
 
-    def _speaking(self, kind: PartKind) -> tuple[OpenMessage, list[Announcement]]:
-        events = []
+    def _think(self, delta: ThinkingDelta) -> list[Announcement]:
+        if self._reasoning is not None:
+            return [self._reasoning.add(delta)]
+        events = self._end_message("completed", "commentary")
+        reasoning = self._reasoning = OpenReasoning(self._head, self._next_index(), delta.kind)
+        return [*events, *reasoning.opened(), reasoning.add(delta)]
+
+    def _end_reasoning(self, block: Thinking | None, status: Status) -> list[Announcement]:
+        reasoning, self._reasoning = self._reasoning, None
+        events: list[Announcement] = []
+        if reasoning is None:
+            if block is None:
+                return []
+            events = self._end_message("completed", "commentary")  # a block without text, such as an encrypted one
+            reasoning = OpenReasoning(self._head, self._next_index(), block.kind)
+            events += reasoning.opened()
+        self._output[reasoning.index], ended = reasoning.close(block, status)
+        return events + ended
+
+    def _open_part(self, kind: PartKind) -> tuple[OpenMessage, list[Announcement]]:
+        events = self._end_reasoning(None, "completed")
         if self._message is None:
             self._message = OpenMessage(self._head.id, self._next_index())
             events.append(self._message.opened())
         return self._message, [*events, *self._message.begin(kind)]
 
     def _begin_call(self, begun: ToolCallBegin) -> list[Announcement]:
-        events = self._end_message("completed", "commentary")
+        events = self._end_reasoning(None, "completed") + self._end_message("completed", "commentary")
         for call in self._calls.values():
             # Most providers make one call after the other; of those that mix them, only whole ones are closed early.
             if not call.closed and call.whole:
@@ -205,7 +240,13 @@ class Renderer:
 
     def _end_items(self) -> list[Announcement]:
         """Close what is open; what was cut short is the end."""
-        events = [] if self._output else self._speaking("output_text")[1]
+        events = self._end_reasoning(None, "completed")
+        if (
+            self._message is None
+            and not any(item.get("type") == "message" for item in self._output)
+            and not self._calls
+        ):
+            events += self._open_part("output_text")[1]
         last, status = len(self._output) - 1, status_of(self._finish)
         for call in self._calls.values():
             if not call.closed:

@@ -1,16 +1,20 @@
-"""Output items of a streamed answer while they grow: each step gives the events that tell of it, not yet numbered."""
+"""Output items of a streamed answer while they grow: each step gives the events that report it, not yet numbered."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from gateway.core.event import ToolCallBegin
+from gateway.core.accumulator import Accumulator
+from gateway.core.event import CitationFound, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, ToolCallDelta
 from gateway.core.jsonio import InvalidJSON, dumps, loads
-from gateway.core.message import ToolCall
+from gateway.core.message import Thinking
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.openai_responses.item_id import output_id
+from gateway.wire.openai_responses.reasoning import reasoning_item
 from gateway.wire.openai_responses.response_object import (
+    Head,
     Phase,
     Status,
+    annotation,
     call_item,
     message_item,
     refusal_part,
@@ -26,11 +30,11 @@ TEXT_DELTA = "response.output_text.delta"
 class OpenMessage:
     """A message: text, and perhaps a refusal, each a part of its own.
 
-    `text_head` is the frame of a text delta without logprobs, all but its text and number; empty unless text is being
-    said. A long answer is made of these, so their constant bytes are made once.
+    `text_head` is the frame of a text delta without logprobs, all but its text and number; empty unless a text part is
+    open. A long answer is made of these, so their constant bytes are made once.
     """
 
-    __slots__ = ("_kind", "_logprobs", "_parts", "_said", "id", "index", "text_head")
+    __slots__ = ("_annotations", "_kind", "_part", "_parts", "id", "index", "text_head")
 
     def __init__(self, response: str, index: int) -> None:
         self.id = output_id("msg", response, index)
@@ -38,8 +42,8 @@ class OpenMessage:
         self.text_head = b""
         self._kind: PartKind | None = None
         self._parts: list[dict[str, Any]] = []
-        self._said: list[str] = []
-        self._logprobs: list[Any] = []
+        self._part = Accumulator()
+        self._annotations: list[dict[str, Any]] = []
 
     def opened(self) -> Announcement:
         """The item is there, empty."""
@@ -47,25 +51,31 @@ class OpenMessage:
         return "response.output_item.added", {"output_index": self.index, "item": item}
 
     @property
-    def place(self) -> dict[str, Any]:
-        """Where the part that is being said stands."""
+    def part(self) -> dict[str, Any]:
+        """Where the part that is open stands."""
         return {"item_id": self.id, "output_index": self.index, "content_index": len(self._parts)}
 
     def begin(self, kind: PartKind) -> list[Announcement]:
-        """Go on with a part of this kind, a new one unless it is what is being said."""
+        """Go on with a part of this kind; a new one unless one is open."""
         if self._kind == kind:
             return []
         events = self._end_part()
         self._kind = kind
         if kind == "output_text":
-            known = dumps({"type": TEXT_DELTA, **self.place, "logprobs": ()})
+            known = dumps({"type": TEXT_DELTA, **self.part, "logprobs": ()})
             self.text_head = b"event: " + TEXT_DELTA.encode() + b"\ndata: " + known[:-1] + b',"delta":'
-        return [*events, ("response.content_part.added", {**self.place, "part": self._part()})]
+        return [*events, ("response.content_part.added", {**self.part, "part": self._content()})]
 
-    def say(self, text: str, logprobs: Sequence[Any] = ()) -> None:
-        """More of the part that was begun."""
-        self._said.append(text)
-        self._logprobs += logprobs
+    def add(self, event: TextDelta | RefusalDelta) -> None:
+        """More of the part that is open."""
+        self._part.add([event])
+
+    def cite(self, found: CitationFound) -> Announcement:
+        """A source of the text part that is open."""
+        added = annotation(found.citation)
+        self._annotations.append(added)
+        where = {**self.part, "annotation_index": len(self._annotations) - 1}
+        return "response.output_text.annotation.added", {**where, "annotation": added}
 
     def close(self, status: Status, phase: Phase) -> tuple[dict[str, Any], list[Announcement]]:
         """The whole item, and the events of its end."""
@@ -73,34 +83,86 @@ class OpenMessage:
         item = message_item(self.id, status, self._parts, phase)
         return item, [*events, ("response.output_item.done", {"output_index": self.index, "item": item})]
 
-    def _part(self) -> dict[str, Any]:
-        text = "".join(self._said)
-        return refusal_part(text) if self._kind == "refusal" else text_part(text, self._logprobs)
+    def _content(self) -> dict[str, Any]:
+        if self._kind == "refusal":
+            return refusal_part(self._part.refusal)
+        logprobs: Sequence[Any] = (self._part.logprobs or {}).get("content") or []
+        return text_part(self._part.text, logprobs, self._annotations)
 
     def _end_part(self) -> list[Announcement]:
         if self._kind is None:
             return []
-        part, place = self._part(), self.place
-        said = {"refusal": part["refusal"]} if self._kind == "refusal" else {k: part[k] for k in ("text", "logprobs")}
+        part, where = self._content(), self.part
+        value = {"refusal": part["refusal"]} if self._kind == "refusal" else {k: part[k] for k in ("text", "logprobs")}
         self._parts.append(part)
-        self._said, self._logprobs, self.text_head = [], [], b""
+        self._part, self._annotations, self.text_head = Accumulator(), [], b""
         return [
-            (f"response.{self._kind}.done", {**place, **said}),
-            ("response.content_part.done", {**place, "part": part}),
+            (f"response.{self._kind}.done", {**where, **value}),
+            ("response.content_part.done", {**where, "part": part}),
         ]
+
+
+class OpenReasoning:
+    """A block of reasoning, growing by its text: the model's own (`reasoning_text`), or a summary of it."""
+
+    __slots__ = ("_head", "_kind", "_text", "id", "index")
+
+    def __init__(self, head: Head, index: int, kind: Literal["raw", "summary"]) -> None:
+        self.id = output_id("rs", head.id, index)
+        self.index = index
+        self._head = head
+        self._kind: Literal["raw", "summary"] = kind
+        self._text = Accumulator()
+
+    def opened(self) -> list[Announcement]:
+        """The item and its part are there, empty."""
+        item = reasoning_item(self.id, "in_progress", Thinking(kind=self._kind), sealed=False)
+        added: Announcement = "response.output_item.added", {"output_index": self.index, "item": item}
+        if self._kind == "summary":
+            return [added, ("response.reasoning_summary_part.added", {**self._where(), "part": self._part("")})]
+        return [added, ("response.content_part.added", {**self._where(), "part": self._part("")})]
+
+    def add(self, delta: ThinkingDelta) -> Announcement:
+        """More of its text."""
+        self._text.add([delta])
+        return f"response.{self._name}.delta", {**self._where(), "delta": delta.text}
+
+    def close(self, block: Thinking | None, status: Status) -> tuple[dict[str, Any], list[Announcement]]:
+        """The whole item, and the events of its end; `block` None where the answer broke off in it."""
+        thinking = block or Thinking("".join(part.text for part in self._text.thinking), kind=self._kind)
+        item = reasoning_item(self.id, status, thinking, sealed=self._head.sealed and block is not None)
+        part = self._part(thinking.text)
+        ended = "reasoning_summary_part" if self._kind == "summary" else "content_part"
+        return item, [
+            (f"response.{self._name}.done", {**self._where(), "text": thinking.text}),
+            (f"response.{ended}.done", {**self._where(), "part": part}),
+            ("response.output_item.done", {"output_index": self.index, "item": item}),
+        ]
+
+    @property
+    def _name(self) -> str:
+        return "reasoning_summary_text" if self._kind == "summary" else "reasoning_text"
+
+    def _part(self, text: str) -> dict[str, Any]:
+        return {"type": "summary_text" if self._kind == "summary" else "reasoning_text", "text": text}
+
+    def _where(self) -> dict[str, Any]:
+        where = {"item_id": self.id, "output_index": self.index}
+        return {**where, "summary_index": 0} if self._kind == "summary" else {**where, "content_index": 0}
 
 
 class OpenCall:
     """A function call, growing by its arguments."""
 
-    __slots__ = ("_arguments", "_begun", "closed", "id", "index")
+    __slots__ = ("_begun", "_call", "closed", "id", "index")
 
     def __init__(self, response: str, index: int, begun: ToolCallBegin) -> None:
         self.id = output_id("fc", response, index)
         self.index = index
         self.closed = False
         self._begun = begun
-        self._arguments: list[str] = []
+        self._call = Accumulator()
+        self._call.add([begun])
 
     def opened(self) -> Announcement:
         """The item is there, without arguments."""
@@ -109,7 +171,7 @@ class OpenCall:
     @property
     def whole(self) -> bool:
         """Whether the arguments are a complete object, so that nothing can follow but the next call."""
-        text = "".join(self._arguments)
+        text = self._call.tool_calls[self._begun.index].arguments
         if not text.rstrip().endswith("}"):
             return False
         try:
@@ -117,15 +179,15 @@ class OpenCall:
         except InvalidJSON:
             return False
 
-    def add(self, arguments: str) -> list[Announcement]:
-        """More arguments. Raises UpstreamError for a call that was whole already."""
+    def add(self, delta: ToolCallDelta) -> list[Announcement]:
+        """More arguments. Raises UpstreamError for a call that was complete already."""
         if self.closed:
-            if arguments.isspace():
+            if delta.arguments.isspace():
                 return []
             raise UpstreamError(UpstreamKind.MALFORMED, "The provider went on with a tool call that was complete.")
-        self._arguments.append(arguments)
+        self._call.add([delta])
         where = {"item_id": self.id, "output_index": self.index}
-        return [("response.function_call_arguments.delta", {**where, "delta": arguments})]
+        return [("response.function_call_arguments.delta", {**where, "delta": delta.arguments})]
 
     def close(self, status: Status) -> tuple[dict[str, Any], list[Announcement]]:
         """The whole item, and the events of its end."""
@@ -143,5 +205,4 @@ class OpenCall:
         ]
 
     def _item(self, status: Status) -> dict[str, Any]:
-        begun = self._begun
-        return call_item(self.id, status, ToolCall(begun.id, begun.name, "".join(self._arguments), begun.extras))
+        return call_item(self.id, status, self._call.tool_calls[self._begun.index])

@@ -109,16 +109,16 @@ def test_params_of_the_agent_win_over_the_defaults(main):
 
 
 @pytest.mark.parametrize(
-    ("defaults", "entry", "always"),
+    ("defaults", "entry", "streaming"),
     [
-        ({}, {}, False),
-        ({"upstreamStreaming": "always"}, {}, True),
-        ({}, {"upstreamStreaming": "always"}, True),
-        ({"upstreamStreaming": "always"}, {"upstreamStreaming": "auto"}, False),
+        ({}, {}, "auto"),
+        ({"upstreamStreaming": "always"}, {}, "always"),
+        ({}, {"upstreamStreaming": "never"}, "never"),
+        ({"upstreamStreaming": "always"}, {"upstreamStreaming": "auto"}, "auto"),
     ],
 )
-def test_streaming_is_the_agents_own_choice_or_the_default(main, defaults, entry, always):
-    assert main(defaults, entry).always_stream is always
+def test_streaming_is_the_agents_own_choice_or_the_default(main, defaults, entry, streaming):
+    assert main(defaults, entry).upstream_streaming == streaming
 
 
 async def test_prompts_are_the_agents_own_or_the_default(directory):

@@ -1,8 +1,12 @@
+import json
+
 import pytest
 
 from gateway.agents.params import with_params
 from gateway.core.message import Extras, Message, Text
 from gateway.core.turn import Sampling, Turn
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat.request import build_request
 
 HELLO = (Message("user", (Text("hi"),)),)
 
@@ -38,9 +42,11 @@ def test_the_clients_own_setting_wins():
 
 
 def test_other_settings_go_to_the_provider_below_the_clients_own():
-    asked = Turn("openclaw", HELLO, extras=Extras("openai-completions", {"logit_bias": {}, "top_k": 1}))
-    changed = with_params(asked, {"top_k": 5, "reasoning_effort": "low"})
-    assert changed.extras == Extras("openai-completions", {"top_k": 1, "reasoning_effort": "low", "logit_bias": {}})
+    extras = Extras("openai-completions", {"logit_bias": {}, "top_k": 1})
+    changed = with_params(Turn("openclaw", HELLO, extras=extras), {"top_k": 5, "reasoning_effort": "low"})
+    assert (changed.extras, changed.params) == (extras, {"top_k": 5, "reasoning_effort": "low"})
+    sent = json.loads(build_request(changed, ModelSpec("m")))
+    assert (sent["top_k"], sent["reasoning_effort"], sent["logit_bias"]) == (1, "low", {})
 
 
 def test_without_further_settings_the_clients_fields_are_unchanged():

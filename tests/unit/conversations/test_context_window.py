@@ -15,6 +15,7 @@ from gateway.core.session_key import SessionKey
 from gateway.core.token_estimate import prompt_tokens
 from gateway.core.turn import Sampling, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.run import RunOptions, prepare
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sessions.sqlite import SqliteSessions
@@ -22,7 +23,7 @@ from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
 from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import ModelSpec
+from gateway.wire.model import ModelSpec
 
 KEY = SessionKey(None, "main", "k")
 OPTIONS = RunOptions()
@@ -47,14 +48,27 @@ class Windowed:
             raise UpstreamError(UpstreamKind.CONTEXT_OVERFLOW, "too long", code="context_length_exceeded")
         self.asked.append([message.parts[0].text[:3] for message in turn.messages if type(message.parts[0]) is Text])
 
-    async def whole(self, _provider, model, turn, _end):
-        self.take(model, turn)
-        return [TextDelta(f"a{turn.messages[-1].parts[0].text[1:3]} {WORDS}"), Finish("stop")]
+    def ask(self, _provider, model, turn, _timeouts, **_options):
+        return WindowedAnswer(self, model, turn)
 
-    async def stream(self, _provider, model, turn, end):
-        if self.breaks:
-            yield [TextDelta("half")]
-        yield await self.whole(_provider, model, turn, end)
+
+class WindowedAnswer:
+    def __init__(self, owner, model, turn):
+        self.owner = owner
+        self.asked = model, turn
+        self.over = False
+        self.half = owner.breaks and turn.stream
+
+    async def read(self):
+        if self.half:
+            self.half = False
+            return [TextDelta("half")]
+        self.owner.take(*self.asked)
+        self.over = True
+        return [TextDelta(f"a{self.asked[1].messages[-1].parts[0].text[1:3]} {WORDS}"), Finish("stop")]
+
+    def end(self):
+        pass
 
 
 @pytest_asyncio.fixture
@@ -88,7 +102,7 @@ def talk(conversations, dispatch, agent):
                     async with aclosing(recorded.events()) as events:
                         assert [batch async for batch in events]
                 else:
-                    await recorded.reply()
+                    await whole_answer(recorded)
         return run
 
     return say
@@ -201,14 +215,14 @@ async def test_a_refusal_of_another_kind_leaves_nothing_out(talk):
 async def test_all_tries_share_one_deadline(talk, time):
     caller = Windowed(big=2000)
     await talk(caller, 0, 9)
-    ends, whole = [], caller.whole
+    ends, ask = [], caller.ask
 
-    async def slow(provider, model, turn, end):
+    def slow(*asked, end, fresh):
         ends.append(end)
         time.now += 10
-        return await whole(provider, model, turn, end)
+        return ask(*asked, end=end, fresh=fresh)
 
-    caller.whole = slow
+    caller.ask = slow
     run = await talk(caller, 9, 11)
     assert len(set(ends[-2:])) == 1
     assert len(run.trail.attempts) == 2
@@ -224,7 +238,7 @@ async def test_a_call_whose_result_is_sent_now_stays(conversations, dispatch, ag
     async def ask(*messages):
         async with conversations.opened(KEY, Turn("openclaw", messages), "r", never) as conversation:
             run = conversation.fitted(await prepare(who, conversation.turn, OPTIONS, made))
-            await conversation.recorded(run).reply()
+            await whole_answer(conversation.recorded(run))
             return run.turn.messages
 
     for number in range(4):

@@ -9,20 +9,21 @@ import pytest_asyncio
 
 from gateway.conversations.conversation import Conversations
 from gateway.conversations.transcript import Entry, read_entry, write_entry
-from gateway.core.errors import Unavailable
+from gateway.core.accumulator import accumulated
+from gateway.core.errors import SessionChanged, Unavailable
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
-from gateway.core.reply import fold
 from gateway.core.session_key import SessionKey
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.trace import RunTrace
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sessions.sqlite import SqliteSessions
-from gateway.state.sessions.store import SessionChanged, SessionPolicy
+from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
 
 KEY = SessionKey(None, "main", "k")
@@ -63,7 +64,7 @@ class Answering:
             yield batch
 
     async def reply(self):
-        return fold([event async for batch in self.events() for event in batch])
+        return accumulated([event async for batch in self.events() for event in batch])
 
 
 @pytest_asyncio.fixture
@@ -87,7 +88,7 @@ async def entries(store):
 
 async def test_an_entry_says_who_answered_what_and_when(conversations, store):
     async with conversations.opened(KEY, TURN, "req-1", never) as conversation:
-        reply = await conversation.recorded(Answering(*ANSWER)).reply()
+        reply = await whole_answer(conversation.recorded(Answering(*ANSWER)))
     assert reply.text == "ab"
     (entry,) = await entries(store)
     assert (entry.at, entry.request, entry.outcome, entry.model) == (1000.0, "req-1", "completed", "home/big")
@@ -143,7 +144,7 @@ async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, 
     error = type(answer[-1])
     with pytest.raises(error):
         async with conversations.opened(KEY, TURN, "r", never) as conversation:
-            await conversation.recorded(Answering(*answer)).reply()
+            await whole_answer(conversation.recorded(Answering(*answer)))
     (note,) = await entries(store)
     assert (note.outcome, note.reason, note.messages) == (outcome, reason, ())
     async with conversations.opened(KEY, TURN, "r", never) as conversation:
@@ -153,7 +154,7 @@ async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, 
 async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
     async def ask():
         async with conversations.opened(KEY, TURN, "r", never) as conversation:
-            await conversation.finish(fold([TextDelta("a"), Finish("stop")]), Answering().trail)
+            await conversation.finish(accumulated([TextDelta("a"), Finish("stop")]), Answering().trail)
 
     asking = asyncio.create_task(ask())
     while not conversations.leases._tasks:  # until it is being kept
@@ -181,7 +182,7 @@ async def test_a_lease_is_renewed_while_the_run_goes_on(impatient, store, renewe
     async with impatient.opened(KEY, TURN, "r", never) as conversation:
         while store.renewals < 3:
             await asyncio.sleep(0.001)
-        await conversation.recorded(Answering(*ANSWER)).reply()
+        await whole_answer(conversation.recorded(Answering(*ANSWER)))
     assert [entry.outcome for entry in await entries(store)] == ["completed"]
     renewals = store.renewals
     await asyncio.sleep(0.01)
@@ -211,10 +212,10 @@ async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, wh
         async with impatient.opened(KEY, TURN, "r", never) as conversation:
             recorded = conversation.recorded(run)
             if whole:
-                await recorded.reply()
+                await whole_answer(recorded)
             async with aclosing(recorded.events()) as events:
                 async for batch in events:
-                    told.append(batch)  # noqa: PERF401  the beginning counts, though no end comes
+                    told.append(batch)  # noqa: PERF401  the first_character counts, though no end comes
 
     asking = asyncio.create_task(ask())
     while not run.waits:
@@ -252,7 +253,7 @@ async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient
 
     async def ask():
         async with impatient.opened(KEY, TURN, "r", never) as conversation:
-            await conversation.recorded(run).reply()
+            await whole_answer(conversation.recorded(run))
 
     asking = asyncio.create_task(ask())
     while not run.waits:
@@ -267,7 +268,7 @@ async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcrip
     for answer in (ANSWER, *[(FAILURE,)] * 15, ANSWER, (FAILURE,)):
         with suppress(UpstreamError):
             async with conversations.opened(KEY, TURN, "r", never) as conversation:
-                await conversation.recorded(Answering(*answer)).reply()
+                await whole_answer(conversation.recorded(Answering(*answer)))
     outcomes = [entry.outcome for entry in await entries(store)]
     assert outcomes == ["completed", *["failed"] * 10, "completed", "failed"]
 
@@ -308,7 +309,7 @@ async def turns(conversations, ask, *answers):
         turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
         async with conversations.opened(KEY, turn, "r", ask) as conversation:
             shown.append([part.text[:60] for message in conversation.turn.messages for part in message.parts])
-            await conversation.recorded(Answering([TextDelta(answer), Finish("stop")])).reply()
+            await whole_answer(conversation.recorded(Answering([TextDelta(answer), Finish("stop")])))
     return shown
 
 
@@ -344,7 +345,7 @@ async def test_a_summary_outlives_a_turn_that_failed(store):
     await turns(conversations, ask, "a0", "a1", "a2")
     with pytest.raises(UpstreamError):
         async with conversations.opened(KEY, TURN, "r", ask) as conversation:
-            await conversation.recorded(Answering(FAILURE)).reply()
+            await whole_answer(conversation.recorded(Answering(FAILURE)))
     async with conversations.opened(KEY, TURN, "r", ask) as conversation:
         assert "Summary" in conversation.turn.messages[0].parts[0].text
     assert len(asked) == 1
@@ -362,7 +363,7 @@ async def test_a_conversation_is_summarised_before_it_fills_the_window(store):
     for number in range(5):
         turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
         async with conversations.opened(KEY, turn, "r", ask, window=1000) as conversation:
-            await conversation.recorded(Answering([TextDelta("a"), Finish("stop")])).reply()
+            await whole_answer(conversation.recorded(Answering([TextDelta("a"), Finish("stop")])))
     assert len(asked) == 1
     await conversations.close()
 

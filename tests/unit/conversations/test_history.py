@@ -124,7 +124,7 @@ def test_what_clients_change_when_they_send_a_message_again_makes_no_difference(
         assistant("It is 42."),
     )
     again = [
-        Message("user", (Text("look here"), Image("https://example.com/a.png", "low")), "bob", listed=True),
+        Message("user", (Text("look here"), Image("https://example.com/a.png", "low")), "bob", content_is_array=True),
         Message("assistant", (Text("fine"), ToolCall("c1", "f", '{"a":1}')), None, Extras("w", {"audio": None})),
         result("c1", "42"),
         assistant("It is 42."),

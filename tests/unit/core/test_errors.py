@@ -78,31 +78,38 @@ def test_a_lock_names_its_end_and_attribution_its_cure():
 
 
 @pytest.mark.parametrize(
-    ("kind", "upstream_status", "status", "type_", "failover"),
+    ("kind", "upstream_status", "status", "type_"),
     [
-        (UpstreamKind.RATE_LIMITED, 429, 429, "upstream_rate_limited", True),
-        (UpstreamKind.OVERLOADED, 529, 503, "upstream_error", True),
-        (UpstreamKind.SERVER_ERROR, 500, 502, "upstream_error", True),
-        (UpstreamKind.AUTH, 401, 502, "upstream_auth_error", True),
-        (UpstreamKind.BILLING, 402, 502, "upstream_auth_error", True),
-        (UpstreamKind.NOT_FOUND, 404, 404, "invalid_request_error", True),
-        (UpstreamKind.NOT_FOUND, None, 404, "invalid_request_error", True),
-        (UpstreamKind.INVALID_REQUEST, 400, 400, "invalid_request_error", False),
-        (UpstreamKind.INVALID_REQUEST, 422, 422, "invalid_request_error", False),
-        (UpstreamKind.INVALID_REQUEST, 413, 413, "invalid_request_error", False),
-        (UpstreamKind.INVALID_REQUEST, 418, 400, "invalid_request_error", False),
-        (UpstreamKind.INVALID_REQUEST, None, 400, "invalid_request_error", False),
-        (UpstreamKind.CONTEXT_OVERFLOW, 413, 413, "invalid_request_error", True),
-        (UpstreamKind.CONTEXT_OVERFLOW, None, 400, "invalid_request_error", True),
-        (UpstreamKind.CONTENT_FILTER, 400, 400, "invalid_request_error", False),
-        (UpstreamKind.TIMEOUT, 504, 504, "upstream_timeout", True),
-        (UpstreamKind.TRANSPORT, None, 502, "upstream_error", True),
-        (UpstreamKind.MALFORMED, None, 502, "upstream_error", True),
+        (UpstreamKind.RATE_LIMITED, 429, 429, "upstream_rate_limited"),
+        (UpstreamKind.OVERLOADED, 529, 503, "upstream_error"),
+        (UpstreamKind.SERVER_ERROR, 500, 502, "upstream_error"),
+        (UpstreamKind.AUTH, 401, 502, "upstream_auth_error"),
+        (UpstreamKind.BILLING, 402, 502, "upstream_auth_error"),
+        (UpstreamKind.NOT_FOUND, 404, 404, "invalid_request_error"),
+        (UpstreamKind.NOT_FOUND, None, 404, "invalid_request_error"),
+        (UpstreamKind.INVALID_REQUEST, 400, 400, "invalid_request_error"),
+        (UpstreamKind.INVALID_REQUEST, 422, 422, "invalid_request_error"),
+        (UpstreamKind.INVALID_REQUEST, 413, 413, "invalid_request_error"),
+        (UpstreamKind.INVALID_REQUEST, 418, 400, "invalid_request_error"),
+        (UpstreamKind.INVALID_REQUEST, None, 400, "invalid_request_error"),
+        (UpstreamKind.CONTEXT_OVERFLOW, 413, 413, "invalid_request_error"),
+        (UpstreamKind.CONTEXT_OVERFLOW, None, 400, "invalid_request_error"),
+        (UpstreamKind.CONTENT_FILTER, 400, 400, "invalid_request_error"),
+        (UpstreamKind.TIMEOUT, 504, 504, "upstream_timeout"),
+        (UpstreamKind.REPORTED_TIMEOUT, 408, 504, "upstream_timeout"),
+        (UpstreamKind.STALL, None, 504, "upstream_timeout"),
+        (UpstreamKind.TOTAL_TIMEOUT, None, 504, "upstream_timeout"),
+        (UpstreamKind.UNUSABLE, 307, 502, "upstream_error"),
+        (UpstreamKind.TOO_LARGE, 402, 400, "invalid_request_error"),
+        (UpstreamKind.CONNECT, None, 502, "upstream_error"),
+        (UpstreamKind.LOCAL, None, 503, "upstream_error"),
+        (UpstreamKind.TRANSPORT, None, 502, "upstream_error"),
+        (UpstreamKind.MALFORMED, None, 502, "upstream_error"),
     ],
 )
-def test_a_providers_failure_is_told_by_its_kind(kind, upstream_status, status, type_, failover):
+def test_a_providers_failure_has_the_status_and_type_of_its_kind(kind, upstream_status, status, type_):
     error = UpstreamError(kind, "x", upstream_status=upstream_status)
-    assert (error.status, error.type, error.failover) == (status, type_, failover)
+    assert (error.status, error.type) == (status, type_)
 
 
 def test_every_kind_has_a_status_and_none_is_one_of_our_own_refusals():

@@ -28,8 +28,8 @@ def test_a_message_that_says_anything_is_not_blank(parts):
 
 
 def test_how_a_caller_wrote_a_message_carries_no_meaning():
-    assert Message("user", (Text("a"),), listed=True) == Message("user", (Text("a"),))
-    assert ToolResult("c", (), listed=True) == ToolResult("c", ())
+    assert Message("user", (Text("a"),), content_is_array=True) == Message("user", (Text("a"),))
+    assert ToolResult("c", (), content_is_array=True) == ToolResult("c", ())
 
 
 def test_unknown_fields_belong_to_their_wire():

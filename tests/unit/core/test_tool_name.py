@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from gateway.core.tool_name import server_part, tool_name
+from gateway.core.tool_name import tool_name, tool_prefix
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_a_tool_is_called_by_its_server_and_itself(server, tool, name):
 
 def test_two_servers_never_give_one_name_to_two_tools():
     servers, tools = ("a", "a_b", "a-b", "ab"), ("b__c", "c", "_c", "b_c", "__c")
-    assert len({server_part(server) for server in servers}) == len(servers)
+    assert len({tool_prefix(server) for server in servers}) == len(servers)
     assert len({tool_name(server, tool) for server in servers for tool in tools}) == len(servers) * len(tools)
 
 

@@ -14,6 +14,7 @@ from aiohttp.test_utils import TestClient
 
 from gateway.app import create_app
 from gateway.config.load import load
+from gateway.http.answers.background import BackgroundPolicy
 
 TOKEN = "token-of-the-tests"
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
@@ -128,7 +129,7 @@ async def client(aiohttp_client: Any, config: dict[str, Any], tmp_path: Path) ->
     file = tmp_path / "openclaw.json"
     file.write_text(json.dumps(config), encoding="utf-8")
     loaded = load(file, {})
-    app = create_app(loaded.config, loaded.env, tmp_path)
+    app = create_app(loaded.config, loaded.env, tmp_path, renew=0.1, background=BackgroundPolicy(flush=0.02, sign=0.1))
     gateway: TestClient = await aiohttp_client(app, headers={"Authorization": f"Bearer {TOKEN}"})
     return gateway
 

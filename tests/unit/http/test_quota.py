@@ -94,7 +94,7 @@ async def test_refusals_without_end_are_one_line_in_the_log(requests, client, pr
     provider.says("Hello")
     with capture_logs() as lines:
         await asyncio.gather(*(client.post(CHAT, json=HI) for _ in range(20)))
-    (line,) = [line for line in lines if line["event"] == "caller refused"]
+    (line,) = [line for line in lines if line["event"] == "Caller refused"]
     assert (line["status"], line["type"], line["reason"]) == (429, "rate_limited", "limit identity-requests")
 
 

@@ -33,7 +33,7 @@ async def lines_about(client, *requests, path="/v1/models", method="GET", **sent
         for headers in requests:
             async with client.request(method, path, headers=headers, **sent) as response:
                 assert response.status in (401, 403, 429, 503)
-    assert all((line["event"], line["log_level"]) == ("caller refused", "warning") for line in lines)
+    assert all((line["event"], line["log_level"]) == ("Caller refused", "warning") for line in lines)
     assert GUESS not in str(lines)
     assert "s3cret" not in str(lines)
     return lines
@@ -64,7 +64,7 @@ async def test_a_request_that_can_not_be_attributed_names_peer_and_headers(clien
 @pytest.mark.parametrize(("auth", "trusted"), [({}, ["10.0.0.1"])])
 async def test_proxy_headers_of_a_stranger_name_the_setting(client):
     (line,) = await lines_about(client, FOR)
-    assert line["reason"] == "proxy headers, and the peer is not in gateway.trustedProxies"
+    assert line["reason"] == "the request has proxy headers, but the peer is not in gateway.trustedProxies"
 
 
 @pytest.mark.parametrize("auth", [{}])

@@ -8,7 +8,7 @@ import zlib
 import pytest
 from aiohttp import web
 
-from gateway.media.fetch import Fetched, OwnThreads
+from gateway.media.fetch import Fetched, ThreadedResolver
 
 
 async def test_what_a_public_host_sends_is_fetched(fetcher, site, names):
@@ -155,12 +155,12 @@ async def test_name_servers_that_are_silent_hold_up_nobody_else():
         answer.wait(30)
         return []
 
-    resolver = OwnThreads(silent)
+    resolver = ThreadedResolver(silent)
     waiting = [asyncio.create_task(resolver.resolve("silent.test")) for _ in range(100)]
     try:
         async with asyncio.timeout(10):
             await asyncio.to_thread(asking.acquire)
-            assert await OwnThreads().resolve("localhost", 80)
+            assert await ThreadedResolver().resolve("localhost", 80)
             assert await asyncio.to_thread(lambda: "free") == "free"
     finally:
         answer.set()
@@ -169,7 +169,7 @@ async def test_name_servers_that_are_silent_hold_up_nobody_else():
 
 
 async def test_names_are_asked_of_the_system():
-    resolver = OwnThreads()
+    resolver = ThreadedResolver()
     found = await resolver.resolve("localhost", 80, socket.AF_INET)
     assert {(each["host"], each["port"], each["hostname"]) for each in found} == {("127.0.0.1", 80, "localhost")}
     await resolver.close()

@@ -112,7 +112,7 @@ async def test_no_request_makes_a_hundred_processes_and_plain_text_makes_none():
     page, plain = File("a.html", "text/html", encoded("<p>x")), File("a.txt", "text/plain", encoded("x"))
     await messages_of(turn(Text("read"), *[page, plain] * 32), policy)
     assert parser.asked == 32
-    with pytest.raises(BadRequest, match="too many files that take a parser"):
+    with pytest.raises(BadRequest, match="too many files that need a parser"):
         await messages_of(turn(Text("read"), *[page] * 100), policy)
     assert parser.asked == 64
     earlier = Message("user", (Text("read"), *[page] * 100))
@@ -190,7 +190,7 @@ async def test_parameters_of_the_declared_kind_and_a_byte_order_mark_are_ignored
 
 async def test_long_text_is_cut_and_the_model_told_of_it():
     text = await shown(File("a.txt", "text/plain", encoded("b" * 70)))
-    assert f"\n{'b' * 60}\n[RawFields here: 10 more characters]\n" in text
+    assert f"\n{'b' * 60}\n[Cut here: 10 more characters]\n" in text
 
 
 async def test_blank_text_is_said_to_be_none():
@@ -205,7 +205,7 @@ async def test_blank_text_is_said_to_be_none():
         (File("a.txt", "text/plain", url="data:text/plain,x"), "must begin with http:// or https://"),
         (File("a.zip", "application/zip", "eA=="), "the kind application/zip is not accepted"),
         (File("a.bin", None, "eA=="), "an unknown kind is not accepted"),
-        (File("a.pdf", None, "eA=="), "it is no PDF, or a broken one"),
+        (File("a.pdf", None, "eA=="), "it is not a valid PDF"),
         (File("a.txt", "text/plain", "e"), "its base64 is broken"),
         (File("a.txt", "text/plain", "é==="), "its base64 is broken"),
         (File("a.txt", "text/plain", ""), "it is empty"),

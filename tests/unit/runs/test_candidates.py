@@ -6,7 +6,7 @@ from gateway.core.names import ModelRef
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.runs.candidates import candidates_for
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.model import Compat, ModelSpec
 
 A, B = ModelRef("p", "a"), ModelRef("p", "b")
 TOOL = (ToolSpec("f"),)
@@ -41,9 +41,18 @@ def test_a_model_has_a_candidate_for_each_key_beginning_with_another_one_each_ti
     assert begun[1][:3] == ["apiKeys.1", "apiKey", "apiKeys.0"]
 
 
-def test_a_candidate_goes_by_its_model_and_its_key_without_telling_the_key():
-    (candidate,) = candidates_for(turn(), (A,), {"p": Provider("p", "http://p/v1", api_key="sk-secret")})
-    assert candidate.name == "p/a#apiKey"
+def test_a_candidate_cools_down_by_address_credential_and_model_without_telling_the_key():
+    def unit(**row):
+        row = {"base_url": "http://p/v1", "headers": {"Authorization": "Bearer sk-secret"}} | row
+        return candidates_for(turn(), (A,), {"p": Provider("p", **row)})[0].unit
+
+    assert unit().startswith("http://p/v1#")
+    assert unit().endswith(" a")
+    assert "secret" not in unit()
+    assert unit() == unit(key_id="apiKeys.0"), "the same in an instance whose configuration is arranged differently"
+    assert unit() != unit(headers={"Authorization": "Bearer sk-other"})
+    assert unit() != unit(base_url="http://q/v1")
+    assert "password" not in unit(base_url="http://user:password@p/v1")
 
 
 def test_an_unknown_provider_is_skipped_for_one_that_is_there():

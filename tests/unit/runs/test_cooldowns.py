@@ -1,201 +1,221 @@
-import asyncio
-
 import pytest
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.runs.cooldowns import CooldownPolicy, Cooldowns, Entry, Rest
+from gateway.runs.cooldowns import MAX_ENTRIES, CooldownPolicy, Cooldowns, Entry, Failure, SharedCooldown
+from gateway.runs.trace import RunTrace
 
-OUTAGE = UpstreamError(UpstreamKind.SERVER_ERROR, "oh", upstream_status=500)
-REFUSED = UpstreamError(UpstreamKind.AUTH, "bad key", upstream_status=401)
-
-
-def limited(seconds):
-    return UpstreamError(UpstreamKind.RATE_LIMITED, "slow", upstream_status=429, retry_after=seconds)
+OUTAGE = UpstreamError(UpstreamKind.SERVER_ERROR, "oh")
 
 
-def fail(circuits, times=3, error=OUTAGE, name="a", *, entry=Entry.FREE, at_once=False):
-    for _ in range(times):
-        circuits.failed(name, error, entry, at_once=at_once)
+@pytest.fixture
+def run(time):
+    return lambda client="": RunTrace("main", time, client)
 
 
-def rest_of(circuits, time, name="a"):
-    return circuits.ends(name) - time()
+@pytest.fixture
+def fail(cooldowns, run):
+    """Some runs give a candidate up."""
+
+    def runs(count=3, *, unit="a", error=OUTAGE, threshold=3, shared=True, client="", entry=Entry.FREE):
+        for _ in range(count):
+            cooldowns.failed(unit, Failure(error, threshold, shared=shared), entry, run(client))
+
+    return runs
 
 
-def test_nobody_in_trouble_is_free(circuits):
-    assert circuits.quiet
-    assert circuits.enter("a") is Entry.FREE
+@pytest.fixture
+def hint(cooldowns, run):
+    def told(seconds, unit="a", kind=UpstreamKind.RATE_LIMITED):
+        error = UpstreamError(kind, "slow down", retry_after=seconds)
+        cooldowns.hinted(unit, Failure(error, 1, shared=True), run())
+
+    return told
 
 
-def test_failures_in_a_row_open_the_circuit(circuits):
-    fail(circuits, 2)
-    assert circuits.enter("a") is Entry.FREE
-    fail(circuits, 1)
-    assert circuits.enter("a") is Entry.RESTING
-    assert circuits.enter("b") is Entry.FREE
+def test_a_candidate_that_never_failed_is_free(cooldowns, run):
+    assert cooldowns.enter("a", run()) is Entry.FREE
+    assert not cooldowns.cooling("a")
+    assert cooldowns.kind("a") is None
+    assert cooldowns.hinted_wait("a") == 0.0
+    assert cooldowns.all_closed
 
 
-def test_a_complete_answer_in_between_starts_the_count_again(circuits):
-    fail(circuits, 2)
-    circuits.succeeded("a")
-    assert circuits.quiet
-    fail(circuits, 2)
-    assert circuits.enter("a") is Entry.FREE
+def test_everything_about_a_missing_entry_is_an_ordinary_answer(cooldowns):
+    cooldowns.answered("a")
+    cooldowns.succeeded("a")
+    cooldowns.abandoned("a")
+    cooldowns.learn(SharedCooldown("a", 0.0, UpstreamKind.TIMEOUT))
+    assert cooldowns.all_closed
 
 
-def test_one_failure_is_enough_where_repeating_it_is_pointless(circuits):
-    fail(circuits, 1, REFUSED, at_once=True)
-    assert circuits.enter("a") is Entry.RESTING
-    assert circuits.is_permanent("a")
+@pytest.mark.parametrize("threshold", [2, 3])
+def test_failures_of_different_runs_in_a_row_open_it(cooldowns, fail, run, threshold):
+    fail(threshold - 1, threshold=threshold)
+    assert cooldowns.enter("a", run()) is Entry.FREE
+    fail(1, threshold=threshold)
+    assert cooldowns.enter("a", run()) is Entry.COOLING
+    assert cooldowns.enter("b", run()) is Entry.FREE
 
 
-def test_after_its_rest_one_run_makes_the_probe(circuits, time):
-    fail(circuits)
-    time.now += 2.0
-    assert [circuits.enter("a") for _ in range(3)] == [Entry.PROBE, Entry.RESTING, Entry.RESTING]
-    circuits.answered("a")
-    assert circuits.enter("a") is Entry.FREE
+def test_one_run_counts_once(cooldowns, run):
+    one = run()
+    for _ in range(10):
+        cooldowns.failed("a", Failure(OUTAGE, 3, shared=True), Entry.FREE, one)
+    assert cooldowns.enter("a", run()) is Entry.FREE
 
 
-def test_a_failed_probe_doubles_the_rest_up_to_its_limit(circuits, time):
-    fail(circuits)
-    rests = []
+def test_a_complete_answer_starts_the_count_again(cooldowns, fail, run):
+    fail(2)
+    cooldowns.succeeded("a")
+    fail(2)
+    assert cooldowns.enter("a", run()) is Entry.FREE
+
+
+def test_after_its_cooldown_one_run_makes_the_probe(cooldowns, time, fail, run):
+    fail()
+    time.now += 1.9
+    assert cooldowns.enter("a", run()) is Entry.COOLING
+    time.now += 0.1
+    entries = [cooldowns.enter("a", run()) for _ in range(3)]
+    assert entries == [Entry.PROBE, Entry.COOLING, Entry.COOLING]
+    assert cooldowns.cooling("a"), "others are served elsewhere while it lasts"
+
+
+def test_a_timer_that_is_early_by_its_grain_ends_the_cooldown_all_the_same(cooldowns, time, fail, run):
+    fail()
+    time.now += 1.999
+    assert cooldowns.enter("a", run()) is Entry.PROBE
+
+
+def test_a_failed_probe_doubles_the_cooldown_up_to_its_limit(cooldowns, time, fail, run):
+    fail()
+    lengths = []
     for _ in range(5):
-        rests.append(rest_of(circuits, time))
-        time.now = circuits.ends("a")
-        fail(circuits, 1, entry=circuits.enter("a"))
-    assert rests == [2.0, 4.0, 8.0, 15.0, 15.0]
+        began = time.now
+        while cooldowns.enter("a", run()) is Entry.COOLING:
+            time.now += 0.25
+        lengths.append(time.now - began)
+        fail(1, entry=Entry.PROBE)
+    assert lengths == [2.0, 4.0, 8.0, 15.0, 15.0]
 
 
-def test_after_a_recovery_rests_begin_short_again(circuits, time):
-    fail(circuits)
+def test_an_answer_to_the_probe_ends_it_and_the_next_one_begins_short_again(cooldowns, time, fail, run):
+    fail()
     time.now += 2.0
-    fail(circuits, 1, entry=circuits.enter("a"))
+    assert cooldowns.enter("a", run()) is Entry.PROBE
+    fail(1, entry=Entry.PROBE)
     time.now += 4.0
-    assert circuits.enter("a") is Entry.PROBE
-    circuits.answered("a")
-    fail(circuits)
-    assert rest_of(circuits, time) == 2.0
-
-
-def test_a_providers_own_hint_is_the_longer_rest(circuits, time):
-    fail(circuits, error=limited(90.0))
-    assert rest_of(circuits, time) == 90.0
-
-
-@pytest.mark.parametrize(("hint", "rest"), [(1.0, 2.0), (86_400.0, 600.0)])
-def test_a_hint_neither_shortens_a_rest_nor_makes_it_endless(circuits, time, hint, rest):
-    fail(circuits, error=limited(hint))
-    assert rest_of(circuits, time) == rest
-
-
-def test_late_failures_of_requests_sent_before_the_rest_prolong_nothing(circuits, time):
-    fail(circuits)
-    time.now += 1.0
-    fail(circuits, 50)
-    assert rest_of(circuits, time) == 1.0
-
-
-def test_a_probe_that_was_given_up_can_be_made_by_another_run(circuits, time):
-    fail(circuits)
+    assert cooldowns.enter("a", run()) is Entry.PROBE
+    cooldowns.answered("a")
+    assert cooldowns.enter("a", run()) is Entry.FREE
+    fail()
     time.now += 2.0
-    assert circuits.enter("a") is Entry.PROBE
-    circuits.left("a")
-    assert circuits.enter("a") is Entry.PROBE
+    assert cooldowns.enter("a", run()) is Entry.PROBE
 
 
-async def test_waiting_ends_with_the_rest(circuits, time):
-    fail(circuits)
-    assert await circuits.wait("a", 60.0, time.sleep) is Entry.PROBE
-    assert time.pauses == [2.0]
-
-
-async def test_a_timer_that_is_early_by_its_grain_ends_the_rest_all_the_same(circuits, time):
-    async def early(seconds):
-        time.now += seconds - 0.001
-
-    fail(circuits)
-    assert await circuits.wait("a", 60.0, early) is Entry.PROBE
-
-
-async def test_nobody_waits_for_a_rest_beyond_its_patience(circuits, time):
-    fail(circuits, error=limited(90.0))
-    assert await circuits.wait("a", 60.0, time.sleep) is Entry.RESTING
-    assert time.pauses == []
-
-
-@pytest.mark.parametrize(("recovered", "entry"), [(True, Entry.FREE), (False, Entry.RESTING)])
-async def test_all_who_wait_learn_from_one_probe(circuits, time, recovered, entry):
-    fail(circuits)
+def test_a_probe_that_was_abandoned_is_made_by_the_next_run(cooldowns, time, fail, run):
+    fail()
     time.now += 2.0
-    probe = circuits.enter("a")
-    waiting = [asyncio.create_task(circuits.wait("a", 60.0, time.sleep)) for _ in range(20)]
-    await asyncio.sleep(0)
-    if recovered:
-        circuits.answered("a")
-    else:
-        fail(circuits, 1, entry=probe)
-    assert await asyncio.gather(*waiting) == [entry] * 20
+    assert cooldowns.enter("a", run()) is Entry.PROBE
+    cooldowns.abandoned("a")
+    assert cooldowns.enter("a", run()) is Entry.PROBE
 
 
-async def test_when_the_probe_is_given_up_one_of_those_who_wait_makes_it(circuits, time):
-    fail(circuits)
+def test_late_failures_of_requests_sent_before_it_opened_prolong_nothing(cooldowns, time, fail, run):
+    fail(50)
     time.now += 2.0
-    circuits.enter("a")
-    waiting = [asyncio.create_task(circuits.wait("a", 60.0, time.sleep)) for _ in range(3)]
-    await asyncio.sleep(0)
-    circuits.left("a")
-    assert sorted((await asyncio.gather(*waiting)), key=str).count(Entry.PROBE) == 1
+    assert cooldowns.enter("a", run()) is Entry.PROBE
 
 
-async def test_a_probe_without_end_is_waited_for_within_patience_only(circuits, time):
-    fail(circuits)
+def test_a_providers_hint_holds_at_once_and_is_remembered_as_its_own(cooldowns, time, hint, run):
+    hint(90.0)
+    assert cooldowns.enter("a", run()) is Entry.COOLING
+    assert cooldowns.hinted_wait("a") == 90.0
+    time.now += 90.0
+    assert cooldowns.enter("a", run()) is Entry.PROBE
+
+
+@pytest.mark.parametrize(("seconds", "wait"), [(1e9, 600.0), (2.0, 2.0)])
+def test_a_hint_is_bounded(cooldowns, hint, seconds, wait):
+    hint(seconds)
+    assert cooldowns.hinted_wait("a") == wait
+
+
+def test_a_shorter_hint_does_not_shorten_a_cooldown(cooldowns, fail, hint, time, run):
+    hint(60.0)
+    hint(1.0)
+    fail(1, entry=Entry.PROBE)
+    assert cooldowns.hinted_wait("a") == 60.0
+
+
+def test_without_a_hint_nobody_has_to_wait(cooldowns, fail):
+    fail()
+    assert cooldowns.hinted_wait("a") == 0.0
+
+
+def test_the_client_that_opened_it_waits_longer_when_another_one_is_there(cooldowns, time, fail, run):
+    fail(client="noisy")
+    assert cooldowns.enter("a", run("other")) is Entry.COOLING
     time.now += 2.0
-    circuits.enter("a")
-    assert await circuits.wait("a", 0.01, time.sleep) is Entry.RESTING
+    assert cooldowns.enter("a", run("noisy")) is Entry.COOLING
+    time.now += 2.0
+    assert cooldowns.enter("a", run("noisy")) is Entry.PROBE, "but not for ever"
 
 
-@pytest.mark.parametrize(
-    ("error", "status", "kind"),
-    [
-        (OUTAGE, 503, "upstream_error"),
-        (limited(5), 429, "upstream_rate_limited"),
-        (REFUSED, 502, "upstream_auth_error"),
-    ],
-)
-def test_a_refusal_says_that_nobody_was_asked_why_and_until_when(circuits, error, status, kind):
-    fail(circuits, error=error, name="p/a#apiKey")
-    refusal = circuits.refusal("p/a#apiKey")
-    assert (refusal.status, refusal.type) == (status, kind)
-    assert refusal.message.startswith("p/a was not asked")
-    assert error.message in refusal.message
-    assert refusal.retry_after == max(2.0, error.retry_after or 0)
+def test_made_up_names_are_bounded_in_both_ways(cooldowns, fail, run):
+    for number in range(MAX_ENTRIES + 500):
+        fail(3, unit=f"own {number}")
+        cooldowns.learn(SharedCooldown(f"learnt {number}", 60.0, UpstreamKind.TIMEOUT))
+    assert len(cooldowns._entries) == MAX_ENTRIES
+    assert cooldowns.enter("own 0", run()) is Entry.FREE
+    assert cooldowns.enter("own 1499", run()) is Entry.COOLING
 
 
-def test_circuits_of_made_up_names_are_bounded(time):
-    circuits = Cooldowns(CooldownPolicy(), clock=time)
-    for number in range(1500):
-        fail(circuits, 1, name=f"p/{number}#apiKey")
-    assert len(circuits._known) == 1000
-    fail(circuits, 2, name="p/1499#apiKey")
-    assert circuits.enter("p/1499#apiKey") is Entry.RESTING
+def test_what_is_long_ago_is_forgotten(cooldowns, time, fail, run):
+    fail(1)
+    time.now += 700.0
+    cooldowns.enter("b", run())
+    assert cooldowns.all_closed
 
 
-def test_the_beginning_and_the_end_of_a_rest_are_told(time):
-    told = []
-    circuits = Cooldowns(CooldownPolicy(), clock=time)
-    circuits.share(told.append)
-    fail(circuits)
-    circuits.answered("a")
-    assert told == [Rest("a", 2.0, UpstreamKind.SERVER_ERROR, "oh"), Rest("a", 0.0, UpstreamKind.SERVER_ERROR, "")]
+def test_what_begins_and_ends_is_published_without_any_text(time, run):
+    published = []
+    cooldowns = Cooldowns(CooldownPolicy(), clock=time)
+    cooldowns.share(published.append)
+    for _ in range(3):
+        cooldowns.failed("a", Failure(UpstreamError(UpstreamKind.TIMEOUT, "text"), 3, shared=True), Entry.FREE, run())
+    cooldowns.answered("a")
+    assert published == [
+        SharedCooldown("a", 2.0, UpstreamKind.TIMEOUT),
+        SharedCooldown("a", 0.0, UpstreamKind.TIMEOUT),
+    ]
 
 
-def test_what_another_instance_tells_holds_here(circuits, time):
-    circuits.learn(Rest("a", 5.0, UpstreamKind.TIMEOUT, "slow"))
-    assert circuits.enter("a") is Entry.RESTING
-    assert rest_of(circuits, time) == 5.0
-    time.now += 5.0
-    assert circuits.enter("a") is Entry.PROBE
-    circuits.learn(Rest("a", 0.0, UpstreamKind.TIMEOUT, ""))
-    assert circuits.enter("a") is Entry.FREE
-    assert circuits.quiet
+def test_what_is_this_instances_own_is_not_published(time, run):
+    published = []
+    cooldowns = Cooldowns(CooldownPolicy(), clock=time)
+    cooldowns.share(published.append)
+    for _ in range(3):
+        cooldowns.failed("a", Failure(UpstreamError(UpstreamKind.CONNECT, "x"), 3, shared=False), Entry.FREE, run())
+    cooldowns.answered("a")
+    assert published == []
+
+
+def test_what_another_instance_learnt_steers_this_one_and_refuses_nothing(cooldowns, time, run):
+    cooldowns.learn(SharedCooldown("a", 5.0, UpstreamKind.RATE_LIMITED))
+    assert cooldowns.enter("a", run()) is Entry.COOLING
+    assert cooldowns.hinted_wait("a") == 0.0, "the hint was another instance's"
+    cooldowns.learn(SharedCooldown("a", 0.0, UpstreamKind.RATE_LIMITED))
+    assert cooldowns.enter("a", run()) is Entry.FREE
+
+
+def test_a_recovery_elsewhere_does_not_end_what_is_this_instances_own(cooldowns, fail, run):
+    fail(shared=False)
+    cooldowns.learn(SharedCooldown("a", 0.0, UpstreamKind.TIMEOUT))
+    assert cooldowns.enter("a", run()) is Entry.COOLING
+
+
+def test_what_another_instance_learnt_does_not_change_a_cooldown_of_this_one(cooldowns, hint):
+    hint(30.0)
+    cooldowns.learn(SharedCooldown("a", 500.0, UpstreamKind.TIMEOUT))
+    assert cooldowns.hinted_wait("a") == 30.0

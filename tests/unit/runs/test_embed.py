@@ -18,8 +18,9 @@ class FakeEmbedder:
         self.asked = []
         self.failures = failures
 
-    async def embed(self, provider, model, request, _end):
-        self.asked.append((provider.id, model, request))
+    async def embed(self, provider, model, request, _end, *, fresh=False):
+        assert fresh is bool(self.asked)
+        self.asked.append((provider.id, model.id, request))
         if len(self.asked) <= self.failures:
             raise UpstreamError(UpstreamKind.OVERLOADED, "busy")
         return REPLY

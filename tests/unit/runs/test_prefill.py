@@ -1,9 +1,11 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin
+from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin
 from gateway.core.message import Message, Text
 from gateway.core.turn import Turn
-from gateway.runs.prefill import prefilled
+from gateway.runs.prefill import PrefillRejected, prefilled
 from gateway.runs.rescue import Diverged, Seen
 
 TURN = Turn("openclaw", (Message("user", (Text("hi"),)),), stream=True)
@@ -16,33 +18,100 @@ def seen(*events):
     return made
 
 
-def test_the_answer_so_far_ends_the_conversation_and_the_rest_passes():
-    turn, rest = prefilled(TURN, seen(TextDelta("Hello"), TextDelta(", w")))
-    assert turn.messages == (*TURN.messages, Message("assistant", (Text("Hello, w"),)))
-    assert rest.feed([TextDelta("orld"), STOP]) == [TextDelta("orld"), STOP]
+def continued(text, *pieces):
+    """What passes of a continuation in these pieces."""
+    _, filter_ = prefilled(TURN, seen(TextDelta(text)))
+    passed = [one for piece in pieces for one in filter_.feed([TextDelta(piece)])]
+    passed += filter_.feed([STOP])
+    return "".join(event.text for event in passed if isinstance(event, TextDelta))
 
 
-def test_white_space_at_the_end_is_said_again_and_withheld():
-    turn, rest = prefilled(TURN, seen(TextDelta("Hello, \n")))
-    assert turn.messages[-1] == Message("assistant", (Text("Hello,"),))
-    assert rest.feed([TextDelta(" ")]) == []
-    assert rest.feed([TextDelta("\nworld")]) == [TextDelta("world")]
+@pytest.mark.parametrize(
+    ("text", "head"),
+    [
+        ("Once upon a ti", "Once upon a"),
+        ("Once upon a ", "Once upon"),
+        ("Once upon a \n", "Once upon"),
+        ("one two\nthree", "one two"),
+        ("从前有一个国王，他有三个女儿，都很美丽", "从前有"),  # noqa: RUF001
+    ],
+)
+def test_the_answer_so_far_ends_the_conversation_without_its_last_word(text, head):
+    turn, _ = prefilled(TURN, seen(TextDelta(text[:5]), TextDelta(text[5:])))
+    assert turn.messages == (*TURN.messages, Message("assistant", (Text(head),)))
 
 
-def test_an_answer_that_goes_on_without_the_white_space_is_another_one():
-    _, rest = prefilled(TURN, seen(TextDelta("Hello, ")))
+@pytest.mark.parametrize(
+    ("text", "pieces", "rest"),
+    [
+        ("Once upon a ti", [" ti", "me there"], "me there"),
+        ("Once upon a ", [" a time"], "time"),
+        ("Once upon a", [" a", " time"], " time"),
+        # the blank between head and continuation is the model's to drop
+        ("Once upon a ti", ["ti", "me there"], "me there"),
+        ("Once upon a", ["a time"], " time"),
+        ("one two\nthree", ["\n", "three four"], " four"),
+    ],
+)
+def test_what_continues_the_answer_passes_behind_the_last_word(text, pieces, rest):
+    assert continued(text, *pieces) == rest
+
+
+@pytest.mark.parametrize("pieces", [["upon a time"], [" upon a time"], [" another word"], []])
+def test_a_model_that_repeats_a_word_drops_one_or_goes_on_elsewhere_has_not_continued(pieces):
+    with pytest.raises(PrefillRejected):
+        continued("Once upon a ti", *pieces)
+
+
+def test_a_model_that_starts_over_is_treated_as_a_replay():
+    text = "Once upon a time there was a king who had three daughters, and"
+    assert continued(text, "Once upon", text[9:], " all were", " wise") == " all were wise"
+    assert continued("Once upon a ti", "Once upon a time") == "me"
+
+
+def test_a_model_that_starts_over_with_other_words_has_diverged():
+    text = "Once upon a time there was a king who had three daughters, and"
     with pytest.raises(Diverged):
-        rest.feed([TextDelta("world")])
+        continued(text, text[:50], "two sons")
+
+
+def test_thinking_before_the_continuation_decides_nothing():
+    _, filter_ = prefilled(TURN, seen(TextDelta("Once upon a ti")))
+    assert filter_.feed([ThinkingDelta("hm")]) == []
+    assert filter_.feed([TextDelta(" time")])[-1] == TextDelta("me")
+
+
+@given(st.lists(st.text("abc \n", min_size=1, max_size=8), min_size=2, max_size=6), st.data())
+def test_a_faithful_model_never_loses_or_doubles_a_character(words, data):
+    whole = "".join(words)
+    at = data.draw(st.integers(1, len(whole)))
+    asked = prefilled(TURN, seen(TextDelta(whole[:at])))
+    if asked is None:
+        return
+    head = asked[0].messages[-1].parts[0].text
+    rest = whole[len(head) :]
+    cut = data.draw(st.integers(0, len(rest)))
+    passed = []
+    try:
+        for piece in (rest[:cut], rest[cut:]):
+            if piece:
+                passed += asked[1].feed([TextDelta(piece)])
+        passed += asked[1].feed([STOP])
+    except (PrefillRejected, Diverged):
+        return  # asked again, or told; never a wrong answer
+    text = whole[:at] + "".join(event.text for event in passed if isinstance(event, TextDelta))
+    assert text == whole
 
 
 @pytest.mark.parametrize(
     "events",
     [
         [ToolCallBegin(0, "c", "f")],
-        [TextDelta("So:"), ToolCallBegin(0, "c", "f")],
-        [RefusalDelta("No")],
+        [TextDelta("So it is:"), ToolCallBegin(0, "c", "f")],
+        [RefusalDelta("No way")],
         [TextDelta(" ")],
+        [TextDelta("One")],
     ],
 )
-def test_only_text_can_be_continued(events):
+def test_only_text_of_more_than_a_word_can_be_continued(events):
     assert prefilled(TURN, seen(*events)) is None

@@ -12,15 +12,16 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
-from gateway.runs import rescue
+from gateway.runs.failover import another_model_may_answer
 from gateway.runs.rescue import Diverged, Replay, Seen
 
 STOP = Finish("stop")
 
 
-def seen(*events):
-    made = Seen()
+def seen(*events, **settings):
+    made = Seen(**settings)
     for event in events:
         made.add([event])
     return made
@@ -59,7 +60,22 @@ def test_another_answer_is_one_error(events):
     with pytest.raises(Diverged) as caught:
         replayed(seen(TextDelta("Hello w")), *events)
     assert (caught.value.status, caught.value.type, caught.value.code) == (502, "upstream_error", "answer_diverged")
-    assert not caught.value.failover
+    assert not another_model_may_answer(caught.value)
+
+
+def test_a_second_answer_that_differs_tells_what_broke_the_first_one():
+    cause = UpstreamError(UpstreamKind.TRANSPORT, "The provider 'p' (p:443) broke off its answer.")
+    with pytest.raises(Diverged) as caught:
+        Replay(seen(TextDelta("Hello")), cause).feed([TextDelta("Jello")])
+    assert "broke off (The provider 'p' (p:443) broke off its answer), and" in caught.value.message
+
+
+def test_what_leads_to_words_that_the_client_has_is_not_shown_twice():
+    shown = seen(ThinkingDelta("hm"), TextDelta("Hel"))
+    assert replayed(shown, ThinkingDelta("hm"), TextDelta("Hello"), ThinkingDelta("so")) == [
+        TextDelta("lo"),
+        ThinkingDelta("so"),
+    ]
 
 
 def test_tool_calls_are_repeated_with_their_arguments_and_keep_the_first_id():
@@ -109,13 +125,12 @@ def test_probabilities_of_a_piece_that_is_cut_are_left_out():
     ]
 
 
-def test_an_answer_too_long_to_keep_is_not_repeatable(monkeypatch):
-    monkeypatch.setattr(rescue, "_MOST", 100)
-    shown = seen(*[TextDelta("x" * 30)] * 3)
-    shown.put_together()
+def test_an_answer_too_long_to_keep_is_not_repeatable():
+    shown = seen(*[TextDelta("x" * 30)] * 3, max_size=100)
+    shown.join()
     assert shown.repeatable
-    shown = seen(*[TextDelta("x" * 30)] * 4)
-    shown.put_together()
+    shown = seen(*[TextDelta("x" * 30)] * 4, max_size=100)
+    shown.join()
     assert not shown.repeatable
     assert shown
 

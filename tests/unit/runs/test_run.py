@@ -2,16 +2,17 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest, NotFound, ToolChoiceUnmet
-from gateway.core.event import Finish, TextDelta, ThinkingDelta, ToolCallBegin, UsageReport
-from gateway.core.message import Message, Text
+from gateway.core.event import Finish, TextDelta, ThinkingDelta, ThinkingEnd, ToolCallBegin, UsageReport
+from gateway.core.message import Message, Text, Thinking
 from gateway.core.names import ModelRef
 from gateway.core.turn import Sampling, ToolChoice, ToolSpec, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.filters.hold_back import ALL
 from gateway.runs.run import Run, RunOptions, chain_for, prepare
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.model import Compat, ModelSpec
 
 PROVIDERS = {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")}
 BIG, SMALL = ModelRef("home", "big"), ModelRef("other", "small")
@@ -19,7 +20,7 @@ HELLO = Message("user", (Text("hi"),))
 TURN = Turn("openclaw", (HELLO,))
 STREAMED = replace(TURN, stream=True)
 FAILURE = UpstreamError(UpstreamKind.TRANSPORT, "gone")
-STALLED = UpstreamError(UpstreamKind.TIMEOUT, "silent", retryable=False)
+STALLED = UpstreamError(UpstreamKind.STALL, "silent")
 STOP = Finish("stop")
 WHOLE = [[TextDelta("Hel")], [TextDelta("lo, ")], [TextDelta("world"), STOP], [UsageReport(Usage(1, 2, 3))]]
 
@@ -28,9 +29,9 @@ WHOLE = [[TextDelta("Hel")], [TextDelta("lo, ")], [TextDelta("world"), STOP], [U
 def run(agent, dispatch):
     """A run of this turn over these answers, one per attempt and model."""
 
-    def build(turn=TURN, chain=(BIG,), *, caller, **settings):
+    def build(turn=TURN, chain=(BIG,), *, caller, streaming="auto", **settings):
         shared = dispatch(caller, **settings)
-        return Run(agent(), turn, chain, shared, shared.trail("main"))
+        return Run(agent(upstream_streaming=streaming), turn, chain, shared, shared.trail("main"))
 
     return build
 
@@ -46,14 +47,14 @@ def text_of(events):
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_reply_is_the_same_streamed_or_whole(run, scripted, stream):
     answer = [[TextDelta("<thi")], [TextDelta("nk>why</think>Yes")], [STOP]]
-    reply = await run(replace(TURN, stream=stream), caller=scripted(big=[answer])).reply()
-    assert (reply.text, reply.thinking, reply.finish) == ("Yes", "why", "stop")
+    reply = await whole_answer(run(replace(TURN, stream=stream), caller=scripted(big=[answer])))
+    assert (reply.text, reply.thinking, reply.finish) == ("Yes", (Thinking("why"),), "stop")
 
 
 async def test_events_pass_the_stages_as_they_come(run, scripted):
     caller = scripted(big=[[[TextDelta("<think>why")], [TextDelta("</think>")], [TextDelta("Yes"), STOP]]])
     events = [batch async for batch in run(STREAMED, caller=caller).events()]
-    assert events == [[ThinkingDelta("why")], [TextDelta("Yes"), STOP]]
+    assert events == [[ThinkingDelta("why")], [ThinkingEnd(Thinking("why")), TextDelta("Yes"), STOP]]
     assert caller.closed == ["big"]
 
 
@@ -118,12 +119,74 @@ async def test_a_second_answer_that_differs_ends_in_one_error(run, scripted):
 async def test_a_model_that_accepts_prefill_continues_the_answer_in_its_own_words(run, scripted):
     continuing = ModelSpec("small", compat=Compat(accepts_prefill=True))
     known = {"home": PROVIDERS["home"], "other": Provider("other", "http://other/v1", models={"small": continuing})}
-    rest = [[TextDelta(" dear"), TextDelta(" people")], [STOP]]
-    caller = scripted(big=[[*WHOLE[:2], STALLED]], small=[rest])
+    rest = [[TextDelta(" wor"), TextDelta("ld of"), TextDelta(" people")], [STOP]]
+    caller = scripted(big=[[*WHOLE[:2], [TextDelta("world ")], STALLED]], small=[rest])
     started = run(STREAMED, (BIG, SMALL), caller=caller, providers=known)
-    assert text_of(await events_of(started)) == "Hello, dear people"
+    assert text_of(await events_of(started)) == "Hello, world of people"
     assert caller.turns[0] is STREAMED
     assert caller.turns[1].messages == (HELLO, Message("assistant", (Text("Hello,"),)))
+
+
+@pytest.mark.parametrize(
+    "reaction",
+    [
+        [UpstreamError(UpstreamKind.INVALID_REQUEST, "no prefill", upstream_status=400)],
+        [[TextDelta(" something else"), STOP]],
+    ],
+    ids=["refused", "not continued"],
+)
+async def test_a_model_that_rejects_the_prefill_is_asked_for_the_whole_answer_then_the_next_one_is(
+    run, scripted, reaction
+):
+    continuing = ModelSpec("big", compat=Compat(accepts_prefill=True))
+    known = {"home": Provider("home", "http://home/v1", models={"big": continuing}), "other": PROVIDERS["other"]}
+    broken = [[TextDelta("Hello, world ")], FAILURE]
+    whole = [[TextDelta("Hello, world of people")], [STOP]]
+    caller = scripted(big=[broken, reaction, whole])
+    assert text_of(await events_of(run(STREAMED, caller=caller, providers=known))) == "Hello, world of people"
+    assert [turn.messages == TURN.messages for turn in caller.turns] == [True, False, True]
+    caller = scripted(big=[broken, reaction, [FAILURE]], small=[whole])
+    started = run(STREAMED, (BIG, SMALL), caller=caller, providers=known)
+    assert text_of(await events_of(started)) == "Hello, world of people"
+    assert caller.asked == ["big", "big", "big", "small"]
+    assert [one["outcome"] for one in started.trail.as_dict()["attempts"]][1] == "prefill_rejected"
+
+
+async def test_an_answer_that_differs_after_a_break_names_the_first_cause(run, scripted):
+    caller = scripted(big=[[*WHOLE[:2], FAILURE], [FAILURE], [[TextDelta("Goodbye"), STOP]]])
+    with pytest.raises(UpstreamError, match=r"broke off \(gone\), and"):
+        await events_of(run(STREAMED, caller=caller))
+
+
+@pytest.mark.parametrize(
+    ("streaming", "stream", "chain", "asked"),
+    [
+        ("auto", False, (BIG,), False),
+        ("auto", False, (BIG, SMALL), True),
+        ("auto", True, (BIG,), True),
+        ("always", False, (BIG,), True),
+        ("never", False, (BIG, SMALL), False),
+        ("never", True, (BIG,), False),
+    ],
+)
+async def test_a_whole_answer_is_asked_as_a_stream_while_another_model_can_be_asked(  # noqa: PLR0917
+    run, scripted, streaming, stream, chain, asked
+):
+    caller = scripted(big=[WHOLE])
+    reply = await whole_answer(run(replace(TURN, stream=stream), chain, caller=caller, streaming=streaming))
+    assert reply.text == "Hello, world"
+    assert [turn.stream for turn in caller.turns] == [asked]
+
+
+@pytest.mark.parametrize("rescue", [True, False])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_last_candidate_is_waited_for_longer(run, scripted, rescue, stream):
+    caller = scripted(big=[[UpstreamError(UpstreamKind.TIMEOUT, "silent")]], small=[WHOLE])
+    turn = replace(TURN, stream=stream)
+    await whole_answer(run(turn, (BIG, SMALL), caller=caller, rescue=rescue))
+    first, last = caller.timeouts
+    assert (first.first_event, last.first_event, last.idle) == (12.0, 120.0, 60.0)
+    assert first.idle == (15.0 if rescue or not stream else 60.0), "nobody continues what can't be rescued"
 
 
 async def test_without_rescue_a_break_after_the_first_text_is_the_callers_to_know(run, scripted):
@@ -143,7 +206,7 @@ async def test_what_is_held_back_may_be_answered_differently(run, scripted, hold
 
 async def test_a_whole_answer_over_a_stream_that_breaks_is_simply_asked_for_again(run, scripted):
     caller = scripted(big=[[*WHOLE[:2], FAILURE], [[TextDelta("Goodbye"), STOP]]])
-    reply = await run(STREAMED, caller=caller, rescue=False).reply()
+    reply = await whole_answer(run(TURN, caller=caller, streaming="always", rescue=False))
     assert reply.text == "Goodbye"
     assert caller.asked == ["big", "big"]
 
@@ -162,8 +225,8 @@ async def test_a_demanded_call_that_does_not_come_fails_the_run(run, scripted, s
     )
     failed = run(turn, caller=caller)
     with pytest.raises(ToolChoiceUnmet):
-        await failed.reply()
-    reply = await run(turn, caller=caller).reply()
+        await whole_answer(failed)
+    reply = await whole_answer(run(turn, caller=caller))
     assert (reply.text, reply.tool_calls[0].name) == ("So:", "f")
 
 
@@ -180,10 +243,14 @@ async def test_without_prompt_and_params_the_turn_is_untouched(agent, dispatch):
     assert prepared.trail.attempts == []
 
 
-async def test_params_and_streaming_are_the_agents(agent, dispatch):
-    settings = agent(params={"temperature": 0.5}, always_stream=True)
-    prepared = await prepare(settings, TURN, RunOptions(), dispatch())
-    assert prepared.turn == replace(TURN, sampling=Sampling(temperature=0.5), stream=True)
+async def test_params_are_the_agents(agent, dispatch):
+    prepared = await prepare(agent(params={"temperature": 0.5}), TURN, RunOptions(), dispatch())
+    assert prepared.turn == replace(TURN, sampling=Sampling(temperature=0.5))
+
+
+async def test_a_run_knows_its_client(agent, dispatch):
+    prepared = await prepare(agent(), TURN, RunOptions(client="alice"), dispatch())
+    assert prepared.trail.client == "alice"
 
 
 @pytest.mark.parametrize(

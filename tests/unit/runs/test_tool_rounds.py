@@ -11,11 +11,12 @@ from gateway.core.names import ModelRef
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.run import Run, RunOptions, prepare
 from gateway.tools.contract import Tool, ToolOutput
 from gateway.tools.registry import Registry, Toolset
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.model import Compat, ModelSpec
 
 TURN = Turn("openclaw", (Message("user", (Text("hi"),)),), stream=True)
 CALLS, STOP = Finish("tool_calls"), Finish("stop")
@@ -98,7 +99,7 @@ async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_reply_is_the_same_streamed_or_whole(started, scripted, stream):
     caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS, usage(1)]], [[TextDelta("B"), STOP, usage(1)]]])
-    reply = await (await started(caller, Server(), replace(TURN, stream=stream))).reply()
+    reply = await whole_answer(await started(caller, Server(), replace(TURN, stream=stream)))
     assert (reply.text, reply.finish, reply.tool_calls, reply.usage.total) == ("A\n\nB", "stop", (), 4)
 
 
@@ -120,7 +121,7 @@ async def test_what_was_done_is_told_to_who_keeps_the_conversation(started, scri
     assert messages[0].parts == (ToolCall("c0", "s__run", "{}"),)
     kept = messages[1].parts[0].content[0].text
     assert len(kept) < 4100
-    assert kept.endswith("[the rest was not kept]")
+    assert kept.endswith("[the rest was not stored]")
 
 
 async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
@@ -144,7 +145,7 @@ async def test_a_run_that_fails_in_a_later_round_says_what_the_rounds_cost(start
     caller = scripted(big=[[[*call(0), CALLS, usage(10)]], ends[ending]])
     run = await started(caller, Server(), turn, limits=ToolLimits(rounds=1))
     with pytest.raises(GatewayError) as failed:
-        await run.reply()
+        await whole_answer(run)
     assert failed.value.usage.total == (20 if ending == "failure" else 26)
 
 

@@ -102,7 +102,7 @@ async def test_a_full_disk_fails_who_writes_and_nobody_else(database):
 
 
 async def test_a_file_that_another_process_holds_fails_writers_in_time_and_no_reader(file):
-    database = Database(file, TABLE, busy=0.2)
+    database = Database(file, TABLE, busy_timeout=0.2)
     await database.write(put("a"))
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from gateway.config.mcp import McpServerConfig
 from gateway.core.jsonio import dumps
-from gateway.tools.incoming import LARGEST
+from gateway.tools.bounded_reader import MAX_MESSAGE_BYTES
 from gateway.tools.mcp import mcp_server
 from gateway.tools.result import ResultLimits
 
@@ -47,7 +47,7 @@ def connected(aiohttp_server):
         server.start()
         try:
             async with asyncio.timeout(10):
-                await server.settled()
+                await server.first_attempt()
             assert server.available
             yield server
         finally:
@@ -120,7 +120,7 @@ async def test_a_call_that_a_server_does_not_cancel_does_not_stay_open(connected
 
 async def test_an_answer_may_be_as_large_as_a_message(connected):
     async def called(_request, message):
-        room = LARGEST - len(dumps({"jsonrpc": "2.0", "id": message["id"], "result": DONE}))
+        room = MAX_MESSAGE_BYTES - len(dumps({"jsonrpc": "2.0", "id": message["id"], "result": DONE}))
         content = [{"type": "text", "text": "x" * (room - 1000)}]
         return answer(message, {"content": content})
 

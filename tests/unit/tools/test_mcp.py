@@ -100,7 +100,7 @@ async def owned(transport, **settings):
     server.start()
     try:
         async with asyncio.timeout(10):
-            await server.settled()
+            await server.first_attempt()
         yield server
     finally:
         await server.close()
@@ -205,7 +205,7 @@ async def test_tools_that_a_server_adds_are_found_at_the_next_look():
     async with owned(lambda: InMemoryTransport(inside)) as server:
         before = server.tools
         inside.add_tool(late, structured_output=False)
-        server._look.set()
+        server._check.set()
         async with asyncio.timeout(10):
             while server.tools is before:
                 await asyncio.sleep(0)
@@ -230,7 +230,7 @@ async def test_a_program_that_is_no_server_is_not_available(command):
     server.start()
     try:
         async with asyncio.timeout(10):
-            await server.settled()
+            await server.first_attempt()
         assert not server.available
         assert server.tools == ()
     finally:

@@ -19,7 +19,7 @@ def test_nothing_of_the_secrets_is_told(text):
     headers = {"Authorization": "Bearer abcdefgh"}
     env = {"A": "environment-value", "B": "environment-value-2", "C": "on"}
     url = "https://us%65r12:passw0rd@host/mcp?key=a%20long%20key"
-    told = secrets_of(url, headers, env).out_of(text)
+    told = secrets_of(url, headers, env).redact(text)
     assert "[…]" in told
     for secret in ("abcdefgh", "passw0rd", "long", "value", "-2"):
         assert secret not in told
@@ -29,11 +29,11 @@ def test_nothing_of_the_secrets_is_told(text):
     "value", ["Bearer abcdefgh\n", "abcdefgh\n", "Bearer  abcdefgh", "Token id=abcdefgh; ijklmnop\r\n"]
 )
 def test_a_value_that_is_quoted_with_escapes_is_not_told(value):
-    told = secrets_of(None, {"Authorization": value}, {"A": value}).out_of(f"Illegal header value {value.encode()!r}")
+    told = secrets_of(None, {"Authorization": value}, {"A": value}).redact(f"Illegal header value {value.encode()!r}")
     assert "efgh" not in told
     assert "ijkl" not in told
 
 
 def test_short_values_are_words_and_texts_are_cut():
-    assert secrets_of(None, {}, {"A": "on"}).out_of("on and on") == "on and on"
-    assert len(secrets_of(None, {}, {}).out_of("x" * 3000)) == 2000
+    assert secrets_of(None, {}, {"A": "on"}).redact("on and on") == "on and on"
+    assert len(secrets_of(None, {}, {}).redact("x" * 3000)) == 2000

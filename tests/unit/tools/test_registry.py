@@ -22,13 +22,13 @@ def test_an_offer_is_computed_when_a_servers_tools_change_and_only_then(scripted
 
 def test_of_two_tools_that_look_the_same_one_is_offered(scripted):
     offer = Toolset(Registry([scripted("a", "read/all", "read all")]), []).offer()
-    assert [(spec.name, offer.places[spec.name][1]) for spec in offer.specs] == [("a__read-all", "read/all")]
+    assert [(spec.name, offer.targets[spec.name][1]) for spec in offer.specs] == [("a__read-all", "read/all")]
 
 
 def test_no_more_tools_are_offered_than_a_provider_takes(scripted):
     servers = [scripted("a", *map(str, range(5))), scripted("b", "last")]
-    offer = Toolset(Registry(servers), [], most=4).offer()
-    assert [spec.name for spec in offer.specs] == list(offer.places) == ["a__0", "a__1", "a__2", "a__3"]
+    offer = Toolset(Registry(servers), [], max_tools=4).offer()
+    assert [spec.name for spec in offer.specs] == list(offer.targets) == ["a__0", "a__1", "a__2", "a__3"]
 
 
 @pytest.mark.parametrize("arguments", ['{"a":1}', ' {"a": 1} '])

@@ -39,7 +39,7 @@ def test_structured_content_counts_only_where_there_is_nothing_else():
 
 def test_nothing_is_larger_than_its_limit():
     ((text,), _) = read(Part(type="text", text="x" * 31))
-    assert text.startswith("x" * 30 + "\n[cut here: 31 characters")
+    assert text.startswith("x" * 30 + "\n[cut here: the result has 31 characters")
     ((told,), _) = read(Part(type="image", mime_type="image/png", data="x" * 9))
     assert told.startswith("[left out: image")
     (parts, _) = read(PNG, PNG)

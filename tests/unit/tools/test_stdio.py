@@ -1,7 +1,6 @@
 """Real programs, which do not all behave."""
 
 import asyncio
-import os
 import sys
 import time
 
@@ -12,21 +11,14 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 
 from gateway.tools.stdio import LineTooLong, stdio_streams
+from tests.process import alive
 
 PING = SessionMessage(jsonrpc_message_adapter.validate_python({"jsonrpc": "2.0", "id": 1, "method": "ping"}))
 ANSWER = '{"jsonrpc": "2.0", "id": 1, "result": {}}'
 
 
-def program(code):
-    return stdio_streams(StdioServerParameters(command=sys.executable, args=["-c", code], env={}), grace=0.3)
-
-
-def gone(process):
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return True
-    return False
+def program(code, grace=0.3):
+    return stdio_streams(StdioServerParameters(command=sys.executable, args=["-c", code], env={}), grace=grace)
 
 
 async def until(condition):
@@ -90,15 +82,15 @@ note.with_suffix(".new").rename(note)
     async with program(code):
         await until(note.exists)
         began = time.monotonic()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10, "four times its grace, and what a busy machine adds"
     processes = [int(process) for process in note.read_text().split()]
-    await until(lambda: all(gone(process) for process in processes))
+    await until(lambda: not any(map(alive, processes)))
 
 
 async def test_a_program_that_ends_with_its_input_is_not_waited_for_longer():
-    async with program("import sys; sys.stdin.read()"):
+    async with program("import sys; sys.stdin.read()", grace=60):
         began = time.monotonic()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 30
 
 
 async def test_what_is_not_there_is_named():

@@ -1,26 +1,26 @@
 import asyncio
 import json
 import math
-from contextlib import aclosing
 
 import pytest
 from aiohttp import web
 
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.message import Message, Text
-from gateway.core.turn import Turn
+from gateway.core.turn import Options, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.upstream.client import ProviderClient
-from gateway.upstream.http import USER_AGENT, Limits
-from gateway.wire.compat import ModelSpec
+from gateway.upstream.http import USER_AGENT, Limits, Timeouts
+from gateway.wire.model import ModelSpec
 
 TURN = Turn("openclaw", (Message("user", (Text("hi"),)),))
 STREAMED = Turn("openclaw", TURN.messages, stream=True)
 MODEL = ModelSpec("m")
 WHOLE = {"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}], "usage": {"prompt_tokens": 1}}
 STOP = Finish("stop")
-LIMITS = Limits(connect=5, first_event=5, idle=5, silence=5, total=5)
+WAIT = Timeouts(5, 5, 5, 5)
+LIMITS = Limits(connect=5, total=5, fallback=WAIT, last=WAIT)
 
 
 def event(delta=None, finish=None):
@@ -35,13 +35,27 @@ def caller(http):
     return ProviderClient(http, LIMITS)
 
 
-async def whole(caller, remote, **row):
-    return await caller.whole(remote.provider(**row), MODEL, TURN, math.inf)
+def ask(caller, remote, turn=STREAMED, wait=WAIT, *, end=math.inf, model=MODEL, **row):
+    return caller.ask(remote.provider(**row), model, turn, wait, end=end)
 
 
-async def streamed(caller, remote, **row):
-    async with aclosing(caller.stream(remote.provider(**row), MODEL, STREAMED, math.inf)) as batches:
-        return [one async for batch in batches for one in batch]
+async def read(answer):
+    events = []
+    try:
+        while batch := await answer.read():
+            events += batch
+        assert answer.over
+        return events
+    finally:
+        answer.end()
+
+
+async def whole(caller, remote, wait=WAIT, **options):
+    return await read(ask(caller, remote, TURN, wait, **options))
+
+
+async def streamed(caller, remote, wait=WAIT, **options):
+    return await read(ask(caller, remote, STREAMED, wait, **options))
 
 
 async def failure(awaitable):
@@ -85,21 +99,21 @@ async def test_a_server_that_does_not_stream_is_understood(caller, remote):
     assert await streamed(caller, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
 
 
-@pytest.mark.parametrize("ask", [whole, streamed])
+@pytest.mark.parametrize("asked", [whole, streamed])
 @pytest.mark.parametrize(
     ("status", "kind"), [(400, UpstreamKind.INVALID_REQUEST), (401, UpstreamKind.AUTH), (503, UpstreamKind.OVERLOADED)]
 )
-async def test_a_refusal_is_read_even_when_it_comes_in_pieces(caller, remote, ask, status, kind):
+async def test_a_refusal_is_read_even_when_it_comes_in_pieces(caller, remote, asked, status, kind):
     body = json.dumps({"error": {"message": f"no {remote.key} " + "x" * 500, "param": "messages"}}).encode()
     remote.streams(body[:20], body[20:60], body[60:], status=status, content_type="application/json")
-    error = await failure(ask(caller, remote))
+    error = await failure(asked(caller, remote))
     assert (error.kind, error.upstream_status, error.param) == (kind, status, "messages")
     assert remote.key not in error.message
     assert error.message.endswith("x" * 500)
 
 
-@pytest.mark.parametrize("ask", [whole, streamed])
-async def test_a_refusal_that_is_cut_keeps_its_status(caller, remote, ask):
+@pytest.mark.parametrize("asked", [whole, streamed])
+async def test_a_refusal_that_is_cut_keeps_its_status(caller, remote, asked):
     async def cut(request):
         response = web.StreamResponse(status=429, headers={"Content-Length": "500", "Retry-After": "7"})
         await response.prepare(request)
@@ -108,24 +122,25 @@ async def test_a_refusal_that_is_cut_keeps_its_status(caller, remote, ask):
         return response
 
     remote.answer = cut
-    error = await failure(ask(caller, remote))
+    error = await failure(asked(caller, remote))
     assert (error.kind, error.retry_after) == (UpstreamKind.RATE_LIMITED, 7.0)
 
 
-@pytest.mark.parametrize("ask", [whole, streamed])
+@pytest.mark.parametrize("asked", [whole, streamed])
 @pytest.mark.parametrize("status", [204, 301, 304])
-async def test_any_other_success_is_none(caller, remote, ask, status):
+async def test_any_other_success_is_none(caller, remote, asked, status):
     remote.says(status=status, Location="http://127.0.0.1:9/")
-    error = await failure(ask(caller, remote))
-    assert error.kind is UpstreamKind.SERVER_ERROR
+    error = await failure(asked(caller, remote))
+    assert error.kind is UpstreamKind.UNUSABLE
+    assert "which is no answer" in error.message
     assert len(remote.asked) == 1
 
 
-@pytest.mark.parametrize("ask", [whole, streamed])
-async def test_an_error_inside_a_200_is_told_without_the_key(caller, remote, ask):
+@pytest.mark.parametrize("asked", [whole, streamed])
+async def test_an_error_inside_a_200_is_told_without_the_key(caller, remote, asked):
     remote.says({"error": {"message": f"bad {remote.key}", "code": 429}})
-    error = await failure(ask(caller, remote))
-    assert (error.kind, error.message) == (UpstreamKind.RATE_LIMITED, "bad [redacted]")
+    error = await failure(asked(caller, remote))
+    assert (error.kind, error.message) == (UpstreamKind.RATE_LIMITED, f"{named(remote)} failed: bad [redacted]")
 
 
 async def test_an_answer_without_end_is_given_up(caller, remote):
@@ -141,7 +156,7 @@ async def test_an_answer_without_end_is_given_up(caller, remote):
     ended = asyncio.Event()
     remote.answer = flood
     error = await failure(whole(caller, remote))
-    assert (error.kind, error.message) == (UpstreamKind.MALFORMED, "The provider's answer is too large.")
+    assert (error.kind, error.message) == (UpstreamKind.MALFORMED, f"{named(remote)}: its answer is too large.")
     async with asyncio.timeout(5):
         await ended.wait()
 
@@ -157,10 +172,11 @@ async def test_a_stream_that_breaks_gives_what_came_before(caller, remote):
 
     seen = asyncio.Event()
     remote.answer = cut
-    async with aclosing(caller.stream(remote.provider(), MODEL, STREAMED, math.inf)) as batches:
-        assert await anext(batches) == [TextDelta("Hello")]
-        seen.set()
-        error = await failure(anext(batches))
+    answer = ask(caller, remote)
+    assert await answer.read() == [TextDelta("Hello")]
+    seen.set()
+    error = await failure(answer.read())
+    answer.end()
     assert error.kind is UpstreamKind.TRANSPORT
 
 
@@ -177,32 +193,140 @@ async def test_closing_a_stream_ends_the_request_at_the_provider(caller, remote)
             ended.set()
 
     remote.answer = forever
-    stream = caller.stream(remote.provider(), MODEL, STREAMED, math.inf)
-    assert await anext(stream) == [TextDelta("Hello")]
-    await stream.aclose()
+    answer = ask(caller, remote)
+    assert await answer.read() == [TextDelta("Hello")]
+    answer.end()
     async with asyncio.timeout(5):
         await ended.wait()
 
 
-@pytest.mark.parametrize("ask", [whole, streamed])
-async def test_a_provider_that_is_silent_is_given_up(http, remote, ask):
-    async def silence(request):
-        await asyncio.Event().wait()
-
-    remote.answer = silence
-    error = await failure(
-        ask(ProviderClient(http, Limits(connect=5, first_event=0.1, idle=0.1, silence=0.1, total=5)), remote)
-    )
-    assert error.kind is UpstreamKind.TIMEOUT
+def named(remote):
+    return f"The provider 'acme' ({remote.url.removeprefix('http://').removesuffix('/v1')})"
 
 
-async def test_a_providers_own_limit_replaces_the_others(http, remote):
-    async def silence(request):
-        await asyncio.Event().wait()
+@pytest.fixture
+def silent(remote):
+    """The provider says these pieces and then nothing more, or after `pause` seconds the end of the connection."""
 
-    remote.answer = silence
-    for ask in (whole, streamed):
-        assert (await failure(ask(ProviderClient(http, LIMITS), remote, timeout=0.1))).kind is UpstreamKind.TIMEOUT
+    def says(*pieces, pause=None):
+        async def answer(request):
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            for piece in pieces:
+                await response.write(piece)
+            await asyncio.sleep(60.0 if pause is None else pause)
+            request.transport.abort()
+            return response
+
+        remote.answer = answer
+
+    return says
+
+
+QUICK = Timeouts(first_event=0.1, idle=0.2, thinking=0.4, whole=0.15)
+
+
+@pytest.mark.parametrize(
+    ("asked", "text"), [(whole, "sent no answer within 0.15 s."), (streamed, "sent no first event within 0.1 s.")]
+)
+async def test_a_provider_that_is_silent_is_given_up(caller, remote, silent, asked, text):
+    silent()
+    error = await failure(asked(caller, remote, QUICK))
+    assert (error.kind, error.message) == (UpstreamKind.TIMEOUT, f"{named(remote)} {text}")
+
+
+async def test_silence_in_the_middle_of_an_answer_is_a_stall(caller, remote, silent):
+    silent(HELLO)
+    error = await failure(streamed(caller, remote, QUICK))
+    text = "stopped in the middle of its answer and was silent for 0.2 s."
+    assert (error.kind, error.message) == (UpstreamKind.STALL, f"{named(remote)} {text}")
+
+
+@pytest.mark.parametrize("pieces", [(), (HELLO,)])
+async def test_the_end_of_the_run_is_told_as_what_it_is(caller, remote, silent, pieces):
+    silent(*pieces)
+    end = asyncio.get_running_loop().time() + 0.1
+    error = await failure(streamed(caller, remote, end=end))
+    assert error.kind is UpstreamKind.TOTAL_TIMEOUT
+    assert error.message == f"{named(remote)} did not complete its answer before the time limit of the whole run."
+
+
+@pytest.mark.parametrize("pieces", [[b": wait\n\n"], [event({"role": "assistant"})], [event({"content": ""})]])
+async def test_pings_and_comments_and_empty_pieces_are_no_events(caller, remote, silent, pieces):
+    silent(*pieces)
+    error = await failure(streamed(caller, remote, QUICK))
+    assert "no first event within 0.1 s" in error.message
+
+
+THINKING = [
+    {"model": ModelSpec("m", reasoning=True)},
+    {"model": ModelSpec("m", params={"reasoning_effort": "high"})},
+    {"local": True},
+]
+
+
+@pytest.mark.parametrize("options", THINKING, ids=["reasoning", "effort of the model", "local"])
+async def test_a_model_that_may_think_or_load_has_longer_until_its_first_event(caller, remote, silent, options):
+    silent()
+    error = await failure(streamed(caller, remote, QUICK, **options))
+    assert "no first event within 0.4 s" in error.message
+    error = await failure(whole(caller, remote, QUICK, **options))
+    assert "no answer within 0.4 s" in error.message
+
+
+@pytest.mark.parametrize(("effort", "wait"), [("low", "0.4"), ("none", "0.1"), (None, "0.1")])
+async def test_an_effort_that_the_client_asks_for_makes_it_longer(caller, remote, silent, effort, wait):
+    silent()
+    turn = Turn("openclaw", TURN.messages, stream=True, options=Options(effort=effort))
+    error = await failure(read(ask(caller, remote, turn, QUICK)))
+    assert f"no first event within {wait} s" in error.message
+
+
+async def test_after_a_thought_a_model_may_think_on_and_after_a_word_it_may_not(caller, remote, silent):
+    silent(event({"reasoning_content": "hm"}))
+    assert "silent for 0.4 s" in (await failure(streamed(caller, remote, QUICK))).message
+    silent(event({"reasoning_content": "hm"}), HELLO)
+    assert "silent for 0.2 s" in (await failure(streamed(caller, remote, QUICK))).message
+
+
+@pytest.mark.parametrize("pieces", [(), (HELLO,)])
+async def test_a_connection_that_breaks_after_a_long_silence_is_a_stall(http, remote, silent, pieces):
+    caller = ProviderClient(http, Limits(last=WAIT, stall_after=0.1))
+    silent(*pieces, pause=0.15)
+    error = await failure(streamed(caller, remote))
+    assert error.kind is UpstreamKind.STALL
+    assert "broke off its answer after 0.1" in error.message
+    assert error.message.endswith(" s of silence.")
+    silent(*pieces, pause=0.0)
+    assert (await failure(streamed(caller, remote))).kind is UpstreamKind.TRANSPORT
+
+
+async def test_a_slow_client_is_no_silence_of_the_provider(http, remote, silent):
+    caller = ProviderClient(http, Limits(last=WAIT, stall_after=0.2))
+    silent(HELLO, pause=0.0)
+    answer = ask(caller, remote)
+    await answer.read()
+    await asyncio.sleep(0.3)
+    assert (await failure(answer.read())).kind is UpstreamKind.TRANSPORT
+    answer.end()
+
+
+async def test_a_providers_own_limit_replaces_the_others(caller, remote, silent):
+    silent()
+    for asked in (whole, streamed):
+        for options in ({}, *THINKING):
+            error = await failure(asked(caller, remote, timeout=0.1, **options))
+            assert error.kind is UpstreamKind.TIMEOUT
+
+
+async def test_a_client_that_leaves_is_not_taken_for_a_timeout(caller, remote, silent):
+    silent(HELLO)
+    task = asyncio.create_task(streamed(caller, remote, QUICK))
+    while not remote.asked:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 async def test_a_provider_is_made_ready_before_it_is_asked(caller, remote):

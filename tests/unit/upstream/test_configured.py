@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from gateway.config.providers import ModelsConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
 from gateway.upstream.configured import key_from, providers_from
-from gateway.wire.compat import DEFAULT, Compat, ModelSpec
+from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 
 def providers(env=None, *, mode="replace", named=(), **rows):
@@ -102,7 +104,7 @@ MODEL = {"id": "m", "input": ["text"]}
 )
 def test_a_model_is_its_own_row_over_that_of_its_provider(row, model, spec):
     provider = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
-    assert provider.model("m") == spec
+    assert provider.model("m") == replace(spec, provider="own")
     assert provider.timeout is None
 
 
@@ -112,7 +114,7 @@ def test_quirks_of_the_catalogue_hold_for_models_that_set_none():
     )["mistral"]
     expected = Compat(tools=False, usage_in_streaming=False, unknown_fields=False, tool_call_fields=False)
     assert provider.model("m").compat == expected
-    assert provider.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat)
+    assert provider.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat, provider="mistral")
 
 
 def test_the_timeout_is_the_providers_own():

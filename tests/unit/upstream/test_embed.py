@@ -1,3 +1,4 @@
+import asyncio
 import math
 
 import pytest
@@ -5,11 +6,12 @@ import pytest
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.deadline import Deadlines
 from gateway.upstream.embed import HttpEmbedder
-from gateway.upstream.http import Limits
+from gateway.upstream.http import Limits, Timeouts
 from gateway.upstream.provider import Provider
-from gateway.wire.compat import Compat
 from gateway.wire.contract import EmbeddingRequest
+from gateway.wire.model import Compat, ModelSpec
 
+MODEL = ModelSpec("vectors")
 TEXTS = EmbeddingRequest("openclaw", ("a", "b"), base64=True)
 VECTORS = {"data": [{"embedding": [1]}, {"embedding": [2]}], "usage": {"prompt_tokens": 2, "total_tokens": 2}}
 
@@ -23,8 +25,8 @@ async def failure(awaitable):
 @pytest.mark.parametrize(("packs", "sent"), [(False, {}), (True, {"encoding_format": "base64"})])
 async def test_texts_are_embedded(http, remote, packs, sent):
     remote.says(VECTORS)
-    provider = remote.provider(compat=Compat(embedding_base64=packs))
-    reply = await HttpEmbedder(http, Limits(), Deadlines()).embed(provider, "vectors", TEXTS, math.inf)
+    model = ModelSpec("vectors", compat=Compat(embedding_base64=packs))
+    reply = await HttpEmbedder(http, Limits(), Deadlines()).embed(remote.provider(), model, TEXTS, math.inf)
     assert ([bytes(vector) for vector in reply.vectors], reply.prompt_tokens) == ([b"[1]", b"[2]"], 2)
     ((request, body),) = remote.asked
     assert request.path == "/v1/embeddings"
@@ -42,14 +44,27 @@ async def test_texts_are_embedded(http, remote, packs, sent):
 )
 async def test_a_failed_embedding_is_classified(http, remote, status, body, kind):
     remote.says(body, status)
-    error = await failure(
-        HttpEmbedder(http, Limits(), Deadlines()).embed(remote.provider(), "vectors", TEXTS, math.inf)
-    )
+    error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(remote.provider(), MODEL, TEXTS, math.inf))
     assert error.kind is kind
     assert remote.key not in error.message
 
 
 async def test_a_provider_that_is_not_there_cannot_embed(http, unused_tcp_port):
     provider = Provider("acme", f"http://127.0.0.1:{unused_tcp_port}/v1")
-    error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(provider, "vectors", TEXTS, math.inf))
-    assert (error.kind, error.message) == (UpstreamKind.TRANSPORT, "The provider 'acme' could not be reached.")
+    error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(provider, MODEL, TEXTS, math.inf))
+    said = f"The provider 'acme' (127.0.0.1:{unused_tcp_port}) refused the connection."
+    assert (error.kind, error.message) == (UpstreamKind.CONNECT, said)
+
+
+@pytest.mark.parametrize(
+    ("wait", "total", "kind"), [(0.1, 60.0, UpstreamKind.TIMEOUT), (60.0, 0.1, UpstreamKind.TOTAL_TIMEOUT)]
+)
+async def test_a_provider_that_is_silent_is_given_up(http, remote, wait, total, kind):
+    async def silence(request):
+        await asyncio.Event().wait()
+
+    remote.answer = silence
+    limits = Limits(last=Timeouts(1.0, 1.0, 1.0, wait))
+    end = asyncio.get_running_loop().time() + total
+    error = await failure(HttpEmbedder(http, limits, Deadlines()).embed(remote.provider(), MODEL, TEXTS, end))
+    assert error.kind is kind

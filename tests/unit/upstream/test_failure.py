@@ -3,16 +3,20 @@ from datetime import UTC, datetime
 import pytest
 from multidict import CIMultiDict
 
+from gateway.core.jsonio import dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.upstream.failure import from_exception, from_status, redacted, retry_after
-from gateway.upstream.provider import Provider
+from gateway.upstream.failure import from_exception, from_status, presentable, retry_after
+from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.transport.errors import (
     BodyBroken,
     CannotConnect,
-    CertificateInvalid,
     ConnectionTimeout,
     Disconnected,
+    NameUnknown,
+    NoFileDescriptors,
     NotHTTP,
+    StaleConnection,
+    TlsFailed,
 )
 
 NOW = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
@@ -48,26 +52,31 @@ def test_a_providers_hint_is_seconds_or_a_date(headers, seconds):
     assert retry_after(CIMultiDict(headers), NOW) == seconds
 
 
+NAME = "The provider 'acme' (acme:80)"
+
+
 @pytest.mark.parametrize(
     ("status", "body", "kind", "message"),
     [
         (400, b'{"error":{"message":"bad","code":"x"}}', UpstreamKind.INVALID_REQUEST, "bad"),
         (404, b'{"detail":"Not Found"}', UpstreamKind.NOT_FOUND, "Not Found"),
-        (500, b"<html>", UpstreamKind.SERVER_ERROR, "The provider answered with status 500."),
-        (503, b"", UpstreamKind.OVERLOADED, "The provider answered with status 503."),
-        (429, b"[1]", UpstreamKind.RATE_LIMITED, "The provider answered with status 429."),
-        (401, b'{"error":"no"}', UpstreamKind.AUTH, "The provider 'acme' refused the gateway's credential: no"),
-        (402, b'{"error":"no"}', UpstreamKind.BILLING, "The provider 'acme' refused the gateway's credential: no"),
+        (500, b"<html>", UpstreamKind.SERVER_ERROR, f"{NAME} answered with status 500."),
+        (500, b'{"error":"oh"}', UpstreamKind.SERVER_ERROR, f"{NAME} failed: oh"),
+        (503, b"", UpstreamKind.OVERLOADED, f"{NAME} answered with status 503."),
+        (429, b"[1]", UpstreamKind.RATE_LIMITED, f"{NAME} answered with status 429."),
+        (307, b"", UpstreamKind.UNUSABLE, f"{NAME} answered with status 307, which is no answer."),
+        (401, b'{"error":"no"}', UpstreamKind.AUTH, f"{NAME} refused the gateway's credential: no"),
+        (402, b'{"error":"no"}', UpstreamKind.BILLING, f"{NAME} refused the gateway's credential: no"),
     ],
 )
-def test_a_status_becomes_one_failure(status, body, kind, message):
-    error = from_status(PROVIDER, status, {}, body)
+def test_a_status_becomes_one_failure_that_names_the_provider_once(status, body, kind, message):
+    error = presentable(PROVIDER, from_status(status, {}, body))
     assert (error.kind, error.message, str(error)) == (kind, message, message)
     assert error.upstream_status == status
 
 
 def test_the_hint_of_a_status_is_kept():
-    assert from_status(PROVIDER, 429, CIMultiDict({"Retry-After": "7"}), b"").headers == {"Retry-After": "7"}
+    assert from_status(429, CIMultiDict({"Retry-After": "7"}), b"").headers == {"Retry-After": "7"}
 
 
 @pytest.mark.parametrize(
@@ -81,32 +90,47 @@ def test_the_hint_of_a_status_is_kept():
 )
 @pytest.mark.parametrize("status", [400, 401, 500])
 def test_no_key_leaves_in_a_message(text, status):
-    error = from_status(PROVIDER, status, {}, f'{{"error":{{"message":"{text}"}}}}'.encode())
+    error = presentable(PROVIDER, from_status(status, {}, f'{{"error":{{"message":"{text}"}}}}'.encode()))
     for shown in (error.message, str(error), repr(error), str(error.payload())):
         assert KEY not in shown
         assert "abcdefghijklmnopqrstuvwxyz" not in shown
         assert "redacted" in shown.lower()
 
 
+@pytest.mark.parametrize("field", ["message", "code", "param"])
+@pytest.mark.parametrize("secret", ["first-key", "second-key", "header-secret", "bearer-part", "url-password"])
+def test_no_secret_of_the_row_leaves_in_any_field(field, secret):
+    headers = {"X-Org": "header-secret", "X-Auth": "Token bearer-part"}
+    url = "http://user:url-password@acme/v1"
+    row = Provider("acme", url, secrets=secrets_in(("first-key", "second-key", None), headers, url))
+    body = dumps({"error": {"message": "m", field: f"x {secret} y"}})
+    error = presentable(row, from_status(400, {}, body))
+    assert secret not in str(error.payload())
+    assert "x [redacted] y" in str(error.payload())
+
+
 def test_a_long_message_is_cut():
-    error = redacted(PROVIDER, UpstreamError(UpstreamKind.SERVER_ERROR, "x " * 50_000))
+    error = presentable(PROVIDER, UpstreamError(UpstreamKind.SERVER_ERROR, "x " * 50_000, code="c" * 5000))
     assert len(error.message) <= 2000
+    assert len(error.code) <= 200
 
 
 @pytest.mark.parametrize(
     ("exception", "kind", "text"),
     [
-        (ConnectionTimeout(), UpstreamKind.TRANSPORT, "did not accept a connection within 10 s"),
-        (CertificateInvalid(), UpstreamKind.TRANSPORT, "offered no valid TLS certificate"),
-        (CannotConnect(), UpstreamKind.TRANSPORT, "could not be reached"),
-        (TimeoutError(), UpstreamKind.TIMEOUT, "did not answer within 2.5 s"),
-        (Disconnected(untouched=True), UpstreamKind.TRANSPORT, "closed the connection without an answer"),
-        (BodyBroken(), UpstreamKind.TRANSPORT, "broke off its answer"),
-        (NotHTTP(KEY), UpstreamKind.MALFORMED, "not HTTP"),
+        (ConnectionTimeout(), UpstreamKind.CONNECT_TIMEOUT, "did not accept a connection within 10 s."),
+        (NameUnknown("no such name"), UpstreamKind.CONNECT, "its host name can't be resolved (no such name)."),
+        (CannotConnect("refused the connection"), UpstreamKind.CONNECT, "refused the connection."),
+        (TlsFailed("its certificate is not trusted (x)"), UpstreamKind.TLS, "its certificate is not trusted (x)."),
+        (NoFileDescriptors("Too many open files"), UpstreamKind.LOCAL, "(Too many open files)."),
+        (StaleConnection("x"), UpstreamKind.STALE, "closed an idle connection when it was used again."),
+        (Disconnected(untouched=True), UpstreamKind.TRANSPORT, "closed the connection without an answer."),
+        (BodyBroken(), UpstreamKind.TRANSPORT, "broke off its answer."),
+        (NotHTTP(KEY), UpstreamKind.MALFORMED, "answered with something that is not HTTP."),
     ],
 )
 def test_an_exception_of_the_transport_becomes_one_failure(exception, kind, text):
-    error = from_exception(PROVIDER, exception, connect=10.0, wait=2.5)
+    error = from_exception(PROVIDER, exception, connect=10.0)
     assert error.kind is kind
-    assert error.message.startswith("The provider 'acme' ")
-    assert text in error.message
+    assert error.message.startswith(NAME)
+    assert error.message.endswith(text)

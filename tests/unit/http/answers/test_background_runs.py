@@ -11,7 +11,7 @@ from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.usage import NO_USAGE
 from gateway.http.answers.background import BackgroundPolicy, BackgroundRuns, Job
 from gateway.http.answers.background_events import current
-from gateway.http.answers.response_recorder import Keeping, kept_end
+from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.state.configured import Stores
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventPolicy
@@ -40,9 +40,6 @@ class Run:
             yield batch
         if self._hangs:
             await asyncio.Event().wait()
-
-    async def reply(self):
-        raise AssertionError("nobody waits for a whole answer in the background")
 
 
 WHOLE = ([TextDelta("Hel")], [TextDelta("lo"), Finish("stop"), UsageReport(NO_USAGE)])
@@ -82,7 +79,7 @@ async def job(stores):
         queued = json.dumps(response_object(head, "queued", ())).encode()
         record = StoredResponse("resp_1", None, "main", 1.0, queued, b"[]")
         await stores.responses.put(record)
-        return Job(run, Renderer(head, now=lambda: 2.0), Keeping(stores.responses, record))
+        return Job(run, Renderer(head, now=lambda: 2.0), Storage(stores.responses, record))
 
     return make
 
@@ -158,13 +155,13 @@ async def test_a_response_is_kept_before_its_end_is_told(stores, job):
 
 async def test_what_a_worker_kept_before_it_died_is_what_is_told(stores, job, clock):
     made = await job(Run(*WHOLE))
-    queued = made.keeping.record
+    queued = made.storage.record
     await stores.events.begin("resp_1")
     made.tell(made.renderer.open())
     for batch in WHOLE:
         made.tell(made.renderer.feed(batch))
     await stores.events.add("resp_1", 0, made.waiting)
-    await kept_end(stores.responses, queued, made.renderer.outcome())
+    await store_ended(stores.responses, queued, made.renderer.outcome())
     clock.now += 16
     for looked in (queued, await stores.responses.get(None, "resp_1")):
         assert json.loads((await current(stores, looked)).body)["status"] == "completed"
@@ -256,7 +253,7 @@ async def test_a_response_that_is_deleted_while_its_run_ends_does_not_come_back(
     await until(lambda: _true(not runs.count()))
     assert (await stores.events.read("resp_1", -1)).events[0].startswith(b"event: response.completed\n")
     assert await stores.responses.get(None, "resp_1") is None
-    await current(stores, made.keeping.record)
+    await current(stores, made.storage.record)
     assert await stores.responses.get(None, "resp_1") is None
 
 
@@ -272,7 +269,7 @@ async def test_an_answer_that_is_too_large_to_be_kept_has_failed_and_says_so(sto
         stored = await stores.responses.get(None, "resp_1")
         response = json.loads((await current(stores, stored)).body)
         assert (response["status"], response["output"]) == ("failed", [])
-        assert "too large to be kept" in response["error"]["message"]
+        assert "too large to be stored" in response["error"]["message"]
 
 
 async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on(stores, job, clock):

@@ -4,8 +4,7 @@ import pytest
 
 from gateway.core.event import Finish, TextDelta, ToolWork
 from gateway.core.message import Message, Text, ToolCall, ToolResult
-from gateway.core.reply import fold
-from gateway.http.answers.response_recorder import Keeping, ResponseRecorder
+from gateway.http.answers.response_recorder import ResponseRecorder, Storage
 from gateway.state.responses.store import StoredResponse
 from gateway.wire.openai_responses.response_object import Head
 from gateway.wire.openai_responses.stream import Renderer
@@ -23,9 +22,6 @@ class Worked:
     async def events(self):
         yield [TextDelta("Cold."), ToolWork(WORK), Finish("stop")]
 
-    async def reply(self):
-        return fold([event async for batch in self.events() for event in batch])
-
 
 class Store:
     kept = None
@@ -41,11 +37,9 @@ async def test_what_the_agent_did_is_kept_before_its_answer(stream):
     store, head = Store(), Head("resp_1", 1_700_000_000, "openclaw", {"store": True})
     renderer = Renderer(head, now=lambda: 1_700_000_009)
     record = StoredResponse("resp_1", None, "main", 1.0, b"", b"[]", (ASKED,))
-    run = ResponseRecorder(Worked(), Keeping(store, record), head, renderer)
-    if stream:
-        async for batch in run.events():
+    run = ResponseRecorder(Worked(), Storage(store, record), head, renderer, streamed=stream)
+    async for batch in run.events():
+        if stream:
             renderer.feed(batch)
-    else:
-        await run.reply()
     assert store.kept.messages == (ASKED, *WORK, Message("assistant", (Text("Cold."),)))
     assert [message.hidden for message in store.kept.messages] == [False, True, True, False]

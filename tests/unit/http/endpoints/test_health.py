@@ -22,12 +22,12 @@ async def test_what_is_done_without_is_named_and_does_not_keep_requests_away(cli
 
 
 async def test_a_gateway_on_its_way_out_wants_no_requests_and_is_still_alive(client):
-    client.app[DRAIN].begun = True
+    client.app[DRAIN].started = True
     assert await ready(client) == (503, {"ready": False, "failing": ["draining"], "degraded": []})
     assert (await client.get("/healthz")).status == 200
 
 
 @pytest.mark.parametrize(("begun", "said"), [(False, None), (True, "close")])
 async def test_only_on_its_way_out_does_it_ask_connections_to_end(client, begun, said):
-    client.app[DRAIN].begun = begun
+    client.app[DRAIN].started = begun
     assert (await client.get("/v1/models")).headers.get("Connection") == said

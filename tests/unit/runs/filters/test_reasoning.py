@@ -5,7 +5,16 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, UsageReport
+from gateway.core.event import (
+    Finish,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ToolCallBegin,
+    UsageReport,
+)
+from gateway.core.message import Thinking
 from gateway.core.usage import NO_USAGE
 from gateway.runs.filters.reasoning import ReasoningFilter
 
@@ -69,6 +78,10 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, min_size=1, max_size=8).map("".join)
 
 
+def ended(text):
+    return ThinkingEnd(Thinking(text))
+
+
 def split(*pieces):
     """What is shown and what is thought of an answer that comes in these pieces, each in a batch of its own."""
     stage = ReasoningFilter()
@@ -77,7 +90,9 @@ def split(*pieces):
     assert events[-1] == STOP
     shown = "".join(event.text for event in events if isinstance(event, TextDelta))
     thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
-    assert all(event.text for event in events[:-1])
+    assert all(event.text for event in events[:-1] if not isinstance(event, ThinkingEnd))
+    blocks = "".join(event.block.text for event in events if isinstance(event, ThinkingEnd))
+    assert blocks == thought
     return shown, thought
 
 
@@ -101,7 +116,8 @@ def test_any_text_is_split_the_same_wherever_it_is_cut(text, places):
 @given(TEXTS)
 def test_nothing_is_lost_but_tags_and_the_space_around_them(text):
     stage = ReasoningFilter()
-    kept = "".join(event.text for event in [*stage.feed([TextDelta(text)]), *stage.feed([STOP])][:-1])
+    events = [*stage.feed([TextDelta(text)]), *stage.feed([STOP])][:-1]
+    kept = "".join(event.text for event in events if not isinstance(event, ThinkingEnd))
     # Places in `kept` that can be reached by having read this much of `text`.
     reached = [set() for _ in range(len(text) + 1)]
     reached[0] = {0}
@@ -132,7 +148,7 @@ def test_a_thought_is_passed_on_as_it_comes():
     stage = ReasoningFilter()
     assert stage.feed([TextDelta("<think>a")]) == [ThinkingDelta("a")]
     assert stage.feed([TextDelta("b</th")]) == [ThinkingDelta("b")]
-    assert stage.feed([TextDelta("ink>c")]) == [TextDelta("c")]
+    assert stage.feed([TextDelta("ink>c")]) == [ended("ab"), TextDelta("c")]
 
 
 def test_a_plain_batch_is_passed_on_as_it_is():
@@ -160,12 +176,18 @@ def test_what_was_held_back_comes_before_the_end():
 
 def test_a_space_that_is_none_of_the_usual_ones_is_one_wherever_it_comes():
     odd = TextDelta("\N{NO-BREAK SPACE}<think>a</think>b")
-    assert ReasoningFilter().feed([odd]) == [ThinkingDelta("a"), TextDelta("b")]
-    assert ReasoningFilter().feed([ThinkingDelta("x"), odd]) == [ThinkingDelta("x"), ThinkingDelta("a"), TextDelta("b")]
+    assert ReasoningFilter().feed([odd]) == [ThinkingDelta("a"), ended("a"), TextDelta("b")]
+    assert ReasoningFilter().feed([ThinkingDelta("x"), odd]) == [
+        *(ThinkingDelta("x"), ThinkingDelta("a"), ended("a"), TextDelta("b"))
+    ]
 
 
 def test_text_that_nobody_has_decoded_is_looked_at_only_where_a_tag_may_be():
     plain = [TextDelta(Raw(b'"Hello"')), Finish("stop")]
     assert ReasoningFilter().feed(plain) is plain
     for written in (b'"<think>hm</think>Hello"', b'"\\u003cthink>hm</think>Hello"', b'" <think>hm</think>Hello"'):
-        assert ReasoningFilter().feed([TextDelta(Raw(written))]) == [ThinkingDelta("hm"), TextDelta("Hello")]
+        assert ReasoningFilter().feed([TextDelta(Raw(written))]) == [
+            ThinkingDelta("hm"),
+            ended("hm"),
+            TextDelta("Hello"),
+        ]

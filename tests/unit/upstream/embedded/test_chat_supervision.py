@@ -136,10 +136,10 @@ async def test_every_change_of_state_is_one_log_line_without_the_key():
             await world.settled.wait()
 
     assert [line["event"] for line in lines] == [
-        "embedded_model_serving",
-        "embedded_model_stopped",
-        "embedded_model_serving",
-        "embedded_model_closed",
+        "Embedded model serves",
+        "Embedded model stopped",
+        "Embedded model serves",
+        "Embedded model closed",
     ]
     assert lines[1]["restart_s"] == 0.5
     assert chat.api_key not in repr(lines)

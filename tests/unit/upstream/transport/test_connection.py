@@ -9,13 +9,13 @@ import pytest
 
 from gateway.upstream.http import Client
 from gateway.upstream.transport.endpoint import endpoint
-from gateway.upstream.transport.errors import BodyBroken, Disconnected, NotHTTP
+from gateway.upstream.transport.errors import BodyBroken, Disconnected, NotHTTP, StaleConnection
 
 OK = b"HTTP/1.1 200 OK\r\n"
 HELLO = OK + b"Content-Length: 5\r\n\r\nhello"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 LARGE = b"".join(bytes([number % 251]) * 4096 for number in range(2000))
-STORED = gzip.compress(LARGE, 0)
+STORED = gzip.compress(LARGE, 0, mtime=0)
 
 
 def framed(*pieces):
@@ -156,7 +156,7 @@ async def test_what_a_server_says_unasked_is_no_answer(ask, wire, whole):
         then_closed(CHUNKED + framed(b"hello")),
         then_closed(CHUNKED + framed(b"hello") + b"zz\r\n"),
         then_reset(CHUNKED + framed(b"hello")),
-        then_closed(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"hello")[:-4]),
+        then_closed(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"hello", mtime=0)[:-4]),
     ],
 )
 async def test_what_came_before_a_body_broke_is_read_first(ask, wire, answer):
@@ -212,28 +212,52 @@ async def test_a_connection_that_ends_before_the_head_does(ask, wire, answer, un
     assert len(wire.asked) == 1, "a new connection's end is not to be mended"
 
 
-@pytest.mark.parametrize("end", [then_closed(b""), then_reset(b"")])
-async def test_a_kept_connection_that_ends_as_it_is_used_is_replaced_once(ask, wire, whole, end):
-    wire.answers = [HELLO, end, HELLO, end]
+TIMED_OUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.mark.parametrize("end", [then_closed(b""), then_reset(b""), then_closed(TIMED_OUT)])
+async def test_a_kept_connection_that_ends_as_it_is_used_is_stale_and_nothing_is_sent_twice(ask, wire, whole, end):
+    wire.answers = [HELLO, end, HELLO]
     assert await whole(await ask(b"1")) == b"hello"
+    with pytest.raises(StaleConnection):
+        await ask(b"2")
     assert await whole(await ask(b"2")) == b"hello"
     assert [body for _, body in wire.asked] == [b"1", b"2", b"2"]
-    with pytest.raises(Disconnected):
-        await ask(b"3")
-    assert [body for _, body in wire.asked[3:]] == [b"3", b"3"]
+    await wire.until(lambda: wire.open == 1)
 
 
-async def test_a_kept_connection_that_ends_late_has_failed(wire, whole):
-    late = Client(connect=5.0, crossing=-1.0)
+async def test_a_fresh_connection_is_made_where_one_is_wanted(client, wire, whole):
+    wire.answers = [HELLO]
+    target = endpoint(wire.url, {}, {})
+    assert await whole(await client.post(target, b"1")) == b"hello"
+    assert await whole(await client.post(target, b"2", fresh=True)) == b"hello"
+    assert wire.connections == 2
+
+
+@pytest.mark.parametrize(("end", "outcome"), [(then_closed(b""), Disconnected), (then_closed(TIMED_OUT), 408)])
+async def test_a_kept_connection_that_ends_late_has_failed(wire, whole, end, outcome):
+    late = Client(connect=5.0, stale_window=-1.0)
     try:
-        wire.answers = [HELLO, then_closed(b""), HELLO]
+        wire.answers = [HELLO, end, HELLO]
         target = endpoint(wire.url, {}, {})
         assert await whole(await late.post(target, b"1")) == b"hello"
-        with pytest.raises(Disconnected):
-            await late.post(target, b"2")
+        if outcome == 408:
+            response = await late.post(target, b"2")
+            assert response.status == 408
+            response.end()
+        else:
+            with pytest.raises(outcome):
+                await late.post(target, b"2")
     finally:
         await late.close()
     assert len(wire.asked) == 2
+
+
+async def test_a_408_on_a_new_connection_is_the_servers_answer(ask, wire):
+    wire.answers = [then_closed(TIMED_OUT)]
+    response = await ask()
+    assert response.status == 408
+    response.end()
 
 
 async def test_an_answer_that_is_not_wanted_any_more_closes_its_connection(ask, wire):
@@ -295,7 +319,7 @@ async def test_a_connection_that_has_ended_is_gone_without_the_garbage_collector
     wire.answers = [answer]
     connection = await client._dialer.connect(endpoint(wire.url, {}, {}).origin)
     try:
-        await connection.ask(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
+        await connection.send(b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n")
         while await connection.read():
             pass
     except (BodyBroken, NotHTTP):

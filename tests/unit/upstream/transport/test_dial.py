@@ -1,4 +1,6 @@
 import asyncio
+import os
+import resource
 import socket
 import ssl
 from pathlib import Path
@@ -7,7 +9,13 @@ import pytest
 
 from gateway.upstream.transport.dial import Dialer
 from gateway.upstream.transport.endpoint import Origin
-from gateway.upstream.transport.errors import CannotConnect, CertificateInvalid, ConnectionTimeout
+from gateway.upstream.transport.errors import (
+    CannotConnect,
+    ConnectionTimeout,
+    NameUnknown,
+    NoFileDescriptors,
+    TlsFailed,
+)
 
 CERTIFICATE = Path(__file__).parents[3] / "fault" / "untrusted.pem"
 
@@ -26,14 +34,40 @@ async def test_a_name_is_connected_to_at_whichever_address_listens(wire, host):
     await wire.until(lambda: wire.connections == 2 and wire.open == 0)
 
 
-async def test_nobody_listens(unused_tcp_port):
-    with pytest.raises(CannotConnect):
-        await Dialer(5.0).connect(Origin("127.0.0.1", unused_tcp_port, tls=False))
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_a_port_where_nobody_listens_refuses(unused_tcp_port, host):
+    with pytest.raises(CannotConnect, match=r"^refused the connection$"):
+        await Dialer(5.0).connect(Origin(host, unused_tcp_port, tls=False))
 
 
-async def test_nobody_has_the_name():
-    with pytest.raises(CannotConnect):
+async def test_a_name_that_nobody_has_is_unknown():
+    with pytest.raises(NameUnknown):
         await Dialer(5.0).connect(Origin("nobody.invalid", 80, tls=False))
+
+
+async def test_a_full_file_table_is_this_process_own_trouble(wire):
+    port = int(wire.url.rpartition(":")[2].partition("/")[0])
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    await closing(await Dialer(5.0).connect(Origin("127.0.0.1", port, tls=False)))
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        with pytest.raises(NoFileDescriptors):
+            await Dialer(5.0).connect(Origin("127.0.0.1", port, tls=False))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_connection_that_is_reset_during_the_handshake_names_the_handshake():
+    async def resets(reader, writer):
+        await reader.read(1)
+        writer.transport.abort()
+
+    server = await asyncio.start_server(resets, "127.0.0.1", 0)
+    with pytest.raises((CannotConnect, TlsFailed), match=r"establish|handshake"):
+        await Dialer(5.0).connect(Origin("127.0.0.1", server.sockets[0].getsockname()[1], tls=True))
+    server.close()
 
 
 @pytest.fixture
@@ -75,7 +109,7 @@ async def secure():
 
 
 async def test_a_certificate_that_nobody_signed_is_refused(secure):
-    with pytest.raises(CertificateInvalid):
+    with pytest.raises(TlsFailed, match=r"its certificate is not trusted \(self-signed certificate\)"):
         await Dialer(5.0).connect(secure)
 
 
@@ -86,7 +120,7 @@ async def test_a_server_without_tls_is_refused():
         writer.close()
 
     server = await asyncio.start_server(plain, "127.0.0.1", 0)
-    with pytest.raises(CertificateInvalid):
+    with pytest.raises(TlsFailed):
         await Dialer(5.0).connect(Origin("127.0.0.1", server.sockets[0].getsockname()[1], tls=True))
     server.close()
 
@@ -94,5 +128,5 @@ async def test_a_server_without_tls_is_refused():
 async def test_the_operators_own_certificates_are_trusted_for_the_names_they_hold(secure, monkeypatch):
     monkeypatch.setenv("SSL_CERT_FILE", str(CERTIFICATE))
     await closing(await Dialer(5.0).connect(secure))
-    with pytest.raises(CertificateInvalid):
+    with pytest.raises(TlsFailed):
         await Dialer(5.0).connect(secure._replace(host="localhost"))

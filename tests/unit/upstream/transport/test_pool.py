@@ -15,7 +15,7 @@ async def test_one_after_the_other_shares_a_connection_and_at_once_does_not(ask,
     assert wire.connections == 5
 
 
-async def test_a_connection_that_the_server_ends_while_it_waits_is_left_out(ask, wire, whole):
+async def test_a_connection_that_the_server_ends_while_it_waits_is_left_out(client, ask, wire, whole):
     async def bye(writer):
         writer.write(HELLO)
         await seen.wait()
@@ -25,14 +25,15 @@ async def test_a_connection_that_the_server_ends_while_it_waits_is_left_out(ask,
     wire.answers = [bye, HELLO]
     assert await whole(await ask()) == b"hello"
     seen.set()
-    await wire.until(lambda: wire.open == 0)
+    ((kept,),) = client._pool._idle.values()
+    await wire.until(lambda: not kept.usable)
     assert await whole(await ask()) == b"hello"
     assert len(wire.asked) == 2
 
 
 async def test_a_connection_that_nobody_used_for_long_is_closed(client, ask, wire, whole, monkeypatch):
     wire.answers = [HELLO]
-    client._pool = Pool(keep=0.05)
+    client._pool = Pool(idle_timeout=0.05)
     assert await whole(await ask()) == b"hello"
     await wire.until(lambda: wire.open == 0)
     assert await whole(await ask()) == b"hello"

@@ -7,14 +7,17 @@ import pytest
 
 from gateway.core.event import Batch
 from gateway.core.upstream_error import UpstreamError
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.answer import StreamParser
+
+MODEL = ModelSpec("small", provider="fake")
 
 DONE = b"data: [DONE]\n\n"
 
 
 def read_stream(pieces: Iterable[bytes]) -> tuple[Batch, UpstreamError | None]:
     """All events, and the failure that came after them; once the answer is complete nothing is one any more."""
-    parser, events = StreamParser(), []
+    parser, events = StreamParser(MODEL), []
     left = iter(pieces)
     try:
         for piece in left:

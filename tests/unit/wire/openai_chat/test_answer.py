@@ -2,14 +2,36 @@ import json
 
 import pytest
 
-from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin, ToolCallDelta, UsageReport
-from gateway.core.reply import fold
+from gateway.core.accumulator import accumulated
+from gateway.core.event import (
+    Finish,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ToolCallBegin,
+    ToolCallDelta,
+    UsageReport,
+)
+from gateway.core.message import Extras, Owner, Thinking
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
-from gateway.wire.openai_chat.answer import parse_reply
-from gateway.wire.openai_chat.render import render_reply
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.answer import parse_answer
+from gateway.wire.openai_chat.render import render_answer
+
+MODEL = ModelSpec("small", provider="fake")
 
 STOP = Finish("stop")
+
+
+def thought(field):
+    owner = Owner(WIRE, "fake", "small")
+    return ThinkingEnd(Thinking("hm", owner=owner, extras=Extras(WIRE, {"field": field})))
+
+
+THOUGHT = thought("reasoning_content")
 
 
 def body(message=None, finish="stop", **fields):
@@ -23,7 +45,7 @@ def call(id_="c", name="f", arguments="{}", **fields):
 
 def failure(raw):
     with pytest.raises(UpstreamError) as caught:
-        parse_reply(raw)
+        parse_answer(raw, MODEL)
     return caught.value
 
 
@@ -36,47 +58,74 @@ def failure(raw):
         ({}, []),
         ({"content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}, [TextDelta("ab")]),
         ({"content": "\ud83d\ude00"}, [TextDelta("\N{GRINNING FACE}")]),
-        ({"content": "a", "reasoning_content": "hm"}, [ThinkingDelta("hm"), TextDelta("a")]),
+        ({"content": "a", "reasoning_content": "hm"}, [ThinkingDelta("hm"), THOUGHT, TextDelta("a")]),
+        ({"content": "a", "reasoning": "hm"}, [ThinkingDelta("hm"), thought("reasoning"), TextDelta("a")]),
+        ({"content": None, "reasoning_content": "hm"}, [ThinkingDelta("hm"), THOUGHT]),
+        ({"content": "a", "reasoning_content": ""}, [TextDelta("a")]),
         ({"content": None, "refusal": "no"}, [RefusalDelta("no")]),
         ({"content": "a", "tool_calls": []}, [TextDelta("a")]),
         ({"content": "a", "tool_calls": None}, [TextDelta("a")]),
     ],
 )
 def test_a_message_is_read_as_the_events_of_a_stream(message, events):
-    assert parse_reply(body(message)) == [*events, STOP]
+    assert parse_answer(body(message), MODEL) == [*events, STOP]
 
 
 def test_calls_are_numbered_in_their_order():
-    calls = [call("a"), call("b", "g", "[]"), call(None, "h", "")]
-    assert parse_reply(body({"content": "so", "tool_calls": calls}, "tool_calls")) == [
+    calls = [call("a"), call("b", "g", "[]"), call("c", "h", "")]
+    assert parse_answer(body({"content": "so", "tool_calls": calls}, "tool_calls"), MODEL) == [
         *(TextDelta("so"), ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}")),
-        *(ToolCallBegin(1, "b", "g"), ToolCallDelta(1, "[]"), ToolCallBegin(2, "call_2", "h"), Finish("tool_calls")),
+        *(ToolCallBegin(1, "b", "g"), ToolCallDelta(1, "[]"), ToolCallBegin(2, "c", "h"), Finish("tool_calls")),
     ]
 
 
+def test_calls_without_an_id_or_with_a_used_one_get_ids_of_their_own():
+    calls = [call(None), call(None), call("a"), call("a")]
+    batch = parse_answer(body({"tool_calls": calls}, "tool_calls"), MODEL)
+    ids = [event.id for event in batch if isinstance(event, ToolCallBegin)]
+    assert len(set(ids)) == 4
+    assert ids[2] == "a"
+    again = parse_answer(body({"tool_calls": calls}, "tool_calls"), MODEL)
+    assert again[0].id not in ids, "ids must be unique over a conversation"
+
+
+def test_the_retired_form_of_a_call_is_a_call():
+    message = {"content": None, "function_call": {"name": "f", "arguments": "{}"}}
+    begin, delta, end = parse_answer(body(message, "function_call"), MODEL)
+    assert (begin.name, delta, end) == ("f", ToolCallDelta(0, "{}"), Finish("tool_calls", "function_call"))
+
+
+def test_an_end_of_calls_without_a_call_is_no_answer():
+    assert failure(body({"content": "a"}, "tool_calls")).kind is UpstreamKind.MALFORMED
+
+
 def test_a_call_makes_a_stop_the_end_of_calling():
-    assert parse_reply(body({"tool_calls": [call()]}))[-1] == Finish("tool_calls")
+    assert parse_answer(body({"tool_calls": [call()]}), MODEL)[-1] == Finish("tool_calls", "stop")
 
 
-@pytest.mark.parametrize("finish", [None, "stop", "weird"])
-def test_a_whole_answer_needs_no_reason_to_end(finish):
-    assert parse_reply(body({"content": "a"}, finish)) == [TextDelta("a"), STOP]
+@pytest.mark.parametrize(("finish", "raw"), [(None, None), ("stop", None), ("weird", "weird")])
+def test_a_whole_answer_needs_no_reason_to_end(finish, raw):
+    assert parse_answer(body({"content": "a"}, finish), MODEL) == [TextDelta("a"), Finish("stop", raw)]
 
 
 def test_usage_follows_the_end():
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
-    assert parse_reply(body({"content": "a"}, usage=usage)) == [TextDelta("a"), STOP, UsageReport(Usage(1, 2, 3))]
-    assert parse_reply(body({"content": "a"}, usage=None)) == [TextDelta("a"), STOP]
+    assert parse_answer(body({"content": "a"}, usage=usage), MODEL) == [
+        TextDelta("a"),
+        STOP,
+        UsageReport(Usage(1, 2, 3)),
+    ]
+    assert parse_answer(body({"content": "a"}, usage=None), MODEL) == [TextDelta("a"), STOP]
 
 
 def test_logprobs_come_with_the_text():
     raw = {"choices": [{"message": {"content": "a"}, "logprobs": {"content": []}, "finish_reason": "stop"}]}
-    assert parse_reply(json.dumps(raw).encode())[0] == TextDelta("a", {"content": []})
+    assert parse_answer(json.dumps(raw).encode(), MODEL)[0] == TextDelta("a", {"content": []})
 
 
 def test_only_the_first_choice_counts():
     choices = [{"message": {"content": text}, "finish_reason": "stop"} for text in "ab"]
-    assert parse_reply(json.dumps({"choices": choices}).encode()) == [TextDelta("a"), STOP]
+    assert parse_answer(json.dumps({"choices": choices}).encode(), MODEL) == [TextDelta("a"), STOP]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +178,7 @@ def test_an_end_by_error_is_an_error():
 
 @pytest.mark.parametrize("nothing", [None, False, {}, "", []])
 def test_an_empty_error_is_none(nothing):
-    assert parse_reply(body({"content": "a"}, error=nothing)) == [TextDelta("a"), STOP]
+    assert parse_answer(body({"content": "a"}, error=nothing), MODEL) == [TextDelta("a"), STOP]
 
 
 @pytest.mark.parametrize(
@@ -144,9 +193,9 @@ def test_an_empty_error_is_none(nothing):
 )
 def test_text_is_passed_on_as_it_was_written_when_it_can_be(written, text):
     raw = body({"content": "?"}).replace(b'"?"', written)
-    events = parse_reply(raw)
+    events = parse_answer(raw, MODEL)
     assert events == [TextDelta(text), STOP]
-    reply = json.loads(render_reply(fold(events), id="i", created=1, model="m"))
+    reply = json.loads(render_answer(accumulated(events), id="i", created=1, model="m"))
     assert reply["choices"][0]["message"]["content"] == text
 
 

@@ -2,7 +2,10 @@ import pytest
 
 from gateway.core.event import TextDelta
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.answer import StreamParser
+
+MODEL = ModelSpec("small", provider="fake")
 
 GOOD = b'data: {"choices":[{"index":0,"delta":{"content":"kept"}}]}\n\n'
 
@@ -17,7 +20,7 @@ GOOD = b'data: {"choices":[{"index":0,"delta":{"content":"kept"}}]}\n\n'
     ids=["garbage", "error", "wrong-shape"],
 )
 def test_events_before_a_failure_in_the_same_read_are_not_lost(bad):
-    parser = StreamParser()
+    parser = StreamParser(MODEL)
     assert parser.feed(GOOD + bad) == [TextDelta("kept")]
     assert parser.failure is not None
     with pytest.raises(UpstreamError):
@@ -26,5 +29,5 @@ def test_events_before_a_failure_in_the_same_read_are_not_lost(bad):
 
 def test_a_failure_that_nothing_came_before_is_raised_at_once():
     with pytest.raises(UpstreamError) as caught:
-        StreamParser().feed(b"data: {not json}\n\n")
+        StreamParser(MODEL).feed(b"data: {not json}\n\n")
     assert caught.value.kind is UpstreamKind.MALFORMED

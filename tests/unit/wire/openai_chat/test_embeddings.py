@@ -10,6 +10,7 @@ from openai.types import CreateEmbeddingResponse
 from gateway.core.errors import BadRequest
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingRequest
+from gateway.wire.model import Compat, ModelSpec
 from gateway.wire.openai_chat.embeddings import build_request, parse_reply, read_request, render_reply
 from gateway.wire.openai_chat.schema import EMBEDDINGS
 
@@ -100,7 +101,8 @@ def test_the_limits_themselves_are_let_in(texts):
     ],
 )
 def test_a_provider_is_asked_for_base64_only_when_it_packs(request_, packs, body):
-    assert json.loads(build_request(request_, "m", packs_base64=packs)) == body
+    model = ModelSpec("m", compat=Compat(embedding_base64=packs))
+    assert json.loads(build_request(request_, model)) == body
 
 
 def body(*vectors, **fields):

@@ -14,16 +14,27 @@ from gateway.wire.openai_chat.errors import classify, error_in
         (403, {}, Kind.AUTH, None),
         (404, {}, Kind.NOT_FOUND, None),
         (405, {}, Kind.INVALID_REQUEST, None),
-        (408, {}, Kind.TIMEOUT, None),
+        (407, {}, Kind.UNUSABLE, None),
+        (408, {}, Kind.REPORTED_TIMEOUT, None),
         (409, {}, Kind.SERVER_ERROR, None),
+        (410, {}, Kind.UNUSABLE, None),
         (413, {}, Kind.INVALID_REQUEST, None),
         (418, {}, Kind.INVALID_REQUEST, None),
+        (421, {}, Kind.UNUSABLE, None),
         (422, {}, Kind.INVALID_REQUEST, None),
+        (424, {}, Kind.SERVER_ERROR, None),
+        (425, {}, Kind.SERVER_ERROR, None),
         (429, {}, Kind.RATE_LIMITED, None),
+        (451, {}, Kind.INVALID_REQUEST, None),
+        (498, {}, Kind.UNUSABLE, None),
+        (499, {}, Kind.SERVER_ERROR, None),
         (500, {}, Kind.SERVER_ERROR, None),
+        (103, {}, Kind.UNUSABLE, None),
+        (204, {}, Kind.UNUSABLE, None),
+        (307, {"code": "content_filter"}, Kind.UNUSABLE, "content_filter"),
         (502, {}, Kind.SERVER_ERROR, None),
         (503, {}, Kind.OVERLOADED, None),
-        (504, {}, Kind.TIMEOUT, None),
+        (504, {}, Kind.REPORTED_TIMEOUT, None),
         (520, {}, Kind.SERVER_ERROR, None),
         (529, {}, Kind.OVERLOADED, None),
         # unless code or type say more
@@ -68,7 +79,7 @@ from gateway.wire.openai_chat.errors import classify, error_in
         (None, {"type": "overloaded_error"}, Kind.OVERLOADED, None),
         (None, {"type": "invalid_request_error"}, Kind.INVALID_REQUEST, None),
         (None, {"type": "server_error"}, Kind.SERVER_ERROR, None),
-        (None, {"type": "timeout"}, Kind.TIMEOUT, None),
+        (None, {"type": "timeout"}, Kind.REPORTED_TIMEOUT, None),
         (None, {"code": "insufficient_quota"}, Kind.BILLING, "insufficient_quota"),
         (None, {"type": "not_found_error"}, Kind.NOT_FOUND, None),
         (None, {"type": "permission_error"}, Kind.AUTH, None),
@@ -77,6 +88,52 @@ from gateway.wire.openai_chat.errors import classify, error_in
 def test_an_error_is_classified_by_status_then_code_then_type(status, error, kind, code):
     found = classify(status, {"error": error})
     assert (found.kind, found.code, found.upstream_status) == (kind, code, status)
+
+
+GROQ = {
+    "message": "Request too large for model `m` on tokens per minute (TPM): Limit 6000, Requested 9000",
+    "type": "tokens",
+    "code": "rate_limit_exceeded",
+}
+GOOGLE = {
+    "code": 400,
+    "message": "API key not valid. Please pass a valid API key.",
+    "status": "INVALID_ARGUMENT",
+    "details": [
+        {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "API_KEY_INVALID"},
+        {"@type": "type.googleapis.com/google.rpc.LocalizedMessage"},
+    ],
+}
+FLAGGED = {"code": 403, "message": "Forbidden", "metadata": {"reasons": ["violence"], "flagged_input": "…"}}
+TOO_DEAR = {"code": 402, "message": "You requested up to 64000 tokens, but can only afford 2119. Use fewer max_tokens."}
+
+
+@pytest.mark.parametrize(
+    ("status", "payload", "kind"),
+    [
+        (413, {"error": GROQ}, Kind.RATE_LIMITED),
+        (413, {"error": {"message": GROQ["message"]}}, Kind.RATE_LIMITED),
+        (413, {"error": {"message": "the request exceeds the available context size"}}, Kind.CONTEXT_OVERFLOW),
+        (400, {"error": GOOGLE}, Kind.AUTH),
+        (400, [{"error": GOOGLE}], Kind.AUTH),
+        (400, {"error": GOOGLE | {"details": [{"reason": "BAD_FIELD"}]}}, Kind.INVALID_REQUEST),
+        (400, {"error": GOOGLE | {"details": "odd"}}, Kind.INVALID_REQUEST),
+        (403, {"error": FLAGGED}, Kind.CONTENT_FILTER),
+        (403, {"error": {"message": "Your input was flagged by moderation"}}, Kind.CONTENT_FILTER),
+        (402, {"error": {"message": "Rejected by our safety system"}}, Kind.CONTENT_FILTER),
+        (403, {"error": {"message": "This key is not allowed"}}, Kind.AUTH),
+        (403, {"error": {"message": "Your account has been flagged"}}, Kind.AUTH),
+        (402, {"error": TOO_DEAR}, Kind.TOO_LARGE),
+        (402, {"error": {"message": "Insufficient credits"}}, Kind.BILLING),
+        (500, {"error": FLAGGED}, Kind.SERVER_ERROR),
+    ],
+)
+def test_what_providers_hide_behind_another_status_is_recognised(status, payload, kind):
+    assert classify(status, payload).kind is kind
+
+
+def test_a_status_that_is_no_answer_says_so():
+    assert classify(307, None).message == "The provider answered with status 307, which is no answer."
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 from gateway.core.event import Finish, ToolCallBegin, ToolCallDelta, UsageReport
 from gateway.core.jsonio import dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import embeddings
-from gateway.wire.openai_chat.answer import parse_reply
+from gateway.wire.openai_chat.answer import parse_answer
 from gateway.wire.openai_chat.errors import classify, error_in
+
+MODEL = ModelSpec("small", provider="fake")
 
 FIELDS = st.sampled_from([
     *("choices", "delta", "message", "content", "tool_calls", "function", "name", "arguments", "index", "id"),
@@ -76,7 +79,7 @@ def test_any_bytes_are_an_upstream_error(read, raw):
 @given(JSON | shaped(JSON))
 def test_any_body_is_an_answer_or_an_upstream_error(value):
     with suppress(UpstreamError):
-        assert checked(parse_reply(json.dumps(value).encode()))
+        assert checked(parse_answer(json.dumps(value).encode(), MODEL))
 
 
 @given(JSON, st.none() | st.integers(300, 599))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.model import Compat, ModelSpec
 from gateway.wire.openai_chat.ingress import ChatIngress
 from gateway.wire.openai_chat.request import build_request
 
@@ -21,7 +21,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
     max_leaves=6,
 )
-UNKNOWN = st.dictionaries(NAMES.map("x_{}".format), JSON, max_size=2)
+UNKNOWN = st.dictionaries(NAMES.map("x_{}".format), JSON.filter(lambda value: value is not None), max_size=2)
 
 
 def fields(required, optional):
@@ -57,7 +57,10 @@ MESSAGE = widened(
     st.one_of(
         fields({"role": st.sampled_from(["system", "developer"]), "content": TEXTS}, {"name": WORDS}),
         fields({"role": st.sampled_from(["user", "function"]), "content": CONTENT}, {"name": WORDS}),
-        fields({"role": st.just("assistant"), "content": CONTENT}, {"name": WORDS, "tool_calls": CALLS}),
+        fields(
+            {"role": st.just("assistant"), "content": CONTENT},
+            {"name": WORDS, "tool_calls": CALLS, "refusal": WORDS, "reasoning_content": WORDS},
+        ),
         fields({"role": st.just("assistant"), "content": st.none(), "tool_calls": CALLS}, {"name": WORDS}),
         fields({"role": st.just("tool"), "content": CONTENT, "tool_call_id": WORDS}, {}),
     )

@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import Extras, Message, Text
-from gateway.core.turn import AUTO, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.core.turn import AUTO, Options, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.ingress import ChatIngress
 
 HI = [{"role": "user", "content": "hi"}]
@@ -170,7 +171,7 @@ def test_a_plain_request_is_a_plain_turn():
         ({"stop": ["a", "b", "c", "d"]}, Sampling(stop=("a", "b", "c", "d"))),
         ({"stop": []}, Sampling()),
         ({"stop": " "}, Sampling(stop=(" ",))),
-        ({"response_format": {"type": "text"}}, Sampling(response_format={"type": "text"})),
+        ({"response_format": {"type": "text"}}, Sampling(response_format=ResponseFormat("text"))),
         ({"n": 1}, Sampling()),
         ({"n": 0}, Sampling()),
     ],
@@ -189,7 +190,12 @@ def test_sampling_is_read(fields, sampling):
         ({"user": "  "}, {}),
         ({"tools": [FUNCTION], "tool_choice": "auto"}, {"tools": (ToolSpec("f"),), "tool_choice": AUTO}),
         ({"tools": [], "tool_choice": "none"}, {"tool_choice": ToolChoice("none")}),
-        ({"metadata": {"a": 1}}, {"extras": Extras("openai-completions", {"metadata": {"a": 1}})}),
+        ({"metadata": {"a": 1}}, {"options": Options(metadata={"a": 1})}),
+        (
+            {"reasoning_effort": "low", "parallel_tool_calls": False},
+            {"options": Options("low", parallel_tool_calls=False)},
+        ),
+        ({"reasoning_effort": 5, "x": 1, "y": None}, {"extras": Extras(WIRE, {"reasoning_effort": 5, "x": 1})}),
         ({"functions": [], "function_call": "auto"}, {}),
     ],
 )

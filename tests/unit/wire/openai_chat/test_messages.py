@@ -4,7 +4,7 @@ import pytest
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import fields_of
-from gateway.core.message import Extras, Foreign, Image, Message, Text, ToolCall, ToolResult
+from gateway.core.message import Extras, Foreign, Image, Message, Refusal, Text, Thinking, ToolCall, ToolResult
 from gateway.wire.openai_chat import messages
 
 WIRE = "openai-completions"
@@ -72,8 +72,8 @@ def test_content_is_read_in_every_form(content, parts):
 
 
 def test_a_list_stays_a_list():
-    assert one({"role": "user", "content": [{"type": "text", "text": "a"}]}).listed
-    assert not one({"role": "user", "content": "a"}).listed
+    assert one({"role": "user", "content": [{"type": "text", "text": "a"}]}).content_is_array
+    assert not one({"role": "user", "content": "a"}).content_is_array
 
 
 def call(**fields):
@@ -123,7 +123,23 @@ def test_unknown_fields_of_a_call_are_kept_but_not_its_place_in_a_stream():
 
 def test_unknown_fields_are_kept_with_their_message():
     raw = {"role": "assistant", "content": None, "refusal": "no", "audio": {"id": "a"}}
-    assert one(raw) == Message("assistant", (), extras=Extras(WIRE, {"refusal": "no", "audio": {"id": "a"}}))
+    assert one(raw) == Message(
+        "assistant",
+        (Refusal("no", Extras(WIRE, {"place": "message"})),),
+        extras=Extras(WIRE, {"audio": {"id": "a"}}),
+    )
+
+
+def test_null_is_the_same_as_absent_in_a_message_and_its_parts():
+    text = {"type": "text", "text": "a", "cache_control": None}
+    raw = {"role": "assistant", "content": [text], "refusal": None, "audio": None, "function_call": None}
+    assert one(raw) == Message("assistant", (Text("a"),))
+
+
+def test_reasoning_in_a_clients_message_is_read():
+    raw = {"role": "assistant", "content": "a", "reasoning_content": "hm"}
+    thinking = Thinking("hm", extras=Extras(WIRE, {"field": "reasoning_content"}))
+    assert one(raw) == Message("assistant", (thinking, Text("a")))
 
 
 @pytest.mark.parametrize(

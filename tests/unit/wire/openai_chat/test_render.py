@@ -3,20 +3,24 @@ import json
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
+from gateway.core.accumulator import Answer
 from gateway.core.errors import BadRequest
 from gateway.core.event import (
+    CitationFound,
     Finish,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.message import ToolCall
-from gateway.core.reply import Reply
+from gateway.core.message import Citation, Extras, Thinking, ToolCall
 from gateway.core.usage import Usage
-from gateway.wire.openai_chat.render import Renderer, render_reply, usage_object
+from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.render import Renderer, render_answer
+from gateway.wire.openai_chat.usage import usage_object
 
 HEAD = {"id": "chatcmpl_1", "object": "chat.completion.chunk", "created": 7, "model": " OpenClaw "}
 
@@ -61,8 +65,26 @@ def test_every_event_has_its_delta(event, delta):
     assert deltas(event) == [delta]
 
 
-def test_thoughts_are_not_shown():
-    assert deltas(ThinkingDelta("hm")) == []
+def test_reasoning_is_shown_without_what_only_its_model_can_read():
+    block = Thinking("hm", signature="s", extras=Extras(WIRE, {"reasoning_details": [{"data": "x"}]}))
+    assert deltas(ThinkingDelta("hm"), ThinkingEnd(block)) == [{"reasoning_content": "hm"}]
+
+
+def test_sources_are_annotations():
+    source = {"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 1, "end_index": 2}}
+    assert deltas(CitationFound(Citation("u", "t", 1, 2))) == [{"annotations": [source]}]
+
+
+def test_fields_that_only_another_format_knows_are_not_shown():
+    call = ToolCallBegin(0, "c", "f", Extras("another", {"secret": 1}))
+    assert "secret" not in deltas(call)[0]["tool_calls"][0]
+    whole = ToolCall("c", "f", "{}", Extras("another", {"secret": 1}))
+    assert "secret" not in body(Answer(None, "tool_calls", tool_calls=(whole,)))["message"]["tool_calls"][0]
+
+
+def test_a_call_of_a_custom_tool_keeps_its_form():
+    message = body(Answer(None, "tool_calls", tool_calls=(ToolCall("c", "f", "text", kind="custom"),)))["message"]
+    assert message["tool_calls"] == [{"id": "c", "type": "custom", "custom": {"name": "f", "input": "text"}}]
 
 
 def test_the_role_comes_once_and_first():
@@ -142,7 +164,7 @@ def test_details_of_usage_appear_when_they_say_something(usage, counts):
 
 
 def body(reply):
-    payload = json.loads(render_reply(reply, id="chatcmpl_1", created=7, model="openclaw"))
+    payload = json.loads(render_answer(reply, id="chatcmpl_1", created=7, model="openclaw"))
     ChatCompletion.model_validate(payload, strict=True)
     head = {"id": "chatcmpl_1", "object": "chat.completion", "created": 7, "model": "openclaw"}
     assert payload == {**payload, **head}
@@ -152,7 +174,7 @@ def body(reply):
 
 
 def test_a_whole_answer_has_every_field_that_clients_read():
-    assert body(Reply("a", "stop")) == {
+    assert body(Answer("a", "stop")) == {
         "index": 0,
         "message": {"role": "assistant", "content": "a", "refusal": None},
         "logprobs": None,
@@ -161,15 +183,15 @@ def test_a_whole_answer_has_every_field_that_clients_read():
 
 
 def test_calls_and_the_text_beside_them_are_kept():
-    message = body(Reply("so", "tool_calls", tool_calls=(ToolCall("c", "f", '{ "a":1 }'),)))["message"]
+    message = body(Answer("so", "tool_calls", tool_calls=(ToolCall("c", "f", '{ "a":1 }'),)))["message"]
     assert message["content"] == "so"
     assert message["tool_calls"] == [
         {"id": "c", "type": "function", "function": {"name": "f", "arguments": '{ "a":1 }'}}
     ]
-    assert body(Reply(None, "tool_calls", tool_calls=(ToolCall("c", "f", ""),)))["message"]["content"] == ""
+    assert body(Answer(None, "tool_calls", tool_calls=(ToolCall("c", "f", ""),)))["message"]["content"] == ""
 
 
-def test_refusal_and_logprobs_are_kept_and_thoughts_are_not():
-    choice = body(Reply(None, "stop", thinking="hm", refusal="no", logprobs={"content": []}))
+def test_refusal_logprobs_and_reasoning_are_shown():
+    choice = body(Answer(None, "stop", thinking=(Thinking("hm"),), refusal="no", logprobs={"content": []}))
     assert (choice["message"]["refusal"], choice["logprobs"]) == ("no", {"content": []})
-    assert "hm" not in json.dumps(choice)
+    assert choice["message"]["reasoning_content"] == "hm"

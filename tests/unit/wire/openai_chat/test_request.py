@@ -4,7 +4,7 @@ import pytest
 
 from gateway.core.message import Extras, Foreign, Image, Message, Text, ToolCall, ToolResult
 from gateway.core.turn import AUTO, Sampling, ToolChoice, ToolSpec, Turn
-from gateway.wire.compat import Compat, ModelSpec
+from gateway.wire.model import Compat, ModelSpec
 from gateway.wire.openai_chat.request import build_request
 
 WIRE = "openai-completions"
@@ -137,7 +137,7 @@ def test_messages_are_written_as_they_were_read():
     call = ToolCall("c1", "f", '{ "a":1 }', Extras(WIRE, {"index": 0}))
     sent_call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{ "a":1 }'}, "index": 0}
     assert message(Text("a"), name="ann") == {"role": "user", "content": "a", "name": "ann"}
-    assert message(Text("a"), listed=True) == {"role": "user", "content": [{"type": "text", "text": "a"}]}
+    assert message(Text("a"), content_is_array=True) == {"role": "user", "content": [{"type": "text", "text": "a"}]}
     assert message(call, role="assistant") == {"role": "assistant", "content": None, "tool_calls": [sent_call]}
     assert message(Text(""), call, role="assistant") == {"role": "assistant", "content": "", "tool_calls": [sent_call]}
     assert message(ToolResult("c1", (Text("4"),)), role="tool") == {
@@ -146,7 +146,7 @@ def test_messages_are_written_as_they_were_read():
         "tool_call_id": "c1",
     }
     assert message(ToolResult("c1", ()), role="tool")["content"] == ""
-    assert message(ToolResult("c1", (Text("4"),), listed=True), role="tool")["content"] == [
+    assert message(ToolResult("c1", (Text("4"),), content_is_array=True), role="tool")["content"] == [
         {"type": "text", "text": "4"}
     ]
     assert message(Text("a"), role="assistant", extras=Extras(WIRE, {"refusal": "no"}))["refusal"] == "no"

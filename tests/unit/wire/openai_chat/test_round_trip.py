@@ -6,13 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from gateway.core.accumulator import accumulated
 from gateway.core.event import Finish, RefusalDelta, TextDelta, ToolCallBegin, ToolCallDelta, UsageReport
 from gateway.core.message import NO_EXTRAS, Extras
-from gateway.core.reply import fold
 from gateway.core.usage import Usage
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
-from gateway.wire.openai_chat.answer import parse_reply
-from gateway.wire.openai_chat.render import Renderer, render_reply
+from gateway.wire.openai_chat.answer import parse_answer
+from gateway.wire.openai_chat.render import Renderer, render_answer
+
+MODEL = ModelSpec("small", provider="fake")
 
 WORDS = st.text(min_size=1, max_size=8)
 NAMES = WORDS.filter(lambda name: not name.isspace())  # white space alone is no name
@@ -20,7 +23,7 @@ LOGPROBS = st.none() | st.just({"content": [{"token": "a", "logprob": -0.5}]})
 EXTRAS = st.just(NO_EXTRAS) | st.builds(
     lambda text: Extras(WIRE, {"extra_content": {"google": {"thought_signature": text}}}), WORDS
 )
-REASONS = ("length", "content_filter", "tool_calls")
+REASONS = ("length", "content_filter")
 
 
 @st.composite
@@ -32,7 +35,7 @@ def usages(draw):
 
 @st.composite
 def answers(draw):
-    """The events of an answer in an order that is allowed, but for thoughts, which the format has no place for."""
+    """The events of an answer in an order that is allowed, but for reasoning, whose blocks have owners of their own."""
     events, begun = [], 0
     for kind in draw(st.lists(st.sampled_from(["text", "refusal", "begin", "arguments"]), max_size=8)):
         if kind == "text":
@@ -44,7 +47,7 @@ def answers(draw):
             begun += 1
         elif begun:
             events.append(ToolCallDelta(draw(st.integers(0, begun - 1)), draw(WORDS)))
-    events.append(Finish(draw(st.sampled_from(REASONS if begun else ("stop", *REASONS)))))
+    events.append(Finish(draw(st.sampled_from([*REASONS, "tool_calls" if begun else "stop"]))))
     return [*events, UsageReport(draw(usages()))]
 
 
@@ -78,8 +81,8 @@ def test_byte_by_byte_is_the_same(read, events):
 
 @given(answers())
 def test_a_whole_answer_says_the_same_as_its_stream(events):
-    reply = fold(events)
-    found = fold(parse_reply(render_reply(reply, id="i", created=1, model="m")))
+    reply = accumulated(events)
+    found = accumulated(parse_answer(render_answer(reply, id="i", created=1, model="m"), MODEL))
     # Tokens go with the text that they make up: without any, there is nowhere to put them.
     assert found == replace(reply, logprobs=reply.logprobs if reply.text else None)
 

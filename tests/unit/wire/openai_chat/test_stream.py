@@ -6,20 +6,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.event import (
+    CitationFound,
     Finish,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.message import NO_EXTRAS, Extras
+from gateway.core.message import NO_EXTRAS, Citation, Extras, Owner, Thinking
 from gateway.core.upstream_error import UpstreamKind
 from gateway.core.usage import Usage
 from gateway.wire.openai_chat import WIRE
 
 STOP = Finish("stop")
+
+
+def thought(text, **extras):
+    return ThinkingEnd(Thinking(text, owner=Owner(WIRE, "fake", "small"), extras=Extras(WIRE, extras)))
+
+
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
 REPORT = UsageReport(Usage(3, 4, 7))
 
@@ -50,15 +58,19 @@ def test_a_plain_answer(read, stream):
         ({"content": None}, []),
         ({"content": "a", "role": "assistant"}, [TextDelta("a")]),
         ({"content": [{"type": "text", "text": "a"}, {"type": "thinking"}, {"text": "b"}, 1]}, [TextDelta("ab")]),
-        ({"reasoning_content": "hm"}, [ThinkingDelta("hm")]),
-        ({"reasoning": "hm", "content": "a"}, [ThinkingDelta("hm"), TextDelta("a")]),
+        ({"reasoning_content": "hm"}, [ThinkingDelta("hm"), thought("hm", field="reasoning_content")]),
+        ({"reasoning": "hm", "content": "a"}, [ThinkingDelta("hm"), thought("hm", field="reasoning"), TextDelta("a")]),
+        (
+            {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}, {"text": "a"}]},
+            [ThinkingDelta("hm"), thought("hm", field="content"), TextDelta("a")],
+        ),
+        ({"annotations": [{"type": "url_citation", "url_citation": {"url": "u"}}]}, [CitationFound(Citation("u"))]),
         ({"refusal": "no"}, [RefusalDelta("no")]),
         ({"content": "a", "refusal": "no"}, [TextDelta("a"), RefusalDelta("no")]),
         (call(0, "c", "f", ""), [ToolCallBegin(0, "c", "f")]),
         (call(0, "c", "f", "{}"), [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
         (call(7, "c", "f", "{}"), [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
         (call(None, "c", "f", "{}"), [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")]),
-        (call(0, None, "f", None), [ToolCallBegin(0, "call_0", "f")]),
         ({"content": "so", **call(0, "c", "f")}, [TextDelta("so"), ToolCallBegin(0, "c", "f")]),
         ({"unknown": {"a": 1}}, []),
     ],
@@ -114,7 +126,7 @@ def test_calls_that_all_have_one_number_are_told_apart_by_their_ids(read, stream
     )
     assert read(stream(*map(chunk, parts), chunk(finish="stop")))[0] == [
         *(ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), ToolCallDelta(0, " ")),
-        *(ToolCallBegin(1, "b", "f"), ToolCallDelta(1, "[]"), ToolCallDelta(1, " "), Finish("tool_calls")),
+        *(ToolCallBegin(1, "b", "f"), ToolCallDelta(1, "[]"), ToolCallDelta(1, " "), Finish("tool_calls", "stop")),
     ]
 
 
@@ -123,9 +135,7 @@ def test_calls_that_all_have_one_number_are_told_apart_by_their_ids(read, stream
     [
         ("stop", "stop"),
         ("length", "length"),
-        ("tool_calls", "tool_calls"),
         ("content_filter", "content_filter"),
-        ("function_call", "tool_calls"),
         ("eos", "stop"),
         ("end_turn", "stop"),
         ("max_tokens", "length"),
@@ -134,12 +144,19 @@ def test_calls_that_all_have_one_number_are_told_apart_by_their_ids(read, stream
     ],
 )
 def test_every_spelling_of_an_end_is_understood(read, stream, reason, finish):
-    assert read(stream(chunk({"content": "a"}), chunk(finish=reason)))[0][-1] == Finish(finish)
+    assert read(stream(chunk({"content": "a"}), chunk(finish=reason)))[0][-1] == Finish(
+        finish, None if finish == reason else reason
+    )
 
 
-@pytest.mark.parametrize(("reason", "finish"), [("stop", "tool_calls"), ("length", "length")])
+@pytest.mark.parametrize(
+    ("reason", "finish"),
+    [("stop", "tool_calls"), ("length", "length"), ("tool_calls", "tool_calls"), ("function_call", "tool_calls")],
+)
 def test_after_calls_a_stop_means_the_calls(read, stream, reason, finish):
-    assert read(stream(chunk(call(0, "c", "f")), chunk(finish=reason)))[0][-1] == Finish(finish)
+    assert read(stream(chunk(call(0, "c", "f")), chunk(finish=reason)))[0][-1] == Finish(
+        finish, None if finish == reason else reason
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,6 +180,66 @@ def test_usage_is_that_of_the_end(read, stream, chunks, reports):
 @pytest.mark.parametrize("end", [b"", b"data: [DONE]", b"data:[DONE]\n\n", b"data: [DONE]\r\n\r\n", b": bye\n\n"])
 def test_a_finished_answer_may_end_as_it_likes(read, stream, end):
     assert read(stream(chunk({"content": "a"}), END, end=end)) == ([TextDelta("a"), STOP], None)
+
+
+def test_an_end_of_calls_without_a_call_is_no_answer(read, stream):
+    assert read(stream(chunk(finish="tool_calls")))[1].kind is UpstreamKind.MALFORMED
+
+
+def test_a_stop_on_every_chunk_ends_nothing(read, stream):
+    chunks = [chunk({"content": word}, finish="stop") for word in ("a", "b", "c")]
+    assert read(stream(*chunks)) == ([TextDelta("a"), TextDelta("b"), TextDelta("c"), STOP], None)
+
+
+def test_text_after_the_end_goes_on_and_needs_an_end_of_its_own(read, stream):
+    begun = (chunk({"content": "a"}), END, chunk({"content": "b"}))
+    assert read(stream(*begun, END)) == ([TextDelta("a"), TextDelta("b"), STOP], None)
+    events, failure = read(stream(*begun, end=b""))
+    assert events == [TextDelta("a"), TextDelta("b")]
+    assert failure.kind is UpstreamKind.TRANSPORT
+
+
+def test_a_whole_message_in_a_chunk_is_read_as_one(read, stream):
+    whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}
+    assert read(stream(whole)) == ([TextDelta("a"), STOP], None)
+
+
+def test_a_text_completion_is_no_answer(read, stream):
+    events, failure = read(stream({"choices": [{"index": 0, "text": "a", "finish_reason": None}]}))
+    assert (events, failure.kind) == ([], UpstreamKind.MALFORMED)
+
+
+def test_the_retired_form_of_a_call_is_a_call(read, stream):
+    pieces = ({"name": "f", "arguments": '{"a"'}, {"arguments": ":1}"})
+    chunks = [chunk({"function_call": piece}) for piece in pieces]
+    begin, *deltas, end = read(stream(*chunks, chunk(finish="function_call")))[0]
+    assert (begin.name, deltas) == ("f", [ToolCallDelta(0, '{"a"'), ToolCallDelta(0, ":1}")])
+    assert end == Finish("tool_calls", "function_call")
+
+
+def test_a_second_choice_is_not_mixed_into_the_answer(read, stream):
+    other = {"choices": [{"index": 1, "delta": {"content": "X"}, "finish_reason": None}]}
+    assert read(stream(chunk({"content": "a"}), other, END))[0] == [TextDelta("a"), STOP]
+
+
+def test_reasoning_in_pieces_is_one_block_that_ends_where_text_begins(read, stream):
+    chunks = (chunk({"reasoning_content": "h"}), chunk({"reasoning_content": "m"}), chunk({"content": "a"}), END)
+    assert read(stream(*chunks))[0] == [
+        *(ThinkingDelta("h"), ThinkingDelta("m"), thought("hm", field="reasoning_content"), TextDelta("a"), STOP),
+    ]
+
+
+def test_details_of_reasoning_are_joined_and_kept_for_their_model(read, stream):
+    def detail(**fields):
+        return chunk({"reasoning_details": [{"type": "reasoning.text", "index": 0, **fields}]})
+
+    sealed = {"type": "reasoning.encrypted", "data": "x", "index": 1}
+    chunks = (detail(text="h"), detail(text="m"), detail(signature="s"), chunk({"reasoning_details": [sealed]}))
+    events, failure = read(stream(*chunks, chunk(call(0, "c", "f", "{}")), chunk(finish="tool_calls")))
+    assert failure is None
+    assert events[:2] == [ThinkingDelta("h"), ThinkingDelta("m")]
+    joined = {"type": "reasoning.text", "index": 0, "text": "hm", "signature": "s"}
+    assert events[2] == thought("hm", reasoning_details=[joined, sealed])
 
 
 def test_what_comes_after_the_end_is_not_looked_at(read, stream):

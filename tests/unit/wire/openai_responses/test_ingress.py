@@ -4,8 +4,8 @@ import pytest
 
 from gateway.agents.params import with_params
 from gateway.core.errors import BadRequest
-from gateway.core.message import Message, Text
-from gateway.core.turn import Sampling, ToolChoice, ToolSpec
+from gateway.core.message import NO_EXTRAS, Message, Text
+from gateway.core.turn import NO_OPTIONS, Options, ResponseFormat, Sampling, ToolChoice, ToolSpec
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
@@ -157,18 +157,19 @@ def test_instructions_come_first_and_are_told_apart():
     assert read(instructions=" ").instructions == ()
 
 
-def test_a_json_schema_becomes_chats_response_format():
+def test_the_form_of_the_text_is_read():
     wanted = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True, "description": None}
-    assert read(text={"format": wanted}).turn().sampling.response_format == {
-        "type": "json_schema",
-        "json_schema": {"name": "n", "schema": {"type": "object"}, "strict": True},
-    }
-    assert read(text={"format": {"type": "json_object"}}).turn().sampling.response_format == {"type": "json_object"}
+    assert read(text={"format": wanted}).turn().sampling.response_format == ResponseFormat(
+        "json_schema", {"name": "n", "schema": {"type": "object"}, "strict": True}
+    )
+    assert read(text={"format": {"type": "json_object"}}).turn().sampling.response_format == ResponseFormat(
+        "json_object"
+    )
     assert read(text={"format": {"type": "text"}}).turn().sampling.response_format is None
 
 
-def test_settings_that_chat_knows_by_another_name_are_translated():
-    extras = (
+def test_options_are_read_in_no_formats_words():
+    options = (
         read(
             reasoning={"effort": "minimal", "summary": "auto"},
             text={"verbosity": "low"},
@@ -181,23 +182,24 @@ def test_settings_that_chat_knows_by_another_name_are_translated():
             safety_identifier="s",
         )
         .turn()
-        .extras
+        .options
     )
-    assert extras.of("openai-completions") == {
-        "reasoning_effort": "minimal",
-        "verbosity": "low",
-        "parallel_tool_calls": False,
-        "logprobs": True,
-        "top_logprobs": 2,
-        "service_tier": "flex",
-        "prompt_cache_key": "k",
-        "safety_identifier": "s",
-    }
+    assert options == Options(
+        effort="minimal",
+        summary="auto",
+        verbosity="low",
+        parallel_tool_calls=False,
+        logprobs=True,
+        top_logprobs=2,
+        service_tier="flex",
+        cache_key="k",
+        end_user="s",
+    )
 
 
 def test_what_providers_would_refuse_is_not_sent_to_them():
-    extras = read(metadata={"a": "b"}, parallel_tool_calls=True, top_logprobs=2, store=True).turn().extras
-    assert extras.fields == {}
+    turn = read(metadata={"a": "b"}, parallel_tool_calls=True, top_logprobs=2, store=True).turn()
+    assert (turn.options, turn.extras) == (NO_OPTIONS, NO_EXTRAS)
 
 
 def test_the_echo_repeats_the_request():

@@ -64,7 +64,7 @@ def test_output_items_of_a_response_can_be_sent_back_as_they_came():
 def test_what_a_provider_attached_to_a_call_comes_back_with_it():
     attached = {"extra_content": {"google": {"thought_signature": "s"}}}
     item = call_item("fc_1", "completed", ToolCall("call_1", "f", "{}", Extras(WIRE, attached)))
-    assert item["extra_content"] == attached["extra_content"]
+    assert item["extras"] == {"wire": WIRE, "fields": attached}
     resent = [{"role": "user", "content": "q"}, item | {"parsed_arguments": None}, output("call_1")]
     assert read_input(resent)[1].parts[0].extras == Extras(WIRE, attached)
 

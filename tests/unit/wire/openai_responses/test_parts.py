@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import File, Foreign, Image, Text
+from gateway.core.message import Audio, File, Image, Refusal, Text
 from gateway.wire.openai_responses.parts import read_content
 
 PNG = "data:image/png;base64,AA=="
@@ -13,7 +13,7 @@ PNG = "data:image/png;base64,AA=="
         ({"type": "input_text", "text": "x"}, Text("x")),
         ({"type": "output_text", "text": "x", "annotations": [], "logprobs": []}, Text("x")),
         ({"type": "text", "text": "x"}, Text("x")),
-        ({"type": "refusal", "refusal": "no"}, Text("no")),
+        ({"type": "refusal", "refusal": "no"}, Refusal("no")),
         ({"type": "input_image", "image_url": PNG}, Image(PNG)),
         ({"type": "input_image", "image_url": PNG, "detail": "low"}, Image(PNG, "low")),
         ({"type": "input_image", "image_url": PNG, "detail": "original"}, Image(PNG, "high")),
@@ -42,7 +42,7 @@ PNG = "data:image/png;base64,AA=="
         ),
         (
             {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}},
-            Foreign("openai-completions", {"type": "input_audio", "input_audio": {"data": "AA==", "format": "wav"}}),
+            Audio("AA==", "wav"),
         ),
     ],
 )
@@ -68,6 +68,7 @@ def test_parts_of_every_accepted_form(raw, part):
         {"type": "input_file", "file_data": ""},
         {"type": "input_file", "source": {"type": "base64", "media_type": "text/plain", "data": ""}},
         {"type": "input_audio", "input_audio": "AA=="},
+        {"type": "input_audio", "input_audio": {"data": "AA=="}},
     ],
 )
 def test_parts_of_other_forms_are_refused_by_their_path(raw):

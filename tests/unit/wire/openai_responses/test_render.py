@@ -1,21 +1,21 @@
 import pytest
 
+from gateway.core.accumulator import Answer
 from gateway.core.jsonio import dumps
 from gateway.core.message import ToolCall
-from gateway.core.reply import Reply
 from gateway.core.usage import Usage
-from gateway.wire.openai_responses.render import reply_object
+from gateway.wire.openai_responses.render import answer_object
 
 
 def render_reply(reply, head, *, completed):
-    return dumps(reply_object(reply, head, completed=completed))
+    return dumps(answer_object(reply, head, completed=completed))
 
 
 USAGE = Usage(prompt=11, completion=7, total=18, cached=4, reasoning=2)
 
 
 def test_a_plain_answer_is_a_complete_response(head, response):
-    body = response(render_reply(Reply("Hello", "stop", USAGE), head, completed=1_700_000_002))
+    body = response(render_reply(Answer("Hello", "stop", USAGE), head, completed=1_700_000_002))
     assert (body["id"], body["object"], body["status"], body["model"]) == (
         "resp_1",
         "response",
@@ -44,7 +44,7 @@ def test_a_plain_answer_is_a_complete_response(head, response):
 
 def test_calls_keep_the_providers_ids_and_bytes(head, response):
     calls = (ToolCall("call_1", "f", '{ "a":1 }'), ToolCall("call_2", "g", ""))
-    body = response(render_reply(Reply(None, "tool_calls", tool_calls=calls), head, completed=1))
+    body = response(render_reply(Answer(None, "tool_calls", tool_calls=calls), head, completed=1))
     first, second = body["output"]
     assert first.pop("id").startswith("fc_")
     assert first == {
@@ -58,7 +58,7 @@ def test_calls_keep_the_providers_ids_and_bytes(head, response):
 
 
 def test_text_beside_calls_is_commentary_before_them(head, response):
-    reply = Reply("Let me see.", "tool_calls", tool_calls=(ToolCall("c", "f", "{}"),))
+    reply = Answer("Let me see.", "tool_calls", tool_calls=(ToolCall("c", "f", "{}"),))
     message, call = response(render_reply(reply, head, completed=1))["output"]
     assert (message["phase"], message["content"][0]["text"], call["type"]) == (
         "commentary",
@@ -69,7 +69,7 @@ def test_text_beside_calls_is_commentary_before_them(head, response):
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
 def test_a_cut_answer_is_incomplete_and_so_is_its_end(head, response, finish, reason):
-    body = response(render_reply(Reply("Hel", finish), head, completed=1))
+    body = response(render_reply(Answer("Hel", finish), head, completed=1))
     assert (body["status"], body["incomplete_details"], body["completed_at"]) == (
         "incomplete",
         {"reason": reason},
@@ -79,24 +79,24 @@ def test_a_cut_answer_is_incomplete_and_so_is_its_end(head, response, finish, re
 
 
 def test_of_a_cut_answer_with_calls_the_last_call_is_incomplete(head, response):
-    reply = Reply("x", "length", tool_calls=(ToolCall("a", "f", "{}"), ToolCall("b", "f", '{"x')))
+    reply = Answer("x", "length", tool_calls=(ToolCall("a", "f", "{}"), ToolCall("b", "f", '{"x')))
     statuses = [item["status"] for item in response(render_reply(reply, head, completed=1))["output"]]
     assert statuses == ["completed", "completed", "incomplete"]
 
 
 def test_an_empty_answer_is_an_empty_message(head, response):
-    (message,) = response(render_reply(Reply(None, "stop"), head, completed=1))["output"]
+    (message,) = response(render_reply(Answer(None, "stop"), head, completed=1))["output"]
     assert message["content"][0]["text"] == ""
 
 
 def test_a_refusal_is_a_part_of_its_own(head, response):
-    (message,) = response(render_reply(Reply(None, "stop", refusal="No."), head, completed=1))["output"]
+    (message,) = response(render_reply(Answer(None, "stop", refusal="No."), head, completed=1))["output"]
     assert message["content"] == [{"type": "refusal", "refusal": "No."}]
-    (message,) = response(render_reply(Reply("Hm.", "stop", refusal="No."), head, completed=1))["output"]
+    (message,) = response(render_reply(Answer("Hm.", "stop", refusal="No."), head, completed=1))["output"]
     assert [part["type"] for part in message["content"]] == ["output_text", "refusal"]
 
 
 def test_logprobs_are_told(head, response):
     token = {"token": "H", "logprob": -0.1, "bytes": [72], "top_logprobs": []}
-    body = response(render_reply(Reply("H", "stop", logprobs={"content": [token]}), head, completed=1))
+    body = response(render_reply(Answer("H", "stop", logprobs={"content": [token]}), head, completed=1))
     assert body["output"][0]["content"][0]["logprobs"] == [token]

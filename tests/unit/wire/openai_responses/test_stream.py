@@ -3,6 +3,7 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from gateway.core.errors import ToolChoiceUnmet
 from gateway.core.event import (
@@ -10,12 +11,15 @@ from gateway.core.event import (
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
     UsageReport,
 )
+from gateway.core.message import Owner, Thinking
 from gateway.core.upstream_error import UpstreamError
 from gateway.core.usage import Usage
+from gateway.wire.openai_responses.reasoning import read_reasoning
 from gateway.wire.openai_responses.response_object import Head
 from gateway.wire.openai_responses.stream import Renderer
 
@@ -169,12 +173,38 @@ def test_of_a_cut_answer_with_calls_the_last_call_is_incomplete(renderer, events
 
 def test_an_empty_answer_is_an_empty_message(renderer, events):
     payloads = events(streamed(renderer, [ThinkingDelta("hm")], [Finish("stop")]))
-    assert payloads[-1]["response"]["output"][0]["content"][0]["text"] == ""
+    assert payloads[-1]["response"]["output"][-1]["content"][0]["text"] == ""
 
 
-def test_reasoning_begins_the_response_and_shows_nothing(renderer):
-    assert renderer.feed([ThinkingDelta("hm")]).count(b"event: ") == 2
-    assert renderer.feed([ThinkingDelta("hm")]) == b""
+def test_reasoning_is_an_item_before_the_answer(renderer, events):
+    block = Thinking("hm", owner=Owner("openai-completions", "fake", "small"))
+    batches = ([ThinkingDelta("h")], [ThinkingDelta("m"), ThinkingEnd(block)], [TextDelta("a"), Finish("stop")])
+    payloads = events(streamed(renderer, *batches))
+    reasoning, message = payloads[-1]["response"]["output"]
+    assert (reasoning["type"], reasoning["content"]) == ("reasoning", [{"type": "reasoning_text", "text": "hm"}])
+    assert (reasoning["summary"], reasoning["encrypted_content"]) == ([], None)
+    assert message["content"][0]["text"] == "a"
+    deltas = [p["delta"] for p in payloads if p["type"] == "response.reasoning_text.delta"]
+    assert deltas == ["h", "m"]
+    names = [p["type"] for p in payloads]
+    assert names.index("response.reasoning_text.done") < names.index("response.output_text.delta")
+
+
+def test_a_summary_is_reported_as_one(renderer, events):
+    block = Thinking("hm", kind="summary")
+    payloads = events(streamed(renderer, [ThinkingDelta("hm", "summary"), ThinkingEnd(block)], [Finish("stop")]))
+    reasoning = payloads[-1]["response"]["output"][0]
+    assert reasoning["summary"] == [{"type": "summary_text", "text": "hm"}]
+    assert [p["delta"] for p in payloads if p["type"] == "response.reasoning_summary_text.delta"] == ["hm"]
+
+
+def test_what_the_model_wants_back_is_sealed_when_it_is_asked_for(head, events):
+    block = Thinking("hm", signature="s", owner=Owner("openai-completions", "fake", "small"))
+    asking = Renderer(structs.replace(head, sealed=True), now=lambda: 1_700_000_002.0)
+    payloads = events(streamed(asking, [ThinkingDelta("hm"), ThinkingEnd(block)], [Finish("stop")]))
+    item = payloads[-1]["response"]["output"][0]
+    assert read_reasoning(item) == block
+    assert read_reasoning(item | {"encrypted_content": "gAAAA of somebody else"}) == Thinking("hm")
 
 
 def test_a_refusal_is_a_part_after_the_text(renderer, events):

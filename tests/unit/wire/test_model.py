@@ -1,4 +1,4 @@
-from gateway.wire.compat import DEFAULT, Compat
+from gateway.wire.model import DEFAULT, Compat
 
 
 def test_what_is_said_lies_over_what_was_known():

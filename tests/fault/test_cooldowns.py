@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from tests.fault.acts import closes, cuts, hangs, later, refuses, says, sends
 from tests.fault.canonical import TEXT
-from tests.fault.conftest import BACKOFF, CONNECT, LIMIT, LOOK, REST, SLACK
+from tests.fault.conftest import BACKOFF, CONNECT, COOLDOWN, LIMIT, LOOK, SLACK
 from tests.fault.provider import FaultProvider
 from tests.process import free_port
 
@@ -71,7 +71,7 @@ async def ask(client, agent, status=200, **options):
 
 async def rested(model):
     """Until this model, which rests since its last failure, may be probed."""
-    end = model.calls[-1].at + REST + LOOK
+    end = model.calls[-1].at + COOLDOWN + LOOK
     while asyncio.get_running_loop().time() < end:
         await asyncio.sleep(0.01)
 
@@ -179,7 +179,7 @@ async def test_without_a_fallback_a_rest_is_waited_out(client, provider):
     await ask(client, "alone", 502)
     started = time.monotonic()
     headers = await ask(client, "alone")
-    assert REST / 2 < time.monotonic() - started < REST + LOOK + SLACK
+    assert COOLDOWN / 2 < time.monotonic() - started < COOLDOWN + LOOK + SLACK
     assert "backoff;dur=" in headers["Server-Timing"]
     assert len(model.calls) == 4
 

@@ -1,11 +1,9 @@
-import asyncio
-
 import pytest
 from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 from structlog.testing import capture_logs
 
-from gateway.tools.incoming import Incoming
+from gateway.tools.bounded_reader import BoundedReader
 
 LOGGED = {"method": "notifications/message", "params": {"level": "info", "data": "x"}}
 
@@ -38,7 +36,7 @@ def read():
         async def sleep(seconds):
             pauses.append(seconds)
 
-        incoming = Incoming("s", Said(items), lambda: ends.append(1), sleep=sleep)
+        incoming = BoundedReader("s", Said(items), lambda: ends.append(1), sleep=sleep)
         return [item async for item in incoming], len(ends), pauses
 
     return build
@@ -65,15 +63,16 @@ async def test_requests_of_a_server_count_for_more(read):
 
 
 async def test_a_pause_is_over_with_its_second():
-    asked = []
+    now, asked = 10.0, []
 
     async def sleep(seconds):
+        nonlocal now
         asked.append(seconds)
-        await asyncio.sleep(seconds)
+        now += seconds
 
-    incoming = Incoming("s", Said([message(**LOGGED)] * 2100), lambda: None, sleep=sleep)
+    incoming = BoundedReader("s", Said([message(**LOGGED)] * 2100), lambda: None, sleep=sleep, clock=lambda: now)
     assert [item async for item in incoming] == []
-    assert len(asked) == 2
+    assert asked == [1.0, 1.0]
 
 
 async def test_of_a_tool_remains_what_a_model_is_told(read):
@@ -94,8 +93,8 @@ async def test_a_tool_without_fields_gets_an_object_that_providers_take(read):
     [
         ({"inputSchema": {}}, "no name"),
         ("a", "no name"),
-        ({"name": "a"}, "no schema of an object"),
-        ({"name": "a", "inputSchema": {"type": "string"}}, "no schema of an object"),
+        ({"name": "a"}, "not the schema of an object"),
+        ({"name": "a", "inputSchema": {"type": "string"}}, "not the schema of an object"),
         ({"name": "a", "inputSchema": {}, "description": "x" * 70_000}, "more than 65536 bytes"),
     ],
 )

@@ -3,9 +3,11 @@ import pytest
 from gateway.core.errors import BadRequest
 from gateway.core.message import Extras
 from gateway.core.turn import AUTO, ToolChoice, ToolSpec
-from gateway.wire.openai_chat.tools import read_choice, read_tools
+from gateway.wire.tools import read_choice, read_tools
 
 TOOLS = (ToolSpec("f"), ToolSpec("g"))
+
+WIRE = "openai-completions"
 
 
 def function(**fields):
@@ -29,7 +31,7 @@ def function(**fields):
     ],
 )
 def test_a_function_is_read(raw, tool):
-    assert read_tools([raw]) == (tool,)
+    assert read_tools([raw], WIRE) == (tool,)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +53,7 @@ def test_a_function_is_read(raw, tool):
 )
 def test_every_refusal_names_the_entry(raw, why, param):
     with pytest.raises(BadRequest) as caught:
-        read_tools([function(name="g"), raw])
+        read_tools([function(name="g"), raw], WIRE)
     assert caught.value.message == f"Invalid tools/tool_choice: {why}"
     assert caught.value.param == param
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from msgspec import Raw
 
 from gateway.core.message import NO_EXTRAS, Extras, Text
-from gateway.core.written import beginning, is_blank, is_empty, is_string, text_of
+from gateway.core.raw_text import first_character, is_blank, is_empty, is_string, text_of
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
 
@@ -33,7 +33,7 @@ def test_a_text_is_blank_however_it_was_written(text):
 
 @given(ANY_TEXT)
 def test_the_beginning_and_the_emptiness_of_a_text_are_told_however_it_was_written(text):
-    assert {beginning(form) for form in forms(text)} == {text[:1]}
+    assert {first_character(form) for form in forms(text)} == {text[:1]}
     assert {is_empty(form) for form in forms(text)} == {not text}
 
 

@@ -1,4 +1,4 @@
-"""Quirks of an endpoint or a model, as one frozen value; merged wire default ← provider row ← model."""
+"""A model at a provider: its limits and quirks, as frozen values; merged format default ← provider row ← model."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -41,12 +41,15 @@ class ModelSpec:
     """One model at one provider: its id there, its limits (tokens), and its quirks.
 
     `max_tokens` is the most that an answer may have, None when unknown; `images` is None when unknown, and then they
-    are passed on.
+    are passed on. A `reasoning` model may think for minutes before its first word. `provider` is the id of the
+    provider's row.
     """
 
     id: str
     max_tokens: int | None = None
     context_window: int | None = None
     images: bool | None = None
+    reasoning: bool = False
     compat: Compat = DEFAULT
     params: Mapping[str, Any] | None = None
+    provider: str = ""

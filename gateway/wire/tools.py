@@ -1,21 +1,21 @@
-"""`tools` and `tool_choice` of a client's request → values. Every refusal names the entry at fault."""
+"""`tools` and `tool_choice` of OpenAI's two formats → values. Every refusal names the entry at fault."""
 
 from typing import Any
 
 from gateway.core.errors import BadRequest
 from gateway.core.message import NO_EXTRAS, Extras
 from gateway.core.turn import AUTO, ToolChoice, ToolSpec
-from gateway.wire.openai_chat import WIRE
 
 _PREFIX = "Invalid tools/tool_choice: "
 
 
-def read_tools(raw: list[Any], *, flat: bool = False) -> tuple[ToolSpec, ...]:
+def read_tools(raw: list[Any], wire: str, *, flat: bool = False) -> tuple[ToolSpec, ...]:
     """The offered functions, in the caller's order. Raises BadRequest.
 
-    `flat` also takes the form of the Responses API, where a function's fields stand beside `type`.
+    `wire` labels fields that only the client's format knows. `flat` also takes the form of the Responses API, where a
+    function's fields stand beside `type`.
     """
-    tools = tuple(_tool(item, f"tools[{index}]", flat) for index, item in enumerate(raw))
+    tools = tuple(_tool(item, f"tools[{index}]", wire, flat=flat) for index, item in enumerate(raw))
     names: set[str] = set()
     for index, tool in enumerate(tools):
         if tool.name in names:
@@ -24,7 +24,7 @@ def read_tools(raw: list[Any], *, flat: bool = False) -> tuple[ToolSpec, ...]:
     return tools
 
 
-def _tool(raw: Any, path: str, flat: bool) -> ToolSpec:
+def _tool(raw: Any, path: str, wire: str, *, flat: bool) -> ToolSpec:
     if not isinstance(raw, dict):
         raise BadRequest(f"{_PREFIX}each tool must be an object", param=path)
     if raw.get("type", "function") != "function":
@@ -38,13 +38,13 @@ def _tool(raw: Any, path: str, flat: bool) -> ToolSpec:
     if not isinstance(name, str) or not name.strip():
         raise BadRequest(f"{_PREFIX}tool.{at}name is required", param=f"{path}.{at}name")
     description, parameters, strict = function.get("description"), function.get("parameters"), function.get("strict")
-    rest = {key: value for key, value in function.items() if key not in _KNOWN} if at else None
+    rest = {k: value for k, value in function.items() if k not in _KNOWN and value is not None} if at else None
     return ToolSpec(
         name.strip(),
         description if isinstance(description, str) else None,
         parameters if isinstance(parameters, dict) else None,
         strict if isinstance(strict, bool) else None,
-        Extras(WIRE, rest) if rest else NO_EXTRAS,
+        Extras(wire, rest) if rest else NO_EXTRAS,
     )
 
 

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.usage import Usage, from_openai
+from gateway.core.usage import Usage
+from gateway.wire.openai_chat.usage import read_usage
 
 JUNK = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3) | st.lists(st.integers(), max_size=2)
@@ -39,11 +40,11 @@ FIELDS = st.sampled_from(
     ],
 )
 def test_counts_are_found_under_every_name_that_providers_use(payload, usage):
-    assert from_openai(payload) == usage
+    assert read_usage(payload) == usage
 
 
 @given(st.dictionaries(FIELDS, JUNK | st.dictionaries(FIELDS, JUNK, max_size=2)))
 def test_counts_are_never_negative_whatever_a_provider_says(payload):
-    usage = from_openai(payload)
+    usage = read_usage(payload)
     counts = (usage.prompt, usage.completion, usage.total, usage.cached)
     assert all(type(count) is int and count >= 0 for count in counts)

@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.core.accumulator import Answer, accumulated
 from gateway.core.event import (
     Finish,
     RefusalDelta,
@@ -9,8 +10,7 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
-from gateway.core.message import ToolCall
-from gateway.core.reply import Reply, fold
+from gateway.core.message import Thinking, ToolCall
 from gateway.core.usage import Usage
 
 STOP = Finish("stop")
@@ -24,17 +24,17 @@ def token(text):
 @pytest.mark.parametrize(
     ("events", "reply"),
     [
-        ([STOP], Reply(None, "stop")),
-        ([TextDelta(""), STOP], Reply("", "stop")),
-        ([TextDelta("a"), TextDelta("b"), Finish("length")], Reply("ab", "length")),
-        ([ThinkingDelta("h"), ThinkingDelta("m"), STOP], Reply(None, "stop", thinking="hm")),
-        ([RefusalDelta("n"), RefusalDelta("o"), STOP], Reply(None, "stop", refusal="no")),
-        ([STOP, UsageReport(Usage(1, 2, 3))], Reply(None, "stop", Usage(1, 2, 3))),
-        ([UsageReport(Usage(1, 2, 3)), STOP], Reply(None, "stop", Usage(1, 2, 3))),
-        ([STOP, UsageReport(Usage(1)), UsageReport(Usage(1, 2, 3))], Reply(None, "stop", Usage(1, 2, 3))),
+        ([STOP], Answer(None, "stop")),
+        ([TextDelta(""), STOP], Answer("", "stop")),
+        ([TextDelta("a"), TextDelta("b"), Finish("length")], Answer("ab", "length")),
+        ([ThinkingDelta("h"), ThinkingDelta("m"), STOP], Answer(None, "stop", thinking=(Thinking("hm"),))),
+        ([RefusalDelta("n"), RefusalDelta("o"), STOP], Answer(None, "stop", refusal="no")),
+        ([STOP, UsageReport(Usage(1, 2, 3))], Answer(None, "stop", Usage(1, 2, 3))),
+        ([UsageReport(Usage(1, 2, 3)), STOP], Answer(None, "stop", Usage(1, 2, 3))),
+        ([STOP, UsageReport(Usage(1)), UsageReport(Usage(1, 2, 3))], Answer(None, "stop", Usage(1, 2, 3))),
         (
             [TextDelta("so"), ToolCallBegin(0, "c", "f"), ToolCallDelta(0, '{"a'), ToolCallDelta(0, '":1}'), TOOLS],
-            Reply("so", "tool_calls", tool_calls=(ToolCall("c", "f", '{"a":1}'),)),
+            Answer("so", "tool_calls", tool_calls=(ToolCall("c", "f", '{"a":1}'),)),
         ),
         (
             [
@@ -44,12 +44,12 @@ def token(text):
                 ToolCallDelta(0, "1"),
                 TOOLS,
             ],
-            Reply(None, "tool_calls", tool_calls=(ToolCall("a", "f", "1"), ToolCall("b", "g", "2"))),
+            Answer(None, "tool_calls", tool_calls=(ToolCall("a", "f", "1"), ToolCall("b", "g", "2"))),
         ),
     ],
 )
-def test_a_stream_folds_to_its_answer(events, reply):
-    assert fold(events) == reply
+def test_the_events_of_a_stream_add_up_to_its_answer(events, reply):
+    assert accumulated(events) == reply
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_a_stream_folds_to_its_answer(events, reply):
     ],
 )
 def test_logprobs_of_pieces_are_joined(pieces, joined):
-    assert fold([*(TextDelta("x", logprobs) for logprobs in pieces), STOP]).logprobs == joined
+    assert accumulated([*(TextDelta("x", logprobs) for logprobs in pieces), STOP]).logprobs == joined
 
 
 def test_an_answer_without_an_end_is_a_fault_of_ours():
     with pytest.raises(AssertionError, match="without Finish"):
-        fold([TextDelta("a")])
+        accumulated([TextDelta("a")])

@@ -1,0 +1,273 @@
+"""Events of one answer → the answer, whole or as far as it has come. Nothing else joins deltas.
+
+Adding a batch costs an append: events are joined when somebody asks, or when many have piled up.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from gateway.core.event import (
+    Batch,
+    CitationFound,
+    Finish,
+    FinishReason,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ToolCallBegin,
+    ToolCallDelta,
+    ToolWork,
+    UsageReport,
+)
+from gateway.core.message import Citation, Message, Part, Refusal, Text, Thinking, ToolCall
+from gateway.core.raw_text import RawText, text_of
+from gateway.core.usage import NO_USAGE, Usage
+
+_PENDING_BATCHES = 128
+
+
+class Answer(Struct, frozen=True, eq=False):
+    """One complete answer; `raw` is its text as it arrived, None when the model gave none.
+
+    `logprobs` are joined in OpenAI's form. `tool_work` are the hidden messages of what the agent did for it.
+    """
+
+    raw: RawText | None
+    finish: FinishReason
+    usage: Usage = NO_USAGE
+    tool_calls: tuple[ToolCall, ...] = ()
+    thinking: tuple[Thinking, ...] = ()
+    refusal: str | None = None
+    logprobs: dict[str, Any] | None = None
+    tool_work: tuple[Message, ...] = ()
+    citations: tuple[Citation, ...] = ()
+    raw_finish: str | None = None
+    stop_sequence: str | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The decoded text."""
+        return None if self.raw is None else text_of(self.raw)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Answer) and self._meaning() == other._meaning()
+
+    def __hash__(self) -> int:
+        return hash((self.text, self.finish))
+
+    def _meaning(self) -> tuple[object, ...]:
+        whole = (self.text, self.finish, self.usage, self.tool_calls, self.thinking, self.refusal, self.logprobs)
+        return *whole, self.citations, self.raw_finish, self.stop_sequence
+
+    def messages(self) -> tuple[Message, ...]:
+        """The answer as the next message of its conversation; none if the model only thought."""
+        parts: list[Part] = list(self.thinking)
+        if self.raw is not None and self.text:
+            parts.append(Text(self.raw))
+        if self.refusal:
+            parts.append(Refusal(self.refusal))
+        said = (*parts[len(self.thinking) :], *self.tool_calls)
+        return (Message("assistant", (*self.thinking, *said, *self.citations)),) if said else ()
+
+
+class Accumulator:
+    """The events of one answer so far.
+
+    `limit` bounds the characters of text and arguments that are held: beyond it everything is dropped and `overflowed`
+    is True, for users that can do without.
+    """
+
+    __slots__ = (
+        "_arguments",
+        "_begins",
+        "_citations",
+        "_finish",
+        "_limit",
+        "_logprobs",
+        "_pending",
+        "_refusal",
+        "_size",
+        "_texts",
+        "_thinking",
+        "_tool_work",
+        "_unfinished_thinking",
+        "_usage",
+        "overflowed",
+    )
+
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
+        self._pending: list[Batch] = []
+        self._size = 0
+        self._texts: list[RawText] = []
+        self._refusal: list[str] = []
+        self._begins: dict[int, ToolCallBegin] = {}
+        self._arguments: dict[int, list[str]] = {}
+        self._thinking: list[Thinking] = []
+        self._unfinished_thinking: list[str] = []
+        self._citations: list[Citation] = []
+        self._logprobs: dict[str, Any] | None = None
+        self._usage: Usage | None = None
+        self._finish: Finish | None = None
+        self._tool_work: tuple[Message, ...] = ()
+        self.overflowed = False
+
+    def __bool__(self) -> bool:
+        """Whether anything was added."""
+        return bool(self._pending or self._size or self._begins or self._thinking or self._finish or self.overflowed)
+
+    def add(self, batch: Batch) -> None:
+        """More of the answer. The batch must not change afterwards."""
+        self._pending.append(batch)
+        if len(self._pending) >= _PENDING_BATCHES:
+            self._join()
+
+    @property
+    def text(self) -> str:
+        """The visible text so far."""
+        self._join()
+        if not self._texts:
+            return ""
+        if len(self._texts) > 1 or not isinstance(self._texts[0], str):
+            self._texts = ["".join([text_of(raw) for raw in self._texts])]
+        return text_of(self._texts[0])
+
+    @property
+    def refusal(self) -> str:
+        """The refusal so far."""
+        self._join()
+        return "".join(self._refusal)
+
+    @property
+    def thinking(self) -> tuple[Thinking, ...]:
+        """The blocks of reasoning; an unfinished one comes last and has no owner."""
+        self._join()
+        if not self._unfinished_thinking:
+            return tuple(self._thinking)
+        return *self._thinking, Thinking("".join(self._unfinished_thinking))
+
+    @property
+    def tool_calls(self) -> dict[int, ToolCall]:
+        """The calls so far by index, with as much of their arguments as has come."""
+        self._join()
+        return {
+            index: ToolCall(
+                begin.id, begin.name, "".join(self._arguments[index]), begin.extras, begin.kind, begin.namespace
+            )
+            for index, begin in self._begins.items()
+        }
+
+    @property
+    def usage(self) -> Usage | None:
+        """The last report, None before there is one."""
+        self._join()
+        return self._usage
+
+    @property
+    def logprobs(self) -> dict[str, Any] | None:
+        """Those of the text so far, joined."""
+        self._join()
+        return self._logprobs
+
+    @property
+    def finished(self) -> bool:
+        """Whether the answer is complete."""
+        self._join()
+        return self._finish is not None
+
+    @property
+    def tool_work(self) -> tuple[Message, ...]:
+        """What the agent did for the answer."""
+        self._join()
+        return self._tool_work
+
+    def answer(self) -> Answer:
+        """The whole answer. An answer without Finish is a bug of ours: AssertionError."""
+        self._join()
+        finish = self._finish
+        if finish is None:
+            raise AssertionError("a stream ended without Finish and without an error")
+        texts = self._texts
+        return Answer(
+            raw=(texts[0] if len(texts) == 1 else self.text) if texts else None,
+            finish=finish.reason,
+            usage=self._usage or NO_USAGE,
+            tool_calls=tuple(self.tool_calls.values()) if self._begins else (),
+            thinking=self.thinking if self._thinking or self._unfinished_thinking else (),
+            refusal=self.refusal or None,
+            logprobs=self._logprobs,
+            tool_work=self._tool_work,
+            citations=tuple(self._citations),
+            raw_finish=finish.raw,
+            stop_sequence=finish.stop_sequence,
+        )
+
+    def _join(self) -> None:
+        if not self._pending:
+            return
+        batches, self._pending = self._pending, []
+        for batch in batches:
+            for event in batch:
+                # Nearly all of a long answer is text, and this is paid for each piece of it.
+                if event.__class__ is TextDelta and event.logprobs is None:
+                    raw = event.raw
+                    self._texts.append(raw)
+                    self._size += len(raw) if isinstance(raw, str) else memoryview(raw).nbytes
+                else:
+                    self._add(event)
+        if self._limit is not None and self._size > self._limit:
+            self.overflowed = True
+            self._texts.clear()
+            self._refusal.clear()
+            self._arguments = {index: [] for index in self._arguments}
+
+    def _add(self, event: object) -> None:
+        match event:
+            case TextDelta(raw, logprobs):
+                self._texts.append(raw)
+                self._size += len(event.text)
+                self._logprobs = _joined_logprobs(self._logprobs, logprobs)
+            case ToolCallDelta(index, arguments):
+                self._size += len(arguments)
+                self._arguments[index].append(arguments)
+            case ToolCallBegin(index):
+                self._begins[index] = event
+                self._arguments[index] = []
+            case ThinkingDelta(text):
+                self._size += len(text)
+                self._unfinished_thinking.append(text)
+            case ThinkingEnd(block):
+                self._unfinished_thinking.clear()
+                self._thinking.append(block)
+            case RefusalDelta(text):
+                self._size += len(text)
+                self._refusal.append(text)
+            case CitationFound(citation):
+                self._citations.append(citation)
+            case UsageReport(usage):
+                self._usage = usage
+            case ToolWork(messages):
+                self._tool_work = messages
+            case Finish():
+                self._finish = event
+            case _:
+                raise AssertionError(f"not an event: {event!r}")
+
+
+def accumulated(events: Batch) -> Answer:
+    """All events of one answer as a value."""
+    accumulator = Accumulator()
+    accumulator.add(events)
+    return accumulator.answer()
+
+
+def _joined_logprobs(known: dict[str, Any] | None, more: Any) -> dict[str, Any] | None:
+    """OpenAI's `logprobs` of two pieces of text: their lists of tokens one after the other."""
+    if known is None or not isinstance(more, dict):
+        return more if isinstance(more, dict) else known
+    return known | {
+        kind: [*known[kind], *tokens] if tokens and known.get(kind) else tokens or known.get(kind)
+        for kind, tokens in more.items()
+    }

@@ -1,0 +1,116 @@
+"""Calls to Redis: how many run at a time, how long one may take, and which error the caller gets.
+
+The calls that are running when Redis stops answering wait for their full timeout. Later calls time out after a moment
+until Redis answers again. A call with `full_timeout` always gets the full timeout: more than a wait depends on it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
+from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import TimeoutError as RedisTimeout
+
+from gateway.core.errors import Unavailable
+from gateway.state.script import Script
+
+T = TypeVar("T")
+Client = Redis | RedisCluster
+
+_MAX_CONCURRENT_CALLS = 64  # redis-py refuses the 101st behind Sentinel or in a cluster
+_TIMEOUT = 2.0  # seconds for a call, including its second attempt and the wait for a free slot
+_SHORT_TIMEOUT = 0.05  # seconds for a call while Redis is known not to answer
+_RETRY_INTERVAL = 5.0  # seconds after which one call gets the full timeout again
+
+_CONNECTION_ERRORS = (RedisError, RedisClusterException, OSError)
+
+
+class ScriptCall(NamedTuple):
+    """A script with its keys and arguments. The first key selects the node of a cluster."""
+
+    script: Script
+    keys: Sequence[str]
+    arguments: Sequence[Any] = ()
+
+    async def execute(self, client: Client) -> Any:
+        """Run the script by its digest, and load it if Redis does not know it. Returns the script's result."""
+        (script, keys, arguments) = self
+        try:
+            return await client.evalsha(script.digest, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return await client.eval(script.source, len(keys), *keys, *arguments)
+
+
+class RedisClient:
+    """Bounded calls over one redis-py client. The creator of that client closes it."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._slots = asyncio.Semaphore(_MAX_CONCURRENT_CALLS)
+        self._unresponsive_until: float | None = None
+
+    async def run_script(
+        self, script: Script, keys: Sequence[str], arguments: Sequence[Any] = (), *, full_timeout: bool = False
+    ) -> Any:
+        """Run one script and return its result. See `execute`."""
+        return await self.execute(ScriptCall(script, keys, arguments).execute, full_timeout=full_timeout)
+
+    async def run_scripts(self, *calls: ScriptCall, full_timeout: bool = False) -> list[Any]:
+        """Run scripts in this order in one round trip and return their results. See `execute`.
+
+        A cluster needs one round trip per script, because each script may belong to another node.
+        """
+
+        async def call(client: Client) -> list[Any]:
+            if isinstance(client, RedisCluster):
+                return [await one.execute(client) for one in calls]
+            async with client.pipeline(transaction=False) as pipeline:
+                for script, keys, arguments in calls:
+                    pipeline.evalsha(script.digest, len(keys), *keys, *arguments)
+                results = await pipeline.execute(raise_on_error=False)
+            if any(isinstance(result, NoScriptError) for result in results):
+                return [await one.execute(client) for one in calls]
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+            return results
+
+        return await self.execute(call, full_timeout=full_timeout)
+
+    async def execute(self, call: Callable[[Client], Awaitable[T]], *, full_timeout: bool = False) -> T:
+        """Run `call` with the client and return its result. Raises Unavailable.
+
+        The call may run twice, because an idle connection may be dead. So `call` must be idempotent.
+        """
+        clock = asyncio.get_running_loop().time
+        unresponsive = self._unresponsive_until is not None and clock() < self._unresponsive_until
+        if self._unresponsive_until is not None and not unresponsive:
+            self._unresponsive_until = clock() + _RETRY_INTERVAL  # this call probes Redis for all others
+        try:
+            timeout = _SHORT_TIMEOUT if unresponsive and not full_timeout else _TIMEOUT
+            async with asyncio.timeout(timeout), self._slots:
+                result = await self._execute_with_retry(call)
+        except (TimeoutError, RedisTimeout) as error:
+            if not unresponsive:
+                self._unresponsive_until = clock() + _RETRY_INTERVAL
+            raise _unavailable(error) from error
+        except _CONNECTION_ERRORS as error:
+            raise _unavailable(error) from error
+        self._unresponsive_until = None
+        return result
+
+    async def _execute_with_retry(self, call: Callable[[Client], Awaitable[T]]) -> T:
+        try:
+            return await call(self._client)
+        except RedisTimeout:
+            raise
+        except _CONNECTION_ERRORS:
+            return await call(self._client)
+
+
+def _unavailable(error: Exception) -> Unavailable:
+    # The error's own text may contain host names, which a client must not see.
+    reason = type(error).__name__
+    return Unavailable(f"The Redis that stores conversations is not available ({reason}). Try again.")

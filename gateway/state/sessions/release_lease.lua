@@ -1,0 +1,8 @@
+-- Removes the token from the queue and releases the lease if the token holds it. `scripts.py` describes the keys.
+-- ARGV: token.
+redis.call('ZREM', KEYS[3], ARGV[1])
+redis.call('HDEL', KEYS[4], ARGV[1])
+if redis.call('HGET', KEYS[1], 'holder') == ARGV[1] then
+    redis.call('HDEL', KEYS[1], 'holder', 'until')
+end
+return 1

@@ -1,0 +1,43 @@
+"""`annotations` of a message: the web pages that its text refers to, both ways.
+
+https://platform.openai.com/docs/guides/tools-web-search?api-mode=chat
+"""
+
+from typing import Any
+
+from gateway.core.message import NO_EXTRAS, Citation, Extras
+from gateway.wire.openai_chat import WIRE
+
+_KNOWN = frozenset({"url", "title", "start_index", "end_index"})
+
+
+def read_annotations(raw: Any) -> list[Citation]:
+    """The sources in a provider's annotations; entries of other kinds are left out."""
+    citations = []
+    for entry in raw if isinstance(raw, list) else ():
+        source = entry.get("url_citation") if isinstance(entry, dict) else None
+        if not isinstance(source, dict) or not isinstance(url := source.get("url"), str):
+            continue
+        title, start, end = (source.get(name) for name in ("title", "start_index", "end_index"))
+        rest = {name: value for name, value in source.items() if name not in _KNOWN}
+        citations.append(
+            Citation(
+                url,
+                title if isinstance(title, str) else None,
+                start if type(start) is int else None,
+                end if type(end) is int else None,
+                Extras(WIRE, rest) if rest else NO_EXTRAS,
+            )
+        )
+    return citations
+
+
+def annotation(citation: Citation) -> dict[str, Any]:
+    """A source as an entry of `annotations`."""
+    source = {
+        "url": citation.url,
+        "title": citation.title or "",
+        "start_index": citation.start or 0,
+        "end_index": citation.end or 0,
+    }
+    return {"type": "url_citation", "url_citation": {**source, **citation.extras.of(WIRE)}}

@@ -1,0 +1,122 @@
+"""How chat completions servers carry a model's reasoning, both ways.
+
+OpenAI's format has no field for it; servers use three of their own, and want back what they sent:
+
+- `reasoning_content`: DeepSeek, Moonshot, SGLang, llama.cpp … (https://api-docs.deepseek.com/guides/thinking_mode)
+- `reasoning`: OpenRouter, Groq, vLLM, Ollama
+- `reasoning_details`: OpenRouter, objects with signatures or encrypted data, to be returned as they came
+  (https://openrouter.ai/docs/use-cases/reasoning-tokens#preserving-reasoning-blocks)
+
+Mistral puts it into `content` as parts of type `thinking`. A block's extras say which field its text came in.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gateway.core.message import NO_EXTRAS, Extras, Owner, Thinking
+from gateway.wire.openai_chat import WIRE
+
+FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
+"""Fields of an assistant's message that hold reasoning."""
+
+_JOINED = ("text", "summary", "data", "signature")
+_Details = list[dict[str, Any]]
+
+
+def fields_of(blocks: Iterable[Thinking], owner: Owner) -> dict[str, Any]:
+    """The fields of a message that carry these blocks to the model `owner`.
+
+    Only its own blocks go to a model; a block whose owner is unknown was sent by the client for it. Blocks that did not
+    come in a field of this format have nothing to return.
+    """
+    texts: dict[str, str] = {}
+    details: _Details = []
+    for block in blocks:
+        if block.owner is not None and block.owner != owner:
+            continue
+        extras = block.extras.of(WIRE)
+        if (name := extras.get("field")) is not None:
+            texts[name] = texts.get(name, "") + block.text
+        details += extras.get("reasoning_details", ())
+    return {**texts, "reasoning_details": details} if details else texts
+
+
+def read_fields(message: Mapping[str, Any]) -> Thinking | None:
+    """The reasoning in a client's assistant message, owner unknown; None without any."""
+    field, text = None, ""
+    for name in ("reasoning_content", "reasoning"):
+        if isinstance(value := message.get(name), str) and field is None:
+            field, text = name, value
+    raw = message.get("reasoning_details")
+    details = [detail for detail in raw if isinstance(detail, dict)] if isinstance(raw, list) else []
+    if field is None and not details:
+        return None
+    return Thinking(text, extras=_extras(field, details))
+
+
+class ThinkingReader:
+    """The reasoning of one streamed or whole answer, a block at a time."""
+
+    __slots__ = ("_details", "_field", "_texts", "open")
+
+    def __init__(self) -> None:
+        self.open = False
+        self._field: str | None = None
+        self._texts: list[str] = []
+        self._details: _Details = []
+
+    def feed(self, content: str | None, reasoning: str | None, details: Any) -> str:
+        """More reasoning, as the three fields of a delta give it; the text to show.
+
+        A server that sends the same text in several fields shows it once.
+        """
+        field = "reasoning_content" if content is not None else "reasoning" if reasoning is not None else None
+        text = content or reasoning or ""
+        if isinstance(details, list):
+            pieces = [detail for detail in details if isinstance(detail, dict)]
+            self._merge(pieces)
+            text = text or "".join(_shown(piece) for piece in pieces)
+        if field is not None and self._field is None and text:
+            self._field = field
+        self.add(text)
+        return text
+
+    def add(self, text: str, field: str | None = None) -> None:
+        """More text of the block; `field` says in which field it came, if that is not known yet."""
+        self.open = self.open or bool(text or self._details)
+        self._field = self._field or field
+        self._texts.append(text)
+
+    def close(self, owner: Owner) -> Thinking:
+        """The block that has come to its end."""
+        block = Thinking("".join(self._texts), owner=owner, extras=_extras(self._field, self._details))
+        self.open, self._texts, self._details = False, [], []
+        return block
+
+    def _merge(self, pieces: _Details) -> None:
+        """Put the pieces of one detail together: they follow each other and have the same type and index."""
+        for piece in pieces:
+            last = self._details[-1] if self._details else None
+            if last is not None and all(last.get(name) == piece.get(name) for name in ("type", "index")):
+                joined = {
+                    name: last[name] + piece[name]
+                    for name in _JOINED
+                    if isinstance(last.get(name), str) and isinstance(piece.get(name), str)
+                }
+                self._details[-1] = {**last, **{k: v for k, v in piece.items() if v is not None}, **joined}
+            else:
+                self._details.append(piece)
+
+
+def _shown(detail: Mapping[str, Any]) -> str:
+    text = detail.get("text") or detail.get("summary")
+    return text if isinstance(text, str) else ""
+
+
+def _extras(field: str | None, details: _Details) -> Extras:
+    fields: dict[str, Any] = {}
+    if field is not None:
+        fields["field"] = field
+    if details:
+        fields["reasoning_details"] = details
+    return Extras(WIRE, fields) if fields else NO_EXTRAS

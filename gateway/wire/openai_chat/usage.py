@@ -1,0 +1,51 @@
+"""OpenAI's `usage` object, both ways (https://platform.openai.com/docs/api-reference/chat/object)."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.usage import Usage
+
+
+def read_usage(payload: Mapping[str, Any]) -> Usage:
+    """A provider's counts and their common variants; what is not a count is 0.
+
+    DeepSeek reports `prompt_cache_hit_tokens` at the top level; some servers leave `total_tokens` out.
+    """
+    prompt = _count(payload.get("prompt_tokens"))
+    completion = _count(payload.get("completion_tokens"))
+    prompt_details = payload.get("prompt_tokens_details")
+    cached = cache_write = 0
+    if isinstance(prompt_details, dict):
+        cached = _count(prompt_details.get("cached_tokens"))
+        cache_write = _count(prompt_details.get("cache_write_tokens"))
+    details = payload.get("completion_tokens_details")
+    reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    return Usage(
+        prompt,
+        completion,
+        _count(payload.get("total_tokens")) or prompt + completion,
+        cached or _count(payload.get("prompt_cache_hit_tokens")),
+        reasoning if type(reasoning) is int else None,
+        cache_write,
+    )
+
+
+def _count(value: Any) -> int:
+    return value if type(value) is int and value > 0 else 0
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    """What a client gets; the details appear only when they say something (recorded)."""
+    counts: dict[str, Any] = {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "total_tokens": usage.total,
+    }
+    if usage.cached or usage.cache_write:
+        details = {"cached_tokens": usage.cached}
+        counts["prompt_tokens_details"] = details
+        if usage.cache_write:
+            details["cache_write_tokens"] = usage.cache_write
+    if usage.reasoning is not None:
+        counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    return counts

@@ -1,0 +1,58 @@
+"""`reasoning` items, both ways (https://platform.openai.com/docs/guides/reasoning).
+
+A model's own words are `content` (`reasoning_text`), a summary of them is `summary` (`summary_text`). What the model
+needs back is sealed in `encrypted_content`: clients return it unread, also those that let nothing be stored here.
+"""
+
+import binascii
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.jsonio import InvalidJSON, dumps, loads
+from gateway.core.message import Thinking
+from gateway.core.message_json import UnknownVersion, read_part, write_part
+
+_SEAL = "ocg1."
+"""Begins what was sealed here; anything else in `encrypted_content` is another service's."""
+
+
+def reasoning_item(
+    id: str,  # noqa: A002  the field's name
+    status: str,
+    block: Thinking,
+    *,
+    sealed: bool,
+) -> dict[str, Any]:
+    """One block as an item; `sealed` puts everything that its owner wants back into `encrypted_content`."""
+    texts = [{"type": "summary_text" if block.kind == "summary" else "reasoning_text", "text": block.text}]
+    item: dict[str, Any] = {"id": id, "type": "reasoning", "status": status, "summary": []}
+    item["summary" if block.kind == "summary" else "content"] = texts if block.text else []
+    item["encrypted_content"] = seal(block) if sealed else None
+    return item
+
+
+def seal(block: Thinking) -> str:
+    """A block as one opaque text."""
+    return _SEAL + urlsafe_b64encode(dumps(write_part(block))).decode()
+
+
+def read_reasoning(item: Mapping[str, Any]) -> Thinking | None:
+    """The block in a client's item; None for one that says nothing, or that another service has encrypted."""
+    encrypted = item.get("encrypted_content")
+    if isinstance(encrypted, str) and encrypted.startswith(_SEAL):
+        return _unsealed(encrypted)
+    for field, kind in (("content", "raw"), ("summary", "summary")):
+        parts = item.get(field)
+        texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+        if text := "".join(text for text in texts if isinstance(text, str)):
+            return Thinking(text, kind="raw" if kind == "raw" else "summary")
+    return None
+
+
+def _unsealed(text: str) -> Thinking | None:
+    try:
+        block = read_part(loads(urlsafe_b64decode(text.removeprefix(_SEAL))))
+    except (binascii.Error, InvalidJSON, UnknownVersion, KeyError, TypeError, AttributeError, ValueError):
+        return None  # cut or altered on its way: the model goes on without it
+    return block if isinstance(block, Thinking) else None

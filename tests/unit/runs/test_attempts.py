@@ -1,0 +1,489 @@
+import asyncio
+import contextlib
+
+import pytest
+from structlog.testing import capture_logs
+
+from gateway.core.names import ModelRef
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.candidates import Candidate
+from gateway.runs.cooldowns import Entry, Failure
+from gateway.upstream.provider import Provider
+from gateway.wire.model import ModelSpec
+
+A, B = (ModelRef("p", name) for name in "ab")
+Kind = UpstreamKind
+
+
+def failure(kind, *, after=None, **fields):
+    return UpstreamError(kind, kind.value, retry_after=after, **fields)
+
+
+OUTAGE = failure(Kind.SERVER_ERROR, upstream_status=500)
+RETRIED = [
+    OUTAGE,
+    failure(Kind.OVERLOADED, upstream_status=503),
+    failure(Kind.RATE_LIMITED, upstream_status=429),
+    failure(Kind.REPORTED_TIMEOUT, upstream_status=504),
+    failure(Kind.TRANSPORT),
+    failure(Kind.CONNECT),
+    failure(Kind.LOCAL),
+    failure(Kind.MALFORMED),
+]
+PASSED_ON = [
+    failure(Kind.TIMEOUT),
+    failure(Kind.STALL),
+    failure(Kind.CONNECT_TIMEOUT),
+    failure(Kind.TLS),
+    failure(Kind.UNUSABLE, upstream_status=307),
+    failure(Kind.TOO_LARGE, upstream_status=402),
+    failure(Kind.AUTH, upstream_status=401),
+    failure(Kind.BILLING, upstream_status=402),
+    failure(Kind.NOT_FOUND, upstream_status=404),
+    failure(Kind.CONTEXT_OVERFLOW, upstream_status=400),
+    failure(Kind.RATE_LIMITED, upstream_status=429, after=3.1),
+]
+FINAL = [failure(Kind.INVALID_REQUEST, upstream_status=400), failure(Kind.CONTENT_FILTER, upstream_status=400)]
+
+
+def named(error):
+    return f"{error.kind}{error.retry_after or ''}"
+
+
+def candidates(*refs, keys=1):
+    rows = [Provider("p", "http://p/v1", key_id=str(key), headers={"K": str(key)}) for key in range(1, keys + 1)]
+    return tuple(Candidate(ref, row, ModelSpec(ref.model)) for ref in refs for row in rows)
+
+
+class Asked:
+    """Answers of candidates in the order in which they are asked; an exception is raised."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.log = []
+
+    async def __call__(self, candidate):
+        self.log.append(f"{candidate.ref.model}{candidate.provider.key_id}")
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def ask(dispatch, asked, *refs, keys=1, client="", **settings):
+    shared = dispatch(**settings)
+    trail = shared.trail("main", client)
+    try:
+        return await shared.attempts_of(candidates(*(refs or (A, B)), keys=keys), trail).ask(asked)
+    finally:
+        asked.trail = trail
+
+
+async def test_the_first_answer_is_taken(dispatch, time):
+    asked = Asked("yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert (asked.log, time.pauses) == (["a1"], [])
+    assert asked.trail.as_dict()["outcome"] == "answered"
+
+
+@pytest.mark.parametrize("error", RETRIED, ids=named)
+async def test_a_passing_failure_is_retried_on_the_same_model(dispatch, time, error):
+    asked = Asked(error, "yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert (asked.log, time.pauses) == (["a1", "a1"], [0.25])
+
+
+@pytest.mark.parametrize("error", RETRIED, ids=named)
+async def test_a_lasting_failure_is_asked_about_three_times_then_the_next_model_answers(dispatch, time, error):
+    asked = Asked(error, error, error, "yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert asked.log == ["a1", "a1", "a1", "b1"]
+    assert time.pauses == [0.25, 0.5]
+
+
+@pytest.mark.parametrize("error", PASSED_ON, ids=named)
+async def test_what_will_not_change_goes_to_the_next_model_at_once(dispatch, time, error):
+    asked = Asked(error, "yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert (asked.log, time.pauses) == (["a1", "b1"], [])
+
+
+@pytest.mark.parametrize("error", FINAL, ids=named)
+async def test_a_fault_of_the_request_goes_nowhere_else(dispatch, cooldowns, error):
+    asked = Asked(error, "yes")
+    with pytest.raises(UpstreamError) as caught:
+        await ask(dispatch, asked)
+    assert caught.value is error
+    assert asked.log == ["a1"]
+    assert cooldowns.all_closed
+
+
+async def test_the_providers_hint_is_waited_for(dispatch, time):
+    asked = Asked(failure(Kind.RATE_LIMITED, after=2.0), "yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert asked.log == ["a1", "a1"]
+    assert time.pauses == [2.25]
+
+
+async def test_when_all_fail_the_last_failure_is_told(dispatch):
+    last = failure(Kind.OVERLOADED, upstream_status=503)
+    asked = Asked(*[OUTAGE] * 3, *[last] * 3)
+    with pytest.raises(UpstreamError) as caught:
+        await ask(dispatch, asked)
+    assert caught.value is last
+    assert asked.log == ["a1"] * 3 + ["b1"] * 3
+
+
+async def test_nothing_is_tried_after_the_deadline(dispatch, time):
+    async def slow(candidate):
+        asked.log.append(candidate.ref.model)
+        time.now += 400.0
+        raise OUTAGE
+
+    asked = Asked()
+    shared = dispatch()
+    with pytest.raises(UpstreamError):
+        await shared.attempts_of(candidates(A, B), shared.trail("main")).ask(slow)
+    assert asked.log == ["a", "a"]
+
+
+async def test_an_agents_own_limit_is_the_deadline_when_it_is_shorter(dispatch, time):
+    async def slow(candidate):
+        asked.append(candidate.ref.model)
+        time.now += 20.0
+        raise OUTAGE
+
+    for timeout, count in ((30.0, 2), (10.0, 1), (10_000.0, 3)):
+        asked, shared = [], dispatch()
+        with pytest.raises(UpstreamError):
+            await shared.attempts_of(candidates(ModelRef("p", f"m{count}")), shared.trail("main"), timeout).ask(slow)
+        assert len(asked) == count
+
+
+async def test_a_pause_beyond_the_deadline_is_not_begun(dispatch, time):
+    async def slow(candidate):
+        log.append(candidate.ref.model)
+        if candidate.ref == B:
+            return "yes"
+        time.now += 590.0
+        raise failure(Kind.RATE_LIMITED, after=30.0)
+
+    log = []
+    shared = dispatch()
+    assert await shared.attempts_of(candidates(A, B), shared.trail("main")).ask(slow) == "yes"
+    assert (log, time.pauses) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize("kind", [Kind.RATE_LIMITED, Kind.AUTH, Kind.BILLING])
+async def test_another_key_is_asked_at_once_when_one_is_refused(dispatch, time, kind):
+    asked = Asked(failure(kind), failure(kind), "yes")
+    assert await ask(dispatch, asked, keys=3) == "yes"
+    assert (asked.log, time.pauses) == (["a1", "a2", "a3"], [])
+
+
+async def test_an_outage_is_not_asked_about_with_every_key(dispatch):
+    asked = Asked(*[OUTAGE] * 3, "yes")
+    assert await ask(dispatch, asked, keys=3) == "yes"
+    assert asked.log == ["a1", "a1", "a1", "b1"]
+
+
+@pytest.mark.parametrize("error", [failure(Kind.NOT_FOUND), failure(Kind.CONTEXT_OVERFLOW), *FINAL], ids=named)
+async def test_a_callers_own_mistakes_never_make_a_model_rest(dispatch, cooldowns, error):
+    for _ in range(10):
+        with pytest.raises(UpstreamError):
+            await ask(dispatch, Asked(error), A)
+    assert cooldowns.all_closed
+
+
+async def test_a_probe_that_finds_a_fault_of_the_request_has_found_the_model_alive(dispatch, time, cooldowns):
+    await outage(dispatch)
+    time.now += 2.0
+    with pytest.raises(UpstreamError):
+        await ask(dispatch, Asked(FINAL[0]), A)
+    asked = Asked("yes")
+    await ask(dispatch, asked, A)
+    assert asked.log == ["a1"]
+
+
+async def test_a_failure_at_our_own_deadline_is_not_held_against_the_model(dispatch, time, cooldowns):
+    async def late(_):
+        time.now += 700.0
+        raise PASSED_ON[0]
+
+    shared = dispatch()
+    with pytest.raises(UpstreamError):
+        await shared.attempts_of(candidates(A), shared.trail("main")).ask(late)
+    assert cooldowns.all_closed
+
+
+async def test_a_caller_that_leaves_during_a_probe_frees_it_for_others(dispatch, time):
+    async def hangs(_):
+        await asyncio.Event().wait()
+
+    await outage(dispatch)
+    time.now += 2.0
+    shared = dispatch()
+    trail = shared.trail("main")
+    probing = asyncio.create_task(shared.attempts_of(candidates(A), trail).ask(hangs))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    probing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await probing
+    assert [one["outcome"] for one in trail.as_dict()["attempts"]] == ["cancelled"]
+    assert trail.as_dict()["outcome"] == "cancelled"
+    asked = Asked("yes")
+    await ask(dispatch, asked, A)
+    assert asked.log == ["a1"]
+
+
+async def test_the_trail_tells_every_attempt_without_any_key(dispatch):
+    asked = Asked(failure(Kind.RATE_LIMITED, upstream_status=429, after=2.0), OUTAGE, failure(Kind.TRANSPORT), "yes")
+    await ask(dispatch, asked)
+    told = [
+        (one["model"], one["key_id"], one["waited"], one["status"], one["outcome"])
+        for one in asked.trail.as_dict()["attempts"]
+    ]
+    assert told == [
+        ("p/a", "1", 0.0, 429, "rate_limited"),
+        ("p/a", "1", 2.25, 500, "server_error"),
+        ("p/a", "1", 0.5, None, "transport"),
+        ("p/b", "1", 0.0, 200, "answered"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failures", "level"),
+    [([], "debug"), ([OUTAGE], "info"), ([failure(Kind.INVALID_REQUEST)], "warning")],
+    ids=["success", "retried", "failed"],
+)
+async def test_the_log_tells_of_every_run_but_of_a_plain_success_only_to_who_wants_details(dispatch, failures, level):
+    asked = Asked(*failures, "yes")
+    with capture_logs() as lines, contextlib.suppress(UpstreamError):
+        await ask(dispatch, asked)
+    assert [(line["log_level"], line["attempts"]) for line in lines] == [(level, asked.trail.as_dict()["attempts"])]
+
+
+async def outage(dispatch, runs=3, error=OUTAGE, **options):
+    """So many runs find that a fails, and are answered by b."""
+    for _ in range(runs):
+        failures = 3 if error is OUTAGE else 1
+        await ask(dispatch, Asked(*[error] * failures, "yes"), **options)
+
+
+async def test_pauses_double_with_full_jitter_up_to_their_limit(dispatch, time):
+    await ask(dispatch, Asked(OUTAGE, OUTAGE, "yes"), A, backoff=4.0, max_backoff=6.0)
+    assert time.pauses == [2.0, 3.0]
+
+
+async def test_nobody_is_asked_more_than_three_times(dispatch, cooldowns):
+    stale = failure(Kind.STALE)
+    asked = Asked(stale, OUTAGE, OUTAGE, "yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert asked.log == ["a1", "a1", "a1", "b1"], "the request that met a stale connection is one of the three"
+
+
+async def test_a_stale_connection_is_no_failure_and_costs_no_pause(dispatch, time, cooldowns):
+    asked = Asked(failure(Kind.STALE), "yes")
+    assert await ask(dispatch, asked, retries=0) == "yes"
+    assert (asked.log, time.pauses) == (["a1", "a1"], [])
+    assert [one["outcome"] for one in asked.trail.as_dict()["attempts"]] == ["stale_connection", "answered"]
+    assert cooldowns.all_closed
+
+
+async def test_only_the_first_request_to_a_candidate_takes_a_kept_connection(dispatch):
+    async def call(candidate):
+        fresh.append((candidate.ref.model, attempts.fresh))
+        raise OUTAGE
+
+    fresh, shared = [], dispatch()
+    attempts = shared.attempts_of(candidates(A, B), shared.trail("main"))
+    with pytest.raises(UpstreamError):
+        await attempts.ask(call)
+    assert fresh == [("a", False), ("a", True), ("a", True), ("b", False), ("b", True), ("b", True)]
+
+
+async def test_a_stalled_model_is_asked_again_after_everybody_else(dispatch, time):
+    asked = Asked(failure(Kind.STALL), failure(Kind.TIMEOUT), "yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert (asked.log, time.pauses) == (["a1", "b1", "a1"], [])
+
+
+async def test_a_stall_is_not_repeated_for_ever(dispatch):
+    asked = Asked(*[failure(Kind.STALL)] * 2)
+    with pytest.raises(UpstreamError):
+        await ask(dispatch, asked, A)
+    assert asked.log == ["a1", "a1"]
+
+
+@pytest.mark.parametrize(("hint", "pauses"), [(3.0, [3.25]), (60.0, [60.25])])
+async def test_a_hint_is_waited_for_as_long_as_the_alternatives_make_it_worth(dispatch, time, hint, pauses):
+    asked = Asked(failure(Kind.RATE_LIMITED, after=hint), "yes")
+    assert await ask(dispatch, asked, *((A, B) if hint == 3.0 else (A,))) == "yes"
+    assert (asked.log, time.pauses) == (["a1", "a1"], pauses)
+
+
+async def test_hints_of_one_candidate_are_waited_for_together_no_longer_than_one(dispatch, time):
+    asked = Asked(*[failure(Kind.RATE_LIMITED, after=2.0)] * 2, "yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert asked.log == ["a1", "a1", "b1"]
+
+
+async def test_a_hint_beyond_any_patience_is_told(dispatch, time):
+    with pytest.raises(UpstreamError) as caught:
+        await ask(dispatch, Asked(failure(Kind.RATE_LIMITED, after=61.0)), A)
+    assert caught.value.headers == {"Retry-After": "61"}
+    assert time.pauses == []
+
+
+async def test_failures_of_three_runs_in_a_row_make_a_model_cool_down_however_often_each_retried(dispatch):
+    await outage(dispatch, 2)
+    asked = Asked("yes")
+    await ask(dispatch, asked, A)
+    await outage(dispatch, 2)
+    asked = Asked("yes", "yes")
+    await ask(dispatch, asked)
+    assert asked.log == ["a1"], "an answer in between starts the count again"
+    await outage(dispatch, 3)
+    await ask(dispatch, asked)
+    assert asked.log == ["a1", "b1"]
+
+
+async def test_rounds_of_one_run_count_once(dispatch, cooldowns):
+    shared = dispatch()
+    trail = shared.trail("main")
+    for _ in range(5):
+        await shared.attempts_of(candidates(A, B), trail, part=True).ask(Asked(*[OUTAGE] * 3, "yes"))
+    asked = Asked("yes")
+    await ask(dispatch, asked)
+    assert asked.log == ["a1"]
+
+
+async def test_a_model_that_cooled_down_is_probed_once_and_not_retried(dispatch, time):
+    await outage(dispatch)
+    time.now += 2.0
+    asked = Asked(OUTAGE, "yes", "yes", "yes")
+    await ask(dispatch, asked)
+    assert asked.log == ["a1", "b1"], "a failed probe is not retried"
+    time.now += 3.9
+    await ask(dispatch, asked)
+    assert asked.log[2:] == ["b1"], "it cools down for twice as long"
+    time.now += 0.1
+    await ask(dispatch, asked)
+    assert asked.log[3:] == ["a1"]
+
+
+async def test_a_refused_key_cools_down_after_two_runs_and_no_other_does(dispatch):
+    for _ in range(2):
+        await ask(dispatch, Asked(failure(Kind.AUTH), "yes"), A, keys=2)
+    asked = Asked("yes")
+    await ask(dispatch, asked, A, keys=2)
+    assert asked.log == ["a2"]
+
+
+async def test_a_cooldown_steers_and_does_not_refuse(dispatch, time):
+    for _ in range(3):
+        with pytest.raises(UpstreamError):
+            await ask(dispatch, Asked(*[OUTAGE] * 3), A)
+    time.pauses.clear()
+    asked = Asked(OUTAGE, "yes")
+    assert await ask(dispatch, asked, A) == "yes"
+    assert (asked.log, time.pauses) == (["a1", "a1"], [0.25]), "who has no alternative asks at once, and retries"
+
+
+@pytest.mark.parametrize("kind", [Kind.AUTH, Kind.BILLING])
+async def test_a_refused_key_without_alternative_is_asked_all_the_same(dispatch, kind):
+    for _ in range(3):
+        with pytest.raises(UpstreamError):
+            await ask(dispatch, Asked(failure(kind)), A)
+    asked = Asked("yes")
+    assert await ask(dispatch, asked, A) == "yes"
+
+
+async def test_the_providers_own_hint_is_waited_for_by_a_run_without_alternative(dispatch, time):
+    await outage(dispatch, 1, failure(Kind.RATE_LIMITED, after=30.0))
+    time.now += 10.0
+    asked = Asked("yes")
+    assert await ask(dispatch, asked, A) == "yes"
+    assert time.pauses == [20.25]
+    assert asked.trail.waited == 20.25
+
+
+async def test_a_hint_that_is_too_long_to_be_waited_for_is_told_at_once_without_the_other_clients_text(dispatch, time):
+    limited = UpstreamError(Kind.RATE_LIMITED, "org-of-another-client is over its limit", retry_after=90.0)
+    with pytest.raises(UpstreamError):
+        await ask(dispatch, Asked(limited), A)
+    with pytest.raises(UpstreamError, match="was not asked") as caught:
+        await ask(dispatch, asked := Asked("yes"), A)
+    assert (caught.value.status, caught.value.headers, time.pauses) == (429, {"Retry-After": "90"}, [])
+    assert "another-client" not in caught.value.message
+    assert asked.trail.as_dict()["attempts"] == []
+
+
+async def test_a_candidate_that_recovers_while_another_is_asked_is_free(dispatch, cooldowns):
+    await outage(dispatch)
+
+    async def call(candidate):
+        log.append(candidate.ref.model)
+        if candidate.ref == B:
+            cooldowns.succeeded(candidates(A)[0].unit)  # another run had an answer meanwhile
+            raise failure(Kind.AUTH)
+        return "yes"
+
+    log, shared = [], dispatch()
+    assert await shared.attempts_of(candidates(A, B), shared.trail("main")).ask(call) == "yes"
+    assert log == ["b", "a"]
+
+
+async def test_a_refused_key_does_not_replace_the_failure_of_the_fallback(dispatch):
+    await outage(dispatch, 2, failure(Kind.AUTH))
+    asked = Asked(*[OUTAGE] * 3)
+    with pytest.raises(UpstreamError) as caught:
+        await ask(dispatch, asked)
+    assert caught.value is OUTAGE
+    assert asked.log == ["b1"] * 3
+
+
+async def test_a_model_that_cools_down_after_an_outage_is_asked_when_the_fallback_fails(dispatch):
+    await outage(dispatch)
+    asked = Asked(failure(Kind.TIMEOUT), "yes")
+    assert await ask(dispatch, asked) == "yes"
+    assert asked.log == ["b1", "a1"]
+
+
+async def test_the_client_whose_requests_opened_a_cooldown_does_not_probe_while_others_are_there(dispatch, time):
+    await outage(dispatch, client="noisy")
+    asked = Asked("yes", "yes", "yes")
+    await ask(dispatch, asked, client="other")
+    time.now += 2.0
+    await ask(dispatch, asked, client="noisy")
+    await ask(dispatch, asked, client="other")
+    assert asked.log == ["b1", "b1", "a1"]
+
+
+async def test_the_client_whose_requests_opened_a_cooldown_probes_when_it_is_alone(dispatch, time):
+    await outage(dispatch, client="noisy")
+    time.now += 2.0
+    asked = Asked("yes")
+    await ask(dispatch, asked, client="noisy")
+    assert asked.log == ["a1"]
+
+
+@pytest.mark.parametrize(("refs", "fallback"), [((A, B), True), ((A,), False)])
+async def test_how_long_a_model_is_waited_for_depends_on_whether_another_can_be_asked(dispatch, refs, fallback):
+    shared = dispatch()
+    attempts = shared.attempts_of(candidates(*refs), shared.trail("main"))
+    await attempts.first()
+    assert attempts.has_fallback is fallback
+    attempts.close()
+
+
+async def test_a_fallback_that_cools_down_is_none(dispatch, cooldowns):
+    unit = candidates(B)[0].unit
+    for _ in range(3):
+        cooldowns.failed(unit, Failure(OUTAGE, 3, shared=True), Entry.FREE, dispatch().trail("main"))
+    shared = dispatch()
+    attempts = shared.attempts_of(candidates(A, B), shared.trail("main"))
+    await attempts.first()
+    assert not attempts.has_fallback
+    attempts.close()
