@@ -69,7 +69,7 @@ class ModelConfig(Section):
     """One model of a provider. `base_url`, `api` and `headers` replace or extend those of its provider."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MODEL
-    INERT: ClassVar[frozenset[str]] = frozenset({"name", "reasoning", "cost"})
+    INERT: ClassVar[frozenset[str]] = frozenset({"name", "cost"})
 
     id: Annotated[str, Field(min_length=1)]
     name: str | None = None
