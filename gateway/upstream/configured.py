@@ -43,7 +43,7 @@ def providers_from(models: ModelsConfig, env: Mapping[str, str], named: Collecti
     built_in = _catalogue(models, env)
     return {
         **{name: row for name, row in built_in.items() if row.api_key or name in named},
-        **{name: _configured(name, config, env) for name, config in models.providers.items()},
+        **{name: _configured(name, config, env, models) for name, config in models.providers.items()},
     }
 
 
@@ -55,8 +55,8 @@ def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Prob
             problems += _unsendable(join("models.providers", name), provider)
     for name, config in models.providers.items():
         path = join("models.providers", name)
-        refused = [*_refused(path, config), *_without_address(path, config, built_in=_inherits(name, models))]
-        problems += refused or _unsendable(path, _configured(name, config, env))
+        refused = [*_refused(path, config), *_unreachable(path, config, built_in=_inherits(name, models))]
+        problems += refused or _unsendable(path, _configured(name, config, env, models))
     return problems
 
 
@@ -88,12 +88,12 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
     )
 
 
-def _configured(name: str, config: ProviderConfig, env: Mapping[str, str]) -> Provider:
+def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig) -> Provider:
     row = CATALOG.get(name)
     compat = row.compat if row else DEFAULT
     headers = {**_plain(config.headers), **_plain(config.request.headers)}
     keys = _keys(config, row, env)
-    base_url = config.base_url or (row.base_url if row else "")
+    base_url = config.base_url or (CATALOG[name].base_url if _inherits(name, models) else "")
     provider = Provider(
         id=name,
         base_url=base_url,
@@ -201,32 +201,41 @@ def _no_format(api: str) -> str:
     return f"there is no wire format {api!r}; " + (f"did you mean {near!r}?" if near else f"use one of: {served}")
 
 
-def _without_address(path: str, config: ProviderConfig, *, built_in: bool) -> Iterator[Problem]:
+def _unreachable(path: str, config: ProviderConfig, *, built_in: bool) -> Iterator[Problem]:
+    """Base URLs that are missing or malformed. They are checked before anything parses them, and never quoted, because
+    a URL may hold a password.
+    """
     if not config.base_url and not built_in and not (config.models and all(model.base_url for model in config.models)):
         yield Problem(f"{path}.baseUrl", "is missing; only built-in providers have one of their own")
+    urls = [(path, config.base_url)]
+    urls += [(join(f"{path}.models", index), model.base_url) for index, model in enumerate(config.models)]
+    for where, url in urls:
+        if url and not _is_address(url):
+            yield Problem(
+                f"{where}.baseUrl", "is not an http or https URL with a host; write one such as https://host/v1"
+            )
+
+
+def _is_address(url: str) -> bool:
+    try:
+        endpoint(url, {}, DEFAULTS)
+    except ValueError:
+        return False
+    return not any(character.isspace() for character in url)
 
 
 def _unsendable(path: str, provider: Provider) -> Iterator[Problem]:
-    """Addresses, keys and headers that can't be part of an HTTP request; values are never quoted."""
+    """Keys and headers that can't be part of an HTTP request; values are never quoted."""
     indices = {model_id: index for index, model_id in enumerate(provider.models)}
     rows = [(path, provider)] if provider.base_url else []
     rows += [(join(f"{path}.models", indices[model_id]), row) for model_id, row in provider.model_rows.items()]
     for where, row in rows:
-        yield from _unsendable_row(where, path, row)
-
-
-def _unsendable_row(where: str, provider_path: str, row: Provider) -> Iterator[Problem]:
-    try:
-        endpoint(row.base_url, {}, DEFAULTS)
-    except ValueError as error:
-        yield Problem(f"{where}.baseUrl", f"{error}; write one such as https://host/v1")
-        return
-    for keyed in (row, *row.others):
-        try:
-            for path in UPSTREAMS[keyed.wire].paths():
-                keyed.endpoint(path)
-        except ValueError as error:
-            yield Problem(_blamed(where, provider_path, keyed), str(error))
+        for keyed in (row, *row.others):
+            try:
+                for wire_path in UPSTREAMS[keyed.wire].paths():
+                    keyed.endpoint(wire_path)
+            except ValueError as error:
+                yield Problem(_blamed(where, path, keyed), str(error))
 
 
 def _blamed(where: str, provider_path: str, row: Provider) -> str:

@@ -184,7 +184,11 @@ async def test_another_own_address_of_this_machine_is_no_proxy(config, tmp_path)
             ["127.0.0.1"],
             "gateway.auth.token: is set",
         ),
-        ({"trustedProxy": {"userHeader": "X-User"}}, ["proxy.local"], "gateway.trustedProxies[0]: is no IP address"),
+        (
+            {"trustedProxy": {"userHeader": "X-User"}},
+            ["proxy.local"],
+            "gateway.trustedProxies[0]: is not an IP address",
+        ),
     ],
 )
 async def test_what_is_not_safe_does_not_start(config, tmp_path, auth, proxies, named):

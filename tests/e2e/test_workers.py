@@ -129,7 +129,7 @@ async def test_a_second_stop_hurries_all_workers(shared, tmp_path, provider):
 
 async def test_several_workers_without_redis_are_refused(config, tmp_path):
     file = tmp_path / "gateway.json5"
-    file.write_text('{gateway:{auth:{token:"0123456789"}}}', encoding="utf-8")
+    file.write_text('{gateway:{auth:{token:"0123456789"}},agents:{defaults:{model:"ollama/m"}}}', encoding="utf-8")
     async with started("serve", "--config", str(file), "--workers", "2", state=tmp_path) as process:
         assert await process.ended() == 78
     (line,) = process.errors.splitlines()

@@ -111,7 +111,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             "'p/m'",
             [
                 (
-                    "models.providers.p.baseUrl: the base URL is not an http or https URL with a host; "
+                    "models.providers.p.baseUrl: is not an http or https URL with a host; "
                     "write one such as https://host/v1"
                 )
             ],
@@ -256,9 +256,22 @@ def test_an_unknown_provider_of_embeddings_is_a_warning(valid):
     )
 
 
+@pytest.mark.parametrize(
+    "url",
+    ["http://user:pw-url@", "http://user:pw-url", "http://[pw-url", "http://h:99999", "pw-url", "http://pw-url h/v1"],
+)
+def test_a_malformed_address_is_a_problem_and_not_quoted(problems, url):
+    rows = f"p:{{baseUrl:'http://h',models:[{{id:'a'}},{{id:'b',baseUrl:'{url}'}}]}},q:{{baseUrl:'{url}'}}"
+    text = "is not an http or https URL with a host; write one such as https://host/v1"
+    assert problems(models(rows, "'p/m'")) == [
+        f"models.providers.p.models[1].baseUrl: {text}",
+        f"models.providers.q.baseUrl: {text}",
+    ]
+
+
 def test_no_problem_quotes_a_secret(problems):
-    text = models("p:{baseUrl:'http://user:pw-url@',apiKey:'pw-key\\n',headers:{'X Y':'pw-header'}}", "'p/m'")
-    assert "pw-" not in "".join(problems(text))
+    row = "{baseUrl:'http://h',apiKey:'pw-key\\n',headers:{'X Y':'pw-header'}}"
+    assert "pw-" not in "".join(problems(models(f"p:{row}", "'p/m'")))
 
 
 @pytest.mark.parametrize(

@@ -165,8 +165,9 @@ def test_a_model_is_asked_at_its_own_address_with_its_own_headers_over_those_of_
     assert own.has("another")
 
 
-def test_a_provider_without_an_address_has_only_the_models_with_one():
-    own = providers(own={"models": [{"id": "m", "baseUrl": "http://m/v1"}]})["own"]
+@pytest.mark.parametrize("name", ["own", "openai"])
+def test_a_provider_without_an_address_has_only_the_models_with_one(name):
+    own = providers(**{name: {"models": [{"id": "m", "baseUrl": "http://m/v1"}]}})[name]
     assert own.row_for("m").base_url == "http://m/v1"
     assert own.has("m")
     assert not own.has("another")
