@@ -49,7 +49,7 @@ async def backend(request, redis, tmp_path):
             yield SqliteEvents(database, EventPolicy(), clock=clock), pass_time
 
 
-async def test_events_are_read_from_any_number_on(backend):
+async def test_events_can_be_read_from_any_number(backend):
     log, _ = backend
     await log.begin("r")
     assert await log.read("r", 0) == EventPage((), True)
@@ -62,7 +62,7 @@ async def test_events_are_read_from_any_number_on(backend):
     assert await log.read("other", 0) == EventPage((), False)
 
 
-async def test_a_call_that_is_repeated_adds_nothing_twice(backend):
+async def test_a_repeated_call_adds_no_event_twice(backend):
     log, _ = backend
     await log.begin("r")
     for _ in range(2):
@@ -82,7 +82,7 @@ async def test_many_events_are_added_at_once(backend):
     assert await log.read("r", -1) == EventPage((events[-1],), False)
 
 
-async def test_a_sign_of_life_renews_the_lease(backend):
+async def test_a_heartbeat_renews_the_lease(backend):
     log, pass_time = backend
     await log.begin("r")
     for _ in range(3):
@@ -91,7 +91,7 @@ async def test_a_sign_of_life_renews_the_lease(backend):
     assert (await log.read("r", 0)).held
 
 
-async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(backend):
+async def test_a_worker_without_a_heartbeat_loses_its_lease(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
@@ -108,7 +108,7 @@ async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(backend):
     assert await log.read("r", 0) == EventPage((b"a", b"end"), False)
 
 
-async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on_if_nobody_has_ended_its_run(backend):
+async def test_a_worker_gets_its_expired_lease_back_if_nobody_has_ended_its_run(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
@@ -125,7 +125,7 @@ async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on_if_nobody_
     assert await log.read("r", 0) == EventPage((b"a", b"b", b"c", b"end"), False)
 
 
-async def test_what_is_not_there_any_more_is_not_taken_up_again(backend):
+async def test_an_expired_run_can_not_be_continued(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
@@ -135,7 +135,7 @@ async def test_what_is_not_there_any_more_is_not_taken_up_again(backend):
     assert await log.read("r", 0) == EventPage((), False)
 
 
-async def test_a_cancellation_reaches_the_worker(backend):
+async def test_a_worker_sees_the_cancellation_of_its_run(backend):
     log, _ = backend
     await log.begin("r")
     await log.cancel("r")
@@ -147,7 +147,7 @@ async def test_a_cancellation_reaches_the_worker(backend):
     assert not (await log.read("r", 0)).held, "what has ended is not taken up again"
 
 
-async def test_nothing_is_there_of_a_run_that_ended_long_ago(backend):
+async def test_events_of_an_ended_run_expire(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"], last=True)

@@ -42,8 +42,8 @@ class Names(AbstractResolver):
 
 
 def result(address, host, port, family):
-    found = {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
-    return Liar(found) if address == "liar" else found
+    record = {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
+    return Liar(record) if address == "liar" else record
 
 
 class Liar(dict):
@@ -114,7 +114,7 @@ def refused():
 
 
 async def refusal(fetcher, url, max_bytes=100):
-    """Why it was; the caller is told the same sentence in every case."""
+    """The internal reason of a refusal. The client gets the same message for every reason."""
     with pytest.raises(BadRequest) as caught:
         await fetcher.fetch(url, max_bytes)
     assert caught.value.code == "invalid_image_url"

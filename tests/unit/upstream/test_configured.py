@@ -27,10 +27,10 @@ def test_merging_brings_the_catalogue_and_replacing_does_not():
     ],
 )
 def test_a_row_of_the_catalogue_takes_its_key_from_the_environment(env, key):
-    found = providers(env, mode="merge")["openai"]
-    assert found.api_key == key
-    assert found.headers.get("Authorization") == (f"Bearer {key}" if key else None)
-    assert found.compat.max_tokens_field == "max_completion_tokens"
+    provider = providers(env, mode="merge")["openai"]
+    assert provider.api_key == key
+    assert provider.headers.get("Authorization") == (f"Bearer {key}" if key else None)
+    assert provider.compat.max_tokens_field == "max_completion_tokens"
 
 
 def test_the_first_variable_that_holds_a_key_counts():
@@ -40,11 +40,11 @@ def test_the_first_variable_that_holds_a_key_counts():
 
 
 def test_a_configured_row_overrides_the_catalogues_field_by_field():
-    found = providers({"OPENAI_API_KEY": "env"}, openai={"baseUrl": "http://mirror/v1"})["openai"]
-    assert (found.base_url, found.api_key) == ("http://mirror/v1", "env")
-    assert found.embedding_model == CATALOG["openai"].embedding_model
-    found = providers({"OPENAI_API_KEY": "env"}, openai={"apiKey": "own"})["openai"]
-    assert (found.base_url, found.api_key) == (CATALOG["openai"].base_url, "own")
+    provider = providers({"OPENAI_API_KEY": "env"}, openai={"baseUrl": "http://mirror/v1"})["openai"]
+    assert (provider.base_url, provider.api_key) == ("http://mirror/v1", "env")
+    assert provider.embedding_model == CATALOG["openai"].embedding_model
+    provider = providers({"OPENAI_API_KEY": "env"}, openai={"apiKey": "own"})["openai"]
+    assert (provider.base_url, provider.api_key) == (CATALOG["openai"].base_url, "own")
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_configured_row_overrides_the_catalogues_field_by_field():
     ],
 )
 def test_the_headers_are_the_key_and_those_of_the_row(row, headers):
-    found = providers(own={"baseUrl": "http://own/v1", **row})["own"]
-    assert found.headers == {"Content-Type": "application/json", **headers}
+    provider = providers(own={"baseUrl": "http://own/v1", **row})["own"]
+    assert provider.headers == {"Content-Type": "application/json", **headers}
 
 
 def test_secrets_are_not_in_the_repr():
@@ -99,16 +99,16 @@ MODEL = {"id": "m", "input": ["text"]}
     ],
 )
 def test_a_model_is_its_own_row_over_that_of_its_provider(row, model, spec):
-    found = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
-    assert found.model("m") == spec
-    assert found.timeout is None
+    provider = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
+    assert provider.model("m") == spec
+    assert provider.timeout is None
 
 
 def test_quirks_of_the_catalogue_hold_for_models_that_say_nothing():
-    found = providers(mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]})["mistral"]
+    provider = providers(mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]})["mistral"]
     expected = Compat(tools=False, usage_in_streaming=False, unknown_fields=False, tool_call_fields=False)
-    assert found.model("m").compat == expected
-    assert found.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat)
+    assert provider.model("m").compat == expected
+    assert provider.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat)
 
 
 def test_waiting_is_the_providers_own():
@@ -123,9 +123,11 @@ def test_a_provider_that_cannot_be_called_is_left_out(row):
 
 @pytest.mark.parametrize("base", ["http://own/v1", "http://own/v1/"])
 def test_addresses_are_below_the_base_url_and_made_once(base):
-    found = providers(own={"baseUrl": base})["own"]
-    assert found.endpoint("/chat/completions").head.startswith(b"POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n")
-    assert found.endpoint("/chat/completions") is found.endpoint("/chat/completions")
+    provider = providers(own={"baseUrl": base})["own"]
+    assert provider.endpoint("/chat/completions").head.startswith(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n"
+    )
+    assert provider.endpoint("/chat/completions") is provider.endpoint("/chat/completions")
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG))
@@ -140,7 +142,7 @@ def test_rows_of_the_catalogue_are_complete_and_conservative(name):
 
 
 @pytest.mark.parametrize(
-    ("row", "said"),
+    ("row", "message"),
     [
         ({"baseUrl": "http://"}, "not an http or https URL with a host"),
         ({"baseUrl": "http://own/v1", "apiKey": "secret\nkey"}, "'Authorization' has a line break"),
@@ -150,10 +152,10 @@ def test_rows_of_the_catalogue_are_complete_and_conservative(name):
         ({"baseUrl": "http://own/v1", "headers": {"Content-Length": "5"}}, "'content-length' can't be set"),
     ],
 )
-def test_what_can_not_be_sent_is_found_at_start(row, said):
+def test_what_can_not_be_sent_is_found_at_start(row, message):
     with pytest.raises(ConfigError) as caught:
         providers(own=row)
     (problem,) = caught.value.problems
     assert problem.startswith("models.providers.own: ")
-    assert said in problem
+    assert message in problem
     assert "secret" not in problem

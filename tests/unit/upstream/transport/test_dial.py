@@ -26,12 +26,12 @@ async def test_a_name_is_connected_to_at_whichever_address_listens(wire, host):
     await wire.until(lambda: wire.connections == 2 and wire.open == 0)
 
 
-async def test_nobody_listens(unused_tcp_port):
+async def test_a_refused_connection_can_not_connect(unused_tcp_port):
     with pytest.raises(CannotConnect):
         await Dialer(5.0).connect(Origin("127.0.0.1", unused_tcp_port, tls=False))
 
 
-async def test_nobody_has_the_name():
+async def test_an_unknown_name_can_not_connect():
     with pytest.raises(CannotConnect):
         await Dialer(5.0).connect(Origin("nobody.invalid", 80, tls=False))
 
@@ -54,7 +54,7 @@ def full():
             one.close()
 
 
-async def test_a_connection_that_does_not_stand_in_time_is_given_up(full):
+async def test_connecting_times_out(full):
     with pytest.raises(ConnectionTimeout):
         await Dialer(0.1).connect(Origin("127.0.0.1", full, tls=False))
 
@@ -74,7 +74,7 @@ async def secure():
     server.close()
 
 
-async def test_a_certificate_that_nobody_signed_is_refused(secure):
+async def test_a_self_signed_certificate_is_refused(secure):
     with pytest.raises(CertificateInvalid):
         await Dialer(5.0).connect(secure)
 

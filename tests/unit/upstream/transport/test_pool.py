@@ -15,7 +15,7 @@ async def test_one_after_the_other_shares_a_connection_and_at_once_does_not(ask,
     assert wire.connections == 5
 
 
-async def test_a_connection_that_the_server_ends_while_it_waits_is_left_out(ask, wire, whole):
+async def test_an_idle_connection_that_the_server_closes_is_not_reused(ask, wire, whole):
     async def bye(writer):
         writer.write(HELLO)
         await seen.wait()
@@ -30,7 +30,7 @@ async def test_a_connection_that_the_server_ends_while_it_waits_is_left_out(ask,
     assert len(wire.asked) == 2
 
 
-async def test_a_connection_that_nobody_used_for_long_is_closed(client, ask, wire, whole, monkeypatch):
+async def test_a_connection_that_is_idle_for_too_long_is_closed(client, ask, wire, whole, monkeypatch):
     wire.answers = [HELLO]
     client._pool = Pool(idle_timeout=0.05)
     assert await whole(await ask()) == b"hello"
@@ -39,7 +39,7 @@ async def test_a_connection_that_nobody_used_for_long_is_closed(client, ask, wir
     assert wire.connections == 2
 
 
-async def test_what_is_given_back_after_the_end_is_closed(client, ask, wire, whole):
+async def test_a_connection_that_is_released_after_close_is_aborted(client, ask, wire, whole):
     wire.answers = [HELLO]
     response = await ask()
     await client.close()
