@@ -1,4 +1,4 @@
-"""One contract for every backend in which the events of runs in the background are kept."""
+"""The contract of all stores of background runs' events: in memory, in SQLite, in Redis, in a cluster."""
 
 import pytest
 import pytest_asyncio
@@ -24,7 +24,7 @@ async def redis(tmp_path_factory):
 
 @pytest.fixture(params=BACKENDS)
 async def backend(request, redis, tmp_path):
-    """A log with a lease of 15 s, and what makes time pass."""
+    """A log with a lease of 15 s, and a function that advances its time."""
     if request.param in SHARED:
         async with open_backend(request.param, redis, tmp_path) as link:
             client = link._client
@@ -98,9 +98,9 @@ async def test_a_worker_without_a_heartbeat_loses_its_lease(backend):
     assert not await log.finish("r", 1, b"end"), "it is still held"
     await pass_time(16)
     assert await log.read("r", 0) == EventPage((b"a",), False)
-    assert not await log.finish("r", 0, b"end"), "somebody who has not seen all"
+    assert not await log.finish("r", 0, b"end"), "its number is too low"
     assert await log.finish("r", 1, b"end")
-    assert not await log.finish("r", 1, b"end"), "it is ended once"
+    assert not await log.finish("r", 1, b"end"), "a run ends once"
     for last in (False, True):
         assert await log.add("r", 1, [b"b"], last=last) == "lost"
         assert await log.add("r", 1, [b"b", b"c"], last=last) == "lost"
@@ -114,11 +114,11 @@ async def test_a_worker_gets_its_expired_lease_back_if_nobody_has_ended_its_run(
     await log.add("r", 0, [b"a"])
     await pass_time(16)
     assert await log.add("r", 1, [b"b"]) == "held"
-    assert not await log.finish("r", 1, b"end"), "somebody who looked just before"
+    assert not await log.finish("r", 1, b"end"), "the lease is held again"
     assert await log.read("r", 0) == EventPage((b"a", b"b"), True)
     await pass_time(16)
     for _ in range(2):
-        assert await log.add("r", 1, [b"b", b"c"]) == "held", "a call whose answer was lost"
+        assert await log.add("r", 1, [b"b", b"c"]) == "held", "a call whose result was lost"
     await pass_time(16)
     for _ in range(2):
         assert await log.add("r", 3, [b"end"], last=True) == "held"
@@ -144,7 +144,7 @@ async def test_a_worker_sees_the_cancellation_of_its_run(backend):
     assert await log.add("r", 1, [b"end"], last=True) == "cancelled"
     assert await log.read("r", 0) == EventPage((b"a", b"end"), False)
     await log.cancel("r")
-    assert not (await log.read("r", 0)).held, "what has ended is not taken up again"
+    assert not (await log.read("r", 0)).held, "an ended run can't be continued"
 
 
 async def test_events_of_an_ended_run_expire(backend):

@@ -1,4 +1,4 @@
-"""What every store of responses promises: in memory, in SQLite, in Redis, in a cluster."""
+"""The contract of all stores of responses: in memory, in SQLite, in Redis, in a cluster."""
 
 import asyncio
 from dataclasses import replace
@@ -134,7 +134,7 @@ async def test_the_oldest_responses_are_deleted_above_the_total_limit(store, clo
     for number in range(30):
         clock.now += 1
         await store.put(replace(RESPONSE, id=f"resp_{number}", body=b"x" * 500))
-    clock.now += 600  # since the first look, and no response has had its time
+    clock.now += 600  # after the first sweep, and before any response expires
     await store.put(replace(RESPONSE, id="resp_last"))
     stored = [number for number in range(30) if await store.get("alice", f"resp_{number}")]
     assert stored == list(range(30 - len(stored), 30))

@@ -1,4 +1,4 @@
-"""What every store of conversations promises: in memory, in SQLite, in Redis, in a cluster."""
+"""The contract of all stores of conversations: in memory, in SQLite, in Redis, in a cluster."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -49,7 +49,7 @@ async def redis(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def another(backend, redis, tmp_path, clock):
-    """Makes stores at the same backend, as other instances have them."""
+    """Creates stores with the same backend, as other instances have them."""
 
     @asynccontextmanager
     async def make(policy=POLICY):
@@ -123,7 +123,7 @@ async def test_leases_are_given_in_order_of_arrival(store):
     waiting = []
     for number in range(8):
         waiting.append(asyncio.create_task(come(number)))
-        await asyncio.sleep(0.03)  # Redis hears of them one after the other
+        await asyncio.sleep(0.03)  # so that Redis gets them one after the other
     assert order == []
     await store.append(first, b"-")
     await asyncio.gather(*waiting)
@@ -145,7 +145,7 @@ async def test_a_request_that_waits_too_long_raises_session_busy_and_leaves_the_
     patient = asyncio.create_task(store.acquire(KEY, LONG))
     await asyncio.sleep(0.05)
     await store.release(first)
-    async with asyncio.timeout(2):  # less than somebody who is gone counts as alive
+    async with asyncio.timeout(2):  # less than a dead waiter counts as alive
         await store.release(await patient)
 
 
@@ -166,7 +166,7 @@ async def test_an_entry_under_a_used_lease_is_refused(store):
 
 @pytest.mark.parametrize("backend", ["sqlite", *SHARED], indirect=True)
 async def test_an_entry_after_another_requests_entry_is_refused(another):
-    """Another process took the lease over: in Redis because it ended, with SQLite because it holds for one process."""
+    """Another process has the lease: in Redis because the first expired, with SQLite because leases are per process."""
     async with another(BRIEF) as first, another(BRIEF) as second:
         slow = await first.acquire(KEY, LONG)
         await add(second, KEY, b"2")
@@ -370,7 +370,7 @@ async def test_a_dead_waiter_does_not_block_the_queue_and_leaves_no_trace(anothe
     monkeypatch.setattr("gateway.state.sessions.redis._WAITER_TTL", 0.3)
     async with another() as store, another() as dead:
         first = await store.acquire(KEY, LONG)
-        dead.release = asyncio.Event().wait  # it can't even say that it leaves
+        dead.release = asyncio.Event().wait  # it dies without leaving the queue
         gone = asyncio.create_task(dead.acquire(KEY, LONG))
         await asyncio.sleep(0.1)
         gone.cancel()
@@ -390,9 +390,9 @@ async def test_a_dead_waiter_does_not_block_the_queue_and_leaves_no_trace(anothe
 async def test_a_lost_result_does_not_add_the_entry_twice(store, redis, backend):
     lease = await store.acquire(KEY, LONG)
     await store.append(lease, b"1")
-    await store.append(lease, b"1")  # as when it is asked again because nothing was heard
+    await store.append(lease, b"1")  # as a retry after a lost result
     assert await entries(store, KEY) == (b"1",)
-    await add(store, KEY, b"2")  # and somebody else was quick
+    await add(store, KEY, b"2")  # another request adds an entry before the retry
     await store.append(lease, b"1")
     assert await entries(store, KEY) == (b"1", b"2")
 

@@ -61,7 +61,7 @@ def budgeted(clock):
 
 
 async def status_of(lockout, outcome, client):
-    """What the caller sees: a status, and Retry-After."""
+    """The status of the response, and its Retry-After."""
     try:
         await lockout.admit(outcome, client)
     except Unauthorized:

@@ -1,4 +1,4 @@
-"""Whatever a request claims, the address that is counted is the right one, and nothing worse than the 403 happens."""
+"""For any forged header, the gateway counts the right address or returns the 403."""
 
 import re
 import socket
@@ -64,7 +64,7 @@ def test_an_untrusted_peer_is_the_client_or_refused(peer, number, case):
 
 
 def number_of(text):
-    """An address as a number, IPv4 as its mapped IPv6; None for anything else."""
+    """An address as a number, IPv4 as its mapped IPv6. None for any other text."""
     try:
         return int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
     except (OSError, ValueError, UnicodeError):
@@ -91,7 +91,7 @@ def within(value, network, bits):
 
 
 def expected(chain, real_ip, fallback):
-    """The client's number behind a trusted proxy, None for the 403."""
+    """The number of the client's address behind a trusted proxy, None for the 403."""
     client = None
     for element in reversed(chain.split(",")):
         if hop := element.strip(" \t"):

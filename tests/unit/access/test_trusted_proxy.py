@@ -27,7 +27,7 @@ REFUSED = Rejected("refused")
 
 @pytest.fixture
 def ask(headers):
-    """Resolves and authenticates, as for one request."""
+    """Resolves and authenticates one request."""
 
     def ask(*pairs, peer="127.0.0.1", rules=RULES, password=PASSWORD, own=(), origins=(), identity_scopes=None):
         request = headers(*pairs)

@@ -17,7 +17,7 @@ async def echo(request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def response_to(aiohttp_server):
-    """All that the server answers on one connection to these bytes."""
+    """The server's whole response to these bytes on one connection."""
     app = web.Application()
     app.router.add_post("/", chained(Route(("POST",), ("/",), echo, None, public=True)))
     server = await aiohttp_server(app)

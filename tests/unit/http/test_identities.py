@@ -1,4 +1,4 @@
-"""ToolChoiceGuard users whose names are unusual, through everything that is kept for them."""
+"""Verified users with unusual names, and all data that the gateway stores for them."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ def proxied(config):
 
 
 async def post(client, path, name, body):
-    """The status and body of an answer to a request whose user is these bytes."""
+    """The status and body of the answer to a request with these bytes as its user."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
     payload = json.dumps(body).encode()
     writer.write(

@@ -28,7 +28,7 @@ def config(config, auth, trusted, redis):
 
 
 async def lines_about(client, *requests, path="/v1/models", method="GET", **sent):
-    """What is logged about callers that are refused one of these requests (headers each)."""
+    """The log lines about refused callers, for requests with these headers."""
     with capture_logs() as lines:
         for headers in requests:
             async with client.request(method, path, headers=headers, **sent) as response:

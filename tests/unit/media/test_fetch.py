@@ -29,7 +29,7 @@ async def test_a_fetch_brings_no_cookies_and_no_credentials(fetcher, site):
 async def test_a_name_is_resolved_anew_for_every_request_and_believed_only_while_it_is_public(
     fetcher, site, refused, names
 ):
-    """DNS rebinding: the name leads inside as soon as it has been let in once."""
+    """DNS rebinding: the name resolves to an internal address after its first check."""
     site.says(body=b"picture")
     known = names(**{"site.test": [["liar"], ["127.0.0.1"], ["liar", "10.0.0.1"]]})
     fetch = fetcher(known)

@@ -32,7 +32,7 @@ async def messages_of(asked, policy=POLICY):
 
 
 async def shown(file, policy=POLICY):
-    """The system message that a lone file becomes."""
+    """The system message for a single file."""
     system, *_ = await messages_of(turn(Text("read"), file), policy)
     return system.parts[0].text
 
@@ -97,7 +97,7 @@ async def test_only_a_message_that_had_files_gets_that_text():
 
 
 class Parser:
-    """Stands for processes that parse; `asked` counts them."""
+    """Replaces the parsing processes. `asked` counts them."""
 
     asked = 0
 
@@ -244,7 +244,7 @@ async def test_a_hostile_file_costs_no_more_than_its_length():
 
 
 class Fetch:
-    """Stands for the network; `asked` holds the URLs and limits."""
+    """Replaces the network. `asked` has the URLs and limits."""
 
     def __init__(self, body=b"Hello", content_type="text/plain; charset=utf-8"):
         self.asked = []

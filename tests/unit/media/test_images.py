@@ -189,7 +189,7 @@ async def test_the_newest_user_message_is_the_one_that_is_checked_even_if_others
 
 
 class Fetch:
-    """Stands for the network; `asked` holds the URLs and limits."""
+    """Replaces the network. `asked` has the URLs and limits."""
 
     def __init__(self, data):
         self.data = data
@@ -223,7 +223,7 @@ async def test_a_fetched_picture_is_checked_like_any_other():
 
 
 async def seen(history, fetch, *new):
-    """The history as the model sees it."""
+    """The history that the model gets."""
     policy = ImagePolicy(ALL, 11 * MEBIBYTE, fetch)
     return (await checked_images(turn(*new, history=history), policy)).messages[:-1]
 

@@ -1,4 +1,4 @@
-"""Calls over HTTP, against a server of bytes that answers as a test says."""
+"""Calls over HTTP, against a server that sends scripted bytes."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ def answer(message, result):
 
 @pytest.fixture
 def connected(aiohttp_server):
-    """A tool server of which `called` answers the calls."""
+    """A tool server. `called` answers its calls."""
 
     @asynccontextmanager
     async def build(called, **config):

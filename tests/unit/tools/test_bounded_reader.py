@@ -30,7 +30,7 @@ class Said:
 
 @pytest.fixture
 def read():
-    """What is left of items, how often the reader was offered of their end, and the pauses that were made."""
+    """The remaining items, the number of calls of `ended`, and the pauses of the reader."""
 
     async def build(items):
         ends, pauses = [], []

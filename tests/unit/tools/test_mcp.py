@@ -1,4 +1,4 @@
-"""The owner of a connection, against servers of the SDK in this process and against none."""
+"""The owner of a connection, with servers of the SDK in this process and without a server."""
 
 import asyncio
 import sys
@@ -35,7 +35,7 @@ def sdk_server():
 
 
 class Pauses:
-    """A sleep that waits until a test lets it go on."""
+    """A sleep that waits until a test ends it."""
 
     def __init__(self):
         self.asked = []
@@ -61,7 +61,7 @@ ONE = {"tools": [{"name": "run", "inputSchema": {"type": "object"}}]}
 
 
 class Peer:
-    """A server of which every answer is made here: by method, a result, an error, or None for no further word."""
+    """A scripted server. By method it sends a result, an error, or None for no answer."""
 
     def __init__(self, *, deaf_after=None, **answers):
         self.answers = {"initialize": HELLO, "tools/list": ONE} | answers

@@ -1,4 +1,4 @@
-"""Real programs, which do not all behave."""
+"""Real programs, some of which misbehave."""
 
 import asyncio
 import os

@@ -10,7 +10,7 @@ from gateway.upstream.embedded.models import MODEL
 
 
 class ScriptedChild:
-    """Serves for `seconds` of the clock and then ends; None for ever, 0 not at all."""
+    """Serves for `seconds` of the clock and then exits. None is for ever, 0 is not at all."""
 
     pid = 1
 

@@ -42,7 +42,7 @@ def then_reset(data):
 
 
 def without_end(head, piece):
-    """Goes on until the other side hangs up."""
+    """Sends until the other side closes."""
 
     async def answer(writer):
         writer.write(head)
@@ -247,7 +247,7 @@ async def test_an_abandoned_response_closes_its_connection(ask, wire):
 
 async def test_a_cancelled_wait_closes_the_connection(ask, wire):
     async def never(_writer):
-        """The next read finds out that the other side has hung up."""
+        """The next read notices that the other side has closed."""
 
     wire.answers = [never]
     task = asyncio.ensure_future(ask())
@@ -268,7 +268,7 @@ async def test_an_unread_body_is_not_part_of_the_next_response(ask, wire, whole)
 
 
 async def test_an_answer_before_the_request_was_sent_ends_the_connection(ask, wire):
-    """What is left of the request would be read as the next one."""
+    """The server would read the rest of the request as the next one."""
 
     async def early(reader, writer):
         await reader.readuntil(b"\r\n\r\n")

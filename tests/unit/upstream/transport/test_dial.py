@@ -38,7 +38,7 @@ async def test_an_unknown_name_can_not_connect():
 
 @pytest.fixture
 def full():
-    """A port whose queue of connections is full, so that nobody is let in and nobody refused."""
+    """A port with a full accept queue: it neither accepts nor refuses connections."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
