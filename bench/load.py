@@ -102,10 +102,10 @@ async def measure(job: Job) -> Cost:
     for _ in range(job.connections):
         await pressure.connect()
     await pressure.press(job.warm_up)
-    answers, cpu, begun = pressure.answers, procfs.cpu_seconds(job.pid), time.monotonic()
+    answers, cpu, start = pressure.answers, procfs.cpu_seconds(job.pid), time.monotonic()
     await pressure.press(job.seconds)
     await pressure.finish()
-    return Cost(pressure.answers - answers, procfs.cpu_seconds(job.pid) - cpu, time.monotonic() - begun)
+    return Cost(pressure.answers - answers, procfs.cpu_seconds(job.pid) - cpu, time.monotonic() - start)
 
 
 def main() -> None:

@@ -43,7 +43,7 @@ class Stream(asyncio.Protocol):
         self._tail = b""  # the bytes after the last whole event
         self._chunks = 0
         self._asked = 0.0
-        self._begun = False
+        self._started = False
         self._done_received = False
         self.ended: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
 
@@ -54,8 +54,8 @@ class Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         now = time.monotonic()
-        if not self._begun:
-            self._begun = True
+        if not self._started:
+            self._started = True
             self._firsts.append(now - self._asked)
             if not data.startswith(b"HTTP/1.1 200"):
                 self._end(f"answer begins {data[:200]!r}")
@@ -85,10 +85,10 @@ async def _open(
 ) -> list[asyncio.Future[str | None]]:
     """Open the streams evenly over the ramp. A stream that can't be opened counts as ended."""
     loop = asyncio.get_running_loop()
-    begun = loop.time()
+    start = loop.time()
     ended: list[asyncio.Future[str | None]] = []
     for number in range(count):
-        await asyncio.sleep(max(0.0, begun + RAMP * number / count - loop.time()))
+        await asyncio.sleep(max(0.0, start + RAMP * number / count - loop.time()))
         try:
             _, stream = await loop.create_connection(lambda: Stream(lags, firsts), "127.0.0.1", port)
             ended.append(stream.ended)

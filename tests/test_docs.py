@@ -49,8 +49,8 @@ def command_lines(text: str) -> Iterator[list[str]]:
 def parser_of(name: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser()
     import_module(f"gateway.cli.{name}").add_parser(subparsers := parser.add_subparsers())
-    found: argparse.ArgumentParser = subparsers.choices[name]
-    return found
+    subparser: argparse.ArgumentParser = subparsers.choices[name]
+    return subparser
 
 
 def wrong_commands(text: str) -> list[str]:

@@ -1,1 +1,1 @@
-"""Layer 1: values. Standard library and the JSON codec only; no I/O, no aiohttp, no configuration."""
+"""Values. This package imports only the standard library and msgspec: no I/O, no HTTP, no configuration."""

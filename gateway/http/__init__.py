@@ -1,1 +1,1 @@
-"""Layer 7: HTTP. The only package that sees a web.Request; below it there are values only."""
+"""HTTP. Only this package uses web.Request; the packages below it use plain values."""

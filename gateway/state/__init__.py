@@ -1,1 +1,1 @@
-"""Layer 4: what outlives a request, and what instances share."""
+"""Stores for data that outlives a request: SQLite for one instance, Redis for several."""

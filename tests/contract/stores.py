@@ -15,7 +15,7 @@ BACKENDS = ("memory", "sqlite", *SHARED)
 
 @asynccontextmanager
 async def servers(directory):
-    """A Redis for each of SHARED; the cluster has one node, which refuses what would span several slots."""
+    """A Redis for each of SHARED. The cluster has one node, which refuses calls that span several slots."""
     async with AsyncExitStack() as stack:
         started = {}
         for backend in SHARED:

@@ -1,4 +1,4 @@
-"""One contract for every backend in which the events of runs in the background are kept."""
+"""The contract of all stores of background runs' events: in memory, in SQLite, in Redis, in a cluster."""
 
 import pytest
 import pytest_asyncio
@@ -24,7 +24,7 @@ async def redis(tmp_path_factory):
 
 @pytest.fixture(params=BACKENDS)
 async def backend(request, redis, tmp_path):
-    """A log with a lease of 15 s, and what makes time pass."""
+    """A log with a lease of 15 s, and a function that advances its time."""
     if request.param in SHARED:
         async with open_backend(request.param, redis, tmp_path) as link:
             client = link._client
@@ -49,7 +49,7 @@ async def backend(request, redis, tmp_path):
             yield SqliteEvents(database, EventPolicy(), clock=clock), pass_time
 
 
-async def test_events_are_read_from_any_number_on(backend):
+async def test_events_can_be_read_from_any_number(backend):
     log, _ = backend
     await log.begin("r")
     assert await log.read("r", 0) == EventPage((), True)
@@ -62,7 +62,7 @@ async def test_events_are_read_from_any_number_on(backend):
     assert await log.read("other", 0) == EventPage((), False)
 
 
-async def test_a_call_that_is_repeated_adds_nothing_twice(backend):
+async def test_a_repeated_call_adds_no_event_twice(backend):
     log, _ = backend
     await log.begin("r")
     for _ in range(2):
@@ -82,7 +82,7 @@ async def test_many_events_are_added_at_once(backend):
     assert await log.read("r", -1) == EventPage((events[-1],), False)
 
 
-async def test_a_sign_of_life_renews_the_lease(backend):
+async def test_a_heartbeat_renews_the_lease(backend):
     log, pass_time = backend
     await log.begin("r")
     for _ in range(3):
@@ -91,16 +91,16 @@ async def test_a_sign_of_life_renews_the_lease(backend):
     assert (await log.read("r", 0)).held
 
 
-async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(backend):
+async def test_a_worker_without_a_heartbeat_loses_its_lease(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
     assert not await log.finish("r", 1, b"end"), "it is still held"
     await pass_time(16)
     assert await log.read("r", 0) == EventPage((b"a",), False)
-    assert not await log.finish("r", 0, b"end"), "somebody who has not seen all"
+    assert not await log.finish("r", 0, b"end"), "its number is too low"
     assert await log.finish("r", 1, b"end")
-    assert not await log.finish("r", 1, b"end"), "it is ended once"
+    assert not await log.finish("r", 1, b"end"), "a run ends once"
     for last in (False, True):
         assert await log.add("r", 1, [b"b"], last=last) == "lost"
         assert await log.add("r", 1, [b"b", b"c"], last=last) == "lost"
@@ -108,24 +108,24 @@ async def test_a_worker_that_was_silent_for_too_long_has_lost_its_run(backend):
     assert await log.read("r", 0) == EventPage((b"a", b"end"), False)
 
 
-async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on_if_nobody_has_ended_its_run(backend):
+async def test_a_worker_gets_its_expired_lease_back_if_nobody_has_ended_its_run(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
     await pass_time(16)
     assert await log.add("r", 1, [b"b"]) == "held"
-    assert not await log.finish("r", 1, b"end"), "somebody who looked just before"
+    assert not await log.finish("r", 1, b"end"), "the lease is held again"
     assert await log.read("r", 0) == EventPage((b"a", b"b"), True)
     await pass_time(16)
     for _ in range(2):
-        assert await log.add("r", 1, [b"b", b"c"]) == "held", "a call whose answer was lost"
+        assert await log.add("r", 1, [b"b", b"c"]) == "held", "a call whose result was lost"
     await pass_time(16)
     for _ in range(2):
         assert await log.add("r", 3, [b"end"], last=True) == "held"
     assert await log.read("r", 0) == EventPage((b"a", b"b", b"c", b"end"), False)
 
 
-async def test_what_is_not_there_any_more_is_not_taken_up_again(backend):
+async def test_an_expired_run_can_not_be_continued(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
@@ -135,7 +135,7 @@ async def test_what_is_not_there_any_more_is_not_taken_up_again(backend):
     assert await log.read("r", 0) == EventPage((), False)
 
 
-async def test_a_cancellation_reaches_the_worker(backend):
+async def test_a_worker_sees_the_cancellation_of_its_run(backend):
     log, _ = backend
     await log.begin("r")
     await log.cancel("r")
@@ -144,10 +144,10 @@ async def test_a_cancellation_reaches_the_worker(backend):
     assert await log.add("r", 1, [b"end"], last=True) == "cancelled"
     assert await log.read("r", 0) == EventPage((b"a", b"end"), False)
     await log.cancel("r")
-    assert not (await log.read("r", 0)).held, "what has ended is not taken up again"
+    assert not (await log.read("r", 0)).held, "an ended run can't be continued"
 
 
-async def test_nothing_is_there_of_a_run_that_ended_long_ago(backend):
+async def test_events_of_an_ended_run_expire(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"], last=True)

@@ -29,13 +29,13 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 class Answering:
     """A run that waits a few times."""
 
-    def __init__(self, said):
-        self.said = said
+    def __init__(self, prompt):
+        self.prompt = prompt
         self.trail = RunTrace("main", lambda: 0.0)
         self.trail.begin(ModelRef("home", "big"), "k", 0.0)
 
     async def events(self):
-        for batch in ([TextDelta(f"re:{self.said}")], [Finish("stop")]):
+        for batch in ([TextDelta(f"re:{self.prompt}")], [Finish("stop")]):
             await asyncio.sleep(0)
             yield batch
 
@@ -79,11 +79,11 @@ async def turn(conversations, said, acknowledged, *, whole):
             async with aclosing(run.events()) as events:
                 async for _ in events:
                     await asyncio.sleep(0)
-        acknowledged.append(said)
+        acknowledged.append(prompt)
 
 
 @pytest.mark.parametrize("whole", [True, False])
-async def test_whenever_callers_leave_the_conversation_is_whole_and_free(conversations, whole):
+async def test_a_conversation_is_complete_and_free_whenever_clients_disconnect(conversations, whole):
     """Two at a time, the first of whom leaves a moment later in each round, so in the end at every moment."""
     acknowledged = []
     for moment in range(80):
@@ -97,8 +97,8 @@ async def test_whenever_callers_leave_the_conversation_is_whole_and_free(convers
     await turn(conversations, "end", acknowledged, whole=whole)
     _, written = await conversations.leases.store.read(KEY)
     completed = [entry for entry in map(read_entry, written) if entry.outcome == "completed"]
-    said = [entry.request for entry in completed]
-    assert set(acknowledged) <= set(said)
-    assert len(set(said)) == len(said)
+    prompt = [entry.request for entry in completed]
+    assert set(acknowledged) <= set(prompt)
+    assert len(set(prompt)) == len(prompt)
     assert all(entry.messages[-1].parts[0].text == f"re:{entry.request}" for entry in completed)
     assert len(acknowledged) > 80

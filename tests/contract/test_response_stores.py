@@ -1,4 +1,4 @@
-"""What every store of responses promises: in memory, in SQLite, in Redis, in a cluster."""
+"""The contract of all stores of responses: in memory, in SQLite, in Redis, in a cluster."""
 
 import asyncio
 from dataclasses import replace
@@ -63,12 +63,12 @@ async def store(backend, redis, tmp_path, clock):
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_response_comes_back_as_it_was_put(store):
+async def test_a_stored_response_is_returned_unchanged(store):
     assert await store.put(RESPONSE)
     assert await store.get("alice", "resp_1") == RESPONSE
 
 
-async def test_a_response_belongs_to_its_caller_alone(store):
+async def test_only_the_owner_gets_a_response(store):
     await store.put(RESPONSE)
     await store.put(replace(RESPONSE, id="resp_2", subject=None))
     for subject in ("bob", None, "", "owner"):
@@ -80,21 +80,21 @@ async def test_a_response_belongs_to_its_caller_alone(store):
     assert (await store.get(None, "resp_2")).subject is None
 
 
-async def test_a_later_state_takes_the_place_of_the_earlier_one(store):
+async def test_a_later_version_replaces_the_earlier_one(store):
     await store.put(RESPONSE)
     later = replace(RESPONSE, body=b'{"status":"completed"}', messages=(), session=None, previous=None)
     await store.put(later)
     assert await store.get("alice", "resp_1") == later
 
 
-async def test_what_was_deleted_is_gone(store):
+async def test_a_deleted_response_is_gone(store):
     await store.put(RESPONSE)
     assert await store.delete("alice", "resp_1")
     assert await store.get("alice", "resp_1") is None
     assert not await store.delete("alice", "resp_1")
 
 
-async def test_a_later_state_does_not_bring_back_what_was_deleted(store):
+async def test_a_later_version_does_not_restore_a_deleted_response(store):
     later = replace(RESPONSE, body=b'{"status":"completed"}')
     await store.put(RESPONSE)
     assert await store.put(later, new=False)
@@ -105,18 +105,18 @@ async def test_a_later_state_does_not_bring_back_what_was_deleted(store):
     assert not await store.put(replace(later, body=b"x" * 10_000), new=False)
 
 
-async def test_what_is_too_large_is_not_kept_and_says_so(store):
+async def test_put_returns_false_for_a_response_that_is_too_large(store):
     assert not await store.put(replace(RESPONSE, body=b"x" * 10_000))
     assert await store.get("alice", "resp_1") is None
 
 
-async def test_many_calls_at_once_are_all_answered(store):
+async def test_many_concurrent_calls_succeed(store):
     responses = [replace(RESPONSE, id=f"resp_{number}", body=b'"%d"' % number) for number in range(100)]
     await asyncio.gather(*map(store.put, responses))
     assert await asyncio.gather(*(store.get("alice", response.id) for response in responses)) == responses
 
 
-async def test_a_response_is_forgotten_in_its_time(store, backend, redis, clock):
+async def test_a_response_expires(store, backend, redis, clock):
     await store.put(RESPONSE)
     if backend in SHARED:
         (key,) = await redis[backend].ask("KEYS", "*")
@@ -130,11 +130,11 @@ async def test_a_response_is_forgotten_in_its_time(store, backend, redis, clock)
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite"], indirect=True)
-async def test_beyond_the_limit_of_all_the_oldest_go_first(store, clock):
+async def test_the_oldest_responses_are_deleted_above_the_total_limit(store, clock):
     for number in range(30):
         clock.now += 1
         await store.put(replace(RESPONSE, id=f"resp_{number}", body=b"x" * 500))
-    clock.now += 600  # since the first look, and no response has had its time
+    clock.now += 600  # after the first sweep, and before any response expires
     await store.put(replace(RESPONSE, id="resp_last"))
     stored = [number for number in range(30) if await store.get("alice", f"resp_{number}")]
     assert stored == list(range(30 - len(stored), 30))
@@ -142,7 +142,7 @@ async def test_beyond_the_limit_of_all_the_oldest_go_first(store, clock):
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_a_redis_that_is_away_is_told_as_such_and_is_used_again_when_it_is_back(store, redis, backend):
+async def test_an_unreachable_redis_raises_unavailable_and_is_used_again_afterwards(store, redis, backend):
     await store.put(RESPONSE)
     redis[backend].freeze()
     try:

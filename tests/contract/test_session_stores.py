@@ -1,4 +1,4 @@
-"""What every store of conversations promises: in memory, in SQLite, in Redis, in a cluster."""
+"""The contract of all stores of conversations: in memory, in SQLite, in Redis, in a cluster."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -49,7 +49,7 @@ async def redis(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def another(backend, redis, tmp_path, clock):
-    """Makes stores at the same backend, as other instances have them."""
+    """Creates stores with the same backend, as other instances have them."""
 
     @asynccontextmanager
     async def make(policy=POLICY, *, waiter_ttl=WAITER_TTL):
@@ -78,11 +78,11 @@ async def add(store, key, *entries):
 
 
 async def entries(store, key):
-    found = await store.read(key)
-    return () if found is None else found[1]
+    stored = await store.read(key)
+    return () if stored is None else stored[1]
 
 
-async def test_entries_come_back_in_order_as_they_were_added(store):
+async def test_entries_are_returned_unchanged_and_in_order(store):
     await add(store, KEY, b"1", b"\xff\x00", b"3")
     lease = await store.acquire(KEY, LONG)
     assert lease.entries == (b"1", b"\xff\x00", b"3")
@@ -163,7 +163,7 @@ async def test_who_waited_too_long_is_told_so_and_is_no_longer_in_line(store, wa
     patient = asyncio.create_task(store.acquire(KEY, LONG))
     await waiting(1)
     await store.release(first)
-    async with asyncio.timeout(2):  # less than somebody who is gone counts as alive
+    async with asyncio.timeout(2):  # less than a dead waiter counts as alive
         await store.release(await patient)
 
 
@@ -173,7 +173,7 @@ async def test_other_conversations_do_not_wait(store):
     await store.release(first)
 
 
-async def test_an_entry_under_a_lease_that_was_used_is_refused(store):
+async def test_an_entry_under_a_used_lease_is_refused(store):
     lease = await store.acquire(KEY, LONG)
     await store.append(lease, b"1")
     await add(store, KEY, b"2")
@@ -183,8 +183,8 @@ async def test_an_entry_under_a_lease_that_was_used_is_refused(store):
 
 
 @pytest.mark.parametrize("backend", ["sqlite", *SHARED], indirect=True)
-async def test_an_entry_after_somebody_elses_is_refused(another):
-    """Another process took the lease over: in Redis because it ended, with SQLite because it holds for one process."""
+async def test_an_entry_after_another_requests_entry_is_refused(another):
+    """Another process has the lease: in Redis because the first expired, with SQLite because leases are per process."""
     async with another(BRIEF) as first, another(BRIEF) as second:
         slow = await first.acquire(KEY, LONG)
         await add(second, KEY, b"2")
@@ -196,7 +196,7 @@ async def test_an_entry_after_somebody_elses_is_refused(another):
         assert await entries(second, KEY) == (b"2", b"3")
 
 
-async def test_a_conversation_that_was_deleted_is_not_gone_on_with(store):
+async def test_a_deleted_conversation_can_not_be_continued(store):
     await add(store, KEY, b"1")
     lease = await store.acquire(KEY, LONG)
     assert await store.delete(KEY)
@@ -208,7 +208,7 @@ async def test_a_conversation_that_was_deleted_is_not_gone_on_with(store):
     assert await entries(store, KEY) == (b"3",)
 
 
-async def test_the_oldest_entries_beyond_the_limit_are_dropped_and_the_last_is_kept(store):
+async def test_the_oldest_entries_above_the_limit_are_deleted_but_never_the_last(store):
     await add(store, KEY, b"a" * 40, b"b" * 40, b"c" * 20)
     assert len(await entries(store, KEY)) == 3
     await add(store, KEY, b"d")
@@ -221,7 +221,7 @@ async def test_the_oldest_entries_beyond_the_limit_are_dropped_and_the_last_is_k
     assert await entries(store, KEY) == (b"f",)
 
 
-async def test_a_list_holds_ones_own_used_last_first(store, clock):
+async def test_a_list_has_the_owners_conversations_most_recently_used_first(store, clock):
     for key, entry in ((KEY, b"1"), (ALICE, b"22"), (SessionKey(None, "main", "b"), b"3")):
         clock.now += 1
         await add(store, key, entry)
@@ -238,7 +238,7 @@ async def test_a_list_holds_ones_own_used_last_first(store, clock):
     assert everybody.sessions[0].updated > everybody.sessions[0].created
 
 
-async def test_a_list_goes_on_where_its_page_ended(store, clock):
+async def test_a_cursor_continues_the_list_after_its_page(store, clock):
     added = [SessionKey(owner, "main", f"n{number}") for number in range(5) for owner in (None, "alice")]
     for number, key in enumerate(added):
         clock.now += number % 3  # some at the same time
@@ -259,7 +259,7 @@ async def test_a_list_goes_on_where_its_page_ended(store, clock):
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_a_list_looks_at_all_keys_once_a_day_for_conversations_that_no_index_knows(store, redis, backend):
+async def test_a_daily_scan_adds_conversations_that_are_not_in_the_index(store, redis, backend):
     await add(store, KEY, b"1")
     await add(store, ALICE, b"2")
     at = redis[backend]
@@ -275,7 +275,7 @@ async def test_a_list_looks_at_all_keys_once_a_day_for_conversations_that_no_ind
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_an_index_passes_over_what_is_gone_and_forgets_what_rested(another, redis, backend):
+async def test_an_index_skips_deleted_conversations_and_drops_expired_ones(another, redis, backend):
     async with another(SessionPolicy(ttl=0.2)) as brief, another() as store:
         await add(brief, KEY, b"1")
         assert await keys(brief, everybody=True) == [KEY]
@@ -290,7 +290,7 @@ async def test_an_index_passes_over_what_is_gone_and_forgets_what_rested(another
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_a_lease_outlives_the_time_that_a_conversation_is_kept(another):
+async def test_a_lease_outlives_the_expiry_of_its_conversation(another):
     async with another(SessionPolicy(ttl=0.2)) as store:
         await add(store, KEY, b"1")
         lease = await store.acquire(KEY, LONG)
@@ -301,7 +301,7 @@ async def test_a_lease_outlives_the_time_that_a_conversation_is_kept(another):
 
 
 @pytest.mark.parametrize("backend", ["memory", "sqlite"], indirect=True)
-async def test_a_conversation_is_not_swept_away_under_a_run(store, clock):
+async def test_a_conversation_is_not_deleted_during_a_run(store, clock):
     await add(store, KEY, b"1")
     clock.now += 3599
     lease = await store.acquire(KEY, LONG)
@@ -312,7 +312,7 @@ async def test_a_conversation_is_not_swept_away_under_a_run(store, clock):
     assert await entries(store, KEY) == (b"1", b"2")
 
 
-async def test_deleting_what_has_no_entry_yet_takes_nothing_from_who_is_at_work(store):
+async def test_deleting_a_conversation_without_entries_does_not_end_its_lease(store):
     lease = await store.acquire(KEY, LONG)
     assert not await store.delete(KEY)
     assert await store.renew(lease)
@@ -322,18 +322,18 @@ async def test_deleting_what_has_no_entry_yet_takes_nothing_from_who_is_at_work(
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
 @pytest.mark.parametrize("lost", ["facts", "entries"])
-async def test_what_a_redis_evicts_is_lost_and_nothing_else(store, redis, backend, lost):
+async def test_only_evicted_keys_are_lost(store, redis, backend, lost):
     await add(store, KEY, b"a" * 40, b"b" * 40)
     (evicted,) = await redis[backend].ask("KEYS", f"*:{lost}")
     await redis[backend].ask("DEL", evicted)
     assert (await store.read(KEY) is None) is (lost == "entries")
     await add(store, KEY, b"c" * 40, b"d" * 20)
-    facts, kept = await store.read(KEY)
-    assert kept == ((b"b" * 40,) if lost == "facts" else ()) + (b"c" * 40, b"d" * 20)
-    assert facts.bytes == sum(map(len, kept))
+    facts, remaining = await store.read(KEY)
+    assert remaining == ((b"b" * 40,) if lost == "facts" else ()) + (b"c" * 40, b"d" * 20)
+    assert facts.bytes == sum(map(len, remaining))
 
 
-async def test_turns_are_given_also_to_those_behind_somebody_who_gave_up_in_that_moment():
+async def test_a_turn_passes_on_when_its_waiter_times_out_in_that_moment():
     queue = KeyedQueue()
     await queue.enter("k", LONG)
     gone, patient = (asyncio.create_task(queue.enter("k", LONG)) for _ in range(2))
@@ -347,7 +347,7 @@ async def test_turns_are_given_also_to_those_behind_somebody_who_gave_up_in_that
     assert not len(queue)
 
 
-async def test_a_conversation_is_forgotten_after_a_rest(store, backend, redis, clock):
+async def test_a_conversation_expires_after_its_last_use(store, backend, redis, clock):
     await add(store, KEY, b"1")
     if backend in SHARED:
         for key in await redis[backend].ask("KEYS", "test:{session*}:[fe]*"):
@@ -368,7 +368,7 @@ async def test_a_conversation_is_forgotten_after_a_rest(store, backend, redis, c
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_a_lease_of_an_instance_that_died_ends_and_one_that_is_renewed_does_not(another):
+async def test_a_dead_instances_lease_expires_and_a_renewed_lease_does_not(another):
     async with another(BRIEF) as dead, another(BRIEF) as other:
         await dead.acquire(KEY, LONG)
         began = asyncio.get_running_loop().time()
@@ -387,7 +387,7 @@ async def test_a_lease_of_an_instance_that_died_ends_and_one_that_is_renewed_doe
 async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, backend, waiting):
     async with another(waiter_ttl=0.3) as store, another(waiter_ttl=0.3) as dead:
         first = await store.acquire(KEY, LONG)
-        dead.release = asyncio.Event().wait  # it can't even say that it leaves
+        dead.release = asyncio.Event().wait  # it dies without leaving the queue
         gone = asyncio.create_task(dead.acquire(KEY, LONG))
         await waiting(1)
         gone.cancel()
@@ -404,18 +404,18 @@ async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(anot
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_an_answer_that_got_lost_does_not_add_the_entry_twice(store, redis, backend):
+async def test_a_lost_result_does_not_add_the_entry_twice(store, redis, backend):
     lease = await store.acquire(KEY, LONG)
     await store.append(lease, b"1")
-    await store.append(lease, b"1")  # as when it is asked again because nothing was heard
+    await store.append(lease, b"1")  # as a retry after a lost result
     assert await entries(store, KEY) == (b"1",)
-    await add(store, KEY, b"2")  # and somebody else was quick
+    await add(store, KEY, b"2")  # another request adds an entry before the retry
     await store.append(lease, b"1")
     assert await entries(store, KEY) == (b"1", b"2")
 
 
 @pytest.mark.parametrize("backend", ["redis"], indirect=True)
-async def test_a_redis_that_is_away_is_told_as_such(store, redis):
+async def test_an_unreachable_redis_raises_unavailable(store, redis):
     lease = await store.acquire(KEY, LONG)
     redis["redis"].freeze()
     try:

@@ -89,7 +89,7 @@ async def test_a_caller_that_stops_reading_stops_the_provider_and_leaving_ends_i
     stuck = asyncio.Event()
 
     async def floods(request):
-        # RawText without waiting, so what the gateway does not take piles up here.
+        # Written without waiting, so data that the gateway does not read accumulates here.
         while request.transport.get_write_buffer_size() < 2**23:
             request.transport.write(b"%x\r\n%b\r\n" % (len(flood), flood))
             await asyncio.sleep(0)

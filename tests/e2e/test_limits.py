@@ -200,16 +200,16 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_stream_pays_for_what_it_g
 async def together(three, scenario):
     """The scenario, while all gateways have Redis: on a busy machine it may answer too late, and they count alone."""
     for number in range(5):
-        before = [count(one, "redis is away") for one in three]
+        before = [count(one, "Redis is not available") for one in three]
         try:
             await scenario(number)
         except AssertionError:
-            if [count(one, "redis is away") for one in three] == before:
+            if [count(one, "Redis is not available") for one in three] == before:
                 raise
         else:
             return
         async with asyncio.timeout(20):
-            while any(count(one, "redis is in use") <= count(one, "redis is away") for one in three):
+            while any(count(one, "Redis is in use") <= count(one, "Redis is not available") for one in three):
                 await asyncio.sleep(0.01)
     raise AssertionError("Redis was given up each time")
 
@@ -281,11 +281,11 @@ async def test_nobody_waits_for_a_redis_that_is_frozen_and_callers_are_told_noth
         alone = [sorted([(await ask(client, model)).status for _ in range(4)]) for client in clients]
         assert alone == [[200] * 3 + [429]] * 3
         for one in three:
-            await one.process.said("redis is away")
+            await one.process.said("Redis is not available")
     finally:
         redis.thaw()
     async with asyncio.timeout(20):
-        while any(count(one, "redis is in use") <= count(one, "redis is away") for one in three):
+        while any(count(one, "Redis is in use") <= count(one, "Redis is not available") for one in three):
             await asyncio.sleep(0.01)
 
 
@@ -296,10 +296,10 @@ async def test_a_redis_that_comes_back_empty_learns_what_was_let_through(clients
         await single.arrived.wait()
     await redis.stop()
     assert [(await ask(clients[1], few)).status for _ in range(3)] == [200] * 3
-    before = [count(one, "redis is in use") for one in three]
+    before = [count(one, "Redis is in use") for one in three]
     await redis.start()
     async with asyncio.timeout(20):
-        while any(count(one, "redis is in use") == known for one, known in zip(three, before, strict=True)):
+        while any(count(one, "Redis is in use") == known for one, known in zip(three, before, strict=True)):
             await asyncio.sleep(0.01)
     async with asyncio.timeout(20):
         while not await redis.ask("KEYS", "*few*") or not await redis.ask("KEYS", "*single*"):

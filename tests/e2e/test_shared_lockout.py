@@ -139,8 +139,8 @@ async def test_readiness_and_one_log_line_tell_of_a_redis_that_is_away(where, re
             while [await degraded(gateway) for gateway in where.gateways] != [[]] * 3:
                 pass
         for gateway in where.gateways:
-            assert gateway.process.errors.count("redis is away") == 1
-            assert gateway.process.errors.count("redis is in use") == 2
+            assert gateway.process.errors.count("Redis is not available") == 1
+            assert gateway.process.errors.count("Redis is in use") == 2
 
 
 async def test_wrong_secrets_are_503_while_redis_is_away_when_told_so(config, redis, tmp_path):
@@ -160,7 +160,7 @@ async def test_wrong_secrets_are_503_while_redis_is_away_when_told_so(config, re
 
         assert await status(WRONG) == (401, "unauthorized")
         await redis.stop()
-        await only.process.said("redis is away")
+        await only.process.said("Redis is not available")
         assert await status(WRONG) == (503, "unavailable")
         assert await status({}) == (401, "unauthorized")
         assert await status(RIGHT) == (200, None)

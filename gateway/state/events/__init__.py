@@ -1,1 +1,1 @@
-"""What a run in the background has told so far, for whoever asks, on whichever instance."""
+"""The stored events of background runs. Any instance can read them."""

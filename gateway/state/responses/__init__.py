@@ -1,1 +1,1 @@
-"""Responses that callers may fetch, continue or delete later."""
+"""Stored responses, which clients can read, continue and delete."""

@@ -1,1 +1,1 @@
-"""Conversations that outlive their requests, and who may add to one just now."""
+"""Stored conversations, and the leases for adding to them."""

@@ -8,7 +8,7 @@ from gateway.access.client import ClientResolver
 
 @pytest.fixture(scope="session")
 def headers() -> Callable[..., CIMultiDictProxy[str]]:
-    """Makes request headers from pairs, as the HTTP server hands them over."""
+    """Creates request headers from pairs, as the HTTP server passes them."""
 
     def make(*pairs: tuple[str, str]) -> CIMultiDictProxy[str]:
         return CIMultiDictProxy(CIMultiDict(pairs))
@@ -18,5 +18,5 @@ def headers() -> Callable[..., CIMultiDictProxy[str]]:
 
 @pytest.fixture
 def direct(headers):
-    """The client that a peer without proxy headers is."""
+    """The client of a peer without proxy headers."""
     return lambda peer, *trusted: ClientResolver(trusted).resolve(peer, headers())

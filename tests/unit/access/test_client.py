@@ -1,4 +1,4 @@
-"""Peers, keys and the cache; what headers claim is in `test_spoofing`."""
+"""Peers, keys and the cache. `test_spoofing` tests forged headers."""
 
 import pytest
 

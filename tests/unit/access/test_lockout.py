@@ -60,8 +60,8 @@ def budgeted(clock):
     return Lockout(FailureLimiter(POLICY, budget=BudgetPolicy(failures=4), clock=clock), sleep=clock.sleep)
 
 
-async def told(lockout, outcome, client):
-    """What the caller sees: a status, and Retry-After."""
+async def status_of(lockout, outcome, client):
+    """The status of the response, and its Retry-After."""
     try:
         await lockout.admit(outcome, client)
     except Unauthorized:
@@ -71,12 +71,12 @@ async def told(lockout, outcome, client):
     return 200
 
 
-async def tell(lockout, outcomes, client=client()):  # noqa: B008  # a frozen value
-    return [await told(lockout, outcome, client) for outcome in outcomes]
+async def statuses_of(lockout, outcomes, client=client()):  # noqa: B008  # a frozen value
+    return [await status_of(lockout, outcome, client) for outcome in outcomes]
 
 
 async def test_the_last_allowed_failure_is_401_and_then_even_the_right_secret_is_429(lockout, clock):
-    assert await tell(lockout, [WRONG, WRONG, WRONG, RIGHT, MISSING, WRONG]) == [
+    assert await statuses_of(lockout, [WRONG, WRONG, WRONG, RIGHT, MISSING, WRONG]) == [
         401,
         401,
         401,
@@ -85,87 +85,87 @@ async def test_the_last_allowed_failure_is_401_and_then_even_the_right_secret_is
         (429, 5),
     ]
     clock.now += 2.1
-    assert await tell(lockout, [RIGHT]) == [(429, 3)]
+    assert await statuses_of(lockout, [RIGHT]) == [(429, 3)]
     clock.now += 2.9
-    assert await tell(lockout, [RIGHT, WRONG, WRONG, RIGHT]) == [200, 401, 401, 200]
+    assert await statuses_of(lockout, [RIGHT, WRONG, WRONG, RIGHT]) == [200, 401, 401, 200]
 
 
 async def test_wrong_secrets_are_counted_missing_ones_are_not(lockout):
-    assert await tell(lockout, [MISSING] * 10 + [WRONG] * 3 + [MISSING]) == [401] * 13 + [(429, 5)]
+    assert await statuses_of(lockout, [MISSING] * 10 + [WRONG] * 3 + [MISSING]) == [401] * 13 + [(429, 5)]
 
 
 async def test_a_success_forgets_the_failures(lockout):
-    assert await tell(lockout, [WRONG, WRONG, RIGHT, WRONG, WRONG, RIGHT]) == [401, 401, 200, 401, 401, 200]
+    assert await statuses_of(lockout, [WRONG, WRONG, RIGHT, WRONG, WRONG, RIGHT]) == [401, 401, 200, 401, 401, 200]
 
 
-async def test_of_two_hundred_parallel_guesses_exactly_the_allowed_number_is_told(lockout):
-    answers = await asyncio.gather(*(told(lockout, WRONG, client()) for _ in range(200)))
+async def test_of_two_hundred_parallel_guesses_exactly_the_allowed_number_gets_a_401(lockout):
+    answers = await asyncio.gather(*(status_of(lockout, WRONG, client()) for _ in range(200)))
     assert answers.count(401) == 3
     assert answers.count((429, 5)) == 197
 
 
 async def test_clients_are_counted_apart(lockout):
-    await tell(lockout, [WRONG] * 3)
-    assert await tell(lockout, [RIGHT], client("203.0.113.2")) == [200]
-    assert await tell(lockout, [RIGHT]) == [(429, 5)]
+    await statuses_of(lockout, [WRONG] * 3)
+    assert await statuses_of(lockout, [RIGHT], client("203.0.113.2")) == [200]
+    assert await statuses_of(lockout, [RIGHT]) == [(429, 5)]
 
 
 async def test_refused_callers_are_never_counted_nor_locked(lockout):
-    assert await tell(lockout, [REFUSED] * 10) == [401] * 10
-    await tell(lockout, [WRONG] * 3)
-    assert await tell(lockout, [REFUSED]) == [401]
+    assert await statuses_of(lockout, [REFUSED] * 10) == [401] * 10
+    await statuses_of(lockout, [WRONG] * 3)
+    assert await statuses_of(lockout, [REFUSED]) == [401]
 
 
 async def test_callers_who_need_no_secret_pass_by_the_locks(lockout):
-    await tell(lockout, [WRONG] * 3)
+    await statuses_of(lockout, [WRONG] * 3)
     assert lockout.admit_now(Authenticated(OWNER), client()) is OWNER
 
 
 async def test_the_retry_hint_is_whole_seconds_and_at_least_one(lockout, clock):
-    await tell(lockout, [WRONG] * 3)
+    await statuses_of(lockout, [WRONG] * 3)
     clock.now += 4.99
-    assert await tell(lockout, [RIGHT]) == [(429, 1)]
+    assert await statuses_of(lockout, [RIGHT]) == [(429, 1)]
 
 
 async def test_loopback_is_locked_like_everybody_unless_exempt(lockout):
-    assert await tell(lockout, [WRONG] * 3 + [RIGHT], LOOPBACK) == [401, 401, 401, (429, 5)]
+    assert await statuses_of(lockout, [WRONG] * 3 + [RIGHT], LOOPBACK) == [401, 401, 401, (429, 5)]
 
 
-async def test_exempt_loopback_is_told_ever_more_slowly_but_never_locked(exempting, clock):
-    assert await tell(exempting, [WRONG] * 7, LOOPBACK) == [401] * 7
+async def test_exempt_loopback_is_delayed_ever_longer_but_never_locked(exempting, clock):
+    assert await statuses_of(exempting, [WRONG] * 7, LOOPBACK) == [401] * 7
     assert clock.slept == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0]
-    assert await tell(exempting, [RIGHT, WRONG], LOOPBACK) == [200, 401]
+    assert await statuses_of(exempting, [RIGHT, WRONG], LOOPBACK) == [200, 401]
     assert clock.slept[-1] == 0.25
 
 
 async def test_exempt_loopback_waits_for_wrong_secrets_only(exempting, clock):
-    assert await tell(exempting, [MISSING, RIGHT], LOOPBACK) == [401, 200]
+    assert await statuses_of(exempting, [MISSING, RIGHT], LOOPBACK) == [401, 200]
     assert clock.slept == []
 
 
 async def test_only_direct_loopback_is_exempt(exempting):
-    assert await tell(exempting, [WRONG] * 4) == [401, 401, 401, (429, 5)]
+    assert await statuses_of(exempting, [WRONG] * 4) == [401, 401, 401, (429, 5)]
 
 
-async def test_a_spent_budget_slows_strangers_and_leaves_known_clients_alone(budgeted):
+async def test_a_spent_budget_slows_unknown_clients_and_no_known_ones(budgeted):
     owner = client("198.51.100.1")
-    assert await tell(budgeted, [RIGHT], owner) == [200]
-    rotating = [await told(budgeted, WRONG, client(f"203.0.113.{n}")) for n in range(50)]
+    assert await statuses_of(budgeted, [RIGHT], owner) == [200]
+    rotating = [await status_of(budgeted, WRONG, client(f"203.0.113.{n}")) for n in range(50)]
     assert rotating == [401] * 8 + [(429, 10)] * 42
-    assert await tell(budgeted, [RIGHT, WRONG, RIGHT], owner) == [200, 401, 200]
-    assert await tell(budgeted, [RIGHT], client("192.0.2.9")) == [(429, 10)]
+    assert await statuses_of(budgeted, [RIGHT, WRONG, RIGHT], owner) == [200, 401, 200]
+    assert await statuses_of(budgeted, [RIGHT], client("192.0.2.9")) == [(429, 10)]
 
 
-async def test_a_stranger_with_the_right_secret_is_known_from_then_on(budgeted, clock):
+async def test_an_unknown_client_with_the_right_secret_is_known_afterwards(budgeted, clock):
     for number in range(5):
-        await told(budgeted, WRONG, client(f"203.0.113.{number}"))
-    newcomer = client("192.0.2.9")
-    assert budgeted.admit_now(RIGHT, newcomer) is None
-    assert await tell(budgeted, [RIGHT, RIGHT], newcomer) == [200, 200]
-    assert budgeted.admit_now(RIGHT, newcomer) is OWNER
+        await status_of(budgeted, WRONG, client(f"203.0.113.{number}"))
+    new_client = client("192.0.2.9")
+    assert budgeted.admit_now(RIGHT, new_client) is None
+    assert await statuses_of(budgeted, [RIGHT, RIGHT], new_client) == [200, 200]
+    assert budgeted.admit_now(RIGHT, new_client) is OWNER
 
 
-async def test_the_good_path_waits_for_nothing(budgeted, exempting):
+async def test_a_right_secret_without_failures_does_not_wait(budgeted, exempting):
     assert budgeted.admit_now(RIGHT, client()) is OWNER
     assert exempting.admit_now(RIGHT, LOOPBACK) is OWNER
 
@@ -175,8 +175,8 @@ async def test_nobody_is_rejected_without_the_full_decision(lockout, outcome):
     assert lockout.admit_now(outcome, client()) is None
 
 
-async def test_failures_on_record_send_the_right_secret_the_long_way(lockout):
-    await tell(lockout, [WRONG])
+async def test_failures_on_record_make_a_right_secret_wait_for_the_limiter(lockout):
+    await statuses_of(lockout, [WRONG])
     assert lockout.admit_now(RIGHT, client()) is None
     assert await lockout.admit(RIGHT, client()) is OWNER
     assert lockout.admit_now(RIGHT, client()) is OWNER

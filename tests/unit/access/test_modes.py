@@ -42,15 +42,15 @@ def test_mode_trusted_proxy_takes_its_rules_and_the_fallback(headers, direct):
 
 
 @pytest.mark.parametrize(("applies", "scopes"), [(False, ALL_SCOPES), (True, {"operator.read"})])
-def test_identity_scopes_hold_on_http_only_when_told_so(headers, direct, applies, scopes):
+def test_identity_scopes_apply_to_http_only_if_configured(headers, direct, applies, scopes):
     settings = {"trustedProxy": PROXY, "identityScopes": {"zed": ["operator.read"]}}
     authenticator = build(auth("trusted-proxy", identityScopesApplyToHttp=applies, **settings))
     outcome = authenticator.authenticate(direct("127.0.0.1", "127.0.0.1"), headers(("X-Auth-User", "zed")))
     assert isinstance(outcome, Authenticated)
     assert outcome.principal.scopes == scopes
-    stranger = authenticator.authenticate(direct("127.0.0.1", "127.0.0.1"), headers(("X-Auth-User", "yan")))
-    assert isinstance(stranger, Authenticated)
-    assert stranger.principal.scopes == (set() if applies else ALL_SCOPES)
+    unlisted = authenticator.authenticate(direct("127.0.0.1", "127.0.0.1"), headers(("X-Auth-User", "yan")))
+    assert isinstance(unlisted, Authenticated)
+    assert unlisted.principal.scopes == (set() if applies else ALL_SCOPES)
 
 
 def test_without_a_password_trusted_proxy_has_no_fallback(headers, direct):

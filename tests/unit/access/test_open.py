@@ -25,12 +25,12 @@ def authenticate(headers, direct):
         (("Origin", "http://localhost:5173"),),
     ],
 )
-def test_everybody_is_let_in(authenticate, pairs):
+def test_every_caller_is_accepted(authenticate, pairs):
     assert authenticate("127.0.0.1", *pairs) == Authenticated(ANYBODY)
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example.com", "null"])
-def test_but_for_origins_that_are_not_allowed(authenticate, origin):
+def test_origins_that_are_not_allowed_are_refused(authenticate, origin):
     assert authenticate("127.0.0.1", ("Origin", origin)) == Rejected("refused")
 
 

@@ -5,11 +5,11 @@ import pytest
 from gateway.access.own_address import is_own_address
 
 
-def test_loopback_is_our_own():
+def test_loopback_is_an_own_address():
     assert is_own_address("127.0.0.1")
 
 
-def test_the_address_we_would_speak_from_is_our_own():
+def test_the_source_address_of_the_default_route_is_an_own_address():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as unsent:
         try:
             unsent.connect(("192.0.2.1", 9))
@@ -28,5 +28,5 @@ def test_an_address_beyond_the_default_route_is_not():
 
 
 @pytest.mark.parametrize("host", ["fe80::77", "255.255.255.255"])
-def test_when_the_kernel_can_not_tell_it_is_not_trusted(host):
+def test_without_a_route_an_address_is_not_trusted(host):
     assert is_own_address(host)

@@ -38,7 +38,7 @@ def test_the_header_declares_exactly_the_scopes(headers, name, values, scopes):
     ("values", "owner"),
     [([], True), (["operator.admin"], True), (["operator.write"], False), ([""], False)],
 )
-def test_only_who_has_admin_is_an_owner(headers, values, owner):
+def test_only_a_caller_with_admin_is_an_owner(headers, values, owner):
     assert ScopePolicy().principal("alice", headers(*((HEADER, value) for value in values))).owner is owner
 
 
@@ -56,27 +56,27 @@ def test_only_who_has_admin_is_an_owner(headers, values, owner):
         ([""], set()),
     ],
 )
-def test_a_listed_user_has_the_listed_scopes_and_may_declare_less(headers, values, scopes):
+def test_a_user_with_identity_scopes_has_these_and_may_narrow_them(headers, values, scopes):
     policy = ScopePolicy({"alice": frozenset({"operator.write"})})
     assert policy.principal("alice", headers(*((HEADER, value) for value in values))).scopes == scopes
 
 
 @pytest.mark.parametrize("name", ["bob", "Alice", "alice ", "", None])
 @pytest.mark.parametrize("pairs", [(), ((HEADER, "operator.admin"),)])
-def test_with_listed_users_everybody_else_has_nothing(headers, name, pairs):
-    for listed in ({}, {"alice": ALL_SCOPES, "None": ALL_SCOPES}):
-        principal = ScopePolicy(listed).principal(name, headers(*pairs))
+def test_with_identity_scopes_all_other_users_have_none(headers, name, pairs):
+    for identity_scopes in ({}, {"alice": ALL_SCOPES, "None": ALL_SCOPES}):
+        principal = ScopePolicy(identity_scopes).principal(name, headers(*pairs))
         assert (principal.scopes, principal.owner) == (set(), False)
 
 
-@given(listed=st.sets(st.sampled_from(SOME)), declared=st.lists(st.sampled_from(SOME)))
-def test_no_header_widens_what_a_listed_user_may_do(listed, declared):
-    policy = ScopePolicy({"alice": frozenset(listed)})
+@given(identity_scopes=st.sets(st.sampled_from(SOME)), declared=st.lists(st.sampled_from(SOME)))
+def test_no_header_widens_identity_scopes(identity_scopes, declared):
+    policy = ScopePolicy({"alice": frozenset(identity_scopes)})
     plain = policy.principal("alice", CIMultiDict())
     narrowed = policy.principal("alice", CIMultiDict({HEADER: ",".join(declared)}))
     asked = granted(frozenset(declared))
     for scope in ALL_SCOPES:
-        assert plain.allows(scope) is (scope in granted(frozenset(listed)))
+        assert plain.allows(scope) is (scope in granted(frozenset(identity_scopes)))
         assert narrowed.allows(scope) is (plain.allows(scope) and scope in asked)
     assert not narrowed.owner or plain.owner
 
@@ -92,6 +92,6 @@ def test_callers_never_share_a_cached_principal(headers):
     ]
 
 
-def test_endless_headers_are_read_but_not_kept(headers):
+def test_long_headers_are_read_but_not_cached(headers):
     text = ",".join(f"scope.{number}" for number in range(500))
     assert ScopePolicy().principal("alice", headers((HEADER, text))).scopes == parse_scopes(text)

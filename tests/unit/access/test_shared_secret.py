@@ -53,7 +53,7 @@ def test_secrets_beyond_ascii_work(headers, direct):
     assert outcome == Authenticated(OWNER, "password")
 
 
-def test_the_secret_is_not_kept(headers):
+def test_the_secret_is_not_stored(headers):
     secret = SharedSecret("token", TOKEN)
     assert TOKEN not in repr(secret)
     assert TOKEN not in repr(vars(secret))

@@ -1,4 +1,4 @@
-"""Whatever a request claims, the address that is counted is the right one, and nothing worse than the 403 happens."""
+"""For any forged header, the gateway counts the right address or returns the 403."""
 
 import re
 import socket
@@ -38,33 +38,33 @@ def attributed(resolver, peer, headers):
 
 @pytest.mark.parametrize(("number", "case"), SEEN)
 def test_a_trusted_proxys_request_has_the_one_right_address(number, case):
-    found = attributed(ClientResolver(TRUSTED, case.fallback), PROXY, sent(number, case))
+    resolved = attributed(ClientResolver(TRUSTED, case.fallback), PROXY, sent(number, case))
     if case.client is None:
-        assert found is None
+        assert resolved is None
     elif case.client == PEER:
-        assert (found.host, found.forwarded, found.proxy) == (PROXY, False, PROXY)
+        assert (resolved.host, resolved.forwarded, resolved.proxy) == (PROXY, False, PROXY)
     else:
-        assert (found.host, found.forwarded, found.proxy) == (spelled(case.client, number), True, PROXY)
-        assert found.host not in DECOYS
+        assert (resolved.host, resolved.forwarded, resolved.proxy) == (spelled(case.client, number), True, PROXY)
+        assert resolved.host not in DECOYS
 
 
 @pytest.mark.parametrize(("number", "case"), SEEN)
 @pytest.mark.parametrize("peer", [STRANGER, "203.0.113.7", "2001:db8::7", "::ffff:10.9.1.9", None])
-def test_a_stranger_is_himself_or_refused(peer, number, case):
+def test_an_untrusted_peer_is_the_client_or_refused(peer, number, case):
     headers = sent(number, case)
     resolver = ClientResolver(TRUSTED, allow_real_ip_fallback=True)
-    found = attributed(resolver, peer, headers)
+    resolved = attributed(resolver, peer, headers)
     if case.client == PEER:
-        assert found == resolver.resolve(peer, request())
+        assert resolved == resolver.resolve(peer, request())
     else:
-        assert found is None
+        assert resolved is None
 
 
 # The same rules in other words: no code of the gateway, no `ipaddress`, numbers instead of networks.
 
 
 def number_of(text):
-    """An address as a number, IPv4 as its mapped IPv6; None for anything else."""
+    """An address as a number, IPv4 as its mapped IPv6. None for any other text."""
     try:
         return int.from_bytes(socket.inet_pton(socket.AF_INET6, text), "big")
     except (OSError, ValueError, UnicodeError):
@@ -91,7 +91,7 @@ def within(value, network, bits):
 
 
 def expected(chain, real_ip, fallback):
-    """The client's number behind a trusted proxy, None for the 403."""
+    """The number of the client's address behind a trusted proxy, None for the 403."""
     client = None
     for element in reversed(chain.split(",")):
         if hop := element.strip(" \t"):
@@ -129,9 +129,9 @@ CHAINS = st.lists(HOPS, max_size=5).map(",".join)
 @example(chains=["::%:80"], real_ip="", fallback=False)
 def test_every_chain_is_read_as_the_rules_say(chains, real_ip, fallback):
     headers = request(*(("X-Forwarded-For", chain) for chain in chains), ("X-Real-IP", real_ip))
-    found = attributed(ClientResolver(TRUSTED, fallback), PROXY, headers)
+    resolved = attributed(ClientResolver(TRUSTED, fallback), PROXY, headers)
     right = expected(",".join(chains), real_ip, fallback)
-    assert (None if found is None else number_of(found.host)) == right
+    assert (None if resolved is None else number_of(resolved.host)) == right
 
 
 @given(left=CHAINS, client=st.ip_addresses(), hops=st.lists(st.sampled_from(["10.9.0.9", "127.9.0.9"]), max_size=3))
@@ -144,11 +144,11 @@ def test_nothing_left_of_what_the_proxy_wrote_changes_anything(left, client, hop
         request(("X-Forwarded-For", left), ("X-Forwarded-For", written)),
         request(("X-Forwarded-For", left), ("Forwarded", f"for={left}"), ("x-forwarded-for", written)),
     ):
-        found = attributed(resolver, PROXY, headers)
+        resolved = attributed(resolver, PROXY, headers)
         if expected(written, "", fallback=False) is not None:
-            assert found == alone
+            assert resolved == alone
         else:  # a trusted client or none: then what is left of it may be a client, but never one that can't be
-            assert found is None or number_of(found.host) == expected(f"{left},{written}", "", fallback=False)
+            assert resolved is None or number_of(resolved.host) == expected(f"{left},{written}", "", fallback=False)
 
 
 @given(
@@ -162,7 +162,7 @@ def test_nothing_left_of_what_the_proxy_wrote_changes_anything(left, client, hop
     ),
     peer=st.ip_addresses().map(str),
 )
-def test_only_a_trusted_proxy_chooses_who_is_counted(pairs, peer):
+def test_only_a_trusted_proxy_names_the_client_to_count(pairs, peer):
     resolver = ClientResolver(TRUSTED, allow_real_ip_fallback=True)
     if not any(within(number_of(peer), *trusted) for trusted in RANGES):
         assert attributed(resolver, peer, request(*pairs)) is None

@@ -27,7 +27,7 @@ REFUSED = Rejected("refused")
 
 @pytest.fixture
 def ask(headers):
-    """Resolves and authenticates, as for one request."""
+    """Resolves and authenticates one request."""
 
     def ask(*pairs, peer="127.0.0.1", rules=RULES, password=PASSWORD, own=(), origins=(), identity_scopes=None):
         request = headers(*pairs)
@@ -53,7 +53,7 @@ def ask(headers):
         ((FOR, USER, SECRET, ("Authorization", "Bearer wrong")), "alice@example.com"),
     ],
 )
-def test_the_proxys_word_names_the_caller(ask, pairs, name):
+def test_the_proxys_header_names_the_caller(ask, pairs, name):
     outcome = ask(*pairs)
     assert isinstance(outcome, Authenticated)
     assert (outcome.principal.name, outcome.principal.scopes, outcome.credential) == (name, ALL_SCOPES, None)
@@ -99,7 +99,7 @@ def test_every_other_identity_is_refused_and_never_counted(ask, pairs):
         ((FOR, SECRET, USER, ("Origin", "https://evil.example.com")), {}, "gateway.controlUi.allowedOrigins"),
     ],
 )
-def test_the_operator_can_learn_which_rule_it_was(ask, pairs, how, why):
+def test_a_refusal_names_its_rule_for_the_operator(ask, pairs, how, why):
     outcome = ask(*pairs, password=None, **how)
     assert isinstance(outcome, Rejected)
     assert why in outcome.why
@@ -121,7 +121,7 @@ def test_one_of_several_required_values_is_enough(ask):
         (("Authorization", f"Bearer {PASSWORD}"), USER),
     ],
 )
-def test_without_attribution_it_does_not_even_come_to_the_identity(ask, pairs):
+def test_without_attribution_the_identity_is_not_checked(ask, pairs):
     with pytest.raises(ProxyAttributionRequired):
         ask(*pairs)
 
@@ -131,7 +131,7 @@ def test_an_allowed_origin_passes(ask):
     assert isinstance(outcome, Authenticated)
 
 
-def test_without_allowed_users_every_user_is(ask):
+def test_without_allow_users_every_user_is_allowed(ask):
     outcome = ask(FOR, ("X-Auth-User", "zed"), rules=OPEN_RULES)
     assert isinstance(outcome, Authenticated)
     assert outcome.principal.name == "zed"
@@ -142,7 +142,7 @@ def test_a_trusted_peer_may_vouch_without_a_forwarded_chain(ask):
     assert isinstance(outcome, Authenticated)
 
 
-def test_a_stranger_may_not_vouch_for_himself(ask):
+def test_an_untrusted_peer_can_not_name_its_user(ask):
     assert ask(("X-Auth-User", "zed"), rules=OPEN_RULES, peer="203.0.113.7") == REFUSED
     assert ask(("X-Auth-User", "zed"), rules=OPEN_RULES, peer=None) == REFUSED
 
@@ -182,6 +182,6 @@ def test_declared_scopes_narrow_and_identity_scopes_hold(ask):
     narrowed = ask(FOR, USER, SECRET, ("x-openclaw-scopes", "operator.write"))
     assert isinstance(narrowed, Authenticated)
     assert (narrowed.principal.scopes, narrowed.principal.owner) == ({"operator.write"}, False)
-    listed = ask(FOR, USER, SECRET, identity_scopes={"alice@example.com": frozenset({"operator.read"})})
-    assert isinstance(listed, Authenticated)
-    assert listed.principal.scopes == {"operator.read"}
+    authenticated = ask(FOR, USER, SECRET, identity_scopes={"alice@example.com": frozenset({"operator.read"})})
+    assert isinstance(authenticated, Authenticated)
+    assert authenticated.principal.scopes == {"operator.read"}

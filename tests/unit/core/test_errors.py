@@ -52,7 +52,7 @@ def test_every_failure_of_the_tree_is_shown_at_the_top():
     assert {name for name in ours if name not in (errors.__doc__ or "")} == set()
 
 
-def test_an_unauthorized_caller_learns_the_scheme_and_nothing_else():
+def test_a_401_names_the_scheme_and_nothing_else():
     assert Unauthorized().payload()["error"]["message"] == "Unauthorized"
     assert Unauthorized().headers == {"WWW-Authenticate": "Bearer"}
 
@@ -72,7 +72,7 @@ def test_a_missing_scope_has_its_recorded_body():
     }
 
 
-def test_a_lock_names_its_end_and_attribution_its_cure():
+def test_a_lock_names_its_end_and_an_attribution_error_its_remedy():
     assert LockedOut(7).headers == {"Retry-After": "7"}
     assert "gateway.trustedProxies" in ProxyAttributionRequired().message
 
@@ -112,7 +112,7 @@ def test_a_providers_failure_has_the_status_and_type_of_its_kind(kind, upstream_
     assert (error.status, error.type) == (status, type_)
 
 
-def test_every_kind_has_a_status_and_none_is_one_of_our_own_refusals():
+def test_every_kind_has_a_status_that_no_refusal_of_the_gateway_has():
     for kind in UpstreamKind:
         error = UpstreamError(kind, "x")
         assert error.status not in (401, 403), kind

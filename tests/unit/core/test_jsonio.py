@@ -69,7 +69,7 @@ def is_encodable(value):
     ],
     ids=repr,
 )
-def test_documents_that_are_not_as_many_as_was_said_are_not_read_together(documents):
+def test_a_wrong_number_of_documents_is_not_decoded_together(documents):
     assert ANYTHING.decode_joined(b",".join(documents), len(documents)) is None
 
 
@@ -97,7 +97,7 @@ def test_what_is_no_json_number_is_refused(text):
 
 
 @pytest.mark.parametrize("text", [b"", b" ", b"{", b"nul", b"'a'", b"[1,]", b'{"a":1,}', b"1 2", b'"\n"', b"\x00"])
-def test_what_is_no_json_is_refused_with_its_place_but_without_its_text(text):
+def test_invalid_json_is_refused_with_its_position_but_without_its_text(text):
     with pytest.raises(InvalidJSON, match=r"^not valid JSON at line \d+, column \d+$"):
         loads(text)
 
@@ -114,7 +114,7 @@ def test_the_last_of_two_equal_keys_counts():
     assert loads(b'{"a":1,"a":2}') == {"a": 2}
 
 
-def test_nesting_without_end_is_refused():
+def test_unbounded_nesting_is_refused():
     with pytest.raises(InvalidJSON, match="nested too deeply"):
         loads(b"[" * 100_000 + b"]" * 100_000)
 
@@ -129,9 +129,9 @@ OBJECTS = st.dictionaries(ANY_TEXT, JSON, max_size=4)
 
 @given(OBJECTS)
 def test_an_object_is_read_but_for_the_objects_in_its_arrays(value):
-    found = fields_of(dumps(value))
-    assert {name: decoded(field) if isinstance(field, list) else field for name, field in found.items()} == value
-    for field in found.values():
+    cut_fields = fields_of(dumps(value))
+    assert {name: decoded(field) if isinstance(field, list) else field for name, field in cut_fields.items()} == value
+    for field in cut_fields.values():
         cut = [entry for entry in field if isinstance(entry, dict)] if isinstance(field, list) else []
         assert all(isinstance(written, Raw) for fields in cut for written in fields.values())
 

@@ -23,7 +23,7 @@ def test_a_message_of_white_space_is_blank(parts):
         (ToolResult("c", ()),),
     ],
 )
-def test_a_message_that_says_anything_is_not_blank(parts):
+def test_a_message_with_any_content_is_not_blank(parts):
     assert not Message("user", parts).blank
 
 
@@ -44,7 +44,7 @@ def test_a_files_content_is_not_in_its_repr():
 
 
 @pytest.mark.parametrize(
-    ("messages", "found"),
+    ("messages", "expected"),
     [
         ((), False),
         ((Message("user", (Text("a"),)),), False),
@@ -52,5 +52,5 @@ def test_a_files_content_is_not_in_its_repr():
         ((Message("tool", (ToolResult("c", (PICTURE,)),)),), False),
     ],
 )
-def test_a_turn_knows_whether_it_holds_pictures(messages, found):
-    assert Turn("openclaw", messages).has_images() is found
+def test_a_turn_knows_whether_it_holds_pictures(messages, expected):
+    assert Turn("openclaw", messages).has_images() is expected

@@ -37,9 +37,9 @@ messages = st.builds(
 
 
 @given(st.lists(messages, max_size=3).map(tuple))
-def test_what_was_written_is_read_as_the_same_messages(said):
-    read = read_messages(loads(dumps(write_messages(said))))
-    assert read == said
+def test_what_was_written_is_read_as_the_same_messages(original):
+    read = read_messages(loads(dumps(write_messages(original))))
+    assert read == original
     # These carry no meaning and so are not compared, but a provider gets the form that the caller chose.
     assert [message.content_is_array for message in read] == [message.content_is_array for message in said]
 
@@ -51,14 +51,14 @@ def test_a_text_as_it_was_written_is_stored_without_its_document():
     assert text.raw == "café"
 
 
-def test_fields_that_say_nothing_are_not_written():
+def test_fields_with_default_values_are_not_written():
     assert dumps(write_message(Message("user", (Text("hi"),)))) == (
         b'{"role":"user","parts":[{"type":"text","text":"hi"}]}'
     )
 
 
 @pytest.mark.parametrize("document", [{}, {"v": 2, "messages": []}, {"v": "1", "messages": []}])
-def test_another_version_is_refused_rather_than_guessed_at(document):
+def test_an_unknown_version_is_refused(document):
     with pytest.raises(UnknownVersion):
         read_messages(document)
 

@@ -82,7 +82,7 @@ def test_half_a_reference_is_none(text):
 
 
 @pytest.mark.parametrize("text", ["mock/\udcff", "\udcff", "mock/a\nb", "mock/a\0b"])
-def test_what_could_not_be_said_in_a_header_is_no_reference(text):
+def test_a_text_that_can_not_be_a_header_value_is_no_reference(text):
     assert parse_model_ref(text, "home") is None
 
 

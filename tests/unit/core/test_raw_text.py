@@ -12,7 +12,7 @@ ANY_TEXT = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
 
 
 def forms(text):
-    """The text, and the ways to write it as JSON."""
+    """A text, and all forms of it in JSON."""
     escaped = json.dumps(text)
     plain = json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return [text, Raw(escaped.encode()), *([Raw(plain)] if text.isprintable() else [])]

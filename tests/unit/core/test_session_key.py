@@ -58,7 +58,7 @@ def test_a_printed_key_is_read_as_the_same_key(owner, name):
     assert parse_session_key(str(key)) == key
 
 
-def test_anothers_conversation_takes_the_admin_scope_and_keeps_the_case_of_the_identity():
+def test_another_users_conversation_needs_the_admin_scope_and_the_exact_identity():
     theirs = "user:Alice%40example.com:agent:main:K"
     assert key_of(theirs, principal=ADMIN) == SessionKey("Alice@example.com", "main", "k")
     assert key_of(theirs) == SessionKey("Alice@example.com", "main", "k")
@@ -74,7 +74,7 @@ def test_another_agents_conversation_is_a_bad_request():
 
 
 @pytest.mark.parametrize("user", ["x" * 1025, "\ud83d"])
-def test_a_name_that_no_store_could_keep_is_a_bad_request(user):
+def test_a_name_that_no_store_can_store_is_a_bad_request(user):
     with pytest.raises(BadRequest, match="`user`"):
         key_of(user=user)
 

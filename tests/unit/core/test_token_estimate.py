@@ -34,11 +34,11 @@ def test_tools_are_part_of_the_prompt():
 
 
 @pytest.mark.parametrize(
-    ("asked", "most", "tokens"),
+    ("requested", "limit", "tokens"),
     [(None, None, 1024), (None, 512, 512), (None, 128_000, 1024), (100, None, 100), (100, 50, 50), (5000, 8000, 5000)],
 )
-def test_an_answer_is_as_long_as_the_caller_allows_or_as_usual(asked, most, tokens):
-    assert answer_tokens(turn(sampling=Sampling(max_tokens=asked)), most) == tokens
+def test_an_answer_is_as_long_as_the_caller_allows_or_as_usual(requested, limit, tokens):
+    assert answer_tokens(turn(sampling=Sampling(max_tokens=requested)), limit) == tokens
 
 
 def test_bytes_are_those_of_utf8():

@@ -16,13 +16,13 @@ async def echo(request: web.Request) -> web.Response:
 
 
 @pytest.fixture
-async def said(aiohttp_server):
-    """All that the server answers on one connection to these bytes."""
+async def response_to(aiohttp_server):
+    """The server's whole response to these bytes on one connection."""
     app = web.Application()
     app.router.add_post("/", chained(Route(("POST",), ("/",), echo, None, public=True)))
     server = await aiohttp_server(app)
 
-    async def said(sent: bytes) -> bytes:
+    async def response_to(sent: bytes) -> bytes:
         reader, writer = await asyncio.open_connection(server.host, server.port)
         writer.write(sent)
         async with asyncio.timeout(10):
@@ -33,31 +33,31 @@ async def said(aiohttp_server):
         await writer.wait_closed()
         return answer
 
-    return said
+    return response_to
 
 
-async def test_a_body_that_does_not_come_is_a_408_and_ends_the_connection(said):
-    answer = await said(HEAD + b"Content-Length: 5\r\n\r\n1")
+async def test_a_missing_body_is_a_408_and_ends_the_connection(response_to):
+    answer = await response_to(HEAD + b"Content-Length: 5\r\n\r\n1")
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"Request body timeout" in answer
     assert b"Connection: close" in answer
 
 
-async def test_a_body_that_comes_bit_by_bit_without_end_is_a_408(said):
-    answer = await said(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n")
+async def test_a_body_that_comes_bit_by_bit_without_end_is_a_408(response_to):
+    answer = await response_to(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n")
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_of_the_limit_is_read_and_one_byte_more_is_a_413(said):
-    assert (await said(HEAD + b"Content-Length: 10\r\n\r\n0123456789")).endswith(b"\r\n\r\n0123456789")
-    assert (await said(HEAD + b"Content-Length: 11\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
+async def test_a_body_of_the_limit_is_read_and_one_byte_more_is_a_413(response_to):
+    assert (await response_to(HEAD + b"Content-Length: 10\r\n\r\n0123456789")).endswith(b"\r\n\r\n0123456789")
+    assert (await response_to(HEAD + b"Content-Length: 11\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize("ending", [b"", b"0\r\n\r\n"], ids=["open", "complete"])
-async def test_chunks_are_counted_as_they_come(said, ending):
+async def test_chunks_are_counted_as_they_come(response_to, ending):
     chunks = b"6\r\n012345\r\n6\r\n012345\r\n" + ending
-    assert (await said(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)).startswith(b"HTTP/1.1 413 ")
+    assert (await response_to(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_no_body_is_an_empty_one(said):
-    assert (await said(HEAD + b"\r\n")).startswith(b"HTTP/1.1 200 ")
+async def test_no_body_is_an_empty_one(response_to):
+    assert (await response_to(HEAD + b"\r\n")).startswith(b"HTTP/1.1 200 ")

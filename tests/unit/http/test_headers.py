@@ -26,7 +26,7 @@ WRITER = Principal(name="ann", scopes=frozenset({"operator.write"}), owner=False
         ({"x-openclaw-session-key": "mine"}, RunOptions()),
     ],
 )
-def test_headers_say_how_to_run(headers, options):
+def test_headers_give_the_options_of_a_run(headers, options):
     assert run_options(CIMultiDict(headers), OWNER, b"{}") == options
 
 
@@ -40,7 +40,7 @@ def test_another_model_needs_the_admin_scope(body):
 
 
 @pytest.mark.parametrize("body", [b"{", b"nonsense", b"[NaN]", b"[" * 100_000])
-def test_that_a_body_is_no_json_is_told_before_a_missing_scope(body):
+def test_invalid_json_is_refused_before_a_missing_scope(body):
     with pytest.raises(BadRequest) as caught:
         run_options({"x-openclaw-model": "other/x"}, WRITER, body)
     assert caught.value.code == "invalid_json"
@@ -59,11 +59,11 @@ def test_reserved_session_keys_are_refused(name, written):
     "key",
     ["", "main", "global", "unknown", "hook:x", "x" * 600, "a/../b", "my:cron:x", "agent:main:x", "agent:", "cron"],
 )
-def test_other_session_keys_are_let_in(key):
+def test_other_session_keys_are_accepted(key):
     assert run_options({"x-openclaw-session-key": key}, OWNER, b"") == RunOptions()
 
 
-def test_a_response_says_who_answered_after_how_many_attempts_and_where_the_time_went():
+def test_a_response_has_the_model_the_attempts_and_the_timing():
     trail = RunTrace("main", lambda: 0.0)
     trail.begin(ModelRef("a", "x"), "apiKey", 0.0)
     trail.begin(ModelRef("b", "y/z"), "apiKey", 0.5)
@@ -74,6 +74,6 @@ def test_a_response_says_who_answered_after_how_many_attempts_and_where_the_time
     }
 
 
-def test_before_anybody_was_asked_a_response_names_nobody():
+def test_without_an_attempt_a_response_names_no_model():
     headers = run_headers(RunTrace("main", lambda: 0.0), gateway=0, upstream=0)
     assert headers == {"Server-Timing": "gateway;dur=0.00, upstream;dur=0.00"}

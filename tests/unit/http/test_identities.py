@@ -1,4 +1,4 @@
-"""ToolChoiceGuard users whose names are unusual, through everything that is kept for them."""
+"""Verified users with unusual names, and all data that the gateway stores for them."""
 
 import asyncio
 import json
@@ -18,15 +18,15 @@ def proxied(config):
 
 
 async def post(client, path, name, body):
-    """The status and body of an answer to a request whose user is these bytes."""
+    """The status and body of the answer to a request with these bytes as its user."""
     reader, writer = await asyncio.open_connection(client.host, client.port)
-    said = json.dumps(body).encode()
+    payload = json.dumps(body).encode()
     writer.write(
         f"POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Forwarded-For: 203.0.113.9\r\n".encode()
-        + f"Content-Length: {len(said)}\r\nx-user: ".encode()
+        + f"Content-Length: {len(payload)}\r\nx-user: ".encode()
         + name
         + b"\r\n\r\n"
-        + said
+        + payload
     )
     answer = await reader.read()
     writer.close()
@@ -39,9 +39,9 @@ async def post(client, path, name, body):
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
 async def test_a_name_in_any_letters_has_its_conversations(client, provider, path, name):
     provider.says("a")
-    said = {"input": "q"} if path == RESPONSES else {"messages": [{"role": "user", "content": "q"}]}
+    payload = {"input": "q"} if path == RESPONSES else {"messages": [{"role": "user", "content": "q"}]}
     for count in (1, 3):
-        status, answer = await post(client, path, name, said | {"model": "openclaw", "user": "u"})
+        status, answer = await post(client, path, name, payload | {"model": "openclaw", "user": "u"})
         assert status == 200, answer
         assert len(provider.asked[-1]["messages"]) == count
 

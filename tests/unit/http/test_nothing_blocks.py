@@ -20,7 +20,7 @@ sys.addaudithook(hook)  # for good: Python has no way to remove one
 
 @contextmanager
 def watched():
-    """What this thread does meanwhile that makes it wait for something else than the network."""
+    """The blocking operations of this thread, except those on sockets."""
     seen = []
     watching.append((threading.get_ident(), seen))
     try:

@@ -17,7 +17,7 @@ LIMIT_HEADERS = ("RateLimit", "RateLimit-Policy", "x-ratelimit-limit-requests")
 
 @pytest.fixture
 def limits(config):
-    """Sets `gateway.limits`; ask for it before `client`."""
+    """Sets `gateway.limits`. Request it before `client`."""
 
     def to(*rules):
         config["gateway"]["limits"] = list(rules)
@@ -41,7 +41,7 @@ def runs(limits):
 
 
 async def remaining(response):
-    """What is left of the tokens, told by an answer or a refusal."""
+    """The remaining tokens in the headers of an answer or a refusal."""
     await response.read()
     return int(response.headers["x-ratelimit-remaining-tokens"])
 

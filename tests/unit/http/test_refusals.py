@@ -28,7 +28,7 @@ def config(config, auth, trusted, redis):
 
 
 async def lines_about(client, *requests, path="/v1/models", method="GET", **sent):
-    """What is logged about callers that are refused one of these requests (headers each)."""
+    """The log lines about refused callers, for requests with these headers."""
     with capture_logs() as lines:
         for headers in requests:
             async with client.request(method, path, headers=headers, **sent) as response:
@@ -40,7 +40,7 @@ async def lines_about(client, *requests, path="/v1/models", method="GET", **sent
 
 
 @pytest.mark.parametrize("auth", [{"rateLimit": {"maxAttempts": 2}}])
-async def test_a_wrong_token_a_lock_and_a_missing_token_are_told_apart(client):
+async def test_a_wrong_token_a_lock_and_a_missing_token_have_different_reasons(client):
     wrong = FOR | {"Authorization": f"Bearer {GUESS}"}
     first, second, third = await lines_about(client, FOR | {"Authorization": ""}, wrong, wrong, wrong, wrong)
     about = {"client": "2001:db8::7", "proxy": "127.0.0.1", "method": "GET", "path": "/v1/models"}
@@ -62,7 +62,7 @@ async def test_a_request_that_can_not_be_attributed_names_peer_and_headers(clien
 
 
 @pytest.mark.parametrize(("auth", "trusted"), [({}, ["10.0.0.1"])])
-async def test_proxy_headers_of_a_stranger_name_the_setting(client):
+async def test_proxy_headers_of_an_untrusted_peer_name_the_setting(client):
     (line,) = await lines_about(client, FOR)
     assert line["reason"] == "the request has proxy headers, but the peer is not in gateway.trustedProxies"
 
@@ -74,7 +74,7 @@ async def test_a_path_is_the_callers_own_text_and_is_cut(client):
 
 
 @pytest.mark.parametrize("auth", [{"mode": "trusted-proxy", "trustedProxy": PROXY}])
-async def test_a_refused_identity_is_told_by_the_rule_that_it_breaks(client):
+async def test_a_refused_identity_is_logged_with_its_rule(client):
     lines = await lines_about(
         client,
         ANN | {"X-User": "mallory"},
@@ -93,7 +93,7 @@ async def test_a_refused_identity_is_told_by_the_rule_that_it_breaks(client):
 
 
 @pytest.mark.parametrize("auth", [{"mode": "none"}])
-async def test_a_missing_scope_for_another_model_is_told_too(client):
+async def test_a_missing_scope_for_another_model_is_logged_too(client):
     headers = {"x-openclaw-scopes": "operator.write", "x-openclaw-model": "fake/small"}
     (line,) = await lines_about(client, headers, path="/v1/chat/completions", method="POST", data=b"{}")
     assert (line["client"], line["reason"]) == ("127.0.0.1", "missing scope: operator.admin")
@@ -108,6 +108,6 @@ async def test_an_attack_writes_few_lines(client):
 @pytest.mark.parametrize(
     ("auth", "redis"), [({"rateLimit": {"failureMode": "deny", "exemptLoopback": False}}, "redis://127.0.0.1:1")]
 )
-async def test_an_attack_while_nothing_can_be_counted_writes_one_line_too(client):
+async def test_an_attack_without_a_limiter_writes_one_line_too(client):
     lines = await lines_about(client, *[FOR | {"Authorization": f"Bearer {GUESS}"}] * 20)
     assert [(line["status"], line["type"], line["client"]) for line in lines] == [(503, "unavailable", "2001:db8::7")]

@@ -15,5 +15,5 @@ from gateway.http.routes import is_exact
         ("/%76%31/chat/completions?a=b", False),
     ],
 )
-def test_escapes_are_understood_in_model_ids_only(raw_path, exact):
+def test_escapes_are_accepted_in_model_ids_only(raw_path, exact):
     assert is_exact(raw_path) is exact

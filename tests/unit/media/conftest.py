@@ -1,4 +1,4 @@
-"""A provider that answers as a test says; a fetcher over made-up names; a server that passes for a public host."""
+"""A scripted provider, a fetcher with test names, and a server that acts as a public host."""
 
 import socket
 
@@ -13,7 +13,7 @@ PUBLIC = "93.184.216.34"
 
 
 class Names(AbstractResolver):
-    """Knows a few names; each is answered by its addresses, a list of lists by one list after the other."""
+    """Resolves test names to their addresses. A list of lists gives one list per lookup."""
 
     def __init__(self, **known):
         self.known = {
@@ -42,8 +42,8 @@ class Names(AbstractResolver):
 
 
 def result(address, host, port, family):
-    found = {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
-    return Liar(found) if address == "liar" else found
+    record = {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
+    return Liar(record) if address == "liar" else record
 
 
 class Liar(dict):
@@ -78,7 +78,7 @@ async def fetcher():
 
 @pytest.fixture
 async def site(aiohttp_server):
-    """A server that is reached as a public host `site.test`; `site.paths` holds what it was asked for."""
+    """A server that acts as the public host `site.test`. `site.paths` has the requested paths."""
 
     async def page(request):
         seen.append(request)
@@ -114,7 +114,7 @@ def refused():
 
 
 async def refusal(fetcher, url, max_bytes=100):
-    """Why it was; the caller is told the same sentence in every case."""
+    """The internal reason of a refusal. The client gets the same message for every reason."""
     with pytest.raises(BadRequest) as caught:
         await fetcher.fetch(url, max_bytes)
     assert caught.value.code == "invalid_image_url"

@@ -29,7 +29,7 @@ async def test_a_fetch_brings_no_cookies_and_no_credentials(fetcher, site):
 async def test_a_name_is_resolved_anew_for_every_request_and_believed_only_while_it_is_public(
     fetcher, site, refused, names
 ):
-    """DNS rebinding: the name leads inside as soon as it has been let in once."""
+    """DNS rebinding: the name resolves to an internal address after its first check."""
     site.says(body=b"picture")
     known = names(**{"site.test": [["liar"], ["127.0.0.1"], ["liar", "10.0.0.1"]]})
     fetch = fetcher(known)
@@ -77,7 +77,7 @@ async def test_redirects_are_counted(fetcher, site, allowed, asked, refused):
 
 
 @pytest.mark.parametrize(("size", "fetched"), [(99, True), (100, True), (101, False), (100_000, False)])
-async def test_no_more_is_read_than_is_let_in(fetcher, site, size, fetched, refused):
+async def test_reading_stops_at_the_limit(fetcher, site, size, fetched, refused):
     site.says(body=b"x" * size)
     fetch = fetcher()
     if fetched:
@@ -104,7 +104,7 @@ async def test_a_body_without_end_is_cut_off(fetcher, site, refused):
         await gone.wait()
 
 
-async def test_what_was_packed_is_unpacked_and_counted_as_it_is_then(fetcher, site, refused):
+async def test_a_compressed_body_is_counted_after_decompression(fetcher, site, refused):
     site.says(body=gzip.compress(b"x" * 100), Content_Encoding="gzip")
     assert (await fetcher().fetch(site.url(), 100)).body == b"x" * 100
     site.says(body=gzip.compress(b"x" * 101), Content_Encoding="gzip")
@@ -112,7 +112,7 @@ async def test_what_was_packed_is_unpacked_and_counted_as_it_is_then(fetcher, si
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate"])
-async def test_a_bomb_is_unpacked_no_further_than_is_let_in(fetcher, site, refused, coding):
+async def test_a_decompression_bomb_is_unpacked_up_to_the_limit_only(fetcher, site, refused, coding):
     squeezer = zlib.compressobj(9, zlib.DEFLATED, 31 if coding == "gzip" else 15)
     bomb = b"".join(squeezer.compress(bytes(2**24)) for _ in range(16)) + squeezer.flush()  # 256 MB in 256 KB
     site.says(body=bomb, Content_Encoding=coding)
@@ -124,7 +124,7 @@ async def test_a_bomb_is_unpacked_no_further_than_is_let_in(fetcher, site, refus
         tracemalloc.stop()
 
 
-async def test_a_host_that_is_silent_is_given_up(fetcher, site, refused):
+async def test_a_host_that_does_not_answer_times_out(fetcher, site, refused):
     hung = asyncio.Event()
 
     async def silence(request):
@@ -147,7 +147,7 @@ async def test_a_redirect_without_a_target_is_no_answer(fetcher, site, refused):
     await refused(fetcher(), site.url())
 
 
-async def test_name_servers_that_are_silent_hold_up_nobody_else():
+async def test_a_slow_name_server_does_not_delay_other_lookups():
     answer, asking = threading.Event(), threading.Semaphore(0)
 
     def silent(*_arguments, **_more):
@@ -170,12 +170,12 @@ async def test_name_servers_that_are_silent_hold_up_nobody_else():
 
 async def test_names_are_asked_of_the_system():
     resolver = ThreadedResolver()
-    found = await resolver.resolve("localhost", 80, socket.AF_INET)
-    assert {(each["host"], each["port"], each["hostname"]) for each in found} == {("127.0.0.1", 80, "localhost")}
+    results = await resolver.resolve("localhost", 80, socket.AF_INET)
+    assert {(each["host"], each["port"], each["hostname"]) for each in results} == {("127.0.0.1", 80, "localhost")}
     await resolver.close()
 
 
-async def test_a_host_outside_the_list_is_not_even_looked_up(fetcher, site, refused, names):
+async def test_a_host_outside_the_allowlist_is_not_resolved(fetcher, site, refused, names):
     site.says(status=302, Location=site.url("/b", "other.test"))
     known = names()
     fetch = fetcher(known, allowlist=("site.test",))
@@ -184,7 +184,7 @@ async def test_a_host_outside_the_list_is_not_even_looked_up(fetcher, site, refu
     assert known.asked == ["site.test"]
 
 
-async def test_the_list_lets_nothing_inside_in(fetcher, refused):
+async def test_the_allowlist_does_not_allow_internal_addresses(fetcher, refused):
     fetch = fetcher(allowlist=("localhost", "127.0.0.1", "inside.test"))
     for host in ("localhost", "127.0.0.1", "inside.test"):
         await refused(fetch, f"http://{host}/")

@@ -40,9 +40,9 @@ WRONG = [
 
 @pytest.mark.parametrize("host", INSIDE)
 @pytest.mark.parametrize("scheme", ["http", "https"])
-async def test_nothing_inside_is_ever_connected_to(fetcher, host, scheme, refused):
-    for rest in ("/", ":8080/latest/meta-data"):
-        assert "not a public" in (why := await refused(fetcher(), f"{scheme}://{host}{rest}")) or "not a host" in why
+async def test_no_internal_address_is_ever_connected_to(fetcher, host, scheme, refused):
+    for suffix in ("/", ":8080/latest/meta-data"):
+        assert "not a public" in (why := await refused(fetcher(), f"{scheme}://{host}{suffix}")) or "not a host" in why
 
 
 @pytest.mark.parametrize("url", WRONG)

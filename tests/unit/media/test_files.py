@@ -32,7 +32,7 @@ async def messages_of(asked, policy=POLICY):
 
 
 async def shown(file, policy=POLICY):
-    """The system message that a lone file becomes."""
+    """The system message for a single file."""
     system, *_ = await messages_of(turn(Text("read"), file), policy)
     return system.parts[0].text
 
@@ -44,7 +44,7 @@ async def refusal(file, policy=POLICY):
     return caught.value.message
 
 
-async def test_a_turn_without_files_is_left_alone():
+async def test_a_turn_without_files_stays_unchanged():
     plain = turn(Text("hi"), PICTURE)
     assert await with_file_texts(plain, POLICY) is plain
 
@@ -78,26 +78,26 @@ async def test_the_message_comes_after_the_callers_own_instructions():
     assert messages[3].parts == (Text("read"),)
 
 
-async def test_files_of_the_whole_conversation_are_kept_in_order():
+async def test_files_of_the_whole_conversation_stay_in_order():
     earlier = Message("user", (Text("read"), File("a.txt", "text/plain", encoded("first"))))
     system, *_ = await messages_of(turn(Text("and"), File("b.txt", "text/plain", encoded("second")), before=(earlier,)))
     text = system.parts[0].text
     assert text.index("first") < text.index("second")
 
 
-async def test_a_message_of_files_alone_says_so():
+async def test_a_message_of_files_only_gets_a_text():
     *_, message = await messages_of(turn(File("a.txt", "text/plain", encoded("x"))))
     assert message.parts == (Text("User sent file(s) with no text."),)
 
 
-async def test_only_a_message_that_had_files_says_so():
+async def test_only_a_message_that_had_files_gets_that_text():
     earlier = (Message("user", (Text("a"),)), Message("assistant", (Text(""),)), Message("user", (Text("b"),)))
     _, *messages = await messages_of(turn(Text("c"), File("a.txt", "text/plain", encoded("x")), before=earlier))
     assert tuple(messages[:3]) == earlier
 
 
 class Parser:
-    """Stands for processes that parse; `asked` counts them."""
+    """Replaces the parsing processes. `asked` counts them."""
 
     asked = 0
 
@@ -163,10 +163,10 @@ async def test_no_tag_is_forged_in_other_letters(tag):
     assert "&gt; after\n" in text
 
 
-async def test_other_text_is_left_as_it_is():
-    said = "\u0421\u043c\u043e\u0442\u0440\u0438: a < b << c; <<<EXTERNAL>>> <filed> \uff21 \u200b \u00ab\u00bb"
+async def test_other_text_stays_unchanged():
+    harmless = "\u0421\u043c\u043e\u0442\u0440\u0438: a < b << c; <<<EXTERNAL>>> <filed> \uff21 \u200b \u00ab\u00bb"
     policy = replace(POLICY, max_bytes=1000, max_chars=1000)
-    assert f"\n{said}\n" in await shown(File("a.txt", "text/plain", encoded(said)), policy)
+    assert f"\n{harmless}\n" in await shown(File("a.txt", "text/plain", encoded(harmless)), policy)
 
 
 async def test_a_name_holds_nothing_that_could_end_it():
@@ -180,7 +180,7 @@ async def test_a_file_without_a_name_is_called_file(name):
 
 
 @pytest.mark.parametrize("name", ["a.txt", "A.CSV", "b.c.htm"])
-async def test_a_kind_that_was_not_declared_is_told_by_the_name(name):
+async def test_an_undeclared_kind_follows_from_the_file_name(name):
     assert "\nx\n" in await shown(File(name, None, encoded("x")))
 
 
@@ -188,12 +188,12 @@ async def test_parameters_of_the_declared_kind_and_a_byte_order_mark_are_ignored
     assert "\n---\nx\n" in await shown(File("a", "Text/Plain; charset=utf-8", encoded("\ufeffx")))
 
 
-async def test_long_text_is_cut_and_the_model_told_of_it():
+async def test_long_text_is_cut_with_a_note_for_the_model():
     text = await shown(File("a.txt", "text/plain", encoded("b" * 70)))
     assert f"\n{'b' * 60}\n[Cut here: 10 more characters]\n" in text
 
 
-async def test_blank_text_is_said_to_be_none():
+async def test_blank_text_becomes_a_placeholder():
     assert "\n[No extractable text]\n" in await shown(File("a.txt", "text/plain", encoded(" \n")))
 
 
@@ -214,7 +214,7 @@ async def test_blank_text_is_said_to_be_none():
         (File("a.txt", "text/plain", encoded(b"\x00\x01\x02\xff" * 9)), "its content is not text/plain"),
     ],
 )
-async def test_what_can_not_be_read_is_refused_with_its_name_and_a_reason(file, reason):
+async def test_an_unreadable_file_is_refused_with_its_name_and_a_reason(file, reason):
     message = await refusal(file)
     assert message.startswith(f"Invalid input_file '{file.name}': ")
     assert reason in message
@@ -244,7 +244,7 @@ async def test_a_hostile_file_costs_no_more_than_its_length():
 
 
 class Fetch:
-    """Stands for the network; `asked` holds the URLs and limits."""
+    """Replaces the network. `asked` has the URLs and limits."""
 
     def __init__(self, body=b"Hello", content_type="text/plain; charset=utf-8"):
         self.asked = []
@@ -280,7 +280,7 @@ async def test_a_file_by_url_is_fetched_and_read_as_its_sender_declares(file, bo
     assert fetch.asked == [(file.url, 100)]
 
 
-async def test_an_unfetched_file_refuses_the_request_when_new_and_is_told_of_when_old():
+async def test_an_unfetched_file_refuses_the_request_if_new_and_gets_a_placeholder_if_old():
     policy = replace(POLICY, fetch=Fetch(b""))
     gone = File(url="https://x.test/a.txt")
     with pytest.raises(BadRequest, match="could not be fetched"):

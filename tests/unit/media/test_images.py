@@ -82,7 +82,7 @@ def test_a_picture_is_known_by_its_first_bytes(data, mime):
         (uri(HEIC, "image/heic"), uri(HEIC, "image/heic")),
     ],
 )
-async def test_what_is_declared_is_replaced_by_what_it_is(url, sent):
+async def test_a_declared_type_is_replaced_by_the_real_one(url, sent):
     assert await checked(url) == sent
 
 
@@ -110,7 +110,7 @@ async def test_what_is_declared_is_replaced_by_what_it_is(url, sent):
         (uri(PNG + b"x" * 5000), "over 100 bytes"),
     ],
 )
-async def test_what_is_no_picture_is_refused_with_the_reason(url, why):
+async def test_data_that_is_no_image_is_refused_with_the_reason(url, why):
     error = await refused(turn(url))
     assert why in error.message
     assert error.param == "messages[0]"
@@ -139,19 +139,19 @@ async def test_all_pictures_together_have_a_limit():
     assert f"more than {20 * MEBIBYTE} bytes" in (await refused(turn(big, big, uri(PNG)), policy)).message
 
 
-async def test_a_turn_without_pictures_is_left_alone():
+async def test_a_turn_without_images_stays_unchanged():
     plain = Turn("openclaw", (Message("user", (Text("hi"),)),))
     assert await checked_images(plain, POLICY) is plain
 
 
-async def test_the_rest_of_the_picture_and_of_the_message_is_kept():
+async def test_the_other_fields_of_image_and_message_stay():
     asked = Turn("openclaw", (Message("user", (Image(uri(JPEG, ""), "low"), Text("look")), "ann"),))
     assert (await checked_images(asked, POLICY)).messages == (
         Message("user", (Image(uri(JPEG, "image/jpeg"), "low"), Text("look")), "ann"),
     )
 
 
-async def test_pictures_in_the_history_are_kept_when_they_are_data_and_left_out_otherwise():
+async def test_images_in_the_history_stay_if_they_are_data_uris_and_are_removed_otherwise():
     old = uri(b"not looked at again", "image/png")
     history = (
         Message("user", (Text("first"), Image(old), Image("https://example.com/a.png"), Image(""))),
@@ -171,7 +171,7 @@ async def test_many_pictures_in_the_history_are_no_error():
     assert len((await checked_images(turn(history=history), POLICY)).messages[0].parts) == 20
 
 
-async def test_pictures_of_other_roles_are_left_out():
+async def test_images_of_other_roles_are_removed():
     history = (Message("assistant", (Text("here"), Image(uri(PNG)))),)
     assert (await checked_images(turn(history=history), POLICY)).messages[0] == Message("assistant", (Text("here"),))
 
@@ -189,7 +189,7 @@ async def test_the_newest_user_message_is_the_one_that_is_checked_even_if_others
 
 
 class Fetch:
-    """Stands for the network; `asked` holds the URLs and limits."""
+    """Replaces the network. `asked` has the URLs and limits."""
 
     def __init__(self, data):
         self.data = data
@@ -223,7 +223,7 @@ async def test_a_fetched_picture_is_checked_like_any_other():
 
 
 async def seen(history, fetch, *new):
-    """The history as the model sees it."""
+    """The history that the model gets."""
     policy = ImagePolicy(ALL, 11 * MEBIBYTE, fetch)
     return (await checked_images(turn(*new, history=history), policy)).messages[:-1]
 
@@ -239,7 +239,7 @@ GONE = Text("[This image of an earlier message can't be shown any more]")
 
 
 @pytest.mark.parametrize("data", [None, b"<html>", PNG.ljust(12 * MEBIBYTE)])
-async def test_one_that_is_no_picture_any_more_is_told_of_and_no_error(data):
+async def test_an_url_that_is_no_image_any_more_gets_a_placeholder(data):
     (message,) = await seen((Message("user", (Image("https://example.com/a"),)),), Fetch(data))
     assert message.parts == (GONE,)
 
@@ -260,6 +260,6 @@ async def test_the_history_gets_what_the_newest_message_has_left_of_the_bytes_of
     assert isinstance(second, Image)
 
 
-async def test_a_refusal_speaks_of_the_field_of_its_format():
+async def test_a_refusal_names_the_field_of_its_format():
     policy = ImagePolicy(ALL, 100, field="input")
     assert (await refused(turn(""), policy)).param == "input"

@@ -24,7 +24,7 @@ def task(mime, max_chars=1000, charset=None, pdf=LIMITS):
 
 def patient():
     """On a busy machine the limit that counts is the reading process's own, of CPU time."""
-    return DocumentReader(limit=100.0)
+    return DocumentReader(timeout=100.0)
 
 
 async def read(mime, data, **more):
@@ -42,7 +42,7 @@ async def test_text_of_the_first_pages_is_read():
     assert document == Document("Page one\n\nPage two\nmore")
 
 
-async def test_text_is_cut_where_it_was_asked_to_and_the_rest_counted():
+async def test_text_is_cut_at_the_limit_and_the_omitted_characters_are_counted():
     assert await read("application/pdf", make_pdf("Page one", "Page two"), max_chars=8) == Document("Page one", 10)
     assert await read("text/html", b"<p>abcdef", max_chars=4) == Document("abcd", 2)
 
@@ -84,7 +84,7 @@ async def test_a_pdf_cut_anywhere_is_read_or_refused():
             continue
 
 
-async def test_a_bomb_takes_the_reading_process_with_it_and_nothing_else():
+async def test_a_memory_bomb_ends_the_reading_process_only():
     squeezer = zlib.compressobj(1)
     bomb = squeezer.compress(b"BT /F1 10 Tf ")
     for _ in range(16):  # 1 GB of spaces in 5 MB
@@ -94,7 +94,7 @@ async def test_a_bomb_takes_the_reading_process_with_it_and_nothing_else():
     assert "memory" in why or "not a valid PDF" in why
 
 
-async def test_a_document_that_takes_too_long_is_given_up():
+async def test_reading_a_document_times_out():
     reader = DocumentReader((sys.executable, "-c", "while True: pass"), timeout=0.3)
     assert await unreadable("text/html", b"x" * 100, reader) == "it takes too long to read"
 
@@ -105,7 +105,7 @@ async def test_a_process_that_fails_in_any_way_is_an_unreadable_document(program
     assert (await unreadable("text/html", b"x" * 5_000_000, reader)).startswith("it ")
 
 
-async def test_a_caller_that_leaves_ends_the_process(tmp_path):
+async def test_a_cancelled_read_ends_the_process(tmp_path):
     alive = tmp_path / "alive"
     program = f"import os, time; open({str(alive)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
     reader = DocumentReader((sys.executable, "-c", program))
@@ -120,7 +120,7 @@ async def test_a_caller_that_leaves_ends_the_process(tmp_path):
         os.kill(int(alive.read_text()), 0)
 
 
-async def test_only_a_few_documents_are_read_at_once(tmp_path):
+async def test_only_a_few_documents_are_read_concurrently(tmp_path):
     program = (
         "import os, sys, time; sys.stdin.buffer.read(); "
         f"mine = os.path.join({str(tmp_path)!r}, str(os.getpid())); open(mine, 'w').close(); "
@@ -128,8 +128,8 @@ async def test_only_a_few_documents_are_read_at_once(tmp_path):
         """print('{"text":"%d","omitted":0,"pages":[]}' % n)"""
     )
     reader = DocumentReader((sys.executable, "-c", program))
-    found = await asyncio.gather(*(reader.read(task("text/html"), b"") for _ in range(6)))
-    assert {document.text for document in found} <= {"1", "2"}
+    documents = await asyncio.gather(*(reader.read(task("text/html"), b"") for _ in range(6)))
+    assert {document.text for document in documents} <= {"1", "2"}
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ async def test_hostile_markup_is_read_within_bounds():
         assert await read("text/html", page)
 
 
-async def test_the_reading_process_knows_no_secret_of_ours(monkeypatch):
+async def test_the_reading_process_does_not_inherit_secrets(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("OPENCLAW_GATEWAY_TOKEN", "secret")
     program = """import os, json, sys; sys.stdin.buffer.read()

@@ -115,7 +115,7 @@ def test_context_reaches_every_line_of_its_task(out):
     ]
 
 
-def test_an_exception_is_told_with_its_secrets_hidden(out):
+def test_an_exception_is_logged_with_its_secrets_redacted(out):
     configure(stream_is_tty=False, stream=out)
     try:
         int("token: sk-abcdefgh")

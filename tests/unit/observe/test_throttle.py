@@ -58,7 +58,7 @@ def test_no_rhythm_writes_more_than_a_line_a_second_beyond_the_burst(steps):
     clock = Clock()
     throttle = Throttle(clock)
     begin = clock.now
-    told = 0
+    lines = 0
     left_out = 0
     for pause, key in steps:
         clock.now += pause
@@ -68,5 +68,5 @@ def test_no_rhythm_writes_more_than_a_line_a_second_beyond_the_burst(steps):
         else:
             assert answer == left_out
             left_out = 0
-            told += 1
-            assert told <= 50 + (clock.now - begin) + 1
+            lines += 1
+            assert lines <= 50 + (clock.now - begin) + 1

@@ -27,9 +27,9 @@ def file(tmp_path):
 
 @pytest_asyncio.fixture
 async def database(file):
-    opened = Database(file, TABLE)
-    yield opened
-    await opened.close()
+    database = Database(file, TABLE)
+    yield database
+    await database.close()
 
 
 async def test_nothing_is_made_before_it_is_needed(database, file):
@@ -40,7 +40,7 @@ async def test_nothing_is_made_before_it_is_needed(database, file):
     assert threading.active_count() == before + 1
 
 
-async def test_nobody_else_may_read_the_file(database, file):
+async def test_other_users_can_not_read_the_file(database, file):
     await database.write(put("a"))
     for path in file.parent.iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -69,7 +69,7 @@ async def test_a_writer_that_is_cancelled_has_written(database):
     assert await database.read(words) == ["a"]
 
 
-async def test_closing_finishes_what_waits(database, file):
+async def test_closing_finishes_the_waiting_jobs(database, file):
     tasks = [asyncio.create_task(database.write(put(str(number)))) for number in range(200)]
     await asyncio.sleep(0)
     await database.close()
@@ -79,7 +79,7 @@ async def test_closing_finishes_what_waits(database, file):
     connection.close()
 
 
-async def test_who_comes_after_the_end_is_told_so(database, file):
+async def test_a_closed_database_raises_unavailable(database, file):
     await database.write(put("a"))
     await database.close()
     with pytest.raises(Unavailable, match="stopping"):
@@ -87,21 +87,21 @@ async def test_who_comes_after_the_end_is_told_so(database, file):
     assert "sqlite" not in [thread.name for thread in threading.enumerate()]
 
 
-async def test_a_full_disk_fails_who_writes_and_nobody_else(database):
+async def test_a_full_disk_fails_writes_but_no_reads(database):
     await database.write(put("a"))
     await database.read(lambda connection: connection.execute("PRAGMA max_page_count = 3").fetchall())
     written = await asyncio.gather(
         *(database.write(put(letter * 5000)) for letter in "bcd"), database.read(words), return_exceptions=True
     )
     assert any(isinstance(one, Unavailable) and "full" in one.message for one in written)
-    kept = await database.read(words)
-    assert kept == ["a", *(letter * 5000 for letter, one in zip("bcd", written, strict=False) if one == 1)]
+    stored = await database.read(words)
+    assert stored == ["a", *(letter * 5000 for letter, one in zip("bcd", written, strict=False) if one == 1)]
     await database.read(lambda connection: connection.execute("PRAGMA max_page_count = 1000").fetchall())
     await database.write(put("e"))
     assert (await database.read(words))[-1] == "e"
 
 
-async def test_a_file_that_another_process_holds_fails_writers_in_time_and_no_reader(file):
+async def test_a_file_that_another_process_locks_fails_writes_after_a_timeout_but_no_reads(file):
     database = Database(file, TABLE, busy_timeout=0.2)
     await database.write(put("a"))
     other = sqlite3.connect(file, isolation_level=None)
@@ -140,7 +140,7 @@ async def test_a_change_of_tables_happens_whole_or_not_at_all(file):
         await whole.close()
 
 
-async def test_a_file_of_a_newer_version_is_left_alone(file):
+async def test_a_file_of_a_newer_version_stays_unchanged(file):
     newer = Database(file, (*TABLE, ("CREATE TABLE more (x)",)))
     await newer.write(put("a"))
     await newer.close()
@@ -159,7 +159,7 @@ async def test_a_file_that_can_not_be_opened_fails_the_caller_and_is_tried_again
     assert await database.read(words) == ["b"]
 
 
-async def test_what_is_no_database_is_not_overwritten(database, file):
+async def test_a_file_that_is_no_database_is_not_overwritten(database, file):
     file.parent.mkdir()
     file.write_bytes(b"a letter to grandma " * 100)
     with pytest.raises(Unavailable):

@@ -1,4 +1,4 @@
-"""A tool server that answers as a test says."""
+"""A scripted tool server."""
 
 import pytest
 

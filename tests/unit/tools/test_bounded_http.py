@@ -1,4 +1,4 @@
-"""Calls over HTTP, against a server of bytes that answers as a test says."""
+"""Calls over HTTP, against a server that sends scripted bytes."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ def answer(message, result):
 
 @pytest.fixture
 def connected(aiohttp_server):
-    """A tool server of which `called` answers the calls."""
+    """A tool server. `called` answers its calls."""
 
     @asynccontextmanager
     async def build(called, **config):
@@ -56,7 +56,7 @@ def connected(aiohttp_server):
     return build
 
 
-async def test_a_call_that_breaks_takes_no_other_one_along(connected):
+async def test_a_failed_call_does_not_affect_other_calls(connected):
     waiting, broken = asyncio.Event(), asyncio.Event()
 
     async def called(request, message):
@@ -80,7 +80,7 @@ async def test_a_call_that_breaks_takes_no_other_one_along(connected):
 
 
 @pytest.mark.parametrize("kind", ["large", "compressed"])
-async def test_an_answer_without_end_is_given_up(connected, kind):
+async def test_an_endless_answer_times_out(connected, kind):
     async def called(request, _message):
         encoding = {"Content-Encoding": "gzip"} if kind == "compressed" else {}
         response = web.StreamResponse(headers={"Content-Type": "application/json"} | encoding)
@@ -95,13 +95,13 @@ async def test_an_answer_without_end_is_given_up(connected, kind):
         assert server.available
 
 
-@pytest.mark.parametrize("begun", [False, True])
-async def test_a_call_that_a_server_does_not_cancel_does_not_stay_open(connected, begun):
+@pytest.mark.parametrize("answer_started", [False, True])
+async def test_a_call_that_a_server_does_not_cancel_does_not_stay_open(connected, answer_started):
     left = asyncio.Event()
 
     async def called(request, _message):
         try:
-            if begun:
+            if answer_started:
                 response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
                 await response.prepare(request)
                 while True:
@@ -128,7 +128,7 @@ async def test_an_answer_may_be_as_large_as_a_message(connected):
         assert (await server.call("run", {}, 10)).failure is None
 
 
-async def test_a_refusal_is_told_with_its_status(connected):
+async def test_an_http_error_has_its_status(connected):
     async def called(_request, _message):
         return web.Response(status=401, text="who are you")
 
@@ -137,7 +137,7 @@ async def test_a_refusal_is_told_with_its_status(connected):
         assert output.content[0].text == "Tool error: the server answered with HTTP 401"
 
 
-async def test_an_error_with_what_the_configuration_hides_is_told_without_it(connected):
+async def test_an_error_does_not_contain_configured_secrets(connected):
     async def called(request, _message):
         error = {"code": -32603, "message": f"{request.headers['Authorization'].split()[1]} is no key"}
         return web.json_response({"jsonrpc": "2.0", "id": None, "error": error}, status=400)

@@ -28,7 +28,7 @@ class Said:
 
 @pytest.fixture
 def read():
-    """What is left of items, how often the reader was told of their end, and the pauses that were made."""
+    """The remaining items, the number of calls of `ended`, and the pauses of the reader."""
 
     async def build(items):
         ends, pauses = [], []
@@ -75,12 +75,12 @@ async def test_a_pause_is_over_with_its_second():
     assert asked == [1.0, 1.0]
 
 
-async def test_of_a_tool_remains_what_a_model_is_told(read):
+async def test_only_the_fields_for_models_remain_of_a_tool(read):
     schema = {"type": "object", "properties": {"a": {}}, "additionalProperties": False}
-    told = {"name": "a", "description": "A.", "inputSchema": schema}
-    listed = message(id=1, result={"tools": [told | {"outputSchema": {}, "title": 5, "annotations": "x"}]})
-    (passed,), _, _ = await read([listed])
-    assert passed.message.result == {"tools": [told]}
+    offered = {"name": "a", "description": "A.", "inputSchema": schema}
+    page = message(id=1, result={"tools": [offered | {"outputSchema": {}, "title": 5, "annotations": "x"}]})
+    (passed,), _, _ = await read([page])
+    assert passed.message.result == {"tools": [offered]}
 
 
 async def test_a_tool_without_fields_gets_an_object_that_providers_take(read):
@@ -98,7 +98,7 @@ async def test_a_tool_without_fields_gets_an_object_that_providers_take(read):
         ({"name": "a", "inputSchema": {}, "description": "x" * 70_000}, "more than 65536 bytes"),
     ],
 )
-async def test_what_would_spoil_a_request_is_left_out_and_said_once(read, tool, reason):
+async def test_a_tool_that_providers_would_refuse_is_not_offered_and_logged_once(read, tool, reason):
     with capture_logs() as logs:
         passed, _, _ = await read([message(id=1, result={"tools": [tool]}), message(id=2, result={"tools": [tool]})])
     assert [item.message.result["tools"] for item in passed] == [[], []]

@@ -44,7 +44,7 @@ except ConfigError as error:
     )
 
 
-async def test_a_server_that_is_no_server_does_not_keep_the_start():
+async def test_a_server_that_does_not_connect_does_not_delay_the_start():
     async with registry_from(Config.model_validate({"mcp": {"servers": {"s": SERVER}}})) as registry:
         assert registry is not None
         assert registry.degraded

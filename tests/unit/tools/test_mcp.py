@@ -1,4 +1,4 @@
-"""The owner of a connection, against servers of the SDK in this process and against none."""
+"""The owner of a connection, with servers of the SDK in this process and without a server."""
 
 import asyncio
 import sys
@@ -35,7 +35,7 @@ def sdk_server():
 
 
 class Pauses:
-    """A sleep that waits until a test lets it go on."""
+    """A sleep that waits until a test ends it."""
 
     def __init__(self):
         self.asked = []
@@ -61,7 +61,7 @@ ONE = {"tools": [{"name": "run", "inputSchema": {"type": "object"}}]}
 
 
 class Peer:
-    """A server of which every answer is made here: by method, a result, an error, or None for no further word."""
+    """A scripted server. By method it sends a result, an error, or None for no answer."""
 
     def __init__(self, *, deaf_after=None, **answers):
         self.answers = {"initialize": HELLO, "tools/list": ONE} | answers
@@ -79,16 +79,16 @@ class Peer:
 
     async def _serve(self, hearing, sending):
         while self._deaf_after not in self.heard:
-            said = (await hearing.receive()).message
-            self.heard.append(said.method)
-            if getattr(said, "id", None) is None:
+            request = (await hearing.receive()).message
+            self.heard.append(request.method)
+            if getattr(request, "id", None) is None:
                 continue
-            answer = self.answers.get(said.method, {"code": -32601, "message": "no"})
+            answer = self.answers.get(request.method, {"code": -32601, "message": "no"})
             if answer is None:
                 await sending.aclose()
                 return
             kind = "error" if "code" in answer else "result"
-            reply = jsonrpc_message_adapter.validate_python({"jsonrpc": "2.0", "id": said.id, kind: answer})
+            reply = jsonrpc_message_adapter.validate_python({"jsonrpc": "2.0", "id": request.id, kind: answer})
             await sending.send(SessionMessage(reply))
         await asyncio.Event().wait()
 
@@ -115,7 +115,7 @@ async def test_a_server_is_asked_for_its_tools_and_called():
     assert not server.available
 
 
-async def test_what_can_not_be_reached_is_tried_again_after_growing_pauses():
+async def test_an_unreachable_server_is_retried_with_backoff():
     attempts = []
 
     @asynccontextmanager
@@ -139,7 +139,7 @@ async def test_what_can_not_be_reached_is_tried_again_after_growing_pauses():
     assert pauses.asked == [1, 2, 4, 8, 16, 32, 60, 60]
 
 
-async def test_a_server_that_says_nothing_is_given_up_at_the_limit_for_connecting():
+async def test_connecting_to_a_server_that_does_not_answer_times_out():
     @asynccontextmanager
     async def silent():
         sender, reading = anyio.create_memory_object_stream(0)
@@ -153,7 +153,7 @@ async def test_a_server_that_says_nothing_is_given_up_at_the_limit_for_connectin
         assert not server.available
 
 
-async def test_a_server_that_no_longer_answers_is_left_and_connected_anew():
+async def test_a_server_that_stops_answering_is_reconnected():
     deaf = asyncio.Event()
 
     class Dropping:
@@ -196,7 +196,7 @@ async def test_a_server_that_no_longer_answers_is_left_and_connected_anew():
         assert pauses.asked == [1]
 
 
-async def test_tools_that_a_server_adds_are_found_at_the_next_look():
+async def test_added_tools_appear_at_the_next_check():
     inside = sdk_server()
 
     def late() -> str:
@@ -250,7 +250,7 @@ async def test_a_server_that_calls_a_fault_of_its_own_a_closed_connection_stays(
 
 
 @pytest.mark.parametrize("leaves", [False, True])
-async def test_nobody_waits_for_a_server_that_reads_no_more(leaves):
+async def test_a_call_to_a_server_that_stops_reading_times_out(leaves):
     async with owned(Peer(deaf_after="tools/list")) as server:
         began = asyncio.get_running_loop().time()
         second = asyncio.create_task(server.call("run", {}, 60 if leaves else 0.05))
@@ -264,7 +264,7 @@ async def test_nobody_waits_for_a_server_that_reads_no_more(leaves):
         assert asyncio.get_running_loop().time() - began < 2  # the SDK takes 5 seconds to tell such a server
 
 
-async def test_a_server_that_is_lost_as_soon_as_it_came_is_tried_less_and_less():
+async def test_a_server_that_disconnects_at_once_is_retried_with_backoff():
     peer, now = Peer(), 0.0
     peer.answers["tools/call"] = None
     pauses = Pauses()
@@ -289,7 +289,7 @@ async def test_a_server_that_is_lost_as_soon_as_it_came_is_tried_less_and_less()
     assert pauses.asked == [1, 2, 4, 1]
 
 
-async def test_of_an_endless_list_of_tools_the_beginning_is_read():
+async def test_only_the_beginning_of_an_endless_list_of_tools_is_read():
     many = [{"name": f"tool{number}", "inputSchema": {"type": "object"}} for number in range(300)]
     peer = Peer(**{"tools/list": {"tools": many, "nextCursor": "more"}})
     async with owned(peer) as server:
@@ -306,9 +306,9 @@ async def test_one_tool_that_can_not_be_offered_does_not_cost_the_others():
         ]
 
 
-async def test_an_answer_is_not_held_against_a_schema_of_the_servers():
-    listed = {"name": "run", "inputSchema": {}, "outputSchema": {"properties": {"a": {"pattern": "^(a+)+$"}}}}
+async def test_an_answer_is_not_checked_against_the_servers_schema():
+    declared = {"name": "run", "inputSchema": {}, "outputSchema": {"properties": {"a": {"pattern": "^(a+)+$"}}}}
     answer = {"content": [], "structuredContent": {"a": "a" * 40 + "!"}}
-    async with owned(Peer(**{"tools/list": {"tools": [listed]}, "tools/call": answer})) as server:
+    async with owned(Peer(**{"tools/list": {"tools": [declared]}, "tools/call": answer})) as server:
         async with asyncio.timeout(5):
             assert (await server.call("run", {}, 5)).content[0].text == '{"a":"' + "a" * 40 + '!"}'

@@ -15,23 +15,25 @@ from gateway.tools.mcp_secrets import secrets_of
         "from the environment: environment-value-2",
     ],
 )
-def test_nothing_of_the_secrets_is_told(text):
+def test_no_secret_remains_in_a_text(text):
     headers = {"Authorization": "Bearer abcdefgh"}
     env = {"A": "environment-value", "B": "environment-value-2", "C": "on"}
     url = "https://us%65r12:passw0rd@host/mcp?key=a%20long%20key"
-    told = secrets_of(url, headers, env).redact(text)
-    assert "[…]" in told
+    redacted = secrets_of(url, headers, env).redact(text)
+    assert "[…]" in redacted
     for secret in ("abcdefgh", "passw0rd", "long", "value", "-2"):
-        assert secret not in told
+        assert secret not in redacted
 
 
 @pytest.mark.parametrize(
     "value", ["Bearer abcdefgh\n", "abcdefgh\n", "Bearer  abcdefgh", "Token id=abcdefgh; ijklmnop\r\n"]
 )
-def test_a_value_that_is_quoted_with_escapes_is_not_told(value):
-    told = secrets_of(None, {"Authorization": value}, {"A": value}).redact(f"Illegal header value {value.encode()!r}")
-    assert "efgh" not in told
-    assert "ijkl" not in told
+def test_a_value_quoted_with_escapes_is_redacted(value):
+    redacted = secrets_of(None, {"Authorization": value}, {"A": value}).redact(
+        f"Illegal header value {value.encode()!r}"
+    )
+    assert "efgh" not in redacted
+    assert "ijkl" not in redacted
 
 
 def test_short_values_are_words_and_texts_are_cut():

@@ -47,7 +47,7 @@ async def test_no_arguments_at_all_are_an_empty_object(scripted):
 @pytest.mark.parametrize(
     ("name", "arguments"), [("a__read", "[]"), ("a__read", "{"), ("a__read", '"x"'), ("b__read", "{}")]
 )
-async def test_what_can_not_be_called_is_told_to_the_model_and_not_called(scripted, name, arguments):
+async def test_an_invalid_call_is_an_error_for_the_model(scripted, name, arguments):
     server = scripted("a", "read")
     output = await Toolset(Registry([server]), []).offer().call(name, arguments, 3.0)
     assert output.failure == "error"
@@ -55,7 +55,7 @@ async def test_what_can_not_be_called_is_told_to_the_model_and_not_called(script
     assert server.called == []
 
 
-def test_one_server_out_of_order_is_a_registry_that_is_degraded(scripted):
+def test_a_failing_server_makes_the_registry_degraded(scripted):
     servers = [scripted("a"), scripted("b")]
     assert not Registry(servers).degraded
     servers[1].available = False

@@ -14,7 +14,7 @@ def read(*content, structured=None, is_error=False):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "rendered"),
     [
         ([Part(type="text", text="a"), Part(type="text", text="b")], ["a\nb"]),
         ([PNG, Part(type="text", text="a")], ["a", "data:image/png;base64,iVBO"]),
@@ -24,11 +24,11 @@ def read(*content, structured=None, is_error=False):
         ([], ["(The tool gave no output.)"]),
     ],
 )
-def test_parts_become_text_and_pictures(content, told):
-    assert read(*content) == (told, None)
+def test_parts_become_text_and_pictures(content, rendered):
+    assert read(*content) == (rendered, None)
 
 
-def test_an_error_says_so_first():
+def test_an_error_begins_with_a_marker():
     assert read(Part(type="text", text="no"), is_error=True) == (["Tool error:\nno"], "error")
 
 
@@ -40,9 +40,9 @@ def test_structured_content_counts_only_where_there_is_nothing_else():
 def test_nothing_is_larger_than_its_limit():
     ((text,), _) = read(Part(type="text", text="x" * 31))
     assert text.startswith("x" * 30 + "\n[cut here: the result has 31 characters")
-    ((told,), _) = read(Part(type="image", mime_type="image/png", data="x" * 9))
-    assert told.startswith("[left out: image")
+    ((rendered,), _) = read(Part(type="image", mime_type="image/png", data="x" * 9))
+    assert rendered.startswith("[left out: image")
     (parts, _) = read(PNG, PNG)
     assert sum(part.startswith("data:") for part in parts) == 1
-    ((told,), _) = read(Part(type="image", mime_type="image/svg+xml", data="x"))
-    assert told.startswith("[left out: image")
+    ((rendered,), _) = read(Part(type="image", mime_type="image/svg+xml", data="x"))
+    assert rendered.startswith("[left out: image")

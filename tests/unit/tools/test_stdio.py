@@ -1,4 +1,4 @@
-"""Real programs, which do not all behave."""
+"""Real programs, some of which misbehave."""
 
 import asyncio
 import sys
@@ -67,7 +67,7 @@ async def test_a_program_that_no_longer_reads_is_a_connection_that_ends():
 
 
 @pytest.mark.parametrize("how", ["deaf", "chatty"])
-async def test_a_program_that_does_not_end_is_ended_with_all_that_it_started(how, tmp_path):
+async def test_a_program_that_does_not_exit_is_killed_with_its_children(how, tmp_path):
     note = tmp_path / "processes"
     busy = "while True: sys.stdout.write('x' * 1000 + '\\n')" if how == "chatty" else "time.sleep(600)"
     code = f"""
@@ -93,7 +93,7 @@ async def test_a_program_that_ends_with_its_input_is_not_waited_for_longer():
     assert time.monotonic() - began < 30
 
 
-async def test_what_is_not_there_is_named():
+async def test_a_missing_program_is_named():
     with pytest.raises(FileNotFoundError, match="no-such-program"):
         async with stdio_streams(StdioServerParameters(command="no-such-program")):
             pass

@@ -17,7 +17,7 @@ def connected(listening: socket.socket) -> socket.socket:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems have no such filter")
-def test_newcomers_are_ignored_while_those_in_the_queue_are_still_accepted(listening):
+def test_new_connections_are_ignored_and_queued_ones_accepted(listening):
     with connected(listening) as waiting:
         waiting.sendall(b"asked before")
         assert stop_accepting(listening)

@@ -71,7 +71,7 @@ async def test_prompt_over_the_context_window_is_the_callers_error(chat, http):
     assert answer["error"]["type"] == "exceed_context_size_error"
 
 
-async def test_sends_on_to_a_second_slot_what_comes_while_the_first_streams(chat, http):
+async def test_answers_in_a_second_slot_while_the_first_streams(chat, http):
     async with http.post(f"{chat.base_url}/chat/completions", json=LONG | {"stream": True}) as endless:
         await endless.content.readline()
         async with http.post(f"{chat.base_url}/chat/completions", json=LONG | {"max_tokens": 2}) as second:
@@ -95,7 +95,7 @@ async def test_more_idle_connections_than_slots_do_not_hold_up_a_new_one(chat):
         writer.close()
 
 
-async def test_serves_again_at_the_same_place_after_being_killed():
+async def test_serves_again_at_the_same_address_after_being_killed():
     started: asyncio.Queue[Child] = asyncio.Queue()
 
     async def recording_spawn(settings: ChildSettings) -> Child:

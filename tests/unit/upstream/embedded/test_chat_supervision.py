@@ -10,7 +10,7 @@ from gateway.upstream.embedded.models import MODEL
 
 
 class ScriptedChild:
-    """Serves for `seconds` of the clock and then ends; None for ever, 0 not at all."""
+    """Serves for `seconds` of the clock and then exits. None is for ever, 0 is not at all."""
 
     pid = 1
 
@@ -33,7 +33,7 @@ class ScriptedChild:
 
 
 class World:
-    """A clock, and a child's life for every start; the model's settings and delays are kept."""
+    """A clock, and the lifetime of the child for every start. Records the model's settings and delays."""
 
     def __init__(self, *lives: float | OSError | None) -> None:
         self.now = 0.0
@@ -86,7 +86,7 @@ async def test_port_and_key_are_the_same_for_every_child():
     assert {(s.port, s.api_key) for s in world.settings} == {(int(chat.base_url.split(":")[2][:-3]), chat.api_key)}
 
 
-async def test_system_that_refuses_a_process_is_asked_again():
+async def test_a_refused_process_start_is_retried():
     world = World(OSError("no more processes"), None)
 
     async with world.chat() as chat:

@@ -60,7 +60,7 @@ async def test_dimensions_that_the_model_lacks_are_refused_by_name(embeddings, d
     assert caught.value.param == "dimensions"
 
 
-async def test_too_long_a_text_is_refused_with_its_place_and_size(embeddings):
+async def test_too_long_a_text_is_refused_with_its_index_and_size(embeddings):
     with pytest.raises(BadRequest, match=r"input\[1\] has \d+ tokens; .* takes 8192") as caught:
         await embeddings.embed(["short", "word " * 9000])
 
@@ -79,7 +79,7 @@ async def test_nothing_to_embed_is_an_empty_answer(embeddings):
     assert (done.vectors, done.tokens) == ([], 0)
 
 
-async def test_cancelled_call_leaves_the_model_to_the_next(embeddings):
+async def test_a_cancelled_call_drops_its_remaining_texts(embeddings):
     await embeddings.embed(["load the model"])
     endless = asyncio.create_task(embeddings.embed(["word " * 50] * 10_000))
     await embeddings.embed(["this one waits its turn in between"])

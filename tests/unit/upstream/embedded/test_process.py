@@ -8,7 +8,7 @@ from gateway.upstream.embedded.process import spawn
 NO_MODEL = ChildSettings("m", "nowhere.gguf", 0, 1, 1, 64, "key")
 
 
-async def test_failing_child_says_why():
+async def test_a_failing_child_reports_the_reason():
     child = await spawn(NO_MODEL)
     try:
         assert not await child.serving()
@@ -19,7 +19,7 @@ async def test_failing_child_says_why():
         await child.stop()
 
 
-async def test_child_that_is_stopped_while_it_starts_is_gone():
+async def test_a_child_that_is_stopped_during_its_start_exits():
     child = await spawn(NO_MODEL)
 
     await child.stop()

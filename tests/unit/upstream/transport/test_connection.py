@@ -42,7 +42,7 @@ def then_reset(data):
 
 
 def without_end(head, piece):
-    """Goes on until the other side hangs up."""
+    """Sends until the other side closes."""
 
     async def answer(writer):
         writer.write(head)
@@ -127,14 +127,14 @@ async def test_a_large_answer_waits_for_its_reader_and_its_connection_is_used_ag
         (HELLO + b"nonsense", b"hello"),
     ],
 )
-async def test_a_connection_that_ends_or_says_too_much_is_not_used_again(ask, wire, whole, answer, body):
+async def test_a_connection_that_ends_or_sends_extra_data_is_not_reused(ask, wire, whole, answer, body):
     wire.answers = [then_closed(answer), HELLO]
     assert await whole(await ask()) == body
     assert await whole(await ask()) == b"hello"
     assert wire.connections == 2
 
 
-async def test_what_a_server_says_unasked_is_no_answer(ask, wire, whole):
+async def test_data_without_a_request_is_no_response(ask, wire, whole):
     async def twice(writer):
         writer.write(HELLO)
         await seen.wait()
@@ -159,7 +159,7 @@ async def test_what_a_server_says_unasked_is_no_answer(ask, wire, whole):
         then_closed(OK + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"hello", mtime=0)[:-4]),
     ],
 )
-async def test_what_came_before_a_body_broke_is_read_first(ask, wire, answer):
+async def test_data_before_a_broken_body_is_read_first(ask, wire, answer):
     wire.answers = [answer]
     response = await ask()
     assert await response.read() == b"hello"
@@ -185,7 +185,7 @@ async def test_what_came_before_a_body_broke_is_read_first(ask, wire, answer):
         without_end(b"", b"HTTP/1.1 103 Early\r\n\r\n"),
     ],
 )
-async def test_what_is_not_http_is_no_answer_and_its_connection_is_closed(ask, wire, answer):
+async def test_a_response_that_is_not_http_closes_its_connection(ask, wire, answer):
     wire.answers = [answer]
     with pytest.raises(NotHTTP):
         async with asyncio.timeout(5):
@@ -194,7 +194,7 @@ async def test_what_is_not_http_is_no_answer_and_its_connection_is_closed(ask, w
 
 
 @pytest.mark.parametrize("piece", [b"X-Trailer: x\r\n", b"x" * 1000])
-async def test_trailers_without_end_are_given_up(ask, wire, piece):
+async def test_endless_trailers_are_refused(ask, wire, piece):
     wire.answers = [without_end(CHUNKED + framed(b"hello") + b"0\r\nA: ", piece)]
     response = await ask()
     assert await response.read() == b"hello"
@@ -269,9 +269,9 @@ async def test_an_answer_that_is_not_wanted_any_more_closes_its_connection(ask, 
     await wire.until(lambda: wire.open == 0)
 
 
-async def test_who_leaves_while_waiting_closes_the_connection(ask, wire):
+async def test_a_cancelled_wait_closes_the_connection(ask, wire):
     async def never(_writer):
-        """The next read finds out that the other side has hung up."""
+        """The next read notices that the other side has closed."""
 
     wire.answers = [never]
     task = asyncio.ensure_future(ask())
@@ -282,7 +282,7 @@ async def test_who_leaves_while_waiting_closes_the_connection(ask, wire):
     await wire.until(lambda: wire.open == 0)
 
 
-async def test_a_body_nobody_read_is_not_taken_for_the_next_ones(ask, wire, whole):
+async def test_an_unread_body_is_not_part_of_the_next_response(ask, wire, whole):
     wire.answers = [HELLO, OK + b"Content-Length: 3\r\n\r\nbye"]
     first = await ask()
     assert first.read_to_end
@@ -292,7 +292,7 @@ async def test_a_body_nobody_read_is_not_taken_for_the_next_ones(ask, wire, whol
 
 
 async def test_an_answer_before_the_request_was_sent_ends_the_connection(ask, wire):
-    """What is left of the request would be read as the next one."""
+    """The server would read the rest of the request as the next one."""
 
     async def early(reader, writer):
         await reader.readuntil(b"\r\n\r\n")

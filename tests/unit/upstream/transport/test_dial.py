@@ -72,7 +72,7 @@ async def test_a_connection_that_is_reset_during_the_handshake_names_the_handsha
 
 @pytest.fixture
 def full():
-    """A port whose queue of connections is full, so that nobody is let in and nobody refused."""
+    """A port with a full accept queue: it neither accepts nor refuses connections."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen(0)
@@ -88,7 +88,7 @@ def full():
             one.close()
 
 
-async def test_a_connection_that_does_not_stand_in_time_is_given_up(full):
+async def test_connecting_times_out(full):
     with pytest.raises(ConnectionTimeout):
         await Dialer(0.1).connect(Origin("127.0.0.1", full, tls=False))
 

@@ -20,7 +20,7 @@ def lines(made):
         ("http://bücher.example/ä", ("xn--bcher-kva.example", 80, False), "POST /%C3%A4 HTTP/1.1", None),
     ],
 )
-def test_a_url_says_whom_to_connect_to_and_what_to_ask_for(url, origin, first, host):
+def test_a_url_gives_the_origin_and_the_path(url, origin, first, host):
     made = endpoint(url, {}, DEFAULTS)
     assert made.origin == Origin(*origin)
     assert lines(made)[0] == first
@@ -42,7 +42,7 @@ def test_a_user_in_the_url_authorizes_unless_a_header_does():
 @pytest.mark.parametrize(
     "url", ["acme", "/v1", "ftp://acme/", "http://", "http:///v1", "http://acme:99999/", "wss://u:pw@h/"]
 )
-def test_what_is_no_address_is_refused(url):
+def test_an_invalid_url_is_refused(url):
     with pytest.raises(ValueError) as caught:  # noqa: PT011  # yarl has its own sentences
         endpoint(url, {}, {})
     assert "pw" not in str(caught.value)

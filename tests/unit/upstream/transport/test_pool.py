@@ -31,7 +31,7 @@ async def test_a_connection_that_the_server_ends_while_it_waits_is_left_out(clie
     assert len(wire.asked) == 2
 
 
-async def test_a_connection_that_nobody_used_for_long_is_closed(client, ask, wire, whole, monkeypatch):
+async def test_a_connection_that_is_idle_for_too_long_is_closed(client, ask, wire, whole, monkeypatch):
     wire.answers = [HELLO]
     client._pool = Pool(idle_timeout=0.05)
     assert await whole(await ask()) == b"hello"
@@ -40,7 +40,7 @@ async def test_a_connection_that_nobody_used_for_long_is_closed(client, ask, wir
     assert wire.connections == 2
 
 
-async def test_what_is_given_back_after_the_end_is_closed(client, ask, wire, whole):
+async def test_a_connection_that_is_released_after_close_is_aborted(client, ask, wire, whole):
     wire.answers = [HELLO]
     response = await ask()
     await client.close()
