@@ -69,10 +69,10 @@ async def conversations(request, redis, tmp_path):
             await store.close()
 
 
-async def turn(conversations, said, acknowledged, *, whole):
-    asked = Turn("openclaw", (Message("user", (Text(said),)),))
-    async with conversations.of_turn(KEY, asked, said, never) as conversation:
-        run = conversation.recorded(Answering(said))
+async def turn(conversations, prompt, acknowledged, *, whole):
+    asked = Turn("openclaw", (Message("user", (Text(prompt),)),))
+    async with conversations.of_turn(KEY, asked, prompt, never) as conversation:
+        run = conversation.recorded(Answering(prompt))
         if whole:
             await whole_answer(run)
         else:

@@ -41,7 +41,7 @@ def test_what_was_written_is_read_as_the_same_messages(original):
     read = read_messages(loads(dumps(write_messages(original))))
     assert read == original
     # These carry no meaning and so are not compared, but a provider gets the form that the caller chose.
-    assert [message.content_is_array for message in read] == [message.content_is_array for message in said]
+    assert [message.content_is_array for message in read] == [message.content_is_array for message in original]
 
 
 def test_a_text_as_it_was_written_is_stored_without_its_document():
