@@ -27,6 +27,7 @@ from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.filters.hold_back import ALL
+from gateway.runs.reasoning import CallReasoning
 from gateway.runs.trace import RecentRuns
 from gateway.state.configured import stores_from
 from gateway.state.sessions.store import LEASE
@@ -98,7 +99,10 @@ async def provisioned(
         services = Services(stores, conversations, RecentRuns(), tools, started=clock())
         snapshot = Snapshot(
             directory=directory,
-            runs=_run_context(gateway, providers, provider_client, cooldowns or cooldowns_from(gateway.retry)),
+            runs=replace(
+                _run_context(gateway, providers, provider_client, cooldowns or cooldowns_from(gateway.retry)),
+                reasoning=CallReasoning(stores.reasoning),
+            ),
             embedders=embedders,
             media=_media_policies(gateway.http.endpoints, stack),
             clients=ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback),

@@ -86,6 +86,7 @@ class Accumulator:
         "_finish",
         "_limit",
         "_logprobs",
+        "_overflowed",
         "_pending",
         "_refusal",
         "_size",
@@ -94,7 +95,6 @@ class Accumulator:
         "_tool_work",
         "_unfinished_thinking",
         "_usage",
-        "overflowed",
     )
 
     def __init__(self, limit: int | None = None) -> None:
@@ -112,17 +112,23 @@ class Accumulator:
         self._usage: Usage | None = None
         self._finish: Finish | None = None
         self._tool_work: tuple[Message, ...] = ()
-        self.overflowed = False
+        self._overflowed = False
 
     def __bool__(self) -> bool:
         """Whether anything was added."""
-        return bool(self._pending or self._size or self._begins or self._thinking or self._finish or self.overflowed)
+        return bool(self._pending or self._size or self._begins or self._thinking or self._finish or self._overflowed)
 
     def add(self, batch: Batch) -> None:
         """More of the answer. The batch must not change afterwards."""
         self._pending.append(batch)
         if len(self._pending) >= _PENDING_BATCHES:
             self._join()
+
+    @property
+    def overflowed(self) -> bool:
+        """Whether the limit was exceeded, so that texts and arguments are gone."""
+        self._join()
+        return self._overflowed
 
     @property
     def text(self) -> str:
@@ -218,7 +224,7 @@ class Accumulator:
                 else:
                     self._add(event)
         if self._limit is not None and self._size > self._limit:
-            self.overflowed = True
+            self._overflowed = True
             self._texts.clear()
             self._refusal.clear()
             self._arguments = {index: [] for index in self._arguments}

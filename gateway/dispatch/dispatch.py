@@ -76,6 +76,8 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
     agent = snapshot.directory.resolve(model, call.options.agent)
     key = session_key(call.session, user, endpoint=call.endpoint, agent=agent.id, principal=call.principal)
     turn = await read_turn(agent)
+    if (reasoning := snapshot.runs.reasoning) is not None:
+        turn = await reasoning.restored(call.client, turn)
     conversation = None if key is None else await _join(call, key, agent, turn)
     try:
         shown = turn if conversation is None else conversation.turn

@@ -13,7 +13,8 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry, Failure
 from gateway.runs.failover import HINT_OPENS, KEY_KINDS, MAX_POSTS, RULES, THRESHOLDS, Cooldown, Cursor, Retry, Rule
-from gateway.runs.trace import ANSWERED, CANCELLED, RunTrace, close_run
+from gateway.runs.observers import close_run
+from gateway.runs.trace import ANSWERED, CANCELLED, RunTrace
 
 T = TypeVar("T")
 

@@ -9,6 +9,8 @@ from gateway.runs.attempts import Attempts, RetryPolicy
 from gateway.runs.candidates import Candidate, candidates_for
 from gateway.runs.cooldowns import Cooldowns
 from gateway.runs.hedge import HedgingAttempts
+from gateway.runs.observers import Observer, log_run
+from gateway.runs.reasoning import CallReasoning
 from gateway.runs.trace import RunTrace
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import Timeouts
@@ -17,7 +19,10 @@ from gateway.upstream.provider import Provider
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """`rescue` replays answers that broke after the client saw a part of them; `hold_back` (characters) withholds."""
+    """`rescue` replays answers that broke after the client saw a part of them; `hold_back` (characters) withholds.
+
+    `reasoning` keeps what models want back with their calls; `observers` are called once at the end of each run.
+    """
 
     providers: Mapping[str, Provider]
     provider_client: ProviderClient
@@ -25,10 +30,12 @@ class RunContext:
     cooldowns: Cooldowns
     rescue: bool = True
     hold_back: float = 0
+    reasoning: CallReasoning | None = None
+    observers: tuple[Observer, ...] = (log_run,)
 
     def trail(self, agent: str, client: str = "") -> RunTrace:
         """The trace of a new run; `client` tells who asks for it, for cooldowns."""
-        return RunTrace(agent, self.policy.clock, client)
+        return RunTrace(agent, self.policy.clock, client, self.observers)
 
     def attempts(
         self,

@@ -9,11 +9,12 @@ repeats a word or drops the blank between two. A model that does anything else i
 
 from msgspec.structs import replace
 
+from gateway.core.accumulator import Accumulator
 from gateway.core.event import Batch, Event, Finish, TextDelta
 from gateway.core.message import Message, Text
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.runs.rescue import Diverged, Replay, Seen, because
+from gateway.runs.rescue import Diverged, Replay, because, plain_text
 
 _MAX_WORD = 16  # characters that the model writes again at most, in scripts without blanks
 _BEGINNING = 48  # characters by which an answer that starts over is recognised
@@ -27,12 +28,12 @@ class PrefillRejected(UpstreamError):
         super().__init__(UpstreamKind.PREFILL_REJECTED, said, upstream_status=upstream_status)
 
 
-def prefilled(turn: Turn, seen: Seen, cause: UpstreamError | None = None) -> tuple[Turn, "Continuation"] | None:
+def prefilled(turn: Turn, seen: Accumulator, cause: UpstreamError | None = None) -> tuple[Turn, "Continuation"] | None:
     """The turn that asks for the rest of what was seen, and the filter for its answer; None when that can't be asked.
 
     `cause` is what broke the first answer off.
     """
-    text = seen.plain_text()
+    text = plain_text(seen)
     words = text.rstrip() if text is not None else ""
     head = words.rsplit(None, 1)[0] if len(words.split(None, 1)) > 1 else ""
     if len(words) - len(head) > _MAX_WORD:
@@ -52,7 +53,7 @@ class Continuation:
 
     __slots__ = ("_beginning", "_cause", "_continues", "_held", "_replay", "_rest", "_seen", "_text")
 
-    def __init__(self, seen: Seen, rest: str, beginning: str, cause: UpstreamError | None) -> None:
+    def __init__(self, seen: Accumulator, rest: str, beginning: str, cause: UpstreamError | None) -> None:
         self._beginning = beginning
         self._cause = cause
         self._continues = False
@@ -88,8 +89,8 @@ class Continuation:
             self._replay = Replay(self._seen, self._cause)
             return self._held
         self._continues = True
-        last_word = Seen()
-        last_word.say("text", self._rest)
+        last_word = Accumulator()
+        last_word.add([TextDelta(self._rest)])
         self._replay = Replay(last_word)
         return _without_leading_blanks(self._held)
 

@@ -4,6 +4,7 @@ The stream goes on where it broke, provided that the new answer repeats the old 
 ends with one error. Reasoning is not compared.
 """
 
+from gateway.core.accumulator import Accumulator
 from gateway.core.event import (
     Batch,
     CitationFound,
@@ -20,8 +21,8 @@ from gateway.core.event import (
 )
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
-_MAX_BATCHES = 128  # batches that are kept as they came before their texts are put together
-_MAX_SIZE = 4 * 2**20  # characters; a longer answer is too long to be repeated
+MAX_SIZE = 4 * 2**20
+"""Characters; a longer answer is too long to be repeated."""
 
 Channel = str | int  # "text", "refusal", or the index of a tool call
 
@@ -45,66 +46,19 @@ def because(cause: UpstreamError | None) -> str:
     return f" ({cause.message.rstrip('.')})" if cause is not None else ""
 
 
-class Seen:
-    """What the client has received of an answer: batches at first, joined when they become many.
+def seen_answer() -> Accumulator:
+    """What the client has received of an answer; one that is too long to be repeated overflows."""
+    return Accumulator(limit=MAX_SIZE)
 
-    An answer of more than `max_size` characters is not held, and so not repeatable.
-    """
 
-    __slots__ = ("_batches", "_max_size", "_size", "calls", "repeatable", "texts")
+def shows_content(seen: Accumulator) -> bool:
+    """Whether the client has seen more than reasoning, which another answer need not repeat."""
+    return bool(seen.overflowed or seen.text or seen.refusal or seen.tool_calls)
 
-    def __init__(self, max_size: int = _MAX_SIZE) -> None:
-        self._batches: list[Batch] = []
-        self._max_size = max_size
-        self._size = 0
-        self.texts: dict[Channel, list[str]] = {}
-        self.calls: dict[int, str] = {}
-        self.repeatable = True
 
-    def __bool__(self) -> bool:
-        return bool(self._batches or self.texts or self.calls or not self.repeatable)
-
-    def add(self, batch: Batch) -> None:
-        """More was sent."""
-        self._batches.append(batch)
-        if len(self._batches) >= _MAX_BATCHES:
-            self.join()
-
-    def join(self) -> None:
-        """Bring `texts` (by channel) and `calls` (names by index) up to date."""
-        pieces: list[str] = []
-        for batch in self._batches:
-            for event in batch:
-                # Nearly all of a long answer is text, and this is paid for each piece of it.
-                if event.__class__ is TextDelta:
-                    pieces.append(event.text)
-                    continue
-                match event:
-                    case RefusalDelta(text):
-                        self.say("refusal", text)
-                    case ToolCallDelta(index, arguments):
-                        self.say(index, arguments)
-                    case ToolCallBegin(index, _, name):
-                        self.calls[index] = name
-                    case _:
-                        pass
-        self._batches.clear()
-        if pieces:
-            self.say("text", "".join(pieces))
-
-    def plain_text(self) -> str | None:
-        """All of it, if it is text and nothing else."""
-        self.join()
-        return "".join(self.texts["text"]) if self.texts.keys() == {"text"} and not self.calls else None
-
-    def say(self, channel: Channel, text: str) -> None:
-        """More text of one channel."""
-        self._size += len(text)
-        if self._size > self._max_size:
-            self.repeatable = False
-            self.texts.clear()
-        else:
-            self.texts.setdefault(channel, []).append(text)
+def plain_text(seen: Accumulator) -> str | None:
+    """All that the client has seen, if it is text and nothing else."""
+    return None if seen.refusal or seen.tool_calls else seen.text or None
 
 
 class Replay:
@@ -115,12 +69,14 @@ class Replay:
 
     __slots__ = ("_calls", "_cause", "_done", "_expected", "_held", "_repeated")
 
-    def __init__(self, seen: Seen, cause: UpstreamError | None = None) -> None:
+    def __init__(self, seen: Accumulator, cause: UpstreamError | None = None) -> None:
         self._cause = cause
-        seen.join()
-        self._expected = {channel: "".join(pieces) for channel, pieces in seen.texts.items()}
+        calls = seen.tool_calls
+        shown: dict[Channel, str] = {"text": seen.text, "refusal": seen.refusal}
+        shown |= {index: call.arguments for index, call in calls.items()}
+        self._expected = {channel: text for channel, text in shown.items() if text}
         self._repeated = dict.fromkeys(self._expected, 0)  # characters
-        self._calls = dict(seen.calls)
+        self._calls = {index: call.name for index, call in calls.items()}
         self._held: Batch = []
         self._done = False
 

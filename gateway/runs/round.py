@@ -4,7 +4,8 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.agents.agent import UpstreamStreaming
-from gateway.core.event import Stream
+from gateway.core.accumulator import Accumulator
+from gateway.core.event import Batch, Finish, Stream, UsageReport
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
@@ -17,9 +18,11 @@ from gateway.runs.filters.reasoning import ReasoningFilter
 from gateway.runs.filters.tool_choice import ToolChoiceGuard, demands_call
 from gateway.runs.hedge import HedgedAnswer, HedgingAttempts
 from gateway.runs.prefill import Continuation, PrefillRejected, prefilled
-from gateway.runs.rescue import Replay, Seen
+from gateway.runs.rescue import Replay, seen_answer, shows_content
 from gateway.runs.trace import RunTrace
 from gateway.upstream.client import ProviderAnswer
+
+_ENDINGS = frozenset({Finish, UsageReport})
 
 
 class Round(Struct, frozen=True):
@@ -47,7 +50,7 @@ class Round(Struct, frozen=True):
         dispatch, turn = self.dispatch, self.turn
         attempts = dispatch.attempts(turn, self.chain, self.trail, self.timeout, part=self.part)
         client = dispatch.provider_client
-        seen: Seen | None = None
+        seen: Accumulator | None = None
         rescue: _Rescue | None = None
         try:
             candidate = await attempts.first()
@@ -68,9 +71,11 @@ class Round(Struct, frozen=True):
                         for one in filters:
                             batch = one.feed(batch)
                         if batch:
+                            if batch[-1].__class__ in _ENDINGS:
+                                await self._finish(seen, batch)
                             if not answer.over:  # else nothing can break any more
                                 if seen is None:
-                                    seen = Seen()
+                                    seen = seen_answer()
                                 seen.add(batch)
                             yield batch
                 except UpstreamError as error:
@@ -83,10 +88,24 @@ class Round(Struct, frozen=True):
                 rescue = rescue or _Rescue()
                 failure = rescue.judge(failure, filters, seen)
                 candidate = await attempts.after(
-                    failure, final=seen is not None and not (dispatch.rescue and seen.repeatable)
+                    failure, final=seen is not None and not (dispatch.rescue and not seen.overflowed)
                 )
         finally:
             attempts.close()
+
+    async def _finish(self, seen: Accumulator | None, batch: Batch) -> None:
+        """The answer ends with this batch: note its usage, and store reasoning before the client can ask again."""
+        if isinstance(report := batch[-1], UsageReport):
+            self.trail.usage = report.usage
+        reasoning = self.dispatch.reasoning
+        if reasoning is None or not any(isinstance(event, Finish) and event.reason == "tool_calls" for event in batch):
+            return
+        answer = Accumulator()
+        answer.add(batch)
+        parts = [part for part in (seen, answer) if part is not None]
+        thinking = tuple(block for part in parts for block in part.thinking if block.owner is not None)
+        calls = {call.id: call.extras for part in parts for call in part.tool_calls.values()}
+        await reasoning.remember(self.trail.client, thinking, calls)
 
     def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:
         """The answer, or that of the next candidate if this one stays silent and the next one is faster."""
@@ -130,9 +149,11 @@ class _Rescue:
     def __init__(self) -> None:
         self._cause: UpstreamError | None = None  # what broke the answer that the client has seen a part of
         self._may_prefill = True
-        self._seen: Seen | None = None
+        self._seen: Accumulator | None = None
 
-    def judge(self, failure: UpstreamError, filters: tuple[EventFilter, ...], seen: Seen | None) -> UpstreamError:
+    def judge(
+        self, failure: UpstreamError, filters: tuple[EventFilter, ...], seen: Accumulator | None
+    ) -> UpstreamError:
         """The failure as it counts: a refusal of the prefill is none of the client's request."""
         if failure.kind is UpstreamKind.INVALID_REQUEST and isinstance(filters[0], Continuation):
             failure = PrefillRejected(self._cause, failure.upstream_status)
@@ -148,7 +169,7 @@ class _Rescue:
         """What a candidate is asked and what its answer passes: the rest of the answer where it can continue one, else
         all of it again.
         """
-        if self._seen is None:
+        if self._seen is None or not shows_content(self._seen):
             return asked, filters
         if self._may_prefill and candidate.model.compat.accepts_prefill:
             continued = prefilled(asked, self._seen, self._cause)

@@ -19,10 +19,11 @@ from gateway.core.message import Message, ToolCall
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.usage import NO_USAGE
+from gateway.runs.observers import close_run
 from gateway.runs.round import Round
 from gateway.runs.round_answer import RoundAnswer
 from gateway.runs.round_messages import Pictures, round_messages, stored_messages
-from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, ToolUse, close_run
+from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, ToolUse
 from gateway.tools.contract import ToolOutput, failed
 from gateway.tools.registry import OfferedTools
 from gateway.upstream.provider import Provider
@@ -86,6 +87,7 @@ class ToolRounds:
                     async for batch in batches:
                         if passed := answer.feed(batch):
                             yield passed
+                first.trail.usage = answer.usage
                 usage, has_text, left = answer.usage, answer.has_text, left - 1
                 if answer.complete:
                     self._leave_out(answer.calls)

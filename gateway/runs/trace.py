@@ -1,19 +1,16 @@
-"""What a run has tried: each attempt, how long it was waited for and how it ended. For headers, logs and operators."""
+"""What a run has tried: each attempt, the pause before it and how it ended. For headers, logs and operators."""
 
-import logging
-import sys
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import structlog
 from msgspec import Struct
 
-from gateway.core.errors import GatewayError
 from gateway.core.names import ModelRef
-from gateway.core.upstream_error import UpstreamError
+from gateway.core.usage import Usage
 
-log = structlog.get_logger(__name__)
+if TYPE_CHECKING:
+    from gateway.runs.observers import Observer
 
 ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
 
@@ -37,7 +34,7 @@ class Attempt:
         self.seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON tells it. The key is named by its place in the configuration, never told."""
+        """As JSON. The key is named by its place in the configuration and never disclosed."""
         return {
             "model": str(self.ref),
             "key_id": self.key,
@@ -56,18 +53,38 @@ class ToolUse(Struct, frozen=True):
     outcome: str
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON tells it: never with what was asked or answered."""
+        """As JSON, without arguments and results."""
         return {"tool": self.tool, "seconds": round(self.seconds, 4), "outcome": self.outcome}
 
 
 class RunTrace:
-    """One run, from its first attempt on. `clock` counts seconds; `client` is who asked for it, "" when unknown."""
+    """One run, from its first attempt on.
 
-    __slots__ = ("_began", "_clock", "_ended", "agent", "attempts", "client", "current", "outcome", "tools")
+    `clock` counts seconds; `client` is who asked for it, "" when unknown. `observers` are called at its end. `usage` is
+    what the providers reported so far, None if they reported nothing.
+    """
 
-    def __init__(self, agent: str, clock: Callable[[], float], client: str = "") -> None:
+    __slots__ = (
+        "_began",
+        "_clock",
+        "_ended",
+        "agent",
+        "attempts",
+        "client",
+        "current",
+        "observers",
+        "outcome",
+        "tools",
+        "usage",
+    )
+
+    def __init__(
+        self, agent: str, clock: Callable[[], float], client: str = "", observers: "tuple[Observer, ...]" = ()
+    ) -> None:
         self.agent = agent
         self.client = client
+        self.observers = observers
+        self.usage: Usage | None = None
         self.attempts: list[Attempt] = []
         self.current: Attempt | None = None  # the one that is being made, or was made last
         self.tools: tuple[ToolUse, ...] = ()
@@ -110,7 +127,7 @@ class RunTrace:
         self._ended = self._clock()
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON tells it; `outcome` is null while the run goes on."""
+        """As JSON; `outcome` is null while the run goes on."""
         fields: dict[str, Any] = {
             "agent": self.agent,
             "outcome": self.outcome,
@@ -123,44 +140,18 @@ class RunTrace:
 
 
 class RecentRuns:
-    """The last runs of this process by request id, at most `most` of them. Nothing of what was said is kept."""
+    """The last runs of this process by request id, at most `max_runs` of them, without prompts and answers."""
 
-    def __init__(self, most: int = 1000) -> None:
-        self._most = most
-        self._trails: OrderedDict[str, RunTrace] = OrderedDict()
+    def __init__(self, max_runs: int = 1000) -> None:
+        self._max_runs = max_runs
+        self._traces: OrderedDict[str, RunTrace] = OrderedDict()
 
     def put(self, request_id: str, trail: RunTrace) -> None:
         """Remember a run; of two with one id the later one counts."""
-        self._trails[request_id] = trail
-        if len(self._trails) > self._most:
-            self._trails.popitem(last=False)
+        self._traces[request_id] = trail
+        if len(self._traces) > self._max_runs:
+            self._traces.popitem(last=False)
 
     def get(self, request_id: str) -> RunTrace | None:
         """The run of a request."""
-        return self._trails.get(request_id)
-
-
-def close_run(trail: RunTrace) -> None:
-    """A run has ended; called while what ended it, if anything, is on its way up. One log line for what is unusual."""
-    ending = sys.exception()
-    trail.close(_outcome(ending))
-    if isinstance(ending, GatewayError):
-        log.warning("run", **trail.as_dict())
-    elif ending is not None or len(trail.attempts) > 1:
-        log.info("run", **trail.as_dict())
-    elif log.is_enabled_for(logging.DEBUG):  # a line costs a fifth of what a small answer does
-        log.debug("run", **trail.as_dict())
-
-
-def _outcome(ending: BaseException | None) -> str:
-    match ending:
-        case None:
-            return ANSWERED
-        case UpstreamError(kind=kind):
-            return kind.value
-        case GatewayError(type=kind):
-            return kind
-        case Exception():
-            return "error"
-        case _:
-            return CANCELLED
+        return self._traces.get(request_id)

@@ -12,6 +12,9 @@ from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventLog, EventPolicy
+from gateway.state.reasoning.memory import MemoryReasoning
+from gateway.state.reasoning.redis import RedisReasoning
+from gateway.state.reasoning.store import ReasoningStore
 from gateway.state.redis_client import RedisClient
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
@@ -33,6 +36,7 @@ class Stores:
     sessions: SessionStore
     responses: ResponseStore
     events: EventLog
+    reasoning: ReasoningStore
 
 
 @asynccontextmanager
@@ -50,6 +54,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 session_store,
                 RedisResponses(shared, responses, prefix=redis.key_prefix),
                 RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
+                RedisReasoning(shared, prefix=redis.key_prefix),
             )
         finally:
             await session_store.close()
@@ -61,6 +66,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 SqliteSessions(database, sessions, clock=time.time),
                 SqliteResponses(database, responses, clock=time.time),
                 SqliteEvents(database, EventPolicy(), clock=time.time),
+                MemoryReasoning(clock=time.monotonic),
             )
         finally:
             await database.close()

@@ -7,6 +7,7 @@ from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.answer_stream import whole_answer
 from gateway.runs.run import Run
 
 BIG, SMALL, TINY = ModelRef("home", "big"), ModelRef("other", "small"), ModelRef("other", "tiny")
@@ -74,7 +75,7 @@ def start(client, agent, dispatch):
         run = Run(agent(), TURN, chain, shared, shared.trail("main"))
 
         async def text():
-            return (await run.reply()).text
+            return (await whole_answer(run)).text
 
         task = asyncio.create_task(text())
         task.trace = run.trail

@@ -6,14 +6,14 @@ from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, T
 from gateway.core.message import Message, Text
 from gateway.core.turn import Turn
 from gateway.runs.prefill import PrefillRejected, prefilled
-from gateway.runs.rescue import Diverged, Seen
+from gateway.runs.rescue import Diverged, seen_answer
 
 TURN = Turn("openclaw", (Message("user", (Text("hi"),)),), stream=True)
 STOP = Finish("stop")
 
 
 def seen(*events):
-    made = Seen()
+    made = seen_answer()
     made.add(list(events))
     return made
 

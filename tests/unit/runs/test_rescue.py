@@ -3,6 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
+from gateway.core.accumulator import Accumulator
 from gateway.core.event import (
     Finish,
     RefusalDelta,
@@ -15,13 +16,13 @@ from gateway.core.event import (
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.runs.failover import another_model_may_answer
-from gateway.runs.rescue import Diverged, Replay, Seen
+from gateway.runs.rescue import Diverged, Replay, plain_text, seen_answer, shows_content
 
 STOP = Finish("stop")
 
 
-def seen(*events, **settings):
-    made = Seen(**settings)
+def seen(*events, limit=None):
+    made = Accumulator(limit)
     for event in events:
         made.add([event])
     return made
@@ -42,8 +43,8 @@ def test_what_was_seen_is_withheld_and_the_rest_goes_on():
 
 
 def test_nothing_seen_is_nothing_withheld():
-    assert not Seen()
-    assert replayed(Seen(), TextDelta("Hi"), STOP) == [TextDelta("Hi"), STOP]
+    assert not seen()
+    assert replayed(seen(), TextDelta("Hi"), STOP) == [TextDelta("Hi"), STOP]
 
 
 @pytest.mark.parametrize(
@@ -126,12 +127,10 @@ def test_probabilities_of_a_piece_that_is_cut_are_left_out():
 
 
 def test_an_answer_too_long_to_keep_is_not_repeatable():
-    shown = seen(*[TextDelta("x" * 30)] * 3, max_size=100)
-    shown.join()
-    assert shown.repeatable
-    shown = seen(*[TextDelta("x" * 30)] * 4, max_size=100)
-    shown.join()
-    assert not shown.repeatable
+    assert not seen(*[TextDelta("x" * 30)] * 3, limit=100).overflowed
+    shown = seen(*[TextDelta("x" * 30)] * 4, limit=100)
+    assert shown.overflowed
+    assert shows_content(shown)
     assert shown
 
 
@@ -152,3 +151,18 @@ def test_cut_anywhere_and_cut_into_any_pieces_nothing_is_lost_or_doubled(text, d
 def test_text_is_compared_however_it_was_written():
     shown = seen(TextDelta(Raw(b'"H\\u0065l"')))
     assert replayed(shown, TextDelta(Raw(b'"Hello"'))) == [TextDelta("lo")]
+
+
+def test_reasoning_alone_is_nothing_that_another_answer_must_repeat():
+    shown = seen_answer()
+    shown.add([ThinkingDelta("hm")])
+    assert not shows_content(shown)
+    shown.add([TextDelta("a")])
+    assert shows_content(shown)
+    assert plain_text(shown) == "a"
+
+
+def test_reasoning_is_not_shown_twice():
+    assert replayed(seen(ThinkingDelta("hm"), TextDelta("a")), ThinkingDelta("hm"), TextDelta("ab"), STOP) == [
+        *(TextDelta("b"), STOP),
+    ]

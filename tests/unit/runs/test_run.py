@@ -249,7 +249,7 @@ async def test_params_are_the_agents(agent, dispatch):
 
 
 async def test_a_run_knows_its_client(agent, dispatch):
-    prepared = await prepare(agent(), TURN, RunOptions(client="alice"), dispatch())
+    prepared = await prepare(agent(), TURN, RunOptions(), dispatch(), client="alice")
     assert prepared.trail.client == "alice"
 
 

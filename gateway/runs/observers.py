@@ -1,0 +1,69 @@
+"""The end of a run: one RunFinished for all who want to know of it (the log, and what counts or stores runs)."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import structlog
+from msgspec import Struct
+
+from gateway.core.errors import GatewayError
+from gateway.core.upstream_error import UpstreamError
+from gateway.core.usage import Usage
+from gateway.runs.trace import ANSWERED, CANCELLED, RunTrace
+
+log = structlog.get_logger(__name__)
+
+
+class RunFinished(Struct, frozen=True):
+    """How a run ended.
+
+    `usage` is None when no provider reported any, `client` what limits and cooldowns know the client by. `outcome` is
+    ANSWERED, CANCELLED, the kind of the provider's failure, or the type of another error. `failed` says whether the
+    client got an error.
+    """
+
+    trace: RunTrace
+    usage: Usage | None
+    client: str
+    outcome: str
+    failed: bool
+
+
+Observer = Callable[[RunFinished], None]
+"""Called once at the end of each run. It must not raise, and has no time to wait."""
+
+
+def close_run(trace: RunTrace) -> None:
+    """End a run. Call it while the exception that ended it, if any, is on its way up."""
+    ending = sys.exception()
+    outcome = _outcome(ending)
+    trace.close(outcome)
+    finished = RunFinished(trace, trace.usage, trace.client, outcome, isinstance(ending, GatewayError))
+    for observe in trace.observers:
+        observe(finished)
+
+
+def log_run(finished: RunFinished) -> None:
+    """One log line for what is unusual."""
+    trace = finished.trace
+    if finished.failed:
+        log.warning("Run failed", **trace.as_dict())
+    elif finished.outcome != ANSWERED or len(trace.attempts) > 1:
+        log.info("Run ended", **trace.as_dict())
+    elif log.is_enabled_for(logging.DEBUG):  # a line costs a fifth of a small answer
+        log.debug("Run ended", **trace.as_dict())
+
+
+def _outcome(ending: BaseException | None) -> str:
+    match ending:
+        case None:
+            return ANSWERED
+        case UpstreamError(kind=kind):
+            return kind.value
+        case GatewayError(type=kind):
+            return kind
+        case Exception():
+            return "error"
+        case _:
+            return CANCELLED

@@ -1,0 +1,95 @@
+"""What models want back with their calls, kept for clients that drop it.
+
+Models that think before they call tools refuse the next request if their reasoning, or the signature of a call, does
+not come back. Most clients return only the call. So both are stored by the id of the call, and put back into a message
+that lacks them. Only the client whose run it was gets anything back.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import structlog
+from msgspec.structs import replace
+
+from gateway.core.errors import Unavailable
+from gateway.core.jsonio import dumps, loads
+from gateway.core.message import NO_EXTRAS, Extras, Message, Part, Thinking, ToolCall
+from gateway.core.message_json import UnknownVersion, read_extras, read_part, write_extras, write_part
+from gateway.core.turn import Turn
+from gateway.state.reasoning.store import ReasoningStore
+
+log = structlog.get_logger(__name__)
+
+_MAX_CALLS = 512  # of one request, the latest; older ones are left as they are
+
+
+class CallReasoning:
+    """Over one store."""
+
+    def __init__(self, store: ReasoningStore) -> None:
+        self._store = store
+
+    async def remember(self, client: str, thinking: Sequence[Thinking], calls: Mapping[str, Extras]) -> None:
+        """Keep the reasoning before these calls, and their extras by id. A store that is away loses them."""
+        blocks = [write_part(block) for block in thinking]
+        entries = {
+            _key(client, call_id): dumps({"thinking": blocks, "extras": write_extras(extras)})
+            for call_id, extras in calls.items()
+            if blocks or extras.fields
+        }
+        if not entries:
+            return
+        try:
+            await self._store.put(entries)
+        except Unavailable as error:
+            log.warning("Reasoning could not be stored", reason=error.message)
+
+    async def restored(self, client: str, turn: Turn) -> Turn:
+        """The turn with reasoning and extras put back where the client has dropped them."""
+        if not any(message.role == "tool" for message in turn.messages):
+            return turn
+        ids = [
+            part.id
+            for message in turn.messages
+            if message.role == "assistant" and message.calls_tools
+            for part in message.parts
+            if type(part) is ToolCall and part.id
+        ]
+        try:
+            found = await self._store.get([_key(client, call_id) for call_id in ids[-_MAX_CALLS:]])
+        except Unavailable as error:
+            log.warning("Stored reasoning could not be read", reason=error.message)
+            return turn
+        if not found:
+            return turn
+        return replace(turn, messages=tuple(_restored(message, client, found) for message in turn.messages))
+
+
+def _restored(message: Message, client: str, found: Mapping[str, bytes]) -> Message:
+    if message.role != "assistant" or not message.calls_tools:
+        return message
+    thinking: list[Part] = []
+    parts: list[Part] = []
+    for part in message.parts:
+        entry = found.get(_key(client, part.id)) if type(part) is ToolCall else None
+        if type(part) is not ToolCall or entry is None:
+            parts.append(part)
+            continue
+        blocks, extras = _read(entry)
+        thinking = thinking or blocks
+        parts.append(replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part)
+    if thinking:  # the stored blocks know their owner, those of the client do not
+        parts = [*thinking, *(part for part in parts if type(part) is not Thinking or part.owner is not None)]
+    return replace(message, parts=tuple(parts))
+
+
+def _read(entry: bytes) -> tuple[list[Part], Extras]:
+    try:
+        fields = loads(entry)
+        return [read_part(block) for block in fields["thinking"]], read_extras(fields)
+    except (UnknownVersion, KeyError):
+        return [], NO_EXTRAS  # written by another version
+
+
+def _key(client: str, call_id: str) -> str:
+    return sha256(f"{client}\n{call_id}".encode("utf-8", "surrogatepass")).hexdigest()
