@@ -82,8 +82,24 @@ class RedisClient:
     async def execute(self, call: Callable[[Client], Awaitable[T]], *, full_timeout: bool = False) -> T:
         """Run `call` with the client and return its result. Raises Unavailable.
 
-        The call may run twice, because an idle connection may be dead. So `call` must be idempotent.
+        The call may run twice, because an idle connection may be dead. So `call` must be idempotent. A caller that is
+        cancelled leaves when the call has ended, within its timeout.
         """
+        # A call that is cut off costs a connection, and may leave a cluster's client half set up. In Python 3.11
+        # redis-py may also swallow the cancellation (it sends within `asyncio.wait_for`): the caller would never leave.
+        running = asyncio.create_task(self._execute(call, full_timeout=full_timeout), name="call Redis")
+        cancelled: asyncio.CancelledError | None = None
+        while not running.done():
+            try:
+                await asyncio.wait({running})
+            except asyncio.CancelledError as error:
+                cancelled = error
+        if cancelled is not None:
+            running.exception()
+            raise cancelled
+        return running.result()
+
+    async def _execute(self, call: Callable[[Client], Awaitable[T]], *, full_timeout: bool) -> T:
         clock = asyncio.get_running_loop().time
         unresponsive = self._unresponsive_until is not None and clock() < self._unresponsive_until
         if self._unresponsive_until is not None and not unresponsive:

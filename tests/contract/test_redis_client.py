@@ -94,9 +94,10 @@ async def test_a_cancelled_call_frees_its_slot(client, redis):
         await asyncio.sleep(0.1)
         for task in cancelled:
             task.cancel()
-        await asyncio.wait(cancelled)
     finally:
         redis.thaw()
+    await asyncio.wait(cancelled)
+    assert all(task.cancelled() for task in cancelled)
     async with asyncio.timeout(10):
         for _ in range(3):
             await asyncio.gather(*(client.run_script(PUT, ["other"]) for _ in range(100)))

@@ -167,6 +167,21 @@ async def test_who_waited_too_long_is_told_so_and_is_no_longer_in_line(store, wa
         await store.release(await patient)
 
 
+async def test_who_leaves_at_whatever_moment_has_left_and_holds_nobody_up(store, waiting):
+    first = await store.acquire(KEY, LONG)
+    for moment in range(400):
+        leaving = asyncio.create_task(store.acquire(KEY, LONG))
+        for _ in range(moment % 40):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        async with asyncio.timeout(10):
+            await asyncio.wait({leaving})
+        assert leaving.cancelled()
+    await waiting(0)
+    await store.release(first)
+    await store.release(await store.acquire(KEY, 1.0))
+
+
 async def test_other_conversations_do_not_wait(store):
     first = await store.acquire(KEY, LONG)
     await store.release(await store.acquire(ALICE, 0.5))
