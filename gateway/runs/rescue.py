@@ -18,7 +18,7 @@ from gateway.core.event import (
 )
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
-_MAX_BATCHES = 128  # batches that are kept as they came before their texts are put together
+_MAX_BATCHES = 128  # batches that are stored as they came before their texts are joined
 _MAX_SIZE = 4 * 2**20  # characters; a longer answer is too long to be repeated
 
 Channel = str | int  # "text", "refusal", or the index of a tool call
@@ -164,10 +164,10 @@ class Replay:
             self._held.append(event)
         elif known != event.name:
             raise Diverged(self._cause)
-        # else the caller keeps the id that it was given: ids are made anew for every answer
+        # else the client keeps the id that it received: every answer has new ids
 
     def _new(self, channel: Channel, text: str) -> str:
-        """What of `text` the caller has not seen."""
+        """The part of `text` that the client has not seen."""
         expected = self._expected.get(channel)
         if expected is None:
             return text
