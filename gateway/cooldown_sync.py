@@ -44,9 +44,9 @@ class CooldownSync:
 
     async def join(self, ask: Ask) -> None:
         """See Peer: learn the cooldowns that last."""
-        found = await ask(COOLDOWNS, [self._key()], ["list"])
-        for left, message in zip(found[::2], found[1::2], strict=True):
-            self._learn(bytes(message), int(left) / 1000)
+        listed = await ask(COOLDOWNS, [self._key()], ["list"])
+        for milliseconds, message in zip(listed[::2], listed[1::2], strict=True):
+            self._learn(bytes(message), int(milliseconds) / 1000)
 
     async def catch_up(self, ask: Ask) -> None:
         """See Peer."""
@@ -68,13 +68,13 @@ class CooldownSync:
         arguments: list[Argument] = ["publish", shared.unit, milliseconds, self._link.channel, message]
         self._link.post(COOLDOWNS, [self._key()], arguments)
 
-    def _learn(self, message: bytes, left: float | None) -> None:
-        """`left` are the seconds that a cooldown still lasts, None: it has just begun."""
+    def _learn(self, message: bytes, remaining: float | None) -> None:
+        """`remaining` are the seconds that a cooldown still lasts, None when it has just begun."""
         if not message.startswith(_PREFIX):
             return
         try:
             fields: Any = loads(message.removeprefix(_PREFIX))
-            seconds = float(fields["seconds"]) if left is None else left
+            seconds = float(fields["seconds"]) if remaining is None else remaining
             shared = SharedCooldown(str(fields["unit"]), seconds * _SLOWER, UpstreamKind(fields["kind"]))
             own = fields["from"] == self._own
         except (InvalidJSON, KeyError, TypeError, ValueError):

@@ -42,7 +42,8 @@ class RetryPolicy:
 class Attempts:
     """The attempts of one answer: `first`, then `after` each failure, then `succeeded`; `close` in every case.
 
-    With `part` the answer is a part of a run, whose end is `close_run` for whoever began it. `end` is clock time.
+    With `part` the answer is a part of a run, and the code that began the run ends it with `close_run`. `end` is clock
+    time.
     `fresh` says whether the current attempt must use a new connection.
     """
 
@@ -244,11 +245,11 @@ class Attempts:
 
 
 def _not_asked(candidate: Candidate, kind: UpstreamKind | None, wait: float) -> UpstreamError:
-    """What a client reads for whom nobody was asked: never the provider's words, which were another client's."""
+    """The error of a run that asked nobody. It never quotes the provider, whose words were for another client."""
     kind = UpstreamKind.RATE_LIMITED if kind is UpstreamKind.RATE_LIMITED else UpstreamKind.OVERLOADED
-    said = "has limited the rate of requests" if kind is UpstreamKind.RATE_LIMITED else "is overloaded"
+    why = "has limited the rate of requests" if kind is UpstreamKind.RATE_LIMITED else "is overloaded"
     return UpstreamError(
         kind,
-        f"The provider of '{candidate.ref}' was not asked: it {said} and wants no request for another {wait:.0f} s.",
+        f"The provider of '{candidate.ref}' was not asked: it {why} and wants no request for another {wait:.0f} s.",
         retry_after=wait,
     )

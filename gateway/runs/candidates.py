@@ -27,9 +27,9 @@ class Candidate(Struct, frozen=True):
 def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider]) -> tuple[Candidate, ...]:
     """Every candidate that can take this turn, at least one: by model, each with its keys in turn.
 
-    Raises NotFound or BadRequest for what kept the first of them from being asked when there is none.
+    Raises NotFound or BadRequest, for the first model of the chain, when there is none.
     """
-    found: list[Candidate] = []
+    candidates: list[Candidate] = []
     obstacle: GatewayError | None = None
     for ref in chain:
         provider = providers.get(ref.provider)
@@ -43,10 +43,10 @@ def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str
         if (unfit := _unfit(turn, ref, model)) is not None:
             obstacle = obstacle or unfit
             continue
-        found += [Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn()]
-    if not found:
+        candidates += [Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn()]
+    if not candidates:
         raise obstacle or AssertionError("an agent without candidates")
-    return tuple(found)
+    return tuple(candidates)
 
 
 def unknown_model(ref: ModelRef) -> NotFound:
@@ -68,7 +68,7 @@ def _not_listed(ref: ModelRef, provider: Provider) -> NotFound:
 
 
 def _unfit(turn: Turn, ref: ModelRef, model: ModelSpec) -> BadRequest | None:
-    """Why a model can't take this turn at all; asking it would only lose what the caller sent."""
+    """Why a model can't take this turn at all; asking it would only lose what the client sent."""
     if not model.compat.tools and turn.tools and not (turn.tool_choice and turn.tool_choice.mode == "none"):
         return BadRequest(f"The model '{ref}' does not support tools.", param="tools", code="tools_unsupported")
     if model.images is False and turn.has_images():

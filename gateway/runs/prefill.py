@@ -24,8 +24,8 @@ class PrefillRejected(UpstreamError):
     """The model refused the prefill, or did not continue it."""
 
     def __init__(self, cause: UpstreamError | None, upstream_status: int | None = None) -> None:
-        said = f"The model's answer broke off{because(cause)}, and it did not continue it when it was asked to."
-        super().__init__(UpstreamKind.PREFILL_REJECTED, said, upstream_status=upstream_status)
+        text = f"The model's answer broke off{because(cause)}, and it did not continue it when it was asked to."
+        super().__init__(UpstreamKind.PREFILL_REJECTED, text, upstream_status=upstream_status)
 
 
 def prefilled(turn: Turn, seen: Accumulator, cause: UpstreamError | None = None) -> tuple[Turn, "Continuation"] | None:

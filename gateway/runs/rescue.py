@@ -126,10 +126,10 @@ class Replay:
             self._held.append(event)
         elif known != event.name:
             raise Diverged(self._cause)
-        # else the caller keeps the id that it was given: ids are made anew for every answer
+        # else the client keeps the id that it received: every answer has new ids
 
     def _new(self, channel: Channel, text: str) -> str:
-        """What of `text` the caller has not seen."""
+        """The part of `text` that the client has not seen."""
         expected = self._expected.get(channel)
         if expected is None:
             return text

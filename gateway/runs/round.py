@@ -28,7 +28,7 @@ _ENDINGS = frozenset({Finish, UsageReport})
 class Round(Struct, frozen=True):
     """One answer. Nothing is opened until `events` is iterated.
 
-    `timeout` (seconds) shortens its time. One that is a `part` leaves the end of the run to whoever asked for it.
+    `timeout` (seconds) shortens its time. A `part` of a run leaves ending the run to the code that began it.
     `streaming` says when the provider is asked for a stream: `always`, `never`, or with `auto` when the client wants
     one or another model can be asked instead, so that the same waiting limits hold for a whole answer.
     """

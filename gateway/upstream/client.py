@@ -30,7 +30,7 @@ _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.RE
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_WAIT = 5.0  # seconds
 _MAX_REPLY = 64 * 1024 * 1024
-_USAGE_WAIT = 1.0  # seconds for the token counts after a finish; the caller waits for its end meanwhile
+_USAGE_WAIT = 1.0  # seconds for the token counts after a finish; the client waits for its end meanwhile
 _GRACE = 0.05  # seconds for a finished stream to end by itself, so that its connection can be used again
 
 
@@ -179,11 +179,11 @@ class ProviderAnswer:
     def _timeout(self) -> UpstreamError:
         name, wait = named(self._provider), self._wait
         if asyncio.get_running_loop().time() >= self._end:
-            said = "did not complete its answer before the time limit of the whole run"
-            return UpstreamError(UpstreamKind.TOTAL_TIMEOUT, f"{name} {said}.")
+            text = "did not complete its answer before the time limit of the whole run"
+            return UpstreamError(UpstreamKind.TOTAL_TIMEOUT, f"{name} {text}.")
         if self._begun:
-            said = f"stopped in the middle of its answer and was silent for {wait:.3g} s"
-            return UpstreamError(UpstreamKind.STALL, f"{name} {said}.")
+            text = f"stopped in the middle of its answer and was silent for {wait:.3g} s"
+            return UpstreamError(UpstreamKind.STALL, f"{name} {text}.")
         missing = "no first event" if self._turn.stream else "no answer"
         return UpstreamError(UpstreamKind.TIMEOUT, f"{name} sent {missing} within {wait:.3g} s.")
 
@@ -191,8 +191,7 @@ class ProviderAnswer:
 def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts) -> float:
     """Seconds until the first event, or until the end of an answer that is asked whole."""
     slow = model.reasoning or provider.local
-    if turn.extras.fields or model.params:
-        slow = slow or _asks_for_effort(turn, model)
+    slow = slow or _asks_for_effort(turn, model)
     if not turn.stream:
         return max(timeouts.whole, timeouts.thinking) if slow else timeouts.whole
     return timeouts.thinking if slow else timeouts.first_event

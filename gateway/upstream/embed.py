@@ -60,8 +60,8 @@ class HttpEmbedder:
             raise presentable(provider, error) from None
         except TimeoutError as error:
             if clock() >= end:
-                said = "did not answer before the time limit of the whole run"
-                raise UpstreamError(UpstreamKind.TOTAL_TIMEOUT, f"{named(provider)} {said}.") from error
+                text = "did not answer before the time limit of the whole run"
+                raise UpstreamError(UpstreamKind.TOTAL_TIMEOUT, f"{named(provider)} {text}.") from error
             raise UpstreamError(
                 UpstreamKind.TIMEOUT, f"{named(provider)} sent no answer within {wait:.3g} s."
             ) from error

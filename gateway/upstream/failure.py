@@ -82,11 +82,11 @@ def _attributed(provider: Provider, message: str) -> str:
 
 def from_exception(provider: Provider, error: TransportError, connect: float) -> UpstreamError:
     """The failure behind an exception of the transport; `connect` is the limit for connecting in seconds."""
-    kind, predicate = _said(error, connect)
+    kind, predicate = _cause(error, connect)
     return UpstreamError(kind, f"{named(provider)} {predicate}.")
 
 
-def _said(error: TransportError, connect: float) -> tuple[UpstreamKind, str]:
+def _cause(error: TransportError, connect: float) -> tuple[UpstreamKind, str]:
     match error:
         case ConnectionTimeout():
             return UpstreamKind.CONNECT_TIMEOUT, f"did not accept a connection within {connect:g} s"

@@ -17,7 +17,7 @@ from gateway.upstream.transport.pool import Pool
 from gateway.upstream.transport.response import Response
 
 USER_AGENT = f"openclaw-gateway/{__version__}"
-# Providers get exactly the headers of their row and these: nothing of the caller's request is ever copied.
+# Providers get exactly the headers of their row and these: nothing of the client's request is ever copied.
 DEFAULTS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
@@ -103,7 +103,7 @@ class Client:
         return Response(connection, origin, self._pool)
 
     async def close(self) -> None:
-        """Close what is kept. Whoever has a response ends it."""
+        """Close the idle connections. A response in use is ended by its reader."""
         await self._pool.close()
 
 

@@ -29,7 +29,7 @@ class Provider:
     """
 
     id: str
-    base_url: str
+    base_url: str = field(repr=False)  # may hold a password
     wire: str = "openai-completions"
     api_key: str | None = field(default=None, repr=False)
     key_id: str = "apiKey"
@@ -111,9 +111,9 @@ def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url:
     Of a header value the part behind its scheme (`Bearer …`) counts, too. Values shorter than four characters are no
     secrets, and would cut holes into words.
     """
-    found = {key for key in keys if key}
+    secrets = {key for key in keys if key}
     for value in headers.values():
-        found.update(part for part in (value, value.partition(" ")[2]) if len(part) >= _SHORTEST_HEADER_SECRET)
+        secrets.update(part for part in (value, value.partition(" ")[2]) if len(part) >= _SHORTEST_HEADER_SECRET)
     if password := URL(base_url).password:
-        found.add(password)
-    return tuple(sorted(found, key=len, reverse=True))
+        secrets.add(password)
+    return tuple(sorted(secrets, key=len, reverse=True))

@@ -78,6 +78,7 @@ async def test_a_stream_that_breaks_ends_with_one_error(client, provider, name):
     assert "error" in parts[-2]
 
 
+HEL, LO = (chunk({"content": text}) for text in ("Hel", "lo"))
 WHOLE = {
     "as it should be": says("Hello"),
     "without a done": streams(HELLO + FINISH, then=ends),
@@ -85,7 +86,7 @@ WHOLE = {
     "silent after the finish": streams(HELLO + FINISH, SEEN, then=hangs),
     "cut after the done": streams(HELLO + FINISH, DONE, SEEN, then=cuts),
     "nonsense after the finish": streams(HELLO + FINISH, SEEN, b"data: {nonsense\n\n"),
-    "more text after the finish": streams(HELLO + FINISH, SEEN, HELLO, DONE),
+    "text that follows the finish": streams(HEL + FINISH, LO, DONE),
     "silent after the done": streams(HELLO + FINISH, SEEN, DONE, then=hangs),
     "error after the done": streams(HELLO + FINISH, SEEN, DONE + event({"error": {"message": "oh"}})),
     "a second finish": streams(HELLO + FINISH, SEEN, FINISH, DONE),

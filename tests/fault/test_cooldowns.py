@@ -17,7 +17,20 @@ from tests.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AGENTS = ("kept", "outage", "recovery", "stampede", "silent", "override", "limited", "deep", "trail", "all", "poison")
+AGENTS = (
+    "kept",
+    "outage",
+    "recovery",
+    "stampede",
+    "silent",
+    "override",
+    "limited",
+    "deep",
+    "trail",
+    "all",
+    "poison",
+    "hanging",
+)
 HALF_HEAD = sends(b"HTTP/1.1 200 OK\r\n", then=closes)
 KEYS = ("key-one-of-the-fault-tests", "key-two-of-the-fault-tests", "key-three-of-the-fault-tests")
 
@@ -227,6 +240,55 @@ async def test_a_kept_connection_that_ends_as_it_is_used_again_is_replaced_at_on
     assert "backoff;dur=" not in headers["Server-Timing"]
     assert len(model.calls) == 3
     assert model.calls[1].body == model.calls[2].body
+
+
+async def closes_at_once(call):
+    await says()(call)
+    call.finish()
+
+
+async def ends_idle_connections(call):
+    """A 408 nobody asked for, at about the moment when the connection is used again."""
+    await says()(call)
+    await asyncio.sleep(0.001)
+    await call.send(b"HTTP/1.1 408 Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+    call.finish()
+
+
+@pytest.mark.parametrize("act", [closes_at_once, ends_idle_connections])
+async def test_a_provider_that_ends_its_kept_connections_costs_no_request_at_any_load(client, provider, act):
+    provider.model("alone", act)
+
+    async def several():
+        for _ in range(6):
+            headers = await ask(client, "alone")
+            attempts.append(int(headers["x-openclaw-attempts"]))
+            assert "backoff;dur=" not in headers["Server-Timing"]
+
+    attempts = []
+    await asyncio.gather(*(several() for _ in range(20)))
+    assert len(attempts) == 120
+    assert max(attempts) <= 2
+
+
+async def test_while_a_silent_model_is_found_out_few_of_many_clients_wait_for_it(client, provider, other):
+    first, second = provider.model("hanging", hangs), other.model("hanging", says())
+    started = time.monotonic()
+    took = []
+
+    async def one():
+        began = time.monotonic()
+        await ask(client, "hanging")
+        took.append(time.monotonic() - began)
+
+    async with asyncio.TaskGroup() as group:
+        while time.monotonic() - started < 3.0:
+            group.create_task(one())
+            await asyncio.sleep(0.05)
+    early = LIMIT / 0.05  # asked before the first of them could have found it out
+    assert len(second.calls) == len(took)
+    assert len(first.calls) < early + 10, "then a probe now and then"
+    assert max(took) < LIMIT + LOOK + SLACK
 
 
 async def test_a_provider_that_resets_every_request_sees_three_of_each_and_all_are_in_the_trace(

@@ -96,7 +96,7 @@ async def test_the_provider_is_told_at_once(gateway, client, provider, phase):
 
 
 async def test_a_pause_before_a_retry_ends(gateway, client, provider):
-    model = provider.model("backoff", refuses(429, headers="Retry-After: 30\r\n"))
+    model = provider.model("backoff", refuses(429, headers="Retry-After: 4\r\n"))
     _, writer = await calling(gateway, "backoff", "backoff", stream=True)
     async with asyncio.timeout(10):
         await model.arrived.wait()
@@ -108,7 +108,7 @@ async def test_a_pause_before_a_retry_ends(gateway, client, provider):
 
 
 async def test_waiting_for_the_time_that_a_provider_asked_for_ends(gateway, client, provider):
-    model = provider.model("queued", refuses(429, headers="Retry-After: 30\r\n"), says())
+    model = provider.model("queued", refuses(429, headers="Retry-After: 4\r\n"), says())
     _, patient = await calling(gateway, "queued", "first", stream=False)
     async with asyncio.timeout(10):
         await model.arrived.wait()

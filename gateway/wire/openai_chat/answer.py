@@ -79,21 +79,22 @@ class StreamParser:
     chunk, and an answer that goes on was not complete.
     """
 
-    __slots__ = ("_decoder", "_finish", "_reader", "_started", "_usage", "done", "failure")
+    __slots__ = ("_decoder", "_finish", "_finish_passed", "_reader", "_started", "_usage", "done", "failure")
 
     def __init__(self, model: ModelSpec) -> None:
         self._decoder = SseDecoder()
         self._reader = DeltaReader(model)
         self._started = False
         self._finish: Finish | None = None
+        self._finish_passed = False
         self._usage: UsageReport | None = None
         self.done = False
         self.failure: UpstreamError | None = None
 
     @property
     def complete(self) -> bool:
-        """Whether a finish reason has come, and no text after it."""
-        return self._finish is not None
+        """Whether a finish reason has come, and nothing of the answer after it."""
+        return self._finish is not None and not self._finish_passed
 
     def feed(self, data: bytes) -> Batch:
         """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
@@ -113,7 +114,7 @@ class StreamParser:
         batch: Batch = []
         if not self.done:
             self._read(self._decoder.flush(), batch)
-        if self._finish is None:
+        if self._finish is None or not (self.done or self.complete):
             if self._started:
                 raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
             raise malformed("the stream ended without an answer")
@@ -149,7 +150,7 @@ class StreamParser:
             try:
                 completion = COMPLETION.read(payload)
             except InvalidJSON as error:
-                if self._finish is not None:  # the answer stands, whatever this is
+                if self.complete:  # the answer stands, whatever this is
                     self._end(batch)
                     return
                 raise malformed(str(error)) from None
@@ -191,11 +192,11 @@ class StreamParser:
                 ):
                     batch.append(TextDelta(text, choice.logprobs))
                     continue
-                if completion.error and self._finish is None:
+                if completion.error and not self.complete:
                     raise error_in(completion.error)
                 self._choices(choices, batch)
                 plain = exact and self._reader.plain and self._finish is None
-            elif completion.error and self._finish is None:
+            elif completion.error and not self.complete:
                 raise error_in(completion.error)
             # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
             if completion.usage and self._finish is not None:
@@ -215,7 +216,8 @@ class StreamParser:
         elif choice.text is not None:
             raise malformed("it is a text completion, not a chat completion")
         if len(batch) > said:
-            self._finish = None
+            self._finish_passed = True
         if choice.finish_reason:
             self._reader.end_thinking(batch)
             self._finish = _finish(choice, calls=self._reader.calls)
+            self._finish_passed = False

@@ -108,6 +108,31 @@ def test_a_model_is_its_own_row_over_that_of_its_provider(row, model, spec):
     assert provider.timeout is None
 
 
+def test_a_model_that_is_marked_as_reasoning_is_one_that_thinks():
+    found = providers(own={"baseUrl": "http://own/v1", "models": [MODEL | {"reasoning": True}]})["own"]
+    assert found.model("m").reasoning
+    assert not found.model("another").reasoning
+
+
+def test_the_local_servers_of_the_catalogue_may_have_to_load_a_model():
+    assert providers(mode="merge", ollama={})["ollama"].local
+    assert providers(mode="merge", ollama={"baseUrl": "http://10.0.0.1:11434/v1"})["ollama"].local
+    assert not providers(own={"baseUrl": "http://127.0.0.1:9/v1"})["own"].local
+
+
+def test_every_key_and_header_value_of_a_row_is_a_secret():
+    headers = {"X-Org": "org-secret", "Authorization": "Bearer header-secret", "X-V": "1"}
+    row = {"baseUrl": "http://u:url-secret@own/v1", "apiKey": "key-one", "apiKeys": ["key-two"], "headers": headers}
+    found = providers(own=row)["own"]
+    secrets = {"key-one", "key-two", "org-secret", "header-secret", "Bearer header-secret", "url-secret"}
+    assert set(found.secrets) == secrets
+    assert all(set(other.secrets) == secrets for other in found.others)
+    assert providers({"OPENAI_API_KEY": "from-the-environment"}, mode="merge")["openai"].secrets == (
+        "from-the-environment",
+    )
+    assert "secret" not in repr(found)
+
+
 def test_quirks_of_the_catalogue_hold_for_models_that_set_none():
     provider = providers(
         mode="merge", mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]}

@@ -21,7 +21,7 @@ async def answer(aiohttp_client):
 
     async def ask(work, *, opening=NEVER, heartbeat=NEVER):
         async def handler(request):
-            async with EventStream(request, headers=lambda: {"x-run": "begun"}, **limits) as stream:
+            async with EventStream(request, headers=lambda **_: {"x-run": "begun"}, **limits) as stream:
                 await work(stream)
             return stream
 
