@@ -1,7 +1,7 @@
-"""Runs that nobody waits for: each a task of this process, whose events any instance can read while it goes on.
+"""Background runs: each is a task of this process, whose events every instance can read while it runs.
 
-The event log is the truth: its last event holds the response. A worker that is silent for longer than its lease counts
-as dead, and whoever looks next ends its run as failed.
+The event log decides: its last entry says how the run ended. A worker that is silent for longer than its lease counts
+as dead, and the next reader ends its run as failed.
 """
 
 import asyncio
@@ -14,14 +14,16 @@ from aiohttp import web
 
 from gateway.core.accumulator import Accumulator
 from gateway.core.errors import GatewayError, Unavailable
+from gateway.core.event import Batch
+from gateway.core.event_json import write_batch
 from gateway.core.jsonio import loads
 from gateway.core.message import Message
+from gateway.http.answers.background_entry import end_entry, head_entry
 from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.http.metering import Meter
 from gateway.runs.answer_stream import AnswerStream
 from gateway.state.events.store import EventLog, LeaseState
-from gateway.wire.framing.sse import DONE
-from gateway.wire.openai_responses.stream import Renderer, end_frame
+from gateway.wire.openai_responses.stream import Renderer
 
 log = structlog.get_logger(__name__)
 
@@ -30,30 +32,36 @@ _STOPPING = "The gateway is stopping and can't wait any longer for this answer. 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundPolicy:
-    """Seconds: `flush` between two writes of events, `sign` between signs of life; `memory` that the end of a run waits
-    for a store that is away, `patience` if the gateway stops meanwhile. `most` are the runs at work at the same time:
-    no connection holds their number down.
+    """Seconds: `flush` between two writes of events, `heartbeat` between renewals of the lease; `store_timeout` that
+    the end of a run waits for a store that is away, `shutdown_timeout` the same while the gateway stops. `max_runs` run
+    at the same time: no connection limits their number.
     """
 
     flush: float = 0.2
-    sign: float = 3.0
-    memory: float = 3600.0
-    patience: float = 10.0
-    most: int = 1000
+    heartbeat: float = 3.0
+    store_timeout: float = 3600.0
+    shutdown_timeout: float = 10.0
+    max_runs: int = 1000
 
 
 @dataclass(slots=True)
 class Job:
-    """One run on its way; `number` is that of the first event in `waiting`. `ended`: nothing more will be told."""
+    """One run in the background. `number` is that of the first entry in `waiting`, `final` the response at its end.
+
+    `ended`: nothing more is logged but what waits.
+    """
 
     run: AnswerStream
     renderer: Renderer
     storage: Storage
+    sealed: bool = False
     meter: Meter | None = None
     number: int = 0
     ended: bool = False
     waiting: list[bytes] = field(default_factory=list)
     answer: Accumulator = field(default_factory=Accumulator)
+    final: dict[str, Any] | None = None
+    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
@@ -67,9 +75,16 @@ class Job:
         answer = self.answer.answer()
         return *answer.tool_work, *answer.messages()
 
-    def tell(self, frames: bytes) -> None:
-        """Queue frames for the log, where each is an event of its own; the end of the stream is none."""
-        self.waiting += (frame + b"\n\n" for frame in frames.removesuffix(DONE).split(b"\n\n")[:-1])
+    def add(self, batch: Batch) -> None:
+        """More of the answer. Raises UpstreamError for what the client's format can't express."""
+        self.renderer.frames(batch)
+        self.answer.add(batch)
+        self.waiting.append(write_batch(batch))
+
+    def close(self, response: dict[str, Any]) -> None:
+        """The run has ended with this response."""
+        self.final = response
+        self.waiting.append(end_entry(response["status"]))
 
 
 class BackgroundRuns:
@@ -82,28 +97,34 @@ class BackgroundRuns:
         self._closing = False
 
     def count(self) -> int:
-        """How many are at work."""
+        """How many run."""
         return len(self._jobs)
 
     def check(self) -> None:
-        """Raises Unavailable if no run can be begun."""
+        """Raises Unavailable if no run can begin."""
         if self._closing:
             raise Unavailable(_STOPPING)
-        if len(self._jobs) >= self._policy.most:
+        if len(self._jobs) >= self._policy.max_runs:
             raise Unavailable("Too many runs are at work in the background. Try again when some have ended.")
 
     async def start(self, job: Job) -> None:
-        """Begin a run; its first events are in the log when this returns. Raises Unavailable."""
+        """Begin a run; its head is in the log when this returns. Raises Unavailable."""
         self.check()
         await self._events.begin(job.name)
-        job.tell(job.renderer.open())
+        job.waiting.append(head_entry(sealed=job.sealed))
         await self._write(job)
         task = asyncio.create_task(self._work(job), name=job.name)
         self._jobs[task] = job
         task.add_done_callback(self._done)
 
+    def cancel(self, name: str) -> None:
+        """Stop a run of this process at once; the log stops those of other instances."""
+        for job in self._jobs.values():
+            if job.name == name:
+                job.cancelled.set()
+
     async def close(self) -> None:
-        """Tell what still runs as failed, and wait for that."""
+        """End what still runs as failed, and wait for that."""
         self._closing = True
         for task, job in self._jobs.items():
             if not job.ended:
@@ -114,80 +135,89 @@ class BackgroundRuns:
     def _done(self, task: asyncio.Task[None]) -> None:
         del self._jobs[task]
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a run in the background failed", response=task.get_name(), exc_info=error)
+            log.error("A background run failed", response=task.get_name(), exc_info=error)
 
     async def _work(self, job: Job) -> None:
         pump = asyncio.create_task(_pump(job))
-        standing: LeaseState = "held"
+        lease: LeaseState = "held"
         try:
-            standing = await self._follow(job, pump)
+            lease = await self._follow(job, pump)
         except asyncio.CancelledError:
-            await _ended(pump)
-            if job.renderer.final is None:
-                job.tell(job.renderer.fail(Unavailable(_STOPPING)))
-        except Exception:  # whatever it was, nobody waits for it: who asks later is told that there is no answer
-            log.exception("a run in the background failed", response=job.name)
-            job.tell(job.renderer.fail(GatewayError("internal error")))
+            await _cancel(pump)
+            if job.final is None:
+                job.close(job.renderer.failure(Unavailable(_STOPPING)))
+        except Exception:  # nobody waits for it: later readers get a failed response
+            log.exception("A background run failed", response=job.name)
+            job.close(job.renderer.failure(GatewayError("internal error")))
         finally:
-            await _ended(pump)
+            await _cancel(pump)
             if job.meter is not None:
                 await job.meter.settle()
-        if standing == "cancelled" and job.renderer.final is None:
-            job.tell(job.renderer.cancel())
+        if lease == "cancelled" and job.final is None:
+            job.close(job.renderer.cancellation())
         job.ended = True
-        if standing == "lost" or not await self._end(job):
-            log.warning("a run in the background was given up: others have ended it", response=job.name)
+        if lease == "lost" or not await self._end(job):
+            log.warning("A background run was given up: another instance ended it", response=job.name)
 
     async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> LeaseState:
-        """Write what is told until its end, or until the run is cancelled or lost."""
+        """Log what comes until the end, or until the run is cancelled or lost."""
         clock = asyncio.get_running_loop().time
-        signed = clock()
-        while not pump.done():
-            await asyncio.wait({pump}, timeout=self._policy.flush)
-            if pump.done():
-                break
-            if job.waiting or clock() - signed >= self._policy.sign:
-                try:
-                    standing = await self._write(job)
-                except Unavailable:
-                    continue  # nothing is lost: what waits is written with the next
-                signed = clock()
-                if standing != "held":
-                    return standing
+        renewed = clock()
+        cancelled = asyncio.create_task(job.cancelled.wait())
+        try:
+            while not pump.done():
+                await asyncio.wait({pump, cancelled}, timeout=self._policy.flush, return_when=asyncio.FIRST_COMPLETED)
+                if pump.done():
+                    break
+                if cancelled.done():
+                    return "cancelled"
+                if job.waiting or clock() - renewed >= self._policy.heartbeat:
+                    try:
+                        lease = await self._write(job)
+                    except Unavailable:
+                        continue  # nothing is lost: what waits is written with the next
+                    renewed = clock()
+                    if lease != "held":
+                        return lease
+        finally:
+            await _cancel(cancelled)
         pump.result()
         return "held"
 
     async def _write(self, job: Job) -> LeaseState:
         ready = tuple(job.waiting)
-        standing = await self._events.add(job.name, job.number, ready)
+        lease = await self._events.add(job.name, job.number, ready)
         job.number += len(ready)
         del job.waiting[: len(ready)]
-        return standing
+        return lease
 
     async def _end(self, job: Job) -> bool:
-        """Keep the response and write the last events, in the time that there is; whether they were ours to write."""
+        """Store the response and its last entries, retrying until the deadline. Returns False if another instance has
+        already ended the run.
+        """
         clock = asyncio.get_running_loop().time
         begun = clock()
         while True:
             try:
                 return await self._close(job)
             except Unavailable:
-                if clock() - begun >= (self._policy.patience if self._closing else self._policy.memory):
+                policy = self._policy
+                if clock() - begun >= (policy.shutdown_timeout if self._closing else policy.store_timeout):
                     return False
-                await asyncio.sleep(self._policy.flush)
+                await asyncio.sleep(policy.flush)
 
     async def _close(self, job: Job) -> bool:
-        """The same at once. Raises Unavailable. It is kept first, so that whoever is told the end can go on from it."""
+        """One attempt of the same. The response is stored first, so a client that sees the end can continue it. Raises
+        Unavailable.
+        """
         *others, end = job.waiting
         if await self._events.add(job.name, job.number, others) == "lost":
             return False
         job.number, job.waiting = job.number + len(others), [end]
-        store, response = job.storage.store, job.renderer.final
+        store, response = job.storage.store, job.final
         if store is not None and response is not None:
-            whole = await store_ended(store, job.storage.record, response, job.messages())
-            kept: dict[str, Any] = loads(whole.body)
-            if kept["status"] != response["status"]:
-                job.waiting = [end_frame(kept, job.number)]
+            stored = await store_ended(store, job.storage.record, response, job.messages())
+            job.waiting = [end_entry(loads(stored.body)["status"])]
         return await self._events.add(job.name, job.number, job.waiting, last=True) != "lost"
 
 
@@ -195,20 +225,19 @@ BACKGROUND = web.AppKey("background", BackgroundRuns)
 
 
 async def _pump(job: Job) -> None:
-    """The whole run, told to the job; a failure is told as well."""
+    """Read the whole run into the job."""
     try:
         async with aclosing(job.run.events()) as batches:
             async for batch in batches:
-                job.answer.add(batch)
-                job.tell(job.renderer.feed(batch))
+                job.add(batch)
     except GatewayError as error:
-        log.warning("a run in the background failed", response=job.name, type=error.type, reason=error.message)
-        job.tell(job.renderer.fail(error))
+        log.warning("A background run failed", response=job.name, type=error.type, reason=error.message)
+        job.close(job.renderer.failure(error))
     else:
-        job.tell(job.renderer.close())
+        job.close(job.renderer.outcome())
 
 
-async def _ended(task: "asyncio.Task[None]") -> None:
-    """The task is over, cancelled if it had to be. What it raised is for `result` to say."""
+async def _cancel(task: "asyncio.Task[Any]") -> None:
+    """End a task, and wait for that; `result` says what it raised."""
     task.cancel()
     await asyncio.wait({task})

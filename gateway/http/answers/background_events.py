@@ -1,6 +1,7 @@
-"""What runs in the background have told: the response as it stands, and the stream again from any event on."""
+"""Readers of background runs: the response as it stands, and its stream again from any event on."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -9,8 +10,12 @@ from typing import Any
 import structlog
 from aiohttp import web
 
+from gateway.core.accumulator import Accumulator
 from gateway.core.errors import GatewayError, NotFound, Unavailable
+from gateway.core.event_json import read_batch
 from gateway.core.jsonio import dumps, loads
+from gateway.core.message import Message
+from gateway.http.answers.background_entry import end_entry, end_status, is_batch, is_end, is_sealed
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.response_recorder import store_ended
 from gateway.http.answers.stored_responses import UNFINISHED
@@ -18,61 +23,69 @@ from gateway.http.keys import DRAIN, SERVICES, SNAPSHOT
 from gateway.state.configured import Stores
 from gateway.state.responses.store import StoredResponse
 from gateway.wire.framing.sse import DONE
-from gateway.wire.openai_responses.items import read_items
-from gateway.wire.openai_responses.response_object import error_object
-from gateway.wire.openai_responses.stream import end_frame
+from gateway.wire.openai_responses.response_object import head_of
+from gateway.wire.openai_responses.stream import Renderer
 
 log = structlog.get_logger(__name__)
 
-_LOOK = 0.1  # seconds between two looks at a run that another instance may be working on
-_PATIENCE = 10.0  # seconds that a stream waits for a log that is away
-_ENDS = tuple(b"event: response.%b\n" % kind for kind in (b"completed", b"incomplete", b"failed"))
+_POLL_INTERVAL = 0.1  # seconds between two reads of a log that another instance may be writing
+_MAX_WAIT = 10.0  # seconds that a stream waits for a log that is away
 _DEAD = "The instance that worked on this response has stopped. Send the request again."
 
 
 async def current(stores: Stores, stored: StoredResponse) -> StoredResponse:
-    """The response as it stands; one that nobody works on any more is ended as failed. Raises Unavailable."""
+    """The response as it stands; one whose worker has died is ended as failed. Raises Unavailable."""
     response: dict[str, Any] = loads(stored.body)
     if response["status"] not in UNFINISHED:
         return stored
-    told = await stores.events.read(stored.id, -1)
-    last = told.events[-1] if told.events else b""
-    if last.startswith(_ENDS):
-        kept = await stores.responses.get(stored.subject, stored.id)  # before that was told, but after we had looked
-        if kept is not None and loads(kept.body)["status"] not in UNFINISHED:
-            return kept
-        told = _payload(last)["response"]
-        messages = read_items(list(told["output"]), "output") if told["status"] in ("completed", "incomplete") else ()
-        return await store_ended(stores.responses, stored, told, messages)
-    if not told.held:
-        return await _fail_orphan(stores, stored, last)
-    begun = bool(last) and not last.startswith(b"event: response.queued\n")
-    return replace(stored, body=dumps({**response, "status": "in_progress"})) if begun else stored
+    page = await stores.events.read(stored.id, -1)
+    last = page.events[-1] if page.events else b""
+    if is_end(last):
+        return await _ended(stores, stored, end_status(last))
+    if not page.held:
+        return await _fail_orphan(stores, stored)
+    return replace(stored, body=dumps({**response, "status": "in_progress"})) if is_batch(last) else stored
+
+
+async def cancelled(stores: Stores, stored: StoredResponse, timeout: float) -> StoredResponse:  # noqa: ASYNC109
+    """The response once its worker has stopped. Raises Unavailable if it has not done so within `timeout` seconds."""
+    await stores.events.cancel(stored.id)
+    try:
+        async with asyncio.timeout(timeout):
+            while True:
+                now = await current(stores, stored)
+                if loads(now.body)["status"] not in UNFINISHED:
+                    return now
+                await asyncio.sleep(_POLL_INTERVAL)
+    except TimeoutError:
+        raise Unavailable(
+            f"Response '{stored.id}' has been asked to stop, but has not done so yet. Try again."
+        ) from None
 
 
 async def replay(request: web.Request, stored: StoredResponse, number: int) -> web.StreamResponse:
-    """The events from `number` on, as they were told and as they come. Raises NotFound when none are kept any more."""
+    """The events from `number` on, those that are logged and those to come. Raises NotFound when the log is gone."""
     snapshot, stores = request[SNAPSHOT], request.app[SERVICES].stores
     first = await stores.events.read(stored.id, -1)
     if not first.events and not first.held and loads(stored.body)["status"] not in UNFINISHED:
         raise NotFound(
-            f"The events of response '{stored.id}' are not kept any more; fetch it without `stream`.",
+            f"The events of response '{stored.id}' are not stored any more; fetch it without `stream`.",
             code="events_expired",
         )
+    reader = LogReader(stores, stored, number)
     async with EventStream(
         request, headers=_no_headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening
     ) as stream:
         try:
-            async with aclosing(_told(stores, stored, number)) as told:
-                async for events in told:
-                    number += len(events)
-                    await stream.relay(b"".join(events))
+            async with aclosing(reader.frames()) as batches:
+                async for frames in batches:
+                    await stream.relay(b"".join(frames))
         except (GatewayError, asyncio.CancelledError) as raised:
             error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
             if error is None or not stream.opened:
                 raise
-            log.warning("a stream of a run in the background was cut off", response=stored.id, reason=error.message)
-            await stream.finish(_cut_off(error, number))
+            log.warning("The stream of a background run was cut off", response=stored.id, reason=error.message)
+            await stream.finish(_cut_off(error, reader.number))
         else:
             await stream.finish(DONE)
     return stream
@@ -82,60 +95,75 @@ def _no_headers(*, early: bool) -> dict[str, str]:  # noqa: ARG001
     return {}
 
 
-async def cancelled(stores: Stores, stored: StoredResponse, patience: float) -> StoredResponse:
-    """The response once its worker has stopped. Raises Unavailable if it has not done so within `patience` seconds."""
-    await stores.events.cancel(stored.id)
-    try:
-        async with asyncio.timeout(patience):
-            while True:
-                now = await current(stores, stored)
-                if loads(now.body)["status"] not in UNFINISHED:
-                    return now
-                await asyncio.sleep(_LOOK)
-    except TimeoutError:
-        raise Unavailable(
-            f"Response '{stored.id}' has been asked to stop, but has not done so yet. Try again."
-        ) from None
+class LogReader:
+    """Renders a log anew, and passes on the events from one number on. `number` is that of the next event to send."""
+
+    def __init__(self, stores: Stores, stored: StoredResponse, number: int) -> None:
+        self.number = number
+        self._stores = stores
+        self._stored = stored
+        self._rendered = 0  # events
+        self._renderer: Renderer | None = None
+
+    async def frames(self) -> AsyncGenerator[list[bytes]]:
+        """The events as they come, up to the end of the run. Raises Unavailable for a log that stays away."""
+        clock = asyncio.get_running_loop().time
+        reached, entry = clock(), 0
+        while True:
+            try:
+                page = await self._stores.events.read(self._stored.id, entry)
+                is_last = bool(page.events) and is_end(page.events[-1])
+                # whatever may raise comes first: an entry that is rendered twice would be two events
+                ended = await _ended(self._stores, self._stored, end_status(page.events[-1])) if is_last else None
+                if not page.events and not page.held:
+                    if await _is_lost(self._stores, self._stored):
+                        return
+                    continue  # somebody has logged its end
+            except Unavailable:
+                if clock() - reached >= _MAX_WAIT:
+                    raise
+                await asyncio.sleep(_POLL_INTERVAL)
+                continue
+            reached, entry = clock(), entry + len(page.events)
+            if ready := [frame for one in page.events for frame in self._read(one, ended)]:
+                self.number += len(ready)
+                yield ready
+            if is_last:
+                return
+            if not page.events:
+                await asyncio.sleep(_POLL_INTERVAL)
+
+    def _read(self, entry: bytes, ended: StoredResponse | None) -> list[bytes]:
+        """The events of an entry that are asked for; the last entry stands for the end of the stored response."""
+        if self._renderer is None:
+            head = head_of(loads(self._stored.body), sealed=is_sealed(entry))
+            self._renderer = Renderer(head, now=time.time)
+            frames = self._renderer.open()
+        elif ended is not None and is_end(entry):
+            frames = self._renderer.end(loads(ended.body))
+        else:
+            frames = self._renderer.frames(read_batch(entry))
+        first = self.number - self._rendered
+        self._rendered += len(frames)
+        return frames[max(0, first) :]
 
 
-async def _told(stores: Stores, stored: StoredResponse, number: int) -> AsyncGenerator[tuple[bytes, ...]]:
-    """The events from `number` on as they come, up to the run's end. Raises Unavailable for a log that stays away."""
-    clock = asyncio.get_running_loop().time
-    reached = clock()
-    while True:
-        try:
-            told = await stores.events.read(stored.id, number)
-            over = not told.events and not told.held and await _is_over(stores, stored)
-        except Unavailable:
-            if clock() - reached >= _PATIENCE:
-                raise
-            await asyncio.sleep(_LOOK)
-            continue
-        reached = clock()
-        if told.events:
-            number += len(told.events)
-            yield told.events
-            over = told.events[-1].startswith(_ENDS)
-        elif told.held:
-            await asyncio.sleep(_LOOK)
-        if over:
-            return
-
-
-async def _is_over(stores: Stores, stored: StoredResponse) -> bool:
-    """Whether all was told. If nobody works on a run that has not come to its end, its end is what comes next."""
-    told = await stores.events.read(stored.id, -1)
-    last = told.events[-1] if told.events else b""
-    if last.startswith(_ENDS) or not (last or told.held or loads(stored.body)["status"] in UNFINISHED):
+async def _is_lost(stores: Stores, stored: StoredResponse) -> bool:
+    """Whether nothing is left of a log without a worker. If the run has not ended, it ends now: read on."""
+    page = await stores.events.read(stored.id, -1)
+    if page.events and is_end(page.events[-1]):
+        return False
+    if not page.events and not page.held and loads(stored.body)["status"] not in UNFINISHED:
         return True
-    if not told.held:
-        await _fail_orphan(stores, stored, last)
+    if not page.held:
+        await _fail_orphan(stores, stored)
     return False
 
 
 def _cut_off(error: GatewayError, number: int) -> bytes:
-    """The last frames of a stream whose run goes on elsewhere. Their number is that of the last event that was told, so
-    that whoever comes back with it misses nothing.
+    """The last frames of a stream whose run goes on elsewhere.
+
+    Their number is that of the last event that was sent, so that a client that resumes with it misses nothing.
     """
     event = {
         "type": "error",
@@ -147,23 +175,48 @@ def _cut_off(error: GatewayError, number: int) -> bytes:
     return b"event: error\ndata: " + dumps(event) + b"\n\n" + DONE
 
 
-async def _fail_orphan(stores: Stores, stored: StoredResponse, last: bytes) -> StoredResponse:
-    """End a run whose worker is gone, after its `last` event; whoever comes first does it.
+async def _fail_orphan(stores: Stores, stored: StoredResponse) -> StoredResponse:
+    """End a run whose worker is gone; the first reader does it.
 
-    Its response has failed, unless the worker could still keep it and was gone before it could tell.
+    Its response has failed, unless the worker could still store it before it died.
     """
-    number = _payload(last)["sequence_number"] + 1 if last else 0
+    entries = await _entries(stores, stored)
     stored = await stores.responses.get(stored.subject, stored.id) or stored
-    response: dict[str, Any] = loads(stored.body)
-    is_kept = response["status"] not in UNFINISHED
-    if not is_kept:
-        response |= {"status": "failed", "error": error_object(Unavailable(_DEAD))}
-    if not await stores.events.finish(stored.id, number, end_frame(response, number)):
+    status = loads(stored.body)["status"]
+    is_stored = status not in UNFINISHED
+    if not await stores.events.finish(stored.id, len(entries), end_entry(status if is_stored else "failed")):
         return await current(stores, stored)
-    log.warning("a run in the background has lost its worker", response=stored.id)
-    return stored if is_kept else await store_ended(stores.responses, stored, response)
+    log.warning("A background run has lost its worker", response=stored.id)
+    return stored if is_stored else await _ended(stores, stored, "failed")
 
 
-def _payload(frame: bytes) -> dict[str, Any]:
-    payload: dict[str, Any] = loads(frame.partition(b"\ndata: ")[2])
-    return payload
+async def _ended(stores: Stores, stored: StoredResponse, status: str) -> StoredResponse:
+    """The response of a run that has ended. What the store does not have is made from the log once more."""
+    latest = await stores.responses.get(stored.subject, stored.id)
+    if latest is not None and loads(latest.body)["status"] not in UNFINISHED:
+        return latest
+    entries = await _entries(stores, stored)
+    renderer = Renderer(head_of(loads(stored.body), sealed=bool(entries) and is_sealed(entries[0])), now=time.time)
+    answer = Accumulator()
+    for entry in entries:
+        if is_batch(entry):
+            batch = read_batch(entry)
+            renderer.frames(batch)
+            answer.add(batch)
+    messages: tuple[Message, ...] = ()
+    if status == "cancelled":
+        response = renderer.cancellation()
+    elif status == "failed" or not answer.finished:
+        response = renderer.failure(Unavailable(_DEAD))
+    else:
+        whole = answer.answer()
+        response, messages = renderer.outcome(), (*whole.tool_work, *whole.messages())
+    return await store_ended(stores.responses, latest or stored, response, messages)
+
+
+async def _entries(stores: Stores, stored: StoredResponse) -> list[bytes]:
+    """The whole log."""
+    entries: list[bytes] = []
+    while page := (await stores.events.read(stored.id, len(entries))).events:
+        entries += page
+    return entries

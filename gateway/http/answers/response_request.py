@@ -70,7 +70,7 @@ class ResponseRequest:
         renderer = Renderer(head, now=time.time)
         storage = Storage(self._store if ingress.stored else None, self._record(head))
         if ingress.background:
-            return await self._begin(dispatched, Job(dispatched.stream, renderer, storage), head)
+            return await self._begin(dispatched, Job(dispatched.stream, renderer, storage, sealed=ingress.sealed), head)
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
         response = await respond(self._request, dispatched, recorder, _Shown(renderer, recorder))
         await recorder.store_other_end()

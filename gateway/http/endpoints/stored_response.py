@@ -7,6 +7,7 @@ from aiohttp import web
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps, loads
+from gateway.http.answers.background import BACKGROUND
 from gateway.http.answers.background_events import cancelled, current, replay
 from gateway.http.answers.stored_responses import find
 from gateway.http.errors import JSON
@@ -14,8 +15,8 @@ from gateway.http.keys import SERVICES
 
 _COUNT = re.compile(r"[0-9]{1,9}")
 _PAGE = 20  # items, as OpenAI lists them
-_LONGEST_PAGE = 100
-_PATIENCE = 10.0  # seconds for a worker to stop, wherever it is
+_MAX_PAGE = 100
+_CANCEL_TIMEOUT = 10.0  # seconds for a worker to stop, wherever it is
 
 
 async def get_response(request: web.Request) -> web.StreamResponse:
@@ -34,7 +35,8 @@ async def cancel_response(request: web.Request) -> web.StreamResponse:
     stored, stores = await find(request), request.app[SERVICES].stores
     if not loads(stored.body)["background"]:
         raise BadRequest("Only a response in the background can be cancelled; leave the connection of this one.")
-    stored = await cancelled(stores, stored, _PATIENCE)
+    request.app[BACKGROUND].cancel(stored.id)
+    stored = await cancelled(stores, stored, _CANCEL_TIMEOUT)
     return web.Response(body=stored.body, headers={"Content-Type": JSON})
 
 
@@ -42,7 +44,8 @@ async def delete_response(request: web.Request) -> web.StreamResponse:
     """Forget it. Responses that continue it can't be continued any more."""
     stored, stores = await find(request), request.app[SERVICES].stores
     if loads(stored.body)["background"]:
-        await cancelled(stores, stored, _PATIENCE)
+        request.app[BACKGROUND].cancel(stored.id)
+        await cancelled(stores, stored, _CANCEL_TIMEOUT)
     await stores.responses.delete(stored.subject, stored.id)
     return _json({"id": stored.id, "object": "response", "deleted": True})
 
@@ -86,8 +89,8 @@ def _number(after: str | None) -> int:
 def _limit(said: str | None) -> int:
     if said is None:
         return _PAGE
-    if not _COUNT.fullmatch(said) or not 1 <= int(said) <= _LONGEST_PAGE:
-        raise BadRequest(f"`limit`: must be between 1 and {_LONGEST_PAGE}.", param="limit")
+    if not _COUNT.fullmatch(said) or not 1 <= int(said) <= _MAX_PAGE:
+        raise BadRequest(f"`limit`: must be between 1 and {_MAX_PAGE}.", param="limit")
     return int(said)
 
 

@@ -30,6 +30,17 @@ class Head(Struct, frozen=True):
     sealed: bool = False
 
 
+def head_of(response: Mapping[str, Any], *, sealed: bool) -> Head:
+    """The head of a response object that was made here."""
+    echo = {name: value for name, value in response.items() if name not in _OWN_FIELDS}
+    return Head(response["id"], response["created_at"], response["model"], echo, sealed)
+
+
+_OWN_FIELDS = frozenset(
+    ("id", "object", "created_at", "completed_at", "status", "model", "output", "usage", "error", "incomplete_details")
+)
+
+
 def status_of(finish: FinishReason) -> Status:
     """Calls complete a response; a spent budget or a filter leaves it incomplete."""
     return "incomplete" if finish in _INCOMPLETE else "completed"

@@ -77,15 +77,17 @@ class Renderer:
         self.final: dict[str, Any] | None = None
         self.tool_work: tuple[Message, ...] = ()
 
-    def open(self) -> bytes:
-        """The frames of a response that waits for its turn; those of its beginning follow with the first batch."""
+    def open(self) -> list[bytes]:
+        """The frames of a queued response; those of its beginning follow with the first batch."""
         response = response_object(self._head, "queued", ())
-        return b"".join(
-            self._frames((kind, {"response": response}) for kind in ("response.created", "response.queued"))
-        )
+        return self._frames((kind, {"response": response}) for kind in ("response.created", "response.queued"))
 
     def feed(self, batch: Batch) -> bytes:
-        """The frames of one batch, for one write. Raises UpstreamError for calls that can't be told in order."""
+        """The frames of one batch, for one write. Raises UpstreamError for calls that can't be shown in order."""
+        return b"".join(self.frames(batch))
+
+    def frames(self, batch: Batch) -> list[bytes]:
+        """The frames of one batch, one by one, numbered without a gap. Raises as `feed`."""
         begun_at, started = self._sequence, self._started
         frames = self._start()
         try:
@@ -105,10 +107,10 @@ class Renderer:
                 else:
                     frames += self._frames(self._announced(event))
         except GatewayError:
-            # What was made of this batch is never sent.
+            # The frames of this batch are never sent.
             self._sequence, self._started = begun_at, started
             raise
-        return b"".join(frames)
+        return frames
 
     def outcome(self) -> dict[str, Any]:
         """The whole response."""
@@ -139,19 +141,18 @@ class Renderer:
 
     def close(self) -> bytes:
         """The whole response, and the end."""
-        return self._end(f"response.{status_of(self._finish)}", self.outcome())
+        return b"".join(self.end(self.outcome())) + DONE
 
     def fail(self, error: GatewayError) -> bytes:
         """The failed response, and the end."""
-        return self._end("response.failed", self.failure(error))
+        return b"".join(self.end(self.failure(error))) + DONE
 
-    def cancel(self) -> bytes:
-        """The cancelled response, and the end; OpenAI has no event of its own for it."""
-        return self._end("response.failed", self.cancellation())
-
-    def _end(self, kind: str, response: dict[str, Any]) -> bytes:
+    def end(self, response: dict[str, Any]) -> list[bytes]:
+        """The last frames of a response that has ended; OpenAI has no event of its own for a cancelled one."""
         self.final = response
-        return b"".join([*self._start(), *self._frames([(kind, {"response": response})])]) + DONE
+        status = response["status"]
+        kind = f"response.{status if status in ('completed', 'incomplete') else 'failed'}"
+        return [*self._start(), *self._frames([(kind, {"response": response})])]
 
     def _start(self) -> list[bytes]:
         if self._started:
@@ -267,13 +268,6 @@ class Renderer:
     def _next_index(self) -> int:
         self._output.append({})
         return len(self._output) - 1
-
-
-def end_frame(response: dict[str, Any], number: int) -> bytes:
-    """The last event of a response that has come to its end, as an event of this number."""
-    status = response["status"]
-    kind = f"response.{status if status in ('completed', 'incomplete') else 'failed'}"
-    return _frame(kind, {"type": kind, "response": response, "sequence_number": number})
 
 
 def _frame(kind: str, payload: dict[str, Any]) -> bytes:

@@ -129,7 +129,9 @@ async def client(aiohttp_client: Any, config: dict[str, Any], tmp_path: Path) ->
     file = tmp_path / "openclaw.json"
     file.write_text(json.dumps(config), encoding="utf-8")
     loaded = load(file, {})
-    app = create_app(loaded.config, loaded.env, tmp_path, renew=0.1, background=BackgroundPolicy(flush=0.02, sign=0.1))
+    app = create_app(
+        loaded.config, loaded.env, tmp_path, renew=0.1, background=BackgroundPolicy(flush=0.02, heartbeat=0.1)
+    )
     gateway: TestClient = await aiohttp_client(app, headers={"Authorization": f"Bearer {TOKEN}"})
     return gateway
 

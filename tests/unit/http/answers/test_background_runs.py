@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from contextlib import aclosing
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,13 @@ from gateway.core.errors import Unavailable
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.usage import NO_USAGE
 from gateway.http.answers.background import BackgroundPolicy, BackgroundRuns, Job
-from gateway.http.answers.background_events import current
+from gateway.http.answers.background_entry import end_entry, end_status, head_entry, is_end
+from gateway.http.answers.background_events import LogReader, current
 from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.state.configured import Stores
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventPolicy
+from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
 from gateway.state.schema import MIGRATIONS
@@ -43,7 +46,7 @@ class Run:
 
 
 WHOLE = ([TextDelta("Hel")], [TextDelta("lo"), Finish("stop"), UsageReport(NO_USAGE)])
-FAST = BackgroundPolicy(flush=0.01, sign=0.02, patience=0.1)
+FAST = BackgroundPolicy(flush=0.01, heartbeat=0.02, shutdown_timeout=0.1)
 
 
 class Clock:
@@ -66,6 +69,7 @@ async def stores(clock):
             SqliteSessions(database, SessionPolicy(), clock=clock),
             SqliteResponses(database, ResponsePolicy(), clock=clock),
             SqliteEvents(database, EventPolicy(), clock=clock),
+            MemoryReasoning(clock=clock),
         )
     finally:
         await database.close()
@@ -84,6 +88,13 @@ async def job(stores):
     return make
 
 
+async def events_of(stores, stored):
+    """What a client that reads the stream from its start is sent."""
+    async with aclosing(LogReader(stores, stored, 0).frames()) as batches:
+        frames = [frame async for ready in batches for frame in ready]
+    return [json.loads(frame.partition(b"data: ")[2]) for frame in frames]
+
+
 async def until(condition):
     async with asyncio.timeout(10):
         while not await condition():
@@ -93,7 +104,7 @@ async def until(condition):
 async def test_a_run_whose_worker_died_is_ended_by_whoever_looks(stores, job, clock):
     made = await job(Run(hangs=True))
     await stores.events.begin("resp_1")
-    made.tell(made.renderer.open())
+    made.waiting.append(head_entry(sealed=False))
     await stores.events.add("resp_1", 0, made.waiting)
     stored = await stores.responses.get(None, "resp_1")
     assert json.loads((await current(stores, stored)).body)["status"] == "queued"
@@ -102,9 +113,11 @@ async def test_a_run_whose_worker_died_is_ended_by_whoever_looks(stores, job, cl
         response = json.loads((await current(stores, stored)).body)
         assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
     assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
-    last = (await stores.events.read("resp_1", 2)).events
-    assert len(last) == 1
-    assert b'"sequence_number":2' in last[0]
+    assert (await stores.events.read("resp_1", 1)).events == (end_entry("failed"),)
+    events = await events_of(stores, stored)
+    names = [event["type"].removeprefix("response.") for event in events]
+    assert names == ["created", "queued", "in_progress", "failed"]
+    assert [event["sequence_number"] for event in events] == [0, 1, 2, 3]
 
 
 async def test_a_worker_that_comes_back_too_late_changes_nothing(stores, job, clock):
@@ -123,10 +136,10 @@ async def test_a_worker_that_comes_back_too_late_changes_nothing(stores, job, cl
 async def test_an_answer_whose_worker_died_before_keeping_it_is_kept_by_whoever_looks(stores, job):
     made = await job(Run(*WHOLE))
     await stores.events.begin("resp_1")
-    made.tell(made.renderer.open())
+    made.waiting.append(head_entry(sealed=False))
     for batch in WHOLE:
-        made.tell(made.renderer.feed(batch))
-    made.tell(made.renderer.close())
+        made.add(batch)
+    made.close(made.renderer.outcome())
     await stores.events.add("resp_1", 0, made.waiting, last=True)
     await current(stores, await stores.responses.get(None, "resp_1"))
     stored = await stores.responses.get(None, "resp_1")
@@ -157,17 +170,17 @@ async def test_what_a_worker_kept_before_it_died_is_what_is_told(stores, job, cl
     made = await job(Run(*WHOLE))
     queued = made.storage.record
     await stores.events.begin("resp_1")
-    made.tell(made.renderer.open())
+    made.waiting.append(head_entry(sealed=False))
     for batch in WHOLE:
-        made.tell(made.renderer.feed(batch))
+        made.add(batch)
     await stores.events.add("resp_1", 0, made.waiting)
     await store_ended(stores.responses, queued, made.renderer.outcome())
     clock.now += 16
     for looked in (queued, await stores.responses.get(None, "resp_1")):
         assert json.loads((await current(stores, looked)).body)["status"] == "completed"
-    told = (await stores.events.read("resp_1", 0)).events
-    assert told[-1].startswith(b"event: response.completed\n")
-    assert [json.loads(frame.partition(b"data: ")[2])["sequence_number"] for frame in told] == list(range(len(told)))
+    events = await events_of(stores, queued)
+    assert events[-1]["type"] == "response.completed"
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
 
 
 class Away:
@@ -194,12 +207,13 @@ async def test_nothing_is_lost_while_the_log_is_away(stores, job):
     await runs.start(await job(Run(*WHOLE)))
     events.away = True
     await until(lambda: _true(events.refused >= 3))
-    assert len((await stores.events.read("resp_1", 0)).events) == 2
+    assert len((await stores.events.read("resp_1", 0)).events) == 1
     events.away = False
     await until(lambda: _true(not runs.count()))
-    told = (await stores.events.read("resp_1", 0)).events
-    assert [json.loads(frame.partition(b"data: ")[2])["sequence_number"] for frame in told] == list(range(len(told)))
-    assert told[-1].startswith(b"event: response.completed\n")
+    sent = await events_of(stores, await stores.responses.get(None, "resp_1"))
+    assert "".join(event["delta"] for event in sent if event["type"] == "response.output_text.delta") == "Hello"
+    assert [event["sequence_number"] for event in sent] == list(range(len(sent)))
+    assert sent[-1]["type"] == "response.completed"
 
 
 async def test_an_end_waits_for_a_log_that_is_away_until_the_gateway_stops(stores, job):
@@ -212,12 +226,12 @@ async def test_an_end_waits_for_a_log_that_is_away_until_the_gateway_stops(store
     async with asyncio.timeout(5):
         await runs.close()
     assert runs.count() == 0
-    assert len((await stores.events.read("resp_1", 0)).events) == 2
+    assert len((await stores.events.read("resp_1", 0)).events) == 1
 
 
 async def test_a_gateway_that_stops_lets_an_end_that_waits_be_written(stores, job):
     events = Away(stores.events)
-    runs = BackgroundRuns(events, BackgroundPolicy(flush=0.01, sign=0.02))
+    runs = BackgroundRuns(events, BackgroundPolicy(flush=0.01, heartbeat=0.02))
     await runs.start(await job(Run(*WHOLE)))
     events.away = True
     await until(lambda: _true(events.refused >= 3))
@@ -251,7 +265,7 @@ async def test_a_response_that_is_deleted_while_its_run_ends_does_not_come_back(
     made = await job(Run(*WHOLE))
     await runs.start(made)
     await until(lambda: _true(not runs.count()))
-    assert (await stores.events.read("resp_1", -1)).events[0].startswith(b"event: response.completed\n")
+    assert (await stores.events.read("resp_1", -1)).events == (end_entry("completed"),)
     assert await stores.responses.get(None, "resp_1") is None
     await current(stores, made.storage.record)
     assert await stores.responses.get(None, "resp_1") is None
@@ -262,7 +276,8 @@ async def test_an_answer_that_is_too_large_to_be_kept_has_failed_and_says_so(sto
     await runs.start(await job(Run([TextDelta("x" * 17_000_000), Finish("stop")])))
     await until(lambda: _true(not runs.count()))
     (last,) = (await stores.events.read("resp_1", -1)).events
-    assert last.startswith(b"event: response.failed\n")
+    assert is_end(last)
+    assert end_status(last) == "failed"
     for seconds in (0, 4000):
         clock.now += seconds
         await stores.events.begin("resp_2")
@@ -298,7 +313,7 @@ async def test_a_fault_of_ours_ends_the_run_as_failed(stores, job):
 
 
 async def test_no_more_are_begun_than_a_gateway_can_hold(stores, job):
-    runs = BackgroundRuns(stores.events, replace(FAST, most=1))
+    runs = BackgroundRuns(stores.events, replace(FAST, max_runs=1))
     await runs.start(await job(Run(hangs=True)))
     with pytest.raises(Unavailable, match="Too many"):
         await runs.start(await job(Run()))
