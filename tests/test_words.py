@@ -16,9 +16,6 @@ ROOT = Path(__file__).parents[1]
 # NOT YET COVERED: packages and pages that are still being rewritten. Remove a line when its package is done; when the
 # list is empty, remove the list.
 NOT_YET_COVERED = (
-    "gateway/agents/",
-    "gateway/cli/",
-    "gateway/config/",
     "gateway/conversations/",
     "gateway/cooldown_sync.py",
     "gateway/core/event.py",
@@ -30,7 +27,6 @@ NOT_YET_COVERED = (
     "gateway/http/answers/",
     "gateway/http/conversations.py",
     "gateway/http/endpoints/",
-    "gateway/provision.py",
     "gateway/runs/",
     "gateway/shared.py",
     "gateway/upstream/client.py",
@@ -41,16 +37,19 @@ NOT_YET_COVERED = (
     "ratelimit/",
     "tests/",
     "CONTRIBUTING.md",
-    "README.md",
     "docs/architecture.md",
-    "docs/compatibility.md",
-    "docs/configuration.md",
     "docs/decisions/",
     "docs/limits.md",
 )
 # Parts of the paths above that are done.
 COVERED = (
     "tests/unit/access/",
+    "tests/unit/agents/",
+    "tests/unit/cli/",
+    "tests/unit/config/",
+    "tests/unit/test_validation.py",
+    "tests/unit/upstream/test_configured.py",
+    "tests/config_readers.py",
     "tests/unit/media/",
     "tests/unit/observe/",
     "tests/unit/state/",
@@ -81,6 +80,7 @@ ALLOWED = {
     ("bench/quota.py", "standings"): "the limiter library's Standing",
     ("bench/soak.py", "said"): "a name of tests/fault/canonical.py",
     ("bench/tool_servers.py", "said"): "a method of tests/process.py",
+    ("tests/unit/cli/test_check_and_serve.py", "said"): "a method of tests/process.py",
     ("tests/unit/upstream/transport/test_connection.py", "crossing"): "a parameter of gateway/upstream/http.py",
 }
 
@@ -238,7 +238,7 @@ def log_events(source: str) -> Iterator[str]:
 @pytest.mark.parametrize("path", [path for path in tracked(".py") if path.startswith("gateway/")])
 def test_log_events_are_sentences_and_their_keys_are_snake_case(path):
     for event in log_events((ROOT / path).read_text(encoding="utf-8")):
-        assert re.fullmatch(r"[a-z][a-z0-9_]*=|[A-Z].* .*[^.!? ]|Draining", event), event
+        assert re.fullmatch(r"[a-z][a-z0-9_]*=|[A-Z].* .*[^.!? ]|Draining|Listening", event), event
 
 
 @pytest.mark.parametrize(

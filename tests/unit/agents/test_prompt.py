@@ -128,6 +128,6 @@ async def test_concurrent_requests_share_one_check_of_the_files(tmp_path):
 
 
 async def test_a_file_that_cannot_be_read_does_not_stop_an_agent(tmp_path):
-    write(tmp_path, "AGENTS.md", "kept")
+    write(tmp_path, "AGENTS.md", "text")
     (tmp_path / "SOUL.md").mkdir()
-    assert await Prompt(None, tmp_path, CAPS, Clock()).text("webchat") == "# AGENTS.md\n\nkept"
+    assert await Prompt(None, tmp_path, CAPS, Clock()).text("webchat") == "# AGENTS.md\n\ntext"
