@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from gateway.upstream.authorise import KeyHeaders, bearer
+from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.model import DEFAULT, Compat
 
 _OPENAI = Compat(
@@ -17,7 +19,9 @@ _OPENAI = Compat(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One endpoint: its address, the environment variables of its key, and its default models."""
+    """One endpoint: its address, the environment variables of its key, its default models, its wire format (`api`), and
+    the headers that carry its key.
+    """
 
     base_url: str
     key_variables: tuple[str, ...] = ()
@@ -25,6 +29,8 @@ class Row:
     embedding_model: str | None = None
     compat: Compat = DEFAULT
     local: bool = False
+    wire: str = DEFAULT_UPSTREAM
+    key_headers: KeyHeaders = bearer
 
 
 CATALOG: Mapping[str, Row] = MappingProxyType(

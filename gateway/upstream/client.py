@@ -19,7 +19,7 @@ from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS
-from gateway.wire.contract import Parser
+from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.model import ModelSpec
 
 log = structlog.get_logger(__name__)
@@ -134,9 +134,11 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         asked = wire.request(turn, self._model)
-        self._response = response = await client.http.post(provider.endpoint(asked.path), asked.body, fresh=self._fresh)
+        is_plain = provider.sign is None and not asked.headers
+        target = provider.endpoint(asked.path) if is_plain else await provider.authorised(asked)
+        self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:
-            raise await refusal(response)
+            raise await refusal(response, wire)
         content_type = response.content_type
         if content_type == _JSON or (not turn.stream and content_type != _SSE):
             # Also a server that ignores `stream` answers with one body; so do errors inside a 200.
@@ -206,7 +208,7 @@ def _asks_for_effort(turn: Turn, model: ModelSpec) -> bool:
     return bool(effort) and effort not in ("none", "off")
 
 
-async def refusal(response: Response) -> UpstreamError:
+async def refusal(response: Response, wire: UpstreamFormat) -> UpstreamError:
     """The failure that a response other than 200 reports; as much of its body as may be is read."""
     body = b""
     try:
@@ -215,7 +217,7 @@ async def refusal(response: Response) -> UpstreamError:
                 body += data
     except (TransportError, TimeoutError) as error:
         log.info("The body of an error response broke off", status=response.status, reason=type(error).__name__)
-    return from_status(response.status, response.headers, body)
+    return from_status(wire, response.status, response.headers, body)
 
 
 async def read_whole(response: Response) -> bytes:

@@ -7,11 +7,15 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
+from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
-from gateway.upstream.transport.endpoint import Endpoint, endpoint
+from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
+from gateway.wire import DEFAULT_UPSTREAM
+from gateway.wire.contract import WireRequest
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 _SHORTEST_HEADER_SECRET = 4
+_MAX_ENDPOINTS = 256  # per row; a format whose paths name the model must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +23,9 @@ class Provider:
     """Where an endpoint is and how it is spoken to.
 
     `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
-    request, credential included; `key_id` names the key without disclosing it. `secrets` are all keys and header values
-    of the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
+    request, credential included; `key_headers` made them from the key, and `sign` makes those that are new for every
+    request. `key_id` names the key without disclosing it. `secrets` are all keys and header values of the row, to be
+    cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
     the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
     before a call, for an endpoint that has to be started first.
 
@@ -30,11 +35,13 @@ class Provider:
 
     id: str
     base_url: str = field(repr=False)  # may hold a password
-    wire: str = "openai-completions"
+    wire: str = DEFAULT_UPSTREAM
     api_key: str | None = field(default=None, repr=False)
     key_id: str = "apiKey"
     others: tuple["Provider", ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key_headers: KeyHeaders = field(default=bearer, compare=False)
+    sign: Signer | None = None
     compat: Compat = DEFAULT
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
@@ -93,16 +100,17 @@ class Provider:
         made = self.endpoints.get(path)
         if made is None:
             url = self.base_url.rstrip("/") + path
-            made = self.endpoints[path] = endpoint(url, self.headers, DEFAULTS)
+            made = endpoint(url, self.headers, DEFAULTS)
+            if len(self.endpoints) < _MAX_ENDPOINTS:
+                self.endpoints[path] = made
         return made
 
-
-def headers_for(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """The headers of every request to a provider; `extra` wins over ours."""
-    headers = {"Content-Type": "application/json"}
-    if api_key:
-        headers["Authorization"] = f"Bearer {api_key}"
-    return headers | dict(extra)
+    async def authorised(self, asked: WireRequest) -> Endpoint:
+        """The address of one request, with the headers that are its own. Raises ValueError and UpstreamError."""
+        made = self.endpoint(asked.path)
+        if self.sign is not None:
+            return with_headers(made, {**asked.headers, **await self.sign(made, asked)})
+        return with_headers(made, asked.headers) if asked.headers else made
 
 
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:

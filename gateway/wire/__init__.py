@@ -6,6 +6,9 @@ from types import MappingProxyType
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.openai_chat.upstream import OpenAIChat
 
+DEFAULT_UPSTREAM = "openai-completions"
+"""What a provider speaks that doesn't say."""
+
 UPSTREAMS: Mapping[str, UpstreamFormat] = MappingProxyType(
     {
         "openai-completions": OpenAIChat(),

@@ -51,6 +51,13 @@ def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str]) 
     return Endpoint(Origin(parsed.raw_host, parsed.port, parsed.scheme == "https"), head)
 
 
+def with_headers(made: Endpoint, headers: Mapping[str, str]) -> Endpoint:
+    """The same address with more headers, for one request. Raises ValueError for a header that can't be sent."""
+    start, _, length = made.head.rpartition(b"\r\n")
+    lines = "\r\n".join(_line(name, value) for name, value in headers.items()).encode()
+    return Endpoint(made.origin, b"\r\n".join((start, lines, length)))
+
+
 def _line(name: str, value: str) -> str:
     if not name or not name.isascii() or any(char in name for char in " \t\r\n:\0"):
         raise ValueError("a header's name has a character that can't be sent")
