@@ -17,6 +17,7 @@ from gateway.cooldown_sync import CooldownSync
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
+from gateway.http.answers.response_recorder import responses_error_body
 from gateway.http.chain import chained
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.embeddings import embeddings
@@ -106,7 +107,7 @@ def routes_for(config: Config) -> tuple[Route, ...]:
         routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))
     if endpoints.responses.enabled:
         routes += [
-            Route(("POST",), ("/v1/responses",), responses, Scope.WRITE),
+            Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, error_body=responses_error_body),
             Route(("GET",), ("/v1/responses/{id}",), get_response, Scope.READ),
             Route(("DELETE",), ("/v1/responses/{id}",), delete_response, Scope.WRITE),
             Route(("GET",), ("/v1/responses/{id}/input_items",), list_input_items, Scope.READ),

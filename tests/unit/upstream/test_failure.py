@@ -19,6 +19,7 @@ from gateway.upstream.transport.errors import (
     TlsFailed,
 )
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
+from gateway.wire.openai_chat.error_body import error_body
 
 NOW = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 KEY = "key-of-the-tests-0123456789"
@@ -93,7 +94,7 @@ def test_the_hint_of_a_status_is_kept():
 @pytest.mark.parametrize("status", [400, 401, 500])
 def test_no_key_leaves_in_a_message(text, status):
     error = presentable(PROVIDER, from_status(FORMAT, status, {}, f'{{"error":{{"message":"{text}"}}}}'.encode()))
-    for shown in (error.message, str(error), repr(error), str(error.payload())):
+    for shown in (error.message, str(error), repr(error), str(error_body(error))):
         assert KEY not in shown
         assert "abcdefghijklmnopqrstuvwxyz" not in shown
         assert "redacted" in shown.lower()
@@ -107,8 +108,8 @@ def test_no_secret_of_the_row_leaves_in_any_field(field, secret):
     row = Provider("acme", url, secrets=secrets_in(("first-key", "second-key", None), headers, url))
     body = dumps({"error": {"message": "m", field: f"x {secret} y"}})
     error = presentable(row, from_status(FORMAT, 400, {}, body))
-    assert secret not in str(error.payload())
-    assert "x [redacted] y" in str(error.payload())
+    assert secret not in str(error_body(error))
+    assert "x [redacted] y" in str(error_body(error))
 
 
 def test_a_long_message_is_cut():
