@@ -25,7 +25,6 @@ from gateway.wire.model import ModelSpec
 log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
-_SSE = "text/event-stream"
 _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_WAIT = 5.0  # seconds
@@ -139,8 +138,7 @@ class ProviderAnswer:
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:
             raise await refusal(response, wire)
-        content_type = response.content_type
-        if content_type == _JSON or (not turn.stream and content_type != _SSE):
+        if response.content_type == _JSON if turn.stream else not response.is_event_stream:
             # Also a server that ignores `stream` answers with one body; so do errors inside a 200.
             batch = wire.parse_answer(await read_whole(response), self._model)
             deadline.when = None
