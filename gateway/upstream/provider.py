@@ -76,6 +76,11 @@ class Provider:
         """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
         return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat, provider=self.id)
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether every model is asked by this row, with its one key: so are most."""
+        return not (self.others or self.model_rows or self.only_listed)
+
     def row_for(self, model_id: str) -> "Provider":
         """The row by which this model is asked."""
         return self.model_rows.get(model_id, self)
