@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))  # the servers that the tests use
 from tests.process import free_port  # noqa: E402
 from tests.servers import Redis, redis_server  # noqa: E402
-from tests.shared.slow import Hop, hop  # noqa: E402
+from support.slow import Hop, hop  # noqa: E402
 
 TOKEN = "bench-token-0123456789abcdef"
 LIMIT = 10

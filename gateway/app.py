@@ -39,7 +39,7 @@ from gateway.http.trace import stamper
 from gateway.provision import circuits_from, provisioned
 from gateway.rests import SharedRests
 from gateway.shared import link_from, opened
-from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
+from openclaw_ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
 
 _PROBE = ("GET", "HEAD")
 

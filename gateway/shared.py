@@ -12,7 +12,7 @@ from gateway.config.gateway import RedisConfig
 from gateway.config.redis_url import parse_redis_url
 from gateway.rests import RESTS
 from gateway.state.connect import close, redis_client
-from ratelimit import FAILURES, QUOTAS, Link
+from openclaw_ratelimit import FAILURES, QUOTAS, Link
 
 log = structlog.get_logger(__name__)
 

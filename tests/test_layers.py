@@ -137,8 +137,8 @@ def test_the_limiter_library_stands_alone(path):
         ("http", "from aiohttp import ClientSession"),
         ("upstream", "import redis.asyncio"),
         ("http", "from httptools import HttpRequestParser"),
-        ("access", "from ratelimit import Verdict"),
-        ("state", "import ratelimit"),
+        ("access", "from openclaw_ratelimit import Verdict"),
+        ("state", "import openclaw_ratelimit"),
     ],
 )
 def test_a_forbidden_import_is_found(room, line):
@@ -160,7 +160,7 @@ def test_a_forbidden_import_is_found(room, line):
         ("upstream", "import aiohttp"),
         ("upstream", "from aiohttp.abc import AbstractResolver"),
         ("state", "from redis.asyncio import Redis"),
-        ("app", "from ratelimit import FailureLimiter"),
+        ("app", "from openclaw_ratelimit import FailureLimiter"),
         ("core", "import json"),
     ],
 )

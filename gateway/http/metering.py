@@ -11,7 +11,7 @@ from gateway.core.token_estimate import text_bytes, tokens_in
 from gateway.upstream.embed import Embedder
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
-from ratelimit import Reservation
+from openclaw_ratelimit import Reservation
 
 
 class Meter:

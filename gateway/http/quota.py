@@ -23,7 +23,7 @@ from gateway.http.quota_headers import quota_headers, whole_seconds
 from gateway.http.routes import Route
 from gateway.upstream.embed import Embedder
 from gateway.wire.contract import EmbeddingRequest
-from ratelimit import Quota, QuotaPolicy, Refusal
+from openclaw_ratelimit import Quota, QuotaPolicy, Refusal
 
 METER = web.RequestKey("meter", Meter)
 QUOTA_HEADERS = web.RequestKey("quota_headers", dict[str, str])

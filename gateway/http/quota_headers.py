@@ -9,7 +9,7 @@
 from collections.abc import Sequence
 from math import ceil, floor
 
-from ratelimit import Standing
+from openclaw_ratelimit import Standing
 
 _UNITS = {"requests": "", "tokens": ';qu="tokens"', "runs": ';qu="concurrent-requests"'}
 

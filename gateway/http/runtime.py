@@ -12,7 +12,7 @@ from gateway.media.images import ImagePolicy
 from gateway.state.configured import Stores
 from gateway.tools.registry import Registry
 from gateway.upstream.embed import Embedder
-from ratelimit import Quota
+from openclaw_ratelimit import Quota
 
 
 @dataclass(frozen=True, slots=True)

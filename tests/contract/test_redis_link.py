@@ -10,7 +10,7 @@ from gateway.core.errors import Unavailable
 from gateway.state.connect import close, redis_client
 from gateway.state.link import RedisLink, RedisScript, ScriptCall
 from tests.servers import redis_server
-from tests.shared.test_topologies import sentinel
+from support.servers import sentinel
 
 PUT = RedisScript("return redis.call('INCR', KEYS[1])")
 

@@ -11,7 +11,7 @@ from gateway.config.redis_url import parse_redis_url
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.rests import RESTS, SharedRests
 from gateway.state.connect import close, redis_client
-from ratelimit import Link
+from openclaw_ratelimit import Link
 from tests.servers import redis_server
 
 NAME = "p/a#apiKey"

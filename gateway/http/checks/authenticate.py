@@ -11,7 +11,7 @@ from gateway.access.client import ClientAddress
 from gateway.access.outcome import Outcome, Rejected
 from gateway.core.errors import Unavailable
 from gateway.http.keys import AUTHENTICATOR, CLIENT, LOCKOUT, PRINCIPAL, REJECTED
-from ratelimit import StorageUnavailable
+from openclaw_ratelimit import StorageUnavailable
 
 
 def authenticate(request: web.Request) -> Awaitable[None] | None:

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.http.quota_headers import duration, quota_headers, whole_seconds
-from ratelimit import QuotaPolicy, Standing
+from openclaw_ratelimit import QuotaPolicy, Standing
 
 REQUESTS = QuotaPolicy("identity-requests", "requests", 60)
 TOKENS = QuotaPolicy("identity-tokens", "tokens", 90_000, 30)
