@@ -12,6 +12,7 @@ from gateway import __version__
 from gateway.access import modes
 from gateway.access.client import ClientResolver
 from gateway.access.lockout import Lockout
+from gateway.access.secret_strength import needs_budget
 from gateway.config.auth import AuthConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
@@ -23,6 +24,7 @@ from gateway.http.drain import Drain
 from gateway.http.handlers.chat_completions import chat_completions
 from gateway.http.handlers.embeddings import embeddings
 from gateway.http.handlers.health import live, ready, started
+from gateway.http.handlers.locks import list_locks, release_lock
 from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.openapi import DOCUMENT, openapi
 from gateway.http.handlers.responses import responses
@@ -39,7 +41,15 @@ from gateway.http.trace import stamper
 from gateway.provision import circuits_from, provisioned
 from gateway.rests import SharedRests
 from gateway.shared import link_from, opened
-from openclaw_ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
+from openclaw_ratelimit import (
+    BudgetPolicy,
+    DelayPolicy,
+    FailureDelay,
+    FailureLimiter,
+    LockoutPolicy,
+    Quota,
+    ReplicationLink,
+)
 
 _PROBE = ("GET", "HEAD")
 
@@ -109,6 +119,8 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ),
             Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE),
             Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
+            Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ),
+            Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN),
             Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ),
             Route(("GET",), ("/api/v1/sessions/{key}",), get_session, Scope.READ),
             Route(("GET",), ("/api/v1/sessions/{key}/export",), export_session, Scope.READ),
@@ -122,23 +134,22 @@ def document_of(routes: tuple[Route, ...]) -> bytes:
     return dumps(document(routes, __version__))
 
 
-def _quota(config: GatewayConfig, link: Link | None) -> Quota | None:
+def _quota(config: GatewayConfig, link: ReplicationLink | None) -> Quota | None:
     """None without limits, so that they cost nothing where there are none."""
     if not config.limits:
         return None
-    return Quota(policies_from(config.limits), link=link, clock=asyncio.get_running_loop().time)
+    return Quota(policies_from(config.limits), link=link)
 
 
-def _lockout(auth: AuthConfig, link: Link | None) -> Lockout:
-    config, clock = auth.rate_limit, asyncio.get_running_loop().time
+def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
+    config = auth.rate_limit
     policy = LockoutPolicy(config.max_attempts, config.window_ms / 1000, config.lockout_ms / 1000)
     limiter = FailureLimiter(
         policy,
-        budget=BudgetPolicy(config.global_per_minute) if config.global_per_minute else None,
+        budget=BudgetPolicy(config.global_per_minute) if needs_budget(auth) else None,
         link=link,
         kind="token" if auth.mode == "token" else "password",  # the one class of credential that the mode knows
         while_away=config.failure_mode,
-        clock=clock,
     )
-    delay = FailureDelay(DelayPolicy(window=policy.window), clock=clock) if config.exempt_loopback else None
+    delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
     return Lockout(limiter, sleep=asyncio.sleep, delay=delay)

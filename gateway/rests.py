@@ -10,9 +10,7 @@ from typing import Any
 from gateway.agents.circuit import Circuits, Rest
 from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.upstream_error import UpstreamKind
-from openclaw_ratelimit import Link, Script
-from openclaw_ratelimit.link import Ask
-from openclaw_ratelimit.pipeline import Argument
+from openclaw_ratelimit import Argument, Ask, ReplicationLink, Script
 
 RESTS = Script("""
 -- KEYS[1]: hash of name -> "<end in ms> <message>". ARGV: "tell", name, ms (0 ends it), channel, message | "list"
@@ -47,9 +45,9 @@ _LATER = 1.1  # who found out first makes the probe: the others give it a moment
 
 
 class SharedRests:
-    """Keeps the circuits of this process in step with those of the others (`openclaw_ratelimit.link.Peer`)."""
+    """Keeps the circuits of this process in step with those of the others (`openclaw_ratelimit.Peer`)."""
 
-    def __init__(self, link: Link, circuits: Circuits) -> None:
+    def __init__(self, link: ReplicationLink, circuits: Circuits) -> None:
         self._link = link
         self._circuits = circuits
         self._own = secrets.token_hex(8)

@@ -1,9 +1,9 @@
-"""What a caller is told: let in, 401, or 429 with a time. Four rules over an outcome.
+"""What a caller gets: admitted, 401, or 429 with a time. Four rules over an outcome.
 
-Counting is behind the protocols, which the `ratelimit` library fits.
+Counting is behind the protocols, which the library `openclaw_ratelimit` fits.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from gateway.core.identity import Principal
 
 
 class Verdict(Protocol):
-    """Answer to an attempt: may its result be told, and when may the caller try again (seconds)."""
+    """Answer to an attempt: may the caller know its result, and when may it try again (seconds)."""
 
     @property
     def allowed(self) -> bool: ...  # noqa: D102  # the class says it
@@ -43,6 +43,14 @@ class Limiter(Protocol):
 
     async def record_success(self, key: str) -> Verdict:
         """Forget the key's failures, unless it must not be let in."""
+        ...
+
+    async def unlock(self, key: str) -> bool:
+        """End the key's lock and forget its failures; whether there were any."""
+        ...
+
+    def locked(self) -> Sequence[tuple[str, float]]:
+        """The keys that are locked, and for how many more seconds."""
         ...
 
 
@@ -78,6 +86,14 @@ class Lockout:
         self._limiter = limiter
         self._sleep = sleep
         self._delay = delay
+
+    def locked(self) -> Sequence[tuple[str, float]]:
+        """The clients' keys that are locked, and for how many more seconds."""
+        return self._limiter.locked()
+
+    async def unlock(self, key: str) -> bool:
+        """For operators: end a lock at all instances, and forget the failures; whether there were any."""
+        return await self._limiter.unlock(key)
 
     def admit_now(self, outcome: Outcome, client: ClientAddress) -> Principal | None:
         """The principal when nothing stands against it, which needs no waiting; None when `admit` has to decide."""

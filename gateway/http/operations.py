@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.http.handlers.chat_completions import chat_completions
 from gateway.http.handlers.embeddings import embeddings
+from gateway.http.handlers.locks import list_locks, release_lock
 from gateway.http.handlers.models import get_model, list_models
 from gateway.http.handlers.responses import responses
 from gateway.http.handlers.sessions import delete_session, export_session, get_session, list_sessions
@@ -90,6 +91,12 @@ OPERATIONS: Mapping[Handler, Operation] = {
     embeddings: Operation(EmbeddingsRequest, _RUN[:2], _listed("embeddings"), needs=("model", "input")),
     list_models: Operation(answer=_listed("models")),
     get_model: Operation(answer=_named("model")),
+    list_locks: Operation(answer=_listed("locked clients")),
+    release_lock: Operation(
+        None,
+        (Parameter("key", "string", said="an address, or a key of the list"),),
+        {"type": "object", "required": ["object", "key", "released"]},
+    ),
     list_sessions: Operation(
         None,
         (

@@ -19,11 +19,12 @@ from gateway.core.reply import Reply
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, MeteredRun
-from gateway.http.quota_headers import quota_headers, whole_seconds
+from gateway.http.quota_headers import quota_headers
 from gateway.http.routes import Route
 from gateway.upstream.embed import Embedder
 from gateway.wire.contract import EmbeddingRequest
 from openclaw_ratelimit import Quota, QuotaPolicy, Refusal
+from openclaw_ratelimit.headers import retry_after
 
 METER = web.RequestKey("meter", Meter)
 QUOTA_HEADERS = web.RequestKey("quota_headers", dict[str, str])
@@ -80,8 +81,8 @@ async def _admit(
     if isinstance(outcome, Refusal):
         raise _refused(request, outcome, prompt)
     meter = request[METER] = Meter(outcome, prompt)
-    if outcome.standings:
-        request[QUOTA_HEADERS] = quota_headers(outcome.standings)
+    if outcome.statuses:
+        request[QUOTA_HEADERS] = quota_headers(outcome.statuses)
     return meter
 
 
@@ -104,16 +105,16 @@ def identity(principal: Principal, client: ClientAddress) -> str:
 
 def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited | BadRequest:
     wait = refusal.retry_after
-    policy = max(refusal.violated, key=lambda standing: standing.wait or float("inf")).policy
+    policy = max(refusal.violated, key=lambda status: status.wait or float("inf")).policy
     if wait is None:
-        request[QUOTA_HEADERS] = quota_headers(refusal.standings)
+        request[QUOTA_HEADERS] = quota_headers(refusal.statuses)
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    seconds = whole_seconds(wait)
-    request[QUOTA_HEADERS] = quota_headers(refusal.standings, seconds)
+    seconds = retry_after(wait)
+    request[QUOTA_HEADERS] = quota_headers(refusal.statuses, seconds)
     said = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(said, seconds, why=f"limit {policy.name}")
 

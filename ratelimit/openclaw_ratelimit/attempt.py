@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 class Attempt:
     """`async with limiter.attempt(key) as attempt:` and inside, once, `failed`, `succeeded` or `discard`.
 
-    Raises Locked at the beginning when the key is locked, so that no password is checked for nothing. A body that raises
-    counts nothing (the database was away, the caller has left); one that ends without a result raises UsageError.
+    Raises Locked at the beginning when the key is locked, so that no password is checked for nothing. A body that
+    raises counts nothing (the database was away, the caller has left); one that ends without a result raises
+    UsageError.
     """
 
     __slots__ = ("_done", "_key", "_limiter")

@@ -122,7 +122,9 @@ class FailureReplica:
         await self._read_meta(ask)
         unsynced = self._records.pop_unsynced()
         entries = {entry.key: entry for entry in self._records.entries()}
-        await self._merge_all(ask, [*entries.values(), *(_nothing_of(key) for key in unsynced if key not in entries)], unsynced)
+        await self._merge_all(
+            ask, [*entries.values(), *(_nothing_of(key) for key in unsynced if key not in entries)], unsynced
+        )
         if self._budget is not None:
             for key, age in list(self._budget.known()):
                 await self._ask(ask, "remember", key, _ms(age))

@@ -37,7 +37,9 @@ end
 
 local function list(key, seconds)
   redis.call('ZADD', index, text(now + seconds), key)
-  redis.call('EXPIRE', index, 86400)
+  if redis.call('TTL', index) < seconds then
+    redis.call('EXPIRE', index, seconds)
+  end
 end
 
 local function keep(key, width, start, previous, current)

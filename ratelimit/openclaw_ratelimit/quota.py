@@ -129,6 +129,7 @@ class Quota:
             shared.end(shares, run)  # it may have been granted all the same, and nobody would free the place
             return None
         except asyncio.CancelledError:
+            shared.end(shares, run)  # runs at once; the rest when it is known whether, and where, it was counted
             answer.add_done_callback(lambda answer: shared.undo(shares, costs, run, answer))
             raise
         decision = shared.decision(shares, costs, reply)

@@ -92,9 +92,8 @@ class SharedQuota:
         return self._call([self._key(share) for share in shares], arguments)
 
     def undo(self, shares: Sequence[Share], costs: Sequence[int], run: str, answer: "asyncio.Future[Any]") -> None:
-        """The caller has left before the answer came: give back what it says was taken."""
+        """The caller has left before the answer came: give back what the answer says was taken."""
         if answer.cancelled() or answer.exception() is not None:
-            self.end(shares, run)  # perhaps it was granted
             return
         decision = _decision(shares, costs, answer.result())
         if decision.allowed:

@@ -9,8 +9,8 @@ from gateway.config.redis_url import parse_redis_url
 from gateway.core.errors import Unavailable
 from gateway.state.connect import close, redis_client
 from gateway.state.link import RedisLink, RedisScript, ScriptCall
-from tests.servers import redis_server
 from support.servers import sentinel
+from tests.servers import redis_server
 
 PUT = RedisScript("return redis.call('INCR', KEYS[1])")
 

@@ -11,7 +11,7 @@ from gateway.config.redis_url import parse_redis_url
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.rests import RESTS, SharedRests
 from gateway.state.connect import close, redis_client
-from openclaw_ratelimit import Link
+from openclaw_ratelimit import ReplicationLink
 from tests.servers import redis_server
 
 NAME = "p/a#apiKey"
@@ -34,7 +34,7 @@ async def instance(server):
             client = redis_client(parse_redis_url(server.url))
             stack.push_async_callback(close, client)
             circuits = Circuits(CircuitPolicy(rest=rest), clock=asyncio.get_running_loop().time)
-            circuits.link = Link(client, name="test", scripts=(RESTS,), pulse=0.05, longest_pause=0.05)
+            circuits.link = ReplicationLink(client, name="test", heartbeat=0.05, max_backoff=0.05)
             SharedRests(circuits.link, circuits)
             await circuits.link.open()
             stack.push_async_callback(circuits.link.close)

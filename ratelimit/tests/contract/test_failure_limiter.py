@@ -87,7 +87,9 @@ class Histories(Machine):
     def locks_agree(self):
         for limiter, model in zip(self.limiters, self.models, strict=True):
             for key in ("a", "b", "c"):
-                assert limiter.locked_for(key) == pytest.approx(max(0.0, model.locked_until(key) - self.now), abs=0.0015)
+                assert limiter.locked_for(key) == pytest.approx(
+                    max(0.0, model.locked_until(key) - self.now), abs=0.0015
+                )
 
     @invariant()
     def lists_agree(self):

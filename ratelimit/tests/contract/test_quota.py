@@ -10,7 +10,6 @@ from support.machine import DAY, Linked, Machine, histories, leave_early
 from support.quota_model import ASKERS, POLICIES, Model
 from support.servers import redis_server
 
-
 NOTHING = Script("return 1")
 
 
@@ -78,7 +77,7 @@ class Together(Linked, Histories):
     """Three instances, one real Redis; each has a clock of its own for what it counts beside it."""
 
     async def open(self):
-        await self.open_links()
+        await self.open_links(max_backoff=0.01)
         lease = 100_000  # never too short for a history
         self.quotas = [Quota(POLICIES, link=link, lease=lease) for link in self.links]
         await self.begin()

@@ -6,8 +6,8 @@ import time
 import pytest
 
 from openclaw_ratelimit import StorageUnavailable, Verdict
-from support.servers import redis_server
 from support.instances import POLICY, Instance, until
+from support.servers import redis_server
 from support.slow import hop
 
 PATIENCE = 0.05  # seconds that a caller may wait at most

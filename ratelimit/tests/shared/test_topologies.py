@@ -7,8 +7,8 @@ from redis.asyncio import Redis, Sentinel
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import ConnectionError  # noqa: A004  redis-py's own
 
-from support.servers import redis_server, sentinel
 from support.instances import NEVER, POLICY, Instance, until
+from support.servers import redis_server, sentinel
 
 
 @asynccontextmanager
@@ -17,8 +17,8 @@ async def found_by(port):
     asked = Sentinel([("127.0.0.1", port)], socket_timeout=2.0)
     async with Instance(asked.master_for("service", socket_timeout=2.0, retry=NEVER)) as instance:
         yield instance
-    for sentinel in asked.sentinels:
-        await sentinel.aclose()
+    for one in asked.sentinels:
+        await one.aclose()
 
 
 async def test_a_failover_by_sentinel_loses_no_lock_even_to_an_empty_replica(tmp_path):
@@ -29,21 +29,22 @@ async def test_a_failover_by_sentinel_loses_no_lock_even_to_an_empty_replica(tmp
         redis_server(folders[0]) as primary,
         redis_server(folders[1], replicaof=f"127.0.0.1 {primary.port}") as replica,
         sentinel(folders[2], primary) as port,
+        found_by(port) as one,
+        found_by(port) as other,
     ):
-        async with found_by(port) as one, found_by(port) as other:
-            assert one.link.available
-            await one.failures("locked", 3)
-            await one.failures("failed", 1)
-            await until(lambda: other.limiter.locked_for("locked") and other.limiter.must_ask("failed"))
-            await until_found(replica, port)
-            await primary.kill()
-            await until(lambda: not one.link.available and not other.link.available)
-            assert not (await other.limiter.record_failure("locked")).allowed
-            await until_primary(replica)
-            await replica.flush()
-            await until(lambda: one.link.available and other.link.available, 20)
-            await until_members(replica, 1)
-            assert [await one.failures("failed", 1), await other.failures("failed", 5)] == [1, 1]
+        assert one.link.available
+        await one.failures("locked", 3)
+        await one.failures("failed", 1)
+        await until(lambda: other.limiter.locked_for("locked") and other.limiter.must_ask("failed"))
+        await until_found(replica, port)
+        await primary.kill()
+        await until(lambda: not one.link.available and not other.link.available)
+        assert not (await other.limiter.record_failure("locked")).allowed
+        await until_primary(replica)
+        await replica.flush()
+        await until(lambda: one.link.available and other.link.available, 20)
+        await until_members(replica, 1)
+        assert [await one.failures("failed", 1), await other.failures("failed", 5)] == [1, 1]
 
 
 async def until_found(replica, port):

@@ -13,7 +13,7 @@ class Model:
     """One counting: a process alone, or all instances together."""
 
     def __init__(self, budget=None):
-        self.failures = defaultdict(dict)  # key → id → time
+        self.failures = defaultdict(dict)  # key → name → time
         self.locks = defaultdict(float)  # key → end of its lock
         self.cleared = defaultdict(float)  # key → its history is void up to here
         self.released = defaultdict(float)  # key → locks that end by then don't count
@@ -24,12 +24,12 @@ class Model:
     def locked_until(self, key):
         return self.locks[key] if self.locks[key] > self.released[key] else 0.0
 
-    def fail(self, key, now, id):
+    def fail(self, key, now, name):
         if (until := self.locked_until(key)) > now:
             return Verdict(False, 0, until - now)
         if wait := self.ration(key, now, failed=True):
             return Verdict(False, 0, wait)
-        self.failures[key][id] = now
+        self.failures[key][name] = now
         left = POLICY.max_attempts - len(self.counted(key, now))
         if left == 0:
             self.lock(key, now)
@@ -56,7 +56,7 @@ class Model:
 
     def counted(self, key, now):
         after = max(self.locked_until(key), self.cleared[key], now - POLICY.window)
-        return {id: time for id, time in self.failures[key].items() if time > after}
+        return {name: time for name, time in self.failures[key].items() if time > after}
 
     def ration(self, key, now, *, failed):
         if self.budget is None:

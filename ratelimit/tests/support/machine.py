@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from openclaw_ratelimit import ReplicationLink
 from support.instances import NEVER, until
 
+
 class Machine(RuleBasedStateMachine):
     """`open` before the first step, `close` after the last one; `now` is the time."""
 

@@ -59,7 +59,7 @@ def test_filters_restrict_a_policy(only, applies):
 
 @pytest.mark.parametrize("names", [{"per": ("adress",)}, {"only": {"team": ("red",)}}])
 def test_an_attribute_that_a_policy_needs_and_that_is_missing_is_an_error(names):
-    with pytest.raises(UsageError, match="looks at the attribute '(adress|team)', but only 'identity'"):
+    with pytest.raises(UsageError, match=r"looks at the attribute '(adress|team)', but only 'identity'"):
         keys(QuotaPolicy("some", "requests", 5, **names), ALICE)
 
 
