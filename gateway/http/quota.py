@@ -104,16 +104,15 @@ def identity(principal: Principal, client: ClientAddress) -> str:
 
 
 def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited | BadRequest:
-    wait = refusal.retry_after
     policy = max(refusal.violated, key=lambda status: status.wait or float("inf")).policy
-    if wait is None:
+    seconds = retry_after(refusal)
+    if seconds is None:
         request[QUOTA_HEADERS] = quota_headers(refusal.statuses)
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    seconds = retry_after(wait)
     request[QUOTA_HEADERS] = quota_headers(refusal.statuses, seconds)
     said = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(said, seconds, why=f"limit {policy.name}")

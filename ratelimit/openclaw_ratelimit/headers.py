@@ -7,14 +7,20 @@ is ours.
 from collections.abc import Sequence
 from math import ceil, floor
 
+from openclaw_ratelimit.errors import Locked, QuotaExceeded
 from openclaw_ratelimit.limit_status import LimitStatus
+from openclaw_ratelimit.reservation import Refusal
 
 _UNITS = {"requests": "", "tokens": ';qu="tokens"', "runs": ';qu="concurrent-requests"'}
 
 
-def retry_after(seconds: float) -> int:
-    """For `Retry-After`: the first whole second after the wait, at least 1, so that a caller who obeys it gets in."""
-    return max(1, floor(seconds) + 1)
+def retry_after(refused: Locked | QuotaExceeded | Refusal) -> int | None:
+    """For `Retry-After`: the first whole second at which the caller can get in, at least 1; None when it never can."""
+    if refused.retry_after is None:
+        return None
+    if isinstance(refused, Locked):
+        return max(1, ceil(refused.retry_after))
+    return max(1, floor(refused.retry_after) + 1)  # there is room only after that time
 
 
 def ratelimit_headers(statuses: Sequence[LimitStatus], within: int | None = None) -> dict[str, str]:

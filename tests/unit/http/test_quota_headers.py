@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.http.quota_headers import duration, quota_headers, whole_seconds
+from gateway.http.quota_headers import duration, quota_headers
 from openclaw_ratelimit import LimitStatus, QuotaPolicy
 
 REQUESTS = QuotaPolicy("identity-requests", "requests", 60)
@@ -48,8 +48,3 @@ def test_in_a_refusal_no_window_ends_after_the_time_to_come_back():
 )
 def test_durations_are_written_as_openai_does(seconds, text):
     assert duration(seconds) == text
-
-
-@pytest.mark.parametrize(("wait", "seconds"), [(0.2, 1), (0.999, 1), (1.0, 2), (3.2, 4)])
-def test_retry_after_is_the_first_whole_second_with_room(wait, seconds):
-    assert whole_seconds(wait) == seconds
