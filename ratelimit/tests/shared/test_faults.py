@@ -323,7 +323,7 @@ async def test_a_program_that_keeps_trying_starts_and_finds_redis_when_the_passw
 
 
 async def test_a_blocking_client_is_an_error_at_once(server):
-    with pytest.raises(ConfigurationError, match="redis.asyncio.Redis"):
+    with pytest.raises(ConfigurationError, match=r"redis\.asyncio\.Redis"):
         ReplicationLink(redis.Redis(port=server.port), name="test")
 
 
@@ -336,7 +336,7 @@ async def test_a_name_that_can_be_no_hash_tag_is_an_error_at_once(server, name):
 
 @pytest.mark.parametrize("version", [b"5.0.14", "6.0.16"])
 def test_an_old_server_is_refused(version):
-    with pytest.raises(ConfigurationError, match="6.2 or newer"):
+    with pytest.raises(ConfigurationError, match=r"6\.2 or newer"):
         check_version(version)
 
 

@@ -179,3 +179,72 @@ async def test_long_names_are_served_and_not_remembered(quota):
         assert isinstance(await limited.reserve(asker, 1), Reservation)
     assert isinstance(await limited.reserve(asker, 1), Refusal)
     assert limited._cached.cache_info().currsize == 0
+
+
+async def test_nobody_gets_a_fresh_quota_by_filling_the_table_under_other_names(quota, clock):
+    limited = quota(REQUESTS, capacity=100)
+    for _ in range(3):
+        await limited.reserve(ALICE)
+    others = [await limited.reserve((("identity", str(number)),)) for number in range(150)]
+    assert isinstance(await limited.reserve(ALICE), Refusal)
+    assert sum(isinstance(outcome, Reservation) for outcome in others) == 99 + 3  # the rest share one quota
+    clock.advance(120.0)
+    assert isinstance(await limited.reserve((("identity", "new"),)), Reservation)
+    assert isinstance(await limited.reserve(ALICE), Reservation)
+
+
+async def test_a_run_whose_reservation_is_dropped_is_over(quota):
+    limited = quota(RUNS)
+    for _ in range(10):
+        assert isinstance(await limited.reserve(ALICE), Reservation)
+
+
+async def test_a_run_that_is_held_for_too_long_is_over(quota, clock):
+    limited = quota(RUNS, max_run=100.0)
+    held = [await limited.reserve(ALICE) for _ in range(3)]
+    assert [type(outcome) for outcome in held] == [Reservation, Reservation, Refusal]
+    clock.advance(100.0)
+    assert isinstance(await limited.reserve(ALICE), Reservation)
+    await held[0].settle()
+    assert limited._held.keys() <= {"3", "4"}
+
+
+async def test_a_reservation_settles_in_every_ending(quota):
+    limited = quota(REQUESTS, TOKENS, RUNS)
+    async with limited.reserve(ALICE, 600) as reserved:
+        reserved.used(100)
+    with pytest.raises(ZeroDivisionError):
+        async with limited.reserve(ALICE, 300):
+            raise ZeroDivisionError
+    async with limited.reserve(ALICE, 1) as reserved:
+        await reserved.settle(200)
+    assert [status.remaining for status in (await limited.reserve(ALICE)).statuses] == [0, 1000 - 600, 2]
+
+
+async def test_a_reservation_that_is_cancelled_is_undone_unless_something_was_used(quota):
+    limited = quota(REQUESTS, TOKENS)
+
+    async def work(used):
+        async with limited.reserve(ALICE, 500) as reserved:
+            if used:
+                reserved.used(used)
+            await asyncio.sleep(3600)
+
+    for used in (None, 70):
+        task = asyncio.ensure_future(work(used))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [status.remaining for status in (await limited.reserve(ALICE, 1)).statuses] == [1, 1000 - 70 - 1]
+
+
+async def test_an_operator_resets_what_was_used(quota):
+    limited = quota(REQUESTS, TOKENS, RUNS)
+    held = [await limited.reserve(ALICE, 400) for _ in range(2)]
+    await limited.reset({"identity": "alice"})
+    outcome = await limited.reserve(ALICE, 1)
+    assert [status.policy.name for status in outcome.violated] == ["runs"]
+    await held[0].settle()
+    assert [status.remaining for status in (await limited.reserve(ALICE, 1)).statuses] == [2, 999, 0]
+    await held[1].settle(0)
