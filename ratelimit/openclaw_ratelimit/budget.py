@@ -1,22 +1,15 @@
 """Counts everybody's failures together, so that changing keys does not defeat the limit per key.
 
-Built on the moving window of `limits`; the per-key limit is the business of `records`. This is one process's view; what
-other instances report comes in by `count`, `close` and `know`.
+The per-key limit is the business of `records`. This is one process's view; what other instances report comes in by
+`count`, `close` and `know`.
 """
 
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterator
-from typing import Any
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterator
 
-from limits import RateLimitItemPerSecond
-from limits.aio.strategies import MovingWindowRateLimiter
-
-from openclaw_ratelimit.memory import ProcessStorage
 from openclaw_ratelimit.policy import BudgetPolicy
 from openclaw_ratelimit.waiting_room import WaitingRoom
-
-_ALL = "all"  # the window's key: one budget for everybody
 
 
 class FailureBudget:
@@ -39,17 +32,18 @@ class FailureBudget:
         self.policy = policy or BudgetPolicy()
         self._clock = clock
         self._capacity = capacity
-        self._windows = MovingWindowRateLimiter(ProcessStorage(clock))
-        self._failures = RateLimitItemPerSecond(self.policy.failures, self.policy.window, "failures")
-        self._reserve = RateLimitItemPerSecond(self.policy.failures, self.policy.window, "reserve")
-        self._spent_until = 0.0
+        # The moving window of `limits`, without its two coroutines for each failure.
+        self._failures: deque[float] = deque(maxlen=self.policy.failures)
+        self._reserve: deque[float] = deque()
+        self.spent_until = 0.0
+        """By the clock; a time that is over says nothing."""
         self._successes: OrderedDict[str, float] = OrderedDict()
         self._granted: OrderedDict[str, float] = OrderedDict()
         self._waiting = WaitingRoom(2 * self.policy.interval, capacity)
 
     def closed_to(self, key: str) -> bool:
         """Whether the budget is spent and `key` has no recent success, so that even a success has to `charge`."""
-        return self._spent_until > 0.0 and self._spent_until > self._clock() and not self._knows(key)
+        return self.spent_until > self._clock() and not self._knows(key)
 
     def remember(self, key: str) -> bool:
         """`key` had a success; whether that was news."""
@@ -75,7 +69,7 @@ class FailureBudget:
 
     def charge(self, key: str, *, failed: bool) -> float:
         """Count one attempt of `key`; 0.0 when its result may be known, else the seconds to wait before the next."""
-        if self._spent_until > self._clock():
+        if self.spent_until > self._clock():
             return 0.0 if self._knows(key) else self._ration(key)
         if failed:
             self.count()
@@ -83,14 +77,17 @@ class FailureBudget:
 
     def count(self) -> None:
         """One failure of anybody."""
-        _now(self._windows.hit(self._failures, _ALL))
-        reset_time, remaining = _now(self._windows.get_window_stats(self._failures, _ALL))
-        if remaining == 0:
-            self._spent_until = reset_time
+        now = self._clock()
+        if self.spent_until > now:
+            return  # a known key's, which is not counted
+        failures = self._failures
+        failures.append(now)
+        if len(failures) == self.policy.failures and failures[0] > now - self.policy.window:
+            self.spent_until = failures[0] + self.policy.window
 
     def close(self, seconds: float) -> None:
         """The budget is spent for so long."""
-        self._spent_until = max(self._spent_until, self._clock() + seconds)
+        self.spent_until = max(self.spent_until, self._clock() + seconds)
 
     def _ration(self, key: str) -> float:
         now = self._clock()
@@ -100,22 +97,14 @@ class FailureBudget:
         last = self._granted.get(key)
         if last is not None:
             return last + interval - now
-        places = _now(self._windows.get_window_stats(self._reserve, _ALL)).remaining
-        if not self._waiting.ask(key, now, places):
+        while self._reserve and self._reserve[0] <= now - self.policy.window:
+            self._reserve.popleft()
+        if not self._waiting.ask(key, now, self.policy.failures - len(self._reserve)):
             return interval
-        _now(self._windows.hit(self._reserve, _ALL))
+        self._reserve.append(now)
         self._granted[key] = now
         return 0.0
 
     def _knows(self, key: str) -> bool:
         last = self._successes.get(key)
         return last is not None and self._clock() - last < self.policy.memory
-
-
-def _now(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    """The result of a coroutine that never waits, which those on `ProcessStorage` don't."""
-    try:
-        coroutine.send(None)
-    except StopIteration as done:
-        return done.value
-    raise AssertionError("the storage of this process never waits")

@@ -40,7 +40,12 @@ Listener = Callable[[Event], object]
 
 def log_event(event: Event) -> None:
     """The default listener: the storage's state and locks at WARNING and INFO, single attempts at DEBUG."""
-    match event.kind:
+    kind = event.kind
+    if kind is EventKind.FAILURE or kind is EventKind.REFUSED:
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("%s: %s %r", event.scope, kind.value, event.key)
+        return
+    match kind:
         case EventKind.AWAY:
             log.warning("%s: Redis is away, this instance decides alone: %s", event.scope, event.reason)
         case EventKind.BACK:
@@ -49,10 +54,6 @@ def log_event(event: Event) -> None:
             log.info("%s: locked %r for %.0f s", event.scope, event.key, event.seconds)
         case EventKind.RELEASED:
             log.info("%s: released %r", event.scope, event.key)
-        case EventKind.FAILURE | EventKind.REFUSED if log.isEnabledFor(logging.DEBUG):
-            log.debug("%s: %s %r", event.scope, event.kind.value, event.key)
-        case _:
-            pass
 
 
 def emit(listener: Listener, event: Event) -> None:

@@ -95,19 +95,23 @@ class FailureLimiter:
 
     def must_ask(self, key: str | bytes) -> bool:
         """Whether something stands against `key`, so that even a success has to go through `record_success`."""
-        key = _stored(key)
-        return (
-            self._records.stands_against(key)
-            or key in self._deciding
-            or (self._budget is not None and self._budget.closed_to(key))
-        )
+        # Every good request asks: hence `_stored` written out, and no call that is not needed.
+        if key.__class__ is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
+            key = stored_key(key)
+        if self._records.stands_against(key) or key in self._deciding:
+            return True
+        budget = self._budget
+        return budget is not None and budget.spent_until > 0.0 and budget.closed_to(key)
 
     def remember(self, key: str | bytes) -> None:
         """`key` had a success that nothing stood against; costs next to nothing but once an hour."""
-        if self._budget is not None:
-            key = _stored(key)
-            if self._budget.remember(key) and self._replica is not None:
-                self._replica.remember(key)
+        budget = self._budget
+        if budget is None:
+            return
+        if key.__class__ is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
+            key = stored_key(key)
+        if budget.remember(key) and self._replica is not None:
+            self._replica.remember(key)
 
     async def record_failure(self, key: str | bytes) -> Verdict:
         """Count one failure of `key`; says whether the caller may know. Raises StorageUnavailable, see the class.

@@ -78,9 +78,9 @@ class Records:
 
     def stands_against(self, key: str) -> bool:
         """Whether `key` is locked or has failures on record, so that a success should clear them."""
-        if key in self._failures:
-            return self.has_failures(key)
-        return (key in self._locks or self._overflow_until > 0.0) and self.locked_for(key) > 0
+        if key not in self._failures and key not in self._locks and not self._overflow_until:
+            return False  # as nearly always
+        return self.has_failures(key) or self.locked_for(key) > 0
 
     def has_failures(self, key: str) -> bool:
         """Whether failures of `key` are on record."""
