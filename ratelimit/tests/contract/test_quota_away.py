@@ -214,7 +214,8 @@ async def test_many_debts_are_told_page_by_page(server):
     async with instance(server, REQUESTS, RUNS) as one, instance(server, REQUESTS, RUNS) as two:
         await away(server, one, two)
         for number in range(1000):
-            assert isinstance(await one.quota.reserve((("identity", str(number)),), 1), Reservation)
+            one.held.append(await one.quota.reserve((("identity", str(number)),), 1))
+        assert all(isinstance(outcome, Reservation) for outcome in one.held)
         await back(server, one, two)
         assert len(await server.ask("KEYS", "*requests*")) == 1000
         assert len(await server.ask("KEYS", "*runs*")) == 1000
