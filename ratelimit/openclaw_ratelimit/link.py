@@ -16,13 +16,13 @@ from typing import Any, Self
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import AuthenticationError, NoPermissionError
 
 from openclaw_ratelimit.clock import ServerClock, elapsed
 from openclaw_ratelimit.connection import Connection, database_of, dedicated, messages, require_version, subscribe
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable, UsageError
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
-from openclaw_ratelimit.peer import Argument, Ask, Peer
+from openclaw_ratelimit.link_errors import first_of, is_permanent, reason_of
+from openclaw_ratelimit.peer import Argument, Ask, Peer, ignore_outcome
 from openclaw_ratelimit.pipeline import Pipeline
 from openclaw_ratelimit.policy import require_seconds
 from openclaw_ratelimit.script import Script
@@ -31,7 +31,6 @@ _JOINING = 2.0  # seconds to connect and to exchange what both sides know
 _FIRST_BACKOFF = 0.05  # seconds between tries
 _STABLE = 5.0  # seconds after which a link that breaks is tried again as fast as the first time
 _NAME = re.compile(r"[^{}\s\0]{1,100}")
-_MAX_REASON = 300  # characters: redis-py's messages may hold all that it knows
 
 
 class ReplicationLink:
@@ -169,7 +168,7 @@ class ReplicationLink:
     def post(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> None:
         """Call the script without waiting for an answer; lost when the storage is away."""
         with suppress(StorageUnavailable):
-            self.call(script, keys, arguments).add_done_callback(retrieve)
+            self.call(script, keys, arguments).add_done_callback(ignore_outcome)
 
     def compare_now(self) -> None:
         """Run the next heartbeat at once."""
@@ -192,7 +191,7 @@ class ReplicationLink:
                 try:
                     await self._live()
                 except* Exception as errors:  # noqa: BLE001  whatever it was: reported, and callers must not wait
-                    self._break(_first(errors))
+                    self._break(first_of(errors))
                 if time.monotonic() - began > _STABLE:
                     backoff = first
                 # Instances that lost the storage together should not all come back in the same moment.
@@ -266,8 +265,8 @@ class ReplicationLink:
                     log.exception("%s: a message could not be read", self.name)
 
     def _break(self, error: BaseException) -> None:
-        self.reason = _sentence(error)[:_MAX_REASON]
-        self._misconfigured = _is_permanent(error)
+        self.reason = reason_of(error)
+        self._misconfigured = is_permanent(error)
         changed, self.available = self.available or not self._tried.is_set(), False
         self._tried.set()
         self._pipeline.fail(self.reason)
@@ -278,33 +277,3 @@ class ReplicationLink:
         self.available, self.reason = False, reason
         self._tried.set()
         self._pipeline.fail(reason)
-
-
-def retrieve(answer: "asyncio.Future[Any]") -> None:
-    """For answers nobody waits for: asyncio need not report their errors."""
-    if not answer.cancelled():
-        answer.exception()
-
-
-def _first(errors: BaseExceptionGroup[BaseException]) -> BaseException:
-    error: BaseException = errors
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
-
-
-def _is_permanent(error: BaseException) -> bool:
-    """Whether trying again can't help."""
-    if isinstance(error, ConfigurationError | AuthenticationError | NoPermissionError):
-        return True
-    return bool(
-        re.search(r"index is out of range|invalid DB index|Invalid Database|NOPERM|NOAUTH|WRONGPASS", str(error))
-    )
-
-
-def _sentence(error: BaseException) -> str:
-    if isinstance(error, StorageUnavailable | ConfigurationError):
-        return str(error)
-    if isinstance(error, TimeoutError):
-        return "it did not answer in time"
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

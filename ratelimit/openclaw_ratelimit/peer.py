@@ -1,5 +1,6 @@
 """What a link and its users know of each other."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
@@ -37,3 +38,9 @@ class Peer(Protocol):
     async def beat(self, ask: Ask) -> None:
         """At each heartbeat. Raises StorageUnavailable when both sides are out of step, so that they join anew."""
         ...
+
+
+def ignore_outcome(answer: "asyncio.Future[Any]") -> None:
+    """A callback for answers that nobody waits for, so that asyncio does not report their errors."""
+    if not answer.cancelled():
+        answer.exception()

@@ -16,7 +16,7 @@ from openclaw_ratelimit.errors import CallRejected, StorageUnavailable
 from openclaw_ratelimit.events import log
 from openclaw_ratelimit.limit_status import of_runs, of_window
 from openclaw_ratelimit.memory import ProcessStorage
-from openclaw_ratelimit.peer import Argument, Ask
+from openclaw_ratelimit.peer import Argument, Ask, ignore_outcome
 from openclaw_ratelimit.quota_local import Decision
 from openclaw_ratelimit.quota_policy import Share
 from openclaw_ratelimit.script import Script
@@ -154,7 +154,7 @@ class SharedQuota:
             for _ in ended:
                 words += (0, run, 0)
             with suppress(StorageUnavailable):
-                self._call([key for key, _ in ended], words).add_done_callback(_retrieve)
+                self._call([key for key, _ in ended], words).add_done_callback(ignore_outcome)
         elif len(self._pending.ended) < _MAX_PENDING:
             self._pending.ended += ended
 
@@ -269,11 +269,6 @@ class SharedQuota:
 
 def _pages(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
     return (items[start : start + _PAGE] for start in range(0, len(items), _PAGE))
-
-
-def _retrieve(answer: "asyncio.Future[Any]") -> None:
-    if not answer.cancelled():
-        answer.exception()
 
 
 def _width(share: Share) -> int:
