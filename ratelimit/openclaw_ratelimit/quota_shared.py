@@ -9,15 +9,14 @@ import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from openclaw_ratelimit.errors import CallRejected, StorageUnavailable
 from openclaw_ratelimit.events import log
 from openclaw_ratelimit.limit_status import of_runs, of_window
-from openclaw_ratelimit.memory import ProcessStorage
 from openclaw_ratelimit.peer import Argument, Ask, ignore_outcome
 from openclaw_ratelimit.quota_local import Decision
+from openclaw_ratelimit.quota_pending import Pending
 from openclaw_ratelimit.quota_policy import Share
 from openclaw_ratelimit.script import Script
 
@@ -29,20 +28,7 @@ QUOTAS = Script.beside(__package__, "quota.lua")
 _Item = TypeVar("_Item")
 
 _PAGE = 100  # keys in one call when much is merged at once
-_MAX_PENDING = (
-    10_000  # keys, and runs, of which an instance defers anything; others fade, and leases end, by themselves
-)
 _PER_KEY = 5  # numbers in a reply
-
-
-@dataclass(slots=True)
-class _Pending:
-    """What the storage does not know yet: counts by window, runs that have ended (key, run), keys that were reset."""
-
-    counts: ProcessStorage
-    shares: dict[str, Share] = field(default_factory=dict)
-    ended: list[tuple[str, str]] = field(default_factory=list)
-    resets: dict[str, None] = field(default_factory=dict)
 
 
 class SharedQuota:
@@ -76,7 +62,7 @@ class SharedQuota:
         self._count = 0
         self._running: dict[str, tuple[str, ...]] = {}  # run → keys of its places
         self._renewed = self._clock()
-        self._pending = self._nothing_pending()
+        self._pending = Pending(self._clock)
         link.add(self, kind=kind)
 
     def new_run(self) -> str:
@@ -155,24 +141,18 @@ class SharedQuota:
                 words += (0, run, 0)
             with suppress(StorageUnavailable):
                 self._call([key for key, _ in ended], words).add_done_callback(ignore_outcome)
-        elif len(self._pending.ended) < _MAX_PENDING:
-            self._pending.ended += ended
+        else:
+            self._pending.end(ended)
 
     def defer(self, shares: Sequence[Share], counts: Sequence[int]) -> None:
         """Counted, or taken back, here alone. Runs are merged by their ids."""
-        pending = self._pending
-        for share, count in zip(shares, counts, strict=True):
-            has_room = share.key in pending.shares or len(pending.shares) < _MAX_PENDING
-            if share.policy.counts != "runs" and count and has_room:
-                pending.counts.count(share.key, share.policy.window, count)
-                pending.shares[share.key] = share
+        self._pending.count(shares, counts)
 
     async def reset(self, shares: Sequence[Share]) -> None:
         """Forget what was counted in these windows; at once, or when the storage is back."""
         keys = [self._key(share) for share in shares if share.policy.counts != "runs"]
         for share in shares:
-            self._pending.shares.pop(share.key, None)
-            self._pending.counts.forget(share.key)
+            self._pending.forget(share)
         if not keys:
             return
         try:
@@ -181,25 +161,25 @@ class SharedQuota:
                 return
         except StorageUnavailable:
             pass  # deferred below
-        if len(self._pending.resets) < _MAX_PENDING:
-            self._pending.resets |= dict.fromkeys(keys)
+        self._pending.reset(keys)
 
     # What follows is `Peer`.
 
     @property
     def behind(self) -> bool:
         """See Peer."""
-        return bool(self._pending.shares or self._pending.ended or self._pending.resets)
+        return bool(self._pending)
 
     async def join(self, ask: Ask) -> None:
-        """See Peer: the storage may have lost our runs."""
+        """See Peer: the storage may have lost our runs; and it learns the script before anybody waits for it."""
+        await self._merge(ask, (), ("renew", self.link.server_time(), self._lease))
         await self._renew(ask)
 
     async def catch_up(self, ask: Ask) -> None:
         """See Peer: what was decided here counts from now on."""
-        pending, self._pending = self._pending, self._nothing_pending()
+        pending, self._pending = self._pending, Pending(self._clock)
         words: list[tuple[str, int, str, int]] = [(key, 0, run, 0) for key, run in pending.ended]
-        counts = [(share, await _counted(pending.counts, share)) for share in pending.shares.values()]
+        counts = await pending.counted()
         words += [(self._key(share), share.policy.window, "0", count) for share, count in counts if count > 0]
         try:
             for keys in _pages(list(pending.resets)):
@@ -207,9 +187,7 @@ class SharedQuota:
             for page in _pages(words):
                 await self._merge_counts(ask, page)
         except StorageUnavailable:
-            self.defer([share for share, _ in counts], [count for _, count in counts])
-            self._pending.ended = (pending.ended + self._pending.ended)[:_MAX_PENDING]
-            self._pending.resets = pending.resets | self._pending.resets
+            self._pending.put_back(pending, counts)
             raise
 
     async def hear(self, message: bytes) -> None:
@@ -260,9 +238,6 @@ class SharedQuota:
     def _reset_arguments(self) -> tuple[Argument, ...]:
         return ("reset", self.link.server_time(), self.link.channel, self._kind)
 
-    def _nothing_pending(self) -> _Pending:
-        return _Pending(ProcessStorage(self._clock))
-
     def _key(self, share: Share) -> str:
         return self._base + share.key
 
@@ -273,11 +248,6 @@ def _pages(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
 
 def _width(share: Share) -> int:
     return 0 if share.policy.counts == "runs" else share.policy.window
-
-
-async def _counted(storage: ProcessStorage, share: Share) -> int:
-    previous, left, current, _ = await storage.get_sliding_window(share.key, share.policy.window)
-    return int(previous * left / share.policy.window + current)
 
 
 def _decision(shares: Sequence[Share], costs: Sequence[int], reply: list[bytes | int]) -> Decision:
