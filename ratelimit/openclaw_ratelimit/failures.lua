@@ -43,7 +43,9 @@ end
 redis.call('ZREMRANGEBYSCORE', locks, '-inf', text(now - window))
 redis.call('ZREMRANGEBYSCORE', cleared, '-inf', text(now - window))
 for _, over in ipairs(redis.call('ZRANGEBYSCORE', released, '-inf', text(now))) do
-  redis.call('ZREM', locks, over) -- is over, too
+  if tonumber(redis.call('ZSCORE', locks, over) or 0) <= tonumber(redis.call('ZSCORE', released, over)) then
+    redis.call('ZREM', locks, over) -- the one that was released, and not one that was earned since
+  end
   redis.call('ZREM', released, over)
 end
 for _, old in ipairs(redis.call('ZRANGEBYSCORE', recent, '-inf', text(now - window), 'LIMIT', 0, 100)) do

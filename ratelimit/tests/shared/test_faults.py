@@ -400,6 +400,20 @@ async def test_an_unlock_survives_an_instance_that_was_away_with_the_lock(server
         assert not near.limiter.locked_for("a")
 
 
+async def test_a_lock_that_is_earned_after_an_unlock_holds_to_its_end(server):
+    time = [1_000.0]
+    clocks = {"clock": lambda: time[0], "server_time": lambda: time[0], "heartbeat": 3_600.0}
+    async with Instance(server.url, link=PATIENT | clocks) as one, Instance(server.url, link=PATIENT | clocks) as other:
+        await one.failures("a", 3)
+        assert await one.limiter.unlock("a")  # releases all locks that end within 300 s
+        time[0] += 200.0
+        assert await one.failures("a", 3) == POLICY.max_attempts
+        time[0] += 150.0  # what was released is over, this lock is not
+        await other.failures("b", 1)
+        assert await server.ask("ZSCORE", "{test}:failures:locks", "a") is not None
+        assert other.limiter.locked_for("a") == pytest.approx(150.0, abs=0.01)
+
+
 async def test_failures_are_listed_at_every_instance(instances):
     await instances[0].failures("a", 2)
     await until(lambda: all(one.limiter.failures("a") == 2 for one in instances))
