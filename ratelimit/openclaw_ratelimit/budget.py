@@ -32,6 +32,8 @@ class FailureBudget:
         self.policy = policy or BudgetPolicy()
         self._clock = clock
         self._capacity = capacity
+        # Exact to an hour in a day is enough, and remembering runs on every good request.
+        self._refresh = self.policy.memory / 24
         # The moving window of `limits`, without its two coroutines for each failure.
         self._failures: deque[float] = deque(maxlen=self.policy.failures)
         self._reserve: deque[float] = deque()
@@ -48,8 +50,8 @@ class FailureBudget:
     def remember(self, key: str) -> bool:
         """`key` had a success; whether that was news."""
         last = self._successes.get(key)
-        if last is not None and self._clock() - last < self.policy.memory / 24:
-            return False  # Exact to an hour in a day is enough, and this runs on every good request.
+        if last is not None and self._clock() - last < self._refresh:
+            return False
         self.know(key, 0.0)
         return True
 

@@ -224,7 +224,7 @@ class ReplicationLink:
         async def ask(script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
             return await self._call(script, keys, arguments, _JOINING)
 
-        await self.clock.read(ask, self.key("clock"), self.server_time())
+        await self.clock.read(ask, self.key("clock"), self.server_time)
         # A server that is merely slow would make every caller wait.
         await self._pipeline.call(("PING",), self.max_wait)
         for peer in self._peers:
@@ -247,7 +247,7 @@ class ReplicationLink:
                 async with asyncio.timeout(self._heartbeat):
                     await self._beat_now.wait()
             self._beat_now.clear()
-            if await self.clock.read(self.ask, self.key("clock"), self.server_time()):
+            if await self.clock.read(self.ask, self.key("clock"), self.server_time):
                 raise StorageUnavailable("the server's clock was set")
             for peer in self._peers:
                 await peer.beat(self.ask)
