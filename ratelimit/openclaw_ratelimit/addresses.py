@@ -11,7 +11,7 @@ _PREFIX = 64  # bits of an IPv6 address that its owner can't change at will
 
 @lru_cache(4096)
 def client_key(address: str) -> str:
-    """An address as a key: IPv4 as it is, an IPv6 address as its network of 64 bits, because who has one has them all.
+    """An address as a key: IPv4 as it is, an IPv6 address as its network of 64 bits, because its owner has them all.
 
     What is no address (a Unix socket) is its own key.
     """

@@ -103,12 +103,12 @@ async def require_version(connection: Connection) -> None:
     check_version(dict(zip(map(_text, reply[::2]), reply[1::2], strict=True)).get("version", b""))
 
 
-def check_version(told: bytes | str) -> None:
+def check_version(version: bytes | str) -> None:
     """Raise ConfigurationError for the version of a Redis that is too old."""
-    major, _, rest = _text(told).partition(".")
+    major, _, rest = _text(version).partition(".")
     minor = rest.partition(".")[0]
     if major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) < _OLDEST:
-        raise ConfigurationError(f"the server is Redis {_text(told)}; {_OLDEST[0]}.{_OLDEST[1]} or newer is needed")
+        raise ConfigurationError(f"the server is Redis {_text(version)}; {_OLDEST[0]}.{_OLDEST[1]} or newer is needed")
 
 
 def _text(word: object) -> str:

@@ -138,7 +138,7 @@ local function spent_until()
   return tonumber(redis.call('ZRANGE', budget, 0, 0, 'WITHSCORES')[2]) + budget_window
 end
 
--- How long an attempt has to wait because everybody's failures are too many; 0 when it may be told.
+-- How long an attempt has to wait because everybody's failures are too many; 0 when its result may be known.
 local function charge(id, failed)
   if budget_size == 0 then
     return 0

@@ -10,9 +10,9 @@ from math import floor
 from openclaw_ratelimit.quota_policy import QuotaPolicy
 
 RUN_WAIT = 0.5
-"""Seconds after which asking for a run again is worth it: nobody knows when another one ends."""
+"""Seconds after which to ask for a run again: when another one ends can't be known."""
 
-_TINY = 0.001  # seconds: who has no room has to wait, even if there is some in the next moment
+_TINY = 0.001  # seconds: a refusal always has a wait, even if there is room in the next moment
 
 
 @dataclass(frozen=True, slots=True)

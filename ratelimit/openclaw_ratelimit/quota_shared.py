@@ -91,7 +91,7 @@ class SharedQuota:
         return _decision(shares, costs, reply)
 
     def began(self, shares: Sequence[Share], run: str) -> None:
-        """The run lives from here on, whoever has allowed it."""
+        """The run goes on from here, whether the storage or this instance has allowed it."""
         keys = tuple(self._key(share) for share in shares if share.policy.counts == "runs")
         if keys:
             self._running[run] = keys
