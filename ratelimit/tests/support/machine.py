@@ -69,7 +69,7 @@ class Linked:
     async def begin(self):
         for link in (*self.links, self.other_link):
             await link.open()
-            assert link.available, link.reason
+        await until(lambda: all(link.available for link in (*self.links, self.other_link)), 20)
 
     def client(self, _instance):
         return redis.asyncio.Redis(port=self.port, retry=NEVER)
