@@ -12,7 +12,7 @@ from gateway.access.client import ClientAddress
 from gateway.access.outcome import Outcome, Rejected
 from gateway.core.errors import Unavailable
 from gateway.http.keys import CLIENT, LOCKOUT, PRINCIPAL, REJECTED, SNAPSHOT
-from ratelimit import StorageUnavailable
+from openclaw_ratelimit import StorageUnavailable
 
 
 def authenticates(credential: CredentialReader) -> Callable[[web.Request], Awaitable[None] | None]:
