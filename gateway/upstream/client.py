@@ -134,7 +134,8 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         asked = wire.request(turn, self._model)
-        self._response = response = await client.http.post(provider.endpoint(asked.path), asked.body, fresh=self._fresh)
+        endpoint = provider.endpoint(asked.path, asked.headers)
+        self._response = response = await client.http.post(endpoint, asked.body, fresh=self._fresh)
         if response.status != 200:
             raise await refusal(response)
         content_type = response.content_type

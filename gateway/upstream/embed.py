@@ -49,7 +49,8 @@ class HttpEmbedder:
         wait = provider.timeout or self._limits.last.whole
         try:
             with self._deadlines.at(min(clock() + wait, end)):
-                response = await self._http.post(provider.endpoint(asked.path), asked.body, fresh=fresh)
+                endpoint = provider.endpoint(asked.path, asked.headers)
+                response = await self._http.post(endpoint, asked.body, fresh=fresh)
                 try:
                     if response.status != 200:
                         raise await refusal(response)

@@ -2,16 +2,19 @@
 
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from yarl import URL
 
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, endpoint
+from gateway.wire import DEFAULT_UPSTREAM
+from gateway.wire.contract import NO_HEADERS
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 _SHORTEST_HEADER_SECRET = 4
+_MOST_ENDPOINTS = 64  # kept of one row: where the path names the model, there is one for each
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +33,7 @@ class Provider:
 
     id: str
     base_url: str = field(repr=False)  # may hold a password
-    wire: str = "openai-completions"
+    wire: str = DEFAULT_UPSTREAM
     api_key: str | None = field(default=None, repr=False)
     key_id: str = "apiKey"
     others: tuple["Provider", ...] = ()
@@ -44,7 +47,7 @@ class Provider:
     local: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
     prepare: Callable[[], Awaitable[None]] | None = None
-    endpoints: dict[str, Endpoint] = field(default_factory=dict, init=False, repr=False, compare=False)
+    endpoints: dict[Hashable, Endpoint] = field(default_factory=dict, init=False, repr=False, compare=False)
     identities: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
 
@@ -85,24 +88,25 @@ class Provider:
         first = next(self.turns) % len(rows)
         return rows[first:] + rows[:first]
 
-    def endpoint(self, path: str) -> Endpoint:
-        """The address below the base URL with this row's headers; made once per path.
+    def endpoint(self, path: str, headers: Mapping[str, str] = NO_HEADERS) -> Endpoint:
+        """The address below the base URL with this row's headers, and those that the wire format needs (`headers`)
+        under them; made once.
 
         Raises ValueError for a base URL or a header that can't be used.
         """
-        made = self.endpoints.get(path)
+        key = (path, *headers.items()) if headers else path
+        made = self.endpoints.get(key)
         if made is None:
-            url = self.base_url.rstrip("/") + path
-            made = self.endpoints[path] = endpoint(url, self.headers, DEFAULTS)
+            made = endpoint(self.base_url.rstrip("/") + path, self.headers, {**DEFAULTS, **headers})
+            if len(self.endpoints) < _MOST_ENDPOINTS:
+                self.endpoints[key] = made
         return made
 
 
 def headers_for(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
     """The headers of every request to a provider; `extra` wins over ours."""
-    headers = {"Content-Type": "application/json"}
-    if api_key:
-        headers["Authorization"] = f"Bearer {api_key}"
-    return headers | dict(extra)
+    credential = {"Authorization": f"Bearer {api_key}"} if api_key else {}
+    return credential | dict(extra)
 
 
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:
