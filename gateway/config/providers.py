@@ -105,7 +105,7 @@ class ProviderConfig(Section):
     base_url: str | None = None
     api_key: SecretStr | None = None
     api_keys: tuple[SecretStr, ...] = ()
-    api: str = "openai-completions"
+    api: str | None = None
     auth: Literal["api-key", "token", "oauth", "aws-sdk"] | None = None
     auth_header: bool | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)

@@ -78,8 +78,9 @@ def _restored(message: Message, client: str, found: Mapping[str, bytes]) -> Mess
         blocks, extras = _read(entry)
         thinking = thinking or blocks
         parts.append(replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part)
-    if thinking:  # the stored blocks know their owner, those of the client do not
-        parts = [*thinking, *(part for part in parts if type(part) is not Thinking or part.owner is not None)]
+    if thinking and not any(type(part) is Thinking and part.owner is not None for part in parts):
+        # The stored blocks know their owner; those of a client that has kept only their text do not.
+        parts = [*thinking, *(part for part in parts if type(part) is not Thinking)]
     return replace(message, parts=tuple(parts))
 
 

@@ -71,12 +71,12 @@ class Round(Struct, frozen=True):
                         for one in filters:
                             batch = one.feed(batch)
                         if batch:
+                            if seen is None and not answer.over:  # else nothing can break any more
+                                seen = seen_answer()
+                            if seen is not None:
+                                seen.add(batch)
                             if batch[-1].__class__ in _ENDINGS:
                                 await self._finish(seen, batch)
-                            if not answer.over:  # else nothing can break any more
-                                if seen is None:
-                                    seen = seen_answer()
-                                seen.add(batch)
                             yield batch
                 except UpstreamError as error:
                     failure = error
@@ -94,17 +94,20 @@ class Round(Struct, frozen=True):
             attempts.close()
 
     async def _finish(self, seen: Accumulator | None, batch: Batch) -> None:
-        """The answer ends with this batch: note its usage, and store reasoning before the client can ask again."""
+        """The answer ends with this batch: note its usage, and store reasoning before the client can ask again.
+
+        `seen` is the whole answer; None when the batch is all of it.
+        """
         if isinstance(report := batch[-1], UsageReport):
             self.trail.usage = report.usage
         reasoning = self.dispatch.reasoning
         if reasoning is None or not any(isinstance(event, Finish) and event.reason == "tool_calls" for event in batch):
             return
-        answer = Accumulator()
-        answer.add(batch)
-        parts = [part for part in (seen, answer) if part is not None]
-        thinking = tuple(block for part in parts for block in part.thinking if block.owner is not None)
-        calls = {call.id: call.extras for part in parts for call in part.tool_calls.values()}
+        if seen is None:
+            seen = Accumulator()
+            seen.add(batch)
+        thinking = tuple(block for block in seen.thinking if block.owner is not None)
+        calls = {call.id: call.extras for call in seen.tool_calls.values()}
         await reasoning.remember(self.trail.client, thinking, calls)
 
     def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:

@@ -6,7 +6,6 @@ that documentation says so. A row of the configuration with the same id override
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 
 from gateway.upstream.authorise import KeyHeaders, bearer
 from gateway.wire import DEFAULT_UPSTREAM
@@ -29,53 +28,49 @@ class Row:
     embedding_model: str | None = None
     compat: Compat = DEFAULT
     local: bool = False
-    wire: str = DEFAULT_UPSTREAM
+    api: str = DEFAULT_UPSTREAM
     key_headers: KeyHeaders = bearer
 
 
-CATALOG: Mapping[str, Row] = MappingProxyType(
-    {
-        "openai": Row("https://api.openai.com/v1", ("OPENAI_API_KEY",), "gpt-5.4", "text-embedding-3-small", _OPENAI),
-        "openrouter": Row("https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
-        "groq": Row(
-            "https://api.groq.com/openai/v1",
-            ("GROQ_API_KEY",),
-            "llama-3.3-70b-versatile",
-            compat=Compat(max_tokens_field="max_completion_tokens", tool_call_fields=False),
-        ),
-        "mistral": Row(
-            "https://api.mistral.ai/v1",
-            ("MISTRAL_API_KEY",),
-            "mistral-large-latest",
-            "mistral-embed",
-            # Mistral answers unknown fields with 422, and reports usage without being asked.
-            Compat(usage_in_streaming=False, unknown_fields=False, tool_call_fields=False),
-        ),
-        "deepseek": Row("https://api.deepseek.com/v1", ("DEEPSEEK_API_KEY",), "deepseek-chat"),
-        "together": Row(
-            "https://api.together.xyz/v1", ("TOGETHER_API_KEY",), "meta-llama/Llama-3.3-70B-Instruct-Turbo"
-        ),
-        "xai": Row("https://api.x.ai/v1", ("XAI_API_KEY",), "grok-4"),
-        "fireworks": Row(
-            "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",), compat=Compat(tool_call_fields=False)
-        ),
-        "cerebras": Row("https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), "llama-3.3-70b"),
-        "perplexity": Row("https://api.perplexity.ai", ("PERPLEXITY_API_KEY",), "sonar", compat=Compat(tools=False)),
-        "moonshot": Row("https://api.moonshot.ai/v1", ("MOONSHOT_API_KEY",), "kimi-k2-turbo-preview"),
-        "nvidia": Row("https://integrate.api.nvidia.com/v1", ("NVIDIA_API_KEY",)),
-        "huggingface": Row("https://router.huggingface.co/v1", ("HF_TOKEN", "HUGGINGFACE_HUB_TOKEN")),
-        "google": Row(
-            "https://generativelanguage.googleapis.com/v1beta/openai",
-            ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-            "gemini-2.5-flash",
-            "gemini-embedding-001",
-        ),
-        "vercel-ai-gateway": Row("https://ai-gateway.vercel.sh/v1", ("AI_GATEWAY_API_KEY",)),
-        "ollama": Row("http://127.0.0.1:11434/v1", ("OLLAMA_API_KEY",), local=True),
-        "lmstudio": Row("http://127.0.0.1:1234/v1", ("LMSTUDIO_API_KEY",), local=True),
-        "vllm": Row("http://127.0.0.1:8000/v1", ("VLLM_API_KEY",), local=True),
-        "llamacpp": Row("http://127.0.0.1:8080/v1", ("LLAMACPP_API_KEY",), local=True),
-        "sglang": Row("http://127.0.0.1:30000/v1", ("SGLANG_API_KEY",), local=True),
-        "litellm": Row("http://127.0.0.1:4000/v1", ("LITELLM_API_KEY",), local=True),
-    }
-)
+CATALOG: Mapping[str, Row] = {
+    "openai": Row("https://api.openai.com/v1", ("OPENAI_API_KEY",), "gpt-5.4", "text-embedding-3-small", _OPENAI),
+    "openrouter": Row("https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
+    "groq": Row(
+        "https://api.groq.com/openai/v1",
+        ("GROQ_API_KEY",),
+        "llama-3.3-70b-versatile",
+        compat=Compat(max_tokens_field="max_completion_tokens", tool_call_fields=False),
+    ),
+    "mistral": Row(
+        "https://api.mistral.ai/v1",
+        ("MISTRAL_API_KEY",),
+        "mistral-large-latest",
+        "mistral-embed",
+        # Mistral answers unknown fields with 422, and reports usage without being asked.
+        Compat(usage_in_streaming=False, unknown_fields=False, tool_call_fields=False),
+    ),
+    "deepseek": Row("https://api.deepseek.com/v1", ("DEEPSEEK_API_KEY",), "deepseek-chat"),
+    "together": Row("https://api.together.xyz/v1", ("TOGETHER_API_KEY",), "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
+    "xai": Row("https://api.x.ai/v1", ("XAI_API_KEY",), "grok-4"),
+    "fireworks": Row(
+        "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",), compat=Compat(tool_call_fields=False)
+    ),
+    "cerebras": Row("https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), "llama-3.3-70b"),
+    "perplexity": Row("https://api.perplexity.ai", ("PERPLEXITY_API_KEY",), "sonar", compat=Compat(tools=False)),
+    "moonshot": Row("https://api.moonshot.ai/v1", ("MOONSHOT_API_KEY",), "kimi-k2-turbo-preview"),
+    "nvidia": Row("https://integrate.api.nvidia.com/v1", ("NVIDIA_API_KEY",)),
+    "huggingface": Row("https://router.huggingface.co/v1", ("HF_TOKEN", "HUGGINGFACE_HUB_TOKEN")),
+    "google": Row(
+        "https://generativelanguage.googleapis.com/v1beta/openai",
+        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+        "gemini-2.5-flash",
+        "gemini-embedding-001",
+    ),
+    "vercel-ai-gateway": Row("https://ai-gateway.vercel.sh/v1", ("AI_GATEWAY_API_KEY",)),
+    "ollama": Row("http://127.0.0.1:11434/v1", ("OLLAMA_API_KEY",), local=True),
+    "lmstudio": Row("http://127.0.0.1:1234/v1", ("LMSTUDIO_API_KEY",), local=True),
+    "vllm": Row("http://127.0.0.1:8000/v1", ("VLLM_API_KEY",), local=True),
+    "llamacpp": Row("http://127.0.0.1:8080/v1", ("LLAMACPP_API_KEY",), local=True),
+    "sglang": Row("http://127.0.0.1:30000/v1", ("SGLANG_API_KEY",), local=True),
+    "litellm": Row("http://127.0.0.1:4000/v1", ("LITELLM_API_KEY",), local=True),
+}

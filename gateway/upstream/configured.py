@@ -18,7 +18,7 @@ from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.transport.endpoint import endpoint
-from gateway.wire import UPSTREAMS
+from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 _OPENCLAW_FORMATS = frozenset({
@@ -81,7 +81,7 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
         id=name,
         base_url=row.base_url,
         api_key=key,
-        wire=row.wire,
+        wire=row.api,
         headers=fixed_headers(key, {}, row.key_headers),
         key_headers=row.key_headers,
         compat=row.compat,
@@ -100,7 +100,7 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
     provider = Provider(
         id=name,
         base_url=base_url,
-        wire=config.api,
+        wire=config.api or (row.api if row else DEFAULT_UPSTREAM),
         compat=compat,
         models={model.id: _model(name, model, config, compat) for model in config.models},
         only_listed=not base_url,  # then each model has an address of its own
@@ -116,7 +116,7 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
             {**headers, **_plain(model.headers)},
         )
         for model in config.models
-        if model.base_url or model.headers or model.api not in (None, config.api)
+        if model.base_url or model.headers or model.api not in (None, provider.wire)
     }
     return _with_keys(replace(provider, model_rows=rows), keys, headers)
 
@@ -237,7 +237,7 @@ def _unsendable(path: str, provider: Provider) -> Iterator[Problem]:
     for where, row in rows:
         for keyed in (row, *row.others):
             try:
-                for wire_path in UPSTREAMS[keyed.wire].paths():
+                for wire_path in UPSTREAMS[keyed.wire].paths() or ("",):
                     keyed.endpoint(wire_path)
             except ValueError as error:
                 yield Problem(_blamed(where, path, keyed), str(error))

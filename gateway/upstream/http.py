@@ -17,8 +17,14 @@ from gateway.upstream.transport.pool import Pool
 from gateway.upstream.transport.response import Response
 
 USER_AGENT = f"openclaw-gateway/{__version__}"
-# Providers get exactly the headers of their row and these: nothing of the client's request is ever copied.
-DEFAULTS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "identity"}
+# Providers get exactly the headers of their row, those that its wire format needs, and these: nothing of the client's
+# request is ever copied.
+DEFAULTS = {
+    "User-Agent": USER_AGENT,
+    "Accept": "*/*",
+    "Accept-Encoding": "identity",
+    "Content-Type": "application/json",
+}
 
 
 @dataclass(frozen=True, slots=True)

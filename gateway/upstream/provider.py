@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from yarl import URL
@@ -11,11 +11,11 @@ from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
 from gateway.wire import DEFAULT_UPSTREAM
-from gateway.wire.contract import WireRequest
+from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 _SHORTEST_HEADER_SECRET = 4
-_MAX_ENDPOINTS = 256  # per row; a format whose paths name the model must not fill the memory
+_MAX_ENDPOINTS = 64  # per row; a format whose paths name the model must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Provider:
     local: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
     prepare: Callable[[], Awaitable[None]] | None = None
-    endpoints: dict[str, Endpoint] = field(default_factory=dict, init=False, repr=False, compare=False)
+    endpoints: dict[Hashable, Endpoint] = field(default_factory=dict, init=False, repr=False, compare=False)
     identities: dict[str, str] = field(default_factory=dict, init=False, repr=False, compare=False)
     turns: Iterator[int] = field(default_factory=itertools.count, repr=False, compare=False)
 
@@ -97,25 +97,24 @@ class Provider:
         first = next(self.turns) % len(rows)
         return rows[first:] + rows[:first]
 
-    def endpoint(self, path: str) -> Endpoint:
-        """The address below the base URL with this row's headers; made once per path.
+    def endpoint(self, path: str, headers: Mapping[str, str] = NO_HEADERS) -> Endpoint:
+        """The address below the base URL with this row's headers, and those that the wire format needs (`headers`)
+        under them; made once.
 
         Raises ValueError for a base URL or a header that can't be used.
         """
-        made = self.endpoints.get(path)
+        key = (path, *headers.items()) if headers else path
+        made = self.endpoints.get(key)
         if made is None:
-            url = self.base_url.rstrip("/") + path
-            made = endpoint(url, self.headers, DEFAULTS)
+            made = endpoint(self.base_url.rstrip("/") + path, self.headers, {**DEFAULTS, **headers})
             if len(self.endpoints) < _MAX_ENDPOINTS:
-                self.endpoints[path] = made
+                self.endpoints[key] = made
         return made
 
-    async def authorised(self, asked: WireRequest) -> Endpoint:
+    async def signed(self, asked: WireRequest) -> Endpoint:
         """The address of one request, with the headers that are its own. Raises ValueError and UpstreamError."""
-        made = self.endpoint(asked.path)
-        if self.sign is not None:
-            return with_headers(made, {**asked.headers, **await self.sign(made, asked)})
-        return with_headers(made, asked.headers) if asked.headers else made
+        made = self.endpoint(asked.path, asked.headers)
+        return made if self.sign is None else with_headers(made, await self.sign(made, asked))
 
 
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:

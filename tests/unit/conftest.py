@@ -112,7 +112,7 @@ def dispatch(time: Time, cooldowns: Cooldowns) -> Callable[..., RunContext]:
     """Over a scripted caller; jitter is half of what it may be. Arguments are those of RunContext and RetryPolicy."""
 
     def build(caller: Any = None, **settings: Any) -> RunContext:
-        shared = {name: settings.pop(name) for name in ("rescue", "hold_back") if name in settings}
+        shared = {name: settings.pop(name) for name in ("rescue", "hold_back", "reasoning") if name in settings}
         providers = settings.pop("providers", {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")})
         policy = RetryPolicy(clock=time, sleep=time.sleep, random=lambda: 0.5, **settings)
         return RunContext(providers, caller or Scripted(), policy, cooldowns, **shared)

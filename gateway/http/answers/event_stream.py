@@ -74,13 +74,18 @@ class EventStream(EventSourceResponse):
 
     async def __aexit__(self, kind: object, *exc_info: object) -> None:
         self._timer.cancel()
-        if kind is not None and self.opened and self._req is not None:
+        broken = kind is not None and self.opened and self._req is not None
+        if broken:
             self._abort_transport()  # whoever answers for the failure would answer in the midst of the stream
-        if self._opening is not None:
-            await asyncio.wait({self._opening})
-        if self._ping_task is not None:
-            self.stop_streaming()
-            await self.wait()
+        try:
+            if self._opening is not None:
+                await asyncio.wait({self._opening})
+            if self._ping_task is not None:
+                self.stop_streaming()
+                await self.wait()
+        except asyncio.CancelledError:
+            if not broken:  # else it comes of the broken connection, and must not hide what went wrong
+                raise
 
     def _open_early(self) -> None:
         self._opening = asyncio.get_running_loop().create_task(self._say_hello())

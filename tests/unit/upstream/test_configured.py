@@ -64,7 +64,7 @@ def test_a_configured_row_overrides_the_catalogues_field_by_field():
 )
 def test_the_headers_are_the_key_and_those_of_the_row(row, headers):
     provider = providers(own={"baseUrl": "http://own/v1", **row})["own"]
-    assert provider.headers == {"Content-Type": "application/json", **headers}
+    assert provider.headers == headers
 
 
 def test_secrets_are_not_in_the_repr():
@@ -222,6 +222,23 @@ def test_addresses_are_below_the_base_url_and_made_once(base):
         b"POST /v1/chat/completions HTTP/1.1\r\nHost: own\r\n"
     )
     assert provider.endpoint("/chat/completions") is provider.endpoint("/chat/completions")
+
+
+def test_headers_of_the_wire_format_are_sent_under_those_of_the_row():
+    provider = providers(own={"baseUrl": "http://own", "headers": {"x-version": "2"}})["own"]
+    head = provider.endpoint("/say", {"X-Version": "1", "X-Beta": "b", "Content-Type": "text/plain"}).head
+    assert b"\r\nX-Beta: b\r\n" in head
+    assert b"\r\nContent-Type: text/plain\r\n" in head
+    assert b"\r\nx-version: 2\r\n" in head
+    assert b"X-Version" not in head
+    assert b"X-Beta" not in provider.endpoint("/say").head
+
+
+def test_addresses_that_name_the_model_are_kept_for_a_bounded_number_of_models():
+    provider = providers(own={"baseUrl": "http://own"})["own"]
+    for number in range(1000):
+        assert f"POST /models/{number} ".encode() in provider.endpoint(f"/models/{number}").head
+    assert len(provider.endpoints) < 100
 
 
 @pytest.mark.parametrize("name", sorted(CATALOG))

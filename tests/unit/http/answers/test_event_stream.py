@@ -3,6 +3,7 @@ import asyncio
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from gateway.core.errors import Unavailable
 from gateway.http.answers.event_stream import EventStream
@@ -150,3 +151,15 @@ async def test_what_nobody_foresaw_cuts_an_open_stream_and_adds_nothing_to_it(an
         await response.read()
     assert "HTTP/1.1" not in str(caught.value)
     assert "HTTP/1.1" not in repr(caught.value.__cause__)
+
+
+async def test_a_mistake_of_ours_in_an_open_stream_is_logged_and_breaks_the_connection(answer):
+    async def work(stream):
+        await stream.relay(b"data: 1\n\n")
+        raise KeyError("a mistake")
+
+    with capture_logs() as logs:
+        response = await answer(work)
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+    assert [(line["event"], str(line["exc_info"])) for line in logs] == [("Request failed", "'a mistake'")]

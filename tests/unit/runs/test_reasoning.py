@@ -1,0 +1,61 @@
+"""What a model wants back with its calls."""
+
+import pytest
+from msgspec.structs import replace
+
+from gateway.core.event import Finish, ThinkingDelta, ThinkingEnd, ToolCallBegin, ToolCallDelta
+from gateway.core.message import Message, Owner, Text, Thinking, ToolCall, ToolResult
+from gateway.core.names import ModelRef
+from gateway.core.turn import Turn
+from gateway.runs.reasoning import CallReasoning
+from gateway.runs.run import Run
+from gateway.state.reasoning.memory import MemoryReasoning
+
+HELLO = Message("user", (Text("hi"),))
+THOUGHT = Thinking("hm", "signature", owner=Owner("lines", "home", "big"))
+CALLS = (ToolCall("c1", "f", '{"a":1}'), ToolCall("c2", "f", "{}"))
+RESULTS = tuple(Message("tool", (ToolResult(call.id, (Text("ok"),)),)) for call in CALLS)
+EVENTS = [
+    ThinkingDelta("hm"),
+    ThinkingEnd(THOUGHT),
+    *(ToolCallBegin(index, call.id, call.name) for index, call in enumerate(CALLS)),
+    ToolCallDelta(0, CALLS[0].arguments),
+    ToolCallDelta(1, CALLS[1].arguments),
+    Finish("tool_calls"),
+]
+
+
+@pytest.fixture
+def reasoning(clock):
+    return CallReasoning(MemoryReasoning(clock=clock))
+
+
+def round_of(*parts):
+    return Turn("openclaw", (HELLO, Message("assistant", parts), *RESULTS))
+
+
+@pytest.mark.parametrize("cut", range(len(EVENTS)))
+async def test_it_is_kept_however_the_answer_came_in_pieces(agent, dispatch, scripted, reasoning, cut):
+    answer = [piece for piece in (EVENTS[:cut], EVENTS[cut:]) if piece]
+    shared = dispatch(scripted(big=[answer]), reasoning=reasoning)
+    turn = Turn("openclaw", (HELLO,), stream=True)
+    run = Run(agent(), turn, (ModelRef("home", "big"),), shared, shared.trail("main", "ann"))
+    assert [event async for batch in run.events() for event in batch] == EVENTS
+    assert await reasoning.restored("ann", round_of(*CALLS)) == round_of(THOUGHT, *CALLS)
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [(), (Thinking("hm"),), (THOUGHT,), (replace(THOUGHT, kind="summary"),)],
+    ids=["nothing", "its text", "all of it", "another view of it"],
+)
+async def test_what_a_client_has_kept_is_not_sent_twice(reasoning, kept):
+    await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
+    restored = await reasoning.restored("ann", round_of(*kept, *CALLS))
+    owned = [block for block in kept if block.owner is not None]
+    assert restored == round_of(*(owned or [THOUGHT]), *CALLS)
+
+
+async def test_nobody_else_gets_it(reasoning):
+    await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
+    assert await reasoning.restored("bob", round_of(*CALLS)) == round_of(*CALLS)

@@ -1,0 +1,298 @@
+"""Every provider's format with every client's format, through the whole application: nothing is lost on either way.
+
+A format that is added brings its package with a `provider.py` beside its tests, and a line in PROVIDERS.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.app import create_app
+from gateway.core.accumulator import Answer, accumulated
+from gateway.core.message import Citation, Message, Owner, Text, Thinking, ToolCall
+from gateway.core.turn import Turn
+from gateway.core.usage import Usage
+from gateway.upstream.catalog import CATALOG, Row
+from gateway.validation import validated
+from gateway.wire import UPSTREAMS
+from gateway.wire.model import ModelSpec
+from tests.unit.wire import toy
+from tests.unit.wire.clients import CLIENTS, SETTINGS, Question, Seen, error_of, visible
+from tests.unit.wire.openai_chat import provider as chat_provider
+from tests.unit.wire.toy import provider as toy_provider
+from tests.unit.wire.toy.upstream import ToyLines
+
+PROVIDERS = {"openai-completions": chat_provider, toy.WIRE: toy_provider}
+TOKEN = "token-of-the-tests"
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
+    "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
+
+USAGE = Usage(110, 70, 180, 30, 20)
+SAID = 'Hé 👋🏽, that is\n"it" \\u00e9.'
+THOUGHT = Thinking("First, what is asked? Then:\n…", "c2ln+/==")
+CALLS = (ToolCall("call_1", "look", '{"at": "the é"}'), ToolCall("call_2", "look", '{"at":\n[1, 2.50]}'))
+SOURCES = (Citation("https://a.example/1", "One", 0, 2), Citation("https://b.example/2", "Two", 3, 7))
+ANSWERS = {
+    "text": Answer(SAID, "stop", USAGE),
+    "refusal": Answer(None, "stop", USAGE, refusal="I can't help with that."),
+    "one call": Answer(None, "tool_calls", USAGE, CALLS[:1]),
+    "parallel calls": Answer(None, "tool_calls", USAGE, CALLS),
+    "text and calls": Answer(SAID, "tool_calls", USAGE, CALLS),
+    "thinking": Answer(SAID, "stop", USAGE, thinking=(THOUGHT,)),
+    "thinking and calls": Answer(None, "tool_calls", USAGE, CALLS, (THOUGHT,)),
+    "citations": Answer(SAID, "stop", USAGE, citations=SOURCES),
+    "no details of usage": Answer(SAID, "stop", Usage(11, 7, 18, 0, 0)),
+    "length": Answer(SAID, "length", USAGE),
+    "length in a call": Answer(None, "length", USAGE, (ToolCall("call_1", "look", '{"at": "th'),)),
+    "length while thinking": Answer(None, "length", USAGE, thinking=(THOUGHT,)),
+    "content filter": Answer("That is", "content_filter", USAGE),
+    "content filter at once": Answer(None, "content_filter", USAGE),
+    "everything": Answer(SAID, "tool_calls", USAGE, CALLS, (THOUGHT,), citations=SOURCES),
+}
+
+each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.path)
+each_way = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+each_answer = pytest.mark.parametrize("name", ANSWERS)
+ASK = Question([["user", ["text", "hi"]]], [["look", "Look at it.", {"type": "object"}]])
+
+
+@dataclass
+class House:
+    """A provider that speaks `says`; `script` are its answers, `asked` what it was asked."""
+
+    says: Any
+    url: str = ""
+    script: list[tuple[int, str, list[bytes]]] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[Any] = field(default_factory=list)
+
+    def answers(self, answer: Answer, *, stream: bool) -> None:
+        frames = self.says.frames(answer) if stream else [self.says.whole(answer)]
+        self.sends(frames, stream=stream)
+
+    def sends(self, frames: list[bytes], *, stream: bool, status: int = 200) -> None:
+        self.script.append((status, self.says.STREAM_TYPE if stream else self.says.WHOLE_TYPE, frames))
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(self.says.asked(request.path, await request.read()))
+        self.headers.append(request.headers)
+        status, content_type, frames = self.script.pop(0)
+        response = web.StreamResponse(status=status, headers={"Content-Type": content_type})
+        await response.prepare(request)
+        for frame in frames:
+            await response.write(frame)
+        return response
+
+
+@pytest.fixture(autouse=True)
+def toy_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(UPSTREAMS, toy.WIRE, ToyLines())
+
+
+@pytest.fixture(params=PROVIDERS)
+async def house(request: pytest.FixtureRequest, aiohttp_server: Any, monkeypatch: pytest.MonkeyPatch) -> House:
+    """A provider of each format, known to the gateway by a row of the catalogue and nothing else."""
+    house = House(PROVIDERS[request.param])
+    app = web.Application(client_max_size=2**26)
+    app.router.add_post("/base/{rest:.*}", house.handle)
+    house.url = str((await aiohttp_server(app)).make_url("/base"))
+    monkeypatch.setitem(CATALOG, "house", Row(house.url, ("HOUSE_KEY",), "small", api=request.param))
+    return house
+
+
+@pytest.fixture
+async def gateway(house: House, aiohttp_client: Any, tmp_path: Path) -> AsyncIterator[TestClient]:
+    config = {
+        "gateway": {
+            "auth": {"mode": "token", "token": TOKEN},
+            "http": {"endpoints": {"responses": {"enabled": True}, "chatCompletions": {"enabled": True}}},
+            "stream": {"rescue": False},
+            "retry": {"maxRetries": 0},
+        },
+        "agents": {"defaults": {"model": {"primary": "house/small"}}, "entries": {"main": {}}},
+    }
+    file = tmp_path / "openclaw.json"
+    file.write_text(json.dumps(config), encoding="utf-8")
+    loaded = validated(file, {"HOUSE_KEY": "key-of-the-house"}).loaded
+    app = create_app(loaded.config, loaded.env, tmp_path)
+    return await aiohttp_client(app, headers={"Authorization": f"Bearer {TOKEN}"})
+
+
+@pytest.fixture
+def ask(gateway: TestClient) -> Callable[..., Any]:
+    """POST a body; its status and the bytes of the answer."""
+
+    async def post(client: Any, body: dict[str, Any]) -> tuple[int, bytes]:
+        async with gateway.post(client.path, json=body) as response:
+            return response.status, await response.read()
+
+    return post
+
+
+def read(client: Any, status: int, body: bytes, *, stream: bool) -> Seen:
+    if status != 200:
+        return error_of(body)
+    seen: Seen = client.stream(body) if stream else client.whole(body)
+    return seen
+
+
+def test_every_wire_format_is_proven_here():
+    assert PROVIDERS.keys() == UPSTREAMS.keys()
+    assert all(name == upstream.name for name, upstream in UPSTREAMS.items())
+
+
+@each_client
+@each_way
+@each_answer
+async def test_a_client_sees_what_the_provider_said(house, ask, client, stream, name):
+    house.answers(ANSWERS[name], stream=stream)
+    status, body = await ask(client, client.body(ASK, stream=stream))
+    assert (status, read(client, status, body, stream=stream)) == (200, visible(ANSWERS[name]))
+
+
+@each_client
+@each_way
+async def test_an_error_before_the_first_event_keeps_its_status(house, ask, client, stream):
+    status, body = house.says.refusal("Too many people.")
+    house.sends([body], status=status, stream=False)
+    status, body = await ask(client, client.body(ASK, stream=stream))
+    assert status == 503
+    assert "Too many people." in error_of(body).error
+
+
+@each_client
+@each_way
+async def test_an_error_in_place_of_an_answer_is_an_error(house, ask, client, stream):
+    house.sends([house.says.failure("Too many people.", stream=stream)], stream=stream)
+    status, body = await ask(client, client.body(ASK, stream=stream))
+    assert status == 503
+    assert "Too many people." in error_of(body).error
+
+
+@each_client
+@pytest.mark.parametrize("said", ["Too many people.", None], ids=["told", "cut"])
+async def test_an_error_after_the_first_event_ends_the_stream_as_one(house, ask, client, said):
+    *_, last, _, _ = frames = house.says.frames(ANSWERS["text"])
+    begun = frames[: frames.index(last)]
+    house.sends(begun if said is None else [*begun, house.says.failure(said, stream=True)], stream=True)
+    status, body = await ask(client, client.body(ASK, stream=True))
+    seen = read(client, status, body, stream=True)
+    assert status == 200
+    assert (said or "broke off") in seen.error
+    assert seen.finish is None
+    assert seen.text
+    assert SAID.startswith(seen.text)
+
+
+CONVERSATION = [
+    ["system", ["text", "Be kind."]],
+    ["user", ["text", "What is it?"], ["image", PIXEL], ["audio", "wav", "UklGRg=="]],
+    ["assistant", ["text", "I'll look."], ["call", "c1", "look", '{"at":  "é"}'], ["call", "c2", "look", "{}"]],
+    ["tool", ["result", "c1", ["text", "A cat."]]],
+    ["tool", ["result", "c2", ["text", "A 🐕."]]],
+    ["user", ["text", "And now?"]],
+]
+TOOLS = [
+    ["look", "Look at it.", {"type": "object", "properties": {"at": {"type": "string"}}}],
+    ["touch", "Touch it.", {"type": "object"}],
+]
+
+
+@each_client
+@each_way
+async def test_a_provider_gets_what_the_client_said(house, ask, client, stream):
+    house.answers(ANSWERS["text"], stream=stream)
+    question = Question(CONVERSATION, TOOLS, settings=True)
+    status, _ = await ask(client, client.body(question, stream=stream))
+    assert status == 200
+    assert house.asked == [
+        {
+            "model": "small",
+            "stream": stream,
+            "settings": SETTINGS,
+            "tools": TOOLS,
+            "choice": None,
+            "messages": CONVERSATION,
+        }
+    ]
+    assert house.headers[0]["Authorization"] == "Bearer key-of-the-house"
+
+
+@each_client
+async def test_a_provider_is_asked_for_the_one_tool_that_the_client_wants(house, ask, client):
+    house.answers(ANSWERS["one call"], stream=False)
+    status, _ = await ask(client, client.body(Question(CONVERSATION, TOOLS, pinned="look"), stream=False))
+    assert status == 200
+    assert house.asked[0]["choice"] == ["pinned", "look"]
+
+
+@each_client
+@each_way
+@pytest.mark.parametrize("forgets", [False, True], ids=["kept", "dropped"])
+async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(house, ask, client, stream, forgets):
+    house.answers(ANSWERS["thinking and calls"], stream=stream)
+    house.answers(ANSWERS["text"], stream=stream)
+    first = client.body(ASK, stream=stream)
+    _, body = await ask(client, first)
+    returned = client.returned(body, stream=stream)
+    if forgets:
+        returned = client.forgetful(returned)
+    results = [(call.id, "a cat") for call in CALLS]
+    status, _ = await ask(client, client.followed(first, returned, results))
+    assert status == 200
+    assert house.asked[1]["messages"] == [
+        *ASK.messages,
+        ["assistant", house.says.thought(THOUGHT), *(["call", call.id, call.name, call.arguments] for call in CALLS)],
+        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in CALLS),
+    ]
+
+
+async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
+    client = CLIENTS[1]
+    house.answers(ANSWERS["thinking and calls"], stream=False)
+    house.answers(ANSWERS["text"], stream=False)
+    _, body = await ask(client, client.body(ASK, stream=False) | {"store": True})
+    outputs = [{"type": "function_call_output", "call_id": call.id, "output": "a cat"} for call in CALLS]
+    status, _ = await ask(
+        client, {"model": "openclaw", "previous_response_id": json.loads(body)["id"], "input": outputs}
+    )
+    assert status == 200
+    assert house.says.thought(THOUGHT) in house.asked[1]["messages"][1]
+
+
+@pytest.mark.parametrize("api", PROVIDERS)
+def test_reasoning_of_another_model_is_never_sent(api):
+    upstream, says = UPSTREAMS[api], PROVIDERS[api]
+    said = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
+    for owner in (Owner(api, "house", "large"), Owner(api, "home", "small"), Owner("other", "house", "small")):
+        thinking = Message("assistant", (Thinking("secret", "s", owner=owner), Text("Hello")))
+        request = upstream.request(Turn("m", (said[0], thinking, said[1])), ModelSpec("small", provider="house"))
+        assert says.asked(request.path, request.body)["messages"][1] == ["assistant", ["text", "Hello"]]
+        assert b"secret" not in request.body
+
+
+@pytest.mark.parametrize("api", PROVIDERS)
+@each_answer
+@given(data=st.data())
+def test_a_whole_answer_and_a_stream_under_any_split_say_the_same(api, name, data):
+    upstream, says, model = UPSTREAMS.get(api, ToyLines()), PROVIDERS[api], ModelSpec("small", provider="house")
+    whole = accumulated(upstream.parse_answer(says.whole(ANSWERS[name]), model))
+    stream = b"".join(says.frames(ANSWERS[name]))
+    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+    edges = [0, *sorted(places), len(stream)]
+    parser, events = upstream.parser(model), []
+    for start, end in pairwise(edges):
+        events += parser.feed(stream[start:end])
+    assert accumulated([*events, *parser.close()]) == whole
+    assert visible(whole) == visible(ANSWERS[name])
