@@ -78,9 +78,13 @@ def _restored(message: Message, client: str, found: Mapping[str, bytes]) -> Mess
         blocks, extras = _read(entry)
         thinking = thinking or blocks
         parts.append(replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part)
-    if thinking:  # the stored blocks know their owner, those of the client do not
-        parts = [*thinking, *(part for part in parts if type(part) is not Thinking or part.owner is not None)]
+    if thinking:  # they know their owner, unlike what a client wrote itself; conversations may hold the same blocks
+        parts = [*thinking, *(part for part in parts if not _is_replaced(part, thinking))]
     return replace(message, parts=tuple(parts))
+
+
+def _is_replaced(part: Part, thinking: list[Part]) -> bool:
+    return type(part) is Thinking and (part.owner is None or part in thinking)
 
 
 def _read(entry: bytes) -> tuple[list[Part], Extras]:

@@ -33,11 +33,11 @@ RESPONSES_TOOL = {"type": "function", "name": "look", "parameters": {"type": "ob
 
 def message(text: str | None = None, *calls: tuple[str, str, str], **fields: Any) -> dict[str, Any]:
     """A whole message: text, calls of (id, name, arguments), and more fields."""
-    listed = [
+    calls_raw = [
         {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
         for index, (call_id, name, arguments) in enumerate(calls)
     ]
-    return {"role": "assistant", "content": text} | fields | ({"tool_calls": listed} if listed else {})
+    return {"role": "assistant", "content": text} | fields | ({"tool_calls": calls_raw} if calls_raw else {})
 
 
 def deltas_of(whole: dict[str, Any]) -> Iterable[dict[str, Any]]:
@@ -53,7 +53,9 @@ def deltas_of(whole: dict[str, Any]) -> Iterable[dict[str, Any]]:
         text, signature = detail["text"], detail["signature"]
         base = {name: value for name, value in detail.items() if name not in ("text", "signature")}
         for half in (text[:9], text[9:]):
-            yield {"reasoning_details": [{**base, "text": half}]} | ({"reasoning": half} if "reasoning" in whole else {})
+            yield {"reasoning_details": [{**base, "text": half}]} | (
+                {"reasoning": half} if "reasoning" in whole else {}
+            )
         yield {"reasoning_details": [{**base, "signature": signature}]}
     if whole["content"]:
         yield {"content": whole["content"]}
@@ -63,10 +65,10 @@ def deltas_of(whole: dict[str, Any]) -> Iterable[dict[str, Any]]:
 
 def answers(provider: Provider, *messages: dict[str, Any]) -> None:
     """From now on answer with these messages, one after the other, streamed when asked."""
-    begun = len(provider.asked)
+    first = len(provider.asked)
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        whole = messages[len(provider.asked) - begun - 1]
+        whole = messages[len(provider.asked) - first - 1]
         finish = "tool_calls" if "tool_calls" in whole else "stop"
         if not provider.asked[-1].get("stream"):
             choice = {"index": 0, "message": whole, "finish_reason": finish}

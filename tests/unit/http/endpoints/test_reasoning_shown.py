@@ -25,8 +25,8 @@ def shape(request):
 async def test_a_whole_chat_answer_has_the_reasoning_beside_its_content(official, provider, shape):
     answers(provider, message("Hello", **shape))
     answer = await official.chat.completions.create(model="openclaw", messages=ASK)
-    said = answer.choices[0].message
-    assert (said.reasoning_content, said.content) == (THOUGHT, "Hello")
+    reply = answer.choices[0].message
+    assert (reply.reasoning_content, reply.content) == (THOUGHT, "Hello")
     assert answer.usage.completion_tokens_details.reasoning_tokens == 5
     assert SIGNATURE not in answer.model_dump_json()
 
@@ -51,11 +51,11 @@ async def test_a_chat_stream_has_the_reasoning_as_deltas_before_its_content(offi
 async def test_a_whole_response_begins_with_a_reasoning_item(official, provider, shape):
     answers(provider, message("Hello", **shape))
     response = await official.responses.create(model="openclaw", input="hi")
-    reasoning, said = response.output
+    reasoning, reply = response.output
     assert (reasoning.type, reasoning.status, reasoning.summary) == ("reasoning", "completed", [])
     assert [(part.type, part.text) for part in reasoning.content] == [("reasoning_text", THOUGHT)]
     assert reasoning.encrypted_content is None
-    assert (said.type, response.output_text) == ("message", "Hello")
+    assert (reply.type, response.output_text) == ("message", "Hello")
     assert response.usage.output_tokens_details.reasoning_tokens == 5
     assert SIGNATURE not in response.model_dump_json()
 
@@ -65,14 +65,14 @@ async def test_a_streamed_response_tells_the_reasoning_as_an_item_of_its_own(off
     async with official.responses.stream(model="openclaw", input="hi") as stream:
         events = [event async for event in stream]
         final = await stream.get_final_response()
-    reasoning, said = final.output
+    reasoning, reply = final.output
     of_item = [event for event in events if getattr(event, "output_index", None) == 0]
     assert list(dict.fromkeys(event.type for event in of_item)) == EVENTS_OF_REASONING
     assert "".join(event.delta for event in of_item if event.type.endswith(".delta")) == THOUGHT
     assert {event.item_id for event in of_item if hasattr(event, "item_id")} == {reasoning.id}
     assert of_item[-1].item.model_dump() == reasoning.model_dump()
     assert [(part.type, part.text) for part in reasoning.content] == [("reasoning_text", THOUGHT)]
-    assert (said.type, final.output_text) == ("message", "Hello")
+    assert (reply.type, final.output_text) == ("message", "Hello")
     assert final.usage.output_tokens_details.reasoning_tokens == 5
     assert [event.sequence_number for event in events] == list(range(len(events)))
 
