@@ -1,7 +1,7 @@
 """The built-in providers, as rows.
 
-Base URLs and key variables are those of each provider's documentation; `compat` differs from the default only where
-that documentation says so. A row of the configuration with the same id overrides it field by field.
+Base URLs and key variables come from each provider's documentation; `compat` differs from the default only where that
+documentation requires it. A configured row with the same id overrides the built-in row field by field.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ CATALOG: Mapping[str, Row] = MappingProxyType(
             ("MISTRAL_API_KEY",),
             "mistral-large-latest",
             "mistral-embed",
-            # Mistral answers unknown fields with 422, and reports usage without being asked.
+            # Mistral answers unknown fields with 422, and always reports usage.
             Compat(usage_in_streaming=False, unknown_fields=False, tool_call_fields=False),
         ),
         "deepseek": Row("https://api.deepseek.com/v1", ("DEEPSEEK_API_KEY",), "deepseek-chat"),

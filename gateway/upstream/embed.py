@@ -17,20 +17,20 @@ from gateway.wire.model import ModelSpec
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors."""
+    """Embeds texts."""
 
     async def embed(
         self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float, *, fresh: bool = False
     ) -> EmbeddingReply:
         """One vector per input, in order, before `end` (loop time). Raises UpstreamError or BadRequest.
 
-        `provider` is the row with the key to use; `fresh` uses a new connection.
+        `provider` is the row with the key to use; `fresh` forces a new connection.
         """
         ...
 
 
 class HttpEmbedder:
-    """A provider's `/embeddings`."""
+    """Embeds with a provider's `/embeddings`."""
 
     def __init__(self, http: Client, limits: Limits, deadlines: Deadlines) -> None:
         self._http = http
@@ -43,13 +43,13 @@ class HttpEmbedder:
         """See Embedder. A client that leaves cancels the request at the provider."""
         wire = UPSTREAMS[provider.wire].embeddings
         if wire is None:
-            raise Unavailable(f"Provider '{provider.id}' has no embeddings. Name another in memory.search.provider.")
-        asked = wire.request(request, model)
+            raise Unavailable(f"Provider '{provider.id}' has no embeddings. Set another one in memory.search.provider.")
+        wire_request = wire.request(request, model)
         clock = asyncio.get_running_loop().time
         wait = provider.timeout or self._limits.last.whole
         try:
             with self._deadlines.at(min(clock() + wait, end)):
-                response = await self._http.post(provider.endpoint(asked.path), asked.body, fresh=fresh)
+                response = await self._http.post(provider.endpoint(wire_request.path), wire_request.body, fresh=fresh)
                 try:
                     if response.status != 200:
                         raise await refusal(response)

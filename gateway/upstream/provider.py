@@ -1,4 +1,4 @@
-"""A provider: a configured endpoint with its credentials, as a row of data. What it speaks is a wire's business."""
+"""A provider: a configured endpoint with its credentials, as a row of data. `gateway.wire` has its format."""
 
 import hashlib
 import itertools
@@ -11,21 +11,21 @@ from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, endpoint
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
-_SHORTEST_HEADER_SECRET = 4
+_MIN_HEADER_SECRET = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where an endpoint is and how it is spoken to.
+    """An endpoint and the settings of its requests.
 
-    `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
-    request, credential included; `key_id` names the key without disclosing it. `secrets` are all keys and header values
-    of the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
-    the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
-    before a call, for an endpoint that has to be started first.
+    `base_url` includes the API version, such as `https://api.openai.com/v1`. `headers` are sent with every
+    request and include the credential; `key_id` names the key without disclosing it. `secrets` are all keys and header
+    values of the row, to redact from messages. `others` is the same row with each further key. `timeout` (seconds)
+    replaces all timeouts of an attempt. A `local` provider may have to load its model first. `prepare` is awaited
+    before each call, to start the endpoint if necessary.
 
-    `model_rows` are the models that are asked in another way than the rest of the provider: at a base URL, with headers
-    or in a wire format of their own. `only_listed` means that no other models than those of `models` exist.
+    `model_rows` are the rows of models with their own base URL, headers or wire format. `only_listed` means that only
+    the models in `models` exist.
     """
 
     id: str
@@ -50,13 +50,13 @@ class Provider:
 
     @property
     def address(self) -> str:
-        """`host:port`, for people to read."""
+        """`host:port`, for messages."""
         url = URL(self.base_url)
         return f"{url.host}:{url.port}"
 
     @property
     def identity(self) -> str:
-        """Address and digest of the credential: the same in every instance that shares both."""
+        """Address and digest of the credential, equal in all instances that share both."""
         known = self.identities.get("")
         if known is None:
             url = str(URL(self.base_url).with_user(None).with_query(None)).rstrip("/")
@@ -66,19 +66,19 @@ class Provider:
         return known
 
     def model(self, model_id: str) -> ModelSpec:
-        """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
+        """The model's spec, or a default one for an id that is not listed, so new models need no configuration."""
         return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat, provider=self.id)
 
     def row_for(self, model_id: str) -> "Provider":
-        """The row by which this model is asked."""
+        """The row for requests to this model."""
         return self.model_rows.get(model_id, self)
 
     def has(self, model_id: str) -> bool:
-        """Whether the model may exist: only an endpoint with a closed list of models can tell."""
+        """Whether the model may exist; False only if the row is `only_listed` and does not list it."""
         return not self.only_listed or model_id in self.models
 
     def in_turn(self) -> tuple["Provider", ...]:
-        """This row with every key that it has, beginning with another one each time."""
+        """One row per key. Each call starts with the next key, so that load spreads over the keys."""
         if not self.others:
             return (self,)
         rows = (self, *self.others)
@@ -86,19 +86,19 @@ class Provider:
         return rows[first:] + rows[:first]
 
     def endpoint(self, path: str) -> Endpoint:
-        """The address below the base URL with this row's headers; made once per path.
+        """The address below the base URL with this row's headers; created once per path.
 
         Raises ValueError for a base URL or a header that can't be used.
         """
-        made = self.endpoints.get(path)
-        if made is None:
+        created = self.endpoints.get(path)
+        if created is None:
             url = self.base_url.rstrip("/") + path
-            made = self.endpoints[path] = endpoint(url, self.headers, DEFAULTS)
-        return made
+            created = self.endpoints[path] = endpoint(url, self.headers, DEFAULTS)
+        return created
 
 
 def headers_for(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """The headers of every request to a provider; `extra` wins over ours."""
+    """The headers of every request to a provider; `extra` overrides the defaults."""
     headers = {"Content-Type": "application/json"}
     if api_key:
         headers["Authorization"] = f"Bearer {api_key}"
@@ -108,12 +108,12 @@ def headers_for(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:
     """What must not appear in a message: keys, values of configured headers, a password in the URL; longest first.
 
-    Of a header value the part behind its scheme (`Bearer …`) counts, too. Values shorter than four characters are no
-    secrets, and would cut holes into words.
+    The part of a header value after its scheme (`Bearer …`) is a secret too. Shorter values than four characters are
+    not secrets: redacting them would damage words.
     """
     secrets = {key for key in keys if key}
     for value in headers.values():
-        secrets.update(part for part in (value, value.partition(" ")[2]) if len(part) >= _SHORTEST_HEADER_SECRET)
+        secrets.update(part for part in (value, value.partition(" ")[2]) if len(part) >= _MIN_HEADER_SECRET)
     if password := URL(base_url).password:
         secrets.add(password)
     return tuple(sorted(secrets, key=len, reverse=True))

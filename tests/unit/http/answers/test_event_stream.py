@@ -21,7 +21,7 @@ async def answer(aiohttp_client):
 
     async def ask(work, *, opening=NEVER, heartbeat=NEVER):
         async def handler(request):
-            async with EventStream(request, headers=lambda **_: {"x-run": "begun"}, **limits) as stream:
+            async with EventStream(request, headers=lambda **_: {"x-run": "running"}, **limits) as stream:
                 await work(stream)
             return stream
 
@@ -53,7 +53,7 @@ async def test_the_headers_are_those_of_a_stream_and_of_the_run(answer):
     assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert headers["Cache-Control"] == "no-cache"
     assert headers["X-Accel-Buffering"] == "no"
-    assert headers["x-run"] == "begun"
+    assert headers["x-run"] == "running"
     assert "Content-Length" not in headers
 
 
@@ -61,9 +61,9 @@ async def test_a_silent_stream_is_opened_by_a_comment(answer):
     go_on = asyncio.Event()
 
     async def work(stream):
-        assert not stream.opened
+        assert not stream.is_open
         await go_on.wait()
-        assert stream.opened
+        assert stream.is_open
         await stream.relay(b"data: 1\n\n")
         await stream.finish(b"")
 
@@ -101,15 +101,15 @@ async def test_a_failure_before_the_first_frame_keeps_its_status(answer):
 
 
 async def test_what_fails_after_the_opening_cannot_change_the_status(answer):
-    opened = asyncio.Event()
+    go_on = asyncio.Event()
 
     async def work(stream):
-        await opened.wait()
-        assert stream.opened
+        await go_on.wait()
+        assert stream.is_open
         await stream.finish(b'data: {"error":1}\n\n')
 
     response = await answer(work, opening=SOON)
-    opened.set()
+    go_on.set()
     assert response.status == 200
     assert await response.read() == b': waiting for the model\n\ndata: {"error":1}\n\n'
 

@@ -98,7 +98,7 @@ async def test_a_conversation_with_a_hole_is_not_continued(official, provider):
     first = await ask(official, provider, "one")
     second = await ask(official, provider, "two", previous_response_id=first.id)
     await official.responses.delete(first.id)
-    with pytest.raises(openai.NotFoundError, match=f"continues '{first.id}', which is not kept any more"):
+    with pytest.raises(openai.NotFoundError, match=f"continues '{first.id}', which is not stored any more"):
         await ask(official, provider, "three", previous_response_id=second.id)
 
 

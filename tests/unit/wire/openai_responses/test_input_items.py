@@ -3,7 +3,7 @@ from openai.types.responses import ResponseItem
 from pydantic import TypeAdapter
 
 from gateway.wire.openai_responses.input_items import input_items
-from gateway.wire.openai_responses.item_id import ItemPlace, input_id, output_id, place_of
+from gateway.wire.openai_responses.item_id import ItemPosition, input_id, output_id, position_of
 
 ITEM = TypeAdapter(ResponseItem)
 RESPONSE = "resp_0b0c0d0e-0000-4000-8000-000000000000"
@@ -59,10 +59,10 @@ def test_encrypted_reasoning_is_kept_as_it_came():
 
 
 def test_the_name_of_an_item_tells_its_place():
-    assert place_of(output_id("msg", RESPONSE, 2)) == ItemPlace(RESPONSE, "output", 2)
-    assert place_of(input_id("fco", RESPONSE, 10)) == ItemPlace(RESPONSE, "input", 10)
+    assert position_of(output_id("msg", RESPONSE, 2)) == ItemPosition(RESPONSE, "output", 2)
+    assert position_of(input_id("fco", RESPONSE, 10)) == ItemPosition(RESPONSE, "input", 10)
 
 
 @pytest.mark.parametrize("name", ["", "x", "msg_1", "msg_68af_0", RESPONSE, f"{output_id('msg', RESPONSE, 2)} "])
 def test_other_names_tell_nothing(name):
-    assert place_of(name) is None
+    assert position_of(name) is None
