@@ -102,13 +102,13 @@ MODEL = {"id": "m", "input": ["text"]}
         ),
     ],
 )
-def test_a_model_is_its_own_row_over_that_of_its_provider(row, model, spec):
+def test_a_models_settings_override_its_providers(row, model, spec):
     provider = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
     assert provider.model("m") == replace(spec, provider="own")
     assert provider.timeout is None
 
 
-def test_a_model_that_is_marked_as_reasoning_is_one_that_thinks():
+def test_a_model_marked_as_reasoning_gets_the_thinking_timeout():
     found = providers(own={"baseUrl": "http://own/v1", "models": [MODEL | {"reasoning": True}]})["own"]
     assert found.model("m").reasoning
     assert not found.model("another").reasoning

@@ -25,7 +25,7 @@ async def ended(official, response_id):
     return response
 
 
-async def test_the_answer_is_polled_for(official, provider):
+async def test_a_background_response_can_be_polled(official, provider):
     provider.says("Hel|lo")
     told = await begin(official)
     assert (told.status, told.background, told.output) == ("queued", True, [])
@@ -33,7 +33,7 @@ async def test_the_answer_is_polled_for(official, provider):
     assert (response.status, response.output_text, response.usage.total_tokens) == ("completed", "Hello", 18)
 
 
-async def test_operators_see_what_it_has_tried(client, provider):
+async def test_operators_see_the_attempts_of_a_background_run(client, provider):
     provider.says("Hello")
     body = {"model": "openclaw", "input": "hi", "background": True}
     response = await client.post("/v1/responses", json=body, headers={"x-request-id": "mine"})
@@ -45,7 +45,7 @@ async def test_operators_see_what_it_has_tried(client, provider):
     assert [attempt["model"] for attempt in run["attempts"]] == ["fake/small"]
 
 
-async def test_a_conversation_goes_on_from_it_when_it_is_complete(official, provider):
+async def test_a_complete_background_response_can_be_continued(official, provider):
     released = asyncio.Event()
     provider.says("ONE")
     answer = provider.answer
@@ -65,7 +65,7 @@ async def test_a_conversation_goes_on_from_it_when_it_is_complete(official, prov
     assert [message["content"] for message in provider.asked[1]["messages"]] == ["hi", "ONE", "two"]
 
 
-async def test_its_events_are_streamed_and_streamed_again_from_any_of_them(official, provider):
+async def test_a_stream_can_be_resumed_from_any_event(official, provider):
     provider.says("Hel|lo")
     events = [event async for event in await begin(official, stream=True)]
     assert [event.type for event in events[:3]] == ["response.created", "response.queued", "response.in_progress"]
@@ -79,7 +79,7 @@ async def test_its_events_are_streamed_and_streamed_again_from_any_of_them(offic
         assert [event async for event in again] == events[0 if number is None else number + 1 :]
 
 
-async def test_whoever_is_told_the_end_can_go_on_from_it_at_once(official, provider):
+async def test_a_client_that_sees_the_end_can_continue_the_response_at_once(official, provider):
     provider.says("ONE")
     for _ in range(20):
         events = [event async for event in await begin(official, stream=True)]
@@ -87,7 +87,7 @@ async def test_whoever_is_told_the_end_can_go_on_from_it_at_once(official, provi
     assert [message["content"] for message in provider.asked[-1]["messages"]] == ["hi", "ONE", "two"]
 
 
-async def test_a_long_answer_is_streamed_again_to_its_end(official, provider):
+async def test_a_long_answer_is_replayed_to_its_end(official, provider):
     provider.says("|".join("x" * 2500))
     told = await begin(official)
     await ended(official, told.id)
@@ -97,14 +97,14 @@ async def test_a_long_answer_is_streamed_again_to_its_end(official, provider):
     assert events[-1].response.output_text == "x" * 2500
 
 
-async def test_a_stream_ends_at_once_when_all_was_told(client, official, provider):
+async def test_a_stream_ends_at_once_when_all_events_have_been_sent(client, official, provider):
     provider.says("Hello")
     events = [event async for event in await begin(official, stream=True)]
     path = f"/v1/responses/{events[-1].response.id}?stream=true&starting_after={events[-1].sequence_number}"
     assert await (await client.get(path)).text() == "data: [DONE]\n\n"
 
 
-async def test_whoever_leaves_does_not_end_it_and_can_come_back(official, provider):
+async def test_a_client_that_disconnects_does_not_end_the_run_and_can_resume(official, provider):
     opened, released = asyncio.Event(), asyncio.Event()
 
     async def half(request):
@@ -133,7 +133,7 @@ async def test_whoever_leaves_does_not_end_it_and_can_come_back(official, provid
     assert seen[-1].response.output_text == "Hello"
 
 
-async def test_a_run_is_cancelled_at_the_provider(official, provider):
+async def test_cancelling_aborts_the_request_at_the_provider(official, provider):
     asked, left = provider.hangs()
     told = await begin(official)
     await asked.wait()
@@ -145,14 +145,14 @@ async def test_a_run_is_cancelled_at_the_provider(official, provider):
     assert await official.responses.retrieve(told.id) == response
 
 
-async def test_what_has_ended_is_not_cancelled(official, provider):
+async def test_a_complete_response_is_not_changed_by_cancel(official, provider):
     provider.says("Hello")
     told = await begin(official)
     response = await ended(official, told.id)
     assert await official.responses.cancel(told.id) == response
 
 
-async def test_a_failure_is_told_where_it_is_asked_for(official, provider):
+async def test_a_failed_run_is_reported_by_poll_and_stream(official, provider):
     provider.refuses(400, "too strange")
     told = await begin(official)
     response = await ended(official, told.id)
@@ -160,7 +160,7 @@ async def test_a_failure_is_told_where_it_is_asked_for(official, provider):
     assert "too strange" in response.error.message
 
 
-async def test_a_deleted_run_is_over(official, provider):
+async def test_deleting_a_response_ends_its_run(official, provider):
     asked, left = provider.hangs()
     told = await begin(official)
     await asked.wait()
@@ -171,7 +171,7 @@ async def test_a_deleted_run_is_over(official, provider):
         await official.responses.retrieve(told.id)
 
 
-async def test_only_runs_in_the_background_are_streamed_again_or_cancelled(client, official, provider):
+async def test_only_background_responses_can_be_replayed_or_cancelled(client, official, provider):
     provider.says("Hello")
     told = await official.responses.create(model="openclaw", input="hi")
     assert (await client.get(f"/v1/responses/{told.id}?stream=true")).status == 400
@@ -179,14 +179,14 @@ async def test_only_runs_in_the_background_are_streamed_again_or_cancelled(clien
 
 
 @pytest.mark.parametrize("after", ["x", "-1", "1.5", ""])
-async def test_a_number_that_makes_no_sense_is_refused(client, official, provider, after):
+async def test_an_invalid_starting_after_is_refused(client, official, provider, after):
     provider.says("Hello")
     told = await begin(official)
     response = await client.get(f"/v1/responses/{told.id}?stream=true&starting_after={after}")
     assert (response.status, (await response.json())["error"]["param"]) == (400, "starting_after")
 
 
-async def test_a_gateway_that_stops_ends_its_runs_as_failed(client, official, provider, tmp_path):
+async def test_a_stopping_gateway_ends_its_background_runs_as_failed(client, official, provider, tmp_path):
     asked = asyncio.Event()
 
     async def waits(request):
@@ -213,7 +213,7 @@ class TestLimits:
         config["gateway"]["limits"] = [{"name": "one", "concurrentRuns": 1}]
         return config
 
-    async def test_a_run_takes_its_place_until_it_has_ended(self, client, official, provider):
+    async def test_a_background_run_counts_against_its_limit_until_it_ends(self, client, official, provider):
         released = asyncio.Event()
         provider.says("Hello")
         answer = provider.answer

@@ -33,7 +33,7 @@ class Store:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_what_the_agent_did_is_kept_before_its_answer(stream):
+async def test_tool_work_is_stored_before_the_answer(stream):
     store, head = Store(), Head("resp_1", 1_700_000_000, "openclaw", {"store": True})
     renderer = Renderer(head, now=lambda: 1_700_000_009)
     record = StoredResponse("resp_1", None, "main", 1.0, b"", b"[]", (ASKED,))

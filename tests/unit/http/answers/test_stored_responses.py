@@ -24,7 +24,7 @@ async def ask(official, provider, said, answer="Hello", **more):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_response_is_fetched_as_it_was_told(official, provider, stream):
+async def test_a_stored_response_equals_the_one_sent(official, provider, stream):
     provider.says("Hel|lo")
     if stream:
         events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
@@ -35,14 +35,14 @@ async def test_a_response_is_fetched_as_it_was_told(official, provider, stream):
     assert await official.responses.retrieve(told.id) == told
 
 
-async def test_what_is_not_to_be_kept_is_not(official, provider, tmp_path):
+async def test_store_false_stores_nothing(official, provider, tmp_path):
     told = await ask(official, provider, "hi", store=False)
     assert not list(tmp_path.glob("*.sqlite*")), "a stateless call leaves no trace"
     with pytest.raises(openai.NotFoundError):
         await official.responses.retrieve(told.id)
 
 
-async def test_a_conversation_goes_on_from_a_response(official, provider):
+async def test_previous_response_id_continues_the_conversation(official, provider):
     first = await ask(official, provider, "one", "ONE", instructions="be brief")
     second = await ask(official, provider, "two", "TWO", previous_response_id=first.id, instructions="be kind")
     await ask(official, provider, "three", previous_response_id=second.id)
@@ -53,7 +53,7 @@ async def test_a_conversation_goes_on_from_a_response(official, provider):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_tool_loop_goes_on_with_nothing_but_the_output(official, provider, stream):
+async def test_a_tool_loop_continues_with_only_the_output(official, provider, stream):
     provider.says("Let me see.", ("call_1", "get_weather", '{"city":"Oslo"}'), finish="tool_calls")
     first = await official.responses.create(model="openclaw", input="weather?", tools=[TOOL], stream=stream)
     if stream:
@@ -72,7 +72,7 @@ async def test_a_tool_loop_goes_on_with_nothing_but_the_output(official, provide
     ]
 
 
-async def test_files_of_earlier_turns_are_still_known(official, provider):
+async def test_files_of_earlier_turns_remain_in_the_conversation(official, provider):
     file = {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,SGVsbG8="}
     first = await ask(official, provider, [{"role": "user", "content": [file]}])
     await ask(official, provider, "and?", previous_response_id=first.id)
@@ -80,7 +80,7 @@ async def test_files_of_earlier_turns_are_still_known(official, provider):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_unknown_response_can_not_be_continued(official, provider, stream):
+async def test_continuing_an_unknown_response_is_refused(official, provider, stream):
     with pytest.raises(openai.NotFoundError) as caught:
         await ask(official, provider, "hi", previous_response_id="resp_nobody", stream=stream)
     assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
@@ -88,13 +88,13 @@ async def test_an_unknown_response_can_not_be_continued(official, provider, stre
 
 
 @pytest.mark.parametrize("name", ["\ud800", "r\u00e9sp_1", "x" * 100_000, "resp_\0"])
-async def test_a_name_that_no_response_can_have_is_one_of_none(client, name):
+async def test_an_invalid_response_id_is_not_found(client, name):
     body = json.dumps({"model": "openclaw", "input": "hi", "previous_response_id": name})
     response = await client.post("/v1/responses", data=body)
     assert (response.status, (await response.json())["error"]["code"]) == (404, "previous_response_not_found")
 
 
-async def test_a_conversation_with_a_hole_is_not_continued(official, provider):
+async def test_a_conversation_with_a_missing_response_is_not_continued(official, provider):
     first = await ask(official, provider, "one")
     second = await ask(official, provider, "two", previous_response_id=first.id)
     await official.responses.delete(first.id)
@@ -103,7 +103,7 @@ async def test_a_conversation_with_a_hole_is_not_continued(official, provider):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_failed_response_is_kept_and_its_turn_is_not(client, official, provider, stream):
+async def test_a_failed_response_is_stored_but_its_turn_is_not(client, official, provider, stream):
     provider.refuses(400, "too strange")
     body = {"model": "openclaw", "input": "one", "stream": stream}
     answer = await client.post("/v1/responses", json=body)
@@ -115,7 +115,7 @@ async def test_a_failed_response_is_kept_and_its_turn_is_not(client, official, p
     assert [message["content"] for message in provider.asked[1]["messages"]] == ["two"]
 
 
-async def test_a_stream_that_broke_is_kept_as_failed(official, provider):
+async def test_a_broken_stream_is_stored_as_failed(official, provider):
     async def breaks(request):
         return await provider.begins(request, {"content": "Hel"})
 
@@ -126,7 +126,7 @@ async def test_a_stream_that_broke_is_kept_as_failed(official, provider):
 
 
 @pytest.mark.parametrize("background", [False, True])
-async def test_a_stream_that_can_not_be_told_is_kept_as_failed(official, provider, background):
+async def test_a_stream_that_cannot_be_rendered_is_stored_as_failed(official, provider, background):
     seen = asyncio.Event()
     first, second = ({"index": index, "id": str(index), "function": {"name": "f"}} for index in range(2))
     first["function"]["arguments"] = "{}"
@@ -152,7 +152,7 @@ async def test_a_stream_that_can_not_be_told_is_kept_as_failed(official, provide
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_call_without_a_name_is_the_providers_fault_and_one_without_an_id_gets_one(official, provider, stream):
+async def test_a_call_without_a_name_fails_and_a_call_without_an_id_gets_one(official, provider, stream):
     provider.says(None, (" ", "get_weather", "{}"), finish="tool_calls")
     told = await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
     if stream:
@@ -164,7 +164,7 @@ async def test_a_call_without_a_name_is_the_providers_fault_and_one_without_an_i
         await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
 
 
-async def test_the_input_is_listed_page_by_page(official, provider):
+async def test_input_items_are_listed_page_by_page(official, provider):
     said = [{"role": "user", "content": str(number)} for number in range(30)]
     told = await ask(official, provider, said)
     items = [item async for item in official.responses.input_items.list(told.id)]
@@ -187,13 +187,13 @@ async def test_the_input_is_listed_page_by_page(official, provider):
         *(("limit=000000001" + "9" * 5000, "limit"), ("limit=0000000001", "limit"), ("limit=-1", "limit")),
     ],
 )
-async def test_a_page_that_makes_no_sense_is_refused(client, official, provider, query, param):
+async def test_invalid_page_parameters_are_refused(client, official, provider, query, param):
     told = await ask(official, provider, "hi")
     response = await client.get(f"/v1/responses/{told.id}/input_items?{query}")
     assert (response.status, (await response.json())["error"]["param"]) == (400, param)
 
 
-async def test_items_are_referred_to_by_their_names(official, provider):
+async def test_items_can_be_referenced_by_id(official, provider):
     told = await ask(official, provider, "one", "ONE")
     (asked,) = (await official.responses.input_items.list(told.id)).data
     await ask(
@@ -205,7 +205,7 @@ async def test_items_are_referred_to_by_their_names(official, provider):
 
 
 @pytest.mark.parametrize("name", ["x", "msg_0b0c0d0e-0000-4000-8000-000000000000_0"])
-async def test_a_reference_to_nothing_is_told(official, provider, name):
+async def test_a_reference_to_an_unknown_item_is_not_found(official, provider, name):
     said = [{"type": "item_reference", "id": name}, {"role": "user", "content": "two"}]
     with pytest.raises(openai.NotFoundError) as caught:
         await ask(official, provider, said)
@@ -221,7 +221,7 @@ async def test_a_deleted_response_is_gone(client, official, provider):
         assert (response.status, (await response.json())["error"]["code"]) == (404, "response_not_found")
 
 
-async def test_a_conversation_that_no_request_could_hold_is_not_loaded():
+async def test_a_conversation_larger_than_a_request_is_refused():
     database = Database(None, MIGRATIONS)
     store = SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0)
     said = (Message("user", (Text("x" * 7_000_000),)),)
@@ -287,7 +287,7 @@ class TestTooLargeToKeep:
         return config
 
     @pytest.mark.parametrize("stream", [False, True])
-    async def test_an_answer_that_can_not_be_kept_says_so(self, client, provider, stream):
+    async def test_an_answer_too_large_to_store_has_store_false(self, client, provider, stream):
         provider.says("Hello")
         response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": stream})
         text = await response.text()
@@ -304,7 +304,7 @@ class TestRedisThatGoesAway:
             yield server
 
     @pytest.mark.parametrize("stream", [False, True])
-    async def test_an_answer_is_given_all_the_same_and_says_that_it_is_not_kept(
+    async def test_an_answer_is_sent_with_store_false_while_the_store_is_unavailable(
         self, redis, official, provider, stream
     ):
         kept = await ask(official, provider, "one", "ONE")
@@ -337,7 +337,7 @@ class TestCallers:
         return {"x-user": name, "x-forwarded-for": "203.0.113.9"}
 
     @pytest.mark.parametrize("background", [False, True])
-    async def test_nobody_else_finds_a_response_in_any_way(self, client, provider, background):
+    async def test_another_user_cannot_reach_a_response_in_any_way(self, client, provider, background):
         provider.says("my secret")
 
         async def ask(user, method, path, **body):

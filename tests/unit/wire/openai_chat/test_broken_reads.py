@@ -27,7 +27,7 @@ def test_events_before_a_failure_in_the_same_read_are_not_lost(bad):
         parser.close()
 
 
-def test_a_failure_that_nothing_came_before_is_raised_at_once():
+def test_a_failure_without_earlier_events_is_raised_at_once():
     with pytest.raises(UpstreamError) as caught:
         StreamParser(MODEL).feed(b"data: {not json}\n\n")
     assert caught.value.kind is UpstreamKind.MALFORMED

@@ -64,20 +64,20 @@ def checked(events):
 
 @settings(max_examples=300)
 @given(CHUNKS)
-def test_any_chunks_are_an_answer_or_an_upstream_error(read, stream, chunks):
+def test_any_chunks_decode_to_an_answer_or_an_upstream_error(read, stream, chunks):
     events, failure = read(stream(*chunks))
     assert checked(events) == (failure is None)
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_an_upstream_error(read, raw):
+def test_any_bytes_decode_to_an_upstream_error(read, raw):
     events, failure = read(raw)
     assert (events, failure.kind) == ([], UpstreamKind.MALFORMED)
 
 
 @settings(max_examples=300)
 @given(JSON | shaped(JSON))
-def test_any_body_is_an_answer_or_an_upstream_error(value):
+def test_any_body_decodes_to_an_answer_or_an_upstream_error(value):
     with suppress(UpstreamError):
         assert checked(parse_answer(json.dumps(value).encode(), MODEL))
 
@@ -98,7 +98,7 @@ VECTORS = st.fixed_dictionaries({"data": st.lists(ITEM, max_size=3) | JSON}, opt
 
 @settings(max_examples=300)
 @given(VECTORS | JSON, st.integers(1, 3), st.booleans())
-def test_any_vectors_are_an_answer_or_an_upstream_error(value, expected, as_base64):
+def test_any_vectors_decode_to_an_answer_or_an_upstream_error(value, expected, as_base64):
     with suppress(UpstreamError):
         reply = embeddings.parse_reply(json.dumps(value).encode(), expected)
         body = json.loads(embeddings.render_reply(reply, model="m", as_base64=as_base64))

@@ -107,7 +107,7 @@ def passed_on(body):
 
 
 @given(BODY, st.booleans())
-def test_what_a_client_sends_is_what_the_provider_gets(body, stream):
+def test_the_provider_gets_what_the_client_sent(body, stream):
     ours = {"model": "openclaw", "stream": stream, "user": "ann", "n": 1}
     theirs = {"model": "m"} | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {})
     assert passed_on(body | ours) == body | theirs
@@ -138,7 +138,7 @@ PINNED = {"type": "function", "function": {"name": "f"}}
         ({"messages": [{"role": "critic", "content": "no"}, SAY, {"role": "user"}]}, {}),
     ],
 )
-def test_other_spellings_of_a_request_come_out_in_their_normal_form(written, normal):
+def test_equivalent_requests_are_sent_in_one_normal_form(written, normal):
     assert passed_on({"messages": [SAY], **written}) == {"model": "m", "messages": [SAY], **normal}
 
 
@@ -162,6 +162,6 @@ def test_other_spellings_of_a_request_come_out_in_their_normal_form(written, nor
         ({"content": "a", "name": 7}, {"content": "a"}),
     ],
 )
-def test_other_spellings_of_a_message_come_out_in_their_normal_form(written, normal):
+def test_equivalent_messages_are_sent_in_one_normal_form(written, normal):
     sent = passed_on({"messages": [{"role": "assistant", **written}, SAY]})
     assert sent["messages"] == [{"role": "assistant", **normal}, SAY]

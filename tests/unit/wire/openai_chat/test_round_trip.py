@@ -62,7 +62,7 @@ def rendered(batches, **head):
 
 
 @given(answers(), st.lists(st.integers(0, 40), max_size=4), st.lists(st.integers(0, 4000), max_size=6))
-def test_a_rendered_stream_is_read_back_under_any_split(read, events, batching, places):
+def test_a_rendered_stream_is_decoded_under_any_split(read, events, batching, places):
     stream = rendered(cut(events, batching))
     assert read(*cut(stream, places)) == (events, None)
 
@@ -74,13 +74,13 @@ def test_line_ends_make_no_difference(read, events, end, places):
 
 
 @given(answers())
-def test_byte_by_byte_is_the_same(read, events):
+def test_a_stream_is_decoded_byte_by_byte(read, events):
     stream = rendered([events])
     assert read(*(bytes((byte,)) for byte in stream)) == (events, None)
 
 
 @given(answers())
-def test_a_whole_answer_says_the_same_as_its_stream(events):
+def test_a_whole_answer_equals_its_stream(events):
     reply = accumulated(events)
     found = accumulated(parse_answer(render_answer(reply, id="i", created=1, model="m"), MODEL))
     # Tokens go with the text that they make up: without any, there is nowhere to put them.
@@ -88,7 +88,7 @@ def test_a_whole_answer_says_the_same_as_its_stream(events):
 
 
 @given(answers(), st.lists(st.integers(0, 4000), max_size=6))
-def test_a_cut_stream_gives_the_beginning_of_the_answer_and_a_failure(read, events, places):
+def test_a_truncated_stream_gives_the_start_of_the_answer_and_a_failure(read, events, places):
     stream = rendered([events], include_usage=False)
     for place in (place % stream.index(b'"finish_reason":"') for place in places):
         found, failure = read(stream[:place])

@@ -97,7 +97,7 @@ requests = st.builds(
 
 @settings(max_examples=300)
 @given(requests)
-def test_any_request_is_read_or_refused(request):
+def test_any_request_is_decoded_or_refused(request):
     try:
         ingress = ResponsesIngress.read(json.dumps(request).encode())
         turn = ingress.turn()
