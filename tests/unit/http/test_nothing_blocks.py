@@ -15,7 +15,7 @@ def hook(event, arguments):
         watching[-1][1].append(f"{event} {arguments[:1]}")
 
 
-sys.addaudithook(hook)  # for good: Python has no way to remove one
+sys.addaudithook(hook)  # permanent: Python can't remove audit hooks
 
 
 @contextmanager
@@ -59,7 +59,7 @@ async def test_serving_a_request_makes_no_blocking_call(client, provider, tmp_pa
 def test_the_watch_detects_a_blocking_call(tmp_path):
     with watched() as seen:
         (tmp_path / "a").write_text("a")
-        elsewhere = threading.Thread(target=(tmp_path / "a").read_text)
-        elsewhere.start()
-        elsewhere.join()
+        thread = threading.Thread(target=(tmp_path / "a").read_text)
+        thread.start()
+        thread.join()
     assert [line.partition(" ")[0] for line in seen] == ["open"]

@@ -206,7 +206,7 @@ def named(remote):
 
 @pytest.fixture
 def silent(remote):
-    """The provider says these pieces and then nothing more, or after `pause` seconds the end of the connection."""
+    """The provider sends these pieces and then stays silent, or closes the connection after `pause` seconds."""
 
     def says(*pieces, pause=None):
         async def answer(request):

@@ -52,8 +52,8 @@ async def test_a_failed_embedding_is_classified(http, remote, status, body, kind
 async def test_an_unreachable_provider_is_an_error(http, unused_tcp_port):
     provider = Provider("acme", f"http://127.0.0.1:{unused_tcp_port}/v1")
     error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(provider, MODEL, TEXTS, math.inf))
-    said = f"The provider 'acme' (127.0.0.1:{unused_tcp_port}) refused the connection."
-    assert (error.kind, error.message) == (UpstreamKind.CONNECT, said)
+    message = f"The provider 'acme' (127.0.0.1:{unused_tcp_port}) refused the connection."
+    assert (error.kind, error.message) == (UpstreamKind.CONNECT, message)
 
 
 @pytest.mark.parametrize(

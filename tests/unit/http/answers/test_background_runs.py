@@ -1,4 +1,4 @@
-"""The task of a run in the background: what it writes, when it gives up, and who ends what it has left behind."""
+"""The task of a background run: what it writes, when it gives up, and how readers end the run of a dead worker."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ from gateway.wire.openai_responses.stream import Renderer
 
 
 class Run:
-    """A run that says what it is told to, and then waits or ends."""
+    """A run that yields the given events, and then waits or ends."""
 
     trail = None
 
@@ -89,7 +89,7 @@ async def job(stores):
 
 
 async def events_of(stores, stored):
-    """What a client that reads the stream from its start is sent."""
+    """The events that a client gets that reads the stream from its start."""
     async with aclosing(LogReader(stores, stored, 0).frames()) as batches:
         frames = [frame async for ready in batches for frame in ready]
     return [json.loads(frame.partition(b"data: ")[2]) for frame in frames]
@@ -126,10 +126,10 @@ async def test_a_worker_whose_lease_expired_changes_nothing(stores, job, clock):
     stored = await stores.responses.get(None, "resp_1")
     clock.now += 16
     response = json.loads((await current(stores, stored)).body)
-    told = await stores.events.read("resp_1", 0)
+    page = await stores.events.read("resp_1", 0)
     await until(lambda: _true(not runs.count()))
     assert response["status"] == "failed"
-    assert await stores.events.read("resp_1", 0) == told
+    assert await stores.events.read("resp_1", 0) == page
     assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
 
 
@@ -149,7 +149,7 @@ async def test_the_first_reader_stores_an_answer_whose_worker_died_before_storin
 
 async def test_a_response_is_stored_before_its_end_is_reported(stores, job):
     class Watched:
-        """A log that looks what is kept when the end comes."""
+        """A log that reads the stored response when the end is logged."""
 
         begin = staticmethod(stores.events.begin)
         seen = None
@@ -184,7 +184,7 @@ async def test_a_response_that_a_worker_stored_before_it_died_is_reported(stores
 
 
 class Away:
-    """A log that can't be reached now and then."""
+    """A log that is sometimes unavailable."""
 
     def __init__(self, inner):
         self._inner = inner
@@ -244,7 +244,7 @@ async def test_a_stopping_gateway_still_writes_a_waiting_end(stores, job):
 
 
 class Deleted:
-    """A log of a run whose response somebody deletes as soon as its end is told."""
+    """A log of a run whose response is deleted as soon as its end is logged."""
 
     def __init__(self, inner, responses):
         self._inner = inner
@@ -254,10 +254,10 @@ class Deleted:
         await self._inner.begin(name)
 
     async def add(self, name, number, events, *, last=False):
-        standing = await self._inner.add(name, number, events, last=last)
+        lease = await self._inner.add(name, number, events, last=last)
         if last:
             assert await self._responses.delete(None, name)
-        return standing
+        return lease
 
 
 async def test_a_response_deleted_while_its_run_ends_stays_deleted(stores, job):

@@ -17,7 +17,7 @@ SOON = 0.02
 
 @pytest.fixture
 async def answer(aiohttp_client):
-    """Ask an app whose handler does as a test says with its stream; the response is open, its body not yet read."""
+    """Send a request to an app whose handler runs the test's `work` on its stream; the response's body is unread."""
 
     async def ask(work, *, opening=NEVER, heartbeat=NEVER):
         async def handler(request):
@@ -67,7 +67,7 @@ async def test_a_heartbeat_opens_a_silent_stream(answer):
         await stream.relay(b"data: 1\n\n")
         await stream.finish(b"")
 
-    response = await answer(work, opening=SOON)  # returns once the headers are here
+    response = await answer(work, opening=SOON)  # returns when the headers have arrived
     assert response.status == 200
     assert await response.content.readuntil(b"\n\n") == b": waiting for the model\n\n"
     go_on.set()

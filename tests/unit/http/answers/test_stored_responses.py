@@ -1,4 +1,4 @@
-"""Responses that are kept: fetched, listed, continued, referred to and deleted, by their owner only."""
+"""Stored responses: fetched, listed, continued, referenced and deleted, by their owner only."""
 
 import asyncio
 import json
@@ -18,9 +18,9 @@ from tests.servers import redis_server
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 
 
-async def ask(official, provider, said, answer="Hello", **more):
+async def ask(official, provider, content, answer="Hello", **more):
     provider.says(answer)
-    return await official.responses.create(model="openclaw", input=said, **more)
+    return await official.responses.create(model="openclaw", input=content, **more)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -28,18 +28,18 @@ async def test_a_stored_response_equals_the_one_sent(official, provider, stream)
     provider.says("Hel|lo")
     if stream:
         events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
-        told = events[-1].response
+        created = events[-1].response
     else:
-        told = await official.responses.create(model="openclaw", input="hi")
-    assert (told.store if hasattr(told, "store") else True) is True
-    assert await official.responses.retrieve(told.id) == told
+        created = await official.responses.create(model="openclaw", input="hi")
+    assert (created.store if hasattr(created, "store") else True) is True
+    assert await official.responses.retrieve(created.id) == created
 
 
 async def test_store_false_stores_nothing(official, provider, tmp_path):
-    told = await ask(official, provider, "hi", store=False)
+    created = await ask(official, provider, "hi", store=False)
     assert not list(tmp_path.glob("*.sqlite*")), "a stateless call leaves no trace"
     with pytest.raises(openai.NotFoundError):
-        await official.responses.retrieve(told.id)
+        await official.responses.retrieve(created.id)
 
 
 async def test_previous_response_id_continues_the_conversation(official, provider):
@@ -47,9 +47,9 @@ async def test_previous_response_id_continues_the_conversation(official, provide
     second = await ask(official, provider, "two", "TWO", previous_response_id=first.id, instructions="be kind")
     await ask(official, provider, "three", previous_response_id=second.id)
     assert second.previous_response_id == first.id
-    said = [[(message["role"], message["content"]) for message in asked["messages"]] for asked in provider.asked]
-    assert said[1] == [("system", "be kind"), ("user", "one"), ("assistant", "ONE"), ("user", "two")]
-    assert [text for _, text in said[2]] == ["one", "ONE", "two", "TWO", "three"]
+    sent = [[(message["role"], message["content"]) for message in asked["messages"]] for asked in provider.asked]
+    assert sent[1] == [("system", "be kind"), ("user", "one"), ("assistant", "ONE"), ("user", "two")]
+    assert [text for _, text in sent[2]] == ["one", "ONE", "two", "TWO", "three"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -107,11 +107,11 @@ async def test_a_failed_response_is_stored_but_its_turn_is_not(client, official,
     provider.refuses(400, "too strange")
     body = {"model": "openclaw", "input": "one", "stream": stream}
     answer = await client.post("/v1/responses", json=body)
-    told = await answer.json()
-    assert (answer.status, told["object"], told["status"], told["output"]) == (400, "response", "failed", [])
-    assert told["error"]["type"] == "invalid_request_error"
-    assert (await official.responses.retrieve(told["id"])).error.message == told["error"]["message"]
-    await ask(official, provider, "two", previous_response_id=told["id"])
+    created = await answer.json()
+    assert (answer.status, created["object"], created["status"], created["output"]) == (400, "response", "failed", [])
+    assert created["error"]["type"] == "invalid_request_error"
+    assert (await official.responses.retrieve(created["id"])).error.message == created["error"]["message"]
+    await ask(official, provider, "two", previous_response_id=created["id"])
     assert [message["content"] for message in provider.asked[1]["messages"]] == ["two"]
 
 
@@ -121,8 +121,8 @@ async def test_a_broken_stream_is_stored_as_failed(official, provider):
 
     provider.answer = breaks
     events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
-    kept = await official.responses.retrieve(events[-1].response.id)
-    assert (kept.status, kept) == ("failed", events[-1].response)
+    stored = await official.responses.retrieve(events[-1].response.id)
+    assert (stored.status, stored) == ("failed", events[-1].response)
 
 
 @pytest.mark.parametrize("background", [False, True])
@@ -132,7 +132,7 @@ async def test_a_stream_that_cannot_be_rendered_is_stored_as_failed(official, pr
     first["function"]["arguments"] = "{}"
 
     async def goes_on(request):
-        """One call after the other, and then more of the first."""
+        """Two calls, one after the other, and then more arguments of the first one."""
         response = await provider.begins(request, {"tool_calls": [first]}, {"tool_calls": [second]})
         await seen.wait()
         more = {"index": 0, "function": {"arguments": "{}"}}
@@ -154,22 +154,22 @@ async def test_a_stream_that_cannot_be_rendered_is_stored_as_failed(official, pr
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_call_without_a_name_fails_and_a_call_without_an_id_gets_one(official, provider, stream):
     provider.says(None, (" ", "get_weather", "{}"), finish="tool_calls")
-    told = await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
+    created = await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
     if stream:
-        told = [event async for event in told][-1].response
-    assert told.output[0].call_id.strip()
-    assert await official.responses.retrieve(told.id) == told
+        created = [event async for event in created][-1].response
+    assert created.output[0].call_id.strip()
+    assert await official.responses.retrieve(created.id) == created
     provider.says(None, ("a", " ", "{}"), finish="tool_calls")
     with pytest.raises(openai.InternalServerError, match="no name"):
         await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
 
 
 async def test_input_items_are_listed_page_by_page(official, provider):
-    said = [{"role": "user", "content": str(number)} for number in range(30)]
-    told = await ask(official, provider, said)
-    items = [item async for item in official.responses.input_items.list(told.id)]
+    content = [{"role": "user", "content": str(number)} for number in range(30)]
+    created = await ask(official, provider, content)
+    items = [item async for item in official.responses.input_items.list(created.id)]
     assert [item.content[0].text for item in items] == [str(number) for number in reversed(range(30))]
-    first = await official.responses.input_items.list(told.id, order="asc", limit=2, after=items[-1].id)
+    first = await official.responses.input_items.list(created.id, order="asc", limit=2, after=items[-1].id)
     assert [item.content[0].text for item in first.data] == ["1", "2"]
     assert (first.has_more, first.first_id, first.last_id) == (True, first.data[0].id, first.data[1].id)
 
@@ -188,48 +188,48 @@ async def test_input_items_are_listed_page_by_page(official, provider):
     ],
 )
 async def test_invalid_page_parameters_are_refused(client, official, provider, query, param):
-    told = await ask(official, provider, "hi")
-    response = await client.get(f"/v1/responses/{told.id}/input_items?{query}")
+    created = await ask(official, provider, "hi")
+    response = await client.get(f"/v1/responses/{created.id}/input_items?{query}")
     assert (response.status, (await response.json())["error"]["param"]) == (400, param)
 
 
 async def test_items_can_be_referenced_by_id(official, provider):
-    told = await ask(official, provider, "one", "ONE")
-    (asked,) = (await official.responses.input_items.list(told.id)).data
+    created = await ask(official, provider, "one", "ONE")
+    (asked,) = (await official.responses.input_items.list(created.id)).data
     await ask(
         official,
         provider,
-        [{"type": "item_reference", "id": asked.id}, {"id": told.output[0].id}, {"role": "user", "content": "two"}],
+        [{"type": "item_reference", "id": asked.id}, {"id": created.output[0].id}, {"role": "user", "content": "two"}],
     )
     assert [message["content"] for message in provider.asked[1]["messages"]] == ["one", "ONE", "two"]
 
 
 @pytest.mark.parametrize("name", ["x", "msg_0b0c0d0e-0000-4000-8000-000000000000_0"])
 async def test_a_reference_to_an_unknown_item_is_not_found(official, provider, name):
-    said = [{"type": "item_reference", "id": name}, {"role": "user", "content": "two"}]
+    content = [{"type": "item_reference", "id": name}, {"role": "user", "content": "two"}]
     with pytest.raises(openai.NotFoundError) as caught:
-        await ask(official, provider, said)
+        await ask(official, provider, content)
     assert (caught.value.param, caught.value.code) == ("input[0]", "item_not_found")
 
 
 async def test_a_deleted_response_is_gone(client, official, provider):
-    told = await ask(official, provider, "hi")
-    response = await client.delete(f"/v1/responses/{told.id}")
-    assert await response.json() == {"id": told.id, "object": "response", "deleted": True}
+    created = await ask(official, provider, "hi")
+    response = await client.delete(f"/v1/responses/{created.id}")
+    assert await response.json() == {"id": created.id, "object": "response", "deleted": True}
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
-        response = await client.request(method, f"/v1/responses/{told.id}{path}")
+        response = await client.request(method, f"/v1/responses/{created.id}{path}")
         assert (response.status, (await response.json())["error"]["code"]) == (404, "response_not_found")
 
 
 async def test_a_conversation_larger_than_a_request_is_refused():
     database = Database(None, MIGRATIONS)
     store = SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0)
-    said = (Message("user", (Text("x" * 7_000_000),)),)
+    messages = (Message("user", (Text("x" * 7_000_000),)),)
     previous = None
     try:
         for name in ("resp_1", "resp_2", "resp_3"):
             await store.put(
-                StoredResponse(name, None, "main", 1.0, b'{"status":"completed"}', b"[]", said, previous=previous)
+                StoredResponse(name, None, "main", 1.0, b'{"status":"completed"}', b"[]", messages, previous=previous)
             )
             previous = name
         assert len(await history(store, Owner(None, None), "main", "resp_2")) == 2
@@ -243,13 +243,13 @@ async def test_a_conversation_larger_than_a_request_is_refused():
 async def test_a_conversation_belongs_to_its_agent_and_explicit_session(client, official, provider, config):
     key = {"x-openclaw-session-key": "mine"}
     provider.says("x")
-    told = await (await client.post("/v1/responses", json={"model": "openclaw", "input": "hi"}, headers=key)).json()
-    goes_on = {"model": "openclaw", "input": "hi", "previous_response_id": told["id"]}
+    created = await (await client.post("/v1/responses", json={"model": "openclaw", "input": "hi"}, headers=key)).json()
+    goes_on = {"model": "openclaw", "input": "hi", "previous_response_id": created["id"]}
     assert (await client.post("/v1/responses", json=goes_on, headers=key)).status == 200
     for headers in ({}, {"x-openclaw-session-key": "other"}):
         assert (await client.post("/v1/responses", json=goes_on, headers=headers)).status == 404
     for headers, status in (({}, 200), (key, 200), ({"x-openclaw-session-key": "other"}, 404)):
-        assert (await client.get(f"/v1/responses/{told['id']}", headers=headers)).status == status
+        assert (await client.get(f"/v1/responses/{created['id']}", headers=headers)).status == status
     other = goes_on | {"model": "openclaw/other"}
     assert (await client.post("/v1/responses", json=other, headers=key)).status in (400, 404)
 
@@ -268,16 +268,16 @@ class TestUsersOfAProxy:
         provider.says("x")
         ann, bob = ({"x-user": name, "X-Forwarded-For": "203.0.113.9"} for name in ("ann", "bob"))
         body = {"model": "openclaw", "input": "secret"}
-        told = await (await client.post("/v1/responses", json=body, headers=ann)).json()
-        goes_on = body | {"previous_response_id": told["id"]}
-        refers = body | {"input": [{"type": "item_reference", "id": told["output"][0]["id"]}]}
+        created = await (await client.post("/v1/responses", json=body, headers=ann)).json()
+        goes_on = body | {"previous_response_id": created["id"]}
+        refers = body | {"input": [{"type": "item_reference", "id": created["output"][0]["id"]}]}
         for headers, status in ((bob, 404), (ann, 200)):
-            assert (await client.get(f"/v1/responses/{told['id']}", headers=headers)).status == status
-            assert (await client.get(f"/v1/responses/{told['id']}/input_items", headers=headers)).status == status
+            assert (await client.get(f"/v1/responses/{created['id']}", headers=headers)).status == status
+            assert (await client.get(f"/v1/responses/{created['id']}/input_items", headers=headers)).status == status
             assert (await client.post("/v1/responses", json=goes_on, headers=headers)).status == status
             assert (await client.post("/v1/responses", json=refers, headers=headers)).status == status
         for headers, status in ((bob, 404), (ann, 200)):
-            assert (await client.delete(f"/v1/responses/{told['id']}", headers=headers)).status == status
+            assert (await client.delete(f"/v1/responses/{created['id']}", headers=headers)).status == status
 
 
 class TestTooLargeToKeep:
@@ -292,8 +292,8 @@ class TestTooLargeToKeep:
         response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": stream})
         text = await response.text()
         last = json.loads([line for line in text.split("\n") if '"output_text"' in line][-1].removeprefix("data: "))
-        told = last.get("response", last)
-        assert (told["status"], told["store"]) == ("completed", False)
+        created = last.get("response", last)
+        assert (created["status"], created["store"]) == ("completed", False)
 
 
 class TestRedisThatGoesAway:
@@ -307,18 +307,18 @@ class TestRedisThatGoesAway:
     async def test_an_answer_is_sent_with_store_false_while_the_store_is_unavailable(
         self, redis, official, provider, stream
     ):
-        kept = await ask(official, provider, "one", "ONE")
+        stored = await ask(official, provider, "one", "ONE")
         await redis.stop()
-        told = await ask(official, provider, "two", stream=stream)
+        created = await ask(official, provider, "two", stream=stream)
         if stream:
-            told = [event async for event in told][-1].response
-        assert (told.status, told.output_text, told.store) == ("completed", "Hello", False)
-        for more in ({"previous_response_id": kept.id}, {"background": True}):
+            created = [event async for event in created][-1].response
+        assert (created.status, created.output_text, created.store) == ("completed", "Hello", False)
+        for more in ({"previous_response_id": stored.id}, {"background": True}):
             with pytest.raises(openai.InternalServerError) as caught:
                 await ask(official, provider, "three", **more)
             assert (caught.value.status_code, caught.value.type) == (503, "unavailable")
         with pytest.raises(openai.InternalServerError):
-            await official.responses.retrieve(kept.id)
+            await official.responses.retrieve(stored.id)
         assert len(provider.asked) == 2
 
 
@@ -344,8 +344,8 @@ class TestCallers:
             response = await client.request(method, path, json=body or None, headers=self.as_user(user))
             return response.status, await response.text()
 
-        said = {"model": "openclaw", "input": "mine"}
-        _, text = await ask("alice", "POST", "/v1/responses", **said, background=background)
+        fields = {"model": "openclaw", "input": "mine"}
+        _, text = await ask("alice", "POST", "/v1/responses", **fields, background=background)
         name = json.loads(text)["id"]
         path = f"/v1/responses/{name}"
         item = f"msg_{name.removeprefix('resp_')}_0"
@@ -355,8 +355,8 @@ class TestCallers:
             ("GET", f"{path}/input_items", {}),
             ("POST", f"{path}/cancel", {}),
             ("DELETE", path, {}),
-            ("POST", "/v1/responses", {**said, "previous_response_id": name}),
-            ("POST", "/v1/responses", {**said, "input": [{"type": "item_reference", "id": item}]}),
+            ("POST", "/v1/responses", {**fields, "previous_response_id": name}),
+            ("POST", "/v1/responses", {**fields, "input": [{"type": "item_reference", "id": item}]}),
         ]
         for user in ("bob", "Alice"):
             for method, url, body in attempts:
@@ -364,6 +364,6 @@ class TestCallers:
                 assert status == 404, (method, url)
                 assert "secret" not in text
         async with asyncio.timeout(10):
-            while "my secret" not in (told := await ask("alice", "GET", path))[1]:
-                assert told[0] == 200
+            while "my secret" not in (created := await ask("alice", "GET", path))[1]:
+                assert created[0] == 200
                 await asyncio.sleep(0.02)

@@ -27,7 +27,7 @@ async def test_a_draining_gateway_is_not_ready_but_live(client):
     assert (await client.get("/healthz")).status == 200
 
 
-@pytest.mark.parametrize(("begun", "said"), [(False, None), (True, "close")])
-async def test_only_a_draining_gateway_closes_connections(client, begun, said):
-    client.app[DRAIN].started = begun
-    assert (await client.get("/v1/models")).headers.get("Connection") == said
+@pytest.mark.parametrize(("draining", "connection"), [(False, None), (True, "close")])
+async def test_only_a_draining_gateway_closes_connections(client, draining, connection):
+    client.app[DRAIN].started = draining
+    assert (await client.get("/v1/models")).headers.get("Connection") == connection

@@ -148,18 +148,18 @@ class TestSlowModel:
         return config
 
     async def test_a_failure_after_a_heartbeat_is_reported_in_the_stream(self, client, provider):
-        opened = asyncio.Event()
+        is_open = asyncio.Event()
         provider.refuses(400, "too strange")
         refusal = provider.answer
 
         async def late(request):
-            await opened.wait()
+            await is_open.wait()
             return await refusal(request)
 
         provider.answer = late
         response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": True})
         assert (await response.content.readline()).startswith(b": ")
-        opened.set()
+        is_open.set()
         events = [line for line in (await response.text()).split("\n") if line.startswith("event: ")]
         assert events == ["event: response.created", "event: response.in_progress", "event: response.failed"]
 

@@ -30,9 +30,9 @@ def body(path, text, **more):
 
 async def say(client, path, text, *, headers=None, **more):
     async with client.post(path, json=body(path, text, **more), headers=headers) as response:
-        told = await response.text()
-        assert response.status == 200, told
-        return told
+        text = await response.text()
+        assert response.status == 200, text
+        return text
 
 
 def seen(provider):
@@ -103,7 +103,7 @@ async def test_a_turn_whose_client_disconnects_is_not_part_of_the_conversation(s
     await asked.wait()
     leaving.cancel()
     provider.says("a2")
-    await say(client, CHAT, "q2", user="u")  # waits for the first one to be over
+    await say(client, CHAT, "q2", user="u")  # waits for the end of the first one
     assert seen(provider) == [("user", "q2")]
     async with client.get("/api/v1/sessions/agent:main:openai-user:u") as response:
         entries = (await response.json())["transcript"]
@@ -136,7 +136,7 @@ async def test_tool_calls_and_results_are_stored_in_the_conversation(store, clie
     assert provider.asked[-1]["messages"][1]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
 
 
-async def test_a_filtered_answer_is_not_stored(store, client, provider):
+async def test_the_turn_of_a_filtered_answer_is_not_continued(store, client, provider):
     provider.says("half", finish="content_filter")
     await say(client, CHAT, "q1", user="u")
     provider.says("a2")
@@ -181,7 +181,7 @@ async def test_disconnecting_from_a_background_stream_does_not_release_its_conve
         while b"output_text.delta" not in (line := await leaving.content.readline()):
             assert line
     waiting = asyncio.create_task(say(client, RESPONSES, "q2", user="u"))
-    await asyncio.sleep(0.5)  # nothing is to happen
+    await asyncio.sleep(0.5)  # nothing happens
     assert len(provider.asked) == 1
     going.set()
     provider.says("a2")
@@ -232,10 +232,10 @@ async def test_deleting_a_conversation_ends_its_running_request_with_an_error(st
         assert response.status == 200
     async with asyncio.timeout(8):
         response = await asking
-        told = await response.text()
+        text = await response.text()
         await left.wait()
     assert response.status == (200 if stream else 409)
-    assert "session_changed" in told
+    assert "session_changed" in text
     provider.says("a3")
     await say(client, path, "q3", user="u")
     assert seen(provider) == [("user", "q3")]
@@ -243,7 +243,7 @@ async def test_deleting_a_conversation_ends_its_running_request_with_an_error(st
 
 @pytest.fixture(params=[False, True], ids=["undeclared", "declared"])
 def refused(request, config, provider):
-    """What a model refused that takes 2000 characters, which its provider declares or not."""
+    """The requests that a model refuses because its window of 2000 characters is exceeded, declared or not."""
     if request.param:
         config["models"]["providers"]["fake"]["models"][0]["contextWindow"] = 500
     provider.says("a" * 100)
@@ -314,11 +314,11 @@ async def test_an_answer_whose_turn_cannot_be_stored_is_an_error(store, client, 
 
 @pytest.mark.parametrize("store", ["redis"], indirect=True)
 async def test_a_stream_whose_turn_cannot_be_stored_ends_with_an_error_and_no_finish_reason(store, client, provider):
-    begun = asyncio.Event()
+    go_on = asyncio.Event()
 
     async def freezes(request):
         response = await provider.begins(request, {"content": "a1"})
-        await begun.wait()
+        await go_on.wait()
         store.freeze()
         await provider.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         await response.write(b"data: [DONE]\n\n")
@@ -327,19 +327,19 @@ async def test_a_stream_whose_turn_cannot_be_stored_ends_with_an_error_and_no_fi
     provider.answer = freezes
     try:
         async with client.post(CHAT, json=body(CHAT, "q1", user="u", stream=True)) as response:
-            told = await response.content.readany()
-            begun.set()
-            told += await response.read()
+            text = await response.content.readany()
+            go_on.set()
+            text += await response.read()
     finally:
         store.thaw()
     assert response.status == 200
-    assert b"not available" in told
-    assert b'"finish_reason":"stop"' not in told
-    assert told.endswith(b"data: [DONE]\n\n")
+    assert b"not available" in text
+    assert b'"finish_reason":"stop"' not in text
+    assert text.endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize("store", ["redis"], indirect=True)
-async def test_an_unavailable_store_fails_only_requests_with_a_session(store, client, provider):
+async def test_an_unavailable_store_fails_only_requests_of_conversations(store, client, provider):
     provider.says("a1")
     await store.stop()
     await say(client, CHAT, "alone")
@@ -392,16 +392,16 @@ async def test_operators_list_read_export_and_delete_conversations(store, client
     await say(client, CHAT, "q2", user="u/1 %")
     await say(client, RESPONSES, "q", user="other")
     async with client.get("/api/v1/sessions") as response:
-        listed = (await response.json())["data"]
-    assert [one["key"] for one in listed] == ["agent:main:openresponses-user:other", "agent:main:openai-user:u/1 %"]
-    assert listed[1]["entries"] == 2
-    assert listed[1]["updated_at"] >= listed[1]["created_at"] > 0
+        sessions = (await response.json())["data"]
+    assert [one["key"] for one in sessions] == ["agent:main:openresponses-user:other", "agent:main:openai-user:u/1 %"]
+    assert sessions[1]["entries"] == 2
+    assert sessions[1]["updated_at"] >= sessions[1]["created_at"] > 0
     async with client.get("/api/v1/sessions?limit=1") as response:
         assert len((await response.json())["data"]) == 1
     path = "/api/v1/sessions/agent:main:openai-user:u%2F1%20%25"
     async with client.get(path) as response:
         session = await response.json()
-    assert session["key"] == listed[1]["key"]
+    assert session["key"] == sessions[1]["key"]
     async with client.get(path.replace("user:u", "USER:U")) as response:
         assert (await response.json())["key"] == session["key"]  # as in a request, letters are folded
     assert [entry["messages"][0]["parts"] for entry in session["transcript"]] == [
@@ -435,7 +435,7 @@ async def test_scopes_limit_what_an_operator_sees_and_changes(store, proxied, cl
     async with client.get("/api/v1/sessions", headers=as_user("alice", "operator.read")) as response:
         assert [one["key"] for one in (await response.json())["data"]] == [path.rpartition("/")[2]]
     async with client.get("/api/v1/sessions/agent:main:openai-user:u1", headers=as_user("alice")) as response:
-        assert response.status == 200  # one's own needs no name
+        assert response.status == 200  # the owner's own key needs no user
     admin = as_user("root", "operator.admin")
     async with client.get("/api/v1/sessions", headers=admin) as response:
         assert len((await response.json())["data"]) == 1
@@ -473,6 +473,6 @@ async def test_an_invalid_limit_is_a_bad_request(store, client, limit):
         assert (response.status, (await response.json())["error"]["param"]) == (400, "limit")
 
 
-async def test_a_key_in_another_spelling_is_not_found(store, client):
+async def test_an_invalid_key_is_not_found(store, client):
     async with client.get("/api/v1/sessions/nonsense") as response:
         assert response.status == 404

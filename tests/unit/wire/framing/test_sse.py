@@ -32,8 +32,8 @@ def decoded(*pieces):
     return payloads + decoder.flush()
 
 
-def cut(data, places):
-    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+def split(data, positions):
+    edges = [0, *sorted(position % (len(data) + 1) for position in positions), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
 
@@ -60,15 +60,15 @@ def test_decoding_follows_the_standard_except_for_empty_events(stream):
 @given(STREAMS, st.lists(st.integers(0, 400), max_size=6))
 @example(b"data: a\r\n\ndata: b\n\n", [8, 9])
 @example(b"data: a\r\r\ndata: b\r\n\r\n", [7, 8, 9])
-def test_any_split_of_any_stream_decodes_to_the_same_payloads(stream, places):
-    assert decoded(*cut(stream, places)) == decoded(stream)
+def test_any_split_of_any_stream_decodes_to_the_same_payloads(stream, positions):
+    assert decoded(*split(stream, positions)) == decoded(stream)
 
 
 @pytest.mark.parametrize("end", ENDS, ids=repr)
 def test_each_kind_of_line_end_is_recognised_at_every_split(end):
     stream = end.join((b": hello", b"event: x", b"data: a", b"data: b", b"", b"data: c", b"", b""))
-    for place in range(len(stream) + 1):
-        assert decoded(stream[:place], stream[place:]) == [b"a\nb", b"c"]
+    for position in range(len(stream) + 1):
+        assert decoded(stream[:position], stream[position:]) == [b"a\nb", b"c"]
     assert decoded(*(bytes((byte,)) for byte in stream)) == [b"a\nb", b"c"]
 
 
@@ -100,8 +100,8 @@ def test_a_byte_order_mark_before_the_first_event_is_skipped():
 
 def test_the_bytes_of_a_character_may_be_split():
     stream = 'data: {"text":"\N{GRINNING FACE}"}\n\n'.encode()
-    for place in range(len(stream)):
-        assert decoded(stream[:place], stream[place:]) == [stream[6:-2]]
+    for position in range(len(stream)):
+        assert decoded(stream[:position], stream[position:]) == [stream[6:-2]]
 
 
 def test_an_endless_event_is_refused():

@@ -168,8 +168,8 @@ def test_an_invalid_answer_is_malformed(raw):
 )
 def test_an_error_inside_a_200_is_an_error(error, kind, message):
     for raw in (json.dumps({"error": error}).encode(), body({"content": "a"}, error=error)):
-        found = failure(raw)
-        assert (found.kind, found.message) == (kind, message)
+        raised = failure(raw)
+        assert (raised.kind, raised.message) == (kind, message)
 
 
 def test_the_finish_reason_error_is_an_error():

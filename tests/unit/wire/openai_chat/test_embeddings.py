@@ -115,7 +115,7 @@ def vector(*numbers, **fields):
 
 def rendered(raw, expected=1, *, as_base64=False):
     payload = json.loads(render_reply(parse_reply(raw, expected), model="openclaw", as_base64=as_base64))
-    if not as_base64:  # the official type knows lists only; its client unpacks base64 itself
+    if not as_base64:  # the official type accepts only lists; its client unpacks base64 itself
         CreateEmbeddingResponse.model_validate(payload)
     assert [item["index"] for item in payload["data"]] == list(range(expected))
     return [item["embedding"] for item in payload["data"]]

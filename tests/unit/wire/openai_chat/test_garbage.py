@@ -1,4 +1,4 @@
-"""Whatever a provider sends, what comes of it is an answer or an UpstreamError."""
+"""Anything that a provider sends decodes to an answer or an UpstreamError."""
 
 import json
 from contextlib import suppress
@@ -47,16 +47,16 @@ CHUNKS = st.lists(JSON | shaped(JSON), max_size=5)
 
 
 def checked(events):
-    """The order rules of a stream."""
-    begun, finished = set(), False
+    """Check the rules for the order of events."""
+    open_calls, finished = set(), False
     for event in events:
         assert not finished or isinstance(event, UsageReport)
         if isinstance(event, ToolCallBegin):
-            assert event.index == len(begun)
+            assert event.index == len(open_calls)
             assert event.name
-            begun.add(event.index)
+            open_calls.add(event.index)
         if isinstance(event, ToolCallDelta):
-            assert event.index in begun
+            assert event.index in open_calls
             assert event.arguments
         finished = finished or isinstance(event, Finish)
     return finished

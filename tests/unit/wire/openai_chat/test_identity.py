@@ -1,4 +1,4 @@
-"""The identity law: an agent without prompt and tools sends a provider of the same wire what the client sent."""
+"""The identity law: an agent without prompt and tools forwards the client's request unchanged in the same format."""
 
 import json
 
@@ -13,7 +13,7 @@ from gateway.wire.openai_chat.request import build_request
 MODEL = ModelSpec("m", compat=Compat(developer_role=True, max_tokens_field="max_completion_tokens"))
 
 NAMES = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_-]{0,8}", fullmatch=True)
-WORDS = st.text(st.characters(codec=None), max_size=8)  # half of an emoji is a word too
+WORDS = st.text(st.characters(codec=None), max_size=8)  # includes halves of surrogate pairs
 SAID = WORDS.filter(lambda text: text.strip())
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
@@ -29,7 +29,7 @@ def fields(required, optional):
 
 
 def widened(strategy):
-    """The objects of a strategy with fields that nobody knows."""
+    """The objects of a strategy, with added unknown fields."""
     return st.tuples(strategy, UNKNOWN).map(lambda pair: pair[0] | pair[1])
 
 

@@ -17,10 +17,10 @@ def read_messages(raw):
 
 
 def one(raw):
-    """The message that `raw` becomes, beside another one that keeps the conversation going; None when it is skipped."""
-    *found, last = read_messages([raw, HI])
+    """The decoded message, None if it is skipped. Another message needs the answer."""
+    *messages_before, last = read_messages([raw, HI])
     assert last == READ
-    return found[0] if found else None
+    return messages_before[0] if messages_before else None
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "function"])

@@ -30,9 +30,9 @@ def renderer(*, include_usage=False):
 
 
 def chunks(stream):
-    """The chunks of a stream, each a type of the official client; `[DONE]` is last and taken off."""
-    *frames, done, rest = stream.decode().split("\n\n")
-    assert (done, rest) == ("data: [DONE]", "")
+    """The chunks of a stream, each a type of the official client; without the final `[DONE]`."""
+    *frames, done, remaining = stream.decode().split("\n\n")
+    assert (done, remaining) == ("data: [DONE]", "")
     payloads = [json.loads(frame.removeprefix("data: ")) for frame in frames]
     for payload in payloads:
         ChatCompletionChunk.model_validate(payload, strict=True)
@@ -42,9 +42,9 @@ def chunks(stream):
 
 def deltas(*events):
     made = renderer()
-    first, *rest = chunks(made.feed(list(events)) + made.close())
+    first, *remaining = chunks(made.feed(list(events)) + made.close())
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    return [choice["delta"] for chunk in rest for choice in chunk["choices"]]
+    return [choice["delta"] for chunk in remaining for choice in chunk["choices"]]
 
 
 @pytest.mark.parametrize(
@@ -114,15 +114,15 @@ def test_only_the_last_chunk_has_a_finish_reason():
 )
 def test_usage_comes_last_and_only_on_request(asked, events, usage):
     made = renderer(include_usage=asked)
-    found = chunks(made.feed([Finish("stop"), *events]) + made.close())
-    assert all("usage" not in chunk for chunk in found[:2])
-    assert [(chunk["choices"], chunk["usage"]) for chunk in found[2:]] == ([([], usage)] if asked else [])
+    sent_chunks = chunks(made.feed([Finish("stop"), *events]) + made.close())
+    assert all("usage" not in chunk for chunk in sent_chunks[:2])
+    assert [(chunk["choices"], chunk["usage"]) for chunk in sent_chunks[2:]] == ([([], usage)] if asked else [])
 
 
-@pytest.mark.parametrize("begun", [True, False])
-def test_a_failure_is_one_event_followed_by_done(begun):
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_failure_is_one_event_followed_by_done(streaming):
     made = renderer(include_usage=True)
-    if begun:
+    if streaming:
         made.feed([TextDelta("a")])
     error = BadRequest("no", param="n")
     assert (

@@ -48,8 +48,8 @@ def test_the_callers_cap_is_clamped_to_the_models(asked, row, capped):
 
 def test_only_set_fields_are_sent():
     sampling = Sampling(temperature=0, top_p=0.5, frequency_penalty=0, presence_penalty=-1, seed=0, stop=("a",))
-    said = {"temperature": 0, "top_p": 0.5, "frequency_penalty": 0, "presence_penalty": -1, "seed": 0, "stop": ["a"]}
-    assert sent(Turn("openclaw", HI, sampling=sampling)) == PLAIN | said
+    fields = {"temperature": 0, "top_p": 0.5, "frequency_penalty": 0, "presence_penalty": -1, "seed": 0, "stop": ["a"]}
+    assert sent(Turn("openclaw", HI, sampling=sampling)) == PLAIN | fields
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_providers_extra_fields_of_a_call_go_only_to_endpoints_that_accept_the
 def test_a_model_without_tools_does_not_get_hidden_tool_messages(tools):
     work = Message("assistant", (ToolCall("c1", "f", "{}"),), hidden=True)
     messages = sent(Turn("openclaw", (*HI, work, *HI)), compat=Compat(tools=tools))["messages"]
-    assert [said["role"] for said in messages] == (["user", "assistant", "user"] if tools else ["user", "user"])
+    assert [message["role"] for message in messages] == (["user", "assistant", "user"] if tools else ["user", "user"])
 
 
 def test_messages_are_encoded_as_they_were_decoded():

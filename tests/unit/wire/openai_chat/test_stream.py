@@ -76,8 +76,8 @@ def test_a_plain_answer_is_decoded(read, stream):
     ],
 )
 def test_every_field_of_a_delta_is_decoded(read, stream, delta, events):
-    found, failure = read(stream(chunk(delta), END))
-    assert (found[:-1], failure) == (events, None)
+    decoded, failure = read(stream(chunk(delta), END))
+    assert (decoded[:-1], failure) == (events, None)
 
 
 def test_logprobs_are_reported_with_their_text(read, stream):
@@ -87,7 +87,7 @@ def test_logprobs_are_reported_with_their_text(read, stream):
 
 
 @pytest.mark.parametrize(
-    ("fields", "kept"),
+    ("fields", "preserved"),
     [
         ({"extra_content": {"google": {"thought_signature": "s"}}}, ["extra_content"]),
         ({"provider_specific_fields": {"thought_signature": "s"}, "extra_content": None}, ["provider_specific_fields"]),
@@ -95,11 +95,11 @@ def test_logprobs_are_reported_with_their_text(read, stream):
         ({"other": {"a": 1}}, []),
     ],
 )
-def test_a_providers_extra_fields_of_a_call_are_preserved(read, stream, fields, kept):
+def test_a_providers_extra_fields_of_a_call_are_preserved(read, stream, fields, preserved):
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, **fields}
     events, failure = read(stream({"choices": [{"delta": {"tool_calls": [call]}, "finish_reason": "stop"}]}))
     assert failure is None
-    assert events[0].extras == (Extras(WIRE, {name: fields[name] for name in kept}) if kept else NO_EXTRAS)
+    assert events[0].extras == (Extras(WIRE, {name: fields[name] for name in preserved}) if preserved else NO_EXTRAS)
 
 
 def test_deltas_of_calls_are_assigned_to_their_calls(read, stream):
@@ -192,9 +192,9 @@ def test_a_stop_on_every_chunk_does_not_end_the_answer(read, stream):
 
 
 def test_text_after_a_finish_continues_the_answer_and_needs_another_finish(read, stream):
-    begun = (chunk({"content": "a"}), END, chunk({"content": "b"}))
-    assert read(stream(*begun, END)) == ([TextDelta("a"), TextDelta("b"), STOP], None)
-    events, failure = read(stream(*begun, end=b""))
+    chunks = (chunk({"content": "a"}), END, chunk({"content": "b"}))
+    assert read(stream(*chunks, END)) == ([TextDelta("a"), TextDelta("b"), STOP], None)
+    events, failure = read(stream(*chunks, end=b""))
     assert events == [TextDelta("a"), TextDelta("b")]
     assert failure.kind is UpstreamKind.TRANSPORT
 
@@ -291,9 +291,9 @@ def test_the_finish_reason_error_without_details_is_an_error(read, stream):
 
 
 @given(st.text(max_size=12), st.lists(st.integers(0, 24), max_size=4))
-def test_a_split_surrogate_pair_is_rejoined(read, stream, text, places):
+def test_a_split_surrogate_pair_is_rejoined(read, stream, text, positions):
     units = text.encode("utf-16-le")
-    edges = sorted({0, len(units), *(2 * place for place in places if 2 * place < len(units))})
+    edges = sorted({0, len(units), *(2 * position for position in positions if 2 * position < len(units))})
     pieces = [units[a:b].decode("utf-16-le", "surrogatepass") for a, b in pairwise(edges)]
     events, failure = read(stream(*(chunk({"content": piece}) for piece in pieces), END))
     assert failure is None

@@ -51,8 +51,8 @@ def test_fields_of_official_clients_are_accepted():
 
 
 def test_sampling_parameters_are_decoded():
-    said = {"temperature": 0.3, "top_p": 0.8, "frequency_penalty": -2, "presence_penalty": 2}
-    assert read(**said, max_output_tokens=5).turn().sampling == Sampling(**said, max_tokens=5)
+    fields = {"temperature": 0.3, "top_p": 0.8, "frequency_penalty": -2, "presence_penalty": 2}
+    assert read(**fields, max_output_tokens=5).turn().sampling == Sampling(**fields, max_tokens=5)
 
 
 @pytest.mark.parametrize(
@@ -144,8 +144,8 @@ def test_item_references_are_replaced_by_their_items():
     ingress = read(input=[{"type": "item_reference", "id": "a"}, {"role": "user", "content": "x"}, {"id": "b"}])
     assert ingress.references() == {"a": "input[0]", "b": "input[2]"}
     ingress.refer({"a": {"role": "user", "content": "A"}, "b": {"role": "assistant", "content": "B"}})
-    said = [message.parts[0].text for message in ingress.turn().messages]
-    assert said == ["A", "x", "B"]
+    texts = [message.parts[0].text for message in ingress.turn().messages]
+    assert texts == ["A", "x", "B"]
 
 
 def test_instructions_come_first_and_are_available_separately():

@@ -10,8 +10,8 @@ from gateway.wire.openai_responses.items import read_input, referred
 from gateway.wire.openai_responses.response_object import call_item
 
 
-def text(role, said):
-    return Message(role, (Text(said),))
+def text(role, content):
+    return Message(role, (Text(content),))
 
 
 def refusal(raw):
@@ -24,8 +24,8 @@ def call(call_id, name="f", arguments="{}"):
     return {"type": "function_call", "id": "fc_1", "call_id": call_id, "name": name, "arguments": arguments}
 
 
-def output(call_id, said="done"):
-    return {"type": "function_call_output", "call_id": call_id, "output": said}
+def output(call_id, result="done"):
+    return {"type": "function_call_output", "call_id": call_id, "output": result}
 
 
 def test_a_string_is_one_user_message():
@@ -305,10 +305,10 @@ def official_types(union):
 
 @pytest.mark.parametrize("kind", sorted(set(official_types(ResponseInputItem))))
 def test_every_item_type_of_the_official_client_is_handled(kind):
-    """Some are refused, but none as unknown."""
-    said = ""
+    """Some types are refused, but none as unknown."""
+    message = ""
     try:
         read_input([{"type": kind, "id": "x"}, {"role": "user", "content": "hi"}])
     except BadRequest as error:
-        said = error.message
-    assert "items of type" not in said
+        message = error.message
+    assert "items of type" not in message

@@ -120,8 +120,8 @@ def test_interleaved_arguments_reach_their_own_calls(renderer, events):
 
 
 def test_a_call_without_arguments_ends_with_the_answer(renderer, events):
-    begun = [ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g"), Finish("tool_calls")]
-    items = events(streamed(renderer, begun))[-1]["response"]["output"]
+    batch = [ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g"), Finish("tool_calls")]
+    items = events(streamed(renderer, batch))[-1]["response"]["output"]
     assert [item["arguments"] for item in items] == ["", ""]
 
 
@@ -222,8 +222,8 @@ def test_logprobs_are_sent_with_their_delta_and_again_at_the_end(renderer, event
 
 
 def test_a_failure_reports_the_complete_items_and_ends_the_stream(renderer, events):
-    begun = [TextDelta("Let me see."), ToolCallBegin(0, "a", "f"), ToolCallDelta(0, '{"x')]
-    payloads = events(renderer.feed(begun) + renderer.fail(ToolChoiceUnmet("no call")))
+    batch = [TextDelta("Let me see."), ToolCallBegin(0, "a", "f"), ToolCallDelta(0, '{"x')]
+    payloads = events(renderer.feed(batch) + renderer.fail(ToolChoiceUnmet("no call")))
     final = payloads[-1]["response"]
     assert (payloads[-1]["type"], final["status"]) == ("response.failed", "failed")
     assert (final["error"]["code"], final["error"]["message"]) == ("server_error", "no call")
