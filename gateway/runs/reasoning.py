@@ -68,7 +68,7 @@ class CallReasoning:
 def _restored(message: Message, client: str, found: Mapping[str, bytes]) -> Message:
     if message.role != "assistant" or not message.calls_tools:
         return message
-    thinking: list[Part] = []
+    thinking: list[Thinking] = []
     parts: list[Part] = []
     for part in message.parts:
         entry = found.get(_key(client, part.id)) if type(part) is ToolCall else None
@@ -78,19 +78,17 @@ def _restored(message: Message, client: str, found: Mapping[str, bytes]) -> Mess
         blocks, extras = _read(entry)
         thinking = thinking or blocks
         parts.append(replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part)
-    if thinking:  # they know their owner, unlike what a client wrote itself; conversations may hold the same blocks
-        parts = [*thinking, *(part for part in parts if not _is_replaced(part, thinking))]
+    if thinking:  # complete, and of a known owner: what the client or a conversation kept of the same is left out
+        owners = {None, *(block.owner for block in thinking)}
+        parts = [*thinking, *(part for part in parts if type(part) is not Thinking or part.owner not in owners)]
     return replace(message, parts=tuple(parts))
 
 
-def _is_replaced(part: Part, thinking: list[Part]) -> bool:
-    return type(part) is Thinking and (part.owner is None or part in thinking)
-
-
-def _read(entry: bytes) -> tuple[list[Part], Extras]:
+def _read(entry: bytes) -> tuple[list[Thinking], Extras]:
     try:
         fields = loads(entry)
-        return [read_part(block) for block in fields["thinking"]], read_extras(fields)
+        blocks = [read_part(block) for block in fields["thinking"]]
+        return [block for block in blocks if isinstance(block, Thinking)], read_extras(fields)
     except (UnknownVersion, KeyError):
         return [], NO_EXTRAS  # written by another version
 

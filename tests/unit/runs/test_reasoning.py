@@ -52,8 +52,7 @@ async def test_it_is_kept_however_the_answer_came_in_pieces(agent, dispatch, scr
 async def test_what_a_client_has_kept_is_not_sent_twice(reasoning, kept):
     await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
     restored = await reasoning.restored("ann", round_of(*kept, *CALLS))
-    owned = [block for block in kept if block.owner is not None]
-    assert restored == round_of(*(owned or [THOUGHT]), *CALLS)
+    assert restored == round_of(THOUGHT, *CALLS)
 
 
 async def test_nobody_else_gets_it(reasoning):
