@@ -67,7 +67,7 @@ class HistoryWindow:
                 self.cut = True
         self.start = start
         turn = structs.replace(run.turn, messages=(*front, *self._joined.shown(start))) if start else run.turn
-        return FittingRun(run.agent, turn, run.chain, run.dispatch, run.trail, run.offer, past=self, front=front)
+        return FittingRun(run.agent, turn, run.chain, run.context, run.trace, run.offer, past=self, front=front)
 
     def shortened(self, turn: Turn, front: tuple[Message, ...], *, last: bool) -> Turn | None:
         """The turn with about half of what was too much, None if nothing more can be left out."""
@@ -131,19 +131,19 @@ class Retries:
 
     def __init__(self, fitting: FittingRun) -> None:
         self._fitting = fitting
-        self._clock = fitting.dispatch.policy.clock
+        self._clock = fitting.context.policy.clock
         self._began = self._clock()
         self._left = _TRIES
         self._seen = 0
-        self.run = Run(fitting.agent, fitting.turn, fitting.chain, fitting.dispatch, fitting.trail, fitting.offer)
+        self.run = Run(fitting.agent, fitting.turn, fitting.chain, fitting.context, fitting.trace, fitting.offer)
 
     def failed(self, error: UpstreamError) -> None:
         """Go on with fewer turns, within what is left of the time. Raises the error where that can't help."""
         fitting, run = self._fitting, self.run
-        attempts = run.trail.attempts[self._seen :]
-        self._seen = len(run.trail.attempts)
+        attempts = run.trace.attempts[self._seen :]
+        self._seen = len(run.trace.attempts)
         too_much = any(attempt.outcome == UpstreamKind.CONTEXT_OVERFLOW for attempt in attempts)
-        if not (too_much and another_model_may_answer(error) and self._left) or run.trail.tools:
+        if not (too_much and another_model_may_answer(error) and self._left) or run.trace.tools:
             raise error
         self._left -= 1
         shorter = fitting.past.shortened(run.turn, fitting.front, last=not self._left)
@@ -154,19 +154,19 @@ class Retries:
             model=str(run.chain[0]),
             messages_left_out=fitting.past.start,
         )
-        left = run.dispatch.time(fitting.agent.timeout) - (self._clock() - self._began)
+        left = run.context.time(fitting.agent.timeout) - (self._clock() - self._began)
         self.run = structs.replace(run, turn=shorter, agent=replace(run.agent, timeout=max(0.0, left)))
 
 
-def window_of(model: ModelRef, dispatch: RunContext) -> int | None:
+def window_of(model: ModelRef, context: RunContext) -> int | None:
     """The model's declared window in tokens, if there is one."""
-    provider = dispatch.providers.get(model.provider)
+    provider = context.providers.get(model.provider)
     return None if provider is None else provider.model(model.model).context_window
 
 
 def _room(run: Run) -> int | None:
     """The tokens that a prompt may have; None when the window of the model is not known."""
-    window = window_of(run.chain[0], run.dispatch)
+    window = window_of(run.chain[0], run.context)
     if window is None:
         return None
     answer = max(answer_tokens(run.turn, None), window // 8)

@@ -143,7 +143,7 @@ class Conversation:
         """The model is asked from here on: a turn that ends without an answer leaves a note."""
         self._began = True
 
-    async def finish(self, answer: Answer, trail: RunTrace) -> None:
+    async def finish(self, answer: Answer, trace: RunTrace) -> None:
         """The answer is complete: it is part of the conversation when this returns. Raises SessionChanged, Unavailable.
 
         What a content filter has cut off is no answer to go on from.
@@ -152,7 +152,7 @@ class Conversation:
             entry = self._note("failed", "content_filter")
         else:
             added = (*self._new, *answer.tool_work, *answer.messages())
-            entry = Entry(self._all.clock(), self._request, "completed", added, str(trail.answered))
+            entry = Entry(self._all.clock(), self._request, "completed", added, str(trace.answered))
             if self._past is not None and self._past.cut:
                 entry = replace(entry, kept=self._past.kept)
         await self._held().end(write_entry(self._summarising(entry)))

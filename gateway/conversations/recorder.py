@@ -20,9 +20,9 @@ class SessionRecorder:
         self._conversation = conversation
 
     @property
-    def trail(self) -> RunTrace:
+    def trace(self) -> RunTrace:
         """See AnswerStream."""
-        return self._run.trail
+        return self._run.trace
 
     async def events(self) -> Stream:
         """See AnswerStream. From the batch with the Finish on, everything waits until the turn is stored."""
@@ -40,6 +40,6 @@ class SessionRecorder:
                     held = [*held, *batch]
                 else:
                     yield batch
-            await conversation.finish(answer.answer(), self.trail)
+            await conversation.finish(answer.answer(), self.trace)
             if held:
                 yield held

@@ -42,12 +42,12 @@ class Summary:
     kept: int
 
 
-def ask_agent(agent: Agent, dispatch: RunContext, admit: Admit | None = None, *, client: str = "") -> Ask:
+def ask_agent(agent: Agent, context: RunContext, admit: Admit | None = None, *, client: str = "") -> Ask:
     """The agent's own model, with the agent's prompt and fallbacks. `admit` is None where there are no limits."""
 
     async def ask(messages: tuple[Message, ...]) -> str:
         turn = Turn("openclaw", messages, sampling=Sampling(max_tokens=_MOST_TOKENS))
-        run = await prepare(agent, turn, RunOptions(tools=False), dispatch, client=client)
+        run = await prepare(agent, turn, RunOptions(tools=False), context, client=client)
         return (await whole_answer(run if admit is None else await admit(run))).text or ""
 
     return ask

@@ -15,7 +15,7 @@ class AnswerStream(Protocol):
     """
 
     @property
-    def trail(self) -> RunTrace:
+    def trace(self) -> RunTrace:
         """What has been tried so far."""
         ...
 

@@ -33,7 +33,7 @@ class RunContext:
     reasoning: CallReasoning | None = None
     observers: tuple[Observer, ...] = (log_run,)
 
-    def trail(self, agent: str, client: str = "") -> RunTrace:
+    def new_trace(self, agent: str, client: str = "") -> RunTrace:
         """The trace of a new run; `client` tells who asks for it, for cooldowns."""
         return RunTrace(agent, self.policy.clock, client, self.observers)
 
@@ -41,7 +41,7 @@ class RunContext:
         self,
         turn: Turn,
         chain: Sequence[ModelRef],
-        trail: RunTrace,
+        trace: RunTrace,
         timeout: float | None = None,
         *,
         part: bool = False,
@@ -50,15 +50,15 @@ class RunContext:
 
         Raises NotFound or BadRequest when nobody can be asked.
         """
-        return self.attempts_of(candidates_for(turn, chain, self.providers), trail, timeout, part=part)
+        return self.attempts_of(candidates_for(turn, chain, self.providers), trace, timeout, part=part)
 
     def attempts_of(
-        self, candidates: tuple[Candidate, ...], trail: RunTrace, timeout: float | None = None, *, part: bool = False
+        self, candidates: tuple[Candidate, ...], trace: RunTrace, timeout: float | None = None, *, part: bool = False
     ) -> Attempts:
         """The same for candidates that are known."""
         end = self.policy.clock() + self.time(timeout)
         made = Attempts if self.policy.hedge_after is None else HedgingAttempts
-        return made(candidates, self.policy, self.cooldowns, trail, end, part=part)
+        return made(candidates, self.policy, self.cooldowns, trace, end, part=part)
 
     def timeouts(self, turn: Turn) -> Timeouts:
         """How long an attempt may take that has a fallback. Without rescue a stream has none once it has begun."""

@@ -18,23 +18,23 @@ async def embed(
     request: EmbeddingRequest,
     override: str | None,
     embedders: Mapping[str, Embedder],
-    dispatch: RunContext,
+    context: RunContext,
     *,
-    trail: RunTrace,
+    trace: RunTrace,
 ) -> EmbeddingReply:
     """The vectors of the agent's embedding model, which has retries and keys as any model, but no fallback.
 
     Raises BadRequest, NotFound, Unavailable or UpstreamError.
     """
     ref = embedding_model(agent, override)
-    embedder, provider = embedders.get(ref.provider), dispatch.providers.get(ref.provider)
+    embedder, provider = embedders.get(ref.provider), context.providers.get(ref.provider)
     if embedder is None or provider is None:
         raise unknown_model(ref)
     if request.dimensions is None and agent.embedding_dimensions is not None:
         request = replace(request, dimensions=agent.embedding_dimensions)
     model = provider.model(ref.model)
     candidates = tuple(Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn())
-    attempts = dispatch.attempts_of(candidates, trail)
+    attempts = context.attempts_of(candidates, trace)
     return await attempts.ask(
         lambda one: embedder.embed(one.provider, model, request, attempts.end, fresh=attempts.fresh)
     )

@@ -35,8 +35,8 @@ class Round(Struct, frozen=True):
 
     turn: Turn
     chain: tuple[ModelRef, ...]
-    dispatch: RunContext
-    trail: RunTrace
+    context: RunContext
+    trace: RunTrace
     timeout: float | None = None
     part: bool = False
     streaming: UpstreamStreaming = "auto"
@@ -47,9 +47,9 @@ class Round(Struct, frozen=True):
         Each attempt passes filters of its own. Once something has been passed on, another attempt must repeat it, or is
         asked to continue it.
         """
-        dispatch, turn = self.dispatch, self.turn
-        attempts = dispatch.attempts(turn, self.chain, self.trail, self.timeout, part=self.part)
-        client = dispatch.provider_client
+        context, turn = self.context, self.turn
+        attempts = context.attempts(turn, self.chain, self.trace, self.timeout, part=self.part)
+        client = context.provider_client
         seen: Accumulator | None = None
         rescue: _Rescue | None = None
         try:
@@ -57,7 +57,7 @@ class Round(Struct, frozen=True):
             while True:
                 has_fallback = attempts.has_fallback
                 asked, filters = self._plan(candidate, rescue, has_fallback=has_fallback)
-                timeouts = dispatch.timeouts(turn) if has_fallback else client.limits.last
+                timeouts = context.timeouts(turn) if has_fallback else client.limits.last
                 first = client.ask(
                     candidate.provider, candidate.model, asked, timeouts, end=attempts.end, fresh=attempts.fresh
                 )
@@ -88,7 +88,7 @@ class Round(Struct, frozen=True):
                 rescue = rescue or _Rescue()
                 failure = rescue.judge(failure, filters, seen)
                 candidate = await attempts.after(
-                    failure, final=seen is not None and not (dispatch.rescue and not seen.overflowed)
+                    failure, final=seen is not None and not (context.rescue and not seen.overflowed)
                 )
         finally:
             attempts.close()
@@ -96,8 +96,8 @@ class Round(Struct, frozen=True):
     async def _finish(self, seen: Accumulator | None, batch: Batch) -> None:
         """The answer ends with this batch: note its usage, and store reasoning before the client can ask again."""
         if isinstance(report := batch[-1], UsageReport):
-            self.trail.usage = report.usage
-        reasoning = self.dispatch.reasoning
+            self.trace.usage = report.usage
+        reasoning = self.context.reasoning
         if reasoning is None or not any(isinstance(event, Finish) and event.reason == "tool_calls" for event in batch):
             return
         answer = Accumulator()
@@ -105,7 +105,7 @@ class Round(Struct, frozen=True):
         parts = [part for part in (seen, answer) if part is not None]
         thinking = tuple(block for part in parts for block in part.thinking if block.owner is not None)
         calls = {call.id: call.extras for part in parts for call in part.tool_calls.values()}
-        await reasoning.remember(self.trail.client, thinking, calls)
+        await reasoning.remember(self.trace.client, thinking, calls)
 
     def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:
         """The answer, or that of the next candidate if this one stays silent and the next one is faster."""
@@ -116,8 +116,8 @@ class Round(Struct, frozen=True):
             return answer
 
         def ask(candidate: Candidate) -> ProviderAnswer:
-            client = self.dispatch.provider_client
-            timeouts = self.dispatch.timeouts(self.turn) if hedging.has_third else client.limits.last
+            client = self.context.provider_client
+            timeouts = self.context.timeouts(self.turn) if hedging.has_third else client.limits.last
             return client.ask(candidate.provider, candidate.model, asked, timeouts, end=attempts.end)
 
         return HedgedAnswer(answer, hedging, after, ask)
@@ -135,7 +135,7 @@ class Round(Struct, frozen=True):
             filters += (ToolChoiceGuard(choice),)
         if stream:  # else the whole answer is one batch
             # Nothing of a whole answer is shown before its end, so that a stream that breaks is simply asked for again.
-            hold_back = self.dispatch.hold_back if turn.stream else ALL
+            hold_back = self.context.hold_back if turn.stream else ALL
             if hold_back:
                 filters += (HoldBack(hold_back),)
         return (asked, filters) if rescue is None else rescue.plan(asked, candidate, filters)

@@ -41,8 +41,8 @@ class Run(Struct, frozen=True):
     agent: Agent
     turn: Turn
     chain: tuple[ModelRef, ...]
-    dispatch: RunContext
-    trail: RunTrace
+    context: RunContext
+    trace: RunTrace
     offer: OfferedTools | None = None
 
     def events(self) -> Stream:
@@ -53,8 +53,8 @@ class Run(Struct, frozen=True):
         return Round(
             self.turn,
             self.chain,
-            self.dispatch,
-            self.trail,
+            self.context,
+            self.trace,
             self.agent.timeout,
             streaming=self.agent.upstream_streaming,
         )
@@ -63,14 +63,14 @@ class Run(Struct, frozen=True):
         return ToolRounds(self._round(), offer, self.agent.tool_limits)
 
 
-async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunContext, *, client: str = "") -> Run:
+async def prepare(agent: Agent, turn: Turn, options: RunOptions, context: RunContext, *, client: str = "") -> Run:
     """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override, and
     BadRequest for a tool of the caller's that has the name of one of the agent's.
 
     The client's system and developer messages follow the agent's own prompt; nothing else is added. `client` is who
     asks, for cooldowns: any text that tells clients apart.
     """
-    chain = chain_for(agent, options.model, dispatch.providers)
+    chain = chain_for(agent, options.model, context.providers)
     prompt = await agent.prompt.text(options.channel)
     if prompt:
         turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
@@ -78,8 +78,8 @@ async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunCo
         turn = with_params(turn, agent.params)
     offer = None
     if agent.toolset is not None and options.tools:
-        offer = offered_tools(agent.toolset.offer(), turn, chain[0], dispatch.providers)
-    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id, client), offer)
+        offer = offered_tools(agent.toolset.offer(), turn, chain[0], context.providers)
+    return Run(agent, turn, chain, context, context.new_trace(agent.id, client), offer)
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

@@ -60,16 +60,16 @@ class ToolRounds:
         self._first = first
         self._offer = offer
         self._limits = limits
-        self._clock = first.dispatch.policy.clock
+        self._clock = first.context.policy.clock
         self._slots = asyncio.Semaphore(_CONCURRENT_CALLS)
-        provider = first.dispatch.providers.get(first.chain[0].provider)
+        provider = first.context.providers.get(first.chain[0].provider)
         reads = provider is None or provider.model(first.chain[0].model).images is not False
         self._pictures = Pictures() if reads else None
 
     async def events(self) -> Stream:
         """The answer as it comes. Raises GatewayError."""
         first, began = self._first, self._clock()
-        end = began + first.dispatch.time(first.timeout)
+        end = began + first.context.time(first.timeout)
         tools_end = min(began + self._limits.seconds, end)
         own = frozenset(tool.name for tool in first.turn.tools)
         messages = first.turn.messages
@@ -87,7 +87,7 @@ class ToolRounds:
                     async for batch in batches:
                         if passed := answer.feed(batch):
                             yield passed
-                first.trail.usage = answer.usage
+                first.trace.usage = answer.usage
                 usage, has_text, left = answer.usage, answer.has_text, left - 1
                 if answer.complete:
                     self._leave_out(answer.calls)
@@ -106,7 +106,7 @@ class ToolRounds:
                 error.usage = usage if error.usage is None else usage + error.usage
             raise
         finally:
-            close_run(first.trail)
+            close_run(first.trace)
 
     async def _run(self, calls: Iterable[ToolCall], end: float) -> list[ToolOutput]:
         async with asyncio.TaskGroup() as group:
@@ -127,9 +127,9 @@ class ToolRounds:
                 output = await self._offer.call(call.name, call.arguments, max(0.0, end - began))
                 outcome = output.failure or ANSWERED
             finally:
-                self._first.trail.ran(ToolUse(call.name, self._clock() - began, outcome))
+                self._first.trace.ran(ToolUse(call.name, self._clock() - began, outcome))
         return output
 
     def _leave_out(self, calls: Iterable[ToolCall]) -> None:
         for call in calls:
-            self._first.trail.ran(ToolUse(call.name, 0.0, LEFT_OUT))
+            self._first.trace.ran(ToolUse(call.name, 0.0, LEFT_OUT))

@@ -146,9 +146,9 @@ class RecentRuns:
         self._max_runs = max_runs
         self._traces: OrderedDict[str, RunTrace] = OrderedDict()
 
-    def put(self, request_id: str, trail: RunTrace) -> None:
+    def put(self, request_id: str, trace: RunTrace) -> None:
         """Remember a run; of two with one id the later one counts."""
-        self._traces[request_id] = trail
+        self._traces[request_id] = trace
         if len(self._traces) > self._max_runs:
             self._traces.popitem(last=False)
 

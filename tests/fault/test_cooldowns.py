@@ -26,7 +26,7 @@ AGENTS = (
     "override",
     "limited",
     "deep",
-    "trail",
+    "trace",
     "all",
     "poison",
     "hanging",
@@ -314,22 +314,22 @@ async def test_a_kept_connection_that_ends_within_an_answer_is_a_failed_attempt(
 
 
 async def test_a_run_leaves_a_trail_for_operators_and_in_the_log(gateway, client, provider, other):
-    provider.model("trail", refuses(429, headers="retry-after-ms: 100\r\n"), HALF_HEAD, refuses(500, f"key {KEYS[0]}"))
-    other.model("trail", says())
-    await ask(client, "trail", headers={"X-Request-ID": "trail/of:one@run=1"})
-    async with client.get("/api/v1/runs/trail/of:one@run=1") as response:
+    provider.model("trace", refuses(429, headers="retry-after-ms: 100\r\n"), HALF_HEAD, refuses(500, f"key {KEYS[0]}"))
+    other.model("trace", says())
+    await ask(client, "trace", headers={"X-Request-ID": "trace/of:one@run=1"})
+    async with client.get("/api/v1/runs/trace/of:one@run=1") as response:
         assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
         told = await response.json()
-    assert (told["request_id"], told["agent"], told["outcome"]) == ("trail/of:one@run=1", "trail", "answered")
+    assert (told["request_id"], told["agent"], told["outcome"]) == ("trace/of:one@run=1", "trace", "answered")
     assert [(one["model"], one["status"], one["outcome"], one["key_id"]) for one in told["attempts"]] == [
-        ("fake/trail", 429, "rate_limited", "apiKey"),
-        ("fake/trail", None, "transport", "apiKey"),
-        ("fake/trail", 500, "server_error", "apiKey"),
-        ("other/trail", 200, "answered", "apiKey"),
+        ("fake/trace", 429, "rate_limited", "apiKey"),
+        ("fake/trace", None, "transport", "apiKey"),
+        ("fake/trace", 500, "server_error", "apiKey"),
+        ("other/trace", 200, "answered", "apiKey"),
     ]
     assert told["attempts"][1]["waited"] >= 0.1
     lines = [json.loads(line) for line in gateway.process.errors.splitlines() if '"event":"run"' in line]
-    (line,) = (line for line in lines if line["request_id"] == "trail/of:one@run=1")
+    (line,) = (line for line in lines if line["request_id"] == "trace/of:one@run=1")
     assert line["attempts"] == told["attempts"]
     assert all(secret not in gateway.process.errors for secret in (*KEYS, "key-of-the-other", TEXT[:20]))
 

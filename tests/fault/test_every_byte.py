@@ -65,11 +65,11 @@ def hear(provider, session):
         policy = RetryPolicy(clock=clock, sleep=at_once, random=lambda: 0.0)
         caller = ProviderClient(session, Limits())
         fake = {"fake": Provider("fake", provider.url, headers={"Content-Type": "application/json"})}
-        dispatch = RunContext(fake, caller, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back)
+        context = RunContext(fake, caller, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back)
         agent = Agent("main", (REF,), Prompt(None, None, Caps(1, 1), clock))
         renderer = Renderer(id="c", created=1, model="m", include_usage=True)
         told = b""
-        async with aclosing(Run(agent, ASKED, (REF,), dispatch, dispatch.trail("main")).events()) as batches:
+        async with aclosing(Run(agent, ASKED, (REF,), context, context.new_trace("main")).events()) as batches:
             try:
                 async for batch in batches:
                     told += renderer.feed(batch)

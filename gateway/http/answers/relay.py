@@ -32,7 +32,7 @@ async def respond(
 def reported_model(dispatched: Dispatched, snapshot: Snapshot) -> str:
     """What the answer's `model` says: the client's own words, or the model that answered."""
     run = dispatched.run
-    return str(run.trail.answered) if snapshot.report_upstream_model else run.turn.model
+    return str(run.trace.answered) if snapshot.report_upstream_model else run.turn.model
 
 
 async def _whole(
@@ -44,7 +44,7 @@ async def _whole(
     answered = time.monotonic()
     body = renderer.body(answer, reported_model(dispatched, request[SNAPSHOT]))
     headers = run_headers(
-        stream.trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
+        stream.trace, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
     )
     headers["Content-Type"] = JSON
     return web.Response(body=body, headers=headers)
@@ -57,7 +57,7 @@ async def _streamed(
 
     Once the stream is open a failure is reported in it, and every way ends it.
     """
-    snapshot, trace = request[SNAPSHOT], stream.trail
+    snapshot, trace = request[SNAPSHOT], stream.trace
     asked = time.monotonic()
 
     def headers(*, early: bool) -> dict[str, str]:
@@ -93,7 +93,7 @@ async def _streamed(
 
 def _late_headers(response: EventStream, stream: AnswerStream) -> bytes:
     """As a comment, what was not known when a heartbeat opened the stream; empty if the headers had it."""
-    trace = stream.trail
+    trace = stream.trace
     if not response.opened_early or not trace.attempts:
         return b""
     return f": x-openclaw-model: {trace.answered}\n: x-openclaw-attempts: {len(trace.attempts)}\n\n".encode()

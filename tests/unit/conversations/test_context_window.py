@@ -86,13 +86,13 @@ async def never(_messages):
 
 
 @pytest.fixture
-def talk(conversations, dispatch, agent):
+def talk(conversations, run_context, agent):
     """So many turns with the models of `caller`, of which each declares its window or does not."""
 
     async def say(caller, first, last, *, declared=None, stream=False, chain=BIG, **turn):
         specs = {name: ModelSpec(name, context_window=size) for name, size in (declared or {}).items()}
         providers = {"home": Provider("home", "http://home/v1", models=specs)}
-        made, who = dispatch(caller, providers=providers, retries=0), agent(candidates=chain, prompt="Be brief.")
+        made, who = run_context(caller, providers=providers, retries=0), agent(candidates=chain, prompt="Be brief.")
         for number in range(first, last):
             asked = Turn("openclaw", (Message("user", (Text(f"q{number:02} {WORDS}"),)),), stream=stream, **turn)
             async with conversations.of_turn(KEY, asked, "r", never) as conversation:
@@ -225,13 +225,13 @@ async def test_all_tries_share_one_deadline(talk, time):
     caller.ask = slow
     run = await talk(caller, 9, 11)
     assert len(set(ends[-2:])) == 1
-    assert len(run.trail.attempts) == 2
+    assert len(run.trace.attempts) == 2
 
 
-async def test_a_call_whose_result_is_sent_now_stays(conversations, dispatch, agent):
+async def test_a_call_whose_result_is_sent_now_stays(conversations, run_context, agent):
     caller = Windowed(big=600)
     provider = Provider("home", "http://home/v1", models={"big": ModelSpec("big", context_window=600)})
-    made, who = dispatch(caller, providers={"home": provider}), agent()
+    made, who = run_context(caller, providers={"home": provider}), agent()
     call = ToolCall("c1", "f", "{}")
     store = conversations.leases.store
 

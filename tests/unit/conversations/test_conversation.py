@@ -54,8 +54,8 @@ class Answering:
 
     def __init__(self, *batches):
         self.batches = batches
-        self.trail = RunTrace("main", lambda: 0.0)
-        self.trail.begin(ModelRef("home", "big"), "k", 0.0)
+        self.trace = RunTrace("main", lambda: 0.0)
+        self.trace.begin(ModelRef("home", "big"), "k", 0.0)
 
     async def events(self):
         for batch in self.batches:
@@ -154,7 +154,7 @@ async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, 
 async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
     async def ask():
         async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
-            await conversation.finish(accumulated([TextDelta("a"), Finish("stop")]), Answering().trail)
+            await conversation.finish(accumulated([TextDelta("a"), Finish("stop")]), Answering().trace)
 
     asking = asyncio.create_task(ask())
     while not conversations.leases._tasks:  # until it is being kept

@@ -67,18 +67,18 @@ def client(scripted):
 
 
 @pytest.fixture
-def start(client, agent, dispatch):
+def start(client, agent, run_context):
     """A run of its own task; its text."""
 
     def begin(*chain, hedge_after=AFTER):
-        shared = dispatch(client, hedge_after=hedge_after)
-        run = Run(agent(), TURN, chain, shared, shared.trail("main"))
+        shared = run_context(client, hedge_after=hedge_after)
+        run = Run(agent(), TURN, chain, shared, shared.new_trace("main"))
 
         async def text():
             return (await whole_answer(run)).text
 
         task = asyncio.create_task(text())
-        task.trace = run.trail
+        task.trace = run.trace
         return task
 
     return begin

@@ -57,10 +57,10 @@ def usage(tokens):
 
 
 @pytest.fixture
-def started(agent, dispatch):
+def started(agent, run_context):
     async def build(caller, server, turn=TURN, options=None, limits=None, **settings):
         able = agent(toolset=Toolset(Registry([server]), []), tool_limits=limits or ToolLimits())
-        return await prepare(able, turn, options or RunOptions(), dispatch(caller, **settings))
+        return await prepare(able, turn, options or RunOptions(), run_context(caller, **settings))
 
     return build
 
@@ -92,8 +92,8 @@ async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
         STOP,
         UsageReport(Usage(15, 15, 30, 2, 2)),
     ]
-    assert [use.as_dict()["outcome"] for use in run.trail.tools] == ["answered"]
-    assert (run.trail.outcome, len(run.trail.attempts)) == ("answered", 2)
+    assert [use.as_dict()["outcome"] for use in run.trace.tools] == ["answered"]
+    assert (run.trace.outcome, len(run.trace.attempts)) == ("answered", 2)
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -109,7 +109,7 @@ async def test_calls_of_the_callers_tools_are_counted_from_zero_and_end_the_turn
     run = await started(scripted(big=[answer]), server, replace(TURN, tools=(OWN,)))
     assert await events_of(run) == [ToolCallBegin(0, "c1", "own"), ToolCallDelta(0, '{"a":1}'), CALLS]
     assert server.limits == []
-    assert [use.outcome for use in run.trail.tools] == ["left_out", "left_out"]
+    assert [use.outcome for use in run.trace.tools] == ["left_out", "left_out"]
 
 
 async def test_what_was_done_is_told_to_who_keeps_the_conversation(started, scripted):
@@ -167,7 +167,7 @@ async def test_a_round_that_breaks_goes_on_where_it_broke(started, scripted):
     answers = [[[*call(0), CALLS]], [[TextDelta("Do")], failure], [[TextDelta("Done"), STOP]]]
     run = await started(scripted(big=answers), Server())
     assert await events_of(run) == [TextDelta("Do"), TextDelta("ne"), STOP]
-    assert [attempt.outcome for attempt in run.trail.attempts] == ["answered", "transport", "answered"]
+    assert [attempt.outcome for attempt in run.trace.attempts] == ["answered", "transport", "answered"]
 
 
 async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted):
@@ -175,7 +175,7 @@ async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted)
     run = await started(scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [failure]]), Server())
     with pytest.raises(UpstreamError, match="too many tools"):
         await events_of(run)
-    assert run.trail.outcome == "invalid_request"
+    assert run.trace.outcome == "invalid_request"
 
 
 async def test_the_last_round_is_the_callers_own_turn(started, scripted):
@@ -184,7 +184,7 @@ async def test_the_last_round_is_the_callers_own_turn(started, scripted):
     with pytest.raises(ToolRoundsExhausted):
         await events_of(run)
     assert [[tool.name for tool in turn.tools] for turn in caller.turns] == [["own", "s__run"]] * 2 + [["own"]]
-    assert run.trail.outcome == "api_error"
+    assert run.trace.outcome == "api_error"
 
 
 async def test_tools_are_run_in_their_time_only(started, scripted, time):
@@ -201,7 +201,7 @@ async def test_tools_are_run_in_their_time_only(started, scripted, time):
     assert server.limits == [30]
     assert [len(turn.tools) for turn in late.turns] == [1, 0]
     assert "time" in late.turns[1].messages[-1].parts[0].content[0].text
-    assert [use.outcome for use in run.trail.tools] == ["timeout"]
+    assert [use.outcome for use in run.trace.tools] == ["timeout"]
 
 
 async def test_cancelling_a_run_cancels_the_calls_and_nothing_more_is_asked(started, scripted):
@@ -215,8 +215,8 @@ async def test_cancelling_a_run_cancels_the_calls_and_nothing_more_is_asked(star
         await task
     assert server.cancelled
     assert len(caller.asked) == 1
-    assert {use.outcome for use in run.trail.tools} == {"cancelled"}
-    assert run.trail.outcome == "cancelled"
+    assert {use.outcome for use in run.trace.tools} == {"cancelled"}
+    assert run.trace.outcome == "cancelled"
 
 
 async def test_pictures_follow_the_results_unless_the_model_reads_none(started, scripted):
@@ -250,7 +250,7 @@ async def test_more_calls_in_one_answer_than_anybody_means_are_not_run(started, 
     run = await started(scripted(big=[[[*calls, CALLS]], [[TextDelta("x"), STOP]]]), server)
     assert await events_of(run) == [TextDelta("x"), STOP]
     assert len(server.limits) == 128
-    assert [use.outcome for use in run.trail.tools].count("left_out") == 2
+    assert [use.outcome for use in run.trace.tools].count("left_out") == 2
 
 
 @pytest.mark.parametrize(
@@ -280,8 +280,8 @@ async def test_a_callers_tool_may_not_have_the_name_of_an_agents(started, script
     assert refused.value.param == "tools[1]"
 
 
-async def test_an_agent_without_tools_is_one_round(agent, dispatch, scripted):
-    shared = dispatch(scripted(big=[[[TextDelta("x"), STOP]]]))
+async def test_an_agent_without_tools_is_one_round(agent, run_context, scripted):
+    shared = run_context(scripted(big=[[[TextDelta("x"), STOP]]]))
     run = await prepare(agent(), TURN, RunOptions(), shared)
-    assert run == Run(run.agent, TURN, (ModelRef("home", "big"),), shared, run.trail)
+    assert run == Run(run.agent, TURN, (ModelRef("home", "big"),), shared, run.trace)
     assert await events_of(run) == [TextDelta("x"), STOP]
