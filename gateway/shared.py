@@ -1,6 +1,6 @@
-"""The Redis that instances share, over one link. This module opens, watches and closes the link.
+"""The replication link to the Redis that instances share: this module opens, watches and closes it.
 
-`gateway.app` decides which parts use the link; `ratelimit` handles a Redis that is not available.
+`gateway.app` decides which parts use the link. `ratelimit` handles an unavailable Redis.
 """
 
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 
 def link_from(config: RedisConfig) -> Link | None:
-    """The link to the configured Redis, not opened yet; None without one."""
+    """A link to the configured Redis, not opened yet; None if no Redis is configured."""
     if config.url is None:
         return None
     client = create_client(parse_redis_url(config.url.get_secret_value()))
@@ -27,7 +27,7 @@ def link_from(config: RedisConfig) -> Link | None:
 
 @asynccontextmanager
 async def open_link(link: Link) -> AsyncIterator[None]:
-    """Open the link, and close it and its client at the end. The first attempt to connect may fail."""
+    """Open the link; close it and its client at the end. The link also opens while Redis is unavailable."""
     await link.open()
     try:
         yield
@@ -37,7 +37,7 @@ async def open_link(link: Link) -> AsyncIterator[None]:
 
 
 def _log_state(available: bool, reason: str) -> None:
-    """Log each change of state once."""
+    """Log a change of the link's state."""
     if available:
         log.info("Redis is in use")
     else:

@@ -1,4 +1,4 @@
-"""An embeddings run: which model embeds for an agent, and the asking of it."""
+"""A run for embeddings: selects the embedding model of an agent and calls it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,7 +22,7 @@ async def embed(
     *,
     trace: RunTrace,
 ) -> EmbeddingReply:
-    """The vectors of the agent's embedding model, which has retries and keys as any model, but no fallback.
+    """The vectors of the agent's embedding model. It has retries and several keys like any model, but no fallback.
 
     Raises BadRequest, NotFound, Unavailable or UpstreamError.
     """
@@ -41,7 +41,7 @@ async def embed(
 
 
 def embedding_model(agent: Agent, override: str | None) -> ModelRef:
-    """The agent's embedding model, or another one of the same provider (recorded: no other provider is let in)."""
+    """The agent's embedding model, or another one of the same provider (recorded: other providers are refused)."""
     own = agent.embedding
     if own is None:
         raise Unavailable(

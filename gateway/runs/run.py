@@ -1,4 +1,4 @@
-"""A run: one agent works on one turn; prompt, model chain and the agent's own tools settled before it begins."""
+"""A run: one agent works on one turn. Its prompt, model chain and tools are fixed before it begins."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from gateway.upstream.provider import Provider
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel. `tools`: may it run its own."""
+    """The `x-openclaw-*` headers: another model, another agent, a channel. `tools`: the agent may run its tools."""
 
     model: str | None = None
     agent: str | None = None
@@ -33,9 +33,9 @@ class RunOptions:
 
 
 class Run(Struct, frozen=True):
-    """One agent at work on one turn. Nothing is opened until `events` is iterated.
+    """One agent that works on one turn. Nothing starts until `events` is iterated.
 
-    `offer` are tools that the agent runs itself; without them a run is one round.
+    `offer` are the tools that the agent runs itself; without them a run has one round.
     """
 
     agent: Agent
@@ -46,7 +46,7 @@ class Run(Struct, frozen=True):
     offer: OfferedTools | None = None
 
     def events(self) -> Stream:
-        """The answer as it comes. Raises GatewayError."""
+        """The batches of the answer. Raises GatewayError."""
         return self._round().events() if self.offer is None else self._rounds(self.offer).events()
 
     def _round(self) -> Round:
@@ -64,11 +64,11 @@ class Run(Struct, frozen=True):
 
 
 async def prepare(agent: Agent, turn: Turn, options: RunOptions, context: RunContext, *, client: str = "") -> Run:
-    """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override, and
-    BadRequest for a tool of the caller's that has the name of one of the agent's.
+    """Add the agent's prompt and resolve the model chain. Raises BadRequest or NotFound for an invalid override, and
+    BadRequest if a client's tool has the name of one of the agent's tools.
 
-    The client's system and developer messages follow the agent's own prompt; nothing else is added. `client` is who
-    asks, for cooldowns: any text that tells clients apart.
+    The client's system and developer messages follow the agent's prompt; nothing else is added. `client` is any text
+    that identifies the client for cooldowns.
     """
     chain = chain_for(agent, options.model, context.providers)
     prompt = await agent.prompt.text(options.channel)
