@@ -13,33 +13,33 @@ class Model:
 
     def __init__(self, budget=None):
         self.failures = defaultdict(dict)  # key → name → time
-        self.void = defaultdict(float)  # key → its history is void up to here; ahead: locked
+        self.cleared_until = defaultdict(float)  # key → its history is cleared up to here; in the future: locked
         self.budget = budget
         self.spent, self.reserve, self.known, self.rations = [], [], {}, {}
 
     def fail(self, key, now, name):
-        if self.void[key] > now:
-            return Verdict(False, 0, self.void[key] - now)
+        if self.cleared_until[key] > now:
+            return Verdict(False, 0, self.cleared_until[key] - now)
         if wait := self.ration(key, now, failed=True):
             return Verdict(False, 0, wait)
         self.failures[key][name] = now
         left = POLICY.max_attempts - len(self.counted(key, now))
         if left == 0:
-            self.void[key] = now + POLICY.lockout
+            self.cleared_until[key] = now + POLICY.lockout
         return Verdict(True, left, 0.0 if left else POLICY.lockout)
 
     def succeed(self, key, now):
-        if self.void[key] > now:
-            return Verdict(False, 0, self.void[key] - now)
+        if self.cleared_until[key] > now:
+            return Verdict(False, 0, self.cleared_until[key] - now)
         if wait := self.ration(key, now, failed=False):
             return Verdict(False, 0, wait)
         if self.counted(key, now):
-            self.void[key] = now
+            self.cleared_until[key] = now
         self.known[key] = now
         return Verdict(True, POLICY.max_attempts, 0.0)
 
     def counted(self, key, now):
-        after = max(self.void[key], now - POLICY.window)
+        after = max(self.cleared_until[key], now - POLICY.window)
         return {name: time for name, time in self.failures[key].items() if time > after}
 
     def ration(self, key, now, *, failed):
@@ -62,9 +62,9 @@ class Model:
 
     def unite(self, other, now):
         """Take over what `other` counted while it was alone; its failures are dropped there."""
-        for key in {*other.failures, *other.void}:
-            self.void[key] = max(self.void[key], other.void[key])
+        for key in {*other.failures, *other.cleared_until}:
+            self.cleared_until[key] = max(self.cleared_until[key], other.cleared_until[key])
             self.failures[key] |= other.failures[key]
             counted = sorted(self.counted(key, now).values())
             if len(counted) >= POLICY.max_attempts:
-                self.void[key] = counted[POLICY.max_attempts - 1] + POLICY.lockout
+                self.cleared_until[key] = counted[POLICY.max_attempts - 1] + POLICY.lockout

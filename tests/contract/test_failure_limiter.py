@@ -38,7 +38,7 @@ class Histories(Machine):
     async def open(self):
         self.limiters = [FailureLimiter(POLICY, budget=self.budget, clock=lambda: self.now)] * 3
 
-    async def told(self):
+    async def delivered(self):
         """Wait until every instance knows what the others did."""
 
     @rule(instance=INSTANCES, key=KEYS)
@@ -46,7 +46,7 @@ class Histories(Machine):
         self.step()
         verdict = self.run(self.limiters[instance].record_failure(key))
         assert_alike(verdict, self.models[instance].fail(key, self.now, self.count))
-        self.run(self.told())
+        self.run(self.delivered())
 
     @rule(instance=INSTANCES, key=KEYS)
     def success(self, instance, key):
@@ -59,7 +59,7 @@ class Histories(Machine):
         else:
             assert expected.allowed
             self.run(self.remember(limiter, key))
-        self.run(self.told())
+        self.run(self.delivered())
 
     async def remember(self, limiter, key):
         limiter.remember(key)
@@ -72,7 +72,9 @@ class Histories(Machine):
     def locks_agree(self):
         for limiter, model in zip(self.limiters, self.models, strict=True):
             for key in ("a", "b", "c"):
-                assert limiter.locked_for(key) == pytest.approx(max(0.0, model.void[key] - self.now), abs=0.0015)
+                assert limiter.locked_for(key) == pytest.approx(
+                    max(0.0, model.cleared_until[key] - self.now), abs=0.0015
+                )
 
     @invariant()
     def whoever_has_failures_must_ask(self):
@@ -92,7 +94,7 @@ def assert_alike(verdict, expected):
 
 
 class Barrier:
-    """A peer that knows when a link has heard everything that was told before."""
+    """A peer that knows when a link has heard everything that was published before."""
 
     behind = False
 
@@ -144,7 +146,7 @@ class Together(Linked, Histories):
         pool = redis.asyncio.ConnectionPool(Switched, port=self.port, retry=NEVER)
         return redis.asyncio.Redis.from_pool(pool)
 
-    async def told(self):
+    async def delivered(self):
         if self.away:
             return
         self.count += 1
@@ -185,7 +187,7 @@ class Apart(Together):
         for instance, link in enumerate(self.links):  # one by one: the order may matter by a moment
             self.away.discard(instance)
             await self.until(lambda link=link: link.available)
-        await self.told()
+        await self.delivered()
 
     async def until(self, condition):
         try:

@@ -31,7 +31,7 @@ async def sentinel(directory, primary):
     )
     command = [redis_program(), str(directory / "sentinel.conf"), "--sentinel"]
     async with running(command, directory=directory) as process:
-        await process.said("+monitor")
+        await process.wait_for_output("+monitor")
         yield port
 
 

@@ -158,13 +158,13 @@ async def test_what_is_far_too_much_is_tried_a_few_times_only(talk):
     assert caller.asked[-1] == ["Be ", "q60"]
 
 
-async def test_a_message_that_is_too_long_by_itself_is_told_after_one_more_try(talk):
+async def test_a_message_that_is_too_long_by_itself_fails_after_one_retry(talk):
     caller = Windowed(big=10**6)
     await talk(caller, 0, 2)
     caller.windows["big"] = 150
-    with pytest.raises(UpstreamError) as told:
+    with pytest.raises(UpstreamError) as raised:
         await talk(caller, 2, 3)
-    assert told.value.code == "context_length_exceeded"
+    assert raised.value.code == "context_length_exceeded"
     assert caller.refused == 2
 
 

@@ -125,7 +125,7 @@ async def test_the_providers_hint_is_waited_for(run_context, time):
     assert time.pauses == [2.25]
 
 
-async def test_when_all_fail_the_last_failure_is_told(run_context):
+async def test_when_all_fail_the_last_failure_is_raised(run_context):
     last = failure(Kind.OVERLOADED, upstream_status=503)
     asked = Asked(*[OUTAGE] * 3, *[last] * 3)
     with pytest.raises(UpstreamError) as caught:
@@ -242,11 +242,11 @@ async def test_a_caller_that_leaves_during_a_probe_frees_it_for_others(run_conte
 async def test_the_trail_tells_every_attempt_without_any_key(run_context):
     asked = Asked(failure(Kind.RATE_LIMITED, upstream_status=429, after=2.0), OUTAGE, failure(Kind.TRANSPORT), "yes")
     await ask(run_context, asked)
-    told = [
+    attempts = [
         (one["model"], one["key_id"], one["waited"], one["status"], one["outcome"])
         for one in asked.trace.as_dict()["attempts"]
     ]
-    assert told == [
+    assert attempts == [
         ("p/a", "1", 0.0, 429, "rate_limited"),
         ("p/a", "1", 2.25, 500, "server_error"),
         ("p/a", "1", 0.5, None, "transport"),
@@ -356,7 +356,7 @@ async def test_hints_of_one_candidate_are_waited_for_together_no_longer_than_one
     assert asked.log == ["a1", "a1", "b1"]
 
 
-async def test_a_hint_beyond_any_patience_is_told(run_context, time):
+async def test_a_retry_after_beyond_the_maximum_fails_at_once(run_context, time):
     with pytest.raises(UpstreamError) as caught:
         await ask(run_context, Asked(failure(Kind.RATE_LIMITED, after=61.0)), A)
     assert caught.value.headers == {"Retry-After": "61"}
@@ -436,9 +436,7 @@ async def test_the_providers_own_hint_is_waited_for_by_a_run_without_alternative
     assert asked.trace.waited == 20.25
 
 
-async def test_a_hint_that_is_too_long_to_be_waited_for_is_told_at_once_without_the_other_clients_text(
-    run_context, time
-):
+async def test_a_long_retry_after_fails_at_once_without_the_text_for_another_client(run_context, time):
     limited = UpstreamError(Kind.RATE_LIMITED, "org-of-another-client is over its limit", retry_after=90.0)
     with pytest.raises(UpstreamError):
         await ask(run_context, Asked(limited), A)

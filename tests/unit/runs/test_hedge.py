@@ -28,14 +28,14 @@ class Answer:
         self.over = False
         self.ended = False
         self.adopted = False
-        self._said = False
+        self._sent = False
 
     async def read(self):
-        if self._said:
+        if self._sent:
             self.over = True
             return [Finish("stop")]
         await self.client.may_speak[self.model].wait()
-        self._said = True
+        self._sent = True
         if (error := self.client.fails.get(self.model)) is not None:
             raise error
         return [TextDelta(self.model)]

@@ -119,8 +119,8 @@ async def test_a_second_answer_that_differs_ends_in_one_error(run, scripted):
 async def test_a_model_that_accepts_prefill_continues_the_answer_in_its_own_words(run, scripted):
     continuing = ModelSpec("small", compat=Compat(accepts_prefill=True))
     known = {"home": PROVIDERS["home"], "other": Provider("other", "http://other/v1", models={"small": continuing})}
-    rest = [[TextDelta(" wor"), TextDelta("ld of"), TextDelta(" people")], [STOP]]
-    caller = scripted(big=[[*WHOLE[:2], [TextDelta("world ")], STALLED]], small=[rest])
+    continuation = [[TextDelta(" wor"), TextDelta("ld of"), TextDelta(" people")], [STOP]]
+    caller = scripted(big=[[*WHOLE[:2], [TextDelta("world ")], STALLED]], small=[continuation])
     started = run(STREAMED, (BIG, SMALL), caller=caller, providers=known)
     assert text_of(await events_of(started)) == "Hello, world of people"
     assert caller.turns[0] is STREAMED
@@ -299,7 +299,7 @@ def test_an_override_with_an_unknown_provider_is_not_found(agent):
         (set(), "other/x", False),
         ({"other/tiny"}, "fast", True),
         ({"home/big"}, "big", True),
-        # An unknown provider outside the list is not told from a known one.
+        # An unknown provider outside the list is not distinguished from a known one.
         ({"home/big"}, "ghost/x", False),
     ],
 )

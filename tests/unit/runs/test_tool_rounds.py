@@ -33,12 +33,12 @@ class Server:
     def __init__(self, output="done"):
         self.output = output
         self.limits = []
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self.cancelled = False
 
     async def call(self, _tool, _arguments, limit):
         self.limits.append(limit)
-        self.begun.set()
+        self.started.set()
         if self.output is None:
             try:
                 await asyncio.Event().wait()
@@ -66,7 +66,7 @@ def started(agent, run_context):
 
 
 async def events_of(run):
-    """What callers are told."""
+    """The text that the client gets."""
     events = [event async for batch in run.events() for event in batch]
     return [event for event in events if not isinstance(event, ToolWork)]
 
@@ -74,8 +74,8 @@ async def events_of(run):
 async def work_of(run):
     """What a conversation keeps of the agent's own calls, and the event after it."""
     events = [event async for batch in run.events() for event in batch]
-    (place,) = (place for place, event in enumerate(events) if isinstance(event, ToolWork))
-    return events[place].messages, events[place + 1]
+    (index,) = (index for index, event in enumerate(events) if isinstance(event, ToolWork))
+    return events[index].messages, events[index + 1]
 
 
 async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
@@ -112,16 +112,16 @@ async def test_calls_of_the_callers_tools_are_counted_from_zero_and_end_the_turn
     assert [use.outcome for use in run.trace.tools] == ["left_out", "left_out"]
 
 
-async def test_what_was_done_is_told_to_who_keeps_the_conversation(started, scripted):
+async def test_tool_calls_and_results_are_reported_for_the_stored_conversation(started, scripted):
     output = ToolOutput((Text("x" * 5000), Image("data:image/png;base64,AA")))
     caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [[*call(1), CALLS]], [[TextDelta("B"), STOP]]])
     messages, after = await work_of(await started(caller, Server(output)))
     assert after == STOP
     assert [(message.role, message.hidden) for message in messages] == [("assistant", True), ("tool", True)] * 2
     assert messages[0].parts == (ToolCall("c0", "s__run", "{}"),)
-    kept = messages[1].parts[0].content[0].text
-    assert len(kept) < 4100
-    assert kept.endswith("[the rest was not stored]")
+    stored = messages[1].parts[0].content[0].text
+    assert len(stored) < 4100
+    assert stored.endswith("[the rest was not stored]")
 
 
 async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
@@ -209,7 +209,7 @@ async def test_cancelling_a_run_cancels_the_calls_and_nothing_more_is_asked(star
     caller = scripted(big=[[[*call(0), *call(1), CALLS]]])
     run = await started(caller, server)
     task = asyncio.create_task(events_of(run))
-    await server.begun.wait()
+    await server.started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -225,10 +225,10 @@ async def test_pictures_follow_the_results_unless_the_model_reads_none(started, 
         home = Provider("home", "http://home/v1", models={"big": ModelSpec("big", images=reads)})
         caller = scripted(big=[[[*call(0), CALLS]], [[STOP]]])
         await events_of(await started(caller, Server(output), providers={"home": home}))
-        said = caller.turns[1].messages[2:]
-        assert [message.role for message in said] == (["tool", "user"] if reads else ["tool"])
+        messages = caller.turns[1].messages[2:]
+        assert [message.role for message in messages] == (["tool", "user"] if reads else ["tool"])
         assert caller.turns[1].has_images() is reads
-        assert ("left out" in said[0].parts[0].content[0].text) is not reads
+        assert ("left out" in messages[0].parts[0].content[0].text) is not reads
 
 
 @pytest.mark.parametrize(("characters", "shown"), [(10, [4, 8]), (10_000_000, [2, 2])])
