@@ -32,7 +32,7 @@ async def respond(
 def reported_model(dispatched: Dispatched, snapshot: Snapshot) -> str:
     """The `model` to report: the client's own `model`, or the model that run_end."""
     run = dispatched.run
-    return str(run.trail.answered) if snapshot.report_upstream_model else run.turn.model
+    return str(run.trace.answered) if snapshot.report_upstream_model else run.turn.model
 
 
 async def _whole(
@@ -44,7 +44,7 @@ async def _whole(
     run_end = time.monotonic()
     body = renderer.body(answer, reported_model(dispatched, request[SNAPSHOT]))
     headers = run_headers(
-        stream.trail,
+        stream.trace,
         gateway=run_start - request[TRACE].started + time.monotonic() - run_end,
         upstream=run_end - run_start,
     )
@@ -59,7 +59,7 @@ async def _streamed(
 
     Once the stream is open, a failure is reported in it. Every ending closes it.
     """
-    snapshot, trace = request[SNAPSHOT], stream.trail
+    snapshot, trace = request[SNAPSHOT], stream.trace
     run_start = time.monotonic()
 
     def headers(*, early: bool) -> dict[str, str]:
@@ -95,7 +95,7 @@ async def _streamed(
 
 def _late_headers(response: EventStream, stream: AnswerStream) -> bytes:
     """A comment with the headers that were unknown when a heartbeat opened the stream; empty if no heartbeat did."""
-    trace = stream.trail
+    trace = stream.trace
     if not response.opened_early or not trace.attempts:
         return b""
     return f": x-openclaw-model: {trace.answered}\n: x-openclaw-attempts: {len(trace.attempts)}\n\n".encode()

@@ -111,9 +111,9 @@ class ResponseRecorder:
         self.body = b""
 
     @property
-    def trail(self) -> RunTrace:
+    def trace(self) -> RunTrace:
         """See AnswerStream."""
-        return self._run.trail
+        return self._run.trace
 
     async def events(self) -> Stream:
         """See AnswerStream. Raises FailedResponse."""

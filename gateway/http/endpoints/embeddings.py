@@ -33,13 +33,13 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
         embedders = await admitted_embedders(
             request, services.quota, agent, wanted, override=override, embedders=embedders
         )
-    trail = snapshot.runs.trail(agent.id, call.client)
-    services.recent.put(call.id, trail)
+    trace = snapshot.runs.new_trace(agent.id, call.client)
+    services.recent.put(call.id, trace)
     run_start = time.monotonic()
-    reply = await embed(agent, wanted, override, embedders, snapshot.runs, trail=trail)
+    reply = await embed(agent, wanted, override, embedders, snapshot.runs, trace=trace)
     run_end = time.monotonic()
     payload = render_reply(reply, model=model, as_base64=wanted.base64)
     headers = run_headers(
-        trail, gateway=run_start - request[TRACE].started + time.monotonic() - run_end, upstream=run_end - run_start
+        trace, gateway=run_start - request[TRACE].started + time.monotonic() - run_end, upstream=run_end - run_start
     )
     return web.Response(body=payload, headers={**headers, "Content-Type": JSON})

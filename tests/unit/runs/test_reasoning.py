@@ -39,7 +39,7 @@ async def test_it_is_kept_however_the_answer_came_in_pieces(agent, dispatch, scr
     answer = [piece for piece in (EVENTS[:cut], EVENTS[cut:]) if piece]
     shared = dispatch(scripted(big=[answer]), reasoning=reasoning)
     turn = Turn("openclaw", (HELLO,), stream=True)
-    run = Run(agent(), turn, (ModelRef("home", "big"),), shared, shared.trail("main", "ann"))
+    run = Run(agent(), turn, (ModelRef("home", "big"),), shared, shared.new_trace("main", "ann"))
     assert [event async for batch in run.events() for event in batch] == EVENTS
     assert await reasoning.restored("ann", round_of(*CALLS)) == round_of(THOUGHT, *CALLS)
 

@@ -32,7 +32,7 @@ from gateway.wire.openai_responses.stream import Renderer
 class Run:
     """A run that yields the given events, and then waits or ends."""
 
-    trail = None
+    trace = None
 
     def __init__(self, *batches, hangs=False):
         self._batches = batches

@@ -17,7 +17,7 @@ WORK = (
 
 
 class Worked:
-    trail = None
+    trace = None
 
     async def events(self):
         yield [TextDelta("Cold."), ToolWork(WORK), Finish("stop")]
