@@ -184,9 +184,9 @@ async def fault(report: Report, client: Client, provider: FaultProvider, name: s
         right = sum(answer.text == TEXT for answer in answers)
     else:
         right = sum((answer.error or {}).get("code") == row.error for answer in answers)
-    slowest, most = max(answer.seconds for answer in answers), max(len(model.calls) for model in firsts)
+    slowest, max_calls = max(answer.seconds for answer in answers), max(len(model.calls) for model in firsts)
     got = f"{right} of {len(answers)} right, slowest {slowest:.1f} s, {most} POSTs"
-    report.row(name, got, met=right == len(answers) and slowest <= row.within and most <= row.calls)
+    report.row(name, got, met=right == len(answers) and slowest <= row.within and max_calls <= row.calls)
 
 
 async def thinking(report: Report, client: Client, provider: FaultProvider) -> None:

@@ -161,8 +161,8 @@ def configuration(provider: FaultProvider, full: int) -> dict[str, Any]:
         "lastIdleTimeoutMs",
     )
     limits = (*limits, "silenceTimeoutMs")
-    longest = ("cooldownMs", "maxCooldownMs", "maxRetryAfterMs", "totalTimeoutMs")
-    config["gateway"]["retry"] |= dict.fromkeys(limits, 20_000) | dict.fromkeys(longest, 900_000) | {"backoffMs": 1}
+    waits = ("cooldownMs", "maxCooldownMs", "maxRetryAfterMs", "totalTimeoutMs")
+    config["gateway"]["retry"] |= dict.fromkeys(limits, 20_000) | dict.fromkeys(waits, 900_000) | {"backoffMs": 1}
     return config
 
 

@@ -20,42 +20,36 @@ NOT_YET_COVERED = (
     "gateway/cooldown_sync.py",
     "gateway/core/event.py",
     "gateway/core/message.py",
-    "gateway/core/reply.py",
     "gateway/core/turn.py",
     "gateway/core/usage.py",
-    "gateway/core/written.py",
-    "gateway/http/answers/",
-    "gateway/http/conversations.py",
-    "gateway/http/endpoints/",
     "gateway/runs/",
     "gateway/shared.py",
-    "gateway/upstream/client.py",
-    "gateway/upstream/failure.py",
-    "gateway/upstream/http.py",
-    "gateway/upstream/provider.py",
-    "gateway/wire/",
+    "gateway/wire/openai_chat/errors.py",
     "ratelimit/",
     "tests/",
+    "tests/unit/http/test_quota.py",
+    "tests/unit/http/test_quota_headers.py",
+    "tests/unit/wire/openai_chat/test_errors.py",
     "CONTRIBUTING.md",
     "docs/architecture.md",
     "docs/decisions/",
     "docs/limits.md",
 )
-# Parts of the paths above that are done.
+# Parts of the paths above that are done. Of two paths that contain a file, the longer one counts.
 COVERED = (
     "tests/unit/access/",
     "tests/unit/agents/",
     "tests/unit/cli/",
     "tests/unit/config/",
     "tests/unit/test_validation.py",
-    "tests/unit/upstream/test_configured.py",
     "tests/config_readers.py",
     "tests/unit/media/",
     "tests/unit/observe/",
     "tests/unit/state/",
     "tests/unit/tools/",
-    "tests/unit/upstream/embedded/",
-    "tests/unit/upstream/transport/",
+    "tests/unit/http/",
+    "tests/unit/upstream/",
+    "tests/unit/wire/",
 )
 # ---------------------------------------------------------------------------------------------------------------------
 
@@ -75,13 +69,13 @@ ALLOWED = {
     ("gateway/http/quota.py", "standings"): "the limiter library's Standing",
     ("gateway/state/events/sqlite.py", "standing"): "a column of the SQLite file",
     ("gateway/state/schema.py", "standing"): "a column of the SQLite file",
+    ("bench/failover.py", "said"): "a name of tests/fault/canonical.py",
     ("bench/flap.py", "said"): "a name of tests/fault/canonical.py",
     ("bench/leaving.py", "said"): "a name of tests/fault/canonical.py",
     ("bench/quota.py", "standings"): "the limiter library's Standing",
     ("bench/soak.py", "said"): "a name of tests/fault/canonical.py",
     ("bench/tool_servers.py", "said"): "a method of tests/process.py",
     ("tests/unit/cli/test_check_and_serve.py", "said"): "a method of tests/process.py",
-    ("tests/unit/upstream/transport/test_connection.py", "crossing"): "a parameter of gateway/upstream/http.py",
 }
 
 # The whole identifier, without leading underscores → the term.
@@ -143,8 +137,12 @@ def tracked(*suffixes: str) -> list[str]:
         for path in listing.splitlines()
         if path.endswith(suffixes)
         and path not in NEVER_COVERED
-        and (path.startswith(COVERED) or not path.startswith(NOT_YET_COVERED))
+        and longest_prefix(path, COVERED) >= longest_prefix(path, NOT_YET_COVERED)
     ]
+
+
+def longest_prefix(path: str, prefixes: tuple[str, ...]) -> int:
+    return max((len(prefix) for prefix in prefixes if path.startswith(prefix)), default=0)
 
 
 def whole(table: dict[str, str]) -> list[tuple[re.Pattern[str], str]]:

@@ -1,1 +1,1 @@
-"""What models want back with their calls, by the id of the call."""
+"""Reasoning and extra fields that models need back with their tool calls, by call id."""
