@@ -185,7 +185,7 @@ async def fault(report: Report, client: Client, provider: FaultProvider, name: s
     else:
         right = sum((answer.error or {}).get("code") == row.error for answer in answers)
     slowest, max_calls = max(answer.seconds for answer in answers), max(len(model.calls) for model in firsts)
-    got = f"{right} of {len(answers)} right, slowest {slowest:.1f} s, {most} POSTs"
+    got = f"{right} of {len(answers)} right, slowest {slowest:.1f} s, {max_calls} POSTs"
     report.row(name, got, met=right == len(answers) and slowest <= row.within and max_calls <= row.calls)
 
 
