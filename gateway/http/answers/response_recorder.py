@@ -46,7 +46,7 @@ class FailedResponse(GatewayError):
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where a response is stored, and what of its record is known before the answer; `store` None stores nothing."""
+    """The store of a response, and its record without the answer. If `store` is None, nothing is stored."""
 
     store: ResponseStore | None
     record: StoredResponse
