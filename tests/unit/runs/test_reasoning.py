@@ -35,7 +35,7 @@ def round_of(*parts):
 
 
 @pytest.mark.parametrize("cut", range(len(EVENTS)))
-async def test_it_is_kept_however_the_answer_came_in_pieces(agent, run_context, scripted, reasoning, cut):
+async def test_it_is_stored_however_the_answer_came_in_pieces(agent, run_context, scripted, reasoning, cut):
     answer = [piece for piece in (EVENTS[:cut], EVENTS[cut:]) if piece]
     shared = run_context(scripted(big=[answer]), reasoning=reasoning)
     turn = Turn("openclaw", (HELLO,), stream=True)
@@ -45,13 +45,13 @@ async def test_it_is_kept_however_the_answer_came_in_pieces(agent, run_context, 
 
 
 @pytest.mark.parametrize(
-    "kept",
+    "held",
     [(), (Thinking("hm"),), (THOUGHT,), (replace(THOUGHT, kind="summary"),)],
     ids=["nothing", "its text", "all of it", "another view of it"],
 )
-async def test_what_a_client_has_kept_is_not_sent_twice(reasoning, kept):
+async def test_what_a_client_has_held_is_not_sent_twice(reasoning, held):
     await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
-    restored = await reasoning.restored("ann", round_of(*kept, *CALLS))
+    restored = await reasoning.restored("ann", round_of(*held, *CALLS))
     assert restored == round_of(THOUGHT, *CALLS)
 
 

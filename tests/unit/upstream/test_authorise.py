@@ -32,10 +32,10 @@ async def test_a_request_that_needs_no_headers_of_its_own_uses_the_prebuilt_head
 
 
 async def test_every_request_is_signed_with_its_own_body_and_nothing_of_a_signature_stays():
-    async def sign(endpoint, asked):
+    async def signature(endpoint, asked):
         return {"X-Signature": f"{endpoint.origin.host} {len(asked.body)}"}
 
-    provider = Provider("p", "http://p/v1", headers=fixed_headers(None, {}), sign=sign)
+    provider = Provider("p", "http://p/v1", headers=fixed_headers(None, {}), signer=signature)
     signed = await provider.signed(replace_body(ASKED, b"12345"))
     assert lines(signed)[-2:] == ["X-Signature: p 5", "Content-Length: "]
     assert signed.origin == provider.endpoint("/chat").origin

@@ -155,7 +155,7 @@ def test_every_wire_format_is_proven_here():
 @each_client
 @each_way
 @each_answer
-async def test_a_client_sees_what_the_provider_said(house, ask, client, stream, name):
+async def test_a_client_sees_what_the_provider_sent(house, ask, client, stream, name):
     house.answers(ANSWERS[name], stream=stream)
     status, body = await ask(client, client.body(ASK, stream=stream))
     assert (status, read(client, status, body, stream=stream)) == (200, visible(ANSWERS[name]))
@@ -181,15 +181,15 @@ async def test_an_error_in_place_of_an_answer_is_an_error(house, ask, client, st
 
 
 @each_client
-@pytest.mark.parametrize("said", ["Too many people.", None], ids=["told", "cut"])
-async def test_an_error_after_the_first_event_ends_the_stream_as_one(house, ask, client, said):
+@pytest.mark.parametrize("sent", ["Too many people.", None], ids=["sent", "cut"])
+async def test_an_error_after_the_first_event_ends_the_stream_as_one(house, ask, client, sent):
     *_, last, _, _ = frames = house.says.frames(ANSWERS["text"])
-    begun = frames[: frames.index(last)]
-    house.sends(begun if said is None else [*begun, house.says.failure(said, stream=True)], stream=True)
+    started = frames[: frames.index(last)]
+    house.sends(started if sent is None else [*started, house.says.failure(sent, stream=True)], stream=True)
     status, body = await ask(client, client.body(ASK, stream=True))
     seen = read(client, status, body, stream=True)
     assert status == 200
-    assert (said or "broke off") in seen.error
+    assert (sent or "broke off") in seen.error
     assert seen.finish is None
     assert seen.text
     assert SAID.startswith(seen.text)
@@ -211,7 +211,7 @@ TOOLS = [
 
 @each_client
 @each_way
-async def test_a_provider_gets_what_the_client_said(house, ask, client, stream):
+async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
     house.answers(ANSWERS["text"], stream=stream)
     question = Question(CONVERSATION, TOOLS, settings=True)
     status, _ = await ask(client, client.body(question, stream=stream))
@@ -274,10 +274,10 @@ async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
 @pytest.mark.parametrize("api", PROVIDERS)
 def test_reasoning_of_another_model_is_never_sent(api):
     upstream, says = UPSTREAMS[api], PROVIDERS[api]
-    said = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
+    sent = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
     for owner in (Owner(api, "house", "large"), Owner(api, "home", "small"), Owner("other", "house", "small")):
         thinking = Message("assistant", (Thinking("secret", "s", owner=owner), Text("Hello")))
-        request = upstream.request(Turn("m", (said[0], thinking, said[1])), ModelSpec("small", provider="house"))
+        request = upstream.request(Turn("m", (sent[0], thinking, sent[1])), ModelSpec("small", provider="house"))
         assert says.asked(request.path, request.body)["messages"][1] == ["assistant", ["text", "Hello"]]
         assert b"secret" not in request.body
 
