@@ -128,7 +128,7 @@ def waiting(backend, redis):
     return until
 
 
-async def test_one_after_the_other_in_the_order_of_arrival(store, waiting):
+async def test_requests_are_served_one_after_the_other_in_order_of_arrival(store, waiting):
     first = await store.acquire(KEY, LONG)
     order = []
 
@@ -167,7 +167,7 @@ async def test_a_request_that_waited_too_long_fails_and_leaves_the_queue(store, 
         await store.release(await patient)
 
 
-async def test_who_leaves_at_whatever_moment_has_left_and_holds_nobody_up(store, waiting):
+async def test_a_request_that_is_cancelled_at_any_moment_blocks_no_other(store, waiting):
     first = await store.acquire(KEY, LONG)
     for moment in range(400):
         leaving = asyncio.create_task(store.acquire(KEY, LONG))
@@ -399,7 +399,7 @@ async def test_a_dead_instances_lease_expires_and_a_renewed_lease_does_not(anoth
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, backend, waiting):
+async def test_an_instance_that_died_in_the_queue_blocks_no_other_and_leaves_no_key(another, redis, backend, waiting):
     async with another(waiter_ttl=0.3) as store, another(waiter_ttl=0.3) as dead:
         first = await store.acquire(KEY, LONG)
         dead.release = asyncio.Event().wait  # it dies without leaving the queue

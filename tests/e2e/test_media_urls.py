@@ -105,7 +105,7 @@ async def test_files_and_pictures_of_a_public_host_reach_the_model(fetched):
 
 
 @pytest.mark.parametrize("asking", ASKING)
-async def test_nothing_inside_is_asked_whatever_its_name_and_whoever_sends_there(fetched, asking):
+async def test_no_internal_address_is_requested_by_name_or_redirect(fetched, asking):
     direct = [f"http://{host}:{PORT}/picture" for host in ("inside.test", "localhost", "127.0.0.1", "mixed.test")]
     moved = [f"{SITE}/moved?to={url}" for url in direct]
     answers = await fetched(*map(asking, direct + moved))

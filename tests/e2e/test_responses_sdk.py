@@ -79,7 +79,7 @@ async def test_a_pdf_is_read_and_a_scanned_one_is_shown(official, provider):
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("goes_on", [False, True], ids=["resending", "by previous_response_id"])
-async def test_a_tool_loop_of_the_agents_sdk_comes_to_its_end(official, provider, streamed, goes_on):
+async def test_a_tool_loop_of_the_agents_sdk_completes(official, provider, streamed, goes_on):
     called = []
 
     @agents.function_tool

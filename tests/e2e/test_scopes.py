@@ -98,7 +98,7 @@ async def test_every_route_needs_its_scope_and_says_which(open_gateway, other, v
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_request_is_judged_in_the_recorded_order(open_gateway, other, path):
+async def test_checks_run_in_the_recorded_order(open_gateway, other, path):
     _, chosen = other
     scopes = {scope: f"x-openclaw-scopes: {scope}" for scope in (READ, WRITE)}
     evil = "Origin: https://evil.example.com"
@@ -145,7 +145,7 @@ async def test_a_request_is_judged_in_the_recorded_order(open_gateway, other, pa
         (("file://",), 401),
     ],
 )
-async def test_without_a_secret_browsers_are_asked_where_they_come_from(open_gateway, origins, expected):
+async def test_without_a_secret_the_origin_of_browsers_is_checked(open_gateway, origins, expected):
     lines = [f"Origin: {origin}" for origin in origins]
     for more in ([], ["Sec-Fetch-Site: cross-site"], ["Authorization: Bearer whatever"]):
         assert (await ask(open_gateway, "/v1/models", *lines, *more))[0] == expected

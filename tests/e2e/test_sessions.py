@@ -122,7 +122,7 @@ async def client():
 
 
 @pytest.mark.timeout(240)
-async def test_fifty_writers_of_one_conversation_lose_and_double_nothing_while_instances_die(config, model, tmp_path):
+async def test_fifty_writers_of_one_conversation_lose_and_repeat_nothing_while_instances_die(config, model, tmp_path):
     model.asked.clear()
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_server(tmp_path))
@@ -153,7 +153,7 @@ async def test_fifty_writers_of_one_conversation_lose_and_double_nothing_while_i
 
 
 @pytest.mark.timeout(240)
-async def test_a_gateway_over_its_own_file_keeps_what_it_acknowledged_whenever_it_is_killed(config, model, tmp_path):
+async def test_a_gateway_with_sqlite_keeps_acknowledged_turns_whenever_it_is_killed(config, model, tmp_path):
     model.asked.clear()
     port = free_port()
     config = config | {"gateway": config["gateway"] | {"drain": {"noticeMs": 0}}}

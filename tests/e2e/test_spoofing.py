@@ -78,7 +78,7 @@ async def test_headers_of_an_untrusted_peer_affect_only_that_peer(config, tmp_pa
         assert not [decoy for decoy in DECOYS if await locked(gateway, decoy)]
 
 
-async def test_a_trailer_is_no_claim(config, tmp_path):
+async def test_a_trailer_is_not_a_forwarded_header(config, tmp_path):
     """Trailers come after attribution, so that nothing in them may count."""
     async with strict(config, tmp_path, fallback=True) as gateway:
         head = ["POST /v1/embeddings HTTP/1.1", "Host: gateway", "Authorization: Bearer wrong", "Connection: close"]

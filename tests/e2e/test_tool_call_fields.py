@@ -61,7 +61,7 @@ def asking(official, provider):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_it_gets_it_back_between_the_rounds_of_a_run(asking, stream):
+async def test_a_provider_gets_its_call_fields_back_between_the_rounds_of_a_run(asking, stream):
     client = asking("local__weather", '{"city": "Oslo"}')
     if stream:
         async with client.chat.completions.stream(model="openclaw", messages=[ASKED]) as events:
@@ -73,7 +73,7 @@ async def test_it_gets_it_back_between_the_rounds_of_a_run(asking, stream):
 
 @pytest.mark.parametrize("user", [None, "somebody"], ids=["resent", "stored"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_it_gets_it_back_from_a_chat_client(asking, stream, user):
+async def test_a_provider_gets_its_call_fields_back_from_a_chat_client(asking, stream, user):
     """A client that sends the answer again, and one that sends only the result, in a stored conversation."""
     client = asking()
     more = {"model": "openclaw", "tools": [OWN]} | ({"user": f"{user}-{stream}"} if user else {})
@@ -91,7 +91,7 @@ async def test_it_gets_it_back_from_a_chat_client(asking, stream, user):
 
 @pytest.mark.parametrize("how", ["resent", "previous"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_it_gets_it_back_from_a_client_of_responses(asking, stream, how):
+async def test_a_provider_gets_its_call_fields_back_from_a_responses_client(asking, stream, how):
     client = asking()
     more = {"model": "openclaw", "tools": [FLAT]}
     if stream:

@@ -96,7 +96,7 @@ async def vouched(config, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("headers", "expected"), REQUESTS, ids=range(len(REQUESTS)))
-async def test_every_rule_holds(vouched, headers, expected):
+async def test_every_rule_of_trusted_proxies_holds(vouched, headers, expected):
     status, body = await asked(vouched.url, *headers)
     assert status == expected
     if expected == 401:
@@ -191,7 +191,7 @@ async def test_another_own_address_of_this_machine_is_no_proxy(config, tmp_path)
         ),
     ],
 )
-async def test_what_is_not_safe_does_not_start(config, tmp_path, auth, proxies, named):
+async def test_an_unsafe_configuration_does_not_start(config, tmp_path, auth, proxies, named):
     file = tmp_path / "gateway.json5"
     file.write_text(json.dumps(proxied(config, auth, trustedProxies=proxies)), encoding="utf-8")
     async with started("serve", "--config", str(file), "--port", "18790", state=tmp_path) as process:

@@ -62,7 +62,7 @@ async def shared(config, tmp_path):
         yield config | {"gateway": config["gateway"] | {"redis": {"url": server.url}}}
 
 
-async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(shared, tmp_path, provider):
+async def test_both_workers_serve_share_one_state_and_finish_their_answers(shared, tmp_path, provider):
     frames = [chunk({"content": "Hel"}), SEEN, chunk({}, "stop"), DONE]
     models = [provider.model(streams(*frames)) for _ in range(6)]
     async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
@@ -113,7 +113,7 @@ async def test_workers_that_end_are_replaced_and_none_outlives_the_parent(shared
         await until(lambda: not any(map(alive, workers)), "all workers are gone")
 
 
-async def test_a_second_stop_hurries_all_workers(shared, tmp_path, provider):
+async def test_a_second_stop_signal_forces_all_workers_to_exit(shared, tmp_path, provider):
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
     async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
         response = await streamed(client, model)

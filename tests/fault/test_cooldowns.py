@@ -96,7 +96,7 @@ async def cooled_down(model):
 
 
 @pytest.mark.parametrize(("name", "attempts"), [("untrusted", "2"), ("plain", "2"), ("refusing", "4")])
-async def test_a_provider_that_can_not_be_spoken_to_gives_way(client, other, name, attempts):
+async def test_an_unreachable_provider_is_replaced_by_the_fallback(client, other, name, attempts):
     other.model(name, says())
     started = time.monotonic()
     headers = await ask(client, name)
@@ -106,7 +106,7 @@ async def test_a_provider_that_can_not_be_spoken_to_gives_way(client, other, nam
     assert len(other.models[name].calls) == 1
 
 
-async def test_after_an_outage_was_found_nobody_asks_until_one_probe(client, provider, other):
+async def test_during_a_cooldown_no_run_asks_until_one_probe(client, provider, other):
     first, second = provider.model("outage", refuses(503)), other.model("outage", says())
     await outage(client, "outage")
     for _ in range(5):
@@ -126,7 +126,7 @@ async def test_a_recovered_model_is_used_again(client, provider, other):
     assert (len(first.calls), len(second.calls)) == (12, 3)
 
 
-async def test_while_a_slow_probe_is_made_the_others_are_served_elsewhere(client, provider, other):
+async def test_during_a_slow_probe_other_runs_use_the_fallback(client, provider, other):
     first = provider.model("stampede", *[refuses(503)] * 9, later(LIMIT / 2, says()), says())
     second = other.model("stampede", says())
     await outage(client, "stampede")
@@ -158,7 +158,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-async def test_a_callers_bad_choice_of_model_disables_nothing(client, provider, other, name):
+async def test_an_invalid_model_of_one_caller_opens_no_cooldown(client, provider, other, name):
     first, second = provider.model("override", says()), other.model("override", says())
     wrong = provider.model(name, MISTAKES[name])
     status = {"unknown": 404, "odd": 400, "long": 413}[name]
@@ -203,7 +203,7 @@ async def test_without_a_fallback_a_cooldown_refuses_nobody(client, provider):
     assert len(model.calls) == 10
 
 
-async def test_without_a_fallback_the_providers_own_hint_is_waited_for(client, provider):
+async def test_without_a_fallback_a_run_obeys_retry_after(client, provider):
     model = provider.model("hinted", refuses(429, headers="Retry-After: 1\r\n"), says())
     first = asyncio.create_task(ask(client, "hinted"))
     await model.arrived.wait()
@@ -232,7 +232,7 @@ TIMED_OUT = sends(b"HTTP/1.1 408 Timeout\r\nConnection: close\r\nContent-Length:
 
 
 @pytest.mark.parametrize("stale", [closes, cuts, TIMED_OUT], ids=["closed", "reset", "408"])
-async def test_a_kept_connection_that_ends_as_it_is_used_again_is_replaced_at_once_and_counted(client, provider, stale):
+async def test_a_stale_connection_is_replaced_at_once_and_counted(client, provider, stale):
     model = provider.model("reused", says(), stale, says())
     await ask(client, "reused")
     headers = await ask(client, "reused")
@@ -256,7 +256,7 @@ async def ends_idle_connections(call):
 
 
 @pytest.mark.parametrize("act", [closes_at_once, ends_idle_connections])
-async def test_a_provider_that_ends_its_kept_connections_costs_no_request_at_any_load(client, provider, act):
+async def test_a_provider_that_closes_idle_connections_fails_no_request_under_load(client, provider, act):
     provider.model("alone", act)
 
     async def several():
@@ -271,7 +271,7 @@ async def test_a_provider_that_ends_its_kept_connections_costs_no_request_at_any
     assert max(attempts) <= 2
 
 
-async def test_while_a_silent_model_is_found_out_few_of_many_clients_wait_for_it(client, provider, other):
+async def test_few_of_many_clients_wait_for_a_silent_model_before_it_cools_down(client, provider, other):
     first, second = provider.model("hanging", hangs), other.model("hanging", says())
     started = time.monotonic()
     took = []
@@ -291,7 +291,7 @@ async def test_while_a_silent_model_is_found_out_few_of_many_clients_wait_for_it
     assert max(took) < LIMIT + TIMER_DELAY + SLACK
 
 
-async def test_a_provider_that_resets_every_request_sees_three_of_each_and_all_are_in_the_trace(
+async def test_a_provider_that_resets_every_request_gets_three_per_answer_and_all_are_in_the_trace(
     client, provider, other
 ):
     first, second = provider.model("poison", says()), other.model("poison", says())
@@ -305,7 +305,7 @@ async def test_a_provider_that_resets_every_request_sees_three_of_each_and_all_a
     assert [one["outcome"] for one in attempts] == ["stale_connection", "transport", "transport", "answered"]
 
 
-async def test_a_kept_connection_that_ends_within_an_answer_is_a_failed_attempt(client, provider):
+async def test_a_reused_connection_that_breaks_within_an_answer_is_a_failed_attempt(client, provider):
     model = provider.model("reused", says(), HALF_HEAD, says())
     await ask(client, "reused")
     headers = await ask(client, "reused")
@@ -313,7 +313,7 @@ async def test_a_kept_connection_that_ends_within_an_answer_is_a_failed_attempt(
     assert len(model.calls) == 3
 
 
-async def test_a_run_leaves_a_trail_for_operators_and_in_the_log(gateway, client, provider, other):
+async def test_a_run_has_a_trace_for_operators_and_in_the_log(gateway, client, provider, other):
     provider.model("trace", refuses(429, headers="retry-after-ms: 100\r\n"), HALF_HEAD, refuses(500, f"key {KEYS[0]}"))
     other.model("trace", says())
     await ask(client, "trace", headers={"X-Request-ID": "trace/of:one@run=1"})

@@ -104,7 +104,7 @@ def split_at(body: bytes, at: int):
     return act
 
 
-async def test_a_stream_cut_at_any_byte_is_finished_without_a_character_lost_or_doubled(provider, hear):
+async def test_a_stream_cut_at_any_byte_is_completed_without_lost_or_repeated_characters(provider, hear):
     complete = STREAM.index(b"\n\n", STREAM.index(b'"finish_reason": "tool_calls"')) + 2
     for at in range(len(STREAM)):
         heard = await hear(cut_at(STREAM, at), says(short("other_")))
@@ -122,7 +122,7 @@ async def test_a_stream_split_at_any_byte_is_the_same_answer(provider, hear):
         assert len(provider.models["m"].calls) == 1
 
 
-async def test_a_stream_cut_at_any_byte_whose_second_answer_differs_ends_in_one_error_or_was_not_seen(hear):
+async def test_a_stream_cut_at_any_byte_with_a_different_second_answer_ends_in_one_error_or_was_not_seen(hear):
     other = b"".join([*token_frames((TOKENS[3], "Quite another answer.")), *ending()])
     for at in range(0, len(STREAM), 7):
         heard = await hear(cut_at(STREAM, at), says(other))
@@ -134,7 +134,7 @@ async def test_a_stream_cut_at_any_byte_whose_second_answer_differs_ends_in_one_
 
 
 @pytest.mark.parametrize("hold_back", [30.0, math.inf])
-async def test_a_stream_cut_at_any_byte_while_it_is_held_back_may_be_answered_differently(hear, hold_back):
+async def test_a_held_back_stream_cut_at_any_byte_may_get_a_different_answer(hear, hold_back):
     other = b"".join([*token_frames(("Quite another answer, of more than thirty characters.",)), *ending()])
     for at in range(0, len(STREAM), 7):
         heard = await hear(cut_at(STREAM, at), says(other), hold_back=hold_back)

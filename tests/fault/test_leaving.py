@@ -95,7 +95,7 @@ async def test_the_request_to_the_provider_is_aborted_at_once(gateway, client, p
         assert len(model.calls) == len(acts), "nobody is asked for a caller who has left"
 
 
-async def test_a_pause_before_a_retry_ends(gateway, client, provider):
+async def test_a_disconnect_ends_the_pause_before_a_retry(gateway, client, provider):
     model = provider.model("backoff", refuses(429, headers="Retry-After: 4\r\n"))
     _, writer = await calling(gateway, "backoff", "backoff", stream=True)
     async with asyncio.timeout(10):
@@ -107,7 +107,7 @@ async def test_a_pause_before_a_retry_ends(gateway, client, provider):
     assert len(model.calls) == 1
 
 
-async def test_waiting_for_the_time_that_a_provider_asked_for_ends(gateway, client, provider):
+async def test_a_disconnect_ends_the_wait_for_retry_after(gateway, client, provider):
     model = provider.model("queued", refuses(429, headers="Retry-After: 4\r\n"), says())
     _, patient = await calling(gateway, "queued", "first", stream=False)
     async with asyncio.timeout(10):
@@ -122,7 +122,7 @@ async def test_waiting_for_the_time_that_a_provider_asked_for_ends(gateway, clie
     assert len(model.calls) == 1
 
 
-async def test_connecting_ends(gateway, client):
+async def test_a_disconnect_ends_connecting(gateway, client):
     for number in range(TIMES):
         _, writer = await calling(gateway, "connecting", f"connecting-{number}", stream=True)
         await outcome(client, f"connecting-{number}", None)

@@ -114,7 +114,7 @@ def turns(asked):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_where_the_window_is_declared_no_more_turns_are_shown_than_fit_and_nothing_is_refused(talk, stream):
+async def test_with_a_declared_window_only_turns_that_fit_are_sent_and_no_request_is_refused(talk, stream):
     caller = Windowed(big=2000)
     await talk(caller, 0, 30, declared={"big": 2000}, stream=stream, sampling=Sampling(max_tokens=100))
     assert caller.refused == 0
@@ -129,7 +129,7 @@ async def test_the_prompt_begins_in_the_same_way_for_several_turns_so_that_provi
     assert goes_on.count(False) <= 6
 
 
-async def test_room_for_the_answer_stays_free(talk):
+async def test_tokens_for_the_answer_are_reserved(talk):
     caller = Windowed(big=2000)
     await talk(caller, 0, 20, declared={"big": 2000}, sampling=Sampling(max_tokens=600))
     assert max(map(turns, caller.asked)) == 6
@@ -138,7 +138,7 @@ async def test_room_for_the_answer_stays_free(talk):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_conversation_that_outgrows_an_undeclared_window_is_never_stuck(talk, conversations, stream):
+async def test_a_conversation_that_outgrows_an_undeclared_window_continues(talk, conversations, stream):
     caller = Windowed(big=2000)
     await talk(caller, 0, 40, stream=stream)
     assert [asked[-1] for asked in caller.asked] == [f"q{number:02}" for number in range(40)]
@@ -149,7 +149,7 @@ async def test_a_conversation_that_outgrows_an_undeclared_window_is_never_stuck(
     assert max(map(len, caller.asked)) == 20
 
 
-async def test_what_is_far_too_much_is_tried_a_few_times_only(talk):
+async def test_a_prompt_that_is_far_too_long_is_retried_a_few_times_only(talk):
     caller = Windowed(big=10**6)
     await talk(caller, 0, 60)
     caller.windows["big"] = 320
@@ -168,7 +168,7 @@ async def test_a_message_that_is_too_long_by_itself_fails_after_one_retry(talk):
     assert caller.refused == 2
 
 
-async def test_what_one_model_can_not_take_is_shown_to_another(talk):
+async def test_turns_that_one_model_can_not_take_are_sent_to_another(talk):
     caller = Windowed(small=1000, big=10**6)
     small = (ModelRef("home", "small"),)
     await talk(caller, 0, 12, chain=small)
@@ -180,13 +180,13 @@ async def test_what_one_model_can_not_take_is_shown_to_another(talk):
     assert caller.refused - refused <= 1
 
 
-async def test_a_fallback_with_a_larger_window_is_asked_before_anything_is_left_out(talk):
+async def test_a_fallback_with_a_larger_window_is_asked_before_turns_are_omitted(talk):
     caller = Windowed(small=1000, big=10**6)
     await talk(caller, 0, 12, chain=(ModelRef("home", "small"), *BIG))
     assert turns(caller.asked[-1]) == 11
 
 
-async def test_nothing_is_tried_again_once_the_caller_has_seen_something(talk):
+async def test_no_retry_with_fewer_turns_once_the_client_got_something(talk):
     caller = Windowed(big=2000)
     caller.breaks = True
     with pytest.raises(UpstreamError):
@@ -194,7 +194,7 @@ async def test_nothing_is_tried_again_once_the_caller_has_seen_something(talk):
     assert caller.refused == 1
 
 
-async def test_a_refusal_of_another_kind_leaves_nothing_out(talk):
+async def test_a_failure_of_another_kind_omits_no_turns(talk):
     caller = Windowed(big=10**6)
     await talk(caller, 0, 3)
     take, tried = caller.take, []
@@ -212,7 +212,7 @@ async def test_a_refusal_of_another_kind_leaves_nothing_out(talk):
     assert turns(caller.asked[-1]) == 3
 
 
-async def test_all_tries_share_one_deadline(talk, time):
+async def test_all_retries_share_one_deadline(talk, time):
     caller = Windowed(big=2000)
     await talk(caller, 0, 9)
     ends, ask = [], caller.ask
@@ -228,7 +228,7 @@ async def test_all_tries_share_one_deadline(talk, time):
     assert len(run.trace.attempts) == 2
 
 
-async def test_a_call_whose_result_is_sent_now_stays(conversations, run_context, agent):
+async def test_a_call_whose_result_this_request_sends_is_not_omitted(conversations, run_context, agent):
     caller = Windowed(big=600)
     provider = Provider("home", "http://home/v1", models={"big": ModelSpec("big", context_window=600)})
     made, who = run_context(caller, providers={"home": provider}), agent()

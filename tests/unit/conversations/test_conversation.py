@@ -86,7 +86,7 @@ async def entries(store):
     return [read_entry(entry) for entry in stored[1]] if stored else []
 
 
-async def test_an_entry_says_who_answered_what_and_when(conversations, store):
+async def test_an_entry_has_model_messages_and_time(conversations, store):
     async with conversations.of_turn(KEY, TURN, "req-1", never) as conversation:
         reply = await whole_answer(conversation.recorded(Answering(*ANSWER)))
     assert reply.text == "ab"
@@ -102,7 +102,7 @@ async def test_a_stream_ends_after_its_turn_is_stored(conversations, store):
     assert batches == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
 
 
-async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(conversations, store):
+async def test_a_turn_that_can_not_be_stored_ends_in_a_failure(conversations, store):
     batches = []
 
     async def stream():
@@ -140,7 +140,7 @@ async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversatio
     ("answer", "outcome", "reason"),
     [((FAILURE,), "failed", "upstream_error"), ((ANSWER[0], RuntimeError("left")), "cancelled", None)],
 )
-async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, store, answer, outcome, reason):
+async def test_a_failed_run_leaves_a_note_and_releases_the_lease(conversations, store, answer, outcome, reason):
     error = type(answer[-1])
     with pytest.raises(error):
         async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
@@ -151,7 +151,7 @@ async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, 
         assert conversation.turn.messages == TURN.messages
 
 
-async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
+async def test_a_turn_is_stored_although_its_client_disconnects_at_that_moment(conversations, store):
     async def ask():
         async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
             await conversation.finish(accumulated([TextDelta("a"), Finish("stop")]), Answering().trace)
@@ -177,7 +177,7 @@ async def impatient(store):
 
 
 @pytest.mark.parametrize("renewed", [True, Unavailable("away")])
-async def test_a_lease_is_renewed_while_the_run_goes_on(impatient, store, renewed):
+async def test_a_lease_is_renewed_during_the_run(impatient, store, renewed):
     store.renewed = renewed
     async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
         while store.renewals < 3:
@@ -205,7 +205,7 @@ class Endless(Answering):
 
 
 @pytest.mark.parametrize("whole", [True, False])
-async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, whole):
+async def test_a_run_that_loses_its_lease_is_cancelled_at_once(impatient, store, whole):
     run, batches = Endless(), []
 
     async def ask():
@@ -231,7 +231,7 @@ async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, wh
         pass  # it was given back
 
 
-async def test_a_lease_that_is_lost_disturbs_nobody_who_is_not_waiting_for_the_run(impatient, store):
+async def test_a_lost_lease_interrupts_only_code_that_awaits_the_run(impatient, store):
     """The relay of the answer gets the error at its next step, not in the middle of a write."""
     run = Endless()
     async with (
@@ -248,7 +248,7 @@ async def test_a_lease_that_is_lost_disturbs_nobody_who_is_not_waiting_for_the_r
     assert not run.waits
 
 
-async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient):
+async def test_a_client_that_disconnects_while_holding_a_lease_is_cancelled_normally(impatient):
     run = Endless()
 
     async def ask():
@@ -264,7 +264,7 @@ async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient
     assert run.closed
 
 
-async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcript(conversations, store):
+async def test_failures_in_a_row_do_not_displace_turns_from_the_transcript(conversations, store):
     for answer in (ANSWER, *[(FAILURE,)] * 15, ANSWER, (FAILURE,)):
         with suppress(UpstreamError):
             async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
@@ -273,7 +273,7 @@ async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcrip
     assert outcomes == ["completed", *["failed"] * 10, "completed", "failed"]
 
 
-async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, store):
+async def test_a_conversation_of_a_newer_gateway_is_not_changed(conversations, store):
     await store.append(await store.acquire(KEY, 1.0), dumps({"v": 2, "messages": []}))
     with pytest.raises(Unavailable, match="newer"):
         async with conversations.of_turn(KEY, TURN, "r", never):
@@ -291,7 +291,7 @@ class Counting(ThreadPoolExecutor):
         return super().submit(*call, **more)
 
 
-async def test_a_long_transcript_is_read_beside_the_event_loop_and_a_short_one_at_once(conversations, store):
+async def test_a_long_transcript_is_decoded_in_a_thread_and_a_short_one_in_the_event_loop(conversations, store):
     threads = Counting(1)
     asyncio.get_running_loop().set_default_executor(threads)
     entry = write_entry(Entry(1.0, "r", "completed", (Message("user", (Text("x" * 100_000),)),)))
@@ -313,7 +313,7 @@ async def turns(conversations, ask, *answers):
     return shown
 
 
-async def test_a_conversation_near_its_limit_is_summarised_and_goes_on_from_there(store):
+async def test_a_conversation_near_its_limit_is_summarised_and_continues(store):
     asked = []
 
     async def ask(messages):
@@ -334,7 +334,7 @@ async def test_a_conversation_near_its_limit_is_summarised_and_goes_on_from_ther
     await conversations.close()
 
 
-async def test_a_summary_outlives_a_turn_that_failed(store):
+async def test_a_summary_is_stored_although_its_turn_failed(store):
     asked = []
 
     async def ask(messages):
@@ -368,7 +368,7 @@ async def test_a_conversation_is_summarised_before_it_fills_the_window(store):
     await conversations.close()
 
 
-async def test_without_a_summary_the_conversation_goes_on_as_it_is(store):
+async def test_without_a_summary_the_conversation_continues_unchanged(store):
     async def ask(_messages):
         raise FAILURE
 

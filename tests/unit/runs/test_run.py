@@ -45,20 +45,20 @@ def text_of(events):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_reply_is_the_same_streamed_or_whole(run, scripted, stream):
+async def test_an_answer_is_the_same_streamed_or_whole(run, scripted, stream):
     answer = [[TextDelta("<thi")], [TextDelta("nk>why</think>Yes")], [STOP]]
     reply = await whole_answer(run(replace(TURN, stream=stream), caller=scripted(big=[answer])))
     assert (reply.text, reply.thinking, reply.finish) == ("Yes", (Thinking("why"),), "stop")
 
 
-async def test_events_pass_the_stages_as_they_come(run, scripted):
+async def test_events_pass_the_filters_as_they_arrive(run, scripted):
     caller = scripted(big=[[[TextDelta("<think>why")], [TextDelta("</think>")], [TextDelta("Yes"), STOP]]])
     events = [batch async for batch in run(STREAMED, caller=caller).events()]
     assert events == [[ThinkingDelta("why")], [ThinkingEnd(Thinking("why")), TextDelta("Yes"), STOP]]
     assert caller.closed == ["big"]
 
 
-async def test_leaving_early_closes_the_call(run, scripted):
+async def test_closing_the_stream_early_ends_the_provider_request(run, scripted):
     caller = scripted(big=[[[TextDelta("a")], [TextDelta("b")], [STOP]]])
     started = run(STREAMED, caller=caller)
     events = started.events()
@@ -69,7 +69,7 @@ async def test_leaving_early_closes_the_call(run, scripted):
 
 
 @pytest.mark.parametrize("at", range(3))
-async def test_a_stream_that_breaks_goes_on_where_it_broke(run, scripted, at):
+async def test_a_broken_stream_continues_where_it_broke(run, scripted, at):
     caller = scripted(big=[[*WHOLE[:at], FAILURE], WHOLE])
     started = run(STREAMED, caller=caller)
     events = await events_of(started)
@@ -94,7 +94,7 @@ async def test_a_stream_that_stalls_is_finished_by_the_fallback_at_once(run, scr
     assert (caller.asked, time.pauses) == (["big", "small"], [])
 
 
-async def test_a_stream_that_stalls_is_asked_for_again_when_nobody_else_is_there(run, scripted):
+async def test_a_stalled_stream_is_requested_again_without_a_fallback(run, scripted):
     caller = scripted(big=[[*WHOLE[:2], STALLED], WHOLE])
     assert text_of(await events_of(run(STREAMED, caller=caller))) == "Hello, world"
     caller = scripted(big=[[*WHOLE[:2], STALLED]])
@@ -180,7 +180,7 @@ async def test_a_whole_answer_is_asked_as_a_stream_while_another_model_can_be_as
 
 @pytest.mark.parametrize("rescue", [True, False])
 @pytest.mark.parametrize("stream", [True, False])
-async def test_the_last_candidate_is_waited_for_longer(run, scripted, rescue, stream):
+async def test_the_last_candidate_has_longer_timeouts(run, scripted, rescue, stream):
     caller = scripted(big=[[UpstreamError(UpstreamKind.TIMEOUT, "silent")]], small=[WHOLE])
     turn = replace(TURN, stream=stream)
     await whole_answer(run(turn, (BIG, SMALL), caller=caller, rescue=rescue))
@@ -189,7 +189,7 @@ async def test_the_last_candidate_is_waited_for_longer(run, scripted, rescue, st
     assert first.idle == (15.0 if rescue or not stream else 60.0), "nobody continues what can't be rescued"
 
 
-async def test_without_rescue_a_break_after_the_first_text_is_the_callers_to_know(run, scripted):
+async def test_without_rescue_a_break_after_the_first_text_is_reported(run, scripted):
     caller = scripted(big=[[*WHOLE[:1], FAILURE], WHOLE])
     with pytest.raises(UpstreamError) as caught:
         await events_of(run(STREAMED, caller=caller, rescue=False))
@@ -198,20 +198,20 @@ async def test_without_rescue_a_break_after_the_first_text_is_the_callers_to_kno
 
 
 @pytest.mark.parametrize("hold_back", [7, 8, ALL])
-async def test_what_is_held_back_may_be_answered_differently(run, scripted, hold_back):
+async def test_a_held_back_answer_may_be_replaced_by_a_different_one(run, scripted, hold_back):
     other = [[TextDelta("Good")], [TextDelta("bye")], [STOP]]
     caller = scripted(big=[[[TextDelta("Hello")], FAILURE], other])
     assert text_of(await events_of(run(STREAMED, caller=caller, rescue=False, hold_back=hold_back))) == "Goodbye"
 
 
-async def test_a_whole_answer_over_a_stream_that_breaks_is_simply_asked_for_again(run, scripted):
+async def test_a_whole_answer_from_a_broken_stream_is_requested_again(run, scripted):
     caller = scripted(big=[[*WHOLE[:2], FAILURE], [[TextDelta("Goodbye"), STOP]]])
     reply = await whole_answer(run(TURN, caller=caller, streaming="always", rescue=False))
     assert reply.text == "Goodbye"
     assert caller.asked == ["big", "big"]
 
 
-async def test_nothing_of_a_broken_attempt_is_left_when_a_demanded_call_was_awaited(run, scripted):
+async def test_a_broken_attempt_that_waited_for_a_demanded_call_leaves_no_events(run, scripted):
     turn = replace(STREAMED, tools=(ToolSpec("f"),), tool_choice=ToolChoice("required"))
     caller = scripted(big=[[[TextDelta("Well")], FAILURE], [[ToolCallBegin(0, "c", "f"), Finish("tool_calls")]]])
     assert await events_of(run(turn, caller=caller)) == [ToolCallBegin(0, "c", "f"), Finish("tool_calls")]
@@ -264,7 +264,7 @@ async def test_a_run_knows_its_client(agent, run_context):
         ("other/a/b", ModelRef("other", "a/b")),
     ],
 )
-def test_an_override_is_asked_alone(agent, override, ref):
+def test_an_override_has_no_fallbacks(agent, override, ref):
     settings = agent(
         candidates=(ModelRef("home", "big"), ModelRef("home", "small")), aliases={"fast": ModelRef("other", "tiny")}
     )
@@ -277,7 +277,7 @@ def test_without_override_the_chain_is_the_agents(agent):
 
 
 @pytest.mark.parametrize("override", ["///", "home/", "/x", "home//"])
-def test_half_an_override_is_refused(agent, override):
+def test_an_incomplete_override_is_refused(agent, override):
     with pytest.raises(BadRequest, match=r"Invalid `x-openclaw-model`\.") as caught:
         chain_for(agent(), override, PROVIDERS)
     assert caught.value.param == "x-openclaw-model"

@@ -78,7 +78,7 @@ async def work_of(run):
     return events[index].messages, events[index + 1]
 
 
-async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
+async def test_the_client_gets_one_answer_of_all_rounds(started, scripted):
     first = [[TextDelta("Let me see.")], [*call(0), CALLS], [usage(10)]]
     second = [[TextDelta("Done")], [TextDelta(".")], [STOP, usage(5)]]
     caller = scripted(big=[first, second])
@@ -97,7 +97,7 @@ async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_reply_is_the_same_streamed_or_whole(started, scripted, stream):
+async def test_an_answer_is_the_same_streamed_or_whole(started, scripted, stream):
     caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS, usage(1)]], [[TextDelta("B"), STOP, usage(1)]]])
     reply = await whole_answer(await started(caller, Server(), replace(TURN, stream=stream)))
     assert (reply.text, reply.finish, reply.tool_calls, reply.usage.total) == ("A\n\nB", "stop", (), 4)
@@ -124,7 +124,7 @@ async def test_tool_calls_and_results_are_reported_for_the_stored_conversation(s
     assert stored.endswith("[the rest was not stored]")
 
 
-async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
+async def test_omitted_calls_are_not_stored(started, scripted):
     answer = [[*call(0), *call(1, "own"), CALLS]]
     run = await started(scripted(big=[[[*call(2), CALLS]], answer]), Server(), replace(TURN, tools=(OWN,)))
     messages, _ = await work_of(run)
@@ -133,7 +133,7 @@ async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("ending", ["failure", "no answer", "no call"])
-async def test_a_run_that_fails_in_a_later_round_says_what_the_rounds_cost(started, scripted, ending, stream):
+async def test_a_run_that_fails_in_a_later_round_reports_the_usage_of_all_rounds(started, scripted, ending, stream):
     ends = {
         "failure": [UpstreamError(UpstreamKind.INVALID_REQUEST, "too long")],
         "no answer": [[*call(0), CALLS, usage(3)]],
@@ -150,19 +150,19 @@ async def test_a_run_that_fails_in_a_later_round_says_what_the_rounds_cost(start
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-async def test_what_was_cut_off_is_not_run(started, scripted, reason):
+async def test_calls_of_a_truncated_answer_are_not_run(started, scripted, reason):
     server = Server()
     run = await started(scripted(big=[[[*call(0, arguments='{"a'), Finish(reason)]]]), server)
     assert await events_of(run) == [Finish(reason)]
     assert server.limits == []
 
 
-async def test_a_provider_that_says_stop_after_calls_is_understood(started, scripted):
+async def test_a_finish_reason_stop_after_calls_still_runs_them(started, scripted):
     run = await started(scripted(big=[[[*call(0), STOP]], [[RefusalDelta("no"), STOP]]]), Server())
     assert await events_of(run) == [RefusalDelta("no"), STOP]
 
 
-async def test_a_round_that_breaks_goes_on_where_it_broke(started, scripted):
+async def test_a_broken_round_continues_where_it_broke(started, scripted):
     failure = UpstreamError(UpstreamKind.TRANSPORT, "gone")
     answers = [[[*call(0), CALLS]], [[TextDelta("Do")], failure], [[TextDelta("Done"), STOP]]]
     run = await started(scripted(big=answers), Server())
@@ -170,7 +170,7 @@ async def test_a_round_that_breaks_goes_on_where_it_broke(started, scripted):
     assert [attempt.outcome for attempt in run.trace.attempts] == ["answered", "transport", "answered"]
 
 
-async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted):
+async def test_a_failure_in_a_later_round_ends_the_run(started, scripted):
     failure = UpstreamError(UpstreamKind.INVALID_REQUEST, "too many tools", upstream_status=400)
     run = await started(scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [failure]]), Server())
     with pytest.raises(UpstreamError, match="too many tools"):
@@ -178,7 +178,7 @@ async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted)
     assert run.trace.outcome == "invalid_request"
 
 
-async def test_the_last_round_is_the_callers_own_turn(started, scripted):
+async def test_the_last_round_has_no_tools_of_the_agent(started, scripted):
     caller = scripted(big=[[[*call(0), CALLS]]])
     run = await started(caller, Server(), replace(TURN, tools=(OWN,)), limits=ToolLimits(rounds=2))
     with pytest.raises(ToolRoundsExhausted):
@@ -187,7 +187,7 @@ async def test_the_last_round_is_the_callers_own_turn(started, scripted):
     assert run.trace.outcome == "api_error"
 
 
-async def test_tools_are_run_in_their_time_only(started, scripted, time):
+async def test_tools_run_within_their_time_limit_only(started, scripted, time):
     server = Server()
     caller = scripted(big=[[[*call(0), CALLS]], [[TextDelta("x"), STOP]]])
     run = await started(caller, server, limits=ToolLimits(seconds=30))
@@ -204,7 +204,7 @@ async def test_tools_are_run_in_their_time_only(started, scripted, time):
     assert [use.outcome for use in run.trace.tools] == ["timeout"]
 
 
-async def test_cancelling_a_run_cancels_the_calls_and_nothing_more_is_asked(started, scripted):
+async def test_cancelling_a_run_cancels_its_calls_and_sends_no_further_request(started, scripted):
     server = Server(None)
     caller = scripted(big=[[[*call(0), *call(1), CALLS]]])
     run = await started(caller, server)
@@ -232,7 +232,7 @@ async def test_pictures_follow_the_results_unless_the_model_reads_none(started, 
 
 
 @pytest.mark.parametrize(("characters", "shown"), [(10, [4, 8]), (10_000_000, [2, 2])])
-async def test_a_run_shows_so_many_pictures_only_as_every_round_sends_them_again(started, scripted, characters, shown):
+async def test_the_images_of_a_run_are_limited(started, scripted, characters, shown):
     output = ToolOutput((Image("data:image/png;base64," + "A" * characters),) * 4)
     calling = [[[*call(0), CALLS]]]
     caller = scripted(big=[*calling, *calling, *calling, [[STOP]]])
@@ -244,7 +244,7 @@ async def test_a_run_shows_so_many_pictures_only_as_every_round_sends_them_again
     assert "enough for one run" in caller.turns[-1].messages[-1].parts[0].content[0].text
 
 
-async def test_more_calls_in_one_answer_than_anybody_means_are_not_run(started, scripted):
+async def test_calls_above_the_limit_of_one_answer_are_not_run(started, scripted):
     server = Server()
     calls = [event for number in range(130) for event in call(number)]
     run = await started(scripted(big=[[[*calls, CALLS]], [[TextDelta("x"), STOP]]]), server)

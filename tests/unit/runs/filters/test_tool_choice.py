@@ -23,7 +23,7 @@ def test_required_and_pinned_demand_a_call(choice, demanded):
 
 
 @pytest.mark.parametrize("choice", [REQUIRED, PINNED])
-def test_prose_is_held_back_until_the_call_begins(choice):
+def test_text_is_held_back_until_the_call_begins(choice):
     stage = ToolChoiceGuard(choice)
     assert stage.feed([PROSE]) == []
     assert stage.feed([TextDelta("Now."), WEATHER]) == [PROSE, TextDelta("Now."), WEATHER]
@@ -31,7 +31,7 @@ def test_prose_is_held_back_until_the_call_begins(choice):
     assert stage.feed(more) is more
 
 
-def test_a_pinned_call_is_awaited_past_others():
+def test_other_calls_do_not_satisfy_a_pinned_call():
     stage = ToolChoiceGuard(PINNED)
     assert stage.feed([TIME, ToolCallDelta(1, "{}")]) == []
     assert stage.feed([WEATHER]) == [TIME, ToolCallDelta(1, "{}"), WEATHER]
@@ -46,7 +46,7 @@ def test_a_pinned_call_is_awaited_past_others():
         (PINNED, [[TIME], [TOOLS]], "tool_choice required a weather tool call"),
     ],
 )
-def test_an_answer_without_the_call_is_never_shown(choice, batches, sentence):
+def test_an_answer_without_the_call_never_reaches_the_client(choice, batches, sentence):
     stage = ToolChoiceGuard(choice)
     *held, last = batches
     assert [stage.feed(batch) for batch in held] == [[]] * len(held)
