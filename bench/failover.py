@@ -1,9 +1,9 @@
 """What provider faults cost clients at the default limits: `python bench/failover.py`. See README.md here.
 
-One primary and one fallback, chat completions and responses, streamed and whole; every fault has models of its own, and
-all are asked at the same time. Then thinking models, a client whose prompt always fails beside eight healthy ones, and
-two instances on one Redis of which one has a trouble of its own. About five minutes; ends with 1 when a row is not
-as it must be.
+One primary and one fallback, chat completions and responses, streamed and whole; every fault has its own models, and
+all run concurrently. Then reasoning models, a client whose prompt always fails beside eight healthy ones, and
+two instances on one Redis, one with a local failure. It takes about five minutes and exits with 1 if a row is not
+met.
 """
 
 import argparse

@@ -21,8 +21,8 @@ from procfs import rss_bytes
 from program import Program, ProgramError
 from report import MEGABYTE, Row
 from scenarios import SCENARIOS, TIMED, Scenario
-from testbed import BARE, GATEWAY, Testbed, free_port, raise_open_file_limit
 from streams import Lag
+from testbed import BARE, GATEWAY, Testbed, free_port, raise_open_file_limit
 
 START, STREAMS = "start", TIMED.name
 NAMES = (*(scenario.name for scenario in SCENARIOS), START, STREAMS)

@@ -1,4 +1,4 @@
-"""A program in a process of its own, as users run it: what it says, and how it ends."""
+"""A program in its own process, as users run it: its output and its exit status."""
 
 import asyncio
 import os
@@ -60,14 +60,14 @@ class Process:
         assert self.output, f"ended without output: {self.errors}"
 
     async def ended(self, within: float = MAX_WAIT) -> int:
-        """Wait for its end and its last words; the exit status."""
+        """Wait for its end and its last output. Returns the exit status."""
         async with asyncio.timeout(within):
             status = await self._process.wait()
             await self._readers
         return status
 
     async def stop(self) -> None:
-        """Ask it to end, as an operator would, and force it when it doesn't. One that is frozen is thawed for it."""
+        """Send SIGTERM, and SIGKILL if the process does not end. Continues a frozen process first."""
         if self._process.returncode is None:
             self._process.terminate()
             self._process.send_signal(signal.SIGCONT)
@@ -90,7 +90,7 @@ class Process:
 
 
 def free_port(ports: range = _PORTS) -> int:
-    """A port of this machine that nobody listens on, that no client is given, and that no suite beside this one takes.
+    """A free port of this machine that neither a client nor a parallel test run gets.
 
     Between here and the program that will listen on it, the port belongs to this process because it holds the UDP port
     of the same number, which nothing else here uses.
@@ -127,7 +127,7 @@ def _interruptible() -> None:
 
 
 async def start(*command: str, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Process:
-    """Start a program, in a process group of its own and with its output caught. Whoever calls this stops it."""
+    """Start a program in its own process group and capture its output. The caller must stop it."""
     return Process(
         await asyncio.create_subprocess_exec(
             *command,

@@ -1,4 +1,4 @@
-"""The files that start everything elsewhere agree with each other and with the program. Linting is `make check`'s."""
+"""The deployment files agree with each other and with the program. `make check` lints them."""
 
 import ipaddress
 import json
@@ -20,7 +20,7 @@ SECRETS = {"OPENCLAW_GATEWAY_TOKEN": "the-token-of-callers", "REDIS_PASSWORD": "
 
 @pytest.fixture(scope="module")
 def composed():
-    """What Compose itself makes of docker-compose.yml."""
+    """docker-compose.yml as Compose itself resolves it."""
     program = Path(compose.__file__).with_name("docker-compose")
     environment = {"PATH": os.environ["PATH"], "OPENCLAW_ENV_FILE": ".env.example", **SECRETS}
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""What the failure limiter promises, short enough to be believed. Times are seconds."""
+"""A simple model of the failure limiter. Times are seconds."""
 
 from collections import defaultdict
 
@@ -9,7 +9,7 @@ BUDGET = BudgetPolicy(failures=4, window=6, interval=2.0, memory=20.0)
 
 
 class Model:
-    """One counting: a process alone, or all instances together."""
+    """One count: of a single process, or of all instances together."""
 
     def __init__(self, budget=None):
         self.failures = defaultdict(dict)  # key → name → time
@@ -61,7 +61,7 @@ class Model:
         return 0.0
 
     def unite(self, other, now):
-        """Take over what `other` counted while it was alone; its failures are dropped there."""
+        """Merge what `other` counted while it was disconnected, and drop its failures there."""
         for key in {*other.failures, *other.cleared_until}:
             self.cleared_until[key] = max(self.cleared_until[key], other.cleared_until[key])
             self.failures[key] |= other.failures[key]

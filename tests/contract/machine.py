@@ -1,4 +1,4 @@
-"""What state machines over random histories have in common: a clock of their own, a loop, and links to one Redis."""
+"""The common parts of state machines over random histories: a clock, an event loop, and links to one Redis."""
 
 import asyncio
 
@@ -24,7 +24,7 @@ class Machine(RuleBasedStateMachine):
         self.run(self.open())
 
     def prepare(self):
-        """Set up what needs no loop."""
+        """Set up the parts that need no event loop."""
 
     async def open(self):
         pass

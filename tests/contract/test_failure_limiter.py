@@ -26,7 +26,7 @@ async def server(tmp_path_factory):
 
 
 class Histories(Machine):
-    """What one caller after the other sees. Subclasses say where it is counted."""
+    """The results for callers, one after the other. Subclasses define where failures are counted."""
 
     budget = BUDGET
 
@@ -39,7 +39,7 @@ class Histories(Machine):
         self.limiters = [FailureLimiter(POLICY, budget=self.budget, clock=lambda: self.now)] * 3
 
     async def delivered(self):
-        """Wait until every instance knows what the others did."""
+        """Wait until every instance has the messages of the others."""
 
     @rule(instance=INSTANCES, key=KEYS)
     def failure(self, instance, key):
@@ -83,7 +83,7 @@ class Histories(Machine):
                 assert limiter.must_ask(key) or not model.counted(key, self.now)
 
     def step(self):
-        """No two things happen in the same millisecond, which is the storage's resolution."""
+        """Advance the clock by at least a millisecond, the resolution of the storage."""
         self.count += 1
         self.now += 0.001
 
@@ -94,7 +94,7 @@ def assert_alike(verdict, expected):
 
 
 class Barrier:
-    """A peer that knows when a link has heard everything that was published before."""
+    """A peer that detects when a link has received everything that was published before."""
 
     behind = False
 
@@ -134,7 +134,7 @@ class Together(Linked, Histories):
         await self.begin()
 
     def client(self, instance):
-        """A client that finds no server while its instance is away."""
+        """A client that can't reach the server while its instance is disconnected."""
         machine = self
 
         class Switched(redis.asyncio.Connection):
@@ -156,7 +156,7 @@ class Together(Linked, Histories):
 
 
 class Apart(Together):
-    """Redis goes and comes back: each instance counts on alone from what was known, then all is united."""
+    """Redis disconnects and returns: each instance continues alone, then all counts are merged."""
 
     budget = None  # how much is left of it while apart is an estimate
 

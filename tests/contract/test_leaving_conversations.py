@@ -1,4 +1,4 @@
-"""Callers who leave a conversation at any moment, over every store."""
+"""Clients that disconnect from a conversation at any moment, for every store."""
 
 import asyncio
 from contextlib import aclosing
@@ -84,7 +84,7 @@ async def turn(conversations, prompt, acknowledged, *, whole):
 
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_conversation_is_complete_and_free_whenever_clients_disconnect(conversations, whole):
-    """Two at a time, the first of whom leaves a moment later in each round, so in the end at every moment."""
+    """Two concurrent requests; the first is cancelled one step later in each round, so at every step in the end."""
     acknowledged = []
     for moment in range(80):
         leaving = asyncio.create_task(turn(conversations, f"l{moment}", acknowledged, whole=whole))

@@ -18,7 +18,7 @@ async def server(tmp_path_factory):
 
 
 class Histories(Machine):
-    """What is let through, and how quotas stand then. Subclasses say where it is counted."""
+    """Admissions, and the limit status after each. Subclasses define where requests are counted."""
 
     reservations = Bundle("reservations")
 
@@ -54,7 +54,7 @@ class Histories(Machine):
 
 
 class Together(Linked, Histories):
-    """Three instances, one real Redis; each has a clock of its own for what it counts beside it."""
+    """Three instances, one real Redis; each has its own clock for what it counts locally."""
 
     async def open(self):
         await self.open_links(QUOTAS)

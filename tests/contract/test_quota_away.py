@@ -1,4 +1,4 @@
-"""Quotas over a real Redis that comes and goes, loses everything, and instances that die or leave in the middle."""
+"""Quotas over a real Redis that disconnects or loses its data, and instances that die."""
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
@@ -27,7 +27,7 @@ async def server(tmp_path):
 
 
 class Instance:
-    """One process's quota: its link, and the outcomes of what was asked of it."""
+    """The quota of one process: its link and its outcomes."""
 
     def __init__(self, link, quota):
         self.link = link

@@ -30,7 +30,7 @@ async def client(redis):
 
 
 async def seconds_to_failure(call):
-    """How long the call took to raise Unavailable."""
+    """The seconds until the call raised Unavailable."""
     clock = asyncio.get_running_loop().time
     began = clock()
     try:

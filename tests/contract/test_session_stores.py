@@ -49,7 +49,7 @@ async def redis(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def another(backend, redis, tmp_path, clock):
-    """Creates stores with the same backend, as other instances have them."""
+    """Creates further stores on the same backend, like those of other instances."""
 
     @asynccontextmanager
     async def make(policy=POLICY, *, waiter_ttl=WAITER_TTL):
@@ -113,7 +113,7 @@ async def test_a_lease_that_adds_nothing_leaves_no_trace(store, backend, redis):
 
 @pytest.fixture
 def waiting(backend, redis):
-    """Waits until so many wait for a conversation."""
+    """Waits until this number of requests is in the queue of a conversation."""
 
     async def until(count):
         if backend not in SHARED:

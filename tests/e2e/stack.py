@@ -56,7 +56,7 @@ def gateway_config(host: str, redis: Redis, more: dict[str, Any]) -> dict[str, A
 
 
 class Stack:
-    """nginx at `url`, `gateways` behind it by address, `redis` behind them. `names` is what nginx asks for them."""
+    """nginx at `url`, `gateways` behind it by address, and `redis`. `names` is the name server that nginx uses."""
 
     def __init__(self, folder: Path, names: Names, redis: Redis, more: dict[str, Any]) -> None:
         self.names = names
@@ -75,7 +75,7 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, address: str, token: str | None = TOKEN, **headers: str) -> aiohttp.ClientSession:
-        """A caller from this address; connections are its own, and ended by it."""
+        """A client from this address with its own connections."""
         sent = {"X-Test-Client": address, **headers}
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -97,7 +97,7 @@ class Stack:
         return gateway
 
     async def stop(self, number: int, within: float = MAX_WAIT) -> None:
-        """Ask a gateway to stop, if it still runs, and wait until it is gone."""
+        """Stop a gateway, if it still runs, and wait for its end."""
         host = self.address(number)
         gateway = self.gateways.pop(host)
         if gateway.process.running:

@@ -1,4 +1,4 @@
-"""A run in the background of the only gateway there is, which is killed and started again."""
+"""A background run of a single gateway, which is killed and restarted."""
 
 import asyncio
 import signal

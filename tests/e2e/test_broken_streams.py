@@ -35,7 +35,7 @@ async def streamed(client, model):
 
 
 def events(text):
-    """What a client reads in a stream, comments left out; the end is None. Nothing may stand outside of an event."""
+    """The events of a stream without comments; the end is None. There must be nothing outside of events."""
     frames = text.split("\n\n")
     assert frames.pop() == ""
     assert all(frame.startswith(("data: ", ": ")) for frame in frames), frames

@@ -30,7 +30,7 @@ def config(config):
 
 
 async def calling(gateway, model, path, body):
-    """A connection on which this was asked; the provider has it."""
+    """A client connection whose request has reached the provider."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     payload = json.dumps(body).encode()
     head = [f"POST {path} HTTP/1.1", "Host: gateway", f"Authorization: Bearer {TOKEN}"]
@@ -42,7 +42,7 @@ async def calling(gateway, model, path, body):
 
 
 async def abandoned(provider, model):
-    """The provider learns of it at once, and no connection to it is left."""
+    """The provider's request is aborted at once, and no connection to the provider is open."""
     async with asyncio.timeout(AT_ONCE):
         await model.abandoned.wait()
     assert provider.open_connections == 0

@@ -1,4 +1,4 @@
-"""What a stop signal does to those who are being served, and to those who still come."""
+"""The effect of a stop signal on running requests and new connections."""
 
 import asyncio
 import json
@@ -50,14 +50,14 @@ async def readiness(client) -> tuple[int, dict]:
 
 
 async def draining(client) -> None:
-    """Wait until readiness says so."""
+    """Wait until readiness reports the drain."""
     async with asyncio.timeout(10):
         while (await readiness(client))[1]["failing"] != ["draining"]:
             await asyncio.sleep(0.01)
 
 
 async def refusing(gateway) -> None:
-    """Wait until nobody listens any more."""
+    """Wait until the port is closed."""
     async with asyncio.timeout(10):
         while True:
             try:

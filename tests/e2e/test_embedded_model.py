@@ -33,7 +33,7 @@ async def gateway(state):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def official(gateway):
-    """OpenAI's client with the key that the first run has shown."""
+    """OpenAI's client with the key that the first run printed."""
     (key,) = [line.split()[-1] for line in gateway.process.output.splitlines() if "API key" in line]
     http = openai.DefaultAsyncHttpxClient(trust_env=False, timeout=60)
     base = f"{gateway.url}/v1"

@@ -75,7 +75,7 @@ async def remaining(client, model):
 
 
 async def until_let_through(client, model):
-    """A caller's leaving is noticed a moment later."""
+    """Wait until the gateway has noticed the disconnect."""
     async with asyncio.timeout(5):
         while (await ask(client, model)).status == 429:
             pass
@@ -198,7 +198,7 @@ async def test_a_disconnect_within_a_stream_costs_the_tokens_so_far(client, prov
 
 
 async def together(three, scenario):
-    """The scenario, while all gateways have Redis: on a busy machine it may answer too late, and they count alone."""
+    """Repeat the scenario until all gateways use Redis throughout: on a busy machine Redis may answer too late."""
     for number in range(5):
         before = [count(one, "Redis is not available") for one in three]
         try:

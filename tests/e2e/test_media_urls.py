@@ -1,4 +1,4 @@
-"""Files and pictures by URL, fetched by a really running gateway: from public hosts, and from nowhere else."""
+"""Files and images by URL, fetched by a real gateway process from public hosts only."""
 
 import base64
 import json
@@ -58,7 +58,7 @@ async def test_a_private_address_is_refused_in_the_apis_own_shape(client, gatewa
 
 @pytest.fixture(scope="module")
 def network():
-    """The command that makes a network; some machines let nobody make one."""
+    """The command that creates a network namespace; some machines don't allow it."""
     if (
         shutil.which(NETWORK[0]) is None
         or subprocess.run([*NETWORK, "true"], check=False, capture_output=True).returncode
@@ -69,7 +69,7 @@ def network():
 
 @pytest.fixture
 def fetched(network, tmp_path):
-    """What comes of requests inside a network where `site.test` is a public host."""
+    """The results of requests inside a network where `site.test` is a public host."""
 
     async def ask(*requests):
         endpoints = {"responses": {"enabled": True}, "chatCompletions": {"enabled": True, "images": {"allowUrl": True}}}

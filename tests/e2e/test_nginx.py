@@ -46,7 +46,7 @@ async def client(deployed):
 
 
 async def who_answers(deployed, times: int) -> set[str]:
-    """The processes that answer; request ids begin with the process's own."""
+    """The processes that answer; their request ids have different prefixes."""
     instances = set()
     async with deployed.client("203.0.113.1") as client:
         for _ in range(times):

@@ -1,4 +1,4 @@
-"""OpenAI's own client and its agents SDK against a really running gateway."""
+"""OpenAI's own client and its agents SDK against a real gateway process."""
 
 from base64 import b64encode
 

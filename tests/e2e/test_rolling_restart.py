@@ -1,4 +1,4 @@
-"""Three gateways are restarted one after the other while they serve, and nobody notices.
+"""Three gateways restart one after the other under load, and no request fails.
 
 Streams last a second here, and a stopping gateway gives nginx less time to notice than it does by default.
 `ROLLING_STREAM_SECONDS=30 make test ARGS="-s tests/e2e/test_rolling_restart.py"` is the long version with the real
@@ -35,7 +35,7 @@ pytestmark = [
 
 
 async def paced(request: web.Request, _model: Model) -> web.StreamResponse:
-    """A stream that takes its time."""
+    """A slow stream."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     for number in EVENTS:
@@ -46,7 +46,7 @@ async def paced(request: web.Request, _model: Model) -> web.StreamResponse:
 
 
 class Load:
-    """Callers who go on until `stop`; `failures` says what went wrong for any of them."""
+    """Clients that send requests until `stop`; `failures` has their errors."""
 
     def __init__(self, deployed, long: Model, short: Model) -> None:
         self._deployed = deployed

@@ -1,4 +1,4 @@
-"""What callers without a secret may do, and in which order a request is judged (mode `none`, a real process)."""
+"""The permissions of callers without a secret, and the order of checks (mode `none`, a real process)."""
 
 import json
 
@@ -44,7 +44,7 @@ DECLARED = [
 
 
 async def greets(request, model):
-    """Answers whichever endpoint it is asked at."""
+    """Answers at every endpoint."""
     answer = embeds([0.25]) if request.path.endswith("/embeddings") else says("Hello")
     return await answer(request, model)
 
@@ -59,7 +59,7 @@ async def open_gateway(config, provider, tmp_path_factory):
 
 @pytest.fixture
 def other(provider):
-    """The header that asks for another model, and the provider's side of it."""
+    """The header that selects another model, and that model at the provider."""
     model = provider.model(greets)
     return model, f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
 

@@ -1,4 +1,4 @@
-"""Real nginx, three real gateways, one real Redis: same callers let in, same attackers locked out."""
+"""Real nginx, three real gateways, one real Redis: together they admit and lock out the same clients."""
 
 import asyncio
 import time

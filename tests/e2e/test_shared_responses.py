@@ -1,4 +1,4 @@
-"""Responses that one gateway keeps and another continues, streams, cancels and ends; both on one Redis."""
+"""Responses that one gateway stores and another continues, streams and cancels; both on one Redis."""
 
 import asyncio
 import signal
@@ -33,7 +33,7 @@ async def redis(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shared(config, redis):
-    """The configuration of a gateway that shares this Redis; one that stops waits for nobody."""
+    """The configuration of a gateway that shares this Redis and stops without a drain."""
     more = {"redis": {"url": redis.url}, "drain": {"noticeMs": 0, "timeoutMs": 100}}
     return config | {"gateway": config["gateway"] | more}
 

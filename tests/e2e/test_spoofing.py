@@ -29,7 +29,7 @@ async def strict(config, state, *, fallback):
 
 
 async def exchanged(gateway, peer, sent):
-    """The status of what is answered to these bytes from the address `peer`."""
+    """The status of the response to these bytes from the address `peer`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, local_addr=(peer, 0))
     try:
         async with asyncio.timeout(10):

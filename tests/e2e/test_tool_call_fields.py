@@ -1,4 +1,4 @@
-"""A provider that wants back what it attached to a tool call, as Google does, and refuses a history without it."""
+"""A provider that attaches fields to a tool call and refuses a history without them, like Google."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def config(config, tmp_path_factory):
 
 
 def calls(name, arguments):
-    """The call of a tool in a single piece, without a number, as Google's endpoint tells it."""
+    """A tool call in a single delta without an index, as Google's endpoint sends it."""
     call = {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}, **SIGNED}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     usage = event({"choices": [], "usage": USAGE})
@@ -41,7 +41,7 @@ def calls(name, arguments):
 
 
 def demanding(name="ask_user", arguments="{}"):
-    """Calls the tool; answers once it has the result, if the call came back as it was."""
+    """Calls the tool, and answers the result if the call came back unchanged."""
 
     async def answer(request, model):
         made = [call for message in model.asked[-1].body["messages"] for call in message.get("tool_calls", ())]

@@ -57,7 +57,7 @@ def asking(official, provider):
 
 
 def shown(model):
-    """What the model was shown the last time."""
+    """The messages of the last request to the model."""
     return model.asked[-1].body["messages"]
 
 
@@ -108,7 +108,7 @@ async def test_a_chain_of_responses_stores_the_results_of_the_agents_tools(askin
 
 
 async def test_calls_before_a_call_of_the_clients_tool_are_not_repeated(asking):
-    """The agent has looked something up and asks its user: when the answer comes, it still knows what it found."""
+    """After the agent's own call, the answer to a call of the client's tool still has the earlier result."""
     own = ("c2", "ask_user", "{}")
     chat, model = asking(says(None, CALL, **CALLING), says(None, own, **CALLING), says("All right."))
     more = {"user": "asks", "tools": [CHAT_TOOL]}

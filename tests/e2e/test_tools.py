@@ -24,7 +24,7 @@ CALLING = {"finish": "tool_calls"}
 
 
 async def until(condition, within=20.0):
-    """Wait for what another process does."""
+    """Wait for a condition that another process fulfils."""
     async with asyncio.timeout(within):
         while not (seen := condition()):
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Several processes on one port: they come, are replaced, and go together."""
+"""Several processes on one port: start, replacement and stop."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ def children(pid: int) -> set[int]:
 
 
 async def until(true, what: str) -> None:
-    """Wait for a condition that no event tells."""
+    """Wait for a condition without an event."""
     try:
         async with asyncio.timeout(MAX_WAIT):
             while not true():
@@ -40,7 +40,7 @@ async def until(true, what: str) -> None:
 
 
 async def who_answers(url: str, times: int = 40) -> set[str]:
-    """The processes that answer, each request on a connection of its own; request ids begin with the process's own."""
+    """The processes that answer, with a new connection per request; their request ids have different prefixes."""
     workers_seen = set()
     for _ in range(times):
         async with aiohttp.ClientSession() as session, session.get(f"{url}/healthz") as response:

@@ -1,4 +1,4 @@
-"""A really running gateway between a strict client and a provider that fails on purpose, limits in milliseconds."""
+"""A real gateway process between a strict client and a provider that injects faults, with short limits."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -59,7 +59,7 @@ async def no_kept_connections(provider: FaultProvider) -> None:
 
 @pytest.fixture(scope="module")
 def agents() -> dict[str, Any]:
-    """Agents of the tests of this file; each has models of its own, so that no test sees another one's cooldowns."""
+    """The agents of the tests of this file. Each has its own models, so that tests don't share cooldowns."""
     return {}
 
 

@@ -1,4 +1,4 @@
-"""What one run learns, the others profit by: cooldowns, probes, keys; and what no client can do to another one."""
+"""Cooldowns, probes and keys: runs use what earlier runs learnt, and no client harms another."""
 
 import asyncio
 import json
@@ -37,14 +37,14 @@ KEYS = ("key-one-of-the-fault-tests", "key-two-of-the-fault-tests", "key-three-o
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def other(provider):
-    """A second provider, so that an outage of the first is one."""
+    """A second provider, independent of an outage of the first."""
     async with FaultProvider().serving() as ready:
         yield ready
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def untrusted():
-    """A provider whose certificate nobody has signed."""
+    """A provider with an untrusted certificate."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
     async with FaultProvider().serving(tls) as ready:
@@ -83,13 +83,13 @@ async def ask(client, agent, status=200, **options):
 
 
 async def outage(client, agent):
-    """Three runs find out that the first model is down."""
+    """Three runs fail at the first model, which opens its cooldown."""
     for _ in range(3):
         await ask(client, agent)
 
 
 async def cooled_down(model):
-    """Until this model, which cools down since its last failure, may be probed."""
+    """Wait until the cooldown of this model is over."""
     end = model.calls[-1].at + COOLDOWN + TIMER_DELAY
     while asyncio.get_running_loop().time() < end:
         await asyncio.sleep(0.01)
@@ -248,7 +248,7 @@ async def closes_at_once(call):
 
 
 async def ends_idle_connections(call):
-    """A 408 nobody asked for, at about the moment when the connection is used again."""
+    """An unsolicited 408 at about the moment when the connection is reused."""
     await says()(call)
     await asyncio.sleep(0.001)
     await call.send(b"HTTP/1.1 408 Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")

@@ -1,4 +1,4 @@
-"""A stream that is cut, or split, at every byte: whatever arrives, the client hears one honest and complete answer."""
+"""A stream that breaks, or is split, at every byte: the client always gets one complete answer or an error."""
 
 import asyncio
 import logging
@@ -38,12 +38,12 @@ SETTLED = 4  # turns of the loop in which what was written has been read, decode
 
 
 async def at_once(_seconds: float) -> None:
-    """Pauses are of no interest here."""
+    """Skip all pauses."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet():
-    """Thousands of runs are not worth a line each. Not as in production, where loggers would stay quiet for good."""
+    """Silence the log, which would have a line for each of thousands of runs, without cached loggers."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     yield
     structlog.reset_defaults()
@@ -57,7 +57,7 @@ async def session():
 
 @pytest.fixture
 def hear(provider, session):
-    """What a client hears of one run; its model acts so, attempt by attempt."""
+    """The answer of one run; `acts` are those of its model, one per attempt."""
 
     async def run(*acts, hold_back=0.0):
         provider.model("m", *acts)
@@ -83,7 +83,7 @@ def hear(provider, session):
 
 
 def cut_at(body: bytes, at: int):
-    """The stream ends inside, as if the server had died; a clean close loses no byte that was sent."""
+    """The stream ends in the middle, as if the server had died; a clean close loses no sent byte."""
 
     async def act(call: Call) -> None:
         await call.send(head(headers=CHUNKED) + framed(body[:at]))
@@ -93,7 +93,7 @@ def cut_at(body: bytes, at: int):
 
 
 def split_at(body: bytes, at: int):
-    """The stream comes in two reads."""
+    """The stream arrives in two reads."""
 
     async def act(call: Call) -> None:
         await call.send(head(headers=CHUNKED) + framed(body[:at]))

@@ -1,4 +1,4 @@
-"""What waiting and failing cost a client, with scaled limits; `bench/failover.py` asks the same at the defaults."""
+"""The delays of failover with scaled limits; `bench/failover.py` measures them with the defaults."""
 
 import asyncio
 import json

@@ -39,7 +39,7 @@ async def asked(client, agent, mode):
 
 
 def answer(mode, body):
-    """Text, finish and usage of an answer, and that it is one."""
+    """Text, finish and usage of an answer; asserts that it is a valid one."""
     if mode == "streamed":
         heard = listen(body)
         assert heard.error is None, heard.error

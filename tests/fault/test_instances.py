@@ -1,4 +1,4 @@
-"""Two instances on one Redis, of which one has a trouble of its own: the other one answers everything."""
+"""Two instances on one Redis, one with a local failure: the other one answers all requests."""
 
 import json
 from contextlib import AsyncExitStack
@@ -21,7 +21,7 @@ TROUBLES = ("withdrawn", "limited", "nameless")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def instances(provider, tmp_path_factory):
-    """Sessions with a healthy instance, one whose key or name service is no good, and another one with the good key."""
+    """Clients of a healthy instance, of one with a bad key or DNS, and of another one with the good key."""
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_server(tmp_path_factory.mktemp("redis")))
         sessions = []

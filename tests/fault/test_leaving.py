@@ -1,4 +1,4 @@
-"""A caller that leaves, in every phase of a run: the provider learns of it at once, and nothing goes on without it."""
+"""A client disconnects in every phase of a run: the request to the provider is aborted at once, and the run ends."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def agents():
 
 
 async def calling(gateway, agent, request_id, *, stream):
-    """A connection on which this agent was asked."""
+    """A connection with a request for this agent."""
     body = {"model": f"openclaw/{agent}", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
     payload = json.dumps(body).encode()
     lines = ["POST /v1/chat/completions HTTP/1.1", "Host: gateway", f"Authorization: Bearer {TOKEN}"]
@@ -55,7 +55,7 @@ async def calling(gateway, agent, request_id, *, stream):
 
 
 async def outcome(client, request_id, wanted):
-    """Wait until the run has this outcome (None: it goes on), for `AT_ONCE` at most; its attempts."""
+    """Wait at most `AT_ONCE` until the run has this outcome (None: active). Returns its attempts."""
     async with asyncio.timeout(AT_ONCE):
         while True:
             async with client.get(f"/api/v1/runs/{request_id}") as response:

@@ -1,4 +1,4 @@
-"""Two instances and a real Redis: what one has found out about a model, the other knows."""
+"""Cooldowns that two instances share over a real Redis."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def server(tmp_path):
 
 @pytest_asyncio.fixture
 async def instance(server):
-    """Starts instances: their cooldowns, with the link as `link`."""
+    """Starts instances. Returns their cooldowns, with the link as `link`."""
     async with AsyncExitStack() as stack:
 
         async def start(seconds=30.0):

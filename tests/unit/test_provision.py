@@ -1,4 +1,4 @@
-"""Milliseconds of the file → seconds, each at its place."""
+"""Milliseconds of the configuration become seconds of the right settings."""
 
 import asyncio
 

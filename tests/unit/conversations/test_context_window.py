@@ -1,4 +1,4 @@
-"""What a model is shown of a conversation that is too much for it, over providers that refuse what is too long."""
+"""Conversations that exceed the context window, with providers that refuse longer prompts."""
 
 from contextlib import aclosing
 from itertools import pairwise
@@ -32,7 +32,7 @@ WORDS = "x" * 392  # with "qNN " and "aNN " about a hundred tokens each
 
 
 class Windowed:
-    """Models that hold so many tokens, and refuse what is more, prompt and answer together."""
+    """Models with windows of so many tokens; they refuse a longer prompt plus answer."""
 
     limits = Limits(total=600)
 
@@ -87,7 +87,7 @@ async def never(_messages):
 
 @pytest.fixture
 def talk(conversations, run_context, agent):
-    """So many turns with the models of `caller`, of which each declares its window or does not."""
+    """Run `turns` turns with the models of `caller`, with or without declared windows."""
 
     async def say(caller, first, last, *, declared=None, stream=False, chain=BIG, **turn):
         specs = {name: ModelSpec(name, context_window=size) for name, size in (declared or {}).items()}
@@ -109,7 +109,7 @@ def talk(conversations, run_context, agent):
 
 
 def turns(asked):
-    """How many stored turns were shown."""
+    """The number of stored turns in the request."""
     return (len(asked) - 2) // 2
 
 

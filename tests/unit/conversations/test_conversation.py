@@ -1,4 +1,4 @@
-"""A run inside its conversation, over a real store in memory and clocks of the test."""
+"""A run inside its conversation, with a real store in memory and injected clocks."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ ANSWER = [[TextDelta("a")], [TextDelta("b"), Finish("stop")], [UsageReport(Usage
 
 
 class Store(SqliteSessions):
-    """Counts what is asked of it; `renewed` tells whether a lease still holds, or fails."""
+    """A store that counts calls; `renewed` is the result of renewing a lease, or raises."""
 
     renewed = True
     renewals = 0
@@ -50,7 +50,7 @@ async def never(_messages):
 
 
 class Answering:
-    """A run of these batches; an exception in place of one."""
+    """A run with these batches; an exception among them is raised."""
 
     def __init__(self, *batches):
         self.batches = batches
@@ -169,7 +169,7 @@ async def test_a_turn_is_stored_although_its_client_disconnects_at_that_moment(c
 
 @pytest.fixture
 async def impatient(store):
-    """Conversations whose leases are renewed all the time."""
+    """Conversations with very frequent lease renewals."""
     made = Conversations(store, wait=5.0, renew=0.001, clock=lambda: 1000.0)
     yield made
     await made.close()
@@ -190,7 +190,7 @@ async def test_a_lease_is_renewed_during_the_run(impatient, store, renewed):
 
 
 class Endless(Answering):
-    """Never comes to its end; `closed` when it was left."""
+    """A run that never ends; `closed` is set when its stream is closed."""
 
     closed = False
     waits = False
@@ -282,7 +282,7 @@ async def test_a_conversation_of_a_newer_gateway_is_not_changed(conversations, s
 
 
 class Counting(ThreadPoolExecutor):
-    """Threads that count what they are given."""
+    """An executor that counts its jobs."""
 
     submitted = 0
 
@@ -303,7 +303,7 @@ async def test_a_long_transcript_is_decoded_in_a_thread_and_a_short_one_in_the_e
 
 
 async def turns(conversations, ask, *answers):
-    """What the model is shown in each of so many turns of about a kilobyte."""
+    """The messages for the model in each of `turns` turns of about a kilobyte."""
     shown = []
     for number, answer in enumerate(answers):
         turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))

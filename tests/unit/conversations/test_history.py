@@ -1,4 +1,4 @@
-"""Joining what is stored with what a client sends, for clients that send all, some or only what is new."""
+"""Merging stored and sent messages, for clients that send all, some or only new messages."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,7 +94,7 @@ def test_a_client_that_remembers_more_than_is_stored_is_recognised(everything, n
 
 @given(st.lists(turns, max_size=8), st.data())
 def test_over_a_whole_conversation_the_transcript_has_every_message_once(turns_sent, data):
-    """One client that sends all it knows in some requests and only the news in others."""
+    """A client that sends all messages in some requests and only new ones in others."""
     stored, truth = (), ()
     for *asked, answer in turns_sent:
         sends_all = data.draw(st.booleans())

@@ -12,7 +12,7 @@ ANY_TEXT = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
 
 
 def forms(text):
-    """A text, and all forms of it in JSON."""
+    """All forms of a text."""
     escaped = json.dumps(text)
     plain = json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return [text, Raw(escaped.encode()), *([Raw(plain)] if text.isprintable() else [])]

@@ -56,7 +56,7 @@ def candidates(*refs, keys=1):
 
 
 class Asked:
-    """Answers of candidates in the order in which they are asked; an exception is raised."""
+    """The answers of candidates, in the order of requests; exceptions are raised."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -267,7 +267,7 @@ async def test_every_run_is_logged_but_plain_success_only_at_debug_level(run_con
 
 
 async def outage(run_context, runs=3, error=OUTAGE, **options):
-    """So many runs find that a fails, and are answered by b."""
+    """Runs in which a fails and b answers."""
     for _ in range(runs):
         failures = 3 if error is OUTAGE else 1
         await ask(run_context, Asked(*[error] * failures, "yes"), **options)

@@ -17,7 +17,7 @@ HANDLESS = ModelSpec("a", compat=Compat(tools=False))
 
 
 def providers(**models):
-    """One provider `p`; a model is named with its own row, the others get a plain one."""
+    """A provider `p` whose models have their own rows or the default one."""
     return {"p": Provider("p", "http://p/v1", models=models)}
 
 

@@ -14,7 +14,7 @@ def run(time):
 
 @pytest.fixture
 def fail(cooldowns, run):
-    """Some runs give a candidate up."""
+    """Let some runs give a candidate up."""
 
     def runs(count=3, *, unit="a", error=OUTAGE, threshold=3, shared=True, client="", entry=Entry.FREE):
         for _ in range(count):

@@ -20,7 +20,7 @@ def failed(kind=UpstreamKind.TIMEOUT):
 
 
 class Answer:
-    """Waits until its model may speak, then says so, or fails."""
+    """An answer that waits until its model may send, then sends or fails."""
 
     def __init__(self, client, model):
         self.client = client
@@ -68,7 +68,7 @@ def client(scripted):
 
 @pytest.fixture
 def start(client, agent, run_context):
-    """A run of its own task; its text."""
+    """Start a run in its own task. Returns the task of its text."""
 
     def begin(*chain, hedge_after=AFTER):
         shared = run_context(client, hedge_after=hedge_after)

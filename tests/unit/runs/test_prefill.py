@@ -19,7 +19,7 @@ def seen(*events):
 
 
 def continued(text, *pieces):
-    """What passes of a continuation in these pieces."""
+    """The text that passes of a continuation in these pieces."""
     _, filter_ = prefilled(TURN, seen(TextDelta(text)))
     passed = [one for piece in pieces for one in filter_.feed([TextDelta(piece)])]
     passed += filter_.feed([STOP])

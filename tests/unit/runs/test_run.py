@@ -27,7 +27,7 @@ WHOLE = [[TextDelta("Hel")], [TextDelta("lo, ")], [TextDelta("world"), STOP], [U
 
 @pytest.fixture
 def run(agent, run_context):
-    """A run of this turn over these answers, one per attempt and model."""
+    """A run of this turn with these answers, one per attempt and model."""
 
     def build(turn=TURN, chain=(BIG,), *, caller, streaming="auto", **settings):
         shared = run_context(caller, **settings)

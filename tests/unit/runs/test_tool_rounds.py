@@ -24,7 +24,7 @@ OWN = ToolSpec("own")
 
 
 class Server:
-    """A tool server whose one tool does what a test says."""
+    """A tool server with one scripted tool."""
 
     name = "s"
     available = True
@@ -72,7 +72,7 @@ async def events_of(run):
 
 
 async def work_of(run):
-    """What a conversation keeps of the agent's own calls, and the event after it."""
+    """The hidden messages of the agent's own calls, and the event after them."""
     events = [event async for batch in run.events() for event in batch]
     (index,) = (index for index, event in enumerate(events) if isinstance(event, ToolWork))
     return events[index].messages, events[index + 1]

@@ -9,8 +9,8 @@ STOP = Finish("stop")
 CALL = ToolCallBegin(0, "c", "f")
 
 
-def fed(stage, *events):
-    return [stage.feed([event]) for event in events]
+def fed(event_filter, *events):
+    return [event_filter.feed([event]) for event in events]
 
 
 def test_the_beginning_is_withheld_until_it_is_long_enough():

@@ -83,10 +83,10 @@ def ended(text):
 
 
 def split(*pieces):
-    """What is shown and what is thought of an answer that comes in these pieces, each in a batch of its own."""
-    stage = ReasoningFilter()
-    events = [event for piece in pieces if piece for event in stage.feed([TextDelta(piece)])]
-    events += stage.feed([STOP])
+    """Visible text and reasoning of an answer in these pieces, one per batch."""
+    event_filter = ReasoningFilter()
+    events = [event for piece in pieces if piece for event in event_filter.feed([TextDelta(piece)])]
+    events += event_filter.feed([STOP])
     assert events[-1] == STOP
     shown = "".join(event.text for event in events if isinstance(event, TextDelta))
     thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
@@ -115,8 +115,8 @@ def test_the_split_of_any_text_does_not_depend_on_batches(text, positions):
 
 @given(TEXTS)
 def test_nothing_is_lost_but_tags_and_the_space_around_them(text):
-    stage = ReasoningFilter()
-    events = [*stage.feed([TextDelta(text)]), *stage.feed([STOP])][:-1]
+    event_filter = ReasoningFilter()
+    events = [*event_filter.feed([TextDelta(text)]), *event_filter.feed([STOP])][:-1]
     result = "".join(event.text for event in events if not isinstance(event, ThinkingEnd))
     # Positions in `result` that can be reached by having read this much of `text`.
     reached = [set() for _ in range(len(text) + 1)]
@@ -138,40 +138,40 @@ def test_text_after_the_beginning_passes_unchanged(text):
 
 
 def test_the_beginning_is_passed_on_as_soon_as_it_can_not_be_a_tag():
-    stage = ReasoningFilter()
-    assert stage.feed([TextDelta("<thi")]) == []
-    assert stage.feed([TextDelta("s")]) == [TextDelta("<this")]
-    assert stage.feed([TextDelta("<think>")]) == [TextDelta("<think>")]
+    event_filter = ReasoningFilter()
+    assert event_filter.feed([TextDelta("<thi")]) == []
+    assert event_filter.feed([TextDelta("s")]) == [TextDelta("<this")]
+    assert event_filter.feed([TextDelta("<think>")]) == [TextDelta("<think>")]
 
 
 def test_reasoning_is_passed_on_as_it_arrives():
-    stage = ReasoningFilter()
-    assert stage.feed([TextDelta("<think>a")]) == [ThinkingDelta("a")]
-    assert stage.feed([TextDelta("b</th")]) == [ThinkingDelta("b")]
-    assert stage.feed([TextDelta("ink>c")]) == [ended("ab"), TextDelta("c")]
+    event_filter = ReasoningFilter()
+    assert event_filter.feed([TextDelta("<think>a")]) == [ThinkingDelta("a")]
+    assert event_filter.feed([TextDelta("b</th")]) == [ThinkingDelta("b")]
+    assert event_filter.feed([TextDelta("ink>c")]) == [ended("ab"), TextDelta("c")]
 
 
 def test_a_plain_batch_passes_unchanged():
-    stage = ReasoningFilter()
+    event_filter = ReasoningFilter()
     batch = [TextDelta("Hi", {"content": []}), STOP]
-    assert stage.feed(batch) is batch
+    assert event_filter.feed(batch) is batch
     more = [TextDelta("<think>")]
-    assert stage.feed(more) is more
+    assert event_filter.feed(more) is more
 
 
 def test_other_events_keep_their_position():
-    stage = ReasoningFilter()
+    event_filter = ReasoningFilter()
     begin = ToolCallBegin(0, "c", "f")
     batch = [ThinkingDelta("hm"), RefusalDelta("no"), TextDelta("<final>a"), begin, STOP, UsageReport(NO_USAGE)]
-    assert stage.feed(batch) == [
+    assert event_filter.feed(batch) == [
         *(ThinkingDelta("hm"), RefusalDelta("no"), TextDelta("a"), begin, STOP, UsageReport(NO_USAGE))
     ]
 
 
 def test_held_text_comes_before_the_finish():
-    stage = ReasoningFilter()
-    assert stage.feed([TextDelta("<fin")]) == []
-    assert stage.feed([STOP, UsageReport(NO_USAGE)]) == [TextDelta("<fin"), STOP, UsageReport(NO_USAGE)]
+    event_filter = ReasoningFilter()
+    assert event_filter.feed([TextDelta("<fin")]) == []
+    assert event_filter.feed([STOP, UsageReport(NO_USAGE)]) == [TextDelta("<fin"), STOP, UsageReport(NO_USAGE)]
 
 
 def test_unusual_white_space_counts_as_white_space():
