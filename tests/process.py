@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 MAX_WAIT = 20.0  # seconds for a start on a busy machine, and for an end
-# Below those that the system hands out, or a client's connection could take one. So are those of Redis clusters among
+# Below the system's ephemeral ports, which clients' connections use. So are the ports of Redis clusters among
 # themselves, which are 10,000 higher.
 _PORTS = range(12_000, 22_000)
 # Enough that the user of a port listens on it by then, and few enough for any limit of open files.
@@ -96,7 +96,7 @@ def free_port(ports: range = _PORTS) -> int:
     of the same number, which nothing else here uses.
     """
     for _ in range(100):
-        port = secrets.choice(ports)  # Hypothesis seeds `random`, so that suites side by side would choose the same
+        port = secrets.choice(ports)  # Hypothesis seeds `random`, so parallel test runs would choose the same
         claim = socket.socket(type=socket.SOCK_DGRAM)
         try:
             claim.bind(("127.0.0.1", port))

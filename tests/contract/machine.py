@@ -49,7 +49,7 @@ class Linked:
         self.clients = [self.client(instance) for instance in range(3)]
         self.admin = redis.asyncio.Redis(port=self.port, retry=NEVER)
         await self.admin.flushall()
-        # Patient, because this machine may be busy; comparing by heartbeat is left to tests of its own.
+        # A long timeout, because this machine may be busy; other tests cover the comparison by heartbeat.
         shared = {"name": "test", "scripts": scripts, "patience": 5.0, "pulse": 3_600.0} | settings
         self.links = [Link(client, **shared) for client in self.clients]
 

@@ -158,7 +158,7 @@ class Together(Linked, Histories):
 class Apart(Together):
     """Redis disconnects and returns: each instance continues alone, then all counts are merged."""
 
-    budget = None  # how much is left of it while apart is an estimate
+    budget = None  # while disconnected, the remaining time is an estimate
 
     @rule()
     def redis_goes(self):

@@ -55,7 +55,7 @@ async def redis(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module", params=BACKENDS)
 async def conversations(request, redis, tmp_path):
-    policy = SessionPolicy(lease=60.0)  # a lease that nobody gives back is seen
+    policy = SessionPolicy(lease=60.0)  # a lease that is not released causes a failure
     async with open_backend(request.param, redis, tmp_path) as at:
         if request.param in SHARED:
             await redis[request.param].flush()

@@ -48,7 +48,7 @@ class Instance:
 
 @asynccontextmanager
 async def instance(server, *policies, lease=30):
-    # Patient, because this machine may be busy.
+    # A long timeout, because this machine may be busy.
     client = redis.asyncio.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
     link = Link(client, name="test", scripts=(QUOTAS,), patience=2.0, pulse=0.05, longest_pause=0.02)
     quota = Quota(policies, link=link, lease=lease, clock=asyncio.get_running_loop().time)
@@ -73,7 +73,7 @@ async def away(server, *instances):
 
 
 async def back(server, *instances):
-    with suppress(AssertionError):  # it runs already: it was only restarted
+    with suppress(AssertionError):  # it runs already, because it was restarted
         await server.start()
     await until(lambda: all(one.link.available for one in instances))
 
@@ -115,7 +115,7 @@ async def test_tokens_over_the_estimate_while_disconnected_count_afterwards(serv
         over, under = await one.reserve(100), await one.reserve(100)
         await away(server, one)
         await over.settle(400)
-        await under.settle(0)  # what the storage has counted fades there by itself, if it has not lost it
+        await under.settle(0)  # Redis's own count decreases by itself, unless it was lost
         await back(server, one)
         assert await one.left() == 1000 - 300 - 1
 
@@ -183,7 +183,7 @@ async def test_a_request_cancelled_during_the_decision_holds_no_slot(server):
     async with instance(server, RUNS) as one:
         for _ in range(20):
             asking = asyncio.create_task(one.reserve())
-            await asyncio.sleep(0)  # it has asked
+            await asyncio.sleep(0)  # the request is sent
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
@@ -199,7 +199,7 @@ async def test_requests_do_not_wait_for_a_frozen_redis(server):
             loop = asyncio.get_running_loop()
             began = loop.time()
             assert isinstance(await one.reserve(), Reservation)
-            assert loop.time() - began < 0.5  # 0.04, and what a busy machine needs
+            assert loop.time() - began < 0.5  # 0.04, and an allowance for a busy machine
             assert not one.link.available
             await reservation.settle(10)
         finally:

@@ -163,7 +163,7 @@ async def test_a_request_that_waited_too_long_fails_and_leaves_the_queue(store, 
     patient = asyncio.create_task(store.acquire(KEY, LONG))
     await waiting(1)
     await store.release(first)
-    async with asyncio.timeout(2):  # less than a dead waiter counts as alive
+    async with asyncio.timeout(2):  # shorter than the time after which a waiter counts as dead
         await store.release(await patient)
 
 
@@ -256,7 +256,7 @@ async def test_a_list_has_the_owners_conversations_most_recently_used_first(stor
 async def test_a_cursor_continues_the_list_after_its_page(store, clock):
     added = [SessionKey(owner, "main", f"n{number}") for number in range(5) for owner in (None, "alice")]
     for number, key in enumerate(added):
-        clock.now += number % 3  # some at the same time
+        clock.now += number % 3  # some with equal times
         await add(store, key, b"1")
     for everybody, expected in ((True, set(added)), (False, {key for key in added if key.owner is None})):
         seen, after = [], None
@@ -389,7 +389,7 @@ async def test_a_dead_instances_lease_expires_and_a_renewed_lease_does_not(anoth
         began = asyncio.get_running_loop().time()
         lease = await other.acquire(KEY, LONG)
         assert 0.4 < asyncio.get_running_loop().time() - began < LONG / 2
-        for _ in range(12):  # a lease is over only after ten such pauses, on a busy machine after fewer
+        for _ in range(12):  # a lease expires after ten such pauses, on a busy machine after fewer
             await asyncio.sleep(0.05)
             assert await other.renew(lease)
             with pytest.raises(SessionBusy):

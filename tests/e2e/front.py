@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.process import free_port
 from tests.servers import nginx
 
-# Everybody is on this machine, so a header that only nginx reads names the caller. A gateway that has died is
-# asked again as soon as it is back.
+# Everybody is on this machine, so a header that only nginx reads names the caller. nginx uses a dead gateway
+# again as soon as it has restarted.
 _CONFIG = """
 events {{ worker_connections 4096; }}
 http {{

@@ -69,7 +69,7 @@ class Provider:
         """The number of the gateway's connections to this provider, including idle ones."""
         assert self._runner is not None
         assert self._runner.server is not None
-        # One whose handler is still being cancelled is listed though its socket is gone.
+        # aiohttp still lists a connection whose handler is being cancelled, although its socket is closed.
         return sum(connection.transport is not None for connection in self._runner.server.connections)
 
     @asynccontextmanager

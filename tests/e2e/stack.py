@@ -22,9 +22,9 @@ from tests.servers import Redis, nginx, redis_server
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PORT = 18789  # in deploy/nginx.conf
 IDLE = "3s"  # likewise, and shorter than a gateway's notice
-PROXY = "127.0.0.1"  # from where nginx connects
+PROXY = "127.0.0.1"  # the address from which nginx connects
 
-# A load balancer in front says who the client is: so tests choose where they come from.
+# A load balancer in front of nginx sends the client's address, so tests choose their addresses.
 _IN_FRONT = "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Client;\n"
 
 
@@ -67,7 +67,7 @@ class Stack:
         self._folder = folder
         self._more = more
         self._running: dict[str, AsyncExitStack] = {}
-        # Nobody else's, as the port is always the same (and Hypothesis seeds `random`).
+        # Unique, because the port is always the same (and Hypothesis seeds `random`).
         self._network = f"127.{secrets.choice(range(1, 255))}.{secrets.choice(range(255))}"
 
     @property

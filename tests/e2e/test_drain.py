@@ -176,7 +176,7 @@ async def test_an_idle_connection_may_be_used_until_the_notice_is_over(start, pr
         gateway.process.signal(signal.SIGTERM)
         await draining(client)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
-        answer = await reader.read()  # to the end: it hangs up after this answer
+        answer = await reader.read()  # to the end: the gateway closes the connection after this answer
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"Connection: close" in answer
         writer.close()

@@ -28,7 +28,7 @@ async def gateway(state):
     async with serving(state, None) as ready:
         await ready.process.wait_for_output("Try it")
         yield ready
-        ready.process.signal(signal.SIGINT)  # there is no proxy that would need its notice
+        ready.process.signal(signal.SIGINT)  # no proxy needs the notice
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

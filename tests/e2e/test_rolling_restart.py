@@ -22,9 +22,9 @@ LONG = os.environ.get("ROLLING_STREAM_SECONDS")
 SECONDS = float(LONG or "1")
 DRAIN, IDLE_AT_NGINX = ({}, IDLE) if LONG else ({"noticeMs": 1500}, "1s")
 PAUSE = 0.1  # seconds between two events of a stream
-STREAMING = 15  # callers who listen to one stream after the other
-BRIEF = 6  # callers who ask for one whole answer after the other, with a pause in between
-EAGER = int(os.environ.get("ROLLING_EAGER_CALLERS", "0"))  # callers who do so without a pause
+STREAMING = 15  # clients that read one stream after the other
+BRIEF = 6  # clients that request whole answers, with a pause in between
+EAGER = int(os.environ.get("ROLLING_EAGER_CALLERS", "0"))  # clients that do so without a pause
 EVENTS = range(round(SECONDS / PAUSE))
 PATH = "/v1/chat/completions"
 

@@ -15,7 +15,7 @@ from tests.forwarded import CASES, DECOYS, PEER, TRUSTED, spelled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WITNESS = "127.9.255.1"  # a trusted proxy that asks how things stand
+WITNESS = "127.9.255.1"  # a trusted proxy that checks the state
 
 
 @asynccontextmanager

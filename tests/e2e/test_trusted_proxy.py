@@ -27,7 +27,7 @@ WRONG = ("Authorization", "Bearer wrong")
 ORIGIN = "https://ok.example.com"
 
 REQUESTS = [
-    # Whom the proxy may name, and how.
+    # The users that the proxy may name, and the headers.
     ((FOR, USER, SECRET), 200),
     ((("X-Forwarded-For", "198.51.100.1, 203.0.113.5"), USER, SECRET), 200),
     ((("X-Forwarded-For", "2001:db8::5"), USER, SECRET), 200),
@@ -57,7 +57,7 @@ REQUESTS = [
     ((USER, SECRET, ("X-Forwarded-For", "127.0.0.1")), 403),
     ((USER, SECRET, ("Forwarded", "for=203.0.113.5")), 403),
     ((USER, SECRET, ("X-Real-IP", "203.0.113.5")), 403),
-    # The password lets in who comes straight from this machine, and nobody by way of a proxy.
+    # The password admits direct callers on this machine, but none behind a proxy.
     ((BEARER,), 200),
     ((BEARER, ("Host", "gateway.example.com")), 200),
     ((BEARER, ("Origin", "https://evil.example.com")), 200),

@@ -115,7 +115,7 @@ class FaultProvider:
             while await self._serve(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the gateway has hung up
+            pass  # the gateway closed the connection
         finally:
             self.connections.discard(writer)
             self._tasks.discard(task)
@@ -134,7 +134,7 @@ class FaultProvider:
         model.arrived.set()
         act = model.acts[min(len(model.calls), len(model.acts)) - 1]
         acting = loop.create_task(act(call))  # type: ignore[arg-type]
-        # Nothing more is sent before the answer is complete, so that a read that ends means that the gateway left.
+        # The gateway sends nothing before the answer is complete, so the end of a read means that it disconnected.
         leaving = loop.create_task(reader.read(1))
         try:
             await asyncio.wait({acting, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -224,7 +224,7 @@ FAULTS = {
     "http 1.0 cut": once(sends(head(version="1.0"), PART, then=closes), modes=MIDWAY),
     "gzip cut": once(gzipped(STREAM, keep=300, then=cuts, end=False), modes=MIDWAY, within=PAUSES + 0.1),
     "finish reason error": once(streams([PART, chunk({}, "error")]), modes=MIDWAY),
-    # odd, but whole
+    # unusual, but complete
     "http 1.0": harmless(sends(head(version="1.0"), STREAM, then=closes), modes=MIDWAY),
     "gzip": harmless(gzipped(STREAM), modes=MIDWAY),
     "crlf": harmless(streams(CRLF), modes=MIDWAY),

@@ -285,7 +285,7 @@ async def test_few_of_many_clients_wait_for_a_silent_model_before_it_cools_down(
         while time.monotonic() - started < 3.0:
             group.create_task(one())
             await asyncio.sleep(0.05)
-    early = LIMIT / 0.05  # asked before the first of them could have found it out
+    early = LIMIT / 0.05  # sent before the first one could have failed
     assert len(second.calls) == len(took)
     assert len(first.calls) < early + 10, "then a probe now and then"
     assert max(took) < LIMIT + TIMER_DELAY + SLACK
@@ -295,7 +295,7 @@ async def test_a_provider_that_resets_every_request_gets_three_per_answer_and_al
     client, provider, other
 ):
     first, second = provider.model("poison", says()), other.model("poison", says())
-    await ask(client, "poison")  # leaves a connection that can be used again
+    await ask(client, "poison")  # leaves a reusable connection
     first.acts[:] = [cuts]
     headers = await ask(client, "poison", headers={"X-Request-ID": "poisoned"})
     assert (len(first.calls) - 1, len(second.calls)) == (3, 1)

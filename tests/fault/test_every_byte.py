@@ -63,9 +63,11 @@ def hear(provider, session):
         provider.model("m", *acts)
         clock = asyncio.get_running_loop().time
         policy = RetryPolicy(clock=clock, sleep=at_once, random=lambda: 0.0)
-        caller = ProviderClient(session, Limits())
+        provider_client = ProviderClient(session, Limits())
         fake = {"fake": Provider("fake", provider.url, headers={"Content-Type": "application/json"})}
-        context = RunContext(fake, caller, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back)
+        context = RunContext(
+            fake, provider_client, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back
+        )
         agent = Agent("main", (REF,), Prompt(None, None, Caps(1, 1), clock))
         renderer = Renderer(id="c", created=1, model="m", include_usage=True)
         frames = b""

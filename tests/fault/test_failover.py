@@ -21,7 +21,7 @@ WAYS = {
     "responses-whole": (RESPONSES, False),
 }
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
-# One for each test, so that none sees the cooldown of another.
+# One for each test, so that tests don't share cooldowns.
 CHAINS = (
     "thinking",
     "poor",

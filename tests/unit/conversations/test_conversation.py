@@ -164,7 +164,7 @@ async def test_a_turn_is_stored_although_its_client_disconnects_at_that_moment(c
     await conversations.close()
     assert [entry.outcome for entry in await entries(store)] == ["completed"]
     async with conversations.of_turn(KEY, TURN, "r", never):
-        pass  # and the lease was given back
+        pass  # and the lease was released
 
 
 @pytest.fixture
@@ -228,7 +228,7 @@ async def test_a_run_that_loses_its_lease_is_cancelled_at_once(impatient, store,
     assert await entries(store) == []
     store.renewed = True
     async with impatient.of_turn(KEY, TURN, "r", never):
-        pass  # it was given back
+        pass  # it was released
 
 
 async def test_a_lost_lease_interrupts_only_code_that_awaits_the_run(impatient, store):

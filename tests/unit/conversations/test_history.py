@@ -77,7 +77,7 @@ def test_a_client_that_remembers_only_the_end_is_recognised(history, new, data):
     cut = data.draw(st.integers(0, len(history) - 1))
     joined = join(history, [*history[cut:], *new])
     assert joined.shown()[: len(history)] == history
-    # Of equal ways to see it the one that takes the most for known: "yes, yes" may hold less news than it has words.
+    # Of several interpretations, the one with the most repeated messages: in "yes, yes" both may be repeated.
     assert len(joined.shown()) <= len(history) + len(new)
     assert joined.shown()[-1] == new[-1]
 

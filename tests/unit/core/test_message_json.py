@@ -40,7 +40,7 @@ messages = st.builds(
 def test_stored_messages_are_read_unchanged(original):
     read = read_messages(loads(dumps(write_messages(original))))
     assert read == original
-    # These carry no meaning and so are not compared, but a provider gets the form that the caller chose.
+    # Equality ignores these, but a provider gets the form that the client chose.
     assert [message.content_is_array for message in read] == [message.content_is_array for message in original]
 
 

@@ -47,7 +47,7 @@ def test_the_answer_so_far_ends_the_conversation_without_its_last_word(text, hea
         ("Once upon a ti", [" ti", "me there"], "me there"),
         ("Once upon a ", [" a time"], "time"),
         ("Once upon a", [" a", " time"], " time"),
-        # the blank between head and continuation is the model's to drop
+        # the model may drop the space between head and continuation
         ("Once upon a ti", ["ti", "me there"], "me there"),
         ("Once upon a", ["a time"], " time"),
         ("one two\nthree", ["\n", "three four"], " four"),
