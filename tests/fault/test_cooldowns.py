@@ -328,7 +328,7 @@ async def test_a_run_has_a_trace_for_operators_and_in_the_log(gateway, client, p
         ("other/trace", 200, "answered", "apiKey"),
     ]
     assert trace["attempts"][1]["waited"] >= 0.1
-    lines = [json.loads(line) for line in gateway.process.errors.splitlines() if '"event":"run"' in line]
+    lines = [json.loads(line) for line in gateway.process.errors.splitlines() if '"event":"Run ended"' in line]
     (line,) = (line for line in lines if line["request_id"] == "trace/of:one@run=1")
     assert line["attempts"] == trace["attempts"]
     assert all(secret not in gateway.process.errors for secret in (*KEYS, "key-of-the-other", TEXT[:20]))
