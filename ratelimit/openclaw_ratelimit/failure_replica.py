@@ -194,13 +194,13 @@ class FailureReplica:
         key = entry.key
         failures = (word for failure in entry.failures for word in (_ms(failure.time), failure.id))
         times = (_ms(entry.locked), _ms(cleared), _ms(entry.released))
-        void, released = await self._ask(ask, "merge", key, *times, *failures)
+        cleared_until, released = await self._ask(ask, "merge", key, *times, *failures)
         if released:
             self._records.apply_release(key, released / 1000, 0.0)
-        if void / 1000 > self.link.clock():
-            self._records.lock(key, void / 1000)
+        if cleared_until / 1000 > self.link.clock():
+            self._records.lock(key, cleared_until / 1000)
         else:
-            self._records.clear(key, void / 1000)
+            self._records.clear(key, cleared_until / 1000)
 
     async def _learn(self, ask: Ask) -> None:
         cursor = "failures:0"

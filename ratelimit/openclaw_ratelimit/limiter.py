@@ -1,6 +1,6 @@
 """Counts failures per key in a sliding window and locks a key that has too many: alone, or with other instances.
 
-Delays instead of locks are the business of `delay`.
+`delay` delays answers instead of locking keys.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class FailureLimiter:
     different `kind`s. While the storage is away, each instance counts on from what it knows and merges it afterwards;
     locks hold. With `while_away="deny"`, attempts that would have to be counted raise StorageUnavailable instead.
 
-    At most `capacity` keys are kept, here and in the storage (`Records`). `on_event` hears of FAILURE, LOCKED, RELEASED
+    The process and the storage hold at most `capacity` keys (`Records`). `on_event` hears of FAILURE, LOCKED, RELEASED
     and REFUSED. `clock` is seconds, for a limiter without a link, which brings its own. Raises ConfigurationError.
     """
 

@@ -1,7 +1,7 @@
 """Calls on their way over one connection: those that are ready together go out together, and answers come in order.
 
 Bounded: a call that is not answered when it is due ends all of them. An error in answer to one call is that call's own,
-unless it says that the server can't serve anybody. Connecting is the business of `link`.
+unless it says that the server can't serve anybody. `link` makes the connections.
 """
 
 import asyncio

@@ -1,6 +1,6 @@
 """Quotas: requests and tokens in a sliding window, runs at the same time. Reserved before the work, settled after it.
 
-Which policies there are is the business of `quota_policy`, counting that of `quota_local` and `quota_shared`.
+`quota_policy` selects the policies that apply; `quota_local` and `quota_shared` count.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class Quota:
     All policies that apply must have room, or nothing is taken; however many ask at once, none lets more through than
     its amount. A run that is not settled within `max_run` seconds, or whose reservation is dropped, loses its place.
 
-    At most `capacity` windows are kept, here and in the storage. When all of them count, further askers share one
+    The process and the storage hold at most `capacity` windows. When all of them count, further askers share one
     window per policy. `on_event` hears of REFUSED. `clock` is seconds, for a quota without a link.
 
     With a `link` (not opened yet) all instances count together, and by themselves while the storage is away. A run's

@@ -25,7 +25,7 @@ class Decision:
 class LocalQuota:
     """Windows and running runs by key. No call waits for anything, so each is one step, however many come at once.
 
-    `clock` is in seconds. At most `capacity` windows are kept. When all of them count, further askers share one window
+    `clock` is in seconds. There are at most `capacity` windows. When all of them count, further askers share one window
     per policy, so that nobody gets a fresh quota by filling the table under other names.
     """
 

@@ -1,4 +1,4 @@
-"""What is limited: named policies, and which of them apply to whom. Counting is the business of `quota`."""
+"""What is limited: named policies, and which of them apply to a caller. `quota` counts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from openclaw_ratelimit.policy import require_count
 
 Counted = Literal["requests", "tokens", "runs"]
 Attributes = Mapping[str, str] | tuple[tuple[str, str], ...]
-"""Who asks for what: `{"identity": "alice", "model": "small"}`, or the same as pairs, which is a little faster."""
+"""The attributes of a request: `{"identity": "alice", "model": "small"}`, or the same as pairs, a little faster."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OVERFLOW = "overflow"

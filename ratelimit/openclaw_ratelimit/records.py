@@ -2,7 +2,7 @@
 
 Alone it decides (`fail`). With a shared storage it is the replica that answers without a round trip (`locked_for`,
 `has_failures`), that takes what other instances publish (`add`, `lock`, `clear`, `apply_release`), and that decides
-while the storage is away. Everybody's failures together are the business of `budget`.
+while the storage is away. `budget` counts the failures of all keys together.
 """
 
 import heapq
@@ -38,7 +38,7 @@ class Records:
     """Failure number `max_attempts` within the window is still allowed and starts the lock; later ones are not allowed
     and neither counted nor able to prolong it. When the lock ends the history is clean.
 
-    At most `capacity` keys are kept. The key whose last failure is oldest makes room for a new one, locks never do: an
+    There are at most `capacity` keys. The key whose last failure is oldest makes room for a new one, locks never do: an
     attacker can't wash a lock away by failing under other keys. When all are locks, new keys are refused for one
     lockout period.
 
@@ -157,9 +157,9 @@ class Records:
 
     def clear(self, key: str, until: float) -> None:
         """Failures of `key` up to that time are void: a success was counted elsewhere."""
-        kept = deque(failure for failure in self._failures.get(key, ()) if failure.time > until)
-        if kept:
-            self._failures[key] = kept
+        later = deque(failure for failure in self._failures.get(key, ()) if failure.time > until)
+        if later:
+            self._failures[key] = later
         else:
             self._failures.pop(key, None)
 

@@ -34,21 +34,21 @@ class Histories(Machine):
     @rule(target=reservations, instance=st.integers(0, 2), asker=st.sampled_from(ASKERS), tokens=st.integers(0, 25))
     def reserve(self, instance, asker, tokens):
         outcome = self.run(self.quotas[instance].reserve(asker, tokens))
-        places = self.model.reserve(asker, tokens, self.now)
-        assert isinstance(outcome, Reservation) == (places is not None)
+        slots = self.model.reserve(asker, tokens, self.now)
+        assert isinstance(outcome, Reservation) == (slots is not None)
         remaining = [max(0, left) for left in self.model.remaining(asker, self.now)]
         assert [status.remaining for status in outcome.statuses] == remaining
-        if places is None:
+        if slots is None:
             assert outcome.retry_after > 0
             return None
-        return outcome, asker, tokens, places
+        return outcome, asker, tokens, slots
 
     @rule(made=consumes(reservations), tokens=st.integers(0, 40))
     def settle(self, made, tokens):
         if made is not None:
-            reservation, asker, reserved, places = made
+            reservation, asker, reserved, slots = made
             self.run(reservation.settle(tokens))
-            self.model.settle(asker, tokens, reserved, places, self.now)
+            self.model.settle(asker, tokens, reserved, slots, self.now)
 
     @rule(instance=st.integers(0, 2), asker=st.sampled_from(ASKERS), tokens=st.integers(0, 25))
     def reserve_and_leave(self, instance, asker, tokens):

@@ -12,7 +12,7 @@ from support.servers import redis_server, sentinel
 
 
 @asynccontextmanager
-async def found_by(port):
+async def instance_behind(port):
     """An instance whose server a Sentinel names."""
     asked = Sentinel([("127.0.0.1", port)], socket_timeout=2.0)
     async with Instance(asked.master_for("service", socket_timeout=2.0, retry=NEVER)) as instance:
@@ -29,8 +29,8 @@ async def test_a_failover_by_sentinel_loses_no_lock_even_to_an_empty_replica(tmp
         redis_server(folders[0]) as primary,
         redis_server(folders[1], replicaof=f"127.0.0.1 {primary.port}") as replica,
         sentinel(folders[2], primary) as port,
-        found_by(port) as one,
-        found_by(port) as other,
+        instance_behind(port) as one,
+        instance_behind(port) as other,
     ):
         assert one.link.available
         await one.failures("locked", 3)
@@ -69,7 +69,7 @@ async def until_members(server, count):
     for _ in range(5000):
         if await server.ask("ZCARD", "{test}:failures:locks") == count:
             return
-    raise AssertionError("the locks were never told again")
+    raise AssertionError("the locks were never stored again")
 
 
 @pytest_asyncio.fixture

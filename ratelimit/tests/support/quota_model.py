@@ -71,23 +71,23 @@ class Model:
         costs = [self.cost(policy, tokens) for policy, _, _ in applying]
         if not all(cost <= left for cost, left in zip(costs, self.remaining(asker, now), strict=True)):
             return None
-        places = []
+        slots = []
         for (policy, key, window), cost in zip(applying, costs, strict=True):
             if policy.counts == "runs":
                 self.running[key] += 1
-            places.append(None if policy.counts == "runs" else window.add(cost, now))
-        return places
+            slots.append(None if policy.counts == "runs" else window.add(cost, now))
+        return slots
 
     def reset(self, asker):
         for policy, key, _ in list(self.applying(asker)):
             self.windows[key] = Window(policy.window)
 
-    def settle(self, asker, tokens, reserved, places, now):
-        for (policy, key, window), place in zip(self.applying(asker), places, strict=True):
+    def settle(self, asker, tokens, reserved, slots, now):
+        for (policy, key, window), slot in zip(self.applying(asker), slots, strict=True):
             more = tokens - self.cost(policy, reserved)
             if policy.counts == "runs":
                 self.running[key] -= 1
             elif policy.counts == "tokens" and more > 0:
                 window.add(more, now)
             elif policy.counts == "tokens":
-                window.give_back(place, -more, now)
+                window.give_back(slot, -more, now)
