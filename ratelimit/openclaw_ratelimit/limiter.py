@@ -5,7 +5,6 @@
 
 import asyncio
 import itertools
-import re
 import secrets
 import time
 from collections.abc import Callable
@@ -17,14 +16,12 @@ from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log_event
 from openclaw_ratelimit.failure_replica import FailureReplica
 from openclaw_ratelimit.keys import MAX_KEY_BYTES, listed_key, stored_key
-from openclaw_ratelimit.policy import BudgetPolicy, LockoutPolicy, require_count
+from openclaw_ratelimit.policy import BudgetPolicy, LockoutPolicy, require_count, require_kind
 from openclaw_ratelimit.records import Records
 from openclaw_ratelimit.verdict import Lock, Verdict
 
 if TYPE_CHECKING:
     from openclaw_ratelimit.link import ReplicationLink
-
-_KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
 class FailureLimiter:
@@ -33,8 +30,8 @@ class FailureLimiter:
     failures count together as well (`FailureBudget`).
 
     `attempt` is one call for a login. The calls below it: `locked_for` and `must_ask` are synchronous and cost a few
-    dictionary lookups, because every good request asks. Recording is one step, here or, with a `link`, in the shared storage; so
-    however many failures arrive at once, at however many instances, `max_attempts` are allowed.
+    dictionary lookups, because every good request asks. Recording is one step, here or, with a `link`, in the
+    shared storage; so however many failures arrive at once, at however many instances, `max_attempts` are allowed.
 
     Keys are text or bytes; very long ones and those that are not UTF-8 are stored as digests. Limiters of one link have
     different `kind`s. While the storage is away, each instance counts alone from what it knows and merges afterwards;
@@ -94,7 +91,7 @@ class FailureLimiter:
         return self._records.locked_for(_stored(key))
 
     def must_ask(self, key: str | bytes) -> bool:
-        """Whether a success of `key` must go through `record_success`: it is locked, has failures or the budget is spent."""
+        """Whether a success of `key` must go through `record_success`, because of a lock, failures or the budget."""
         # Every good request asks: hence `_stored` written out, and no call that is not needed.
         if key.__class__ is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
             key = stored_key(key)
@@ -270,8 +267,7 @@ def _check(
         raise ConfigurationError(f"policy must be a LockoutPolicy, not {type(policy).__name__}")
     if budget is not None and not isinstance(budget, BudgetPolicy):
         raise ConfigurationError(f"budget must be a BudgetPolicy, not {type(budget).__name__}")
-    if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-        raise ConfigurationError(f"kind must be 1 to 40 letters, digits, dots, dashes or underscores, not {kind!r}")
+    require_kind(kind)
     if while_away not in ("local", "deny"):
         raise ConfigurationError(f'while_away must be "local" or "deny", not {while_away!r}')
     if has_both_clocks:

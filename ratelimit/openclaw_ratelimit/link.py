@@ -19,9 +19,10 @@ from redis.asyncio.cluster import RedisCluster
 from openclaw_ratelimit.clock import ServerClock, elapsed
 from openclaw_ratelimit.connection import Connection, database_of, dedicated, messages, require_version, subscribe
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable, UsageError
-from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
+from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log_event
 from openclaw_ratelimit.link_errors import first_of, is_permanent, reason_of
-from openclaw_ratelimit.peer import Argument, Ask, Peer, ignore_outcome
+from openclaw_ratelimit.peer import Argument, Peer, ignore_outcome
+from openclaw_ratelimit.peers import Peers
 from openclaw_ratelimit.pipeline import Pipeline
 from openclaw_ratelimit.policy import require_seconds
 from openclaw_ratelimit.script import Script
@@ -78,8 +79,7 @@ class ReplicationLink:
         self._max_backoff = max_backoff
         self._on_event = on_event
         self._server_time = server_time
-        self._peers: list[Peer] = []
-        self._kinds: set[str] = set()
+        self._peers = Peers(name)
         self._pipeline = Pipeline()
         self._tried = asyncio.Event()
         self._beat_now = asyncio.Event()
@@ -100,11 +100,7 @@ class ReplicationLink:
         """Add a peer. Raises UsageError after `open`, and for a second peer of the same `kind`."""
         if self._loop is not None:
             raise UsageError(f"link {self.name!r} is open already: make limiters and quotas before it is opened")
-        if kind in self._kinds:
-            raise UsageError(f"link {self.name!r} has a user of kind {kind!r} already: give this one another `kind`")
-        if kind is not None:
-            self._kinds.add(kind)
-        self._peers.append(peer)
+        self._peers.add(peer, kind)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -226,19 +222,11 @@ class ReplicationLink:
         await self.clock.read(ask, self.key("clock"), self.server_time)
         # A server that is merely slow would make every caller wait.
         await self._pipeline.call(("PING",), self.max_wait)
-        for peer in self._peers:
-            await peer.join(ask)
-        # Meanwhile the peers decide alone. The link opens when the storage has all their decisions.
-        await self._catch_up(ask)
+        await self._peers.join(ask)
         self.available, self.reason, self._misconfigured = True, "", False
         self.beats += 1
         self._tried.set()
         emit(self._on_event, Event(EventKind.BACK, self.name))
-
-    async def _catch_up(self, ask: Ask) -> None:
-        while any(peer.behind for peer in self._peers):
-            for peer in self._peers:
-                await peer.catch_up(ask)
 
     async def _keep_in_step(self) -> None:
         while True:
@@ -248,20 +236,12 @@ class ReplicationLink:
             self._beat_now.clear()
             if await self.clock.read(self.ask, self.key("clock"), self.server_time):
                 raise StorageUnavailable("the server's clock was set")
-            for peer in self._peers:
-                await peer.beat(self.ask)
-            await self._catch_up(self.ask)  # a rejected call may have been decided here
+            await self._peers.beat(self.ask)
             self.beats += 1
 
     async def _listen(self, connection: Connection) -> None:
         async for message in messages(connection):
-            for peer in self._peers:
-                try:
-                    await peer.hear(message)
-                except StorageUnavailable:
-                    raise
-                except Exception:  # noqa: BLE001  one message must not end the link for all its users
-                    log.exception("%s: a message could not be read", self.name)
+            await self._peers.hear(message)
 
     def _break(self, error: BaseException) -> None:
         self.reason = reason_of(error)

@@ -4,7 +4,6 @@
 """
 
 import asyncio
-import re
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
-from openclaw_ratelimit.policy import require_count, require_seconds
+from openclaw_ratelimit.policy import require_count, require_kind, require_seconds
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
 from openclaw_ratelimit.quota_shared import SharedQuota
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 _MAX_CACHED_CALLERS = 10_000
 _MAX_CACHED = 512  # characters of a caller's attributes
-_KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
 class Quota:
@@ -57,8 +55,7 @@ class Quota:
         require_count("lease", lease)
         require_count("capacity", capacity)
         require_seconds("max_run", max_run)
-        if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-            raise ConfigurationError(f"kind must be 1 to 40 letters, digits, dots, dashes or underscores, not {kind!r}")
+        require_kind(kind)
         if link is not None and clock is not None:
             raise ConfigurationError("clock: give it to the link, which all its quotas share")
         self._max_run = max_run

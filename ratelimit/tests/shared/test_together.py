@@ -91,7 +91,7 @@ async def test_an_edited_policy_keeps_failures_and_earned_locks(server):
 async def test_nothing_is_left_behind_for_ever(instances, server):
     await instances[0].failures("a", 2)
     await instances[0].failures("b", 3)
-    await asyncio.wait_for(instances[0].link._peers[0].beat(instances[0].link.ask), 1)
+    await asyncio.wait_for(instances[0].link._peers.beat(instances[0].link.ask), 1)
     for key in await server.ask("KEYS", "*"):
         assert await server.ask("PTTL", key) > 0
 
