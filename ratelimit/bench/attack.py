@@ -1,7 +1,7 @@
 """What a right secret from a new address gets while others guess from ever new networks: `python bench/attack.py`.
 
 A simulation with a clock of its own. Each owner tries again as `Retry-After` says, for a minute; "first come" is a
-budget without the queue, in which whoever comes when there is room is next.
+budget without the queue, which admits a request if there is room at that moment.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from statistics import median
 from openclaw_ratelimit import BudgetPolicy, FailureLimiter, LockoutPolicy
 
 BUDGET = BudgetPolicy()
-OWNERS, MINUTES, PATIENCE = 122, 20, 60.0
+OWNERS, MINUTES, MAX_WAIT = 122, 20, 60.0
 
 
 class Time:
@@ -23,7 +23,7 @@ class Time:
 
 
 class FirstCome:
-    """One attempt per key and interval, and as many per window as the budget has, to whoever comes."""
+    """One attempt per key and interval, and as many per window as the budget has, in order of arrival."""
 
     def __init__(self, time):
         self.time, self.taken, self.failures = time, deque(), deque()
@@ -54,10 +54,10 @@ class Queue:
 
 
 async def simulate(kind, per_second, persistent):
-    """Owners refused within their patience, and the waits of the others."""
+    """Owners refused for MAX_WAIT seconds, and the waits of the others."""
     time, chance = Time(), random.Random(1)
     limiter = kind(time)
-    arrivals = sorted(chance.uniform(120, MINUTES * 60 - PATIENCE) for _ in range(OWNERS))
+    arrivals = sorted(chance.uniform(120, MINUTES * 60 - MAX_WAIT) for _ in range(OWNERS))
     due = [(arrival, number, arrival) for number, arrival in enumerate(arrivals)]
     waits, refused, guessed = [], 0, 0
     for step in range(MINUTES * 60 * per_second):
@@ -70,7 +70,7 @@ async def simulate(kind, per_second, persistent):
             wait = await limiter.attempt(f"owner {number}", right=True)
             if wait == 0.0:
                 waits.append(time.now - began)
-            elif time.now + wait - began > PATIENCE:
+            elif time.now + wait - began > MAX_WAIT:
                 refused += 1
             else:
                 due.append((time.now + wait + chance.uniform(0, 1), number, began))
@@ -78,7 +78,7 @@ async def simulate(kind, per_second, persistent):
 
 
 async def main():
-    print(f"{OWNERS} owners from new addresses, {MINUTES} minutes; each tries for {PATIENCE:.0f} s\n")
+    print(f"{OWNERS} owners from new addresses, {MINUTES} minutes; each tries for {MAX_WAIT:.0f} s\n")
     print(f"{'attack':<44}{'refused':>9}{'median s':>10}{'slowest s':>11}{'guesses/min':>13}")
     for per_second, persistent in ((5, 0), (20, 0), (100, 0), (20, 50), (20, 200)):
         who = f"{persistent} networks" if persistent else "ever new networks"

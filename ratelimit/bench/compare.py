@@ -110,9 +110,9 @@ async def pyrate(client):
 async def table(url):
     rows = {}
 
-    async def measure(checks, place, times, at_once=1):
+    async def measure(checks, column, times, at_once=1):
         for name, check in checks.items():
-            rows.setdefault(name, {})[place] = await cost(check, times, at_once)
+            rows.setdefault(name, {})[column] = await cost(check, times, at_once)
 
     here, limiter = own(None)
     rows["good attempt"] = {"process": good_attempt(limiter)}
@@ -140,8 +140,8 @@ async def main():
         async with redis_server(Path(directory)) as server:
             rows = await table(server.url)
     print(f"{'us of processor time per check':<36}{'process':>10}{'Redis, 1':>10}{f'Redis, {AT_ONCE}':>11}")
-    for name, places in rows.items():
-        cells = (f"{places[place]:.2f}" if place in places else "-" for place in ("process", "one", "many"))
+    for name, columns in rows.items():
+        cells = (f"{columns[column]:.2f}" if column in columns else "-" for column in ("process", "one", "many"))
         print(f"{name:<36}" + "".join(f"{cell:>{width}}" for cell, width in zip(cells, (10, 10, 11), strict=True)))
 
 

@@ -42,22 +42,22 @@ class LoopThread(LoopRunner):
 class BlockingLimiter:
     """`FailureLimiter` for code that blocks; see there."""
 
-    def __init__(self, thread: LoopThread, place: int) -> None:
+    def __init__(self, thread: LoopThread, index: int) -> None:
         self._thread = thread
-        self._place = place
+        self._index = index
 
     @contextmanager
     def attempt(self, key: str | bytes) -> "Iterator[BlockingAttempt]":
         """`with limiter.attempt(key) as attempt:`, as `FailureLimiter.attempt`."""
-        attempt = self._thread.look(self._place).attempt(key)
+        attempt = self._thread.look(self._index).attempt(key)
         self._run(lambda _: attempt.__aenter__())
-        blocking = BlockingAttempt(self._thread, self._place, attempt)
+        blocking = BlockingAttempt(self._thread, self._index, attempt)
         yield blocking
         self._run(lambda _: attempt.__aexit__(None, None, None))
 
     def locked_for(self, key: str | bytes) -> float:
         """Seconds until `key` may try again, 0.0 when it may now."""
-        seconds: float = self._thread.look(self._place).locked_for(key)
+        seconds: float = self._thread.look(self._index).locked_for(key)
         return seconds
 
     def record_failure(self, key: str | bytes) -> Verdict:
@@ -75,10 +75,10 @@ class BlockingLimiter:
     def locked(self) -> list[Lock]:
         """As `FailureLimiter.locked`."""
 
-        async def listed(limiter: FailureLimiter) -> list[Lock]:
+        async def locked(limiter: FailureLimiter) -> list[Lock]:
             return limiter.locked()
 
-        return self._run(listed)
+        return self._run(locked)
 
     def failures(self, key: str | bytes) -> int:
         """As `FailureLimiter.failures`."""
@@ -89,25 +89,25 @@ class BlockingLimiter:
         return self._run(counted)
 
     def _run(self, call: Callable[[FailureLimiter], Coroutine[Any, Any, _Result]]) -> _Result:
-        return self._thread.run(call, self._place)
+        return self._thread.run(call, self._index)
 
 
 class BlockingAttempt:
     """`Attempt` for code that blocks; see there."""
 
-    def __init__(self, thread: LoopThread, place: int, attempt: Any) -> None:
+    def __init__(self, thread: LoopThread, index: int, attempt: Any) -> None:
         self._thread = thread
-        self._place = place
+        self._index = index
         self._attempt = attempt
 
     def failed(self) -> Verdict:
         """The secret was wrong. Raises Locked when the caller must not know."""
-        verdict: Verdict = self._thread.run(lambda _: self._attempt.failed(), self._place)
+        verdict: Verdict = self._thread.run(lambda _: self._attempt.failed(), self._index)
         return verdict
 
     def succeeded(self) -> None:
         """The secret was right. Raises Locked when it must be refused all the same."""
-        self._thread.run(lambda _: self._attempt.succeeded(), self._place)
+        self._thread.run(lambda _: self._attempt.succeeded(), self._index)
 
     def discard(self) -> None:
         """It was no attempt: nothing is counted."""
@@ -117,9 +117,9 @@ class BlockingAttempt:
 class BlockingQuota:
     """`Quota` for code that blocks; see there."""
 
-    def __init__(self, thread: LoopThread, place: int) -> None:
+    def __init__(self, thread: LoopThread, index: int) -> None:
         self._thread = thread
-        self._place = place
+        self._index = index
 
     @contextmanager
     def reserve(self, attributes: Attributes, tokens: int = 0, at_least: int = 0) -> Iterator[Reservation]:
@@ -131,14 +131,14 @@ class BlockingQuota:
         async def reserve(quota: Quota) -> Reservation | Refusal:
             return await quota.reserve(attributes, tokens, at_least)
 
-        outcome = self._thread.run(reserve, self._place)
+        outcome = self._thread.run(reserve, self._index)
         if isinstance(outcome, Refusal):
             raise QuotaExceeded(outcome)
         try:
             yield outcome
         finally:
-            self._thread.run(lambda _: outcome.settle(), self._place)
+            self._thread.run(lambda _: outcome.settle(), self._index)
 
     def reset(self, attributes: Attributes) -> None:
         """As `Quota.reset`."""
-        self._thread.run(lambda quota: quota.reset(attributes), self._place)
+        self._thread.run(lambda quota: quota.reset(attributes), self._index)

@@ -1,6 +1,6 @@
 """Counts everybody's failures together, so that changing keys does not defeat the limit per key.
 
-The per-key limit is the business of `records`. This is one process's view; what other instances report comes in by
+`records` counts the failures of each key. This is one process's view; what other instances report comes in by
 `count`, `close` and `know`.
 """
 

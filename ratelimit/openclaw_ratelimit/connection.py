@@ -105,8 +105,8 @@ async def require_version(connection: Connection) -> None:
 
 def check_version(version: bytes | str) -> None:
     """Raise ConfigurationError for the version of a Redis that is too old."""
-    major, _, rest = _text(version).partition(".")
-    minor = rest.partition(".")[0]
+    major, _, after_major = _text(version).partition(".")
+    minor = after_major.partition(".")[0]
     if major.isdecimal() and minor.isdecimal() and (int(major), int(minor)) < _OLDEST:
         raise ConfigurationError(f"the server is Redis {_text(version)}; {_OLDEST[0]}.{_OLDEST[1]} or newer is needed")
 

@@ -12,8 +12,8 @@ from openclaw_ratelimit.policy import DelayPolicy, require_count
 class FailureDelay:
     """Doubles the delay with each failure of a key inside the window, up to the cap.
 
-    Only as many failure times are kept as it takes to reach the cap, and at most `capacity` keys, the one that failed
-    longest ago making room.
+    Stores only as many failure times as it takes to reach the cap, and at most `capacity` keys. A new key replaces the
+    one whose last failure is oldest.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class FailureDelay:
         self._clock = clock
         self._capacity = capacity
         doublings = ceil(log2(self.policy.cap / self.policy.first)) if self.policy.cap > self.policy.first else 0
-        self._kept = doublings + 1
+        self._max_times = doublings + 1
         self._failures: OrderedDict[str, deque[float]] = OrderedDict()
 
     def next(self, key: str | bytes) -> float:
@@ -39,7 +39,7 @@ class FailureDelay:
         if times is None:
             if len(self._failures) >= self._capacity:
                 self._failures.popitem(last=False)
-            times = deque(maxlen=self._kept)
+            times = deque(maxlen=self._max_times)
         while times and times[0] <= now - self.policy.window:
             times.popleft()
         times.append(now)

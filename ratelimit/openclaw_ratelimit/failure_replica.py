@@ -1,9 +1,9 @@
 """Failures that several instances count together: the calls of `failures.lua`, and a replica of its data here.
 
-The storage decides, one call after the other, so every decision is exact over all instances. It publishes each one, so
-that every instance knows all locks without asking, and can go on by itself from the same data when the storage is away.
-On return both sides exchange what they know: failures have ids and are united, of two times the later one holds, so it
-does not matter who lost what (a flush, an empty replica after a failover, decisions made here meanwhile).
+The storage decides one call after the other, so every decision is exact over all instances. It publishes each one, so
+that every instance knows all locks without asking and can continue alone from the same data while the storage is away.
+Then both sides exchange what they know: failures have ids and are merged, and of two times the later one holds. So any
+loss heals: a flush, an empty replica after a failover, decisions made by one instance alone.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class FailureReplica:
         self._prefix = f"{kind} ".encode()
         self._id = ""  # of the storage's data
         self._heard = 0  # number of the last message
-        self._published = 0  # number of the last message at the last heartbeat: must have come by the next one
+        self._published = 0  # number of the last message at the last heartbeat; it must arrive before the next
         rules = budget.policy if budget is not None else None
         self._rules: tuple[Argument, ...] = (
             policy.max_attempts,
@@ -72,7 +72,7 @@ class FailureReplica:
         return self._call("fail", key, id)
 
     def failed(self, key: str, id: str, reply: Any) -> Verdict:  # noqa: A002  the field's name
-        """Take over what the storage has decided about a failure."""
+        """Apply the storage's decision about a failure."""
         allowed, remaining, wait, stamp = reply
         if stamp and (not allowed or remaining == 0):
             self._records.lock(key, stamp / 1000)
@@ -81,13 +81,13 @@ class FailureReplica:
         return Verdict(bool(allowed), remaining, wait / 1000)
 
     def succeed(self, key: str, id: str) -> "asyncio.Future[Any]":  # noqa: A002  the field's name
-        """Ask whether a success of `key` may be known, and clear its failures if so; the reply is for `succeeded`.
+        """Ask whether the client may learn of a success, and clear the failures if so; the reply is for `succeeded`.
         Raises StorageUnavailable.
         """
         return self._call("succeed", key, id)
 
     def succeeded(self, key: str, reply: Any) -> Verdict:
-        """Take over what the storage has decided about a success."""
+        """Apply the storage's decision about a success."""
         allowed, remaining, wait, stamp = reply
         if allowed:
             self._records.clear(key, stamp / 1000)
@@ -100,13 +100,13 @@ class FailureReplica:
         return self._call("release", key)
 
     def released(self, key: str, reply: Any) -> bool:
-        """Take over a release; whether anything stood against the key."""
+        """Apply a release. Returns whether the key was locked or had failures."""
         stood, until, time = reply
         self._records.apply_release(key, until / 1000, time / 1000)
         return bool(stood)
 
     def remember(self, key: str) -> None:
-        """Let the others know that `key` had a success; nobody waits for it."""
+        """Publish that `key` had a success, without waiting."""
         self.link.post(FAILURES, self._keys, self._arguments("remember", key, 0))
 
     # What follows is `Peer`.
@@ -117,7 +117,7 @@ class FailureReplica:
         return self._records.has_unsynced
 
     async def join(self, ask: Ask) -> None:
-        """Send all that is known here, and learn what else the storage knows."""
+        """Send all local records, then load what else the storage has."""
         self._heard = 0
         await self._read_meta(ask)
         unsynced = self._records.pop_unsynced()
@@ -143,7 +143,7 @@ class FailureReplica:
         try:
             count, what, stamp, id_, key = message[len(self._prefix) :].decode().split(" ", 4)
             number, time = int(count), int(stamp) / 1000
-        except ValueError:  # not ours: somebody else publishes here
+        except ValueError:  # another program publishes on this channel
             return
         if number > self._heard + 1 and self._heard:
             raise StorageUnavailable(_LOST)
@@ -178,7 +178,7 @@ class FailureReplica:
                 pass  # of a newer version
 
     async def _read_meta(self, ask: Ask) -> None:
-        # Data that have no id yet, or none any more, get this one: a new one each time, or a loss would go unnoticed.
+        # Data without an id get this one. It is new each time, or a loss would go unnoticed.
         id_, self._published = await self._ask(ask, "beat", "-", secrets.token_hex(8))
         self._id = _text(id_)
 
@@ -194,13 +194,13 @@ class FailureReplica:
         key = entry.key
         failures = (word for failure in entry.failures for word in (_ms(failure.time), failure.id))
         times = (_ms(entry.locked), _ms(cleared), _ms(entry.released))
-        void, released = await self._ask(ask, "merge", key, *times, *failures)
+        cleared_until, released = await self._ask(ask, "merge", key, *times, *failures)
         if released:
             self._records.apply_release(key, released / 1000, 0.0)
-        if void / 1000 > self.link.clock():
-            self._records.lock(key, void / 1000)
+        if cleared_until / 1000 > self.link.clock():
+            self._records.lock(key, cleared_until / 1000)
         else:
-            self._records.clear(key, void / 1000)
+            self._records.clear(key, cleared_until / 1000)
 
     async def _learn(self, ask: Ask) -> None:
         cursor = "failures:0"

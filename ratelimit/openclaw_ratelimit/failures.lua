@@ -1,10 +1,10 @@
--- Failures that several instances count together: decides, writes down and publishes, in one step.
+-- Failures that several instances count together: decides, stores and publishes, in one step.
 -- `failure_replica.py` documents the calls and their replies. Times are milliseconds of this server, corrected by what
 -- `clock.py` explains.
 --
 -- Per key, `locks` has the end of its lock, `cleared` the time of its last success, `released` the end of the last lock
--- that an operator has released: locks that end then or earlier don't count, also those that an instance which was away
--- brings. Of each the latest holds, in whatever order they come. Failures are kept per key as "time:id time:id", with the
+-- that an operator has released: locks that end then or earlier don't count, even if an instance that was away sends them
+-- later. Of each the latest time holds, in whatever order they come. Failures are stored per key as "time:id time:id", with the
 -- time of the last one in `recent`.
 local failures, recent, locks, budget = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local known, granted, reserve, meta = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
@@ -26,25 +26,25 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
--- At each heartbeat: which data this is (an id that vanishes with it), how many messages there were. Nothing is dropped
--- here: if the server's time was set, this is not the moment to judge by it.
+-- At each heartbeat: the id of the data (lost together with it) and the number of messages published. Nothing expires
+-- here, because the server's time may have been set a moment ago.
 if op == 'beat' then
   local keep = text(math.max(window, lockout, budget_window, memory) + 3600000)
-  for place = 1, 12 do
-    redis.call('PEXPIRE', KEYS[place], keep) -- also comes first because a Redis without memory allows it
+  for i = 1, 12 do
+    redis.call('PEXPIRE', KEYS[i], keep) -- also comes first because a Redis without memory allows it
   end
   redis.call('HSETNX', meta, 'id', ARGV[14])
   redis.call('PEXPIRE', meta, keep)
   return { redis.call('HGET', meta, 'id'), tonumber(redis.call('HGET', meta, 'published') or 0) }
 end
 
--- What is over is dropped in passing. It also comes first for another reason: a Redis that is out of memory refuses a
+-- Every call drops what has expired. It also comes first for another reason: a Redis that is out of memory refuses a
 -- script at its first write unless that one frees something, and this data is bounded and too dear to stop counting.
 redis.call('ZREMRANGEBYSCORE', locks, '-inf', text(now - window))
 redis.call('ZREMRANGEBYSCORE', cleared, '-inf', text(now - window))
 for _, over in ipairs(redis.call('ZRANGEBYSCORE', released, '-inf', text(now))) do
   if tonumber(redis.call('ZSCORE', locks, over) or 0) <= tonumber(redis.call('ZSCORE', released, over)) then
-    redis.call('ZREM', locks, over) -- the one that was released, and not one that was earned since
+    redis.call('ZREM', locks, over) -- the released lock, not a newer one
   end
   redis.call('ZREM', released, over)
 end
@@ -67,8 +67,8 @@ local function locked_until()
   return until_ > score(released) and until_ or 0
 end
 
--- Failures up to this time don't count.
-local function void_until()
+-- Failures up to this time don't count: a success or a lock has cleared them. In the future while the key is locked.
+local function cleared_until()
   return math.max(score(cleared), locked_until())
 end
 
@@ -77,7 +77,7 @@ local function forget_failures()
   redis.call('ZREM', recent, key)
 end
 
--- A lock that is earned after a release is not taken for the one that was released.
+-- A new lock ends later than the released one, so that it counts.
 local function lock(earned)
   local until_ = math.max(earned, score(released) + 1)
   redis.call('ZADD', locks, text(until_), key)
@@ -110,14 +110,14 @@ end
 
 local function keep(list)
   local words = {}
-  for place, failure in ipairs(list) do
-    words[place] = text(failure[1]) .. ':' .. failure[2]
+  for i, failure in ipairs(list) do
+    words[i] = text(failure[1]) .. ':' .. failure[2]
   end
   redis.call('HSET', failures, key, table.concat(words, ' '))
   redis.call('ZADD', recent, text(list[#list][1]), key)
 end
 
--- A lock is never dropped for a new key; the key that failed longest ago is.
+-- A new key replaces the one whose last failure is oldest, never a lock.
 local function make_room()
   local locked = redis.call('ZCOUNT', locks, '(' .. text(now), '+inf')
   if redis.call('HEXISTS', failures, key) == 1 or redis.call('HLEN', failures) + locked < capacity then
@@ -138,7 +138,7 @@ local function spent_until()
   return tonumber(redis.call('ZRANGE', budget, 0, 0, 'WITHSCORES')[2]) + budget_window
 end
 
--- How long an attempt has to wait because everybody's failures are too many; 0 when its result may be known.
+-- How many milliseconds an attempt has to wait because the budget is spent; 0 if the client may get its result.
 local function charge(id, failed)
   if budget_size == 0 then
     return 0
@@ -209,9 +209,9 @@ if op == 'fail' then
   if not make_room() then
     return answer(false, 0, lockout, 0)
   end
-  local void = void_until()
-  local list = failures_after(math.max(void, now - window))
-  list[#list + 1] = { math.max(now, void + 1), id }
+  local cleared_at = cleared_until()
+  local list = failures_after(math.max(cleared_at, now - window))
+  list[#list + 1] = { math.max(now, cleared_at + 1), id }
   if #list >= max_attempts then
     return answer(true, 0, lockout, lock(now + lockout))
   end
@@ -249,7 +249,7 @@ end
 
 if op == 'remember' then
   local time = now - tonumber(ARGV[14])
-  -- Exact to an hour in a day is enough, so that sending it again changes nothing.
+  -- A success soon after the stored one (an hour if `memory` is a day) changes nothing: repeated calls are cheap.
   if time > tonumber(redis.call('ZSCORE', known, key) or 0) + memory / 24 then
     remember(time)
   end
@@ -263,7 +263,7 @@ if op == 'merge' then
   if its_release > now and its_release > score(released) then
     release(its_release, its_clear)
   end
-  local list, seen, news = failures_after(math.max(void_until(), its_clear, now - window)), {}, {}
+  local list, seen, news = failures_after(math.max(cleared_until(), its_clear, now - window)), {}, {}
   if its_clear > score(cleared) and its_clear > now - window then
     clear(its_clear)
     if #list > 0 then
@@ -274,12 +274,12 @@ if op == 'merge' then
     lock(its_lock)
     list = {}
   end
-  local after = math.max(void_until(), now - window)
+  local after = math.max(cleared_until(), now - window)
   for _, failure in ipairs(list) do
     seen[failure[2]] = true
   end
-  for place = 17, #ARGV, 2 do
-    local failure = { math.min(now, tonumber(ARGV[place])), ARGV[place + 1] }
+  for i = 17, #ARGV, 2 do
+    local failure = { math.min(now, tonumber(ARGV[i])), ARGV[i + 1] }
     if failure[1] > after and not seen[failure[2]] then
       seen[failure[2]] = true
       news[#news + 1] = failure
@@ -303,13 +303,13 @@ if op == 'merge' then
       publish('fail', failure[1], failure[2], key)
     end
   end
-  return { void_until(), score(released) }
+  return { cleared_until(), score(released) }
 end
 
 -- All that is known, a page at a time: { next cursor, { what, time, id, key }, ... } as in the messages.
 if op == 'learn' then
   local part, cursor = string.match(ARGV[14], '(%a+):(%d+)')
-  local found = {}
+  local entries = {}
   local function page(command, store)
     local reply = redis.call(command, store, cursor, 'COUNT', ARGV[15])
     cursor = reply[1]
@@ -317,40 +317,40 @@ if op == 'learn' then
   end
   if part == 'failures' then
     local pairs_ = page('HSCAN', failures)
-    for place = 1, #pairs_, 2 do
-      for at, id in string.gmatch(pairs_[place + 1], '(%d+):(%S+)') do
+    for i = 1, #pairs_, 2 do
+      for at, id in string.gmatch(pairs_[i + 1], '(%d+):(%S+)') do
         if tonumber(at) > now - window then
-          found[#found + 1] = { 'fail', at, id, pairs_[place] }
+          entries[#entries + 1] = { 'fail', at, id, pairs_[i] }
         end
       end
     end
-    return { cursor == '0' and 'locks:0' or 'failures:' .. cursor, found }
+    return { cursor == '0' and 'locks:0' or 'failures:' .. cursor, entries }
   end
   if part == 'locks' then
     local pairs_ = page('ZSCAN', locks)
-    for place = 1, #pairs_, 2 do
-      if tonumber(pairs_[place + 1]) > now then
-        found[#found + 1] = { 'lock', pairs_[place + 1], '-', pairs_[place] }
+    for i = 1, #pairs_, 2 do
+      if tonumber(pairs_[i + 1]) > now then
+        entries[#entries + 1] = { 'lock', pairs_[i + 1], '-', pairs_[i] }
       end
     end
-    return { cursor == '0' and 'released:0' or 'locks:' .. cursor, found }
+    return { cursor == '0' and 'released:0' or 'locks:' .. cursor, entries }
   end
   if part == 'released' then
     local pairs_ = page('ZSCAN', released)
-    for place = 1, #pairs_, 2 do
-      found[#found + 1] = { 'release', pairs_[place + 1], '0', pairs_[place] }
+    for i = 1, #pairs_, 2 do
+      entries[#entries + 1] = { 'release', pairs_[i + 1], '0', pairs_[i] }
     end
-    return { cursor == '0' and 'known:0' or 'released:' .. cursor, found }
+    return { cursor == '0' and 'known:0' or 'released:' .. cursor, entries }
   end
   local pairs_ = page('ZSCAN', known)
-  for place = 1, #pairs_, 2 do
-    found[#found + 1] = { 'success', pairs_[place + 1], '-', pairs_[place] }
+  for i = 1, #pairs_, 2 do
+    entries[#entries + 1] = { 'success', pairs_[i + 1], '-', pairs_[i] }
   end
   local spent = cursor == '0' and budget_size > 0 and spent_until() or 0
   if spent > 0 then
-    found[#found + 1] = { 'spent', text(spent), '-', '-' }
+    entries[#entries + 1] = { 'spent', text(spent), '-', '-' }
   end
-  return { cursor == '0' and 'end' or 'known:' .. cursor, found }
+  return { cursor == '0' and 'end' or 'known:' .. cursor, entries }
 end
 
 return redis.error_reply('unknown call ' .. op)

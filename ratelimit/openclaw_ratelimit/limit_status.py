@@ -1,4 +1,4 @@
-"""How much of a quota is left: the arithmetic of the sliding window, the same wherever the counts are kept.
+"""How much of a quota is left: the arithmetic of the sliding window, the same wherever the counts are stored.
 
 The window before this one fades in proportion to the time that is left of this one: what counts is
 `previous * left / width + current`, rounded down.

@@ -1,11 +1,10 @@
 """Counts failures per key in a sliding window and locks a key that has too many: alone, or with other instances.
 
-Delays instead of locks are the business of `delay`.
+`delay` delays answers instead of locking keys.
 """
 
 import asyncio
 import itertools
-import re
 import secrets
 import time
 from collections.abc import Callable
@@ -17,14 +16,12 @@ from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log_event
 from openclaw_ratelimit.failure_replica import FailureReplica
 from openclaw_ratelimit.keys import MAX_KEY_BYTES, listed_key, stored_key
-from openclaw_ratelimit.policy import BudgetPolicy, LockoutPolicy, require_count
+from openclaw_ratelimit.policy import BudgetPolicy, LockoutPolicy, require_count, require_kind
 from openclaw_ratelimit.records import Records
 from openclaw_ratelimit.verdict import Lock, Verdict
 
 if TYPE_CHECKING:
     from openclaw_ratelimit.link import ReplicationLink
-
-_KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
 class FailureLimiter:
@@ -32,15 +29,15 @@ class FailureLimiter:
     and neither counted nor able to prolong it. When the lock ends the history is clean. With a `budget` everybody's
     failures count together as well (`FailureBudget`).
 
-    `attempt` is one call for a login. The calls beneath it: asking (`locked_for`, `must_ask`) is synchronous and costs
-    dictionary lookups, because every good request asks. Recording is one step, here or, with a `link`, in the shared
-    storage; so however many failures arrive at once, at however many instances, `max_attempts` are allowed.
+    `attempt` is one call for a login. The calls below it: `locked_for` and `must_ask` are synchronous and cost a few
+    dictionary lookups, because every good request asks. Recording is one step, here or, with a `link`, in the
+    shared storage; so however many failures arrive at once, at however many instances, `max_attempts` are allowed.
 
     Keys are text or bytes; very long ones and those that are not UTF-8 are stored as digests. Limiters of one link have
-    different `kind`s. While the storage is away, each instance counts on from what it knows and merges it afterwards;
+    different `kind`s. While the storage is away, each instance counts alone from what it knows and merges afterwards;
     locks hold. With `while_away="deny"`, attempts that would have to be counted raise StorageUnavailable instead.
 
-    At most `capacity` keys are kept, here and in the storage (`Records`). `on_event` hears of FAILURE, LOCKED, RELEASED
+    The process and the storage hold at most `capacity` keys (`Records`). `on_event` receives FAILURE, LOCKED, RELEASED
     and REFUSED. `clock` is seconds, for a limiter without a link, which brings its own. Raises ConfigurationError.
     """
 
@@ -94,7 +91,7 @@ class FailureLimiter:
         return self._records.locked_for(_stored(key))
 
     def must_ask(self, key: str | bytes) -> bool:
-        """Whether something stands against `key`, so that even a success has to go through `record_success`."""
+        """Whether a success of `key` must go through `record_success`, because of a lock, failures or the budget."""
         # Every good request asks: hence `_stored` written out, and no call that is not needed.
         if key.__class__ is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
             key = stored_key(key)
@@ -104,7 +101,7 @@ class FailureLimiter:
         return budget is not None and budget.spent_until > 0.0 and budget.closed_to(key)
 
     def remember(self, key: str | bytes) -> None:
-        """`key` had a success that nothing stood against; costs next to nothing but once an hour."""
+        """Remember a success for which `must_ask` was False. Nearly free, except once an hour."""
         budget = self._budget
         if budget is None:
             return
@@ -114,7 +111,7 @@ class FailureLimiter:
             self._replica.remember(key)
 
     async def record_failure(self, key: str | bytes) -> Verdict:
-        """Count one failure of `key`; says whether the caller may know. Raises StorageUnavailable, see the class.
+        """Count one failure of `key`; `allowed` if the client may learn it. Raises StorageUnavailable, see the class.
 
         A cancelled call is counted all the same.
         """
@@ -136,7 +133,7 @@ class FailureLimiter:
         return self._fail_here(key, id_)
 
     async def record_success(self, key: str | bytes) -> Verdict:
-        """Whether a success of `key` may be known; if so, its failures are forgotten. Never raises."""
+        """Decide about a success of `key`; if it is `allowed`, forget the failures. Never raises StorageUnavailable."""
         key = _stored(key)
         if (locked := self._records.locked_for(key)) > 0:
             return self._refused(key, locked)
@@ -154,8 +151,8 @@ class FailureLimiter:
     async def unlock(self, key: str | bytes) -> bool:
         """For operators: end the lock of `key` and forget its failures, at all instances; whether there were any.
 
-        `key` may also be one that `locked` lists. While the storage is away it ends here at once, and at the others
-        when the storage is back. Never raises StorageUnavailable.
+        `key` may also be one that `locked` lists. While the storage is away the lock ends here at once, and at the
+        other instances when the storage is back. Never raises StorageUnavailable.
         """
         key = listed_key(key)
         replica = self._replica
@@ -192,7 +189,7 @@ class FailureLimiter:
         except asyncio.CancelledError:
             asked.abandoned = True
             if answer.done() and not self._deny and answer.exception() is not None:
-                self._fail_here(key, id_)  # the answer was that there is none, and nobody was left to act on it
+                self._fail_here(key, id_)  # the call failed, and `_answered` ran before the caller had left
             raise
         assert asked.verdict is not None  # noqa: S101  the callback ran before the answer was read
         return asked.verdict
@@ -200,7 +197,7 @@ class FailureLimiter:
     def _answered(
         self, replica: FailureReplica, key: str, id_: str, answer: "asyncio.Future[Any]", asked: "_Asked"
     ) -> None:
-        """Whoever waits for it or has left: a failure that was sent is counted."""
+        """Count a failure that was sent, even if its caller has left."""
         self._decided(key)
         if answer.cancelled():
             return
@@ -249,7 +246,7 @@ class FailureLimiter:
 
 
 class _Asked:
-    """A failure the storage decides about: its verdict, and whether the caller has left."""
+    """A failure that the storage decides about: the verdict, and whether the caller has left."""
 
     __slots__ = ("abandoned", "verdict")
 
@@ -270,8 +267,7 @@ def _check(
         raise ConfigurationError(f"policy must be a LockoutPolicy, not {type(policy).__name__}")
     if budget is not None and not isinstance(budget, BudgetPolicy):
         raise ConfigurationError(f"budget must be a BudgetPolicy, not {type(budget).__name__}")
-    if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-        raise ConfigurationError(f"kind must be 1 to 40 letters, digits, dots, dashes or underscores, not {kind!r}")
+    require_kind(kind)
     if while_away not in ("local", "deny"):
         raise ConfigurationError(f'while_away must be "local" or "deny", not {while_away!r}')
     if has_both_clocks:

@@ -1,9 +1,8 @@
-"""The link to a Redis that several instances share: fast, bounded in waiting, and honest about being away.
+"""The link to a Redis that several instances share. Waits are bounded, and a Redis that is away is reported at once.
 
-Calls that are ready together go out together over one connection of their own, so nothing ever queues for a pool; a
-second one listens to what other instances publish. The first call that is not answered in time ends both: from then on
-`ask` fails at once, until the link has found the storage healthy again by itself. What is asked and published is the
-business of its peers.
+One dedicated connection sends calls that are ready together as one batch, so no call waits for a pool. A second one
+receives what other instances publish. The first call without an answer in time closes both: from then on `ask` fails at
+once, until the link has reconnected. The peers define the calls and messages.
 """
 
 import asyncio
@@ -20,16 +19,17 @@ from redis.asyncio.cluster import RedisCluster
 from openclaw_ratelimit.clock import ServerClock, elapsed
 from openclaw_ratelimit.connection import Connection, database_of, dedicated, messages, require_version, subscribe
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable, UsageError
-from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
+from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log_event
 from openclaw_ratelimit.link_errors import first_of, is_permanent, reason_of
-from openclaw_ratelimit.peer import Argument, Ask, Peer, ignore_outcome
+from openclaw_ratelimit.peer import Argument, Peer, ignore_outcome
+from openclaw_ratelimit.peers import Peers
 from openclaw_ratelimit.pipeline import Pipeline
 from openclaw_ratelimit.policy import require_seconds
 from openclaw_ratelimit.script import Script
 
 _JOINING = 2.0  # seconds to connect and to exchange what both sides know
 _FIRST_BACKOFF = 0.05  # seconds between tries
-_STABLE = 5.0  # seconds after which a link that breaks is tried again as fast as the first time
+_STABLE = 5.0  # seconds of use after which the backoff starts anew
 _NAME = re.compile(r"[^{}\s\0]{1,100}")
 
 
@@ -39,7 +39,7 @@ class ReplicationLink:
     `client` names the server (a `redis.asyncio.Redis` with any pool, Sentinel's too, or a `RedisCluster`); its own
     connections are not used. `name` is the prefix of all keys; links with one name on one database share. No call waits
     longer than `max_wait` seconds; at each `heartbeat` both sides are compared; a storage that is away is tried again
-    at least every `max_backoff`. `on_event` hears of AWAY and BACK.
+    at least every `max_backoff`. `on_event` receives AWAY and BACK.
 
     `clock` is the local time, `server_time` replaces the server's own in tests; both are seconds.
     Raises ConfigurationError.
@@ -70,7 +70,7 @@ class ReplicationLink:
         self.available = False
         self.reason = "not connected yet"
         self.beats = 0
-        """How often both sides were found, or brought, in step."""
+        """How many times both sides were compared and brought in step."""
         self.client = client
         self.clock = ServerClock(clock)
         self.channel = f"{{{name}}}:{database_of(client)}:events"
@@ -79,8 +79,7 @@ class ReplicationLink:
         self._max_backoff = max_backoff
         self._on_event = on_event
         self._server_time = server_time
-        self._peers: list[Peer] = []
-        self._kinds: set[str] = set()
+        self._peers = Peers(name)
         self._pipeline = Pipeline()
         self._tried = asyncio.Event()
         self._beat_now = asyncio.Event()
@@ -98,14 +97,10 @@ class ReplicationLink:
         return "" if self._server_time is None else str(round(self._server_time() * 1000))
 
     def add(self, peer: Peer, *, kind: str | None = None) -> None:
-        """Keep this one in step, too. Raises UsageError after `open`, and for a second one of the same `kind`."""
+        """Add a peer. Raises UsageError after `open`, and for a second peer of the same `kind`."""
         if self._loop is not None:
             raise UsageError(f"link {self.name!r} is open already: make limiters and quotas before it is opened")
-        if kind in self._kinds:
-            raise UsageError(f"link {self.name!r} has a user of kind {kind!r} already: give this one another `kind`")
-        if kind is not None:
-            self._kinds.add(kind)
-        self._peers.append(peer)
+        self._peers.add(peer, kind)
 
     async def __aenter__(self) -> Self:
         await self.open()
@@ -115,10 +110,10 @@ class ReplicationLink:
         await self.close()
 
     async def open(self, *, keep_trying: bool = False) -> None:
-        """Start, and wait for the outcome of the first try: afterwards the storage is in use, or known to be away.
+        """Start, and wait for the first try: then the storage is in use, or known to be away.
 
-        Raises ConfigurationError for what retrying can't mend (a wrong password, database, version or right), unless
-        `keep_trying`. Raises UsageError when the link was opened or closed before.
+        Raises ConfigurationError for what retrying can't fix (a wrong password, database, version or permission),
+        unless `keep_trying`. Raises UsageError when the link was opened or closed before.
         """
         if self._closing or self._task is not None:
             raise UsageError(f"link {self.name!r} was opened or closed before: make a new one")
@@ -135,14 +130,14 @@ class ReplicationLink:
         self._closing = True
         task = self._task
         while task is not None and not task.done():
-            # More than once: a cancellation that meets an error on its way up is lost in the group of errors.
+            # More than once: a task group may drop the cancellation when a task fails at the same time.
             task.cancel()
             await asyncio.wait({task}, timeout=0.1)
         self._end("closed")
 
     def usable(self) -> bool:
-        """Whether the storage decides now. Raises UsageError where it never will: before `open`, in another event loop,
-        another thread or after a fork.
+        """Whether the storage decides now. Raises UsageError before `open`, in another event loop or thread, and
+        after a fork, because there it never will.
         """
         if self._loop is None:
             if self._closing:
@@ -156,13 +151,13 @@ class ReplicationLink:
         return self.available
 
     def call(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> "asyncio.Future[Any]":
-        """The script's answer to come, within `max_wait`. Raises StorageUnavailable when it is known that none will."""
+        """The script's future answer, done within `max_wait`. Raises StorageUnavailable while the storage is away."""
         if not self.usable():
             raise StorageUnavailable(self.reason)
         return self._call(script, keys, arguments, self.max_wait)
 
     async def ask(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
-        """The script's answer. Raises StorageUnavailable: at once when that is known, else within `max_wait`."""
+        """The script's answer. Raises StorageUnavailable: at once while the storage is away, else within `max_wait`."""
         return await self.call(script, keys, arguments)
 
     def post(self, script: Script, keys: Sequence[str], arguments: Sequence[Argument]) -> None:
@@ -194,14 +189,14 @@ class ReplicationLink:
                     self._break(first_of(errors))
                 if time.monotonic() - began > _STABLE:
                     backoff = first
-                # Instances that lost the storage together should not all come back in the same moment.
+                # Instances that lost the storage together should not all reconnect at the same moment.
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))  # noqa: S311  no secret depends on it
                 backoff = min(backoff * 2, self._max_backoff)
         finally:
             self._end("its event loop has ended")
 
     async def _live(self) -> None:
-        """One life of the connections; ends with what broke it."""
+        """Connect, join and serve until something breaks; raises that error."""
         async with AsyncExitStack() as stack:
             async with asyncio.timeout(_JOINING):
                 connection, listener = [await self._connect(stack) for _ in range(2)]
@@ -227,19 +222,11 @@ class ReplicationLink:
         await self.clock.read(ask, self.key("clock"), self.server_time)
         # A server that is merely slow would make every caller wait.
         await self._pipeline.call(("PING",), self.max_wait)
-        for peer in self._peers:
-            await peer.join(ask)
-        # Callers go on deciding here meanwhile. The link opens in a moment in which the storage knows everything.
-        await self._catch_up(ask)
+        await self._peers.join(ask)
         self.available, self.reason, self._misconfigured = True, "", False
         self.beats += 1
         self._tried.set()
         emit(self._on_event, Event(EventKind.BACK, self.name))
-
-    async def _catch_up(self, ask: Ask) -> None:
-        while any(peer.behind for peer in self._peers):
-            for peer in self._peers:
-                await peer.catch_up(ask)
 
     async def _keep_in_step(self) -> None:
         while True:
@@ -249,20 +236,12 @@ class ReplicationLink:
             self._beat_now.clear()
             if await self.clock.read(self.ask, self.key("clock"), self.server_time):
                 raise StorageUnavailable("the server's clock was set")
-            for peer in self._peers:
-                await peer.beat(self.ask)
-            await self._catch_up(self.ask)  # one call may have been rejected and decided here
+            await self._peers.beat(self.ask)
             self.beats += 1
 
     async def _listen(self, connection: Connection) -> None:
         async for message in messages(connection):
-            for peer in self._peers:
-                try:
-                    await peer.hear(message)
-                except StorageUnavailable:
-                    raise
-                except Exception:  # noqa: BLE001  one message must not end the link for all its users
-                    log.exception("%s: a message could not be read", self.name)
+            await self._peers.hear(message)
 
     def _break(self, error: BaseException) -> None:
         self.reason = reason_of(error)

@@ -1,4 +1,4 @@
-"""What broke a link: in one short sentence, and whether trying again can help."""
+"""Describes the error that broke a link, and decides whether a retry can help."""
 
 import re
 
@@ -18,7 +18,7 @@ def first_of(errors: BaseException) -> BaseException:
 
 
 def is_permanent(error: BaseException) -> bool:
-    """Whether trying again can't help: a wrong password, database, right or version."""
+    """Whether a retry can't help: a wrong password, database, permission or version."""
     if isinstance(error, ConfigurationError | AuthenticationError | NoPermissionError):
         return True
     return bool(_PERMANENT.search(str(error)))

@@ -34,21 +34,21 @@ class LoopRunner:
         forget = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: _call(forget()))
 
-    def run(self, call: Callable[[Any], Coroutine[Any, Any, _Result]], place: int) -> _Result:
-        """The result of a call with what was made at this place. Raises what it raises."""
+    def run(self, call: Callable[[Any], Coroutine[Any, Any, _Result]], index: int) -> _Result:
+        """The result of a call with what was made at this index. Raises what it raises."""
         loop = self._running()
         if threading.current_thread() is self._thread:
             raise UsageError("a blocking call from the limiter's own thread, as a listener's is, would never end")
 
         async def called() -> _Result:
-            return await call(self._made[place])
+            return await call(self._made[index])
 
         return asyncio.run_coroutine_threadsafe(called(), loop).result()
 
-    def look(self, place: int) -> Any:
-        """What was made at this place, for reading without a turn of its loop."""
+    def look(self, index: int) -> Any:
+        """What was made at this index, for reading without a turn of its loop."""
         self._running()
-        return self._made[place]
+        return self._made[index]
 
     def close(self) -> None:
         """End the thread and the link; later calls raise UsageError."""
@@ -63,7 +63,7 @@ class LoopRunner:
         self.close()
 
     def add(self, make: "Callable[[ReplicationLink | None], Any]") -> int:
-        """Have this made in each process; its place, for `run` and `look`. Raises UsageError after the first call."""
+        """Have this made in each process; its index, for `run` and `look`. Raises UsageError after the first call."""
         with self._starting:
             if self._loop is not None:
                 raise UsageError("the loop runs already: make limiters and quotas before the first call to one of them")

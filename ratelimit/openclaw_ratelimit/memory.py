@@ -29,8 +29,8 @@ class ProcessStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
     """Counters and windows in dictionaries. Nothing here ever waits, so calls without awaits of others between them are
     one step.
 
-    Counters and moving windows are for few keys, because only `reset` and `clear` remove any. Of sliding windows
-    `capacity` are kept, the one that was counted in longest ago making room; `has_room` says whether that would happen.
+    Counters and moving windows are for few keys, because only `reset` and `clear` remove any. There are at most
+    `capacity` sliding windows: a new one replaces the least recently counted. `has_room` tells beforehand.
     """
 
     STORAGE_SCHEME = None  # Never made from a URI: it needs its clock.

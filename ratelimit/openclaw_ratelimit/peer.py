@@ -1,4 +1,4 @@
-"""What a link and its users know of each other."""
+"""The interface between a link and the parts that it keeps in step with the storage."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,30 +13,30 @@ Ask = Callable[[Script, Sequence[str], Sequence[Argument]], Awaitable[Any]]
 
 
 class Peer(Protocol):
-    """A user of the link that keeps something in step with the storage."""
+    """A part whose state the link keeps in step with the storage."""
 
     @property
     def behind(self) -> bool:
-        """Whether something was decided here that the storage does not know yet."""
+        """Whether this instance has decisions that the storage does not have yet."""
         ...
 
     async def join(self, ask: Ask) -> None:
-        """The storage can be reached, perhaps another one than before: bring both sides in step."""
+        """Bring both sides in step. The storage is reachable (again) and may be another one than before."""
         ...
 
     async def catch_up(self, ask: Ask) -> None:
-        """Send the storage what was decided here since."""
+        """Send the storage the decisions that it does not have yet."""
         ...
 
     async def hear(self, message: bytes) -> None:
-        """A message of another instance, of this one, or of another peer, which must be ignored.
+        """Apply a message of another instance or of this one. Ignore those of other peers.
 
-        Raises StorageUnavailable when messages were lost, so that both sides join anew.
+        Raises StorageUnavailable when messages were lost; the link then reconnects and calls `join`.
         """
         ...
 
     async def beat(self, ask: Ask) -> None:
-        """At each heartbeat. Raises StorageUnavailable when both sides are out of step, so that they join anew."""
+        """Compare both sides at each heartbeat. Raises StorageUnavailable when they differ, to reconnect."""
         ...
 
 

@@ -1,7 +1,7 @@
-"""Calls on their way over one connection: those that are ready together go out together, and answers come in order.
+"""Pipelines calls over one connection: calls that are ready together are sent together, and answers come in order.
 
-Bounded: a call that is not answered when it is due ends all of them. An error in answer to one call is that call's own,
-unless it says that the server can't serve anybody. Connecting is the business of `link`.
+A call without an answer when it is due fails all calls. An error reply affects only its own call, unless it says that
+the server can't serve any. `link` makes the connections.
 """
 
 import asyncio
@@ -17,11 +17,10 @@ from openclaw_ratelimit.errors import CallRejected, StorageUnavailable
 from openclaw_ratelimit.peer import Argument
 
 _MAX_WAITING = 10_000  # calls
-_LAST_POLLS, _LAST_WAIT = (
-    3,
-    0.002,
-)  # turns of the event loop, then seconds, for what has come while the process was busy
-# Of the server, not of the call. Inside a script, Redis 6.2 tells them as a plain error with the code in its text.
+# For an answer that came while the process was busy: turns of the event loop, then seconds.
+_LAST_POLLS = 3
+_LAST_WAIT = 0.002
+# Of the server, not of the call. Inside a script, Redis 6.2 reports them as a plain error with the code in its text.
 _SERVER_STATE = re.compile(
     r"(^|-)(READONLY|OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|BUSY|UNKILLABLE|NOAUTH|NOPERM)\b"
 )
@@ -42,7 +41,7 @@ class _Call:
 
 
 class Pipeline:
-    """Outlives connections: `write` and `read` are tasks of one, `fail` ends what it left unanswered."""
+    """Calls over one connection after the other: `write` and `read` serve one, `fail` ends its unanswered calls."""
 
     def __init__(self) -> None:
         self._waiting: deque[_Call] = deque()
@@ -97,7 +96,7 @@ class Pipeline:
             async with asyncio.timeout_at(self._under_way[0].due):
                 return await connection.read_response(disconnect_on_error=False)
         except TimeoutError:
-            # Perhaps it was this process that had no time: then the answer is there, and only has to be read.
+            # The process may have been busy: then the answer has come and only needs to be read.
             for _ in range(_LAST_POLLS):
                 await asyncio.sleep(0)
             async with asyncio.timeout(_LAST_WAIT):
@@ -117,7 +116,7 @@ class Pipeline:
             raise error
 
     def fail(self, reason: str) -> None:
-        """Nobody will answer any more: StorageUnavailable for all who wait."""
+        """The connection is gone: fail all waiting calls with StorageUnavailable."""
         self._wake.clear()
         for calls in (self._under_way, self._waiting):
             while calls:

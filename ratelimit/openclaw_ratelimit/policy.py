@@ -1,13 +1,16 @@
 """How strict to be: the numbers of the limits, checked once when they are made. Times are seconds."""
 
+import re
 from dataclasses import dataclass
 from math import isfinite
 from typing import Self
 
 from limits import RateLimitItem
 
-from openclaw_ratelimit.errors import PolicyError
+from openclaw_ratelimit.errors import ConfigurationError, PolicyError
 from openclaw_ratelimit.notation import parsed
+
+_KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,12 @@ class BudgetPolicy:
         require_count("window", self.window)
         require_seconds("interval", self.interval)
         require_seconds("memory", self.memory)
+
+
+def require_kind(kind: object) -> None:
+    """Raise ConfigurationError unless this can name a limiter or quota of a link."""
+    if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
+        raise ConfigurationError(f"kind must be 1 to 40 letters, digits, dots, dashes or underscores, not {kind!r}")
 
 
 def require_count(name: str, value: object) -> None:

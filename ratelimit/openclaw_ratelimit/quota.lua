@@ -17,11 +17,11 @@ local function text(number)
   return string.format('%.17g', number)
 end
 
--- What is over is dropped in passing. It also comes first for another reason: a Redis that is out of memory refuses a
+-- Every call drops what has expired. It also comes first for another reason: a Redis that is out of memory refuses a
 -- script at its first write unless that one frees something, and this data is bounded and too dear to stop counting.
 redis.call('ZREMRANGEBYSCORE', index, '-inf', text(now))
 
--- The window of now. One in which nothing counts any more begins anew, and so does one that begins in the future.
+-- The current window. It starts now if nothing counts in it, or if its start is in the future.
 local function window(key, width)
   local start, previous, current = string.match(redis.call('GET', key) or '', '(%S+) (%S+) (%S+)')
   start, previous, current = tonumber(start) or now, tonumber(previous) or 0, tonumber(current) or 0
@@ -58,16 +58,16 @@ local function live(key, lease, run)
   list(key, 2 * lease)
 end
 
--- The keys to count under: askers for whom there is no room any more share one key per policy.
+-- The keys to count under: callers for whom there is no room share one key per policy.
 local function placed(capacity)
   local keys, new, full = {}, 0, nil
-  for place = first, #KEYS do
-    keys[place] = KEYS[place]
-    if not redis.call('ZSCORE', index, KEYS[place]) then
+  for i = first, #KEYS do
+    keys[i] = KEYS[i]
+    if not redis.call('ZSCORE', index, KEYS[i]) then
       full = full or redis.call('ZCARD', index)
       new = new + 1
       if full + new > capacity then
-        keys[place] = string.gsub(KEYS[place], '[^:]*$', 'overflow')
+        keys[i] = string.gsub(KEYS[i], '[^:]*$', 'overflow')
       end
     end
   end
@@ -77,73 +77,73 @@ end
 -- { allowed, per key: previous, current, start, seconds left, in the overflow }; for runs their number, nothing else.
 if op == 'reserve' then
   local capacity, lease, run = tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5]
-  local keys, allowed, found = placed(capacity), true, {}
-  for place = first, #KEYS do
-    local at = 3 * (place - first)
+  local keys, allowed, counts = placed(capacity), true, {}
+  for i = first, #KEYS do
+    local at = 3 * (i - first)
     local amount, width, cost = tonumber(ARGV[6 + at]), tonumber(ARGV[7 + at]), tonumber(ARGV[8 + at])
     if width == 0 then
-      redis.call('ZREMRANGEBYSCORE', keys[place], '-inf', text(now))
-      found[place] = { 0, 0, redis.call('ZCARD', keys[place]), width, cost }
-      allowed = allowed and found[place][3] + cost <= amount
+      redis.call('ZREMRANGEBYSCORE', keys[i], '-inf', text(now))
+      counts[i] = { 0, 0, redis.call('ZCARD', keys[i]), width, cost }
+      allowed = allowed and counts[i][3] + cost <= amount
     else
-      local start, previous, current = window(keys[place], width)
-      found[place] = { start, previous, current, width, cost }
+      local start, previous, current = window(keys[i], width)
+      counts[i] = { start, previous, current, width, cost }
       allowed = allowed and math.floor(previous * left(start, width) / width + current) + cost <= amount
     end
   end
   local answer = { allowed and 1 or 0 }
-  for place = first, #KEYS do
-    local start, previous, current, width, cost = unpack(found[place])
+  for i = first, #KEYS do
+    local start, previous, current, width, cost = unpack(counts[i])
     if allowed then
       current = current + cost
       if width == 0 then
-        live(keys[place], lease, run)
+        live(keys[i], lease, run)
       else
-        keep(keys[place], width, start, previous, current)
+        keep(keys[i], width, start, previous, current)
       end
     end
     answer[#answer + 1], answer[#answer + 2] = previous, current
     answer[#answer + 1], answer[#answer + 2] = text(start), width == 0 and '0' or text(left(start, width))
-    answer[#answer + 1] = keys[place] == KEYS[place] and 0 or 1
+    answer[#answer + 1] = keys[i] == KEYS[i] and 0 or 1
   end
   return answer
 end
 
--- Per key: its width and a correction. Runs end; what was too little is counted now, what was too much is taken back
--- from the window that began at the time given.
+-- Per key: its width and a correction. A run ends; a positive correction counts now, a negative one is subtracted from
+-- the window that began at the given time.
 if op == 'settle' then
-  for place = first, #KEYS do
-    local at = 3 * (place - first)
+  for i = first, #KEYS do
+    local at = 3 * (i - first)
     local width, name, count = tonumber(ARGV[3 + at]), ARGV[4 + at], tonumber(ARGV[5 + at])
     if width == 0 then
-      redis.call('ZREM', KEYS[place], name)
+      redis.call('ZREM', KEYS[i], name)
     else
-      local start, previous, current = window(KEYS[place], width)
+      local start, previous, current = window(KEYS[i], width)
       if count > 0 or math.abs(start - tonumber(name)) < 0.001 then
         current = math.max(0, current + count)
       elseif math.abs(start - width - tonumber(name)) < 0.001 then
         previous = math.max(0, previous + count)
       end
-      keep(KEYS[place], width, start, previous, current)
+      keep(KEYS[i], width, start, previous, current)
     end
   end
   return 1
 end
 
--- The run named beside each key goes on.
+-- Renew the lease of the run named beside each key.
 if op == 'renew' then
-  for place = first, #KEYS do
-    live(KEYS[place], tonumber(ARGV[3]), ARGV[4 + place - first])
+  for i = first, #KEYS do
+    live(KEYS[i], tonumber(ARGV[3]), ARGV[4 + i - first])
   end
   return 1
 end
 
--- An operator forgets what was counted in these windows.
+-- An operator resets these windows.
 if op == 'reset' then
-  for place = first, #KEYS do
-    redis.call('DEL', KEYS[place])
-    redis.call('ZREM', index, KEYS[place])
-    redis.call('PUBLISH', ARGV[3], ARGV[4] .. ' reset ' .. KEYS[place])
+  for i = first, #KEYS do
+    redis.call('DEL', KEYS[i])
+    redis.call('ZREM', index, KEYS[i])
+    redis.call('PUBLISH', ARGV[3], ARGV[4] .. ' reset ' .. KEYS[i])
   end
   return 1
 end

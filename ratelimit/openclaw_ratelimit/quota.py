@@ -1,10 +1,9 @@
 """Quotas: requests and tokens in a sliding window, runs at the same time. Reserved before the work, settled after it.
 
-Which policies there are is the business of `quota_policy`, counting that of `quota_local` and `quota_shared`.
+`quota_policy` selects the policies that apply; `quota_local` and `quota_shared` count.
 """
 
 import asyncio
-import re
 import time
 import weakref
 from collections.abc import Callable, Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
-from openclaw_ratelimit.policy import require_count, require_seconds
+from openclaw_ratelimit.policy import require_count, require_kind, require_seconds
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
 from openclaw_ratelimit.quota_shared import SharedQuota
@@ -22,22 +21,21 @@ from openclaw_ratelimit.reservation import Counted, Refusal, Reservation, Reserv
 if TYPE_CHECKING:
     from openclaw_ratelimit.link import ReplicationLink
 
-_CACHED_ASKERS = 10_000
-_MAX_CACHED = 512  # characters of an asker's attributes
-_KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
+_MAX_CACHED_CALLERS = 10_000
+_MAX_CACHED = 512  # characters of a caller's attributes
 
 
 class Quota:
-    """Decides over `policies` for askers that are known by their attributes.
+    """Applies `policies` to callers, who are identified by attributes.
 
-    All policies that apply must have room, or nothing is taken; however many ask at once, none lets more through than
-    its amount. A run that is not settled within `max_run` seconds, or whose reservation is dropped, loses its place.
+    All policies that apply must have room, or nothing is taken; however many ask at once, none admits more than its
+    amount. A run that is not settled within `max_run` seconds, or whose reservation is garbage, ends.
 
-    At most `capacity` windows are kept, here and in the storage. When all of them count, further askers share one
-    window per policy. `on_event` hears of REFUSED. `clock` is seconds, for a quota without a link.
+    The process and the storage hold at most `capacity` windows. When all of them count, further callers share one
+    window per policy. `on_event` receives REFUSED. `clock` is seconds, for a quota without a link.
 
-    With a `link` (not opened yet) all instances count together, and by themselves while the storage is away. A run's
-    place is free again `lease` whole seconds after its instance has died. Quotas of one link have different `kind`s.
+    With a `link` (not opened yet) all instances count together, or alone while the storage is away. The lease
+    of a run expires `lease` whole seconds after its instance has died. Quotas of one link have different `kind`s.
     Raises ConfigurationError.
     """
 
@@ -57,8 +55,7 @@ class Quota:
         require_count("lease", lease)
         require_count("capacity", capacity)
         require_seconds("max_run", max_run)
-        if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-            raise ConfigurationError(f"kind must be 1 to 40 letters, digits, dots, dashes or underscores, not {kind!r}")
+        require_kind(kind)
         if link is not None and clock is not None:
             raise ConfigurationError("clock: give it to the link, which all its quotas share")
         self._max_run = max_run
@@ -76,22 +73,22 @@ class Quota:
                 was_reset=self._local.reset,
             )
         self._runs = 0
-        # Run → when it began, what it holds, and its reservation while anybody has it.
+        # Run → its start, the shares it holds, and its reservation while that is referenced.
         self._held: dict[str, tuple[float, Sequence[Share], weakref.ref[Reservation]]] = {}
-        self._cached = lru_cache(_CACHED_ASKERS)(self._shares_of)
+        self._cached = lru_cache(_MAX_CACHED_CALLERS)(self._shares_of)
 
     def reserve(self, attributes: Attributes, tokens: int = 0, at_least: int = 0) -> Reserving:
-        """Take a request, `tokens` tokens and a run for this asker: `await` it, or `async with` it (see `Reserving`).
+        """Take a request, `tokens` tokens and a run for this caller: `await` it, or `async with` it (see `Reserving`).
 
-        An estimate that is more than a whole quota takes all of it. Never granted is what takes more than that for
-        certain, which is `at_least` tokens. Raises UsageError for wrong types and for an attribute that a policy needs.
+        An estimate that is more than a whole quota takes all of it. A request that certainly needs more
+        (`at_least` tokens) is never granted. Raises UsageError for wrong types and a missing attribute.
         """
         return Reserving(self._reserve(attributes, whole_tokens("tokens", tokens), whole_tokens("at_least", at_least)))
 
     async def reset(self, attributes: Attributes) -> None:
-        """For operators: forget what this asker's requests and tokens have used up; runs that go on keep their places.
+        """For operators: forget what this caller's requests and tokens have used up; active runs stay counted.
 
-        At once here, at the other instances within a moment, or when the storage is back.
+        Takes effect here at once, at the other instances within a moment, or when the storage is back.
         """
         shares = self._shares_of(pairs_of(attributes))
         for share in shares:
@@ -126,10 +123,10 @@ class Quota:
         try:
             reply = await asyncio.shield(answer)
         except StorageUnavailable:
-            shared.end(shares, run)  # it may have been granted all the same, and nobody would free the place
+            shared.end(shares, run)  # the storage may have granted it, and the lease would stay
             return None
         except asyncio.CancelledError:
-            shared.end(shares, run)  # runs at once; the rest when it is known whether, and where, it was counted
+            shared.end(shares, run)  # runs at once; the rest when the reply says whether and where it was counted
             answer.add_done_callback(lambda answer: shared.undo(shares, costs, run, answer))
             raise
         decision = shared.decision(shares, costs, reply)
@@ -175,12 +172,12 @@ class Quota:
             self._held[run] = (self._clock(), runs, weakref.ref(reservation))
 
     def _end_abandoned(self) -> bool:
-        """End the runs that nobody will settle; whether there were any."""
+        """End the runs that will never be settled. Returns whether there were any."""
         oldest = self._clock() - self._max_run
         lost = [run for run, (began, _, held) in self._held.items() if held() is None or began <= oldest]
         for run in lost:
             _, shares, _ = self._held.pop(run)
-            log.warning("a run under %s was never settled; its place is free again", shares[0].policy.name)
+            log.warning("a run under %s was never settled; it no longer counts", shares[0].policy.name)
             for share in shares:
                 self._local.end(share, run)
             if self._shared is not None:

@@ -13,7 +13,7 @@ from openclaw_ratelimit.quota_policy import Share
 @dataclass(frozen=True, slots=True)
 class Decision:
     """Whether all of the shares had room, and what is left now. `shares` are those counted under (the overflow's for
-    askers for whom there is no room in the table), `starts` identify the windows that were counted in.
+    callers for whom there is no room in the table), `starts` identify the windows that were counted in.
     """
 
     allowed: bool
@@ -25,8 +25,8 @@ class Decision:
 class LocalQuota:
     """Windows and running runs by key. No call waits for anything, so each is one step, however many come at once.
 
-    `clock` is in seconds. At most `capacity` windows are kept. When all of them count, further askers share one window
-    per policy, so that nobody gets a fresh quota by filling the table under other names.
+    `clock` is in seconds. There are at most `capacity` windows. When all of them count, further callers share one
+    window per policy, so that nobody gets a fresh quota by filling the table under other names.
     """
 
     def __init__(self, clock: Callable[[], float], capacity: int) -> None:

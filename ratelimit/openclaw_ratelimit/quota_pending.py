@@ -46,11 +46,11 @@ class Pending:
 
     async def counted(self) -> list[tuple[Share, int]]:
         """What still counts of each window."""
-        found = []
+        counts = []
         for share in self._shares.values():
             previous, left, current, _ = await self._counts.get_sliding_window(share.key, share.policy.window)
-            found.append((share, int(previous * left / share.policy.window + current)))
-        return found
+            counts.append((share, int(previous * left / share.policy.window + current)))
+        return counts
 
     def put_back(self, other: "Pending", counted: Sequence[tuple[Share, int]]) -> None:
         """What `other` held could not be sent."""

@@ -1,4 +1,4 @@
-"""What is limited: named policies, and which of them apply to whom. Counting is the business of `quota`."""
+"""What is limited: named policies, and which of them apply to a caller. `quota` counts."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from openclaw_ratelimit.policy import require_count
 
 Counted = Literal["requests", "tokens", "runs"]
 Attributes = Mapping[str, str] | tuple[tuple[str, str], ...]
-"""Who asks for what: `{"identity": "alice", "model": "small"}`, or the same as pairs, which is a little faster."""
+"""The attributes of a request: `{"identity": "alice", "model": "small"}`, or the same as pairs, a little faster."""
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _OVERFLOW = "overflow"
@@ -33,7 +33,7 @@ class QuotaPolicy:
     no window. With `QuotaPolicy.parse` both are written in the notation of `limits`.
 
     Each combination of values of the attributes named in `per` has this quota for itself; without any, all share it.
-    `only` restricts the policy to askers whose attribute has one of the values, or begins with one that ends in `*`.
+    `only` restricts the policy to callers whose attribute has one of the values, or begins with one that ends in `*`.
     `name` goes into headers and keys. Raises `PolicyError`.
     """
 
@@ -76,7 +76,7 @@ class QuotaPolicy:
         return cls(name, counts, amount, window, per, only or {})
 
     def applies(self, attributes: Mapping[str, str]) -> bool:
-        """Whether an asker with these attributes is under this policy. Raises UsageError for a missing attribute."""
+        """Whether a caller with these attributes is under this policy. Raises UsageError for a missing attribute."""
         for name in (*self.per, *self.only):
             if name not in attributes:
                 raise UsageError(
@@ -88,13 +88,13 @@ class QuotaPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """One policy as it applies to one asker; `key` is the same for all who share the quota, and holds no names."""
+    """One policy as it applies to one caller; `key` is the same for all who share the quota, and holds no names."""
 
     policy: QuotaPolicy
     key: str
 
     def overflow(self) -> "Share":
-        """The share of all askers for whom there is no room in the table of counts."""
+        """The share of all callers for whom there is no room in the table of counts."""
         return Share(self.policy, f"{self.policy.counts}:{self.policy.name}:{_OVERFLOW}")
 
 
@@ -129,7 +129,7 @@ def pairs_of(attributes: Attributes) -> tuple[tuple[str, str], ...]:
 
 
 def shares_of(policies: Sequence[QuotaPolicy], attributes: tuple[tuple[str, str], ...]) -> tuple[Share, ...]:
-    """All that applies to the asker. Of policies with the same name it is the first that does, so that exceptions can
+    """All that applies to the caller. Of policies with the same name it is the first that does, so that exceptions can
     stand before a rule. Raises UsageError for a missing attribute.
     """
     known = dict(pairs_of(attributes))

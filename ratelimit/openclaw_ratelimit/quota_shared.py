@@ -1,15 +1,15 @@
-"""Quotas that several instances count together: the calls of `quota.lua`, and what an instance defers while it is away.
+"""Quotas that several instances count together: the calls of `quota.lua`, and what waits for the storage's return.
 
-Every decision is one step of the storage, over all policies that apply. An instance counts beside it what it lets
-through, so that it can go on by itself from there. What it then decides alone is merged when the storage is back. A
-run's place is a lease: it is renewed while the run lives, and ends by itself when its instance does.
+The storage decides over all policies that apply in one step. An instance also counts locally what it admits, so that it
+can continue alone from there. When the storage is back, the instance merges what it decided alone. A
+run holds leases: its instance renews them while the run lives, so they expire when the instance dies.
 """
 
 import asyncio
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from openclaw_ratelimit.errors import CallRejected, StorageUnavailable
 from openclaw_ratelimit.events import log
@@ -18,6 +18,7 @@ from openclaw_ratelimit.peer import Argument, Ask, ignore_outcome
 from openclaw_ratelimit.quota_local import Decision
 from openclaw_ratelimit.quota_pending import Pending
 from openclaw_ratelimit.quota_policy import Share
+from openclaw_ratelimit.run_leases import RunLeases, pages
 from openclaw_ratelimit.script import Script
 
 if TYPE_CHECKING:
@@ -25,14 +26,11 @@ if TYPE_CHECKING:
 
 QUOTAS = Script.beside(__package__, "quota.lua")
 
-_Item = TypeVar("_Item")
-
-_PAGE = 100  # keys in one call when much is merged at once
 _PER_KEY = 5  # numbers in a reply
 
 
 class SharedQuota:
-    """Decides over a link (a `Peer`). A run's place is free again `lease` seconds after its instance has died.
+    """Decides over a link (a `Peer`). The leases of a run expire `lease` seconds after its instance has died.
 
     `abandoned` is called at each heartbeat, before leases are renewed, to end runs that nobody will settle; `was_reset`
     with the key (`Share.key`) of a window that an operator has reset at any instance.
@@ -60,8 +58,7 @@ class SharedQuota:
         self._reset_prefix = f"{kind} reset {self._base}".encode()
         self._ids = f"{secrets.token_hex(8)}:"
         self._count = 0
-        self._running: dict[str, tuple[str, ...]] = {}  # run → keys of its places
-        self._renewed = self._clock()
+        self._runs = RunLeases(self._clock, lease)
         self._pending = Pending(self._clock)
         link.add(self, kind=kind)
 
@@ -92,27 +89,25 @@ class SharedQuota:
 
     def began(self, shares: Sequence[Share], run: str) -> None:
         """The run goes on from here, whether the storage or this instance has allowed it."""
-        keys = tuple(self._key(share) for share in shares if share.policy.counts == "runs")
-        if keys:
-            self._running[run] = keys
+        self._runs.add(run, [self._key(share) for share in shares if share.policy.counts == "runs"])
 
     def settle(
         self, shares: Sequence[Share], corrections: Sequence[int], starts: Sequence[float] | None, run: str
     ) -> "asyncio.Future[Any] | None":
         """The run is over; `corrections` are to be counted now or (negative) taken back from the windows that began at
-        `starts`, None when it was let through here alone. Sent when this returns; the answer, if one is to come, says
-        that the storage knows.
+        `starts`, None when this instance admitted it alone. The call is sent when this returns; the future ends when
+        the storage has counted it. Returns None if there is nothing to wait for.
         """
-        self._running.pop(run, None)
+        self._runs.end(run)
         keys: list[str] = []
         arguments: list[Argument] = ["settle", self.link.server_time()]
-        for place, (share, count) in enumerate(zip(shares, corrections, strict=True)):
+        for index, (share, count) in enumerate(zip(shares, corrections, strict=True)):
             if share.policy.counts == "runs":
                 keys.append(self._key(share))
                 arguments += (0, run, 0)
             elif count > 0 or (count and starts):
                 keys.append(self._key(share))
-                arguments += (share.policy.window, repr(starts[place]) if starts else "0", count)
+                arguments += (share.policy.window, repr(starts[index]) if starts else "0", count)
         if not keys and not (starts is None and any(corrections)):
             return None
         left = [max(0, count) for count in corrections] if starts else corrections
@@ -130,8 +125,8 @@ class SharedQuota:
         return answer
 
     def end(self, shares: Iterable[Share], run: str) -> None:
-        """Free the places of a run."""
-        self._running.pop(run, None)
+        """Free the leases of a run."""
+        self._runs.end(run)
         ended = [(self._key(share), run) for share in shares if share.policy.counts == "runs"]
         if not ended:
             return
@@ -182,9 +177,9 @@ class SharedQuota:
         counts = await pending.counted()
         words += [(self._key(share), share.policy.window, "0", count) for share, count in counts if count > 0]
         try:
-            for keys in _pages(list(pending.resets)):
+            for keys in pages(list(pending.resets)):
                 await self._merge(ask, keys, self._reset_arguments())
-            for page in _pages(words):
+            for page in pages(words):
                 await self._merge_counts(ask, page)
         except StorageUnavailable:
             self._pending.put_back(pending, counts)
@@ -198,7 +193,7 @@ class SharedQuota:
     async def beat(self, ask: Ask) -> None:
         """See Peer."""
         self._abandoned()
-        if self._clock() - self._renewed >= self._lease / 3:
+        if self._runs.due:
             await self._renew(ask)
 
     async def _merge_counts(self, ask: Ask, page: Sequence[tuple[str, int, str, int]]) -> None:
@@ -218,15 +213,10 @@ class SharedQuota:
         await ask(QUOTAS, [*self._common, *keys], arguments)
 
     async def _renew(self, ask: Ask) -> None:
-        self._renewed = self._clock()
-        places = [(key, run) for run, keys in self._running.items() for key in keys]
-        for page in _pages(places):
-            # One that ends while this is under way must not be brought back: its end is sent after this.
-            some = [(key, run) for key, run in page if run in self._running]
-            if some:
-                words: list[Argument] = ["renew", self.link.server_time(), self._lease, *(run for _, run in some)]
-                with suppress(CallRejected):
-                    await self._merge(ask, [key for key, _ in some], words)
+        for page in self._runs.renewals():
+            words: list[Argument] = ["renew", self.link.server_time(), self._lease, *(run for _, run in page)]
+            with suppress(CallRejected):
+                await self._merge(ask, [key for key, _ in page], words)
 
     def _defer_end(self, shares: Sequence[Share], counts: Sequence[int], run: str) -> None:
         self.end(shares, run)
@@ -242,19 +232,15 @@ class SharedQuota:
         return self._base + share.key
 
 
-def _pages(items: Sequence[_Item]) -> Iterable[Sequence[_Item]]:
-    return (items[start : start + _PAGE] for start in range(0, len(items), _PAGE))
-
-
 def _width(share: Share) -> int:
     return 0 if share.policy.counts == "runs" else share.policy.window
 
 
 def _decision(shares: Sequence[Share], costs: Sequence[int], reply: list[bytes | int]) -> Decision:
-    allowed, *found = reply
+    allowed, *numbers = reply
     statuses, starts, counted = [], [], []
-    for place, (share, cost) in enumerate(zip(shares, costs, strict=True)):
-        previous, current, start, left, overflow = found[_PER_KEY * place : _PER_KEY * (place + 1)]
+    for index, (share, cost) in enumerate(zip(shares, costs, strict=True)):
+        previous, current, start, left, overflow = numbers[_PER_KEY * index : _PER_KEY * (index + 1)]
         missing = 0 if allowed else cost
         starts.append(float(start))
         counted.append(share.overflow() if overflow else share)

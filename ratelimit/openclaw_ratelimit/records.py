@@ -1,8 +1,8 @@
 """Failures and locks per key as one process knows them. Pure state: no waiting, no storage; keys are opaque.
 
-Alone it decides (`fail`). With a shared storage it is the replica that answers without a round trip (`locked_for`,
-`has_failures`), that takes what other instances publish (`add`, `lock`, `clear`, `apply_release`), and that decides
-while the storage is away. Everybody's failures together are the business of `budget`.
+Without a shared storage it decides (`fail`). With one it is the replica: it answers without a round trip (`locked_for`,
+`has_failures`), applies what other instances publish (`add`, `lock`, `clear`, `apply_release`), and decides while the
+storage is away. `budget` counts the failures of all keys together.
 """
 
 import heapq
@@ -26,7 +26,7 @@ class Failure(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """What is known of one key: when its lock ends, or 0.0; up to when locks were released by an operator; failures."""
+    """The record of one key: the end of its lock, or 0.0; the end of the last released lock, or 0.0; failures."""
 
     key: str
     locked: float
@@ -38,11 +38,11 @@ class Records:
     """Failure number `max_attempts` within the window is still allowed and starts the lock; later ones are not allowed
     and neither counted nor able to prolong it. When the lock ends the history is clean.
 
-    At most `capacity` keys are kept. The key whose last failure is oldest makes room for a new one, locks never do: an
+    There are at most `capacity` keys. The key whose last failure is oldest makes room for a new one, locks never do: an
     attacker can't wash a lock away by failing under other keys. When all are locks, new keys are refused for one
     lockout period.
 
-    With `shared`, what is decided here is remembered as not synced yet, until `pop_unsynced`.
+    With `shared`, keys with decisions made here count as unsynced, until `pop_unsynced`.
     """
 
     def __init__(self, policy: LockoutPolicy, *, clock: Callable[[], float], capacity: int, shared: bool) -> None:
@@ -122,7 +122,7 @@ class Records:
             self._note_unsynced(key, now, now)
 
     def release(self, key: str) -> bool:
-        """An operator unlocks `key` and forgets its failures; whether there was anything against it."""
+        """An operator unlocks `key` and forgets its failures. Returns whether it was locked or had failures."""
         now = self._clock()
         stood = self.stands_against(key)
         until = max(self._locks.get(key, 0.0), now + self.policy.lockout)
@@ -131,7 +131,7 @@ class Records:
         return stood
 
     def add(self, key: str, failure: Failure) -> bool:
-        """Take over a failure that was decided elsewhere; whether it was news."""
+        """Add a failure that another instance or the storage has counted. Returns whether it was new."""
         now = self._clock()
         self._drop_expired(now)
         known = self._failures.get(key)
@@ -156,15 +156,15 @@ class Records:
                 self._order_locks()
 
     def clear(self, key: str, until: float) -> None:
-        """Failures of `key` up to that time are void: a success was counted elsewhere."""
-        kept = deque(failure for failure in self._failures.get(key, ()) if failure.time > until)
-        if kept:
-            self._failures[key] = kept
+        """Forget failures of `key` up to that time: another instance has counted a success."""
+        later = deque(failure for failure in self._failures.get(key, ()) if failure.time > until)
+        if later:
+            self._failures[key] = later
         else:
             self._failures.pop(key, None)
 
     def apply_release(self, key: str, until: float, time: float) -> None:
-        """An operator unlocked `key` at that time: locks that end at `until` or earlier are void."""
+        """An operator unlocked `key` at that time: locks that end at `until` or earlier don't count."""
         now = self._clock()
         self._released = {known: end for known, end in self._released.items() if end > now}
         if until > now:
@@ -177,7 +177,7 @@ class Records:
         self.clear(key, time)
 
     def entries(self, keys: Collection[str] | None = None) -> Iterator[Entry]:
-        """What is known of these keys, of all by default."""
+        """The records of these keys, of all by default."""
         self._drop_expired(self._clock())
         chosen = [*self._failures, *self._locks, *self._released] if keys is None else keys
         for key in dict.fromkeys(chosen):
@@ -191,7 +191,7 @@ class Records:
         return bool(self._unsynced)
 
     def pop_unsynced(self) -> dict[str, float]:
-        """Keys about which something was decided here since the last call → up to when their history is void."""
+        """Keys with decisions made here since the last call → the time up to which their failures are cleared."""
         taken, self._unsynced = self._unsynced, {}
         return taken
 
@@ -201,7 +201,7 @@ class Records:
             self._unsynced[key] = max(cleared, self._unsynced.get(key, 0.0))
 
     def shift(self, seconds: float) -> None:
-        """The clock has jumped: move all times with it, so that every lock lasts as long as it would have."""
+        """The clock has jumped: move all times with it, so that no lock gets longer or shorter."""
         for key, times in self._failures.items():
             self._failures[key] = deque(Failure(failure.time + seconds, failure.id) for failure in times)
         self._locks = {key: until + seconds for key, until in self._locks.items()}

@@ -1,4 +1,4 @@
-"""Who comes next while the budget is spent: of the keys that keep asking, the one that asked first.
+"""The queue for a spent budget: of the keys that keep asking, the one that asked first comes next.
 
 Keys that asked once and don't come back (addresses of a distributed attack) stand in nobody's way for long.
 """
@@ -22,8 +22,8 @@ class WaitingRoom:
         """Keys that wait."""
         return len(self._first)
 
-    def ask(self, key: str, now: float, places: int) -> bool:
-        """Whether `key` is among the first `places`; if so it leaves the room, else it waits on."""
+    def ask(self, key: str, now: float, slots: int) -> bool:
+        """Whether `key` is among the first `slots`; if so it leaves the room, else it waits on."""
         while self._last and next(iter(self._last.values())) <= now - self._max_pause:
             del self._first[self._last.popitem(last=False)[0]]
         if key not in self._first:
@@ -32,7 +32,7 @@ class WaitingRoom:
             self._first[key] = None
         self._last[key] = now
         self._last.move_to_end(key)
-        if key in islice(self._first, places):
+        if key in islice(self._first, slots):
             del self._first[key], self._last[key]
             return True
         return False

@@ -46,7 +46,7 @@ async def login(request: web.Request) -> web.Response:
         return web.Response(text="welcome")
 
 
-async def opened(app: web.Application) -> AsyncIterator[None]:
+async def open_limits(app: web.Application) -> AsyncIterator[None]:
     async with app[LINK]:
         yield
     await app[LINK].client.aclose()
@@ -59,7 +59,7 @@ def create_app() -> web.Application:
         from redis.asyncio import Redis
 
         link = app[LINK] = ReplicationLink(Redis.from_url(url), name="recipe")
-        app.cleanup_ctx.append(opened)
+        app.cleanup_ctx.append(open_limits)
     app[LIMITER] = FailureLimiter(LockoutPolicy(max_attempts=3), link=link)
     app[QUOTA] = Quota([QuotaPolicy.parse("address", "20/minute", per=("address",))], link=link)
     app.router.add_post("/login", login)

@@ -1,5 +1,5 @@
-"""Django: an authentication backend that locks out, whoever calls `authenticate` (views, the admin, REST frameworks),
-and a quota as a middleware. REDIS_URL makes processes count together.
+"""Django: an authentication backend that locks out (for views, the admin and REST frameworks alike: all call
+`authenticate`), and a quota as a middleware. REDIS_URL makes processes count together.
 
     AUTHENTICATION_BACKENDS = ["recipes.django_app.LockoutBackend", "django.contrib.auth.backends.ModelBackend"]
     MIDDLEWARE = ["recipes.django_app.LimitsMiddleware", ...]

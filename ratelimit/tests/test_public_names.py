@@ -56,7 +56,7 @@ try:
     o.ReplicationLink
 except ModuleNotFoundError as error:
     assert "openclaw-ratelimit[redis]" in str(error)
-    print("told")
+    print("explained")
 """
     done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
-    assert (done.stdout, done.stderr) == ("told\n", "")
+    assert (done.stdout, done.stderr) == ("explained\n", "")

@@ -40,7 +40,7 @@ class Histories(Machine):
     async def open(self):
         self.limiters = [FailureLimiter(POLICY, budget=self.budget, clock=lambda: self.now)] * 3
 
-    async def told(self):
+    async def sync(self):
         """Wait until every instance knows what the others did."""
 
     @rule(instance=INSTANCES, key=KEYS)
@@ -48,21 +48,21 @@ class Histories(Machine):
         self.step()
         verdict = self.run(self.limiters[instance].record_failure(key))
         assert_alike(verdict, self.models[instance].fail(key, self.now, self.count))
-        self.run(self.told())
+        self.run(self.sync())
 
     @rule(instance=INSTANCES, key=KEYS)
     def failure_of_a_caller_that_leaves(self, instance, key):
         self.step()
         self.run(leave_early(self.limiters[instance].record_failure(key)))
         self.models[instance].fail(key, self.now, self.count)
-        self.run(self.told())
+        self.run(self.sync())
 
     @rule(instance=INSTANCES, key=KEYS)
     def unlock(self, instance, key):
         self.step()
         stood = self.run(self.limiters[instance].unlock(key))
         assert stood == self.models[instance].unlock(key, self.now)
-        self.run(self.told())
+        self.run(self.sync())
 
     @rule(instance=INSTANCES, key=KEYS)
     def success(self, instance, key):
@@ -75,7 +75,7 @@ class Histories(Machine):
         else:
             assert expected.allowed
             self.run(self.remember(limiter, key))
-        self.run(self.told())
+        self.run(self.sync())
 
     async def remember(self, limiter, key):
         limiter.remember(key)
@@ -96,10 +96,10 @@ class Histories(Machine):
     def lists_agree(self):
         early, late = self.now - RESOLUTION, self.now + RESOLUTION
         for limiter, model in zip(self.limiters, self.models, strict=True):
-            listed = {lock.key for lock in limiter.locked()}
+            locked = {lock.key for lock in limiter.locked()}
             for key in ("a", "b", "c"):
                 until = model.locked_until(key)
-                assert (key in listed) == (until > self.now) or early <= until <= late
+                assert (key in locked) == (until > self.now) or early <= until <= late
                 if until <= early:
                     assert len(model.counted(key, late)) <= limiter.failures(key) <= len(model.counted(key, early))
                 elif until > late:
@@ -123,7 +123,7 @@ def assert_alike(verdict, expected):
 
 
 class Barrier:
-    """A peer that knows when a link has heard everything that was told before."""
+    """A peer that knows when a link has received all earlier messages."""
 
     behind = False
 
@@ -173,7 +173,7 @@ class Together(Linked, Histories):
         self.skew += days * DAY
         if not self.away:
             self.run(self.compare())
-            self.run(self.told())
+            self.run(self.sync())
 
     def client(self, instance):
         """A client that finds no server while its instance is away."""
@@ -188,7 +188,7 @@ class Together(Linked, Histories):
         pool = redis.asyncio.ConnectionPool(Switched, port=self.port, retry=NEVER)
         return redis.asyncio.Redis.from_pool(pool)
 
-    async def told(self):
+    async def sync(self):
         if self.away:
             return
         self.count += 1
@@ -227,7 +227,7 @@ class Apart(Together):
         async with redis.asyncio.Redis(port=self.port, db=2, retry=NEVER) as old:
             await old.flushdb()
         await self.compare()
-        await self.told()
+        await self.sync()
 
     async def cut(self):
         self.away = {0, 1, 2}
@@ -243,7 +243,7 @@ class Apart(Together):
             await until(lambda link=link: link.available, 20)
         await until(lambda: self.other_link.available, 20)
         await self.compare()
-        await self.told()
+        await self.sync()
 
 
 TestAlone = histories(Histories, examples=150, steps=50)

@@ -7,7 +7,7 @@ from hypothesis.stateful import Bundle, consumes, rule
 
 from openclaw_ratelimit import Quota, Reservation, Script
 from support.machine import DAY, Linked, Machine, histories, leave_early
-from support.quota_model import ASKERS, POLICIES, Model
+from support.quota_model import CALLERS, POLICIES, Model
 from support.servers import redis_server
 
 NOTHING = Script("return 1")
@@ -31,42 +31,42 @@ class Histories(Machine):
     async def open(self):
         self.quotas = [Quota(POLICIES, clock=lambda: self.now)] * 3
 
-    @rule(target=reservations, instance=st.integers(0, 2), asker=st.sampled_from(ASKERS), tokens=st.integers(0, 25))
-    def reserve(self, instance, asker, tokens):
-        outcome = self.run(self.quotas[instance].reserve(asker, tokens))
-        places = self.model.reserve(asker, tokens, self.now)
-        assert isinstance(outcome, Reservation) == (places is not None)
-        remaining = [max(0, left) for left in self.model.remaining(asker, self.now)]
+    @rule(target=reservations, instance=st.integers(0, 2), caller=st.sampled_from(CALLERS), tokens=st.integers(0, 25))
+    def reserve(self, instance, caller, tokens):
+        outcome = self.run(self.quotas[instance].reserve(caller, tokens))
+        slots = self.model.reserve(caller, tokens, self.now)
+        assert isinstance(outcome, Reservation) == (slots is not None)
+        remaining = [max(0, left) for left in self.model.remaining(caller, self.now)]
         assert [status.remaining for status in outcome.statuses] == remaining
-        if places is None:
+        if slots is None:
             assert outcome.retry_after > 0
             return None
-        return outcome, asker, tokens, places
+        return outcome, caller, tokens, slots
 
     @rule(made=consumes(reservations), tokens=st.integers(0, 40))
     def settle(self, made, tokens):
         if made is not None:
-            reservation, asker, reserved, places = made
+            reservation, caller, reserved, slots = made
             self.run(reservation.settle(tokens))
-            self.model.settle(asker, tokens, reserved, places, self.now)
+            self.model.settle(caller, tokens, reserved, slots, self.now)
 
-    @rule(instance=st.integers(0, 2), asker=st.sampled_from(ASKERS), tokens=st.integers(0, 25))
-    def reserve_and_leave(self, instance, asker, tokens):
-        self.run(self.leave(instance, asker, tokens))
+    @rule(instance=st.integers(0, 2), caller=st.sampled_from(CALLERS), tokens=st.integers(0, 25))
+    def reserve_and_leave(self, instance, caller, tokens):
+        self.run(self.leave(instance, caller, tokens))
 
-    async def leave(self, instance, asker, tokens):
-        outcome = await leave_early(self.ask(self.quotas[instance], asker, tokens))
+    async def leave(self, instance, caller, tokens):
+        outcome = await leave_early(self.ask(self.quotas[instance], caller, tokens))
         if isinstance(outcome, Reservation):
             await outcome.undo()
 
     @staticmethod
-    async def ask(quota, asker, tokens):
-        return await quota.reserve(asker, tokens)
+    async def ask(quota, caller, tokens):
+        return await quota.reserve(caller, tokens)
 
-    @rule(instance=st.integers(0, 2), asker=st.sampled_from(ASKERS))
-    def reset(self, instance, asker):
-        self.run(self.quotas[instance].reset(asker))
-        self.model.reset(asker)
+    @rule(instance=st.integers(0, 2), caller=st.sampled_from(CALLERS))
+    def reset(self, instance, caller):
+        self.run(self.quotas[instance].reset(caller))
+        self.model.reset(caller)
 
     @rule(quarters=st.integers(1, 24))
     def time_passes(self, quarters):
@@ -82,8 +82,8 @@ class Together(Linked, Histories):
         self.quotas = [Quota(POLICIES, link=link, lease=lease) for link in self.links]
         await self.begin()
 
-    async def leave(self, instance, asker, tokens):
-        await super().leave(instance, asker, tokens)
+    async def leave(self, instance, caller, tokens):
+        await super().leave(instance, caller, tokens)
         link = self.links[instance]
         for _ in range(2):  # the answer, and what is sent because of it
             await link.ask(NOTHING, [], [])

@@ -176,7 +176,7 @@ async def served():
     port = free_port()
     environment = {**os.environ, "PORT": str(port)}
     async with running([sys.executable, str(RECIPES / "aiohttp_app.py")], environment=environment) as process:
-        await process.said("Running on")
+        await process.wait_for_output("Running on")
         yield f"http://127.0.0.1:{port}/login"
 
 

@@ -111,7 +111,7 @@ def test_mistakes_are_errors_at_once(thread):
         attempt(limiter, "right")
 
 
-def test_a_listener_that_calls_back_is_told_so(make_link):
+def test_a_listener_that_calls_back_gets_a_usage_error(make_link):
     caught = []
 
     def listen(_event):

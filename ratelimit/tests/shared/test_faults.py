@@ -76,8 +76,8 @@ async def test_two_databases_of_one_redis_never_notice_each_other(server):
     ],
 )  # fmt: skip
 async def test_a_foreign_message_changes_nothing(instances, server, channel, message):
-    async with client(server) as stranger:
-        await stranger.publish(channel, message)
+    async with client(server) as foreign:
+        await foreign.publish(channel, message)
     await quiet(*instances)
     assert await instances[0].failures("a", 9) == POLICY.max_attempts
 
@@ -122,11 +122,11 @@ async def test_a_second_event_loop_is_an_error_at_once(server):
 
 
 async def test_another_threads_event_loop_is_an_error_at_once(instances):
-    def elsewhere():
+    def fail_in_another_loop():
         asyncio.run(fail_in_time(instances[0]))
 
     with pytest.raises(UsageError, match="another event loop"):
-        await asyncio.to_thread(elsewhere)
+        await asyncio.to_thread(fail_in_another_loop)
     assert await instances[0].failures("a", 9) == POLICY.max_attempts
 
 

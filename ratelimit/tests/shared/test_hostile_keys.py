@@ -65,13 +65,13 @@ async def test_hostile_keys_are_counted_as_any_others(server):
         for number in range(0, KEYS, 100):
             keys = [key(chance, number) for _ in range(100)]
             verdicts = await asyncio.gather(
-                *(instances[place % 3].limiter.record_failure(one) for place, one in enumerate(keys))
+                *(instances[index % 3].limiter.record_failure(one) for index, one in enumerate(keys))
             )
             # Which of several at once comes first is open; how many of one key are allowed is not.
             expected, allowed = Counter(), Counter()
-            for place in range(100):
-                name = stored_key(keys[place])
-                allowed[name] += verdicts[place].allowed
+            for index in range(100):
+                name = stored_key(keys[index])
+                allowed[name] += verdicts[index].allowed
                 if name in locks:
                     continue
                 if name not in failures and len(failures) + len(locks) >= CAPACITY:

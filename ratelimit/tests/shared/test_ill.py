@@ -10,7 +10,7 @@ from support.instances import POLICY, Instance, until
 from support.servers import redis_server
 from support.slow import hop
 
-PATIENCE = 0.05  # seconds that a caller may wait at most
+MAX_WAIT = 0.05  # seconds that a caller may wait at most
 BUSY = 1.0  # seconds that a busy machine may add; a Redis that is waited for never answers in these tests
 
 
@@ -50,7 +50,7 @@ async def test_a_frozen_redis_holds_nobody_up(instances, server):
     server.freeze()
     verdict, seconds = await timed(instances[0].limiter.record_failure("a"))
     assert verdict.allowed
-    assert seconds < PATIENCE + BUSY
+    assert seconds < MAX_WAIT + BUSY
     verdicts = [without_waiting(instances[0].limiter.record_failure("a")) for _ in range(3)]
     assert [verdict.allowed for verdict in verdicts] == [True, True, False]
     assert all(one.limiter.locked_for("locked") for one in instances), "earned locks hold"
@@ -63,7 +63,7 @@ async def test_many_callers_wait_for_a_frozen_redis_once_and_together(instances,
     server.freeze()
     began = time.monotonic()
     assert await instances[0].failures("a", 200) == POLICY.max_attempts
-    assert time.monotonic() - began < PATIENCE + BUSY
+    assert time.monotonic() - began < MAX_WAIT + BUSY
     server.thaw()
 
 
@@ -77,7 +77,7 @@ async def test_while_apart_each_instance_allows_the_limit_and_all_are_locked_aft
     assert [await one.failures("a", 5) for one in instances] == [0, 0, 0]
 
 
-async def test_failures_told_alone_add_up_afterwards(instances, server):
+async def test_failures_counted_alone_add_up_when_redis_returns(instances, server):
     await server.stop()
     await until(apart(instances))
     assert [await one.failures("a", 1) for one in instances] == [1, 1, 1]
@@ -85,7 +85,7 @@ async def test_failures_told_alone_add_up_afterwards(instances, server):
     await until(lambda: all(one.limiter.locked_for("a") for one in instances))
 
 
-async def test_each_change_is_told_once_with_its_reason(instances, server):
+async def test_each_change_is_reported_once_with_its_reason(instances, server):
     await server.stop()
     await until(apart(instances))
     for one in instances:
@@ -125,7 +125,7 @@ async def test_a_slow_redis_is_not_waited_for(server):
         network.delay = 2 * BUSY
         verdict, seconds = await timed(one.limiter.record_failure("a"))
         assert verdict.allowed
-        assert seconds < PATIENCE + BUSY
+        assert seconds < MAX_WAIT + BUSY
         network.delay = 0.3
         tried = network.connections
         await until(
@@ -143,9 +143,9 @@ async def test_a_redis_without_memory_still_counts_for_all(instances, server):
     await server.ask("CONFIG", "SET", "maxmemory", "1")
     assert sum([await one.failures("a", 10) for one in instances]) == POLICY.max_attempts
     assert not (await instances[1].limiter.record_success("locked")).allowed
-    async with Instance(server.url) as newcomer:
-        assert newcomer.limiter.locked_for("a")
-        assert newcomer.link.available
+    async with Instance(server.url) as new_instance:
+        assert new_instance.limiter.locked_for("a")
+        assert new_instance.link.available
     assert all(len(one.changes) == 1 for one in instances)
 
 
@@ -205,7 +205,7 @@ async def test_a_cut_subscription_is_renewed(instances, server):
     await until(lambda: all(one.limiter.locked_for("a") for one in instances))
 
 
-async def test_when_told_to_refuse_nothing_is_counted_alone(server):
+async def test_with_while_away_deny_nothing_is_counted_alone(server):
     async with Instance(server.url, while_away="deny") as one:
         await one.failures("locked", 3)
         await one.failures("failed", 1)
@@ -237,6 +237,6 @@ async def test_a_failover_to_an_empty_replica_loses_no_lock(tmp_path):
         await until(lambda: other.limiter.locked_for("a"))
         await server.kill()
         await until(apart([one, other]))
-        await server.start()  # empty: nothing was kept
+        await server.start()  # empty: nothing was stored
         await in_step([one, other], ["a"])
         assert await server.ask("ZCARD", "{test}:failures:locks") == 1

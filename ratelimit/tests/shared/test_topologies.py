@@ -16,7 +16,7 @@ AT_ONCE = {"repl_diskless_sync_delay": "0"}  # newer ones wait five seconds for 
 
 
 @asynccontextmanager
-async def found_by(port):
+async def instance_behind(port):
     """An instance whose server a Sentinel names."""
     asked = Sentinel([("127.0.0.1", port)], socket_timeout=2.0)
     async with Instance(asked.master_for("service", socket_timeout=2.0, retry=NEVER)) as instance:
@@ -34,8 +34,8 @@ async def test_a_failover_by_sentinel_loses_no_lock_even_to_an_empty_replica(tmp
         redis_server(folders[1], replicaof=f"127.0.0.1 {primary.port}") as replica,
         following(primary),
         sentinel(folders[2], primary) as port,
-        found_by(port) as one,
-        found_by(port) as other,
+        instance_behind(port) as one,
+        instance_behind(port) as other,
     ):
         assert one.link.available
         await one.failures("locked", 3)
@@ -79,7 +79,7 @@ async def until_primary(replica):
             return (await replica.ask("ROLE"))[0]
         return None
 
-    await until_asked(role, lambda found: found == "master")
+    await until_asked(role, lambda answer: answer == "master")
 
 
 async def until_asked(ask, right, seconds=20.0):

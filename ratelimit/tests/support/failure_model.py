@@ -73,8 +73,8 @@ class Model:
             del self.waiting[gone], self.asked[gone]
         self.waiting.setdefault(key, now)
         self.reserve = [time for time in self.reserve if time > now - BUDGET.window]
-        places = BUDGET.failures - len(self.reserve)
-        if sum(first < self.waiting[key] for first in self.waiting.values()) >= places:
+        slots = BUDGET.failures - len(self.reserve)
+        if sum(first < self.waiting[key] for first in self.waiting.values()) >= slots:
             self.asked[key] = now
             return BUDGET.interval
         del self.waiting[key]

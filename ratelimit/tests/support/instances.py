@@ -28,7 +28,7 @@ class Instance:
         self.changes.append((event.kind is EventKind.BACK, event.reason))
 
     async def failures(self, key, count):
-        """How many of so many failures at once were allowed to be told."""
+        """Record `count` failures of `key` at once; returns how many were allowed."""
         verdicts = await asyncio.gather(*(self.limiter.record_failure(key) for _ in range(count)))
         return sum(verdict.allowed for verdict in verdicts)
 

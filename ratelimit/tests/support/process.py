@@ -38,11 +38,11 @@ class Process:
     def signal(self, number: int) -> None:
         self._process.send_signal(number)
 
-    async def said(self, text: str) -> None:
+    async def wait_for_output(self, text: str) -> None:
         """Wait until `text` was written to either stream. Fails when the process ends without it."""
         async with asyncio.timeout(MAX_WAIT), self._news:
             await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
-        assert text in self.output + self.errors, f"ended without saying {text!r}: {self.output}{self.errors}"
+        assert text in self.output + self.errors, f"ended without the output {text!r}: {self.output}{self.errors}"
 
     async def ended(self, within: float = MAX_WAIT) -> int:
         """Wait for its end and its last words; the exit status."""

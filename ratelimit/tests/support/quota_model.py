@@ -5,7 +5,7 @@ from math import floor
 
 from openclaw_ratelimit import QuotaPolicy
 
-ASKERS = [(("identity", who), ("model", model)) for who in ("alice", "bob") for model in ("small", "large")]
+CALLERS = [(("identity", who), ("model", model)) for who in ("alice", "bob") for model in ("small", "large")]
 POLICIES = (
     QuotaPolicy("requests", "requests", 4, 4, ("identity",)),
     QuotaPolicy("tokens", "tokens", 20, 8, ("model",)),
@@ -51,8 +51,8 @@ class Model:
         self.windows = {}
         self.running = Counter()
 
-    def applying(self, asker):
-        known = dict(asker)
+    def applying(self, caller):
+        known = dict(caller)
         for policy in POLICIES:
             if policy.name != "bob" or known["identity"] == "bob":
                 key = (policy.name, *(known[name] for name in policy.per))
@@ -62,32 +62,32 @@ class Model:
     def cost(policy, tokens):
         return min(max(1, tokens), policy.amount) if policy.counts == "tokens" else 1
 
-    def remaining(self, asker, now):
-        for policy, key, window in self.applying(asker):
+    def remaining(self, caller, now):
+        for policy, key, window in self.applying(caller):
             yield policy.amount - (self.running[key] if policy.counts == "runs" else window.used(now))
 
-    def reserve(self, asker, tokens, now):
-        applying = list(self.applying(asker))
+    def reserve(self, caller, tokens, now):
+        applying = list(self.applying(caller))
         costs = [self.cost(policy, tokens) for policy, _, _ in applying]
-        if not all(cost <= left for cost, left in zip(costs, self.remaining(asker, now), strict=True)):
+        if not all(cost <= left for cost, left in zip(costs, self.remaining(caller, now), strict=True)):
             return None
-        places = []
+        slots = []
         for (policy, key, window), cost in zip(applying, costs, strict=True):
             if policy.counts == "runs":
                 self.running[key] += 1
-            places.append(None if policy.counts == "runs" else window.add(cost, now))
-        return places
+            slots.append(None if policy.counts == "runs" else window.add(cost, now))
+        return slots
 
-    def reset(self, asker):
-        for policy, key, _ in list(self.applying(asker)):
+    def reset(self, caller):
+        for policy, key, _ in list(self.applying(caller)):
             self.windows[key] = Window(policy.window)
 
-    def settle(self, asker, tokens, reserved, places, now):
-        for (policy, key, window), place in zip(self.applying(asker), places, strict=True):
+    def settle(self, caller, tokens, reserved, slots, now):
+        for (policy, key, window), slot in zip(self.applying(caller), slots, strict=True):
             more = tokens - self.cost(policy, reserved)
             if policy.counts == "runs":
                 self.running[key] -= 1
             elif policy.counts == "tokens" and more > 0:
                 window.add(more, now)
             elif policy.counts == "tokens":
-                window.give_back(place, -more, now)
+                window.give_back(slot, -more, now)

@@ -48,12 +48,12 @@ class Redis:
         return self._process
 
     async def start(self) -> None:
-        """Start it and wait until it answers. What `appendonly` has kept is there again."""
+        """Start it and wait until it answers. With `appendonly` it loads the data that it stored before."""
         file = self._directory / "redis.conf"
         file.write_text("".join(f"{key} {value}\n" for key, value in self._settings.items()), encoding="utf-8")
         self._process = await start(redis_program(), str(file), directory=self._directory)
         try:
-            await self._process.said("Ready to accept connections")
+            await self._process.wait_for_output("Ready to accept connections")
         except BaseException:
             await self.stop()
             raise
@@ -97,7 +97,7 @@ class Redis:
 @asynccontextmanager
 async def redis_server(directory: Path, **settings: str) -> AsyncIterator[Redis]:
     """A real, empty Redis. `settings` are lines of its redis.conf, with `_` for `-`: `maxmemory="2mb"`,
-    `appendonly="yes"`, `replicaof="127.0.0.1 6379"`. It writes nothing to `directory` unless told to.
+    `appendonly="yes"`, `replicaof="127.0.0.1 6379"`. It writes nothing to `directory` unless `settings` say so.
     """
     server = Redis(directory, {name.replace("_", "-"): value for name, value in settings.items()})
     await server.start()
@@ -109,7 +109,7 @@ async def redis_server(directory: Path, **settings: str) -> AsyncIterator[Redis]
 
 @asynccontextmanager
 async def sentinel(directory, primary):
-    """One Sentinel that watches `primary` as `service` and loses patience quickly; its port."""
+    """One Sentinel that watches `primary` as `service` and fails over after 300 ms; its port."""
     port = free_port()
     (directory / "sentinel.conf").write_text(
         f"port {port}\nbind 127.0.0.1\ndir {directory}\n"
@@ -119,5 +119,5 @@ async def sentinel(directory, primary):
     )
     command = [redis_program(), str(directory / "sentinel.conf"), "--sentinel"]
     async with running(command, directory=directory) as process:
-        await process.said("+monitor")
+        await process.wait_for_output("+monitor")
         yield port

@@ -19,7 +19,7 @@ class Hop:
         try:
             upstream, down = await asyncio.open_connection("127.0.0.1", self._target)
         except ConnectionError:
-            writer.close()  # nobody is there: the client is told so by the end of its connection
+            writer.close()  # the server is away: close the connection so that the client sees it
             return
         try:
             async with asyncio.TaskGroup() as group:

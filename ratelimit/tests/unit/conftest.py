@@ -5,7 +5,7 @@ import pytest
 
 
 class Clock:
-    """Time that only moves when told to."""
+    """Time that only moves when a test moves it."""
 
     def __init__(self) -> None:
         self.now = 1_000.0

@@ -22,7 +22,7 @@ def test_nobody_notices_a_budget_that_lasts(budget):
         assert not budget.closed_to("b")
 
 
-def test_a_stranger_gets_one_attempt_per_interval_while_the_budget_is_spent(budget, clock):
+def test_an_unknown_key_gets_one_attempt_per_interval_while_the_budget_is_spent(budget, clock):
     spend(budget)
     assert budget.closed_to("b")
     assert budget.charge("b", failed=True) == 0.0
@@ -32,7 +32,7 @@ def test_a_stranger_gets_one_attempt_per_interval_while_the_budget_is_spent(budg
     assert budget.charge("b", failed=True) == 0.0
 
 
-def test_right_and_wrong_attempts_of_strangers_are_treated_alike(budget):
+def test_right_and_wrong_attempts_of_unknown_keys_are_treated_alike(budget):
     spend(budget)
     assert budget.charge("b", failed=False) == 0.0
     assert budget.charge("b", failed=False) == 10.0
@@ -80,7 +80,7 @@ def test_failures_of_known_keys_count_in_the_budget(budget):
     budget.remember("owner")
     for _ in range(POLICY.failures):
         assert budget.charge("owner", failed=True) == 0.0
-    assert budget.closed_to("stranger")
+    assert budget.closed_to("unknown")
 
 
 def test_the_budget_comes_back_as_failures_leave_the_window(budget, clock):

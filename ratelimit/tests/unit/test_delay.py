@@ -40,7 +40,7 @@ def test_a_cap_below_the_first_delay_is_the_delay(clock):
     assert [delay.next("a"), delay.next("a")] == [0.5, 0.5]
 
 
-def test_the_key_that_failed_longest_ago_makes_room(clock):
+def test_a_new_key_replaces_the_one_whose_last_failure_is_oldest(clock):
     delay = FailureDelay(clock=clock, capacity=2)
     for key in ("a", "b", "a", "c"):
         delay.next(key)

@@ -17,7 +17,7 @@ async def lock(limiter, key):
         assert (await limiter.record_failure(key)).allowed
 
 
-async def test_the_last_allowed_failure_is_told_and_starts_the_lock(limiter):
+async def test_the_last_allowed_failure_is_answered_and_starts_the_lock(limiter):
     verdicts = [await limiter.record_failure("a") for _ in range(4)]
     assert verdicts == [Verdict(True, 2, 0.0), Verdict(True, 1, 0.0), Verdict(True, 0, 5.0), Verdict(False, 0, 5.0)]
     assert limiter.locked_for("a") == 5.0
@@ -73,15 +73,15 @@ async def test_a_success_must_be_recorded_only_when_something_stands_against_it(
     assert not limiter.must_ask("c")
 
 
-async def test_a_spent_budget_rations_strangers_right_and_wrong_alike(clock):
+async def test_a_spent_budget_rations_unknown_keys_right_and_wrong_alike(clock):
     limiter = FailureLimiter(POLICY, budget=BudgetPolicy(failures=2), clock=clock)
     limiter.remember("owner")
     for number in range(2):
         assert (await limiter.record_failure(f"attacker {number}")).allowed
     assert not limiter.must_ask("owner")
-    assert limiter.must_ask("stranger")
-    assert (await limiter.record_success("stranger")).allowed
-    assert not limiter.must_ask("stranger")
+    assert limiter.must_ask("unknown")
+    assert (await limiter.record_success("unknown")).allowed
+    assert not limiter.must_ask("unknown")
     assert (await limiter.record_failure("another")).allowed
     assert await limiter.record_failure("another") == Verdict(False, 0, 10.0)
     assert await limiter.record_success("another") == Verdict(False, 0, 10.0)
@@ -93,7 +93,7 @@ async def test_keys_do_not_touch_each_other(limiter):
     assert limiter.locked_for("token/203.0.113.2") == 0.0
 
 
-async def test_of_two_hundred_parallel_guesses_exactly_the_allowed_number_is_told(limiter):
+async def test_of_two_hundred_parallel_guesses_exactly_the_allowed_number_is_answered(limiter):
     verdicts = await asyncio.gather(*(limiter.record_failure("a") for _ in range(200)))
     assert sum(verdict.allowed for verdict in verdicts) == 3
 
@@ -104,7 +104,7 @@ async def test_a_limit_of_one_locks_at_the_first_failure(clock):
     assert limiter.locked_for("a") == 300.0
 
 
-async def test_a_full_table_drops_the_key_that_failed_longest_ago(clock):
+async def test_a_full_table_drops_the_key_whose_last_failure_is_oldest(clock):
     limiter = FailureLimiter(POLICY, clock=clock, capacity=2)
     await limiter.record_failure("old")
     await limiter.record_failure("new")

@@ -102,7 +102,7 @@ async def test_a_sliding_window_begins_when_something_is_counted_first(storage, 
     assert storage.count("a", 10, 1) == 1_044.0
 
 
-async def test_the_sliding_window_of_longest_ago_makes_room(clock):
+async def test_a_new_sliding_window_replaces_the_least_recently_used_one(clock):
     storage = ProcessStorage(clock, capacity=2)
     for key in ("a", "b", "a", "c"):
         storage.count(key, 10, 1)

@@ -1,4 +1,4 @@
-"""What a newcomer gets wrong is an error at once that says what to do."""
+"""A mistake in the use of the library raises an error at once that says what to do."""
 
 import asyncio
 

@@ -174,10 +174,10 @@ async def test_a_deciding_quota_waits_for_nothing(quota, in_one_step):
 
 async def test_long_names_are_served_and_not_remembered(quota):
     limited = quota(REQUESTS)
-    asker = (("identity", "x" * 10_000),)
+    caller = (("identity", "x" * 10_000),)
     for _ in range(3):
-        assert isinstance(await limited.reserve(asker, 1), Reservation)
-    assert isinstance(await limited.reserve(asker, 1), Refusal)
+        assert isinstance(await limited.reserve(caller, 1), Reservation)
+    assert isinstance(await limited.reserve(caller, 1), Refusal)
     assert limited._cached.cache_info().currsize == 0
 
 

@@ -7,8 +7,8 @@ ALICE = (("identity", "alice"), ("agent", "main"), ("model", "openai/gpt-5.4"))
 BOB = (("identity", "bob"), ("agent", "main"), ("model", "openai/gpt-5.4-mini"))
 
 
-def keys(policy, *askers):
-    return [share.key for asker in askers for share in shares_of([policy], asker)]
+def keys(policy, *callers):
+    return [share.key for caller in callers for share in shares_of([policy], caller)]
 
 
 def test_each_value_of_what_a_policy_is_per_has_a_key_of_its_own():

@@ -26,7 +26,7 @@ async def guess(client, address, times):
     return statuses
 
 
-async def listed(client):
+async def list_locks(client):
     response = await client.get("/api/v1/locks", headers={"X-Forwarded-For": "198.51.100.1"})
     assert response.status == 200
     return await response.json()
@@ -37,10 +37,10 @@ async def release(client, key):
 
 
 async def test_operators_list_and_release_locks(client):
-    assert await listed(client) == {"object": "list", "data": []}
+    assert await list_locks(client) == {"object": "list", "data": []}
     assert await guess(client, ATTACKER, 3) == [401, 401, 429]
     assert await guess(client, NEIGHBOUR, 3) == [401, 401, 429]
-    data = (await listed(client))["data"]
+    data = (await list_locks(client))["data"]
     assert [lock["key"] for lock in data] == [ATTACKER, "2001:db8:1:2::/64"]
     assert all(298 <= lock["seconds"] <= 300 for lock in data)
     response = await release(client, ATTACKER)
@@ -48,10 +48,13 @@ async def test_operators_list_and_release_locks(client):
         200, {"object": "lock.released", "key": ATTACKER, "released": True},
     )  # fmt: skip
     assert await guess(client, ATTACKER, 1) == [401]
-    for key in (NEIGHBOUR.replace("7", "9"), "2001:db8:1:2::/64"):  # any address of the network, or the key as listed
+    for key in (
+        NEIGHBOUR.replace("7", "9"),
+        "2001:db8:1:2::/64",
+    ):  # any address of the network, or the key as listed
         await guess(client, NEIGHBOUR, 3)
         assert (await release(client, key)).status == 200
-    assert (await listed(client))["data"] == []
+    assert (await list_locks(client))["data"] == []
 
 
 async def test_a_key_that_nothing_stands_against_is_not_found(client):

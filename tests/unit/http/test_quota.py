@@ -187,17 +187,17 @@ async def test_an_answer_allowed_to_be_longer_than_the_limit_is_let_through(toke
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_run_holds_its_place_until_its_end_whatever_it_is(runs, client, provider, stream):
-    begun, end = asyncio.Event(), asyncio.Event()
+    started, end = asyncio.Event(), asyncio.Event()
 
     async def waits(request):
-        begun.set()
+        started.set()
         await end.wait()
         return web.json_response({"error": {"message": "no"}}, status=500)
 
     provider.answer = waits
     body = HI | {"stream": stream}
     first = asyncio.create_task(client.post(CHAT, json=body))
-    await begun.wait()
+    await started.wait()
     refused = await client.post(CHAT, json=body)
     assert (refused.status, refused.headers["Retry-After"]) == (429, "1")
     assert refused.headers["RateLimit"] == '"identity-runs";r=0'
@@ -218,10 +218,10 @@ def both(limits):
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_caller_that_leaves_frees_its_place_and_pays_for_the_prompt(both, client, provider, stream):
-    begun, left = asyncio.Event(), asyncio.Event()
+    started, left = asyncio.Event(), asyncio.Event()
 
     async def waits(request):
-        begun.set()
+        started.set()
         try:
             await asyncio.Event().wait()
         finally:
@@ -229,7 +229,7 @@ async def test_a_caller_that_leaves_frees_its_place_and_pays_for_the_prompt(both
 
     provider.answer = waits
     request = asyncio.create_task(client.post(CHAT, json=HI | {"stream": stream}))
-    await begun.wait()
+    await started.wait()
     request.cancel()
     async with asyncio.timeout(10):
         await left.wait()
@@ -247,8 +247,8 @@ def several(limits):
 
 async def test_models_have_limits_of_their_own_and_every_rule_that_applies_counts(several, client, provider):
     provider.says("Hello")
-    told = {"small": [200, 200, 429], "blind": [200, 429], "other": [200, 200, 429]}
-    for model, statuses in told.items():
+    expected = {"small": [200, 200, 429], "blind": [200, 429], "other": [200, 200, 429]}
+    for model, statuses in expected.items():
         headers = {"x-openclaw-model": f"fake/{model}"}
         assert [(await client.post(CHAT, json=HI, headers=headers)).status for _ in statuses] == statuses
     assert len(provider.asked) == 5
@@ -268,9 +268,9 @@ async def test_users_are_counted_apart_and_some_may_have_more(people, client, pr
     provider.says("Hello")
     for user, statuses in {"alice": [200, 200, 200, 429], "bob": [200, 429], "carol": [200, 429]}.items():
         headers = {"x-user": user, "X-Forwarded-For": "192.0.2.1"}
-        told = [await client.post(CHAT, json=HI, headers=headers) for _ in statuses]
-        assert [response.status for response in told] == statuses
-        assert told[0].headers["RateLimit-Policy"] == f'"person-requests";q={len(statuses) - 1};w=60'
+        responses = [await client.post(CHAT, json=HI, headers=headers) for _ in statuses]
+        assert [response.status for response in responses] == statuses
+        assert responses[0].headers["RateLimit-Policy"] == f'"person-requests";q={len(statuses) - 1};w=60'
 
 
 @pytest.mark.parametrize(

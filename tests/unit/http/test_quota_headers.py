@@ -8,7 +8,7 @@ TOKENS = QuotaPolicy("identity-tokens", "tokens", 90_000, 30)
 RUNS = QuotaPolicy("all-runs", "runs", 4)
 
 
-def test_every_policy_is_told_with_its_unit_and_what_is_left():
+def test_the_headers_list_every_policy_with_its_unit_and_remaining_amount():
     headers = quota_headers(
         [
             LimitStatus(REQUESTS, 59, 41.5, 71.5, 0.0),
