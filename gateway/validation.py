@@ -65,7 +65,7 @@ def validated(
         clock=time.monotonic,
         fallback_embedding=EMBEDDED_EMBEDDING if embedded_joins(loaded.config.models) and available() else None,
     )
-    warnings = (*_endpoints_off(loaded.config), *_uncallable_embeddings(loaded.config))
+    warnings = (*_left_out(loaded.config), *_endpoints_off(loaded.config), *_uncallable_embeddings(loaded.config))
     return Valid(loaded, providers, directory, tuple(str(warning) for warning in warnings))
 
 
@@ -90,7 +90,21 @@ def _chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
             return _no_provider(ref.provider, _known(config.models))
         return None
 
-    yield from chain_problems(config, unusable)
+    left_out = set(_left_out(config))
+    yield from (problem for problem in chain_problems(config, unusable) if problem not in left_out)
+
+
+def _left_out(config: Config) -> Iterator[Problem]:
+    """Fallbacks at providers that are not configured. A chain works without them, as it does in OpenClaw (recorded)."""
+    known = _known(config.models)
+
+    def unknown(ref: ModelRef, assumed: bool) -> str | None:
+        return None if assumed or ref.provider in known else _no_provider(ref.provider, known)
+
+    malformed = set(chain_problems(config, lambda _ref, _assumed: None))
+    for problem in chain_problems(config, unknown):
+        if problem not in malformed and ".fallbacks[" in problem.path:
+            yield problem
 
 
 def _unusable_embedded(ref: ModelRef) -> str | None:

@@ -10,6 +10,7 @@ from gateway.validation import validated
 
 LOCAL = f"{MODEL.provider}/{MODEL.chat_model}"
 ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:true}}}}"
+NO_REFERENCE = "'own/' is not a model reference; write \"provider/model\""
 NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
 FORMAT = "the wire format {!r} is not supported yet; use an endpoint with openai-completions, or remove the row"
 
@@ -65,11 +66,6 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             [f"agents.defaults.model: {NO_GHOST}"],
         ),
         (OWN, "'openi/x'", ["agents.defaults.model: there is no provider 'openi'; did you mean 'openai'?"]),
-        (
-            OWN,
-            "{primary:'own/m',fallbacks:['own/n','ghost/x']}",
-            [f"agents.defaults.model.fallbacks[1]: {NO_GHOST}"],
-        ),
         (OWN, "'own/'", ["agents.defaults.model: 'own/' is not a model reference; write \"provider/model\""]),
         (
             OWN,
@@ -158,22 +154,27 @@ def test_a_configured_row_that_can_not_be_used_is_never_replaced_by_the_built_in
 
 
 def test_problems_of_an_agent_are_at_the_path_where_its_model_is_written(problems):
-    agents = "{defaults:{model:'own/m'},default:'a',entries:{a:{model:'ghost/x'},b:{model:{fallbacks:['ghost/y']}}}}"
+    agents = "{defaults:{model:'own/m'},default:'a',entries:{a:{model:'ghost/x'},b:{model:{fallbacks:['own/']}}}}"
     text = f"{{{ON},models:{{providers:{{{OWN}}}}},agents:{agents}}}"
     assert problems(text) == [
         f"agents.entries.a.model: {NO_GHOST}",
-        f"agents.entries.b.model.fallbacks[0]: {NO_GHOST}",
+        f"agents.entries.b.model.fallbacks[0]: {NO_REFERENCE}",
     ]
 
 
-def test_aliases_are_names_of_models(valid, problems):
+def test_a_fallback_at_an_unknown_provider_is_left_out_with_a_warning(valid):
+    text = models(OWN, "{primary:'own/m',fallbacks:['own/n','ghost/x']}")
+    assert f"agents.defaults.model.fallbacks[1]: {NO_GHOST}" in valid(text).warnings
+
+
+def test_aliases_are_names_of_models(valid):
     agents = (
         "{defaults:{model:{primary:'fast',fallbacks:['Slow']},models:{'own/m':{alias:'FAST'},'own/n':{alias:'slow'}}}}"
     )
     text = f"{{{ON},models:{{providers:{{{OWN}}}}},agents:{agents}}}"
     assert [str(ref) for ref in valid(text).directory.default.candidates] == ["own/m", "own/n"]
-    (problem,) = problems(text.replace("'own/n':", "'ghost/n':"))
-    assert problem.startswith("agents.defaults.model.fallbacks[0]: there is no provider 'ghost'")
+    (warning, *_) = valid(text.replace("'own/n':", "'ghost/n':")).warnings
+    assert warning.startswith("agents.defaults.model.fallbacks[0]: there is no provider 'ghost'")
 
 
 def test_a_bare_model_id_is_that_of_the_one_provider_that_lists_it(valid):

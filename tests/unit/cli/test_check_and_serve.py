@@ -21,6 +21,7 @@ def own(row: str, model: str = "'own/m'") -> str:
 
 
 GOOD = {
+    "an unknown fallback": own("{baseUrl:'http://h/v1'}", "{primary:'own/m',fallbacks:['ghost/m']}"),
     "one provider": f"{{{TOKEN},{OWN},{AGENT}}}",
     "the embedded model": f"{{{TOKEN},agents:{{defaults:{{model:'local/{MODEL.chat_model}'}}}}}}",
     "a built-in provider without a key": f"{{{TOKEN},agents:{{defaults:{{model:'groq/x'}}}}}}",
@@ -37,7 +38,6 @@ BROKEN = {
     "no model": f"{{{TOKEN},{OWN}}}",
     "no default agent": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'own/m'}},entries:{{a:{{}},b:{{}}}}}}}}",
     "an unknown provider": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'ghost/m'}}}}}}",
-    "an unknown fallback": own("{baseUrl:'http://h/v1'}", "{primary:'own/m',fallbacks:['ghost/m']}"),
     "a wire format that is not served": own("{baseUrl:'http://h',api:'anthropic-messages'}"),
     "a model's wire format that is not served": own("{baseUrl:'http://h',models:[{id:'m',api:'ollama'}]}"),
     "a built-in name with a wire format that is not served": (
