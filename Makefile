@@ -15,7 +15,8 @@ RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
 
 LOCK_COMMAND := uv pip compile pyproject.toml --quiet --universal --extra local --extra mcp \
-	--generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+	--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package openclaw-ratelimit \
+	--custom-compile-command 'make lock'
 
 # A file's tests stay together, as they share a running gateway; files are begun in the order of their names, the slow
 # folders first, so that no core is left with a long file at the end.
@@ -71,13 +72,13 @@ define install
 	"$$uv" --version || $(BIN)/python -m pip install --quiet uv || echo "uv can't be had: using pip, which takes longer."; \
 	if "$$uv" --version >/dev/null 2>&1; then \
 		set -- "$$uv" pip install --python $(BIN)/python; else set -- $(BIN)/python -m pip install; fi; \
-	"$$@" --no-deps --require-hashes -r $(1) && "$$@" --no-deps --no-build-isolation -e .
+	"$$@" --no-deps --require-hashes -r $(1) && "$$@" --no-deps --no-build-isolation -e ./ratelimit -e .
 endef
 
-$(RUN_READY): requirements.lock pyproject.toml | $(BIN)/python
+$(RUN_READY): requirements.lock pyproject.toml ratelimit/pyproject.toml | $(BIN)/python
 	$(call install,requirements.lock)
 	@touch $@
 
-$(DEV_READY): requirements-dev.lock pyproject.toml | $(BIN)/python
+$(DEV_READY): requirements-dev.lock pyproject.toml ratelimit/pyproject.toml | $(BIN)/python
 	$(call install,requirements-dev.lock)
 	@touch $@ $(RUN_READY)

@@ -23,10 +23,10 @@ from statistics import quantiles
 import aiohttp
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # the servers that the tests use
+sys.path[:0] = [str(ROOT), str(ROOT / "ratelimit" / "tests")]  # the servers that the tests use
+from support.slow import Hop, hop  # noqa: E402
 from tests.process import free_port  # noqa: E402
 from tests.servers import Redis, redis_server  # noqa: E402
-from tests.shared.slow import Hop, hop  # noqa: E402
 
 TOKEN = "bench-token-0123456789abcdef"
 LIMIT = 10

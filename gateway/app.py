@@ -10,6 +10,7 @@ from aiohttp import web
 
 from gateway import __version__
 from gateway.access.lockout import Lockout
+from gateway.access.secret_strength import needs_budget
 from gateway.config.auth import AuthConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
@@ -17,10 +18,12 @@ from gateway.cooldown_sync import CooldownSync
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
+from gateway.http.answers.response_recorder import responses_error_body
 from gateway.http.chain import chained
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
+from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import DOCUMENT, openapi
 from gateway.http.endpoints.responses import responses
@@ -37,7 +40,15 @@ from gateway.http.server.drain import Drain
 from gateway.http.trace import response_headers
 from gateway.provision import RENEW, cooldowns_from, provisioned
 from gateway.shared import link_from, open_link
-from ratelimit import BudgetPolicy, DelayPolicy, FailureDelay, FailureLimiter, Link, LockoutPolicy, Quota
+from openclaw_ratelimit import (
+    BudgetPolicy,
+    DelayPolicy,
+    FailureDelay,
+    FailureLimiter,
+    LockoutPolicy,
+    Quota,
+    ReplicationLink,
+)
 
 _PROBE = ("GET", "HEAD")
 
@@ -106,7 +117,7 @@ def routes_for(config: Config) -> tuple[Route, ...]:
         routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))
     if endpoints.responses.enabled:
         routes += [
-            Route(("POST",), ("/v1/responses",), responses, Scope.WRITE),
+            Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, error_body=responses_error_body),
             Route(("GET",), ("/v1/responses/{id}",), get_response, Scope.READ),
             Route(("DELETE",), ("/v1/responses/{id}",), delete_response, Scope.WRITE),
             Route(("GET",), ("/v1/responses/{id}/input_items",), list_input_items, Scope.READ),
@@ -118,6 +129,8 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ),
             Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE),
             Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
+            Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ),
+            Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN),
             Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ),
             Route(("GET",), ("/api/v1/sessions/{key}",), get_session, Scope.READ),
             Route(("GET",), ("/api/v1/sessions/{key}/export",), export_session, Scope.READ),
@@ -131,23 +144,22 @@ def document_of(routes: tuple[Route, ...]) -> bytes:
     return dumps(document(routes, __version__))
 
 
-def _quota(config: GatewayConfig, link: Link | None) -> Quota | None:
+def _quota(config: GatewayConfig, link: ReplicationLink | None) -> Quota | None:
     """None without limits, so that requests then do no extra work."""
     if not config.limits:
         return None
-    return Quota(policies_from(config.limits), link=link, clock=asyncio.get_running_loop().time)
+    return Quota(policies_from(config.limits), link=link)
 
 
-def _lockout(auth: AuthConfig, link: Link | None) -> Lockout:
-    config, clock = auth.rate_limit, asyncio.get_running_loop().time
+def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
+    config = auth.rate_limit
     policy = LockoutPolicy(config.max_attempts, config.window_ms / 1000, config.lockout_ms / 1000)
     limiter = FailureLimiter(
         policy,
-        budget=BudgetPolicy(config.global_per_minute) if config.global_per_minute else None,
+        budget=BudgetPolicy(config.global_per_minute) if needs_budget(auth) else None,
         link=link,
         kind="token" if auth.mode == "token" else "password",  # the mode's only class of credential
         while_away=config.failure_mode,
-        clock=clock,
     )
-    delay = FailureDelay(DelayPolicy(window=policy.window), clock=clock) if config.exempt_loopback else None
+    delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
     return Lockout(limiter, sleep=asyncio.sleep, delay=delay)

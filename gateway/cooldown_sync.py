@@ -16,9 +16,7 @@ from gateway.core.upstream_error import UpstreamKind
 from gateway.runs.cooldowns import Cooldowns, SharedCooldown
 from gateway.runs.failover import SHARED_KINDS
 from gateway.state.script import load_script
-from ratelimit import Link
-from ratelimit.link import Ask
-from ratelimit.pipeline import Argument
+from openclaw_ratelimit import Argument, Ask, ReplicationLink
 
 COOLDOWNS = load_script(__file__, "sync_cooldowns")
 
@@ -28,9 +26,9 @@ _SLOWER = 1.1  # the instance that found out makes the probe: the others give it
 
 
 class CooldownSync:
-    """Keeps the cooldowns of this process in step with those of the others (`ratelimit.link.Peer`)."""
+    """Keeps the cooldowns of this process in step with those of the others (`openclaw_ratelimit.Peer`)."""
 
-    def __init__(self, link: Link, cooldowns: Cooldowns) -> None:
+    def __init__(self, link: ReplicationLink, cooldowns: Cooldowns) -> None:
         self._link = link
         self._cooldowns = cooldowns
         self._own = secrets.token_hex(8)

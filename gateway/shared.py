@@ -1,6 +1,6 @@
 """The Redis that instances share, over one link. This module opens, watches and closes the link.
 
-`gateway.app` decides which parts use the link; `ratelimit` handles a Redis that is not available.
+`gateway.app` decides which parts use the link; `openclaw_ratelimit` handles a Redis that is not available.
 """
 
 from collections.abc import AsyncIterator
@@ -10,25 +10,27 @@ import structlog
 
 from gateway.config.gateway import RedisConfig
 from gateway.config.redis_url import parse_redis_url
-from gateway.cooldown_sync import COOLDOWNS
 from gateway.state.connect import close_client, create_client
-from ratelimit import FAILURES, QUOTAS, Link
+from openclaw_ratelimit import Event, EventKind, ReplicationLink
 
 log = structlog.get_logger(__name__)
 
 
-def link_from(config: RedisConfig) -> Link | None:
+def link_from(config: RedisConfig) -> ReplicationLink | None:
     """The link to the configured Redis, not opened yet; None without one."""
     if config.url is None:
         return None
     client = create_client(parse_redis_url(config.url.get_secret_value()))
-    return Link(client, name=config.key_prefix, scripts=(FAILURES, QUOTAS, COOLDOWNS), told=_log_state)
+    return ReplicationLink(client, name=config.key_prefix, on_event=_log)
 
 
 @asynccontextmanager
-async def open_link(link: Link) -> AsyncIterator[None]:
-    """Open the link, and close it and its client at the end. The first attempt to connect may fail."""
-    await link.open()
+async def open_link(link: ReplicationLink) -> AsyncIterator[None]:
+    """Open the link, and close it and its client at the end.
+
+    A gateway starts also with a Redis that it can't use: it counts alone, and the log says why.
+    """
+    await link.open(keep_trying=True)
     try:
         yield
     finally:
@@ -36,9 +38,9 @@ async def open_link(link: Link) -> AsyncIterator[None]:
         await close_client(link.client)
 
 
-def _log_state(available: bool, reason: str) -> None:
+def _log(event: Event) -> None:
     """Log each change of state once."""
-    if available:
-        log.info("Redis is in use")
+    if event.kind is EventKind.BACK:
+        log.info("Redis is in use: limits are shared between instances")
     else:
-        log.warning("Redis is not available, this instance counts alone", reason=reason)
+        log.warning("Redis is not available: this instance counts alone", reason=event.reason)

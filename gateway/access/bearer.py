@@ -1,6 +1,11 @@
 """The bearer credential in an Authorization header. `shared_secret` compares it."""
 
+from collections.abc import Callable
+
 from gateway.access.headers import Headers
+
+CredentialReader = Callable[[Headers], str | None]
+"""Finds the caller's credential in the headers of a request; None without one."""
 
 _SCHEME = "bearer "
 

@@ -1,9 +1,9 @@
 """Turns an authentication outcome into a principal, a 401, or a 429 with a time.
 
-The `ratelimit` library counts; it implements the protocols below.
+The library `openclaw_ratelimit` counts; it implements the protocols below.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway.access.client import ClientAddress
@@ -45,6 +45,14 @@ class Limiter(Protocol):
         """Clear the key's failures, unless the key is locked."""
         ...
 
+    async def unlock(self, key: str) -> bool:
+        """End the key's lock and forget its failures; whether there were any."""
+        ...
+
+    def locked(self) -> Sequence[tuple[str, float]]:
+        """The keys that are locked, and for how many more seconds."""
+        ...
+
 
 class Delay(Protocol):
     """A growing delay for keys that are never locked."""
@@ -78,6 +86,14 @@ class Lockout:
         self._limiter = limiter
         self._sleep = sleep
         self._delay = delay
+
+    def locked(self) -> Sequence[tuple[str, float]]:
+        """The clients' keys that are locked, and for how many more seconds."""
+        return self._limiter.locked()
+
+    async def unlock(self, key: str) -> bool:
+        """For operators: end a lock at all instances, and forget the failures; whether there were any."""
+        return await self._limiter.unlock(key)
 
     def admit_now(self, outcome: Outcome, client: ClientAddress) -> Principal | None:
         """The principal if no failures are on record. None if `admit` must decide."""

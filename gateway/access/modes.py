@@ -5,6 +5,7 @@ from typing import Protocol, assert_never
 
 from pydantic import SecretStr
 
+from gateway.access.bearer import CredentialReader, bearer
 from gateway.access.client import ClientAddress
 from gateway.access.headers import Headers
 from gateway.access.open import OpenAccess
@@ -20,8 +21,10 @@ from gateway.core.errors import ConfigError
 class Authenticator(Protocol):
     """Authenticates requests. It returns refusals and never raises them."""
 
-    def authenticate(self, client: ClientAddress, headers: Headers, /) -> Outcome:
-        """The caller's principal, or the reason for a refusal."""
+    def authenticate(
+        self, client: ClientAddress, headers: Headers, credential: CredentialReader = bearer, /
+    ) -> Outcome:
+        """The caller's principal, or the reason for a refusal; `credential` finds a secret in the headers."""
         ...
 
 

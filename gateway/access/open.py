@@ -1,5 +1,6 @@
 """Mode `none`: accepts every caller, except browser origins that are not allowed."""
 
+from gateway.access.bearer import CredentialReader, bearer
 from gateway.access.client import ClientAddress
 from gateway.access.headers import Headers
 from gateway.access.origin import OriginPolicy
@@ -16,7 +17,7 @@ class OpenAccess:
         self._origins = origins
         self._scopes = scopes
 
-    def authenticate(self, client: ClientAddress, headers: Headers) -> Outcome:
+    def authenticate(self, client: ClientAddress, headers: Headers, _credential: CredentialReader = bearer) -> Outcome:
         """A principal without a name, or `refused` for a wrong Origin."""
         if not self._origins.allows(headers, local=client.loopback):
             return _WRONG_ORIGIN

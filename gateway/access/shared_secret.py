@@ -3,7 +3,7 @@
 from hashlib import blake2b
 from hmac import compare_digest
 
-from gateway.access.bearer import bearer
+from gateway.access.bearer import CredentialReader, bearer
 from gateway.access.client import ClientAddress
 from gateway.access.headers import Headers
 from gateway.access.outcome import Authenticated, Credential, Outcome, Rejected
@@ -11,7 +11,7 @@ from gateway.core.identity import OWNER
 
 
 class SharedSecret:
-    """Compares the bearer credential with the gateway's secret. It stores only the secret's digest.
+    """Compares the caller's credential with the gateway's secret. It stores only the secret's digest.
 
     Comparing digests takes the same time for every guess and every length.
     """
@@ -22,9 +22,9 @@ class SharedSecret:
         self._wrong = Rejected("wrong", credential, why=f"wrong {credential}")
         self._missing = Rejected("missing", credential, why=f"missing {credential}")
 
-    def authenticate(self, _client: ClientAddress, headers: Headers) -> Outcome:
+    def authenticate(self, _client: ClientAddress, headers: Headers, credential: CredentialReader = bearer) -> Outcome:
         """The owner, `wrong` or `missing`. Scopes headers have no effect (recorded)."""
-        presented = bearer(headers)
+        presented = credential(headers)
         if presented is None:
             return self._missing
         return self._right if compare_digest(_digest(presented), self._digest) else self._wrong

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from gateway.access.address import parse_address
+from gateway.access.bearer import CredentialReader, bearer
 from gateway.access.client import ClientAddress
 from gateway.access.headers import Headers
 from gateway.access.origin import OriginPolicy
@@ -59,7 +60,7 @@ class TrustedProxy:
         # This machine's addresses rarely change, and asking the kernel each time costs two system calls.
         self._proxy_refusal = lru_cache(_CACHED_PROXIES)(self._check_proxy)
 
-    def authenticate(self, client: ClientAddress, headers: Headers) -> Outcome:
+    def authenticate(self, client: ClientAddress, headers: Headers, credential: CredentialReader = bearer) -> Outcome:
         """The user's principal, the owner for the fallback secret, or the reason for a refusal."""
         user = self._user(client, headers)
         if isinstance(user, str):
@@ -69,7 +70,7 @@ class TrustedProxy:
             return Authenticated(self._scopes.principal(user, headers))
         if self._fallback is None or not client.loopback:
             return user
-        return self._fallback.authenticate(client, headers)
+        return self._fallback.authenticate(client, headers, credential)
 
     def _user(self, client: ClientAddress, headers: Headers) -> str | Rejected:
         if client.proxy is None:

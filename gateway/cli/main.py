@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": "run the gateway (the default command)",
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
+    "locks": "list the clients that are locked out, or release one",
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",
     "status": "ask whether a running gateway is ready",

@@ -1,6 +1,7 @@
 """`gateway.redis.url` → the address of a Redis: one server, a service that Sentinels know, or a cluster.
 
     redis://[[user]:password@]host[:6379][/db]          rediss:// with TLS          unix:///path/to/socket[?db=0]
+    (?db=N is understood in all of them)
     redis+sentinel://[[user]:password@]host[:26379],host…/service[/db]              rediss+sentinel:// with TLS
     redis+cluster://[[user]:password@]host[:6379],host…                             rediss+cluster:// with TLS
 
@@ -9,7 +10,7 @@ Parsing only; `gateway.state.connect` connects.
 
 from dataclasses import dataclass, field
 from typing import Literal
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 Kind = Literal["server", "socket", "sentinel", "cluster"]
 
@@ -48,21 +49,34 @@ def parse_redis_url(url: str) -> RedisAddress:
     credentials, _, location = remainder.rpartition("@")
     username, colon, password = credentials.partition(":")
     secrets = (unquote(username) or None, unquote(password) if colon else None)
+    location, _, query = location.partition("?")
+    chosen = _database_in(query)
     if kind == "socket":
-        path, _, query = location.partition("?")
+        path = location
         if not path.startswith("/"):
             raise ValueError("needs an absolute path, such as unix:///run/redis.sock")
-        return RedisAddress(kind, tls, (), path, "", _database(query.removeprefix("db=")), *secrets)
-    authority, _, path = location.partition("?")[0].partition("/")
+        return RedisAddress(kind, tls, (), path, "", _database(chosen), *secrets)
+    authority, _, path = location.partition("/")
     hosts = tuple(_host(text, _PORTS[kind]) for text in authority.split(","))
     if kind == "server" and len(hosts) > 1:
         raise ValueError("names several hosts; several servers are redis+sentinel:// or redis+cluster://")
     service, database = ("", path) if kind != "sentinel" else path.partition("/")[::2]
     if kind == "sentinel" and not service:
         raise ValueError("needs the name of the service, such as redis+sentinel://host:26379/mymaster")
+    if chosen and database.strip("/") and _database(chosen) != _database(database):
+        raise ValueError("names two databases, one in its path and one in its query; leave one out")
+    database = chosen or database
     if kind == "cluster" and database.strip("/0"):
         raise ValueError("names a database, and a cluster has only one; leave it out")
     return RedisAddress(kind, tls, hosts, "", unquote(service), _database(database), *secrets)
+
+
+def _database_in(query: str) -> str:
+    """The database that a query names, "" without one. Nothing else can stand there: it would have no effect."""
+    pairs = dict(parse_qsl(query, keep_blank_values=True))
+    if unknown := sorted(pairs.keys() - {"db"}):
+        raise ValueError(f"has {unknown[0]!r} in its query, which has no effect here; only db=N is understood")
+    return pairs.get("db", "")
 
 
 def _host(text: str, default_port: int) -> tuple[str, int]:

@@ -4,7 +4,7 @@ GatewayError
 ├── BadRequest 400              invalid_request_error
 ├── Unauthorized 401            unauthorized
 ├── Forbidden 403               forbidden
-│   ├── MissingScope            (own body, as recorded)
+│   ├── MissingScope            (the body has a form of its own, as recorded)
 │   └── ProxyAttributionRequired  proxy_attribution_required
 ├── NotFound 404                invalid_request_error
 ├── RequestTimeout 408          invalid_request_error
@@ -20,11 +20,10 @@ GatewayError
 ├── FailedResponse              status and type of its cause, with a response object (`gateway.http.answers`)
 └── UpstreamError               status and type by kind (`gateway.core.upstream_error`)
 
-`gateway.http.errors` renders them. This module does not depend on an HTTP framework.
+The client's wire format renders them (`gateway.http.errors`). This module does not depend on an HTTP framework.
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 from gateway.core.retry_after import retry_after_seconds
 from gateway.core.usage import Usage
@@ -34,7 +33,7 @@ class GatewayError(Exception):
     """An error with a message for the client.
 
     The client reads `message`, so it never contains a secret. `param` names the wrong request field and `code` is a
-    machine-readable reason; both are fields of OpenAI's error object and may be null. `usage` is what the provider's
+    machine-readable reason; both may be None. `usage` is what the provider's
     answers before the error cost; None if there were none or their usage is unknown.
     """
 
@@ -52,10 +51,6 @@ class GatewayError(Exception):
     def headers(self) -> Mapping[str, str]:
         """Headers of the error response, such as `Retry-After`."""
         return {}
-
-    def payload(self) -> dict[str, Any]:
-        """The JSON body: OpenAI's error object (https://platform.openai.com/docs/guides/error-codes)."""
-        return {"error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code}}
 
 
 class BadRequest(GatewayError):
@@ -88,16 +83,11 @@ class Forbidden(GatewayError):
 
 
 class MissingScope(Forbidden):
-    """The caller's scopes don't include the route's scope. The body has the recorded outer form."""
+    """The caller's scopes don't include `scope`."""
 
     def __init__(self, scope: str) -> None:
         super().__init__(f"missing scope: {scope}")
         self.scope = scope
-
-    def payload(self) -> dict[str, Any]:
-        """The recorded 403 body; OpenClaw's clients read `ok` and `details`."""
-        details = {"code": "MISSING_SCOPE", "missingScope": self.scope, "requiredScopes": [self.scope]}
-        return {"ok": False, "error": {"type": self.type, "message": self.message, "details": details}}
 
 
 class ProxyAttributionRequired(Forbidden):

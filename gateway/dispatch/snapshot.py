@@ -18,7 +18,7 @@ from gateway.runs.trace import RecentRuns
 from gateway.state.configured import Stores
 from gateway.tools.registry import Registry
 from gateway.upstream.embed import Embedder
-from ratelimit import Quota
+from openclaw_ratelimit import Quota
 
 
 @dataclass(frozen=True, slots=True)

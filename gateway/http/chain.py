@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import HttpVersion11, web
 
-from gateway.http.checks.authenticate import authenticate
+from gateway.http.checks.authenticate import authenticates
 from gateway.http.checks.client import identify_client
 from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot
@@ -27,7 +27,7 @@ def checks_of(route: Route) -> tuple[Check, ...]:
         return (
             bind_snapshot,  # the configuration in force → SNAPSHOT
             identify_client,  # trusted proxies → CLIENT, or 403
-            authenticate,  # credential → outcome → PRINCIPAL, or 401 or 429
+            authenticates(route.credential),  # credential → outcome → PRINCIPAL, or 401 or 429
             requires(route.scope),  # the principal has the scope, or 403
         )
     return () if route.public else (bind_snapshot, identify_client)
@@ -49,7 +49,7 @@ def chained(route: Route) -> Handler:
                     await waiting
             return await handler(request)
         except (Exception, asyncio.CancelledError) as error:
-            response = response_to(request, error)
+            response = response_to(request, error, route.error_body)
             if response is None:
                 raise
             return response

@@ -5,26 +5,26 @@ import asyncio
 import structlog
 from aiohttp import web
 
-from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout, Unauthorized
+from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout
 from gateway.core.jsonio import dumps
 from gateway.http.keys import DRAIN
 from gateway.http.refusals import REFUSAL_LOG, is_refusal
+from gateway.http.routes import ErrorBody
 
 log = structlog.get_logger(__name__)
 
 JSON = "application/json; charset=utf-8"
-_UNAUTHORIZED = dumps(Unauthorized().payload())  # always the same, and frequent under an attack
-_INTERNAL = {"error": {"message": "internal error", "type": "api_error", "param": None, "code": None}}
 
 
-def response_to(request: web.Request, error: BaseException) -> web.Response | None:
-    """The error response for an exception of a handler. An unexpected exception is logged and becomes a 500.
+def response_to(request: web.Request, error: BaseException, error_body: ErrorBody) -> web.Response | None:
+    """The error response for an exception of a handler, in the form of its route. An unexpected exception is logged and
+    becomes a 500.
 
     Returns None for a cancellation that must propagate.
     """
     match error:
         case GatewayError():
-            return _response(request, error)
+            return _response(request, error, error_body)
         case web.HTTPMethodNotAllowed():
             allow = ", ".join(sorted(error.allowed_methods))
             return web.Response(status=405, text="Method Not Allowed", headers={"Allow": allow})
@@ -32,20 +32,20 @@ def response_to(request: web.Request, error: BaseException) -> web.Response | No
             return web.Response(status=error.status, text=error.reason)
         case asyncio.CancelledError():
             refusal = request.app[DRAIN].refusal(request)
-            return None if refusal is None else _response(request, refusal)
+            return None if refusal is None else _response(request, refusal, error_body)
         case _:
             log.error("Request failed", method=request.method, path=request.path, exc_info=error)
-            return web.Response(status=500, body=dumps(_INTERNAL), headers={"Content-Type": JSON})
+            body = dumps(error_body(GatewayError("internal error")))
+            return web.Response(status=500, body=body, headers={"Content-Type": JSON})
 
 
-def _response(request: web.Request, error: GatewayError) -> web.Response:
+def _response(request: web.Request, error: GatewayError, error_body: ErrorBody) -> web.Response:
     if is_refusal(request, error):
         request.app[REFUSAL_LOG].write(request, error)
     elif error.status >= 500:
         log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
     headers = {"Content-Type": JSON, **error.headers}
-    body = _UNAUTHORIZED if type(error) is Unauthorized else dumps(error.payload())
-    response = web.Response(status=error.status, body=body, headers=headers)
+    response = web.Response(status=error.status, body=dumps(error_body(error)), headers=headers)
     if isinstance(error, (PayloadTooLarge, RequestTimeout)):
         response.force_close()  # instead of reading the remaining body
     return response

@@ -11,7 +11,7 @@ from gateway.upstream.embed import Embedder
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.model import ModelSpec
-from ratelimit import Reservation
+from openclaw_ratelimit import Reservation
 
 
 class Meter:

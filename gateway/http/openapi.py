@@ -12,6 +12,7 @@ import msgspec
 from gateway.core.errors import BadRequest, MissingScope
 from gateway.http.operations import OPERATIONS, Operation, Parameter
 from gateway.http.routes import Route
+from gateway.wire.openai_chat.error_body import error_body
 
 _PATH_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
 _JSON = "application/json"
@@ -135,5 +136,5 @@ def schema_of(example: Any) -> dict[str, Any]:
             return {"type": "string"}
 
 
-_ERROR = schema_of(BadRequest("what was wrong").payload())
-_MISSING_SCOPE = schema_of(MissingScope("operator.write").payload())
+_ERROR = schema_of(error_body(BadRequest("what was wrong")))
+_MISSING_SCOPE = schema_of(error_body(MissingScope("operator.write")))

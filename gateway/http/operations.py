@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.embeddings import embeddings
+from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
@@ -92,6 +93,12 @@ OPERATIONS: Mapping[Handler, Operation] = {
     embeddings: Operation(EmbeddingsRequest, _RUN[:2], _list_of("embeddings"), required=("model", "input")),
     list_models: Operation(answer=_list_of("models")),
     get_model: Operation(answer=_object_of("model")),
+    list_locks: Operation(answer=_list_of("locked clients")),
+    release_lock: Operation(
+        None,
+        (Parameter("key", "string", description="an address, or a key of the list"),),
+        {"type": "object", "required": ["object", "key", "released"]},
+    ),
     list_sessions: Operation(
         None,
         (

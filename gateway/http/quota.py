@@ -13,7 +13,6 @@ from gateway.agents.agent import Agent
 from gateway.core.errors import BadRequest, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
-from gateway.core.retry_after import retry_after_seconds
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
@@ -23,7 +22,8 @@ from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
 from gateway.wire.contract import EmbeddingRequest
-from ratelimit import Quota, QuotaPolicy, Refusal
+from openclaw_ratelimit import Quota, QuotaPolicy, Refusal
+from openclaw_ratelimit.headers import retry_after
 
 METER = web.RequestKey("meter", Meter)
 QUOTA_HEADERS = web.RequestKey("quota_headers", dict[str, str])
@@ -76,8 +76,8 @@ async def _admit(
     if isinstance(outcome, Refusal):
         raise _refused(request, outcome, prompt)
     meter = request[METER] = Meter(outcome, prompt)
-    if outcome.standings:
-        request[QUOTA_HEADERS] = quota_headers(outcome.standings)
+    if outcome.statuses:
+        request[QUOTA_HEADERS] = quota_headers(outcome.statuses)
     return meter
 
 
@@ -99,17 +99,16 @@ def identity(principal: Principal, client: ClientAddress) -> str:
 
 
 def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited | BadRequest:
-    wait = refusal.retry_after
-    policy = max(refusal.violated, key=lambda standing: standing.wait or float("inf")).policy
-    if wait is None:
-        request[QUOTA_HEADERS] = quota_headers(refusal.standings)
+    policy = max(refusal.violated, key=lambda status: status.wait or float("inf")).policy
+    seconds = retry_after(refusal)
+    if seconds is None:
+        request[QUOTA_HEADERS] = quota_headers(refusal.statuses)
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    seconds = retry_after_seconds(wait)
-    request[QUOTA_HEADERS] = quota_headers(refusal.standings, seconds)
+    request[QUOTA_HEADERS] = quota_headers(refusal.statuses, seconds)
     message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(message, seconds, why=f"limit {policy.name}")
 

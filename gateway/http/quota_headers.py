@@ -1,32 +1,26 @@
 """The headers about limits: the IETF's two fields and OpenAI's six headers, for answers and refusals.
 
-- `RateLimit-Policy` and `RateLimit`: draft-ietf-httpapi-ratelimit-headers-11 (May 2026). Its registry of quota units
-  has no unit for tokens, so `qu="tokens"` is ours.
-- `x-ratelimit-*`: https://platform.openai.com/docs/guides/rate-limits. If several policies count the same unit, these
-  headers describe the one with the least remaining.
+`x-ratelimit-*`: https://platform.openai.com/docs/guides/rate-limits. If several policies count the same unit, these
+headers describe the one with the least remaining.
 """
 
 from collections.abc import Sequence
 from math import ceil
 
-from ratelimit import Standing
+from openclaw_ratelimit import LimitStatus
+from openclaw_ratelimit.headers import ratelimit_headers
 
-_UNITS = {"requests": "", "tokens": ';qu="tokens"', "runs": ';qu="concurrent-requests"'}
 
-
-def quota_headers(standings: Sequence[Standing], within: int | None = None) -> dict[str, str]:
+def quota_headers(statuses: Sequence[LimitStatus], within: int | None = None) -> dict[str, str]:
     """The headers of a response under these policies. `within` is the `Retry-After` of a refusal (seconds).
 
     `t` is the remaining time of the window, at most `Retry-After`, because the draft requires that it is not later.
     """
-    headers = {
-        "RateLimit-Policy": ", ".join(_policy(standing) for standing in standings),
-        "RateLimit": ", ".join(_limit(standing, within) for standing in standings),
-    }
+    headers = ratelimit_headers(statuses, within)
     for unit in ("requests", "tokens"):
-        counted = [standing for standing in standings if standing.policy.counts == unit]
+        counted = [status for status in statuses if status.policy.counts == unit]
         if counted:
-            nearest = min(counted, key=lambda standing: standing.remaining)
+            nearest = min(counted, key=lambda status: status.remaining)
             headers[f"x-ratelimit-limit-{unit}"] = str(nearest.policy.amount)
             headers[f"x-ratelimit-remaining-{unit}"] = str(nearest.remaining)
             headers[f"x-ratelimit-reset-{unit}"] = duration(nearest.reset)
@@ -39,16 +33,3 @@ def duration(seconds: float) -> str:
         return f"{ceil(seconds * 1000)}ms"
     minutes, seconds_left = divmod(ceil(seconds), 60)
     return f"{minutes}m{seconds_left}s" if minutes else f"{seconds_left}s"
-
-
-def _policy(standing: Standing) -> str:
-    policy = standing.policy
-    window = f";w={policy.window}" if policy.counts != "runs" else ""
-    return f'"{policy.name}";q={policy.amount}{window}{_UNITS[policy.counts]}'
-
-
-def _limit(standing: Standing, within: int | None) -> str:
-    if standing.policy.counts == "runs":
-        return f'"{standing.policy.name}";r={standing.remaining}'
-    left = ceil(standing.left)
-    return f'"{standing.policy.name}";r={standing.remaining};t={left if within is None else min(left, within)}'

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from gateway.config.limits import LimitConfig
-from ratelimit import QuotaPolicy
+from openclaw_ratelimit import QuotaPolicy
 
 
 def policies_from(limits: Sequence[LimitConfig]) -> tuple[QuotaPolicy, ...]:

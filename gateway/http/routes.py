@@ -2,8 +2,16 @@
 
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from aiohttp import web
+
+from gateway.access.bearer import CredentialReader, bearer
+from gateway.core.errors import GatewayError
+from gateway.wire.openai_chat.error_body import error_body
+
+ErrorBody = Callable[[GatewayError], dict[str, Any]]
+"""The JSON body of an error response."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -15,13 +23,19 @@ EMBEDDINGS_BODY = 5 * MiB
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either."""
+    """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either.
+
+    `credential` finds the caller's credential in the headers, `error_body` renders errors: both as the route's clients
+    expect.
+    """
 
     methods: tuple[str, ...]
     paths: tuple[str, ...]
     handler: Handler
     scope: str | None
     public: bool = False
+    credential: CredentialReader = bearer
+    error_body: ErrorBody = error_body
 
 
 def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:

@@ -90,6 +90,8 @@ class Attempts:
 
     async def first(self) -> Candidate:
         """The candidate to ask. Raises UpstreamError when all are to be left alone for longer than can be waited."""
+        if self._cooldowns.all_closed:
+            return self._begin(self._cursor.current, Entry.FREE, 0.0)
         return await self._pick(None)
 
     async def after(self, failure: UpstreamError, *, final: bool = False) -> Candidate:

@@ -29,6 +29,11 @@ def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str
 
     Raises NotFound or BadRequest, for the first model of the chain, when there is none.
     """
+    if len(chain) == 1 and (provider := providers.get(chain[0].provider)) is not None and provider.is_simple:
+        model = provider.model(chain[0].model)
+        if (unfit := _unfit(turn, chain[0], model)) is not None:
+            raise unfit
+        return (Candidate(chain[0], provider, model),)
     candidates: list[Candidate] = []
     obstacle: GatewayError | None = None
     for ref in chain:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ratelimit import Script
+from openclaw_ratelimit import Script
 
 __all__ = ["Script", "load_script"]
 

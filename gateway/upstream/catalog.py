@@ -7,6 +7,7 @@ that documentation says so. A row of the configuration with the same id override
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from gateway.upstream.authorise import KeyHeaders, bearer
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.model import DEFAULT, Compat
 
@@ -17,7 +18,9 @@ _OPENAI = Compat(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One endpoint: its address, the environment variables of its key, its default models, and its wire format."""
+    """One endpoint: its address, the environment variables of its key, its default models, its wire format (`api`), and
+    the headers that carry its key.
+    """
 
     base_url: str
     key_variables: tuple[str, ...] = ()
@@ -25,7 +28,8 @@ class Row:
     embedding_model: str | None = None
     compat: Compat = DEFAULT
     local: bool = False
-    api: str = DEFAULT_UPSTREAM
+    wire: str = DEFAULT_UPSTREAM
+    key_headers: KeyHeaders = bearer
 
 
 CATALOG: Mapping[str, Row] = {

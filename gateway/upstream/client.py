@@ -19,13 +19,12 @@ from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS
-from gateway.wire.contract import Parser
+from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.model import ModelSpec
 
 log = structlog.get_logger(__name__)
 
 _JSON = "application/json"
-_SSE = "text/event-stream"
 _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.REPORTED_TIMEOUT})
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_WAIT = 5.0  # seconds
@@ -134,12 +133,13 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         asked = wire.request(turn, self._model)
-        endpoint = provider.endpoint(asked.path, asked.headers)
-        self._response = response = await client.http.post(endpoint, asked.body, fresh=self._fresh)
+        target = (
+            provider.endpoint(asked.path, asked.headers) if provider.sign is None else await provider.authorised(asked)
+        )
+        self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:
-            raise await refusal(response)
-        content_type = response.content_type
-        if content_type == _JSON or (not turn.stream and content_type != _SSE):
+            raise await refusal(response, wire)
+        if response.content_type == _JSON if turn.stream else not response.is_event_stream:
             # Also a server that ignores `stream` answers with one body; so do errors inside a 200.
             batch = wire.parse_answer(await read_whole(response), self._model)
             deadline.when = None
@@ -207,7 +207,7 @@ def _asks_for_effort(turn: Turn, model: ModelSpec) -> bool:
     return bool(effort) and effort not in ("none", "off")
 
 
-async def refusal(response: Response) -> UpstreamError:
+async def refusal(response: Response, wire: UpstreamFormat) -> UpstreamError:
     """The failure that a response other than 200 reports; as much of its body as may be is read."""
     body = b""
     try:
@@ -216,7 +216,7 @@ async def refusal(response: Response) -> UpstreamError:
                 body += data
     except (TransportError, TimeoutError) as error:
         log.info("The body of an error response broke off", status=response.status, reason=type(error).__name__)
-    return from_status(response.status, response.headers, body)
+    return from_status(wire, response.status, response.headers, body)
 
 
 async def read_whole(response: Response) -> bytes:

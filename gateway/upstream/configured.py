@@ -13,9 +13,10 @@ from gateway.config.problems import Problem, join
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.config.shape import nearest
 from gateway.core.errors import ConfigError
+from gateway.upstream.authorise import bearer, fixed_headers
 from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.http import DEFAULTS
-from gateway.upstream.provider import Provider, headers_for, secrets_in
+from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.transport.endpoint import endpoint
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
@@ -80,8 +81,9 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
         id=name,
         base_url=row.base_url,
         api_key=key,
-        headers=headers_for(key, {}),
-        wire=row.api,
+        wire=row.wire,
+        headers=fixed_headers(key, {}, row.key_headers),
+        key_headers=row.key_headers,
         compat=row.compat,
         embedding_model=row.embedding_model,
         local=row.local,
@@ -98,13 +100,14 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
     provider = Provider(
         id=name,
         base_url=base_url,
-        wire=config.api or (row.api if row else DEFAULT_UPSTREAM),
+        wire=config.api or (row.wire if row else DEFAULT_UPSTREAM),
         compat=compat,
         models={model.id: _model(name, model, config, compat) for model in config.models},
         only_listed=not base_url,  # then each model has an address of its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
         local=row is not None and row.local,
+        key_headers=row.key_headers if row else bearer,
     )
     rows = {
         model.id: _with_keys(
@@ -122,7 +125,8 @@ def _with_keys(provider: Provider, keys: list[tuple[str, str | None]], headers: 
     """The row with its first key, and the same row with each further key as `others`."""
     provider = replace(provider, secrets=secrets_in((key for _, key in keys), headers, provider.base_url))
     first, *others = (
-        replace(provider, key_id=key_id, api_key=key, headers=headers_for(key, headers)) for key_id, key in keys
+        replace(provider, key_id=key_id, api_key=key, headers=fixed_headers(key, headers, provider.key_headers))
+        for key_id, key in keys
     )
     return replace(first, others=tuple(others))
 
@@ -241,7 +245,8 @@ def _unsendable(path: str, provider: Provider) -> Iterator[Problem]:
 
 def _blamed(where: str, provider_path: str, row: Provider) -> str:
     """The config key of the header that can't be sent: a key's, unless the rest can't be sent either."""
-    others = {name: value for name, value in row.headers.items() if value != f"Bearer {row.api_key}"}
+    own = row.key_headers(row.api_key or "").values()
+    others = {name: value for name, value in row.headers.items() if value not in own}
     try:
         endpoint(row.base_url, others, DEFAULTS)
     except ValueError:

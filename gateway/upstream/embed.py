@@ -41,20 +41,20 @@ class HttpEmbedder:
         self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float, *, fresh: bool = False
     ) -> EmbeddingReply:
         """See Embedder. A client that leaves cancels the request at the provider."""
-        wire = UPSTREAMS[provider.wire].embeddings
-        if wire is None:
+        wire = UPSTREAMS[provider.wire]
+        embeddings = wire.embeddings
+        if embeddings is None:
             raise Unavailable(f"Provider '{provider.id}' has no embeddings. Name another in memory.search.provider.")
-        asked = wire.request(request, model)
+        asked = embeddings.request(request, model)
         clock = asyncio.get_running_loop().time
         wait = provider.timeout or self._limits.last.whole
         try:
             with self._deadlines.at(min(clock() + wait, end)):
-                endpoint = provider.endpoint(asked.path, asked.headers)
-                response = await self._http.post(endpoint, asked.body, fresh=fresh)
+                response = await self._http.post(await provider.authorised(asked), asked.body, fresh=fresh)
                 try:
                     if response.status != 200:
-                        raise await refusal(response)
-                    return wire.parse(await read_whole(response), len(request.inputs))
+                        raise await refusal(response, wire)
+                    return embeddings.parse(await read_whole(response), len(request.inputs))
                 finally:
                     response.end()
         except UpstreamError as error:

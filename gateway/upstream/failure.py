@@ -24,7 +24,7 @@ from gateway.upstream.transport.errors import (
     TlsFailed,
     TransportError,
 )
-from gateway.wire.openai_chat.errors import classify
+from gateway.wire.contract import UpstreamFormat
 
 _MAX_MESSAGE = 2000
 _MAX_NAME = 200  # characters of `code` and `param`
@@ -36,13 +36,13 @@ _VERBATIM = frozenset({
 })  # fmt: skip
 
 
-def from_status(status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
-    """The failure that a status other than 200 reports; its body is read as an error object if it is one."""
+def from_status(wire: UpstreamFormat, status: int, headers: Mapping[str, str], body: bytes) -> UpstreamError:
+    """The failure that a status other than 200 reports; the wire format reads its body."""
     try:
         payload = loads(body)
     except InvalidJSON:
         payload = None
-    return classify(status, payload, retry_after=retry_after(headers, datetime.now(UTC)))
+    return wire.error(status, payload, retry_after(headers, datetime.now(UTC)))
 
 
 def presentable(provider: Provider, error: UpstreamError) -> UpstreamError:

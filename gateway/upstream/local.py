@@ -3,10 +3,11 @@
 from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.upstream.authorise import fixed_headers
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
-from gateway.upstream.provider import Provider, headers_for, secrets_in
+from gateway.upstream.provider import Provider, secrets_in
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 from gateway.wire.model import Compat, ModelSpec
 
@@ -38,7 +39,7 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         id=MODEL.provider,
         base_url=chat.base_url,
         api_key=chat.api_key,
-        headers=headers_for(chat.api_key, {}),
+        headers=fixed_headers(chat.api_key, {}),
         compat=_COMPAT,
         models={model.id: model},
         only_listed=True,

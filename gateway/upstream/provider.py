@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 
 from yarl import URL
 
+from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
-from gateway.upstream.transport.endpoint import Endpoint, endpoint
+from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
 from gateway.wire import DEFAULT_UPSTREAM
-from gateway.wire.contract import NO_HEADERS
+from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 _SHORTEST_HEADER_SECRET = 4
-_MOST_ENDPOINTS = 64  # kept of one row: where the path names the model, there is one for each
+_MAX_ENDPOINTS = 256  # per row; a format whose paths name the model must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,9 @@ class Provider:
     """Where an endpoint is and how it is spoken to.
 
     `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
-    request, credential included; `key_id` names the key without disclosing it. `secrets` are all keys and header values
-    of the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
+    request, credential included; `key_headers` made them from the key, and `sign` makes those that are new for every
+    request. `key_id` names the key without disclosing it. `secrets` are all keys and header values of the row, to be
+    cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
     the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
     before a call, for an endpoint that has to be started first.
 
@@ -38,6 +40,8 @@ class Provider:
     key_id: str = "apiKey"
     others: tuple["Provider", ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    key_headers: KeyHeaders = field(default=bearer, compare=False)
+    sign: Signer | None = None
     compat: Compat = DEFAULT
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
@@ -72,6 +76,11 @@ class Provider:
         """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
         return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat, provider=self.id)
 
+    @property
+    def is_simple(self) -> bool:
+        """Whether every model is asked by this row, with its one key: so are most."""
+        return not (self.others or self.model_rows or self.only_listed)
+
     def row_for(self, model_id: str) -> "Provider":
         """The row by which this model is asked."""
         return self.model_rows.get(model_id, self)
@@ -89,8 +98,8 @@ class Provider:
         return rows[first:] + rows[:first]
 
     def endpoint(self, path: str, headers: Mapping[str, str] = NO_HEADERS) -> Endpoint:
-        """The address below the base URL with this row's headers, and those that the wire format needs (`headers`)
-        under them; made once.
+        """The address below the base URL with this row's headers, and under them those that the wire format needs
+        (`headers`); made once.
 
         Raises ValueError for a base URL or a header that can't be used.
         """
@@ -98,15 +107,14 @@ class Provider:
         made = self.endpoints.get(key)
         if made is None:
             made = endpoint(self.base_url.rstrip("/") + path, self.headers, {**DEFAULTS, **headers})
-            if len(self.endpoints) < _MOST_ENDPOINTS:
+            if len(self.endpoints) < _MAX_ENDPOINTS:
                 self.endpoints[key] = made
         return made
 
-
-def headers_for(api_key: str | None, extra: Mapping[str, str]) -> dict[str, str]:
-    """The headers of every request to a provider; `extra` wins over ours."""
-    credential = {"Authorization": f"Bearer {api_key}"} if api_key else {}
-    return credential | dict(extra)
+    async def authorised(self, asked: WireRequest) -> Endpoint:
+        """The address of one request, signed where the row needs it. Raises ValueError and UpstreamError."""
+        made = self.endpoint(asked.path, asked.headers)
+        return made if self.sign is None else with_headers(made, await self.sign(made, asked))
 
 
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:

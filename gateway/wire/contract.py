@@ -81,7 +81,7 @@ class UpstreamFormat(Protocol):
         ...
 
     def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
-        """The failure behind a status of 400 and above; `payload` is the decoded body, None for no JSON."""
+        """The failure behind a status other than 200; `payload` is the decoded body, None for no JSON."""
         ...
 
 

@@ -10,8 +10,8 @@ from gateway.core.errors import Unavailable
 from gateway.state.connect import close_client, create_client
 from gateway.state.redis_client import RedisClient, ScriptCall
 from gateway.state.script import Script
+from support.servers import sentinel
 from tests.servers import redis_server
-from tests.shared.test_topologies import sentinel
 
 PUT = Script("return redis.call('INCR', KEYS[1])")
 

@@ -103,7 +103,7 @@ async def test_every_line_of_the_log_is_an_event_and_those_of_a_request_carry_it
     lines = [json.loads(line) for line in gateway.process.errors.splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     about = {line["event"]: line for line in lines if line.get("request_id") == "trace-7"}
-    assert about.keys() == {"run", "Request refused"}
+    assert about.keys() == {"Run failed", "Request refused"}
     refused = about["Request refused"]
     assert (refused["level"], refused["status"], refused["type"]) == ("warning", 502, "upstream_error")
     assert gateway.process.output == ""

@@ -114,7 +114,7 @@ async def test_retry_after_is_right_to_the_second(where, redis):
         attacker = "203.0.113.200"
         for _ in range(LIMIT):
             await ask(where.nginx, attacker, WRONG)
-        left = await redis.ask("ZSCORE", "{openclaw}:token:voids", attacker)
+        left = await redis.ask("ZSCORE", "{openclaw}:token:locks", attacker)
         seconds, micros = await redis.ask("TIME")
         exact = float(left) / 1000 - int(seconds) - int(micros) / 1e6
         for gateway in where.gateways:

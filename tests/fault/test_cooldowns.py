@@ -328,7 +328,7 @@ async def test_a_run_leaves_a_trail_for_operators_and_in_the_log(gateway, client
         ("other/trail", 200, "answered", "apiKey"),
     ]
     assert told["attempts"][1]["waited"] >= 0.1
-    lines = [json.loads(line) for line in gateway.process.errors.splitlines() if '"event":"run"' in line]
+    lines = [json.loads(line) for line in gateway.process.errors.splitlines() if '"event":"Run ended"' in line]
     (line,) = (line for line in lines if line["request_id"] == "trail/of:one@run=1")
     assert line["attempts"] == told["attempts"]
     assert all(secret not in gateway.process.errors for secret in (*KEYS, "key-of-the-other", TEXT[:20]))

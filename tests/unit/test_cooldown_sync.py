@@ -14,7 +14,7 @@ from gateway.runs.cooldowns import CooldownPolicy, Cooldowns, Entry, Failure
 from gateway.runs.failover import RULES
 from gateway.runs.trace import RunTrace
 from gateway.state.connect import close_client, create_client
-from ratelimit import Link
+from openclaw_ratelimit import ReplicationLink
 from tests.servers import redis_server
 
 UNIT = "http://p/v1#0123456789abcdef a"
@@ -42,7 +42,7 @@ async def instance(server):
             stack.push_async_callback(close_client, client)
             clock = asyncio.get_running_loop().time
             cooldowns = Cooldowns(CooldownPolicy(seconds=seconds, max_seconds=60.0), clock=clock)
-            cooldowns.link = Link(client, name="test", scripts=(COOLDOWNS,), pulse=0.05, longest_pause=0.05)
+            cooldowns.link = ReplicationLink(client, name="test", heartbeat=0.05, max_backoff=0.05)
             CooldownSync(cooldowns.link, cooldowns)
             await cooldowns.link.open()
             stack.push_async_callback(cooldowns.link.close)

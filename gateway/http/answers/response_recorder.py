@@ -16,6 +16,7 @@ from gateway.core.message import Message
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.trace import RunTrace
 from gateway.state.responses.store import ResponseStore, StoredResponse
+from gateway.wire.openai_chat.error_body import error_body
 from gateway.wire.openai_responses.render import answer_object
 from gateway.wire.openai_responses.response_object import Head, error_object
 from gateway.wire.openai_responses.stream import Renderer
@@ -32,16 +33,17 @@ class FailedResponse(GatewayError):
         super().__init__(cause.message, param=cause.param, code=cause.code)
         self.status, self.type = cause.status, cause.type
         self._cause = cause
-        self._response = response
+        self.response = response
 
     @property
     def headers(self) -> Mapping[str, str]:
         """Those of the failure."""
         return self._cause.headers
 
-    def payload(self) -> dict[str, Any]:
-        """The response."""
-        return dict(self._response)
+
+def responses_error_body(error: GatewayError) -> dict[str, Any]:
+    """The body of an error of the Responses API: a failed run is a response like any other."""
+    return dict(error.response) if isinstance(error, FailedResponse) else error_body(error)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,29 +3,35 @@
 The limiter decides before any handler runs and never wraps one, so a provider's 401 can't count as a failed login.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from gateway.access.bearer import CredentialReader
 from gateway.access.client import ClientAddress
 from gateway.access.outcome import Outcome, Rejected
 from gateway.core.errors import Unavailable
 from gateway.http.keys import CLIENT, LOCKOUT, PRINCIPAL, REJECTED, SNAPSHOT
-from ratelimit import StorageUnavailable
+from openclaw_ratelimit import StorageUnavailable
 
 
-def authenticate(request: web.Request) -> Awaitable[None] | None:
-    """Add PRINCIPAL or REJECTED. Returns an awaitable only if the limiter must decide.
+def authenticates(credential: CredentialReader) -> Callable[[web.Request], Awaitable[None] | None]:
+    """A check that reads the credential of its route in this way.
 
-    Raises Unauthorized, LockedOut or Unavailable.
+    It adds PRINCIPAL or REJECTED, and returns an awaitable only if the limiter must decide. Raises Unauthorized,
+    LockedOut or Unavailable.
     """
-    client = request[CLIENT]
-    outcome = request[SNAPSHOT].authenticator.authenticate(client, request.headers)
-    principal = request.app[LOCKOUT].admit_now(outcome, client)
-    if principal is None:
-        return _decide(request, outcome, client)
-    request[PRINCIPAL] = principal
-    return None
+
+    def authenticate(request: web.Request) -> Awaitable[None] | None:
+        client = request[CLIENT]
+        outcome = request[SNAPSHOT].authenticator.authenticate(client, request.headers, credential)
+        principal = request.app[LOCKOUT].admit_now(outcome, client)
+        if principal is None:
+            return _decide(request, outcome, client)
+        request[PRINCIPAL] = principal
+        return None
+
+    return authenticate
 
 
 async def _decide(request: web.Request, outcome: Outcome, client: ClientAddress) -> None:

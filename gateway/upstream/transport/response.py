@@ -31,6 +31,11 @@ class Response:
         return self._headers.get(b"content-type", b"").partition(b";")[0].strip().lower().decode("latin-1")
 
     @property
+    def is_event_stream(self) -> bool:
+        """Whether the body is `text/event-stream`; cheaper than asking for the media type."""
+        return b"text/event-stream" in self._headers.get(b"content-type", b"").lower()
+
+    @property
     def read_to_end(self) -> bool:
         """Whether the whole body has arrived."""
         return self._connection is None or self._connection.complete

@@ -93,8 +93,8 @@ class StreamParser:
 
     @property
     def complete(self) -> bool:
-        """Whether a finish reason has come, and nothing of the answer after it."""
-        return self._finish is not None and not self._finish_passed
+        """Whether a finish reason has come; if more of the answer came after it, the end of the stream confirms it."""
+        return self._finish is not None and (self.done or not self._finish_passed)
 
     def feed(self, data: bytes) -> Batch:
         """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
@@ -114,7 +114,7 @@ class StreamParser:
         batch: Batch = []
         if not self.done:
             self._read(self._decoder.flush(), batch)
-        if self._finish is None or not (self.done or self.complete):
+        if self._finish is None or not self.complete:
             if self._started:
                 raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
             raise malformed("the stream ended without an answer")

@@ -30,6 +30,7 @@ from gateway.core.usage import NO_USAGE
 from gateway.wire.framing.sse import DONE, sse_frame
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.citations import annotation
+from gateway.wire.openai_chat.error_body import error_body
 from gateway.wire.openai_chat.usage import usage_object
 
 
@@ -128,7 +129,7 @@ class Renderer:
 
     def fail(self, error: GatewayError) -> bytes:
         """One error event, and the end."""
-        return sse_frame(dumps(error.payload())) + DONE
+        return sse_frame(dumps(error_body(error))) + DONE
 
     def _start(self) -> bytes:
         self._started = True

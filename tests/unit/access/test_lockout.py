@@ -7,7 +7,7 @@ from gateway.access.lockout import Lockout
 from gateway.access.outcome import Authenticated, Rejected
 from gateway.core.errors import LockedOut, Unauthorized
 from gateway.core.identity import OWNER
-from ratelimit import BudgetPolicy, FailureDelay, FailureLimiter, LockoutPolicy
+from openclaw_ratelimit import BudgetPolicy, FailureDelay, FailureLimiter, LockoutPolicy
 
 POLICY = LockoutPolicy(max_attempts=3, window=4.0, lockout=5.0)
 RIGHT = Authenticated(OWNER, "token")

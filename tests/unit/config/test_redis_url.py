@@ -8,6 +8,8 @@ from gateway.config.redis_url import RedisAddress, parse_redis_url
     [
         ("redis://cache", RedisAddress("server", hosts=(("cache", 6379),))),
         ("redis://10.0.0.1:7000/3", RedisAddress("server", hosts=(("10.0.0.1", 7000),), database=3)),
+        ("redis://cache?db=3", RedisAddress("server", hosts=(("cache", 6379),), database=3)),
+        ("redis://cache/3?db=3", RedisAddress("server", hosts=(("cache", 6379),), database=3)),
         ("redis://:s3cret@cache/", RedisAddress("server", hosts=(("cache", 6379),), password="s3cret")),
         ("redis://me:a%40b@cache", RedisAddress("server", hosts=(("cache", 6379),), username="me", password="a@b")),
         ("rediss://[2001:db8::1]:6380", RedisAddress("server", True, (("2001:db8::1", 6380),))),
@@ -40,6 +42,11 @@ def test_every_form_is_read(url, address):
         ("redis://cache/first", "database"),
         ("redis+sentinel://one,two", "service"),
         ("redis+cluster://a/1", "only one"),
+        ("redis+cluster://a?db=1", "only one"),
+        ("redis://cache/2?db=3", "two databases"),
+        ("redis://cache?db=first", "database"),
+        ("rediss://cache?ssl_ca_certs=/etc/ca.pem", "'ssl_ca_certs' in its query"),
+        ("unix:///run/redis.sock?foo=bar", "'foo' in its query"),
         ("unix://run/redis.sock", "absolute"),
     ],
 )

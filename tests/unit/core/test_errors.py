@@ -11,11 +11,12 @@ from gateway.core.errors import (
     Unauthorized,
 )
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.openai_chat.error_body import error_body
 
 
 def test_an_error_is_openais_error_object():
     error = BadRequest("`n`: one.", param="n", code="x")
-    assert error.payload() == {
+    assert error_body(error) == {
         "error": {"message": "`n`: one.", "type": "invalid_request_error", "param": "n", "code": "x"}
     }
     assert (error.status, error.headers, str(error)) == (400, {}, "`n`: one.")
@@ -53,12 +54,12 @@ def test_every_failure_of_the_tree_is_shown_at_the_top():
 
 
 def test_a_401_names_the_scheme_and_nothing_else():
-    assert Unauthorized().payload()["error"]["message"] == "Unauthorized"
+    assert error_body(Unauthorized())["error"]["message"] == "Unauthorized"
     assert Unauthorized().headers == {"WWW-Authenticate": "Bearer"}
 
 
 def test_a_missing_scope_has_its_recorded_body():
-    assert MissingScope("operator.write").payload() == {
+    assert error_body(MissingScope("operator.write")) == {
         "ok": False,
         "error": {
             "type": "forbidden",

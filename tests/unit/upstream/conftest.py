@@ -6,8 +6,9 @@ import json
 import pytest
 from aiohttp import web
 
+from gateway.upstream.authorise import fixed_headers
 from gateway.upstream.http import Limits, create_client
-from gateway.upstream.provider import Provider, headers_for
+from gateway.upstream.provider import Provider
 
 
 class Remote:
@@ -47,7 +48,8 @@ class Remote:
         self.answer = answer
 
     def provider(self, **row):
-        return Provider("acme", self.url, api_key=self.key, headers=headers_for(self.key, {}), **row)
+        headers = fixed_headers(self.key, {})
+        return Provider("acme", self.url, api_key=self.key, headers=headers, **row)
 
 
 @pytest.fixture

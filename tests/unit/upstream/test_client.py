@@ -338,3 +338,8 @@ async def test_a_provider_is_made_ready_before_it_is_asked(caller, remote):
     remote.says(WHOLE)
     await whole(caller, remote, prepare=prepare)
     assert ready == [0]
+
+
+async def test_a_server_that_streams_unasked_is_understood(caller, remote):
+    remote.streams(HELLO, END, DONE)
+    assert await whole(caller, remote) == [TextDelta("Hello"), STOP]

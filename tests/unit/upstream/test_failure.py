@@ -18,10 +18,13 @@ from gateway.upstream.transport.errors import (
     StaleConnection,
     TlsFailed,
 )
+from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
+from gateway.wire.openai_chat.error_body import error_body
 
 NOW = datetime(2026, 3, 4, 12, 0, 0, tzinfo=UTC)
 KEY = "key-of-the-tests-0123456789"
 PROVIDER = Provider("acme", "http://acme/v1", api_key=KEY)
+FORMAT = UPSTREAMS[DEFAULT_UPSTREAM]
 
 
 @pytest.mark.parametrize(
@@ -70,13 +73,13 @@ NAME = "The provider 'acme' (acme:80)"
     ],
 )
 def test_a_status_becomes_one_failure_that_names_the_provider_once(status, body, kind, message):
-    error = presentable(PROVIDER, from_status(status, {}, body))
+    error = presentable(PROVIDER, from_status(FORMAT, status, {}, body))
     assert (error.kind, error.message, str(error)) == (kind, message, message)
     assert error.upstream_status == status
 
 
 def test_the_hint_of_a_status_is_kept():
-    assert from_status(429, CIMultiDict({"Retry-After": "7"}), b"").headers == {"Retry-After": "7"}
+    assert from_status(FORMAT, 429, CIMultiDict({"Retry-After": "7"}), b"").headers == {"Retry-After": "7"}
 
 
 @pytest.mark.parametrize(
@@ -90,8 +93,8 @@ def test_the_hint_of_a_status_is_kept():
 )
 @pytest.mark.parametrize("status", [400, 401, 500])
 def test_no_key_leaves_in_a_message(text, status):
-    error = presentable(PROVIDER, from_status(status, {}, f'{{"error":{{"message":"{text}"}}}}'.encode()))
-    for shown in (error.message, str(error), repr(error), str(error.payload())):
+    error = presentable(PROVIDER, from_status(FORMAT, status, {}, f'{{"error":{{"message":"{text}"}}}}'.encode()))
+    for shown in (error.message, str(error), repr(error), str(error_body(error))):
         assert KEY not in shown
         assert "abcdefghijklmnopqrstuvwxyz" not in shown
         assert "redacted" in shown.lower()
@@ -104,9 +107,9 @@ def test_no_secret_of_the_row_leaves_in_any_field(field, secret):
     url = "http://user:url-password@acme/v1"
     row = Provider("acme", url, secrets=secrets_in(("first-key", "second-key", None), headers, url))
     body = dumps({"error": {"message": "m", field: f"x {secret} y"}})
-    error = presentable(row, from_status(400, {}, body))
-    assert secret not in str(error.payload())
-    assert "x [redacted] y" in str(error.payload())
+    error = presentable(row, from_status(FORMAT, 400, {}, body))
+    assert secret not in str(error_body(error))
+    assert "x [redacted] y" in str(error_body(error))
 
 
 def test_a_long_message_is_cut():

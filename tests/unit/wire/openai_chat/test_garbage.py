@@ -12,6 +12,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import embeddings
 from gateway.wire.openai_chat.answer import parse_answer
+from gateway.wire.openai_chat.error_body import error_body
 from gateway.wire.openai_chat.errors import classify, error_in
 
 MODEL = ModelSpec("small", provider="fake")
@@ -88,7 +89,7 @@ def test_any_error_is_classified(value, status):
         assert error.kind in UpstreamKind
         assert error.message.strip()
         assert 400 <= error.status < 600
-        dumps(error.payload())
+        dumps(error_body(error))
 
 
 VECTOR = st.lists(st.floats(width=32) | st.integers(), max_size=4) | JSON | WORDS

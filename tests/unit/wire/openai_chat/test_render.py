@@ -19,6 +19,7 @@ from gateway.core.event import (
 from gateway.core.message import Citation, Extras, Thinking, ToolCall
 from gateway.core.usage import Usage
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.error_body import error_body
 from gateway.wire.openai_chat.render import Renderer, render_answer
 from gateway.wire.openai_chat.usage import usage_object
 
@@ -127,7 +128,7 @@ def test_a_failure_is_one_event_and_the_end(begun):
     error = BadRequest("no", param="n")
     assert (
         made.fail(error)
-        == b"data: " + json.dumps(error.payload(), separators=(",", ":")).encode() + b"\n\ndata: [DONE]\n\n"
+        == b"data: " + json.dumps(error_body(error), separators=(",", ":")).encode() + b"\n\ndata: [DONE]\n\n"
     )
 
 

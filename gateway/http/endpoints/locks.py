@@ -1,0 +1,35 @@
+"""`/api/v1/locks`: clients that are locked out after too many wrong secrets, for operators."""
+
+from math import ceil
+
+from aiohttp import web
+
+from gateway.access.address import client_key, parse_address
+from gateway.core.errors import BadRequest, NotFound
+from gateway.core.jsonio import dumps
+from gateway.http.errors import JSON
+from gateway.http.keys import LOCKOUT
+
+
+async def list_locks(request: web.Request) -> web.StreamResponse:
+    """The locked clients, the one whose lock ends first at the front; `key` is an address, or an IPv6 network."""
+    locks = [{"object": "lock", "key": key, "seconds": ceil(left)} for key, left in request.app[LOCKOUT].locked()]
+    return _json({"object": "list", "data": locks})
+
+
+async def release_lock(request: web.Request) -> web.StreamResponse:
+    """Unlock `?key=`, an address or a key of the list, at every instance, and forget its failures."""
+    key = request.query.get("key")
+    if not key:
+        raise BadRequest("`key`: missing; name an address or a key that GET /api/v1/locks lists.", param="key")
+    address = parse_address(key)
+    key = key if address is None else client_key(address)
+    if not await request.app[LOCKOUT].unlock(key):
+        raise NotFound(
+            "Nothing is held against this key; GET /api/v1/locks lists those that are locked.", code="lock_not_found"
+        )
+    return _json({"object": "lock.released", "key": key, "released": True})
+
+
+def _json(body: object) -> web.Response:
+    return web.Response(body=dumps(body), headers={"Content-Type": JSON, "Cache-Control": "no-store"})

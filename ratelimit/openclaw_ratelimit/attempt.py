@@ -1,0 +1,56 @@
+"""One login, from the question whether it may try to its result."""
+
+from typing import TYPE_CHECKING, Self
+
+from openclaw_ratelimit.errors import Locked, UsageError
+from openclaw_ratelimit.verdict import Verdict
+
+if TYPE_CHECKING:
+    from openclaw_ratelimit.limiter import FailureLimiter
+
+
+class Attempt:
+    """`async with limiter.attempt(key) as attempt:` and inside, once, `failed`, `succeeded` or `discard`.
+
+    Raises Locked at the beginning when the key is locked, so that no password is checked for nothing. A body that
+    raises counts nothing (the database was away, the caller has left); one that ends without a result raises
+    UsageError.
+    """
+
+    __slots__ = ("_done", "_key", "_limiter")
+
+    def __init__(self, limiter: "FailureLimiter", key: str | bytes) -> None:
+        self._limiter = limiter
+        self._key = key
+        self._done = False
+
+    async def __aenter__(self) -> Self:
+        _allowed(self._limiter.check(self._key))
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None and not self._done:
+            raise UsageError("the attempt has no result: call failed(), succeeded() or discard() inside")
+
+    async def failed(self) -> Verdict:
+        """The secret was wrong. Raises Locked when the caller must not know, and StorageUnavailable (`while_away`)."""
+        self._done = True
+        return _allowed(await self._limiter.record_failure(self._key))
+
+    async def succeeded(self) -> None:
+        """The secret was right. Raises Locked when it must be refused all the same."""
+        self._done = True
+        if self._limiter.must_ask(self._key):
+            _allowed(await self._limiter.record_success(self._key))
+        else:
+            self._limiter.remember(self._key)
+
+    def discard(self) -> None:
+        """It was no attempt, for instance because no secret was given: nothing is counted."""
+        self._done = True
+
+
+def _allowed(verdict: Verdict) -> Verdict:
+    if not verdict.allowed:
+        raise Locked(verdict.retry_after)
+    return verdict

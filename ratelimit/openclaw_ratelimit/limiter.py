@@ -1,0 +1,278 @@
+"""Counts failures per key in a sliding window and locks a key that has too many: alone, or with other instances.
+
+Delays instead of locks are the business of `delay`.
+"""
+
+import asyncio
+import itertools
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal
+
+from openclaw_ratelimit.attempt import Attempt
+from openclaw_ratelimit.budget import FailureBudget
+from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
+from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log_event
+from openclaw_ratelimit.failure_replica import FailureReplica
+from openclaw_ratelimit.keys import MAX_KEY_BYTES, listed_key, stored_key
+from openclaw_ratelimit.policy import BudgetPolicy, LockoutPolicy, require_count
+from openclaw_ratelimit.records import Records
+from openclaw_ratelimit.verdict import Lock, Verdict
+
+if TYPE_CHECKING:
+    from openclaw_ratelimit.link import ReplicationLink
+
+_KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
+
+
+class FailureLimiter:
+    """Failure number `max_attempts` within the window is still allowed and starts the lock; later ones are not allowed
+    and neither counted nor able to prolong it. When the lock ends the history is clean. With a `budget` everybody's
+    failures count together as well (`FailureBudget`).
+
+    `attempt` is one call for a login. The calls beneath it: asking (`locked_for`, `must_ask`) is synchronous and costs
+    dictionary lookups, because every good request asks. Recording is one step, here or, with a `link`, in the shared
+    storage; so however many failures arrive at once, at however many instances, `max_attempts` are allowed.
+
+    Keys are text or bytes; very long ones and those that are not UTF-8 are stored as digests. Limiters of one link have
+    different `kind`s. While the storage is away, each instance counts on from what it knows and merges it afterwards;
+    locks hold. With `while_away="deny"`, attempts that would have to be counted raise StorageUnavailable instead.
+
+    At most `capacity` keys are kept, here and in the storage (`Records`). `on_event` hears of FAILURE, LOCKED, RELEASED
+    and REFUSED. `clock` is seconds, for a limiter without a link, which brings its own. Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        policy: LockoutPolicy,
+        *,
+        budget: BudgetPolicy | None = None,
+        link: "ReplicationLink | None" = None,
+        kind: str = "failures",
+        while_away: Literal["local", "deny"] = "local",
+        on_event: Listener = log_event,
+        clock: Callable[[], float] | None = None,
+        capacity: int = 10_000,
+    ) -> None:
+        _check(policy, budget, kind, while_away, has_both_clocks=link is not None and clock is not None)
+        require_count("capacity", capacity)
+        self.policy = policy
+        self.kind = kind
+        self._deny = while_away == "deny"
+        self._on_event = on_event
+        local = link.clock.local if link is not None else clock or time.monotonic
+        self._records = Records(
+            policy, clock=local if link is None else link.clock, capacity=capacity, shared=link is not None
+        )
+        self._budget = FailureBudget(budget, clock=local, capacity=capacity) if budget is not None else None
+        self._replica: FailureReplica | None = None
+        if link is not None:
+            self._replica = FailureReplica(link, policy, self._records, self._budget, kind=kind, capacity=capacity)
+        self._prefix = secrets.token_hex(6)
+        self._count = itertools.count(1)
+        self._deciding: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        """Keys on record here."""
+        return len(self._records)
+
+    def attempt(self, key: str | bytes) -> Attempt:
+        """`async with limiter.attempt(key) as attempt:` around one login; see `Attempt`."""
+        return Attempt(self, key)
+
+    def check(self, key: str | bytes) -> Verdict:
+        """Whether `key` may try now, before its secret is looked at; decide by the verdict of the attempt itself."""
+        key = _stored(key)
+        if (locked := self._records.locked_for(key)) > 0:
+            return self._refused(key, locked)
+        return Verdict(allowed=True, remaining=self.policy.max_attempts - self._records.failures(key), retry_after=0.0)
+
+    def locked_for(self, key: str | bytes) -> float:
+        """Seconds until `key` may try again, 0.0 when it may now."""
+        return self._records.locked_for(_stored(key))
+
+    def must_ask(self, key: str | bytes) -> bool:
+        """Whether something stands against `key`, so that even a success has to go through `record_success`."""
+        # Every good request asks: hence `_stored` written out, and no call that is not needed.
+        if key.__class__ is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
+            key = stored_key(key)
+        if self._records.stands_against(key) or key in self._deciding:
+            return True
+        budget = self._budget
+        return budget is not None and budget.spent_until > 0.0 and budget.closed_to(key)
+
+    def remember(self, key: str | bytes) -> None:
+        """`key` had a success that nothing stood against; costs next to nothing but once an hour."""
+        budget = self._budget
+        if budget is None:
+            return
+        if key.__class__ is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
+            key = stored_key(key)
+        if budget.remember(key) and self._replica is not None:
+            self._replica.remember(key)
+
+    async def record_failure(self, key: str | bytes) -> Verdict:
+        """Count one failure of `key`; says whether the caller may know. Raises StorageUnavailable, see the class.
+
+        A cancelled call is counted all the same.
+        """
+        key = _stored(key)
+        if (locked := self._records.locked_for(key)) > 0:
+            return self._refused(key, locked)
+        replica = self._replica
+        if replica is None:
+            return self._fail_here(key, "")
+        id_ = self._new_id()
+        if replica.link.usable():
+            try:
+                return await self._ask_failure(replica, key, id_)
+            except StorageUnavailable:
+                if self._deny:
+                    raise
+        elif self._deny:
+            raise StorageUnavailable(replica.link.reason)
+        return self._fail_here(key, id_)
+
+    async def record_success(self, key: str | bytes) -> Verdict:
+        """Whether a success of `key` may be known; if so, its failures are forgotten. Never raises."""
+        key = _stored(key)
+        if (locked := self._records.locked_for(key)) > 0:
+            return self._refused(key, locked)
+        replica = self._replica
+        if replica is not None and replica.link.usable():
+            try:
+                verdict = replica.succeeded(key, await replica.succeed(key, self._new_id()))
+            except StorageUnavailable:
+                if (locked := self._records.locked_for(key)) > 0:
+                    return self._refused(key, locked)
+            else:
+                return verdict if verdict.allowed else self._refused(key, verdict.retry_after)
+        return self._succeed_here(key)
+
+    async def unlock(self, key: str | bytes) -> bool:
+        """For operators: end the lock of `key` and forget its failures, at all instances; whether there were any.
+
+        `key` may also be one that `locked` lists. While the storage is away it ends here at once, and at the others
+        when the storage is back. Never raises StorageUnavailable.
+        """
+        key = listed_key(key)
+        replica = self._replica
+        stood: bool | None = None
+        if replica is not None and replica.link.usable():
+            try:
+                stood = replica.released(key, await asyncio.shield(replica.release(key)))
+            except StorageUnavailable:
+                stood = None
+        if stood is None:
+            stood = self._records.release(key)
+        emit(self._on_event, Event(EventKind.RELEASED, self.kind, key))
+        return stood
+
+    def locked(self) -> list[Lock]:
+        """For operators: the locked keys, as they are stored, and for how many more seconds; the soonest first."""
+        return self._records.locked()
+
+    def failures(self, key: str | bytes) -> int:
+        """For operators: how many failures of `key` count now; 0 while it is locked."""
+        return self._records.failures(listed_key(key))
+
+    async def _ask_failure(self, replica: FailureReplica, key: str, id_: str) -> Verdict:
+        self._deciding[key] = self._deciding.get(key, 0) + 1
+        try:
+            answer = replica.fail(key, id_)
+        except StorageUnavailable:
+            self._decided(key)
+            raise
+        asked = _Asked()
+        answer.add_done_callback(lambda answer: self._answered(replica, key, id_, answer, asked))
+        try:
+            await asyncio.shield(answer)
+        except asyncio.CancelledError:
+            asked.abandoned = True
+            if answer.done() and not self._deny and answer.exception() is not None:
+                self._fail_here(key, id_)  # the answer was that there is none, and nobody was left to act on it
+            raise
+        assert asked.verdict is not None  # noqa: S101  the callback ran before the answer was read
+        return asked.verdict
+
+    def _answered(
+        self, replica: FailureReplica, key: str, id_: str, answer: "asyncio.Future[Any]", asked: "_Asked"
+    ) -> None:
+        """Whoever waits for it or has left: a failure that was sent is counted."""
+        self._decided(key)
+        if answer.cancelled():
+            return
+        if answer.exception() is None:
+            asked.verdict = replica.failed(key, id_, answer.result())
+            self._report(key, asked.verdict)
+        elif asked.abandoned and not self._deny:
+            self._fail_here(key, id_)
+
+    def _fail_here(self, key: str, id_: str) -> Verdict:
+        if self._budget is not None and (wait := self._budget.charge(key, failed=True)) > 0:
+            return self._refused(key, wait)
+        verdict = self._records.fail(key, id_)
+        self._report(key, verdict)
+        return verdict
+
+    def _succeed_here(self, key: str) -> Verdict:
+        if self._budget is not None:
+            if (wait := self._budget.charge(key, failed=False)) > 0:
+                return self._refused(key, wait)
+            self._budget.remember(key)
+        self._records.succeed(key)
+        return Verdict(allowed=True, remaining=self.policy.max_attempts, retry_after=0.0)
+
+    def _report(self, key: str, verdict: Verdict) -> None:
+        if not verdict.allowed:
+            self._refused(key, verdict.retry_after)
+            return
+        emit(self._on_event, Event(EventKind.FAILURE, self.kind, key))
+        if verdict.remaining == 0:
+            emit(self._on_event, Event(EventKind.LOCKED, self.kind, key, verdict.retry_after))
+
+    def _refused(self, key: str, wait: float) -> Verdict:
+        emit(self._on_event, Event(EventKind.REFUSED, self.kind, key, wait))
+        return Verdict(allowed=False, remaining=0, retry_after=wait)
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}-{next(self._count)}"
+
+    def _decided(self, key: str) -> None:
+        left = self._deciding[key] - 1
+        if left:
+            self._deciding[key] = left
+        else:
+            del self._deciding[key]
+
+
+class _Asked:
+    """A failure the storage decides about: its verdict, and whether the caller has left."""
+
+    __slots__ = ("abandoned", "verdict")
+
+    def __init__(self) -> None:
+        self.verdict: Verdict | None = None
+        self.abandoned = False
+
+
+def _stored(key: str | bytes) -> str:
+    """`stored_key`, fast for keys as they usually are: short and ASCII."""
+    return key if key.__class__ is str and len(key) <= MAX_KEY_BYTES and key.isascii() else stored_key(key)
+
+
+def _check(
+    policy: LockoutPolicy, budget: BudgetPolicy | None, kind: str, while_away: str, *, has_both_clocks: bool
+) -> None:
+    if not isinstance(policy, LockoutPolicy):
+        raise ConfigurationError(f"policy must be a LockoutPolicy, not {type(policy).__name__}")
+    if budget is not None and not isinstance(budget, BudgetPolicy):
+        raise ConfigurationError(f"budget must be a BudgetPolicy, not {type(budget).__name__}")
+    if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
+        raise ConfigurationError(f"kind must be 1 to 40 letters, digits, dots, dashes or underscores, not {kind!r}")
+    if while_away not in ("local", "deny"):
+        raise ConfigurationError(f'while_away must be "local" or "deny", not {while_away!r}')
+    if has_both_clocks:
+        raise ConfigurationError("clock: give it to the link, which all its limiters share")

@@ -1,0 +1,210 @@
+"""Quotas: requests and tokens in a sliding window, runs at the same time. Reserved before the work, settled after it.
+
+Which policies there are is the business of `quota_policy`, counting that of `quota_local` and `quota_shared`.
+"""
+
+import asyncio
+import re
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
+from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
+from openclaw_ratelimit.policy import require_count, require_seconds
+from openclaw_ratelimit.quota_local import LocalQuota
+from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
+from openclaw_ratelimit.quota_shared import SharedQuota
+from openclaw_ratelimit.reservation import Counted, Refusal, Reservation, Reserving, whole_tokens
+
+if TYPE_CHECKING:
+    from openclaw_ratelimit.link import ReplicationLink
+
+_CACHED_ASKERS = 10_000
+_MAX_CACHED = 512  # characters of an asker's attributes
+_KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
+
+
+class Quota:
+    """Decides over `policies` for askers that are known by their attributes.
+
+    All policies that apply must have room, or nothing is taken; however many ask at once, none lets more through than
+    its amount. A run that is not settled within `max_run` seconds, or whose reservation is dropped, loses its place.
+
+    At most `capacity` windows are kept, here and in the storage. When all of them count, further askers share one
+    window per policy. `on_event` hears of REFUSED. `clock` is seconds, for a quota without a link.
+
+    With a `link` (not opened yet) all instances count together, and by themselves while the storage is away. A run's
+    place is free again `lease` whole seconds after its instance has died. Quotas of one link have different `kind`s.
+    Raises ConfigurationError.
+    """
+
+    def __init__(
+        self,
+        policies: Sequence[QuotaPolicy],
+        *,
+        link: "ReplicationLink | None" = None,
+        kind: str = "quota",
+        lease: int = 30,
+        max_run: float = 3_600.0,
+        on_event: Listener = log_event,
+        clock: Callable[[], float] | None = None,
+        capacity: int = 10_000,
+    ) -> None:
+        self._policies = check_policies(policies)
+        require_count("lease", lease)
+        require_count("capacity", capacity)
+        require_seconds("max_run", max_run)
+        if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
+            raise ConfigurationError(f"kind must be 1 to 40 letters, digits, dots, dashes or underscores, not {kind!r}")
+        if link is not None and clock is not None:
+            raise ConfigurationError("clock: give it to the link, which all its quotas share")
+        self._max_run = max_run
+        self._on_event = on_event
+        self._clock = link.clock.local if link is not None else clock or time.monotonic
+        self._local = LocalQuota(self._clock, capacity)
+        self._shared: SharedQuota | None = None
+        if link is not None:
+            self._shared = SharedQuota(
+                link,
+                kind=kind,
+                lease=lease,
+                capacity=capacity,
+                abandoned=self._end_abandoned,
+                was_reset=self._local.reset,
+            )
+        self._runs = 0
+        # Run → when it began, what it holds, and its reservation while anybody has it.
+        self._held: dict[str, tuple[float, Sequence[Share], weakref.ref[Reservation]]] = {}
+        self._cached = lru_cache(_CACHED_ASKERS)(self._shares_of)
+
+    def reserve(self, attributes: Attributes, tokens: int = 0, at_least: int = 0) -> Reserving:
+        """Take a request, `tokens` tokens and a run for this asker: `await` it, or `async with` it (see `Reserving`).
+
+        An estimate that is more than a whole quota takes all of it. Never granted is what takes more than that for
+        certain, which is `at_least` tokens. Raises UsageError for wrong types and for an attribute that a policy needs.
+        """
+        return Reserving(self._reserve(attributes, whole_tokens("tokens", tokens), whole_tokens("at_least", at_least)))
+
+    async def reset(self, attributes: Attributes) -> None:
+        """For operators: forget what this asker's requests and tokens have used up; runs that go on keep their places.
+
+        At once here, at the other instances within a moment, or when the storage is back.
+        """
+        shares = self._shares_of(pairs_of(attributes))
+        for share in shares:
+            self._local.reset(share.key)
+        if self._shared is not None:
+            await self._shared.reset(shares)
+
+    async def _reserve(self, attributes: Attributes, tokens: int, at_least: int) -> Reservation | Refusal:
+        shares = self._shares(attributes)
+        if not shares:
+            return Reservation("", (), (self._local, Counted((), (), ())), None)
+        costs = tuple(_cost(share.policy, tokens, at_least) for share in shares)
+        outcome: Reservation | Refusal | None = None
+        if self._shared is not None and self._shared.link.usable():
+            outcome = await self._reserve_there(self._shared, shares, costs)
+        if outcome is None:
+            outcome = await self._reserve_here(shares, costs)
+        if isinstance(outcome, Refusal):
+            for status in outcome.violated:
+                emit(self._on_event, Event(EventKind.REFUSED, status.policy.name, seconds=status.wait or 0.0))
+        return outcome
+
+    async def _reserve_there(
+        self, shared: SharedQuota, shares: Sequence[Share], costs: Sequence[int]
+    ) -> Reservation | Refusal | None:
+        """None when the storage is away."""
+        run = shared.new_run()
+        try:
+            answer = shared.reserve(shares, costs, run)
+        except StorageUnavailable:
+            return None
+        try:
+            reply = await asyncio.shield(answer)
+        except StorageUnavailable:
+            shared.end(shares, run)  # it may have been granted all the same, and nobody would free the place
+            return None
+        except asyncio.CancelledError:
+            shared.end(shares, run)  # runs at once; the rest when it is known whether, and where, it was counted
+            answer.add_done_callback(lambda answer: shared.undo(shares, costs, run, answer))
+            raise
+        decision = shared.decision(shares, costs, reply)
+        if not decision.allowed:
+            return Refusal(decision.statuses)
+        shared.began(decision.shares, run)
+        counted, starts = self._local.take(shares, costs, run)
+        reservation = Reservation(
+            run,
+            decision.statuses,
+            (self._local, Counted(counted, costs, starts)),
+            (shared, Counted(decision.shares, costs, decision.starts)),
+            self._held.pop,
+        )
+        self._hold(run, shares, reservation)
+        return reservation
+
+    async def _reserve_here(self, shares: Sequence[Share], costs: Sequence[int]) -> Reservation | Refusal:
+        shared = self._shared
+        run = self._new_run() if shared is None else shared.new_run()
+        decision = await self._local.reserve(shares, costs, run)
+        if not decision.allowed and self._end_abandoned():
+            decision = await self._local.reserve(shares, costs, run)
+        if not decision.allowed:
+            return Refusal(decision.statuses)
+        here = Counted(decision.shares, costs, decision.starts)
+        reservation = Reservation(
+            run,
+            decision.statuses,
+            (self._local, here),
+            None if shared is None else (shared, Counted(shares, costs, None)),
+            self._held.pop,
+        )
+        self._hold(run, shares, reservation)
+        if shared is not None:
+            shared.began(shares, run)
+            shared.defer(shares, costs)
+        return reservation
+
+    def _hold(self, run: str, shares: Sequence[Share], reservation: Reservation) -> None:
+        runs = [share for share in shares if share.policy.counts == "runs"]
+        if runs:
+            self._held[run] = (self._clock(), runs, weakref.ref(reservation))
+
+    def _end_abandoned(self) -> bool:
+        """End the runs that nobody will settle; whether there were any."""
+        oldest = self._clock() - self._max_run
+        lost = [run for run, (began, _, held) in self._held.items() if held() is None or began <= oldest]
+        for run in lost:
+            _, shares, _ = self._held.pop(run)
+            log.warning("a run under %s was never settled; its place is free again", shares[0].policy.name)
+            for share in shares:
+                self._local.end(share, run)
+            if self._shared is not None:
+                self._shared.end(shares, run)
+        return bool(lost)
+
+    def _new_run(self) -> str:
+        self._runs += 1
+        return str(self._runs)
+
+    def _shares(self, attributes: Attributes) -> tuple[Share, ...]:
+        if attributes.__class__ is not tuple:
+            attributes = pairs_of(attributes)
+        try:
+            is_short = sum(len(value) for _, value in attributes) <= _MAX_CACHED
+            return (self._cached if is_short else self._shares_of)(attributes)
+        except (TypeError, ValueError):
+            return self._shares_of(pairs_of(attributes))  # raises what is wrong with them
+
+    def _shares_of(self, attributes: tuple[tuple[str, str], ...]) -> tuple[Share, ...]:
+        return shares_of(self._policies, attributes)
+
+
+def _cost(policy: QuotaPolicy, tokens: int, at_least: int) -> int:
+    if policy.counts != "tokens":
+        return 1
+    return at_least if at_least > policy.amount else max(1, min(tokens, policy.amount))

@@ -1,0 +1,233 @@
+"""Quotas over a real Redis that comes and goes, loses everything, and instances that die or leave in the middle."""
+
+import asyncio
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+import pytest_asyncio
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
+
+from openclaw_ratelimit import Quota, QuotaPolicy, Refusal, ReplicationLink, Reservation
+from support.servers import redis_server
+
+ALICE = (("identity", "alice"),)
+PER = ("identity",)
+REQUESTS = QuotaPolicy("requests", "requests", 4, 60, PER)
+TOKENS = QuotaPolicy("tokens", "tokens", 1000, 60, PER)
+RUNS = QuotaPolicy("runs", "runs", 2, per=PER)
+
+
+@pytest_asyncio.fixture
+async def server(tmp_path):
+    async with redis_server(tmp_path) as ready:
+        yield ready
+
+
+class Instance:
+    """One process's quota: its link, and the outcomes of what was asked of it."""
+
+    def __init__(self, link, quota):
+        self.link = link
+        self.quota = quota
+        self.held = []  # a reservation that nobody has is abandoned
+
+    async def reserve(self, tokens=1):
+        self.held.append(await self.quota.reserve(ALICE, tokens))
+        return self.held[-1]
+
+    async def let_through(self, times):
+        outcomes = [await self.reserve() for _ in range(times)]
+        return sum(isinstance(outcome, Reservation) for outcome in outcomes)
+
+    async def left(self):
+        """What the storage has counted, told by an answer or a refusal."""
+        outcome = await self.reserve()
+        return outcome.statuses[0].remaining
+
+
+@asynccontextmanager
+async def instance(server, *policies, lease=30):
+    # Patient, because this machine may be busy.
+    client = redis.asyncio.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
+    link = ReplicationLink(client, name="test", max_wait=2.0, heartbeat=0.05, max_backoff=0.02)
+    quota = Quota(policies, link=link, lease=lease)
+    await link.open()
+    try:
+        assert link.available, link.reason
+        yield Instance(link, quota)
+    finally:
+        await link.close()
+        await client.aclose()
+
+
+async def until(condition):
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def away(server, *instances):
+    await server.stop()
+    await until(lambda: not any(one.link.available for one in instances))
+
+
+async def back(server, *instances):
+    with suppress(AssertionError):  # it runs already: it was only restarted
+        await server.start()
+    await until(lambda: all(one.link.available for one in instances))
+
+
+async def test_instances_count_together(server):
+    async with instance(server, REQUESTS) as one, instance(server, REQUESTS) as two:
+        outcomes = await asyncio.gather(*(each.reserve() for each in (one, two) * 20))
+        assert sum(isinstance(outcome, Reservation) for outcome in outcomes) == 4
+
+
+async def test_without_the_storage_an_instance_goes_on_from_what_it_has_let_through_itself(server):
+    async with instance(server, REQUESTS) as one, instance(server, REQUESTS) as two:
+        assert (await one.let_through(3), await two.let_through(1)) == (3, 1)
+        await away(server, one, two)
+        assert (await one.let_through(10), await two.let_through(10)) == (1, 3)
+
+
+async def test_what_was_let_through_alone_counts_for_everybody_afterwards(server):
+    async with instance(server, REQUESTS) as one, instance(server, REQUESTS) as two:
+        await away(server, one, two)
+        assert await one.let_through(2) == 2
+        await back(server, one, two)
+        assert await two.let_through(10) == 2
+
+
+async def test_tokens_that_were_let_through_alone_are_settled(server):
+    async with instance(server, TOKENS) as one, instance(server, TOKENS) as two:
+        await away(server, one, two)
+        cheap, dear = await one.reserve(300), await one.reserve(300)
+        await cheap.settle(100)
+        await back(server, one, two)
+        assert await two.left() == 1000 - 100 - 300 - 1
+        await dear.settle(500)
+        assert await two.left() == 1000 - 100 - 500 - 2
+
+
+async def test_tokens_that_ran_over_while_the_storage_was_away_count_afterwards(server):
+    async with instance(server, TOKENS) as one:
+        over, under = await one.reserve(100), await one.reserve(100)
+        await away(server, one)
+        await over.settle(400)
+        await under.settle(0)  # what the storage has counted fades there by itself, if it has not lost it
+        await back(server, one)
+        assert await one.left() == 1000 - 300 - 1
+
+
+async def test_running_runs_have_their_places_again_in_a_storage_that_has_lost_them(server):
+    async with instance(server, RUNS) as one, instance(server, RUNS) as two:
+        first = await one.reserve()
+        await away(server, one, two)
+        second = await one.reserve()
+        assert isinstance(second, Reservation)
+        await back(server, one, two)  # empty
+        assert isinstance(await two.reserve(), Refusal)
+        await first.settle(0)
+        assert isinstance(await two.reserve(), Reservation)
+
+
+async def test_runs_that_ended_while_the_storage_was_away_are_over_afterwards(tmp_path):
+    async with (
+        redis_server(tmp_path, appendonly="yes", appendfsync="always") as server,
+        instance(server, RUNS) as one,
+        instance(server, RUNS) as two,
+    ):
+        runs = [await one.reserve(), await one.reserve()]
+        await away(server, one, two)
+        for run in runs:
+            await run.settle(0)
+        await back(server, one, two)
+        assert await server.ask("ZCARD", (await server.ask("KEYS", "*runs*") or ["none"])[0]) == 0
+        assert isinstance(await two.reserve(), Reservation)
+
+
+async def test_after_a_flush_running_runs_keep_their_places(server):
+    async with instance(server, RUNS, lease=1) as one, instance(server, RUNS, lease=1) as two:
+        held = [await one.reserve(), await one.reserve()]
+        await server.flush()
+        async with asyncio.timeout(10):
+            while not await server.ask("KEYS", "*runs*"):
+                await asyncio.sleep(0.005)
+        assert isinstance(await two.reserve(), Refusal)
+        assert len(held) == 2
+
+
+async def test_the_places_of_an_instance_that_has_died_are_free_after_their_lease(server):
+    async with instance(server, RUNS, lease=1) as one:
+        async with instance(server, RUNS, lease=1) as two:
+            assert [type(await two.reserve()) for _ in range(3)] == [Reservation, Reservation, Refusal]
+            assert isinstance(await one.reserve(), Refusal)
+        async with asyncio.timeout(10):
+            while isinstance(await one.reserve(), Refusal):
+                await asyncio.sleep(0.01)
+
+
+async def test_a_run_that_lives_keeps_its_place_for_longer_than_a_lease(server):
+    async with instance(server, RUNS, lease=1) as one, instance(server, RUNS, lease=1) as two:
+        held = [await one.reserve(), await one.reserve()]
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 2.5
+        while loop.time() < end:
+            assert isinstance(await two.reserve(), Refusal)
+        await held[0].settle(0)
+        assert isinstance(await two.reserve(), Reservation)
+
+
+async def test_who_leaves_while_the_storage_decides_leaves_no_place_taken(server):
+    async with instance(server, RUNS) as one:
+        for _ in range(20):
+            asking = asyncio.create_task(one.reserve())
+            await asyncio.sleep(0)  # it has asked
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        assert [type(await one.reserve()) for _ in range(3)] == [Reservation, Reservation, Refusal]
+
+
+async def test_a_storage_that_freezes_is_not_waited_for(server):
+    async with instance(server, REQUESTS, TOKENS, RUNS) as one:
+        one.link.max_wait = 0.04
+        reservation = await one.reserve()
+        server.freeze()
+        try:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            assert isinstance(await one.reserve(), Reservation)
+            assert loop.time() - began < 0.5  # 0.04, and what a busy machine needs
+            assert not one.link.available
+            await reservation.settle(10)
+        finally:
+            server.thaw()
+        await until(lambda: one.link.available)
+        assert await one.let_through(1) == 1
+
+
+async def test_many_debts_are_told_page_by_page(server):
+    async with instance(server, REQUESTS, RUNS) as one, instance(server, REQUESTS, RUNS) as two:
+        await away(server, one, two)
+        for number in range(1000):
+            one.held.append(await one.quota.reserve((("identity", str(number)),), 1))
+        assert all(isinstance(outcome, Reservation) for outcome in one.held)
+        await back(server, one, two)
+        assert len(await server.ask("KEYS", "*requests*")) == 1000
+        assert len(await server.ask("KEYS", "*runs*")) == 1000
+        outcome = await two.quota.reserve((("identity", "999"),), 1)
+        assert [status.remaining for status in outcome.statuses] == [2, 0]
+
+
+async def test_all_keys_of_a_decision_are_in_one_slot_of_a_cluster_and_end_by_themselves(server):
+    async with instance(server, REQUESTS, TOKENS, RUNS) as one:
+        assert isinstance(await one.reserve(100), Reservation)
+        keys = await server.ask("KEYS", "*")
+        assert len(keys) == 4  # and the index
+        assert len({key_slot(key.encode()) for key in keys}) == 1
+        assert all([0 < await server.ask("TTL", key) <= 120 for key in keys])
+        assert not any("alice" in key for key in keys)

@@ -1,0 +1,121 @@
+"""A program in a process of its own, as users run it: what it says, and how it ends."""
+
+import asyncio
+import secrets
+import signal
+import socket
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+MAX_WAIT = 20.0  # seconds for a start on a busy machine, and for an end
+# Below those that the system hands out, or a client's connection could take one. So are those of Redis clusters among
+# themselves, which are 10,000 higher.
+_PORTS = range(12_000, 22_000)
+
+
+class Process:
+    """A started program; `output` and `errors` are all that it has written so far."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        self._process = process
+        self.output = ""
+        self.errors = ""
+        self._news = asyncio.Condition()
+        self._open = {"output", "errors"}
+        self._readers = asyncio.gather(self._read(process.stdout, "output"), self._read(process.stderr, "errors"))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process.returncode is None
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
+
+    async def said(self, text: str) -> None:
+        """Wait until `text` was written to either stream. Fails when the process ends without it."""
+        async with asyncio.timeout(MAX_WAIT), self._news:
+            await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
+        assert text in self.output + self.errors, f"ended without saying {text!r}: {self.output}{self.errors}"
+
+    async def ended(self, within: float = MAX_WAIT) -> int:
+        """Wait for its end and its last words; the exit status."""
+        async with asyncio.timeout(within):
+            status = await self._process.wait()
+            await self._readers
+        return status
+
+    async def stop(self) -> None:
+        """Ask it to end, as an operator would, and force it when it doesn't. One that is frozen is thawed for it."""
+        if self._process.returncode is None:
+            self._process.terminate()
+            self._process.send_signal(signal.SIGCONT)
+        try:
+            await self.ended()
+        finally:
+            if self._process.returncode is None:
+                self._process.kill()
+                await self._process.wait()
+            await self._readers
+
+    async def _read(self, stream: asyncio.StreamReader, name: str) -> None:
+        while piece := await stream.read(2**16):
+            async with self._news:
+                setattr(self, name, getattr(self, name) + piece.decode(errors="replace"))
+                self._news.notify_all()
+        async with self._news:
+            self._open.discard(name)
+            self._news.notify_all()
+
+
+def free_port(ports: range = _PORTS) -> int:
+    """A port of this machine that nobody listens on and that no client is given."""
+    for _ in range(100):
+        port = secrets.choice(ports)  # Hypothesis seeds `random`, so that suites side by side would choose the same
+        with socket.socket() as held:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                held.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError(f"a hundred ports in {ports} are in use")
+
+
+def _interruptible() -> None:
+    """A shell lets what it runs in the background ignore SIGINT, and that is inherited."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+async def start(*command: str, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Process:
+    """Start a program, in a process group of its own and with its output caught. Whoever calls this stops it."""
+    return Process(
+        await asyncio.create_subprocess_exec(
+            *command,
+            cwd=directory,
+            env=environment,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            preexec_fn=_interruptible,
+        )
+    )
+
+
+@asynccontextmanager
+async def running(
+    command: Sequence[str], *, directory: Path | None = None, environment: Mapping[str, str] | None = None
+) -> AsyncIterator[Process]:
+    """The program, stopped at the end."""
+    process = await start(*command, directory=directory, environment=environment)
+    try:
+        yield process
+    finally:
+        await process.stop()

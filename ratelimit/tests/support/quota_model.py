@@ -1,0 +1,93 @@
+"""What quotas promise, short enough to be believed. Times are quarters of seconds, so that floats are exact."""
+
+from collections import Counter
+from math import floor
+
+from openclaw_ratelimit import QuotaPolicy
+
+ASKERS = [(("identity", who), ("model", model)) for who in ("alice", "bob") for model in ("small", "large")]
+POLICIES = (
+    QuotaPolicy("requests", "requests", 4, 4, ("identity",)),
+    QuotaPolicy("tokens", "tokens", 20, 8, ("model",)),
+    QuotaPolicy("runs", "runs", 2, per=("identity",)),
+    QuotaPolicy("bob", "tokens", 9, 4, (), {"identity": ("bob",)}),
+)
+
+
+class Window:
+    """What was counted, by the number of windows since the first count."""
+
+    def __init__(self, width):
+        self.width, self.start, self.counted = width, 0.0, Counter()
+
+    def number(self, now):
+        number = floor((now - self.start) / self.width)
+        if self.counted[number] or self.counted[number - 1]:
+            return number
+        self.start, self.counted = now, Counter()
+        return 0
+
+    def used(self, now):
+        number = self.number(now)
+        fading = self.start + (number + 1) * self.width - now
+        return floor(self.counted[number - 1] * fading / self.width + self.counted[number])
+
+    def add(self, amount, now):
+        number = self.number(now)
+        self.counted[number] += amount
+        return self.start + number * self.width  # when that window began
+
+    def give_back(self, began, amount, now):
+        self.number(now)
+        number = (began - self.start) / self.width
+        if number in self.counted:
+            self.counted[number] = max(0, self.counted[number] - amount)
+
+
+class Model:
+    """Windows and runs by what a policy is per: one counting, a process alone or all instances together."""
+
+    def __init__(self):
+        self.windows = {}
+        self.running = Counter()
+
+    def applying(self, asker):
+        known = dict(asker)
+        for policy in POLICIES:
+            if policy.name != "bob" or known["identity"] == "bob":
+                key = (policy.name, *(known[name] for name in policy.per))
+                yield policy, key, self.windows.setdefault(key, Window(policy.window))
+
+    @staticmethod
+    def cost(policy, tokens):
+        return min(max(1, tokens), policy.amount) if policy.counts == "tokens" else 1
+
+    def remaining(self, asker, now):
+        for policy, key, window in self.applying(asker):
+            yield policy.amount - (self.running[key] if policy.counts == "runs" else window.used(now))
+
+    def reserve(self, asker, tokens, now):
+        applying = list(self.applying(asker))
+        costs = [self.cost(policy, tokens) for policy, _, _ in applying]
+        if not all(cost <= left for cost, left in zip(costs, self.remaining(asker, now), strict=True)):
+            return None
+        places = []
+        for (policy, key, window), cost in zip(applying, costs, strict=True):
+            if policy.counts == "runs":
+                self.running[key] += 1
+            places.append(None if policy.counts == "runs" else window.add(cost, now))
+        return places
+
+    def reset(self, asker):
+        for policy, key, _ in list(self.applying(asker)):
+            self.windows[key] = Window(policy.window)
+
+    def settle(self, asker, tokens, reserved, places, now):
+        for (policy, key, window), place in zip(self.applying(asker), places, strict=True):
+            more = tokens - self.cost(policy, reserved)
+            if policy.counts == "runs":
+                self.running[key] -= 1
+            elif policy.counts == "tokens" and more > 0:
+                window.add(more, now)
+            elif policy.counts == "tokens":
+                window.give_back(place, -more, now)
