@@ -62,14 +62,16 @@ class Answer(Struct, frozen=True, eq=False):
         return *whole, self.citations, self.raw_finish, self.stop_sequence
 
     def messages(self) -> tuple[Message, ...]:
-        """The answer as the next message of its conversation; none if the model only thought."""
-        parts: list[Part] = list(self.thinking)
+        """The answer as the next message of its conversation, after `tool_work`; none if the model only thought."""
+        done = sum(type(part) is Thinking for message in self.tool_work for part in message.parts)
+        said: list[Part] = []
         if self.raw is not None and self.text:
-            parts.append(Text(self.raw))
+            said.append(Text(self.raw))
         if self.refusal:
-            parts.append(Refusal(self.refusal))
-        said = (*parts[len(self.thinking) :], *self.tool_calls)
-        return (Message("assistant", (*self.thinking, *said, *self.citations)),) if said else ()
+            said.append(Refusal(self.refusal))
+        said += self.tool_calls
+        # What the model thought before it called the agent's tools is beside those calls.
+        return (Message("assistant", (*self.thinking[done:], *said, *self.citations)),) if said else ()
 
 
 class Accumulator:

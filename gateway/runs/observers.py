@@ -39,7 +39,10 @@ def close_run(trace: RunTrace) -> None:
     ending = sys.exception()
     outcome = _outcome(ending)
     trace.close(outcome)
-    finished = RunFinished(trace, trace.usage, trace.client, outcome, isinstance(ending, GatewayError))
+    usage = trace.usage
+    if isinstance(ending, GatewayError) and ending.usage is not None:
+        usage = ending.usage  # an answer that was refused is paid for, too
+    finished = RunFinished(trace, usage, trace.client, outcome, isinstance(ending, GatewayError))
     for observe in trace.observers:
         observe(finished)
 

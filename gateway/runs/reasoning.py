@@ -78,10 +78,13 @@ def _restored(message: Message, client: str, found: Mapping[str, bytes]) -> Mess
         blocks, extras = _read(entry)
         thinking = thinking or blocks
         parts.append(replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part)
-    if thinking and not any(type(part) is Thinking and part.owner is not None for part in parts):
-        # The stored blocks know their owner; those of a client that has kept only their text do not.
-        parts = [*thinking, *(part for part in parts if type(part) is not Thinking)]
+    if thinking:  # they know their owner, unlike what a client wrote itself; conversations may hold the same blocks
+        parts = [*thinking, *(part for part in parts if not _is_replaced(part, thinking))]
     return replace(message, parts=tuple(parts))
+
+
+def _is_replaced(part: Part, thinking: list[Part]) -> bool:
+    return type(part) is Thinking and (part.owner is None or part in thinking)
 
 
 def _read(entry: bytes) -> tuple[list[Part], Extras]:

@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from gateway.agents.agent import UpstreamStreaming
 from gateway.core.accumulator import Accumulator
+from gateway.core.errors import GatewayError
 from gateway.core.event import Batch, Finish, Stream, UsageReport
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
@@ -17,6 +18,7 @@ from gateway.runs.filters.hold_back import ALL, HoldBack
 from gateway.runs.filters.reasoning import ReasoningFilter
 from gateway.runs.filters.tool_choice import ToolChoiceGuard, demands_call
 from gateway.runs.hedge import HedgedAnswer, HedgingAttempts
+from gateway.runs.observers import close_run
 from gateway.runs.prefill import Continuation, PrefillRejected, prefilled
 from gateway.runs.rescue import Replay, seen_answer, shows_content
 from gateway.runs.trace import RunTrace
@@ -48,7 +50,7 @@ class Round(Struct, frozen=True):
         asked to continue it.
         """
         dispatch, turn = self.dispatch, self.turn
-        attempts = dispatch.attempts(turn, self.chain, self.trail, self.timeout, part=self.part)
+        attempts = self._attempts()
         client = dispatch.provider_client
         seen: Accumulator | None = None
         rescue: _Rescue | None = None
@@ -92,6 +94,15 @@ class Round(Struct, frozen=True):
                 )
         finally:
             attempts.close()
+
+    def _attempts(self) -> Attempts:
+        """The attempts of this answer. Raises NotFound or BadRequest if no model can take the turn: the run has ended."""
+        try:
+            return self.dispatch.attempts(self.turn, self.chain, self.trail, self.timeout, part=self.part)
+        except GatewayError:
+            if not self.part:
+                close_run(self.trail)
+            raise
 
     async def _finish(self, seen: Accumulator | None, batch: Batch) -> None:
         """The answer ends with this batch: note its usage, and store reasoning before the client can ask again.

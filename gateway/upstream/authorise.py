@@ -28,5 +28,5 @@ def key_header(name: str) -> KeyHeaders:
 def fixed_headers(key: str | None, extra: Mapping[str, str], key_headers: KeyHeaders = bearer) -> dict[str, str]:
     """The headers of every request to a provider; `extra`, which the configuration sets, wins over the key's."""
     own = {name.lower() for name in extra}
-    made = key_headers(key) if key else {}
-    return {name: value for name, value in made.items() if name.lower() not in own} | dict(extra)
+    credential = key_headers(key) if key else {}
+    return {name: value for name, value in credential.items() if name.lower() not in own} | dict(extra)

@@ -28,7 +28,7 @@ class Row:
     embedding_model: str | None = None
     compat: Compat = DEFAULT
     local: bool = False
-    wire: str = DEFAULT_UPSTREAM
+    api: str = DEFAULT_UPSTREAM
     key_headers: KeyHeaders = bearer
 
 

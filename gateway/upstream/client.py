@@ -133,9 +133,8 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         asked = wire.request(turn, self._model)
-        target = (
-            provider.endpoint(asked.path, asked.headers) if provider.sign is None else await provider.authorised(asked)
-        )
+        plain = provider.sign is None
+        target = provider.endpoint(asked.path, asked.headers) if plain else await provider.signed(asked)
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:
             raise await refusal(response, wire)

@@ -81,7 +81,7 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
         id=name,
         base_url=row.base_url,
         api_key=key,
-        wire=row.wire,
+        wire=row.api,
         headers=fixed_headers(key, {}, row.key_headers),
         key_headers=row.key_headers,
         compat=row.compat,
@@ -100,7 +100,7 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
     provider = Provider(
         id=name,
         base_url=base_url,
-        wire=config.api or (row.wire if row else DEFAULT_UPSTREAM),
+        wire=config.api or (row.api if row else DEFAULT_UPSTREAM),
         compat=compat,
         models={model.id: _model(name, model, config, compat) for model in config.models},
         only_listed=not base_url,  # then each model has an address of its own

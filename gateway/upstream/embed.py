@@ -50,7 +50,7 @@ class HttpEmbedder:
         wait = provider.timeout or self._limits.last.whole
         try:
             with self._deadlines.at(min(clock() + wait, end)):
-                response = await self._http.post(await provider.authorised(asked), asked.body, fresh=fresh)
+                response = await self._http.post(await provider.signed(asked), asked.body, fresh=fresh)
                 try:
                     if response.status != 200:
                         raise await refusal(response, wire)

@@ -15,7 +15,7 @@ from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
 _SHORTEST_HEADER_SECRET = 4
-_MAX_ENDPOINTS = 256  # per row; a format whose paths name the model must not fill the memory
+_MAX_ENDPOINTS = 64  # per row; a format whose paths name the model must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ class Provider:
         return rows[first:] + rows[:first]
 
     def endpoint(self, path: str, headers: Mapping[str, str] = NO_HEADERS) -> Endpoint:
-        """The address below the base URL with this row's headers, and under them those that the wire format needs
-        (`headers`); made once.
+        """The address below the base URL with this row's headers, and those that the wire format needs (`headers`)
+        under them; made once.
 
         Raises ValueError for a base URL or a header that can't be used.
         """
@@ -111,8 +111,8 @@ class Provider:
                 self.endpoints[key] = made
         return made
 
-    async def authorised(self, asked: WireRequest) -> Endpoint:
-        """The address of one request, signed where the row needs it. Raises ValueError and UpstreamError."""
+    async def signed(self, asked: WireRequest) -> Endpoint:
+        """The address of one request, with the headers that are its own. Raises ValueError and UpstreamError."""
         made = self.endpoint(asked.path, asked.headers)
         return made if self.sign is None else with_headers(made, await self.sign(made, asked))
 

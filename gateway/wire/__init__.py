@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.openai_chat.upstream import OpenAIChat
 
-DEFAULT_UPSTREAM = "openai-completions"
-"""What a provider speaks that doesn't say."""
-
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
 }
+
+DEFAULT_UPSTREAM = "openai-completions"
+"""The format of a row that names none."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from gateway.state.reasoning.store import MAX_ENTRY, RETENTION
 
 _MAX_BYTES = 32 * 2**20
+_OVERHEAD = 400  # bytes of memory that an entry takes beside its own
 
 
 class MemoryReasoning:
@@ -25,7 +26,7 @@ class MemoryReasoning:
                 continue
             self._drop(key)
             self._entries[key] = until, entry
-            self._size += len(entry)
+            self._size += len(entry) + _OVERHEAD
         while self._entries and (self._size > self._max_bytes or next(iter(self._entries.values()))[0] < self._clock()):
             self._drop(next(iter(self._entries)))
 
@@ -37,4 +38,4 @@ class MemoryReasoning:
     def _drop(self, key: str) -> None:
         dropped = self._entries.pop(key, None)
         if dropped is not None:
-            self._size -= len(dropped[1])
+            self._size -= len(dropped[1]) + _OVERHEAD

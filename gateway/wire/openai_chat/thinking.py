@@ -19,6 +19,7 @@ from gateway.wire.openai_chat import WIRE
 FIELDS = ("reasoning_content", "reasoning", "reasoning_details")
 """Fields of an assistant's message that hold reasoning."""
 
+_TEXT_FIELDS = ("reasoning_content", "reasoning", "content")
 _JOINED = ("text", "summary", "data", "signature")
 _Details = list[dict[str, Any]]
 
@@ -27,7 +28,7 @@ def fields_of(blocks: Iterable[Thinking], owner: Owner) -> dict[str, Any]:
     """The fields of a message that carry these blocks to the model `owner`.
 
     Only its own blocks go to a model; a block whose owner is unknown was sent by the client for it. Blocks that did not
-    come in a field of this format have nothing to return.
+    come in a field of this format have nothing to return. Extras may be what a client has made up.
     """
     texts: dict[str, str] = {}
     details: _Details = []
@@ -35,9 +36,9 @@ def fields_of(blocks: Iterable[Thinking], owner: Owner) -> dict[str, Any]:
         if block.owner is not None and block.owner != owner:
             continue
         extras = block.extras.of(WIRE)
-        if (name := extras.get("field")) is not None:
+        if (name := extras.get("field")) in _TEXT_FIELDS:
             texts[name] = texts.get(name, "") + block.text
-        details += extras.get("reasoning_details", ())
+        details += _objects(extras.get("reasoning_details"))
     return {**texts, "reasoning_details": details} if details else texts
 
 
@@ -47,8 +48,7 @@ def read_fields(message: Mapping[str, Any]) -> Thinking | None:
     for name in ("reasoning_content", "reasoning"):
         if isinstance(value := message.get(name), str) and field is None:
             field, text = name, value
-    raw = message.get("reasoning_details")
-    details = [detail for detail in raw if isinstance(detail, dict)] if isinstance(raw, list) else []
+    details = _objects(message.get("reasoning_details"))
     if field is None and not details:
         return None
     return Thinking(text, extras=_extras(field, details))
@@ -70,14 +70,12 @@ class ThinkingReader:
 
         A server that sends the same text in several fields shows it once.
         """
-        field = "reasoning_content" if content is not None else "reasoning" if reasoning is not None else None
         text = content or reasoning or ""
-        if isinstance(details, list):
-            pieces = [detail for detail in details if isinstance(detail, dict)]
+        if text and self._field is None:
+            self._field = "reasoning_content" if content else "reasoning"
+        if pieces := _objects(details):
             self._merge(pieces)
             text = text or "".join(_shown(piece) for piece in pieces)
-        if field is not None and self._field is None and text:
-            self._field = field
         self.add(text)
         return text
 
@@ -94,18 +92,30 @@ class ThinkingReader:
         return block
 
     def _merge(self, pieces: _Details) -> None:
-        """Put the pieces of one detail together: they follow each other and have the same type and index."""
-        for piece in pieces:
-            last = self._details[-1] if self._details else None
-            if last is not None and all(last.get(name) == piece.get(name) for name in ("type", "index")):
-                joined = {
-                    name: last[name] + piece[name]
-                    for name in _JOINED
-                    if isinstance(last.get(name), str) and isinstance(piece.get(name), str)
-                }
-                self._details[-1] = {**last, **{k: v for k, v in piece.items() if v is not None}, **joined}
-            else:
-                self._details.append(piece)
+        """More details. The first may go on with the last one known: a detail comes in pieces of several deltas."""
+        last = self._details[-1] if self._details else None
+        if last is not None and _continues(last, pieces[0]):
+            piece, *pieces = pieces
+            joined = {
+                name: last[name] + piece[name]
+                for name in _JOINED
+                if isinstance(last.get(name), str) and isinstance(piece.get(name), str)
+            }
+            self._details[-1] = {**last, **{k: v for k, v in piece.items() if v is not None}, **joined}
+        self._details += pieces
+
+
+def _continues(last: Mapping[str, Any], piece: Mapping[str, Any]) -> bool:
+    """Whether a piece belongs to the detail before it: same type and index, and no other id. A signature ends one."""
+    if any(last.get(name) != piece.get(name) for name in ("type", "index")):
+        return False
+    if last.get("signature") and piece.get("index") is None:
+        return False
+    return last.get("id") is None or piece.get("id") in (None, last["id"])
+
+
+def _objects(value: Any) -> _Details:
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _shown(detail: Mapping[str, Any]) -> str:

@@ -9,9 +9,11 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import ValidationError, convert
+
 from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.message import Thinking
-from gateway.core.message_json import UnknownVersion, read_part, write_part
+from gateway.core.message_json import write_part
 
 _SEAL = "ocg1."
 """Begins what was sealed here; anything else in `encrypted_content` is another service's."""
@@ -51,8 +53,9 @@ def read_reasoning(item: Mapping[str, Any]) -> Thinking | None:
 
 
 def _unsealed(text: str) -> Thinking | None:
+    """The block; None for one that was cut or altered on its way, so that the model goes on without it."""
     try:
-        block = read_part(loads(urlsafe_b64decode(text.removeprefix(_SEAL))))
-    except (binascii.Error, InvalidJSON, UnknownVersion, KeyError, TypeError, AttributeError, ValueError):
-        return None  # cut or altered on its way: the model goes on without it
-    return block if isinstance(block, Thinking) else None
+        fields = loads(urlsafe_b64decode(text.removeprefix(_SEAL)))
+        return convert(fields, Thinking) if fields.get("type") == "thinking" else None
+    except (binascii.Error, InvalidJSON, ValidationError, AttributeError, ValueError):
+        return None

@@ -1,39 +1,19 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import Raw
 
 from gateway.core.jsonio import dumps, fields_of, loads
-from gateway.core.message import NO_EXTRAS, Extras, File, Foreign, Image, Message, Text, ToolCall, ToolResult
-from gateway.core.message_json import UnknownVersion, read_message, read_messages, write_message, write_messages
-
-texts = st.text(st.characters(), max_size=30)  # lone surrogates included: providers emit them
-scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
-values = st.recursive(
-    scalars | texts, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3), max_leaves=6
+from gateway.core.message import Message, Text, Thinking, ToolResult
+from gateway.core.message_json import (
+    UnknownVersion,
+    read_message,
+    read_messages,
+    read_part,
+    write_message,
+    write_messages,
+    write_part,
 )
-objects = st.dictionaries(texts, values, max_size=3)
-extras = st.just(NO_EXTRAS) | st.builds(Extras, st.just("openai-completions"), objects.filter(bool))
-written = texts | texts.map(lambda text: Raw(dumps(text)))
-contents = (
-    st.builds(Text, written, extras)
-    | st.builds(Image, texts, st.none() | texts, extras)
-    | st.builds(Foreign, texts, objects)
-)
-parts = (
-    contents
-    | st.builds(File, *[st.none() | texts] * 4)
-    | st.builds(ToolCall, texts, texts, texts, extras)
-    | st.builds(ToolResult, texts, st.lists(contents, max_size=2).map(tuple), st.booleans())
-)
-messages = st.builds(
-    Message,
-    st.sampled_from(["system", "developer", "user", "assistant", "tool", "function"]),
-    st.lists(parts, max_size=4).map(tuple),
-    st.none() | texts,
-    extras,
-    st.booleans(),
-)
+from tests.unit.core.message_values import messages, parts, thinking
 
 
 @given(st.lists(messages, max_size=3).map(tuple))
@@ -42,6 +22,23 @@ def test_what_was_written_is_read_as_the_same_messages(original):
     assert read == original
     # These carry no meaning and so are not compared, but a provider gets the form that the caller chose.
     assert [message.content_is_array for message in read] == [message.content_is_array for message in original]
+    assert [message.hidden for message in read] == [message.hidden for message in original]
+
+
+@given(parts)
+def test_every_part_is_read_as_it_was_written(part):
+    read = read_part(loads(dumps(write_part(part))))
+    assert (type(read), read) == (type(part), part)
+    if type(part) is ToolResult:
+        assert read.content_is_array == part.content_is_array
+    assert write_part(read) == loads(dumps(write_part(part)))
+
+
+@given(thinking)
+def test_reasoning_keeps_its_owner_and_its_signature(block):
+    read = read_part(loads(dumps(write_part(block))))
+    for name in Thinking.__struct_fields__:
+        assert getattr(read, name) == getattr(block, name), name
 
 
 def test_a_text_as_it_was_written_is_stored_without_its_document():

@@ -224,6 +224,23 @@ def test_addresses_are_below_the_base_url_and_made_once(base):
     assert provider.endpoint("/chat/completions") is provider.endpoint("/chat/completions")
 
 
+def test_headers_of_the_wire_format_are_sent_under_those_of_the_row():
+    provider = providers(own={"baseUrl": "http://own", "headers": {"x-version": "2"}})["own"]
+    head = provider.endpoint("/say", {"X-Version": "1", "X-Beta": "b", "Content-Type": "text/plain"}).head
+    assert b"\r\nX-Beta: b\r\n" in head
+    assert b"\r\nContent-Type: text/plain\r\n" in head
+    assert b"\r\nx-version: 2\r\n" in head
+    assert b"X-Version" not in head
+    assert b"X-Beta" not in provider.endpoint("/say").head
+
+
+def test_addresses_that_name_the_model_are_kept_for_a_bounded_number_of_models():
+    provider = providers(own={"baseUrl": "http://own"})["own"]
+    for number in range(1000):
+        assert f"POST /models/{number} ".encode() in provider.endpoint(f"/models/{number}").head
+    assert len(provider.endpoints) < 100
+
+
 @pytest.mark.parametrize("name", sorted(CATALOG))
 def test_rows_of_the_catalogue_are_complete_and_conservative(name):
     row = CATALOG[name]

@@ -107,7 +107,7 @@ async def house(request: pytest.FixtureRequest, aiohttp_server: Any, monkeypatch
     app = web.Application(client_max_size=2**26)
     app.router.add_post("/base/{rest:.*}", house.handle)
     house.url = str((await aiohttp_server(app)).make_url("/base"))
-    monkeypatch.setitem(CATALOG, "house", Row(house.url, ("HOUSE_KEY",), "small", wire=request.param))
+    monkeypatch.setitem(CATALOG, "house", Row(house.url, ("HOUSE_KEY",), "small", api=request.param))
     return house
 
 
