@@ -58,9 +58,9 @@ def with_headers(made: Endpoint, headers: Mapping[str, str]) -> Endpoint:
     """
     names = {name.lower().encode() for name in headers}
     request, *lines, length = made.head.split(b"\r\n")
-    kept = (line for line in lines if line.partition(b":")[0].lower() not in names)
+    others = (line for line in lines if line.partition(b":")[0].lower() not in names)
     added = (_line(name, value).encode() for name, value in headers.items())
-    return Endpoint(made.origin, b"\r\n".join((request, *kept, *added, length)))
+    return Endpoint(made.origin, b"\r\n".join((request, *others, *added, length)))
 
 
 def _line(name: str, value: str) -> str:

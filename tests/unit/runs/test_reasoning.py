@@ -34,7 +34,7 @@ def round_of(*parts):
 
 
 @pytest.mark.parametrize("cut", range(len(EVENTS)))
-async def test_it_is_kept_however_the_answer_came_in_pieces(agent, dispatch, scripted, reasoning, cut):
+async def test_it_is_stored_however_the_answer_came_in_pieces(agent, dispatch, scripted, reasoning, cut):
     answer = [piece for piece in (EVENTS[:cut], EVENTS[cut:]) if piece]
     shared = dispatch(scripted(big=[answer]), reasoning=reasoning)
     turn = Turn("openclaw", (HELLO,), stream=True)
@@ -43,10 +43,10 @@ async def test_it_is_kept_however_the_answer_came_in_pieces(agent, dispatch, scr
     assert await reasoning.restored("ann", round_of(*CALLS)) == round_of(THOUGHT, *CALLS)
 
 
-@pytest.mark.parametrize("kept", [(), (Thinking("hm"),), (THOUGHT,)], ids=["nothing", "its text", "all of it"])
-async def test_what_a_client_has_kept_is_not_sent_twice(reasoning, kept):
+@pytest.mark.parametrize("returned", [(), (Thinking("hm"),), (THOUGHT,)], ids=["nothing", "its text", "all of it"])
+async def test_what_a_client_returns_is_not_sent_twice(reasoning, returned):
     await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
-    restored = await reasoning.restored("ann", round_of(*kept, *CALLS))
+    restored = await reasoning.restored("ann", round_of(*returned, *CALLS))
     assert restored == round_of(THOUGHT, *CALLS)
 
 

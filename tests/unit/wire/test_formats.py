@@ -39,26 +39,26 @@ PIXEL = (
 )
 
 USAGE = Usage(110, 70, 180, 30, 20)
-SAID = 'Hé 👋🏽, that is\n"it" \\u00e9.'
+TEXT = 'Hé 👋🏽, that is\n"it" \\u00e9.'
 THOUGHT = Thinking("First, what is asked? Then:\n…", "c2ln+/==")
 CALLS = (ToolCall("call_1", "look", '{"at": "the é"}'), ToolCall("call_2", "look", '{"at":\n[1, 2.50]}'))
 SOURCES = (Citation("https://a.example/1", "One", 0, 2), Citation("https://b.example/2", "Two", 3, 7))
 ANSWERS = {
-    "text": Answer(SAID, "stop", USAGE),
+    "text": Answer(TEXT, "stop", USAGE),
     "refusal": Answer(None, "stop", USAGE, refusal="I can't help with that."),
     "one call": Answer(None, "tool_calls", USAGE, CALLS[:1]),
     "parallel calls": Answer(None, "tool_calls", USAGE, CALLS),
-    "text and calls": Answer(SAID, "tool_calls", USAGE, CALLS),
-    "thinking": Answer(SAID, "stop", USAGE, thinking=(THOUGHT,)),
+    "text and calls": Answer(TEXT, "tool_calls", USAGE, CALLS),
+    "thinking": Answer(TEXT, "stop", USAGE, thinking=(THOUGHT,)),
     "thinking and calls": Answer(None, "tool_calls", USAGE, CALLS, (THOUGHT,)),
-    "citations": Answer(SAID, "stop", USAGE, citations=SOURCES),
-    "no details of usage": Answer(SAID, "stop", Usage(11, 7, 18, 0, 0)),
-    "length": Answer(SAID, "length", USAGE),
+    "citations": Answer(TEXT, "stop", USAGE, citations=SOURCES),
+    "no details of usage": Answer(TEXT, "stop", Usage(11, 7, 18, 0, 0)),
+    "length": Answer(TEXT, "length", USAGE),
     "length in a call": Answer(None, "length", USAGE, (ToolCall("call_1", "look", '{"at": "th'),)),
     "length while thinking": Answer(None, "length", USAGE, thinking=(THOUGHT,)),
     "content filter": Answer("That is", "content_filter", USAGE),
     "content filter at once": Answer(None, "content_filter", USAGE),
-    "everything": Answer(SAID, "tool_calls", USAGE, CALLS, (THOUGHT,), citations=SOURCES),
+    "everything": Answer(TEXT, "tool_calls", USAGE, CALLS, (THOUGHT,), citations=SOURCES),
 }
 
 each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.path)
@@ -155,7 +155,7 @@ def test_every_wire_format_is_proven_here():
 @each_client
 @each_way
 @each_answer
-async def test_a_client_sees_what_the_provider_said(house, ask, client, stream, name):
+async def test_a_client_sees_what_the_provider_sent(house, ask, client, stream, name):
     house.answers(ANSWERS[name], stream=stream)
     status, body = await ask(client, client.body(ASK, stream=stream))
     assert (status, read(client, status, body, stream=stream)) == (200, visible(ANSWERS[name]))
@@ -181,18 +181,18 @@ async def test_an_error_in_place_of_an_answer_is_an_error(house, ask, client, st
 
 
 @each_client
-@pytest.mark.parametrize("said", ["Too many people.", None], ids=["told", "cut"])
-async def test_an_error_after_the_first_event_ends_the_stream_as_one(house, ask, client, said):
+@pytest.mark.parametrize("text", ["Too many people.", None], ids=["reported", "cut"])
+async def test_an_error_after_the_first_event_ends_the_stream_as_one(house, ask, client, text):
     *_, last, _, _ = frames = house.says.frames(ANSWERS["text"])
-    begun = frames[: frames.index(last)]
-    house.sends(begun if said is None else [*begun, house.says.failure(said, stream=True)], stream=True)
+    started = frames[: frames.index(last)]
+    house.sends(started if text is None else [*started, house.says.failure(text, stream=True)], stream=True)
     status, body = await ask(client, client.body(ASK, stream=True))
     seen = read(client, status, body, stream=True)
     assert status == 200
-    assert (said or "broke off") in seen.error
+    assert (text or "broke off") in seen.error
     assert seen.finish is None
     assert seen.text
-    assert SAID.startswith(seen.text)
+    assert TEXT.startswith(seen.text)
 
 
 CONVERSATION = [
@@ -211,7 +211,7 @@ TOOLS = [
 
 @each_client
 @each_way
-async def test_a_provider_gets_what_the_client_said(house, ask, client, stream):
+async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
     house.answers(ANSWERS["text"], stream=stream)
     question = Question(CONVERSATION, TOOLS, settings=True)
     status, _ = await ask(client, client.body(question, stream=stream))
@@ -239,7 +239,7 @@ async def test_a_provider_is_asked_for_the_one_tool_that_the_client_wants(house,
 
 @each_client
 @each_way
-@pytest.mark.parametrize("forgets", [False, True], ids=["kept", "dropped"])
+@pytest.mark.parametrize("forgets", [False, True], ids=["returned", "dropped"])
 async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(house, ask, client, stream, forgets):
     house.answers(ANSWERS["thinking and calls"], stream=stream)
     house.answers(ANSWERS["text"], stream=stream)
@@ -274,10 +274,10 @@ async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
 @pytest.mark.parametrize("api", PROVIDERS)
 def test_reasoning_of_another_model_is_never_sent(api):
     upstream, says = UPSTREAMS[api], PROVIDERS[api]
-    said = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
+    asking = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
     for owner in (Owner(api, "house", "large"), Owner(api, "home", "small"), Owner("other", "house", "small")):
         thinking = Message("assistant", (Thinking("secret", "s", owner=owner), Text("Hello")))
-        request = upstream.request(Turn("m", (said[0], thinking, said[1])), ModelSpec("small", provider="house"))
+        request = upstream.request(Turn("m", (asking[0], thinking, asking[1])), ModelSpec("small", provider="house"))
         assert says.asked(request.path, request.body)["messages"][1] == ["assistant", ["text", "Hello"]]
         assert b"secret" not in request.body
 
@@ -289,8 +289,8 @@ def test_a_whole_answer_and_a_stream_under_any_split_say_the_same(api, name, dat
     upstream, says, model = UPSTREAMS.get(api, ToyLines()), PROVIDERS[api], ModelSpec("small", provider="house")
     whole = accumulated(upstream.parse_answer(says.whole(ANSWERS[name]), model))
     stream = b"".join(says.frames(ANSWERS[name]))
-    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
-    edges = [0, *sorted(places), len(stream)]
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+    edges = [0, *sorted(cuts), len(stream)]
     parser, events = upstream.parser(model), []
     for start, end in pairwise(edges):
         events += parser.feed(stream[start:end])

@@ -50,7 +50,7 @@ def failure(text: str, *, stream: bool) -> bytes:
 
 
 def refusal(text: str) -> tuple[int, bytes]:
-    """Status and body of an error that is told at once."""
+    """Status and body of an error that comes at once."""
     return 503, json.dumps({"error": _error(text)}).encode()
 
 
@@ -85,15 +85,15 @@ def asked(_path: str, body: bytes) -> dict[str, Any]:
 
 def _asked_message(message: dict[str, Any]) -> list[Any]:
     content = message.get("content") or ()
-    said = [["text", content]] if isinstance(content, str) else [_asked_part(part) for part in content]
+    parts = [["text", content]] if isinstance(content, str) else [_asked_part(part) for part in content]
     if message["role"] == "tool":
-        return ["tool", ["result", message["tool_call_id"], *said]]
+        return ["tool", ["result", message["tool_call_id"], *parts]]
     thought = message.get("reasoning_content")
     calls = message.get("tool_calls", ())
     return [
         message["role"],
         *([["thought", thought, None]] if thought else ()),
-        *said,
+        *parts,
         *(["call", call["id"], call["function"]["name"], call["function"]["arguments"]] for call in calls),
     ]
 
@@ -122,8 +122,8 @@ def _call(call: ToolCall, arguments: str) -> dict[str, Any]:
 
 
 def _annotation(source: Citation) -> dict[str, Any]:
-    place = {"url": source.url, "title": source.title, "start_index": source.start, "end_index": source.end}
-    return {"type": "url_citation", "url_citation": place}
+    fields = {"url": source.url, "title": source.title, "start_index": source.start, "end_index": source.end}
+    return {"type": "url_citation", "url_citation": fields}
 
 
 def _usage(answer: Answer) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def failure(text: str, *, stream: bool) -> bytes:
 
 
 def refusal(text: str) -> tuple[int, bytes]:
-    """Status and body of an error that is told at once."""
+    """Status and body of an error that comes at once."""
     return 503, written(["fail", "busy", text])
 
 
