@@ -23,7 +23,7 @@ from gateway_process import running  # first: it makes the tests' provider impor
 
 from tests.fault.acts import closes, cuts, hangs, later, refuses, rejects_prefill, says, streams
 from tests.fault.automaton import listen
-from tests.fault.canonical import TEXT, TOKENS, ending, said
+from tests.fault.canonical import TEXT, TOKENS, ending, token_frames
 from tests.fault.conftest import TOKEN, settings
 from tests.fault.provider import Act, Call, FaultProvider
 from tests.servers import redis_server
@@ -57,7 +57,7 @@ class Fault:
 
 def part(count: int, then: Act) -> Act:
     """So many words of an answer, then something else."""
-    return streams(said(TOKENS[:count]), then=then, end=False)
+    return streams(token_frames(TOKENS[:count]), then=then, end=False)
 
 
 FAULTS = {
@@ -72,8 +72,8 @@ FAULTS = {
     "cut at word 40 of 60": Fault((part(40, cuts), says())),
     "20 words, 30 s of silence, close": Fault((part(20, later(30.0, closes)),), within=20.0, times=5),
     "25 s of silence, close": Fault((later(25.0, closes),), within=20.0),
-    "malformed event, once": Fault((streams([*said(TOKENS[:20]), MALFORMED, *ending()]), says())),
-    "no [DONE]": Fault((streams([*said(), *ending()[:2]]),)),
+    "malformed event, once": Fault((streams([*token_frames(TOKENS[:20]), MALFORMED, *ending()]), says())),
+    "no [DONE]": Fault((streams([*token_frames(), *ending()[:2]]),)),
     "context overflow": Fault((refuses(400, OVERFLOW, code="context_length_exceeded"),)),
     "content filter": Fault((refuses(400, "no", code="content_filter"),), error="content_filter"),
     "prefill refused": Fault((part(20, cuts),), fallback=(rejects_prefill,)),
@@ -184,9 +184,9 @@ async def fault(report: Report, client: Client, provider: FaultProvider, name: s
         right = sum(answer.text == TEXT for answer in answers)
     else:
         right = sum((answer.error or {}).get("code") == row.error for answer in answers)
-    slowest, most = max(answer.seconds for answer in answers), max(len(model.calls) for model in firsts)
-    got = f"{right} of {len(answers)} right, slowest {slowest:.1f} s, {most} POSTs"
-    report.row(name, got, met=right == len(answers) and slowest <= row.within and most <= row.calls)
+    slowest, max_calls = max(answer.seconds for answer in answers), max(len(model.calls) for model in firsts)
+    got = f"{right} of {len(answers)} right, slowest {slowest:.1f} s, {max_calls} POSTs"
+    report.row(name, got, met=right == len(answers) and slowest <= row.within and max_calls <= row.calls)
 
 
 async def thinking(report: Report, client: Client, provider: FaultProvider) -> None:

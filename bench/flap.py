@@ -18,7 +18,7 @@ from gateway_process import running  # first: it makes the tests' provider impor
 
 from tests.fault.acts import closes, cuts, refuses, says, streams
 from tests.fault.automaton import listen
-from tests.fault.canonical import TEXT, said
+from tests.fault.canonical import TEXT, token_frames
 from tests.fault.conftest import TOKEN, settings
 from tests.fault.provider import Call, FaultProvider
 
@@ -26,7 +26,7 @@ EVERY = 4.0  # seconds between requests
 SPELL = 6.0  # seconds of health, and of each fault
 BACK = 30.0  # seconds
 PROBES = 3  # calls of the failing model that one request may make
-ILL = (refuses(503), cuts, refuses(500), streams(said()[:40], then=closes, end=False), refuses(429))
+ILL = (refuses(503), cuts, refuses(500), streams(token_frames()[:40], then=closes, end=False), refuses(429))
 
 
 class Flapping:

@@ -21,7 +21,7 @@ import aiohttp
 from gateway_process import Gateway, running  # first: it makes the tests' provider importable
 
 from tests.fault.acts import cuts, hangs, refuses, says, streams
-from tests.fault.canonical import said
+from tests.fault.canonical import token_frames
 from tests.fault.conftest import TOKEN, settings
 from tests.fault.provider import Act, FaultProvider
 from tests.process import unaccepting_port
@@ -46,7 +46,7 @@ PHASES = {
     "queued": Phase((cuts, cuts, cuts, says()), calls=0, connected=False),
     "connecting": Phase((), calls=0, connected=False),
     "waiting": Phase((hangs,)),
-    "streaming": Phase((streams(said()[:3], then=hangs, end=False),), shows=b"The0"),
+    "streaming": Phase((streams(token_frames()[:3], then=hangs, end=False),), shows=b"The0"),
     "not streaming": Phase((hangs,), stream=False),
     "back-off": Phase((refuses(429, headers="Retry-After: 30\r\n"),), connected=False),
     "fallback": Phase((hangs,)),
@@ -161,8 +161,8 @@ def configuration(provider: FaultProvider, full: int) -> dict[str, Any]:
         "lastIdleTimeoutMs",
     )
     limits = (*limits, "silenceTimeoutMs")
-    longest = ("cooldownMs", "maxCooldownMs", "maxRetryAfterMs", "totalTimeoutMs")
-    config["gateway"]["retry"] |= dict.fromkeys(limits, 20_000) | dict.fromkeys(longest, 900_000) | {"backoffMs": 1}
+    long_limits = ("cooldownMs", "maxCooldownMs", "maxRetryAfterMs", "totalTimeoutMs")
+    config["gateway"]["retry"] |= dict.fromkeys(limits, 20_000) | dict.fromkeys(long_limits, 900_000) | {"backoffMs": 1}
     return config
 
 

@@ -22,7 +22,7 @@ from gateway_process import Gateway, running  # first: it makes the tests' provi
 
 from tests.fault.acts import closes, cuts, refuses, says, streams
 from tests.fault.automaton import listen
-from tests.fault.canonical import SHORT, TOKENS, ending, said, whole
+from tests.fault.canonical import SHORT, TOKENS, ending, token_frames, whole
 from tests.fault.conftest import TOKEN, settings
 from tests.fault.provider import Call, FaultProvider
 
@@ -30,8 +30,8 @@ FAULTS = 0.05
 LEAVE = 0.01
 WORKERS = 16
 LENGTH = re.compile(rb"(?i)\r\ncontent-length: (\d+)")
-STREAM = b"".join([*said(TOKENS[3:9]), *ending()])
-HALF = b"".join(said(TOKENS[3:6]))
+STREAM = b"".join([*token_frames(TOKENS[3:9]), *ending()])
+HALF = b"".join(token_frames(TOKENS[3:6]))
 GOOD = says(STREAM, whole(SHORT))
 BAD = (
     refuses(500),

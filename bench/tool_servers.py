@@ -79,7 +79,7 @@ async def begin(command: list[str]) -> AsyncExitStack:
     """Start the server over HTTP. Closing the result ends it."""
     stack = AsyncExitStack()
     process = await stack.enter_async_context(running(command))
-    await process.said("Uvicorn running")
+    await process.wait_for_output("Uvicorn running")
     return stack
 
 

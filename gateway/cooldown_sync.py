@@ -1,11 +1,11 @@
 """Shares cooldowns between instances over Redis: one message when a cooldown begins, one when it ends.
 
-No request asks Redis: whether a candidate cools down is decided in the process, from what was learnt
-(`gateway.runs.cooldowns`). An instance that starts, or finds Redis again, reads the cooldowns that still last.
+Requests never wait for Redis: `gateway.runs.cooldowns` holds all known cooldowns in the process. An instance reads the
+current cooldowns when it starts and when it reconnects to Redis.
 
-Shared are candidate, time and kind of failure; never a text, which was for one client. Kinds that say something about
-this instance or its own key only (connecting, DNS, TLS, file descriptors, refused keys) are neither published nor
-accepted (`gateway.runs.failover`).
+A message has the candidate, the remaining time and the kind of failure, but no error text, because that belongs to one
+client. Kinds that concern only one instance or its key (connecting, DNS, TLS, file descriptors, refused keys) are
+neither published nor accepted; the table in `gateway.runs.failover` marks them.
 """
 
 import secrets
@@ -20,9 +20,9 @@ from openclaw_ratelimit import Argument, Ask, ReplicationLink
 
 COOLDOWNS = load_script(__file__, "sync_cooldowns")
 
-_PREFIX = b"cooldown "  # others use the link's channel, too
-_MAX_UNIT = 1000  # characters; a longer name is no candidate of ours
-_SLOWER = 1.1  # the instance that found out makes the probe: the others give it a moment
+_PREFIX = b"cooldown "  # other senders use the same channel
+_MAX_UNIT = 1000  # characters; no candidate has a longer name
+_SLOWER = 1.1  # other instances wait longer, so that the instance that opened the cooldown probes first
 
 
 class CooldownSync:
@@ -37,13 +37,13 @@ class CooldownSync:
 
     @property
     def behind(self) -> bool:
-        """See Peer: a cooldown is over sooner than it would be worth publishing late."""
+        """See Peer. Always False: a cooldown is too short to be published late."""
         return False
 
     async def join(self, ask: Ask) -> None:
-        """See Peer: learn the cooldowns that last."""
-        listed = await ask(COOLDOWNS, [self._key()], ["list"])
-        for milliseconds, message in zip(listed[::2], listed[1::2], strict=True):
+        """See Peer. Reads the current cooldowns."""
+        reply = await ask(COOLDOWNS, [self._key()], ["list"])
+        for milliseconds, message in zip(reply[::2], reply[1::2], strict=True):
             self._learn(bytes(message), int(milliseconds) / 1000)
 
     async def catch_up(self, ask: Ask) -> None:
@@ -67,7 +67,7 @@ class CooldownSync:
         self._link.post(COOLDOWNS, [self._key()], arguments)
 
     def _learn(self, message: bytes, remaining: float | None) -> None:
-        """`remaining` are the seconds that a cooldown still lasts, None when it has just begun."""
+        """Apply a message. `remaining` is the remaining time of a cooldown in seconds, None if it has just begun."""
         if not message.startswith(_PREFIX):
             return
         try:
@@ -76,6 +76,6 @@ class CooldownSync:
             shared = SharedCooldown(str(fields["unit"]), seconds * _SLOWER, UpstreamKind(fields["kind"]))
             own = fields["from"] == self._own
         except (InvalidJSON, KeyError, TypeError, ValueError):
-            return  # another version's
+            return  # a message of another version
         if not own and shared.kind in SHARED_KINDS and len(shared.unit) <= _MAX_UNIT:
             self._cooldowns.learn(shared)

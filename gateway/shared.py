@@ -1,4 +1,4 @@
-"""The Redis that instances share, over one link. This module opens, watches and closes the link.
+"""The replication link to the Redis that instances share: this module opens, watches and closes it.
 
 `gateway.app` decides which parts use the link; `openclaw_ratelimit` handles a Redis that is not available.
 """

@@ -1,4 +1,4 @@
-"""For every run of the tests: the real servers that it uses, which it says first, and patience with a busy machine."""
+"""For every test run: prints the real servers that it uses, and allows for a busy machine."""
 
 import pytest
 from hypothesis import HealthCheck, settings

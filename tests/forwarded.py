@@ -10,7 +10,7 @@ PROXY_NETWORK = "127.9.0.0/16"
 TRUSTED = (PROXY_NETWORK, "10.9.0.0/24", "2001:db8:ffff::/48")
 DECOYS = ("1.2.3.4", "5.6.7.8", "2001:db8:bad::1", "192.0.2.77", "10.1.1.1")
 PEER = "peer"
-"""The right attribution where nothing in the request is evidence of a proxy: whoever is connected."""
+"""The right attribution where nothing in the request is evidence of a proxy: the peer itself."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Case:
     """`lines` are header lines as sent, `client` the right attribution (None: 403) when a trusted proxy sends them.
 
     `status` is set where HTTP itself refuses the request, so that attribution never sees it. `fallback` is
-    `gateway.allowRealIpFallback`. From a stranger every case is a 403, or PEER where it is PEER here.
+    `gateway.allowRealIpFallback`. From an untrusted peer every case is a 403, or PEER where it is PEER here.
     """
 
     lines: tuple[str, ...]

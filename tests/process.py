@@ -10,12 +10,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-PATIENCE = 20.0  # seconds for a start on a busy machine, and for an end
+MAX_WAIT = 20.0  # seconds for a start on a busy machine, and for an end
 # Below those that the system hands out, or a client's connection could take one. So are those of Redis clusters among
 # themselves, which are 10,000 higher.
 _PORTS = range(12_000, 22_000)
-# Long enough that whoever asked for a port listens on it by then, and few enough for any limit of open files.
-_MOST_CLAIMS = 100
+# Enough that the user of a port listens on it by then, and few enough for any limit of open files.
+_MAX_CLAIMS = 100
 _claims: deque[socket.socket] = deque()
 
 
@@ -47,19 +47,19 @@ class Process:
         """Signal it and the processes that it has started, as terminals and service managers do."""
         os.killpg(self._process.pid, number)
 
-    async def said(self, text: str) -> None:
+    async def wait_for_output(self, text: str) -> None:
         """Wait until `text` was written to either stream. Fails when the process ends without it."""
-        async with asyncio.timeout(PATIENCE), self._news:
+        async with asyncio.timeout(MAX_WAIT), self._news:
             await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
         assert text in self.output + self.errors, f"ended without saying {text!r}: {self.output}{self.errors}"
 
     async def wrote(self) -> None:
         """Wait for the first output."""
-        async with asyncio.timeout(PATIENCE), self._news:
+        async with asyncio.timeout(MAX_WAIT), self._news:
             await self._news.wait_for(lambda: self.output or not self._open)
         assert self.output, f"ended without output: {self.errors}"
 
-    async def ended(self, within: float = PATIENCE) -> int:
+    async def ended(self, within: float = MAX_WAIT) -> int:
         """Wait for its end and its last words; the exit status."""
         async with asyncio.timeout(within):
             status = await self._process.wait()
@@ -107,7 +107,7 @@ def free_port(ports: range = _PORTS) -> int:
             claim.close()
             continue
         _claims.append(claim)
-        if len(_claims) > _MOST_CLAIMS:
+        if len(_claims) > _MAX_CLAIMS:
             _claims.popleft().close()
         return port
     raise AssertionError(f"a hundred ports in {ports} are in use")

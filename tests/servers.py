@@ -35,12 +35,12 @@ class Redis:
         return self._process
 
     async def start(self) -> None:
-        """Start it and wait until it answers. What `appendonly` has kept is there again."""
+        """Start it and wait until it answers. Data that `appendonly` wrote is there again."""
         file = self._directory / "redis.conf"
         file.write_text("".join(f"{key} {value}\n" for key, value in self._settings.items()), encoding="utf-8")
         self._process = await start(redis_program(), str(file), directory=self._directory)
         try:
-            await self._process.said("Ready to accept connections")
+            await self._process.wait_for_output("Ready to accept connections")
         except BaseException:
             await self.stop()
             raise
@@ -84,7 +84,7 @@ class Redis:
 @asynccontextmanager
 async def redis_server(directory: Path, **settings: str) -> AsyncIterator[Redis]:
     """A real, empty Redis. `settings` are lines of its redis.conf, with `_` for `-`: `maxmemory="2mb"`,
-    `appendonly="yes"`, `replicaof="127.0.0.1 6379"`. It writes nothing to `directory` unless told to.
+    `appendonly="yes"`, `replicaof="127.0.0.1 6379"`. It writes to `directory` only if configured to.
     """
     server = Redis(directory, {name.replace("_", "-"): value for name, value in settings.items()})
     await server.start()
@@ -106,5 +106,5 @@ async def nginx(directory: Path, config: str) -> AsyncIterator[Process]:
         main += " user root;"  # or the workers could not write to `directory`
     command = [nginx_program(), "-p", f"{directory}/", "-c", "nginx.conf", "-e", "stderr", "-g", main]
     async with running(command, directory=directory) as process:
-        await process.said("start worker process ")
+        await process.wait_for_output("start worker process ")
         yield process

@@ -51,12 +51,12 @@ def imported(source: str, package: str) -> Iterator[str]:
 
 def gateway_problem(room: str, name: str) -> str | None:
     """What is wrong with an import of `name` in the part `room` of the gateway; None when nothing is."""
-    top, *rest = name.split(".")
+    top, *path = name.split(".")
     match top:
-        case "gateway" if rest[:1] not in ([room], ["__version__"]):
-            if not rest or rest[0] not in LEVEL:
+        case "gateway" if path[:1] not in ([room], ["__version__"]):
+            if not path or path[0] not in LEVEL:
                 return f"{name} is in no known layer"
-            return None if LEVEL[rest[0]] < LEVEL[room] else f"{room} may not import {name}"
+            return None if LEVEL[path[0]] < LEVEL[room] else f"{room} may not import {name}"
         case "aiohttp":
             return aiohttp_problem(room, name)
         case "aiohttp_sse":

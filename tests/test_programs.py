@@ -29,8 +29,8 @@ def test_a_program_on_path_is_taken_when_it_is_new_enough(tmp_path: Path):
     ("says", "why"),
     [
         (OLD, "is 1.22.1, and 1.27.3 or newer is needed"),
-        ("nginx version: openresty/1.29.1.1", "tells no version of nginx, but 'nginx version: openresty/1.29.1.1'"),
-        ("error while loading shared libraries", "tells no version of nginx"),
+        ("nginx version: openresty/1.29.1.1", "prints no version of nginx, but 'nginx version: openresty/1.29.1.1'"),
+        ("error while loading shared libraries", "prints no version of nginx"),
     ],
     ids=["too old", "another program", "broken"],
 )

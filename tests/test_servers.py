@@ -32,7 +32,7 @@ async def server(tmp_path: Path):
         yield ready
 
 
-async def test_a_real_redis_answers_and_forgets_when_told(server: Redis):
+async def test_a_real_redis_answers_and_can_be_flushed(server: Redis):
     assert await server.ask("SET", "key", "value") is True
     assert await server.ask("GET", "key") == "value"
     assert "redis_version" in await server.ask("INFO", "server")

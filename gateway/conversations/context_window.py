@@ -1,14 +1,14 @@
-"""Which turns of a stored conversation a model is shown when all are too much for it. The transcript stays whole.
+"""Fits a stored conversation into a model's context window by omitting the oldest turns. The transcript keeps them.
 
-- Where the window of the model that is asked first is declared, and the turns don't fit, the oldest are left out until
-  three quarters of the room are used. An eighth of the window stays free, or what the answer may take if that is more,
-  but never more than half of it.
-- Where the provider says that it is too much, and the caller has been shown nothing, the run is tried again with the
-  oldest turns left out, so that about half of what was sent remains; at most four times, the last time without any.
-- What was left out is left out from then on for the model that answered. So it does not refuse each turn, and the
-  prompt begins in the same way for several turns, which is what providers' caches of prompts need.
+- If the first model's window is declared and the turns don't fit, the oldest turns are omitted until the prompt uses
+  three quarters of the available tokens. Reserved for the answer: an eighth of the window, or the requested
+  `max_tokens` if that is more, but at most half of the window.
+- If the provider reports a context overflow before the client got anything, the run is retried without the oldest
+  turns, so that about half of the prompt remains; at most four times, the last time without any stored turn.
+- For the model that answered, later requests omit the same turns. So the model does not refuse every request, and the
+  prompt begins in the same way for several requests, which prompt caches need.
 
-What the caller sends now, the agent's prompt and a summary are never left out, nor is a call whose result is sent now.
+Never omitted: the messages of this request, the agent's prompt, a summary, and a call whose result this request sends.
 """
 
 from collections.abc import Sequence
@@ -33,59 +33,59 @@ from gateway.runs.run import Run
 
 log = structlog.get_logger(__name__)
 
-_TRIES = 4  # after the first
+_MAX_RETRIES = 4
 _RESULTS = ("tool", "function")
 
 
 class HistoryWindow:
-    """The stored turns in front of one request, of which those from the message `start` on are shown."""
+    """The stored turns of one request. The model gets those from message `start` on; `trimmed` if some are omitted."""
 
     def __init__(self, joined: MergedHistory, shown: View) -> None:
         self._joined = joined
         self._starts = shown.starts
-        self._marks = shown.marks
+        self._trim_points = shown.trim_points
         self.start = 0
-        self.cut = False
+        self.trimmed = False
 
     @property
-    def kept(self) -> int:
-        """How many entries of the transcript are shown."""
+    def entries_shown(self) -> int:
+        """The number of transcript entries that the model gets."""
         return sum(start >= self.start for start in self._starts)
 
     def fitted(self, run: Run) -> Run:
-        """The run with as many turns as the model that it asks first can take, ready to be tried again with fewer."""
+        """The run with as many turns as fit into its first model's window. It retries with fewer after an overflow."""
         history = self._joined.history
         if not history:
             return run
         front = run.turn.messages[: len(run.turn.messages) - len(self._joined.shown())]
-        start = min(self._marks.get(str(run.chain[0]), 0), len(history))
+        start = min(self._trim_points.get(str(run.chain[0]), 0), len(history))
         if (room := _room(run)) is not None:
             left = self._left()
             others = prompt_tokens(run.turn) - left[0]
             if others + left[start] > room:
                 start = self._first_within(room * 3 // 4 - others, start, left)
-                self.cut = True
+                self.trimmed = True
         self.start = start
         turn = structs.replace(run.turn, messages=(*front, *self._joined.shown(start))) if start else run.turn
-        return FittingRun(run.agent, turn, run.chain, run.dispatch, run.trail, run.offer, past=self, front=front)
+        return FittingRun(run.agent, turn, run.chain, run.context, run.trace, run.offer, window=self, front=front)
 
     def shortened(self, turn: Turn, front: tuple[Message, ...], *, last: bool) -> Turn | None:
-        """The turn with about half of what was too much, None if nothing more can be left out."""
+        """The turn with about half of its tokens; if `last`, without history. None if nothing more can be omitted."""
         left = self._left()
         whole = prompt_tokens(turn)
         start = self._first_within(-1 if last else left[self.start] - whole // 2, self.start, left)
         if start == self.start:
             return None
-        self.start, self.cut = start, True
+        self.start, self.trimmed = start, True
         return structs.replace(turn, messages=(*front, *self._joined.shown(start)))
 
     def _left(self) -> list[int]:
-        """For each message, the tokens of the history from it on; at the end, 0."""
+        """For each message, the tokens of the history from this message to its end; the last entry is 0."""
         sizes = [message_tokens(message) for message in reversed(self._joined.history)]
         return [*accumulate(sizes, initial=0)][::-1]
 
     def _first_within(self, room: int, start: int, left: Sequence[int]) -> int:
-        """Where to begin, not before `start`, so that so many tokens suffice, or as few as possible."""
+        """The first cut, not before `start`, whose remaining history fits into `room` tokens; else the last cut."""
         for cut in self._cuts():
             if left[start] <= room:
                 break
@@ -93,16 +93,16 @@ class HistoryWindow:
         return start
 
     def _cuts(self) -> list[int]:
-        """Where the history may begin: with an entry, which is no answer to a call that would be left out."""
+        """Where the history may begin: at an entry that does not start with the result of an omitted call."""
         history, new = self._joined.history, self._joined.new
         cuts = [start for start in self._starts if 0 < start < len(history) and history[start].role not in _RESULTS]
         return cuts if new and new[0].role in _RESULTS else [*cuts, len(history)]
 
 
 class FittingRun(Run, frozen=True, kw_only=True):
-    """A run that is tried again with fewer stored turns where they are too much for every model that it can ask."""
+    """A run that retries with fewer stored turns when every model reports a context overflow."""
 
-    past: HistoryWindow
+    window: HistoryWindow
     front: tuple[Message, ...]
 
     def events(self) -> Stream:
@@ -127,46 +127,46 @@ class FittingRun(Run, frozen=True, kw_only=True):
 
 
 class Retries:
-    """What is tried of a run; `run` is what is to be tried now."""
+    """The retries of one run; `run` is the current try."""
 
     def __init__(self, fitting: FittingRun) -> None:
         self._fitting = fitting
-        self._clock = fitting.dispatch.policy.clock
+        self._clock = fitting.context.policy.clock
         self._began = self._clock()
-        self._left = _TRIES
+        self._left = _MAX_RETRIES
         self._seen = 0
-        self.run = Run(fitting.agent, fitting.turn, fitting.chain, fitting.dispatch, fitting.trail, fitting.offer)
+        self.run = Run(fitting.agent, fitting.turn, fitting.chain, fitting.context, fitting.trace, fitting.offer)
 
     def failed(self, error: UpstreamError) -> None:
-        """Go on with fewer turns, within what is left of the time. Raises the error where that can't help."""
+        """Set `run` to a retry with fewer turns and the remaining time. Raises the error if a retry can't help."""
         fitting, run = self._fitting, self.run
-        attempts = run.trail.attempts[self._seen :]
-        self._seen = len(run.trail.attempts)
+        attempts = run.trace.attempts[self._seen :]
+        self._seen = len(run.trace.attempts)
         too_much = any(attempt.outcome == UpstreamKind.CONTEXT_OVERFLOW for attempt in attempts)
-        if not (too_much and another_model_may_answer(error) and self._left) or run.trail.tools:
+        if not (too_much and another_model_may_answer(error) and self._left) or run.trace.tools:
             raise error
         self._left -= 1
-        shorter = fitting.past.shortened(run.turn, fitting.front, last=not self._left)
+        shorter = fitting.window.shortened(run.turn, fitting.front, last=not self._left)
         if shorter is None:
             raise error
         log.warning(
-            "a conversation is too long for its model; declare the model's contextWindow to spare it the refusal",
+            "A conversation exceeds its model's context window; declare contextWindow to avoid the refusal",
             model=str(run.chain[0]),
-            messages_left_out=fitting.past.start,
+            omitted_messages=fitting.window.start,
         )
-        left = run.dispatch.time(fitting.agent.timeout) - (self._clock() - self._began)
+        left = run.context.time(fitting.agent.timeout) - (self._clock() - self._began)
         self.run = structs.replace(run, turn=shorter, agent=replace(run.agent, timeout=max(0.0, left)))
 
 
-def window_of(model: ModelRef, dispatch: RunContext) -> int | None:
-    """The model's declared window in tokens, if there is one."""
-    provider = dispatch.providers.get(model.provider)
+def window_of(model: ModelRef, context: RunContext) -> int | None:
+    """The model's declared window in tokens; None if it is not declared."""
+    provider = context.providers.get(model.provider)
     return None if provider is None else provider.model(model.model).context_window
 
 
 def _room(run: Run) -> int | None:
-    """The tokens that a prompt may have; None when the window of the model is not known."""
-    window = window_of(run.chain[0], run.dispatch)
+    """The most tokens that the prompt may have; None if the model's window is not declared."""
+    window = window_of(run.chain[0], run.context)
     if window is None:
         return None
     answer = max(answer_tokens(run.turn, None), window // 8)

@@ -1,7 +1,7 @@
-"""A run inside a stored conversation: its history in front, its turn in the transcript before the caller hears the end.
+"""A run inside a stored conversation: the history precedes its turn, and its turn is stored before its stream ends.
 
-A run that fails or is cancelled leaves the conversation as it was; a note in the transcript says so, which no model is
-shown. Who may use which conversation is the business of `gateway.core.session_key`.
+A run that fails or is cancelled does not change the history; it adds a note to the transcript that no model gets.
+`gateway.core.session_key` decides who may use which conversation.
 """
 
 import asyncio
@@ -33,13 +33,15 @@ from gateway.state.sessions.store import SessionStore
 
 log = structlog.get_logger(__name__)
 
-_LARGE = 2**18  # bytes of a transcript that takes milliseconds to read, so it is read in a thread
-_MAX_NOTES = 10  # in a row; or a caller who tries again all night would push the conversation out of its own transcript
+_LARGE = 2**18  # bytes; decoding a longer transcript takes milliseconds, so a thread does it
+_MAX_NOTES = 10  # in a row: without a limit, endless retries would displace the turns from the transcript
 
 
 class Conversations:
-    """Makes conversations over one store. `wait` and `renew` are those of its leases; `clock` gives Unix time.
-    Conversations near `summarise_over` bytes are summarised.
+    """The conversations of one store.
+
+    `wait` and `renew` are those of `Leases`; `clock` gives Unix time in seconds. Transcripts that approach
+    `summarise_over` bytes are summarised; None means never.
     """
 
     def __init__(
@@ -58,10 +60,10 @@ class Conversations:
     def of_turn(
         self, key: SessionKey, turn: Turn, request: str, ask: Ask, *, window: int | None = None
     ) -> "Conversation":
-        """The conversation while this turn is answered; `join` it before use.
+        """The conversation of one turn; call `join` before use.
 
-        `request` is the id of the request. `ask` makes a summary, if one is needed, of what is too much for the
-        transcript or for a `window` of so many tokens.
+        `request` is the id of the request. `ask` writes a summary when the transcript approaches its limit, or a
+        model's `window` in tokens.
         """
         max_bytes = self.summarise_over
         if max_bytes is not None and window is not None:
@@ -74,9 +76,9 @@ class Conversations:
 
 
 class Conversation:
-    """One turn's, from `join` to `leave`; as a context, both.
+    """A conversation during one turn, from `join` to `leave`. As a context manager it calls both.
 
-    `turn` is the client's with the history in front. `fitted` shortens the history for the model of a run, `recorded`
+    `turn` is the client's turn after the history. `fitted` shortens the history for the model of a run; `recorded`
     adds the answer of a run to the transcript.
     """
 
@@ -89,7 +91,7 @@ class Conversation:
         self._request = request
         self._summarise = summarise
         self._summary: Summary | None = None
-        self._past: HistoryWindow | None = None
+        self._window: HistoryWindow | None = None
         self._notes = 0
         self._new: tuple[Message, ...] = ()
         self._lease: HeldLease | None = None
@@ -101,7 +103,7 @@ class Conversation:
         return self
 
     async def join(self) -> None:
-        """Wait for this turn's place in the conversation, and read its history. Raises SessionBusy or Unavailable."""
+        """Acquire the lease and read the history. Raises SessionBusy or Unavailable."""
         self._lease = await self._all.leases.acquire(self._key)
         try:
             await self._read(self._lease.entries)
@@ -115,50 +117,50 @@ class Conversation:
         if self._summarise is not None:
             self._summary = await summarised(entries, *self._summarise)
         if (summary := self._summary) is not None:
-            note = Entry(0.0, "", "completed", summary=summary.text, kept=summary.kept)
+            note = Entry(0.0, "", "completed", summary=summary.text, entries_shown=summary.entries_shown)
             entries = (*entries, write_entry(note))
         if sum(map(len, entries)) > _LARGE:
             shown, joined = await asyncio.to_thread(_joined, entries, self.turn)
         else:
             shown, joined = _joined(entries, self.turn)
         self.turn, self._new = structs.replace(self.turn, messages=joined.shown()), joined.new
-        self._past, self._notes = HistoryWindow(joined, shown), shown.notes
+        self._window, self._notes = HistoryWindow(joined, shown), shown.notes
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self.leave(error)
 
     def fitted(self, run: Run) -> Run:
-        """The run of `turn`, with no more of the history than its model can take."""
-        return run if self._past is None else self._past.fitted(run)
+        """The run of `turn` with the history shortened to its model's window."""
+        return run if self._window is None else self._window.fitted(run)
 
     def recorded(self, run: AnswerStream) -> SessionRecorder:
-        """The run, which adds its turn to the transcript before it ends, and leaves in every ending."""
+        """The run as a stream that adds its turn to the transcript before it ends. It leaves in every ending."""
         return SessionRecorder(run, self)
 
     def holding(self) -> AbstractAsyncContextManager[None]:
-        """A context that cancels what is awaited in it when the lease is lost. Raises SessionChanged then."""
+        """A context that cancels its body when the lease is lost and then raises SessionChanged."""
         return self._held().holding()
 
     def begin(self) -> None:
-        """The model is asked from here on: a turn that ends without an answer leaves a note."""
+        """Call this before the first request to a provider. From then on a turn without an answer leaves a note."""
         self._began = True
 
-    async def finish(self, answer: Answer, trail: RunTrace) -> None:
-        """The answer is complete: it is part of the conversation when this returns. Raises SessionChanged, Unavailable.
+    async def finish(self, answer: Answer, trace: RunTrace) -> None:
+        """Store the complete answer and release the lease. Raises SessionChanged or Unavailable.
 
-        What a content filter has cut off is no answer to go on from.
+        An answer that a content filter cut off is not stored; a note replaces it.
         """
         if answer.finish == "content_filter":
             entry = self._note("failed", "content_filter")
         else:
             added = (*self._new, *answer.tool_work, *answer.messages())
-            entry = Entry(self._all.clock(), self._request, "completed", added, str(trail.answered))
-            if self._past is not None and self._past.cut:
-                entry = replace(entry, kept=self._past.kept)
+            entry = Entry(self._all.clock(), self._request, "completed", added, str(trace.answered))
+            if self._window is not None and self._window.trimmed:
+                entry = replace(entry, entries_shown=self._window.entries_shown)
         await self._held().end(write_entry(self._summarising(entry)))
 
     async def leave(self, error: BaseException | None) -> None:
-        """The turn ends without an answer, unless it has ended already. `error` is the cause, if there is one."""
+        """End the turn without an answer, unless it has ended. `error` is the cause, None for a cancelled turn."""
         lease = self._held()
         if lease.ended:
             return
@@ -177,16 +179,16 @@ class Conversation:
 
     def _held(self) -> HeldLease:
         if self._lease is None:
-            raise AssertionError("a conversation is used in its context")
+            raise AssertionError("a conversation must be joined before use")
         return self._lease
 
     def _note(self, outcome: Outcome, reason: str | None) -> Entry:
         return Entry(self._all.clock(), self._request, outcome, reason=reason)
 
     def _summarising(self, entry: Entry) -> Entry:
-        """With the summary that was made for this turn, which was paid for, however the turn ended."""
+        """The entry with the summary that this turn paid for. It is stored however the turn ended."""
         summary = self._summary
-        return entry if summary is None else replace(entry, summary=summary.text, kept=summary.kept)
+        return entry if summary is None else replace(entry, summary=summary.text, entries_shown=summary.entries_shown)
 
 
 def _joined(entries: tuple[bytes, ...], turn: Turn) -> tuple[View, MergedHistory]:

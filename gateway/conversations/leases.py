@@ -1,6 +1,6 @@
-"""Leases of conversations: renewed as long as somebody works under them, given back once, in every ending.
+"""Leases of conversations: renewed while a request uses the conversation, and released exactly once in every ending.
 
-Who works under a lease is cut off as soon as it is lost, because somebody else owns the conversation then.
+A request that loses its lease is cancelled at once, because another request owns the conversation then.
 """
 
 import asyncio
@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 
 
 class Leases:
-    """Those of one store. `wait` is how long one waits for another request, `renew` how often a lease is renewed
-    (seconds).
+    """The leases of one store. `wait` is the time limit for acquiring a lease, `renew` the pause between renewals; both
+    in seconds.
     """
 
     def __init__(self, store: SessionStore, *, wait: float, renew: float) -> None:
@@ -31,18 +31,18 @@ class Leases:
         self._closed = False
 
     async def acquire(self, key: SessionKey) -> "HeldLease":
-        """The lease of a conversation. Raises SessionBusy or Unavailable."""
+        """Acquire the lease of a conversation. Raises SessionBusy or Unavailable."""
         return HeldLease(self, await self.store.acquire(key, self._wait))
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
-        """A task that `close` waits for."""
+        """Start a task that `close` waits for."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
         return task
 
     def keep_renewing(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        """A task that `close` ends."""
+        """Start a task that `close` cancels."""
         task = self.start(work, "renew the lease of a conversation")
         self._renewals.add(task)
         task.add_done_callback(self._renewals.discard)
@@ -53,10 +53,10 @@ class Leases:
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.debug("a task of a conversation failed", task=task.get_name(), reason=str(error))
+            log.debug("A task of a conversation failed", task=task.get_name(), reason=str(error))
 
     async def close(self) -> None:
-        """Wait until every lease has been given back. One whose run was lost ends by itself."""
+        """Wait until every lease is released. A lease whose task was lost expires."""
         self._closed = True
         for task in self._renewals:
             task.cancel()
@@ -64,7 +64,7 @@ class Leases:
 
 
 class HeldLease:
-    """One lease. `entries` is the transcript when it was given."""
+    """One lease. `entries` is the transcript at the time when the lease was acquired."""
 
     def __init__(self, leases: Leases, lease: Lease) -> None:
         self.entries = lease.entries
@@ -77,12 +77,12 @@ class HeldLease:
 
     @property
     def ended(self) -> bool:
-        """Whether it was given back."""
+        """Whether it was released."""
         return self._lease is None
 
     @asynccontextmanager
     async def holding(self) -> AsyncIterator[None]:
-        """What is awaited in here is cut off when the lease is lost. Raises SessionChanged then."""
+        """Cancel the body when the lease is lost. Raises SessionChanged then."""
         if self._lost:
             raise SessionChanged
         try:
@@ -96,11 +96,11 @@ class HeldLease:
             self._scope = None
 
     async def end(self, entry: bytes | None) -> None:
-        """Add the entry, if there is one, and give the lease back, also when the caller is gone and this task with it.
+        """Append the entry, if there is one, and release the lease. Cancelling this coroutine does not stop that.
 
         Raises SessionChanged or Unavailable.
         """
-        await asyncio.shield(self._leases.start(self._end(entry), "give a conversation back"))
+        await asyncio.shield(self._leases.start(self._end(entry), "release the lease of a conversation"))
 
     async def _end(self, entry: bytes | None) -> None:
         lease, self._lease = self._lease, None
@@ -127,13 +127,13 @@ class HeldLease:
                     self._lose(lease)
                     return
             except GatewayError as error:
-                log.warning("the lease of a conversation could not be renewed", reason=error.message)
+                log.warning("A conversation's lease could not be renewed", reason=error.message)
             await asyncio.sleep(self._leases.renew)
 
     def _lose(self, lease: Lease) -> None:
         if self._lease is None:
-            return  # given back, while the question was on its way
-        log.warning("the lease of a conversation was lost", session=str(lease.key))
+            return  # released while the renewal was on its way
+        log.warning("A conversation's lease was lost", session=str(lease.key))
         self._lost = True
         if self._scope is not None:
             self._scope.reschedule(asyncio.get_running_loop().time())

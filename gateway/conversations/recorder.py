@@ -1,4 +1,4 @@
-"""Adds the answer of a run to its conversation before the client gets the end of it."""
+"""Stores the answer of a run in its conversation before the client gets the end of the stream."""
 
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -13,19 +13,19 @@ if TYPE_CHECKING:
 
 
 class SessionRecorder:
-    """See AnswerStream. Its stream leaves the conversation in every ending."""
+    """An AnswerStream that stores its answer and leaves the conversation in every ending."""
 
     def __init__(self, run: AnswerStream, conversation: "Conversation") -> None:
         self._run = run
         self._conversation = conversation
 
     @property
-    def trail(self) -> RunTrace:
+    def trace(self) -> RunTrace:
         """See AnswerStream."""
-        return self._run.trail
+        return self._run.trace
 
     async def events(self) -> Stream:
-        """See AnswerStream. From the batch with the Finish on, everything waits until the turn is stored."""
+        """See AnswerStream. Batches from the Finish on wait until the turn is stored."""
         answer = Accumulator()
         held: Batch = []
         async with self._conversation as conversation, aclosing(self._run.events()) as batches:
@@ -40,6 +40,6 @@ class SessionRecorder:
                     held = [*held, *batch]
                 else:
                     yield batch
-            await conversation.finish(answer.answer(), self.trail)
+            await conversation.finish(answer.answer(), self.trace)
             if held:
                 yield held

@@ -1,7 +1,7 @@
-"""A summary by the agent's own model in place of the oldest turns, before a conversation grows too large to be kept.
+"""Replaces the oldest turns of a large conversation by a summary that the agent's own model writes.
 
-It is asked for while the next turn waits, so it happens rarely: when three quarters of the room are used, and for all
-but the last quarter. If it can't be had, the oldest turns are dropped in time as if it had not been asked for.
+The next turn waits for the summary, so it is rare: it is made when three quarters of the size limit are used, and it
+covers all but the last quarter. If the model can't write one, the store drops the oldest turns at the limit.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -22,52 +22,53 @@ from gateway.runs.run import Run, RunOptions, prepare
 log = structlog.get_logger(__name__)
 
 Ask = Callable[[tuple[Message, ...]], Awaitable[str]]
-"""Asks a model: the messages of a conversation and a request at its end → the answer. Raises GatewayError."""
+"""Sends the messages of a conversation to a model and returns the text of the answer. Raises GatewayError."""
 
 Admit = Callable[[Run], Awaitable[AnswerStream]]
-"""Puts a run under the limits of its client. Raises GatewayError."""
+"""Applies the client's limits to a run. Raises GatewayError."""
 
 _REQUEST = (
     "Summarise this conversation for yourself, so that you can go on with it when you no longer see it: what was "
     "asked, decided and found out, names, numbers and what is still open. Write the summary only."
 )
-_MOST_TOKENS = 1024
+_MAX_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`text` stands for all turns but the last `kept` entries of the transcript."""
+    """`text` replaces all turns but the last `entries_shown` entries of the transcript."""
 
     text: str
-    kept: int
+    entries_shown: int
 
 
-def ask_agent(agent: Agent, dispatch: RunContext, admit: Admit | None = None, *, client: str = "") -> Ask:
-    """The agent's own model, with the agent's prompt and fallbacks. `admit` is None where there are no limits."""
+def ask_agent(agent: Agent, context: RunContext, admit: Admit | None = None, *, client: str = "") -> Ask:
+    """An Ask that uses the agent's model, prompt and fallbacks. `admit` is None without limits."""
 
     async def ask(messages: tuple[Message, ...]) -> str:
-        turn = Turn("openclaw", messages, sampling=Sampling(max_tokens=_MOST_TOKENS))
-        run = await prepare(agent, turn, RunOptions(tools=False), dispatch, client=client)
+        turn = Turn("openclaw", messages, sampling=Sampling(max_tokens=_MAX_TOKENS))
+        run = await prepare(agent, turn, RunOptions(tools=False), context, client=client)
         return (await whole_answer(run if admit is None else await admit(run))).text or ""
 
     return ask
 
 
-async def summarised(transcript: Sequence[bytes], most: int, ask: Ask) -> Summary | None:
-    """A summary of what is too much of this transcript; None as long as it is less than three quarters of `most` bytes.
+async def summarised(transcript: Sequence[bytes], max_bytes: int, ask: Ask) -> Summary | None:
+    """A summary of the oldest turns of this transcript.
 
-    None too when the model does not say anything.
+    Returns None while the transcript is smaller than three quarters of `max_bytes`, and if the model fails or returns
+    no text.
     """
-    enough = most * 3 // 4
-    if sum(map(len, transcript)) < enough or view(transcript).size < enough:
+    threshold = max_bytes * 3 // 4
+    if sum(map(len, transcript)) < threshold or view(transcript).size < threshold:
         return None
-    kept, room = 0, most // 4
-    while kept < len(transcript) - 1 and (room := room - len(transcript[-1 - kept])) >= 0:
-        kept += 1
-    end = begin = len(transcript) - kept
-    room = enough
+    entries_shown, room = 0, max_bytes // 4
+    while entries_shown < len(transcript) - 1 and (room := room - len(transcript[-1 - entries_shown])) >= 0:
+        entries_shown += 1
+    end = begin = len(transcript) - entries_shown
+    room = threshold
     while begin > 0 and (room := room - len(transcript[begin - 1])) >= 0:
-        begin -= 1  # no more than the model can read; what is older was more than there should have been
+        begin -= 1  # at most what the model can read; a transcript that exceeded its limit loses what is older
     old = view(transcript[begin:end]).messages
     if not old:
         return None
@@ -75,6 +76,6 @@ async def summarised(transcript: Sequence[bytes], most: int, ask: Ask) -> Summar
     try:
         text = (await ask(joined.shown())).strip()
     except GatewayError as error:
-        log.warning("a conversation could not be summarised", reason=error.message)
+        log.warning("A conversation could not be summarised", reason=error.message)
         return None
-    return Summary(text, kept) if text else None
+    return Summary(text, entries_shown) if text else None

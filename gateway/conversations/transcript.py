@@ -1,7 +1,7 @@
-"""One entry of a stored conversation: a turn that was answered, or the note that one was not.
+"""Entries of a stored conversation: a turn with its answer, or a note about a turn without one.
 
 `{"v": 1, "at": 1700000000.0, "request": "…", "outcome": "completed", "model": "provider/model", "messages": [...]}`;
-messages are in the form of `gateway.core.message_json`. What a model is shown are the messages of completed turns.
+`gateway.core.message_json` defines the form of messages. Models get the messages of completed turns only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,14 +14,18 @@ from gateway.core.message_json import read_messages, write_messages
 
 _SUMMARY = "Summary of the earlier conversation, of which only the end follows:"
 
+_SHOWN = "kept"
+
 Outcome = Literal["completed", "cancelled", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`at` is Unix time in seconds, `request` the id of the request, `reason` why a turn failed; only completed turns
-    have messages: what the caller added, and the answer. A `summary` stands for all entries before this one but the
-    last `kept`. Without a summary, those were all that `model` was shown, because more was too much for it.
+    """One entry. `at` is Unix time in seconds, `request` the id of the request, `reason` why a turn failed.
+
+    Only completed turns have messages: the client's new ones and the answer. With a `summary`, `entries_shown` is the
+    number of entries directly before this one that the summary does not replace. Without one, it is the number of
+    entries that fitted into the context window of `model`; None means all.
     """
 
     at: float
@@ -31,11 +35,11 @@ class Entry:
     model: str | None = None
     reason: str | None = None
     summary: str | None = None
-    kept: int | None = None
+    entries_shown: int | None = None
 
 
 def write_entry(entry: Entry) -> bytes:
-    """As it is stored."""
+    """The entry as stored JSON. `entries_shown` is the field `kept`, its name in transcripts of every version."""
     fields: dict[str, Any] = {"at": entry.at, "request": entry.request, "outcome": entry.outcome}
     if entry.model is not None:
         fields["model"] = entry.model
@@ -43,14 +47,14 @@ def write_entry(entry: Entry) -> bytes:
         fields["reason"] = entry.reason
     if entry.summary is not None:
         fields["summary"] = entry.summary
-    if entry.kept is not None:
-        fields["kept"] = entry.kept
+    if entry.entries_shown is not None:
+        fields[_SHOWN] = entry.entries_shown
     return dumps(write_messages(entry.messages) | fields)
 
 
-def read_entry(written: bytes) -> Entry:
-    """What `write_entry` wrote. Raises UnknownVersion."""
-    fields = loads(written)
+def read_entry(stored: bytes) -> Entry:
+    """The entry that `write_entry` wrote. Raises UnknownVersion."""
+    fields = loads(stored)
     return Entry(
         fields["at"],
         fields["request"],
@@ -59,48 +63,48 @@ def read_entry(written: bytes) -> Entry:
         fields.get("model"),
         fields.get("reason"),
         fields.get("summary"),
-        fields.get("kept"),
+        fields.get(_SHOWN),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A conversation as a model is shown it: at most one message that stands for what came before, and the messages.
+    """A conversation as models get it: a `summary` of at most one message, and the messages after it.
 
-    `starts` says for each entry that is shown where its messages begin, `marks` for models for which it was too much
-    once from which message on it was not. `notes` counts the turns without an answer since the last one with one, and
-    `size` the bytes of the entries that are shown themselves.
+    `starts` has the index of the first message of each entry. `trim_points` has, by model, the index of the first
+    message that fitted into the model's window after an overflow. `notes` counts the turns without an answer since the
+    last answer; `size` is the bytes of the entries that the summary does not replace.
     """
 
     summary: tuple[Message, ...]
     messages: tuple[Message, ...]
     starts: tuple[int, ...]
-    marks: Mapping[str, int]
+    trim_points: Mapping[str, int]
     notes: int
     size: int
 
 
 def view(transcript: Sequence[bytes]) -> View:
-    """What is shown of this transcript, oldest message first. Raises UnknownVersion."""
-    entries = [loads(written) for written in transcript]
+    """The view of a transcript, oldest message first. Raises UnknownVersion."""
+    entries = [loads(stored) for stored in transcript]
     first = 0
     summary: tuple[Message, ...] = ()
-    for place in range(len(entries) - 1, -1, -1):
-        if (text := entries[place].get("summary")) is not None:
-            first = max(0, place - entries[place]["kept"])
+    for index in range(len(entries) - 1, -1, -1):
+        if (text := entries[index].get("summary")) is not None:
+            first = max(0, index - entries[index][_SHOWN])
             summary = (Message("system", (Text(f"{_SUMMARY}\n\n{text}"),)),)
             break
     messages: list[Message] = []
     starts: list[int] = []
-    marks: dict[str, int] = {}
+    trim_points: dict[str, int] = {}
     notes = 0
-    for place, entry in enumerate(entries[first:], first):
+    for index, entry in enumerate(entries[first:], first):
         starts.append(len(messages))
         added = read_messages(entry)
         messages += added
         notes = 0 if added else notes + 1
-        if entry.get("kept") is not None and entry.get("summary") is None:
-            marks[entry.get("model", "")] = starts[max(0, place - entry["kept"] - first)]
+        if entry.get(_SHOWN) is not None and entry.get("summary") is None:
+            trim_points[entry.get("model", "")] = starts[max(0, index - entry[_SHOWN] - first)]
     return View(
-        summary, tuple(messages), tuple(starts), marks, notes, sum(len(written) for written in transcript[first:])
+        summary, tuple(messages), tuple(starts), trim_points, notes, sum(len(stored) for stored in transcript[first:])
     )

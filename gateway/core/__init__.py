@@ -1,1 +1,1 @@
-"""Values. This package imports only the standard library and msgspec: no I/O, no HTTP, no configuration."""
+"""Values: messages, turns, events, answers, names and errors. No I/O, no HTTP, no configuration."""

@@ -1,6 +1,6 @@
-"""Events of one answer → the answer, whole or as far as it has come. Nothing else joins deltas.
+"""Joins the events of one answer to the answer, complete or so far. No other code joins deltas.
 
-Adding a batch costs an append: events are joined when somebody asks, or when many have piled up.
+Adding a batch costs one append. The events are joined when a property is read, or after many batches.
 """
 
 from typing import Any
@@ -29,9 +29,9 @@ _PENDING_BATCHES = 128
 
 
 class Answer(Struct, frozen=True, eq=False):
-    """One complete answer; `raw` is its text as it arrived, None when the model gave none.
+    """One complete answer; `raw` is its text as it arrived, None if the model sent no text.
 
-    `logprobs` are joined in OpenAI's form. `tool_work` are the hidden messages of what the agent did for it.
+    `logprobs` are joined in OpenAI's form. `tool_work` are the hidden messages of the agent's own tool calls.
     """
 
     raw: RawText | None
@@ -77,8 +77,8 @@ class Answer(Struct, frozen=True, eq=False):
 class Accumulator:
     """The events of one answer so far.
 
-    `limit` bounds the characters of text and arguments that are held: beyond it everything is dropped and `overflowed`
-    is True, for users that can do without.
+    `limit` is the maximum of characters of text and arguments: beyond it they are dropped and `overflowed` is True.
+    None means no limit.
     """
 
     __slots__ = (
@@ -121,14 +121,14 @@ class Accumulator:
         return bool(self._pending or self._size or self._begins or self._thinking or self._finish or self._overflowed)
 
     def add(self, batch: Batch) -> None:
-        """More of the answer. The batch must not change afterwards."""
+        """Add the next events of the answer. The batch must not change afterwards."""
         self._pending.append(batch)
         if len(self._pending) >= _PENDING_BATCHES:
             self._join()
 
     @property
     def overflowed(self) -> bool:
-        """Whether the limit was exceeded, so that texts and arguments are gone."""
+        """Whether the limit was exceeded, so that texts and arguments were dropped."""
         self._join()
         return self._overflowed
 
@@ -158,7 +158,7 @@ class Accumulator:
 
     @property
     def tool_calls(self) -> dict[int, ToolCall]:
-        """The calls so far by index, with as much of their arguments as has come."""
+        """The calls so far by index, with the arguments so far."""
         self._join()
         return {
             index: ToolCall(
@@ -169,13 +169,13 @@ class Accumulator:
 
     @property
     def usage(self) -> Usage | None:
-        """The last report, None before there is one."""
+        """The last usage report; None before the first."""
         self._join()
         return self._usage
 
     @property
     def logprobs(self) -> dict[str, Any] | None:
-        """Those of the text so far, joined."""
+        """The logprobs of the text so far, joined."""
         self._join()
         return self._logprobs
 
@@ -187,12 +187,12 @@ class Accumulator:
 
     @property
     def tool_work(self) -> tuple[Message, ...]:
-        """What the agent did for the answer."""
+        """The hidden messages of the agent's own tool calls."""
         self._join()
         return self._tool_work
 
     def answer(self) -> Answer:
-        """The whole answer. An answer without Finish is a bug of ours: AssertionError."""
+        """The complete answer. Raises AssertionError without a Finish: a stream that ends without one is a bug."""
         self._join()
         finish = self._finish
         if finish is None:
@@ -218,7 +218,7 @@ class Accumulator:
         batches, self._pending = self._pending, []
         for batch in batches:
             for event in batch:
-                # Nearly all of a long answer is text, and this is paid for each piece of it.
+                # A fast path: nearly all events of a long answer are text.
                 if event.__class__ is TextDelta and event.logprobs is None:
                     raw = event.raw
                     self._texts.append(raw)
@@ -265,14 +265,14 @@ class Accumulator:
 
 
 def accumulated(events: Batch) -> Answer:
-    """All events of one answer as a value."""
+    """The answer of all its events."""
     accumulator = Accumulator()
     accumulator.add(events)
     return accumulator.answer()
 
 
 def _joined_logprobs(known: dict[str, Any] | None, more: Any) -> dict[str, Any] | None:
-    """OpenAI's `logprobs` of two pieces of text: their lists of tokens one after the other."""
+    """OpenAI's `logprobs` of two consecutive texts: their token lists, concatenated."""
     if known is None or not isinstance(more, dict):
         return more if isinstance(more, dict) else known
     return known | {

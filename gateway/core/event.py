@@ -1,17 +1,17 @@
-"""The units of a run's stream.
+"""The events of a run's stream.
 
 A stream is an async iterator of *batches*: each batch is a non-empty list of the events that were ready together, so
-that a filter or a socket write is paid once per batch. Rules of order:
+that a filter or a socket write costs once per batch. Rules of order:
 
-- `ThinkingEnd` completes the block that the `ThinkingDelta`s before it made; one without deltas is a block without
-  text. A block ends before other content begins.
-- `ToolCallBegin` comes before the deltas of its index; a call's joined argument deltas are its argument text.
+- `ThinkingEnd` completes the block of the `ThinkingDelta`s before it; without deltas, the block has no text. A block
+  ends before other content begins.
+- `ToolCallBegin` comes before the deltas of its index; the joined argument deltas of a call are its argument text.
 - `ToolWork` comes at most once, before the `Finish`.
 - Exactly one `Finish`; only a `UsageReport` may follow it. The last of several reports counts.
 
 A failure is an exception that leaves the iterator, never an event.
 
-A stream creates one of these per token: Structs cost half of what dataclasses cost, and hold no cycles (`gc=False`).
+A stream creates one event per token: Structs cost half as much as dataclasses, and contain no cycles (`gc=False`).
 """
 
 from collections.abc import AsyncGenerator
@@ -27,7 +27,7 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class TextDelta(Struct, frozen=True, gc=False, eq=False):
-    """More of the visible answer, as it arrived; `logprobs` as the provider gave them, in OpenAI's form."""
+    """More of the answer's text, as it arrived. `logprobs` are the provider's, in OpenAI's form."""
 
     raw: RawText
     logprobs: Any = None
@@ -52,7 +52,7 @@ class ThinkingDelta(Struct, frozen=True, gc=False):
 
 
 class ThinkingEnd(Struct, frozen=True, gc=False):
-    """A block of reasoning is complete; `block` has its whole text and what its owner wants back."""
+    """A block of reasoning is complete; `block` has its whole text and the fields that its owner needs back."""
 
     block: Thinking
 
@@ -64,13 +64,13 @@ class RefusalDelta(Struct, frozen=True, gc=False):
 
 
 class CitationFound(Struct, frozen=True, gc=False):
-    """A source of the text so far."""
+    """The text so far cites a source."""
 
     citation: Citation
 
 
 class ToolCallBegin(Struct, frozen=True, gc=False):
-    """The model starts a call; `index` counts the calls of this answer from 0, `id` is the provider's own.
+    """The model starts a call; `index` counts the calls of this answer from 0, `id` is the provider's id.
 
     `extras` go back to the provider with the call; `kind` and `namespace` are as in `ToolCall`.
     """
@@ -91,7 +91,7 @@ class ToolCallDelta(Struct, frozen=True, gc=False):
 
 
 class ToolWork(Struct, frozen=True, gc=False):
-    """What the agent did itself for this answer: hidden messages, calls and results, for stored conversations."""
+    """The agent's own tool calls for this answer and their results, as hidden messages for stored conversations."""
 
     messages: tuple[Message, ...]
 
@@ -103,9 +103,9 @@ class UsageReport(Struct, frozen=True, gc=False):
 
 
 class Finish(Struct, frozen=True, gc=False):
-    """The answer is complete, and why it ended.
+    """The answer is complete. `reason` is why it ended.
 
-    `raw` is the provider's own word for the reason where it is another one, `stop_sequence` the text that stopped it.
+    `raw` is the provider's own name of the reason if it differs, `stop_sequence` the text that stopped the answer.
     """
 
     reason: FinishReason

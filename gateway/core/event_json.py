@@ -1,7 +1,6 @@
-"""Events as JSON: how the log of a run in the background keeps them.
+"""Events as JSON, for the event logs of background runs.
 
-One batch is an array, one event an object with `type`. Readers of another version may meet a type that they don't
-know: UnknownVersion.
+A batch is an array, an event is an object with `type`. A type that this version does not know raises UnknownVersion.
 """
 
 from typing import Any, assert_never
@@ -97,4 +96,4 @@ def _read(fields: dict[str, Any]) -> Event:
         case "finish":
             return Finish(fields["reason"], fields["raw"], fields["stop_sequence"])
         case other:
-            raise UnknownVersion(f"events of type {other!r} are not known to this gateway")
+            raise UnknownVersion(f"this gateway does not know events of type {other!r}")

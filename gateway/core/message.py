@@ -1,7 +1,7 @@
-"""Messages as pure values, in no provider's format; identity and storage belong to the stores.
+"""Messages as values, independent of wire formats.
 
-`Extras` and `Foreign` hold what a wire format knows and the core does not. Both are labelled with that format and go
-back to it only. `Thinking` goes back only to the model that produced it.
+`Extras` and `Foreign` hold fields and parts that only one wire format knows. Both name that format and are sent only in
+it. `Thinking` is sent only to the model that produced it.
 """
 
 from collections.abc import Mapping
@@ -54,7 +54,7 @@ class Text(Struct, frozen=True, eq=False):
 
 
 class Image(Struct, frozen=True):
-    """A picture by `data:` URI or by URL; `detail` is the caller's hint (`auto`, `low`, `high`)."""
+    """An image by `data:` URI or by URL; `detail` is the client's hint (`auto`, `low`, `high`)."""
 
     url: str
     detail: str | None = None
@@ -62,7 +62,7 @@ class Image(Struct, frozen=True):
 
 
 class Audio(Struct, frozen=True):
-    """A recording: base64 `data` in a `format` such as `wav` or `mp3`."""
+    """Audio: base64 `data` in a `format` such as `wav` or `mp3`."""
 
     data: str
     format: str
@@ -74,7 +74,7 @@ class Audio(Struct, frozen=True):
 
 
 class File(Struct, frozen=True):
-    """A document: base64 `data`, or a `url` to fetch. `mime` is what the caller declared, None when nothing."""
+    """A document: base64 `data`, or a `url` to fetch. `mime` is the type that the client declared, None without one."""
 
     name: str | None = None
     mime: str | None = None
@@ -87,7 +87,7 @@ class File(Struct, frozen=True):
 
 
 class Owner(Struct, frozen=True):
-    """The model that produced some thinking, at its provider, in a wire format: nobody else can verify it."""
+    """The model, provider and wire format that produced a Thinking block: no other model can verify it."""
 
     wire: str
     provider: str
@@ -95,10 +95,10 @@ class Owner(Struct, frozen=True):
 
 
 class Thinking(Struct, frozen=True):
-    """One block of a model's reasoning, complete with what its owner needs to accept it again.
+    """One block of a model's reasoning, with the fields that its owner needs to accept it in a later request.
 
-    `signature` covers the text; `encrypted` is opaque state in place of the text, or beside it; `id` is the provider's
-    own. `owner` is None when a client sent the block and its producer is unknown.
+    `signature` covers the text; `encrypted` is opaque state, with or instead of the text; `id` is the provider's id.
+    `owner` is None if the producer is unknown, such as for a block that a client sent.
     """
 
     text: str = ""
@@ -113,8 +113,8 @@ class Thinking(Struct, frozen=True):
 class ToolCall(Struct, frozen=True):
     """A call that the model made.
 
-    `arguments` is the model's own text, byte for byte: JSON for a `function`, free text for a `custom` tool.
-    `namespace` tells functions of one name apart.
+    `arguments` is the model's text, byte for byte: JSON for a `function`, free text for a `custom` tool. `namespace`
+    distinguishes functions with the same name.
     """
 
     id: str
@@ -126,14 +126,14 @@ class ToolCall(Struct, frozen=True):
 
 
 class Refusal(Struct, frozen=True):
-    """The model's own refusal, marked as one."""
+    """A refusal by the model that the provider marked as one."""
 
     text: str
     extras: Extras = NO_EXTRAS
 
 
 class Citation(Struct, frozen=True):
-    """A source of the text of the same message; `start` and `end` are characters of that text, None when unknown."""
+    """A source of the text of the same message; `start` and `end` are character offsets in it, None if unknown."""
 
     url: str
     title: str | None = None
@@ -153,9 +153,9 @@ Content = Text | Image | Audio | Refusal | Foreign
 
 
 class ToolResult(Struct, frozen=True, eq=False):
-    """What a tool answered to the call `call_id`; `is_error` when the tool failed.
+    """The result of the tool call `call_id`; `is_error` if the tool failed.
 
-    `content_is_array` records that the client wrote the content as an array; it carries no meaning.
+    `content_is_array` records that the client sent the content as an array; it does not affect equality.
     """
 
     call_id: str
@@ -179,8 +179,8 @@ Part = Text | Image | Audio | File | Thinking | Refusal | Citation | Foreign | T
 class Message(Struct, frozen=True, eq=False):
     """One message.
 
-    `content_is_array` records that the client wrote the content as an array. `hidden` marks what no client was shown:
-    a call that the agent answered itself, or its result. Neither carries meaning.
+    `content_is_array` records that the client sent the content as an array. `hidden` marks messages that no client
+    gets: the agent's own tool calls and their results. Neither affects equality.
     """
 
     role: Role
@@ -201,7 +201,7 @@ class Message(Struct, frozen=True, eq=False):
 
     @property
     def blank(self) -> bool:
-        """Whether it says nothing: white space at most, and thinking, which no reader gets to see."""
+        """Whether it has no content: only white space or reasoning."""
         for part in self.parts:
             if type(part) is Thinking:
                 continue
@@ -211,5 +211,5 @@ class Message(Struct, frozen=True, eq=False):
 
     @property
     def calls_tools(self) -> bool:
-        """Whether the model calls tools in it."""
+        """Whether it has a tool call."""
         return any(type(part) is ToolCall for part in self.parts)

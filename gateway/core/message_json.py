@@ -1,8 +1,8 @@
-"""Stored messages as JSON. Later versions of the gateway read it.
+"""Stored messages as JSON, which later versions of the gateway can read.
 
-`{"v": 1, "messages": [...]}`. A part is an object with `type`; fields that say nothing are left out. Readers refuse
-versions that they don't know; a new field or type of part needs no new version, a changed meaning does. An older
-gateway refuses the whole message where it finds a type of part that it does not know (UnknownVersion).
+`{"v": 1, "messages": [...]}`. A part is an object with `type`; fields with their default value are omitted. A new field
+or type of part does not need a new version, a changed meaning does. Readers raise UnknownVersion for a version or a
+type of part that they don't know.
 """
 
 from collections.abc import Mapping
@@ -28,10 +28,11 @@ from gateway.core.message import (
 )
 
 VERSION = 1
+_IS_ARRAY = "listed"  # the stored name of `content_is_array`
 
 
 class UnknownVersion(ValueError):
-    """Written by a newer gateway, or not by one at all."""
+    """A newer gateway wrote this, or it is not a stored message."""
 
 
 def write_message(message: Message) -> dict[str, Any]:
@@ -40,7 +41,7 @@ def write_message(message: Message) -> dict[str, Any]:
     if message.name is not None:
         fields["name"] = message.name
     if message.content_is_array:
-        fields["listed"] = True
+        fields[_IS_ARRAY] = True
     if message.hidden:
         fields["hidden"] = True
     return _with_extras(fields, message.extras)
@@ -53,7 +54,7 @@ def read_message(fields: Mapping[str, Any]) -> Message:
         tuple(read_part(part) for part in fields["parts"]),
         fields.get("name"),
         read_extras(fields),
-        fields.get("listed", False),
+        fields.get(_IS_ARRAY, False),
         fields.get("hidden", False),
     )
 
@@ -81,13 +82,13 @@ def write_part(part: Part) -> dict[str, Any]:
                 call["namespace"] = part.namespace
             return _with_extras(call, part.extras)
         case ToolResult():
-            return _present(
-                type="tool_result",
-                call_id=part.call_id,
-                content=[write_part(item) for item in part.content],
-                listed=True if part.content_is_array else None,
-                is_error=True if part.is_error else None,
-            )
+            content = [write_part(item) for item in part.content]
+            result = _present(type="tool_result", call_id=part.call_id, content=content)
+            if part.content_is_array:
+                result[_IS_ARRAY] = True
+            if part.is_error:
+                result["is_error"] = True
+            return result
         case File():
             return _present(type="file", name=part.name, mime=part.mime, data=part.data, url=part.url)
         case Thinking():
@@ -139,7 +140,7 @@ def read_part(fields: Mapping[str, Any]) -> Part:
             return ToolCall(fields["id"], fields["name"], fields["arguments"], read_extras(fields), kind, namespace)
         case "tool_result":
             content = tuple(_read_content(item) for item in fields["content"])
-            return ToolResult(fields["call_id"], content, fields.get("listed", False), fields.get("is_error", False))
+            return ToolResult(fields["call_id"], content, fields.get(_IS_ARRAY, False), fields.get("is_error", False))
         case "thinking":
             return _read_thinking(fields)
         case "citation":

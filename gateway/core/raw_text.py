@@ -1,7 +1,7 @@
 """Text as a `str`, or as the JSON string that encodes it.
 
-Most text passes from one document into another and nobody here reads it. It stays the bytes that arrived,
-`msgspec.Raw`: not decoded, not encoded, not held twice; `jsonio.dumps` writes both forms. Code that reads the text
+The gateway copies most text from one JSON document to another without reading it. Such text stays a `msgspec.Raw`, the
+bytes that arrived: never decoded or encoded, and held once; `jsonio.dumps` writes both forms. Code that reads the text
 calls `text_of`. A Raw keeps its whole document in memory, so text that outlives a request is stored as `str`.
 """
 
@@ -10,7 +10,7 @@ from msgspec import Raw
 from gateway.core.jsonio import loads
 
 RawText = str | Raw
-"""A text; a Raw must be one well-formed JSON string, as `is_string` reports for a value that a decoder cut out."""
+"""A text; a Raw must be one well-formed JSON string, which `is_string` checks for a decoder's raw value."""
 
 _SOLID = frozenset(range(ord("!"), 0x7F)) - frozenset(b'"\\')
 """Bytes that represent themselves in a JSON string and are not white space."""

@@ -1,6 +1,6 @@
-"""What a client asks of an agent, in no one's format: messages, tools, settings, and how the answer is wanted.
+"""A client's request to an agent, independent of wire formats: messages, tools, settings, and the form of the answer.
 
-A setting that a provider's format can't express is dropped by that format's codec, by a rule written there.
+The codec of a wire format drops the settings that the format can't express.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from gateway.core.message import NO_EXTRAS, Extras, Image, Message
 
 
 class ToolSpec(Struct, frozen=True):
-    """A function that the caller offers to the model; `parameters` is a JSON Schema, absent for none."""
+    """A function that the client offers to the model; `parameters` is a JSON Schema, None without parameters."""
 
     name: str
     description: str | None = None
@@ -24,7 +24,7 @@ class ToolSpec(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """Whether the model may (`auto`), must not (`none`), must (`required`) call, or must call `name` (`pinned`)."""
+    """The model may (`auto`), must not (`none`) or must (`required`) call a tool; `pinned`: it must call `name`."""
 
     mode: Literal["auto", "none", "required", "pinned"]
     name: str | None = None
@@ -41,10 +41,10 @@ class ResponseFormat(Struct, frozen=True):
 
 
 class Sampling(Struct, frozen=True):
-    """How the model picks its words; `None` leaves it to the provider.
+    """Sampling parameters; None means the provider's default.
 
-    `temperature` 0..2, `top_p` 0..1, penalties -2..2, `stop` at most four texts, `max_tokens` the caller's cap on the
-    answer.
+    `temperature` 0..2, `top_p` 0..1, penalties -2..2, `stop` at most four texts, `max_tokens` the client's limit for
+    the answer.
     """
 
     temperature: float | None = None
@@ -58,11 +58,11 @@ class Sampling(Struct, frozen=True):
 
 
 class Options(Struct, frozen=True):
-    """What else a caller may ask of a model; `None` leaves it to the provider.
+    """Other settings of a request; None means the provider's default.
 
-    `effort` is how much the model should think (`none`, `minimal`, `low`, …), `thinking_budget` the same in tokens,
-    `summary` the kind of summary of its thinking. `end_user` names the caller's own user, `cache_key` and
-    `cache_retention` steer the provider's prompt cache, `metadata` labels the request at the provider.
+    `effort` is how much the model should reason (`none`, `minimal`, `low`, …), `thinking_budget` the same in tokens,
+    `summary` the kind of summary of its reasoning. `end_user` identifies the client's own user, `cache_key` and
+    `cache_retention` control the provider's prompt cache, `metadata` labels the request at the provider.
     """
 
     effort: str | None = None
@@ -84,10 +84,10 @@ NO_OPTIONS = Options()
 
 
 class Turn(Struct, frozen=True):
-    """One request as a value; `model` is the caller's own string, kept to be echoed.
+    """One request as a value. `model` is the client's string, which the answer repeats.
 
-    `extras` are request fields that only the client's own format knows. `params` are the operator's own request fields
-    for the agent, in the provider's words: every format sends them as they are, under all that the caller set.
+    `extras` are request fields that only the client's format knows. `params` are the operator's request fields for the
+    agent, in the provider's format: every format sends them unchanged, and the client's settings override them.
     """
 
     model: str
@@ -103,7 +103,7 @@ class Turn(Struct, frozen=True):
     params: Mapping[str, Any] | None = None
 
     def has_images(self) -> bool:
-        """Whether any message holds a picture."""
+        """Whether any message has an image."""
         for message in self.messages:
             for part in message.parts:
                 if type(part) is Image:

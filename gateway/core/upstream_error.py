@@ -1,7 +1,7 @@
-"""What goes wrong at a provider, as one failure with a kind.
+"""Failures of providers: one error class with a kind.
 
-`gateway.upstream.failure` and the wire formats make these errors. What follows from a kind (retry, another key, another
-model, cooldown) is one table in `gateway.runs.failover`; the tree of all failures is in `gateway.core.errors`.
+`gateway.upstream.failure` and the wire formats raise it. The table in `gateway.runs.failover` defines what follows from
+each kind (retry, another key, another model, cooldown). `gateway.core.errors` shows the tree of all errors.
 """
 
 from collections.abc import Mapping
@@ -12,42 +12,42 @@ from gateway.core.retry_after import retry_after_seconds
 
 
 class UpstreamKind(StrEnum):
-    """What went wrong at the provider, or on the way to it."""
+    """The kind of failure at the provider, or on the way to it."""
 
     RATE_LIMITED = "rate_limited"
     OVERLOADED = "overloaded"
     SERVER_ERROR = "server_error"
     UNUSABLE = "unusable_status"
-    """A status that is no answer and says nothing about the request, such as a redirect, 407 or 410."""
+    """A status that is neither an answer nor about the request, such as a redirect, 407 or 410."""
     AUTH = "auth"
     BILLING = "billing"
     NOT_FOUND = "not_found"
     INVALID_REQUEST = "invalid_request"
     TOO_LARGE = "too_large"
-    """More than this account may ask for in one request; another provider may take it."""
+    """The request exceeds a limit of this account; another provider may accept it."""
     CONTEXT_OVERFLOW = "context_overflow"
     CONTENT_FILTER = "content_filter"
     TIMEOUT = "timeout"
-    """The provider sent no first event, or no whole answer, in time."""
+    """The provider did not send the first event, or the whole answer, in time."""
     REPORTED_TIMEOUT = "reported_timeout"
-    """The provider or a proxy in front of it reports a timeout of its own (408, 504)."""
+    """The provider, or a proxy in front of it, reports a timeout (408, 504)."""
     TOTAL_TIMEOUT = "total_timeout"
-    """The time of the whole run is over."""
+    """The time limit of the whole run is over."""
     STALL = "stall"
-    """The provider stopped sending in the middle of an answer, or broke it off after a long silence."""
+    """The provider stopped sending in the middle of an answer, or closed the connection after a long silence."""
     TRANSPORT = "transport"
     STALE = "stale_connection"
-    """A kept connection ended when it was used again; says nothing about the provider."""
+    """A stale keep-alive connection: the provider had closed it before the request. Not a failure of the provider."""
     CONNECT = "connect"
     CONNECT_TIMEOUT = "connect_timeout"
     TLS = "tls"
     LOCAL = "local_resources"
-    """This process has no file descriptor left to connect with."""
+    """This process has no free file descriptor for a connection."""
     MALFORMED = "malformed"
     DIVERGED = "diverged"
     """A replayed answer differs from what the client has already received."""
     PREFILL_REJECTED = "prefill_rejected"
-    """The model did not continue the answer that it was given."""
+    """The model did not continue the prefilled answer."""
 
 
 _TYPES: dict[UpstreamKind, tuple[int, str]] = {
@@ -79,10 +79,10 @@ _TYPES: dict[UpstreamKind, tuple[int, str]] = {
 
 
 class UpstreamError(GatewayError):
-    """A provider's failure, classified once.
+    """A failure of a provider, with its kind.
 
-    `upstream_status` is the provider's HTTP status, if it got that far; a 4xx about the request keeps it.
-    `retry_after` is seconds, from the provider's own hint.
+    `upstream_status` is the provider's HTTP status, None if it sent none; a 4xx about the request is also the status
+    for the client. `retry_after` is the provider's `Retry-After` in seconds.
     """
 
     def __init__(

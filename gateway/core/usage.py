@@ -1,4 +1,4 @@
-"""Token counts of one answer, under one set of names whatever the provider calls them."""
+"""Token counts of one answer, independent of wire formats."""
 
 from msgspec import Struct
 
@@ -7,7 +7,7 @@ class Usage(Struct, frozen=True):
     """Tokens. `prompt` includes `cached` (read from a cache) and `cache_write` (written to one).
 
     `cache_write_1h` is the part of `cache_write` that is stored for an hour instead of five minutes. `reasoning` is the
-    part of `completion` that is not shown, None when the provider does not report it.
+    part of `completion` that the model used for reasoning, None if the provider does not report it.
     """
 
     prompt: int = 0

@@ -1,1 +1,1 @@
-"""From a request to a run: what every front end (HTTP, the command line) does to ask an agent."""
+"""From a request to a run: the steps that every front end (HTTP, the command line) takes to run an agent."""

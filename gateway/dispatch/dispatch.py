@@ -1,7 +1,6 @@
 """The steps from a client's request to the stream of its answer, in the order in which they run.
 
-Every front end (HTTP endpoints, the command line) takes them by `dispatch`. What it reads, and how it shows the answer,
-is its own.
+Every front end (HTTP endpoints, the command line) calls `dispatch`. It reads the request and renders the answer itself.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,16 +20,16 @@ from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.run import Run, RunOptions, prepare
 
 ReadTurn = Callable[[Agent], Awaitable[Turn]]
-"""Reads what the client sent to this agent, pictures and documents included. Raises GatewayError."""
+"""Reads the client's turn for this agent, including its images and documents. Raises GatewayError."""
 
 
 class Call(Struct, frozen=True):
-    """Who asks, and how.
+    """The context of one request: its caller, its options, and the services and the snapshot that it uses.
 
-    `id` is the request's, `client` what limits and cooldowns know the client by. `session` is the conversation that the
-    client names (`x-openclaw-session-key`); `endpoint` tells conversations of the two APIs apart that it does not name.
-    `admit` puts a run under the client's limits, `admit_side` one that the gateway makes for it, such as a summary;
-    None without limits.
+    `id` is the id of the request; `client` identifies the client for limits and cooldowns. `session` is the header
+    `x-openclaw-session-key`; without it, `endpoint` separates the conversations of the two APIs. `admit` applies the
+    client's limits to the run, `admit_side` to a run that the gateway makes for it, such as a summary; both are None
+    without limits.
     """
 
     services: Services
@@ -46,10 +45,10 @@ class Call(Struct, frozen=True):
 
 
 class Dispatched(Struct):
-    """A run that has not begun. `turn` is the client's own; `stream` is the run with all that watches it.
+    """A run that has not begun. `turn` is the client's turn; `stream` is the run inside its wrappers.
 
-    A context, which leaves the run's conversation if the stream was never read. `hand_over` to somebody who reads it
-    after the context.
+    As a context manager it leaves the conversation if nobody has read the stream. Call `hand_over` if the stream is
+    read after the context.
     """
 
     turn: Turn
@@ -71,7 +70,7 @@ class Dispatched(Struct):
 
 
 async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn) -> Dispatched:
-    """A run for a request; `model` and `user` are its fields, `read_turn` reads the rest. Raises GatewayError."""
+    """The run of a request. `model` and `user` are its fields; `read_turn` reads the rest. Raises GatewayError."""
     snapshot = call.snapshot
     agent = snapshot.directory.resolve(model, call.options.agent)
     key = session_key(call.session, user, endpoint=call.endpoint, agent=agent.id, principal=call.principal)
@@ -84,7 +83,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
         run = await prepare(agent, shown, call.options, snapshot.runs, client=call.client)
         if conversation is not None:
             run = conversation.fitted(run)
-        call.services.recent.put(call.id, run.trail)
+        call.services.recent.put(call.id, run.trace)
         stream: AnswerStream = run if call.admit is None else await call.admit(run)
         if conversation is not None:
             stream = conversation.recorded(stream)
@@ -96,7 +95,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
 
 
 async def _join(call: Call, key: SessionKey, agent: Agent, turn: Turn) -> Conversation:
-    """The conversation that the turn continues, once it is its place in line. Raises SessionBusy or Unavailable."""
+    """Join the conversation that the turn continues, after earlier requests. Raises SessionBusy or Unavailable."""
     ask = ask_agent(agent, call.snapshot.runs, call.admit_side, client=call.client)
     window = window_of(agent.candidates[0], call.snapshot.runs)
     conversation = call.services.conversations.of_turn(key, turn, call.id, ask, window=window)

@@ -1,7 +1,7 @@
-"""What requests work with: the services of this process, and the snapshot of one configuration.
+"""The two things that requests use: the services of this process and the snapshot of a configuration.
 
-Services live as long as the process. A snapshot is made from one configuration and never changes; a request keeps the
-one that it began with (`gateway.http.chain` binds it), so a reload is a swap.
+Services live as long as the process. A snapshot belongs to one configuration and never changes. `gateway.http.chain`
+binds the current snapshot to each request, which uses it to its end, so a reload only has to replace the snapshot.
 """
 
 from collections.abc import Mapping
@@ -23,10 +23,10 @@ from openclaw_ratelimit import Quota
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What outlives requests and configurations.
+    """The parts that live as long as the process.
 
-    `recent` are the runs that operators may look at, `tools` the tool servers, None without any. `started` is a loop
-    time. `quota` is there only when `gateway.limits` has rules.
+    `recent` holds the traces of recent runs for operators. `tools` are the tool servers, None without any. `started` is
+    loop time in seconds. `quota` is None if `gateway.limits` has no rules.
     """
 
     stores: Stores
@@ -39,8 +39,8 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class MediaPolicies:
-    """What is let in: `images` of chat requests; `response_images`, `response_files` and at most `max_url_parts` parts
-    by URL of Responses requests.
+    """The limits of media in requests: `images` for chat requests; `response_images`, `response_files` and at most
+    `max_url_parts` parts by URL for Responses requests.
     """
 
     images: ImagePolicy
@@ -51,10 +51,10 @@ class MediaPolicies:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One configuration, ready for use. Times are seconds.
+    """One configuration in its usable form. Times are seconds.
 
-    `heartbeat` is the pause between comments of an idle stream, `opening` the wait for a first event after which a
-    stream is opened without one, `body_timeout` the time for a request body to arrive.
+    `heartbeat` is the pause between the comments of an idle stream. `opening` is the time after which a stream is
+    opened although it has no event yet. `body_timeout` is the time limit for a request body.
     """
 
     directory: Directory

@@ -1,4 +1,4 @@
-"""Exceptions → responses."""
+"""Renders exceptions as responses."""
 
 import asyncio
 

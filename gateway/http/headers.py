@@ -1,4 +1,4 @@
-"""The `x-openclaw-*` request headers → RunOptions, and a run → response headers."""
+"""Decodes the `x-openclaw-*` request headers, and encodes the response headers of a run."""
 
 from collections.abc import Mapping
 
@@ -11,10 +11,10 @@ from gateway.wire.request_body import check_json
 
 
 def run_options(headers: Mapping[str, str], principal: Principal, body: bytes) -> RunOptions:
-    """The options in the headers. Blank headers have no effect (recorded). Raises MissingScope or BadRequest.
+    """The options in the headers. Blank headers have no effect, as in OpenClaw. Raises MissingScope or BadRequest.
 
-    `x-openclaw-model` needs `operator.admin`, but a `body` that is not JSON is refused first (recorded).
-    `x-openclaw-agent-id` wins over its alias `x-openclaw-agent`.
+    `x-openclaw-model` needs `operator.admin`, but a `body` that is not JSON is refused first, as in OpenClaw.
+    `x-openclaw-agent-id` overrides its alias `x-openclaw-agent`.
     """
     model = (headers.get("x-openclaw-model") or "").strip() or None
     if model is not None and not principal.allows("operator.admin"):

@@ -75,9 +75,9 @@ class UsageMeter:
         self._meter = meter
 
     @property
-    def trail(self) -> RunTrace:
+    def trace(self) -> RunTrace:
         """See Run."""
-        return self._run.trail
+        return self._run.trace
 
     async def events(self) -> Stream:
         """See Run."""

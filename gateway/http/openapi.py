@@ -94,20 +94,20 @@ def _responses(route: Route, operation: Operation, *, has_object: bool) -> dict[
     refusals = {
         "401": "No valid credential.",
         "429": "Too many wrong credentials, or a limit is reached.",
-        "503": "The gateway is stopping, or what it keeps can't be reached just now.",
+        "503": "The gateway is stopping, or its storage is unavailable.",
     }
     if operation.body is not None:
-        refusals |= {"408": "The body did not come.", "409": "The conversation is in use."}
-        refusals |= {"400": "The request can't be served as it stands.", "413": "The body is too large."}
+        refusals |= {"408": "The body did not arrive in time.", "409": "The conversation is in use."}
+        refusals |= {"400": "The request is invalid.", "413": "The body is too large."}
         refusals |= {"502": "The provider failed.", "504": "The provider was silent for too long."}
     elif operation.parameters or has_object:
-        refusals |= {"400": "The request can't be served as it stands."}
+        refusals |= {"400": "The request is invalid."}
     if has_object:
-        refusals |= {"404": "There is no such thing."}
+        refusals |= {"404": "Not found."}
     responses |= {status: _refusal(description, "Error") for status, description in sorted(refusals.items())}
     if has_object:  # a path with escapes matches no route and gets a plain 404
         responses["404"]["content"]["text/plain"] = {"schema": {"type": "string"}}
-    responses["403"] = _refusal("The caller's scopes don't cover this.", "MissingScope")
+    responses["403"] = _refusal("The caller lacks the required scope.", "MissingScope")
     return responses
 
 

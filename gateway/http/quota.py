@@ -32,7 +32,7 @@ QUOTA_HEADERS = web.RequestKey("quota_headers", dict[str, str])
 async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
     """The run with a reservation under every limit. Raises RateLimited, or BadRequest for a prompt that never fits."""
     model = run.chain[0]
-    provider = run.dispatch.providers.get(model.provider)
+    provider = run.context.providers.get(model.provider)
     prompt = prompt_tokens(run.turn)
     answer = answer_tokens(run.turn, provider.model(model.model).max_tokens if provider else None)
     return UsageMeter(run, await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer))

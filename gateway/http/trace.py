@@ -45,7 +45,7 @@ def response_headers(
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         headers = response.headers
         headers.update(common)
-        del headers["Server"]  # never sent (recorded); it would reveal the software and its version
+        del headers["Server"]  # as in OpenClaw; it would reveal the software and its version
         trace = request.get(TRACE)
         if trace is not None:
             headers["X-Request-ID"] = trace.id

@@ -1,1 +1,1 @@
-"""The one way to run an agent: candidates, failover, filters, rescue and tool rounds."""
+"""Runs an agent on a turn: candidates, failover, filters, rescue and tool rounds."""

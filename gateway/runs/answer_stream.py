@@ -1,4 +1,4 @@
-"""The stream of one answer: of a run, or of a wrapper that watches the run."""
+"""The stream of one answer: a run, or a wrapper around it such as SessionRecorder, ResponseRecorder or UsageMeter."""
 
 from contextlib import aclosing
 from typing import Protocol
@@ -9,23 +9,23 @@ from gateway.runs.trace import RunTrace
 
 
 class AnswerStream(Protocol):
-    """One answer on its way. Nothing is opened until `events` is iterated.
+    """One answer as a stream. Nothing starts until `events` is iterated.
 
-    An answer that its turn does not want streamed is one batch of the same stream.
+    If the turn does not ask for a stream, the whole answer comes as one batch.
     """
 
     @property
-    def trail(self) -> RunTrace:
-        """What has been tried so far."""
+    def trace(self) -> RunTrace:
+        """The trace of the run."""
         ...
 
     def events(self) -> Stream:
-        """The answer as it comes. Raises GatewayError."""
+        """The batches of the answer. Raises GatewayError."""
         ...
 
 
 async def whole_answer(stream: AnswerStream) -> Answer:
-    """All of an answer. Raises GatewayError."""
+    """Read the stream to its end and return the answer. Raises GatewayError."""
     accumulator = Accumulator()
     async with aclosing(stream.events()) as batches:
         async for batch in batches:

@@ -1,8 +1,9 @@
-"""The attempts of one answer: who is asked next after a failure, and how long is waited before.
+"""The attempts of one answer: which candidate to ask after a failure, and the pause before.
 
-Retries are spaced by exponential back-off with full jitter
-(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/), a provider's own hint goes first, and one
-deadline holds for everything. What follows from a kind of failure is the table in `gateway.runs.failover`.
+Retries use exponential backoff with full jitter
+(https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). A provider's `Retry-After` is added to the
+pause, and one deadline limits all attempts. The table in `gateway.runs.failover` defines what follows from each kind of
+failure.
 """
 
 from collections.abc import Awaitable, Callable
@@ -21,11 +22,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """At most `retries` of one candidate, the first after up to `backoff` seconds, doubling up to `max_backoff`.
+    """At most `retries` per candidate, the first after up to `backoff` seconds, doubled up to `max_backoff`.
 
-    Of a provider's `Retry-After`, up to `fallback_hint` seconds are waited for while another candidate can be asked,
-    up to `max_hint` for the last one. `hedge_after` seconds without a first event start the next candidate beside a
-    silent one (None: never). `random` gives numbers from 0 to 1, `sleep` waits.
+    A provider's `Retry-After` is obeyed up to `fallback_hint` seconds while another candidate can be asked, and up to
+    `max_hint` seconds for the last one. After `hedge_after` seconds without a first event the next candidate starts in
+    parallel (None: never). `random` returns numbers from 0 to 1; `sleep` takes seconds.
     """
 
     clock: Callable[[], float]
@@ -40,11 +41,10 @@ class RetryPolicy:
 
 
 class Attempts:
-    """The attempts of one answer: `first`, then `after` each failure, then `succeeded`; `close` in every case.
+    """The attempts of one answer. Call `first`, then `after` for each failure, then `succeeded`; `close` in every case.
 
-    With `part` the answer is a part of a run, and the code that began the run ends it with `close_run`. `end` is clock
-    time.
-    `fresh` says whether the current attempt must use a new connection.
+    With `part` the answer is one round of a run, and the code that began the run calls `close_run`. `end` is the
+    deadline in clock time. `fresh` is True if the current attempt must use a new connection.
     """
 
     __slots__ = (
@@ -66,14 +66,14 @@ class Attempts:
         self._asked: Candidate | None = None
         self._cooldowns = cooldowns
         self._cursor = Cursor(candidates)
-        self._earlier = len(trace.attempts)  # of other answers of the same run
+        self._earlier = len(trace.attempts)  # those of earlier rounds of the same run
         self._entry = Entry.FREE
         self._part = part
         self._policy = policy
         self._trace = trace
 
     async def ask(self, call: Callable[[Candidate], Awaitable[T]]) -> T:
-        """The first whole answer that `call` gets from a candidate. Raises the last failure."""
+        """Call `call` with candidates until one succeeds, and return its result. Raises the last failure."""
         try:
             candidate = await self.first()
             while True:
@@ -95,8 +95,8 @@ class Attempts:
         return await self._pick(None)
 
     async def after(self, failure: UpstreamError, *, final: bool = False) -> Candidate:
-        """The candidate to ask after this failure, once it is time to. Raises the failure when nothing is left to try,
-        or at once if it is `final`.
+        """Wait for the pause after this failure, and return the next candidate. Raises the failure if no candidate
+        remains, or at once if it is `final`.
         """
         policy, rule, candidate = self._policy, RULES[failure.kind], self._cursor.current
         in_time = policy.clock() < self.end
@@ -123,8 +123,8 @@ class Attempts:
             self._cursor = self._cursor.without_model()
         return await self._pick(failure)
 
-    def begun(self) -> None:
-        """The first event has come: a cooldown of the candidate ends."""
+    def first_event_received(self) -> None:
+        """The candidate has sent its first event, so its cooldown ends."""
         if self._entry is not Entry.FREE and self._asked is not None:
             self._entry = Entry.FREE
             self._cooldowns.answered(self._asked.unit)
@@ -138,7 +138,7 @@ class Attempts:
         self._trace.end(ANSWERED, 200)
 
     def close(self) -> None:
-        """The answer has ended; called while what ended it, if anything, is on its way up."""
+        """End the answer. Call this while the exception that ended it, if any, propagates."""
         if self._entry is Entry.PROBE:
             self._cooldowns.abandoned(self._cursor.current.unit)
             self._entry = Entry.FREE
@@ -149,7 +149,7 @@ class Attempts:
 
     @property
     def has_fallback(self) -> bool:
-        """Whether another model, which has not failed yet, can be asked now instead of the current one."""
+        """Whether a model other than the current one can be asked now and has not failed yet."""
         remaining, cooldowns = self._cursor.remaining, self._cooldowns
         if len(remaining) < 2:
             return False
@@ -166,7 +166,7 @@ class Attempts:
         return any(one.ref == current.ref and not self._cooldowns.cooling(one.unit) for one in others)
 
     def _pause(self, failure: UpstreamError, rule: Rule) -> float | None:
-        """Seconds until the same candidate is asked again, None when it is not."""
+        """Seconds until the same candidate is retried; None if it is not retried."""
         policy, cursor = self._policy, self._cursor
         if self._posts(cursor.current) >= MAX_POSTS:
             return None
@@ -186,7 +186,7 @@ class Attempts:
         return pause if policy.clock() + pause < self.end else None
 
     def _give_up(self, candidate: Candidate, failure: UpstreamError, rule: Rule, *, in_time: bool) -> None:
-        """The run moves on: what that means for the candidate's cooldown."""
+        """The run gives the candidate up; update its cooldown."""
         entry, self._entry = self._entry, Entry.FREE
         if rule.cooldown is Cooldown.ENDS:
             if entry is not Entry.FREE:
@@ -198,7 +198,7 @@ class Attempts:
             self._cooldowns.abandoned(candidate.unit)
 
     async def _pick(self, failure: UpstreamError | None) -> Candidate:
-        """The first remaining candidate that does not cool down, else what `_last_resort` makes of it."""
+        """Begin an attempt at the first remaining candidate that does not cool down, else use `_last_resort`."""
         remaining = self._cursor.remaining
         if not remaining:
             raise failure or AssertionError("a run without candidates")
@@ -212,9 +212,9 @@ class Attempts:
         return await self._last_resort(remaining, failure)
 
     async def _last_resort(self, remaining: tuple[Candidate, ...], failure: UpstreamError | None) -> Candidate:
-        """All that are left cool down. They are asked all the same, except before the time that the provider named.
+        """All remaining candidates cool down. Ask one all the same, but not before the provider's own `Retry-After`.
 
-        A refused key is not asked again when there is another failure to report: its own would replace the cause.
+        A refused key is not asked again if there is another failure to report, because its own would hide the cause.
         """
         cooldowns, policy = self._cooldowns, self._policy
         usable = [one for one in remaining if failure is None or cooldowns.kind(one.unit) not in KEY_KINDS]
@@ -241,17 +241,17 @@ class Attempts:
         return candidate
 
     def _posts(self, candidate: Candidate) -> int:
-        """How often the candidate was asked for this answer."""
+        """The number of requests that the candidate got for this answer."""
         key = candidate.provider.key_id
         return sum(one.ref == candidate.ref and one.key == key for one in self._trace.attempts[self._earlier :])
 
 
 def _not_asked(candidate: Candidate, kind: UpstreamKind | None, wait: float) -> UpstreamError:
-    """The error of a run that asked nobody. It never quotes the provider, whose words were for another client."""
+    """The error of a run without any attempt. It never quotes the provider, whose text was for another client."""
     kind = UpstreamKind.RATE_LIMITED if kind is UpstreamKind.RATE_LIMITED else UpstreamKind.OVERLOADED
     why = "has limited the rate of requests" if kind is UpstreamKind.RATE_LIMITED else "is overloaded"
     return UpstreamError(
         kind,
-        f"The provider of '{candidate.ref}' was not asked: it {why} and wants no request for another {wait:.0f} s.",
+        f"The provider of '{candidate.ref}' was not asked: it {why} and accepts no request for another {wait:.0f} s.",
         retry_after=wait,
     )

@@ -1,4 +1,4 @@
-"""Who can answer: the model chain of a turn with the keys of each provider, in the order in which they are asked."""
+"""The candidates of a turn: the models of the chain with the keys of their providers, in the order of attempts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ from gateway.wire.model import ModelSpec
 
 
 class Candidate(Struct, frozen=True):
-    """One model of the chain with one key: `provider` is the row that holds the key."""
+    """One model of the chain with one key; `provider` is the provider row with this key."""
 
     ref: ModelRef
     provider: Provider
@@ -20,14 +20,14 @@ class Candidate(Struct, frozen=True):
 
     @property
     def unit(self) -> str:
-        """What its cooldown counts for: address, credential and model, the same in every instance."""
+        """The key of its cooldown: address, credential and model. It is the same in every instance."""
         return f"{self.provider.identity} {self.model.id}"
 
 
 def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str, Provider]) -> tuple[Candidate, ...]:
-    """Every candidate that can take this turn, at least one: by model, each with its keys in turn.
+    """The candidates that can take this turn, at least one: by model, then by key.
 
-    Raises NotFound or BadRequest, for the first model of the chain, when there is none.
+    Raises NotFound or BadRequest for the first model of the chain if there is no candidate.
     """
     if len(chain) == 1 and (provider := providers.get(chain[0].provider)) is not None and provider.is_simple:
         model = provider.model(chain[0].model)
@@ -55,7 +55,7 @@ def candidates_for(turn: Turn, chain: Sequence[ModelRef], providers: Mapping[str
 
 
 def unknown_model(ref: ModelRef) -> NotFound:
-    """The refusal of a reference whose provider is not configured (status as recorded)."""
+    """The error for a model reference whose provider is not configured (status as recorded)."""
     return NotFound(
         f"Unknown model: {ref}. No provider '{ref.provider}' is configured; `openclaw-gateway models` lists them.",
         param="x-openclaw-model",
@@ -73,7 +73,7 @@ def _not_listed(ref: ModelRef, provider: Provider) -> NotFound:
 
 
 def _unfit(turn: Turn, ref: ModelRef, model: ModelSpec) -> BadRequest | None:
-    """Why a model can't take this turn at all; asking it would only lose what the client sent."""
+    """Why the model can't take this turn; None if it can."""
     if not model.compat.tools and turn.tools and not (turn.tool_choice and turn.tool_choice.mode == "none"):
         return BadRequest(f"The model '{ref}' does not support tools.", param="tools", code="tools_unsupported")
     if model.images is False and turn.has_images():

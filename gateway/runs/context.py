@@ -1,4 +1,4 @@
-"""What all runs of one configuration share: the providers, how they are asked, and which of them cool down."""
+"""What all runs of one configuration share: providers, their client, the retry policy and cooldowns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +19,11 @@ from gateway.upstream.provider import Provider
 
 @dataclass(frozen=True, slots=True)
 class RunContext:
-    """`rescue` replays answers that broke after the client saw a part of them; `hold_back` (characters) withholds.
+    """The shared parts of runs.
 
-    `reasoning` keeps what models want back with their calls; `observers` are called once at the end of each run.
+    With `rescue`, an answer that breaks after the client got a part of it is requested again. `hold_back` is the number
+    of characters that are withheld at the beginning of an answer. `reasoning` stores what models need back with their
+    tool calls. `observers` are called once at the end of each run.
     """
 
     providers: Mapping[str, Provider]
@@ -33,41 +35,41 @@ class RunContext:
     reasoning: CallReasoning | None = None
     observers: tuple[Observer, ...] = (log_run,)
 
-    def trail(self, agent: str, client: str = "") -> RunTrace:
-        """The trace of a new run; `client` tells who asks for it, for cooldowns."""
+    def new_trace(self, agent: str, client: str = "") -> RunTrace:
+        """The trace of a new run; `client` identifies the client for cooldowns."""
         return RunTrace(agent, self.policy.clock, client, self.observers)
 
     def attempts(
         self,
         turn: Turn,
         chain: Sequence[ModelRef],
-        trail: RunTrace,
+        trace: RunTrace,
         timeout: float | None = None,
         *,
         part: bool = False,
     ) -> Attempts:
-        """The attempts of a new answer; its time, at most `timeout` seconds, begins now. See Attempts for `part`.
+        """The attempts of a new answer, with a time limit of at most `timeout` seconds from now. `part`: see Attempts.
 
-        Raises NotFound or BadRequest when nobody can be asked.
+        Raises NotFound or BadRequest if there is no candidate.
         """
-        return self.attempts_of(candidates_for(turn, chain, self.providers), trail, timeout, part=part)
+        return self.attempts_of(candidates_for(turn, chain, self.providers), trace, timeout, part=part)
 
     def attempts_of(
-        self, candidates: tuple[Candidate, ...], trail: RunTrace, timeout: float | None = None, *, part: bool = False
+        self, candidates: tuple[Candidate, ...], trace: RunTrace, timeout: float | None = None, *, part: bool = False
     ) -> Attempts:
-        """The same for candidates that are known."""
+        """The same for the given candidates."""
         end = self.policy.clock() + self.time(timeout)
-        made = Attempts if self.policy.hedge_after is None else HedgingAttempts
-        return made(candidates, self.policy, self.cooldowns, trail, end, part=part)
+        kind = Attempts if self.policy.hedge_after is None else HedgingAttempts
+        return kind(candidates, self.policy, self.cooldowns, trace, end, part=part)
 
     def timeouts(self, turn: Turn) -> Timeouts:
-        """How long an attempt may take that has a fallback. Without rescue a stream has none once it has begun."""
+        """The timeouts of an attempt that has a fallback. Without rescue, a stream that has begun has no fallback."""
         limits = self.provider_client.limits
         if self.rescue or not turn.stream:
             return limits.fallback
         return replace(limits.fallback, idle=limits.last.idle)
 
     def time(self, timeout: float | None) -> float:
-        """Seconds for a run whose agent wants it to take `timeout` at most."""
+        """The time limit of a run in seconds; `timeout` is the agent's own limit, None without one."""
         total = self.provider_client.limits.total
         return total if timeout is None else min(timeout, total)

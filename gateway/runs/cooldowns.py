@@ -1,11 +1,11 @@
 """Cooldowns: a candidate that keeps failing is skipped for a while, then one run probes it before traffic returns.
 
-A cooldown steers, it does not refuse: a run without another candidate asks a cooling one all the same
-(`gateway.runs.attempts` decides that). The unit is address, credential and model, so that a model that is down says
-nothing about its neighbours, and a withdrawn key nothing about the other keys.
+A cooldown changes the order of candidates and refuses nothing: a run without an alternative asks a cooling candidate
+all the same (`gateway.runs.attempts` decides that). A cooldown belongs to an address, a credential and a model, so it
+does not affect other models of the provider or its other keys.
 
-Only candidates in trouble have an entry, MAX_ENTRIES at most; while nobody fails this costs nothing. An entry that was
-closed, evicted or never made is an ordinary answer everywhere: the candidate is free.
+Only candidates that failed have an entry, at most MAX_ENTRIES; without failures this costs nothing. A candidate without
+an entry, because it was closed, evicted or never created, is free.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ from msgspec import Struct
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.trace import RunTrace
 
-MAX_ENTRIES = 1000  # the one that was touched longest ago goes first
-_TIMER_GRAIN = 0.002  # seconds that a timer may be early: loops keep time in milliseconds
-_MAX_HINT = 600.0  # seconds; a provider that asks for more is tried again all the same
-_FORGET_AFTER = 600.0  # seconds; failures that long ago are not "in a row" with the next
+MAX_ENTRIES = 1000  # beyond that, the least recently used entry is evicted
+_TIMER_GRAIN = 0.002  # seconds that a timer may be early: event loops count milliseconds
+_MAX_HINT = 600.0  # seconds; a longer Retry-After counts as this
+_FORGET_AFTER = 600.0  # seconds; older failures don't count as "in a row"
 
 
 class Entry(Enum):
-    """Whether a candidate should be asked: freely, as the one probe after its cooldown, or rather another one."""
+    """Whether to ask a candidate: yes (FREE), as the one probe after its cooldown, or preferably not (COOLING)."""
 
     FREE = auto()
     PROBE = auto()
@@ -32,7 +32,7 @@ class Entry(Enum):
 
 
 class Failure(Struct, frozen=True):
-    """One run gave a candidate up. `threshold` runs in a row open the cooldown; `shared`: other instances may know."""
+    """A run gave a candidate up. `threshold` such runs in a row open a cooldown; `shared`: it is published."""
 
     error: UpstreamError
     threshold: int
@@ -48,7 +48,7 @@ class CooldownPolicy:
 
 
 class SharedCooldown(Struct, frozen=True):
-    """What other instances learn: a candidate cools down for so many seconds from now (0: no more), and why."""
+    """A published cooldown: it lasts `seconds` from now (0: it has ended); `kind` is its cause."""
 
     unit: str
     seconds: float
@@ -64,15 +64,15 @@ class _Cooldown:
     def __init__(self, kind: UpstreamKind) -> None:
         self.kind = kind
         self.failures = 0
-        self.run: RunTrace | None = None  # the last one that was counted
+        self.run: RunTrace | None = None  # the last run that was counted
         self.until: float | None = None  # clock time; None while closed
         self.seconds = 0.0
-        self.hinted = False  # the provider itself said until when
-        self.learnt = False  # from another instance
+        self.hinted = False  # the provider's Retry-After determines `until`
+        self.learnt = False  # published by another instance
         self.shared = False
         self.probing = False
-        self.client = ""  # whose request opened it
-        self.others_came = False  # requests of other clients, since it opened
+        self.client = ""  # the client whose request opened it
+        self.others_came = False  # whether other clients sent requests since it opened
         self.touched = 0.0
 
 
@@ -87,16 +87,16 @@ class Cooldowns:
         self._sweep_at = 0.0
 
     def share(self, publish: Callable[[SharedCooldown], None]) -> None:
-        """Call `publish` when a cooldown begins or (0 seconds) ends. What others publish comes in by `learn`."""
+        """Call `publish` when a cooldown begins or (0 seconds) ends. `learn` takes what other instances publish."""
         self._publish = publish
 
     @property
     def all_closed(self) -> bool:
-        """Whether no candidate has failed lately."""
+        """Whether no candidate has failed recently."""
         return not self._entries
 
     def enter(self, unit: str, run: RunTrace) -> Entry:
-        """Ask for admission. A run that gets PROBE must report with `answered`, `failed` or `abandoned`."""
+        """Request admission. A run that gets PROBE must call `answered`, `failed` or `abandoned`."""
         now = self._clock()
         if now >= self._sweep_at:
             self._sweep(now)
@@ -107,38 +107,42 @@ class Cooldowns:
         if run.client != entry.client:
             entry.others_came = True
         elif entry.others_came:
-            until += entry.seconds  # another client makes the probe: this one's requests may be what fails
+            until += (
+                entry.seconds
+            )  # another client should probe: this client's requests may be the cause of the failures
         if entry.probing or now + _TIMER_GRAIN < until:
             return Entry.COOLING
         entry.probing = True
         return Entry.PROBE
 
     def cooling(self, unit: str) -> bool:
-        """Whether a candidate cools down; does not ask for admission."""
+        """Whether a candidate cools down; does not request admission."""
         entry = self._entries.get(unit)
         if entry is None or entry.until is None:
             return False
         return entry.probing or self._clock() + _TIMER_GRAIN < entry.until
 
     def hinted_wait(self, unit: str) -> float:
-        """Seconds until the provider itself wants to be asked again, as it told this process; 0 when it did not."""
+        """The remaining seconds of a `Retry-After` that the provider sent to this process; 0 without one."""
         entry = self._entries.get(unit)
         if entry is None or entry.until is None or not entry.hinted or entry.learnt:
             return 0.0
         return max(0.0, entry.until - self._clock())
 
     def kind(self, unit: str) -> UpstreamKind | None:
-        """After which kind of failure a candidate cools down; None when it does not."""
+        """The kind of failure after which a candidate cools down; None if it does not."""
         entry = self._entries.get(unit)
         return None if entry is None or entry.until is None else entry.kind
 
     def failed(self, unit: str, failure: Failure, entry: Entry, run: RunTrace) -> None:
-        """A run gave the candidate up; each run counts once."""
+        """A run gave the candidate up. Each run counts once."""
         known = self._entry(unit, failure.error.kind)
         known.kind, known.shared, known.touched = failure.error.kind, failure.shared, self._clock()
         if entry is Entry.PROBE:
             known.probing = False
-            if known.until is None or known.until <= self._clock() + _TIMER_GRAIN:  # else a new hint has opened it
+            if (
+                known.until is None or known.until <= self._clock() + _TIMER_GRAIN
+            ):  # else a new Retry-After has opened it
                 seconds = max(known.seconds, self._policy.seconds) * 2
                 self._open(unit, known, min(seconds, self._policy.max_seconds), run)
         elif known.until is None and known.run is not run:
@@ -148,7 +152,7 @@ class Cooldowns:
                 self._open(unit, known, self._policy.seconds, run)
 
     def hinted(self, unit: str, failure: Failure, run: RunTrace) -> None:
-        """The provider said for how long it does not want to be asked: that holds at once."""
+        """The provider sent `Retry-After`: the cooldown opens at once."""
         known = self._entry(unit, failure.error.kind)
         known.kind, known.shared, known.touched = failure.error.kind, failure.shared, self._clock()
         hint = min(failure.error.retry_after or 0.0, _MAX_HINT)
@@ -156,7 +160,7 @@ class Cooldowns:
             self._open(unit, known, hint, run, hinted=True)
 
     def answered(self, unit: str) -> None:
-        """A first event has come: the cooldown ends, though the answer may still break."""
+        """The candidate sent a first event: its cooldown ends, although the answer may still break."""
         entry = self._entries.get(unit)
         if entry is not None and entry.until is not None:
             self._close(entry)
@@ -164,18 +168,18 @@ class Cooldowns:
                 self._publish(SharedCooldown(unit, 0.0, entry.kind))
 
     def succeeded(self, unit: str) -> None:
-        """A complete answer: whatever was before is forgotten."""
+        """The answer is complete: forget all failures."""
         if unit in self._entries:
             self.answered(unit)
             del self._entries[unit]
 
     def abandoned(self, unit: str) -> None:
-        """A probe ended without a result; the next run may make it."""
+        """A probe ended without a result; the next run may probe."""
         if (entry := self._entries.get(unit)) is not None:
             entry.probing = False
 
     def learn(self, shared: SharedCooldown) -> None:
-        """What another instance has published. It steers this one, but never outweighs what happened here."""
+        """Apply a cooldown that another instance published. What this process observed itself has priority."""
         entry = self._entries.get(shared.unit)
         if shared.seconds <= 0:
             if entry is not None and (entry.learnt or entry.shared):
@@ -195,7 +199,7 @@ class Cooldowns:
             if len(self._entries) >= MAX_ENTRIES:
                 del self._entries[next(iter(self._entries))]
             entry = _Cooldown(kind)
-        self._entries[unit] = entry  # at the end: touched last
+        self._entries[unit] = entry  # at the end: most recently used
         return entry
 
     def _open(self, unit: str, entry: _Cooldown, seconds: float, run: RunTrace, *, hinted: bool = False) -> None:
@@ -211,7 +215,7 @@ class Cooldowns:
         entry.hinted = entry.learnt = entry.probing = False
 
     def _sweep(self, now: float) -> None:
-        """Forget what is so long ago that it means nothing, so that the fast path of `all_closed` is found again."""
+        """Remove old entries, so that the fast path of `all_closed` works again."""
         self._sweep_at = now + 60.0
         for unit, entry in list(self._entries.items()):
             if now - max(entry.touched, entry.until or 0.0) > _FORGET_AFTER and not entry.probing:

@@ -1,4 +1,4 @@
-"""An embeddings run: which model embeds for an agent, and the asking of it."""
+"""A run for embeddings: selects the embedding model of an agent and calls it."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,30 +18,30 @@ async def embed(
     request: EmbeddingRequest,
     override: str | None,
     embedders: Mapping[str, Embedder],
-    dispatch: RunContext,
+    context: RunContext,
     *,
-    trail: RunTrace,
+    trace: RunTrace,
 ) -> EmbeddingReply:
-    """The vectors of the agent's embedding model, which has retries and keys as any model, but no fallback.
+    """The vectors of the agent's embedding model. It has retries and several keys like any model, but no fallback.
 
     Raises BadRequest, NotFound, Unavailable or UpstreamError.
     """
     ref = embedding_model(agent, override)
-    embedder, provider = embedders.get(ref.provider), dispatch.providers.get(ref.provider)
+    embedder, provider = embedders.get(ref.provider), context.providers.get(ref.provider)
     if embedder is None or provider is None:
         raise unknown_model(ref)
     if request.dimensions is None and agent.embedding_dimensions is not None:
         request = replace(request, dimensions=agent.embedding_dimensions)
     model = provider.model(ref.model)
     candidates = tuple(Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn())
-    attempts = dispatch.attempts_of(candidates, trail)
+    attempts = context.attempts_of(candidates, trace)
     return await attempts.ask(
         lambda one: embedder.embed(one.provider, model, request, attempts.end, fresh=attempts.fresh)
     )
 
 
 def embedding_model(agent: Agent, override: str | None) -> ModelRef:
-    """The agent's embedding model, or another one of the same provider (recorded: no other provider is let in)."""
+    """The agent's embedding model, or another one of the same provider (recorded: other providers are refused)."""
     own = agent.embedding
     if own is None:
         raise Unavailable(

@@ -1,7 +1,6 @@
-"""Failover policy: what follows from each kind of failure, as one table, and where a run stands in its candidates.
+"""Failover policy: a table of what follows from each kind of failure, and the cursor of a run over its candidates.
 
-Which kind a failure is was decided in `gateway.upstream.failure` and the wire formats; `gateway.runs.attempts` follows
-the table.
+`gateway.upstream.failure` and the wire formats classify failures; `gateway.runs.attempts` follows the table.
 """
 
 from enum import Enum, auto
@@ -12,7 +11,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.candidates import Candidate
 
 MAX_POSTS = 3
-"""Requests that one candidate gets for one answer at most, whatever they are sent for."""
+"""The maximum number of requests that one candidate gets for one answer, whatever their reason."""
 
 
 class Retry(Enum):
@@ -23,7 +22,7 @@ class Retry(Enum):
     AT_ONCE = auto()
     """Without a pause, and not counted as a retry: the failure says nothing about the provider."""
     LAST = auto()
-    """Once, when nobody else is left."""
+    """Once, after all other candidates."""
 
 
 class Cooldown(Enum):
@@ -32,14 +31,14 @@ class Cooldown(Enum):
     NONE = auto()
     MODEL = auto()
     KEY = auto()
-    """Opens sooner, because it does not mend by itself."""
+    """Opens sooner, because a refused key does not recover by itself."""
     ENDS = auto()
-    """The provider has judged the request, so it is up: a cooldown ends."""
+    """The provider is up, because it examined the request: a cooldown ends."""
 
 
 class Rule(Struct, frozen=True):
-    """What follows from one kind of failure. `hint`: the provider's `Retry-After` is waited for; `shared`: it may hold
-    for other instances, too.
+    """What follows from one kind of failure. `hint`: the provider's `Retry-After` is obeyed; `shared`: the failure may
+    affect other instances too.
     """
 
     retry: Retry
@@ -72,12 +71,12 @@ RULES: dict[UpstreamKind, Rule] = {
     UpstreamKind.TRANSPORT:        Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL, shared=True),
     UpstreamKind.MALFORMED:        Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL, shared=True),
     UpstreamKind.STALE:            Rule(Retry.AT_ONCE,  False, True,  Cooldown.NONE),
-    # What this instance can't reach, another one may.
+    # Another instance may reach what this one can't.
     UpstreamKind.CONNECT:          Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL),
     UpstreamKind.CONNECT_TIMEOUT:  Rule(Retry.NEVER,    False, True,  Cooldown.MODEL),
     UpstreamKind.TLS:              Rule(Retry.NEVER,    False, True,  Cooldown.MODEL),
     UpstreamKind.LOCAL:            Rule(Retry.BACKOFF,  False, True,  Cooldown.NONE),
-    # A replay: nothing that another candidate says fits what was sent any better.
+    # After a replay: an answer of another candidate would not match the sent part either.
     UpstreamKind.DIVERGED:         Rule(Retry.NEVER,    False, False, Cooldown.ENDS),
     UpstreamKind.PREFILL_REJECTED: Rule(Retry.AT_ONCE,  False, True,  Cooldown.ENDS),
 }
@@ -90,15 +89,15 @@ THRESHOLDS = {Cooldown.MODEL: 3, Cooldown.KEY: 2}  # runs in a row that open a c
 
 
 def another_model_may_answer(error: UpstreamError) -> bool:
-    """Whether the failure is of the candidate rather than of the request."""
+    """Whether the candidate, not the request, is the cause of the failure."""
     return RULES[error.kind].other_model
 
 
 class Cursor(Struct, frozen=True):
-    """`remaining` are the candidates that can still be asked, the first of them now.
+    """The candidates that can still be asked; the first one is the current one.
 
-    `retries` and `hinted` (seconds waited for the provider's own hints) are those of the first. `repeated` says that a
-    stalled candidate was put at the end once.
+    `retries` and `hinted` (seconds that the run waited because of `Retry-After`) belong to the current candidate.
+    `repeated` is True once a stalled candidate was moved to the end.
     """
 
     remaining: tuple[Candidate, ...]
@@ -113,36 +112,36 @@ class Cursor(Struct, frozen=True):
 
     @property
     def has_other_key(self) -> bool:
-        """Whether the current model is left with another key."""
+        """Whether the current model has another key."""
         return len(self.remaining) > 1 and any(one.ref == self.current.ref for one in self.remaining[1:])
 
     def retried(self, hint: float, *, counted: bool) -> "Cursor":
-        """The same candidate again, after `hint` seconds that the provider wanted."""
+        """A retry of the current candidate, after `hint` seconds of `Retry-After`."""
         return Cursor(self.remaining, self.retries + counted, self.hinted + hint, self.repeated)
 
     def moved_to(self, candidate: Candidate) -> "Cursor":
-        """This candidate first, the others behind it in their order."""
+        """With this candidate first; the order of the others stays."""
         if candidate is self.remaining[0]:
             return self
         return Cursor((candidate, *(one for one in self.remaining if one is not candidate)), repeated=self.repeated)
 
     def without(self, candidate: Candidate) -> "Cursor":
-        """All but this one, which is not the current one."""
-        rest = tuple(one for one in self.remaining if one is not candidate)
-        return Cursor(rest, self.retries, self.hinted, self.repeated)
+        """Without this candidate, which is not the current one."""
+        remaining = tuple(one for one in self.remaining if one is not candidate)
+        return Cursor(remaining, self.retries, self.hinted, self.repeated)
 
     def without_key(self) -> "Cursor":
-        """All but the current candidate; the same model with another key first."""
+        """Without the current candidate; other keys of the same model come first."""
         current, *others = self.remaining
         same = [one for one in others if one.ref == current.ref]
         return Cursor((*same, *(one for one in others if one.ref != current.ref)), repeated=self.repeated)
 
     def without_model(self) -> "Cursor":
-        """All but the current model, with whichever key."""
+        """Without the current model and all of its keys."""
         ref = self.current.ref
         return Cursor(tuple(one for one in self.remaining if one.ref != ref), repeated=self.repeated)
 
     def last_again(self) -> "Cursor":
-        """The current candidate behind all others, once; the next time it is dropped."""
+        """With the current candidate behind all others, once; the next time it is removed."""
         others = self.without_model().remaining
         return Cursor(others if self.repeated else (*others, self.current), repeated=True)

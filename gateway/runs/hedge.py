@@ -1,4 +1,4 @@
-"""Hedging: the next candidate is started beside a silent one, the first event wins, and the loser is aborted.
+"""Hedging: while a candidate is silent, the next one starts in parallel; the first event wins, the loser is aborted.
 
 Off unless `gateway.retry.hedgeAfterMs` is set, because it can double what an answer costs.
 """
@@ -17,9 +17,9 @@ from gateway.upstream.client import ProviderAnswer
 
 
 class HedgingAttempts(Attempts):
-    """Attempts of which two can be made at the same time until one of them has a first event."""
+    """Attempts that can run two candidates in parallel until one of them sends its first event."""
 
-    __slots__ = ("_beside",)
+    __slots__ = ("_second",)
 
     def __init__(
         self,
@@ -32,20 +32,20 @@ class HedgingAttempts(Attempts):
         part: bool = False,
     ) -> None:
         super().__init__(candidates, policy, cooldowns, trace, end, part=part)
-        self._beside: tuple[Candidate, Entry, Attempt] | None = None
+        self._second: tuple[Candidate, Entry, Attempt] | None = None
 
     @property
     def hedge_after(self) -> float | None:
-        """Seconds of silence after which another model is asked, too; None while there is none."""
+        """Seconds of silence after which a second model starts; None without another model."""
         return self._policy.hedge_after if self.has_fallback else None
 
     @property
     def has_third(self) -> bool:
-        """Whether the two that are asked are not the last ones."""
+        """Whether a third model remains besides the two in parallel."""
         return len({str(one.ref) for one in self._cursor.remaining}) > 2
 
-    def beside(self) -> Candidate | None:
-        """Begin the attempt beside the current one; None when no other model can be asked any more."""
+    def start_second(self) -> Candidate | None:
+        """Begin an attempt at another model in parallel; None if no other model can be asked."""
         current, trace = self._cursor.current, self._trace
         for candidate in self._cursor.remaining[1:]:
             if candidate.ref == current.ref:
@@ -53,27 +53,27 @@ class HedgingAttempts(Attempts):
             entry = self._cooldowns.enter(candidate.unit, trace)
             if entry is not Entry.COOLING:
                 first = trace.current
-                self._beside = candidate, entry, trace.begin(candidate.ref, candidate.provider.key_id, 0.0)
+                self._second = candidate, entry, trace.begin(candidate.ref, candidate.provider.key_id, 0.0)
                 trace.current = first
                 return candidate
         return None
 
-    def decide(self, *, beside: bool) -> None:
-        """One of the two has a first event: the other one ends, and may be asked again later."""
-        if self._beside is None:
+    def decide(self, *, second: bool) -> None:
+        """One of the two sent its first event; the other attempt ends. `second` says which one won."""
+        if self._second is None:
             return
-        if beside:
+        if second:
             self._swap()
-        self._end_beside()
+        self._end_second()
 
-    def lost(self, failure: UpstreamError, *, beside: bool) -> None:
-        """One of the two has failed; the other one goes on alone."""
-        if not beside:
+    def lost(self, failure: UpstreamError, *, second: bool) -> None:
+        """One of the two failed; the other one continues alone. `second` says which one failed."""
+        if not second:
             self._swap()
-        if self._beside is None:
-            raise AssertionError("nobody was asked beside the current candidate")
-        candidate, entry, attempt = self._beside
-        self._beside = None
+        if self._second is None:
+            raise AssertionError("there is no second attempt")
+        candidate, entry, attempt = self._second
+        self._second = None
         current, mine = self._trace.current, self._entry
         self._trace.current, self._entry = attempt, entry
         self._trace.end(failure.kind.value, failure.upstream_status)
@@ -83,23 +83,23 @@ class HedgingAttempts(Attempts):
 
     def close(self) -> None:
         """See Attempts."""
-        self._end_beside()
+        self._end_second()
         super().close()
 
     def _swap(self) -> None:
-        """The one beside becomes the current one."""
-        if self._beside is None or self._trace.current is None:
-            raise AssertionError("nobody was asked beside the current candidate")
-        candidate, entry, attempt = self._beside
-        self._beside = self._cursor.current, self._entry, self._trace.current
+        """Make the second attempt the current one."""
+        if self._second is None or self._trace.current is None:
+            raise AssertionError("there is no second attempt")
+        candidate, entry, attempt = self._second
+        self._second = self._cursor.current, self._entry, self._trace.current
         self._cursor = self._cursor.moved_to(candidate)
         self._asked, self._entry, self._trace.current = candidate, entry, attempt
 
-    def _end_beside(self) -> None:
-        if self._beside is None:
+    def _end_second(self) -> None:
+        if self._second is None:
             return
-        candidate, entry, attempt = self._beside
-        self._beside = None
+        candidate, entry, attempt = self._second
+        self._second = None
         current, self._trace.current = self._trace.current, attempt
         self._trace.end(CANCELLED, None)
         self._trace.current = current
@@ -108,7 +108,7 @@ class HedgingAttempts(Attempts):
 
 
 class HedgedAnswer:
-    """The answer of whichever candidate sends its first event first; `ask` begins the second. See ProviderAnswer."""
+    """A ProviderAnswer: the one of two candidates that sends its first event first. `ask` starts the second."""
 
     def __init__(
         self, first: ProviderAnswer, attempts: HedgingAttempts, after: float, ask: Callable[[Candidate], ProviderAnswer]
@@ -136,12 +136,12 @@ class HedgedAnswer:
         self._answer.end()
 
     async def _race(self) -> Batch:
-        """The first batch of the winner. Raises the failure of the last one that was left."""
+        """The first batch of the winner. Raises the last failure if both fail."""
         first = self._answer
         running = {asyncio.create_task(first.read(), name="first candidate"): first}
         try:
             await asyncio.wait(running, timeout=self._after)
-            if not any(task.done() for task in running) and (candidate := self._attempts.beside()) is not None:
+            if not any(task.done() for task in running) and (candidate := self._attempts.start_second()) is not None:
                 second = self._ask(candidate)
                 running[asyncio.create_task(second.read(), name="second candidate")] = second
             while True:
@@ -150,12 +150,12 @@ class HedgedAnswer:
                     self._answer = running.pop(task)
                     error = task.exception()
                     if error is None:
-                        self._attempts.decide(beside=self._answer is not first)
+                        self._attempts.decide(second=self._answer is not first)
                         self._answer.adopt()
                         return task.result()
                     if not isinstance(error, UpstreamError) or not running:
                         raise error
-                    self._attempts.lost(error, beside=self._answer is not first)
+                    self._attempts.lost(error, second=self._answer is not first)
                     self._answer.end()
         finally:
             for task in running:

@@ -1,4 +1,4 @@
-"""The end of a run: one RunFinished for all who want to know of it (the log, and what counts or stores runs)."""
+"""The end of a run: one RunFinished for every observer, such as the log."""
 
 import logging
 import sys
@@ -18,8 +18,8 @@ log = structlog.get_logger(__name__)
 class RunFinished(Struct, frozen=True):
     """How a run ended.
 
-    `usage` is None when no provider reported any, `client` what limits and cooldowns know the client by. `outcome` is
-    ANSWERED, CANCELLED, the kind of the provider's failure, or the type of another error. `failed` says whether the
+    `usage` is None if no provider reported any. `client` identifies the client for limits and cooldowns. `outcome` is
+    ANSWERED, CANCELLED, the kind of the provider's failure, or the type of another error. `failed` is True if the
     client got an error.
     """
 
@@ -31,11 +31,11 @@ class RunFinished(Struct, frozen=True):
 
 
 Observer = Callable[[RunFinished], None]
-"""Called once at the end of each run. It must not raise, and has no time to wait."""
+"""Called once at the end of each run. It must neither raise nor block."""
 
 
 def close_run(trace: RunTrace) -> None:
-    """End a run. Call it while the exception that ended it, if any, is on its way up."""
+    """End a run. Call this while the exception that ended it, if any, propagates."""
     ending = sys.exception()
     outcome = _outcome(ending)
     trace.close(outcome)
@@ -48,13 +48,13 @@ def close_run(trace: RunTrace) -> None:
 
 
 def log_run(finished: RunFinished) -> None:
-    """One log line for what is unusual."""
+    """Log the run: failures as warnings, further attempts as info, plain success as debug."""
     trace = finished.trace
     if finished.failed:
         log.warning("Run failed", **trace.as_dict())
     elif finished.outcome != ANSWERED or len(trace.attempts) > 1:
         log.info("Run ended", **trace.as_dict())
-    elif log.is_enabled_for(logging.DEBUG):  # a line costs a fifth of a small answer
+    elif log.is_enabled_for(logging.DEBUG):  # a log line costs a fifth of a small answer
         log.debug("Run ended", **trace.as_dict())
 
 

@@ -1,10 +1,11 @@
-"""Rescue by prefill, for models that continue an assistant's message: the answer so far is sent along to be continued.
+"""Rescue by prefill: the model gets the answer so far as an assistant message and continues it.
 
-Only where the model's `compat` says so, because others refuse such a request or answer it as if it were a question, and
-only for plain text: calls can't be continued half-way.
+This requires `acceptsPrefill` in the model's `compat`, because other models refuse such a request or treat the prefill
+as a question. It works for plain text only: a model can't continue a tool call.
 
-The last word is not sent: the model has to write it again, which proves that it continues and shows where, also when it
-repeats a word or drops the blank between two. A model that does anything else is asked again without prefill.
+The prefill omits the last word. The model has to write it again, which proves that it continues and shows where, even
+if it repeats a word or drops the space between two. If the answer does not continue, the model is asked again without
+prefill.
 """
 
 from msgspec.structs import replace
@@ -16,22 +17,22 @@ from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.rescue import Diverged, Replay, because, plain_text
 
-_MAX_WORD = 16  # characters that the model writes again at most, in scripts without blanks
-_BEGINNING = 48  # characters by which an answer that starts over is recognised
+_MAX_WORD = 16  # characters; the maximum that the model writes again, for scripts without spaces
+_BEGINNING = 48  # characters; an answer that begins with them starts over
 
 
 class PrefillRejected(UpstreamError):
-    """The model refused the prefill, or did not continue it."""
+    """The model refused or did not continue the prefill."""
 
     def __init__(self, cause: UpstreamError | None, upstream_status: int | None = None) -> None:
-        text = f"The model's answer broke off{because(cause)}, and it did not continue it when it was asked to."
+        text = f"The model's answer broke off{because(cause)}, and the model did not continue it when it was asked to."
         super().__init__(UpstreamKind.PREFILL_REJECTED, text, upstream_status=upstream_status)
 
 
 def prefilled(turn: Turn, seen: Accumulator, cause: UpstreamError | None = None) -> tuple[Turn, "Continuation"] | None:
-    """The turn that asks for the rest of what was seen, and the filter for its answer; None when that can't be asked.
+    """The turn with the prefill, and the filter for its answer; None if the answer so far can't be continued.
 
-    `cause` is what broke the first answer off.
+    `cause` is the failure that broke the first answer.
     """
     text = plain_text(seen)
     words = text.rstrip() if text is not None else ""
@@ -45,21 +46,21 @@ def prefilled(turn: Turn, seen: Accumulator, cause: UpstreamError | None = None)
 
 
 class Continuation:
-    """Passes on what continues the answer. An answer that starts over is treated as a replay instead.
+    """A filter that passes on the continuation of an answer. It treats an answer that starts over as a replay.
 
-    `rest` is what the model has to write again, without leading blanks. Raises PrefillRejected, or Diverged when an
-    answer that starts over differs.
+    `last_word` is the text that the model has to write again, without leading spaces. Raises PrefillRejected, or
+    Diverged if an answer that starts over differs.
     """
 
-    __slots__ = ("_beginning", "_cause", "_continues", "_held", "_replay", "_rest", "_seen", "_text")
+    __slots__ = ("_beginning", "_cause", "_continues", "_held", "_last_word", "_replay", "_seen", "_text")
 
-    def __init__(self, seen: Accumulator, rest: str, beginning: str, cause: UpstreamError | None) -> None:
+    def __init__(self, seen: Accumulator, last_word: str, beginning: str, cause: UpstreamError | None) -> None:
         self._beginning = beginning
         self._cause = cause
         self._continues = False
         self._held: list[Event] = []
         self._replay: Replay | None = None
-        self._rest = rest
+        self._last_word = last_word
         self._seen = seen
         self._text = ""
 
@@ -70,10 +71,10 @@ class Continuation:
             self._text += "".join([event.text for event in batch if isinstance(event, TextDelta)])
             ended = any(isinstance(event, Finish) for event in batch)
             if not ended and len(self._text) < len(self._beginning) and self._beginning.startswith(self._text):
-                return []  # may still start over
+                return []  # it may still start over
             batch, self._held = self._decide(), []
         if self._replay is None:
-            raise AssertionError("a decision leaves a replay")
+            raise AssertionError("a decision sets the replay")
         try:
             return self._replay.feed(batch)
         except Diverged:
@@ -82,27 +83,29 @@ class Continuation:
             raise
 
     def _decide(self) -> Batch:
-        """Compare with the whole answer if this one starts over, else with the last word; the events to compare."""
+        """Set up the comparison, with the whole answer if this one starts over, else with the last word; return the
+        events to compare.
+        """
         if self._text.startswith(self._beginning):
-            if self._text.lstrip().startswith(self._rest):
-                raise PrefillRejected(self._cause)  # it may be either: such text repeats itself
+            if self._text.lstrip().startswith(self._last_word):
+                raise PrefillRejected(self._cause)  # repetitive text: it may start over or continue
             self._replay = Replay(self._seen, self._cause)
             return self._held
         self._continues = True
         last_word = Accumulator()
-        last_word.add([TextDelta(self._rest)])
+        last_word.add([TextDelta(self._last_word)])
         self._replay = Replay(last_word)
-        return _without_leading_blanks(self._held)
+        return _without_leading_spaces(self._held)
 
 
-def _without_leading_blanks(events: list[Event]) -> Batch:
+def _without_leading_spaces(events: list[Event]) -> Batch:
     stripped: Batch = []
-    begun = False
+    has_text = False
     for event in events:
-        if isinstance(event, TextDelta) and not begun:
+        if isinstance(event, TextDelta) and not has_text:
             text = event.text.lstrip()
-            begun = bool(text)
-            if begun:
+            has_text = bool(text)
+            if has_text:
                 stripped.append(TextDelta(text, event.logprobs))
         else:
             stripped.append(event)

@@ -1,8 +1,8 @@
-"""What models want back with their calls, kept for clients that drop it.
+"""Stores the reasoning and extras of tool calls for clients that drop them.
 
-Models that think before they call tools refuse the next request if their reasoning, or the signature of a call, does
-not come back. Most clients return only the call. So both are stored by the id of the call, and put back into a message
-that lacks them. Only the client whose run it was gets anything back.
+Models that reason before they call tools refuse the next request if it lacks their reasoning or the signature of a
+call. Most clients return only the call. So the gateway stores both by the id of the call and adds them to a message
+that lacks them. They are only added for the client of the original run.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,17 +20,17 @@ from gateway.state.reasoning.store import ReasoningStore
 
 log = structlog.get_logger(__name__)
 
-_MAX_CALLS = 512  # of one request, the latest; older ones are left as they are
+_MAX_CALLS = 512  # per request, the latest ones; older calls stay unchanged
 
 
 class CallReasoning:
-    """Over one store."""
+    """The reasoning of tool calls in one store."""
 
     def __init__(self, store: ReasoningStore) -> None:
         self._store = store
 
     async def remember(self, client: str, thinking: Sequence[Thinking], calls: Mapping[str, Extras]) -> None:
-        """Keep the reasoning before these calls, and their extras by id. A store that is away loses them."""
+        """Store the reasoning before these calls and their extras by call id. An unavailable store loses them."""
         blocks = [write_part(block) for block in thinking]
         entries = {
             _key(client, call_id): dumps({"thinking": blocks, "extras": write_extras(extras)})
@@ -45,7 +45,7 @@ class CallReasoning:
             log.warning("Reasoning could not be stored", reason=error.message)
 
     async def restored(self, client: str, turn: Turn) -> Turn:
-        """The turn with reasoning and extras put back where the client has dropped them."""
+        """The turn with the reasoning and the extras that the client dropped."""
         if not any(message.role == "tool" for message in turn.messages):
             return turn
         ids = [
@@ -56,43 +56,41 @@ class CallReasoning:
             if type(part) is ToolCall and part.id
         ]
         try:
-            found = await self._store.get([_key(client, call_id) for call_id in ids[-_MAX_CALLS:]])
+            stored = await self._store.get([_key(client, call_id) for call_id in ids[-_MAX_CALLS:]])
         except Unavailable as error:
             log.warning("Stored reasoning could not be read", reason=error.message)
             return turn
-        if not found:
+        if not stored:
             return turn
-        return replace(turn, messages=tuple(_restored(message, client, found) for message in turn.messages))
+        return replace(turn, messages=tuple(_restored(message, client, stored) for message in turn.messages))
 
 
-def _restored(message: Message, client: str, found: Mapping[str, bytes]) -> Message:
+def _restored(message: Message, client: str, stored: Mapping[str, bytes]) -> Message:
     if message.role != "assistant" or not message.calls_tools:
         return message
-    thinking: list[Part] = []
+    thinking: list[Thinking] = []
     parts: list[Part] = []
     for part in message.parts:
-        entry = found.get(_key(client, part.id)) if type(part) is ToolCall else None
+        entry = stored.get(_key(client, part.id)) if type(part) is ToolCall else None
         if type(part) is not ToolCall or entry is None:
             parts.append(part)
             continue
         blocks, extras = _read(entry)
         thinking = thinking or blocks
         parts.append(replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part)
-    if thinking:  # they know their owner, unlike what a client wrote itself; conversations may hold the same blocks
-        parts = [*thinking, *(part for part in parts if not _is_replaced(part, thinking))]
+    if thinking:  # complete, and of a known owner: what the client or a conversation kept of the same is left out
+        owners = {None, *(block.owner for block in thinking)}
+        parts = [*thinking, *(part for part in parts if type(part) is not Thinking or part.owner not in owners)]
     return replace(message, parts=tuple(parts))
 
 
-def _is_replaced(part: Part, thinking: list[Part]) -> bool:
-    return type(part) is Thinking and (part.owner is None or part in thinking)
-
-
-def _read(entry: bytes) -> tuple[list[Part], Extras]:
+def _read(entry: bytes) -> tuple[list[Thinking], Extras]:
     try:
         fields = loads(entry)
-        return [read_part(block) for block in fields["thinking"]], read_extras(fields)
+        blocks = [read_part(block) for block in fields["thinking"]]
+        return [block for block in blocks if isinstance(block, Thinking)], read_extras(fields)
     except (UnknownVersion, KeyError):
-        return [], NO_EXTRAS  # written by another version
+        return [], NO_EXTRAS  # another version wrote this
 
 
 def _key(client: str, call_id: str) -> str:

@@ -1,7 +1,7 @@
-"""Rescue by replay: a broken answer is asked for again, and what the client has already seen of it is withheld.
+"""Rescue by replay: after a broken answer, the model is asked again, and the client gets only the new part.
 
-The stream goes on where it broke, provided that the new answer repeats the old one so far; where it differs, the run
-ends with one error. Reasoning is not compared.
+The stream continues where it broke if the new answer repeats the part that the client has. If it differs, the run ends
+with an error. Reasoning is not compared.
 """
 
 from gateway.core.accumulator import Accumulator
@@ -22,14 +22,14 @@ from gateway.core.event import (
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 MAX_SIZE = 4 * 2**20
-"""Characters; a longer answer is too long to be repeated."""
+"""Characters; a longer answer is not replayed."""
 
 Channel = str | int  # "text", "refusal", or the index of a tool call
 
 
 class Diverged(UpstreamError):
-    """The second answer differs from the first. Neither can be finished: what was sent stands, and so does the failure
-    that broke it off, which is `cause`.
+    """The second answer differs from the first, so the stream can't be completed. `cause` is the failure that broke the
+    first answer.
     """
 
     def __init__(self, cause: UpstreamError | None = None) -> None:
@@ -42,29 +42,29 @@ class Diverged(UpstreamError):
 
 
 def because(cause: UpstreamError | None) -> str:
-    """The first cause, to be put into a sentence."""
+    """The cause in brackets, for use inside a sentence; empty without a cause."""
     return f" ({cause.message.rstrip('.')})" if cause is not None else ""
 
 
 def seen_answer() -> Accumulator:
-    """What the client has received of an answer; one that is too long to be repeated overflows."""
+    """An empty Accumulator for what the client receives. It overflows if the answer is too long for a replay."""
     return Accumulator(limit=MAX_SIZE)
 
 
 def shows_content(seen: Accumulator) -> bool:
-    """Whether the client has seen more than reasoning, which another answer need not repeat."""
+    """Whether the client has received more than reasoning, which a replay need not repeat."""
     return bool(seen.overflowed or seen.text or seen.refusal or seen.tool_calls)
 
 
 def plain_text(seen: Accumulator) -> str | None:
-    """All that the client has seen, if it is text and nothing else."""
+    """The text that the client has received; None if there is none, or if there is other content."""
     return None if seen.refusal or seen.tool_calls else seen.text or None
 
 
 class Replay:
-    """Passes on only the part of a repeated answer that the client has not seen.
+    """A filter that passes on only the part of a repeated answer that the client has not seen.
 
-    Raises Diverged, which names the `cause` of the replay, as soon as it is no repetition.
+    Raises Diverged as soon as the answer differs; its message names the `cause` of the replay.
     """
 
     __slots__ = ("_calls", "_cause", "_done", "_expected", "_held", "_repeated")
@@ -81,7 +81,7 @@ class Replay:
         self._done = False
 
     def feed(self, batch: Batch) -> Batch:
-        """What goes on of this batch; what is beyond the seen waits until all of that has come again."""
+        """The new events. They are held until the answer has repeated all that the client has seen."""
         if self._done:
             return batch
         for event in batch:
@@ -94,7 +94,7 @@ class Replay:
 
     @property
     def _is_behind(self) -> bool:
-        """Whether the new answer has not repeated all of the old one yet."""
+        """Whether the new answer has not yet repeated all of the old one."""
         return bool(self._expected or self._calls)
 
     def _compare(self, event: Event) -> None:
@@ -116,7 +116,7 @@ class Replay:
                     raise Diverged(self._cause)
                 self._held.append(event)
             case ThinkingDelta():
-                pass  # the client has seen the reasoning of the answer that broke
+                pass  # the client already has the reasoning of the broken answer
             case ThinkingEnd() | CitationFound() | UsageReport() | ToolWork():
                 self._held.append(event)
 
@@ -126,7 +126,7 @@ class Replay:
             self._held.append(event)
         elif known != event.name:
             raise Diverged(self._cause)
-        # else the client keeps the id that it received: every answer has new ids
+        # else the client uses the id that it received; the new answer has other ids
 
     def _new(self, channel: Channel, text: str) -> str:
         """The part of `text` that the client has not seen."""

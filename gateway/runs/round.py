@@ -1,4 +1,4 @@
-"""A round: one answer of a model to a turn, with all the attempts that it takes. Most runs are a single round."""
+"""A round: one answer of a model to a turn, with all its attempts. Most runs have one round."""
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -28,30 +28,30 @@ _ENDINGS = frozenset({Finish, UsageReport})
 
 
 class Round(Struct, frozen=True):
-    """One answer. Nothing is opened until `events` is iterated.
+    """One answer. Nothing starts until `events` is iterated.
 
-    `timeout` (seconds) shortens its time. A `part` of a run leaves ending the run to the code that began it.
-    `streaming` says when the provider is asked for a stream: `always`, `never`, or with `auto` when the client wants
-    one or another model can be asked instead, so that the same waiting limits hold for a whole answer.
+    `timeout` (seconds) is the round's own time limit. With `part`, the code that began the run ends it. `streaming`
+    says whether the provider is asked for a stream: `always`, `never`, or with `auto` if the client wants one or if
+    there is a fallback, so that the same timeouts apply to whole answers.
     """
 
     turn: Turn
     chain: tuple[ModelRef, ...]
-    dispatch: RunContext
-    trail: RunTrace
+    context: RunContext
+    trace: RunTrace
     timeout: float | None = None
     part: bool = False
     streaming: UpstreamStreaming = "auto"
 
     async def events(self) -> Stream:
-        """The answer as it comes; all of it at its end when the client wants it whole. Raises GatewayError.
+        """The batches of the answer; a single one if the client does not want a stream. Raises GatewayError.
 
-        Each attempt passes filters of its own. Once something has been passed on, another attempt must repeat it, or is
-        asked to continue it.
+        Each attempt has its own filters. Once the client has received something, a further attempt must repeat it or
+        continue it.
         """
-        dispatch, turn = self.dispatch, self.turn
+        context, turn = self.context, self.turn
         attempts = self._attempts()
-        client = dispatch.provider_client
+        client = context.provider_client
         seen: Accumulator | None = None
         rescue: _Rescue | None = None
         try:
@@ -59,17 +59,17 @@ class Round(Struct, frozen=True):
             while True:
                 has_fallback = attempts.has_fallback
                 asked, filters = self._plan(candidate, rescue, has_fallback=has_fallback)
-                timeouts = dispatch.timeouts(turn) if has_fallback else client.limits.last
+                timeouts = context.timeouts(turn) if has_fallback else client.limits.last
                 first = client.ask(
                     candidate.provider, candidate.model, asked, timeouts, end=attempts.end, fresh=attempts.fresh
                 )
                 answer = self._hedged(first, asked, attempts) if has_fallback and seen is None else first
-                begun = False
+                has_event = False
                 try:
                     while not answer.over and (batch := await answer.read()):
-                        if not begun:
-                            begun = True
-                            attempts.begun()
+                        if not has_event:
+                            has_event = True
+                            attempts.first_event_received()
                         for one in filters:
                             batch = one.feed(batch)
                         if batch:
@@ -90,18 +90,18 @@ class Round(Struct, frozen=True):
                 rescue = rescue or _Rescue()
                 failure = rescue.judge(failure, filters, seen)
                 candidate = await attempts.after(
-                    failure, final=seen is not None and not (dispatch.rescue and not seen.overflowed)
+                    failure, final=seen is not None and not (context.rescue and not seen.overflowed)
                 )
         finally:
             attempts.close()
 
     def _attempts(self) -> Attempts:
-        """The attempts of this answer. Raises NotFound or BadRequest if no model can, and ends the run."""
+        """The attempts of this answer. Raises NotFound or BadRequest, which end the run, if no model can."""
         try:
-            return self.dispatch.attempts(self.turn, self.chain, self.trail, self.timeout, part=self.part)
+            return self.context.attempts(self.turn, self.chain, self.trace, self.timeout, part=self.part)
         except GatewayError:
             if not self.part:
-                close_run(self.trail)
+                close_run(self.trace)
             raise
 
     async def _finish(self, seen: Accumulator | None, batch: Batch) -> None:
@@ -110,8 +110,8 @@ class Round(Struct, frozen=True):
         `seen` is the whole answer; None when the batch is all of it.
         """
         if isinstance(report := batch[-1], UsageReport):
-            self.trail.usage = report.usage
-        reasoning = self.dispatch.reasoning
+            self.trace.usage = report.usage
+        reasoning = self.context.reasoning
         if reasoning is None or not any(isinstance(event, Finish) and event.reason == "tool_calls" for event in batch):
             return
         if seen is None:
@@ -119,10 +119,10 @@ class Round(Struct, frozen=True):
             seen.add(batch)
         thinking = tuple(block for block in seen.thinking if block.owner is not None)
         calls = {call.id: call.extras for call in seen.tool_calls.values()}
-        await reasoning.remember(self.trail.client, thinking, calls)
+        await reasoning.remember(self.trace.client, thinking, calls)
 
     def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:
-        """The answer, or that of the next candidate if this one stays silent and the next one is faster."""
+        """The answer, or with hedging the answer of the faster of two candidates."""
         if not isinstance(attempts, HedgingAttempts) or not asked.stream:
             return answer
         hedging, after = attempts, attempts.hedge_after
@@ -130,8 +130,8 @@ class Round(Struct, frozen=True):
             return answer
 
         def ask(candidate: Candidate) -> ProviderAnswer:
-            client = self.dispatch.provider_client
-            timeouts = self.dispatch.timeouts(self.turn) if hedging.has_third else client.limits.last
+            client = self.context.provider_client
+            timeouts = self.context.timeouts(self.turn) if hedging.has_third else client.limits.last
             return client.ask(candidate.provider, candidate.model, asked, timeouts, end=attempts.end)
 
         return HedgedAnswer(answer, hedging, after, ask)
@@ -139,7 +139,7 @@ class Round(Struct, frozen=True):
     def _plan(
         self, candidate: Candidate, rescue: "_Rescue | None", *, has_fallback: bool
     ) -> tuple[Turn, tuple[EventFilter, ...]]:
-        """What the provider is asked, as a stream or whole, and what the batches of the attempt pass, in order."""
+        """The turn for the provider, streamed or whole, and the filters of the attempt, in order."""
         turn, streaming = self.turn, self.streaming
         stream = turn.stream or has_fallback if streaming == "auto" else streaming == "always"
         asked = turn if turn.stream is stream else replace(turn, stream=stream)
@@ -147,28 +147,28 @@ class Round(Struct, frozen=True):
         choice = turn.tool_choice
         if choice is not None and demands_call(choice):
             filters += (ToolChoiceGuard(choice),)
-        if stream:  # else the whole answer is one batch
-            # Nothing of a whole answer is shown before its end, so that a stream that breaks is simply asked for again.
-            hold_back = self.dispatch.hold_back if turn.stream else ALL
+        if stream:  # a whole answer is one batch
+            # A whole answer is sent at its end, so after a break the answer can simply start again.
+            hold_back = self.context.hold_back if turn.stream else ALL
             if hold_back:
                 filters += (HoldBack(hold_back),)
         return (asked, filters) if rescue is None else rescue.plan(asked, candidate, filters)
 
 
 class _Rescue:
-    """What is asked after an attempt failed, given what the client has seen of the answer, if anything."""
+    """What to ask for after a failed attempt, depending on the part of the answer that the client has."""
 
     __slots__ = ("_cause", "_may_prefill", "_seen")
 
     def __init__(self) -> None:
-        self._cause: UpstreamError | None = None  # what broke the answer that the client has seen a part of
+        self._cause: UpstreamError | None = None  # the failure that broke the answer of which the client has a part
         self._may_prefill = True
         self._seen: Accumulator | None = None
 
     def judge(
         self, failure: UpstreamError, filters: tuple[EventFilter, ...], seen: Accumulator | None
     ) -> UpstreamError:
-        """The failure as it counts: a refusal of the prefill is none of the client's request."""
+        """The failure that counts: a provider that refuses a prefill does not refuse the client's request."""
         if failure.kind is UpstreamKind.INVALID_REQUEST and isinstance(filters[0], Continuation):
             failure = PrefillRejected(self._cause, failure.upstream_status)
         if failure.kind is UpstreamKind.PREFILL_REJECTED:
@@ -180,8 +180,8 @@ class _Rescue:
     def plan(
         self, asked: Turn, candidate: Candidate, filters: tuple[EventFilter, ...]
     ) -> tuple[Turn, tuple[EventFilter, ...]]:
-        """What a candidate is asked and what its answer passes: the rest of the answer where it can continue one, else
-        all of it again.
+        """The turn for a candidate and its filters: a continuation if the model accepts a prefill, else the whole
+        answer again.
         """
         if self._seen is None or not shows_content(self._seen):
             return asked, filters

@@ -1,4 +1,4 @@
-"""What a client sees of a round in which the agent's own tools may be called, and what becomes of the rest."""
+"""Splits the answer of a round: what the client gets, and the calls of the agent's own tools."""
 
 from msgspec.structs import replace
 
@@ -18,15 +18,15 @@ from gateway.core.event import (
 from gateway.core.message import Message, Thinking, ToolCall
 from gateway.core.usage import Usage
 
-_BETWEEN_ROUNDS = "\n\n"  # what the client reads between the text of two rounds
+_BETWEEN_ROUNDS = "\n\n"  # the separator between the texts of two rounds
 
 
 class RoundAnswer:
-    """One round's. `own` are the client's tools, whose calls are shown; `before` the tokens of the rounds before, and
-    `work` what was done in them, which is reported once the answer is complete.
+    """The answer of one round. `own` are the names of the client's tools, whose calls the client gets. `before` is the
+    usage of the earlier rounds, and `work` their hidden messages, which are reported with the complete answer.
 
-    An answer that calls tools of the agent only is not `complete`: its end is not shown. `has_text` says whether the
-    client has read any text of the run.
+    An answer that calls only the agent's tools is not `complete`, and the client does not get its Finish. `has_text` is
+    True once the client has received text.
     """
 
     def __init__(self, own: frozenset[str], before: Usage, *, has_text: bool, work: tuple[Message, ...] = ()) -> None:
@@ -43,12 +43,12 @@ class RoundAnswer:
 
     @property
     def text(self) -> str:
-        """What the model has said in this round."""
+        """The text or refusal of the model in this round."""
         return self._answer.text + self._answer.refusal
 
     @property
     def thinking(self) -> tuple[Thinking, ...]:
-        """What the model has thought in this round, as it wants it back."""
+        """The reasoning of the model in this round, complete for its owner."""
         return self._answer.thinking
 
     @property
@@ -57,7 +57,7 @@ class RoundAnswer:
         return tuple(call for index, call in self._answer.tool_calls.items() if index in self._hidden)
 
     def feed(self, batch: Batch) -> Batch:
-        """What the client sees of this batch."""
+        """The events of this batch that the client gets."""
         self._answer.add(batch)
         passed: Batch = []
         for event in batch:
@@ -87,7 +87,7 @@ class RoundAnswer:
                 self.usage = self._before + usage
                 return UsageReport(self.usage)
             case Finish(reason):
-                # What was cut off is not run: its arguments may be, too.
+                # Calls of a truncated answer are not run: their arguments may be truncated too.
                 self.complete = not self._hidden or bool(self._shown) or reason in ("length", "content_filter")
                 return event if self.complete else None
             case ThinkingDelta() | ThinkingEnd():

@@ -1,23 +1,23 @@
-"""A round in which the agent ran tools, as messages: for the model's next round, and for stored conversations."""
+"""The messages of a round with tool calls: for the model's next round, and for stored conversations."""
 
 from gateway.core.message import Image, Message, Part, Text, ToolResult
 from gateway.runs.round_answer import RoundAnswer
 from gateway.tools.contract import ToolOutput
 
-# Of one run: pictures, and the base64 of all of them. Every round sends them again.
+# Per run: the number of images and their base64 characters. Every round sends all of them again.
 _MAX_PICTURES, _MAX_PICTURE_CHARACTERS = 8, 28_000_000
-_MAX_STORED = 4000  # characters of a result that a conversation stores
+_MAX_STORED = 4000  # characters of a result in a stored conversation
 
 
 class Pictures:
-    """How many pictures of its tools' results a run may still show its model."""
+    """The remaining budget of a run for images in tool results."""
 
     def __init__(self) -> None:
         self._left = _MAX_PICTURES
         self._characters_left = _MAX_PICTURE_CHARACTERS
 
     def taken(self, images: list[Image]) -> list[Image]:
-        """Those of these, from the first one on, for which there is room."""
+        """The first of these images that fit into the budget."""
         shown = []
         for image in images:
             if self._left == 0 or len(image.url) > self._characters_left:
@@ -29,12 +29,12 @@ class Pictures:
 
 
 def round_messages(answer: RoundAnswer, outputs: list[ToolOutput], pictures: Pictures | None) -> list[Message]:
-    """The round as the model reads it: what it thought, said and called, each result, then the pictures in them.
+    """The messages for the model: its reasoning, text and calls, each result, then the images of the results.
 
-    Pictures come from a user because chat APIs take none in a tool's message.
+    The images are in a user message because chat APIs accept none in a tool message.
     """
-    said: list[Part] = [Text(answer.text)] if answer.text else []
-    messages = [Message("assistant", (*answer.thinking, *said, *answer.calls))]
+    text: list[Part] = [Text(answer.text)] if answer.text else []
+    messages = [Message("assistant", (*answer.thinking, *text, *answer.calls))]
     shown: list[Part] = []
     for call, output in zip(answer.calls, outputs, strict=True):
         texts = [part.text for part in output.content if isinstance(part, Text)]
@@ -53,8 +53,8 @@ def round_messages(answer: RoundAnswer, outputs: list[ToolOutput], pictures: Pic
 
 
 def stored_messages(answer: RoundAnswer, outputs: list[ToolOutput]) -> list[Message]:
-    """The round as a conversation stores it, with the beginnings of long results. The text of the round is not in it:
-    the client has read it as a part of the answer.
+    """The messages for a stored conversation, with long results truncated. They don't have the text of the round,
+    because it is part of the answer that the client got.
     """
     messages = [Message("assistant", (*answer.thinking, *answer.calls), hidden=True)]
     for call, output in zip(answer.calls, outputs, strict=True):

@@ -1,4 +1,4 @@
-"""A run: one agent works on one turn; prompt, model chain and the agent's own tools settled before it begins."""
+"""A run: one agent works on one turn. Its prompt, model chain and tools are fixed before it begins."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from gateway.upstream.provider import Provider
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the `x-openclaw-*` headers ask for: another model, another agent, a channel. `tools`: may it run its own."""
+    """The `x-openclaw-*` headers: another model, another agent, a channel. `tools`: the agent may run its tools."""
 
     model: str | None = None
     agent: str | None = None
@@ -33,28 +33,28 @@ class RunOptions:
 
 
 class Run(Struct, frozen=True):
-    """One agent at work on one turn. Nothing is opened until `events` is iterated.
+    """One agent that works on one turn. Nothing starts until `events` is iterated.
 
-    `offer` are tools that the agent runs itself; without them a run is one round.
+    `offer` are the tools that the agent runs itself; without them a run has one round.
     """
 
     agent: Agent
     turn: Turn
     chain: tuple[ModelRef, ...]
-    dispatch: RunContext
-    trail: RunTrace
+    context: RunContext
+    trace: RunTrace
     offer: OfferedTools | None = None
 
     def events(self) -> Stream:
-        """The answer as it comes. Raises GatewayError."""
+        """The batches of the answer. Raises GatewayError."""
         return self._round().events() if self.offer is None else self._rounds(self.offer).events()
 
     def _round(self) -> Round:
         return Round(
             self.turn,
             self.chain,
-            self.dispatch,
-            self.trail,
+            self.context,
+            self.trace,
             self.agent.timeout,
             streaming=self.agent.upstream_streaming,
         )
@@ -63,14 +63,14 @@ class Run(Struct, frozen=True):
         return ToolRounds(self._round(), offer, self.agent.tool_limits)
 
 
-async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunContext, *, client: str = "") -> Run:
-    """Put the agent's prompt in front, settle the model chain. Raises BadRequest or NotFound for a bad override, and
-    BadRequest for a tool of the caller's that has the name of one of the agent's.
+async def prepare(agent: Agent, turn: Turn, options: RunOptions, context: RunContext, *, client: str = "") -> Run:
+    """Add the agent's prompt and resolve the model chain. Raises BadRequest or NotFound for an invalid override, and
+    BadRequest if a client's tool has the name of one of the agent's tools.
 
-    The client's system and developer messages follow the agent's own prompt; nothing else is added. `client` is who
-    asks, for cooldowns: any text that tells clients apart.
+    The client's system and developer messages follow the agent's prompt; nothing else is added. `client` is any text
+    that identifies the client for cooldowns.
     """
-    chain = chain_for(agent, options.model, dispatch.providers)
+    chain = chain_for(agent, options.model, context.providers)
     prompt = await agent.prompt.text(options.channel)
     if prompt:
         turn = replace(turn, messages=(Message("system", (Text(prompt),)), *turn.messages))
@@ -78,8 +78,8 @@ async def prepare(agent: Agent, turn: Turn, options: RunOptions, dispatch: RunCo
         turn = with_params(turn, agent.params)
     offer = None
     if agent.toolset is not None and options.tools:
-        offer = offered_tools(agent.toolset.offer(), turn, chain[0], dispatch.providers)
-    return Run(agent, turn, chain, dispatch, dispatch.trail(agent.id, client), offer)
+        offer = offered_tools(agent.toolset.offer(), turn, chain[0], context.providers)
+    return Run(agent, turn, chain, context, context.new_trace(agent.id, client), offer)
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

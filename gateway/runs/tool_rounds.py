@@ -1,9 +1,9 @@
-"""Rounds of a run whose agent runs tools itself: answer, run what it calls, tell the results, ask again.
+"""The rounds of a run whose agent runs tools itself: ask the model, run the tools that it calls, send the results.
 
-The caller sees one stream: the text of every round, its own tools' calls, one end, and the tokens of all rounds. The
-agent's own calls and their results are not shown; a conversation keeps them, or the model would do again what it can't
-know that it has done. A call of a caller's tool ends the turn; calls of the agent's tools beside it are left out,
-because the caller's next request could not tell what they gave.
+The client gets one stream: the text of every round, the calls of its own tools, one Finish, and the usage of all
+rounds. It does not get the agent's own calls and their results. Conversations store those, because without them the
+model would repeat them in the next turn. A call of a client's tool ends the turn; calls of the agent's tools in the
+same answer are omitted, because the client's next request can't contain their results.
 """
 
 import asyncio
@@ -28,22 +28,22 @@ from gateway.tools.contract import ToolOutput, failed
 from gateway.tools.registry import OfferedTools
 from gateway.upstream.provider import Provider
 
-_CONCURRENT_CALLS = 8  # of one run
-_MAX_CALLS = 128  # of one answer, as many as providers take tools
+_CONCURRENT_CALLS = 8  # per run
+_MAX_CALLS = 128  # per answer; providers accept as many tools
 
 
 def offered_tools(
     offer: OfferedTools, turn: Turn, model: ModelRef, providers: Mapping[str, Provider]
 ) -> OfferedTools | None:
-    """What of the agent's tools its model is offered for this turn: all, or None.
+    """The agent's tools for this turn: all of them, or None.
 
-    None where the caller says that no tool, or which one, is to be called, and for a first model that knows no tools.
-    Raises BadRequest for a caller's tool that has the name of one of the agent's.
+    None if the client's `tool_choice` forbids tools or pins one, or if the first model does not support tools. Raises
+    BadRequest if a client's tool has the name of one of the agent's tools.
     """
     for index, tool in enumerate(turn.tools):
         if tool.name in offer.targets:
-            said = f"'{tool.name}' is a tool that the agent runs itself; give yours another name"
-            raise BadRequest(f"Invalid tools/tool_choice: {said}", param=f"tools[{index}]")
+            problem = f"'{tool.name}' is a tool that the agent runs itself; give yours another name"
+            raise BadRequest(f"Invalid tools/tool_choice: {problem}", param=f"tools[{index}]")
     choice = turn.tool_choice
     if not offer.specs or (choice is not None and choice.mode in ("none", "pinned")):
         return None
@@ -54,22 +54,22 @@ def offered_tools(
 
 
 class ToolRounds:
-    """One run. `first` is its first round, as it would be without tools."""
+    """One run. `first` is its first round, without tools."""
 
     def __init__(self, first: Round, offer: OfferedTools, limits: ToolLimits) -> None:
         self._first = first
         self._offer = offer
         self._limits = limits
-        self._clock = first.dispatch.policy.clock
+        self._clock = first.context.policy.clock
         self._slots = asyncio.Semaphore(_CONCURRENT_CALLS)
-        provider = first.dispatch.providers.get(first.chain[0].provider)
+        provider = first.context.providers.get(first.chain[0].provider)
         reads = provider is None or provider.model(first.chain[0].model).images is not False
         self._pictures = Pictures() if reads else None
 
     async def events(self) -> Stream:
-        """The answer as it comes. Raises GatewayError."""
+        """The batches of the answer. Raises GatewayError."""
         first, began = self._first, self._clock()
-        end = began + first.dispatch.time(first.timeout)
+        end = began + first.context.time(first.timeout)
         tools_end = min(began + self._limits.seconds, end)
         own = frozenset(tool.name for tool in first.turn.tools)
         messages = first.turn.messages
@@ -87,7 +87,7 @@ class ToolRounds:
                     async for batch in batches:
                         if passed := answer.feed(batch):
                             yield passed
-                first.trail.usage = answer.usage
+                first.trace.usage = answer.usage
                 usage, has_text, left = answer.usage, answer.has_text, left - 1
                 if answer.complete:
                     self._leave_out(answer.calls)
@@ -102,11 +102,11 @@ class ToolRounds:
                 messages = (*messages, *round_messages(answer, outputs, self._pictures))
                 work = (*work, *stored_messages(answer, outputs))
         except GatewayError as error:
-            if usage is not NO_USAGE:  # the rounds before the one that failed were answered, and are paid for
+            if usage is not NO_USAGE:  # the rounds before the failed one were answered and cost tokens
                 error.usage = usage if error.usage is None else usage + error.usage
             raise
         finally:
-            close_run(first.trail)
+            close_run(first.trace)
 
     async def _run(self, calls: Iterable[ToolCall], end: float) -> list[ToolOutput]:
         async with asyncio.TaskGroup() as group:
@@ -127,9 +127,9 @@ class ToolRounds:
                 output = await self._offer.call(call.name, call.arguments, max(0.0, end - began))
                 outcome = output.failure or ANSWERED
             finally:
-                self._first.trail.ran(ToolUse(call.name, self._clock() - began, outcome))
+                self._first.trace.ran(ToolUse(call.name, self._clock() - began, outcome))
         return output
 
     def _leave_out(self, calls: Iterable[ToolCall]) -> None:
         for call in calls:
-            self._first.trail.ran(ToolUse(call.name, 0.0, LEFT_OUT))
+            self._first.trace.ran(ToolUse(call.name, 0.0, LEFT_OUT))

@@ -1,4 +1,4 @@
-"""What a run has tried: each attempt, the pause before it and how it ended. For headers, logs and operators."""
+"""The trace of a run: each attempt, the pause before it and its outcome. For headers, logs and operators."""
 
 from collections import OrderedDict
 from collections.abc import Callable
@@ -16,10 +16,10 @@ ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
 
 
 class Attempt:
-    """One call of one candidate with one key. Times are seconds; `outcome` is None until it has ended.
+    """One request to one candidate. Times are seconds; `outcome` is None until it has ended.
 
-    `waited` is the pause before it, `status` the provider's HTTP status as far as it is known, `outcome` ANSWERED,
-    CANCELLED, or the kind of the failure.
+    `waited` is the pause before it, `status` the provider's HTTP status if known, `outcome` ANSWERED, CANCELLED or the
+    kind of the failure.
     """
 
     __slots__ = ("began", "key", "outcome", "ref", "seconds", "status", "waited")
@@ -34,7 +34,7 @@ class Attempt:
         self.seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON. The key is named by its place in the configuration and never disclosed."""
+        """As JSON. `key_id` names the position of the key in the configuration; the key itself is never disclosed."""
         return {
             "model": str(self.ref),
             "key_id": self.key,
@@ -46,7 +46,7 @@ class Attempt:
 
 
 class ToolUse(Struct, frozen=True):
-    """One tool that the agent ran. Times are seconds; `outcome` is ANSWERED, CANCELLED, LEFT_OUT or how it failed."""
+    """One tool call of the agent. Times are seconds; `outcome` is ANSWERED, CANCELLED, LEFT_OUT or its failure."""
 
     tool: str
     seconds: float
@@ -58,9 +58,9 @@ class ToolUse(Struct, frozen=True):
 
 
 class RunTrace:
-    """One run, from its first attempt on.
+    """The trace of one run.
 
-    `clock` counts seconds; `client` is who asked for it, "" when unknown. `observers` are called at its end. `usage` is
+    `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end. `usage` is
     what the providers reported so far, None if they reported nothing.
     """
 
@@ -86,7 +86,7 @@ class RunTrace:
         self.observers = observers
         self.usage: Usage | None = None
         self.attempts: list[Attempt] = []
-        self.current: Attempt | None = None  # the one that is being made, or was made last
+        self.current: Attempt | None = None  # the running attempt, or the last one
         self.tools: tuple[ToolUse, ...] = ()
         self.outcome: str | None = None
         self._clock = clock
@@ -95,39 +95,39 @@ class RunTrace:
 
     @property
     def answered(self) -> ModelRef | None:
-        """The model behind the events of the run, or the one that is being asked; None before any was."""
+        """The model of the current or last attempt; None before the first."""
         return self.current.ref if self.current is not None else None
 
     @property
     def waited(self) -> float:
-        """Seconds of pauses before attempts, all together."""
+        """The sum of the pauses before attempts, in seconds."""
         return sum(attempt.waited for attempt in self.attempts)
 
     def begin(self, ref: ModelRef, key: str, waited: float) -> Attempt:
-        """An attempt is made now, after a pause of `waited` seconds."""
+        """Begin an attempt after a pause of `waited` seconds."""
         self.current = attempt = Attempt(ref, key, self._clock(), waited)
         self.attempts.append(attempt)
         return attempt
 
     def end(self, outcome: str, status: int | None) -> None:
-        """The current attempt has ended; once."""
+        """End the current attempt. Call this once per attempt."""
         attempt = self.current
         if attempt is None:
-            raise AssertionError("no attempt was begun")
+            raise AssertionError("there is no attempt to end")
         attempt.outcome, attempt.status = outcome, status
         attempt.seconds = self._clock() - attempt.began
 
     def ran(self, use: ToolUse) -> None:
-        """The agent has run a tool, or has not although the model called it."""
+        """Record a tool call of the agent, also one that was not run."""
         self.tools = (*self.tools, use)
 
     def close(self, outcome: str) -> None:
-        """The run has ended."""
+        """End the run."""
         self.outcome = outcome
         self._ended = self._clock()
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON; `outcome` is null while the run goes on."""
+        """As JSON; `outcome` is null while the run is active."""
         fields: dict[str, Any] = {
             "agent": self.agent,
             "outcome": self.outcome,
@@ -140,18 +140,18 @@ class RunTrace:
 
 
 class RecentRuns:
-    """The last runs of this process by request id, at most `max_runs` of them, without prompts and answers."""
+    """The traces of the last `max_runs` runs of this process by request id, without prompts and answers."""
 
     def __init__(self, max_runs: int = 1000) -> None:
         self._max_runs = max_runs
         self._traces: OrderedDict[str, RunTrace] = OrderedDict()
 
-    def put(self, request_id: str, trail: RunTrace) -> None:
-        """Remember a run; of two with one id the later one counts."""
-        self._traces[request_id] = trail
+    def put(self, request_id: str, trace: RunTrace) -> None:
+        """Store a trace. A later one with the same id replaces it."""
+        self._traces[request_id] = trace
         if len(self._traces) > self._max_runs:
             self._traces.popitem(last=False)
 
     def get(self, request_id: str) -> RunTrace | None:
-        """The run of a request."""
+        """The trace of a request; None if unknown."""
         return self._traces.get(request_id)

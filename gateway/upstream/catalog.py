@@ -1,7 +1,7 @@
 """The built-in providers, as rows.
 
-Base URLs and key variables are those of each provider's documentation; `compat` differs from the default only where
-that documentation says so. A row of the configuration with the same id overrides it field by field.
+Base URLs and key variables come from each provider's documentation; `compat` differs from the default only where that
+documentation requires it. A configured row with the same id overrides the built-in row field by field.
 """
 
 from collections.abc import Mapping

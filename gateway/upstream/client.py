@@ -1,6 +1,6 @@
-"""One answer of a provider: build → POST → decode. Every ending closes the connection or returns it to the pool.
+"""One request to a provider: build, POST, decode. Every ending closes the connection or returns it to the pool.
 
-Retries, fallback and choice of model are made above. Whatever goes wrong leaves as UpstreamError; cancelling the task
+`gateway.runs` decides on retries, fallback and the model. Every failure is raised as UpstreamError. Cancelling the task
 that waits here aborts the request at the provider.
 """
 
@@ -29,13 +29,13 @@ _BREAKS = frozenset({UpstreamKind.TRANSPORT, UpstreamKind.STALE, UpstreamKind.RE
 _MAX_ERROR_BODY = 64 * 1024
 _ERROR_BODY_WAIT = 5.0  # seconds
 _MAX_REPLY = 64 * 1024 * 1024
-_USAGE_WAIT = 1.0  # seconds for the token counts after a finish; the client waits for its end meanwhile
-_GRACE = 0.05  # seconds for a finished stream to end by itself, so that its connection can be used again
+_USAGE_WAIT = 1.0  # seconds to wait for token counts after a finish reason; the client's stream ends after that
+_GRACE = 0.05  # seconds for a finished stream to end, so that its connection can be reused
 
 
 @dataclass(frozen=True, slots=True)
 class ProviderClient:
-    """Asks providers, over one pool of connections and with one set of limits."""
+    """Sends requests to providers, with one connection pool and one set of limits."""
 
     http: Client
     limits: Limits
@@ -44,21 +44,21 @@ class ProviderClient:
     def ask(
         self, provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts, *, end: float, fresh: bool = False
     ) -> "ProviderAnswer":
-        """One attempt, which begins with the first `read`. It ends before `end` (loop time).
+        """One attempt. It starts with the first `read` and fails at `end` (loop time) at the latest.
 
-        `fresh` uses a new connection.
+        `fresh` forces a new connection.
         """
         return ProviderAnswer(self, provider, model, turn, timeouts, end=end, fresh=fresh)
 
 
 class ProviderAnswer:
-    """One answer as it comes, until it is `over`. The task that reads calls `end`, in every case.
+    """One answer, read batch by batch until it is `over`. The reader must call `end` in every case.
 
-    Only events move the waiting limit, a server's comments don't; it stands still while the client is busy.
+    Only events extend the timeout; a server's comments don't. The timeout is paused between reads.
     """
 
     over = False
-    _begun = False
+    _has_started = False
     _deadline: Deadline | None = None
     _parser: Parser | None = None
     _response: Response | None = None
@@ -85,7 +85,7 @@ class ProviderAnswer:
         self._fresh = fresh
 
     async def read(self) -> Batch:
-        """The next batch, one per read of the network, or one for an answer that is asked whole; empty at the end.
+        """The next batch: the events of one network read, or a whole answer; empty at the end.
 
         Raises UpstreamError.
         """
@@ -99,11 +99,11 @@ class ProviderAnswer:
             deadline.when = min(now + self._wait, self._end)
             return await self._next(deadline)
         except UpstreamError as error:
-            self._judge_break(error)
+            self._mark_stall(error)
             raise presentable(self._provider, error) from None
         except TransportError as error:
             failure = from_exception(self._provider, error, self._client.limits.connect)
-            self._judge_break(failure)
+            self._mark_stall(failure)
             raise failure from error
         except asyncio.CancelledError as error:
             if self._deadline is None or not self._deadline.interrupted():
@@ -111,12 +111,12 @@ class ProviderAnswer:
             raise self._timeout() from error
 
     def adopt(self) -> None:
-        """The current task reads on what another one, which has ended, began to read."""
+        """Continue in the current task; the task that started to read has ended."""
         if self._deadline is not None:
             self._deadline.adopt()
 
     def end(self) -> None:
-        """No more is wanted: the connection is closed, or returned to the pool if the answer has come to its end."""
+        """Stop reading. The connection returns to the pool if the answer is complete; else it is aborted."""
         if self._deadline is not None:
             self._deadline.stop()
         response, self._response = self._response, None
@@ -150,28 +150,30 @@ class ProviderAnswer:
     async def _next(self, deadline: Deadline) -> Batch:
         response, parser = self._response, self._parser
         if response is None or parser is None:
-            raise AssertionError("an answer was read after its end")
+            raise AssertionError("read after the end of an answer")
         while not (parser.complete or parser.failure) and (data := await response.read()):
             if batch := parser.feed(data):
                 deadline.when = None
-                self._begun = True
+                self._has_started = True
                 timeouts = self._timeouts
                 thinks = batch[-1].__class__ is ThinkingDelta
                 self._wait = self._provider.timeout or (timeouts.thinking if thinks else timeouts.idle)
                 return batch
         deadline.when = None
-        batch = await _rest(response, parser) if parser.complete else []
+        batch = await _read_trailing(response, parser) if parser.complete else []
         if batch and not parser.complete:
-            return batch  # the answer goes on after all
+            return batch  # more content: the answer was not complete
         self.over = True
         batch = [*batch, *parser.close()]
         await _finish(response)
         return batch
 
-    def _judge_break(self, error: UpstreamError) -> None:
-        """A break after a long silence is a stall: asking the same model again would keep the client waiting again."""
+    def _mark_stall(self, error: UpstreamError) -> None:
+        """Reclassify a broken connection after a long silence as STALL: a retry would make the client wait again."""
         silence = asyncio.get_running_loop().time() - self._since
-        is_break = error.kind in _BREAKS or (error.kind is UpstreamKind.MALFORMED and not self._begun and self._parser)
+        is_break = error.kind in _BREAKS or (
+            error.kind is UpstreamKind.MALFORMED and not self._has_started and self._parser
+        )
         if is_break and silence >= self._client.limits.stall_after:
             error.kind = UpstreamKind.STALL
             error.message = f"{error.message.removesuffix('.')} after {silence:.3g} s of silence."
@@ -181,7 +183,7 @@ class ProviderAnswer:
         if asyncio.get_running_loop().time() >= self._end:
             text = "did not complete its answer before the time limit of the whole run"
             return UpstreamError(UpstreamKind.TOTAL_TIMEOUT, f"{name} {text}.")
-        if self._begun:
+        if self._has_started:
             text = f"stopped in the middle of its answer and was silent for {wait:.3g} s"
             return UpstreamError(UpstreamKind.STALL, f"{name} {text}.")
         missing = "no first event" if self._turn.stream else "no answer"
@@ -189,7 +191,7 @@ class ProviderAnswer:
 
 
 def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts) -> float:
-    """Seconds until the first event, or until the end of an answer that is asked whole."""
+    """The timeout in seconds for the first event, or for a whole answer."""
     slow = model.reasoning or provider.local
     slow = slow or _asks_for_effort(turn, model)
     if not turn.stream:
@@ -198,7 +200,7 @@ def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Time
 
 
 def _asks_for_effort(turn: Turn, model: ModelSpec) -> bool:
-    """Whether the client or the model's row asks for reasoning."""
+    """Whether the client or the model's configuration enables reasoning."""
     effort = turn.options.effort
     if effort is None and (turn.params or model.params):
         params = {**(model.params or {}), **(turn.params or {})}
@@ -219,7 +221,7 @@ async def refusal(response: Response, wire: UpstreamFormat) -> UpstreamError:
 
 
 async def read_whole(response: Response) -> bytes:
-    """The body of an answer. Raises UpstreamError as soon as it is too large to be one."""
+    """The body of an answer. Raises UpstreamError as soon as it exceeds `_MAX_REPLY`."""
     pieces: list[bytes] = []
     size = 0
     while data := await response.read():
@@ -230,10 +232,10 @@ async def read_whole(response: Response) -> bytes:
     return b"".join(pieces)
 
 
-async def _rest(response: Response, parser: Parser) -> Batch:
-    """What still belongs to a complete answer, such as its token counts; or more of it, and it is not complete.
+async def _read_trailing(response: Response, parser: Parser) -> Batch:
+    """Read what follows a finish reason: usually token counts. Content means that the answer was not complete.
 
-    A complete answer stands, however the stream ends now.
+    A failure here does not fail the answer.
     """
     batch: Batch = []
     try:
@@ -241,13 +243,13 @@ async def _rest(response: Response, parser: Parser) -> Batch:
             while parser.complete and not parser.done and (data := await response.read()):
                 batch += parser.feed(data)
     except (UpstreamError, TransportError, TimeoutError) as error:
-        log.info("Stream ended badly after its finish", reason=type(error).__name__)
+        log.info("Stream failed after its finish reason", reason=type(error).__name__)
         response.abandon()
     return batch
 
 
 async def _finish(response: Response) -> None:
-    """Let a finished stream end by itself, which is nearly always at once; else its connection is given up."""
+    """Wait briefly for a finished stream to end, so that its connection can be reused; else abandon the connection."""
     if not response.read_to_end:
         try:
             async with asyncio.timeout(_GRACE):

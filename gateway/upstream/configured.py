@@ -1,4 +1,4 @@
-"""Configuration and catalogue → providers.
+"""Builds providers from the configuration and the catalogue.
 
 A configured row overrides the catalogue's row of the same id field by field. A configured row that can't be used is an
 error, never replaced by the catalogue's: a prompt goes only to the host that the configuration names.
@@ -26,7 +26,7 @@ _OPENCLAW_FORMATS = frozenset({
     "openai-chatgpt-responses", "azure-openai-responses", "google-vertex", "github-copilot", "bedrock-converse-stream",
     "pi-messages",
 })  # fmt: skip
-"""Wire formats of OpenClaw; those in UPSTREAMS are served here too."""
+"""Wire formats of OpenClaw. The gateway supports those that are also in UPSTREAMS."""
 
 _LOGINS = ("oauth", "aws-sdk")
 
@@ -56,8 +56,8 @@ def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Prob
             problems += _unsendable(join("models.providers", name), provider)
     for name, config in models.providers.items():
         path = join("models.providers", name)
-        refused = [*_refused(path, config), *_unreachable(path, config, built_in=_inherits(name, models))]
-        problems += refused or _unsendable(path, _configured(name, config, env, models))
+        unusable = [*_unsupported(path, config), *_unreachable(path, config, built_in=_inherits(name, models))]
+        problems += unusable or _unsendable(path, _configured(name, config, env, models))
     return problems
 
 
@@ -103,7 +103,7 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
         wire=config.api or (row.api if row else DEFAULT_UPSTREAM),
         compat=compat,
         models={model.id: _model(name, model, config, compat) for model in config.models},
-        only_listed=not base_url,  # then each model has an address of its own
+        only_listed=not base_url,  # without one, each model has its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
         local=row is not None and row.local,
@@ -136,7 +136,7 @@ def _plain(headers: Mapping[str, SecretStr]) -> dict[str, str]:
 
 
 def _keys(config: ProviderConfig, row: Row | None, env: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """Every key with the name of its config key, at least one entry; the environment's only when the file has none."""
+    """(config key, API key) of every key, at least one entry; the environment is used only if the file has no key."""
     if config.auth_header is False:
         return [("none", None)]
     configured = (
@@ -181,8 +181,8 @@ def _quirks(config: CompatConfig) -> dict[str, object]:
     }
 
 
-def _refused(path: str, config: ProviderConfig) -> Iterator[Problem]:
-    """Settings that would be ignored, or would send prompts in another way than the configuration says."""
+def _unsupported(path: str, config: ProviderConfig) -> Iterator[Problem]:
+    """Settings that the gateway would ignore, so that it would send prompts differently than configured."""
     apis = [(path, config.api), *((join(f"{path}.models", i), model.api) for i, model in enumerate(config.models))]
     for where, api in apis:
         if api is not None and api not in UPSTREAMS:
@@ -192,7 +192,7 @@ def _refused(path: str, config: ProviderConfig) -> Iterator[Problem]:
     if config.request.proxy is not None:
         yield Problem(f"{path}.request.proxy", "calls through a proxy are not supported; remove the key")
     if config.request.tls is not None:
-        yield Problem(f"{path}.request.tls", "own TLS settings are not supported; remove the key")
+        yield Problem(f"{path}.request.tls", "custom TLS settings are not supported; remove the key")
     auth = config.request.auth
     if auth is not None and auth.get("mode", "provider-default") != "provider-default":
         yield Problem(f"{path}.request.auth", "is not supported; use apiKey, or authHeader: false and headers")
@@ -201,7 +201,7 @@ def _refused(path: str, config: ProviderConfig) -> Iterator[Problem]:
 def _no_format(api: str) -> str:
     served = ", ".join(UPSTREAMS)
     if api in _OPENCLAW_FORMATS:
-        return f"the wire format {api!r} is not served here yet; use an endpoint that has {served}, or remove the row"
+        return f"the wire format {api!r} is not supported yet; use an endpoint with {served}, or remove the row"
     near = nearest(api, UPSTREAMS)
     return f"there is no wire format {api!r}; " + (f"did you mean {near!r}?" if near else f"use one of: {served}")
 
@@ -211,7 +211,7 @@ def _unreachable(path: str, config: ProviderConfig, *, built_in: bool) -> Iterat
     a URL may hold a password.
     """
     if not config.base_url and not built_in and not (config.models and all(model.base_url for model in config.models)):
-        yield Problem(f"{path}.baseUrl", "is missing; only built-in providers have one of their own")
+        yield Problem(f"{path}.baseUrl", "is missing; only built-in providers have a default")
     urls = [(path, config.base_url)]
     urls += [(join(f"{path}.models", index), model.base_url) for index, model in enumerate(config.models)]
     for where, url in urls:

@@ -43,9 +43,9 @@ class Deadlines:
 
 
 class Deadline:
-    """One task's limit. `when` may be moved at any time; None suspends it.
+    """One task's deadline, `when` in loop time. Assign `when` to move it; None suspends it.
 
-    A context for one wait; else `start`, and `stop` in every case.
+    A context manager for one wait. Otherwise call `start`, and `stop` in every case.
     """
 
     __slots__ = ("_cancelling", "_expired", "_owner", "_task", "when")
@@ -66,13 +66,13 @@ class Deadline:
         self._owner.add(self)
 
     def adopt(self) -> None:
-        """Watch the current task instead: another one has begun what this one goes on with."""
+        """Watch the current task instead; it continues the work of the task that called `start`."""
         self._task = asyncio.current_task()
         self._cancelling = self._task.cancelling() if self._task is not None else 0
         self._expired = False
 
     def interrupted(self) -> bool:
-        """Whether a CancelledError that reached the task is this limit's, and nobody else's. Ask once per error."""
+        """Whether only this deadline caused the CancelledError. Call it once per error."""
         task = self._task
         if task is None or not self._expired:
             return False
@@ -80,10 +80,10 @@ class Deadline:
         return task.uncancel() <= self._cancelling
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Stop watching the task."""
         self._owner.remove(self)
         if self._expired:
-            self.interrupted()  # an interruption that never arrived is taken back
+            self.interrupted()  # undo a cancellation that the task has not received
 
     def __enter__(self) -> Self:
         self.start()

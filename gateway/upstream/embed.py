@@ -17,20 +17,20 @@ from gateway.wire.model import ModelSpec
 
 
 class Embedder(Protocol):
-    """Turns texts into vectors."""
+    """Embeds texts."""
 
     async def embed(
         self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float, *, fresh: bool = False
     ) -> EmbeddingReply:
         """One vector per input, in order, before `end` (loop time). Raises UpstreamError or BadRequest.
 
-        `provider` is the row with the key to use; `fresh` uses a new connection.
+        `provider` is the row with the key to use; `fresh` forces a new connection.
         """
         ...
 
 
 class HttpEmbedder:
-    """A provider's `/embeddings`."""
+    """Embeds with a provider's `/embeddings`."""
 
     def __init__(self, http: Client, limits: Limits, deadlines: Deadlines) -> None:
         self._http = http

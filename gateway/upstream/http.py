@@ -1,7 +1,6 @@
-"""The one way to ask a provider: a POST over pooled connections; no cookies, no redirects, no hidden timeouts.
+"""The HTTP client for providers: POST over pooled connections; no cookies, no redirects, no hidden timeouts.
 
-Everything that sends bytes to a provider goes through a client made here, so that the transport can be replaced in one
-place.
+All requests to providers go through this client, so that the transport can be replaced in one file.
 """
 
 import asyncio
@@ -31,8 +30,8 @@ DEFAULTS = {
 class Timeouts:
     """How long one attempt may keep the client waiting, in seconds.
 
-    `first_event`: from sending the request to the first event of a stream. `idle`: between events. `thinking`: in place
-    of both while a model thinks without a word, and before the first event of a local model, which may be loading.
+    `first_event`: from sending the request to the first event of a stream. `idle`: between events. `thinking`: replaces
+    both for a model that reasons silently, and `first_event` for a local model, which may have to load.
     `whole`: from sending the request to the end of an answer that is not streamed.
     """
 
@@ -47,7 +46,7 @@ class Limits:
     """How long providers may take, in seconds.
 
     `connect`: until a connection is established. `total`: for all attempts of a run together. `fallback`: for an
-    attempt while another candidate can be asked; `last`: for one without alternative. A connection that breaks after
+    attempt while another candidate can be asked; `last`: for one without an alternative. A connection that breaks after
     `stall_after` seconds of silence counts as a stall.
     """
 
@@ -62,10 +61,10 @@ _STALE_WINDOW = 2.0  # seconds; a round trip through the slowest of networks
 
 
 class Client:
-    """All connections to all providers. Limits of waiting are set by each call (`Deadlines`).
+    """All connections to all providers. Each caller sets its own timeouts (`Deadlines`).
 
-    `connect` is how long a connection may take to be established. A kept connection that ends within `stale_window`
-    after it was used again is stale: the server had closed it before the request arrived. Both in seconds.
+    `connect`: timeout for establishing a connection. `stale_window`: a reused keep-alive connection that ends within
+    this time after the request is stale: the server closed it before the request arrived. Both in seconds.
     """
 
     def __init__(self, connect: float, stale_window: float = _STALE_WINDOW) -> None:
@@ -74,9 +73,9 @@ class Client:
         self._pool = Pool()
 
     async def post(self, endpoint: Endpoint, body: bytes, *, fresh: bool = False) -> Response:
-        """Send one request and wait for the head of the answer; `fresh` takes no kept connection.
+        """Send one request and wait for the response's head; `fresh` forces a new connection.
 
-        Nothing is sent twice here: after StaleConnection the caller asks again, with `fresh`, and counts it. Raises
+        It never retries: after StaleConnection the caller retries with `fresh`, so that the attempt is counted. Raises
         TransportError.
         """
         origin = endpoint.origin
@@ -87,7 +86,7 @@ class Client:
             sent = clock()
             try:
                 await connection.send(request)
-                # A 408 at once is what some servers send before they close an idle connection (RFC 9110 §15.5.9).
+                # Some servers send a 408 before they close an idle connection (RFC 9110 §15.5.9).
                 stale = connection.status == 408 and clock() - sent <= self._stale_window
             except Disconnected as error:
                 if error.untouched and clock() - sent <= self._stale_window:
@@ -109,7 +108,7 @@ class Client:
         return Response(connection, origin, self._pool)
 
     async def close(self) -> None:
-        """Close the idle connections. A response in use is ended by its reader."""
+        """Close the idle connections. Readers end the responses in use."""
         await self._pool.close()
 
 

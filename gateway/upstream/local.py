@@ -1,4 +1,4 @@
-"""The embedded model as a provider: its chat server is a row, its embeddings are an Embedder like any other."""
+"""The embedded model as a provider: a row for its chat server, an Embedder for its embeddings."""
 
 from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps
@@ -19,7 +19,7 @@ _COMPAT = Compat(tools=False, tool_choice=False)
 
 
 def local_provider(chat: EmbeddedChat) -> Provider:
-    """The row of the embedded chat model. The first call starts its server unless it runs."""
+    """The row of the embedded chat model. The first call starts its server."""
 
     async def ready() -> None:
         try:
@@ -65,7 +65,7 @@ class LocalEmbedder:
         *,
         fresh: bool = False,  # noqa: ARG002 - it uses no connection
     ) -> EmbeddingReply:
-        """See `gateway.upstream.embed.Embedder`; there is one model."""
+        """See `gateway.upstream.embed.Embedder`. Raises UpstreamError for any other model."""
         if model.id != MODEL.embedding_model:
             raise UpstreamError(
                 UpstreamKind.NOT_FOUND,

@@ -1,4 +1,4 @@
-"""A provider: a configured endpoint with its credentials, as a row of data. What it speaks is a wire's business."""
+"""A provider: a configured endpoint with its credentials, as a row of data. `gateway.wire` has its format."""
 
 import hashlib
 import itertools
@@ -14,13 +14,13 @@ from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
 
-_SHORTEST_HEADER_SECRET = 4
+_MIN_HEADER_SECRET = 4
 _MAX_ENDPOINTS = 64  # per row; a format whose paths name the model must not fill the memory
 
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """Where an endpoint is and how it is spoken to.
+    """An endpoint and the settings of its requests.
 
     `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
     request, credential included; `key_headers` made them from the key, and `sign` makes those that are new for every
@@ -29,8 +29,8 @@ class Provider:
     the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
     before a call, for an endpoint that has to be started first.
 
-    `model_rows` are the models that are asked in another way than the rest of the provider: at a base URL, with headers
-    or in a wire format of their own. `only_listed` means that no other models than those of `models` exist.
+    `model_rows` are the rows of models with their own base URL, headers or wire format. `only_listed` means that only
+    the models in `models` exist.
     """
 
     id: str
@@ -57,13 +57,13 @@ class Provider:
 
     @property
     def address(self) -> str:
-        """`host:port`, for people to read."""
+        """`host:port`, for messages."""
         url = URL(self.base_url)
         return f"{url.host}:{url.port}"
 
     @property
     def identity(self) -> str:
-        """Address and digest of the credential: the same in every instance that shares both."""
+        """Address and digest of the credential, equal in all instances that share both."""
         known = self.identities.get("")
         if known is None:
             url = str(URL(self.base_url).with_user(None).with_query(None)).rstrip("/")
@@ -73,7 +73,7 @@ class Provider:
         return known
 
     def model(self, model_id: str) -> ModelSpec:
-        """The model's row, or a plain one for an id that is not listed: new models need no new configuration."""
+        """The model's spec, or a default one for an id that is not listed, so new models need no configuration."""
         return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat, provider=self.id)
 
     @property
@@ -82,15 +82,15 @@ class Provider:
         return not (self.others or self.model_rows or self.only_listed)
 
     def row_for(self, model_id: str) -> "Provider":
-        """The row by which this model is asked."""
+        """The row for requests to this model."""
         return self.model_rows.get(model_id, self)
 
     def has(self, model_id: str) -> bool:
-        """Whether the model may exist: only an endpoint with a closed list of models can tell."""
+        """Whether the model may exist; False only if the row is `only_listed` and does not list it."""
         return not self.only_listed or model_id in self.models
 
     def in_turn(self) -> tuple["Provider", ...]:
-        """This row with every key that it has, beginning with another one each time."""
+        """One row per key. Each call starts with the next key, so that load spreads over the keys."""
         if not self.others:
             return (self,)
         rows = (self, *self.others)
@@ -120,12 +120,12 @@ class Provider:
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:
     """What must not appear in a message: keys, values of configured headers, a password in the URL; longest first.
 
-    Of a header value the part behind its scheme (`Bearer …`) counts, too. Values shorter than four characters are no
-    secrets, and would cut holes into words.
+    The part of a header value after its scheme (`Bearer …`) is a secret too. Shorter values than four characters are
+    not secrets: redacting them would damage words.
     """
     secrets = {key for key in keys if key}
     for value in headers.values():
-        secrets.update(part for part in (value, value.partition(" ")[2]) if len(part) >= _SHORTEST_HEADER_SECRET)
+        secrets.update(part for part in (value, value.partition(" ")[2]) if len(part) >= _MIN_HEADER_SECRET)
     if password := URL(base_url).password:
         secrets.add(password)
     return tuple(sorted(secrets, key=len, reverse=True))

@@ -1,4 +1,7 @@
-"""A model at a provider: its limits and quirks, as frozen values; merged format default ← provider row ← model."""
+"""A model at a provider: its limits and quirks, as frozen values.
+
+The provider overrides the defaults of its format; the model overrides the provider.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -12,8 +15,8 @@ class Compat:
     `developer_role`: knows the role `developer`, else it is sent as `system`. `max_tokens_field`: name of the cap.
     `usage_in_streaming`: understands `stream_options.include_usage`. `tools`, `tool_choice`, `parallel_tool_calls`:
     understands those fields. `accepts_prefill`: continues a trailing assistant message. `embedding_base64`: can answer
-    embeddings as base64. `unknown_fields`: tolerates request fields that it does not know, `tool_call_fields` the same
-    in the tool calls of a history, where another provider may have left them.
+    embeddings as base64. `unknown_fields`: tolerates unknown request fields; `tool_call_fields`: tolerates unknown
+    fields of tool calls in the history, where another provider may have added them.
     """
 
     tools: bool = True
@@ -27,10 +30,12 @@ class Compat:
     unknown_fields: bool = True
     tool_call_fields: bool = True
 
-    def merged(self, known: Mapping[str, Any]) -> Self:
-        """This, with the given fields over it; None means not said."""
+    def merged(self, overrides: Mapping[str, Any]) -> Self:
+        """A copy with the given fields replaced; a field that is None or unknown is ignored."""
         names = {field.name for field in fields(self)}
-        return replace(self, **{name: value for name, value in known.items() if value is not None and name in names})
+        return replace(
+            self, **{name: value for name, value in overrides.items() if value is not None and name in names}
+        )
 
 
 DEFAULT = Compat()
@@ -40,8 +45,8 @@ DEFAULT = Compat()
 class ModelSpec:
     """One model at one provider: its id there, its limits (tokens), and its quirks.
 
-    `max_tokens` is the most that an answer may have, None when unknown; `images` is None when unknown, and then they
-    are passed on. A `reasoning` model may think for minutes before its first word. `provider` is the id of the
+    `max_tokens` is the maximum length of an answer, None when unknown; `images` is None when unknown, and images are
+    then forwarded. A `reasoning` model may think for minutes before its first word. `provider` is the id of the
     provider's row.
     """
 

@@ -2,7 +2,7 @@
 
 from gateway.core.errors import BadRequest
 
-_MAX_SAFE = 2**53 - 1  # JavaScript's largest exact integer, the recorded upper bound of token caps
+_MAX_SAFE = 2**53 - 1  # JavaScript's largest exact integer, OpenClaw's upper bound of token caps
 
 
 def token_cap(field: str, value: float | None) -> int | None:
@@ -21,8 +21,8 @@ def whole(field: str, value: float | None, low: int, high: int) -> int | None:
     return int(value)
 
 
-def within(field: str, value: float | None, low: float, high: float, said: str) -> float | None:
-    """A number from `low` to `high`, called `said` in the refusal. Raises BadRequest."""
+def within(field: str, value: float | None, low: float, high: float, described: str) -> float | None:
+    """A number from `low` to `high`, which the refusal calls `described`. Raises BadRequest."""
     if value is not None and not low <= value <= high:
-        raise BadRequest(f"`{field}` must be between {said}.", param=field)
+        raise BadRequest(f"`{field}` must be between {described}.", param=field)
     return value

@@ -1,6 +1,6 @@
-"""A client's JSON body → its fields, and the first problem in it as a sentence with the field's path.
+"""Decodes a client's JSON body into fields, or reports its first problem in a sentence with the field's path.
 
-What the fields are is the business of each format's `schema`, what they mean that of its `ingress`.
+Each format's `schema` lists the fields; its `ingress` interprets them.
 """
 
 import re
@@ -17,7 +17,7 @@ Schema = TypeVar("Schema", bound=Struct)
 
 
 class BodyReader(Generic[Schema]):
-    """Reads bodies of one schema: a Struct whose fields are all optional, in the order in which problems are told."""
+    """Reads bodies of one schema: a Struct of optional fields, in the order in which problems are reported."""
 
     def __init__(self, schema: type[Schema]) -> None:
         self._schema = schema
@@ -26,29 +26,29 @@ class BodyReader(Generic[Schema]):
     def read(self, body: bytes) -> tuple[Schema, dict[str, Any]]:
         """The known fields of a JSON body, and the others. Raises BadRequest, first problem only.
 
-        Objects in arrays are split into their raw fields (`jsonio.RawFields`). A blank body counts as `{}` (recorded).
+        Objects in arrays are split into raw fields (`jsonio.RawFields`). A blank body counts as `{}`, as in OpenClaw.
         """
-        found = _fields(body)
+        raw = _fields(body)
         kinds = self._kinds
-        others = {} if found.keys() <= kinds.keys() else {n: value for n, value in found.items() if n not in kinds}
+        others = {} if raw.keys() <= kinds.keys() else {n: value for n, value in raw.items() if n not in kinds}
         try:
-            return convert(found, self._schema), others
+            return convert(raw, self._schema), others
         except (ValidationError, UnicodeEncodeError):
-            return self._schema(**self._one_by_one(found)), others
+            return self._schema(**self._one_by_one(raw)), others
 
-    def _one_by_one(self, found: dict[str, Any]) -> dict[str, Any]:
+    def _one_by_one(self, raw: dict[str, Any]) -> dict[str, Any]:
         checked = {}
         for name, kind in self._kinds.items():
-            if name in found:
+            if name in raw:
                 try:
-                    checked[name] = converted(found[name], kind)
+                    checked[name] = converted(raw[name], kind)
                 except WrongShape as error:
                     raise _wrong(name, str(error)) from None
         return checked
 
 
 def check_json(body: bytes) -> None:
-    """Nothing but whether the body is JSON, for refusals that come after that question. Raises BadRequest."""
+    """Raise BadRequest unless the body is JSON or blank, before a refusal that does not depend on its fields."""
     try:
         loads(body)
     except InvalidJSON as error:
@@ -68,20 +68,20 @@ def _fields(body: bytes) -> dict[str, Any]:
 
 
 def unreadable(error: InvalidJSON) -> BadRequest:
-    """The refusal of a body that is no JSON, or not the JSON that can be read."""
+    """The refusal of a body that is not JSON, or holds JSON that can't be decoded."""
     return BadRequest(f"The request body can't be read: {error}.", code="invalid_json")
 
 
 def _wrong(field: str, problem: str) -> BadRequest:
-    """Word what the decoder found; it names the types that it expected, and the place below the field, if any."""
+    """The refusal of one field. The decoder's `problem` names the expected types and the path below the field."""
     below = _BELOW.search(problem)
     path = field + below[1] if below else field
     expected = _TYPE.search(problem)
     if expected:
-        said = _EXPECTED[expected[1]]
+        expectation = _EXPECTED[expected[1]]
     else:
-        said = "is not one of the accepted values" if "enum" in problem else "must be a finite number"
-    return BadRequest(f"`{path}`: {said}.", param=path, code="invalid_type")
+        expectation = "is not one of the accepted values" if "enum" in problem else "must be a finite number"
+    return BadRequest(f"`{path}`: {expectation}.", param=path, code="invalid_type")
 
 
 _NO_OBJECT = "The request body must be a JSON object."

@@ -1,4 +1,4 @@
-"""`tools` and `tool_choice` of OpenAI's two formats → values. Every refusal names the entry at fault."""
+"""Decodes `tools` and `tool_choice` of OpenAI's two formats. Every refusal names the invalid entry."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ _PREFIX = "Invalid tools/tool_choice: "
 def read_tools(raw: list[Any], wire: str, *, flat: bool = False) -> tuple[ToolSpec, ...]:
     """The offered functions, in the caller's order. Raises BadRequest.
 
-    `wire` labels fields that only the client's format knows. `flat` also takes the form of the Responses API, where a
-    function's fields stand beside `type`.
+    `wire` labels fields that only the client's format defines. `flat` also accepts the form of the Responses API, where
+    a function's fields are next to `type`.
     """
     tools = tuple(_tool(item, f"tools[{index}]", wire, flat=flat) for index, item in enumerate(raw))
     names: set[str] = set()
@@ -38,13 +38,13 @@ def _tool(raw: Any, path: str, wire: str, *, flat: bool) -> ToolSpec:
     if not isinstance(name, str) or not name.strip():
         raise BadRequest(f"{_PREFIX}tool.{at}name is required", param=f"{path}.{at}name")
     description, parameters, strict = function.get("description"), function.get("parameters"), function.get("strict")
-    rest = {k: value for k, value in function.items() if k not in _KNOWN and value is not None} if at else None
+    unknown = {k: value for k, value in function.items() if k not in _KNOWN and value is not None} if at else None
     return ToolSpec(
         name.strip(),
         description if isinstance(description, str) else None,
         parameters if isinstance(parameters, dict) else None,
         strict if isinstance(strict, bool) else None,
-        Extras(wire, rest) if rest else NO_EXTRAS,
+        Extras(wire, unknown) if unknown else NO_EXTRAS,
     )
 
 
@@ -52,7 +52,7 @@ _KNOWN = frozenset({"name", "description", "parameters", "strict"})
 
 
 def read_choice(raw: Any, tools: tuple[ToolSpec, ...]) -> ToolChoice:
-    """Which calls the caller demands. Raises BadRequest, also when no offered tool could satisfy it."""
+    """The caller's tool choice. Raises BadRequest, also when no offered tool can satisfy it."""
     if isinstance(raw, str):
         return _mode(raw, tools)
     if not isinstance(raw, dict):

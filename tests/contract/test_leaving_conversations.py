@@ -31,8 +31,8 @@ class Answering:
 
     def __init__(self, prompt):
         self.prompt = prompt
-        self.trail = RunTrace("main", lambda: 0.0)
-        self.trail.begin(ModelRef("home", "big"), "k", 0.0)
+        self.trace = RunTrace("main", lambda: 0.0)
+        self.trace.begin(ModelRef("home", "big"), "k", 0.0)
 
     async def events(self):
         for batch in ([TextDelta(f"re:{self.prompt}")], [Finish("stop")]):

@@ -117,7 +117,7 @@ def waiting(backend, redis):
 
     async def until(count):
         if backend not in SHARED:
-            return await asyncio.sleep(0)  # whoever comes is in line with the first step
+            return await asyncio.sleep(0)  # a request is in the queue after its first step
         async with asyncio.timeout(10):
             while True:
                 _, lines = await redis[backend].ask("SCAN", 0, "MATCH", "*{session:*", "COUNT", 1000, "TYPE", "zset")
@@ -148,7 +148,7 @@ async def test_one_after_the_other_in_the_order_of_arrival(store, waiting):
     assert await entries(store, KEY) == (b"-", *(b"%d" % number for number in range(8)))
 
 
-async def test_who_waited_too_long_is_told_so_and_is_no_longer_in_line(store, waiting):
+async def test_a_request_that_waited_too_long_fails_and_leaves_the_queue(store, waiting):
     first = await store.acquire(KEY, LONG)
     with pytest.raises(SessionBusy) as raised:
         await store.acquire(KEY, 0.1)

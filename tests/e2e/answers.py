@@ -28,15 +28,15 @@ DONE = b"data: [DONE]\n\n"
 
 def says(text: str | None = "Hello", *calls: tuple[str, str, str], finish: str = "stop") -> Answer:
     """A complete answer, streamed when asked: text (cut at `|`), then calls of (id, name, arguments)."""
-    listed = [
+    tool_calls = [
         {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
         for index, (call_id, name, arguments) in enumerate(calls)
     ]
     message: dict[str, Any] = {"role": "assistant", "content": None if text is None else text.replace("|", "")}
-    if listed:
-        message["tool_calls"] = listed
+    if tool_calls:
+        message["tool_calls"] = tool_calls
     deltas: list[dict[str, Any]] = [{"content": piece} for piece in (text or "").split("|")]
-    deltas += [{"tool_calls": [call]} for call in listed]
+    deltas += [{"tool_calls": [call]} for call in tool_calls]
     streamed = streams(*map(chunk, deltas), chunk({}, finish), event({"choices": [], "usage": USAGE}), DONE)
 
     async def answer(request: web.Request, model: Model) -> web.StreamResponse:
@@ -96,7 +96,7 @@ async def cuts(request: web.Request) -> None:
 
 
 async def breaks_off(request: web.Request) -> None:
-    """The same inside the head of an answer: before its first byte, a kept connection may just have come to its end."""
+    """The same inside the head of an answer: before the first byte, the connection may also be stale."""
     if request.transport is not None:
         request.transport.write(b"HTTP/1.1 ")
     await cuts(request)

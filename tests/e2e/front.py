@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.process import free_port
 from tests.servers import nginx
 
-# Everybody is on this machine, so who is calling is said in a header that only nginx reads. A gateway that has died is
+# Everybody is on this machine, so a header that only nginx reads names the caller. A gateway that has died is
 # asked again as soon as it is back.
 _CONFIG = """
 events {{ worker_connections 4096; }}

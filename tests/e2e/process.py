@@ -19,12 +19,12 @@ _HIDDEN = ("OPENCLAW_", "OPENAI_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 
 def environment(state: Path) -> dict[str, str]:
     """This process's environment without keys, proxies or the developer's own gateway; state goes to `state`."""
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.upper().startswith(_HIDDEN) and not name.endswith(("_API_KEY", "_TOKEN"))
     }
-    return kept | {"OPENCLAW_STATE_DIR": str(state), "HOME": str(state)}
+    return inherited | {"OPENCLAW_STATE_DIR": str(state), "HOME": str(state)}
 
 
 @asynccontextmanager
@@ -63,7 +63,7 @@ async def serving(
         file.write_text(json.dumps(config | {"gateway": gateway}), encoding="utf-8")
         arguments += ["--config", str(file)]
     async with started(*arguments, state=state) as process:
-        await process.said("Listening")
+        await process.wait_for_output("Listening")
         host = (config or {}).get("gateway", {}).get("customBindHost", "127.0.0.1")
         gateway = Gateway(process, port, host)
         async with aiohttp.ClientSession() as session, session.get(f"{gateway.url}/readyz") as response:

@@ -71,7 +71,7 @@ async def serve_site(asked: list[str]) -> web.AppRunner:
 async def answers(folder: Path) -> list[dict[str, Any]]:
     """Each request's status and body, what the site was asked for because of it, and what the provider got."""
     asked: list[str] = []
-    told: list[dict[str, Any]] = []
+    recorded: list[dict[str, Any]] = []
     site = await serve_site(asked)
     async with Provider().serving() as provider:
         model = provider.model(says("Seen."), "sees")
@@ -82,10 +82,10 @@ async def answers(folder: Path) -> list[dict[str, Any]]:
                 async with client.post(path, json=body, headers=model.chosen) as response:
                     answer = {"status": response.status, "body": await response.json()}
                 messages = model.asked.pop().body["messages"] if model.asked else None
-                told.append({**answer, "asked": asked[:], "messages": messages})
+                recorded.append({**answer, "asked": asked[:], "messages": messages})
                 asked.clear()
     await site.cleanup()
-    return told
+    return recorded
 
 
 if __name__ == "__main__":

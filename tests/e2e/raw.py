@@ -8,7 +8,7 @@ from tests.e2e.conftest import TOKEN
 AUTH = f"Authorization: Bearer {TOKEN}\r\n"
 
 
-async def said(gateway, *sent: bytes, to_the_end: bool = False) -> bytes:
+async def exchange(gateway, *sent: bytes, to_the_end: bool = False) -> bytes:
     """What is answered on a new connection to these writes: one whole response, or all until the gateway hangs up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     try:

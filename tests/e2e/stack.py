@@ -16,7 +16,7 @@ import pyjson5
 from tests.e2e.conftest import TOKEN
 from tests.e2e.names import Names, name_server
 from tests.e2e.process import Gateway, serving
-from tests.process import PATIENCE, Process, free_port
+from tests.process import MAX_WAIT, Process, free_port
 from tests.servers import Redis, nginx, redis_server
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -33,13 +33,13 @@ def nginx_config(names: Names, port: int, idle: str) -> str:
     connections to gateways.
     """
     config = (DEPLOY / "nginx.conf").read_text(encoding="utf-8")
-    for said, here in (
+    for original, here in (
         ("resolver 127.0.0.11 ", f"resolver 127.0.0.1:{names.port} "),
         ("listen 8080;", f"listen 127.0.0.1:{port};"),
         (f"keepalive_timeout {IDLE};", f"keepalive_timeout {idle};"),
     ):
-        assert config.count(said) == 1, said
-        config = config.replace(said, here)
+        assert config.count(original) == 1, original
+        config = config.replace(original, here)
     return config
 
 
@@ -86,7 +86,7 @@ class Stack:
         return f"{self._network}.{number}"
 
     async def start(self, number: int) -> Gateway:
-        """Start a gateway and wait until it is ready; nginx is not told of it by this."""
+        """Start a gateway and wait until it is ready; this does not add it to nginx."""
         host = self.address(number)
         state = self._folder / f"gateway-{number}"
         state.mkdir(exist_ok=True)
@@ -96,7 +96,7 @@ class Stack:
         self.gateways[host] = gateway
         return gateway
 
-    async def stop(self, number: int, within: float = PATIENCE) -> None:
+    async def stop(self, number: int, within: float = MAX_WAIT) -> None:
         """Ask a gateway to stop, if it still runs, and wait until it is gone."""
         host = self.address(number)
         gateway = self.gateways.pop(host)
@@ -105,9 +105,9 @@ class Stack:
             await gateway.process.ended(within)
         await self._running.pop(host).aclose()
 
-    async def found(self) -> None:
+    async def wait_until_found(self) -> None:
         """Wait until nginx knows the addresses of gateways."""
-        async with asyncio.timeout(PATIENCE), self.client("203.0.113.255") as client:
+        async with asyncio.timeout(MAX_WAIT), self.client("203.0.113.255") as client:
             while True:
                 async with client.get("/healthz") as response:
                     if response.status == 200:
@@ -134,7 +134,7 @@ async def stack(folder: Path, more: dict[str, Any], *, gateways: int = 3, idle: 
                 await made.start(number)
             names.addresses = list(made.gateways)
             async with nginx(folder / "nginx", nginx_config(names, made.port, idle)) as made.nginx:
-                await made.found()
+                await made.wait_until_found()
                 yield made
         finally:
             await made.close()

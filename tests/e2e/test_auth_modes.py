@@ -51,4 +51,4 @@ async def test_without_a_configured_secret_everybody_is_refused(config, tmp_path
     async with serving(tmp_path, mode) as gateway, aiohttp.ClientSession(gateway.url) as session:
         assert await status(session, {}) == 401
         assert await status(session, {"Authorization": "Bearer undefined"}) == 401
-        await gateway.process.said("No token is configured")
+        await gateway.process.wait_for_output("No token is configured")

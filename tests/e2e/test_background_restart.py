@@ -22,7 +22,7 @@ async def test_a_killed_gateway_tells_after_its_restart_that_the_run_has_failed(
     body = {"model": "openclaw", "input": "hi"}
     async with serving(tmp_path, config) as gateway, aiohttp.ClientSession(gateway.url, headers=headers) as client:
         async with client.post("/v1/responses", json=body, headers=whole.chosen) as response:
-            kept = await response.json()
+            completed = await response.json()
         async with client.post("/v1/responses", json=body | {"background": True}, headers=model.chosen) as response:
             name = (await response.json())["id"]
         async with asyncio.timeout(10):
@@ -37,6 +37,6 @@ async def test_a_killed_gateway_tells_after_its_restart_that_the_run_has_failed(
             events = (await response.text()).split("\n\n")
         assert events[-3].startswith("event: response.failed\n")
         assert events[-2:] == ["data: [DONE]", ""]
-        for known, status in ((name, "failed"), (kept["id"], "completed")):
+        for known, status in ((name, "failed"), (completed["id"], "completed")):
             async with client.get(f"/v1/responses/{known}") as response:
                 assert (await response.json())["status"] == status

@@ -114,14 +114,14 @@ UNBEGUN = {
 
 
 @pytest.mark.parametrize("name", UNBEGUN)
-async def test_a_stream_that_never_begins_is_told_by_its_status(client, provider, name):
+async def test_a_failure_before_the_stream_has_its_own_status(client, provider, name):
     answer, expected, kind = UNBEGUN[name]
     status, text = await streamed(client, provider.model(answer))
     assert (status, json.loads(text)["error"]["type"]) == (expected, kind)
 
 
 @pytest.mark.parametrize("frames", [(), (b": still here\n\n",)], ids=["headers only", "a comment"])
-async def test_a_provider_that_stays_silent_is_told_in_the_stream_that_was_opened_meanwhile(client, provider, frames):
+async def test_a_timeout_after_an_early_opened_stream_is_an_error_event(client, provider, frames):
     before = time.monotonic()
     status, text = await streamed(client, provider.model(streams(*frames, then=hangs)))
     assert LIMIT <= time.monotonic() - before < LIMIT + SLACK

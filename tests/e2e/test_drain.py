@@ -40,8 +40,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def asked(client, model, path="/v1/chat/completions", **fields):
-    said = {"messages": HI} if path.endswith("completions") else {"input": "hi"}
-    return client.post(path, json={"model": "openclaw", **said, **fields}, headers=model.chosen)
+    input_field = {"messages": HI} if path.endswith("completions") else {"input": "hi"}
+    return client.post(path, json={"model": "openclaw", **input_field, **fields}, headers=model.chosen)
 
 
 async def readiness(client) -> tuple[int, dict]:
@@ -81,11 +81,11 @@ async def test_readiness_fails_first_while_new_connections_are_still_served(star
         await draining(client)
         status, ready = await readiness(client)
         assert (status, ready["ready"]) == (503, False)
-        async with aiohttp.ClientSession(gateway.url, headers=client.headers) as newcomer:
-            async with asked(newcomer, model) as response:
+        async with aiohttp.ClientSession(gateway.url, headers=client.headers) as new_client:
+            async with asked(new_client, model) as response:
                 assert response.status == 200
                 assert response.headers["Connection"] == "close"
-            async with newcomer.get("/healthz") as response:
+            async with new_client.get("/healthz") as response:
                 assert response.status == 200
         gateway.process.signal(signal.SIGTERM)
         assert await gateway.process.ended() == 0
@@ -98,15 +98,15 @@ async def test_a_running_stream_is_finished_while_nobody_new_gets_in(start, prov
         gateway.process.signal(signal.SIGTERM)
         await refusing(gateway)
         model.seen.set()
-        said = events(await response.text())
-        assert said[-1] == "[DONE]"
-        assert json.loads(said[-2])["choices"][0]["finish_reason"] == "stop"
+        payloads = events(await response.text())
+        assert payloads[-1] == "[DONE]"
+        assert json.loads(payloads[-2])["choices"][0]["finish_reason"] == "stop"
         assert await gateway.process.ended() == 0
     assert "Traceback" not in gateway.process.errors
 
 
-async def test_what_takes_longer_than_the_limit_is_told_so_and_cancelled_at_the_provider(start, provider):
-    begun = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
+async def test_requests_beyond_the_drain_limit_get_an_error_and_are_cancelled_at_the_provider(start, provider):
+    streaming = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
     unanswered = provider.model(does(hangs))
     unopened = provider.model(does(hangs))
     failed = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
@@ -114,21 +114,21 @@ async def test_what_takes_longer_than_the_limit_is_told_so_and_cancelled_at_the_
         asking = [
             asyncio.create_task(asked(client, model, **fields).__aenter__())
             for model, fields in (
-                (begun, {"stream": True}),
+                (streaming, {"stream": True}),
                 (unanswered, {}),
                 (unopened, {"stream": True}),
                 (failed, {"stream": True, "path": "/v1/responses"}),
             )
         ]
-        for model in (begun, unanswered, unopened, failed):
+        for model in (streaming, unanswered, unopened, failed):
             await model.arrived.wait()
         broken, refused, unopened_stream, failed_response = asking
         await (await broken).content.readuntil(b"\n\n")
         await (await failed_response).content.readuntil(b"output_text.delta")
         gateway.process.signal(signal.SIGTERM)
-        said = events(await (await broken).text())
-        assert json.loads(said[-2])["error"]["type"] == "unavailable"
-        assert said[-1] == "[DONE]"
+        payloads = events(await (await broken).text())
+        assert json.loads(payloads[-2])["error"]["type"] == "unavailable"
+        assert payloads[-1] == "[DONE]"
         for response in (await refused, await unopened_stream):
             assert response.status == 503
             assert response.headers["Connection"] == "close"
@@ -137,7 +137,7 @@ async def test_what_takes_longer_than_the_limit_is_told_so_and_cancelled_at_the_
             assert "stopping" in error["message"]
         last = json.loads(events(await (await failed_response).text())[-2])
         assert last["type"] == "response.failed"
-        for model in (begun, unanswered, unopened, failed):
+        for model in (streaming, unanswered, unopened, failed):
             await asyncio.wait_for(model.abandoned.wait(), 10)
         assert await gateway.process.ended() == 0
     assert "Answers are cancelled" in gateway.process.errors
@@ -151,9 +151,9 @@ async def test_a_second_signal_ends_everything_at_once_and_honestly(start, provi
         gateway.process.signal(signal.SIGTERM)
         await draining(client)
         gateway.process.signal(signal.SIGTERM)
-        said = events(await response.text())
-        assert json.loads(said[-2])["error"]["type"] == "unavailable"
-        assert said[-1] == "[DONE]"
+        payloads = events(await response.text())
+        assert json.loads(payloads[-2])["error"]["type"] == "unavailable"
+        assert payloads[-1] == "[DONE]"
         assert await gateway.process.ended() == 0
 
 
@@ -166,7 +166,7 @@ async def test_an_interrupt_from_the_terminal_waits_for_no_proxy(start):
 async def test_an_idle_connection_may_be_used_until_the_notice_is_over(start, provider):
     model = provider.model(says("Hello"))
     async with start(noticeMs=1000) as (gateway, client):
-        # Waits for an answer, so the connection is kept.
+        # Waits for an answer, so the connection stays open.
         async with asked(client, model) as response:
             await response.read()
             assert "Connection" not in response.headers
@@ -200,8 +200,8 @@ async def test_a_connection_ends_with_the_stream_that_was_running_on_it_when_the
         gateway.process.signal(signal.SIGTERM)
         await refusing(gateway)
         model.seen.set()
-        rest = await asyncio.wait_for(reader.read(), 5)
-        assert rest.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
+        remaining = await asyncio.wait_for(reader.read(), 5)
+        assert remaining.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         writer.close()
         assert await gateway.process.ended() == 0
 
@@ -210,14 +210,14 @@ async def test_a_run_in_the_background_is_finished_too(start, provider):
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
     async with start(noticeMs=0, timeoutMs=LONG) as (gateway, client):
         async with asked(client, model, "/v1/responses", background=True) as response:
-            begun = await response.json()
-            assert begun["status"] in ("queued", "in_progress"), begun
+            created = await response.json()
+            assert created["status"] in ("queued", "in_progress"), created
         await model.arrived.wait()
         gateway.process.signal(signal.SIGTERM)
         await refusing(gateway)
         model.seen.set()
         assert await gateway.process.ended() == 0
-    async with start(noticeMs=0) as (gateway, client), client.get(f"/v1/responses/{begun['id']}") as response:
-        told = await response.json()
-    assert told["status"] == "completed"
-    assert told["output"][0]["content"][0]["text"] == "Hello"
+    async with start(noticeMs=0) as (gateway, client), client.get(f"/v1/responses/{created['id']}") as response:
+        response_object = await response.json()
+    assert response_object["status"] == "completed"
+    assert response_object["output"][0]["content"][0]["text"] == "Hello"

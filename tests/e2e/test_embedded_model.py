@@ -26,7 +26,7 @@ def state(tmp_path_factory) -> Path:
 async def gateway(state):
     """A gateway on its first run."""
     async with serving(state, None) as ready:
-        await ready.process.said("Try it")
+        await ready.process.wait_for_output("Try it")
         yield ready
         ready.process.signal(signal.SIGINT)  # there is no proxy that would need its notice
 

@@ -95,7 +95,7 @@ async def test_a_model_that_the_caller_named_has_no_fallback(client, provider, w
 
 
 @pytest.mark.parametrize("way", ["whole", "streamed"])
-async def test_when_all_models_fail_the_last_failure_is_told(client, provider, way):
+async def test_when_all_models_fail_the_last_failure_is_reported(client, provider, way):
     first, second = chain(provider, f"all-{way}", refuses(500, "first"), refuses(429, "second"))
     status, _, text = await asked(client, f"all-{way}")
     assert status == 429

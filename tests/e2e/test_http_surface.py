@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e.answers import embeds, says
 from tests.e2e.process import serving
-from tests.e2e.raw import AUTH, head, said, status
+from tests.e2e.raw import AUTH, exchange, head, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,7 +16,7 @@ BODY = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/models", "/v1/chat/completions/", "//v1/models", "/V1/models"])
 async def test_an_unknown_path_is_a_plain_404_without_a_credential(gateway, path):
-    answer = await said(gateway, head(f"GET {path} HTTP/1.1"))
+    answer = await exchange(gateway, head(f"GET {path} HTTP/1.1"))
     assert status(answer) == 404
     assert answer.endswith(b"\r\n\r\nNot Found")
     assert b"Content-Type: text/plain; charset=utf-8" in answer
@@ -43,16 +43,16 @@ async def test_a_wrong_method_is_a_405_without_a_credential(gateway, client, met
 
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/startup", "/startupz", "/ready", "/readyz"])
 async def test_probes_answer_everybody(gateway, path):
-    async with aiohttp.ClientSession() as stranger:
-        async with stranger.get(gateway.url + path) as response:
+    async with aiohttp.ClientSession() as unauthenticated:
+        async with unauthenticated.get(gateway.url + path) as response:
             assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
             assert (await response.json()).keys() & {"ok", "ready"}
-        async with stranger.head(gateway.url + path) as response:
+        async with unauthenticated.head(gateway.url + path) as response:
             assert (response.status, await response.read()) == (200, b"")
 
 
 async def test_a_probe_needs_no_attribution(gateway):
-    assert status(await said(gateway, head("GET /healthz HTTP/1.1", "X-Forwarded-For: 203.0.113.7"))) == 200
+    assert status(await exchange(gateway, head("GET /healthz HTTP/1.1", "X-Forwarded-For: 203.0.113.7"))) == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/nowhere"])
@@ -125,13 +125,13 @@ async def test_a_response_says_which_model_answered_and_where_the_time_went(clie
 
 @pytest.mark.parametrize("name", ["openclaw%2Fdefault", "openclaw/default", "openclaw%2fdefault"])
 async def test_a_model_id_may_have_its_slash_escaped(gateway, name):
-    answer = await said(gateway, head(f"GET /v1/models/{name} HTTP/1.1", AUTH.strip()))
+    answer = await exchange(gateway, head(f"GET /v1/models/{name} HTTP/1.1", AUTH.strip()))
     assert status(answer) == 200
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["id"] == "openclaw/default"
 
 
 async def test_an_escaped_spelling_of_another_path_is_unknown(gateway):
-    assert status(await said(gateway, head("GET /v1/%6dodels HTTP/1.1", AUTH.strip()))) == 404
+    assert status(await exchange(gateway, head("GET /v1/%6dodels HTTP/1.1", AUTH.strip()))) == 404
 
 
 async def test_a_query_changes_nothing(client):
@@ -159,13 +159,13 @@ async def test_a_disabled_endpoint_is_a_plain_404(config, tmp_path, endpoint, se
     endpoints = {endpoint: {"enabled": True}} if endpoint else {}
     http = {"endpoints": endpoints, "securityHeaders": {"strictTransportSecurity": "max-age=60"}}
     changed = config | {"gateway": config["gateway"] | {"http": http}}
-    async with serving(tmp_path, changed) as other, aiohttp.ClientSession(other.url) as stranger:
+    async with serving(tmp_path, changed) as other, aiohttp.ClientSession(other.url) as unauthenticated:
         for path in served:
-            async with stranger.post(path) as response:
+            async with unauthenticated.post(path) as response:
                 assert response.status == 401
                 assert response.headers["Strict-Transport-Security"] == "max-age=60"
         for path in missing:
-            async with stranger.post(path) as response:
+            async with unauthenticated.post(path) as response:
                 assert (response.status, await response.text()) == (404, "Not Found")
 
 

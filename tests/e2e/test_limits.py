@@ -101,13 +101,13 @@ async def test_all_endpoints_count_together(client, provider):
     assert (refused.status, int(refused.headers["Retry-After"]) > 0) == (429, True)
 
 
-async def test_requests_that_no_limit_names_are_told_nothing(client, provider):
+async def test_requests_without_a_limit_have_no_limit_headers(client, provider):
     response = await ask(client, provider.model(says()))
     assert response.status == 200
     assert not [name for name in response.headers if "ratelimit" in name.lower()]
 
 
-async def test_the_official_client_waits_as_it_is_told(official, provider):
+async def test_the_official_client_obeys_retry_after(official, provider):
     model = provider.model(says(), "single-official")
     model.answer = does(hangs)
     async with asyncio.timeout(20):
@@ -214,8 +214,8 @@ async def together(three, scenario):
     raise AssertionError("Redis was given up each time")
 
 
-def count(gateway, said):
-    return gateway.process.errors.count(said)
+def count(gateway, text):
+    return gateway.process.errors.count(text)
 
 
 async def test_three_gateways_let_exactly_the_limit_through(clients, three, provider):
@@ -238,7 +238,7 @@ async def test_three_gateways_settle_tokens_together(clients, three, provider):
     await together(three, scenario)
 
 
-async def test_who_is_told_the_end_finds_the_place_free_on_every_gateway(clients, three, provider):
+async def test_after_the_end_of_an_answer_its_slot_is_free_on_every_gateway(clients, three, provider):
     async def scenario(number):
         model = provider.model(says("Hel|lo"), f"single-three-{number}")
         forms = list(FORMS.values())
@@ -255,19 +255,17 @@ async def test_a_place_taken_at_one_gateway_is_taken_at_all(clients, three, prov
         held = asyncio.create_task(ask(clients[0], model, STREAM))
         async with asyncio.timeout(10):
             await model.arrived.wait()
-        told = [(await ask(client, model)).status for client in clients[1:]]
+        statuses = [(await ask(client, model)).status for client in clients[1:]]
         model.seen.set()
         await held
         model.answer = says()
-        told += [(await ask(client, model)).status for client in clients]
-        assert told == [429, 429, 200, 200, 200]
+        statuses += [(await ask(client, model)).status for client in clients]
+        assert statuses == [429, 429, 200, 200, 200]
 
     await together(three, scenario)
 
 
-async def test_nobody_waits_for_a_redis_that_is_frozen_and_callers_are_told_nothing_of_it(
-    clients, three, redis, provider
-):
+async def test_a_frozen_redis_neither_delays_requests_nor_shows_in_answers(clients, three, redis, provider):
     model = provider.model(says(), "few-frozen")
     assert [(await ask(client, model)).status for client in clients] == [200] * 3
     redis.freeze()
@@ -281,7 +279,7 @@ async def test_nobody_waits_for_a_redis_that_is_frozen_and_callers_are_told_noth
         alone = [sorted([(await ask(client, model)).status for _ in range(4)]) for client in clients]
         assert alone == [[200] * 3 + [429]] * 3
         for one in three:
-            await one.process.said("Redis is not available")
+            await one.process.wait_for_output("Redis is not available")
     finally:
         redis.thaw()
     async with asyncio.timeout(20):

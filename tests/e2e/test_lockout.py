@@ -28,7 +28,7 @@ def config(config):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stranger(gateway):
+async def unauthenticated(gateway):
     """Speaks to the gateway without a credential of its own."""
     async with aiohttp.ClientSession(gateway.url, connector=aiohttp.TCPConnector(limit=0)) as session:
         yield session
@@ -36,7 +36,7 @@ async def stranger(gateway):
 
 @pytest.fixture
 def address():
-    """The header of a client that no other test has used, as told by the proxy."""
+    """The header of a client that no other test has used, as the proxy sends it."""
     return {"X-Forwarded-For": f"203.0.113.{next(ADDRESSES)}"}
 
 
@@ -45,91 +45,95 @@ async def status(session, headers, path="/v1/models"):
         return response.status
 
 
-async def test_wrong_guesses_end_in_a_lock_that_says_how_long_it_lasts(stranger, address):
-    assert [await status(stranger, address | WRONG) for _ in range(LIMIT + 2)] == [401] * LIMIT + [429] * 2
-    async with stranger.get("/v1/models", headers=address | WRONG) as response:
+async def test_wrong_guesses_end_in_a_lock_that_says_how_long_it_lasts(unauthenticated, address):
+    assert [await status(unauthenticated, address | WRONG) for _ in range(LIMIT + 2)] == [401] * LIMIT + [429] * 2
+    async with unauthenticated.get("/v1/models", headers=address | WRONG) as response:
         assert LOCK - 10 < int(response.headers["Retry-After"]) <= LOCK
         error = (await response.json())["error"]
     assert (error["type"], error["param"], error["code"]) == ("rate_limited", None, None)
 
 
-async def test_the_right_secret_is_refused_while_locked(stranger, address):
+async def test_the_right_secret_is_refused_while_locked(unauthenticated, address):
     for _ in range(LIMIT):
-        await status(stranger, address | WRONG)
-    assert await status(stranger, address | RIGHT) == 429
+        await status(unauthenticated, address | WRONG)
+    assert await status(unauthenticated, address | RIGHT) == 429
 
 
-async def test_other_clients_are_not_locked(stranger, address):
+async def test_other_clients_are_not_locked(unauthenticated, address):
     for _ in range(LIMIT + 1):
-        await status(stranger, address | WRONG)
-    assert await status(stranger, {"X-Forwarded-For": "198.51.100.1"} | RIGHT) == 200
+        await status(unauthenticated, address | WRONG)
+    assert await status(unauthenticated, {"X-Forwarded-For": "198.51.100.1"} | RIGHT) == 200
 
 
-async def test_a_missing_credential_is_not_counted(stranger, address):
+async def test_a_missing_credential_is_not_counted(unauthenticated, address):
     for headers in (
         {},
         {"Authorization": "Basic d3Jvbmc6"},
         {"Authorization": "wrong"},
         {"x-api-key": "wrong"},
     ) * LIMIT:
-        assert await status(stranger, address | headers) == 401
-    assert await status(stranger, address | RIGHT) == 200
+        assert await status(unauthenticated, address | headers) == 401
+    assert await status(unauthenticated, address | RIGHT) == 200
 
 
-async def test_a_missing_credential_is_told_of_the_lock(stranger, address):
+async def test_a_request_without_credential_gets_429_while_locked(unauthenticated, address):
     for _ in range(LIMIT):
-        await status(stranger, address | WRONG)
-    assert await status(stranger, address) == 429
+        await status(unauthenticated, address | WRONG)
+    assert await status(unauthenticated, address) == 429
 
 
-async def test_the_right_secret_clears_the_count(stranger, address):
+async def test_the_right_secret_clears_the_count(unauthenticated, address):
     for _ in range(3):
         for _ in range(LIMIT - 1):
-            assert await status(stranger, address | WRONG) == 401
-        assert await status(stranger, address | RIGHT) == 200
+            assert await status(unauthenticated, address | WRONG) == 401
+        assert await status(unauthenticated, address | RIGHT) == 200
 
 
-async def test_unknown_paths_and_probes_answer_while_locked(stranger, address):
+async def test_unknown_paths_and_probes_answer_while_locked(unauthenticated, address):
     for _ in range(LIMIT):
-        await status(stranger, address | WRONG)
-    assert await status(stranger, address | WRONG, "/nowhere") == 404
-    assert await status(stranger, address | WRONG, "/v1/embeddings") == 405
-    assert await status(stranger, address | WRONG, "/healthz") == 200
+        await status(unauthenticated, address | WRONG)
+    assert await status(unauthenticated, address | WRONG, "/nowhere") == 404
+    assert await status(unauthenticated, address | WRONG, "/v1/embeddings") == 405
+    assert await status(unauthenticated, address | WRONG, "/healthz") == 200
 
 
-async def test_a_locked_clients_body_is_not_read(stranger, provider, address):
+async def test_a_locked_clients_body_is_not_read(unauthenticated, provider, address):
     for _ in range(LIMIT):
-        await status(stranger, address | WRONG)
+        await status(unauthenticated, address | WRONG)
     model = provider.model(says("Hello"))
     body = {"messages": [{"role": "user", "content": "hi"}]}
-    async with stranger.post("/v1/chat/completions", json=body, headers=address | RIGHT | model.chosen) as response:
+    async with unauthenticated.post(
+        "/v1/chat/completions", json=body, headers=address | RIGHT | model.chosen
+    ) as response:
         assert response.status == 429
     assert model.asked == []
 
 
 @pytest.mark.parametrize("path", ["/v1/models", "/v1/models/openclaw"])
-async def test_of_many_guesses_at_once_exactly_the_limit_are_told_that_they_are_wrong(stranger, address, path):
-    told = await asyncio.gather(*(status(stranger, address | WRONG, path) for _ in range(100)))
-    assert sorted(told) == [401] * LIMIT + [429] * (100 - LIMIT)
+async def test_of_many_concurrent_guesses_exactly_the_limit_get_401(unauthenticated, address, path):
+    statuses = await asyncio.gather(*(status(unauthenticated, address | WRONG, path) for _ in range(100)))
+    assert sorted(statuses) == [401] * LIMIT + [429] * (100 - LIMIT)
 
 
-async def test_a_host_of_an_ipv6_network_can_not_hide_behind_its_neighbours(stranger):
-    told = [await status(stranger, {"X-Forwarded-For": f"2001:db8::{host}"} | WRONG) for host in range(1, LIMIT + 2)]
-    assert told == [401] * LIMIT + [429]
+async def test_a_host_of_an_ipv6_network_can_not_hide_behind_its_neighbours(unauthenticated):
+    statuses = [
+        await status(unauthenticated, {"X-Forwarded-For": f"2001:db8::{host}"} | WRONG) for host in range(1, LIMIT + 2)
+    ]
+    assert statuses == [401] * LIMIT + [429]
 
 
-async def test_this_machine_is_delayed_ever_longer_instead_of_locked(stranger):
+async def test_this_machine_is_delayed_ever_longer_instead_of_locked(unauthenticated):
     waits = []
     for _ in range(3):
         before = time.monotonic()
-        assert await status(stranger, WRONG) == 401
+        assert await status(unauthenticated, WRONG) == 401
         waits.append(time.monotonic() - before)
     for wait, least in zip(waits, (0.25, 0.5, 1.0), strict=True):
         assert least <= wait < least + 1.0
     before = time.monotonic()
-    assert await status(stranger, {}) == 401
+    assert await status(unauthenticated, {}) == 401
     assert time.monotonic() - before < 2.0, "which would be the next delay"
-    assert await status(stranger, RIGHT) == 200
+    assert await status(unauthenticated, RIGHT) == 200
 
 
 async def test_without_the_exemption_this_machine_is_locked_like_everybody(config, tmp_path):

@@ -14,7 +14,7 @@ CHAT = "/v1/chat/completions"
 HI = {"messages": [{"role": "user", "content": "hi"}]}
 GUESS = "a-guess-that-is-wrong-9876543210"
 OTHER_KEY = "sk-someone-elses-0123456789abcdef"
-PRIVATE = "what the caller said in private"
+PRIVATE = "what the caller wrote in private"
 ECHO = f"key {KEY} or {OTHER_KEY} is wrong"
 
 
@@ -24,7 +24,7 @@ async def body_of(session, path, headers, **sent):
 
 
 async def provider_faults(session, provider):
-    """Everything that callers are told while a provider echoes keys in every way."""
+    """All responses while a provider echoes keys in every way."""
     echoing = [
         refuses(401, ECHO),
         refuses(403, ECHO),
@@ -39,19 +39,19 @@ async def provider_faults(session, provider):
         streams(chunk({"content": "Hello"}), SEEN, then=cuts),
         does(breaks_off),
     ]
-    told = ""
+    responses = ""
     for answer in echoing:
         for body in (HI, HI | {"stream": True}):
             model = provider.model(answer)
             model.seen.set()
-            told += await body_of(session, CHAT, {"Authorization": f"Bearer {TOKEN}"} | model.chosen, json=body)
-    return told
+            responses += await body_of(session, CHAT, {"Authorization": f"Bearer {TOKEN}"} | model.chosen, json=body)
+    return responses
 
 
 async def caller_faults(session):
-    """Everything that callers are told about requests that make no sense."""
+    """All responses to invalid requests."""
     right = {"Authorization": f"Bearer {TOKEN}"}
-    told = ""
+    responses = ""
     for headers in (
         {"Authorization": f"Bearer {GUESS}"},
         {"Authorization": f"Basic {GUESS}"},
@@ -62,7 +62,7 @@ async def caller_faults(session):
         right | {"x-openclaw-model": "///"},
         right | {"x-openclaw-agent-id": "nobody"},
     ):
-        told += await body_of(session, f"{CHAT}?token={GUESS}", headers, json=HI)
+        responses += await body_of(session, f"{CHAT}?token={GUESS}", headers, json=HI)
     for body in (
         b"{",
         b"[]",
@@ -73,27 +73,27 @@ async def caller_faults(session):
         b'{"temperature":1e999}',
     ):
         for path in (CHAT, "/v1/responses", "/v1/embeddings"):
-            told += await body_of(session, path, right, data=body)
-    return told
+            responses += await body_of(session, path, right, data=body)
+    return responses
 
 
-async def test_no_secret_is_told_or_logged_and_no_fault_of_others_leaves_a_traceback(config, provider, tmp_path):
+async def test_no_secret_is_in_responses_or_logs_and_external_faults_log_no_traceback(config, provider, tmp_path):
     changed = config | {"logging": {"level": "trace"}}
     async with serving(tmp_path, changed) as gateway, aiohttp.ClientSession(gateway.url) as session:
-        told = await provider_faults(session, provider)
-        told += await caller_faults(session)
+        responses = await provider_faults(session, provider)
+        responses += await caller_faults(session)
         async with session.get("/v1/models", headers={"Authorization": f"Bearer {TOKEN}"}) as response:
             assert response.status == 200
     written = gateway.process.output + gateway.process.errors
-    assert "is wrong" in told
+    assert "is wrong" in responses
     assert "Listening" in written
     assert "Request refused" in written
     for secret in (TOKEN, KEY, OTHER_KEY, GUESS):
-        assert secret not in told
+        assert secret not in responses
         assert secret not in written
     assert PRIVATE not in written
     assert "Traceback" not in written
-    assert "internal error" not in told
+    assert "internal error" not in responses
 
 
 async def test_every_line_of_the_log_is_an_event_and_those_of_a_request_carry_its_name(config, provider, tmp_path):

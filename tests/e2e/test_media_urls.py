@@ -11,7 +11,7 @@ import pytest
 
 from tests.e2e.process import environment
 from tests.e2e.public_network import PNG, PORT
-from tests.process import PATIENCE, running
+from tests.process import MAX_WAIT, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -82,7 +82,7 @@ def fetched(network, tmp_path):
         root = str(Path(__file__).parents[2])
         command = [*network, sys.executable, "-m", "tests.e2e.public_network", str(tmp_path)]
         async with running(command, directory=Path(root), environment=environment(tmp_path)) as process:
-            assert await process.ended(2 * PATIENCE) == 0, process.errors
+            assert await process.ended(2 * MAX_WAIT) == 0, process.errors
         return json.loads(process.output)
 
     return ask

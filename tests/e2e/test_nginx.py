@@ -16,7 +16,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHAT = "/v1/chat/completions"
 MiB = 2**20
-PATIENCE = 15.0  # seconds
+MAX_WAIT = 15.0  # seconds
 
 
 def asking(text: str = "hi", **fields):
@@ -47,13 +47,13 @@ async def client(deployed):
 
 async def who_answers(deployed, times: int) -> set[str]:
     """The processes that answer; request ids begin with the process's own."""
-    found = set()
+    instances = set()
     async with deployed.client("203.0.113.1") as client:
         for _ in range(times):
             async with client.get("/healthz") as response:
                 assert response.status == 200
-                found.add(response.headers["x-request-id"][:20])
-    return found
+                instances.add(response.headers["x-request-id"][:20])
+    return instances
 
 
 async def finds(deployed, right) -> bool:
@@ -62,7 +62,7 @@ async def finds(deployed, right) -> bool:
 
 async def until(check, what: str) -> None:
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(MAX_WAIT):
             while not await check():
                 await asyncio.sleep(0.05)
     except TimeoutError:
@@ -94,7 +94,7 @@ async def test_a_caller_who_leaves_is_noticed_at_the_provider(deployed, provider
             await response.content.readuntil(b'"Hel"')
             response.close()
         asked.cancel()
-    await asyncio.wait_for(model.abandoned.wait(), PATIENCE)
+    await asyncio.wait_for(model.abandoned.wait(), MAX_WAIT)
 
 
 async def test_what_callers_say_about_their_origin_has_no_effect(deployed, provider):
@@ -142,14 +142,17 @@ async def test_a_body_up_to_the_gateways_limit_passes_and_larger_ones_get_its_er
 
 
 async def test_the_gateways_errors_are_the_ones_that_callers_see(deployed, client, provider):
-    async with deployed.client("203.0.113.2", "wrong") as stranger, stranger.get("/v1/models") as response:
+    async with (
+        deployed.client("203.0.113.2", "wrong") as unauthenticated,
+        unauthenticated.get("/v1/models") as response,
+    ):
         assert response.status == 401
         assert response.headers["WWW-Authenticate"] == "Bearer"
         assert (await response.json())["error"]["type"] == "unauthorized"
-    for status, said in ((500, 502), (503, 503), (429, 429)):
+    for status, passed in ((500, 502), (503, 503), (429, 429)):
         model = provider.model(refuses(status, "the provider's own words"))
         async with client.post(CHAT, json=asking(), headers=model.chosen) as response:
-            assert response.status == said
+            assert response.status == passed
             assert response.headers["x-request-id"]
             assert (await response.json())["error"]["type"].startswith("upstream_")
 
@@ -188,13 +191,13 @@ async def test_gateways_that_come_and_go_are_found_without_a_reload(deployed):
     first = await who_answers(deployed, 30)
     await deployed.start(4)
     deployed.names.addresses.append(deployed.address(4))
-    await until(lambda: finds(deployed, lambda found: len(found - first) == 1), "the new gateway gets requests")
+    await until(lambda: finds(deployed, lambda instances: len(instances - first) == 1), "the new gateway gets requests")
     deployed.names.addresses.remove(deployed.address(4))
-    await until(lambda: finds(deployed, lambda found: found == first), "the new gateway gets none any more")
+    await until(lambda: finds(deployed, lambda instances: instances == first), "the new gateway gets none any more")
     await deployed.stop(4)
 
 
-async def test_no_gateway_at_all_is_told_in_the_apis_own_form(deployed, client):
+async def test_without_any_gateway_nginx_answers_with_an_error_object(deployed, client):
     deployed.names.addresses = [deployed.address(250)]
     try:
 
@@ -215,7 +218,7 @@ async def test_no_gateway_at_all_is_told_in_the_apis_own_form(deployed, client):
 async def test_the_log_of_requests_names_clients_and_no_secret(deployed, client):
     async with client.get("/v1/models?key=sk-secret") as response:
         await response.read()
-    await deployed.nginx.said('"path":"/v1/models"')
+    await deployed.nginx.wait_for_output('"path":"/v1/models"')
     lines = [json.loads(line) for line in deployed.nginx.output.splitlines() if '"path":"/v1/models"' in line]
     assert {"203.0.113.1", "203.0.113.66"} <= {line["client"] for line in lines}
     assert "sk-secret" not in deployed.nginx.output + deployed.nginx.errors

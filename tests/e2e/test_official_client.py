@@ -15,8 +15,8 @@ CLOCK = {"type": "function", "function": {"name": "get_time"}}
 
 
 async def test_models_are_listed(official):
-    listed = [model.id async for model in official.models.list()]
-    assert listed == ["openclaw", "openclaw/default", "openclaw/main", "openclaw/other"]
+    model_ids = [model.id async for model in official.models.list()]
+    assert model_ids == ["openclaw", "openclaw/default", "openclaw/main", "openclaw/other"]
 
 
 @pytest.mark.parametrize("name", ["openclaw", "openclaw/default", "openclaw/other"])

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from tests.e2e.answers import says
-from tests.e2e.raw import AUTH, head, said, status
+from tests.e2e.raw import AUTH, exchange, head, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -16,7 +16,7 @@ BODY = json.dumps({"messages": [{"role": "user", "content": "hi"}]}).encode()
     ("path", "limit"), [(CHAT, 20 * 2**20), ("/v1/responses", 20 * 2**20), ("/v1/embeddings", 5 * 2**20)]
 )
 async def test_a_declared_length_over_the_limit_is_refused_before_anything_is_read(gateway, path, limit):
-    answer = await said(gateway, head(f"POST {path} HTTP/1.1", AUTH.strip(), f"Content-Length: {limit + 1}"))
+    answer = await exchange(gateway, head(f"POST {path} HTTP/1.1", AUTH.strip(), f"Content-Length: {limit + 1}"))
     assert status(answer) == 413
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["error"]["message"] == "Payload too large"
 
@@ -24,13 +24,13 @@ async def test_a_declared_length_over_the_limit_is_refused_before_anything_is_re
 async def test_an_undeclared_length_over_the_limit_is_refused_and_the_connection_ends(gateway):
     start = f"POST /v1/embeddings HTTP/1.1\r\nHost: gateway\r\n{AUTH}Transfer-Encoding: chunked\r\n\r\n".encode()
     piece = b"80000\r\n" + b" " * 0x80000 + b"\r\n"
-    answer = await said(gateway, start, *[piece] * 10, b"1\r\n \r\n")  # and no end
+    answer = await exchange(gateway, start, *[piece] * 10, b"1\r\n \r\n")  # and no end
     assert status(answer) == 413
     assert b"Connection: close" in answer
 
 
 async def test_a_body_without_a_credential_is_not_read(gateway):
-    answer = await said(gateway, head(f"POST {CHAT} HTTP/1.1", f"Content-Length: {2**30}"))
+    answer = await exchange(gateway, head(f"POST {CHAT} HTTP/1.1", f"Content-Length: {2**30}"))
     assert status(answer) == 401
 
 
@@ -52,19 +52,19 @@ SMALL = [f"X-{number}: {'x' * 22}" for number in range(500)]  # 32 bytes or less
     ids=range(8),
 )
 async def test_an_oversized_head_is_a_431(gateway, headers, expected):
-    answer = await said(gateway, head("GET /nowhere HTTP/1.1", *headers), to_the_end=True)
+    answer = await exchange(gateway, head("GET /nowhere HTTP/1.1", *headers), to_the_end=True)
     assert status(answer) == expected
 
 
 async def test_an_oversized_request_line_is_a_431(gateway):
-    assert status(await said(gateway, head(f"GET /{'x' * 17_000} HTTP/1.1"))) == 431
+    assert status(await exchange(gateway, head(f"GET /{'x' * 17_000} HTTP/1.1"))) == 431
 
 
 async def test_a_head_is_refused_as_soon_as_it_is_too_long_and_not_before(gateway):
     start = b"GET /nowhere HTTP/1.1\r\nHost: gateway\r\nConnection: close\r\n"
     line = b"X-More: " + b"x" * 1014 + b"\r\n"  # 1 KiB
-    assert status(await said(gateway, start, *[line] * 15, b"\r\n", to_the_end=True)) == 404
-    assert status(await said(gateway, start, *[line] * 16, to_the_end=True)) == 431  # and no end
+    assert status(await exchange(gateway, start, *[line] * 15, b"\r\n", to_the_end=True)) == 404
+    assert status(await exchange(gateway, start, *[line] * 16, to_the_end=True)) == 431  # and no end
 
 
 async def test_bodies_and_earlier_requests_are_no_part_of_a_head(gateway):
@@ -75,17 +75,17 @@ async def test_bodies_and_earlier_requests_are_no_part_of_a_head(gateway):
     halves = [body[:70_000], body[70_000:]]
     last = head("GET /v1/models HTTP/1.1", AUTH.strip(), long.strip())
     pieces = [post[:5000], post[5000:], *halves, post, body[:190_000], body[190_000:] + last[:4000], last[4000:]]
-    answer = await said(gateway, *pieces, to_the_end=True)
+    answer = await exchange(gateway, *pieces, to_the_end=True)
     assert [part.split(b" ", 1)[0] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"400", b"400", b"200"]
 
 
 async def test_a_request_without_host_is_a_400(gateway):
-    answer = await said(gateway, f"GET /v1/models HTTP/1.1\r\n{AUTH}Connection: close\r\n\r\n".encode())
+    answer = await exchange(gateway, f"GET /v1/models HTTP/1.1\r\n{AUTH}Connection: close\r\n\r\n".encode())
     assert status(answer) == 400
 
 
 async def test_http_1_0_needs_no_host(gateway):
-    assert status(await said(gateway, f"GET /v1/models HTTP/1.0\r\n{AUTH}\r\n".encode())) == 200
+    assert status(await exchange(gateway, f"GET /v1/models HTTP/1.0\r\n{AUTH}\r\n".encode())) == 200
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ async def test_http_1_0_needs_no_host(gateway):
     ids=["tls", "words", "version", "colon", "length", "smuggling", "two hosts"],
 )
 async def test_garbage_is_a_bare_400_and_the_connection_ends(gateway, sent):
-    answer = await said(gateway, sent, to_the_end=True)
+    answer = await exchange(gateway, sent, to_the_end=True)
     first, _, body = answer.partition(b"\r\n\r\n")
     assert (status(first), body) == (400, b"")
     assert b"Python" not in first
@@ -123,10 +123,10 @@ async def test_the_go_ahead_for_a_body_comes_after_the_credential_was_checked(ga
     model = provider.model(says("Hello"))
     chosen = f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
     headers = ["Expect: 100-continue", f"Content-Length: {len(BODY)}", chosen]
-    refused = await said(gateway, head(f"POST {CHAT} HTTP/1.1", *headers))
+    refused = await exchange(gateway, head(f"POST {CHAT} HTTP/1.1", *headers))
     assert status(refused) == 401
     assert b"100 Continue" not in refused
-    answer = await said(gateway, head(f"POST {CHAT} HTTP/1.1", AUTH.strip(), *headers), BODY)
+    answer = await exchange(gateway, head(f"POST {CHAT} HTTP/1.1", AUTH.strip(), *headers), BODY)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n")
 
 
@@ -144,13 +144,13 @@ async def test_the_go_ahead_for_a_body_comes_after_the_credential_was_checked(ga
 )
 async def test_a_body_that_nobody_reads_gets_no_go_ahead(gateway, line, more, expected):
     headers = ["Expect: 100-continue", "Content-Length: 1000000", *more]
-    answer = await said(gateway, head(f"{line} HTTP/1.1", *headers))
+    answer = await exchange(gateway, head(f"{line} HTTP/1.1", *headers))
     assert answer.startswith(f"HTTP/1.1 {expected} ".encode())
 
 
 async def test_a_body_too_large_to_expect_is_refused_without_a_go_ahead(gateway):
     headers = ["Expect: 100-continue", f"Content-Length: {2**30}"]
-    assert status(await said(gateway, head(f"POST {CHAT} HTTP/1.1", AUTH.strip(), *headers))) == 413
+    assert status(await exchange(gateway, head(f"POST {CHAT} HTTP/1.1", AUTH.strip(), *headers))) == 413
 
 
 async def test_an_http_1_0_client_gets_its_stream_without_chunks(gateway, provider):
@@ -158,7 +158,7 @@ async def test_an_http_1_0_client_gets_its_stream_without_chunks(gateway, provid
     body = BODY[:-1] + b',"stream":true}'
     chosen = f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
     start = f"POST {CHAT} HTTP/1.0\r\n{AUTH}{chosen}\r\nContent-Length: {len(body)}\r\n\r\n"
-    answer = await said(gateway, start.encode() + body, to_the_end=True)
+    answer = await exchange(gateway, start.encode() + body, to_the_end=True)
     first, _, events = answer.partition(b"\r\n\r\n")
     assert status(first) == 200
     assert b"chunked" not in first
@@ -167,7 +167,7 @@ async def test_an_http_1_0_client_gets_its_stream_without_chunks(gateway, provid
 
 
 async def test_an_absolute_uri_is_its_path(gateway):
-    assert status(await said(gateway, head("GET http://gateway/v1/models HTTP/1.1", AUTH.strip()))) == 200
+    assert status(await exchange(gateway, head("GET http://gateway/v1/models HTTP/1.1", AUTH.strip()))) == 200
 
 
 async def test_requests_sent_at_once_are_answered_in_order(gateway, provider):
@@ -177,11 +177,11 @@ async def test_requests_sent_at_once_are_answered_in_order(gateway, provider):
         chosen = f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
         start = f"POST {CHAT} HTTP/1.1\r\nHost: a\r\n{AUTH}{chosen}\r\n{close}Content-Length: {len(BODY)}\r\n\r\n"
         sent += start.encode() + BODY
-    answer = await said(gateway, sent, to_the_end=True)
+    answer = await exchange(gateway, sent, to_the_end=True)
     assert answer.count(b"HTTP/1.1 200 OK") == 2
     assert answer.index(b"first") < answer.index(b"second")
 
 
 async def test_an_upgrade_to_something_else_is_not_followed(gateway):
-    answer = await said(gateway, head("GET /v1/models HTTP/1.1", AUTH.strip(), "Upgrade: h2c"))
+    answer = await exchange(gateway, head("GET /v1/models HTTP/1.1", AUTH.strip(), "Upgrade: h2c"))
     assert status(answer) == 200

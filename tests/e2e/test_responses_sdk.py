@@ -29,9 +29,9 @@ async def test_the_accumulator_of_the_official_client_agrees_with_the_stream(off
         final = await stream.get_final_response()
     assert final.output_text == "Hello"
     assert final.output[1].arguments == '{"city":"Oslo"}'
-    kept = await client.responses.retrieve(final.id)
-    assert (kept.output_text, kept.usage, kept.tools) == (final.output_text, final.usage, final.tools)
-    assert [item.id for item in kept.output] == [item.id for item in final.output]
+    stored = await client.responses.retrieve(final.id)
+    assert (stored.output_text, stored.usage, stored.tools) == (final.output_text, final.usage, final.tools)
+    assert [item.id for item in stored.output] == [item.id for item in final.output]
     assert events[-1].type == "response.completed"
 
 
@@ -68,8 +68,8 @@ async def test_a_pdf_is_read_and_a_scanned_one_is_shown(official, provider):
         {"type": "input_file", "filename": name, "file_data": f"data:application/pdf;base64,{b64encode(data).decode()}"}
         for name, data in (("text.pdf", text), ("scan.pdf", scan))
     ]
-    said = [{"role": "user", "content": [{"type": "input_text", "text": "read"}, *files]}]
-    await as_model(official, model).responses.create(model="openclaw", input=said)
+    messages = [{"role": "user", "content": [{"type": "input_text", "text": "read"}, *files]}]
+    await as_model(official, model).responses.create(model="openclaw", input=messages)
     system, user = model.body["messages"]
     assert "Hello from page one." in system["content"]
     assert "1 rendered" in system["content"]
@@ -107,7 +107,7 @@ async def test_a_tool_loop_of_the_agents_sdk_comes_to_its_end(official, provider
         result = await agents.Runner.run(agent, "weather?", **settings)
     assert result.final_output == "Cold in Oslo, and in Rome."
     assert sorted(called) == ["Oslo", "Rome"]
-    told = model.asked[1].body["messages"]
-    assert [message["role"] for message in told] == ["system", "user", "assistant", "tool", "tool"]
-    assert [call["id"] for call in told[2]["tool_calls"]] == ["c1", "c2"]
-    assert [message["content"] for message in told[3:]] == ["Oslo: 5C", "Rome: 5C"]
+    sent = model.asked[1].body["messages"]
+    assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool", "tool"]
+    assert [call["id"] for call in sent[2]["tool_calls"]] == ["c1", "c2"]
+    assert [message["content"] for message in sent[3:]] == ["Oslo: 5C", "Rome: 5C"]

@@ -86,8 +86,8 @@ class Load:
 
 def complete(text: str) -> bool:
     """Whether every event arrived, in order, and the end."""
-    places = [text.find(f"<{number}>") for number in EVENTS]
-    return -1 not in places and places == sorted(places) and text.endswith("data: [DONE]\n\n")
+    positions = [text.find(f"<{number}>") for number in EVENTS]
+    return -1 not in positions and positions == sorted(positions) and text.endswith("data: [DONE]\n\n")
 
 
 async def test_no_request_fails_while_all_gateways_are_restarted_in_turn(provider, tmp_path):

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from tests.e2e.answers import embeds, says
 from tests.e2e.process import serving
-from tests.e2e.raw import head, said, status
+from tests.e2e.raw import exchange, head, status
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -69,7 +69,7 @@ async def ask(gateway, path, *lines, body=None):
     body = BODIES.get(path) if body is None else body
     start = f"GET {path}" if body is None else f"POST {path}"
     length = [] if body is None else [f"Content-Length: {len(body)}"]
-    answer = await said(gateway, head(f"{start} HTTP/1.1", *lines, *length), body or b"", to_the_end=True)
+    answer = await exchange(gateway, head(f"{start} HTTP/1.1", *lines, *length), body or b"", to_the_end=True)
     return status(answer), answer.partition(b"\r\n\r\n")[2]
 
 
@@ -117,7 +117,7 @@ async def test_a_request_is_judged_in_the_recorded_order(open_gateway, other, pa
     ]
     for expected, (target, *lines), body in steps:
         if body is None:
-            answer = await said(open_gateway, head(f"PUT {target} HTTP/1.1", *lines), to_the_end=True)
+            answer = await exchange(open_gateway, head(f"PUT {target} HTTP/1.1", *lines), to_the_end=True)
             assert status(answer) == expected
         else:
             assert (await ask(open_gateway, target, *lines, body=body))[0] == expected, (target, lines, body)

@@ -23,9 +23,9 @@ BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
 async def echoes(request, model):
-    """Answer with what was said last, so that every answer belongs to one question."""
-    said = model.asked[-1].body["messages"]
-    answer = {"role": "assistant", "content": f"re:{said[-1]['content']}"}
+    """Answer with the last message, so that every answer belongs to one question."""
+    messages = model.asked[-1].body["messages"]
+    answer = {"role": "assistant", "content": f"re:{messages[-1]['content']}"}
     return web.json_response({"choices": [{"index": 0, "message": answer, "finish_reason": "stop"}]})
 
 
@@ -35,7 +35,7 @@ def model(provider):
 
 
 class Writers:
-    """Clients of one conversation: what they were told, and what they only tried."""
+    """Clients of one conversation: the answers that they got, and the requests that failed."""
 
     def __init__(self, key):
         self.key = key
@@ -67,9 +67,9 @@ class Writers:
 def check(writers, transcript, model):
     """Every turn that was acknowledged is there once, all others at most once, each in sight of all before it."""
     completed = [entry["messages"] for entry in transcript if entry["outcome"] == "completed"]
-    said = [tuple(message["parts"][0]["text"] for message in messages) for messages in completed]
-    questions = [question for question, _ in said]
-    assert all(answer == f"re:{question}" for question, answer in said)
+    exchanges = [tuple(message["parts"][0]["text"] for message in messages) for messages in completed]
+    questions = [question for question, _ in exchanges]
+    assert all(answer == f"re:{question}" for question, answer in exchanges)
     assert len(set(questions)) == len(questions), "no turn is there twice"
     assert set(writers.acknowledged) <= set(questions), "no turn that was acknowledged is lost"
     assert set(questions) <= writers.tried
@@ -78,7 +78,7 @@ def check(writers, transcript, model):
     for asked in model.asked:
         texts = [message["content"] for message in asked.body["messages"]]
         seen.setdefault(texts[-1], []).append(texts)
-    for question, answer in said:
+    for question, answer in exchanges:
         assert [*history, question] in seen[question], "the answer was given in sight of the whole conversation"
         history += [question, answer]
 
@@ -98,7 +98,7 @@ async def one_of_three(directory, config, port):
 
     async def begin():
         process = await start(os.sys.executable, *command, environment=environment(directory))
-        await process.said("Listening")
+        await process.wait_for_output("Listening")
         return process
 
     current = [await begin()]

@@ -67,8 +67,8 @@ async def browser(where):
 
 
 async def _ask(session, where, url, client, headers):
-    told = {"X-Client": client} if url == where.nginx else {"X-Forwarded-For": client}
-    async with session.get(f"{url}/v1/models", headers=told | headers) as response:
+    address_header = {"X-Client": client} if url == where.nginx else {"X-Forwarded-For": client}
+    async with session.get(f"{url}/v1/models", headers=address_header | headers) as response:
         await response.read()
         return response.status, int(response.headers.get("Retry-After", 0))
 
@@ -143,7 +143,7 @@ async def test_readiness_and_one_log_line_tell_of_a_redis_that_is_away(where, re
             assert gateway.process.errors.count("Redis is in use") == 2
 
 
-async def test_wrong_secrets_are_503_while_redis_is_away_when_told_so(config, redis, tmp_path):
+async def test_wrong_secrets_are_503_while_redis_is_away_with_failure_mode_deny(config, redis, tmp_path):
     rules = {"maxAttempts": LIMIT, "exemptLoopback": False, "failureMode": "deny"}
     gateway = config["gateway"] | {
         "auth": {"mode": "token", "token": TOKEN, "rateLimit": rules},
@@ -160,7 +160,7 @@ async def test_wrong_secrets_are_503_while_redis_is_away_when_told_so(config, re
 
         assert await status(WRONG) == (401, "unauthorized")
         await redis.stop()
-        await only.process.said("Redis is not available")
+        await only.process.wait_for_output("Redis is not available")
         assert await status(WRONG) == (503, "unavailable")
         assert await status({}) == (401, "unauthorized")
         assert await status(RIGHT) == (200, None)

@@ -83,18 +83,18 @@ async def test_what_one_has_kept_the_other_continues_and_deletes(both, provider)
 async def test_a_run_of_one_is_streamed_and_cancelled_by_the_other(both, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), then=hangs))
-    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
+    response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
     seen = []
-    async for event in await two.responses.retrieve(told.id, stream=True):
+    async for event in await two.responses.retrieve(response.id, stream=True):
         seen.append(event)
         if event.type == "response.output_text.delta":
             model.seen.set()
         if len([event for event in seen if event.type == "response.output_text.delta"]) == 2:
             break
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
-    cancelled = await two.responses.cancel(told.id)
+    cancelled = await two.responses.cancel(response.id)
     assert cancelled.status == "cancelled"
-    assert (await one.responses.retrieve(told.id)).status == "cancelled"
+    assert (await one.responses.retrieve(response.id)).status == "cancelled"
     async with asyncio.timeout(10):
         await model.abandoned.wait()
 
@@ -102,14 +102,14 @@ async def test_a_run_of_one_is_streamed_and_cancelled_by_the_other(both, provide
 async def test_a_stream_is_left_with_one_and_taken_up_with_the_other(both, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
-    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True, stream=True)
-    seen = await read_until_text(told)
-    await told.close()
+    response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True, stream=True)
+    seen = await read_until_text(response)
+    await response.close()
     name = seen[0].response.id
     assert (await two.responses.retrieve(name)).status == "in_progress"
     model.seen.set()
-    rest = await two.responses.retrieve(name, stream=True, starting_after=seen[-1].sequence_number)
-    seen += [event async for event in rest]
+    resumed = await two.responses.retrieve(name, stream=True, starting_after=seen[-1].sequence_number)
+    seen += [event async for event in resumed]
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
     for event in seen:
         EVENT.validate_python(event.model_dump())
@@ -120,25 +120,25 @@ async def test_a_stream_is_left_with_one_and_taken_up_with_the_other(both, provi
 async def test_the_accumulator_of_the_official_client_takes_a_run_up_in_the_middle(both, provider):
     _, one, two = both
     answer = says("Hel|lo", ("call_1", "get_weather", '{"city":"Oslo"}'), finish="tool_calls")
-    told = await as_model(one, provider.model(answer)).responses.create(
+    response = await as_model(one, provider.model(answer)).responses.create(
         model="openclaw", input="hi", background=True, tools=[WEATHER]
     )
-    async with two.responses.stream(response_id=told.id) as stream:
+    async with two.responses.stream(response_id=response.id) as stream:
         final = await stream.get_final_response()
     assert (final.status, final.output_text, final.output[1].arguments) == ("completed", "Hello", '{"city":"Oslo"}')
-    async with two.responses.stream(response_id=told.id, starting_after=6) as stream:
+    async with two.responses.stream(response_id=response.id, starting_after=6) as stream:
         numbers = [event.sequence_number async for event in stream]
-        assert (await stream.get_final_response()).id == told.id
+        assert (await stream.get_final_response()).id == response.id
     assert numbers[0] == 7
 
 
 async def test_a_stream_with_one_ends_when_the_other_cancels_its_run(both, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
-    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True, stream=True)
-    seen = await read_until_text(told)
+    response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True, stream=True)
+    seen = await read_until_text(response)
     cancelled = await two.responses.cancel(seen[0].response.id)
-    seen += [event async for event in told]
+    seen += [event async for event in response]
     assert (seen[-1].type, seen[-1].response) == ("response.failed", cancelled)
     assert cancelled.status == "cancelled"
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
@@ -149,23 +149,23 @@ async def test_a_stream_with_one_ends_when_the_other_cancels_its_run(both, provi
 async def test_what_runs_with_one_is_deleted_with_the_other(both, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
-    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
+    response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
     async with asyncio.timeout(10):
         await model.arrived.wait()
-    await two.responses.delete(told.id)
+    await two.responses.delete(response.id)
     async with asyncio.timeout(10):
         await model.abandoned.wait()
     for client in (one, two):
         with pytest.raises(openai.NotFoundError):
-            await client.responses.retrieve(told.id)
+            await client.responses.retrieve(response.id)
 
 
 async def test_a_gateway_that_stops_ends_its_streams_of_runs_that_go_on_elsewhere(both, shared, provider, tmp_path):
     _, one, _ = both
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
-    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
+    response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
     async with serving(tmp_path, shared) as third, client_of(third) as client:
-        watching = await client.responses.retrieve(told.id, stream=True)
+        watching = await client.responses.retrieve(response.id, stream=True)
         seen = await read_until_text(watching)
         third.process.signal(signal.SIGTERM)
         last = [event async for event in watching][-1]
@@ -174,7 +174,8 @@ async def test_a_gateway_that_stops_ends_its_streams_of_runs_that_go_on_elsewher
     EVENT.validate_python(last.model_dump())
     model.seen.set()
     seen += [
-        event async for event in await one.responses.retrieve(told.id, stream=True, starting_after=last.sequence_number)
+        event
+        async for event in await one.responses.retrieve(response.id, stream=True, starting_after=last.sequence_number)
     ]
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
     assert seen[-1].response.output_text == "Hello"
@@ -183,8 +184,8 @@ async def test_a_gateway_that_stops_ends_its_streams_of_runs_that_go_on_elsewher
 async def test_a_run_outlives_a_redis_that_is_away_and_its_stream_says_so(both, redis, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
-    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
-    watching = await two.responses.retrieve(told.id, stream=True)
+    response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
+    watching = await two.responses.retrieve(response.id, stream=True)
     seen = await read_until_text(watching)
     await redis.kill()
     model.seen.set()
@@ -192,8 +193,8 @@ async def test_a_run_outlives_a_redis_that_is_away_and_its_stream_says_so(both, 
         last = [event async for event in watching][-1]
     assert (last.type, last.code, last.sequence_number) == ("error", "unavailable", seen[-1].sequence_number)
     await redis.start()
-    rest = await two.responses.retrieve(told.id, stream=True, starting_after=last.sequence_number)
-    seen += [event async for event in rest]
+    resumed = await two.responses.retrieve(response.id, stream=True, starting_after=last.sequence_number)
+    seen += [event async for event in resumed]
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
     assert seen[-1].response.output_text == "Hello"
 
@@ -201,10 +202,10 @@ async def test_a_run_outlives_a_redis_that_is_away_and_its_stream_says_so(both, 
 async def test_the_run_of_an_instance_that_was_killed_ends_as_failed(both, redis, provider):
     gateway, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
-    told = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
+    response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
     async with asyncio.timeout(10):
         await model.arrived.wait()
-    watching = await two.responses.retrieve(told.id, stream=True)
+    watching = await two.responses.retrieve(response.id, stream=True)
     gateway.process.signal(signal.SIGKILL)
     await gateway.process.ended()
     (lease,) = await redis.ask("KEYS", "*:response-lease:*")
@@ -213,4 +214,4 @@ async def test_the_run_of_an_instance_that_was_killed_ends_as_failed(both, redis
         events = [event async for event in watching]
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert (events[-1].type, events[-1].response.status) == ("response.failed", "failed")
-    assert (await two.responses.retrieve(told.id)).error.code == "server_error"
+    assert (await two.responses.retrieve(response.id)).error.code == "server_error"

@@ -39,16 +39,16 @@ async def exchanged(gateway, peer, sent):
         writer.close()
 
 
-async def told(gateway, peer, token, *lines):
+async def status_for(gateway, peer, token, *lines):
     """The status of a request for the models with these header lines, sent as they are."""
     head = ["GET /v1/models HTTP/1.1", "Host: gateway", f"Authorization: Bearer {token}", *lines, "Connection: close"]
     return await exchanged(gateway, peer, "\r\n".join([*head, "", ""]).encode())
 
 
 async def locked(gateway, address):
-    told_witness = await told(gateway, WITNESS, TOKEN, f"X-Forwarded-For: {address}")
-    assert told_witness in (200, 429)
-    return told_witness == 429
+    witness_status = await status_for(gateway, WITNESS, TOKEN, f"X-Forwarded-For: {address}")
+    assert witness_status in (200, 429)
+    return witness_status == 429
 
 
 @pytest.mark.parametrize("fallback", [False, True])
@@ -58,21 +58,21 @@ async def test_the_right_address_is_counted_for_every_claim_of_a_trusted_proxy(c
             if case.fallback is not fallback:
                 continue
             proxy = f"127.9.{number // 250}.{number % 250 + 1}"
-            answer = await told(gateway, proxy, "wrong", *(spelled(line, number) for line in case.lines))
+            answer = await status_for(gateway, proxy, "wrong", *(spelled(line, number) for line in case.lines))
             assert answer == (case.status or (403 if case.client is None else 401)), case
-            assert (await told(gateway, proxy, TOKEN) == 429) is (case.client == PEER), case
+            assert (await status_for(gateway, proxy, TOKEN) == 429) is (case.client == PEER), case
             if case.client not in (None, PEER):
                 assert await locked(gateway, spelled(case.client, number)), case
         assert not [decoy for decoy in DECOYS if await locked(gateway, decoy)]
 
 
-async def test_no_claim_of_a_stranger_counts_for_anybody_but_the_stranger(config, tmp_path):
+async def test_headers_of_an_untrusted_peer_affect_only_that_peer(config, tmp_path):
     async with strict(config, tmp_path, fallback=True) as gateway:
         for number, case in enumerate(CASES):
-            stranger = f"127.7.{number // 250}.{number % 250 + 1}"
-            answer = await told(gateway, stranger, "wrong", *(spelled(line, number) for line in case.lines))
+            untrusted = f"127.7.{number // 250}.{number % 250 + 1}"
+            answer = await status_for(gateway, untrusted, "wrong", *(spelled(line, number) for line in case.lines))
             assert answer == (case.status or (401 if case.client == PEER else 403)), case
-            assert (await told(gateway, stranger, TOKEN) == 429) is (case.client == PEER), case
+            assert (await status_for(gateway, untrusted, TOKEN) == 429) is (case.client == PEER), case
             if case.client not in (None, PEER):
                 assert not await locked(gateway, spelled(case.client, number)), case
         assert not [decoy for decoy in DECOYS if await locked(gateway, decoy)]
@@ -85,5 +85,5 @@ async def test_a_trailer_is_no_claim(config, tmp_path):
         body = "0\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n"
         sent = "\r\n".join([*head, "Transfer-Encoding: chunked", "Trailer: X-Forwarded-For", "", body])
         assert await exchanged(gateway, "127.9.1.1", sent.encode()) == 401
-        assert await told(gateway, "127.9.1.1", TOKEN) == 429
+        assert await status_for(gateway, "127.9.1.1", TOKEN) == 429
         assert not await locked(gateway, "1.2.3.4")

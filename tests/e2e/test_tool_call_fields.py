@@ -44,7 +44,7 @@ def demanding(name="ask_user", arguments="{}"):
     """Calls the tool; answers once it has the result, if the call came back as it was."""
 
     async def answer(request, model):
-        made = [call for said in model.asked[-1].body["messages"] for call in said.get("tool_calls", ())]
+        made = [call for message in model.asked[-1].body["messages"] for call in message.get("tool_calls", ())]
         if not made:
             return await calls(name, arguments)(request, model)
         signed = [{name: call[name] for name in SIGNED if name in call} for call in made]
@@ -71,21 +71,21 @@ async def test_it_gets_it_back_between_the_rounds_of_a_run(asking, stream):
     assert answer.choices[0].message.content == "Well done."
 
 
-@pytest.mark.parametrize("user", [None, "somebody"], ids=["resent", "kept"])
+@pytest.mark.parametrize("user", [None, "somebody"], ids=["resent", "stored"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 async def test_it_gets_it_back_from_a_chat_client(asking, stream, user):
-    """One that sends again what it was told, and one that sends the result only and has a conversation kept."""
+    """A client that sends the answer again, and one that sends only the result, in a stored conversation."""
     client = asking()
     more = {"model": "openclaw", "tools": [OWN]} | ({"user": f"{user}-{stream}"} if user else {})
     if stream:
         async with client.chat.completions.stream(messages=[ASKED], **more) as events:
-            told = (await events.get_final_completion()).choices[0].message
+            answer_message = (await events.get_final_completion()).choices[0].message
     else:
-        told = (await client.chat.completions.create(messages=[ASKED], **more)).choices[0].message
-    assert SIGNED.items() <= told.tool_calls[0].model_extra.items()
+        answer_message = (await client.chat.completions.create(messages=[ASKED], **more)).choices[0].message
+    assert SIGNED.items() <= answer_message.tool_calls[0].model_extra.items()
     result = {"role": "tool", "tool_call_id": "c1", "content": "yes"}
-    said = [result] if user else [ASKED, told.model_dump(exclude_none=True), result]
-    answer = await client.chat.completions.create(messages=said, **more)
+    messages = [result] if user else [ASKED, answer_message.model_dump(exclude_none=True), result]
+    answer = await client.chat.completions.create(messages=messages, **more)
     assert answer.choices[0].message.content == "Well done."
 
 
@@ -96,13 +96,13 @@ async def test_it_gets_it_back_from_a_client_of_responses(asking, stream, how):
     more = {"model": "openclaw", "tools": [FLAT]}
     if stream:
         async with client.responses.stream(input=[ASKED], **more) as events:
-            told = await events.get_final_response()
+            first = await events.get_final_response()
     else:
-        told = await client.responses.create(input=[ASKED], **more)
+        first = await client.responses.create(input=[ASKED], **more)
     result = {"type": "function_call_output", "call_id": "c1", "output": "yes"}
     if how == "previous":
-        answer = await client.responses.create(input=[result], previous_response_id=told.id, **more)
+        answer = await client.responses.create(input=[result], previous_response_id=first.id, **more)
     else:
-        resent = [item.model_dump(exclude_none=True) for item in told.output]
+        resent = [item.model_dump(exclude_none=True) for item in first.output]
         answer = await client.responses.create(input=[ASKED, *resent, result], **more)
     assert answer.output_text == "Well done."

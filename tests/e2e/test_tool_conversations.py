@@ -61,7 +61,7 @@ def shown(model):
     return model.asked[-1].body["messages"]
 
 
-async def said_in_chat(client, messages, *, stream, **more):
+async def chat_answer(client, messages, *, stream, **more):
     if not stream:
         return (await client.chat.completions.create(model="openclaw", messages=messages, **more)).choices[0].message
     async with client.chat.completions.stream(model="openclaw", messages=messages, **more) as events:
@@ -73,14 +73,14 @@ async def said_in_chat(client, messages, *, stream, **more):
 async def test_a_conversation_remembers_what_the_agents_tools_gave(asking, client, stream, sends):
     chat, model = asking(says("Let me| see.", CALL, **CALLING), says("Cold."), says("There, too."))
     user = {"user": f"keeps-{stream}-{sends.replace(' ', '-')}"}
-    assert (await said_in_chat(chat, [FIRST], stream=stream, **user)).content == COLD
+    assert (await chat_answer(chat, [FIRST], stream=stream, **user)).content == COLD
     known = [FIRST, {"role": "assistant", "content": COLD}] if sends == "everything" else []
-    assert (await said_in_chat(chat, [*known, THEN], stream=stream, **user)).content == "There, too."
+    assert (await chat_answer(chat, [*known, THEN], stream=stream, **user)).content == "There, too."
     assert shown(model) == [FIRST, *WORK, {"role": "assistant", "content": COLD}, THEN]
     async with client.get(f"/api/v1/sessions/agent:main:openai-user:{user['user']}/export") as response:
         entries = [json.loads(line) for line in (await response.text()).splitlines()]
-    kept = [message for entry in entries for message in entry.get("messages", ())]
-    assert [message.get("hidden", False) for message in kept] == [False, True, True, False, False, False]
+    stored = [message for entry in entries for message in entry.get("messages", ())]
+    assert [message.get("hidden", False) for message in stored] == [False, True, True, False, False, False]
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
@@ -112,10 +112,10 @@ async def test_what_was_done_before_a_call_of_the_clients_is_not_done_again(aski
     own = ("c2", "ask_user", "{}")
     chat, model = asking(says(None, CALL, **CALLING), says(None, own, **CALLING), says("All right."))
     more = {"user": "asks", "tools": [CHAT_TOOL]}
-    told = await said_in_chat(chat, [FIRST], stream=False, **more)
-    assert [call.id for call in told.tool_calls] == ["c2"]
+    answer = await chat_answer(chat, [FIRST], stream=False, **more)
+    assert [call.id for call in answer.tool_calls] == ["c2"]
     result = {"role": "tool", "tool_call_id": "c2", "content": "yes"}
-    assert (await said_in_chat(chat, [result], stream=False, **more)).content == "All right."
+    assert (await chat_answer(chat, [result], stream=False, **more)).content == "All right."
     function = {"name": "ask_user", "arguments": "{}"}
     asked = {
         "role": "assistant",
@@ -127,8 +127,8 @@ async def test_what_was_done_before_a_call_of_the_clients_is_not_done_again(aski
 
 async def test_a_run_in_the_background_runs_tools_and_is_continued(asking):
     client, model = asking(says("Let me| see.", CALL, **CALLING), says("Co|ld."), says("There, too."))
-    begun = await client.responses.create(model="openclaw", input="Weather?", background=True, stream=True)
-    events = [event async for event in begun]
+    created = await client.responses.create(model="openclaw", input="Weather?", background=True, stream=True)
+    events = [event async for event in created]
     assert events[-1].type == "response.completed"
     response = events[-1].response
     assert response.output_text == COLD
@@ -143,10 +143,10 @@ async def test_a_run_in_the_background_runs_tools_and_is_continued(asking):
 
 async def test_a_run_in_the_background_is_cancelled_in_the_middle_of_a_tools_call(asking, notes):
     client, model = asking(says("Let me see.", ("c1", "local__hang", "{}"), **CALLING), says("never"))
-    begun = await client.responses.create(model="openclaw", input="Weather?", background=True)
+    created = await client.responses.create(model="openclaw", input="Weather?", background=True)
     await until((notes / "hanging").exists)
-    ended = await client.responses.cancel(begun.id)
+    ended = await client.responses.cancel(created.id)
     assert ended.status == "cancelled"
     await until((notes / "cancelled").exists, within=5)
-    assert (await client.responses.retrieve(begun.id)).status == "cancelled"
+    assert (await client.responses.retrieve(created.id)).status == "cancelled"
     assert len(model.asked) == 1

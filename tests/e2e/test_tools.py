@@ -72,15 +72,15 @@ async def gateway(config, notes, ports, tmp_path_factory):
         http_server(notes["far"], "streamable-http", ports["far"]) as far,
         http_server(notes["old"], "sse", ports["old"]) as old,
     ):
-        await far.said("Uvicorn running")
-        await old.said("Uvicorn running")
+        await far.wait_for_output("Uvicorn running")
+        await old.wait_for_output("Uvicorn running")
         async with serving(tmp_path_factory.mktemp("state"), config) as ready:
             yield ready
 
 
 @pytest.fixture
 def ask(official, provider):
-    """One request by either API, whole or streamed → the text of the answer, and what the model was told each time."""
+    """A request by either API, whole or streamed → the text of the answer, and the messages of each model request."""
 
     async def build(model, api="chat", *, stream=False, agent="openclaw", **more):
         client = official.with_options(default_headers=model.chosen)
@@ -110,7 +110,7 @@ def ask(official, provider):
 
 
 def results(model, request=1):
-    """What the model was told that its tools gave."""
+    """The tool results that the model got."""
     return [message["content"] for message in model.asked[request].body["messages"] if message["role"] == "tool"]
 
 
@@ -161,8 +161,8 @@ async def test_a_call_of_the_callers_own_tool_ends_the_turn(official, gateway, c
         assert [(call.id, call.function.name) for call in shown] == [("c2", "ask_user")]
     assert len(model.asked) == 2
     async with client.get(f"/api/v1/runs/{raw.headers['x-request-id']}") as response:
-        told = (await response.json())["tools"]
-    assert [(use["tool"], use["outcome"]) for use in told] == [("local__weather", "left_out")]
+        uses = (await response.json())["tools"]
+    assert [(use["tool"], use["outcome"]) for use in uses] == [("local__weather", "left_out")]
 
 
 async def test_a_demanded_call_is_one_of_the_callers_tools(official, provider):
@@ -210,7 +210,7 @@ async def test_agents_are_offered_what_the_configuration_allows(ask, provider):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "told"),
+    ("name", "arguments", "expected"),
     [
         (
             "local__long",
@@ -226,10 +226,10 @@ async def test_agents_are_offered_what_the_configuration_allows(ask, provider):
         ("local__environment", '{"name": "OPENCLAW_STATE_DIR"}', "(not set)"),
     ],
 )
-async def test_the_model_is_told_what_came_of_its_call(ask, provider, name, arguments, told):
+async def test_the_model_gets_the_result_of_its_call(ask, provider, name, arguments, expected):
     model = provider.model(in_turn(says(None, ("c1", name, arguments), **CALLING), says("ok")))
     await ask(model)
-    assert told in results(model)[0]
+    assert expected in results(model)[0]
 
 
 async def test_pictures_are_shown_to_the_model(ask, provider):
@@ -339,7 +339,7 @@ async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_a
         provider.model(in_turn(weather, says("Back."))),
     )
     async with http_server(tmp_path, "streamable-http", port) as server:
-        await server.said("Uvicorn running")
+        await server.wait_for_output("Uvicorn running")
         http = openai.DefaultAsyncHttpxClient(trust_env=False)
         async with (
             serving(tmp_path, config | {"mcp": {"servers": {"far": far}}}) as gateway,
@@ -361,8 +361,8 @@ async def test_a_far_server_killed_in_a_call_is_an_error_at_once_and_is_called_a
             assert results(broken) == ["Tool error: the connection to the tool server 'far' broke during the call."]
             await server.ended()
             async with http_server(tmp_path, "streamable-http", port) as again:
-                await again.said("Uvicorn running")
-                await gateway.process.said("Connection to tool server lost")
+                await again.wait_for_output("Uvicorn running")
+                await gateway.process.wait_for_output("Connection to tool server lost")
                 async with asyncio.timeout(20):
                     while gateway.process.errors.count("Tool server connected") < 2:
                         await asyncio.sleep(0.01)

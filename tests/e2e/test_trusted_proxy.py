@@ -113,8 +113,8 @@ async def test_who_has_the_password_is_the_owner_and_a_user_as_narrow_as_declare
     narrow = ("x-openclaw-scopes", "operator.write")
     assert (await asked(vouched.url, BEARER, narrow, chosen, **ask))[0] == 200
     assert (await asked(vouched.url, FOR, USER, SECRET, chosen, **ask))[0] == 200
-    status, told = await asked(vouched.url, FOR, USER, SECRET, narrow, chosen, **ask)
-    assert (status, told["error"]["message"]) == (403, "missing scope: operator.admin")
+    status, body = await asked(vouched.url, FOR, USER, SECRET, narrow, chosen, **ask)
+    assert (status, body["error"]["message"]) == (403, "missing scope: operator.admin")
     assert len(model.asked) == 2
 
 
@@ -131,7 +131,7 @@ async def test_failed_identities_lock_nobody_out_and_guessed_passwords_do(config
 
 
 @pytest.mark.parametrize("applies", [False, True])
-async def test_identity_scopes_hold_when_told_so(config, provider, tmp_path, applies):
+async def test_identity_scopes_apply_when_configured(config, provider, tmp_path, applies):
     only_with_scopes = 403 if applies else 200
     auth = {
         "trustedProxy": {"userHeader": "X-Auth-User", "allowLoopback": True},
@@ -170,7 +170,7 @@ async def test_another_own_address_of_this_machine_is_no_proxy(config, tmp_path)
     async with serving(tmp_path, mode) as gateway:
         assert (await asked(gateway.url, FOR, user))[0] == 200
         assert (await asked(f"http://{own}:{gateway.port}", FOR, user))[0] == 401
-        await gateway.process.said("the proxy's address is one of this machine's own")
+        await gateway.process.wait_for_output("the proxy's address is one of this machine's own")
 
 
 @pytest.mark.parametrize(

@@ -97,31 +97,31 @@ STATUSES = {
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("name", STATUSES)
-async def test_a_failure_before_the_first_event_is_told_by_its_own_status(client, provider, name, stream):
+async def test_a_failure_before_the_first_event_has_its_own_status(client, provider, name, stream):
     answer, status, kind, code = STATUSES[name]
     model = provider.model(answer)
-    told, error, _ = await failure(client, model.chosen, HI | {"stream": stream})
-    assert (told, error["type"], error["code"]) == (status, kind, code)
+    got, error, _ = await failure(client, model.chosen, HI | {"stream": stream})
+    assert (got, error["type"], error["code"]) == (status, kind, code)
     assert KEY not in error["message"]
     assert len(model.asked) == 1
 
 
 @pytest.mark.parametrize("name", STATUSES)
-async def test_a_failure_of_embeddings_is_told_in_the_same_way(client, provider, name):
+async def test_a_failure_of_embeddings_has_its_own_status(client, provider, name):
     answer, status, kind, code = STATUSES[name]
-    told, error, _ = await failure(client, provider.model(answer).chosen, EMBED, "/v1/embeddings")
-    assert (told, error["type"], error["code"]) == (status, kind, code)
+    got, error, _ = await failure(client, provider.model(answer).chosen, EMBED, "/v1/embeddings")
+    assert (got, error["type"], error["code"]) == (status, kind, code)
     assert KEY not in error["message"]
 
 
-async def test_the_rest_of_a_message_that_held_a_key_is_told(client, provider):
+async def test_a_message_that_contained_a_key_is_reported_without_the_key(client, provider):
     model = provider.model(refuses(401, f"wrong key {KEY}, really; sk-other-0123456789 too"))
     _, error, _ = await failure(client, model.chosen)
     assert "wrong key [redacted], really; [redacted] too" in error["message"]
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "told"),
+    ("status", "headers", "passed_on"),
     [
         (429, {"Retry-After": "90"}, "90"),
         (429, {"retry-after-ms": "1500"}, "2"),
@@ -131,10 +131,10 @@ async def test_the_rest_of_a_message_that_held_a_key_is_told(client, provider):
         (429, {"Retry-After": "tomorrow"}, None),
     ],
 )
-async def test_a_provider_hint_when_to_retry_is_passed_on(client, provider, status, headers, told):
+async def test_a_provider_hint_when_to_retry_is_passed_on(client, provider, status, headers, passed_on):
     model = provider.model(refuses(status, "later", headers=headers))
     _, _, sent = await failure(client, model.chosen)
-    assert sent.get("Retry-After") == told
+    assert sent.get("Retry-After") == passed_on
 
 
 @pytest.mark.parametrize("body", [HI, HI | {"stream": True}, EMBED], ids=["whole", "streamed", "embeddings"])

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ASKED = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-PATIENCE = 15.0  # seconds
+MAX_WAIT = 15.0  # seconds
 
 
 def children(pid: int) -> set[int]:
@@ -32,7 +32,7 @@ def children(pid: int) -> set[int]:
 async def until(true, what: str) -> None:
     """Wait for a condition that no event tells."""
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(MAX_WAIT):
             while not true():
                 await asyncio.sleep(0.02)
     except TimeoutError:
@@ -41,12 +41,12 @@ async def until(true, what: str) -> None:
 
 async def who_answers(url: str, times: int = 40) -> set[str]:
     """The processes that answer, each request on a connection of its own; request ids begin with the process's own."""
-    found = set()
+    workers_seen = set()
     for _ in range(times):
         async with aiohttp.ClientSession() as session, session.get(f"{url}/healthz") as response:
             assert response.status == 200
-            found.add(response.headers["x-request-id"][:20])
-    return found
+            workers_seen.add(response.headers["x-request-id"][:20])
+    return workers_seen
 
 
 async def streamed(client: aiohttp.ClientSession, model: Model) -> aiohttp.ClientResponse:
@@ -74,7 +74,7 @@ async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(
         for response in responses:
             await response.content.readuntil(b"Hel")
         gateway.process.signal_group(signal.SIGTERM)
-        for worker in workers:  # what a service manager does beside it: no reason to hurry
+        for worker in workers:  # a service manager signals the workers too: this must not force an exit
             os.kill(worker, signal.SIGTERM)
         await until(lambda: gateway.process.errors.count('"Draining"') == 2, "both workers drain")
         for model in models:
@@ -93,21 +93,21 @@ async def test_workers_that_end_are_replaced_and_none_outlives_the_parent(shared
         parent = gateway.process.pid
         first, second = children(parent)
         os.kill(first, signal.SIGKILL)
-        await gateway.process.said("Worker ended")
+        await gateway.process.wait_for_output("Worker ended")
         assert '"status":-9' in gateway.process.errors
         assert len(await who_answers(gateway.url, 10)) == 1
         response = await streamed(client, model)  # by the second
         await response.content.readuntil(b"Hel")
         os.kill(second, signal.SIGTERM)
-        await gateway.process.said('"Draining"')
+        await gateway.process.wait_for_output('"Draining"')
         model.seen.set()
         assert (await response.text()).endswith("data: [DONE]\n\n")
         await until(lambda: len(children(parent) - {first, second}) == 2, "two new workers")
-        async with asyncio.timeout(PATIENCE):
-            found: set[str] = set()
-            while len(found) < 2:
+        async with asyncio.timeout(MAX_WAIT):
+            workers_seen: set[str] = set()
+            while len(workers_seen) < 2:
                 with contextlib.suppress(aiohttp.ClientConnectorError):  # neither serves yet
-                    found |= await who_answers(gateway.url, 5)
+                    workers_seen |= await who_answers(gateway.url, 5)
         workers = children(parent)
         gateway.process.signal(signal.SIGKILL)
         await until(lambda: not any(map(alive, workers)), "all workers are gone")
@@ -137,7 +137,7 @@ async def test_several_workers_without_redis_are_refused(config, tmp_path):
     assert "OPENCLAW_REDIS_URL" in line
 
 
-async def test_a_port_in_use_is_told_once_whoever_uses_it(shared, tmp_path):
+async def test_a_port_in_use_is_reported_once(shared, tmp_path):
     port = free_port()
     file = tmp_path / "gateway.json5"
     file.write_text(json.dumps(shared), encoding="utf-8")

@@ -11,7 +11,7 @@ class Violation(AssertionError):
 
 @dataclass
 class Heard:
-    """An answer as it was told: `error` is the error object of one that failed, else `finish` says why it ended."""
+    """An answer as the client got it: `error` is the error object of a failed one, else `finish` is the reason."""
 
     text: str = ""
     calls: dict[int, list[str]] = field(default_factory=dict)

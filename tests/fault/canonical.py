@@ -23,7 +23,7 @@ def chunk(delta: dict[str, Any], finish: str | None = None, **options: Any) -> b
     return event({"id": "c", "object": "chat.completion.chunk", "model": "m", "choices": [choice]}, **options)
 
 
-def said(tokens: tuple[str, ...] = TOKENS, **options: Any) -> list[bytes]:
+def token_frames(tokens: tuple[str, ...] = TOKENS, **options: Any) -> list[bytes]:
     """A piece for each token."""
     return [chunk({"content": token}, **options) for token in tokens]
 
@@ -45,14 +45,14 @@ def ending(finish: str = "stop", **options: Any) -> list[bytes]:
     return [chunk({}, finish, **options), event({"choices": [], "usage": USAGE}, **options), DONE]
 
 
-STREAM = b"".join([*said(), *ending()])
+STREAM = b"".join([*token_frames(), *ending()])
 SHORT = "".join(TOKENS[3:9])
 """All of the scripts above."""
 
 
 def short(prefix: str = "") -> bytes:
     """A short text, then calls whose ids begin so, then token counts; with nothing in it that says nothing."""
-    frames = [*said(TOKENS[3:9]), *called(prefix), *ending("tool_calls")]
+    frames = [*token_frames(TOKENS[3:9]), *called(prefix), *ending("tool_calls")]
     return b"".join(frames).replace(b'"id": "c", "object": "chat.completion.chunk", "model": "m", ', b"")
 
 

@@ -13,7 +13,7 @@ __all__ = ["TOKEN", "client", "gateway"]
 
 CONNECT, LIMIT, STALL, BACKOFF, COOLDOWN = 0.3, 0.8, 0.5, 0.04, 0.4  # seconds
 THINKING, TOTAL = 3.0, 6.0  # seconds
-LOOK = 0.15  # seconds that a limit may be late: they are looked at ten times a second
+TIMER_DELAY = 0.15  # seconds that a limit may be late: they are looked at ten times a second
 SLACK = 1.5  # seconds that a busy machine may add
 
 
@@ -53,7 +53,7 @@ async def provider() -> AsyncIterator[FaultProvider]:
 
 @pytest_asyncio.fixture(autouse=True, loop_scope="module")
 async def no_kept_connections(provider: FaultProvider) -> None:
-    """A fault on a new connection is the provider's; on a kept one it may be a farewell that crossed the request."""
+    """A fault on a new connection is the provider's; a reused one may be stale."""
     await provider.end_kept_connections()
 
 

@@ -28,8 +28,8 @@ from tests.fault.acts import (
     sends,
     streams,
 )
-from tests.fault.canonical import DONE, STREAM, TOKENS, chunk, ending, event, said, whole
-from tests.fault.conftest import BACKOFF, LIMIT, LOOK, STALL
+from tests.fault.canonical import DONE, STREAM, TOKENS, chunk, ending, event, token_frames, whole
+from tests.fault.conftest import BACKOFF, LIMIT, STALL, TIMER_DELAY
 from tests.fault.provider import Act, Call
 
 BEFORE = ("streamed", "whole")
@@ -87,12 +87,12 @@ def harmless(act: Act, **expected: object) -> Fault:
 
 
 def final(act: Act, status: int, code: str | None = None) -> Fault:
-    """The request's own fault: told as it is, and asked nowhere else."""
+    """The request is at fault: it is reported as it is, and no other candidate is asked."""
     return Fault((act,), (1, 0), fails=(status, "invalid_request_error", code))
 
 
 def so_far(count: int) -> list[bytes]:
-    return said(TOKENS[:count])
+    return token_frames(TOKENS[:count])
 
 
 PART = b"".join(so_far(20))
@@ -152,9 +152,9 @@ FAULTS = {
     "reset inside headers": once(sends(b"HTTP/1.1 200 OK\r\nContent-Ty", then=cuts)),
     "closed without a byte": once(closes),
     "reset for ever": always(cuts, within=PAUSES + 0.1),
-    "silent accept": passed(hangs, within=LIMIT + LOOK),
-    "head without an end": passed(sends(b"HTTP/1.1 200 OK\r\nContent-Ty", then=hangs), within=LIMIT + LOOK),
-    "slow head": passed(sends(*[bytes([byte]) for byte in head()], apart=0.05), within=LIMIT + LOOK),
+    "silent accept": passed(hangs, within=LIMIT + TIMER_DELAY),
+    "head without an end": passed(sends(b"HTTP/1.1 200 OK\r\nContent-Ty", then=hangs), within=LIMIT + TIMER_DELAY),
+    "slow head": passed(sends(*[bytes([byte]) for byte in head()], apart=0.05), within=LIMIT + TIMER_DELAY),
     "no HTTP": always(sends(b"SSH-2.0-OpenSSH_9.2\r\n\r\n", then=closes)),
     "informational first": harmless(sends(b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\n\r\n", then=says())),
     # bodies that are no answer
@@ -167,39 +167,43 @@ FAULTS = {
     "whole answer cut": once(sends(head(headers=f"{JSON}Content-Length: 5000\r\n") + whole()[:200], then=cuts)),
     "whole answer too short": once(sends(head(headers=f"{JSON}Content-Length: 9000\r\n") + whole(), then=closes)),
     # streams before their first event
-    "headers then silence": passed(streams([], then=hangs, end=False), modes=MIDWAY, within=LIMIT + LOOK),
-    "comments only": passed(streams([b": wait\n\n"] * 3, then=hangs, end=False), modes=MIDWAY, within=LIMIT + LOOK),
-    "first event late": passed(later(LIMIT * 2.5, says()), within=LIMIT + LOOK),
+    "headers then silence": passed(streams([], then=hangs, end=False), modes=MIDWAY, within=LIMIT + TIMER_DELAY),
+    "comments only": passed(
+        streams([b": wait\n\n"] * 3, then=hangs, end=False), modes=MIDWAY, within=LIMIT + TIMER_DELAY
+    ),
+    "first event late": passed(later(LIMIT * 2.5, says()), within=LIMIT + TIMER_DELAY),
     "error as first event": once(streams(LIMITED), modes=MIDWAY),
     "done at once": always(streams(DONE), modes=MIDWAY),
     "stream without events": always(streams(b""), modes=MIDWAY),
     "json for a stream": harmless(replies(whole()), modes=MIDWAY),
-    "silence then close": passed(later(STALL + 0.1, closes), within=LIMIT + LOOK),
+    "silence then close": passed(later(STALL + 0.1, closes), within=LIMIT + TIMER_DELAY),
     "headers then silence then close": passed(
-        streams([], then=later(STALL + 0.1, closes), end=False), modes=MIDWAY, within=LIMIT + LOOK
+        streams([], then=later(STALL + 0.1, closes), end=False), modes=MIDWAY, within=LIMIT + TIMER_DELAY
     ),
     # streams half-way
     "silence at token 20 then close": passed(
-        streams(so_far(20), then=later(STALL + 0.1, closes), end=False), modes=MIDWAY, within=LIMIT + LOOK
+        streams(so_far(20), then=later(STALL + 0.1, closes), end=False), modes=MIDWAY, within=LIMIT + TIMER_DELAY
     ),
     "silence at token 20 then reset": passed(
-        streams(so_far(20), then=later(STALL + 0.1, cuts), end=False), modes=MIDWAY, within=LIMIT + LOOK
+        streams(so_far(20), then=later(STALL + 0.1, cuts), end=False), modes=MIDWAY, within=LIMIT + TIMER_DELAY
     ),
     "cut at token 40": once(streams(so_far(40), then=cuts, end=False), modes=MIDWAY, within=PAUSES + 0.1),
     "cut at token 40 for ever": always(streams(so_far(40), then=cuts, end=False), modes=MIDWAY, within=PAUSES + 0.2),
     "closed at token 40": once(streams(so_far(40), then=closes, end=False), modes=MIDWAY),
     "ended without a finish": once(streams(so_far(40)), modes=MIDWAY),
     "done without a finish": once(streams([*so_far(40), DONE]), modes=MIDWAY),
-    "stall at token 20": passed(streams(so_far(20), then=hangs, end=False), modes=MIDWAY, within=LIMIT + LOOK),
+    "stall at token 20": passed(streams(so_far(20), then=hangs, end=False), modes=MIDWAY, within=LIMIT + TIMER_DELAY),
     "stall inside an event": passed(
-        streams([PART, BROKEN_EVENT[:20]], then=hangs, end=False), modes=MIDWAY, within=LIMIT + LOOK
+        streams([PART, BROKEN_EVENT[:20]], then=hangs, end=False), modes=MIDWAY, within=LIMIT + TIMER_DELAY
     ),
     "comments instead of events": passed(
-        streams([PART, *[b": wait\n\n"] * 5], then=hangs, end=False), modes=MIDWAY, within=LIMIT + LOOK
+        streams([PART, *[b": wait\n\n"] * 5], then=hangs, end=False), modes=MIDWAY, within=LIMIT + TIMER_DELAY
     ),
-    "malformed event": once(streams([PART, BROKEN_EVENT, *said(TOKENS[20:]), *ending()]), modes=MIDWAY),
-    "malformed event for ever": always(streams([PART, BROKEN_EVENT, *said(TOKENS[20:]), *ending()]), modes=MIDWAY),
-    "another shape half-way": once(streams([PART, event([1]), *said(TOKENS[20:]), *ending()]), modes=MIDWAY),
+    "malformed event": once(streams([PART, BROKEN_EVENT, *token_frames(TOKENS[20:]), *ending()]), modes=MIDWAY),
+    "malformed event for ever": always(
+        streams([PART, BROKEN_EVENT, *token_frames(TOKENS[20:]), *ending()]), modes=MIDWAY
+    ),
+    "another shape half-way": once(streams([PART, event([1]), *token_frames(TOKENS[20:]), *ending()]), modes=MIDWAY),
     "error half-way": once(streams([PART, event({"error": {"message": "oh"}})]), modes=MIDWAY),
     "limit half-way": once(streams([PART, LIMITED]), modes=MIDWAY),
     "overload half-way": once(
@@ -226,12 +230,14 @@ FAULTS = {
     "crlf": harmless(streams(CRLF), modes=MIDWAY),
     "all line ends mixed": harmless(streams(MIXED), modes=MIDWAY),
     "byte by byte": harmless(streams([STREAM[at : at + 1] for at in range(len(STREAM))]), modes=MIDWAY, within=2.0),
-    "event of 100 KB": harmless(streams([PART, LARGE, *said(TOKENS[20:]), *ending()]), modes=MIDWAY),
+    "event of 100 KB": harmless(streams([PART, LARGE, *token_frames(TOKENS[20:]), *ending()]), modes=MIDWAY),
     "byte order mark": harmless(streams(b"\xef\xbb\xbf" + STREAM), modes=MIDWAY),
-    "no done": harmless(streams([*said(), *ending()[:2]]), modes=MIDWAY),
-    "cut after the finish": harmless(streams([*said(), *ending()[:2]], then=cuts, end=False), modes=MIDWAY, within=0.1),
-    "nonsense after the finish": harmless(streams([*said(), *ending()[:2], BROKEN_EVENT]), modes=MIDWAY),
-    "two finishes": harmless(streams([*said(), chunk({}, "stop"), *ending()]), modes=MIDWAY),
+    "no done": harmless(streams([*token_frames(), *ending()[:2]]), modes=MIDWAY),
+    "cut after the finish": harmless(
+        streams([*token_frames(), *ending()[:2]], then=cuts, end=False), modes=MIDWAY, within=0.1
+    ),
+    "nonsense after the finish": harmless(streams([*token_frames(), *ending()[:2], BROKEN_EVENT]), modes=MIDWAY),
+    "two finishes": harmless(streams([*token_frames(), chunk({}, "stop"), *ending()]), modes=MIDWAY),
     "another content type": harmless(
         sends(head(headers="Content-Type: text/plain\r\nTransfer-Encoding: chunked\r\n"), framed(STREAM), LAST),
         modes=MIDWAY,
@@ -244,7 +250,7 @@ FAULTS = {
         (streams(so_far(40), then=hangs, end=False),),
         (1, 1),
         modes=MIDWAY,
-        within=LIMIT + LOOK,
+        within=LIMIT + TIMER_DELAY,
         fallback=(rejects_prefill,),
     ),
     "both break at different places": Fault(

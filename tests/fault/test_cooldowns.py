@@ -11,14 +11,14 @@ import pytest_asyncio
 
 from tests.fault.acts import closes, cuts, hangs, later, refuses, says, sends
 from tests.fault.canonical import TEXT
-from tests.fault.conftest import BACKOFF, CONNECT, COOLDOWN, LIMIT, LOOK, SLACK
+from tests.fault.conftest import BACKOFF, CONNECT, COOLDOWN, LIMIT, SLACK, TIMER_DELAY
 from tests.fault.provider import FaultProvider
 from tests.process import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 AGENTS = (
-    "kept",
+    "reused",
     "outage",
     "recovery",
     "stampede",
@@ -26,7 +26,7 @@ AGENTS = (
     "override",
     "limited",
     "deep",
-    "trail",
+    "trace",
     "all",
     "poison",
     "hanging",
@@ -90,7 +90,7 @@ async def outage(client, agent):
 
 async def cooled_down(model):
     """Until this model, which cools down since its last failure, may be probed."""
-    end = model.calls[-1].at + COOLDOWN + LOOK
+    end = model.calls[-1].at + COOLDOWN + TIMER_DELAY
     while asyncio.get_running_loop().time() < end:
         await asyncio.sleep(0.01)
 
@@ -175,7 +175,7 @@ async def test_a_key_that_is_refused_for_one_model_serves_the_others(client, pro
     for _ in range(3):
         error, _ = await ask(client, "deep", 502, headers={"x-openclaw-model": "fake/forbidden"})
         assert error["type"] == "upstream_auth_error"
-    assert len(forbidden.calls) == 3, "who has no alternative is told by the provider itself"
+    assert len(forbidden.calls) == 3, "a run without an alternative gets the error of the provider"
     assert (await ask(client, "deep"))["x-openclaw-model"] == "fake/deep"
     assert len(first.calls) == 1
 
@@ -216,7 +216,7 @@ async def test_without_a_fallback_the_providers_own_hint_is_waited_for(client, p
     assert len(model.calls) == 3
 
 
-async def test_when_all_providers_want_to_be_left_alone_nobody_is_asked_and_the_client_is_told(client, provider, other):
+async def test_while_all_providers_ask_to_wait_no_candidate_is_asked_and_the_client_gets_429(client, provider, other):
     hour = refuses(429, "org-of-another-client is over its limit", headers="Retry-After: 300\r\n")
     first, second = provider.model("all", hour), other.model("all", hour)
     await ask(client, "all", 429)
@@ -233,9 +233,9 @@ TIMED_OUT = sends(b"HTTP/1.1 408 Timeout\r\nConnection: close\r\nContent-Length:
 
 @pytest.mark.parametrize("stale", [closes, cuts, TIMED_OUT], ids=["closed", "reset", "408"])
 async def test_a_kept_connection_that_ends_as_it_is_used_again_is_replaced_at_once_and_counted(client, provider, stale):
-    model = provider.model("kept", says(), stale, says())
-    await ask(client, "kept")
-    headers = await ask(client, "kept")
+    model = provider.model("reused", says(), stale, says())
+    await ask(client, "reused")
+    headers = await ask(client, "reused")
     assert headers["x-openclaw-attempts"] == "2"
     assert "backoff;dur=" not in headers["Server-Timing"]
     assert len(model.calls) == 3
@@ -288,7 +288,7 @@ async def test_while_a_silent_model_is_found_out_few_of_many_clients_wait_for_it
     early = LIMIT / 0.05  # asked before the first of them could have found it out
     assert len(second.calls) == len(took)
     assert len(first.calls) < early + 10, "then a probe now and then"
-    assert max(took) < LIMIT + LOOK + SLACK
+    assert max(took) < LIMIT + TIMER_DELAY + SLACK
 
 
 async def test_a_provider_that_resets_every_request_sees_three_of_each_and_all_are_in_the_trace(
@@ -306,35 +306,35 @@ async def test_a_provider_that_resets_every_request_sees_three_of_each_and_all_a
 
 
 async def test_a_kept_connection_that_ends_within_an_answer_is_a_failed_attempt(client, provider):
-    model = provider.model("kept", says(), HALF_HEAD, says())
-    await ask(client, "kept")
-    headers = await ask(client, "kept")
+    model = provider.model("reused", says(), HALF_HEAD, says())
+    await ask(client, "reused")
+    headers = await ask(client, "reused")
     assert headers["x-openclaw-attempts"] == "2"
     assert len(model.calls) == 3
 
 
 async def test_a_run_leaves_a_trail_for_operators_and_in_the_log(gateway, client, provider, other):
-    provider.model("trail", refuses(429, headers="retry-after-ms: 100\r\n"), HALF_HEAD, refuses(500, f"key {KEYS[0]}"))
-    other.model("trail", says())
-    await ask(client, "trail", headers={"X-Request-ID": "trail/of:one@run=1"})
-    async with client.get("/api/v1/runs/trail/of:one@run=1") as response:
+    provider.model("trace", refuses(429, headers="retry-after-ms: 100\r\n"), HALF_HEAD, refuses(500, f"key {KEYS[0]}"))
+    other.model("trace", says())
+    await ask(client, "trace", headers={"X-Request-ID": "trace/of:one@run=1"})
+    async with client.get("/api/v1/runs/trace/of:one@run=1") as response:
         assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
-        told = await response.json()
-    assert (told["request_id"], told["agent"], told["outcome"]) == ("trail/of:one@run=1", "trail", "answered")
-    assert [(one["model"], one["status"], one["outcome"], one["key_id"]) for one in told["attempts"]] == [
-        ("fake/trail", 429, "rate_limited", "apiKey"),
-        ("fake/trail", None, "transport", "apiKey"),
-        ("fake/trail", 500, "server_error", "apiKey"),
-        ("other/trail", 200, "answered", "apiKey"),
+        trace = await response.json()
+    assert (trace["request_id"], trace["agent"], trace["outcome"]) == ("trace/of:one@run=1", "trace", "answered")
+    assert [(one["model"], one["status"], one["outcome"], one["key_id"]) for one in trace["attempts"]] == [
+        ("fake/trace", 429, "rate_limited", "apiKey"),
+        ("fake/trace", None, "transport", "apiKey"),
+        ("fake/trace", 500, "server_error", "apiKey"),
+        ("other/trace", 200, "answered", "apiKey"),
     ]
-    assert told["attempts"][1]["waited"] >= 0.1
+    assert trace["attempts"][1]["waited"] >= 0.1
     lines = [json.loads(line) for line in gateway.process.errors.splitlines() if '"event":"Run ended"' in line]
-    (line,) = (line for line in lines if line["request_id"] == "trail/of:one@run=1")
-    assert line["attempts"] == told["attempts"]
+    (line,) = (line for line in lines if line["request_id"] == "trace/of:one@run=1")
+    assert line["attempts"] == trace["attempts"]
     assert all(secret not in gateway.process.errors for secret in (*KEYS, "key-of-the-other", TEXT[:20]))
 
 
-async def test_a_run_that_nobody_knows_is_a_404_and_a_stranger_is_told_nothing(client, gateway):
+async def test_an_unknown_run_is_a_404_and_needs_authentication(client, gateway):
     async with client.get("/api/v1/runs/nobody") as response:
         assert (response.status, (await response.json())["error"]["code"]) == (404, "run_not_found")
     async with client.get("/api/v1/runs/nobody", headers={"Authorization": "Bearer wrong"}) as response:

@@ -25,7 +25,7 @@ from gateway.upstream.provider import Provider
 from gateway.wire.openai_chat.render import Renderer
 from tests.fault.acts import CHUNKED, LAST, closes, framed, head, says
 from tests.fault.automaton import listen
-from tests.fault.canonical import ARGUMENTS, SHORT, TOKENS, USAGE, ending, said, short
+from tests.fault.canonical import ARGUMENTS, SHORT, TOKENS, USAGE, ending, short, token_frames
 from tests.fault.provider import Call
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
@@ -65,19 +65,19 @@ def hear(provider, session):
         policy = RetryPolicy(clock=clock, sleep=at_once, random=lambda: 0.0)
         caller = ProviderClient(session, Limits())
         fake = {"fake": Provider("fake", provider.url, headers={"Content-Type": "application/json"})}
-        dispatch = RunContext(fake, caller, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back)
+        context = RunContext(fake, caller, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back)
         agent = Agent("main", (REF,), Prompt(None, None, Caps(1, 1), clock))
         renderer = Renderer(id="c", created=1, model="m", include_usage=True)
-        told = b""
-        async with aclosing(Run(agent, ASKED, (REF,), dispatch, dispatch.trail("main")).events()) as batches:
+        frames = b""
+        async with aclosing(Run(agent, ASKED, (REF,), context, context.new_trace("main")).events()) as batches:
             try:
                 async for batch in batches:
-                    told += renderer.feed(batch)
+                    frames += renderer.feed(batch)
             except GatewayError as error:
-                told += renderer.fail(error)
+                frames += renderer.fail(error)
             else:
-                told += renderer.close()
-        return listen(told)
+                frames += renderer.close()
+        return listen(frames)
 
     return run
 
@@ -123,7 +123,7 @@ async def test_a_stream_split_at_any_byte_is_the_same_answer(provider, hear):
 
 
 async def test_a_stream_cut_at_any_byte_whose_second_answer_differs_ends_in_one_error_or_was_not_seen(hear):
-    other = b"".join([*said((TOKENS[3], "Quite another answer.")), *ending()])
+    other = b"".join([*token_frames((TOKENS[3], "Quite another answer.")), *ending()])
     for at in range(0, len(STREAM), 7):
         heard = await hear(cut_at(STREAM, at), says(other))
         if heard.error is None:
@@ -135,7 +135,7 @@ async def test_a_stream_cut_at_any_byte_whose_second_answer_differs_ends_in_one_
 
 @pytest.mark.parametrize("hold_back", [30.0, math.inf])
 async def test_a_stream_cut_at_any_byte_while_it_is_held_back_may_be_answered_differently(hear, hold_back):
-    other = b"".join([*said(("Quite another answer, of more than thirty characters.",)), *ending()])
+    other = b"".join([*token_frames(("Quite another answer, of more than thirty characters.",)), *ending()])
     for at in range(0, len(STREAM), 7):
         heard = await hear(cut_at(STREAM, at), says(other), hold_back=hold_back)
         if hold_back == math.inf:

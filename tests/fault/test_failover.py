@@ -8,8 +8,8 @@ import pytest
 
 from tests.fault.acts import closes, cuts, hangs, later, refuses, rejects_prefill, says, streams
 from tests.fault.automaton import listen
-from tests.fault.canonical import DONE, TEXT, TOKENS, chunk, ending, said
-from tests.fault.conftest import LIMIT, LOOK, SLACK, STALL, TOTAL
+from tests.fault.canonical import DONE, TEXT, TOKENS, chunk, ending, token_frames
+from tests.fault.conftest import LIMIT, SLACK, STALL, TIMER_DELAY, TOTAL
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -76,7 +76,7 @@ async def test_a_silent_model_costs_the_first_event_limit(client, provider, way)
     first, _ = provider.model(f"silent-{way}-1", hangs), provider.model(f"silent-{way}-2", says())
     text, took = await ask(client, f"silent-{way}", *WAYS[way])
     assert text == TEXT
-    assert took < LIMIT + LOOK + SLACK
+    assert took < LIMIT + TIMER_DELAY + SLACK
     assert len(first.calls) == 1
 
 
@@ -86,18 +86,18 @@ async def test_a_first_event_that_comes_too_late_is_not_waited_for(client, provi
     provider.model(f"late-{way}-2", says())
     text, took = await ask(client, f"late-{way}", *WAYS[way])
     assert text == TEXT
-    assert took < LIMIT + LOOK + SLACK
+    assert took < LIMIT + TIMER_DELAY + SLACK
 
 
 @EVERY_WAY
 @pytest.mark.parametrize(("name", "silence"), [("long", LIMIT * 3), ("brief", STALL + 0.1)])
 async def test_an_answer_that_stops_in_the_middle_is_finished_by_the_next_model(client, provider, way, name, silence):
-    part = said(TOKENS[:20])
+    part = token_frames(TOKENS[:20])
     first = provider.model(f"{name}-{way}-1", streams(part, then=later(silence, closes), end=False))
     second = provider.model(f"{name}-{way}-2", says())
     text, took = await ask(client, f"{name}-{way}", *WAYS[way])
     assert text == TEXT
-    assert took < LIMIT + LOOK + SLACK
+    assert took < LIMIT + TIMER_DELAY + SLACK
     assert (len(first.calls), len(second.calls)) == (1, 1)
 
 
@@ -131,11 +131,11 @@ async def test_a_thought_buys_a_model_time_for_the_next_one(client, provider):
 
 
 async def streams_rest(call):
-    frames = b"".join([*said(), *ending()])
+    frames = b"".join([*token_frames(), *ending()])
     await call.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(frames), frames))
 
 
-async def test_an_answer_without_end_is_told_as_what_it_is(client, provider):
+async def test_an_answer_without_an_end_is_reported_as_incomplete(client, provider):
     async def endless(call):
         await streams([], end=False)(call)
         while True:
@@ -148,12 +148,12 @@ async def test_an_answer_without_end_is_told_as_what_it_is(client, provider):
     assert error["type"] == "upstream_timeout"
     assert "did not complete its answer before the time limit of the whole run" in error["message"]
     assert "first event" not in error["message"]
-    assert TOTAL <= took < TOTAL + LOOK + SLACK
+    assert TOTAL <= took < TOTAL + TIMER_DELAY + SLACK
 
 
 MISBEHAVIOURS = {
-    "starts-over": streams([*said(), *ending()]),
-    "repeats": streams([*said(TOKENS[18:]), *ending()]),
+    "starts-over": streams([*token_frames(), *ending()]),
+    "repeats": streams([*token_frames(TOKENS[18:]), *ending()]),
     "drops": streams([chunk({"content": "".join(TOKENS[20:])}), *ending()]),
     "refuses": rejects_prefill,
 }
@@ -161,7 +161,7 @@ MISBEHAVIOURS = {
 
 @pytest.mark.parametrize("name", PREFILLS)
 async def test_a_model_that_does_not_continue_a_prefill_doubles_and_loses_nothing(client, provider, name):
-    broken = streams(said(TOKENS[:20]), then=cuts, end=False)
+    broken = streams(token_frames(TOKENS[:20]), then=cuts, end=False)
 
     async def reacts(call):
         prefilled = call.body["messages"][-1]["role"] == "assistant"
@@ -176,7 +176,7 @@ async def test_a_model_that_does_not_continue_a_prefill_doubles_and_loses_nothin
 
 @pytest.mark.parametrize("name", PREFILLS)
 async def test_after_a_rejected_prefill_the_next_model_is_asked(client, provider, name):
-    broken = streams(said(TOKENS[:20]), then=cuts, end=False)
+    broken = streams(token_frames(TOKENS[:20]), then=cuts, end=False)
 
     async def reacts(call):
         prefilled = call.body["messages"][-1]["role"] == "assistant"
@@ -189,9 +189,9 @@ async def test_after_a_rejected_prefill_the_next_model_is_asked(client, provider
 
 
 async def test_another_answer_after_a_break_names_what_broke_the_first_one(client, provider):
-    broken = streams(said(TOKENS[:20]), then=cuts, end=False)
+    broken = streams(token_frames(TOKENS[:20]), then=cuts, end=False)
     provider.model("poor-1", broken)
-    provider.model("poor-2", streams([*said(("Other words.",)), DONE]))
+    provider.model("poor-2", streams([*token_frames(("Other words.",)), DONE]))
     provider.models["poor-1"].acts[1:] = [refuses(500, "out of order")]
     error, _ = await ask(client, "poor")
     assert error["code"] == "answer_diverged"

@@ -65,7 +65,7 @@ async def test_an_instance_with_a_trouble_of_its_own_harms_no_other_instance(ins
 
 
 async def test_what_another_instance_knows_of_the_same_key_refuses_nobody(instances, provider):
-    """The limit may be that instance's own, by its address: a run without alternative asks and is told by itself."""
+    """The limit may apply to that instance's address only: a run without an alternative still asks."""
     model = provider.model("shared", refuses(429, headers="Retry-After: 300\r\n"), says())
     healthy, _, twin = instances
     error = await ask(twin, "shared")

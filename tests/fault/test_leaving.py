@@ -7,7 +7,7 @@ import time
 import pytest
 
 from tests.fault.acts import hangs, refuses, says, streams
-from tests.fault.canonical import said
+from tests.fault.canonical import token_frames
 from tests.fault.conftest import TOKEN
 from tests.process import unaccepting_port
 
@@ -59,22 +59,22 @@ async def outcome(client, request_id, wanted):
     async with asyncio.timeout(AT_ONCE):
         while True:
             async with client.get(f"/api/v1/runs/{request_id}") as response:
-                told = await response.json()
-            if response.status == 200 and told["outcome"] == wanted:
-                return told["attempts"]
+                trace = await response.json()
+            if response.status == 200 and trace["outcome"] == wanted:
+                return trace["attempts"]
 
 
 PHASES = {
     "waiting": (True, (hangs,)),
     "whole": (False, (hangs,)),
     "fallback": (True, (hangs,)),
-    "streaming": (True, (streams(said()[:3], then=hangs, end=False),)),
-    "replaying": (True, (streams(said()[:3]), hangs)),
+    "streaming": (True, (streams(token_frames()[:3], then=hangs, end=False),)),
+    "replaying": (True, (streams(token_frames()[:3]), hangs)),
 }
 
 
 @pytest.mark.parametrize("phase", PHASES)
-async def test_the_provider_is_told_at_once(gateway, client, provider, phase):
+async def test_the_request_to_the_provider_is_aborted_at_once(gateway, client, provider, phase):
     stream, acts = PHASES[phase]
     provider.model("refused", refuses(404))
     for number in range(TIMES):

@@ -108,7 +108,7 @@ def cooldowns(time: Time) -> Cooldowns:
 
 
 @pytest.fixture
-def dispatch(time: Time, cooldowns: Cooldowns) -> Callable[..., RunContext]:
+def run_context(time: Time, cooldowns: Cooldowns) -> Callable[..., RunContext]:
     """Over a scripted caller; jitter is half of what it may be. Arguments are those of RunContext and RetryPolicy."""
 
     def build(caller: Any = None, **settings: Any) -> RunContext:

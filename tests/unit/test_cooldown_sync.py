@@ -19,7 +19,7 @@ from tests.servers import redis_server
 
 UNIT = "http://p/v1#0123456789abcdef a"
 OTHER = "http://p/v1#0123456789abcdef b"
-PATIENCE = 5.0
+MAX_WAIT = 5.0
 
 
 def run():
@@ -58,7 +58,7 @@ def fail(cooldowns, kind=UpstreamKind.SERVER_ERROR, unit=UNIT):
 
 
 async def until(condition):
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(MAX_WAIT):
         while not condition():
             await asyncio.sleep(0.001)
 
@@ -123,7 +123,7 @@ async def test_cooldowns_that_have_ended_are_forgotten_in_redis(instance, server
     fail(first)
     key = first.link.key("cooldowns")
     assert len(await first.link.ask(COOLDOWNS, [key], ["list"])) == 2
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(MAX_WAIT):
         while await first.link.ask(COOLDOWNS, [key], ["list"]):
             await asyncio.sleep(0.01)
     assert await server.ask("HLEN", key) == 0

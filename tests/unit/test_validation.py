@@ -11,7 +11,7 @@ from gateway.validation import validated
 LOCAL = f"{MODEL.provider}/{MODEL.chat_model}"
 ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:true}}}}"
 NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
-FORMAT = "the wire format {!r} is not served here yet; use an endpoint that has openai-completions, or remove the row"
+FORMAT = "the wire format {!r} is not supported yet; use an endpoint with openai-completions, or remove the row"
 
 
 @pytest.fixture
@@ -104,7 +104,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
         (
             "p:{apiKey:'k'}",
             "'p/m'",
-            ["models.providers.p.baseUrl: is missing; only built-in providers have one of their own"],
+            ["models.providers.p.baseUrl: is missing; only built-in providers have a default"],
         ),
         (
             "p:{baseUrl:'127.0.0.1:8000'}",
@@ -132,7 +132,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             "'p/m'",
             [
                 "models.providers.p.request.proxy: calls through a proxy are not supported; remove the key",
-                "models.providers.p.request.tls: own TLS settings are not supported; remove the key",
+                "models.providers.p.request.tls: custom TLS settings are not supported; remove the key",
                 "models.providers.p.request.auth: is not supported; use apiKey, or authHeader: false and headers",
             ],
         ),
@@ -187,7 +187,7 @@ def test_with_replace_the_built_in_providers_are_gone(problems):
         "agents.defaults.model: there is no provider 'openai'; add it to models.providers with its baseUrl"
     ]
     assert problems(models("openai:{apiKey:'k'}", "'openai/x'", "replace")) == [
-        "models.providers.openai.baseUrl: is missing; only built-in providers have one of their own"
+        "models.providers.openai.baseUrl: is missing; only built-in providers have a default"
     ]
     assert problems(models(OWN, f"'{LOCAL}'", "replace")) == [
         "agents.defaults.model: there is no provider 'local'; add it to models.providers with its baseUrl"

@@ -1,6 +1,6 @@
-"""Background runs: each is a task of this process, whose events every instance can read while it runs.
+"""Background runs. Each is a task of this process; every instance can read its events while it runs.
 
-The event log decides: its last entry says how the run ended. A worker that is silent for longer than its lease counts
+The event log is authoritative: its last entry records how the run ended. A worker that does not renew its lease counts
 as dead, and the next reader ends its run as failed.
 """
 
@@ -32,9 +32,9 @@ _STOPPING = "The gateway is stopping and can't wait any longer for this answer. 
 
 @dataclass(frozen=True, slots=True)
 class BackgroundPolicy:
-    """Seconds: `flush` between two writes of events, `heartbeat` between renewals of the lease; `store_timeout` that
-    the end of a run waits for a store that is away, `shutdown_timeout` the same while the gateway stops. `max_runs` run
-    at the same time: no connection limits their number.
+    """`flush`: seconds between writes of events. `heartbeat`: seconds between renewals of the lease. `store_timeout`:
+    seconds that the end of a run waits for an unavailable store, `shutdown_timeout` the same while the gateway stops.
+    `max_runs`: the maximum of concurrent runs, which no connection limits.
     """
 
     flush: float = 0.2
@@ -46,9 +46,8 @@ class BackgroundPolicy:
 
 @dataclass(slots=True)
 class Job:
-    """One run in the background. `number` is that of the first entry in `waiting`, `final` the response at its end.
-
-    `ended`: nothing more is logged but what waits.
+    """One background run. `waiting` are entries to write, `number` is the number of the first of them, `final` the
+    response at the end. `ended`: no more entries will be added.
     """
 
     run: AnswerStream
@@ -69,26 +68,26 @@ class Job:
         return self.storage.record.id
 
     def messages(self) -> tuple[Message, ...]:
-        """What the conversation goes on with; none unless the answer is complete."""
+        """The messages that continue the conversation; none unless the answer is complete."""
         if not self.answer.finished:
             return ()
         answer = self.answer.answer()
         return *answer.tool_work, *answer.messages()
 
     def add(self, batch: Batch) -> None:
-        """More of the answer. Raises UpstreamError for what the client's format can't express."""
+        """Add a batch of the answer. Raises UpstreamError for what the client's format can't express."""
         self.renderer.frames(batch)
         self.answer.add(batch)
         self.waiting.append(write_batch(batch))
 
     def close(self, response: dict[str, Any]) -> None:
-        """The run has ended with this response."""
+        """End the run with this response."""
         self.final = response
         self.waiting.append(end_entry(response["status"]))
 
 
 class BackgroundRuns:
-    """Owns the tasks; `close` ends those that still run."""
+    """Owns the tasks of background runs; `close` ends them."""
 
     def __init__(self, events: EventLog, policy: BackgroundPolicy | None = None) -> None:
         self._events = events
@@ -97,18 +96,18 @@ class BackgroundRuns:
         self._closing = False
 
     def count(self) -> int:
-        """How many run."""
+        """The number of running jobs."""
         return len(self._jobs)
 
     def check(self) -> None:
-        """Raises Unavailable if no run can begin."""
+        """Raise Unavailable if no run can start."""
         if self._closing:
             raise Unavailable(_STOPPING)
         if len(self._jobs) >= self._policy.max_runs:
-            raise Unavailable("Too many runs are at work in the background. Try again when some have ended.")
+            raise Unavailable("Too many background runs. Try again when some have ended.")
 
     async def start(self, job: Job) -> None:
-        """Begin a run; its head is in the log when this returns. Raises Unavailable."""
+        """Start a run. The log contains its head entry when this returns. Raises Unavailable."""
         self.check()
         await self._events.begin(job.name)
         job.waiting.append(head_entry(sealed=job.sealed))
@@ -118,13 +117,13 @@ class BackgroundRuns:
         task.add_done_callback(self._done)
 
     def cancel(self, name: str) -> None:
-        """Stop a run of this process at once; the log stops those of other instances."""
+        """Cancel a run of this process at once; the log notifies other instances."""
         for job in self._jobs.values():
             if job.name == name:
                 job.cancelled.set()
 
     async def close(self) -> None:
-        """End what still runs as failed, and wait for that."""
+        """End all running jobs as failed, and wait for them."""
         self._closing = True
         for task, job in self._jobs.items():
             if not job.ended:
@@ -146,7 +145,7 @@ class BackgroundRuns:
             await _cancel(pump)
             if job.final is None:
                 job.close(job.renderer.failure(Unavailable(_STOPPING)))
-        except Exception:  # nobody waits for it: later readers get a failed response
+        except Exception:  # no caller waits for this task: later readers get a failed response
             log.exception("A background run failed", response=job.name)
             job.close(job.renderer.failure(GatewayError("internal error")))
         finally:
@@ -157,10 +156,10 @@ class BackgroundRuns:
             job.close(job.renderer.cancellation())
         job.ended = True
         if lease == "lost" or not await self._end(job):
-            log.warning("A background run was given up: another instance ended it", response=job.name)
+            log.warning("A background run was abandoned: another instance ended it", response=job.name)
 
     async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> LeaseState:
-        """Log what comes until the end, or until the run is cancelled or lost."""
+        """Write events to the log until the run ends, or is cancelled or lost."""
         clock = asyncio.get_running_loop().time
         renewed = clock()
         cancelled = asyncio.create_task(job.cancelled.wait())
@@ -175,7 +174,7 @@ class BackgroundRuns:
                     try:
                         lease = await self._write(job)
                     except Unavailable:
-                        continue  # nothing is lost: what waits is written with the next
+                        continue  # nothing is lost: the next write includes the waiting entries
                     renewed = clock()
                     if lease != "held":
                         return lease
@@ -196,19 +195,20 @@ class BackgroundRuns:
         already ended the run.
         """
         clock = asyncio.get_running_loop().time
-        begun = clock()
+        started = clock()
         while True:
             try:
                 return await self._close(job)
             except Unavailable:
                 policy = self._policy
-                if clock() - begun >= (policy.shutdown_timeout if self._closing else policy.store_timeout):
+                if clock() - started >= (policy.shutdown_timeout if self._closing else policy.store_timeout):
                     return False
                 await asyncio.sleep(policy.flush)
 
     async def _close(self, job: Job) -> bool:
-        """One attempt of the same. The response is stored first, so a client that sees the end can continue it. Raises
-        Unavailable.
+        """One attempt of `_end`. The response is stored first, so that a client that sees the end can continue it.
+
+        Raises Unavailable.
         """
         *others, end = job.waiting
         if await self._events.add(job.name, job.number, others) == "lost":
@@ -225,7 +225,7 @@ BACKGROUND = web.AppKey("background", BackgroundRuns)
 
 
 async def _pump(job: Job) -> None:
-    """Read the whole run into the job."""
+    """Read the whole run into the job, and close the job."""
     try:
         async with aclosing(job.run.events()) as batches:
             async for batch in batches:
@@ -238,6 +238,6 @@ async def _pump(job: Job) -> None:
 
 
 async def _cancel(task: "asyncio.Task[Any]") -> None:
-    """End a task, and wait for that; `result` says what it raised."""
+    """Cancel a task and wait for its end; its exception stays in the task."""
     task.cancel()
     await asyncio.wait({task})

@@ -1,7 +1,6 @@
-"""Entries of a background run's log: neutral, so that every reader renders them anew.
+"""Entries of a background run's log, independent of any client's format; every reader renders them itself.
 
-The first entry is the head, then one entry for each batch of events, last the end. Nothing in it is in a client's
-format.
+The first entry is the head, then one entry for each batch of events, last the end.
 """
 
 from typing import Any
@@ -17,13 +16,13 @@ def head_entry(*, sealed: bool) -> bytes:
 
 
 def is_sealed(entry: bytes) -> bool:
-    """What `head_entry` wrote."""
+    """The value of `sealed` in the first entry."""
     fields: dict[str, Any] = loads(entry)
     return bool(fields.get("sealed"))
 
 
 def end_entry(status: str) -> bytes:
-    """The last entry; the response with this status is in the store of responses."""
+    """The last entry; the response store holds the response with this status."""
     return dumps({"end": status})
 
 

@@ -1,4 +1,4 @@
-"""Readers of background runs: the response as it stands, and its stream again from any event on."""
+"""Reads background runs: the current response, and its stream from any event on."""
 
 import asyncio
 import time
@@ -29,12 +29,12 @@ from gateway.wire.openai_responses.stream import Renderer
 log = structlog.get_logger(__name__)
 
 _POLL_INTERVAL = 0.1  # seconds between two reads of a log that another instance may be writing
-_MAX_WAIT = 10.0  # seconds that a stream waits for a log that is away
+_MAX_WAIT = 10.0  # seconds that a stream waits for an unavailable log
 _DEAD = "The instance that worked on this response has stopped. Send the request again."
 
 
 async def current(stores: Stores, stored: StoredResponse) -> StoredResponse:
-    """The response as it stands; one whose worker has died is ended as failed. Raises Unavailable."""
+    """The current response. If its worker has died, this ends it as failed. Raises Unavailable."""
     response: dict[str, Any] = loads(stored.body)
     if response["status"] not in UNFINISHED:
         return stored
@@ -48,7 +48,7 @@ async def current(stores: Stores, stored: StoredResponse) -> StoredResponse:
 
 
 async def cancelled(stores: Stores, stored: StoredResponse, timeout: float) -> StoredResponse:  # noqa: ASYNC109
-    """The response once its worker has stopped. Raises Unavailable if it has not done so within `timeout` seconds."""
+    """The response once its worker has stopped. Raises Unavailable if it has not stopped within `timeout` seconds."""
     await stores.events.cancel(stored.id)
     try:
         async with asyncio.timeout(timeout):
@@ -58,13 +58,11 @@ async def cancelled(stores: Stores, stored: StoredResponse, timeout: float) -> S
                     return now
                 await asyncio.sleep(_POLL_INTERVAL)
     except TimeoutError:
-        raise Unavailable(
-            f"Response '{stored.id}' has been asked to stop, but has not done so yet. Try again."
-        ) from None
+        raise Unavailable(f"Response '{stored.id}' has not stopped yet. Try again.") from None
 
 
 async def replay(request: web.Request, stored: StoredResponse, number: int) -> web.StreamResponse:
-    """The events from `number` on, those that are logged and those to come. Raises NotFound when the log is gone."""
+    """Stream the events from `number` on, logged ones and future ones. Raises NotFound if the log has expired."""
     snapshot, stores = request[SNAPSHOT], request.app[SERVICES].stores
     first = await stores.events.read(stored.id, -1)
     if not first.events and not first.held and loads(stored.body)["status"] not in UNFINISHED:
@@ -82,10 +80,10 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
                     await stream.relay(b"".join(frames))
         except (GatewayError, asyncio.CancelledError) as raised:
             error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
-            if error is None or not stream.opened:
+            if error is None or not stream.is_open:
                 raise
-            log.warning("The stream of a background run was cut off", response=stored.id, reason=error.message)
-            await stream.finish(_cut_off(error, reader.number))
+            log.warning("The stream of a background run was interrupted", response=stored.id, reason=error.message)
+            await stream.finish(_interruption(error, reader.number))
         else:
             await stream.finish(DONE)
     return stream
@@ -96,7 +94,7 @@ def _no_headers(*, early: bool) -> dict[str, str]:  # noqa: ARG001
 
 
 class LogReader:
-    """Renders a log anew, and passes on the events from one number on. `number` is that of the next event to send."""
+    """Renders a log and returns its events from `number` on. `number` advances to the next event to send."""
 
     def __init__(self, stores: Stores, stored: StoredResponse, number: int) -> None:
         self.number = number
@@ -106,25 +104,25 @@ class LogReader:
         self._renderer: Renderer | None = None
 
     async def frames(self) -> AsyncGenerator[list[bytes]]:
-        """The events as they come, up to the end of the run. Raises Unavailable for a log that stays away."""
+        """The events, until the end of the run. Raises Unavailable if the log stays unavailable for `_MAX_WAIT`."""
         clock = asyncio.get_running_loop().time
-        reached, entry = clock(), 0
+        last_read, entry = clock(), 0
         while True:
             try:
                 page = await self._stores.events.read(self._stored.id, entry)
                 is_last = bool(page.events) and is_end(page.events[-1])
-                # whatever may raise comes first: an entry that is rendered twice would be two events
+                # This may raise, so it comes before rendering: rendering an entry twice would duplicate events.
                 ended = await _ended(self._stores, self._stored, end_status(page.events[-1])) if is_last else None
                 if not page.events and not page.held:
                     if await _is_lost(self._stores, self._stored):
                         return
-                    continue  # somebody has logged its end
+                    continue  # the end has been logged meanwhile
             except Unavailable:
-                if clock() - reached >= _MAX_WAIT:
+                if clock() - last_read >= _MAX_WAIT:
                     raise
                 await asyncio.sleep(_POLL_INTERVAL)
                 continue
-            reached, entry = clock(), entry + len(page.events)
+            last_read, entry = clock(), entry + len(page.events)
             if ready := [frame for one in page.events for frame in self._read(one, ended)]:
                 self.number += len(ready)
                 yield ready
@@ -134,7 +132,7 @@ class LogReader:
                 await asyncio.sleep(_POLL_INTERVAL)
 
     def _read(self, entry: bytes, ended: StoredResponse | None) -> list[bytes]:
-        """The events of an entry that are asked for; the last entry stands for the end of the stored response."""
+        """The requested events of an entry; for the last entry, the final events of the stored response `ended`."""
         if self._renderer is None:
             head = head_of(loads(self._stored.body), sealed=is_sealed(entry))
             self._renderer = Renderer(head, now=time.time)
@@ -149,7 +147,7 @@ class LogReader:
 
 
 async def _is_lost(stores: Stores, stored: StoredResponse) -> bool:
-    """Whether nothing is left of a log without a worker. If the run has not ended, it ends now: read on."""
+    """Whether the log has expired. A run without a worker that has not ended is ended first; then read on."""
     page = await stores.events.read(stored.id, -1)
     if page.events and is_end(page.events[-1]):
         return False
@@ -160,10 +158,10 @@ async def _is_lost(stores: Stores, stored: StoredResponse) -> bool:
     return False
 
 
-def _cut_off(error: GatewayError, number: int) -> bytes:
-    """The last frames of a stream whose run goes on elsewhere.
+def _interruption(error: GatewayError, number: int) -> bytes:
+    """The last frames of an interrupted stream whose run continues.
 
-    Their number is that of the last event that was sent, so that a client that resumes with it misses nothing.
+    They repeat the number of the last event sent, so that a client that resumes after it misses nothing.
     """
     event = {
         "type": "error",
@@ -176,9 +174,9 @@ def _cut_off(error: GatewayError, number: int) -> bytes:
 
 
 async def _fail_orphan(stores: Stores, stored: StoredResponse) -> StoredResponse:
-    """End a run whose worker is gone; the first reader does it.
+    """End a run whose worker has died. The first reader calls it.
 
-    Its response has failed, unless the worker could still store it before it died.
+    The response is failed, unless the worker stored a response before it died.
     """
     entries = await _entries(stores, stored)
     stored = await stores.responses.get(stored.subject, stored.id) or stored
@@ -186,12 +184,12 @@ async def _fail_orphan(stores: Stores, stored: StoredResponse) -> StoredResponse
     is_stored = status not in UNFINISHED
     if not await stores.events.finish(stored.id, len(entries), end_entry(status if is_stored else "failed")):
         return await current(stores, stored)
-    log.warning("A background run has lost its worker", response=stored.id)
+    log.warning("The worker of a background run has died", response=stored.id)
     return stored if is_stored else await _ended(stores, stored, "failed")
 
 
 async def _ended(stores: Stores, stored: StoredResponse, status: str) -> StoredResponse:
-    """The response of a run that has ended. What the store does not have is made from the log once more."""
+    """The response of a run that has ended. If the store lacks it, it is rendered from the log and stored."""
     latest = await stores.responses.get(stored.subject, stored.id)
     if latest is not None and loads(latest.body)["status"] not in UNFINISHED:
         return latest
@@ -215,7 +213,7 @@ async def _ended(stores: Stores, stored: StoredResponse, status: str) -> StoredR
 
 
 async def _entries(stores: Stores, stored: StoredResponse) -> list[bytes]:
-    """The whole log."""
+    """All entries of the log."""
     entries: list[bytes] = []
     while page := (await stores.events.read(stored.id, len(entries))).events:
         entries += page

@@ -1,4 +1,4 @@
-"""A stream of server-sent events to the caller: opened late, written in batches, kept alive, bounded in waiting."""
+"""A stream of server-sent events to the client: opens late, writes in batches, sends heartbeats, limits stalls."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,61 +9,60 @@ from aiohttp_sse import EventSourceResponse
 
 from gateway.http.keys import DRAIN
 
-_STALLED = 120.0  # seconds that a reader may take nothing
-_SMALL = 32 * 1024  # bytes that an empty write buffer takes without blocking (its high-water mark is 64 KiB)
+_STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
+_NON_BLOCKING = 32 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
 
 
 class EventStream(EventSourceResponse):
-    """An SSE response that is opened by its first write, or after `opening` seconds of silence, whichever is first.
+    """An SSE response. Its first write opens it, or else a heartbeat after `opening` seconds of silence.
 
-    Until then a failure still gets its real status. `headers` is called at that moment; with `early=True` if silence
-    opens the stream, when it is not known yet who will answer. The ping task writes between our writes, so only whole
-    frames may be relayed.
+    Before that, a failure can still set the status. Opening calls `headers`, with `early=True` for a heartbeat, because
+    the answering model is not known yet. The heartbeat task writes between relayed frames, so relay only whole frames.
     """
 
     def __init__(
         self, request: web.Request, *, headers: Callable[..., dict[str, str]], heartbeat: float, opening: float
     ) -> None:
-        # The deadline of writes is ours: the base class would set the socket's own for each stream, which the listening
-        # socket has done for all (`gateway.http.server.connections.listen`).
+        # `_write` limits each write. The base class would set a socket option per stream, which accepted connections
+        # inherit from the listening socket (`gateway.http.server.listener.listen`).
         super().__init__(sep="\n", allow_all_methods=True, ping_interval=heartbeat, send_timeout=None)
         self.headers["Content-Type"] = "text/event-stream; charset=utf-8"
-        del self.headers["Connection"]  # aiohttp knows better, from the version of the request
+        del self.headers["Connection"]  # aiohttp sets it according to the HTTP version
         self._request = request
         self._run_headers = headers
         self._opening: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(opening, self._open_early)
 
     @property
-    def opened(self) -> bool:
-        """Whether the status is sent: from here on a failure can only be reported in the stream."""
+    def is_open(self) -> bool:
+        """Whether the status has been sent, so that a failure can only be reported in the stream."""
         return self.prepared or self._opening is not None
 
     @property
     def opened_early(self) -> bool:
-        """Whether silence opened the stream."""
+        """Whether a heartbeat opened the stream."""
         return self._opening is not None
 
     async def relay(self, frames: bytes) -> None:
-        """Write whole frames. Raises TimeoutError for a reader that has stalled for too long."""
+        """Write whole frames. Raises TimeoutError if the client stalls for too long."""
         if not self.prepared:
             await self._open()
-        await self._within_reason(self.write, frames)
+        await self._write(self.write, frames)
 
     async def finish(self, frames: bytes) -> None:
         """Write the last frames and the end of the response, in one piece. Raises as `relay`."""
         if not self.prepared:
             await self._open()
         self._request.app[DRAIN].end_connection(self, self._request.transport)
-        await self._within_reason(self.write_eof, frames)
+        await self._write(self.write_eof, frames)
 
-    async def _within_reason(self, write: Callable[[bytes], Awaitable[None]], frames: bytes) -> None:
+    async def _write(self, write: Callable[[bytes], Awaitable[None]], frames: bytes) -> None:
         transport = self._request.transport
-        if transport is not None and len(frames) < _SMALL and not transport.get_write_buffer_size():
-            await write(frames)  # the reader keeps up: this can't block
+        if transport is not None and len(frames) < _NON_BLOCKING and not transport.get_write_buffer_size():
+            await write(frames)  # the client keeps up: this can't block
             return
         try:
-            async with asyncio.timeout(_STALLED):
+            async with asyncio.timeout(_STALL_TIMEOUT):
                 await write(frames)
         except TimeoutError:
             self._abort_transport()
@@ -74,7 +73,7 @@ class EventStream(EventSourceResponse):
 
     async def __aexit__(self, kind: object, *exc_info: object) -> None:
         self._timer.cancel()
-        broken = kind is not None and self.opened and self._req is not None
+        broken = kind is not None and self.is_open and self._req is not None
         if broken:
             self._abort_transport()  # whoever answers for the failure would answer in the midst of the stream
         try:
@@ -88,9 +87,9 @@ class EventStream(EventSourceResponse):
                 raise
 
     def _open_early(self) -> None:
-        self._opening = asyncio.get_running_loop().create_task(self._say_hello())
+        self._opening = asyncio.get_running_loop().create_task(self._send_heartbeat())
 
-    async def _say_hello(self) -> None:
+    async def _send_heartbeat(self) -> None:
         await self._prepare(early=True)
         await self.write(b": waiting for the model\n\n")
 

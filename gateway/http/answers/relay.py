@@ -1,4 +1,4 @@
-"""One run → one HTTP response, whole or as it comes. How answers look is the business of the renderers."""
+"""Relays one run as one HTTP response, streamed or whole. Renderers know the client's format."""
 
 import asyncio
 import time
@@ -23,28 +23,30 @@ log = structlog.get_logger(__name__)
 async def respond(
     request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
 ) -> web.StreamResponse:
-    """Answer as the client wants it; `stream` is the dispatched one, or what watches it. Raises GatewayError."""
+    """Respond streamed or whole, as requested; `stream` is the dispatched one or wraps it. Raises GatewayError."""
     if dispatched.turn.stream:
         return await _streamed(request, dispatched, stream, renderer)
     return await _whole(request, dispatched, stream, renderer)
 
 
 def reported_model(dispatched: Dispatched, snapshot: Snapshot) -> str:
-    """What the answer's `model` says: the client's own words, or the model that answered."""
+    """The `model` to report: the client's own `model`, or the model that run_end."""
     run = dispatched.run
-    return str(run.trail.answered) if snapshot.report_upstream_model else run.turn.model
+    return str(run.trace.answered) if snapshot.report_upstream_model else run.turn.model
 
 
 async def _whole(
     request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
 ) -> web.Response:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
-    asked = time.monotonic()
+    run_start = time.monotonic()
     answer = await whole_answer(stream)
-    answered = time.monotonic()
+    run_end = time.monotonic()
     body = renderer.body(answer, reported_model(dispatched, request[SNAPSHOT]))
     headers = run_headers(
-        stream.trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
+        stream.trace,
+        gateway=run_start - request[TRACE].started + time.monotonic() - run_end,
+        upstream=run_end - run_start,
     )
     headers["Content-Type"] = JSON
     return web.Response(body=body, headers=headers)
@@ -55,14 +57,14 @@ async def _streamed(
 ) -> web.StreamResponse:
     """Relay the events. Raises GatewayError before the first of them.
 
-    Once the stream is open a failure is reported in it, and every way ends it.
+    Once the stream is open, a failure is reported in it. Every ending closes it.
     """
-    snapshot, trace = request[SNAPSHOT], stream.trail
-    asked = time.monotonic()
+    snapshot, trace = request[SNAPSHOT], stream.trace
+    run_start = time.monotonic()
 
     def headers(*, early: bool) -> dict[str, str]:
-        gateway, upstream = asked - request[TRACE].started, time.monotonic() - asked
-        if early:  # another model may answer than the one that is being asked
+        gateway, upstream = run_start - request[TRACE].started, time.monotonic() - run_start
+        if early:  # a fallback may answer instead of the current model
             return timing_header(trace, gateway=gateway, upstream=upstream)
         return run_headers(trace, gateway=gateway, upstream=upstream)
 
@@ -80,7 +82,7 @@ async def _streamed(
                     await response.relay(frames)
         except (GatewayError, asyncio.CancelledError) as raised:
             error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
-            if error is None or not response.opened:
+            if error is None or not response.is_open:
                 raise
             log.warning("Stream failed", type=error.type, reason=error.message)
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
@@ -92,8 +94,8 @@ async def _streamed(
 
 
 def _late_headers(response: EventStream, stream: AnswerStream) -> bytes:
-    """As a comment, what was not known when a heartbeat opened the stream; empty if the headers had it."""
-    trace = stream.trail
+    """A comment with the headers that were unknown when a heartbeat opened the stream; empty if no heartbeat did."""
+    trace = stream.trace
     if not response.opened_early or not trace.attempts:
         return b""
     return f": x-openclaw-model: {trace.answered}\n: x-openclaw-attempts: {len(trace.attempts)}\n\n".encode()

@@ -1,4 +1,4 @@
-"""Responses are stored before their end is reported."""
+"""Stores responses before the client sees their end."""
 
 import time
 from collections.abc import Mapping
@@ -27,7 +27,7 @@ _LARGE = GatewayError("The answer is too large to be stored (`gateway.state.maxR
 
 
 class FailedResponse(GatewayError):
-    """A run that failed, as a failed response with the status of the failure (recorded); `error` is OpenAI's object."""
+    """A failed run, reported as a failed `response` object with the error's status, as in OpenClaw."""
 
     def __init__(self, cause: GatewayError, response: Mapping[str, Any]) -> None:
         super().__init__(cause.message, param=cause.param, code=cause.code)
@@ -37,7 +37,7 @@ class FailedResponse(GatewayError):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Those of the failure."""
+        """The headers of the error."""
         return self._cause.headers
 
 
@@ -54,9 +54,9 @@ class Storage:
     record: StoredResponse
 
     async def put(self, response: dict[str, Any], messages: tuple[Message, ...] = ()) -> bytes:
-        """Store a response that has ended, with the messages that its conversation goes on with; its JSON.
+        """Store a response that has ended, with the messages that continue its conversation. Returns its JSON.
 
-        A response that can't be stored is not lost: its `store` says so.
+        If it can't be stored, the client still gets it, with `store` false.
         """
         body = dumps(response)
         if self.store is None or await _stored(self.store, ended(self.record, body, messages)):
@@ -66,7 +66,7 @@ class Storage:
 
 
 def ended(record: StoredResponse, body: bytes, messages: tuple[Message, ...]) -> StoredResponse:
-    """The record of a response that has ended; a turn that failed (no `messages`) is not part of its conversation."""
+    """The record of a response that has ended; a failed turn (no `messages`) is not part of its conversation."""
     return replace(record, body=body, messages=(*record.messages, *messages) if messages else ())
 
 
@@ -81,10 +81,10 @@ async def _stored(store: ResponseStore, record: StoredResponse) -> bool:
 async def store_ended(
     store: ResponseStore, record: StoredResponse, response: Mapping[str, Any], messages: tuple[Message, ...] = ()
 ) -> StoredResponse:
-    """Store a background response that has ended in the place of its beginning. Raises Unavailable.
+    """Replace a stored background response by its final state. Raises Unavailable.
 
-    One that is too large has failed: the result must not depend on whether anyone polls before its events expire.
-    What was deleted meanwhile stays deleted.
+    A response that is too large is stored as failed: the result must not depend on whether anyone polls before the
+    events expire. A response that was deleted meanwhile stays deleted.
     """
     whole = ended(record, dumps(response), messages)
     if not await store.put(whole, new=False):
@@ -96,9 +96,9 @@ async def store_ended(
 
 
 class ResponseRecorder:
-    """Stores the response of a run before the client gets its end, so that the client can continue it at once.
+    """An AnswerStream that stores the response before the client sees its end, so that the client can continue it.
 
-    See AnswerStream. `renderer` renders the stream, if it is one; the JSON of a whole response is in `body` afterwards.
+    `renderer` renders the stream; for a whole answer, `body` holds the JSON at the end.
     """
 
     def __init__(self, run: AnswerStream, storage: Storage, head: Head, renderer: Renderer, *, streamed: bool) -> None:
@@ -111,9 +111,9 @@ class ResponseRecorder:
         self.body = b""
 
     @property
-    def trail(self) -> RunTrace:
+    def trace(self) -> RunTrace:
         """See AnswerStream."""
-        return self._run.trail
+        return self._run.trace
 
     async def events(self) -> Stream:
         """See AnswerStream. Raises FailedResponse."""
@@ -135,15 +135,10 @@ class ResponseRecorder:
         await self._put(response, (*answer.tool_work, *answer.messages()))
 
     async def store_other_end(self) -> None:
-        """To be called after the stream: store what it reported when that was another end than the run's."""
+        """Store the response that the stream reported, if the run did not reach its end. Call it after the stream."""
         if not self._ended and self._renderer.final is not None:
             await self._put(self._renderer.final)
 
     async def _put(self, response: dict[str, Any], messages: tuple[Message, ...] = ()) -> None:
         self._ended = True
         self.body = await self._storage.put(response, messages)
-
-
-def messages_of(turn: tuple[Message, ...], instructions: tuple[Message, ...]) -> tuple[Message, ...]:
-    """The messages of a turn that go on to the next one: all but its instructions."""
-    return turn[len(instructions) :]

@@ -1,4 +1,4 @@
-"""One request of the Responses API: what it refers to, and how its answer is stored and shown."""
+"""One request of the Responses API: resolves its references, and stores and sends its response."""
 
 import time
 from dataclasses import replace
@@ -32,19 +32,19 @@ from gateway.wire.openai_responses.stream import Renderer
 
 
 class ResponseRequest:
-    """`read_turn`, then `respond`."""
+    """Call `read_turn`, then `respond`."""
 
     def __init__(self, request: web.Request, ingress: ResponsesIngress) -> None:
         self._request = request
         self._ingress = ingress
         self._owner = owner_of(request)
         self._store = request.app[SERVICES].stores.responses
-        self._own: tuple[Message, ...] = ()  # what the request adds to its conversation
+        self._own: tuple[Message, ...] = ()  # the messages that the request adds to its conversation
         self._agent = ""
         self._wants_stream = False
 
     async def read_turn(self, agent: Agent) -> Turn:
-        """The request with the conversation that it continues, pictures and documents. Raises BadRequest, NotFound."""
+        """The request with its earlier conversation, images and documents. Raises BadRequest or NotFound."""
         ingress, media = self._ingress, self._request[SNAPSHOT].media
         self._agent = agent.id
         if references := ingress.references():
@@ -57,22 +57,24 @@ class ResponseRequest:
         )
         turn = await with_file_texts(await checked_images(turn, media.response_images), media.response_files)
         instructions = ingress.instructions
-        self._own = turn.messages[len(instructions) :]  # instructions hold for one turn, as in OpenAI's API
+        self._own = turn.messages[len(instructions) :]  # instructions apply to one turn, as in OpenAI's API
         if not (earlier or ingress.background):
             return turn
         messages = (*instructions, *earlier, *self._own)
         return structs.replace(turn, messages=messages, stream=turn.stream or ingress.background)
 
     async def respond(self, dispatched: Dispatched) -> web.StreamResponse:
-        """Answer, or begin to in the background. Raises GatewayError."""
+        """Send the response, or start it in the background. Raises GatewayError."""
         ingress, turn = self._ingress, dispatched.run.turn
         head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn), ingress.sealed)
         renderer = Renderer(head, now=time.time)
         storage = Storage(self._store if ingress.stored else None, self._record(head))
         if ingress.background:
-            return await self._begin(dispatched, Job(dispatched.stream, renderer, storage, sealed=ingress.sealed), head)
+            return await self._start_in_background(
+                dispatched, Job(dispatched.stream, renderer, storage, sealed=ingress.sealed), head
+            )
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
-        response = await respond(self._request, dispatched, recorder, _Shown(renderer, recorder))
+        response = await respond(self._request, dispatched, recorder, _RecordedRenderer(renderer, recorder))
         await recorder.store_other_end()
         return response
 
@@ -91,8 +93,8 @@ class ResponseRequest:
             previous=ingress.previous,
         )
 
-    async def _begin(self, dispatched: Dispatched, job: Job, head: Head) -> web.StreamResponse:
-        """The queued response, once its run is a task of its own."""
+    async def _start_in_background(self, dispatched: Dispatched, job: Job, head: Head) -> web.StreamResponse:
+        """Start the run as a background task, and return the queued response or its stream."""
         request = self._request
         background = request.app[BACKGROUND]
         background.check()
@@ -101,14 +103,14 @@ class ResponseRequest:
             raise BadRequest("`background`: the input is too large to be stored.", param="background")
         await background.start(job)
         dispatched.hand_over()
-        job.meter = hand_over(request)  # if it has not begun, the request settles it
+        job.meter = hand_over(request)  # a run that fails to start is settled by the request
         if self._wants_stream:
             return await replay(request, stored, 0)
         return web.Response(body=stored.body, headers={"Content-Type": JSON})
 
 
-class _Shown:
-    """See AnswerRenderer: the recorder has the body, and its renderer the stream."""
+class _RecordedRenderer:
+    """An AnswerRenderer that reuses the recorder's body and the response's renderer."""
 
     def __init__(self, renderer: Renderer, recorder: ResponseRecorder) -> None:
         self._renderer = renderer

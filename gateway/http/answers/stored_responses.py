@@ -1,4 +1,4 @@
-"""Responses that were kept: found for their owner, continued, and referred to. How they are kept: `kept_run`."""
+"""Looks up stored responses: by their owner, as a conversation, and by item id. `response_recorder` stores them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from gateway.core.session_key import HEADER
 from gateway.http.keys import PRINCIPAL, SERVICES
 from gateway.http.routes import RESPONSES_BODY
 from gateway.state.responses.store import ResponseStore, StoredResponse
-from gateway.wire.openai_responses.item_id import place_of
+from gateway.wire.openai_responses.item_id import position_of
 
-_LONGEST = 1000  # responses that one conversation may span
+_MAX_RESPONSES = 1000  # per conversation
 UNFINISHED = ("queued", "in_progress")
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose a response is: the verified identity (None for the owner of the gateway), and the explicit session."""
+    """The owner of a response: the verified identity (None for the gateway's owner) and the explicit session."""
 
     subject: str | None
     session: str | None
 
 
 def owner_of(request: web.Request) -> Owner:
-    """Who asks."""
+    """The owner of responses that this request creates or may read."""
     return Owner(request[PRINCIPAL].name, (request.headers.get(HEADER) or "").strip().lower() or None)
 
 
 async def find(request: web.Request) -> StoredResponse:
-    """The response that the path names. Raises NotFound, also for somebody else's."""
+    """The response that the path names. Raises NotFound, also for another owner's."""
     owner, response_id = owner_of(request), request.match_info["id"]
     stored = await _get(request.app[SERVICES].stores.responses, owner, response_id)
     if stored is None or owner.session not in (None, stored.session):
@@ -44,18 +44,17 @@ async def find(request: web.Request) -> StoredResponse:
 
 
 async def history(store: ResponseStore, owner: Owner, agent: str, response_id: str) -> tuple[Message, ...]:
-    """The conversation up to and with this response. Raises NotFound for any part of it that isn't there.
+    """The conversation up to and including this response.
 
-    Raises BadRequest for one that no request could hold.
-
-    OpenClaw begins anew in silence; a model that has forgotten half of a conversation misleads.
+    Raises NotFound if any part of it is missing: OpenClaw starts a new conversation silently, but a model that lacks
+    half of the conversation misleads. Raises BadRequest if it is unfinished or too large for a request.
     """
     turns: list[tuple[Message, ...]] = []
     following: str | None = response_id
     size = 0
     while following is not None:
         stored = await _get(store, owner, following)
-        if stored is None or (stored.agent, stored.session) != (agent, owner.session) or len(turns) == _LONGEST:
+        if stored is None or (stored.agent, stored.session) != (agent, owner.session) or len(turns) == _MAX_RESPONSES:
             raise _not_found(response_id, following)
         if not turns and loads(stored.body)["status"] in UNFINISHED:
             raise BadRequest(
@@ -65,8 +64,8 @@ async def history(store: ResponseStore, owner: Owner, agent: str, response_id: s
             )
         if (size := size + stored.size) > RESPONSES_BODY:
             raise BadRequest(
-                f"The conversation up to response '{response_id}' has more than {RESPONSES_BODY} bytes. Begin a new "
-                "one with what of it is still needed.",
+                f"The conversation up to response '{response_id}' has more than {RESPONSES_BODY} bytes. Start a "
+                "new one with the parts that you still need.",
                 param="previous_response_id",
                 code="context_length_exceeded",
             )
@@ -80,29 +79,29 @@ async def referred_items(store: ResponseStore, owner: Owner, references: Mapping
     items: dict[str, Any] = {}
     responses: dict[str, StoredResponse | None] = {}
     for name, path in references.items():
-        place = place_of(name)
-        if place is not None and place.response not in responses:
-            responses[place.response] = await store.get(owner.subject, place.response)
-        stored = responses.get(place.response) if place else None
-        listed = () if stored is None or place is None else _listed(stored, place.side)
-        if place is None or place.index >= len(listed):
+        position = position_of(name)
+        if position is not None and position.response not in responses:
+            responses[position.response] = await store.get(owner.subject, position.response)
+        stored = responses.get(position.response) if position else None
+        side_items = () if stored is None or position is None else _items_of(stored, position.side)
+        if position is None or position.index >= len(side_items):
             raise NotFound(f"`{path}`: item with id '{name[:80]}' not found.", param=path, code="item_not_found")
-        items[name] = listed[place.index]
+        items[name] = side_items[position.index]
     return items
 
 
 async def _get(store: ResponseStore, owner: Owner, response_id: str) -> StoredResponse | None:
-    """What a caller names; a name that no response can have is not looked for."""
+    """The stored response, None for an id that no response can have."""
     return await store.get(owner.subject, response_id) if response_id.isascii() else None
 
 
-def _listed(stored: StoredResponse, side: str) -> list[Any]:
-    listed: list[Any] = loads(stored.input) if side == "input" else loads(stored.body)["output"]
-    return listed
+def _items_of(stored: StoredResponse, side: str) -> list[Any]:
+    items: list[Any] = loads(stored.input) if side == "input" else loads(stored.body)["output"]
+    return items
 
 
 def _not_found(response_id: str, missing: str) -> NotFound:
-    said = f"Previous response with id '{response_id[:80]}' not found."
+    text = f"Previous response with id '{response_id[:80]}' not found."
     if missing != response_id:
-        said = f"Response '{response_id}' continues '{missing[:80]}', which is not kept any more."
-    return NotFound(said, param="previous_response_id", code="previous_response_not_found")
+        text = f"Response '{response_id}' continues '{missing[:80]}', which is not stored any more."
+    return NotFound(text, param="previous_response_id", code="previous_response_not_found")

@@ -1,6 +1,6 @@
 """Attributes the request to a client address, or refuses it.
 
-Attribution comes before routing, in every auth mode and for every path except the probes (recorded).
+Attribution comes before routing, in every auth mode and for every path except the probes, as in OpenClaw.
 """
 
 from aiohttp import web

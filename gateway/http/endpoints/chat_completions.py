@@ -18,7 +18,10 @@ from gateway.wire.openai_chat.render import ChatRenderer
 
 
 async def chat_completions(request: web.Request) -> web.StreamResponse:
-    """Checks in the recorded order: body, override's scope, shape, agent, tools, images; then the run."""
+    """Run an agent for a chat completion, streamed or whole.
+
+    Checks in OpenClaw's order: body, scope of a model override, field types, agent, tools, images.
+    """
     snapshot = request[SNAPSHOT]
     body = await read_body(request, CHAT_BODY, snapshot.body_timeout)
     call = call_of(request, body, "openai")

@@ -18,7 +18,7 @@ from gateway.wire.openai_chat.schema import EMBEDDINGS
 
 
 async def embeddings(request: web.Request) -> web.StreamResponse:
-    """Unlike chat, a missing or blank `model` is refused (recorded)."""
+    """Embed texts with the agent's embedding model. `model` is required, as in OpenClaw."""
     snapshot, services = request[SNAPSHOT], request.app[SERVICES]
     body = await read_body(request, EMBEDDINGS_BODY, snapshot.body_timeout)
     call = call_of(request, body, "openai")
@@ -33,13 +33,13 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
         embedders = await admitted_embedders(
             request, services.quota, agent, wanted, override=override, embedders=embedders
         )
-    trail = snapshot.runs.trail(agent.id, call.client)
-    services.recent.put(call.id, trail)
-    asked = time.monotonic()
-    reply = await embed(agent, wanted, override, embedders, snapshot.runs, trail=trail)
-    answered = time.monotonic()
+    trace = snapshot.runs.new_trace(agent.id, call.client)
+    services.recent.put(call.id, trace)
+    run_start = time.monotonic()
+    reply = await embed(agent, wanted, override, embedders, snapshot.runs, trace=trace)
+    run_end = time.monotonic()
     payload = render_reply(reply, model=model, as_base64=wanted.base64)
     headers = run_headers(
-        trail, gateway=asked - request[TRACE].started + time.monotonic() - answered, upstream=answered - asked
+        trace, gateway=run_start - request[TRACE].started + time.monotonic() - run_end, upstream=run_end - run_start
     )
     return web.Response(body=payload, headers={**headers, "Content-Type": JSON})

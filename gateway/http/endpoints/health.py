@@ -1,4 +1,4 @@
-"""Probes for whoever runs the process: alive, started, ready. Public, before any proxy or auth check (recorded)."""
+"""Probes: live, started, ready. Public: they skip the proxy and auth checks, as in OpenClaw."""
 
 import asyncio
 
@@ -12,19 +12,19 @@ _HEADERS = {"Content-Type": JSON, "Cache-Control": "no-store"}
 
 
 async def live(_: web.Request) -> web.StreamResponse:
-    """The event loop turns."""
+    """The process is live: its event loop responds."""
     return web.Response(body=b'{"ok":true,"status":"live"}', headers=_HEADERS)
 
 
 async def started(_: web.Request) -> web.StreamResponse:
-    """The application is set up: nothing is served before that."""
+    """The process has started; it serves no request before that."""
     return web.Response(body=b'{"ok":true,"status":"started"}', headers=_HEADERS)
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
-    """Whether requests should be sent here; 503 names what is failing. `degraded` names what is done without."""
+    """Whether to send requests here. A 503 names what is `failing`; `degraded` names unavailable optional parts."""
     failing = ["draining"] if request.app[DRAIN].started else []
-    degraded = [name for name, out_of_order in request.app[DEGRADED].items() if out_of_order()]
+    degraded = [name for name, is_failing in request.app[DEGRADED].items() if is_failing()]
     uptime = int((asyncio.get_running_loop().time() - request.app[SERVICES].started) * 1000)
     body = dumps({"ready": not failing, "failing": failing, "degraded": degraded, "uptimeMs": uptime})
     return web.Response(status=503 if failing else 200, body=body, headers=_HEADERS)

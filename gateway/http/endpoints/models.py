@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `/v1/models/{id}`: agents, never provider models. The same bytes for everybody, made once."""
+"""`GET /v1/models` and `/v1/models/{id}`: agents, never provider models."""
 
 from aiohttp import web
 
@@ -8,11 +8,11 @@ from gateway.http.keys import SNAPSHOT
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
-    """All agent targets."""
+    """List the agents."""
     return web.Response(body=dumps(request[SNAPSHOT].directory.models()), headers={"Content-Type": JSON})
 
 
 async def get_model(request: web.Request) -> web.StreamResponse:
-    """One of them; `%2F` and a plain slash are the same."""
-    found = request[SNAPSHOT].directory.model(request.match_info["id"])
-    return web.Response(body=dumps(found), headers={"Content-Type": JSON})
+    """Describe one agent; `%2F` and a plain slash in the id are equivalent."""
+    model = request[SNAPSHOT].directory.model(request.match_info["id"])
+    return web.Response(body=dumps(model), headers={"Content-Type": JSON})

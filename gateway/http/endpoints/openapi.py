@@ -1,4 +1,4 @@
-"""`GET /openapi.json`: what the gateway serves, for programs. The same bytes for everybody, made once."""
+"""`GET /openapi.json`: the routes, for programs. The document is built at start."""
 
 from aiohttp import web
 

@@ -1,4 +1,4 @@
-"""`POST /v1/responses`: one agent run, streamed, whole or in the background; stored unless the client says no."""
+"""`POST /v1/responses`: one agent run, streamed, whole or in the background; stored unless `store` is false."""
 
 from aiohttp import web
 
@@ -12,10 +12,13 @@ from gateway.wire.openai_responses.ingress import ResponsesIngress
 
 
 async def responses(request: web.Request) -> web.StreamResponse:
-    """Checks in the recorded order: body, override's scope, shape, agent, tools, input, media; then the run."""
+    """Run an agent for a response, streamed, whole or in the background.
+
+    Checks in OpenClaw's order: body, scope of a model override, field types, agent, tools, input, media.
+    """
     body = await read_body(request, RESPONSES_BODY, request[SNAPSHOT].body_timeout)
     call = call_of(request, body, "openresponses")
     ingress = ResponsesIngress.read(body)
-    asked = ResponseRequest(request, ingress)
-    async with await dispatch(call, ingress.model, ingress.user, asked.read_turn) as dispatched:
-        return await asked.respond(dispatched)
+    response_request = ResponseRequest(request, ingress)
+    async with await dispatch(call, ingress.model, ingress.user, response_request.read_turn) as dispatched:
+        return await response_request.respond(dispatched)

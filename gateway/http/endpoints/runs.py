@@ -1,4 +1,4 @@
-"""`GET /api/v1/runs/{id}`: what a recent request has tried, for operators. Nothing of what was said is kept."""
+"""`GET /api/v1/runs/{id}`: the attempts of a recent run, for operators. It stores no content of the conversation."""
 
 from aiohttp import web
 
@@ -9,16 +9,16 @@ from gateway.http.keys import SERVICES
 
 
 async def get_run(request: web.Request) -> web.StreamResponse:
-    """The attempts of the run behind a request id, also while it goes on."""
+    """The attempts of the run with this request id, also while it runs."""
     request_id = request.match_info["id"]
-    trail = request.app[SERVICES].recent.get(request_id)
-    if trail is None:
+    trace = request.app[SERVICES].recent.get(request_id)
+    if trace is None:
         raise NotFound(
             "No recent run has this request id. This instance keeps the last 1000 runs; the id is the answer's "
             "`X-Request-ID`.",
             code="run_not_found",
         )
     return web.Response(
-        body=dumps({"request_id": request_id, **trail.as_dict()}),
+        body=dumps({"request_id": request_id, **trace.as_dict()}),
         headers={"Content-Type": JSON, "Cache-Control": "no-store"},
     )

@@ -1,4 +1,4 @@
-"""`/api/v1/sessions`: stored conversations, for operators. Who is no admin finds the caller's own and no others."""
+"""`/api/v1/sessions`: stored conversations, for operators. Callers without `operator.admin` see only their own."""
 
 import math
 from dataclasses import replace
@@ -14,19 +14,19 @@ from gateway.http.errors import JSON
 from gateway.http.keys import PRINCIPAL, SERVICES
 from gateway.state.sessions.store import Cursor, SessionFacts, SessionStore
 
-_USUAL, _MOST = 100, 1000  # conversations in a list
-_END = 1e11  # Unix time
+_DEFAULT_LIMIT, _MAX_LIMIT = 100, 1000  # conversations per page
+_MAX_TIME = 1e11  # Unix seconds
 
 
 async def list_sessions(request: web.Request) -> web.StreamResponse:
-    """`?limit=1…1000` conversations, used last first; an admin sees all. `?after=` the `next` of a page goes on."""
+    """List conversations, most recently used first; an admin sees all of them. `after` is the `next` of a page."""
     principal = request[PRINCIPAL]
     everybody = principal.allows(Scope.ADMIN)
-    found = await _store(request).list_sessions(
+    page = await _store(request).list_sessions(
         principal.name, everybody=everybody, limit=_limit(request), after=_after(request)
     )
-    following = None if found.next is None else f"{found.next.used!r}:{found.next.key}"
-    return _json(dumps({"object": "list", "data": [_facts(fields) for fields in found.sessions], "next": following}))
+    following = None if page.next is None else f"{page.next.used!r}:{page.next.key}"
+    return _json(dumps({"object": "list", "data": [_facts(fields) for fields in page.sessions], "next": following}))
 
 
 async def get_session(request: web.Request) -> web.StreamResponse:
@@ -38,14 +38,14 @@ async def get_session(request: web.Request) -> web.StreamResponse:
 
 
 async def export_session(request: web.Request) -> web.StreamResponse:
-    """The transcript as JSON lines, one entry each."""
+    """The transcript as JSON lines, one entry per line."""
     _, entries = await _read(request)
     lines = b"".join(entry + b"\n" for entry in entries)
     return web.Response(body=lines, headers={"Content-Type": "application/jsonl", "Cache-Control": "no-store"})
 
 
 async def delete_session(request: web.Request) -> web.StreamResponse:
-    """Forget the conversation; a turn that is being answered will not be kept."""
+    """Delete the conversation. A turn that is still running is not stored."""
     key = _key(request)
     if not await _store(request).delete(key):
         raise _not_found()
@@ -57,14 +57,14 @@ def _store(request: web.Request) -> SessionStore:
 
 
 async def _read(request: web.Request) -> tuple[SessionFacts, tuple[bytes, ...]]:
-    found = await _store(request).read(_key(request))
-    if found is None:
+    session = await _store(request).read(_key(request))
+    if session is None:
         raise _not_found()
-    return found
+    return session
 
 
 def _key(request: web.Request) -> SessionKey:
-    """The key in the path; without a user in it, it is the caller's own. Raises NotFound, also for somebody else's."""
+    """The key in the path. A key without a user is the caller's own. Raises NotFound, also for another user's key."""
     principal = request[PRINCIPAL]
     key = parse_session_key(request.match_info["key"])
     if key is None:
@@ -78,22 +78,27 @@ def _key(request: web.Request) -> SessionKey:
 
 
 def _limit(request: web.Request) -> int:
-    said = request.query.get("limit", str(_USUAL))
-    if not said.isascii() or not said.isdecimal() or len(said) > len(str(_MOST)) or not 1 <= int(said) <= _MOST:
-        raise BadRequest(f"`limit`: must be a whole number from 1 to {_MOST}.", param="limit")
-    return int(said)
+    value = request.query.get("limit", str(_DEFAULT_LIMIT))
+    if (
+        not value.isascii()
+        or not value.isdecimal()
+        or len(value) > len(str(_MAX_LIMIT))
+        or not 1 <= int(value) <= _MAX_LIMIT
+    ):
+        raise BadRequest(f"`limit`: must be a whole number from 1 to {_MAX_LIMIT}.", param="limit")
+    return int(value)
 
 
 def _after(request: web.Request) -> Cursor | None:
-    said = request.query.get("after")
-    if said is None:
+    value = request.query.get("after")
+    if value is None:
         return None
-    used, _, key = said.partition(":")
+    used, _, key = value.partition(":")
     try:
         cursor = Cursor(float(used), key)
     except ValueError:
         cursor = Cursor(math.nan, key)
-    if not 0 <= cursor.used < _END or parse_session_key(key) is None:
+    if not 0 <= cursor.used < _MAX_TIME or parse_session_key(key) is None:
         raise BadRequest("`after`: must be the `next` of a page of this list.", param="after")
     return cursor
 
@@ -116,4 +121,6 @@ def _json(body: bytes) -> web.Response:
 
 
 def _not_found() -> NotFound:
-    return NotFound("No conversation of yours has this key; GET /api/v1/sessions lists them.", code="session_not_found")
+    return NotFound(
+        "You have no conversation with this key; list yours with GET /api/v1/sessions.", code="session_not_found"
+    )

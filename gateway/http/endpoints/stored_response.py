@@ -1,4 +1,4 @@
-"""`/v1/responses/{id}` and below: what was kept of a response, and its end."""
+"""`/v1/responses/{id}` and below: fetch, cancel and delete stored responses."""
 
 import re
 from typing import Any
@@ -14,34 +14,34 @@ from gateway.http.errors import JSON
 from gateway.http.keys import SERVICES
 
 _COUNT = re.compile(r"[0-9]{1,9}")
-_PAGE = 20  # items, as OpenAI lists them
+_PAGE = 20  # input items per page, OpenAI's default
 _MAX_PAGE = 100
-_CANCEL_TIMEOUT = 10.0  # seconds for a worker to stop, wherever it is
+_CANCEL_TIMEOUT = 10.0  # seconds for a worker to stop, on any instance
 
 
 async def get_response(request: web.Request) -> web.StreamResponse:
-    """The response as it stands; with `stream=true` its events, after `starting_after` and as they come."""
+    """The current response; with `stream=true` its events after `starting_after`, until its end."""
     stored = await find(request)
     if request.query.get("stream", "").lower() in ("true", "1"):
         if not loads(stored.body)["background"]:
-            raise BadRequest("`stream`: only responses in the background can be streamed again.", param="stream")
+            raise BadRequest("`stream`: only background responses can be streamed again.", param="stream")
         return await replay(request, stored, _number(request.query.get("starting_after")))
     stored = await current(request.app[SERVICES].stores, stored)
     return web.Response(body=stored.body, headers={"Content-Type": JSON})
 
 
 async def cancel_response(request: web.Request) -> web.StreamResponse:
-    """Stop a run in the background, wherever it runs; one that has ended stays as it is."""
+    """Cancel a background run, on any instance. A run that has ended is not changed."""
     stored, stores = await find(request), request.app[SERVICES].stores
     if not loads(stored.body)["background"]:
-        raise BadRequest("Only a response in the background can be cancelled; leave the connection of this one.")
+        raise BadRequest("Only a background response can be cancelled; to stop this one, close its connection.")
     request.app[BACKGROUND].cancel(stored.id)
     stored = await cancelled(stores, stored, _CANCEL_TIMEOUT)
     return web.Response(body=stored.body, headers={"Content-Type": JSON})
 
 
 async def delete_response(request: web.Request) -> web.StreamResponse:
-    """Forget it. Responses that continue it can't be continued any more."""
+    """Delete the response. Responses that continue it can't be continued any more."""
     stored, stores = await find(request), request.app[SERVICES].stores
     if loads(stored.body)["background"]:
         request.app[BACKGROUND].cancel(stored.id)
@@ -51,7 +51,7 @@ async def delete_response(request: web.Request) -> web.StreamResponse:
 
 
 async def list_input_items(request: web.Request) -> web.StreamResponse:
-    """What the response was asked with, a page at a time: `limit`, `order` (newest first unless `asc`), `after`."""
+    """List the response's input items, a page at a time; newest first unless `order` is `asc`."""
     stored = await find(request)
     query = request.query
     items: list[dict[str, Any]] = loads(stored.input)
@@ -61,10 +61,10 @@ async def list_input_items(request: web.Request) -> web.StreamResponse:
     if order == "desc":
         items.reverse()
     if after := query.get("after"):
-        places = [index for index, item in enumerate(items) if item["id"] == after]
-        if not places:
+        positions = [index for index, item in enumerate(items) if item["id"] == after]
+        if not positions:
             raise BadRequest(f"`after`: there is no item '{after[:80]}'.", param="after")
-        items = items[places[0] + 1 :]
+        items = items[positions[0] + 1 :]
     page = items[: _limit(query.get("limit"))]
     return _json(
         {
@@ -78,7 +78,7 @@ async def list_input_items(request: web.Request) -> web.StreamResponse:
 
 
 def _number(after: str | None) -> int:
-    """The number of the first event that is asked for."""
+    """The number of the first event to send."""
     if after is None:
         return 0
     if not _COUNT.fullmatch(after):
@@ -86,12 +86,12 @@ def _number(after: str | None) -> int:
     return int(after) + 1
 
 
-def _limit(said: str | None) -> int:
-    if said is None:
+def _limit(value: str | None) -> int:
+    if value is None:
         return _PAGE
-    if not _COUNT.fullmatch(said) or not 1 <= int(said) <= _MAX_PAGE:
+    if not _COUNT.fullmatch(value) or not 1 <= int(value) <= _MAX_PAGE:
         raise BadRequest(f"`limit`: must be between 1 and {_MAX_PAGE}.", param="limit")
-    return int(said)
+    return int(value)
 
 
 def _json(payload: dict[str, Any]) -> web.Response:

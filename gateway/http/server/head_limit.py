@@ -11,7 +11,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import HttpParser, RawRequestMessage
 from aiohttp.streams import EMPTY_PAYLOAD, EmptyStreamReader, StreamReader
 
-HEAD_LIMIT = 16 * 1024  # bytes (recorded)
+HEAD_LIMIT = 16 * 1024  # bytes, as in OpenClaw
 
 Parsed = tuple[Sequence[tuple[RawRequestMessage, StreamReader]], bool, bytes]
 

@@ -1,7 +1,6 @@
-"""A stage of a run: looks at each batch on its way to the caller, and may change it, hold it back, or refuse it.
+"""An event filter sees each batch on its way to the client and may change it, hold it back, or refuse it.
 
-Stages do no I/O and wait for nothing, so they are plain objects: a run applies them one after the other, and a test
-needs no event loop.
+Filters do no I/O and never wait. A run applies them one after the other, and their tests need no event loop.
 """
 
 from typing import Protocol
@@ -10,8 +9,8 @@ from gateway.core.event import Batch
 
 
 class EventFilter(Protocol):
-    """One per run; it sees every batch in order."""
+    """A filter of one attempt; it gets every batch in order."""
 
     def feed(self, batch: Batch) -> Batch:
-        """What goes on of this batch and of what was held back; may be empty. Raises GatewayError to end the run."""
+        """The events to pass on from this and earlier batches; may be empty. Raises GatewayError to end the run."""
         ...

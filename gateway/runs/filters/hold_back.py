@@ -1,4 +1,4 @@
-"""`holdBack`: the beginning of an answer, or all of it, is withheld so that a break in it can be mended unseen."""
+"""`holdBack` withholds the beginning of an answer, or all of it, so that the answer can start again after a failure."""
 
 import math
 
@@ -10,7 +10,7 @@ _MAX_CHARACTERS = 16 * 2**20
 
 
 class HoldBack:
-    """The stage that lets an answer go once it has `characters` of text and arguments, or its end."""
+    """A filter that holds an answer until it has `characters` of text and arguments, or its end."""
 
     __slots__ = ("_held", "_left")
 

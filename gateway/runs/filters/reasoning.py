@@ -1,7 +1,7 @@
-"""What of a model's text is the answer: reasoning in `<think>` tags, a `<final>` wrapper and reply tags are not.
+"""Separates a model's answer from reasoning in `<think>` tags, a `<final>` wrapper and reply tags in its text.
 
-All of these are recognised where models put them, at the very beginning of an answer; a `</final>` only after a
-`<final>`. Text that mentions such a tag later is left alone, and once the answer has begun nothing is looked at again.
+Tags are recognised only at the very beginning of an answer, where models write them; `</final>` only after `<final>`.
+After the beginning, text that mentions a tag passes unchanged.
 """
 
 import re
@@ -13,7 +13,7 @@ from gateway.core.raw_text import first_character
 
 _OPENERS = ("<think>", "<thinking>", "<final>", "[[reply_to_current]]")
 _REPLY_TO = re.compile(r"\[\[\s{0,8}reply_to:[^\]]{0,200}\]\]")
-_REPLY_TO_SO_FAR = re.compile(  # whatever may become one
+_REPLY_TO_SO_FAR = re.compile(  # any prefix of such a tag
     rf"\[|\[\[\s{{0,8}}({'|'.join('reply_to:'[:size] for size in range(9))})|\[\[\s{{0,8}}reply_to:[^\]]{{0,200}}\]?"
 )
 _CLOSERS = {"<think>": "</think>", "<thinking>": "</thinking>"}
@@ -21,31 +21,34 @@ _FINAL_END = "</final>"
 
 
 class ReasoningSplitter:
-    """Splits the text of one answer into what is shown and what is thought; holds back only what may be a tag."""
+    """Splits the text of one answer into visible text and reasoning. It holds back only what may become a tag.
 
-    __slots__ = ("_closer", "_final", "_held", "_marked", "begun")
+    `has_answer` is True once the answer itself has begun.
+    """
+
+    __slots__ = ("_closer", "_final", "_held", "_marked", "has_answer")
 
     def __init__(self) -> None:
         self._held = ""
         self._closer = ""
         self._final = False
         self._marked = False
-        self.begun = False
+        self.has_answer = False
 
     @property
     def transparent(self) -> bool:
-        """Whether all further text is simply the answer."""
-        return self.begun and not self._final
+        """Whether all further text belongs to the answer."""
+        return self.has_answer and not self._final
 
     def begin_with(self, first: str) -> bool:
-        """Whether text with this first character begins the answer and can't be a tag; then all of it is the answer."""
+        """Whether a text with this first character can't begin with a tag; then all text is the answer."""
         may_be_tag = not first or first in "<[" or first.isspace()
-        self.begun = not may_be_tag and not self._held and not self._marked and not self._closer
-        return self.begun
+        self.has_answer = not may_be_tag and not self._held and not self._marked and not self._closer
+        return self.has_answer
 
     def feed(self, text: str) -> tuple[str, str]:
-        """More text → (visible, thought); either may be empty."""
-        if self.begun:
+        """Split the next text into (visible text, reasoning); either may be empty."""
+        if self.has_answer:
             return self._unwrap(text), ""
         self._held += text
         thought = ""
@@ -67,20 +70,20 @@ class ReasoningSplitter:
             self._closer = _CLOSERS.get(opener, "")
         if not stripped:
             return "", thought
-        self.begun = True
-        # White space belongs to the answer, unless it only separated it from a tag.
+        self.has_answer = True
+        # White space belongs to the answer, except between a tag and the answer.
         visible, self._held = (stripped if self._marked else self._held), ""
         return self._unwrap(visible), thought
 
     def close(self) -> tuple[str, str]:
-        """The end of the text: what was held back is what it looked like."""
+        """End the text: held text was no complete tag, so it is text or reasoning."""
         held, self._held = self._held, ""
         return ("", held) if self._closer else (held if not (self._marked and held.isspace()) else "", "")
 
     def _think(self) -> tuple[str, bool]:
-        thought, found, rest = self._held.partition(self._closer)
-        if found:
-            self._held, self._closer = rest, ""
+        thought, closer, following = self._held.partition(self._closer)
+        if closer:
+            self._held, self._closer = following, ""
             return thought, True
         keep = _overlap(self._held, self._closer)
         split = len(self._held) - keep
@@ -88,12 +91,12 @@ class ReasoningSplitter:
         return thought, False
 
     def _opener(self, text: str) -> str | None:
-        """The tag that `text` begins with, "" while it may become one, None when it is none."""
+        """The tag at the beginning of `text`, "" if it may become one, None if it is none."""
         for opener in _OPENERS:
             if text.startswith(opener):
                 return opener
-        if found := _REPLY_TO.match(text):
-            return found.group()
+        if match := _REPLY_TO.match(text):
+            return match.group()
         if any(opener.startswith(text) for opener in _OPENERS) or _REPLY_TO_SO_FAR.fullmatch(text):
             return ""
         return None
@@ -113,7 +116,7 @@ class ReasoningSplitter:
 
 
 def _overlap(text: str, tag: str) -> int:
-    """How many characters at the end of `text` may be the beginning of `tag`."""
+    """The number of characters at the end of `text` that may begin `tag`."""
     for size in range(min(len(text), len(tag) - 1), 0, -1):
         if tag.startswith(text[-size:]):
             return size
@@ -121,9 +124,9 @@ def _overlap(text: str, tag: str) -> int:
 
 
 class ReasoningFilter:
-    """Splits reasoning off the text of an answer: the block that its deltas make ends where other content begins.
+    """A filter that turns reasoning in the text of an answer into Thinking events. The block ends at other content.
 
-    Such a block has no owner: models want their own tags back from nobody.
+    The block has no owner, because no model needs reasoning from its text back.
     """
 
     __slots__ = ("_text", "_thoughts")
@@ -135,7 +138,7 @@ class ReasoningFilter:
     def feed(self, batch: Batch) -> Batch:
         """See `gateway.runs.filters.contract.EventFilter`."""
         text = self._text
-        if text.transparent or (not text.begun and _plain_start(batch, text)):
+        if text.transparent or (not text.has_answer and _plain_start(batch, text)):
             return batch
         split: Batch = []
         for position, event in enumerate(batch):
@@ -166,6 +169,6 @@ class ReasoningFilter:
 
 
 def _plain_start(batch: Batch, text: ReasoningSplitter) -> bool:
-    """Whether the answer begins here with something that can't be a tag, as nearly every answer does."""
+    """Whether the answer begins with text that can't be a tag, as nearly every answer does."""
     first = batch[0]
     return isinstance(first, TextDelta) and text.begin_with(first_character(first.raw))

@@ -1,6 +1,6 @@
-"""`tool_choice: required` or a pinned function, verified: everything is held back until the demanded call begins.
+"""Enforces `tool_choice: required` or a pinned function: holds the answer until the demanded call begins.
 
-A caller that demanded a call never sees an answer without it: the stream fails with ToolChoiceUnmet instead.
+A client that demands a call never gets an answer without it: the stream fails with ToolChoiceUnmet instead.
 """
 
 from gateway.core.errors import ToolChoiceUnmet
@@ -9,12 +9,12 @@ from gateway.core.turn import ToolChoice
 
 
 def demands_call(choice: ToolChoice | None) -> bool:
-    """Whether an answer without a call would break the caller's demand."""
+    """Whether this `tool_choice` demands a tool call."""
     return choice is not None and choice.mode in ("required", "pinned")
 
 
 class ToolChoiceGuard:
-    """The stage that lets an answer through from the moment when the demanded call is certain."""
+    """A filter that holds an answer until the demanded call begins."""
 
     __slots__ = ("_choice", "_held", "_met")
 

@@ -1,1 +1,1 @@
-"""What models want back with their calls, by the id of the call."""
+"""The reasoning and extras of tool calls, which models need back, by the id of the call."""

@@ -1,4 +1,4 @@
-"""Entries in this process, the oldest dropped first."""
+"""Entries in the memory of this process. The oldest are dropped first."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -33,7 +33,7 @@ class MemoryReasoning:
     async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
         """See ReasoningStore."""
         now = self._clock()
-        return {key: found[1] for key in keys if (found := self._entries.get(key)) is not None and found[0] >= now}
+        return {key: entry[1] for key in keys if (entry := self._entries.get(key)) is not None and entry[0] >= now}
 
     def _drop(self, key: str) -> None:
         dropped = self._entries.pop(key, None)

@@ -1,4 +1,4 @@
-"""Entries in Redis, so that every instance has them."""
+"""Entries in Redis, for all instances."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,10 +18,10 @@ class RedisReasoning:
 
     async def put(self, entries: Mapping[str, bytes]) -> None:
         """See ReasoningStore."""
-        kept = {key: entry for key, entry in entries.items() if len(entry) <= MAX_ENTRY}
+        accepted = {key: entry for key, entry in entries.items() if len(entry) <= MAX_ENTRY}
 
         async def call(client: Client) -> None:
-            for key, entry in kept.items():
+            for key, entry in accepted.items():
                 await client.set(self._name(key), entry, ex=int(RETENTION))
 
         await self._redis.execute(call)

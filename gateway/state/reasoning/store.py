@@ -1,21 +1,21 @@
-"""Entries by key for a day: small, written once, read by the next requests of a tool loop."""
+"""Small entries by key for a day. They are written once, and the next requests of a tool loop read them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 RETENTION = 24 * 3600.0
-"""Seconds that an entry is kept."""
+"""Seconds after which an entry expires."""
 MAX_ENTRY = 2**20
-"""Bytes; a larger entry is not kept."""
+"""Bytes; a larger entry is not stored."""
 
 
 class ReasoningStore(Protocol):
-    """Both methods raise Unavailable when the storage is not reachable."""
+    """Both methods raise Unavailable if the storage is not available."""
 
     async def put(self, entries: Mapping[str, bytes]) -> None:
-        """Keep these entries."""
+        """Store these entries."""
         ...
 
     async def get(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Those entries of `keys` that are kept."""
+        """The stored entries of `keys`."""
         ...

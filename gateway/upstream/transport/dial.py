@@ -99,8 +99,8 @@ def _cause(error: OSError, *, tls: bool) -> TransportError:
     if isinstance(error, socket.gaierror):
         return NameUnknown(error.strerror or "unknown name")
     number = error.errno
-    if number is None and (found := _ERRNO.search(str(error))):  # several addresses, joined into one text
-        number = int(found[1])
+    if number is None and (match := _ERRNO.search(str(error))):  # several addresses, joined into one text
+        number = int(match[1])
     if number in (errno.EMFILE, errno.ENFILE):
         return NoFileDescriptors(os.strerror(number))
     if number is None:

@@ -37,7 +37,7 @@ class Disconnected(TransportError):
 
 
 class StaleConnection(TransportError):
-    """The server closed a kept connection while the request was on its way; ask again on a new connection."""
+    """The server closed an idle connection while the request was in flight; retry on a new connection."""
 
 
 class BodyBroken(TransportError):

@@ -1,7 +1,7 @@
 """Server-sent events: an incremental decoder for any split of the bytes, and the encoding of one frame.
 
-The format is https://html.spec.whatwg.org/multipage/server-sent-events.html; only `data` matters to the formats that
-we read, because each repeats its event name inside the JSON.
+The format is https://html.spec.whatwg.org/multipage/server-sent-events.html; only `data` is read, because every
+supported format repeats its event name inside the JSON.
 """
 
 DONE = b"data: [DONE]\n\n"
@@ -17,7 +17,7 @@ class OversizedEvent(ValueError):
 
 
 class PlainEvents:
-    """Payloads of events as they came together; `joined` by commas they are most of a JSON array."""
+    """Payloads of events that arrived in one read; `joined` holds them separated by commas, as a JSON array does."""
 
     __slots__ = ("_events", "joined")
 
@@ -27,11 +27,11 @@ class PlainEvents:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of events."""
         return (len(self._events) - len(self.joined)) // (len(_PLAIN_SEPARATOR) - 1) + 1
 
     def payloads(self) -> list[bytes]:
-        """Each of them."""
+        """The payload of each event."""
         return self._events.split(_PLAIN_SEPARATOR)
 
 
@@ -64,9 +64,9 @@ class SseDecoder:
         return payloads
 
     def feed_plain(self, data: bytes) -> "PlainEvents | None":
-        """What `data` completes, if it is nothing but events of one `data: ` line each, as it nearly always is.
+        """The events that `data` completes, if each is a single `data: ` line, as nearly always.
 
-        None, and nothing is taken, for anything else.
+        Returns None and leaves the decoder unchanged for any other input.
         """
         if self._skip_lf or b"\r" in data:
             return None
@@ -83,11 +83,11 @@ class SseDecoder:
 
     @property
     def pending(self) -> bool:
-        """Whether bytes of an unfinished event are held."""
+        """Whether the buffer holds bytes of an unfinished event."""
         return bool(self._buffer.strip(b"\n"))
 
     def flush(self) -> list[bytes]:
-        """The payload of a last event that lacks its blank line; many servers end so."""
+        """The payload of a last event that lacks its blank line; many servers end their streams that way."""
         return self.feed(b"\n\n") if self._buffer else []
 
     def _unify_line_ends(self, data: bytes) -> bytes:
@@ -100,7 +100,7 @@ class SseDecoder:
 
 
 def _data_of(frame: bytes) -> bytes | None:
-    """The data of an event of any form, None for none: an empty one (a sign of life) says nothing either."""
+    """The data of an event of any form; None for an event without data, or with empty data (a heartbeat)."""
     lines = []
     for line in frame.removeprefix(_BYTE_ORDER_MARK).split(b"\n"):
         name, _, value = line.partition(b":")

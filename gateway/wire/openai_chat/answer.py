@@ -1,8 +1,8 @@
-"""The provider's half, inward: a whole answer or a stream of chunks → events.
+"""Decodes a provider's whole answer, or its stream of chunks, into events.
 
-Both forms share the reading of one `delta`. Faults of providers are handled where they can be told apart safely: a
-missing usage, an error object inside a 200, `finish_reason` in its retired spelling, a whole `message` in a chunk.
-What can't be trusted is MALFORMED, never a guess.
+Both forms share the decoder of one `delta`. Known quirks of providers are accepted where they are unambiguous: a
+missing usage, an error object inside a 200, legacy values of `finish_reason`, a whole `message` in a chunk. Any other
+deviation fails as MALFORMED; nothing is guessed.
 """
 
 from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
@@ -28,7 +28,7 @@ _FINISH: dict[str, FinishReason] = {
 }
 
 
-_LAST = b",[DONE]"
+_DONE_ENTRY = b",[DONE]"
 
 
 def parse_answer(body: bytes, model: ModelSpec) -> Batch:
@@ -58,8 +58,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
 def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
     """Why the answer ended.
 
-    Raises UpstreamError for `error`, which OpenRouter and Mistral give as a reason, and for a finish of calls without
-    a call.
+    Raises UpstreamError for the reason `error` (OpenRouter, Mistral), and for `tool_calls` without any call.
     """
     raw = choice.finish_reason
     if raw == "error":
@@ -67,7 +66,7 @@ def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
     known = _FINISH.get(raw or "stop", "stop")
     if known == "tool_calls" and not calls:
         raise malformed("it ends with tool calls, but has none")
-    # Some servers finish with `stop` after tool calls; the client's loop depends on the truth.
+    # Some servers finish with `stop` after tool calls; a client's tool loop needs the right reason.
     reason: FinishReason = "tool_calls" if calls and known == "stop" else known
     return Finish(reason, None if raw == reason else raw)
 
@@ -108,7 +107,7 @@ class StreamParser:
         return batch
 
     def close(self) -> Batch:
-        """The end of the bytes. A stream without a finish reason was cut, whatever came before."""
+        """The end of the bytes. A stream without a finish reason is truncated, whatever came before."""
         if self.failure is not None:
             raise self.failure
         batch: Batch = []
@@ -131,9 +130,9 @@ class StreamParser:
                 raise malformed(str(error)) from None
             self._read(payloads, batch)
             return
-        # The burst path: one replacement and one decoding for all of them, instead of a loop.
-        ended = events.joined.endswith(_LAST)
-        documents = memoryview(events.joined)[: -len(_LAST)] if ended else events.joined
+        # Fast path for bursts: decode all events at once instead of one by one.
+        ended = events.joined.endswith(_DONE_ENTRY)
+        documents = memoryview(events.joined)[: -len(_DONE_ENTRY)] if ended else events.joined
         completions = COMPLETION.decode_joined(documents, events.count - ended)
         if completions is None:
             self._read(events.payloads(), batch)
@@ -150,14 +149,14 @@ class StreamParser:
             try:
                 completion = COMPLETION.read(payload)
             except InvalidJSON as error:
-                if self.complete:  # the answer stands, whatever this is
+                if self.complete:  # the answer is complete; ignore what follows
                     self._end(batch)
                     return
                 raise malformed(str(error)) from None
             self._events([completion], batch, exact=False)
 
     def _end(self, batch: Batch) -> None:
-        """Nothing more comes: the finish that was held back is the end."""
+        """End the answer: emit the finish that was held back, and the usage."""
         self.done = True
         if self._finish is not None:
             batch.append(self._finish)
@@ -165,14 +164,14 @@ class StreamParser:
                 batch.append(self._usage)
 
     def _events(self, completions: list[Completion], batch: Batch, *, exact: bool) -> None:
-        # Only the tolerant codec lets half an emoji through, and only such text has to be looked at.
+        # Only the tolerant decoder lets half of a surrogate pair through; exact text needs no check.
         plain = exact and self._reader.plain and self._finish is None
         for completion in completions:
             choices = completion.choices
             if choices:
                 choice = choices[0]
                 delta = choice.delta
-                # Nothing but text is the shape of nearly every chunk of a long answer.
+                # Nearly every chunk of a long answer holds text and nothing else.
                 if (
                     plain
                     and delta is not None
@@ -204,18 +203,18 @@ class StreamParser:
         self._started = self._started or bool(batch)
 
     def _choices(self, choices: list[Choice], batch: Batch) -> None:
-        """The first choice; `n` is never asked for, so that others are not this answer."""
+        """Read the choice with index 0. Requests never set `n`, so other choices are not part of this answer."""
         choice = next((choice for choice in choices if not choice.index), None)
         if choice is None:
             return
         self._started = True
-        delta = choice.delta or choice.message  # a whole message in a stream is an answer in one piece
-        said = len(batch)
+        delta = choice.delta or choice.message  # some servers stream the answer as one whole message
+        events_before = len(batch)
         if delta is not None:
             self._reader.read(delta, choice.logprobs, batch)
         elif choice.text is not None:
             raise malformed("it is a text completion, not a chat completion")
-        if len(batch) > said:
+        if len(batch) > events_before:
             self._finish_passed = True
         if choice.finish_reason:
             self._reader.end_thinking(batch)

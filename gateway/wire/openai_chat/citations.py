@@ -1,4 +1,4 @@
-"""`annotations` of a message: the web pages that its text refers to, both ways.
+"""Decodes and encodes `annotations` of a message: the web pages that its text cites.
 
 https://platform.openai.com/docs/guides/tools-web-search?api-mode=chat
 """
@@ -12,28 +12,28 @@ _KNOWN = frozenset({"url", "title", "start_index", "end_index"})
 
 
 def read_annotations(raw: Any) -> list[Citation]:
-    """The sources in a provider's annotations; entries of other kinds are left out."""
+    """The sources in a provider's annotations; entries of other types are skipped."""
     citations = []
     for entry in raw if isinstance(raw, list) else ():
         source = entry.get("url_citation") if isinstance(entry, dict) else None
         if not isinstance(source, dict) or not isinstance(url := source.get("url"), str):
             continue
         title, start, end = (source.get(name) for name in ("title", "start_index", "end_index"))
-        rest = {name: value for name, value in source.items() if name not in _KNOWN}
+        unknown = {name: value for name, value in source.items() if name not in _KNOWN}
         citations.append(
             Citation(
                 url,
                 title if isinstance(title, str) else None,
                 start if type(start) is int else None,
                 end if type(end) is int else None,
-                Extras(WIRE, rest) if rest else NO_EXTRAS,
+                Extras(WIRE, unknown) if unknown else NO_EXTRAS,
             )
         )
     return citations
 
 
 def annotation(citation: Citation) -> dict[str, Any]:
-    """A source as an entry of `annotations`."""
+    """The entry of `annotations` for one source."""
     source = {
         "url": citation.url,
         "title": citation.title or "",

@@ -1,7 +1,7 @@
-"""A `delta` of a stream, or the `message` of a whole answer, → events.
+"""Decodes a `delta` of a stream, or the `message` of a whole answer, into events.
 
-An emoji cut in two by JSON escapes is rejoined, and calls are told apart however a server numbers them. What can't be
-trusted is MALFORMED, never a guess.
+Surrogate pairs that JSON escapes split over two deltas are rejoined. Tool calls are distinguished by index and id,
+however a server numbers them. What can't be read safely fails as MALFORMED; nothing is guessed.
 """
 
 from typing import Any
@@ -31,18 +31,18 @@ from gateway.wire.openai_chat.thinking import ThinkingReader
 
 
 def malformed(what: str) -> UpstreamError:
-    """An answer that can't be read."""
+    """The error for an answer that can't be read; `what` completes the sentence "could not be read: …"."""
     return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
 
 
 class DeltaReader:
-    """Reads the deltas of one answer of `model`; remembers open calls, open reasoning and half a surrogate pair."""
+    """Reads the deltas of one answer of `model`; tracks open calls, open reasoning and half a surrogate pair."""
 
-    __slots__ = ("_begun", "_ids", "_model", "calls", "pending_half", "thinking")
+    __slots__ = ("_ids", "_model", "_open_calls", "calls", "pending_half", "thinking")
 
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
-        self._begun: dict[int, tuple[int, str]] = {}
+        self._open_calls: dict[int, tuple[int, str]] = {}
         self._ids: set[str] = set()
         self.thinking = ThinkingReader()
         self.pending_half = ""
@@ -50,7 +50,7 @@ class DeltaReader:
 
     @property
     def plain(self) -> bool:
-        """Whether text that comes next is simply text: no reasoning is open, and no half of an emoji is held."""
+        """Whether the next text needs no processing: no reasoning is open, no half of a surrogate pair pending."""
         return not (self.pending_half or self.thinking.open)
 
     def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
@@ -80,7 +80,7 @@ class DeltaReader:
             self._tool_calls(calls, batch)
 
     def end_thinking(self, batch: Batch) -> None:
-        """Other content begins, or the answer ends: a block of reasoning that is open is complete."""
+        """Close an open block of reasoning: other content begins, or the answer ends."""
         if self.thinking.open:
             batch.append(ThinkingEnd(self.thinking.close(Owner(WIRE, self._model.provider, self._model.id))))
 
@@ -100,7 +100,7 @@ class DeltaReader:
         return "".join(texts)
 
     def _text(self, content: str | Raw | None) -> RawText | None:
-        """The text to pass on, None for none; what is not plain text yet is decoded."""
+        """The text to pass on, None for none. Exact text stays raw; other text has its surrogate pairs rejoined."""
         if isinstance(content, Raw):
             return None if is_empty(content) else content  # exact, so it holds no half of a pair
         text = content or ""
@@ -124,22 +124,22 @@ class DeltaReader:
             if function is None:
                 raise malformed("a tool call has no function")
             key = position if call.index is None else call.index
-            index, call_id = self._begun.get(key, (-1, ""))
-            # Gemini and others number all calls 0 and tell them apart by id alone.
+            index, call_id = self._open_calls.get(key, (-1, ""))
+            # Gemini and others give all calls the index 0; only their ids differ.
             if index < 0 or (call.id and function.name and call.id != call_id):
                 if not function.name or function.name.isspace():
                     raise malformed("a tool call has no name")
                 index = self.calls
-                self._begun[key] = index, call.id or ""
+                self._open_calls[key] = index, call.id or ""
                 self.calls += 1
-                batch.append(ToolCallBegin(index, self._unique(call.id), function.name, _attached(call)))
+                batch.append(ToolCallBegin(index, self._unique(call.id), function.name, _provider_fields(call)))
             if function.arguments:
                 batch.append(ToolCallDelta(index, function.arguments))
 
     def _unique(self, call_id: str | None) -> str:
-        """The provider's id, or a new one where it gives none, or one that it has used already.
+        """The provider's id, or a new one if it gives none or repeats one.
 
-        Ids pair calls with results over a whole conversation, so one that is made here must be random.
+        Ids pair calls with results over a whole conversation, so a new id must be random.
         """
         if not call_id or call_id.isspace() or call_id in self._ids:
             call_id = new_id("call_")
@@ -155,7 +155,7 @@ def _text_of_parts(parts: Any) -> str:
 
 
 def _decoded(raw: Raw) -> list[Any] | None:
-    """`content` that is no string: an array or null. Raises MALFORMED for anything else."""
+    """Decode `content` that is not a string: an array or null. Raises MALFORMED for anything else."""
     try:
         content = loads(raw)
     except InvalidJSON as error:
@@ -165,8 +165,8 @@ def _decoded(raw: Raw) -> list[Any] | None:
     raise malformed("its content is not text")
 
 
-def _attached(call: Call) -> Extras:
-    """What the provider wants back with this call."""
+def _provider_fields(call: Call) -> Extras:
+    """The provider's own fields, which it expects back with this call."""
     if call.extra_content is None and call.provider_specific_fields is None:
         return NO_EXTRAS
     fields = {name: value for name in CALL_FIELDS if isinstance(value := getattr(call, name), dict)}

@@ -1,7 +1,7 @@
-"""Embeddings, both halves: https://platform.openai.com/docs/api-reference/embeddings.
+"""Embeddings, towards clients and providers: https://platform.openai.com/docs/api-reference/embeddings.
 
-`encoding_format` goes to the provider only when its compat says that it packs base64 itself; else floats are asked
-for and packed here, as little-endian float32 of the same numbers.
+`encoding_format` is sent only to providers whose compat declares base64 support. From others the gateway requests
+floats and packs them itself, as little-endian float32 of the same numbers.
 """
 
 import base64
@@ -36,7 +36,7 @@ class _Embeddings(msgspec.Struct):
     error: Any = None
 
 
-# A vector's numbers are not decoded: nothing here reads them, and their digits are the provider's own.
+# A vector's numbers are not decoded: the gateway does not read them, and their digits pass through unchanged.
 _EMBEDDINGS = StructDecoder(_Embeddings)
 
 
@@ -57,7 +57,7 @@ class ChatEmbeddings:
 
 
 def read_request(request: EmbeddingsRequest) -> EmbeddingRequest:
-    """Check inputs and format (limits as recorded, counted in UTF-16 units). Raises BadRequest."""
+    """Check inputs and format (limits as in OpenClaw, counted in UTF-16 units). Raises BadRequest."""
     inputs = _inputs(request.input)
     dimensions = request.dimensions
     if dimensions is not None and (dimensions != int(dimensions) or dimensions <= 0):
@@ -123,7 +123,7 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
 
 
 def render_reply(reply: EmbeddingReply, *, model: str, as_base64: bool) -> bytes:
-    """The client's body, in the form that it asked for; numbers stay the digits that the provider wrote."""
+    """The client's body in the requested encoding; floats keep the digits that the provider sent."""
     convert = packed if as_base64 else unpacked
     pieces: list[bytes | memoryview] = [b'{"object":"list","data":[']
     for index, vector in enumerate(reply.vectors):
@@ -138,7 +138,7 @@ def render_reply(reply: EmbeddingReply, *, model: str, as_base64: bool) -> bytes
 
 
 def packed(vector: bytes | memoryview) -> bytes | memoryview:
-    """A JSON text of base64 of little-endian float32; what the provider packed already is passed on."""
+    """A JSON string: base64 of little-endian float32. A vector that is already packed is returned unchanged."""
     if vector[:1] == b'"':
         return vector
     try:
@@ -149,7 +149,7 @@ def packed(vector: bytes | memoryview) -> bytes | memoryview:
 
 
 def unpacked(vector: bytes | memoryview) -> bytes | memoryview:
-    """A JSON array of numbers; some servers answer base64 though nobody asked."""
+    """A JSON array of numbers. Some servers return base64 although the request asks for floats."""
     try:
         if vector[:1] == b"[":
             return vector

@@ -1,6 +1,6 @@
-"""The client's half: request body → Turn. Checks run in the recorded order, the first problem is the answer.
+"""Decodes a client's request body into a Turn. Checks run in OpenClaw's order; the first problem is reported.
 
-`read` checks shape and numbers; the caller then finds the agent; `turn` reads tools and messages.
+`read` checks types and numbers, so that the endpoint can resolve the agent; `turn` then decodes tools and messages.
 """
 
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from gateway.wire.ranges import token_cap, within
 from gateway.wire.request_body import unreadable
 from gateway.wire.tools import read_choice, read_tools
 
-_RETIRED = frozenset({"functions", "function_call"})  # retired by `tools`; ignored, as recorded
+_RETIRED = frozenset({"functions", "function_call"})  # replaced by `tools`; ignored, as OpenClaw does
 
 
 class ChatIngress:
-    """One chat request on its way to a Turn."""
+    """One chat request: type-checked by `read`, decoded by `turn`."""
 
     __slots__ = ("_others", "_request", "_sampling")
 
@@ -33,13 +33,13 @@ class ChatIngress:
 
     @classmethod
     def read(cls, body: bytes) -> "ChatIngress":
-        """Check shape, caps, response format, stops and ranges. Raises BadRequest naming the field."""
+        """Check types, caps, response format, stop sequences and ranges. Raises BadRequest naming the field."""
         request, others = CHAT.read(body)
         return cls(request, others, _sampling(request))
 
     @property
     def model(self) -> str:
-        """The caller's `model`, verbatim; `openclaw` when missing (recorded)."""
+        """The caller's `model`, verbatim; `openclaw` when missing, as in OpenClaw."""
         return self._request.model if self._request.model is not None else "openclaw"
 
     @property
@@ -49,13 +49,13 @@ class ChatIngress:
         return user if user and user.strip() else None
 
     def turn(self) -> Turn:
-        """The whole request as a value. Raises BadRequest for tools, tool choice, or if nothing asks for an answer."""
+        """The decoded request. Raises BadRequest for invalid tools, or when no message needs an answer."""
         request = self._request
         try:
             tools = read_tools(decoded(request.tools), WIRE) if request.tools else ()
             choice = read_choice(request.tool_choice, tools) if request.tool_choice is not None else None
             messages = read_messages(request.messages or [])
-        except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
+        except InvalidJSON as error:  # the first pass does not decode all numbers: one may be out of range
             raise unreadable(error) from None
         options, extras = _options(self._others) if self._others else (NO_OPTIONS, NO_EXTRAS)
         stream_options = request.stream_options
@@ -77,16 +77,16 @@ def _sampling(request: ChatRequest) -> Sampling:
     if request.n is not None and not (type(request.n) is int and request.n <= 1):
         raise BadRequest("`n`: only one answer per request is supported; send `n` requests instead.", param="n")
     settings: dict[str, Any] = {}
-    for field in ("max_completion_tokens", "max_tokens"):  # the first counts, the other is checked all the same
+    for field in ("max_completion_tokens", "max_tokens"):  # the first takes precedence; both are checked
         if (value := getattr(request, field)) is not None:
             settings.setdefault("max_tokens", token_cap(field, value))
     if request.response_format is not None:
         settings["response_format"] = _response_format(request.response_format)
     if request.stop is not None:
         settings["stop"] = _stops(request.stop)
-    for field, (low, high, said) in _RANGES.items():
+    for field, (low, high, described) in _RANGES.items():
         if (value := getattr(request, field)) is not None:
-            settings[field] = within(field, value, low, high, said)
+            settings[field] = within(field, value, low, high, described)
     if request.seed is not None:
         settings["seed"] = _seed(request.seed)
     return Sampling(**settings)
@@ -125,12 +125,12 @@ _OPTION_TYPES: dict[str, tuple[type, ...]] = {
 
 
 def _options(others: Mapping[str, Any]) -> tuple[Options, Extras]:
-    """Fields beside the format's own: options that other formats know, too, and the rest; null means absent.
+    """Fields that the schema does not list: options that other formats share, and extras. Null means absent.
 
-    An option of an unexpected type stays with the rest: its provider may have a use for it.
+    An option of an unexpected type goes to the extras: its provider may accept it.
     """
     options: dict[str, Any] = {}
-    rest: dict[str, Any] = {}
+    unknown: dict[str, Any] = {}
     for name, value in others.items():
         option = OPTIONS.get(name)
         if value is None or name in _RETIRED:
@@ -138,8 +138,8 @@ def _options(others: Mapping[str, Any]) -> tuple[Options, Extras]:
         if option is not None and type(value) in _OPTION_TYPES.get(name, (str,)):
             options[option] = value
         else:
-            rest[name] = value
-    return Options(**options) if options else NO_OPTIONS, Extras(WIRE, rest) if rest else NO_EXTRAS
+            unknown[name] = value
+    return Options(**options) if options else NO_OPTIONS, Extras(WIRE, unknown) if unknown else NO_EXTRAS
 
 
 def _response_format(wanted: Any) -> ResponseFormat:

@@ -1,7 +1,7 @@
-"""`messages` of a client's request → values: roles, order, names, ids and unknown fields are kept.
+"""Decodes `messages` of a client's request, preserving roles, order, names, ids and unknown fields.
 
-What OpenClaw skips silently (entries that are no object, unknown roles) is skipped here too, because clients rely on
-the 200. Null means absent. Texts stay as they arrived and are decoded by code that reads them.
+Entries that OpenClaw skips silently (not an object, unknown role) are skipped here too, because clients rely on the
+200. Null means absent. Text stays encoded as it arrived; code that needs its characters decodes it.
 """
 
 from collections.abc import Callable, Collection
@@ -37,7 +37,7 @@ _ABSENT = Raw(b"null")
 
 
 def read_messages(entries: list[Any]) -> tuple[Message, ...]:
-    """Messages in order, from their raw fields. Raises BadRequest when nothing in them asks for an answer."""
+    """Messages in order, from their raw fields. Raises BadRequest when no message needs an answer."""
     messages = tuple(
         [message for fields in entries if isinstance(fields, dict) and (message := _message(fields)) is not None]
     )
@@ -59,13 +59,13 @@ def _message(fields: RawFields) -> Message | None:
     name = _string(fields.get("name", _ABSENT))
     if role == "tool":
         call_id = _string(fields.get("tool_call_id", _ABSENT))
-        return Message(role, (ToolResult(call_id or "", parts, is_array),), name, _rest(fields, _KNOWN_TOOL))
+        return Message(role, (ToolResult(call_id or "", parts, is_array),), name, _unknown_fields(fields, _KNOWN_TOOL))
     all_parts: tuple[Part, ...] = parts
     known = _KNOWN
     if role == "assistant":
         known = _KNOWN_ASSISTANT
         all_parts = _assistant_parts(fields, parts)
-    extras = _rest(fields, known)
+    extras = _unknown_fields(fields, known)
     if not all_parts and extras is NO_EXTRAS:
         return None
     return Message(role, all_parts, name, extras, is_array)
@@ -77,7 +77,7 @@ _KNOWN_TOOL = frozenset({"role", "content", "name", "tool_call_id"})
 
 
 def _assistant_parts(fields: RawFields, content: tuple[Content, ...]) -> tuple[Part, ...]:
-    """Reasoning, content, a refusal, calls: what the model said, in the order in which it says it."""
+    """Reasoning, content, a refusal, calls: the parts of an assistant message, in the order of generation."""
     parts: list[Part] = list(content)
     if not fields.keys().isdisjoint(FIELDS):
         thinking = read_fields({name: loads(fields[name]) for name in FIELDS if name in fields})
@@ -108,17 +108,19 @@ def _part(fields: RawFields) -> Content | None:
 
 def _text(fields: RawFields) -> Text | None:
     text = fields.get("text", _ABSENT)
-    return Text(text, _rest(fields, ("type", "text"))) if is_string(text) else None
+    return Text(text, _unknown_fields(fields, ("type", "text"))) if is_string(text) else None
 
 
 def _image(fields: RawFields) -> Image | None:
     image = loads(fields.get("image_url", _ABSENT))
     if isinstance(image, str):
-        return Image(image, None, _rest(fields, ("type", "image_url")))
+        return Image(image, None, _unknown_fields(fields, ("type", "image_url")))
     if isinstance(image, dict) and isinstance(image.get("url"), str):
         detail = image.get("detail")
-        return Image(image["url"], detail if isinstance(detail, str) else None, _rest(fields, ("type", "image_url")))
-    return Image("")  # no usable address: refused with the other bad images
+        return Image(
+            image["url"], detail if isinstance(detail, str) else None, _unknown_fields(fields, ("type", "image_url"))
+        )
+    return Image("")  # no usable address: the media check refuses it
 
 
 def _foreign(fields: RawFields) -> Foreign:
@@ -130,7 +132,7 @@ def _audio(fields: RawFields) -> Content:
     if isinstance(audio, dict) and set(audio) == {"data", "format"}:
         data, kind = audio["data"], audio["format"]
         if isinstance(data, str) and isinstance(kind, str):
-            return Audio(data, kind, _rest(fields, ("type", "input_audio")))
+            return Audio(data, kind, _unknown_fields(fields, ("type", "input_audio")))
     return _foreign(fields)
 
 
@@ -138,11 +140,11 @@ def _refusal(fields: RawFields) -> Content:
     refusal = _string(fields.get("refusal", _ABSENT))
     if refusal is None:
         return _foreign(fields)
-    rest = _rest(fields, ("type", "refusal")).fields
-    return Refusal(refusal, Extras(WIRE, {"place": "part", **rest}))
+    unknown = _unknown_fields(fields, ("type", "refusal")).fields
+    return Refusal(refusal, Extras(WIRE, {"place": "part", **unknown}))
 
 
-# Part types of the format itself; anything else in a content list is skipped, as recorded.
+# Part types of the format; entries of other types are skipped, as in OpenClaw.
 _PARTS: dict[str, Callable[[RawFields], Content | None]] = {
     "text": _text,
     "input_text": _text,
@@ -157,9 +159,9 @@ def _string(value: Raw) -> str | None:
     return loads(value) if is_string(value) else None
 
 
-def _rest(fields: RawFields, known: Collection[str]) -> Extras:
-    rest = {name: loads(value) for name, value in fields.items() if name not in known and bytes(value) != b"null"}
-    return Extras(WIRE, rest) if rest else NO_EXTRAS
+def _unknown_fields(fields: RawFields, known: Collection[str]) -> Extras:
+    unknown = {name: loads(value) for name, value in fields.items() if name not in known and bytes(value) != b"null"}
+    return Extras(WIRE, unknown) if unknown else NO_EXTRAS
 
 
 def _tool_call(raw: Any) -> ToolCall | None:
@@ -172,7 +174,7 @@ def _tool_call(raw: Any) -> ToolCall | None:
     if not isinstance(arguments, str):
         arguments = "{}" if arguments is None else dumps(arguments).decode()
     call_id = raw.get("id")
-    return ToolCall(call_id if isinstance(call_id, str) else "", function["name"], arguments, _rest_of_call(raw))
+    return ToolCall(call_id if isinstance(call_id, str) else "", function["name"], arguments, _call_extras(raw))
 
 
 def _custom_call(raw: dict[str, Any]) -> ToolCall | None:
@@ -184,16 +186,16 @@ def _custom_call(raw: dict[str, Any]) -> ToolCall | None:
         call_id if isinstance(call_id, str) else "",
         custom["name"],
         text if isinstance(text, str) else "",
-        _rest_of_call(raw),
+        _call_extras(raw),
         "custom",
     )
 
 
-def _rest_of_call(raw: dict[str, Any]) -> Extras:
-    # `index` counts the pieces of a stream: clients that joined them may still send it, and OpenAI refuses it.
-    rest = {
+def _call_extras(raw: dict[str, Any]) -> Extras:
+    # `index` belongs to streamed deltas: clients that assemble them may send it back, and OpenAI refuses it.
+    unknown = {
         name: value
         for name, value in raw.items()
         if name not in ("id", "type", "function", "custom", "index") and value is not None
     }
-    return Extras(WIRE, rest) if rest else NO_EXTRAS
+    return Extras(WIRE, unknown) if unknown else NO_EXTRAS

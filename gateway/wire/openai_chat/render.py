@@ -1,7 +1,7 @@
-"""The client's half, outward: events → SSE chunks, and an Answer → one `chat.completion` body.
+"""Renders events as SSE chunks, and an Answer as one `chat.completion` body.
 
-Shapes as recorded, with OpenAI's nullable fields present, and reasoning as
-`reasoning_content`. A chunk's constant head and tail are made once per answer.
+Objects are shaped as OpenClaw's, with OpenAI's nullable fields present and reasoning as `reasoning_content`. A chunk's
+constant head and tail are encoded once per answer.
 """
 
 from typing import Any, assert_never
@@ -35,7 +35,7 @@ from gateway.wire.openai_chat.usage import usage_object
 
 
 def render_answer(answer: Answer, *, id: str, created: int, model: str) -> bytes:  # noqa: A002  the field's name
-    """A whole answer; `content` is `""` beside bare tool calls (recorded)."""
+    """A whole answer; `content` is `""` when there are only tool calls, as in OpenClaw."""
     message: dict[str, Any] = {
         "role": "assistant",
         "content": "" if answer.raw is None else answer.raw,
@@ -68,7 +68,7 @@ def _call(id_: str, name: str, arguments: str, kind: str, extras: Extras) -> dic
 
 
 class ChatRenderer:
-    """How one chat request is answered; see `gateway.wire.contract.AnswerRenderer`. `now` is Unix time in seconds."""
+    """Renders the answer to one chat request; `now` in Unix seconds. See `gateway.wire.contract.AnswerRenderer`."""
 
     __slots__ = ("_created", "_include_usage")
 
@@ -86,7 +86,7 @@ class ChatRenderer:
 
 
 class Renderer:
-    """One streamed answer: `feed` batches, then `close`, or `fail`. Every way ends with `[DONE]`, once."""
+    """One streamed answer: `feed` batches, then `close`, or `fail`. Every stream ends with one `[DONE]`."""
 
     __slots__ = ("_custom", "_include_usage", "_plain_border", "_plain_head", "_prefix", "_started", "_usage")
 
@@ -101,7 +101,7 @@ class Renderer:
         self._custom: set[int] = set()  # indexes of calls of custom tools
 
     def feed(self, batch: Batch) -> bytes:
-        """The frames of one batch, for one write; the role comes first, as recorded."""
+        """The frames of one batch, for one write; the first chunk of the answer holds the role."""
         frames = [] if self._started else [self._start()]
         texts: list[RawText] = []
         for event in batch:
@@ -118,11 +118,11 @@ class Renderer:
         return b"".join(frames)
 
     def _plain(self, texts: list[RawText]) -> tuple[bytes, ...]:
-        """A frame each for texts that follow one another, nearly all of a long answer; in pieces to be joined."""
+        """One frame for each of consecutive texts, which are nearly all of a long answer; as byte strings to join."""
         return self._plain_head, self._plain_border.join(dumps_each(texts)), _PLAIN_TAIL
 
     def close(self) -> bytes:
-        """The usage chunk, when it was asked for (zeros if the provider gave none, as recorded), and the end."""
+        """The usage chunk if the client requested it (zeros if the provider sent none, as in OpenClaw); `[DONE]`."""
         if not self._include_usage:
             return DONE
         return self._prefix[:-1] + b'[],"usage":' + dumps(usage_object(self._usage)) + b"}\n\n" + DONE
@@ -159,7 +159,7 @@ class Renderer:
                 self._usage = usage
                 return None
             case ThinkingEnd() | ToolWork():
-                return None  # the format has no place for either
+                return None  # the format has no field for either
             case _:
                 assert_never(event)
 

@@ -1,4 +1,4 @@
-"""The provider's half, outward: Turn → the body of a chat completions request."""
+"""Encodes a Turn as the body of a chat completions request to a provider."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -26,15 +26,15 @@ from gateway.wire.openai_chat.thinking import fields_of
 
 
 def build_request(turn: Turn, model: ModelSpec) -> bytes:
-    """The JSON body. Only what the caller set is sent, so that the provider's own defaults stay in force.
+    """The JSON body. Only fields that the caller set are sent, so that the provider's own defaults apply.
 
-    The cap on the answer is the caller's, clamped to the model's `maxTokens`, or that maximum when the caller gave none
-    (recorded).
+    The cap on the answer is the caller's, clamped to the model's `maxTokens`; without the caller's cap, that maximum
+    applies, as in OpenClaw.
     """
     compat = model.compat
     body = _other_fields(turn, model)
     body["model"] = model.id
-    # A model that knows no tools may get the conversation of one that does.
+    # A model without tool support may continue the conversation of a model with tools.
     messages = turn.messages if compat.tools else [message for message in turn.messages if not message.hidden]
     body["messages"] = [_message(message, model) for message in messages]
     _add_sampling(body, turn.sampling, model)
@@ -50,7 +50,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
 
 
 def _other_fields(turn: Turn, model: ModelSpec) -> dict[str, Any]:
-    """The operator's own fields, under the client's, under the client's options."""
+    """The operator's fields, overridden by the client's unknown fields, overridden by the client's options."""
     body: dict[str, Any] = dict(model.params) if model.params else {}
     if turn.params:
         body.update(turn.params)
@@ -92,7 +92,7 @@ OPTIONS = {
     "safety_identifier": "end_user",
     "metadata": "metadata",
 }
-"""The format's names of options. It has none for a summary of the thinking or a budget in tokens: those are dropped."""
+"""The format's name → the field of Options. It has no field for a reasoning summary or budget: both are dropped."""
 
 
 def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
 
 def _add_tools(body: dict[str, Any], tools: Iterable[ToolSpec], choice: ToolChoice | None, compat: Compat) -> None:
     if choice is not None and choice.mode == "none":
-        # A model that is shown tools may still talk of calling them; not offering them is what `none` promises.
+        # A model that sees tools may still try to call them, so `none` is sent as a request without tools.
         body.pop("parallel_tool_calls", None)
         return
     body["tools"] = [_tool(tool) for tool in tools if choice is None or choice.name in (None, tool.name)]
@@ -141,7 +141,7 @@ def _message(message: Message, model: ModelSpec) -> dict[str, Any]:
         content = _content(result.content, is_array=result.content_is_array)
         raw = {"role": role, "content": content, "tool_call_id": result.call_id}
     else:
-        raw = {"role": role, **_said(message, model)}
+        raw = {"role": role, **_assistant_fields(message, model)}
     if message.name is not None:
         raw["name"] = message.name
     if message.extras.fields:
@@ -149,8 +149,8 @@ def _message(message: Message, model: ModelSpec) -> dict[str, Any]:
     return raw
 
 
-def _said(message: Message, model: ModelSpec) -> dict[str, Any]:
-    """Content, calls, a refusal and the reasoning before them."""
+def _assistant_fields(message: Message, model: ModelSpec) -> dict[str, Any]:
+    """The fields for content, tool calls, a refusal, and the reasoning that precedes them."""
     parts, is_array = message.parts, message.content_is_array
     content = tuple(part for part in parts if isinstance(part, Content))
     refusal = next((part.text for part in content if type(part) is Refusal and _is_beside_content(part)), None)
@@ -172,7 +172,7 @@ def _said(message: Message, model: ModelSpec) -> dict[str, Any]:
 
 
 def _is_beside_content(refusal: Refusal) -> bool:
-    """Whether a client of this format wrote it as its message's `refusal`."""
+    """Whether it came from a message's `refusal` field, not from a content part."""
     return refusal.extras.of(WIRE).get("place") == "message"
 
 
@@ -184,8 +184,8 @@ def _add_thinking(raw: dict[str, Any], blocks: list[Thinking], model: ModelSpec)
     raw.update(fields)
     if thought is not None:  # Mistral
         content = raw["content"] or ""
-        rest = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
-        raw["content"] = [{"type": "thinking", "thinking": [{"type": "text", "text": thought}]}, *rest]
+        text_parts = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
+        raw["content"] = [{"type": "thinking", "thinking": [{"type": "text", "text": thought}]}, *text_parts]
 
 
 def _content(parts: tuple[Content, ...], *, is_array: bool) -> RawText | list[dict[str, Any]]:
@@ -210,10 +210,10 @@ def _part(part: Content) -> dict[str, Any] | None:
         case Audio(data, kind, extras):
             return {"type": "input_audio", "input_audio": {"data": data, "format": kind}, **extras.of(WIRE)}
         case Refusal(text, extras):
-            rest = dict(extras.of(WIRE))
-            if rest.pop("place", None) == "part":
-                return {"type": "refusal", "refusal": text, **rest}
-            return {"type": "text", "text": text}  # few servers know refusals; to a model it is what was said
+            fields = dict(extras.of(WIRE))
+            if fields.pop("place", None) == "part":
+                return {"type": "refusal", "refusal": text, **fields}
+            return {"type": "text", "text": text}  # few servers accept refusal parts; to a model a refusal is text
         case Foreign(wire, payload):
             return dict(payload) if wire == WIRE else None
 

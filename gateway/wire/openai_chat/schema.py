@@ -1,7 +1,4 @@
-"""The fields of a client's request and their types; what they mean is `ingress`'s business.
-
-Null means absent.
-"""
+"""The fields of a client's request and their types; `ingress` interprets them. Null means absent."""
 
 from typing import Any
 
@@ -11,13 +8,13 @@ from gateway.wire.request_body import BodyReader, Number
 
 
 class StreamOptions(Struct):
-    """How a stream reports itself."""
+    """`stream_options`."""
 
     include_usage: bool | None = None
 
 
 class ChatRequest(Struct):
-    """`POST /v1/chat/completions`; entries of `messages` and `tools` come cut into fields, `ingress` reads them."""
+    """`POST /v1/chat/completions`; `messages` and `tools` hold raw fields, which `ingress` decodes."""
 
     model: str | None = None
     messages: list[Any] | None = None

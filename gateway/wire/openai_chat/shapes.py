@@ -1,7 +1,7 @@
-"""The shapes of a provider's answers, as far as anything is read of them. Nullable throughout: servers differ.
+"""The fields of a provider's answers that the gateway reads. All are nullable, because servers differ.
 
-A stream makes three of these a token. They hold no cycles, so the collector need not know them (`gc=False`), which
-makes them a third cheaper.
+A stream creates three of these objects per token. They hold no cycles, so the garbage collector need not track them
+(`gc=False`), which makes them a third cheaper.
 """
 
 from typing import Any
@@ -11,13 +11,13 @@ from msgspec import Raw, Struct
 from gateway.core.jsonio import StructDecoder
 
 CALL_FIELDS = ("extra_content", "provider_specific_fields")
-"""What providers attach to a call and want back with it: Google its signature of the model's thoughts, without which it
-refuses the history (https://ai.google.dev/gemini-api/docs/thought-signatures), and LiteLLM the same of many providers.
+"""Fields that providers attach to a call and expect back with it: Google sends thought signatures and refuses a history
+without them (https://ai.google.dev/gemini-api/docs/thought-signatures); LiteLLM does the same for many providers.
 """
 
 
 class Function(Struct, gc=False):
-    """What a tool call calls; in a stream each field may come in pieces or once."""
+    """The function of a tool call; in a stream each field may arrive in pieces or at once."""
 
     name: str | None = None
     arguments: str | None = None
@@ -36,7 +36,7 @@ class Call(Struct, gc=False):
 class Delta(Struct, gc=False):
     """A `message`, or what a chunk adds to it. Mistral's reasoning models send `content` as a list of parts.
 
-    `function_call` is the retired form of a single call.
+    `function_call` is the legacy form of a single call.
     """
 
     content: str | list[Any] | None = None
@@ -52,7 +52,7 @@ class Delta(Struct, gc=False):
 class Choice(Struct, gc=False):
     """One choice of a whole answer (`message`) or of a chunk (`delta`).
 
-    `text` is where the retired completions API put its answer.
+    `text` is the answer of the legacy completions API.
     """
 
     delta: Delta | None = None
@@ -73,9 +73,9 @@ class Completion(Struct, gc=False):
 
 
 class WholeMessage(Delta, gc=False):
-    """The `message` of a whole answer, its text as it arrived."""
+    """The `message` of a whole answer; its text stays encoded as it arrived."""
 
-    content: Raw = Raw(b"null")  # type: ignore[assignment]  # code that only reads on takes a Delta
+    content: Raw = Raw(b"null")  # type: ignore[assignment]  # shared code reads it as a Delta
 
 
 class WholeChoice(Struct, gc=False):

@@ -1,13 +1,13 @@
-"""How chat completions servers carry a model's reasoning, both ways.
+"""Decodes and encodes a model's reasoning in chat completions messages.
 
-OpenAI's format has no field for it; servers use three of their own, and want back what they sent:
+OpenAI's format has no field for it; servers use three of their own, and expect back what they sent:
 
 - `reasoning_content`: DeepSeek, Moonshot, SGLang, llama.cpp … (https://api-docs.deepseek.com/guides/thinking_mode)
 - `reasoning`: OpenRouter, Groq, vLLM, Ollama
-- `reasoning_details`: OpenRouter, objects with signatures or encrypted data, to be returned as they came
+- `reasoning_details`: OpenRouter, objects with signatures or encrypted data, to be returned unchanged
   (https://openrouter.ai/docs/use-cases/reasoning-tokens#preserving-reasoning-blocks)
 
-Mistral puts it into `content` as parts of type `thinking`. A block's extras say which field its text came in.
+Mistral puts it into `content` as parts of type `thinking`. A block's extras name the field that its text came in.
 """
 
 from collections.abc import Iterable, Mapping
@@ -43,7 +43,7 @@ def fields_of(blocks: Iterable[Thinking], owner: Owner) -> dict[str, Any]:
 
 
 def read_fields(message: Mapping[str, Any]) -> Thinking | None:
-    """The reasoning in a client's assistant message, owner unknown; None without any."""
+    """The reasoning in a client's assistant message, without an owner; None if there is none."""
     field, text = None, ""
     for name in ("reasoning_content", "reasoning"):
         if isinstance(value := message.get(name), str) and field is None:
@@ -55,7 +55,7 @@ def read_fields(message: Mapping[str, Any]) -> Thinking | None:
 
 
 class ThinkingReader:
-    """The reasoning of one streamed or whole answer, a block at a time."""
+    """Collects the reasoning of one streamed or whole answer, one block at a time."""
 
     __slots__ = ("_details", "_field", "_texts", "open")
 
@@ -66,9 +66,9 @@ class ThinkingReader:
         self._details: _Details = []
 
     def feed(self, content: str | None, reasoning: str | None, details: Any) -> str:
-        """More reasoning, as the three fields of a delta give it; the text to show.
+        """Add reasoning from the three fields of a delta; returns the text to show.
 
-        A server that sends the same text in several fields shows it once.
+        Text that a server repeats in several fields is shown once.
         """
         text = content or reasoning or ""
         if text and self._field is None:
@@ -80,13 +80,13 @@ class ThinkingReader:
         return text
 
     def add(self, text: str, field: str | None = None) -> None:
-        """More text of the block; `field` says in which field it came, if that is not known yet."""
+        """Add text to the block; `field` is the field that it came in, unless an earlier text has set it."""
         self.open = self.open or bool(text or self._details)
         self._field = self._field or field
         self._texts.append(text)
 
     def close(self, owner: Owner) -> Thinking:
-        """The block that has come to its end."""
+        """End the block and return it."""
         block = Thinking("".join(self._texts), owner=owner, extras=_extras(self._field, self._details))
         self.open, self._texts, self._details = False, [], []
         return block

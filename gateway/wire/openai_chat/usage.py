@@ -1,4 +1,4 @@
-"""OpenAI's `usage` object, both ways (https://platform.openai.com/docs/api-reference/chat/object)."""
+"""Decodes and encodes OpenAI's `usage` object (https://platform.openai.com/docs/api-reference/chat/object)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,9 @@ from gateway.core.usage import Usage
 
 
 def read_usage(payload: Mapping[str, Any]) -> Usage:
-    """A provider's counts and their common variants; what is not a count is 0.
+    """A provider's token counts, in any of their common variants; an invalid count is 0.
 
-    DeepSeek reports `prompt_cache_hit_tokens` at the top level; some servers leave `total_tokens` out.
+    DeepSeek reports `prompt_cache_hit_tokens` at the top level; some servers omit `total_tokens`.
     """
     prompt = _count(payload.get("prompt_tokens"))
     completion = _count(payload.get("completion_tokens"))
@@ -35,7 +35,7 @@ def _count(value: Any) -> int:
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
-    """What a client gets; the details appear only when they say something (recorded)."""
+    """The client's `usage`; details appear only when the provider reported them, as in OpenClaw."""
     counts: dict[str, Any] = {
         "prompt_tokens": usage.prompt,
         "completion_tokens": usage.completion,

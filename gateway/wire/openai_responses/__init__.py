@@ -1,3 +1,3 @@
-"""OpenAI's Responses format, the client's half: https://platform.openai.com/docs/api-reference/responses."""
+"""OpenAI's Responses format, towards clients: https://platform.openai.com/docs/api-reference/responses."""
 
 WIRE = "openai-responses"

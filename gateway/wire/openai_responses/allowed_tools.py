@@ -1,4 +1,4 @@
-"""`tool_choice` of type `allowed_tools`: only some of the offered tools, which the model may or must call."""
+"""`tool_choice` of type `allowed_tools`: the model may or must call one of some of the offered tools."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,13 +10,13 @@ _PREFIX = "Invalid tools/tool_choice: "
 
 
 def allowed(choice: Mapping[str, Any], tools: tuple[ToolSpec, ...]) -> tuple[tuple[ToolSpec, ...], str]:
-    """The tools that are left, in the order they were offered, and the mode. Raises BadRequest."""
-    mode, listed = choice.get("mode", "auto"), choice.get("tools")
+    """The allowed tools, in the order of `tools`, and the mode (`auto` or `required`). Raises BadRequest."""
+    mode, entries = choice.get("mode", "auto"), choice.get("tools")
     if mode not in ("auto", "required"):
         raise BadRequest(f"{_PREFIX}tool_choice.mode must be auto or required", param="tool_choice.mode")
-    if not isinstance(listed, list) or not listed:
+    if not isinstance(entries, list) or not entries:
         raise BadRequest(f"{_PREFIX}tool_choice.tools must list functions", param="tool_choice.tools")
-    names = {_name(entry, f"tool_choice.tools[{index}]") for index, entry in enumerate(listed)}
+    names = {_name(entry, f"tool_choice.tools[{index}]") for index, entry in enumerate(entries)}
     known = {tool.name for tool in tools}
     for name in sorted(names - known):
         raise BadRequest(f"{_PREFIX}tool_choice requested unknown tool: {name[:80]}", param="tool_choice.tools")

@@ -1,6 +1,6 @@
-"""Items of tools that another service ran (search, code, MCP …) → a call and what it gave, as any model reads them.
+"""Decodes items of hosted tools (search, code, MCP …) into a tool call and its result, which any model can read.
 
-Nobody here runs such tools. A conversation that was begun elsewhere may hold them, and what they found is part of it.
+The gateway runs no hosted tools, but a conversation that started at another service may hold their items.
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ Fields = Mapping[str, Any]
 
 
 def call_of(item: Fields) -> tuple[str, str] | None:
-    """The name and the arguments (JSON text) of the call that an item tells of; None when it tells of none."""
+    """The name and the arguments (JSON text) of the call in an item; None if it holds no call."""
     reader = _CALLS.get(str(item.get("type")))
     if reader is None:
         return None
@@ -21,44 +21,44 @@ def call_of(item: Fields) -> tuple[str, str] | None:
 
 
 def result_of(item: Fields) -> Any:
-    """What a tool gave, as the `output` of a function: text or parts; None when the item tells of no result."""
+    """A tool's result, as the `output` of a function: text or parts; None if the item holds no result."""
     reader = _RESULTS.get(str(item.get("type")))
     return None if reader is None else reader(item)
 
 
 def call_id_of(item: Fields) -> str:
-    """What call and result have in common; "" without."""
+    """The id that pairs call and result; "" if there is none."""
     for field in ("call_id", "id"):
         if isinstance(value := item.get(field), str) and value.strip():
             return value
     return ""
 
 
-def _fields(name: str, *kept: str) -> Callable[[Fields], tuple[str, dict[str, Any]]]:
-    return lambda item: (name, {field: item[field] for field in kept if item.get(field) is not None})
+def _fields(name: str, *included: str) -> Callable[[Fields], tuple[str, dict[str, Any]]]:
+    return lambda item: (name, {field: item[field] for field in included if item.get(field) is not None})
 
 
 def _named(field: str) -> Callable[[Fields], tuple[str, Any]]:
     def read(item: Fields) -> tuple[str, Any]:
-        said = item.get(field)
-        return str(item.get("name") or "tool"), said if field == "arguments" else {field: said}
+        value = item.get(field)
+        return str(item.get("name") or "tool"), value if field == "arguments" else {field: value}
 
     return read
 
 
 def _text(*fields: str) -> Callable[[Fields], str]:
-    """The first of these fields that is there; what is no text, as JSON."""
+    """The first of these fields that is set; a value that is not text is encoded as JSON."""
 
     def read(item: Fields) -> str:
-        said = next((item[field] for field in fields if item.get(field) is not None), "")
-        return said if isinstance(said, str) else dumps(said).decode()
+        value = next((item[field] for field in fields if item.get(field) is not None), "")
+        return value if isinstance(value, str) else dumps(value).decode()
 
     return read
 
 
 def _output(item: Fields) -> Any:
-    said = item.get("output")
-    return said if isinstance(said, (str, list)) else _text("output", "status")(item)
+    value = item.get("output")
+    return value if isinstance(value, (str, list)) else _text("output", "status")(item)
 
 
 def _screenshot(item: Fields) -> Any:
@@ -102,4 +102,4 @@ _RESULTS: dict[str, Callable[[Fields], Any]] = {
     "web_search_call": _text("status"),
 }
 HOSTED = frozenset(_CALLS) | frozenset(_RESULTS)
-"""All types of such items."""
+"""All types of hosted tool items."""

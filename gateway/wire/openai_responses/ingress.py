@@ -1,7 +1,7 @@
-"""The client's half: request body → Turn, and what the response repeats of the request.
+"""Decodes a client's request body into a Turn, and into the fields that the response repeats.
 
-`read` checks shape and numbers; the caller then finds the agent and what the input refers to; `turn` reads tools and
-input.
+`read` checks types and numbers, so that the endpoint can resolve the agent and the items that the input refers to;
+`turn` then decodes tools and input.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from gateway.wire.tools import read_choice, read_tools
 
 
 class ResponsesIngress:
-    """One responses request on its way to a Turn."""
+    """One responses request: type-checked by `read`, decoded by `turn`."""
 
     __slots__ = ("_model", "_request", "_sampling")
 
@@ -34,14 +34,14 @@ class ResponsesIngress:
 
     @classmethod
     def read(cls, body: bytes) -> "ResponsesIngress":
-        """Check shape, caps, ranges and format. Raises BadRequest naming the field.
+        """Check types, caps, ranges and format. Raises BadRequest naming the field.
 
-        `model` is required, but may be "" for the default agent (recorded).
+        `model` is required, but may be "" for the default agent, as in OpenClaw.
         """
         request, _ = RESPONSES.read(body)
         if request.model is None:
             raise BadRequest("`model`: must be a string, such as `openclaw`.", param="model")
-        _check_place(request)
+        _refuse_unsupported(request)
         if isinstance(request.input, list):
             request.input = _decoded(request.input)
         for name, label in (request.metadata or {}).items():
@@ -72,48 +72,48 @@ class ResponsesIngress:
 
     @property
     def stored(self) -> bool:
-        """Whether the response is to be kept; unless the caller says no, as in OpenAI's API."""
+        """Whether to store the response: yes unless `store` is false, as in OpenAI's API."""
         return self._request.store is not False
 
     @property
     def background(self) -> bool:
-        """Whether the caller doesn't wait for the answer."""
+        """Whether the caller asks for a background response."""
         return bool(self._request.background)
 
     @property
     def previous(self) -> str | None:
-        """The response that this one continues; a blank one is none."""
+        """The id of the response that this one continues; None when absent or blank."""
         return (self._request.previous_response_id or "").strip() or None
 
     @property
     def sealed(self) -> bool:
-        """Whether reasoning items are to hold what the model needs back."""
+        """Whether reasoning items include `encrypted_content`, which the model needs back."""
         return wants_encrypted_reasoning(self._request)
 
     def references(self) -> dict[str, str]:
-        """The items that the input refers to: id → path in the request."""
+        """The items that the input refers to by id: id → path in the request."""
         raw = self._request.input
-        listed = enumerate(raw) if isinstance(raw, list) else ()
-        return {name: f"input[{index}]" for index, item in listed if (name := referred(item)) is not None}
+        entries = enumerate(raw) if isinstance(raw, list) else ()
+        return {name: f"input[{index}]" for index, item in entries if (name := referred(item)) is not None}
 
     def refer(self, items: Mapping[str, Any]) -> None:
-        """Put the items that the input refers to in their places."""
+        """Replace each item reference with its item; `items` maps ids to items."""
         if isinstance(self._request.input, list):
             named = ((referred(item), item) for item in self._request.input)
             self._request.input = [item if name is None else items[name] for name, item in named]
 
     def input_items(self, response: str) -> list[dict[str, Any]]:
-        """The input as it is listed again; call it after `turn`, which checks it. `response` is the response's id."""
+        """The input items to store with a response; `response` is its id. Call `turn` first: it checks the input."""
         return input_items(self._request.input, response)
 
     @property
     def instructions(self) -> tuple[Message, ...]:
-        """What begins the turn and is not carried on to the next one, as in OpenAI's API."""
-        said = self._request.instructions
-        return (Message("system", (Text(said),)),) if said and said.strip() else ()
+        """The messages before the input. The next turn does not inherit them, as in OpenAI's API."""
+        text = self._request.instructions
+        return (Message("system", (Text(text),)),) if text and text.strip() else ()
 
     def turn(self) -> Turn:
-        """The whole request as a value. Raises BadRequest for tools, tool choice, or what is wrong in the input."""
+        """The decoded request. Raises BadRequest for invalid tools, tool choice or input."""
         request = self._request
         tools = read_tools(_decoded(request.tools), WIRE, flat=True) if request.tools else ()
         choice = request.tool_choice
@@ -132,9 +132,9 @@ class ResponsesIngress:
         )
 
     def echo(self, turn: Turn) -> Mapping[str, Any]:
-        """The fields of the response that repeat the request; `turn` is what is asked for, agent's settings included.
+        """The fields of the response that repeat the request; `turn` includes the agent's settings.
 
-        OpenResponses wants numbers where nobody said anything: those that OpenAI documents as its own.
+        OpenResponses requires numbers where the request sets none: OpenAI's documented defaults.
         """
         request, text, sampling = self._request, self._request.text, turn.sampling
         return {
@@ -153,7 +153,8 @@ class ResponsesIngress:
                 "summary": request.reasoning.summary if request.reasoning else None,
             },
             "safety_identifier": request.safety_identifier,
-            "service_tier": request.service_tier or "auto",  # which one it came to, only the provider knows
+            "service_tier": request.service_tier
+            or "auto",  # the gateway does not learn the tier that the provider used
             "store": self.stored,
             "temperature": _number(sampling.temperature, 1),
             "text": {
@@ -178,16 +179,16 @@ class ResponsesIngress:
         }
 
 
-def _number(said: float | None, unsaid: float) -> float:
-    return unsaid if said is None else said
+def _number(value: float | None, default: float) -> float:
+    return default if value is None else value
 
 
 def _choice(choice: ToolChoice) -> str | dict[str, Any]:
     return {"type": "function", "name": choice.name} if choice.mode == "pinned" else choice.mode
 
 
-def _check_place(request: ResponsesRequest) -> None:
-    """Raises BadRequest for what would be lost: conversations and prompts are kept at OpenAI, not here."""
+def _refuse_unsupported(request: ResponsesRequest) -> None:
+    """Raises BadRequest for references to data stored at OpenAI, and for a background response without storage."""
     for name, instead in (("conversation", "`previous_response_id`"), ("prompt", "`instructions`")):
         if getattr(request, name) is not None:
             raise BadRequest(f"`{name}`: is not supported here; use {instead}.", param=name)
@@ -198,5 +199,5 @@ def _check_place(request: ResponsesRequest) -> None:
 def _decoded(entries: list[Any]) -> list[Any]:
     try:
         return decoded(entries)
-    except InvalidJSON as error:  # well-formed, as far as was known: a number beyond all range
+    except InvalidJSON as error:  # the first pass does not decode all numbers: one may be out of range
         raise unreadable(error) from None

@@ -1,4 +1,4 @@
-"""Names of items. They say which response an item belongs to, so that an `item_reference` finds it without an index."""
+"""Ids of items. An id names the response that holds the item, so that an `item_reference` needs no index."""
 
 import re
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ _OURS = re.compile(r"[a-z]{2,8}_([0-9a-f-]{36})_(i?)(\d{1,6})")
 
 
 @dataclass(frozen=True, slots=True)
-class ItemPlace:
-    """Where an item stands: at `index` of a response's `input` or `output`."""
+class ItemPosition:
+    """The position of an item: `index` in a response's `input` or `output`."""
 
     response: str
     side: Literal["input", "output"]
@@ -17,18 +17,18 @@ class ItemPlace:
 
 
 def output_id(kind: str, response: str, index: int) -> str:
-    """The name of an item that a response has said; `kind` is `msg` or `fc`."""
+    """The id of an item in a response's output; `kind` is `msg`, `fc` or `rs`."""
     return f"{kind}_{response.removeprefix('resp_')}_{index}"
 
 
 def input_id(kind: str, response: str, index: int) -> str:
-    """The name of an item that a response was asked with."""
+    """The id of an item in a response's input."""
     return f"{kind}_{response.removeprefix('resp_')}_i{index}"
 
 
-def place_of(item: str) -> ItemPlace | None:
-    """Where the item of this name stands; None for a name that was not made here."""
-    found = _OURS.fullmatch(item)
-    if found is None:
+def position_of(item: str) -> ItemPosition | None:
+    """The position of the item with this id; None for an id that the gateway did not create."""
+    match = _OURS.fullmatch(item)
+    if match is None:
         return None
-    return ItemPlace(f"resp_{found[1]}", "input" if found[2] else "output", int(found[3]))
+    return ItemPosition(f"resp_{match[1]}", "input" if match[2] else "output", int(match[3]))

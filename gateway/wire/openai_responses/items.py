@@ -1,7 +1,7 @@
-"""`input` of a client's request → messages. Flat items become the turns of a conversation.
+"""Decodes `input` of a client's request, a flat list of items, into the messages of a conversation.
 
-Reasoning and calls join the assistant's message that they belong to. Chat providers read text only from a tool, so
-pictures and files in a tool's output follow as a user message, once all outputs of that round are there.
+Reasoning and calls join the assistant's message that they belong to. Chat providers accept only text from a tool, so
+images and files in a tool's output follow as a user message after all outputs of that round.
 """
 
 from collections.abc import Callable, Mapping
@@ -32,7 +32,7 @@ _NO_MESSAGE = "Missing user message in `input`."
 
 
 def read_input(raw: Any) -> tuple[Message, ...]:
-    """The conversation. Raises BadRequest; an `item_reference` must have been replaced by what it refers to."""
+    """The conversation. Raises BadRequest. Every `item_reference` must have been replaced by its item."""
     if isinstance(raw, str):
         messages: tuple[Message, ...] = (Message("user", (Text(raw),)),)
     elif isinstance(raw, list):
@@ -61,7 +61,7 @@ def referred(item: Any) -> str | None:
 
 
 class _Conversation:
-    """Messages so far, and what tools attached to their outputs."""
+    """The messages so far, and the attachments of tool outputs that still have to follow."""
 
     __slots__ = ("_attached", "_messages")
 
@@ -77,8 +77,8 @@ class _Conversation:
         kind = (item.get("type") or ("message" if "role" in item else None)) if isinstance(item, dict) else None
         reader = _READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
-            said = f" '{kind[:80]}'" if isinstance(kind, str) else ""
-            raise BadRequest(f"`{path}`: items of type{said} are not supported here.", param=path)
+            named = f" '{kind[:80]}'" if isinstance(kind, str) else ""
+            raise BadRequest(f"`{path}`: items of type{named} are not supported here.", param=path)
         reader(self, item, path)
 
     def message(self, item: Mapping[str, Any], path: str) -> None:
@@ -104,7 +104,7 @@ class _Conversation:
             self._messages.append(Message(role, parts))
 
     def reasoning(self, item: Mapping[str, Any], _path: str) -> None:
-        """It belongs to what the assistant says or calls next."""
+        """Add reasoning to the assistant's message that follows it."""
         block = read_reasoning(item)
         if block is None:
             return
@@ -143,7 +143,7 @@ class _Conversation:
         self._output(_required(item, "call_id", path), read_content(item.get("output"), f"{path}.output"))
 
     def hosted(self, item: Mapping[str, Any], path: str) -> None:
-        """A tool round that another service has made, or a half of one."""
+        """Add the call of a hosted tool, its result, or both."""
         call_id = call_id_of(item)
         if not call_id:
             raise BadRequest(f"`{path}.call_id`: must be a non-empty string.", param=f"{path}.call_id")
@@ -161,10 +161,10 @@ class _Conversation:
                 self._attached += (Text(f"The tool call {call_id} returned {what}:"), part)
 
     def skip(self, item: Mapping[str, Any], path: str) -> None:
-        """What only its own provider can read, or what says nothing of the conversation."""
+        """Skip an item that only its own provider can read, or that is no part of the conversation."""
 
     def refuse(self, item: Mapping[str, Any], path: str) -> None:
-        """What holds a part of the conversation, or of the request, that would be lost."""
+        """Refuse an item whose content would be lost."""
         raise BadRequest(f"`{path}`: {_REFUSED[item['type']]}", param=path)
 
     def _attach(self) -> None:
@@ -174,12 +174,12 @@ class _Conversation:
 
 
 def _continues(message: Message) -> bool:
-    """Whether what the assistant says next belongs to the same message: it has only thought so far, or called."""
+    """Whether the assistant's next item belongs to this message: it holds only reasoning so far, or tool calls."""
     return all(type(part) is Thinking for part in message.parts) or message.calls_tools
 
 
 def _extras(item: Mapping[str, Any]) -> Extras:
-    """What a provider wants back with a call, as `response_object.call_item` gave it to the client."""
+    """The provider's own fields of a call, as `response_object.call_item` sent them to the client."""
     try:
         extras = read_extras(item)
     except (KeyError, TypeError):
@@ -195,8 +195,8 @@ def _required(item: Mapping[str, Any], field: str, path: str) -> str:
 
 
 _REFUSED = {
-    "additional_tools": "tools that come later are not supported here; offer them in `tools`.",
-    "compaction": "a compacted conversation can be read by its own provider only; send the items themselves.",
+    "additional_tools": "adding tools in the input is not supported; send them in `tools`.",
+    "compaction": "only the provider that compacted a conversation can read it; send the original items.",
     "item_reference": "needs the `id` of an item.",
 }
 _READERS: dict[str, Callable[[_Conversation, Mapping[str, Any], str], None]] = {

@@ -1,4 +1,4 @@
-"""Settings of a client's request → neutral options: the form of the answer, effort, and the rest."""
+"""Decodes settings of a client's request into neutral options: response format, effort and others."""
 
 from typing import Any
 
@@ -29,9 +29,9 @@ def response_format(request: ResponsesRequest) -> ResponseFormat | None:
 
 
 def options_of(request: ResponsesRequest) -> Options:
-    """What the request asks of the model beside its sampling.
+    """The request's options for the model besides sampling.
 
-    `metadata` stays here: it labels the response, which is stored here.
+    `metadata` is not forwarded: it labels the response, which the gateway stores.
     """
     options: dict[str, Any] = {
         "service_tier": request.service_tier,
@@ -43,7 +43,7 @@ def options_of(request: ResponsesRequest) -> Options:
         options |= {"effort": request.reasoning.effort, "summary": request.reasoning.summary}
     if request.text:
         options["verbosity"] = request.text.verbosity
-    if request.tools:  # refused by OpenAI where there are no tools
+    if request.tools:  # OpenAI refuses the field without tools
         options["parallel_tool_calls"] = request.parallel_tool_calls
     if request.include and _LOGPROBS in request.include:
         options |= {"logprobs": True, "top_logprobs": request.top_logprobs}
@@ -52,5 +52,5 @@ def options_of(request: ResponsesRequest) -> Options:
 
 
 def wants_encrypted_reasoning(request: ResponsesRequest) -> bool:
-    """Whether reasoning items are to hold what a client must send back with the next request."""
+    """Whether reasoning items include `encrypted_content`, for clients that send their reasoning back."""
     return _ENCRYPTED in (request.include or ())

@@ -1,4 +1,4 @@
-"""The content of an input item → parts. Every refusal names the part: nothing that a caller sent is lost in silence."""
+"""Decodes the content of an input item into parts. A part that can't be forwarded is refused by name, never dropped."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -46,9 +46,9 @@ def _refusal(raw: Mapping[str, Any], path: str) -> Refusal:
 
 
 def _image(raw: Mapping[str, Any], path: str) -> Image:
-    """OpenAI's `image_url` (a string), or OpenClaw's `source` (base64 or url, as recorded).
+    """OpenAI's `image_url` (a string), or OpenClaw's `source` (base64 or url).
 
-    What a data URI declares is looked over, as in chat; `source` knows these kinds only.
+    The type that a data URI declares is ignored, as in chat; `source` accepts `_PICTURES` only.
     """
     detail = raw.get("detail")
     detail = {"original": "high"}.get(detail, detail) if isinstance(detail, str) else None
@@ -69,7 +69,7 @@ def _image(raw: Mapping[str, Any], path: str) -> Image:
 
 
 def _file(raw: Mapping[str, Any], path: str) -> File:
-    """OpenAI's `file_data` (a data URI, or bare base64) or `file_url`, or OpenClaw's `source` (as recorded)."""
+    """OpenAI's `file_data` (a data URI, or bare base64) or `file_url`, or OpenClaw's `source`."""
     name = _string(raw, "filename")
     if data := _string(raw, "file_data"):
         head = _DATA_URI.match(data)

@@ -1,7 +1,8 @@
-"""`reasoning` items, both ways (https://platform.openai.com/docs/guides/reasoning).
+"""Encodes and decodes `reasoning` items (https://platform.openai.com/docs/guides/reasoning).
 
-A model's own words are `content` (`reasoning_text`), a summary of them is `summary` (`summary_text`). What the model
-needs back is sealed in `encrypted_content`: clients return it unread, also those that let nothing be stored here.
+A model's raw reasoning is `content` (`reasoning_text`), a summary of it is `summary` (`summary_text`).
+`encrypted_content` holds all that the model needs back, in a form that clients return unchanged: the gateway then needs
+no stored response to continue. It is encoded, not encrypted.
 """
 
 import binascii
@@ -16,7 +17,7 @@ from gateway.core.message import Thinking
 from gateway.core.message_json import write_part
 
 _SEAL = "ocg1."
-"""Begins what was sealed here; anything else in `encrypted_content` is another service's."""
+"""The prefix of `encrypted_content` that the gateway created; any other content belongs to another service."""
 
 
 def reasoning_item(
@@ -26,7 +27,7 @@ def reasoning_item(
     *,
     sealed: bool,
 ) -> dict[str, Any]:
-    """One block as an item; `sealed` puts everything that its owner wants back into `encrypted_content`."""
+    """One block as an item; `sealed` adds `encrypted_content`, with everything that its provider expects back."""
     texts = [{"type": "summary_text" if block.kind == "summary" else "reasoning_text", "text": block.text}]
     item: dict[str, Any] = {"id": id, "type": "reasoning", "status": status, "summary": []}
     item["summary" if block.kind == "summary" else "content"] = texts if block.text else []
@@ -35,12 +36,12 @@ def reasoning_item(
 
 
 def seal(block: Thinking) -> str:
-    """A block as one opaque text."""
+    """A block as an opaque string for `encrypted_content`."""
     return _SEAL + urlsafe_b64encode(dumps(write_part(block))).decode()
 
 
 def read_reasoning(item: Mapping[str, Any]) -> Thinking | None:
-    """The block in a client's item; None for one that says nothing, or that another service has encrypted."""
+    """The block in a client's item; None for an empty one, or one that another service encrypted."""
     encrypted = item.get("encrypted_content")
     if isinstance(encrypted, str) and encrypted.startswith(_SEAL):
         return _unsealed(encrypted)

@@ -1,4 +1,4 @@
-"""A whole answer → one `response` object."""
+"""Renders a whole answer as one `response` object."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def answer_object(answer: Answer, head: Head, *, completed: int) -> dict[str, An
     for index, call in enumerate(answer.tool_calls, len(output)):
         item = output_id("fc", head.id, index)
         output.append(call_item(item, "completed", call))
-    output[-1]["status"] = status  # what was cut short is the end
+    output[-1]["status"] = status  # an incomplete answer ends within its last item
     return response_object(
         head,
         status,

@@ -1,4 +1,4 @@
-"""The `response` object and its items, as whole answers and streams both send them; all of OpenAI's fields present."""
+"""The `response` object and its items, for whole answers and streams; all of OpenAI's fields are present."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -18,9 +18,9 @@ _INCOMPLETE: dict[FinishReason, str] = {"length": "max_output_tokens", "content_
 
 
 class Head(Struct, frozen=True):
-    """What is the same in every mention of one response; `created` in Unix seconds, `echo` from the ingress.
+    """The constant fields of one response; `created` in Unix seconds, `echo` from the ingress.
 
-    `sealed`: reasoning items hold what the model needs back (`reasoning.encrypted_content`).
+    `sealed`: reasoning items include `encrypted_content`.
     """
 
     id: str
@@ -31,7 +31,7 @@ class Head(Struct, frozen=True):
 
 
 def head_of(response: Mapping[str, Any], *, sealed: bool) -> Head:
-    """The head of a response object that was made here."""
+    """The head of a response object that this module built."""
     echo = {name: value for name, value in response.items() if name not in _OWN_FIELDS}
     return Head(response["id"], response["created_at"], response["model"], echo, sealed)
 
@@ -42,7 +42,7 @@ _OWN_FIELDS = frozenset(
 
 
 def status_of(finish: FinishReason) -> Status:
-    """Calls complete a response; a spent budget or a filter leaves it incomplete."""
+    """`incomplete` when the token cap or a content filter ended the answer, else `completed`, also for tool calls."""
     return "incomplete" if finish in _INCOMPLETE else "completed"
 
 
@@ -76,7 +76,7 @@ def response_object(
 
 
 def usage_object(usage: Usage) -> dict[str, Any]:
-    """Token counts; both details are always there (recorded)."""
+    """Token counts; both details are always present, as in OpenClaw."""
     return {
         "input_tokens": usage.prompt,
         "input_tokens_details": {"cached_tokens": usage.cached, "cache_write_tokens": usage.cache_write},
@@ -87,7 +87,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 
 def error_object(error: GatewayError) -> dict[str, Any]:
-    """`error` of a failed response: the failure's own code, else OpenAI's code for its kind."""
+    """`error` of a failed response: the error's own code, else OpenAI's code for its status."""
     kind = "rate_limit_exceeded" if error.status == 429 else "invalid_prompt" if error.status < 500 else "server_error"
     return {"code": error.code or kind, "message": error.message, "type": error.type, "param": error.param}
 
@@ -98,15 +98,15 @@ def message_item(
     content: Sequence[Mapping[str, Any]],
     phase: Phase | None = None,
 ) -> dict[str, Any]:
-    """The assistant's message; `phase` says whether calls follow it, once that is known (recorded)."""
+    """The assistant's message; `phase` tells whether calls follow it, None until that is known."""
     item = {"id": id, "type": "message", "role": "assistant", "status": status, "content": content}
     return item if phase is None else {**item, "phase": phase}
 
 
 def call_item(id: str, status: Status, call: ToolCall) -> dict[str, Any]:  # noqa: A002  the field's name
-    """A function call; `call_id` is the provider's own, and what the output must name.
+    """A function call; `call_id` is the provider's id, which the call's output must name.
 
-    What the provider wants back with it is in `extras`, beside OpenAI's fields: clients send items back as they are.
+    The provider's own fields go to `extras`, next to OpenAI's fields: clients send items back unchanged.
     """
     item: dict[str, Any] = {
         "id": id,
@@ -124,12 +124,12 @@ def call_item(id: str, status: Status, call: ToolCall) -> dict[str, Any]:  # noq
 
 
 def text_part(text: str, logprobs: Sequence[Any] = (), annotations: Sequence[Any] = ()) -> dict[str, Any]:
-    """Text of a message."""
+    """A text part of a message."""
     return {"type": "output_text", "text": text, "annotations": annotations, "logprobs": logprobs}
 
 
 def annotation(citation: Citation) -> dict[str, Any]:
-    """A source of a message's text."""
+    """A citation in a message's text."""
     return {
         "type": "url_citation",
         "url": citation.url,
@@ -140,5 +140,5 @@ def annotation(citation: Citation) -> dict[str, Any]:
 
 
 def refusal_part(refusal: str) -> dict[str, Any]:
-    """A refusal that the provider marked as one."""
+    """A refusal part of a message."""
     return {"type": "refusal", "refusal": refusal}

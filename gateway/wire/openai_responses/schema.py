@@ -1,6 +1,6 @@
-"""The fields of a client's request and their types; what they mean is `ingress`'s business.
+"""The fields of a client's request and their types; `ingress` interprets them.
 
-Unknown fields are ignored, null means absent: official clients send both freely.
+Unknown fields are ignored and null means absent, because official clients send both.
 """
 
 from typing import Any, Literal
@@ -11,21 +11,21 @@ from gateway.wire.request_body import BodyReader, Number
 
 
 class Reasoning(Struct):
-    """How much the model should think."""
+    """`reasoning`: how much the model thinks."""
 
     effort: str | None = None
     summary: str | None = None
 
 
 class TextOptions(Struct):
-    """The form of the answer's text; `format` is read by `options`."""
+    """`text`: the form of the answer; `options` reads `format`."""
 
     format: dict[str, Any] | None = None
     verbosity: str | None = None
 
 
 class ResponsesRequest(Struct):
-    """`POST /v1/responses`; entries of `input` and `tools` are read by `items` and the shared tool reader."""
+    """`POST /v1/responses`; `items` reads the entries of `input`, `wire.tools` those of `tools`."""
 
     model: str | None = None
     input: Any = None

@@ -1,7 +1,7 @@
-"""Events of a run → the SSE events of a streamed response, numbered without a gap.
+"""Renders events of a run as the SSE events of a streamed response, numbered without a gap.
 
-Order as recorded: created, in_progress, then the items one after the other, then exactly one of completed, incomplete
-and failed, and `[DONE]`. `event:` repeats `type`.
+Order as in OpenClaw: created, in_progress, then the items one after the other, then exactly one of completed,
+incomplete and failed, and `[DONE]`. `event:` repeats `type`.
 """
 
 from collections.abc import Callable, Iterable
@@ -41,9 +41,9 @@ from gateway.wire.openai_responses.stream_items import (
 class Renderer:
     """One streamed response: `feed` batches, then `close`, or `fail`; `now` gives Unix seconds.
 
-    The response is known before the last frames are rendered: `outcome` once all batches were fed, `failure` for a
-    failure. `final` is the response that the last frames have reported; None before them. `tool_work` is shown nowhere
-    in it.
+    The response object is available before the final frames: `outcome` after the last batch, `failure` for a failure.
+    `final` is the response that the final frames reported, None before them. `tool_work` holds the messages of tool
+    rounds, which the response does not show.
     """
 
     __slots__ = (
@@ -67,7 +67,7 @@ class Renderer:
         self._now = now
         self._sequence = 0
         self._started = False
-        self._output: list[dict[str, Any]] = []  # by output index; an open item has its place already
+        self._output: list[dict[str, Any]] = []  # by output index; {} for an item that is still open
         self._message: OpenMessage | None = None
         self._reasoning: OpenReasoning | None = None
         self._calls: dict[int, OpenCall] = {}
@@ -78,7 +78,7 @@ class Renderer:
         self.tool_work: tuple[Message, ...] = ()
 
     def open(self) -> list[bytes]:
-        """The frames of a queued response; those of its beginning follow with the first batch."""
+        """The frames of a queued response; `in_progress` follows with the first batch."""
         response = response_object(self._head, "queued", ())
         return self._frames((kind, {"response": response}) for kind in ("response.created", "response.queued"))
 
@@ -88,7 +88,7 @@ class Renderer:
 
     def frames(self, batch: Batch) -> list[bytes]:
         """The frames of one batch, one by one, numbered without a gap. Raises as `feed`."""
-        begun_at, started = self._sequence, self._started
+        first_sequence, started = self._sequence, self._started
         frames = self._start()
         try:
             for event in batch:
@@ -108,12 +108,12 @@ class Renderer:
                     frames += self._frames(self._announced(event))
         except GatewayError:
             # The frames of this batch are never sent.
-            self._sequence, self._started = begun_at, started
+            self._sequence, self._started = first_sequence, started
             raise
         return frames
 
     def outcome(self) -> dict[str, Any]:
-        """The whole response."""
+        """The response object after the last batch."""
         if self._response is None:
             status = status_of(self._finish)
             self._response = response_object(
@@ -127,28 +127,28 @@ class Renderer:
         return self._response
 
     def failure(self, error: GatewayError) -> dict[str, Any]:
-        """The failed response, with the items that were complete."""
+        """The failed response, with the complete items."""
         if self._response is None:
             done = [item for item in self._output if item]
             self._response = response_object(self._head, "failed", done, usage=self._usage, error=error)
         return self._response
 
     def cancellation(self) -> dict[str, Any]:
-        """The response that its caller has cancelled, with the items that were complete."""
+        """The response that the caller cancelled, with the complete items."""
         done = [item for item in self._output if item]
         self._response = response_object(self._head, "cancelled", done, usage=self._usage)
         return self._response
 
     def close(self) -> bytes:
-        """The whole response, and the end."""
+        """The frames that end a complete answer."""
         return b"".join(self.end(self.outcome())) + DONE
 
     def fail(self, error: GatewayError) -> bytes:
-        """The failed response, and the end."""
+        """The frames that end a failed answer."""
         return b"".join(self.end(self.failure(error))) + DONE
 
     def end(self, response: dict[str, Any]) -> list[bytes]:
-        """The last frames of a response that has ended; OpenAI has no event of its own for a cancelled one."""
+        """The final frames; a cancelled response ends with `response.failed`, as OpenAI has no event for it."""
         self.final = response
         status = response["status"]
         kind = f"response.{status if status in ('completed', 'incomplete') else 'failed'}"
@@ -209,7 +209,7 @@ class Renderer:
             return [self._reasoning.add(delta)]
         events = self._end_message("completed", "commentary")
         reasoning = self._reasoning = OpenReasoning(self._head, self._next_index(), delta.kind)
-        return [*events, *reasoning.opened(), reasoning.add(delta)]
+        return [*events, *reasoning.open_events(), reasoning.add(delta)]
 
     def _end_reasoning(self, block: Thinking | None, status: Status) -> list[Announcement]:
         reasoning, self._reasoning = self._reasoning, None
@@ -217,9 +217,9 @@ class Renderer:
         if reasoning is None:
             if block is None:
                 return []
-            events = self._end_message("completed", "commentary")  # a block without text, such as an encrypted one
+            events = self._end_message("completed", "commentary")  # a block without text, for example encrypted
             reasoning = OpenReasoning(self._head, self._next_index(), block.kind)
-            events += reasoning.opened()
+            events += reasoning.open_events()
         self._output[reasoning.index], ended = reasoning.close(block, status)
         return events + ended
 
@@ -227,20 +227,20 @@ class Renderer:
         events = self._end_reasoning(None, "completed")
         if self._message is None:
             self._message = OpenMessage(self._head.id, self._next_index())
-            events.append(self._message.opened())
+            events.append(self._message.open_event())
         return self._message, [*events, *self._message.begin(kind)]
 
-    def _begin_call(self, begun: ToolCallBegin) -> list[Announcement]:
+    def _begin_call(self, begin: ToolCallBegin) -> list[Announcement]:
         events = self._end_reasoning(None, "completed") + self._end_message("completed", "commentary")
         for call in self._calls.values():
-            # Most providers make one call after the other; of those that mix them, only whole ones are closed early.
+            # Most providers send calls one after the other. If a provider interleaves them, close only complete ones.
             if not call.closed and call.whole:
                 events += self._end_call(call, "completed")
-        call = self._calls[begun.index] = OpenCall(self._head.id, self._next_index(), begun)
-        return [*events, call.opened()]
+        call = self._calls[begin.index] = OpenCall(self._head.id, self._next_index(), begin)
+        return [*events, call.open_event()]
 
     def _end_items(self) -> list[Announcement]:
-        """Close what is open; what was cut short is the end."""
+        """Close all open items; an incomplete answer ends within its last item."""
         events = self._end_reasoning(None, "completed")
         if (
             self._message is None

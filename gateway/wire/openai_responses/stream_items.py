@@ -1,4 +1,4 @@
-"""Output items of a streamed answer while they grow: each step gives the events that report it, not yet numbered."""
+"""Output items of a streamed answer. Each step returns the events that report it, without sequence numbers."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -28,10 +28,10 @@ TEXT_DELTA = "response.output_text.delta"
 
 
 class OpenMessage:
-    """A message: text, and perhaps a refusal, each a part of its own.
+    """A message: a text part, a refusal part, or both.
 
-    `text_head` is the frame of a text delta without logprobs, all but its text and number; empty unless a text part is
-    open. A long answer is made of these, so their constant bytes are made once.
+    `text_head` is the constant head of a text delta's frame (without logprobs); empty unless a text part is open. Most
+    frames of a long answer share it, so it is encoded once.
     """
 
     __slots__ = ("_annotations", "_kind", "_part", "_parts", "id", "index", "text_head")
@@ -45,18 +45,18 @@ class OpenMessage:
         self._part = Accumulator()
         self._annotations: list[dict[str, Any]] = []
 
-    def opened(self) -> Announcement:
-        """The item is there, empty."""
+    def open_event(self) -> Announcement:
+        """The event that adds the empty item."""
         item = message_item(self.id, "in_progress", ())
         return "response.output_item.added", {"output_index": self.index, "item": item}
 
     @property
     def part(self) -> dict[str, Any]:
-        """Where the part that is open stands."""
+        """The ids and indexes that locate the open part."""
         return {"item_id": self.id, "output_index": self.index, "content_index": len(self._parts)}
 
     def begin(self, kind: PartKind) -> list[Announcement]:
-        """Go on with a part of this kind; a new one unless one is open."""
+        """Ensure that a part of this kind is open, closing a part of another kind."""
         if self._kind == kind:
             return []
         events = self._end_part()
@@ -67,18 +67,18 @@ class OpenMessage:
         return [*events, ("response.content_part.added", {**self.part, "part": self._content()})]
 
     def add(self, event: TextDelta | RefusalDelta) -> None:
-        """More of the part that is open."""
+        """Add a delta to the open part."""
         self._part.add([event])
 
-    def cite(self, found: CitationFound) -> Announcement:
-        """A source of the text part that is open."""
-        added = annotation(found.citation)
+    def cite(self, event: CitationFound) -> Announcement:
+        """Add a citation to the open text part."""
+        added = annotation(event.citation)
         self._annotations.append(added)
         where = {**self.part, "annotation_index": len(self._annotations) - 1}
         return "response.output_text.annotation.added", {**where, "annotation": added}
 
     def close(self, status: Status, phase: Phase) -> tuple[dict[str, Any], list[Announcement]]:
-        """The whole item, and the events of its end."""
+        """The complete item, and the events that end it."""
         events = self._end_part()
         item = message_item(self.id, status, self._parts, phase)
         return item, [*events, ("response.output_item.done", {"output_index": self.index, "item": item})]
@@ -103,7 +103,7 @@ class OpenMessage:
 
 
 class OpenReasoning:
-    """A block of reasoning, growing by its text: the model's own (`reasoning_text`), or a summary of it."""
+    """A block of reasoning: the model's own text (`reasoning_text`), or a summary of it (`summary_text`)."""
 
     __slots__ = ("_head", "_kind", "_text", "id", "index")
 
@@ -114,8 +114,8 @@ class OpenReasoning:
         self._kind: Literal["raw", "summary"] = kind
         self._text = Accumulator()
 
-    def opened(self) -> list[Announcement]:
-        """The item and its part are there, empty."""
+    def open_events(self) -> list[Announcement]:
+        """The events that add the empty item and its empty part."""
         item = reasoning_item(self.id, "in_progress", Thinking(kind=self._kind), sealed=False)
         added: Announcement = "response.output_item.added", {"output_index": self.index, "item": item}
         if self._kind == "summary":
@@ -123,12 +123,12 @@ class OpenReasoning:
         return [added, ("response.content_part.added", {**self._where(), "part": self._part("")})]
 
     def add(self, delta: ThinkingDelta) -> Announcement:
-        """More of its text."""
+        """Add text."""
         self._text.add([delta])
         return f"response.{self._name}.delta", {**self._where(), "delta": delta.text}
 
     def close(self, block: Thinking | None, status: Status) -> tuple[dict[str, Any], list[Announcement]]:
-        """The whole item, and the events of its end; `block` None where the answer broke off in it."""
+        """The complete item, and the events that end it; `block` is None if the block was interrupted."""
         thinking = block or Thinking("".join(part.text for part in self._text.thinking), kind=self._kind)
         item = reasoning_item(self.id, status, thinking, sealed=self._head.sealed and block is not None)
         part = self._part(thinking.text)
@@ -152,26 +152,26 @@ class OpenReasoning:
 
 
 class OpenCall:
-    """A function call, growing by its arguments."""
+    """A function call whose arguments are streamed."""
 
-    __slots__ = ("_begun", "_call", "closed", "id", "index")
+    __slots__ = ("_begin", "_call", "closed", "id", "index")
 
-    def __init__(self, response: str, index: int, begun: ToolCallBegin) -> None:
+    def __init__(self, response: str, index: int, begin: ToolCallBegin) -> None:
         self.id = output_id("fc", response, index)
         self.index = index
         self.closed = False
-        self._begun = begun
+        self._begin = begin
         self._call = Accumulator()
-        self._call.add([begun])
+        self._call.add([begin])
 
-    def opened(self) -> Announcement:
-        """The item is there, without arguments."""
+    def open_event(self) -> Announcement:
+        """The event that adds the item, without arguments."""
         return "response.output_item.added", {"output_index": self.index, "item": self._item("in_progress")}
 
     @property
     def whole(self) -> bool:
-        """Whether the arguments are a complete object, so that nothing can follow but the next call."""
-        text = self._call.tool_calls[self._begun.index].arguments
+        """Whether the arguments are a complete JSON object, so that only another call can follow."""
+        text = self._call.tool_calls[self._begin.index].arguments
         if not text.rstrip().endswith("}"):
             return False
         try:
@@ -180,23 +180,23 @@ class OpenCall:
             return False
 
     def add(self, delta: ToolCallDelta) -> list[Announcement]:
-        """More arguments. Raises UpstreamError for a call that was complete already."""
+        """Add arguments. Raises UpstreamError if the call is closed."""
         if self.closed:
             if delta.arguments.isspace():
                 return []
-            raise UpstreamError(UpstreamKind.MALFORMED, "The provider went on with a tool call that was complete.")
+            raise UpstreamError(UpstreamKind.MALFORMED, "The provider continued a tool call that was already complete.")
         self._call.add([delta])
         where = {"item_id": self.id, "output_index": self.index}
         return [("response.function_call_arguments.delta", {**where, "delta": delta.arguments})]
 
     def close(self, status: Status) -> tuple[dict[str, Any], list[Announcement]]:
-        """The whole item, and the events of its end."""
+        """The complete item, and the events that end it."""
         self.closed = True
         item = self._item(status)
         done = {
             "item_id": self.id,
             "output_index": self.index,
-            "name": self._begun.name,
+            "name": self._begin.name,
             "arguments": item["arguments"],
         }
         return item, [
@@ -205,4 +205,4 @@ class OpenCall:
         ]
 
     def _item(self, status: Status) -> dict[str, Any]:
-        return call_item(self.id, status, self._call.tool_calls[self._begun.index])
+        return call_item(self.id, status, self._call.tool_calls[self._begin.index])

@@ -43,7 +43,7 @@ class Instance:
         return sum(isinstance(outcome, Reservation) for outcome in outcomes)
 
     async def left(self):
-        """What the storage has counted, told by an answer or a refusal."""
+        """What the storage has counted, according to an admission or a refusal."""
         outcome = await self.reserve()
         return outcome.statuses[0].remaining
 
@@ -210,7 +210,7 @@ async def test_a_storage_that_freezes_is_not_waited_for(server):
         assert await one.let_through(1) == 1
 
 
-async def test_many_debts_are_told_page_by_page(server):
+async def test_many_deferred_charges_are_sent_page_by_page(server):
     async with instance(server, REQUESTS, RUNS) as one, instance(server, REQUESTS, RUNS) as two:
         await away(server, one, two)
         for number in range(1000):

@@ -105,7 +105,7 @@ async def test_what_check_accepts_serves_and_both_name_the_same_keys_without_eff
     printed = capsys.readouterr()
     assert printed.err == ""
     async with started("serve", "--config", str(file), "--port", str(free_port()), state=file.parent) as process:
-        await process.said("Listening")
+        await process.wait_for_output("Listening")
         os.kill(process.pid, signal.SIGTERM)
         await process.ended()
     for line in printed.out.splitlines():

@@ -86,13 +86,13 @@ async def never(_messages):
 
 
 @pytest.fixture
-def talk(conversations, dispatch, agent):
+def talk(conversations, run_context, agent):
     """So many turns with the models of `caller`, of which each declares its window or does not."""
 
     async def say(caller, first, last, *, declared=None, stream=False, chain=BIG, **turn):
         specs = {name: ModelSpec(name, context_window=size) for name, size in (declared or {}).items()}
         providers = {"home": Provider("home", "http://home/v1", models=specs)}
-        made, who = dispatch(caller, providers=providers, retries=0), agent(candidates=chain, prompt="Be brief.")
+        made, who = run_context(caller, providers=providers, retries=0), agent(candidates=chain, prompt="Be brief.")
         for number in range(first, last):
             asked = Turn("openclaw", (Message("user", (Text(f"q{number:02} {WORDS}"),)),), stream=stream, **turn)
             async with conversations.of_turn(KEY, asked, "r", never) as conversation:
@@ -158,13 +158,13 @@ async def test_what_is_far_too_much_is_tried_a_few_times_only(talk):
     assert caller.asked[-1] == ["Be ", "q60"]
 
 
-async def test_a_message_that_is_too_long_by_itself_is_told_after_one_more_try(talk):
+async def test_a_message_that_is_too_long_by_itself_fails_after_one_retry(talk):
     caller = Windowed(big=10**6)
     await talk(caller, 0, 2)
     caller.windows["big"] = 150
-    with pytest.raises(UpstreamError) as told:
+    with pytest.raises(UpstreamError) as raised:
         await talk(caller, 2, 3)
-    assert told.value.code == "context_length_exceeded"
+    assert raised.value.code == "context_length_exceeded"
     assert caller.refused == 2
 
 
@@ -225,13 +225,13 @@ async def test_all_tries_share_one_deadline(talk, time):
     caller.ask = slow
     run = await talk(caller, 9, 11)
     assert len(set(ends[-2:])) == 1
-    assert len(run.trail.attempts) == 2
+    assert len(run.trace.attempts) == 2
 
 
-async def test_a_call_whose_result_is_sent_now_stays(conversations, dispatch, agent):
+async def test_a_call_whose_result_is_sent_now_stays(conversations, run_context, agent):
     caller = Windowed(big=600)
     provider = Provider("home", "http://home/v1", models={"big": ModelSpec("big", context_window=600)})
-    made, who = dispatch(caller, providers={"home": provider}), agent()
+    made, who = run_context(caller, providers={"home": provider}), agent()
     call = ToolCall("c1", "f", "{}")
     store = conversations.leases.store
 

@@ -54,8 +54,8 @@ class Answering:
 
     def __init__(self, *batches):
         self.batches = batches
-        self.trail = RunTrace("main", lambda: 0.0)
-        self.trail.begin(ModelRef("home", "big"), "k", 0.0)
+        self.trace = RunTrace("main", lambda: 0.0)
+        self.trace.begin(ModelRef("home", "big"), "k", 0.0)
 
     async def events(self):
         for batch in self.batches:
@@ -82,8 +82,8 @@ async def conversations(store):
 
 
 async def entries(store):
-    found = await store.read(KEY)
-    return [read_entry(entry) for entry in found[1]] if found else []
+    stored = await store.read(KEY)
+    return [read_entry(entry) for entry in stored[1]] if stored else []
 
 
 async def test_an_entry_says_who_answered_what_and_when(conversations, store):
@@ -95,15 +95,15 @@ async def test_an_entry_says_who_answered_what_and_when(conversations, store):
     assert entry.messages == (*TURN.messages, Message("assistant", (Text("ab"),)))
 
 
-async def test_the_end_of_a_stream_is_told_when_the_turn_is_kept(conversations, store):
+async def test_a_stream_ends_after_its_turn_is_stored(conversations, store):
     async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
         events = conversation.recorded(Answering(*ANSWER)).events()
-        told = [(batch, len(await entries(store))) async for batch in events]
-    assert told == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
+        batches = [(batch, len(await entries(store))) async for batch in events]
+    assert batches == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
 
 
 async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(conversations, store):
-    told = []
+    batches = []
 
     async def stream():
         async with (
@@ -111,7 +111,7 @@ async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(
             aclosing(conversation.recorded(Answering(*ANSWER)).events()) as events,
         ):
             async for batch in events:
-                told.extend(batch)
+                batches.extend(batch)
                 await store.delete(KEY)
                 await store._database.write(
                     lambda connection: connection.execute(
@@ -126,7 +126,7 @@ async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(
 
     with pytest.raises(SessionChanged):
         await stream()
-    assert told == ANSWER[0]
+    assert batches == ANSWER[0]
 
 
 async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversations, store):
@@ -154,10 +154,10 @@ async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, 
 async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
     async def ask():
         async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
-            await conversation.finish(accumulated([TextDelta("a"), Finish("stop")]), Answering().trail)
+            await conversation.finish(accumulated([TextDelta("a"), Finish("stop")]), Answering().trace)
 
     asking = asyncio.create_task(ask())
-    while not conversations.leases._tasks:  # until it is being kept
+    while not conversations.leases._tasks:  # until the turn is being stored
         await asyncio.sleep(0)
     asking.cancel()
     await asyncio.wait({asking})
@@ -206,7 +206,7 @@ class Endless(Answering):
 
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, whole):
-    run, told = Endless(), []
+    run, batches = Endless(), []
 
     async def ask():
         async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
@@ -215,7 +215,7 @@ async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, wh
                 await whole_answer(recorded)
             async with aclosing(recorded.events()) as events:
                 async for batch in events:
-                    told.append(batch)  # noqa: PERF401  the first_character counts, though no end comes
+                    batches.append(batch)  # noqa: PERF401  the first batch counts, although no end comes
 
     asking = asyncio.create_task(ask())
     while not run.waits:
@@ -224,7 +224,7 @@ async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, wh
     with pytest.raises(SessionChanged):
         await asking
     assert run.closed
-    assert told == ([] if whole else [ANSWER[0]])
+    assert batches == ([] if whole else [ANSWER[0]])
     assert await entries(store) == []
     store.renewed = True
     async with impatient.of_turn(KEY, TURN, "r", never):
@@ -232,7 +232,7 @@ async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, wh
 
 
 async def test_a_lease_that_is_lost_disturbs_nobody_who_is_not_waiting_for_the_run(impatient, store):
-    """Whoever relays the answer is told by the next step of the run, not in the middle of a write."""
+    """The relay of the answer gets the error at its next step, not in the middle of a write."""
     run = Endless()
     async with (
         impatient.of_turn(KEY, TURN, "r", never) as conversation,
@@ -325,7 +325,7 @@ async def test_a_conversation_near_its_limit_is_summarised_and_goes_on_from_ther
     summary = "Summary of the earlier conversation, of which only the end f"
     assert [texts[0] == summary for texts in shown] == [False] * 6 + [True] * 6
     assert asked == [
-        ["q0", "a0", "q1", "a1", "q2", "a2", "q3", "a3", "q4", "a4", "Su"],  # the last of six is kept as it is
+        ["q0", "a0", "q1", "a1", "q2", "a2", "q3", "a3", "q4", "a4", "Su"],  # the last of six stays unchanged
         ["Su", "q5", "a5", "q6", "a6", "q7", "a7", "q8", "a8", "q9", "a9", "Su"],
     ]
     assert [text[:2] for text in shown[6]] == ["Su", "q5", "a5", "q6"]

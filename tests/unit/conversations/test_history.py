@@ -93,10 +93,10 @@ def test_a_client_that_remembers_more_than_is_stored_is_recognised(everything, n
 
 
 @given(st.lists(turns, max_size=8), st.data())
-def test_over_a_whole_conversation_the_transcript_is_what_was_said(said, data):
+def test_over_a_whole_conversation_the_transcript_has_every_message_once(turns_sent, data):
     """One client that sends all it knows in some requests and only the news in others."""
     stored, truth = (), ()
-    for *asked, answer in said:
+    for *asked, answer in turns_sent:
         sends_all = data.draw(st.booleans())
         joined = join(stored, [*truth, *asked] if sends_all else asked)
         assert joined.shown() == (*truth, *asked)

@@ -32,7 +32,7 @@ def test_a_text_is_blank_however_it_was_written(text):
 
 
 @given(ANY_TEXT)
-def test_the_beginning_and_the_emptiness_of_a_text_are_told_however_it_was_written(text):
+def test_first_character_and_emptiness_do_not_depend_on_the_form_of_a_text(text):
     assert {first_character(form) for form in forms(text)} == {text[:1]}
     assert {is_empty(form) for form in forms(text)} == {not text}
 

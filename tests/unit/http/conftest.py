@@ -1,4 +1,4 @@
-"""The whole application over a provider that answers as a test says, and OpenAI's own client in front of it."""
+"""The whole application with a scripted provider behind it and OpenAI's own client in front."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ async def silent(request: web.Request) -> web.StreamResponse:
 
 @dataclass
 class Provider:
-    """Where the gateway's models are; `asked` holds the bodies that it got."""
+    """The provider of the gateway's models; `asked` holds the request bodies that it received."""
 
     url: str = ""
     answer: Answer = silent
@@ -38,19 +38,19 @@ class Provider:
         return await self.answer(request)
 
     def says(self, text: str | None = None, *calls: tuple[str, str, str], finish: str = "stop") -> None:
-        """From now on answer so, streamed when asked: text (cut at `|`), then calls of (id, name, arguments)."""
-        listed = [
+        """Answer so from now on, streamed if requested: text (split at `|`), then calls as (id, name, arguments)."""
+        call_list = [
             {"index": index, "id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
             for index, (call_id, name, arguments) in enumerate(calls)
         ]
-        message = {"role": "assistant", "content": text} | ({"tool_calls": listed} if listed else {})
+        message = {"role": "assistant", "content": text} | ({"tool_calls": call_list} if call_list else {})
 
         async def answer(request: web.Request) -> web.StreamResponse:
             if not self.asked[-1].get("stream"):
                 choice = {"index": 0, "message": message, "finish_reason": finish}
                 return web.json_response({"object": "chat.completion", "choices": [choice], "usage": USAGE})
             deltas = [{"content": piece} for piece in (text or "").split("|")]
-            deltas += [{"tool_calls": [call]} for call in listed]
+            deltas += [{"tool_calls": [call]} for call in call_list]
             response = await self.begins(request, *deltas)
             await self.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
             await self.send(response, {"choices": [], "usage": USAGE})
@@ -60,7 +60,7 @@ class Provider:
         self.answer = answer
 
     def refuses(self, status: int, message: str) -> None:
-        """From now on answer with an error."""
+        """Answer with an error from now on."""
 
         async def answer(request: web.Request) -> web.StreamResponse:
             return web.json_response({"error": {"message": message, "type": "x"}}, status=status)
@@ -68,7 +68,7 @@ class Provider:
         self.answer = answer
 
     def hangs(self) -> tuple[asyncio.Event, asyncio.Event]:
-        """From now on say nothing. Set are the first of these when asked, the second when the caller has left."""
+        """Stay silent from now on. The first event is set by a request, the second when its client disconnects."""
         asked, left = asyncio.Event(), asyncio.Event()
 
         async def answer(_request: web.Request) -> web.StreamResponse:
@@ -83,7 +83,7 @@ class Provider:
         return asked, left
 
     async def begins(self, request: web.Request, *deltas: dict[str, Any]) -> web.StreamResponse:
-        """A stream that has told these deltas."""
+        """A stream that has sent these deltas."""
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for delta in deltas:

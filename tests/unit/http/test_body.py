@@ -36,28 +36,28 @@ async def response_to(aiohttp_server):
     return response_to
 
 
-async def test_a_missing_body_is_a_408_and_ends_the_connection(response_to):
+async def test_a_missing_body_is_a_408_and_closes_the_connection(response_to):
     answer = await response_to(HEAD + b"Content-Length: 5\r\n\r\n1")
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"Request body timeout" in answer
     assert b"Connection: close" in answer
 
 
-async def test_a_body_that_comes_bit_by_bit_without_end_is_a_408(response_to):
+async def test_a_body_that_trickles_in_without_end_is_a_408(response_to):
     answer = await response_to(HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n")
     assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_a_body_of_the_limit_is_read_and_one_byte_more_is_a_413(response_to):
+async def test_a_body_at_the_limit_is_read_and_a_larger_one_is_a_413(response_to):
     assert (await response_to(HEAD + b"Content-Length: 10\r\n\r\n0123456789")).endswith(b"\r\n\r\n0123456789")
     assert (await response_to(HEAD + b"Content-Length: 11\r\n\r\n")).startswith(b"HTTP/1.1 413 ")
 
 
 @pytest.mark.parametrize("ending", [b"", b"0\r\n\r\n"], ids=["open", "complete"])
-async def test_chunks_are_counted_as_they_come(response_to, ending):
+async def test_a_chunked_body_over_the_limit_is_a_413(response_to, ending):
     chunks = b"6\r\n012345\r\n6\r\n012345\r\n" + ending
     assert (await response_to(HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + chunks)).startswith(b"HTTP/1.1 413 ")
 
 
-async def test_no_body_is_an_empty_one(response_to):
+async def test_an_absent_body_is_read_as_empty(response_to):
     assert (await response_to(HEAD + b"\r\n")).startswith(b"HTTP/1.1 200 ")

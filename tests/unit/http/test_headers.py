@@ -64,10 +64,10 @@ def test_other_session_keys_are_accepted(key):
 
 
 def test_a_response_has_the_model_the_attempts_and_the_timing():
-    trail = RunTrace("main", lambda: 0.0)
-    trail.begin(ModelRef("a", "x"), "apiKey", 0.0)
-    trail.begin(ModelRef("b", "y/z"), "apiKey", 0.5)
-    assert run_headers(trail, gateway=0.00125, upstream=2.0) == {
+    trace = RunTrace("main", lambda: 0.0)
+    trace.begin(ModelRef("a", "x"), "apiKey", 0.0)
+    trace.begin(ModelRef("b", "y/z"), "apiKey", 0.5)
+    assert run_headers(trace, gateway=0.00125, upstream=2.0) == {
         "Server-Timing": "gateway;dur=1.25, upstream;dur=1500.00, backoff;dur=500.00",
         "x-openclaw-model": "b/y/z",
         "x-openclaw-attempts": "2",

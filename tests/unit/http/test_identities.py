@@ -37,7 +37,7 @@ async def post(client, path, name, body):
 @pytest.mark.usefixtures("proxied")
 @pytest.mark.parametrize("name", [b"a:b", b"%41", "jürgen".encode()])
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
-async def test_a_name_in_any_letters_has_its_conversations(client, provider, path, name):
+async def test_a_user_name_in_any_alphabet_has_its_own_conversations(client, provider, path, name):
     provider.says("a")
     payload = {"input": "q"} if path == RESPONSES else {"messages": [{"role": "user", "content": "q"}]}
     for count in (1, 3):
@@ -47,6 +47,6 @@ async def test_a_name_in_any_letters_has_its_conversations(client, provider, pat
 
 
 @pytest.mark.usefixtures("proxied")
-async def test_a_name_that_is_no_text_is_refused_and_breaks_nothing(client):
+async def test_a_user_name_that_is_not_valid_text_is_refused(client):
     status, answer = await post(client, CHAT, b"j\xfcrgen", {"messages": [{"role": "user", "content": "q"}]})
     assert status == 401, answer

@@ -15,7 +15,7 @@ def hook(event, arguments):
         watching[-1][1].append(f"{event} {arguments[:1]}")
 
 
-sys.addaudithook(hook)  # for good: Python has no way to remove one
+sys.addaudithook(hook)  # permanent: Python can't remove audit hooks
 
 
 @contextmanager
@@ -43,7 +43,7 @@ REQUESTS = [
 
 
 @pytest.mark.parametrize("sent", REQUESTS)
-async def test_serving_a_request_waits_for_the_network_only(client, provider, tmp_path, sent):
+async def test_serving_a_request_makes_no_blocking_call(client, provider, tmp_path, sent):
     method, path, body = sent
     (tmp_path / "workspace").mkdir()
     (tmp_path / "workspace" / "SOUL.md").write_text("You help.")
@@ -56,10 +56,10 @@ async def test_serving_a_request_waits_for_the_network_only(client, provider, tm
     assert not provider.asked or provider.asked[0]["messages"][0]["content"].endswith("You help.")
 
 
-def test_the_watch_sees_what_it_should(tmp_path):
+def test_the_watch_detects_a_blocking_call(tmp_path):
     with watched() as seen:
         (tmp_path / "a").write_text("a")
-        elsewhere = threading.Thread(target=(tmp_path / "a").read_text)
-        elsewhere.start()
-        elsewhere.join()
+        thread = threading.Thread(target=(tmp_path / "a").read_text)
+        thread.start()
+        thread.join()
     assert [line.partition(" ")[0] for line in seen] == ["open"]

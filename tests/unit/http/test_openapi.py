@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, complete, and true of the running gateway."""
+"""The OpenAPI document: valid, complete, and consistent with the running gateway."""
 
 import json
 
@@ -21,7 +21,7 @@ async def test_the_document_is_valid(document):
     OpenAPIV31SpecValidator(document).validate()
 
 
-async def test_every_route_is_in_it(client, document):
+async def test_the_document_contains_every_route(client, document):
     served = {
         (resource.canonical.replace(":.*", "").replace(":.+", ""), route.method.lower())
         for resource in client.app.router.resources()
@@ -42,7 +42,7 @@ async def test_bodies_are_described_by_the_models_that_read_them(document):
         assert set(described) == set(model.__struct_fields__)
 
 
-async def test_what_is_always_refused_is_not_described_as_fine(client, document):
+async def test_required_fields_and_ranges_match_what_the_gateway_refuses(client, document):
     for path, fields in (
         ("/v1/chat/completions", ["messages"]),
         ("/v1/responses", ["model", "input"]),
@@ -57,12 +57,12 @@ async def test_what_is_always_refused_is_not_described_as_fine(client, document)
     assert schemas["order"]["enum"] == ["desc", "asc"]
 
 
-async def test_operations_have_names_of_their_own(document):
+async def test_operation_ids_are_unique(document):
     names = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]
     assert len(names) == len(set(names))
 
 
-async def test_errors_look_as_described(client, document):
+async def test_errors_match_their_schema(client, document):
     response = await client.get("/v1/models", headers={"Authorization": "Bearer wrong"})
     error = document["components"]["schemas"]["Error"]
     assert schema_of(await response.json())["required"] == error["required"] == ["error"]
@@ -75,6 +75,6 @@ class TestSwitchedOff:
         config["gateway"]["http"]["endpoints"]["responses"]["enabled"] = False
         return config
 
-    async def test_only_what_is_served_is_described(self, document):
+    async def test_disabled_endpoints_are_not_described(self, document):
         assert "/v1/responses" not in document["paths"]
         assert "ResponsesRequest" not in json.dumps(document)

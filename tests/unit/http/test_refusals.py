@@ -40,7 +40,7 @@ async def lines_about(client, *requests, path="/v1/models", method="GET", **sent
 
 
 @pytest.mark.parametrize("auth", [{"rateLimit": {"maxAttempts": 2}}])
-async def test_a_wrong_token_a_lock_and_a_missing_token_have_different_reasons(client):
+async def test_a_wrong_token_a_lockout_and_a_missing_token_have_different_reasons(client):
     wrong = FOR | {"Authorization": f"Bearer {GUESS}"}
     first, second, third = await lines_about(client, FOR | {"Authorization": ""}, wrong, wrong, wrong, wrong)
     about = {"client": "2001:db8::7", "proxy": "127.0.0.1", "method": "GET", "path": "/v1/models"}
@@ -52,7 +52,7 @@ async def test_a_wrong_token_a_lock_and_a_missing_token_have_different_reasons(c
 
 
 @pytest.mark.parametrize("auth", [{}])
-async def test_a_request_that_can_not_be_attributed_names_peer_and_headers(client):
+async def test_an_unattributed_request_is_logged_with_peer_and_headers(client):
     sent = {"X-Forwarded-For": GUESS, "X-Real-IP": GUESS, "Forwarded": f"for={GUESS}"}
     (line,) = await lines_about(client, sent)
     assert line.items() >= {"status": 403, "type": "proxy_attribution_required", "peer": "127.0.0.1"}.items()
@@ -62,13 +62,13 @@ async def test_a_request_that_can_not_be_attributed_names_peer_and_headers(clien
 
 
 @pytest.mark.parametrize(("auth", "trusted"), [({}, ["10.0.0.1"])])
-async def test_proxy_headers_of_an_untrusted_peer_name_the_setting(client):
+async def test_proxy_headers_of_an_untrusted_peer_are_logged_with_the_setting(client):
     (line,) = await lines_about(client, FOR)
     assert line["reason"] == "the request has proxy headers, but the peer is not in gateway.trustedProxies"
 
 
 @pytest.mark.parametrize("auth", [{}])
-async def test_a_path_is_the_callers_own_text_and_is_cut(client):
+async def test_a_long_path_is_truncated_in_the_log(client):
     (line,) = await lines_about(client, {"Tailscale-User-Login": "x"}, path=f"/{'x' * 500}?token={GUESS}")
     assert line["path"] == f"/{'x' * 79}"
 
@@ -100,7 +100,7 @@ async def test_a_missing_scope_for_another_model_is_logged_too(client):
 
 
 @pytest.mark.parametrize("auth", [{"rateLimit": {"maxAttempts": 1}}])
-async def test_an_attack_writes_few_lines(client):
+async def test_repeated_refusals_are_throttled_in_the_log(client):
     attack = [{"X-Forwarded-For": f"198.18.0.{n}", "Authorization": f"Bearer {GUESS}"} for n in range(1, 120)]
     assert 50 <= len(await lines_about(client, *attack)) <= 70
 
@@ -108,6 +108,6 @@ async def test_an_attack_writes_few_lines(client):
 @pytest.mark.parametrize(
     ("auth", "redis"), [({"rateLimit": {"failureMode": "deny", "exemptLoopback": False}}, "redis://127.0.0.1:1")]
 )
-async def test_an_attack_without_a_limiter_writes_one_line_too(client):
+async def test_repeated_refusals_without_a_limiter_are_throttled_in_the_log(client):
     lines = await lines_about(client, *[FOR | {"Authorization": f"Bearer {GUESS}"}] * 20)
     assert [(line["status"], line["type"], line["client"]) for line in lines] == [(503, "unavailable", "2001:db8::7")]

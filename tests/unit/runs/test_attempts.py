@@ -70,97 +70,99 @@ class Asked:
         return answer
 
 
-async def ask(dispatch, asked, *refs, keys=1, client="", **settings):
-    shared = dispatch(**settings)
-    trail = shared.trail("main", client)
+async def ask(run_context, asked, *refs, keys=1, client="", **settings):
+    shared = run_context(**settings)
+    trace = shared.new_trace("main", client)
     try:
-        return await shared.attempts_of(candidates(*(refs or (A, B)), keys=keys), trail).ask(asked)
+        return await shared.attempts_of(candidates(*(refs or (A, B)), keys=keys), trace).ask(asked)
     finally:
-        asked.trail = trail
+        asked.trace = trace
 
 
-async def test_the_first_answer_is_taken(dispatch, time):
+async def test_the_first_answer_is_taken(run_context, time):
     asked = Asked("yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert (asked.log, time.pauses) == (["a1"], [])
-    assert asked.trail.as_dict()["outcome"] == "answered"
+    assert asked.trace.as_dict()["outcome"] == "answered"
 
 
 @pytest.mark.parametrize("error", RETRIED, ids=named)
-async def test_a_passing_failure_is_retried_on_the_same_model(dispatch, time, error):
+async def test_a_passing_failure_is_retried_on_the_same_model(run_context, time, error):
     asked = Asked(error, "yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert (asked.log, time.pauses) == (["a1", "a1"], [0.25])
 
 
 @pytest.mark.parametrize("error", RETRIED, ids=named)
-async def test_a_lasting_failure_is_asked_about_three_times_then_the_next_model_answers(dispatch, time, error):
+async def test_a_lasting_failure_is_asked_about_three_times_then_the_next_model_answers(run_context, time, error):
     asked = Asked(error, error, error, "yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert asked.log == ["a1", "a1", "a1", "b1"]
     assert time.pauses == [0.25, 0.5]
 
 
 @pytest.mark.parametrize("error", PASSED_ON, ids=named)
-async def test_what_will_not_change_goes_to_the_next_model_at_once(dispatch, time, error):
+async def test_what_will_not_change_goes_to_the_next_model_at_once(run_context, time, error):
     asked = Asked(error, "yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert (asked.log, time.pauses) == (["a1", "b1"], [])
 
 
 @pytest.mark.parametrize("error", FINAL, ids=named)
-async def test_a_fault_of_the_request_goes_nowhere_else(dispatch, cooldowns, error):
+async def test_a_fault_of_the_request_goes_nowhere_else(run_context, cooldowns, error):
     asked = Asked(error, "yes")
     with pytest.raises(UpstreamError) as caught:
-        await ask(dispatch, asked)
+        await ask(run_context, asked)
     assert caught.value is error
     assert asked.log == ["a1"]
     assert cooldowns.all_closed
 
 
-async def test_the_providers_hint_is_waited_for(dispatch, time):
+async def test_the_providers_hint_is_waited_for(run_context, time):
     asked = Asked(failure(Kind.RATE_LIMITED, after=2.0), "yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert asked.log == ["a1", "a1"]
     assert time.pauses == [2.25]
 
 
-async def test_when_all_fail_the_last_failure_is_told(dispatch):
+async def test_when_all_fail_the_last_failure_is_raised(run_context):
     last = failure(Kind.OVERLOADED, upstream_status=503)
     asked = Asked(*[OUTAGE] * 3, *[last] * 3)
     with pytest.raises(UpstreamError) as caught:
-        await ask(dispatch, asked)
+        await ask(run_context, asked)
     assert caught.value is last
     assert asked.log == ["a1"] * 3 + ["b1"] * 3
 
 
-async def test_nothing_is_tried_after_the_deadline(dispatch, time):
+async def test_nothing_is_tried_after_the_deadline(run_context, time):
     async def slow(candidate):
         asked.log.append(candidate.ref.model)
         time.now += 400.0
         raise OUTAGE
 
     asked = Asked()
-    shared = dispatch()
+    shared = run_context()
     with pytest.raises(UpstreamError):
-        await shared.attempts_of(candidates(A, B), shared.trail("main")).ask(slow)
+        await shared.attempts_of(candidates(A, B), shared.new_trace("main")).ask(slow)
     assert asked.log == ["a", "a"]
 
 
-async def test_an_agents_own_limit_is_the_deadline_when_it_is_shorter(dispatch, time):
+async def test_an_agents_own_limit_is_the_deadline_when_it_is_shorter(run_context, time):
     async def slow(candidate):
         asked.append(candidate.ref.model)
         time.now += 20.0
         raise OUTAGE
 
     for timeout, count in ((30.0, 2), (10.0, 1), (10_000.0, 3)):
-        asked, shared = [], dispatch()
+        asked, shared = [], run_context()
         with pytest.raises(UpstreamError):
-            await shared.attempts_of(candidates(ModelRef("p", f"m{count}")), shared.trail("main"), timeout).ask(slow)
+            await shared.attempts_of(candidates(ModelRef("p", f"m{count}")), shared.new_trace("main"), timeout).ask(
+                slow
+            )
         assert len(asked) == count
 
 
-async def test_a_pause_beyond_the_deadline_is_not_begun(dispatch, time):
+async def test_a_pause_beyond_the_deadline_is_not_begun(run_context, time):
     async def slow(candidate):
         log.append(candidate.ref.model)
         if candidate.ref == B:
@@ -169,82 +171,82 @@ async def test_a_pause_beyond_the_deadline_is_not_begun(dispatch, time):
         raise failure(Kind.RATE_LIMITED, after=30.0)
 
     log = []
-    shared = dispatch()
-    assert await shared.attempts_of(candidates(A, B), shared.trail("main")).ask(slow) == "yes"
+    shared = run_context()
+    assert await shared.attempts_of(candidates(A, B), shared.new_trace("main")).ask(slow) == "yes"
     assert (log, time.pauses) == (["a", "b"], [])
 
 
 @pytest.mark.parametrize("kind", [Kind.RATE_LIMITED, Kind.AUTH, Kind.BILLING])
-async def test_another_key_is_asked_at_once_when_one_is_refused(dispatch, time, kind):
+async def test_another_key_is_asked_at_once_when_one_is_refused(run_context, time, kind):
     asked = Asked(failure(kind), failure(kind), "yes")
-    assert await ask(dispatch, asked, keys=3) == "yes"
+    assert await ask(run_context, asked, keys=3) == "yes"
     assert (asked.log, time.pauses) == (["a1", "a2", "a3"], [])
 
 
-async def test_an_outage_is_not_asked_about_with_every_key(dispatch):
+async def test_an_outage_is_not_asked_about_with_every_key(run_context):
     asked = Asked(*[OUTAGE] * 3, "yes")
-    assert await ask(dispatch, asked, keys=3) == "yes"
+    assert await ask(run_context, asked, keys=3) == "yes"
     assert asked.log == ["a1", "a1", "a1", "b1"]
 
 
 @pytest.mark.parametrize("error", [failure(Kind.NOT_FOUND), failure(Kind.CONTEXT_OVERFLOW), *FINAL], ids=named)
-async def test_a_callers_own_mistakes_never_make_a_model_rest(dispatch, cooldowns, error):
+async def test_a_callers_own_mistakes_never_make_a_model_rest(run_context, cooldowns, error):
     for _ in range(10):
         with pytest.raises(UpstreamError):
-            await ask(dispatch, Asked(error), A)
+            await ask(run_context, Asked(error), A)
     assert cooldowns.all_closed
 
 
-async def test_a_probe_that_finds_a_fault_of_the_request_has_found_the_model_alive(dispatch, time, cooldowns):
-    await outage(dispatch)
+async def test_a_probe_that_finds_a_fault_of_the_request_has_found_the_model_alive(run_context, time, cooldowns):
+    await outage(run_context)
     time.now += 2.0
     with pytest.raises(UpstreamError):
-        await ask(dispatch, Asked(FINAL[0]), A)
+        await ask(run_context, Asked(FINAL[0]), A)
     asked = Asked("yes")
-    await ask(dispatch, asked, A)
+    await ask(run_context, asked, A)
     assert asked.log == ["a1"]
 
 
-async def test_a_failure_at_our_own_deadline_is_not_held_against_the_model(dispatch, time, cooldowns):
+async def test_a_failure_at_our_own_deadline_is_not_held_against_the_model(run_context, time, cooldowns):
     async def late(_):
         time.now += 700.0
         raise PASSED_ON[0]
 
-    shared = dispatch()
+    shared = run_context()
     with pytest.raises(UpstreamError):
-        await shared.attempts_of(candidates(A), shared.trail("main")).ask(late)
+        await shared.attempts_of(candidates(A), shared.new_trace("main")).ask(late)
     assert cooldowns.all_closed
 
 
-async def test_a_caller_that_leaves_during_a_probe_frees_it_for_others(dispatch, time):
+async def test_a_caller_that_leaves_during_a_probe_frees_it_for_others(run_context, time):
     async def hangs(_):
         await asyncio.Event().wait()
 
-    await outage(dispatch)
+    await outage(run_context)
     time.now += 2.0
-    shared = dispatch()
-    trail = shared.trail("main")
-    probing = asyncio.create_task(shared.attempts_of(candidates(A), trail).ask(hangs))
+    shared = run_context()
+    trace = shared.new_trace("main")
+    probing = asyncio.create_task(shared.attempts_of(candidates(A), trace).ask(hangs))
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     probing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await probing
-    assert [one["outcome"] for one in trail.as_dict()["attempts"]] == ["cancelled"]
-    assert trail.as_dict()["outcome"] == "cancelled"
+    assert [one["outcome"] for one in trace.as_dict()["attempts"]] == ["cancelled"]
+    assert trace.as_dict()["outcome"] == "cancelled"
     asked = Asked("yes")
-    await ask(dispatch, asked, A)
+    await ask(run_context, asked, A)
     assert asked.log == ["a1"]
 
 
-async def test_the_trail_tells_every_attempt_without_any_key(dispatch):
+async def test_the_trail_tells_every_attempt_without_any_key(run_context):
     asked = Asked(failure(Kind.RATE_LIMITED, upstream_status=429, after=2.0), OUTAGE, failure(Kind.TRANSPORT), "yes")
-    await ask(dispatch, asked)
-    told = [
+    await ask(run_context, asked)
+    attempts = [
         (one["model"], one["key_id"], one["waited"], one["status"], one["outcome"])
-        for one in asked.trail.as_dict()["attempts"]
+        for one in asked.trace.as_dict()["attempts"]
     ]
-    assert told == [
+    assert attempts == [
         ("p/a", "1", 0.0, 429, "rate_limited"),
         ("p/a", "1", 2.25, 500, "server_error"),
         ("p/a", "1", 0.5, None, "transport"),
@@ -257,194 +259,196 @@ async def test_the_trail_tells_every_attempt_without_any_key(dispatch):
     [([], "debug"), ([OUTAGE], "info"), ([failure(Kind.INVALID_REQUEST)], "warning")],
     ids=["success", "retried", "failed"],
 )
-async def test_the_log_tells_of_every_run_but_of_a_plain_success_only_to_who_wants_details(dispatch, failures, level):
+async def test_the_log_tells_of_every_run_but_of_a_plain_success_only_to_who_wants_details(
+    run_context, failures, level
+):
     asked = Asked(*failures, "yes")
     with capture_logs() as lines, contextlib.suppress(UpstreamError):
-        await ask(dispatch, asked)
-    assert [(line["log_level"], line["attempts"]) for line in lines] == [(level, asked.trail.as_dict()["attempts"])]
+        await ask(run_context, asked)
+    assert [(line["log_level"], line["attempts"]) for line in lines] == [(level, asked.trace.as_dict()["attempts"])]
 
 
-async def outage(dispatch, runs=3, error=OUTAGE, **options):
+async def outage(run_context, runs=3, error=OUTAGE, **options):
     """So many runs find that a fails, and are answered by b."""
     for _ in range(runs):
         failures = 3 if error is OUTAGE else 1
-        await ask(dispatch, Asked(*[error] * failures, "yes"), **options)
+        await ask(run_context, Asked(*[error] * failures, "yes"), **options)
 
 
-async def test_pauses_double_with_full_jitter_up_to_their_limit(dispatch, time):
-    await ask(dispatch, Asked(OUTAGE, OUTAGE, "yes"), A, backoff=4.0, max_backoff=6.0)
+async def test_pauses_double_with_full_jitter_up_to_their_limit(run_context, time):
+    await ask(run_context, Asked(OUTAGE, OUTAGE, "yes"), A, backoff=4.0, max_backoff=6.0)
     assert time.pauses == [2.0, 3.0]
 
 
-async def test_nobody_is_asked_more_than_three_times(dispatch, cooldowns):
+async def test_nobody_is_asked_more_than_three_times(run_context, cooldowns):
     stale = failure(Kind.STALE)
     asked = Asked(stale, OUTAGE, OUTAGE, "yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert asked.log == ["a1", "a1", "a1", "b1"], "the request that met a stale connection is one of the three"
 
 
-async def test_a_stale_connection_is_no_failure_and_costs_no_pause(dispatch, time, cooldowns):
+async def test_a_stale_connection_is_no_failure_and_costs_no_pause(run_context, time, cooldowns):
     asked = Asked(failure(Kind.STALE), "yes")
-    assert await ask(dispatch, asked, retries=0) == "yes"
+    assert await ask(run_context, asked, retries=0) == "yes"
     assert (asked.log, time.pauses) == (["a1", "a1"], [])
-    assert [one["outcome"] for one in asked.trail.as_dict()["attempts"]] == ["stale_connection", "answered"]
+    assert [one["outcome"] for one in asked.trace.as_dict()["attempts"]] == ["stale_connection", "answered"]
     assert cooldowns.all_closed
 
 
-async def test_only_the_first_request_to_a_candidate_takes_a_kept_connection(dispatch):
+async def test_only_the_first_request_to_a_candidate_takes_a_kept_connection(run_context):
     async def call(candidate):
         fresh.append((candidate.ref.model, attempts.fresh))
         raise OUTAGE
 
-    fresh, shared = [], dispatch()
-    attempts = shared.attempts_of(candidates(A, B), shared.trail("main"))
+    fresh, shared = [], run_context()
+    attempts = shared.attempts_of(candidates(A, B), shared.new_trace("main"))
     with pytest.raises(UpstreamError):
         await attempts.ask(call)
     assert fresh == [("a", False), ("a", True), ("a", True), ("b", False), ("b", True), ("b", True)]
 
 
-async def test_a_stalled_model_is_asked_again_after_everybody_else(dispatch, time):
+async def test_a_stalled_model_is_asked_again_after_everybody_else(run_context, time):
     asked = Asked(failure(Kind.STALL), failure(Kind.TIMEOUT), "yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert (asked.log, time.pauses) == (["a1", "b1", "a1"], [])
 
 
-async def test_a_model_that_has_stalled_is_no_reason_to_be_impatient_with_the_next_one(dispatch):
+async def test_a_model_that_has_stalled_is_no_reason_to_be_impatient_with_the_next_one(run_context):
     async def call(candidate):
         fallbacks.append((candidate.ref.model, attempts.has_fallback))
         raise failure(Kind.STALL)
 
-    fallbacks, shared = [], dispatch()
-    attempts = shared.attempts_of(candidates(A, B), shared.trail("main"))
+    fallbacks, shared = [], run_context()
+    attempts = shared.attempts_of(candidates(A, B), shared.new_trace("main"))
     with pytest.raises(UpstreamError):
         await attempts.ask(call)
     assert fallbacks == [("a", True), ("b", False), ("a", False)]
 
 
-async def test_of_models_that_cool_down_one_with_a_refused_key_is_asked_last(dispatch):
+async def test_of_models_that_cool_down_one_with_a_refused_key_is_asked_last(run_context):
     unit = [one.unit for one in candidates(A, B)]
-    shared = dispatch()
+    shared = run_context()
     for threshold, error, name in ((2, failure(Kind.AUTH), unit[0]), (3, OUTAGE, unit[1])):
         for _ in range(threshold):
-            shared.cooldowns.failed(name, Failure(error, threshold, shared=False), Entry.FREE, shared.trail("main"))
+            shared.cooldowns.failed(name, Failure(error, threshold, shared=False), Entry.FREE, shared.new_trace("main"))
     asked = Asked("yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert asked.log == ["b1"]
 
 
-async def test_a_stall_is_not_repeated_for_ever(dispatch):
+async def test_a_stall_is_not_repeated_for_ever(run_context):
     asked = Asked(*[failure(Kind.STALL)] * 2)
     with pytest.raises(UpstreamError):
-        await ask(dispatch, asked, A)
+        await ask(run_context, asked, A)
     assert asked.log == ["a1", "a1"]
 
 
 @pytest.mark.parametrize(("hint", "pauses"), [(3.0, [3.25]), (60.0, [60.25])])
-async def test_a_hint_is_waited_for_as_long_as_the_alternatives_make_it_worth(dispatch, time, hint, pauses):
+async def test_a_hint_is_waited_for_as_long_as_the_alternatives_make_it_worth(run_context, time, hint, pauses):
     asked = Asked(failure(Kind.RATE_LIMITED, after=hint), "yes")
-    assert await ask(dispatch, asked, *((A, B) if hint == 3.0 else (A,))) == "yes"
+    assert await ask(run_context, asked, *((A, B) if hint == 3.0 else (A,))) == "yes"
     assert (asked.log, time.pauses) == (["a1", "a1"], pauses)
 
 
-async def test_hints_of_one_candidate_are_waited_for_together_no_longer_than_one(dispatch, time):
+async def test_hints_of_one_candidate_are_waited_for_together_no_longer_than_one(run_context, time):
     asked = Asked(*[failure(Kind.RATE_LIMITED, after=2.0)] * 2, "yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert asked.log == ["a1", "a1", "b1"]
 
 
-async def test_a_hint_beyond_any_patience_is_told(dispatch, time):
+async def test_a_retry_after_beyond_the_maximum_fails_at_once(run_context, time):
     with pytest.raises(UpstreamError) as caught:
-        await ask(dispatch, Asked(failure(Kind.RATE_LIMITED, after=61.0)), A)
+        await ask(run_context, Asked(failure(Kind.RATE_LIMITED, after=61.0)), A)
     assert caught.value.headers == {"Retry-After": "61"}
     assert time.pauses == []
 
 
-async def test_failures_of_three_runs_in_a_row_make_a_model_cool_down_however_often_each_retried(dispatch):
-    await outage(dispatch, 2)
+async def test_failures_of_three_runs_in_a_row_make_a_model_cool_down_however_often_each_retried(run_context):
+    await outage(run_context, 2)
     asked = Asked("yes")
-    await ask(dispatch, asked, A)
-    await outage(dispatch, 2)
+    await ask(run_context, asked, A)
+    await outage(run_context, 2)
     asked = Asked("yes", "yes")
-    await ask(dispatch, asked)
+    await ask(run_context, asked)
     assert asked.log == ["a1"], "an answer in between starts the count again"
-    await outage(dispatch, 3)
-    await ask(dispatch, asked)
+    await outage(run_context, 3)
+    await ask(run_context, asked)
     assert asked.log == ["a1", "b1"]
 
 
-async def test_rounds_of_one_run_count_once(dispatch, cooldowns):
-    shared = dispatch()
-    trail = shared.trail("main")
+async def test_rounds_of_one_run_count_once(run_context, cooldowns):
+    shared = run_context()
+    trace = shared.new_trace("main")
     for _ in range(5):
-        await shared.attempts_of(candidates(A, B), trail, part=True).ask(Asked(*[OUTAGE] * 3, "yes"))
+        await shared.attempts_of(candidates(A, B), trace, part=True).ask(Asked(*[OUTAGE] * 3, "yes"))
     asked = Asked("yes")
-    await ask(dispatch, asked)
+    await ask(run_context, asked)
     assert asked.log == ["a1"]
 
 
-async def test_a_model_that_cooled_down_is_probed_once_and_not_retried(dispatch, time):
-    await outage(dispatch)
+async def test_a_model_that_cooled_down_is_probed_once_and_not_retried(run_context, time):
+    await outage(run_context)
     time.now += 2.0
     asked = Asked(OUTAGE, "yes", "yes", "yes")
-    await ask(dispatch, asked)
+    await ask(run_context, asked)
     assert asked.log == ["a1", "b1"], "a failed probe is not retried"
     time.now += 3.9
-    await ask(dispatch, asked)
+    await ask(run_context, asked)
     assert asked.log[2:] == ["b1"], "it cools down for twice as long"
     time.now += 0.1
-    await ask(dispatch, asked)
+    await ask(run_context, asked)
     assert asked.log[3:] == ["a1"]
 
 
-async def test_a_refused_key_cools_down_after_two_runs_and_no_other_does(dispatch):
+async def test_a_refused_key_cools_down_after_two_runs_and_no_other_does(run_context):
     for _ in range(2):
-        await ask(dispatch, Asked(failure(Kind.AUTH), "yes"), A, keys=2)
+        await ask(run_context, Asked(failure(Kind.AUTH), "yes"), A, keys=2)
     asked = Asked("yes")
-    await ask(dispatch, asked, A, keys=2)
+    await ask(run_context, asked, A, keys=2)
     assert asked.log == ["a2"]
 
 
-async def test_a_cooldown_steers_and_does_not_refuse(dispatch, time):
+async def test_a_cooldown_steers_and_does_not_refuse(run_context, time):
     for _ in range(3):
         with pytest.raises(UpstreamError):
-            await ask(dispatch, Asked(*[OUTAGE] * 3), A)
+            await ask(run_context, Asked(*[OUTAGE] * 3), A)
     time.pauses.clear()
     asked = Asked(OUTAGE, "yes")
-    assert await ask(dispatch, asked, A) == "yes"
+    assert await ask(run_context, asked, A) == "yes"
     assert (asked.log, time.pauses) == (["a1", "a1"], [0.25]), "who has no alternative asks at once, and retries"
 
 
 @pytest.mark.parametrize("kind", [Kind.AUTH, Kind.BILLING])
-async def test_a_refused_key_without_alternative_is_asked_all_the_same(dispatch, kind):
+async def test_a_refused_key_without_alternative_is_asked_all_the_same(run_context, kind):
     for _ in range(3):
         with pytest.raises(UpstreamError):
-            await ask(dispatch, Asked(failure(kind)), A)
+            await ask(run_context, Asked(failure(kind)), A)
     asked = Asked("yes")
-    assert await ask(dispatch, asked, A) == "yes"
+    assert await ask(run_context, asked, A) == "yes"
 
 
-async def test_the_providers_own_hint_is_waited_for_by_a_run_without_alternative(dispatch, time):
-    await outage(dispatch, 1, failure(Kind.RATE_LIMITED, after=30.0))
+async def test_the_providers_own_hint_is_waited_for_by_a_run_without_alternative(run_context, time):
+    await outage(run_context, 1, failure(Kind.RATE_LIMITED, after=30.0))
     time.now += 10.0
     asked = Asked("yes")
-    assert await ask(dispatch, asked, A) == "yes"
+    assert await ask(run_context, asked, A) == "yes"
     assert time.pauses == [20.25]
-    assert asked.trail.waited == 20.25
+    assert asked.trace.waited == 20.25
 
 
-async def test_a_hint_that_is_too_long_to_be_waited_for_is_told_at_once_without_the_other_clients_text(dispatch, time):
+async def test_a_long_retry_after_fails_at_once_without_the_text_for_another_client(run_context, time):
     limited = UpstreamError(Kind.RATE_LIMITED, "org-of-another-client is over its limit", retry_after=90.0)
     with pytest.raises(UpstreamError):
-        await ask(dispatch, Asked(limited), A)
+        await ask(run_context, Asked(limited), A)
     with pytest.raises(UpstreamError, match="was not asked") as caught:
-        await ask(dispatch, asked := Asked("yes"), A)
+        await ask(run_context, asked := Asked("yes"), A)
     assert (caught.value.status, caught.value.headers, time.pauses) == (429, {"Retry-After": "90"}, [])
     assert "another-client" not in caught.value.message
-    assert asked.trail.as_dict()["attempts"] == []
+    assert asked.trace.as_dict()["attempts"] == []
 
 
-async def test_a_candidate_that_recovers_while_another_is_asked_is_free(dispatch, cooldowns):
-    await outage(dispatch)
+async def test_a_candidate_that_recovers_while_another_is_asked_is_free(run_context, cooldowns):
+    await outage(run_context)
 
     async def call(candidate):
         log.append(candidate.ref.model)
@@ -453,60 +457,60 @@ async def test_a_candidate_that_recovers_while_another_is_asked_is_free(dispatch
             raise failure(Kind.AUTH)
         return "yes"
 
-    log, shared = [], dispatch()
-    assert await shared.attempts_of(candidates(A, B), shared.trail("main")).ask(call) == "yes"
+    log, shared = [], run_context()
+    assert await shared.attempts_of(candidates(A, B), shared.new_trace("main")).ask(call) == "yes"
     assert log == ["b", "a"]
 
 
-async def test_a_refused_key_does_not_replace_the_failure_of_the_fallback(dispatch):
-    await outage(dispatch, 2, failure(Kind.AUTH))
+async def test_a_refused_key_does_not_replace_the_failure_of_the_fallback(run_context):
+    await outage(run_context, 2, failure(Kind.AUTH))
     asked = Asked(*[OUTAGE] * 3)
     with pytest.raises(UpstreamError) as caught:
-        await ask(dispatch, asked)
+        await ask(run_context, asked)
     assert caught.value is OUTAGE
     assert asked.log == ["b1"] * 3
 
 
-async def test_a_model_that_cools_down_after_an_outage_is_asked_when_the_fallback_fails(dispatch):
-    await outage(dispatch)
+async def test_a_model_that_cools_down_after_an_outage_is_asked_when_the_fallback_fails(run_context):
+    await outage(run_context)
     asked = Asked(failure(Kind.TIMEOUT), "yes")
-    assert await ask(dispatch, asked) == "yes"
+    assert await ask(run_context, asked) == "yes"
     assert asked.log == ["b1", "a1"]
 
 
-async def test_the_client_whose_requests_opened_a_cooldown_does_not_probe_while_others_are_there(dispatch, time):
-    await outage(dispatch, client="noisy")
+async def test_the_client_whose_requests_opened_a_cooldown_does_not_probe_while_others_are_there(run_context, time):
+    await outage(run_context, client="noisy")
     asked = Asked("yes", "yes", "yes")
-    await ask(dispatch, asked, client="other")
+    await ask(run_context, asked, client="other")
     time.now += 2.0
-    await ask(dispatch, asked, client="noisy")
-    await ask(dispatch, asked, client="other")
+    await ask(run_context, asked, client="noisy")
+    await ask(run_context, asked, client="other")
     assert asked.log == ["b1", "b1", "a1"]
 
 
-async def test_the_client_whose_requests_opened_a_cooldown_probes_when_it_is_alone(dispatch, time):
-    await outage(dispatch, client="noisy")
+async def test_the_client_whose_requests_opened_a_cooldown_probes_when_it_is_alone(run_context, time):
+    await outage(run_context, client="noisy")
     time.now += 2.0
     asked = Asked("yes")
-    await ask(dispatch, asked, client="noisy")
+    await ask(run_context, asked, client="noisy")
     assert asked.log == ["a1"]
 
 
 @pytest.mark.parametrize(("refs", "fallback"), [((A, B), True), ((A,), False)])
-async def test_how_long_a_model_is_waited_for_depends_on_whether_another_can_be_asked(dispatch, refs, fallback):
-    shared = dispatch()
-    attempts = shared.attempts_of(candidates(*refs), shared.trail("main"))
+async def test_how_long_a_model_is_waited_for_depends_on_whether_another_can_be_asked(run_context, refs, fallback):
+    shared = run_context()
+    attempts = shared.attempts_of(candidates(*refs), shared.new_trace("main"))
     await attempts.first()
     assert attempts.has_fallback is fallback
     attempts.close()
 
 
-async def test_a_fallback_that_cools_down_is_none(dispatch, cooldowns):
+async def test_a_fallback_that_cools_down_is_none(run_context, cooldowns):
     unit = candidates(B)[0].unit
     for _ in range(3):
-        cooldowns.failed(unit, Failure(OUTAGE, 3, shared=True), Entry.FREE, dispatch().trail("main"))
-    shared = dispatch()
-    attempts = shared.attempts_of(candidates(A, B), shared.trail("main"))
+        cooldowns.failed(unit, Failure(OUTAGE, 3, shared=True), Entry.FREE, run_context().new_trace("main"))
+    shared = run_context()
+    attempts = shared.attempts_of(candidates(A, B), shared.new_trace("main"))
     await attempts.first()
     assert not attempts.has_fallback
     attempts.close()

@@ -34,11 +34,11 @@ def test_the_chain_is_asked_in_its_order():
 
 
 def test_a_model_has_a_candidate_for_each_key_beginning_with_another_one_each_time():
-    others = tuple(Provider("p", "http://p/v1", key_id=f"apiKeys.{place}") for place in range(2))
+    others = tuple(Provider("p", "http://p/v1", key_id=f"apiKeys.{index}") for index in range(2))
     known = {"p": Provider("p", "http://p/v1", others=others)}
-    begun = [[one.provider.key_id for one in candidates_for(turn(), (A, B), known)] for _ in range(2)]
-    assert begun[0] == ["apiKey", "apiKeys.0", "apiKeys.1", "apiKeys.0", "apiKeys.1", "apiKey"]
-    assert begun[1][:3] == ["apiKeys.1", "apiKey", "apiKeys.0"]
+    orders = [[one.provider.key_id for one in candidates_for(turn(), (A, B), known)] for _ in range(2)]
+    assert orders[0] == ["apiKey", "apiKeys.0", "apiKeys.1", "apiKeys.0", "apiKeys.1", "apiKey"]
+    assert orders[1][:3] == ["apiKeys.1", "apiKey", "apiKeys.0"]
 
 
 def test_a_candidate_cools_down_by_address_credential_and_model_without_telling_the_key():

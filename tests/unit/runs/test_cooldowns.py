@@ -25,11 +25,11 @@ def fail(cooldowns, run):
 
 @pytest.fixture
 def hint(cooldowns, run):
-    def told(seconds, unit="a", kind=UpstreamKind.RATE_LIMITED):
+    def hinted(seconds, unit="a", kind=UpstreamKind.RATE_LIMITED):
         error = UpstreamError(kind, "slow down", retry_after=seconds)
         cooldowns.hinted(unit, Failure(error, 1, shared=True), run())
 
-    return told
+    return hinted
 
 
 def test_a_candidate_that_never_failed_is_free(cooldowns, run):

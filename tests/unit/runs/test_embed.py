@@ -58,24 +58,24 @@ def test_an_agent_without_an_embedding_model_says_what_to_set(agent):
         embedding_model(agent(), None)
 
 
-async def test_a_provider_that_is_not_there_is_named(agent, dispatch):
-    shared = dispatch()
+async def test_a_provider_that_is_not_there_is_named(agent, run_context):
+    shared = run_context()
     with pytest.raises(NotFound, match="home/vectors"):
-        await embed(agent(embedding=OWN), REQUEST, None, {}, shared, trail=shared.trail("main"))
+        await embed(agent(embedding=OWN), REQUEST, None, {}, shared, trace=shared.new_trace("main"))
 
 
-async def test_a_passing_failure_is_retried(agent, dispatch):
-    embedder, shared = FakeEmbedder(failures=2), dispatch()
-    trail = shared.trail("main")
-    assert await embed(agent(embedding=OWN), REQUEST, None, {"home": embedder}, shared, trail=trail) is REPLY
-    assert [one["outcome"] for one in trail.as_dict()["attempts"]] == ["overloaded", "overloaded", "answered"]
+async def test_a_passing_failure_is_retried(agent, run_context):
+    embedder, shared = FakeEmbedder(failures=2), run_context()
+    trace = shared.new_trace("main")
+    assert await embed(agent(embedding=OWN), REQUEST, None, {"home": embedder}, shared, trace=trace) is REPLY
+    assert [one["outcome"] for one in trace.as_dict()["attempts"]] == ["overloaded", "overloaded", "answered"]
 
 
 @pytest.mark.parametrize(("own", "asked", "sent"), [(None, None, None), (64, None, 64), (64, 32, 32), (None, 32, 32)])
-async def test_the_callers_dimensions_win_over_the_agents(agent, dispatch, own, asked, sent):
-    embedder, shared = FakeEmbedder(), dispatch()
+async def test_the_callers_dimensions_win_over_the_agents(agent, run_context, own, asked, sent):
+    embedder, shared = FakeEmbedder(), run_context()
     request = replace(REQUEST, dimensions=asked)
-    settings, trail = agent(embedding=OWN, embedding_dimensions=own), shared.trail("main")
-    assert await embed(settings, request, None, {"home": embedder}, shared, trail=trail) is REPLY
+    settings, trace = agent(embedding=OWN, embedding_dimensions=own), shared.new_trace("main")
+    assert await embed(settings, request, None, {"home": embedder}, shared, trace=trace) is REPLY
     assert embedder.asked == [("home", "vectors", replace(REQUEST, dimensions=sent))]
-    assert trail.answered == OWN
+    assert trace.answered == OWN

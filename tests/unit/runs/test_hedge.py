@@ -28,14 +28,14 @@ class Answer:
         self.over = False
         self.ended = False
         self.adopted = False
-        self._said = False
+        self._sent = False
 
     async def read(self):
-        if self._said:
+        if self._sent:
             self.over = True
             return [Finish("stop")]
         await self.client.may_speak[self.model].wait()
-        self._said = True
+        self._sent = True
         if (error := self.client.fails.get(self.model)) is not None:
             raise error
         return [TextDelta(self.model)]
@@ -67,18 +67,18 @@ def client(scripted):
 
 
 @pytest.fixture
-def start(client, agent, dispatch):
+def start(client, agent, run_context):
     """A run of its own task; its text."""
 
     def begin(*chain, hedge_after=AFTER):
-        shared = dispatch(client, hedge_after=hedge_after)
-        run = Run(agent(), TURN, chain, shared, shared.trail("main"))
+        shared = run_context(client, hedge_after=hedge_after)
+        run = Run(agent(), TURN, chain, shared, shared.new_trace("main"))
 
         async def text():
             return (await whole_answer(run)).text
 
         task = asyncio.create_task(text())
-        task.trace = run.trail
+        task.trace = run.trace
         return task
 
     return begin

@@ -42,7 +42,7 @@ def test_the_answer_so_far_ends_the_conversation_without_its_last_word(text, hea
 
 
 @pytest.mark.parametrize(
-    ("text", "pieces", "rest"),
+    ("text", "pieces", "continuation"),
     [
         ("Once upon a ti", [" ti", "me there"], "me there"),
         ("Once upon a ", [" a time"], "time"),
@@ -53,8 +53,8 @@ def test_the_answer_so_far_ends_the_conversation_without_its_last_word(text, hea
         ("one two\nthree", ["\n", "three four"], " four"),
     ],
 )
-def test_what_continues_the_answer_passes_behind_the_last_word(text, pieces, rest):
-    assert continued(text, *pieces) == rest
+def test_what_continues_the_answer_passes_behind_the_last_word(text, pieces, continuation):
+    assert continued(text, *pieces) == continuation
 
 
 @pytest.mark.parametrize("pieces", [["upon a time"], [" upon a time"], [" another word"], []])
@@ -89,16 +89,16 @@ def test_a_faithful_model_never_loses_or_doubles_a_character(words, data):
     if asked is None:
         return
     head = asked[0].messages[-1].parts[0].text
-    rest = whole[len(head) :]
-    cut = data.draw(st.integers(0, len(rest)))
+    continuation = whole[len(head) :]
+    cut = data.draw(st.integers(0, len(continuation)))
     passed = []
     try:
-        for piece in (rest[:cut], rest[cut:]):
+        for piece in (continuation[:cut], continuation[cut:]):
             if piece:
                 passed += asked[1].feed([TextDelta(piece)])
         passed += asked[1].feed([STOP])
     except (PrefillRejected, Diverged):
-        return  # asked again, or told; never a wrong answer
+        return  # asked again or reported; never a wrong answer
     text = whole[:at] + "".join(event.text for event in passed if isinstance(event, TextDelta))
     assert text == whole
 

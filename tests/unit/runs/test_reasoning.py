@@ -1,6 +1,7 @@
 """What a model wants back with its calls."""
 
 import pytest
+from msgspec.structs import replace
 
 from gateway.core.event import Finish, ThinkingDelta, ThinkingEnd, ToolCallBegin, ToolCallDelta
 from gateway.core.message import Message, Owner, Text, Thinking, ToolCall, ToolResult
@@ -38,12 +39,16 @@ async def test_it_is_stored_however_the_answer_came_in_pieces(agent, dispatch, s
     answer = [piece for piece in (EVENTS[:cut], EVENTS[cut:]) if piece]
     shared = dispatch(scripted(big=[answer]), reasoning=reasoning)
     turn = Turn("openclaw", (HELLO,), stream=True)
-    run = Run(agent(), turn, (ModelRef("home", "big"),), shared, shared.trail("main", "ann"))
+    run = Run(agent(), turn, (ModelRef("home", "big"),), shared, shared.new_trace("main", "ann"))
     assert [event async for batch in run.events() for event in batch] == EVENTS
     assert await reasoning.restored("ann", round_of(*CALLS)) == round_of(THOUGHT, *CALLS)
 
 
-@pytest.mark.parametrize("returned", [(), (Thinking("hm"),), (THOUGHT,)], ids=["nothing", "its text", "all of it"])
+@pytest.mark.parametrize(
+    "returned",
+    [(), (Thinking("hm"),), (THOUGHT,), (replace(THOUGHT, kind="summary"),)],
+    ids=["nothing", "its text", "all of it", "another view of it"],
+)
 async def test_what_a_client_returns_is_not_sent_twice(reasoning, returned):
     await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
     restored = await reasoning.restored("ann", round_of(*returned, *CALLS))

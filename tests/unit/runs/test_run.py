@@ -26,12 +26,12 @@ WHOLE = [[TextDelta("Hel")], [TextDelta("lo, ")], [TextDelta("world"), STOP], [U
 
 
 @pytest.fixture
-def run(agent, dispatch):
+def run(agent, run_context):
     """A run of this turn over these answers, one per attempt and model."""
 
     def build(turn=TURN, chain=(BIG,), *, caller, streaming="auto", **settings):
-        shared = dispatch(caller, **settings)
-        return Run(agent(upstream_streaming=streaming), turn, chain, shared, shared.trail("main"))
+        shared = run_context(caller, **settings)
+        return Run(agent(upstream_streaming=streaming), turn, chain, shared, shared.new_trace("main"))
 
     return build
 
@@ -65,7 +65,7 @@ async def test_leaving_early_closes_the_call(run, scripted):
     assert await anext(events) == [TextDelta("a")]
     await events.aclose()
     assert caller.closed == ["big"]
-    assert started.trail.as_dict()["outcome"] == "cancelled"
+    assert started.trace.as_dict()["outcome"] == "cancelled"
 
 
 @pytest.mark.parametrize("at", range(3))
@@ -77,7 +77,7 @@ async def test_a_stream_that_breaks_goes_on_where_it_broke(run, scripted, at):
     assert [event for event in events if isinstance(event, Finish)] == [STOP]
     assert events[-1] == UsageReport(Usage(1, 2, 3))
     assert caller.asked == caller.closed == ["big", "big"]
-    assert [one["outcome"] for one in started.trail.as_dict()["attempts"]] == ["transport", "answered"]
+    assert [one["outcome"] for one in started.trace.as_dict()["attempts"]] == ["transport", "answered"]
 
 
 async def test_a_stream_that_breaks_again_and_again_is_finished_by_the_fallback(run, scripted):
@@ -85,7 +85,7 @@ async def test_a_stream_that_breaks_again_and_again_is_finished_by_the_fallback(
     started = run(STREAMED, (BIG, SMALL), caller=caller)
     assert text_of(await events_of(started)) == "Hello, world"
     assert caller.asked == ["big", "big", "big", "small"]
-    assert started.trail.answered == SMALL
+    assert started.trace.answered == SMALL
 
 
 async def test_a_stream_that_stalls_is_finished_by_the_fallback_at_once(run, scripted, time):
@@ -119,8 +119,8 @@ async def test_a_second_answer_that_differs_ends_in_one_error(run, scripted):
 async def test_a_model_that_accepts_prefill_continues_the_answer_in_its_own_words(run, scripted):
     continuing = ModelSpec("small", compat=Compat(accepts_prefill=True))
     known = {"home": PROVIDERS["home"], "other": Provider("other", "http://other/v1", models={"small": continuing})}
-    rest = [[TextDelta(" wor"), TextDelta("ld of"), TextDelta(" people")], [STOP]]
-    caller = scripted(big=[[*WHOLE[:2], [TextDelta("world ")], STALLED]], small=[rest])
+    continuation = [[TextDelta(" wor"), TextDelta("ld of"), TextDelta(" people")], [STOP]]
+    caller = scripted(big=[[*WHOLE[:2], [TextDelta("world ")], STALLED]], small=[continuation])
     started = run(STREAMED, (BIG, SMALL), caller=caller, providers=known)
     assert text_of(await events_of(started)) == "Hello, world of people"
     assert caller.turns[0] is STREAMED
@@ -149,7 +149,7 @@ async def test_a_model_that_rejects_the_prefill_is_asked_for_the_whole_answer_th
     started = run(STREAMED, (BIG, SMALL), caller=caller, providers=known)
     assert text_of(await events_of(started)) == "Hello, world of people"
     assert caller.asked == ["big", "big", "big", "small"]
-    assert [one["outcome"] for one in started.trail.as_dict()["attempts"]][1] == "prefill_rejected"
+    assert [one["outcome"] for one in started.trace.as_dict()["attempts"]][1] == "prefill_rejected"
 
 
 async def test_an_answer_that_differs_after_a_break_names_the_first_cause(run, scripted):
@@ -230,27 +230,27 @@ async def test_a_demanded_call_that_does_not_come_fails_the_run(run, scripted, s
     assert (reply.text, reply.tool_calls[0].name) == ("So:", "f")
 
 
-async def test_the_agents_prompt_comes_before_the_callers_messages(agent, dispatch):
+async def test_the_agents_prompt_comes_before_the_callers_messages(agent, run_context):
     asked = replace(TURN, messages=(Message("developer", (Text("brief"),)), HELLO))
-    prepared = await prepare(agent(prompt="By {{channel}}."), asked, RunOptions(channel="phone"), dispatch())
+    prepared = await prepare(agent(prompt="By {{channel}}."), asked, RunOptions(channel="phone"), run_context())
     assert prepared.turn.messages == (Message("system", (Text("By phone."),)), *asked.messages)
 
 
-async def test_without_prompt_and_params_the_turn_is_untouched(agent, dispatch):
-    prepared = await prepare(agent(), TURN, RunOptions(), dispatch())
+async def test_without_prompt_and_params_the_turn_is_untouched(agent, run_context):
+    prepared = await prepare(agent(), TURN, RunOptions(), run_context())
     assert prepared.turn is TURN
     assert prepared.chain == (ModelRef("home", "big"),)
-    assert prepared.trail.attempts == []
+    assert prepared.trace.attempts == []
 
 
-async def test_params_are_the_agents(agent, dispatch):
-    prepared = await prepare(agent(params={"temperature": 0.5}), TURN, RunOptions(), dispatch())
+async def test_params_are_the_agents(agent, run_context):
+    prepared = await prepare(agent(params={"temperature": 0.5}), TURN, RunOptions(), run_context())
     assert prepared.turn == replace(TURN, sampling=Sampling(temperature=0.5))
 
 
-async def test_a_run_knows_its_client(agent, dispatch):
-    prepared = await prepare(agent(), TURN, RunOptions(), dispatch(), client="alice")
-    assert prepared.trail.client == "alice"
+async def test_a_run_knows_its_client(agent, run_context):
+    prepared = await prepare(agent(), TURN, RunOptions(), run_context(), client="alice")
+    assert prepared.trace.client == "alice"
 
 
 @pytest.mark.parametrize(
@@ -299,7 +299,7 @@ def test_an_override_with_an_unknown_provider_is_not_found(agent):
         (set(), "other/x", False),
         ({"other/tiny"}, "fast", True),
         ({"home/big"}, "big", True),
-        # An unknown provider outside the list is not told from a known one.
+        # An unknown provider outside the list is not distinguished from a known one.
         ({"home/big"}, "ghost/x", False),
     ],
 )

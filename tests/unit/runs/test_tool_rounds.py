@@ -33,12 +33,12 @@ class Server:
     def __init__(self, output="done"):
         self.output = output
         self.limits = []
-        self.begun = asyncio.Event()
+        self.started = asyncio.Event()
         self.cancelled = False
 
     async def call(self, _tool, _arguments, limit):
         self.limits.append(limit)
-        self.begun.set()
+        self.started.set()
         if self.output is None:
             try:
                 await asyncio.Event().wait()
@@ -57,16 +57,16 @@ def usage(tokens):
 
 
 @pytest.fixture
-def started(agent, dispatch):
+def started(agent, run_context):
     async def build(caller, server, turn=TURN, options=None, limits=None, **settings):
         able = agent(toolset=Toolset(Registry([server]), []), tool_limits=limits or ToolLimits())
-        return await prepare(able, turn, options or RunOptions(), dispatch(caller, **settings))
+        return await prepare(able, turn, options or RunOptions(), run_context(caller, **settings))
 
     return build
 
 
 async def events_of(run):
-    """What callers are told."""
+    """The text that the client gets."""
     events = [event async for batch in run.events() for event in batch]
     return [event for event in events if not isinstance(event, ToolWork)]
 
@@ -74,8 +74,8 @@ async def events_of(run):
 async def work_of(run):
     """What a conversation keeps of the agent's own calls, and the event after it."""
     events = [event async for batch in run.events() for event in batch]
-    (place,) = (place for place, event in enumerate(events) if isinstance(event, ToolWork))
-    return events[place].messages, events[place + 1]
+    (index,) = (index for index, event in enumerate(events) if isinstance(event, ToolWork))
+    return events[index].messages, events[index + 1]
 
 
 async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
@@ -92,8 +92,8 @@ async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
         STOP,
         UsageReport(Usage(15, 15, 30, 2, 2)),
     ]
-    assert [use.as_dict()["outcome"] for use in run.trail.tools] == ["answered"]
-    assert (run.trail.outcome, len(run.trail.attempts)) == ("answered", 2)
+    assert [use.as_dict()["outcome"] for use in run.trace.tools] == ["answered"]
+    assert (run.trace.outcome, len(run.trace.attempts)) == ("answered", 2)
 
 
 @pytest.mark.parametrize("stream", [True, False])
@@ -109,19 +109,19 @@ async def test_calls_of_the_callers_tools_are_counted_from_zero_and_end_the_turn
     run = await started(scripted(big=[answer]), server, replace(TURN, tools=(OWN,)))
     assert await events_of(run) == [ToolCallBegin(0, "c1", "own"), ToolCallDelta(0, '{"a":1}'), CALLS]
     assert server.limits == []
-    assert [use.outcome for use in run.trail.tools] == ["left_out", "left_out"]
+    assert [use.outcome for use in run.trace.tools] == ["left_out", "left_out"]
 
 
-async def test_what_was_done_is_told_to_who_keeps_the_conversation(started, scripted):
+async def test_tool_calls_and_results_are_reported_for_the_stored_conversation(started, scripted):
     output = ToolOutput((Text("x" * 5000), Image("data:image/png;base64,AA")))
     caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [[*call(1), CALLS]], [[TextDelta("B"), STOP]]])
     messages, after = await work_of(await started(caller, Server(output)))
     assert after == STOP
     assert [(message.role, message.hidden) for message in messages] == [("assistant", True), ("tool", True)] * 2
     assert messages[0].parts == (ToolCall("c0", "s__run", "{}"),)
-    kept = messages[1].parts[0].content[0].text
-    assert len(kept) < 4100
-    assert kept.endswith("[the rest was not stored]")
+    stored = messages[1].parts[0].content[0].text
+    assert len(stored) < 4100
+    assert stored.endswith("[the rest was not stored]")
 
 
 async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
@@ -167,7 +167,7 @@ async def test_a_round_that_breaks_goes_on_where_it_broke(started, scripted):
     answers = [[[*call(0), CALLS]], [[TextDelta("Do")], failure], [[TextDelta("Done"), STOP]]]
     run = await started(scripted(big=answers), Server())
     assert await events_of(run) == [TextDelta("Do"), TextDelta("ne"), STOP]
-    assert [attempt.outcome for attempt in run.trail.attempts] == ["answered", "transport", "answered"]
+    assert [attempt.outcome for attempt in run.trace.attempts] == ["answered", "transport", "answered"]
 
 
 async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted):
@@ -175,7 +175,7 @@ async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted)
     run = await started(scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [failure]]), Server())
     with pytest.raises(UpstreamError, match="too many tools"):
         await events_of(run)
-    assert run.trail.outcome == "invalid_request"
+    assert run.trace.outcome == "invalid_request"
 
 
 async def test_the_last_round_is_the_callers_own_turn(started, scripted):
@@ -184,7 +184,7 @@ async def test_the_last_round_is_the_callers_own_turn(started, scripted):
     with pytest.raises(ToolRoundsExhausted):
         await events_of(run)
     assert [[tool.name for tool in turn.tools] for turn in caller.turns] == [["own", "s__run"]] * 2 + [["own"]]
-    assert run.trail.outcome == "api_error"
+    assert run.trace.outcome == "api_error"
 
 
 async def test_tools_are_run_in_their_time_only(started, scripted, time):
@@ -201,7 +201,7 @@ async def test_tools_are_run_in_their_time_only(started, scripted, time):
     assert server.limits == [30]
     assert [len(turn.tools) for turn in late.turns] == [1, 0]
     assert "time" in late.turns[1].messages[-1].parts[0].content[0].text
-    assert [use.outcome for use in run.trail.tools] == ["timeout"]
+    assert [use.outcome for use in run.trace.tools] == ["timeout"]
 
 
 async def test_cancelling_a_run_cancels_the_calls_and_nothing_more_is_asked(started, scripted):
@@ -209,14 +209,14 @@ async def test_cancelling_a_run_cancels_the_calls_and_nothing_more_is_asked(star
     caller = scripted(big=[[[*call(0), *call(1), CALLS]]])
     run = await started(caller, server)
     task = asyncio.create_task(events_of(run))
-    await server.begun.wait()
+    await server.started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert server.cancelled
     assert len(caller.asked) == 1
-    assert {use.outcome for use in run.trail.tools} == {"cancelled"}
-    assert run.trail.outcome == "cancelled"
+    assert {use.outcome for use in run.trace.tools} == {"cancelled"}
+    assert run.trace.outcome == "cancelled"
 
 
 async def test_pictures_follow_the_results_unless_the_model_reads_none(started, scripted):
@@ -225,10 +225,10 @@ async def test_pictures_follow_the_results_unless_the_model_reads_none(started, 
         home = Provider("home", "http://home/v1", models={"big": ModelSpec("big", images=reads)})
         caller = scripted(big=[[[*call(0), CALLS]], [[STOP]]])
         await events_of(await started(caller, Server(output), providers={"home": home}))
-        said = caller.turns[1].messages[2:]
-        assert [message.role for message in said] == (["tool", "user"] if reads else ["tool"])
+        messages = caller.turns[1].messages[2:]
+        assert [message.role for message in messages] == (["tool", "user"] if reads else ["tool"])
         assert caller.turns[1].has_images() is reads
-        assert ("left out" in said[0].parts[0].content[0].text) is not reads
+        assert ("left out" in messages[0].parts[0].content[0].text) is not reads
 
 
 @pytest.mark.parametrize(("characters", "shown"), [(10, [4, 8]), (10_000_000, [2, 2])])
@@ -250,7 +250,7 @@ async def test_more_calls_in_one_answer_than_anybody_means_are_not_run(started, 
     run = await started(scripted(big=[[[*calls, CALLS]], [[TextDelta("x"), STOP]]]), server)
     assert await events_of(run) == [TextDelta("x"), STOP]
     assert len(server.limits) == 128
-    assert [use.outcome for use in run.trail.tools].count("left_out") == 2
+    assert [use.outcome for use in run.trace.tools].count("left_out") == 2
 
 
 @pytest.mark.parametrize(
@@ -280,8 +280,8 @@ async def test_a_callers_tool_may_not_have_the_name_of_an_agents(started, script
     assert refused.value.param == "tools[1]"
 
 
-async def test_an_agent_without_tools_is_one_round(agent, dispatch, scripted):
-    shared = dispatch(scripted(big=[[[TextDelta("x"), STOP]]]))
+async def test_an_agent_without_tools_is_one_round(agent, run_context, scripted):
+    shared = run_context(scripted(big=[[[TextDelta("x"), STOP]]]))
     run = await prepare(agent(), TURN, RunOptions(), shared)
-    assert run == Run(run.agent, TURN, (ModelRef("home", "big"),), shared, run.trail)
+    assert run == Run(run.agent, TURN, (ModelRef("home", "big"),), shared, run.trace)
     assert await events_of(run) == [TextDelta("x"), STOP]

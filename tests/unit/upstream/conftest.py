@@ -1,4 +1,4 @@
-"""A provider that answers as a test says."""
+"""A scripted provider."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from gateway.upstream.provider import Provider
 
 
 class Remote:
-    """A provider that answers as a test says; `asked` holds the requests and their bodies."""
+    """A scripted provider; `asked` holds the requests and their bodies."""
 
     def __init__(self):
         self.asked = []
@@ -32,7 +32,7 @@ class Remote:
         self.answer = answer
 
     def streams(self, *pieces, status=200, content_type="text/event-stream"):
-        """Send the pieces one by one, each when the last has gone out; awaits those that can be awaited."""
+        """Send the pieces one by one, each after the one before; awaits awaitable pieces."""
 
         async def answer(request):
             response = web.StreamResponse(status=status, headers={"Content-Type": content_type})

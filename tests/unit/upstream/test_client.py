@@ -64,7 +64,7 @@ async def failure(awaitable):
     return caught.value
 
 
-async def test_a_whole_answer_is_asked_for_and_read(caller, remote):
+async def test_a_whole_answer_is_requested_and_decoded(caller, remote):
     remote.says(WHOLE)
     assert await whole(caller, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
     ((request, body),) = remote.asked
@@ -88,13 +88,13 @@ async def test_a_provider_gets_the_headers_of_its_row_and_no_others(caller, remo
     }
 
 
-async def test_a_streamed_answer_is_asked_for_and_read(caller, remote):
+async def test_a_streamed_answer_is_requested_and_decoded(caller, remote):
     remote.streams(HELLO, END, DONE)
     assert await streamed(caller, remote) == [TextDelta("Hello"), STOP]
     assert remote.asked[0][1]["stream"] is True
 
 
-async def test_a_server_that_does_not_stream_is_understood(caller, remote):
+async def test_a_json_answer_to_a_stream_request_is_decoded(caller, remote):
     remote.says(WHOLE)
     assert await streamed(caller, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
 
@@ -103,7 +103,7 @@ async def test_a_server_that_does_not_stream_is_understood(caller, remote):
 @pytest.mark.parametrize(
     ("status", "kind"), [(400, UpstreamKind.INVALID_REQUEST), (401, UpstreamKind.AUTH), (503, UpstreamKind.OVERLOADED)]
 )
-async def test_a_refusal_is_read_even_when_it_comes_in_pieces(caller, remote, asked, status, kind):
+async def test_an_error_body_is_read_in_pieces(caller, remote, asked, status, kind):
     body = json.dumps({"error": {"message": f"no {remote.key} " + "x" * 500, "param": "messages"}}).encode()
     remote.streams(body[:20], body[20:60], body[60:], status=status, content_type="application/json")
     error = await failure(asked(caller, remote))
@@ -113,7 +113,7 @@ async def test_a_refusal_is_read_even_when_it_comes_in_pieces(caller, remote, as
 
 
 @pytest.mark.parametrize("asked", [whole, streamed])
-async def test_a_refusal_that_is_cut_keeps_its_status(caller, remote, asked):
+async def test_a_truncated_error_body_keeps_its_status(caller, remote, asked):
     async def cut(request):
         response = web.StreamResponse(status=429, headers={"Content-Length": "500", "Retry-After": "7"})
         await response.prepare(request)
@@ -128,7 +128,7 @@ async def test_a_refusal_that_is_cut_keeps_its_status(caller, remote, asked):
 
 @pytest.mark.parametrize("asked", [whole, streamed])
 @pytest.mark.parametrize("status", [204, 301, 304])
-async def test_any_other_success_is_none(caller, remote, asked, status):
+async def test_any_other_2xx_status_is_an_error(caller, remote, asked, status):
     remote.says(status=status, Location="http://127.0.0.1:9/")
     error = await failure(asked(caller, remote))
     assert error.kind is UpstreamKind.UNUSABLE
@@ -137,13 +137,13 @@ async def test_any_other_success_is_none(caller, remote, asked, status):
 
 
 @pytest.mark.parametrize("asked", [whole, streamed])
-async def test_an_error_inside_a_200_is_told_without_the_key(caller, remote, asked):
+async def test_an_error_inside_a_200_is_reported_without_the_key(caller, remote, asked):
     remote.says({"error": {"message": f"bad {remote.key}", "code": 429}})
     error = await failure(asked(caller, remote))
     assert (error.kind, error.message) == (UpstreamKind.RATE_LIMITED, f"{named(remote)} failed: bad [redacted]")
 
 
-async def test_an_answer_without_end_is_given_up(caller, remote):
+async def test_an_answer_that_exceeds_the_size_limit_is_abandoned(caller, remote):
     async def flood(request):
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
@@ -161,7 +161,7 @@ async def test_an_answer_without_end_is_given_up(caller, remote):
         await ended.wait()
 
 
-async def test_a_stream_that_breaks_gives_what_came_before(caller, remote):
+async def test_a_broken_stream_gives_its_earlier_events(caller, remote):
     async def cut(request):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -180,7 +180,7 @@ async def test_a_stream_that_breaks_gives_what_came_before(caller, remote):
     assert error.kind is UpstreamKind.TRANSPORT
 
 
-async def test_closing_a_stream_ends_the_request_at_the_provider(caller, remote):
+async def test_ending_a_stream_aborts_the_request_at_the_provider(caller, remote):
     ended = asyncio.Event()
 
     async def forever(request):
@@ -206,7 +206,7 @@ def named(remote):
 
 @pytest.fixture
 def silent(remote):
-    """The provider says these pieces and then nothing more, or after `pause` seconds the end of the connection."""
+    """The provider sends these pieces and then stays silent, or closes the connection after `pause` seconds."""
 
     def says(*pieces, pause=None):
         async def answer(request):
@@ -229,7 +229,7 @@ QUICK = Timeouts(first_event=0.1, idle=0.2, thinking=0.4, whole=0.15)
 @pytest.mark.parametrize(
     ("asked", "text"), [(whole, "sent no answer within 0.15 s."), (streamed, "sent no first event within 0.1 s.")]
 )
-async def test_a_provider_that_is_silent_is_given_up(caller, remote, silent, asked, text):
+async def test_a_silent_provider_times_out(caller, remote, silent, asked, text):
     silent()
     error = await failure(asked(caller, remote, QUICK))
     assert (error.kind, error.message) == (UpstreamKind.TIMEOUT, f"{named(remote)} {text}")
@@ -243,7 +243,7 @@ async def test_silence_in_the_middle_of_an_answer_is_a_stall(caller, remote, sil
 
 
 @pytest.mark.parametrize("pieces", [(), (HELLO,)])
-async def test_the_end_of_the_run_is_told_as_what_it_is(caller, remote, silent, pieces):
+async def test_the_time_limit_of_the_run_is_reported_as_total_timeout(caller, remote, silent, pieces):
     silent(*pieces)
     end = asyncio.get_running_loop().time() + 0.1
     error = await failure(streamed(caller, remote, end=end))
@@ -252,7 +252,7 @@ async def test_the_end_of_the_run_is_told_as_what_it_is(caller, remote, silent, 
 
 
 @pytest.mark.parametrize("pieces", [[b": wait\n\n"], [event({"role": "assistant"})], [event({"content": ""})]])
-async def test_pings_and_comments_and_empty_pieces_are_no_events(caller, remote, silent, pieces):
+async def test_pings_comments_and_empty_deltas_do_not_extend_the_timeout(caller, remote, silent, pieces):
     silent(*pieces)
     error = await failure(streamed(caller, remote, QUICK))
     assert "no first event within 0.1 s" in error.message
@@ -266,7 +266,7 @@ THINKING = [
 
 
 @pytest.mark.parametrize("options", THINKING, ids=["reasoning", "effort of the model", "local"])
-async def test_a_model_that_may_think_or_load_has_longer_until_its_first_event(caller, remote, silent, options):
+async def test_a_reasoning_or_local_model_has_more_time_for_its_first_event(caller, remote, silent, options):
     silent()
     error = await failure(streamed(caller, remote, QUICK, **options))
     assert "no first event within 0.4 s" in error.message
@@ -275,14 +275,14 @@ async def test_a_model_that_may_think_or_load_has_longer_until_its_first_event(c
 
 
 @pytest.mark.parametrize(("effort", "wait"), [("low", "0.4"), ("none", "0.1"), (None, "0.1")])
-async def test_an_effort_that_the_client_asks_for_makes_it_longer(caller, remote, silent, effort, wait):
+async def test_a_requested_effort_extends_the_first_timeout(caller, remote, silent, effort, wait):
     silent()
     turn = Turn("openclaw", TURN.messages, stream=True, options=Options(effort=effort))
     error = await failure(read(ask(caller, remote, turn, QUICK)))
     assert f"no first event within {wait} s" in error.message
 
 
-async def test_after_a_thought_a_model_may_think_on_and_after_a_word_it_may_not(caller, remote, silent):
+async def test_reasoning_extends_the_timeout_and_text_does_not(caller, remote, silent):
     silent(event({"reasoning_content": "hm"}))
     assert "silent for 0.4 s" in (await failure(streamed(caller, remote, QUICK))).message
     silent(event({"reasoning_content": "hm"}), HELLO)
@@ -301,7 +301,7 @@ async def test_a_connection_that_breaks_after_a_long_silence_is_a_stall(http, re
     assert (await failure(streamed(caller, remote))).kind is UpstreamKind.TRANSPORT
 
 
-async def test_a_slow_client_is_no_silence_of_the_provider(http, remote, silent):
+async def test_a_slow_client_does_not_count_as_silence_of_the_provider(http, remote, silent):
     caller = ProviderClient(http, Limits(last=WAIT, stall_after=0.2))
     silent(HELLO, pause=0.0)
     answer = ask(caller, remote)
@@ -311,7 +311,7 @@ async def test_a_slow_client_is_no_silence_of_the_provider(http, remote, silent)
     answer.end()
 
 
-async def test_a_providers_own_limit_replaces_the_others(caller, remote, silent):
+async def test_a_providers_own_timeout_replaces_the_others(caller, remote, silent):
     silent()
     for asked in (whole, streamed):
         for options in ({}, *THINKING):
@@ -319,7 +319,7 @@ async def test_a_providers_own_limit_replaces_the_others(caller, remote, silent)
             assert error.kind is UpstreamKind.TIMEOUT
 
 
-async def test_a_client_that_leaves_is_not_taken_for_a_timeout(caller, remote, silent):
+async def test_a_client_disconnect_is_not_reported_as_a_timeout(caller, remote, silent):
     silent(HELLO)
     task = asyncio.create_task(streamed(caller, remote, QUICK))
     while not remote.asked:
@@ -329,7 +329,7 @@ async def test_a_client_that_leaves_is_not_taken_for_a_timeout(caller, remote, s
         await task
 
 
-async def test_a_provider_is_made_ready_before_it_is_asked(caller, remote):
+async def test_prepare_is_awaited_before_the_request(caller, remote):
     ready = []
 
     async def prepare():

@@ -102,16 +102,16 @@ MODEL = {"id": "m", "input": ["text"]}
         ),
     ],
 )
-def test_a_model_is_its_own_row_over_that_of_its_provider(row, model, spec):
+def test_a_models_settings_override_its_providers(row, model, spec):
     provider = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
     assert provider.model("m") == replace(spec, provider="own")
     assert provider.timeout is None
 
 
-def test_a_model_that_is_marked_as_reasoning_is_one_that_thinks():
-    found = providers(own={"baseUrl": "http://own/v1", "models": [MODEL | {"reasoning": True}]})["own"]
-    assert found.model("m").reasoning
-    assert not found.model("another").reasoning
+def test_a_model_configured_as_reasoning_is_a_reasoning_model():
+    provider = providers(own={"baseUrl": "http://own/v1", "models": [MODEL | {"reasoning": True}]})["own"]
+    assert provider.model("m").reasoning
+    assert not provider.model("another").reasoning
 
 
 def test_the_local_servers_of_the_catalogue_may_have_to_load_a_model():
@@ -123,14 +123,14 @@ def test_the_local_servers_of_the_catalogue_may_have_to_load_a_model():
 def test_every_key_and_header_value_of_a_row_is_a_secret():
     headers = {"X-Org": "org-secret", "Authorization": "Bearer header-secret", "X-V": "1"}
     row = {"baseUrl": "http://u:url-secret@own/v1", "apiKey": "key-one", "apiKeys": ["key-two"], "headers": headers}
-    found = providers(own=row)["own"]
+    provider = providers(own=row)["own"]
     secrets = {"key-one", "key-two", "org-secret", "header-secret", "Bearer header-secret", "url-secret"}
-    assert set(found.secrets) == secrets
-    assert all(set(other.secrets) == secrets for other in found.others)
+    assert set(provider.secrets) == secrets
+    assert all(set(other.secrets) == secrets for other in provider.others)
     assert providers({"OPENAI_API_KEY": "from-the-environment"}, mode="merge")["openai"].secrets == (
         "from-the-environment",
     )
-    assert "secret" not in repr(found)
+    assert "secret" not in repr(provider)
 
 
 def test_quirks_of_the_catalogue_hold_for_models_that_set_none():

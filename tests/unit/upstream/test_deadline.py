@@ -13,7 +13,7 @@ async def forever() -> None:
     await asyncio.Event().wait()
 
 
-async def test_a_task_that_waits_too_long_is_interrupted_with_timeout_error():
+async def test_a_task_that_exceeds_its_deadline_gets_timeout_error():
     started = now()
     with pytest.raises(TimeoutError), Deadlines().at(started + 0.05):
         await forever()
@@ -23,14 +23,14 @@ async def test_a_task_that_waits_too_long_is_interrupted_with_timeout_error():
     assert task.cancelling() == 0
 
 
-async def test_a_suspended_limit_interrupts_nobody():
+async def test_a_suspended_deadline_interrupts_no_task():
     deadlines = Deadlines()
     with pytest.raises(TimeoutError), deadlines.at(now() + 0.3) as outer, deadlines.at(None) as suspended:
         await forever()
     assert (outer._expired, suspended._expired) == (True, False)
 
 
-async def test_a_limit_that_was_moved_holds_as_moved():
+async def test_a_moved_deadline_expires_at_its_new_time():
     async def moved() -> None:
         with Deadlines().at(now() + 60) as deadline:
             deadline.when = now()
@@ -40,7 +40,7 @@ async def test_a_limit_that_was_moved_holds_as_moved():
         await moved()
 
 
-async def test_somebody_elses_cancellation_stays_one():
+async def test_a_cancellation_from_elsewhere_stays_a_cancellation():
     async def wait() -> None:
         with Deadlines().at(now() + 60):
             await forever()
@@ -52,7 +52,7 @@ async def test_somebody_elses_cancellation_stays_one():
         await task
 
 
-async def test_one_limit_does_not_touch_another_task():
+async def test_a_deadline_interrupts_only_its_own_task():
     deadlines = Deadlines()
 
     async def late() -> None:
@@ -65,7 +65,7 @@ async def test_one_limit_does_not_touch_another_task():
     assert isinstance(slow.exception(), TimeoutError)
 
 
-async def test_nothing_runs_while_nothing_waits():
+async def test_no_timer_runs_without_a_waiting_task():
     deadlines = Deadlines()
     with pytest.raises(TimeoutError), deadlines.at(now()):
         await forever()

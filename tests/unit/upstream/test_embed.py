@@ -49,17 +49,17 @@ async def test_a_failed_embedding_is_classified(http, remote, status, body, kind
     assert remote.key not in error.message
 
 
-async def test_a_provider_that_is_not_there_cannot_embed(http, unused_tcp_port):
+async def test_an_unreachable_provider_is_an_error(http, unused_tcp_port):
     provider = Provider("acme", f"http://127.0.0.1:{unused_tcp_port}/v1")
     error = await failure(HttpEmbedder(http, Limits(), Deadlines()).embed(provider, MODEL, TEXTS, math.inf))
-    said = f"The provider 'acme' (127.0.0.1:{unused_tcp_port}) refused the connection."
-    assert (error.kind, error.message) == (UpstreamKind.CONNECT, said)
+    message = f"The provider 'acme' (127.0.0.1:{unused_tcp_port}) refused the connection."
+    assert (error.kind, error.message) == (UpstreamKind.CONNECT, message)
 
 
 @pytest.mark.parametrize(
     ("wait", "total", "kind"), [(0.1, 60.0, UpstreamKind.TIMEOUT), (60.0, 0.1, UpstreamKind.TOTAL_TIMEOUT)]
 )
-async def test_a_provider_that_is_silent_is_given_up(http, remote, wait, total, kind):
+async def test_a_silent_provider_times_out(http, remote, wait, total, kind):
     async def silence(request):
         await asyncio.Event().wait()
 

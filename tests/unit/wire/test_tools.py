@@ -30,7 +30,7 @@ def function(**fields):
         (function(zz=1), ToolSpec("f", extras=Extras("openai-completions", {"zz": 1}))),
     ],
 )
-def test_a_function_is_read(raw, tool):
+def test_a_function_tool_is_decoded(raw, tool):
     assert read_tools([raw], WIRE) == (tool,)
 
 
@@ -70,7 +70,7 @@ def test_every_refusal_names_the_entry(raw, why, param):
         ({"type": "function", "name": "g"}, ToolChoice("pinned", "g")),
     ],
 )
-def test_a_choice_is_read(raw, choice):
+def test_a_tool_choice_is_decoded(raw, choice):
     assert read_choice(raw, TOOLS) == choice
 
 
@@ -109,14 +109,14 @@ def test_auto_and_none_need_no_tools(raw):
         ({"type": "function", "name": "h"}, "tool_choice requested unknown tool: h", "tool_choice.name"),
     ],
 )
-def test_a_choice_that_cannot_be_is_refused(raw, why, param):
+def test_an_impossible_choice_is_refused(raw, why, param):
     with pytest.raises(BadRequest) as caught:
         read_choice(raw, TOOLS)
     assert caught.value.message == f"Invalid tools/tool_choice: {why}"
     assert caught.value.param == param
 
 
-def test_a_demand_without_tools_is_refused():
+def test_required_without_tools_is_refused():
     with pytest.raises(BadRequest, match="tool_choice=required but no tools were provided"):
         read_choice("required", ())
     with pytest.raises(BadRequest, match="tool_choice requested unknown tool: f"):

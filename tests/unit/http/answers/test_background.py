@@ -1,4 +1,4 @@
-"""Responses in the background: polled, streamed again, cancelled, and ended when their worker is gone."""
+"""Background responses: polling, replay, cancellation, and the end when a worker has died."""
 
 import asyncio
 import json
@@ -18,34 +18,34 @@ async def begin(official, **more):
 
 
 async def ended(official, response_id):
-    """The response once it has ended, polled as the official documentation tells to."""
+    """The response once it has ended, polled as in the official documentation."""
     async with asyncio.timeout(10):
         while (response := await official.responses.retrieve(response_id)).status in ("queued", "in_progress"):
             await asyncio.sleep(0.02)
     return response
 
 
-async def test_the_answer_is_polled_for(official, provider):
+async def test_a_background_response_can_be_polled(official, provider):
     provider.says("Hel|lo")
-    told = await begin(official)
-    assert (told.status, told.background, told.output) == ("queued", True, [])
-    response = await ended(official, told.id)
+    created = await begin(official)
+    assert (created.status, created.background, created.output) == ("queued", True, [])
+    response = await ended(official, created.id)
     assert (response.status, response.output_text, response.usage.total_tokens) == ("completed", "Hello", 18)
 
 
-async def test_operators_see_what_it_has_tried(client, provider):
+async def test_operators_see_the_attempts_of_a_background_run(client, provider):
     provider.says("Hello")
     body = {"model": "openclaw", "input": "hi", "background": True}
     response = await client.post("/v1/responses", json=body, headers={"x-request-id": "mine"})
-    told = (await response.json())["id"]
+    created = (await response.json())["id"]
     async with asyncio.timeout(10):
-        while (await (await client.get(f"/v1/responses/{told}")).json())["status"] != "completed":
+        while (await (await client.get(f"/v1/responses/{created}")).json())["status"] != "completed":
             await asyncio.sleep(0.02)
     run = await (await client.get("/api/v1/runs/mine")).json()
     assert [attempt["model"] for attempt in run["attempts"]] == ["fake/small"]
 
 
-async def test_a_conversation_goes_on_from_it_when_it_is_complete(official, provider):
+async def test_a_complete_background_response_can_be_continued(official, provider):
     released = asyncio.Event()
     provider.says("ONE")
     answer = provider.answer
@@ -55,17 +55,17 @@ async def test_a_conversation_goes_on_from_it_when_it_is_complete(official, prov
         return await answer(request)
 
     provider.answer = late
-    told = await begin(official)
+    created = await begin(official)
     with pytest.raises(openai.BadRequestError) as caught:
-        await official.responses.create(model="openclaw", input="two", previous_response_id=told.id)
+        await official.responses.create(model="openclaw", input="two", previous_response_id=created.id)
     assert caught.value.code == "previous_response_in_progress"
     released.set()
-    await ended(official, told.id)
-    await official.responses.create(model="openclaw", input="two", previous_response_id=told.id)
+    await ended(official, created.id)
+    await official.responses.create(model="openclaw", input="two", previous_response_id=created.id)
     assert [message["content"] for message in provider.asked[1]["messages"]] == ["hi", "ONE", "two"]
 
 
-async def test_its_events_are_streamed_and_streamed_again_from_any_of_them(official, provider):
+async def test_a_stream_can_be_resumed_from_any_event(official, provider):
     provider.says("Hel|lo")
     events = [event async for event in await begin(official, stream=True)]
     assert [event.type for event in events[:3]] == ["response.created", "response.queued", "response.in_progress"]
@@ -79,7 +79,7 @@ async def test_its_events_are_streamed_and_streamed_again_from_any_of_them(offic
         assert [event async for event in again] == events[0 if number is None else number + 1 :]
 
 
-async def test_whoever_is_told_the_end_can_go_on_from_it_at_once(official, provider):
+async def test_a_client_that_sees_the_end_can_continue_the_response_at_once(official, provider):
     provider.says("ONE")
     for _ in range(20):
         events = [event async for event in await begin(official, stream=True)]
@@ -87,29 +87,29 @@ async def test_whoever_is_told_the_end_can_go_on_from_it_at_once(official, provi
     assert [message["content"] for message in provider.asked[-1]["messages"]] == ["hi", "ONE", "two"]
 
 
-async def test_a_long_answer_is_streamed_again_to_its_end(official, provider):
+async def test_a_long_answer_is_replayed_to_its_end(official, provider):
     provider.says("|".join("x" * 2500))
-    told = await begin(official)
-    await ended(official, told.id)
-    events = [event async for event in await official.responses.retrieve(told.id, stream=True)]
+    created = await begin(official)
+    await ended(official, created.id)
+    events = [event async for event in await official.responses.retrieve(created.id, stream=True)]
     assert [event.sequence_number for event in events] == list(range(len(events)))
     assert len(events) > 2500
     assert events[-1].response.output_text == "x" * 2500
 
 
-async def test_a_stream_ends_at_once_when_all_was_told(client, official, provider):
+async def test_a_stream_ends_at_once_when_all_events_have_been_sent(client, official, provider):
     provider.says("Hello")
     events = [event async for event in await begin(official, stream=True)]
     path = f"/v1/responses/{events[-1].response.id}?stream=true&starting_after={events[-1].sequence_number}"
     assert await (await client.get(path)).text() == "data: [DONE]\n\n"
 
 
-async def test_whoever_leaves_does_not_end_it_and_can_come_back(official, provider):
-    opened, released = asyncio.Event(), asyncio.Event()
+async def test_a_client_that_disconnects_does_not_end_the_run_and_can_resume(official, provider):
+    is_open, released = asyncio.Event(), asyncio.Event()
 
     async def half(request):
         response = await provider.begins(request, {"content": "Hel"})
-        opened.set()
+        is_open.set()
         await released.wait()
         await provider.send(response, {"choices": [{"index": 0, "delta": {"content": "lo"}}]})
         await provider.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
@@ -127,66 +127,66 @@ async def test_whoever_leaves_does_not_end_it_and_can_come_back(official, provid
     response_id = seen[0].response.id
     assert (await official.responses.retrieve(response_id)).status == "in_progress"
     released.set()
-    rest = await official.responses.retrieve(response_id, stream=True, starting_after=seen[-1].sequence_number)
-    seen += [event async for event in rest]
+    resumed = await official.responses.retrieve(response_id, stream=True, starting_after=seen[-1].sequence_number)
+    seen += [event async for event in resumed]
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
     assert seen[-1].response.output_text == "Hello"
 
 
-async def test_a_run_is_cancelled_at_the_provider(official, provider):
+async def test_cancelling_aborts_the_request_at_the_provider(official, provider):
     asked, left = provider.hangs()
-    told = await begin(official)
+    created = await begin(official)
     await asked.wait()
-    response = await official.responses.cancel(told.id)
+    response = await official.responses.cancel(created.id)
     assert (response.status, response.error, response.output) == ("cancelled", None, [])
     async with asyncio.timeout(5):
         await left.wait()
-    assert await official.responses.cancel(told.id) == response
-    assert await official.responses.retrieve(told.id) == response
+    assert await official.responses.cancel(created.id) == response
+    assert await official.responses.retrieve(created.id) == response
 
 
-async def test_what_has_ended_is_not_cancelled(official, provider):
+async def test_a_complete_response_is_not_changed_by_cancel(official, provider):
     provider.says("Hello")
-    told = await begin(official)
-    response = await ended(official, told.id)
-    assert await official.responses.cancel(told.id) == response
+    created = await begin(official)
+    response = await ended(official, created.id)
+    assert await official.responses.cancel(created.id) == response
 
 
-async def test_a_failure_is_told_where_it_is_asked_for(official, provider):
+async def test_a_failed_run_is_reported_by_poll_and_stream(official, provider):
     provider.refuses(400, "too strange")
-    told = await begin(official)
-    response = await ended(official, told.id)
+    created = await begin(official)
+    response = await ended(official, created.id)
     assert response.status == "failed"
     assert "too strange" in response.error.message
 
 
-async def test_a_deleted_run_is_over(official, provider):
+async def test_deleting_a_response_ends_its_run(official, provider):
     asked, left = provider.hangs()
-    told = await begin(official)
+    created = await begin(official)
     await asked.wait()
-    await official.responses.delete(told.id)
+    await official.responses.delete(created.id)
     async with asyncio.timeout(5):
         await left.wait()
     with pytest.raises(openai.NotFoundError):
-        await official.responses.retrieve(told.id)
+        await official.responses.retrieve(created.id)
 
 
-async def test_only_runs_in_the_background_are_streamed_again_or_cancelled(client, official, provider):
+async def test_only_background_responses_can_be_replayed_or_cancelled(client, official, provider):
     provider.says("Hello")
-    told = await official.responses.create(model="openclaw", input="hi")
-    assert (await client.get(f"/v1/responses/{told.id}?stream=true")).status == 400
-    assert (await client.post(f"/v1/responses/{told.id}/cancel")).status == 400
+    created = await official.responses.create(model="openclaw", input="hi")
+    assert (await client.get(f"/v1/responses/{created.id}?stream=true")).status == 400
+    assert (await client.post(f"/v1/responses/{created.id}/cancel")).status == 400
 
 
 @pytest.mark.parametrize("after", ["x", "-1", "1.5", ""])
-async def test_a_number_that_makes_no_sense_is_refused(client, official, provider, after):
+async def test_an_invalid_starting_after_is_refused(client, official, provider, after):
     provider.says("Hello")
-    told = await begin(official)
-    response = await client.get(f"/v1/responses/{told.id}?stream=true&starting_after={after}")
+    created = await begin(official)
+    response = await client.get(f"/v1/responses/{created.id}?stream=true&starting_after={after}")
     assert (response.status, (await response.json())["error"]["param"]) == (400, "starting_after")
 
 
-async def test_a_gateway_that_stops_ends_its_runs_as_failed(client, official, provider, tmp_path):
+async def test_a_stopping_gateway_ends_its_background_runs_as_failed(client, official, provider, tmp_path):
     asked = asyncio.Event()
 
     async def waits(request):
@@ -194,12 +194,12 @@ async def test_a_gateway_that_stops_ends_its_runs_as_failed(client, official, pr
         await asyncio.Event().wait()
 
     provider.answer = waits
-    told = await begin(official)
+    created = await begin(official)
     await asked.wait()
     await client.close()
     database = Database(tmp_path / "gateway.sqlite", MIGRATIONS)
     try:
-        stored = await SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0).get(None, told.id)
+        stored = await SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0).get(None, created.id)
     finally:
         await database.close()
     response = json.loads(stored.body)
@@ -213,7 +213,7 @@ class TestLimits:
         config["gateway"]["limits"] = [{"name": "one", "concurrentRuns": 1}]
         return config
 
-    async def test_a_run_takes_its_place_until_it_has_ended(self, client, official, provider):
+    async def test_a_background_run_counts_against_its_limit_until_it_ends(self, client, official, provider):
         released = asyncio.Event()
         provider.says("Hello")
         answer = provider.answer
@@ -223,10 +223,10 @@ class TestLimits:
             return await answer(request)
 
         provider.answer = late
-        told = await begin(official)
+        created = await begin(official)
         with pytest.raises(openai.RateLimitError):
             await official.responses.create(model="openclaw", input="hi")
         released.set()
-        await ended(official, told.id)
+        await ended(official, created.id)
         assert (await official.responses.create(model="openclaw", input="hi")).status == "completed"
         assert client.app[SERVICES].quota is not None

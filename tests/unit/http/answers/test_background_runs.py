@@ -1,4 +1,4 @@
-"""The task of a run in the background: what it writes, when it gives up, and who ends what it has left behind."""
+"""The task of a background run: what it writes, when it gives up, and how readers end the run of a dead worker."""
 
 import asyncio
 import json
@@ -30,9 +30,9 @@ from gateway.wire.openai_responses.stream import Renderer
 
 
 class Run:
-    """A run that says what it is told to, and then waits or ends."""
+    """A run that yields the given events, and then waits or ends."""
 
-    trail = None
+    trace = None
 
     def __init__(self, *batches, hangs=False):
         self._batches = batches
@@ -89,7 +89,7 @@ async def job(stores):
 
 
 async def events_of(stores, stored):
-    """What a client that reads the stream from its start is sent."""
+    """The events that a client gets that reads the stream from its start."""
     async with aclosing(LogReader(stores, stored, 0).frames()) as batches:
         frames = [frame async for ready in batches for frame in ready]
     return [json.loads(frame.partition(b"data: ")[2]) for frame in frames]
@@ -101,7 +101,7 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
-async def test_a_run_whose_worker_died_is_ended_by_whoever_looks(stores, job, clock):
+async def test_the_first_reader_ends_a_run_whose_worker_died(stores, job, clock):
     made = await job(Run(hangs=True))
     await stores.events.begin("resp_1")
     made.waiting.append(head_entry(sealed=False))
@@ -120,20 +120,20 @@ async def test_a_run_whose_worker_died_is_ended_by_whoever_looks(stores, job, cl
     assert [event["sequence_number"] for event in events] == [0, 1, 2, 3]
 
 
-async def test_a_worker_that_comes_back_too_late_changes_nothing(stores, job, clock):
+async def test_a_worker_whose_lease_expired_changes_nothing(stores, job, clock):
     runs = BackgroundRuns(stores.events, FAST)
     await runs.start(await job(Run([TextDelta("Hel")], hangs=True)))
     stored = await stores.responses.get(None, "resp_1")
     clock.now += 16
     response = json.loads((await current(stores, stored)).body)
-    told = await stores.events.read("resp_1", 0)
+    page = await stores.events.read("resp_1", 0)
     await until(lambda: _true(not runs.count()))
     assert response["status"] == "failed"
-    assert await stores.events.read("resp_1", 0) == told
+    assert await stores.events.read("resp_1", 0) == page
     assert json.loads((await stores.responses.get(None, "resp_1")).body) == response
 
 
-async def test_an_answer_whose_worker_died_before_keeping_it_is_kept_by_whoever_looks(stores, job):
+async def test_the_first_reader_stores_an_answer_whose_worker_died_before_storing_it(stores, job):
     made = await job(Run(*WHOLE))
     await stores.events.begin("resp_1")
     made.waiting.append(head_entry(sealed=False))
@@ -147,9 +147,9 @@ async def test_an_answer_whose_worker_died_before_keeping_it_is_kept_by_whoever_
     assert [part.text for message in stored.messages for part in message.parts] == ["Hello"]
 
 
-async def test_a_response_is_kept_before_its_end_is_told(stores, job):
+async def test_a_response_is_stored_before_its_end_is_reported(stores, job):
     class Watched:
-        """A log that looks what is kept when the end comes."""
+        """A log that reads the stored response when the end is logged."""
 
         begin = staticmethod(stores.events.begin)
         seen = None
@@ -166,7 +166,7 @@ async def test_a_response_is_kept_before_its_end_is_told(stores, job):
     assert events.seen == "completed"
 
 
-async def test_what_a_worker_kept_before_it_died_is_what_is_told(stores, job, clock):
+async def test_a_response_that_a_worker_stored_before_it_died_is_reported(stores, job, clock):
     made = await job(Run(*WHOLE))
     queued = made.storage.record
     await stores.events.begin("resp_1")
@@ -184,7 +184,7 @@ async def test_what_a_worker_kept_before_it_died_is_what_is_told(stores, job, cl
 
 
 class Away:
-    """A log that can't be reached now and then."""
+    """A log that is sometimes unavailable."""
 
     def __init__(self, inner):
         self._inner = inner
@@ -201,7 +201,7 @@ class Away:
         return await self._inner.add(*arguments, **more)
 
 
-async def test_nothing_is_lost_while_the_log_is_away(stores, job):
+async def test_no_event_is_lost_while_the_log_is_unavailable(stores, job):
     events = Away(stores.events)
     runs = BackgroundRuns(events, FAST)
     await runs.start(await job(Run(*WHOLE)))
@@ -216,7 +216,7 @@ async def test_nothing_is_lost_while_the_log_is_away(stores, job):
     assert sent[-1]["type"] == "response.completed"
 
 
-async def test_an_end_waits_for_a_log_that_is_away_until_the_gateway_stops(stores, job):
+async def test_the_end_of_a_run_waits_for_an_unavailable_log_until_the_gateway_stops(stores, job):
     events = Away(stores.events)
     runs = BackgroundRuns(events, FAST)
     await runs.start(await job(Run(*WHOLE)))
@@ -229,7 +229,7 @@ async def test_an_end_waits_for_a_log_that_is_away_until_the_gateway_stops(store
     assert len((await stores.events.read("resp_1", 0)).events) == 1
 
 
-async def test_a_gateway_that_stops_lets_an_end_that_waits_be_written(stores, job):
+async def test_a_stopping_gateway_still_writes_a_waiting_end(stores, job):
     events = Away(stores.events)
     runs = BackgroundRuns(events, BackgroundPolicy(flush=0.01, heartbeat=0.02))
     await runs.start(await job(Run(*WHOLE)))
@@ -244,7 +244,7 @@ async def test_a_gateway_that_stops_lets_an_end_that_waits_be_written(stores, jo
 
 
 class Deleted:
-    """A log of a run whose response somebody deletes as soon as its end is told."""
+    """A log of a run whose response is deleted as soon as its end is logged."""
 
     def __init__(self, inner, responses):
         self._inner = inner
@@ -254,13 +254,13 @@ class Deleted:
         await self._inner.begin(name)
 
     async def add(self, name, number, events, *, last=False):
-        standing = await self._inner.add(name, number, events, last=last)
+        lease = await self._inner.add(name, number, events, last=last)
         if last:
             assert await self._responses.delete(None, name)
-        return standing
+        return lease
 
 
-async def test_a_response_that_is_deleted_while_its_run_ends_does_not_come_back(stores, job):
+async def test_a_response_deleted_while_its_run_ends_stays_deleted(stores, job):
     runs = BackgroundRuns(Deleted(stores.events, stores.responses), FAST)
     made = await job(Run(*WHOLE))
     await runs.start(made)
@@ -271,7 +271,7 @@ async def test_a_response_that_is_deleted_while_its_run_ends_does_not_come_back(
     assert await stores.responses.get(None, "resp_1") is None
 
 
-async def test_an_answer_that_is_too_large_to_be_kept_has_failed_and_says_so(stores, job, clock):
+async def test_a_background_answer_too_large_to_store_is_reported_as_failed(stores, job, clock):
     runs = BackgroundRuns(stores.events, FAST)
     await runs.start(await job(Run([TextDelta("x" * 17_000_000), Finish("stop")])))
     await until(lambda: _true(not runs.count()))
@@ -287,7 +287,7 @@ async def test_an_answer_that_is_too_large_to_be_kept_has_failed_and_says_so(sto
         assert "too large to be stored" in response["error"]["message"]
 
 
-async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on(stores, job, clock):
+async def test_a_worker_continues_after_a_long_outage_of_the_log(stores, job, clock):
     events = Away(stores.events)
     runs = BackgroundRuns(events, FAST)
     await runs.start(await job(Run(*WHOLE)))
@@ -299,7 +299,7 @@ async def test_a_worker_that_could_not_reach_the_log_for_long_goes_on(stores, jo
     assert json.loads((await stores.responses.get(None, "resp_1")).body)["status"] == "completed"
 
 
-async def test_a_fault_of_ours_ends_the_run_as_failed(stores, job):
+async def test_an_unexpected_error_ends_the_run_as_failed(stores, job):
     class Broken(Run):
         async def events(self):
             yield [TextDelta("x")]
@@ -312,7 +312,7 @@ async def test_a_fault_of_ours_ends_the_run_as_failed(stores, job):
     assert (response["status"], response["error"]["message"]) == ("failed", "internal error")
 
 
-async def test_no_more_are_begun_than_a_gateway_can_hold(stores, job):
+async def test_runs_beyond_the_maximum_are_refused(stores, job):
     runs = BackgroundRuns(stores.events, replace(FAST, max_runs=1))
     await runs.start(await job(Run(hangs=True)))
     with pytest.raises(Unavailable, match="Too many"):
@@ -320,7 +320,7 @@ async def test_no_more_are_begun_than_a_gateway_can_hold(stores, job):
     await runs.close()
 
 
-async def test_nothing_is_begun_once_the_gateway_stops(stores, job):
+async def test_a_stopping_gateway_starts_no_run(stores, job):
     runs = BackgroundRuns(stores.events, FAST)
     await runs.close()
     with pytest.raises(Unavailable, match="stopping"):

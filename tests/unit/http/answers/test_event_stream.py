@@ -18,11 +18,11 @@ SOON = 0.02
 
 @pytest.fixture
 async def answer(aiohttp_client):
-    """Ask an app whose handler does as a test says with its stream; the response is open, its body not yet read."""
+    """Send a request to an app whose handler runs the test's `work` on its stream; the response's body is unread."""
 
     async def ask(work, *, opening=NEVER, heartbeat=NEVER):
         async def handler(request):
-            async with EventStream(request, headers=lambda **_: {"x-run": "begun"}, **limits) as stream:
+            async with EventStream(request, headers=lambda **_: {"x-run": "running"}, **limits) as stream:
                 await work(stream)
             return stream
 
@@ -36,7 +36,7 @@ async def answer(aiohttp_client):
     return ask
 
 
-async def test_frames_are_written_as_they_are_and_end_the_response(answer):
+async def test_frames_are_written_unchanged(answer):
     async def work(stream):
         await stream.relay(b"data: 1\n\n")
         await stream.relay(b"data: 2\n\ndata: 3\n\n")
@@ -46,7 +46,7 @@ async def test_frames_are_written_as_they_are_and_end_the_response(answer):
     assert await response.read() == b"data: 1\n\ndata: 2\n\ndata: 3\n\ndata: [DONE]\n\n"
 
 
-async def test_the_headers_are_those_of_a_stream_and_of_the_run(answer):
+async def test_the_response_has_the_headers_of_a_stream_and_of_the_run(answer):
     async def work(stream):
         await stream.finish(b"data: [DONE]\n\n")
 
@@ -54,28 +54,28 @@ async def test_the_headers_are_those_of_a_stream_and_of_the_run(answer):
     assert headers["Content-Type"] == "text/event-stream; charset=utf-8"
     assert headers["Cache-Control"] == "no-cache"
     assert headers["X-Accel-Buffering"] == "no"
-    assert headers["x-run"] == "begun"
+    assert headers["x-run"] == "running"
     assert "Content-Length" not in headers
 
 
-async def test_a_silent_stream_is_opened_by_a_comment(answer):
+async def test_a_heartbeat_opens_a_silent_stream(answer):
     go_on = asyncio.Event()
 
     async def work(stream):
-        assert not stream.opened
+        assert not stream.is_open
         await go_on.wait()
-        assert stream.opened
+        assert stream.is_open
         await stream.relay(b"data: 1\n\n")
         await stream.finish(b"")
 
-    response = await answer(work, opening=SOON)  # returns once the headers are here
+    response = await answer(work, opening=SOON)  # returns when the headers have arrived
     assert response.status == 200
     assert await response.content.readuntil(b"\n\n") == b": waiting for the model\n\n"
     go_on.set()
     assert await response.read() == b"data: 1\n\n"
 
 
-async def test_an_idle_stream_is_kept_alive_by_comments_between_frames(answer):
+async def test_an_idle_stream_sends_heartbeats_between_frames(answer):
     go_on = asyncio.Event()
 
     async def work(stream):
@@ -101,21 +101,21 @@ async def test_a_failure_before_the_first_frame_keeps_its_status(answer):
     assert response.headers["Content-Type"] == "application/json; charset=utf-8"
 
 
-async def test_what_fails_after_the_opening_cannot_change_the_status(answer):
-    opened = asyncio.Event()
+async def test_a_failure_in_an_open_stream_cannot_change_the_status(answer):
+    go_on = asyncio.Event()
 
     async def work(stream):
-        await opened.wait()
-        assert stream.opened
+        await go_on.wait()
+        assert stream.is_open
         await stream.finish(b'data: {"error":1}\n\n')
 
     response = await answer(work, opening=SOON)
-    opened.set()
+    go_on.set()
     assert response.status == 200
     assert await response.read() == b': waiting for the model\n\ndata: {"error":1}\n\n'
 
 
-async def test_the_first_frame_that_meets_the_opening_comes_after_it(answer):
+async def test_the_first_frame_waits_for_a_heartbeat_that_is_opening_the_stream(answer):
     async def work(stream):
         stream._open_early()
         await stream.relay(b"data: 1\n\n")
@@ -136,7 +136,7 @@ async def test_a_large_burst_arrives_whole(answer):
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), Unavailable("away")])
-async def test_what_nobody_foresaw_cuts_an_open_stream_and_adds_nothing_to_it(answer, error):
+async def test_an_unexpected_error_aborts_an_open_stream_without_writing_to_it(answer, error):
     go_on = asyncio.Event()
 
     async def work(stream):

@@ -1,4 +1,4 @@
-"""What is kept of a response whose agent ran tools itself."""
+"""The stored messages of a response whose agent ran tools itself."""
 
 import pytest
 
@@ -17,23 +17,23 @@ WORK = (
 
 
 class Worked:
-    trail = None
+    trace = None
 
     async def events(self):
         yield [TextDelta("Cold."), ToolWork(WORK), Finish("stop")]
 
 
 class Store:
-    kept = None
+    stored = None
 
     async def put(self, response, *, new=True):
         assert new
-        self.kept = response
+        self.stored = response
         return True
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_what_the_agent_did_is_kept_before_its_answer(stream):
+async def test_tool_work_is_stored_before_the_answer(stream):
     store, head = Store(), Head("resp_1", 1_700_000_000, "openclaw", {"store": True})
     renderer = Renderer(head, now=lambda: 1_700_000_009)
     record = StoredResponse("resp_1", None, "main", 1.0, b"", b"[]", (ASKED,))
@@ -41,5 +41,5 @@ async def test_what_the_agent_did_is_kept_before_its_answer(stream):
     async for batch in run.events():
         if stream:
             renderer.feed(batch)
-    assert store.kept.messages == (ASKED, *WORK, Message("assistant", (Text("Cold."),)))
-    assert [message.hidden for message in store.kept.messages] == [False, True, True, False]
+    assert store.stored.messages == (ASKED, *WORK, Message("assistant", (Text("Cold."),)))
+    assert [message.hidden for message in store.stored.messages] == [False, True, True, False]

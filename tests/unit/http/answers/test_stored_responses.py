@@ -1,4 +1,4 @@
-"""Responses that are kept: fetched, listed, continued, referred to and deleted, by their owner only."""
+"""Stored responses: fetched, listed, continued, referenced and deleted, by their owner only."""
 
 import asyncio
 import json
@@ -18,42 +18,42 @@ from tests.servers import redis_server
 TOOL = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {}}}
 
 
-async def ask(official, provider, said, answer="Hello", **more):
+async def ask(official, provider, content, answer="Hello", **more):
     provider.says(answer)
-    return await official.responses.create(model="openclaw", input=said, **more)
+    return await official.responses.create(model="openclaw", input=content, **more)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_response_is_fetched_as_it_was_told(official, provider, stream):
+async def test_a_stored_response_equals_the_one_sent(official, provider, stream):
     provider.says("Hel|lo")
     if stream:
         events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
-        told = events[-1].response
+        created = events[-1].response
     else:
-        told = await official.responses.create(model="openclaw", input="hi")
-    assert (told.store if hasattr(told, "store") else True) is True
-    assert await official.responses.retrieve(told.id) == told
+        created = await official.responses.create(model="openclaw", input="hi")
+    assert (created.store if hasattr(created, "store") else True) is True
+    assert await official.responses.retrieve(created.id) == created
 
 
-async def test_what_is_not_to_be_kept_is_not(official, provider, tmp_path):
-    told = await ask(official, provider, "hi", store=False)
+async def test_store_false_stores_nothing(official, provider, tmp_path):
+    created = await ask(official, provider, "hi", store=False)
     assert not list(tmp_path.glob("*.sqlite*")), "a stateless call leaves no trace"
     with pytest.raises(openai.NotFoundError):
-        await official.responses.retrieve(told.id)
+        await official.responses.retrieve(created.id)
 
 
-async def test_a_conversation_goes_on_from_a_response(official, provider):
+async def test_previous_response_id_continues_the_conversation(official, provider):
     first = await ask(official, provider, "one", "ONE", instructions="be brief")
     second = await ask(official, provider, "two", "TWO", previous_response_id=first.id, instructions="be kind")
     await ask(official, provider, "three", previous_response_id=second.id)
     assert second.previous_response_id == first.id
-    said = [[(message["role"], message["content"]) for message in asked["messages"]] for asked in provider.asked]
-    assert said[1] == [("system", "be kind"), ("user", "one"), ("assistant", "ONE"), ("user", "two")]
-    assert [text for _, text in said[2]] == ["one", "ONE", "two", "TWO", "three"]
+    sent = [[(message["role"], message["content"]) for message in asked["messages"]] for asked in provider.asked]
+    assert sent[1] == [("system", "be kind"), ("user", "one"), ("assistant", "ONE"), ("user", "two")]
+    assert [text for _, text in sent[2]] == ["one", "ONE", "two", "TWO", "three"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_tool_loop_goes_on_with_nothing_but_the_output(official, provider, stream):
+async def test_a_tool_loop_continues_with_only_the_output(official, provider, stream):
     provider.says("Let me see.", ("call_1", "get_weather", '{"city":"Oslo"}'), finish="tool_calls")
     first = await official.responses.create(model="openclaw", input="weather?", tools=[TOOL], stream=stream)
     if stream:
@@ -72,7 +72,7 @@ async def test_a_tool_loop_goes_on_with_nothing_but_the_output(official, provide
     ]
 
 
-async def test_files_of_earlier_turns_are_still_known(official, provider):
+async def test_files_of_earlier_turns_remain_in_the_conversation(official, provider):
     file = {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,SGVsbG8="}
     first = await ask(official, provider, [{"role": "user", "content": [file]}])
     await ask(official, provider, "and?", previous_response_id=first.id)
@@ -80,7 +80,7 @@ async def test_files_of_earlier_turns_are_still_known(official, provider):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_an_unknown_response_can_not_be_continued(official, provider, stream):
+async def test_continuing_an_unknown_response_is_refused(official, provider, stream):
     with pytest.raises(openai.NotFoundError) as caught:
         await ask(official, provider, "hi", previous_response_id="resp_nobody", stream=stream)
     assert (caught.value.code, caught.value.param) == ("previous_response_not_found", "previous_response_id")
@@ -88,51 +88,51 @@ async def test_an_unknown_response_can_not_be_continued(official, provider, stre
 
 
 @pytest.mark.parametrize("name", ["\ud800", "r\u00e9sp_1", "x" * 100_000, "resp_\0"])
-async def test_a_name_that_no_response_can_have_is_one_of_none(client, name):
+async def test_an_invalid_response_id_is_not_found(client, name):
     body = json.dumps({"model": "openclaw", "input": "hi", "previous_response_id": name})
     response = await client.post("/v1/responses", data=body)
     assert (response.status, (await response.json())["error"]["code"]) == (404, "previous_response_not_found")
 
 
-async def test_a_conversation_with_a_hole_is_not_continued(official, provider):
+async def test_a_conversation_with_a_missing_response_is_not_continued(official, provider):
     first = await ask(official, provider, "one")
     second = await ask(official, provider, "two", previous_response_id=first.id)
     await official.responses.delete(first.id)
-    with pytest.raises(openai.NotFoundError, match=f"continues '{first.id}', which is not kept any more"):
+    with pytest.raises(openai.NotFoundError, match=f"continues '{first.id}', which is not stored any more"):
         await ask(official, provider, "three", previous_response_id=second.id)
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_failed_response_is_kept_and_its_turn_is_not(client, official, provider, stream):
+async def test_a_failed_response_is_stored_but_its_turn_is_not(client, official, provider, stream):
     provider.refuses(400, "too strange")
     body = {"model": "openclaw", "input": "one", "stream": stream}
     answer = await client.post("/v1/responses", json=body)
-    told = await answer.json()
-    assert (answer.status, told["object"], told["status"], told["output"]) == (400, "response", "failed", [])
-    assert told["error"]["type"] == "invalid_request_error"
-    assert (await official.responses.retrieve(told["id"])).error.message == told["error"]["message"]
-    await ask(official, provider, "two", previous_response_id=told["id"])
+    created = await answer.json()
+    assert (answer.status, created["object"], created["status"], created["output"]) == (400, "response", "failed", [])
+    assert created["error"]["type"] == "invalid_request_error"
+    assert (await official.responses.retrieve(created["id"])).error.message == created["error"]["message"]
+    await ask(official, provider, "two", previous_response_id=created["id"])
     assert [message["content"] for message in provider.asked[1]["messages"]] == ["two"]
 
 
-async def test_a_stream_that_broke_is_kept_as_failed(official, provider):
+async def test_a_broken_stream_is_stored_as_failed(official, provider):
     async def breaks(request):
         return await provider.begins(request, {"content": "Hel"})
 
     provider.answer = breaks
     events = [event async for event in await official.responses.create(model="openclaw", input="hi", stream=True)]
-    kept = await official.responses.retrieve(events[-1].response.id)
-    assert (kept.status, kept) == ("failed", events[-1].response)
+    stored = await official.responses.retrieve(events[-1].response.id)
+    assert (stored.status, stored) == ("failed", events[-1].response)
 
 
 @pytest.mark.parametrize("background", [False, True])
-async def test_a_stream_that_can_not_be_told_is_kept_as_failed(official, provider, background):
+async def test_a_stream_that_cannot_be_rendered_is_stored_as_failed(official, provider, background):
     seen = asyncio.Event()
     first, second = ({"index": index, "id": str(index), "function": {"name": "f"}} for index in range(2))
     first["function"]["arguments"] = "{}"
 
     async def goes_on(request):
-        """One call after the other, and then more of the first."""
+        """Two calls, one after the other, and then more arguments of the first one."""
         response = await provider.begins(request, {"tool_calls": [first]}, {"tool_calls": [second]})
         await seen.wait()
         more = {"index": 0, "function": {"arguments": "{}"}}
@@ -152,24 +152,24 @@ async def test_a_stream_that_can_not_be_told_is_kept_as_failed(official, provide
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_call_without_a_name_is_the_providers_fault_and_one_without_an_id_gets_one(official, provider, stream):
+async def test_a_call_without_a_name_fails_and_a_call_without_an_id_gets_one(official, provider, stream):
     provider.says(None, (" ", "get_weather", "{}"), finish="tool_calls")
-    told = await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
+    created = await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
     if stream:
-        told = [event async for event in told][-1].response
-    assert told.output[0].call_id.strip()
-    assert await official.responses.retrieve(told.id) == told
+        created = [event async for event in created][-1].response
+    assert created.output[0].call_id.strip()
+    assert await official.responses.retrieve(created.id) == created
     provider.says(None, ("a", " ", "{}"), finish="tool_calls")
     with pytest.raises(openai.InternalServerError, match="no name"):
         await official.responses.create(model="openclaw", input="hi", stream=stream, tools=[TOOL])
 
 
-async def test_the_input_is_listed_page_by_page(official, provider):
-    said = [{"role": "user", "content": str(number)} for number in range(30)]
-    told = await ask(official, provider, said)
-    items = [item async for item in official.responses.input_items.list(told.id)]
+async def test_input_items_are_listed_page_by_page(official, provider):
+    content = [{"role": "user", "content": str(number)} for number in range(30)]
+    created = await ask(official, provider, content)
+    items = [item async for item in official.responses.input_items.list(created.id)]
     assert [item.content[0].text for item in items] == [str(number) for number in reversed(range(30))]
-    first = await official.responses.input_items.list(told.id, order="asc", limit=2, after=items[-1].id)
+    first = await official.responses.input_items.list(created.id, order="asc", limit=2, after=items[-1].id)
     assert [item.content[0].text for item in first.data] == ["1", "2"]
     assert (first.has_more, first.first_id, first.last_id) == (True, first.data[0].id, first.data[1].id)
 
@@ -187,49 +187,49 @@ async def test_the_input_is_listed_page_by_page(official, provider):
         *(("limit=000000001" + "9" * 5000, "limit"), ("limit=0000000001", "limit"), ("limit=-1", "limit")),
     ],
 )
-async def test_a_page_that_makes_no_sense_is_refused(client, official, provider, query, param):
-    told = await ask(official, provider, "hi")
-    response = await client.get(f"/v1/responses/{told.id}/input_items?{query}")
+async def test_invalid_page_parameters_are_refused(client, official, provider, query, param):
+    created = await ask(official, provider, "hi")
+    response = await client.get(f"/v1/responses/{created.id}/input_items?{query}")
     assert (response.status, (await response.json())["error"]["param"]) == (400, param)
 
 
-async def test_items_are_referred_to_by_their_names(official, provider):
-    told = await ask(official, provider, "one", "ONE")
-    (asked,) = (await official.responses.input_items.list(told.id)).data
+async def test_items_can_be_referenced_by_id(official, provider):
+    created = await ask(official, provider, "one", "ONE")
+    (asked,) = (await official.responses.input_items.list(created.id)).data
     await ask(
         official,
         provider,
-        [{"type": "item_reference", "id": asked.id}, {"id": told.output[0].id}, {"role": "user", "content": "two"}],
+        [{"type": "item_reference", "id": asked.id}, {"id": created.output[0].id}, {"role": "user", "content": "two"}],
     )
     assert [message["content"] for message in provider.asked[1]["messages"]] == ["one", "ONE", "two"]
 
 
 @pytest.mark.parametrize("name", ["x", "msg_0b0c0d0e-0000-4000-8000-000000000000_0"])
-async def test_a_reference_to_nothing_is_told(official, provider, name):
-    said = [{"type": "item_reference", "id": name}, {"role": "user", "content": "two"}]
+async def test_a_reference_to_an_unknown_item_is_not_found(official, provider, name):
+    content = [{"type": "item_reference", "id": name}, {"role": "user", "content": "two"}]
     with pytest.raises(openai.NotFoundError) as caught:
-        await ask(official, provider, said)
+        await ask(official, provider, content)
     assert (caught.value.param, caught.value.code) == ("input[0]", "item_not_found")
 
 
 async def test_a_deleted_response_is_gone(client, official, provider):
-    told = await ask(official, provider, "hi")
-    response = await client.delete(f"/v1/responses/{told.id}")
-    assert await response.json() == {"id": told.id, "object": "response", "deleted": True}
+    created = await ask(official, provider, "hi")
+    response = await client.delete(f"/v1/responses/{created.id}")
+    assert await response.json() == {"id": created.id, "object": "response", "deleted": True}
     for method, path in (("GET", ""), ("DELETE", ""), ("GET", "/input_items")):
-        response = await client.request(method, f"/v1/responses/{told.id}{path}")
+        response = await client.request(method, f"/v1/responses/{created.id}{path}")
         assert (response.status, (await response.json())["error"]["code"]) == (404, "response_not_found")
 
 
-async def test_a_conversation_that_no_request_could_hold_is_not_loaded():
+async def test_a_conversation_larger_than_a_request_is_refused():
     database = Database(None, MIGRATIONS)
     store = SqliteResponses(database, ResponsePolicy(), clock=lambda: 0.0)
-    said = (Message("user", (Text("x" * 7_000_000),)),)
+    messages = (Message("user", (Text("x" * 7_000_000),)),)
     previous = None
     try:
         for name in ("resp_1", "resp_2", "resp_3"):
             await store.put(
-                StoredResponse(name, None, "main", 1.0, b'{"status":"completed"}', b"[]", said, previous=previous)
+                StoredResponse(name, None, "main", 1.0, b'{"status":"completed"}', b"[]", messages, previous=previous)
             )
             previous = name
         assert len(await history(store, Owner(None, None), "main", "resp_2")) == 2
@@ -243,13 +243,13 @@ async def test_a_conversation_that_no_request_could_hold_is_not_loaded():
 async def test_a_conversation_belongs_to_its_agent_and_explicit_session(client, official, provider, config):
     key = {"x-openclaw-session-key": "mine"}
     provider.says("x")
-    told = await (await client.post("/v1/responses", json={"model": "openclaw", "input": "hi"}, headers=key)).json()
-    goes_on = {"model": "openclaw", "input": "hi", "previous_response_id": told["id"]}
+    created = await (await client.post("/v1/responses", json={"model": "openclaw", "input": "hi"}, headers=key)).json()
+    goes_on = {"model": "openclaw", "input": "hi", "previous_response_id": created["id"]}
     assert (await client.post("/v1/responses", json=goes_on, headers=key)).status == 200
     for headers in ({}, {"x-openclaw-session-key": "other"}):
         assert (await client.post("/v1/responses", json=goes_on, headers=headers)).status == 404
     for headers, status in (({}, 200), (key, 200), ({"x-openclaw-session-key": "other"}, 404)):
-        assert (await client.get(f"/v1/responses/{told['id']}", headers=headers)).status == status
+        assert (await client.get(f"/v1/responses/{created['id']}", headers=headers)).status == status
     other = goes_on | {"model": "openclaw/other"}
     assert (await client.post("/v1/responses", json=other, headers=key)).status in (400, 404)
 
@@ -268,16 +268,16 @@ class TestUsersOfAProxy:
         provider.says("x")
         ann, bob = ({"x-user": name, "X-Forwarded-For": "203.0.113.9"} for name in ("ann", "bob"))
         body = {"model": "openclaw", "input": "secret"}
-        told = await (await client.post("/v1/responses", json=body, headers=ann)).json()
-        goes_on = body | {"previous_response_id": told["id"]}
-        refers = body | {"input": [{"type": "item_reference", "id": told["output"][0]["id"]}]}
+        created = await (await client.post("/v1/responses", json=body, headers=ann)).json()
+        goes_on = body | {"previous_response_id": created["id"]}
+        refers = body | {"input": [{"type": "item_reference", "id": created["output"][0]["id"]}]}
         for headers, status in ((bob, 404), (ann, 200)):
-            assert (await client.get(f"/v1/responses/{told['id']}", headers=headers)).status == status
-            assert (await client.get(f"/v1/responses/{told['id']}/input_items", headers=headers)).status == status
+            assert (await client.get(f"/v1/responses/{created['id']}", headers=headers)).status == status
+            assert (await client.get(f"/v1/responses/{created['id']}/input_items", headers=headers)).status == status
             assert (await client.post("/v1/responses", json=goes_on, headers=headers)).status == status
             assert (await client.post("/v1/responses", json=refers, headers=headers)).status == status
         for headers, status in ((bob, 404), (ann, 200)):
-            assert (await client.delete(f"/v1/responses/{told['id']}", headers=headers)).status == status
+            assert (await client.delete(f"/v1/responses/{created['id']}", headers=headers)).status == status
 
 
 class TestTooLargeToKeep:
@@ -287,13 +287,13 @@ class TestTooLargeToKeep:
         return config
 
     @pytest.mark.parametrize("stream", [False, True])
-    async def test_an_answer_that_can_not_be_kept_says_so(self, client, provider, stream):
+    async def test_an_answer_too_large_to_store_has_store_false(self, client, provider, stream):
         provider.says("Hello")
         response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": stream})
         text = await response.text()
         last = json.loads([line for line in text.split("\n") if '"output_text"' in line][-1].removeprefix("data: "))
-        told = last.get("response", last)
-        assert (told["status"], told["store"]) == ("completed", False)
+        created = last.get("response", last)
+        assert (created["status"], created["store"]) == ("completed", False)
 
 
 class TestRedisThatGoesAway:
@@ -304,21 +304,21 @@ class TestRedisThatGoesAway:
             yield server
 
     @pytest.mark.parametrize("stream", [False, True])
-    async def test_an_answer_is_given_all_the_same_and_says_that_it_is_not_kept(
+    async def test_an_answer_is_sent_with_store_false_while_the_store_is_unavailable(
         self, redis, official, provider, stream
     ):
-        kept = await ask(official, provider, "one", "ONE")
+        stored = await ask(official, provider, "one", "ONE")
         await redis.stop()
-        told = await ask(official, provider, "two", stream=stream)
+        created = await ask(official, provider, "two", stream=stream)
         if stream:
-            told = [event async for event in told][-1].response
-        assert (told.status, told.output_text, told.store) == ("completed", "Hello", False)
-        for more in ({"previous_response_id": kept.id}, {"background": True}):
+            created = [event async for event in created][-1].response
+        assert (created.status, created.output_text, created.store) == ("completed", "Hello", False)
+        for more in ({"previous_response_id": stored.id}, {"background": True}):
             with pytest.raises(openai.InternalServerError) as caught:
                 await ask(official, provider, "three", **more)
             assert (caught.value.status_code, caught.value.type) == (503, "unavailable")
         with pytest.raises(openai.InternalServerError):
-            await official.responses.retrieve(kept.id)
+            await official.responses.retrieve(stored.id)
         assert len(provider.asked) == 2
 
 
@@ -337,15 +337,15 @@ class TestCallers:
         return {"x-user": name, "x-forwarded-for": "203.0.113.9"}
 
     @pytest.mark.parametrize("background", [False, True])
-    async def test_nobody_else_finds_a_response_in_any_way(self, client, provider, background):
+    async def test_another_user_cannot_reach_a_response_in_any_way(self, client, provider, background):
         provider.says("my secret")
 
         async def ask(user, method, path, **body):
             response = await client.request(method, path, json=body or None, headers=self.as_user(user))
             return response.status, await response.text()
 
-        said = {"model": "openclaw", "input": "mine"}
-        _, text = await ask("alice", "POST", "/v1/responses", **said, background=background)
+        fields = {"model": "openclaw", "input": "mine"}
+        _, text = await ask("alice", "POST", "/v1/responses", **fields, background=background)
         name = json.loads(text)["id"]
         path = f"/v1/responses/{name}"
         item = f"msg_{name.removeprefix('resp_')}_0"
@@ -355,8 +355,8 @@ class TestCallers:
             ("GET", f"{path}/input_items", {}),
             ("POST", f"{path}/cancel", {}),
             ("DELETE", path, {}),
-            ("POST", "/v1/responses", {**said, "previous_response_id": name}),
-            ("POST", "/v1/responses", {**said, "input": [{"type": "item_reference", "id": item}]}),
+            ("POST", "/v1/responses", {**fields, "previous_response_id": name}),
+            ("POST", "/v1/responses", {**fields, "input": [{"type": "item_reference", "id": item}]}),
         ]
         for user in ("bob", "Alice"):
             for method, url, body in attempts:
@@ -364,6 +364,6 @@ class TestCallers:
                 assert status == 404, (method, url)
                 assert "secret" not in text
         async with asyncio.timeout(10):
-            while "my secret" not in (told := await ask("alice", "GET", path))[1]:
-                assert told[0] == 200
+            while "my secret" not in (created := await ask("alice", "GET", path))[1]:
+                assert created[0] == 200
                 await asyncio.sleep(0.02)

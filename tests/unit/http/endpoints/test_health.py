@@ -9,11 +9,11 @@ async def ready(client):
     return response.status, {name: value for name, value in (await response.json()).items() if name != "uptimeMs"}
 
 
-async def test_a_gateway_with_nothing_amiss_is_ready(client):
+async def test_a_healthy_gateway_is_ready(client):
     assert await ready(client) == (200, {"ready": True, "failing": [], "degraded": []})
 
 
-async def test_what_is_done_without_is_named_and_does_not_keep_requests_away(client):
+async def test_a_degraded_part_is_named_and_the_gateway_stays_ready(client):
     out_of_order = True
     client.app[DEGRADED]["redis"] = lambda: out_of_order
     assert await ready(client) == (200, {"ready": True, "failing": [], "degraded": ["redis"]})
@@ -21,13 +21,13 @@ async def test_what_is_done_without_is_named_and_does_not_keep_requests_away(cli
     assert await ready(client) == (200, {"ready": True, "failing": [], "degraded": []})
 
 
-async def test_a_gateway_on_its_way_out_wants_no_requests_and_is_still_alive(client):
+async def test_a_draining_gateway_is_not_ready_but_live(client):
     client.app[DRAIN].started = True
     assert await ready(client) == (503, {"ready": False, "failing": ["draining"], "degraded": []})
     assert (await client.get("/healthz")).status == 200
 
 
-@pytest.mark.parametrize(("begun", "said"), [(False, None), (True, "close")])
-async def test_only_on_its_way_out_does_it_ask_connections_to_end(client, begun, said):
-    client.app[DRAIN].started = begun
-    assert (await client.get("/v1/models")).headers.get("Connection") == said
+@pytest.mark.parametrize(("draining", "connection"), [(False, None), (True, "close")])
+async def test_only_a_draining_gateway_closes_connections(client, draining, connection):
+    client.app[DRAIN].started = draining
+    assert (await client.get("/v1/models")).headers.get("Connection") == connection

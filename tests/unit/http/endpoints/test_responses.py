@@ -13,7 +13,7 @@ def message(*parts):
     return [{"role": "user", "content": list(parts)}]
 
 
-async def test_the_official_client_gets_a_whole_response(official, provider):
+async def test_the_official_client_reads_a_whole_response(official, provider):
     provider.says("Hello")
     response = await official.responses.create(model="openclaw", input="hi", instructions="be brief")
     assert (response.output_text, response.status, response.model) == ("Hello", "completed", "openclaw")
@@ -25,7 +25,7 @@ async def test_the_official_client_gets_a_whole_response(official, provider):
     ]
 
 
-async def test_the_answer_says_which_model_gave_it(client, provider):
+async def test_the_answer_names_the_model_that_gave_it(client, provider):
     provider.says("Hello")
     response = await client.post("/v1/responses", json={"model": "", "input": "hi"})
     assert response.status == 200
@@ -42,7 +42,7 @@ async def test_the_official_client_streams_text(official, provider):
     assert (final.status, final.usage.total_tokens) == ("completed", 18)
 
 
-async def test_the_stream_is_one_of_server_sent_events_ended_by_done(client, provider):
+async def test_the_stream_consists_of_server_sent_events_and_done(client, provider):
     provider.says("Hello")
     response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": True})
     assert response.headers["Content-Type"] == "text/event-stream; charset=utf-8"
@@ -52,7 +52,7 @@ async def test_the_stream_is_one_of_server_sent_events_ended_by_done(client, pro
     assert text.endswith("data: [DONE]\n\n")
 
 
-async def test_a_tool_loop_of_the_official_client_reaches_the_provider_as_messages(official, provider):
+async def test_a_tool_loop_reaches_the_provider_as_messages(official, provider):
     provider.says("Let me see.", ("call_1", "get_weather", '{"city":"Oslo"}'), finish="tool_calls")
     conversation = [{"role": "user", "content": "weather?"}]
     first = await official.responses.create(model="openclaw", input=conversation, tools=[WEATHER])
@@ -70,14 +70,14 @@ async def test_a_tool_loop_of_the_official_client_reaches_the_provider_as_messag
     ]
 
 
-async def test_streamed_calls_come_as_they_are_made(official, provider):
+async def test_calls_are_streamed(official, provider):
     provider.says(None, ("a", "get_weather", "{}"), ("b", "get_weather", '{"x":1}'), finish="tool_calls")
     async with official.responses.stream(model="openclaw", input="weather?", tools=[WEATHER]) as stream:
         final = await stream.get_final_response()
     assert [(item.call_id, item.arguments) for item in final.output] == [("a", "{}"), ("b", '{"x":1}')]
 
 
-async def test_a_schema_of_the_official_client_reaches_the_provider(official, provider):
+async def test_a_response_schema_reaches_the_provider(official, provider):
     class City(BaseModel):
         name: str
 
@@ -103,7 +103,7 @@ async def test_settings_reach_the_provider(official, provider):
     assert "metadata" not in asked
 
 
-async def test_a_spent_budget_leaves_the_response_incomplete(official, provider):
+async def test_an_answer_at_the_token_cap_is_incomplete(official, provider):
     provider.says("Hel", finish="length")
     response = await official.responses.create(model="openclaw", input="hi", max_output_tokens=1)
     assert (response.status, response.incomplete_details.reason) == ("incomplete", "max_output_tokens")
@@ -119,7 +119,7 @@ async def test_a_refusal_by_the_provider_keeps_its_status(official, provider, st
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_demanded_call_that_is_not_made_is_a_502(official, provider, stream):
+async def test_a_missing_required_call_is_a_502(official, provider, stream):
     provider.says("No.")
     with pytest.raises(openai.InternalServerError) as caught:
         await official.responses.create(
@@ -128,7 +128,7 @@ async def test_a_demanded_call_that_is_not_made_is_a_502(official, provider, str
     assert (caught.value.status_code, caught.value.type) == (502, "api_error")
 
 
-async def test_a_stream_that_breaks_ends_as_failed(official, provider):
+async def test_a_broken_stream_ends_as_failed(official, provider):
     async def breaks(request):
         return await provider.begins(request, {"content": "Hel"})
 
@@ -147,25 +147,25 @@ class TestSlowModel:
         config["gateway"]["stream"]["openingHeartbeatMs"] = 1
         return config
 
-    async def test_a_failure_after_a_sign_of_life_is_told_in_the_stream(self, client, provider):
-        opened = asyncio.Event()
+    async def test_a_failure_after_a_heartbeat_is_reported_in_the_stream(self, client, provider):
+        is_open = asyncio.Event()
         provider.refuses(400, "too strange")
         refusal = provider.answer
 
         async def late(request):
-            await opened.wait()
+            await is_open.wait()
             return await refusal(request)
 
         provider.answer = late
         response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": True})
         assert (await response.content.readline()).startswith(b": ")
-        opened.set()
+        is_open.set()
         events = [line for line in (await response.text()).split("\n") if line.startswith("event: ")]
         assert events == ["event: response.created", "event: response.in_progress", "event: response.failed"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_caller_that_leaves_ends_the_work_at_the_provider(client, provider, stream):
+async def test_a_client_disconnect_aborts_the_request_at_the_provider(client, provider, stream):
     asked, left = provider.hangs()
     body = {"model": "openclaw", "input": "hi", "stream": stream}
     call = asyncio.create_task(client.post("/v1/responses", json=body))
@@ -175,7 +175,7 @@ async def test_a_caller_that_leaves_ends_the_work_at_the_provider(client, provid
         await left.wait()
 
 
-async def test_pictures_and_files_reach_the_model(official, provider):
+async def test_images_and_files_reach_the_model(official, provider):
     provider.says("x")
     await official.responses.create(
         model="openclaw",
@@ -211,14 +211,14 @@ async def test_pictures_and_files_reach_the_model(official, provider):
         ),
     ],
 )
-async def test_a_bad_request_is_told_by_field_and_asks_no_provider(client, provider, body, param):
+async def test_a_bad_request_names_its_field_and_reaches_no_provider(client, provider, body, param):
     response = await client.post("/v1/responses", json=body)
     error = (await response.json())["error"]
     assert (response.status, error["type"], error["param"]) == (400, "invalid_request_error", param)
     assert provider.asked == []
 
 
-async def test_broken_json_is_a_400(client):
+async def test_invalid_json_is_a_400(client):
     response = await client.post("/v1/responses", data=b"{")
     assert (response.status, (await response.json())["error"]["code"]) == (400, "invalid_json")
 
@@ -234,7 +234,7 @@ class TestSwitchedOff:
         config["gateway"]["http"]["endpoints"]["responses"]["enabled"] = False
         return config
 
-    async def test_a_disabled_endpoint_is_not_there(self, client):
+    async def test_a_disabled_endpoint_is_not_found(self, client):
         assert (await client.post("/v1/responses", json={"model": "openclaw", "input": "hi"})).status == 404
 
 
@@ -244,7 +244,7 @@ class TestNoUrls:
         config["gateway"]["http"]["endpoints"]["responses"]["images"] = {"allowUrl": False}
         return config
 
-    async def test_pictures_by_url_are_refused_when_they_are_not_allowed(self, client):
+    async def test_image_urls_are_refused_when_disabled(self, client):
         picture = {"type": "input_image", "image_url": "https://x.test/a.png"}
         response = await client.post("/v1/responses", json={"model": "openclaw", "input": message(picture)})
         assert "`input`: image URLs are not allowed here" in (await response.json())["error"]["message"]

@@ -30,9 +30,9 @@ def body(path, text, **more):
 
 async def say(client, path, text, *, headers=None, **more):
     async with client.post(path, json=body(path, text, **more), headers=headers) as response:
-        told = await response.text()
-        assert response.status == 200, told
-        return told
+        text = await response.text()
+        assert response.status == 200, text
+        return text
 
 
 def seen(provider):
@@ -41,7 +41,7 @@ def seen(provider):
 
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_user_goes_on_with_a_conversation(store, client, provider, path, stream):
+async def test_a_user_continues_a_conversation(store, client, provider, path, stream):
     provider.says("a|1")
     await say(client, path, "q1", user="U1", stream=stream)
     provider.says("a2")
@@ -52,7 +52,7 @@ async def test_a_user_goes_on_with_a_conversation(store, client, provider, path,
     assert len(seen(provider)) == 5
 
 
-async def test_a_key_is_shared_by_both_endpoints_and_beats_the_user_who_is_not(store, client, provider):
+async def test_a_session_key_is_shared_by_both_endpoints_and_overrides_user(store, client, provider):
     provider.says("a1")
     key = {"x-openclaw-session-key": "app:thread"}
     await say(client, CHAT, "q1", headers=key)
@@ -63,7 +63,7 @@ async def test_a_key_is_shared_by_both_endpoints_and_beats_the_user_who_is_not(s
     assert seen(provider) == [("user", "q4")]
 
 
-async def test_a_request_that_stands_alone_leaves_nothing_behind(store, client, provider, tmp_path):
+async def test_a_request_without_a_session_stores_no_conversation(store, client, provider, tmp_path):
     provider.says("a")
     for path in (CHAT, RESPONSES):
         await say(client, path, "q", store=False)
@@ -77,7 +77,7 @@ async def test_a_request_that_stands_alone_leaves_nothing_behind(store, client, 
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_turn_that_failed_is_not_part_of_the_conversation(store, client, provider, stream):
+async def test_a_failed_turn_is_not_part_of_the_conversation(store, client, provider, stream):
     provider.says("a1")
     await say(client, CHAT, "q1", user="u")
     provider.refuses(400, "no")
@@ -91,7 +91,7 @@ async def test_a_turn_that_failed_is_not_part_of_the_conversation(store, client,
     assert outcomes == ["completed", "failed", "completed"]
 
 
-async def test_a_caller_who_leaves_is_noted_and_forgotten(store, client, provider):
+async def test_a_turn_whose_client_disconnects_is_not_part_of_the_conversation(store, client, provider):
     asked = asyncio.Event()
 
     async def never(request):
@@ -103,21 +103,21 @@ async def test_a_caller_who_leaves_is_noted_and_forgotten(store, client, provide
     await asked.wait()
     leaving.cancel()
     provider.says("a2")
-    await say(client, CHAT, "q2", user="u")  # waits for the first one to be over
+    await say(client, CHAT, "q2", user="u")  # waits for the end of the first one
     assert seen(provider) == [("user", "q2")]
     async with client.get("/api/v1/sessions/agent:main:openai-user:u") as response:
         entries = (await response.json())["transcript"]
     assert [(entry["outcome"], len(entry["messages"])) for entry in entries] == [("cancelled", 0), ("completed", 2)]
 
 
-async def test_requests_of_one_conversation_come_one_after_the_other(store, client, provider):
+async def test_requests_of_one_conversation_run_one_after_the_other(store, client, provider):
     provider.says("a")
     await asyncio.gather(*(say(client, CHAT, f"q{number}", user="u") for number in range(8)))
     asked = sorted(len(request["messages"]) for request in provider.asked)
     assert asked == [1, 3, 5, 7, 9, 11, 13, 15]
 
 
-async def test_tool_calls_and_their_results_are_kept_as_such(store, client, provider):
+async def test_tool_calls_and_results_are_stored_in_the_conversation(store, client, provider):
     provider.says(None, ("call_1", "f", '{"a":1}'), finish="tool_calls")
     tools = [{"type": "function", "function": {"name": "f", "parameters": {}}}]
     await say(client, CHAT, "q1", user="u", tools=tools)
@@ -136,7 +136,7 @@ async def test_tool_calls_and_their_results_are_kept_as_such(store, client, prov
     assert provider.asked[-1]["messages"][1]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a":1}'}
 
 
-async def test_a_filtered_answer_is_nothing_to_go_on_from(store, client, provider):
+async def test_the_turn_of_a_filtered_answer_is_not_continued(store, client, provider):
     provider.says("half", finish="content_filter")
     await say(client, CHAT, "q1", user="u")
     provider.says("a2")
@@ -144,7 +144,7 @@ async def test_a_filtered_answer_is_nothing_to_go_on_from(store, client, provide
     assert seen(provider) == [("user", "q2")]
 
 
-async def test_a_response_in_the_background_holds_its_conversation_until_it_ends(store, client, provider):
+async def test_a_background_response_locks_its_conversation_until_it_ends(store, client, provider):
     going = asyncio.Event()
 
     async def slowly(request):
@@ -165,9 +165,7 @@ async def test_a_response_in_the_background_holds_its_conversation_until_it_ends
     assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q2")]
 
 
-async def test_whoever_leaves_the_stream_of_a_response_in_the_background_leaves_its_conversation_to_it(
-    store, client, provider
-):
+async def test_disconnecting_from_a_background_stream_does_not_release_its_conversation(store, client, provider):
     going = asyncio.Event()
 
     async def slowly(request):
@@ -183,7 +181,7 @@ async def test_whoever_leaves_the_stream_of_a_response_in_the_background_leaves_
         while b"output_text.delta" not in (line := await leaving.content.readline()):
             assert line
     waiting = asyncio.create_task(say(client, RESPONSES, "q2", user="u"))
-    await asyncio.sleep(0.5)  # nothing is to happen
+    await asyncio.sleep(0.5)  # nothing happens
     assert len(provider.asked) == 1
     going.set()
     provider.says("a2")
@@ -191,7 +189,7 @@ async def test_whoever_leaves_the_stream_of_a_response_in_the_background_leaves_
     assert seen(provider) == [("user", "q1"), ("assistant", "a1"), ("user", "q2")]
 
 
-async def test_a_response_in_the_background_that_is_cancelled_gives_its_conversation_back(store, client, provider):
+async def test_a_cancelled_background_response_releases_its_conversation(store, client, provider):
     async def never(request):
         await asyncio.Event().wait()
 
@@ -204,7 +202,7 @@ async def test_a_response_in_the_background_that_is_cancelled_gives_its_conversa
     assert seen(provider) == [("user", "q2")]
 
 
-async def test_a_previous_response_and_a_conversation_are_not_doubled(store, client, provider):
+async def test_a_previous_response_in_the_same_session_is_not_repeated(store, client, provider):
     provider.says("a1")
     first = json.loads(await say(client, RESPONSES, "q1", user="u"))
     await say(client, RESPONSES, "q2", user="u", previous_response_id=first["id"])
@@ -212,7 +210,7 @@ async def test_a_previous_response_and_a_conversation_are_not_doubled(store, cli
 
 
 @pytest.mark.parametrize(("path", "stream"), [(CHAT, False), (RESPONSES, True)])
-async def test_a_request_whose_conversation_is_deleted_is_cut_off_and_told_so(store, client, provider, path, stream):
+async def test_deleting_a_conversation_ends_its_running_request_with_an_error(store, client, provider, path, stream):
     asked, left = asyncio.Event(), asyncio.Event()
 
     async def never(request):
@@ -234,10 +232,10 @@ async def test_a_request_whose_conversation_is_deleted_is_cut_off_and_told_so(st
         assert response.status == 200
     async with asyncio.timeout(8):
         response = await asking
-        told = await response.text()
+        text = await response.text()
         await left.wait()
     assert response.status == (200 if stream else 409)
-    assert "session_changed" in told
+    assert "session_changed" in text
     provider.says("a3")
     await say(client, path, "q3", user="u")
     assert seen(provider) == [("user", "q3")]
@@ -245,7 +243,7 @@ async def test_a_request_whose_conversation_is_deleted_is_cut_off_and_told_so(st
 
 @pytest.fixture(params=[False, True], ids=["undeclared", "declared"])
 def refused(request, config, provider):
-    """What a model refused that takes 2000 characters, which its provider declares or not."""
+    """The requests that a model refuses because its window of 2000 characters is exceeded, declared or not."""
     if request.param:
         config["models"]["providers"]["fake"]["models"][0]["contextWindow"] = 500
     provider.says("a" * 100)
@@ -266,7 +264,7 @@ def refused(request, config, provider):
 @pytest.mark.usefixtures("store", "refused")
 @pytest.mark.parametrize("path", [CHAT, RESPONSES])
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_conversation_goes_on_beyond_the_models_window(client, provider, path, stream):
+async def test_a_conversation_continues_beyond_the_context_window(client, provider, path, stream):
     for number in range(20):
         await say(client, path, f"q{number:02} {'x' * 100}", user="u", stream=stream)
         assert seen(provider)[-1][1].startswith(f"q{number:02}")
@@ -287,7 +285,7 @@ def summarising(config):
 
 
 @pytest.mark.usefixtures("store", "summarising")
-async def test_a_summary_counts_for_whoever_asked(client, provider):
+async def test_a_summary_counts_against_the_callers_limit(client, provider):
     provider.says("a")
     for _ in range(4):
         await say(client, CHAT, "x" * 1000, user="u")
@@ -298,7 +296,7 @@ async def test_a_summary_counts_for_whoever_asked(client, provider):
 
 
 @pytest.mark.parametrize("store", ["redis"], indirect=True)
-async def test_an_answer_whose_turn_can_not_be_kept_is_a_failure(store, client, provider):
+async def test_an_answer_whose_turn_cannot_be_stored_is_an_error(store, client, provider):
     provider.says("a1")
     answer = provider.answer
 
@@ -315,12 +313,12 @@ async def test_an_answer_whose_turn_can_not_be_kept_is_a_failure(store, client, 
 
 
 @pytest.mark.parametrize("store", ["redis"], indirect=True)
-async def test_a_stream_whose_turn_can_not_be_kept_ends_with_an_error_and_no_reason_to_finish(store, client, provider):
-    begun = asyncio.Event()
+async def test_a_stream_whose_turn_cannot_be_stored_ends_with_an_error_and_no_finish_reason(store, client, provider):
+    go_on = asyncio.Event()
 
     async def freezes(request):
         response = await provider.begins(request, {"content": "a1"})
-        await begun.wait()
+        await go_on.wait()
         store.freeze()
         await provider.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
         await response.write(b"data: [DONE]\n\n")
@@ -329,19 +327,19 @@ async def test_a_stream_whose_turn_can_not_be_kept_ends_with_an_error_and_no_rea
     provider.answer = freezes
     try:
         async with client.post(CHAT, json=body(CHAT, "q1", user="u", stream=True)) as response:
-            told = await response.content.readany()
-            begun.set()
-            told += await response.read()
+            text = await response.content.readany()
+            go_on.set()
+            text += await response.read()
     finally:
         store.thaw()
     assert response.status == 200
-    assert b"not available" in told
-    assert b'"finish_reason":"stop"' not in told
-    assert told.endswith(b"data: [DONE]\n\n")
+    assert b"not available" in text
+    assert b'"finish_reason":"stop"' not in text
+    assert text.endswith(b"data: [DONE]\n\n")
 
 
 @pytest.mark.parametrize("store", ["redis"], indirect=True)
-async def test_without_its_store_only_conversations_fail(store, client, provider):
+async def test_an_unavailable_store_fails_only_requests_of_conversations(store, client, provider):
     provider.says("a1")
     await store.stop()
     await say(client, CHAT, "alone")
@@ -378,7 +376,7 @@ async def test_two_verified_users_never_see_each_others_turns(client, provider, 
     assert len(seen(provider)) == 3
 
 
-async def test_only_an_admin_reaches_somebody_elses_conversation(store, proxied, client, provider):
+async def test_only_an_admin_reaches_another_users_conversation(store, proxied, client, provider):
     provider.says("a")
     await say(client, CHAT, "secret", headers=as_user("alice"), user="u1")
     theirs = {"x-openclaw-session-key": "user:alice:agent:main:openai-user:u1"}
@@ -388,22 +386,22 @@ async def test_only_an_admin_reaches_somebody_elses_conversation(store, proxied,
     assert seen(provider)[0] == ("user", "secret")
 
 
-async def test_operators_list_read_export_and_delete(store, client, provider):
+async def test_operators_list_read_export_and_delete_conversations(store, client, provider):
     provider.says("a1")
     await say(client, CHAT, "q1", user="u/1 %")
     await say(client, CHAT, "q2", user="u/1 %")
     await say(client, RESPONSES, "q", user="other")
     async with client.get("/api/v1/sessions") as response:
-        listed = (await response.json())["data"]
-    assert [one["key"] for one in listed] == ["agent:main:openresponses-user:other", "agent:main:openai-user:u/1 %"]
-    assert listed[1]["entries"] == 2
-    assert listed[1]["updated_at"] >= listed[1]["created_at"] > 0
+        sessions = (await response.json())["data"]
+    assert [one["key"] for one in sessions] == ["agent:main:openresponses-user:other", "agent:main:openai-user:u/1 %"]
+    assert sessions[1]["entries"] == 2
+    assert sessions[1]["updated_at"] >= sessions[1]["created_at"] > 0
     async with client.get("/api/v1/sessions?limit=1") as response:
         assert len((await response.json())["data"]) == 1
     path = "/api/v1/sessions/agent:main:openai-user:u%2F1%20%25"
     async with client.get(path) as response:
         session = await response.json()
-    assert session["key"] == listed[1]["key"]
+    assert session["key"] == sessions[1]["key"]
     async with client.get(path.replace("user:u", "USER:U")) as response:
         assert (await response.json())["key"] == session["key"]  # as in a request, letters are folded
     assert [entry["messages"][0]["parts"] for entry in session["transcript"]] == [
@@ -422,7 +420,7 @@ async def test_operators_list_read_export_and_delete(store, client, provider):
     assert seen(provider) == [("user", "q3")]
 
 
-async def test_an_operator_sees_and_touches_what_the_scopes_allow(store, proxied, client, provider):
+async def test_scopes_limit_what_an_operator_sees_and_changes(store, proxied, client, provider):
     provider.says("a")
     await say(client, CHAT, "secret", headers=as_user("alice"), user="u1")
     path = "/api/v1/sessions/user:alice:agent:main:openai-user:u1"
@@ -437,7 +435,7 @@ async def test_an_operator_sees_and_touches_what_the_scopes_allow(store, proxied
     async with client.get("/api/v1/sessions", headers=as_user("alice", "operator.read")) as response:
         assert [one["key"] for one in (await response.json())["data"]] == [path.rpartition("/")[2]]
     async with client.get("/api/v1/sessions/agent:main:openai-user:u1", headers=as_user("alice")) as response:
-        assert response.status == 200  # one's own needs no name
+        assert response.status == 200  # the owner's own key needs no user
     admin = as_user("root", "operator.admin")
     async with client.get("/api/v1/sessions", headers=admin) as response:
         assert len((await response.json())["data"]) == 1
@@ -447,7 +445,7 @@ async def test_an_operator_sees_and_touches_what_the_scopes_allow(store, proxied
         assert response.status == 200
 
 
-async def test_a_list_is_told_page_by_page(store, client, provider):
+async def test_conversations_are_listed_page_by_page(store, client, provider):
     provider.says("a")
     for number in range(5):
         await say(client, CHAT, "q", user=f"u{number}")
@@ -464,17 +462,17 @@ async def test_a_list_is_told_page_by_page(store, client, provider):
 @pytest.mark.parametrize(
     "after", ["", "x", "1", "nan:agent:main:a", "inf:agent:main:a", "1e300:agent:main:a", "1:main"]
 )
-async def test_a_page_that_is_none_is_a_bad_request(store, client, after):
+async def test_an_invalid_page_is_a_bad_request(store, client, after):
     async with client.get("/api/v1/sessions", params={"after": after}) as response:
         assert (response.status, (await response.json())["error"]["param"]) == (400, "after")
 
 
 @pytest.mark.parametrize("limit", ["0", "1001", "x", "-1", "1.5", "0000001000000", "9" * 5000])
-async def test_a_limit_that_is_none_is_a_bad_request(store, client, limit):
+async def test_an_invalid_limit_is_a_bad_request(store, client, limit):
     async with client.get(f"/api/v1/sessions?limit={limit}") as response:
         assert (response.status, (await response.json())["error"]["param"]) == (400, "limit")
 
 
-async def test_no_name_that_was_never_printed_is_found(store, client):
+async def test_an_invalid_key_is_not_found(store, client):
     async with client.get("/api/v1/sessions/nonsense") as response:
         assert response.status == 404

@@ -31,7 +31,7 @@ def test_new_connections_are_ignored_and_queued_ones_accepted(listening):
             assert waiting.recv(100) == b"answer"
 
 
-def test_two_may_listen_on_one_port_only_when_both_share_it():
+def test_two_sockets_can_listen_on_one_port_only_if_both_share_it():
     with listen("127.0.0.1", 0, shared=True) as first:
         port = first.getsockname()[1]
         listen("127.0.0.1", port, shared=True).close()

@@ -100,15 +100,15 @@ def split(*pieces):
 def test_an_answer_is_split_the_same_wherever_it_is_cut(text, shown, thought):
     assert split(text) == (shown, thought)
     assert split(*text) == (shown, thought)
-    for place in range(1, len(text)):
-        assert split(text[:place], text[place:]) == (shown, thought), place
+    for position in range(1, len(text)):
+        assert split(text[:position], text[position:]) == (shown, thought), position
 
 
 @given(TEXTS, st.lists(st.integers(1, 60), max_size=3))
 @example("[[reply_to: 7]]a", [14])
 @example("[[ reply_to: 7]]a", [3])
-def test_any_text_is_split_the_same_wherever_it_is_cut(text, places):
-    edges = sorted({0, *(min(place, len(text)) for place in places), len(text)})
+def test_any_text_is_split_the_same_wherever_it_is_cut(text, positions):
+    edges = sorted({0, *(min(position, len(text)) for position in positions), len(text)})
     pieces = [text[start:end] for start, end in pairwise(edges)]
     assert split(*pieces) == split(text)
 
@@ -117,19 +117,19 @@ def test_any_text_is_split_the_same_wherever_it_is_cut(text, places):
 def test_nothing_is_lost_but_tags_and_the_space_around_them(text):
     stage = ReasoningFilter()
     events = [*stage.feed([TextDelta(text)]), *stage.feed([STOP])][:-1]
-    kept = "".join(event.text for event in events if not isinstance(event, ThinkingEnd))
-    # Places in `kept` that can be reached by having read this much of `text`.
+    result = "".join(event.text for event in events if not isinstance(event, ThinkingEnd))
+    # Positions in `result` that can be reached by having read this much of `text`.
     reached = [set() for _ in range(len(text) + 1)]
     reached[0] = {0}
-    for place, character in enumerate(text):
-        here = reached[place]
-        reached[place + 1] |= {at + 1 for at in here if kept[at : at + 1] == character}
+    for position, character in enumerate(text):
+        here = reached[position]
+        reached[position + 1] |= {at + 1 for at in here if result[at : at + 1] == character}
         if character.isspace():
-            reached[place + 1] |= here
-        for tag in (tag for tag in (*TAGS, "[[ reply_to:") if text.startswith(tag, place)):
-            end = text.find("]]", place) + 2 if tag == "[[ reply_to:" else place + len(tag)
-            reached[end] |= here if end > place else set()
-    assert len(kept) in reached[-1]
+            reached[position + 1] |= here
+        for tag in (tag for tag in (*TAGS, "[[ reply_to:") if text.startswith(tag, position)):
+            end = text.find("]]", position) + 2 if tag == "[[ reply_to:" else position + len(tag)
+            reached[end] |= here if end > position else set()
+    assert len(result) in reached[-1]
 
 
 @given(TEXTS.filter(lambda text: not text.isspace()))

@@ -25,8 +25,8 @@ async def test_a_connection_that_the_server_ends_while_it_waits_is_left_out(clie
     wire.answers = [bye, HELLO]
     assert await whole(await ask()) == b"hello"
     seen.set()
-    ((kept,),) = client._pool._idle.values()
-    await wire.until(lambda: not kept.usable)
+    ((idle,),) = client._pool._idle.values()
+    await wire.until(lambda: not idle.usable)
     assert await whole(await ask()) == b"hello"
     assert len(wire.asked) == 2
 

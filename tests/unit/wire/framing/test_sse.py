@@ -32,8 +32,8 @@ def decoded(*pieces):
     return payloads + decoder.flush()
 
 
-def cut(data, places):
-    edges = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+def split(data, positions):
+    edges = [0, *sorted(position % (len(data) + 1) for position in positions), len(data)]
     return [data[start:end] for start, end in pairwise(edges)]
 
 
@@ -53,30 +53,30 @@ def expected(stream):
 
 
 @given(STREAMS)
-def test_a_stream_is_read_as_the_standard_says_but_for_empty_events(stream):
+def test_decoding_follows_the_standard_except_for_empty_events(stream):
     assert decoded(stream) == expected(stream)
 
 
 @given(STREAMS, st.lists(st.integers(0, 400), max_size=6))
 @example(b"data: a\r\n\ndata: b\n\n", [8, 9])
 @example(b"data: a\r\r\ndata: b\r\n\r\n", [7, 8, 9])
-def test_any_split_of_any_stream_gives_the_same_payloads(stream, places):
-    assert decoded(*cut(stream, places)) == decoded(stream)
+def test_any_split_of_any_stream_decodes_to_the_same_payloads(stream, positions):
+    assert decoded(*split(stream, positions)) == decoded(stream)
 
 
 @pytest.mark.parametrize("end", ENDS, ids=repr)
-def test_every_line_end_is_one_at_every_split(end):
+def test_each_kind_of_line_end_is_recognised_at_every_split(end):
     stream = end.join((b": hello", b"event: x", b"data: a", b"data: b", b"", b"data: c", b"", b""))
-    for place in range(len(stream) + 1):
-        assert decoded(stream[:place], stream[place:]) == [b"a\nb", b"c"]
+    for position in range(len(stream) + 1):
+        assert decoded(stream[:position], stream[position:]) == [b"a\nb", b"c"]
     assert decoded(*(bytes((byte,)) for byte in stream)) == [b"a\nb", b"c"]
 
 
-def test_what_is_framed_is_read_back():
+def test_an_encoded_frame_is_decoded_to_its_payload():
     assert decoded(sse_frame(b'{"a":1}') + DONE) == [b'{"a":1}', b"[DONE]"]
 
 
-def test_an_event_is_told_as_soon_as_its_blank_line_is_there():
+def test_an_event_is_returned_as_soon_as_its_blank_line_arrives():
     decoder = SseDecoder()
     assert decoder.feed(b"data: a\n") == []
     assert decoder.pending
@@ -85,12 +85,12 @@ def test_an_event_is_told_as_soon_as_its_blank_line_is_there():
     assert not decoder.pending
 
 
-def test_a_last_event_without_its_blank_line_counts():
+def test_flush_returns_a_last_event_without_its_blank_line():
     assert decoded(b"data: a\n\ndata: b") == [b"a", b"b"]
     assert decoded(b"data: a\r\n\r\ndata: b\r\n") == [b"a", b"b"]
 
 
-def test_an_event_without_data_is_no_event():
+def test_an_event_without_data_is_ignored():
     assert decoded(b"event: ping\n\n: comment\n\ndata:\n\ndata: \n\n") == []
 
 
@@ -98,12 +98,12 @@ def test_a_byte_order_mark_before_the_first_event_is_skipped():
     assert decoded(b"\xef\xbb\xbfdata: a\n\n") == [b"a"]
 
 
-def test_bytes_of_a_character_may_come_apart():
+def test_the_bytes_of_a_character_may_be_split():
     stream = 'data: {"text":"\N{GRINNING FACE}"}\n\n'.encode()
-    for place in range(len(stream)):
-        assert decoded(stream[:place], stream[place:]) == [stream[6:-2]]
+    for position in range(len(stream)):
+        assert decoded(stream[:position], stream[position:]) == [stream[6:-2]]
 
 
-def test_an_event_without_end_is_given_up():
+def test_an_endless_event_is_refused():
     with pytest.raises(OversizedEvent, match="more than"):
         decoded(*[b"x" * 2**20] * 9)

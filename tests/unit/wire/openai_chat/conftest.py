@@ -1,4 +1,4 @@
-"""Reading a provider's stream to its end, as the caller of providers does."""
+"""Reads a provider's stream to its end, as `gateway.upstream.client` does."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -16,7 +16,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def read_stream(pieces: Iterable[bytes]) -> tuple[Batch, UpstreamError | None]:
-    """All events, and the failure that came after them; once the answer is complete nothing is one any more."""
+    """All events and the failure after them; a failure after a complete answer is ignored."""
     parser, events = StreamParser(MODEL), []
     left = iter(pieces)
     try:
@@ -43,11 +43,11 @@ def stream_of(*chunks: object, end: bytes = DONE) -> bytes:
 
 @pytest.fixture(scope="session")
 def read() -> Callable[..., tuple[Batch, UpstreamError | None]]:
-    """Events and failure of a stream that comes in these pieces."""
+    """Events and failure of a stream that arrives in these pieces."""
     return lambda *pieces: read_stream(pieces)
 
 
 @pytest.fixture(scope="session")
 def stream() -> Callable[..., bytes]:
-    """Chunks as a provider sends them, `[DONE]` last unless another `end` is given."""
+    """Chunks as a provider sends them, ending with `[DONE]` unless `end` is given."""
     return stream_of

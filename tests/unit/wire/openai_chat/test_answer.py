@@ -67,7 +67,7 @@ def failure(raw):
         ({"content": "a", "tool_calls": None}, [TextDelta("a")]),
     ],
 )
-def test_a_message_is_read_as_the_events_of_a_stream(message, events):
+def test_a_message_is_decoded_as_the_events_of_a_stream(message, events):
     assert parse_answer(body(message), MODEL) == [*events, STOP]
 
 
@@ -79,7 +79,7 @@ def test_calls_are_numbered_in_their_order():
     ]
 
 
-def test_calls_without_an_id_or_with_a_used_one_get_ids_of_their_own():
+def test_calls_with_a_missing_or_repeated_id_get_unique_ids():
     calls = [call(None), call(None), call("a"), call("a")]
     batch = parse_answer(body({"tool_calls": calls}, "tool_calls"), MODEL)
     ids = [event.id for event in batch if isinstance(event, ToolCallBegin)]
@@ -89,26 +89,26 @@ def test_calls_without_an_id_or_with_a_used_one_get_ids_of_their_own():
     assert again[0].id not in ids, "ids must be unique over a conversation"
 
 
-def test_the_retired_form_of_a_call_is_a_call():
+def test_the_legacy_function_call_is_decoded():
     message = {"content": None, "function_call": {"name": "f", "arguments": "{}"}}
     begin, delta, end = parse_answer(body(message, "function_call"), MODEL)
     assert (begin.name, delta, end) == ("f", ToolCallDelta(0, "{}"), Finish("tool_calls", "function_call"))
 
 
-def test_an_end_of_calls_without_a_call_is_no_answer():
+def test_a_tool_calls_finish_without_a_call_is_malformed():
     assert failure(body({"content": "a"}, "tool_calls")).kind is UpstreamKind.MALFORMED
 
 
-def test_a_call_makes_a_stop_the_end_of_calling():
+def test_a_stop_after_a_call_becomes_tool_calls():
     assert parse_answer(body({"tool_calls": [call()]}), MODEL)[-1] == Finish("tool_calls", "stop")
 
 
 @pytest.mark.parametrize(("finish", "raw"), [(None, None), ("stop", None), ("weird", "weird")])
-def test_a_whole_answer_needs_no_reason_to_end(finish, raw):
+def test_a_whole_answer_may_lack_a_finish_reason(finish, raw):
     assert parse_answer(body({"content": "a"}, finish), MODEL) == [TextDelta("a"), Finish("stop", raw)]
 
 
-def test_usage_follows_the_end():
+def test_usage_follows_the_finish():
     usage = {"prompt_tokens": 1, "completion_tokens": 2}
     assert parse_answer(body({"content": "a"}, usage=usage), MODEL) == [
         TextDelta("a"),
@@ -118,12 +118,12 @@ def test_usage_follows_the_end():
     assert parse_answer(body({"content": "a"}, usage=None), MODEL) == [TextDelta("a"), STOP]
 
 
-def test_logprobs_come_with_the_text():
+def test_logprobs_are_reported_with_the_text():
     raw = {"choices": [{"message": {"content": "a"}, "logprobs": {"content": []}, "finish_reason": "stop"}]}
     assert parse_answer(json.dumps(raw).encode(), MODEL)[0] == TextDelta("a", {"content": []})
 
 
-def test_only_the_first_choice_counts():
+def test_only_the_first_choice_is_read():
     choices = [{"message": {"content": text}, "finish_reason": "stop"} for text in "ab"]
     assert parse_answer(json.dumps({"choices": choices}).encode(), MODEL) == [TextDelta("a"), STOP]
 
@@ -148,7 +148,7 @@ def test_only_the_first_choice_counts():
     ],
     ids=lambda raw: raw[:60],
 )
-def test_what_cannot_be_trusted_is_malformed(raw):
+def test_an_invalid_answer_is_malformed(raw):
     error = failure(raw)
     assert (error.kind, error.status) == (UpstreamKind.MALFORMED, 502)
     assert error.message.startswith("The provider's answer could not be read: ")
@@ -168,16 +168,16 @@ def test_what_cannot_be_trusted_is_malformed(raw):
 )
 def test_an_error_inside_a_200_is_an_error(error, kind, message):
     for raw in (json.dumps({"error": error}).encode(), body({"content": "a"}, error=error)):
-        found = failure(raw)
-        assert (found.kind, found.message) == (kind, message)
+        raised = failure(raw)
+        assert (raised.kind, raised.message) == (kind, message)
 
 
-def test_an_end_by_error_is_an_error():
+def test_the_finish_reason_error_is_an_error():
     assert failure(body({"content": "half"}, "error")).kind is UpstreamKind.SERVER_ERROR
 
 
 @pytest.mark.parametrize("nothing", [None, False, {}, "", []])
-def test_an_empty_error_is_none(nothing):
+def test_an_empty_error_is_ignored(nothing):
     assert parse_answer(body({"content": "a"}, error=nothing), MODEL) == [TextDelta("a"), STOP]
 
 
@@ -191,7 +191,7 @@ def test_an_empty_error_is_none(nothing):
         (b'"a\\ud83db"', "a\N{REPLACEMENT CHARACTER}b"),
     ],
 )
-def test_text_is_passed_on_as_it_was_written_when_it_can_be(written, text):
+def test_valid_text_stays_encoded_as_it_arrived(written, text):
     raw = body({"content": "?"}).replace(b'"?"', written)
     events = parse_answer(raw, MODEL)
     assert events == [TextDelta(text), STOP]
@@ -200,5 +200,5 @@ def test_text_is_passed_on_as_it_was_written_when_it_can_be(written, text):
 
 
 @pytest.mark.parametrize("content", [b"1", b"{}", b"true", b"[1e999]", b'"'])
-def test_content_that_is_no_text_is_malformed(content):
+def test_content_that_is_not_text_is_malformed(content):
     assert failure(body({"content": "?"}).replace(b'"?"', content)).kind is UpstreamKind.MALFORMED

@@ -41,7 +41,7 @@ def refused(**fields):
         ({"input": "a", "dimensions": 64.0, "user": "ann", "zz": 1}, EmbeddingRequest("openclaw", ("a",), 64)),
     ],
 )
-def test_a_request_is_read(fields, request_):
+def test_an_embeddings_request_is_decoded(fields, request_):
     assert asked(**fields) == request_
 
 
@@ -83,7 +83,7 @@ def test_every_refusal_names_the_field(fields, param, message):
 @pytest.mark.parametrize(
     "texts", [["a"] * 128, "a" * 8192, EMOJI * 4096, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 8192, ["a" * 8192] * 8]
 )
-def test_the_limits_themselves_are_let_in(texts):
+def test_inputs_at_the_limits_are_accepted(texts):
     assert asked(input=texts).inputs
 
 
@@ -100,7 +100,7 @@ def test_the_limits_themselves_are_let_in(texts):
         (EmbeddingRequest("openclaw", ("a",), base64=True), False, {"model": "m", "input": ["a"]}),
     ],
 )
-def test_a_provider_is_asked_for_base64_only_when_it_packs(request_, packs, body):
+def test_base64_is_requested_only_from_providers_that_support_it(request_, packs, body):
     model = ModelSpec("m", compat=Compat(embedding_base64=packs))
     assert json.loads(build_request(request_, model)) == body
 
@@ -115,18 +115,18 @@ def vector(*numbers, **fields):
 
 def rendered(raw, expected=1, *, as_base64=False):
     payload = json.loads(render_reply(parse_reply(raw, expected), model="openclaw", as_base64=as_base64))
-    if not as_base64:  # the official type knows lists only; its client unpacks base64 itself
+    if not as_base64:  # the official type accepts only lists; its client unpacks base64 itself
         CreateEmbeddingResponse.model_validate(payload)
     assert [item["index"] for item in payload["data"]] == list(range(expected))
     return [item["embedding"] for item in payload["data"]]
 
 
-def test_vectors_come_in_the_order_of_the_inputs():
+def test_vectors_are_returned_in_the_order_of_the_inputs():
     assert rendered(body(vector(2, index=1), vector(1, index=0)), 2) == [[1], [2]]
     assert rendered(body(vector(1), vector(2)), 2) == [[1], [2]]
 
 
-def test_usage_is_the_providers():
+def test_usage_is_the_providers_count():
     raw = body(vector(1), usage={"prompt_tokens": 5, "total_tokens": 6})
     payload = json.loads(render_reply(parse_reply(raw, 1), model=" OpenClaw ", as_base64=False))
     assert payload["usage"] == {"prompt_tokens": 5, "total_tokens": 6}
@@ -134,7 +134,7 @@ def test_usage_is_the_providers():
     assert parse_reply(body(vector(1)), 1).total_tokens == 0
 
 
-def test_numbers_keep_the_digits_that_the_provider_wrote():
+def test_numbers_keep_the_providers_digits():
     raw = b'{"data":[{"embedding":[0.10, -1e-07, 3, 0.30000000000000004]}]}'
     assert b"[0.10, -1e-07, 3, 0.30000000000000004]" in render_reply(parse_reply(raw, 1), model="m", as_base64=False)
 
@@ -149,7 +149,7 @@ def test_base64_is_little_endian_float32_of_the_same_numbers(numbers):
 
 
 @given(st.lists(FLOAT32, min_size=1, max_size=5))
-def test_base64_that_nobody_asked_for_is_unpacked_exactly(numbers):
+def test_unrequested_base64_is_unpacked_exactly(numbers):
     packed = base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
     assert rendered(body({"embedding": packed})) == [numbers]
     assert rendered(body({"embedding": packed}), as_base64=True) == [packed]
@@ -179,26 +179,26 @@ def test_doubles_are_rounded_once(numbers):
         body({"embedding": ""}),
     ],
 )
-def test_what_is_no_vector_is_malformed(raw):
+def test_an_invalid_vector_is_malformed(raw):
     for as_base64 in (False, True):
         with pytest.raises(UpstreamError) as caught:
             rendered(raw, as_base64=as_base64)
         assert caught.value.kind is UpstreamKind.MALFORMED
 
 
-def test_one_place_is_not_filled_twice():
+def test_a_repeated_index_is_malformed():
     with pytest.raises(UpstreamError):
         parse_reply(body(vector(1, index=0), vector(2, index=0)), 2)
 
 
 @pytest.mark.parametrize("numbers", [["a"], [None], [[1]], [1e39]])
-def test_what_cannot_be_packed_is_malformed(numbers):
+def test_numbers_that_cannot_be_packed_are_malformed(numbers):
     with pytest.raises(UpstreamError):
         rendered(body({"embedding": numbers}), as_base64=True)
 
 
 @pytest.mark.parametrize("text", ["%%%", "AAA", "AAAA", "é"])
-def test_what_cannot_be_unpacked_is_malformed(text):
+def test_base64_that_cannot_be_unpacked_is_malformed(text):
     with pytest.raises(UpstreamError):
         rendered(body({"embedding": text}))
 

@@ -1,4 +1,4 @@
-"""Whatever a provider sends, what comes of it is an answer or an UpstreamError."""
+"""Anything that a provider sends decodes to an answer or an UpstreamError."""
 
 import json
 from contextlib import suppress
@@ -48,16 +48,16 @@ CHUNKS = st.lists(JSON | shaped(JSON), max_size=5)
 
 
 def checked(events):
-    """The order rules of a stream."""
-    begun, finished = set(), False
+    """Check the rules for the order of events."""
+    open_calls, finished = set(), False
     for event in events:
         assert not finished or isinstance(event, UsageReport)
         if isinstance(event, ToolCallBegin):
-            assert event.index == len(begun)
+            assert event.index == len(open_calls)
             assert event.name
-            begun.add(event.index)
+            open_calls.add(event.index)
         if isinstance(event, ToolCallDelta):
-            assert event.index in begun
+            assert event.index in open_calls
             assert event.arguments
         finished = finished or isinstance(event, Finish)
     return finished
@@ -65,20 +65,20 @@ def checked(events):
 
 @settings(max_examples=300)
 @given(CHUNKS)
-def test_any_chunks_are_an_answer_or_an_upstream_error(read, stream, chunks):
+def test_any_chunks_decode_to_an_answer_or_an_upstream_error(read, stream, chunks):
     events, failure = read(stream(*chunks))
     assert checked(events) == (failure is None)
 
 
 @given(st.binary(max_size=60))
-def test_any_bytes_are_an_upstream_error(read, raw):
+def test_any_bytes_decode_to_an_upstream_error(read, raw):
     events, failure = read(raw)
     assert (events, failure.kind) == ([], UpstreamKind.MALFORMED)
 
 
 @settings(max_examples=300)
 @given(JSON | shaped(JSON))
-def test_any_body_is_an_answer_or_an_upstream_error(value):
+def test_any_body_decodes_to_an_answer_or_an_upstream_error(value):
     with suppress(UpstreamError):
         assert checked(parse_answer(json.dumps(value).encode(), MODEL))
 
@@ -99,7 +99,7 @@ VECTORS = st.fixed_dictionaries({"data": st.lists(ITEM, max_size=3) | JSON}, opt
 
 @settings(max_examples=300)
 @given(VECTORS | JSON, st.integers(1, 3), st.booleans())
-def test_any_vectors_are_an_answer_or_an_upstream_error(value, expected, as_base64):
+def test_any_vectors_decode_to_an_answer_or_an_upstream_error(value, expected, as_base64):
     with suppress(UpstreamError):
         reply = embeddings.parse_reply(json.dumps(value).encode(), expected)
         body = json.loads(embeddings.render_reply(reply, model="m", as_base64=as_base64))

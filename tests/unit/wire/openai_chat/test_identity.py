@@ -1,4 +1,4 @@
-"""The identity law: an agent without prompt and tools sends a provider of the same wire what the client sent."""
+"""The identity law: an agent without prompt and tools forwards the client's request unchanged in the same format."""
 
 import json
 
@@ -13,7 +13,7 @@ from gateway.wire.openai_chat.request import build_request
 MODEL = ModelSpec("m", compat=Compat(developer_role=True, max_tokens_field="max_completion_tokens"))
 
 NAMES = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_-]{0,8}", fullmatch=True)
-WORDS = st.text(st.characters(codec=None), max_size=8)  # half of an emoji is a word too
+WORDS = st.text(st.characters(codec=None), max_size=8)  # includes halves of surrogate pairs
 SAID = WORDS.filter(lambda text: text.strip())
 NUMBERS = st.integers(-(2**53), 2**53) | st.floats(allow_nan=False, allow_infinity=False)
 JSON = st.recursive(
@@ -29,7 +29,7 @@ def fields(required, optional):
 
 
 def widened(strategy):
-    """The objects of a strategy with fields that nobody knows."""
+    """The objects of a strategy, with added unknown fields."""
     return st.tuples(strategy, UNKNOWN).map(lambda pair: pair[0] | pair[1])
 
 
@@ -107,7 +107,7 @@ def passed_on(body):
 
 
 @given(BODY, st.booleans())
-def test_what_a_client_sends_is_what_the_provider_gets(body, stream):
+def test_the_provider_gets_what_the_client_sent(body, stream):
     ours = {"model": "openclaw", "stream": stream, "user": "ann", "n": 1}
     theirs = {"model": "m"} | ({"stream": True, "stream_options": {"include_usage": True}} if stream else {})
     assert passed_on(body | ours) == body | theirs
@@ -138,7 +138,7 @@ PINNED = {"type": "function", "function": {"name": "f"}}
         ({"messages": [{"role": "critic", "content": "no"}, SAY, {"role": "user"}]}, {}),
     ],
 )
-def test_other_spellings_of_a_request_come_out_in_their_normal_form(written, normal):
+def test_equivalent_requests_are_sent_in_one_normal_form(written, normal):
     assert passed_on({"messages": [SAY], **written}) == {"model": "m", "messages": [SAY], **normal}
 
 
@@ -162,6 +162,6 @@ def test_other_spellings_of_a_request_come_out_in_their_normal_form(written, nor
         ({"content": "a", "name": 7}, {"content": "a"}),
     ],
 )
-def test_other_spellings_of_a_message_come_out_in_their_normal_form(written, normal):
+def test_equivalent_messages_are_sent_in_one_normal_form(written, normal):
     sent = passed_on({"messages": [{"role": "assistant", **written}, SAY]})
     assert sent["messages"] == [{"role": "assistant", **normal}, SAY]

@@ -98,7 +98,7 @@ def test_every_documented_refusal_names_the_field(fields, param, message):
     "raw",
     [b"{", b"nonsense", b'{"a":}', b'{"model":"openclaw",}', b'{"model":NaN}', b'{"x":NaN}', b"\x80", b"[" * 10**5],
 )
-def test_what_is_no_json_is_refused_without_being_repeated(raw):
+def test_invalid_json_is_refused_without_quoting_it(raw):
     error = refused(raw)
     assert error.code == "invalid_json"
     assert "nonsense" not in error.message
@@ -106,18 +106,18 @@ def test_what_is_no_json_is_refused_without_being_repeated(raw):
 
 
 @pytest.mark.parametrize("field", [b'"x":1e999', b'"messages":[{"role":"user","content":"hi","x":[1e999]}]'])
-def test_a_number_that_nothing_can_hold_is_refused_wherever_it_stands(field):
+def test_a_number_out_of_range_is_refused_in_any_field(field):
     assert refused(b'{"messages":[{"role":"user","content":"hi"}],' + field + b"}").code == "invalid_json"
     assert refused(b'{"temperature":1e999}').code == "invalid_json"
 
 
 @pytest.mark.parametrize("raw", [b"[]", b'"hi"', b"1", b"null", b"true"])
-def test_a_body_that_is_no_object_is_refused(raw):
+def test_a_body_that_is_not_an_object_is_refused(raw):
     assert refused(raw).message == "The request body must be a JSON object."
 
 
 @pytest.mark.parametrize("raw", [b"", b"  \n", b"{}"])
-def test_an_empty_body_lacks_a_message(raw):
+def test_an_empty_body_is_refused_for_its_missing_message(raw):
     assert refused(raw).param == "messages"
 
 
@@ -129,11 +129,11 @@ def test_an_empty_body_lacks_a_message(raw):
         b'{"messages":[],"messages":[{"role":"user","content":"hi"}]}',
     ],
 )
-def test_harmless_oddities_of_json_are_no_error(raw):
+def test_harmless_oddities_of_json_are_accepted(raw):
     assert ChatIngress.read(raw).turn().messages == (Message("user", (Text("hi"),)),)
 
 
-def test_broken_characters_are_replaced_and_half_an_emoji_is_kept():
+def test_invalid_utf8_is_replaced_and_half_a_surrogate_pair_is_preserved():
     raw = b'{"messages":[{"role":"user","content":"a\xff"},{"role":"user","content":"\\ud83d"}]}'
     texts = [message.parts[0].text for message in ChatIngress.read(raw).turn().messages]
     assert texts == ["a\N{REPLACEMENT CHARACTER}", "\ud83d"]
@@ -150,7 +150,7 @@ def test_null_is_the_same_as_absent(field):
     assert turn(**{field: None}) == turn()
 
 
-def test_a_plain_request_is_a_plain_turn():
+def test_a_plain_request_is_decoded_as_a_plain_turn():
     assert turn() == Turn("openclaw", (Message("user", (Text("hi"),)),))
 
 
@@ -176,7 +176,7 @@ def test_a_plain_request_is_a_plain_turn():
         ({"n": 0}, Sampling()),
     ],
 )
-def test_sampling_is_read(fields, sampling):
+def test_sampling_parameters_are_decoded(fields, sampling):
     assert turn(**fields).sampling == sampling
 
 
@@ -199,7 +199,7 @@ def test_sampling_is_read(fields, sampling):
         ({"functions": [], "function_call": "auto"}, {}),
     ],
 )
-def test_the_other_fields_are_read(fields, changes):
+def test_the_other_fields_are_decoded(fields, changes):
     plain = turn()
     expected = {field: changes.get(field, getattr(plain, field)) for field in Turn.__struct_fields__}
     assert turn(**fields) == Turn(**expected)
@@ -208,7 +208,7 @@ def test_the_other_fields_are_read(fields, changes):
 @pytest.mark.parametrize(
     ("fields", "model"), [({}, "openclaw"), ({"model": " OpenClaw/X "}, " OpenClaw/X "), ({"model": ""}, "")]
 )
-def test_the_callers_model_is_kept_as_it_was_written(fields, model):
+def test_the_callers_model_is_preserved_verbatim(fields, model):
     assert ChatIngress.read(json.dumps({"messages": HI, **fields}).encode()).model == model
 
 
@@ -231,12 +231,12 @@ DEEP = st.recursive(
     st.dictionaries(st.sampled_from([*OPTIONAL, "messages", "model", "zz"]), DEEP, max_size=4),
     st.lists(DEEP, max_size=3),
 )
-def test_whatever_is_sent_the_answer_is_a_turn_or_a_refusal(fields, messages):
+def test_any_fields_decode_to_a_turn_or_a_refusal(fields, messages):
     raw = json.dumps({"messages": [*HI, *messages], **fields}).encode()
     outcome = read_or_refused(raw)
     assert isinstance(outcome, Turn) or outcome.param or outcome.code
 
 
 @given(st.binary(max_size=40))
-def test_any_bytes_are_a_refusal(raw):
+def test_any_bytes_are_refused(raw):
     assert refused(raw).status == 400

@@ -17,14 +17,14 @@ def read_messages(raw):
 
 
 def one(raw):
-    """The message that `raw` becomes, beside another one that keeps the conversation going; None when it is skipped."""
-    *found, last = read_messages([raw, HI])
+    """The decoded message, None if it is skipped. Another message needs the answer."""
+    *messages_before, last = read_messages([raw, HI])
     assert last == READ
-    return found[0] if found else None
+    return messages_before[0] if messages_before else None
 
 
 @pytest.mark.parametrize("role", ["system", "developer", "user", "assistant", "function"])
-def test_roles_and_names_are_kept(role):
+def test_roles_and_names_are_preserved(role):
     assert one({"role": role, "content": "a", "name": "ann"}) == Message(role, (Text("a"),), "ann")
 
 
@@ -43,7 +43,7 @@ def test_roles_and_names_are_kept(role):
         {"role": "assistant", "content": None, "tool_calls": []},
     ],
 )
-def test_what_openclaw_skips_is_skipped(raw):
+def test_entries_that_openclaw_skips_are_skipped(raw):
     assert one(raw) is None
 
 
@@ -67,11 +67,11 @@ def test_what_openclaw_skips_is_skipped(raw):
         ([{"type": ["text"], "text": "a"}, {"type": "text", "text": "b"}], (Text("b"),)),
     ],
 )
-def test_content_is_read_in_every_form(content, parts):
+def test_every_form_of_content_is_decoded(content, parts):
     assert one({"role": "user", "content": content}) == Message("user", parts)
 
 
-def test_a_list_stays_a_list():
+def test_content_in_an_array_stays_an_array():
     assert one({"role": "user", "content": [{"type": "text", "text": "a"}]}).content_is_array
     assert not one({"role": "user", "content": "a"}).content_is_array
 
@@ -91,13 +91,13 @@ def call(**fields):
         (call(function={"name": "f", "arguments": ""}), (ToolCall("c1", "f", ""),)),
     ],
 )
-def test_an_assistants_calls_are_kept_to_the_byte(raw, parts):
+def test_an_assistants_calls_are_preserved_to_the_byte(raw, parts):
     assert one({"role": "assistant", "content": None, "tool_calls": [raw]}) == Message("assistant", parts)
     assert one({"role": "assistant", "content": "so", "tool_calls": [raw]}).parts == (Text("so"), *parts)
 
 
 @pytest.mark.parametrize("raw", [None, 1, {}, call(function=None), call(function={}), call(function={"name": 1})])
-def test_a_call_that_names_no_function_is_skipped(raw):
+def test_a_call_without_a_function_name_is_skipped(raw):
     assert one({"role": "assistant", "content": "so", "tool_calls": [raw]}) == Message("assistant", (Text("so"),))
 
 
@@ -112,16 +112,16 @@ def test_a_call_that_names_no_function_is_skipped(raw):
         ({"tool_call_id": 7, "content": "4"}, ToolResult("", (Text("4"),))),
     ],
 )
-def test_a_tools_answer_is_kept_with_its_call(raw, result):
+def test_a_tool_result_keeps_its_call_id(raw, result):
     assert one({"role": "tool", **raw}) == Message("tool", (result,))
 
 
-def test_unknown_fields_of_a_call_are_kept_but_not_its_place_in_a_stream():
+def test_unknown_fields_of_a_call_are_preserved_except_its_stream_index():
     raw = {"role": "assistant", "tool_calls": [{**call(), "extra_content": {"a": 1}, "index": 0}]}
     assert one(raw).parts[0].extras == Extras(WIRE, {"extra_content": {"a": 1}})
 
 
-def test_unknown_fields_are_kept_with_their_message():
+def test_unknown_fields_of_a_message_are_preserved():
     raw = {"role": "assistant", "content": None, "refusal": "no", "audio": {"id": "a"}}
     assert one(raw) == Message(
         "assistant",
@@ -136,7 +136,7 @@ def test_null_is_the_same_as_absent_in_a_message_and_its_parts():
     assert one(raw) == Message("assistant", (Text("a"),))
 
 
-def test_reasoning_in_a_clients_message_is_read():
+def test_reasoning_in_a_clients_message_is_decoded():
     raw = {"role": "assistant", "content": "a", "reasoning_content": "hm"}
     thinking = Thinking("hm", extras=Extras(WIRE, {"field": "reasoning_content"}))
     assert one(raw) == Message("assistant", (thinking, Text("a")))
@@ -153,7 +153,7 @@ def test_reasoning_in_a_clients_message_is_read():
         [{"role": "critic", "content": "hi"}],
     ],
 )
-def test_somebody_must_say_something(raw):
+def test_messages_without_anything_to_answer_are_refused(raw):
     with pytest.raises(BadRequest, match="Missing user message in `messages`") as caught:
         read_messages(raw)
     assert caught.value.param == "messages"
@@ -169,5 +169,5 @@ def test_somebody_must_say_something(raw):
         {"role": "assistant", "tool_calls": [call()]},
     ],
 )
-def test_anyone_but_the_system_may_say_it(raw):
+def test_any_role_but_system_and_developer_may_need_an_answer(raw):
     assert len(read_messages([raw])) == 1

@@ -31,9 +31,9 @@ def renderer(*, include_usage=False):
 
 
 def chunks(stream):
-    """The chunks of a stream, each a type of the official client; `[DONE]` is last and taken off."""
-    *frames, done, rest = stream.decode().split("\n\n")
-    assert (done, rest) == ("data: [DONE]", "")
+    """The chunks of a stream, each a type of the official client; without the final `[DONE]`."""
+    *frames, done, remaining = stream.decode().split("\n\n")
+    assert (done, remaining) == ("data: [DONE]", "")
     payloads = [json.loads(frame.removeprefix("data: ")) for frame in frames]
     for payload in payloads:
         ChatCompletionChunk.model_validate(payload, strict=True)
@@ -43,9 +43,9 @@ def chunks(stream):
 
 def deltas(*events):
     made = renderer()
-    first, *rest = chunks(made.feed(list(events)) + made.close())
+    first, *remaining = chunks(made.feed(list(events)) + made.close())
     assert first["choices"][0]["delta"] == {"role": "assistant", "content": ""}
-    return [choice["delta"] for chunk in rest for choice in chunk["choices"]]
+    return [choice["delta"] for chunk in remaining for choice in chunk["choices"]]
 
 
 @pytest.mark.parametrize(
@@ -62,33 +62,33 @@ def deltas(*events):
         (Finish("stop"), {}),
     ],
 )
-def test_every_event_has_its_delta(event, delta):
+def test_every_event_is_rendered_as_its_delta(event, delta):
     assert deltas(event) == [delta]
 
 
-def test_reasoning_is_shown_without_what_only_its_model_can_read():
+def test_reasoning_is_shown_without_its_signatures():
     block = Thinking("hm", signature="s", extras=Extras(WIRE, {"reasoning_details": [{"data": "x"}]}))
     assert deltas(ThinkingDelta("hm"), ThinkingEnd(block)) == [{"reasoning_content": "hm"}]
 
 
-def test_sources_are_annotations():
+def test_citations_are_rendered_as_annotations():
     source = {"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 1, "end_index": 2}}
     assert deltas(CitationFound(Citation("u", "t", 1, 2))) == [{"annotations": [source]}]
 
 
-def test_fields_that_only_another_format_knows_are_not_shown():
+def test_extras_of_another_format_are_not_rendered():
     call = ToolCallBegin(0, "c", "f", Extras("another", {"secret": 1}))
     assert "secret" not in deltas(call)[0]["tool_calls"][0]
     whole = ToolCall("c", "f", "{}", Extras("another", {"secret": 1}))
     assert "secret" not in body(Answer(None, "tool_calls", tool_calls=(whole,)))["message"]["tool_calls"][0]
 
 
-def test_a_call_of_a_custom_tool_keeps_its_form():
+def test_a_call_of_a_custom_tool_is_rendered_as_custom():
     message = body(Answer(None, "tool_calls", tool_calls=(ToolCall("c", "f", "text", kind="custom"),)))["message"]
     assert message["tool_calls"] == [{"id": "c", "type": "custom", "custom": {"name": "f", "input": "text"}}]
 
 
-def test_the_role_comes_once_and_first():
+def test_the_first_chunk_and_no_other_has_the_role():
     made = renderer()
     stream = made.feed([TextDelta("a")]) + made.feed([TextDelta("b"), Finish("stop")]) + made.close()
     assert [chunk["choices"][0]["delta"] for chunk in chunks(stream)] == [
@@ -96,7 +96,7 @@ def test_the_role_comes_once_and_first():
     ]
 
 
-def test_only_the_last_chunk_says_why_it_ended():
+def test_only_the_last_chunk_has_a_finish_reason():
     made = renderer()
     stream = made.feed([TextDelta("a", {"content": []}), Finish("length")]) + made.close()
     choices = [chunk["choices"][0] for chunk in chunks(stream)]
@@ -113,17 +113,17 @@ def test_only_the_last_chunk_says_why_it_ended():
         (True, [], {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}),
     ],
 )
-def test_usage_comes_last_and_only_when_it_was_asked_for(asked, events, usage):
+def test_usage_comes_last_and_only_on_request(asked, events, usage):
     made = renderer(include_usage=asked)
-    found = chunks(made.feed([Finish("stop"), *events]) + made.close())
-    assert all("usage" not in chunk for chunk in found[:2])
-    assert [(chunk["choices"], chunk["usage"]) for chunk in found[2:]] == ([([], usage)] if asked else [])
+    sent_chunks = chunks(made.feed([Finish("stop"), *events]) + made.close())
+    assert all("usage" not in chunk for chunk in sent_chunks[:2])
+    assert [(chunk["choices"], chunk["usage"]) for chunk in sent_chunks[2:]] == ([([], usage)] if asked else [])
 
 
-@pytest.mark.parametrize("begun", [True, False])
-def test_a_failure_is_one_event_and_the_end(begun):
+@pytest.mark.parametrize("streaming", [True, False])
+def test_a_failure_is_one_event_followed_by_done(streaming):
     made = renderer(include_usage=True)
-    if begun:
+    if streaming:
         made.feed([TextDelta("a")])
     error = BadRequest("no", param="n")
     assert (
@@ -132,7 +132,7 @@ def test_a_failure_is_one_event_and_the_end(begun):
     )
 
 
-def test_an_empty_batch_begins_the_stream():
+def test_an_empty_batch_starts_the_stream():
     assert b'"role":"assistant"' in renderer().feed([])
 
 
@@ -160,7 +160,7 @@ def test_an_empty_batch_begins_the_stream():
         ),
     ],
 )
-def test_details_of_usage_appear_when_they_say_something(usage, counts):
+def test_usage_details_appear_only_when_reported(usage, counts):
     assert usage_object(usage) == counts
 
 
@@ -174,7 +174,7 @@ def body(reply):
     return choice
 
 
-def test_a_whole_answer_has_every_field_that_clients_read():
+def test_a_whole_answer_has_all_fields_that_clients_read():
     assert body(Answer("a", "stop")) == {
         "index": 0,
         "message": {"role": "assistant", "content": "a", "refusal": None},
@@ -183,7 +183,7 @@ def test_a_whole_answer_has_every_field_that_clients_read():
     }
 
 
-def test_calls_and_the_text_beside_them_are_kept():
+def test_a_whole_answer_holds_its_calls_and_text():
     message = body(Answer("so", "tool_calls", tool_calls=(ToolCall("c", "f", '{ "a":1 }'),)))["message"]
     assert message["content"] == "so"
     assert message["tool_calls"] == [

@@ -22,11 +22,11 @@ def message(*parts, role="user", **fields):
     return written
 
 
-def test_a_plain_turn_is_a_plain_request():
+def test_a_plain_turn_is_encoded_as_a_plain_request():
     assert sent(Turn("openclaw", HI)) == PLAIN
 
 
-def test_who_the_caller_is_stays_here():
+def test_the_callers_user_is_not_forwarded():
     assert sent(Turn("openclaw", HI, user="ann")) == PLAIN
 
 
@@ -42,14 +42,14 @@ def test_who_the_caller_is_stays_here():
         (None, {"compat": MODERN, "max_tokens": 100}, {"max_completion_tokens": 100}),
     ],
 )
-def test_the_cap_is_the_callers_within_the_models(asked, row, capped):
+def test_the_callers_cap_is_clamped_to_the_models(asked, row, capped):
     assert sent(Turn("openclaw", HI, sampling=Sampling(max_tokens=asked)), **row) == PLAIN | capped
 
 
-def test_only_what_was_said_is_sent():
+def test_only_set_fields_are_sent():
     sampling = Sampling(temperature=0, top_p=0.5, frequency_penalty=0, presence_penalty=-1, seed=0, stop=("a",))
-    said = {"temperature": 0, "top_p": 0.5, "frequency_penalty": 0, "presence_penalty": -1, "seed": 0, "stop": ["a"]}
-    assert sent(Turn("openclaw", HI, sampling=sampling)) == PLAIN | said
+    fields = {"temperature": 0, "top_p": 0.5, "frequency_penalty": 0, "presence_penalty": -1, "seed": 0, "stop": ["a"]}
+    assert sent(Turn("openclaw", HI, sampling=sampling)) == PLAIN | fields
 
 
 @pytest.mark.parametrize(
@@ -67,11 +67,11 @@ def test_only_what_was_said_is_sent():
         ({"extras": Extras(WIRE, {"parallel_tool_calls": True})}, {"compat": Compat(parallel_tool_calls=False)}, {}),
     ],
 )
-def test_what_an_endpoint_does_not_understand_is_left_out(turn, row, added):
+def test_fields_that_an_endpoint_does_not_support_are_omitted(turn, row, added):
     assert sent(Turn("openclaw", HI, **turn), **row) == PLAIN | added
 
 
-def test_nothing_of_a_turn_can_change_model_or_messages():
+def test_extra_fields_cannot_override_model_or_messages():
     extras = Extras(WIRE, {"model": "x", "messages": [], "zz": 1})
     assert sent(Turn("openclaw", HI, extras=extras), params={"model": "y"}) == PLAIN | {"zz": 1}
 
@@ -99,7 +99,7 @@ PINNED_G = {"type": "function", "function": {"name": "g"}}
         (ToolChoice("none"), False, None, None),
     ],
 )
-def test_tools_are_offered_as_the_choice_demands(choice, understood, tools, sent_choice):
+def test_tools_are_offered_according_to_the_tool_choice(choice, understood, tools, sent_choice):
     turn = Turn("openclaw", HI, tools=(F, G), tool_choice=choice, extras=Extras(WIRE, {"parallel_tool_calls": False}))
     body = sent(turn, compat=Compat(tool_choice=understood))
     assert body.get("tools") == tools
@@ -108,18 +108,18 @@ def test_tools_are_offered_as_the_choice_demands(choice, understood, tools, sent
 
 
 @pytest.mark.parametrize("choice", [None, AUTO, ToolChoice("none")])
-def test_without_tools_nothing_is_said_about_them(choice):
+def test_without_tools_no_tool_choice_is_sent(choice):
     assert sent(Turn("openclaw", HI, tool_choice=choice)) == PLAIN
 
 
 @pytest.mark.parametrize(("compat", "role"), [(Compat(), "system"), (MODERN, "developer")])
-def test_the_developer_is_called_as_the_endpoint_knows_him(compat, role):
+def test_the_developer_role_is_sent_only_where_it_is_supported(compat, role):
     turn = Turn("openclaw", (Message("developer", (Text("brief"),)),))
     assert sent(turn, compat=compat)["messages"] == [{"role": role, "content": "brief"}]
 
 
 @pytest.mark.parametrize(("known", "wire"), [(True, WIRE), (False, WIRE), (True, "another")])
-def test_what_a_provider_attached_to_a_call_goes_to_who_can_read_it(known, wire):
+def test_a_providers_extra_fields_of_a_call_go_only_to_endpoints_that_accept_them(known, wire):
     call = ToolCall("c1", "f", "{}", Extras(wire, {"extra_content": {"a": 1}}))
     turn = Turn("openclaw", (*HI, Message("assistant", (call,))))
     (sent_call,) = sent(turn, compat=Compat(tool_call_fields=known))["messages"][-1]["tool_calls"]
@@ -127,13 +127,13 @@ def test_what_a_provider_attached_to_a_call_goes_to_who_can_read_it(known, wire)
 
 
 @pytest.mark.parametrize("tools", [True, False])
-def test_a_model_without_tools_is_not_shown_what_another_one_did(tools):
+def test_a_model_without_tools_does_not_get_hidden_tool_messages(tools):
     work = Message("assistant", (ToolCall("c1", "f", "{}"),), hidden=True)
     messages = sent(Turn("openclaw", (*HI, work, *HI)), compat=Compat(tools=tools))["messages"]
-    assert [said["role"] for said in messages] == (["user", "assistant", "user"] if tools else ["user", "user"])
+    assert [message["role"] for message in messages] == (["user", "assistant", "user"] if tools else ["user", "user"])
 
 
-def test_messages_are_written_as_they_were_read():
+def test_messages_are_encoded_as_they_were_decoded():
     call = ToolCall("c1", "f", '{ "a":1 }', Extras(WIRE, {"index": 0}))
     sent_call = {"id": "c1", "type": "function", "function": {"name": "f", "arguments": '{ "a":1 }'}, "index": 0}
     assert message(Text("a"), name="ann") == {"role": "user", "content": "a", "name": "ann"}
@@ -152,7 +152,7 @@ def test_messages_are_written_as_they_were_read():
     assert message(Text("a"), role="assistant", extras=Extras(WIRE, {"refusal": "no"}))["refusal"] == "no"
 
 
-def test_parts_are_written_as_they_were_read():
+def test_parts_are_encoded_as_they_were_decoded():
     parts = (
         Text("a", Extras(WIRE, {"cache": 1})),
         Image("http://x/", "low", Extras(WIRE, {"zz": 1})),
@@ -167,12 +167,12 @@ def test_parts_are_written_as_they_were_read():
     ]
 
 
-def test_what_belongs_to_another_wire_stays_behind():
+def test_extras_of_another_format_are_not_sent():
     assert message(Text("a", Extras("x", {"b": 1})), Foreign("x", {"b": 1}), extras=Extras("x", {"c": 1})) == {
         "role": "user",
         "content": [{"type": "text", "text": "a"}],
     }
 
 
-def test_half_an_emoji_is_sent_as_it_came():
+def test_half_a_surrogate_pair_is_sent_unchanged():
     assert b'"\\ud83d"' in build_request(Turn("openclaw", (Message("user", (Text("\ud83d"),)),)), ModelSpec("m"))

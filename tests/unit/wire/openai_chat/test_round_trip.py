@@ -1,4 +1,4 @@
-"""The round trip law: what is rendered for a client is what a provider of the same format would have said."""
+"""The round trip law: decoding what the gateway rendered for a client returns the same answer."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ from gateway.wire.openai_chat.render import Renderer, render_answer
 MODEL = ModelSpec("small", provider="fake")
 
 WORDS = st.text(min_size=1, max_size=8)
-NAMES = WORDS.filter(lambda name: not name.isspace())  # white space alone is no name
+NAMES = WORDS.filter(lambda name: not name.isspace())  # white space alone is not a name
 LOGPROBS = st.none() | st.just({"content": [{"token": "a", "logprob": -0.5}]})
 EXTRAS = st.just(NO_EXTRAS) | st.builds(
     lambda text: Extras(WIRE, {"extra_content": {"google": {"thought_signature": text}}}), WORDS
@@ -35,24 +35,24 @@ def usages(draw):
 
 @st.composite
 def answers(draw):
-    """The events of an answer in an order that is allowed, but for reasoning, whose blocks have owners of their own."""
-    events, begun = [], 0
+    """The events of an answer in an allowed order, without reasoning, whose blocks have their own owners."""
+    events, count = [], 0
     for kind in draw(st.lists(st.sampled_from(["text", "refusal", "begin", "arguments"]), max_size=8)):
         if kind == "text":
             events.append(TextDelta(draw(WORDS), draw(LOGPROBS)))
         elif kind == "refusal":
             events.append(RefusalDelta(draw(WORDS)))
         elif kind == "begin":
-            events.append(ToolCallBegin(begun, f"id{begun}", draw(NAMES), draw(EXTRAS)))
-            begun += 1
-        elif begun:
-            events.append(ToolCallDelta(draw(st.integers(0, begun - 1)), draw(WORDS)))
-    events.append(Finish(draw(st.sampled_from([*REASONS, "tool_calls" if begun else "stop"]))))
+            events.append(ToolCallBegin(count, f"id{count}", draw(NAMES), draw(EXTRAS)))
+            count += 1
+        elif count:
+            events.append(ToolCallDelta(draw(st.integers(0, count - 1)), draw(WORDS)))
+    events.append(Finish(draw(st.sampled_from([*REASONS, "tool_calls" if count else "stop"]))))
     return [*events, UsageReport(draw(usages()))]
 
 
-def cut(whole, places):
-    edges = sorted({0, len(whole), *(place % (len(whole) + 1) for place in places)})
+def cut(whole, positions):
+    edges = sorted({0, len(whole), *(position % (len(whole) + 1) for position in positions)})
     return [whole[start:end] for start, end in pairwise(edges)]
 
 
@@ -62,35 +62,35 @@ def rendered(batches, **head):
 
 
 @given(answers(), st.lists(st.integers(0, 40), max_size=4), st.lists(st.integers(0, 4000), max_size=6))
-def test_a_rendered_stream_is_read_back_under_any_split(read, events, batching, places):
+def test_a_rendered_stream_is_decoded_under_any_split(read, events, batching, positions):
     stream = rendered(cut(events, batching))
-    assert read(*cut(stream, places)) == (events, None)
+    assert read(*cut(stream, positions)) == (events, None)
 
 
 @given(answers(), st.sampled_from([b"\r\n", b"\r"]), st.lists(st.integers(0, 4000), max_size=6))
-def test_line_ends_make_no_difference(read, events, end, places):
+def test_line_ends_make_no_difference(read, events, end, positions):
     stream = rendered([events]).replace(b"\n", end)
-    assert read(*cut(stream, places)) == (events, None)
+    assert read(*cut(stream, positions)) == (events, None)
 
 
 @given(answers())
-def test_byte_by_byte_is_the_same(read, events):
+def test_a_stream_is_decoded_byte_by_byte(read, events):
     stream = rendered([events])
     assert read(*(bytes((byte,)) for byte in stream)) == (events, None)
 
 
 @given(answers())
-def test_a_whole_answer_says_the_same_as_its_stream(events):
+def test_a_whole_answer_equals_its_stream(events):
     reply = accumulated(events)
-    found = accumulated(parse_answer(render_answer(reply, id="i", created=1, model="m"), MODEL))
-    # Tokens go with the text that they make up: without any, there is nowhere to put them.
-    assert found == replace(reply, logprobs=reply.logprobs if reply.text else None)
+    decoded = accumulated(parse_answer(render_answer(reply, id="i", created=1, model="m"), MODEL))
+    # Logprobs belong to text: without text, there is no delta to attach them to.
+    assert decoded == replace(reply, logprobs=reply.logprobs if reply.text else None)
 
 
 @given(answers(), st.lists(st.integers(0, 4000), max_size=6))
-def test_a_cut_stream_gives_the_beginning_of_the_answer_and_a_failure(read, events, places):
+def test_a_truncated_stream_gives_the_start_of_the_answer_and_a_failure(read, events, positions):
     stream = rendered([events], include_usage=False)
-    for place in (place % stream.index(b'"finish_reason":"') for place in places):
-        found, failure = read(stream[:place])
-        assert found == events[: len(found)]
+    for position in (position % stream.index(b'"finish_reason":"') for position in positions):
+        decoded, failure = read(stream[:position])
+        assert decoded == events[: len(decoded)]
         assert failure is not None

@@ -43,7 +43,7 @@ def call(index=0, id_=None, name=None, arguments=None, **fields):
     return {"tool_calls": [{"index": index, "id": id_, "function": {"name": name, "arguments": arguments}, **fields}]}
 
 
-def test_a_plain_answer(read, stream):
+def test_a_plain_answer_is_decoded(read, stream):
     chunks = (chunk({"role": "assistant", "content": ""}), chunk({"content": "Hel"}), chunk({"content": "lo"}), END)
     assert read(stream(*chunks, {"choices": [], "usage": USAGE})) == (
         [TextDelta("Hel"), TextDelta("lo"), STOP, REPORT],
@@ -75,19 +75,19 @@ def test_a_plain_answer(read, stream):
         ({"unknown": {"a": 1}}, []),
     ],
 )
-def test_every_field_of_a_delta_is_read(read, stream, delta, events):
-    found, failure = read(stream(chunk(delta), END))
-    assert (found[:-1], failure) == (events, None)
+def test_every_field_of_a_delta_is_decoded(read, stream, delta, events):
+    decoded, failure = read(stream(chunk(delta), END))
+    assert (decoded[:-1], failure) == (events, None)
 
 
-def test_logprobs_come_with_their_text(read, stream):
+def test_logprobs_are_reported_with_their_text(read, stream):
     tokens = {"content": [{"token": "a"}]}
     with_tokens = {"choices": [{"delta": {"content": "a"}, "logprobs": tokens}]}
     assert read(stream(with_tokens, END))[0][0] == TextDelta("a", tokens)
 
 
 @pytest.mark.parametrize(
-    ("fields", "kept"),
+    ("fields", "preserved"),
     [
         ({"extra_content": {"google": {"thought_signature": "s"}}}, ["extra_content"]),
         ({"provider_specific_fields": {"thought_signature": "s"}, "extra_content": None}, ["provider_specific_fields"]),
@@ -95,14 +95,14 @@ def test_logprobs_come_with_their_text(read, stream):
         ({"other": {"a": 1}}, []),
     ],
 )
-def test_what_a_provider_wants_back_with_a_call_is_kept(read, stream, fields, kept):
+def test_a_providers_extra_fields_of_a_call_are_preserved(read, stream, fields, preserved):
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}, **fields}
     events, failure = read(stream({"choices": [{"delta": {"tool_calls": [call]}, "finish_reason": "stop"}]}))
     assert failure is None
-    assert events[0].extras == (Extras(WIRE, {name: fields[name] for name in kept}) if kept else NO_EXTRAS)
+    assert events[0].extras == (Extras(WIRE, {name: fields[name] for name in preserved}) if preserved else NO_EXTRAS)
 
 
-def test_the_pieces_of_calls_are_put_to_their_calls(read, stream):
+def test_deltas_of_calls_are_assigned_to_their_calls(read, stream):
     parts = (
         call(0, "a", "f", ""),
         call(1, "b", "g", ""),
@@ -117,7 +117,7 @@ def test_the_pieces_of_calls_are_put_to_their_calls(read, stream):
 
 
 @pytest.mark.parametrize("number", [0, None])
-def test_calls_that_all_have_one_number_are_told_apart_by_their_ids(read, stream, number):
+def test_calls_with_equal_indexes_are_distinguished_by_id(read, stream, number):
     parts = (
         call(number, "a", "f", "{}"),
         call(number, "a", "f", " "),
@@ -143,7 +143,7 @@ def test_calls_that_all_have_one_number_are_told_apart_by_their_ids(read, stream
         ("something new", "stop"),
     ],
 )
-def test_every_spelling_of_an_end_is_understood(read, stream, reason, finish):
+def test_every_known_finish_reason_is_mapped(read, stream, reason, finish):
     assert read(stream(chunk({"content": "a"}), chunk(finish=reason)))[0][-1] == Finish(
         finish, None if finish == reason else reason
     )
@@ -153,7 +153,7 @@ def test_every_spelling_of_an_end_is_understood(read, stream, reason, finish):
     ("reason", "finish"),
     [("stop", "tool_calls"), ("length", "length"), ("tool_calls", "tool_calls"), ("function_call", "tool_calls")],
 )
-def test_after_calls_a_stop_means_the_calls(read, stream, reason, finish):
+def test_a_stop_after_calls_becomes_tool_calls(read, stream, reason, finish):
     assert read(stream(chunk(call(0, "c", "f")), chunk(finish=reason)))[0][-1] == Finish(
         finish, None if finish == reason else reason
     )
@@ -171,45 +171,45 @@ def test_after_calls_a_stop_means_the_calls(read, stream, reason, finish):
         ([chunk({"content": "a"}, usage={"prompt_tokens": 1}), END, {"choices": [], "usage": USAGE}], [REPORT]),
     ],
 )
-def test_usage_is_that_of_the_end(read, stream, chunks, reports):
+def test_only_usage_at_the_end_is_reported(read, stream, chunks, reports):
     events, _ = read(stream(*chunks))
     assert [event for event in events if isinstance(event, UsageReport)] == reports
     assert events[-1] == (reports or [STOP])[-1]
 
 
 @pytest.mark.parametrize("end", [b"", b"data: [DONE]", b"data:[DONE]\n\n", b"data: [DONE]\r\n\r\n", b": bye\n\n"])
-def test_a_finished_answer_may_end_as_it_likes(read, stream, end):
+def test_a_finished_answer_is_complete_however_its_stream_ends(read, stream, end):
     assert read(stream(chunk({"content": "a"}), END, end=end)) == ([TextDelta("a"), STOP], None)
 
 
-def test_an_end_of_calls_without_a_call_is_no_answer(read, stream):
+def test_a_tool_calls_finish_without_a_call_is_malformed(read, stream):
     assert read(stream(chunk(finish="tool_calls")))[1].kind is UpstreamKind.MALFORMED
 
 
-def test_a_stop_on_every_chunk_ends_nothing(read, stream):
+def test_a_stop_on_every_chunk_does_not_end_the_answer(read, stream):
     chunks = [chunk({"content": word}, finish="stop") for word in ("a", "b", "c")]
     assert read(stream(*chunks)) == ([TextDelta("a"), TextDelta("b"), TextDelta("c"), STOP], None)
 
 
-def test_text_after_the_end_goes_on_and_needs_an_end_of_its_own(read, stream):
-    begun = (chunk({"content": "a"}), END, chunk({"content": "b"}))
-    assert read(stream(*begun, END)) == ([TextDelta("a"), TextDelta("b"), STOP], None)
-    events, failure = read(stream(*begun, end=b""))
+def test_text_after_a_finish_continues_the_answer_and_needs_another_finish(read, stream):
+    chunks = (chunk({"content": "a"}), END, chunk({"content": "b"}))
+    assert read(stream(*chunks, END)) == ([TextDelta("a"), TextDelta("b"), STOP], None)
+    events, failure = read(stream(*chunks, end=b""))
     assert events == [TextDelta("a"), TextDelta("b")]
     assert failure.kind is UpstreamKind.TRANSPORT
 
 
-def test_a_whole_message_in_a_chunk_is_read_as_one(read, stream):
+def test_a_whole_message_in_a_chunk_is_decoded(read, stream):
     whole = {"choices": [{"index": 0, "message": {"role": "assistant", "content": "a"}, "finish_reason": "stop"}]}
     assert read(stream(whole)) == ([TextDelta("a"), STOP], None)
 
 
-def test_a_text_completion_is_no_answer(read, stream):
+def test_a_legacy_text_completion_is_malformed(read, stream):
     events, failure = read(stream({"choices": [{"index": 0, "text": "a", "finish_reason": None}]}))
     assert (events, failure.kind) == ([], UpstreamKind.MALFORMED)
 
 
-def test_the_retired_form_of_a_call_is_a_call(read, stream):
+def test_the_legacy_function_call_is_decoded(read, stream):
     pieces = ({"name": "f", "arguments": '{"a"'}, {"arguments": ":1}"})
     chunks = [chunk({"function_call": piece}) for piece in pieces]
     begin, *deltas, end = read(stream(*chunks, chunk(finish="function_call")))[0]
@@ -222,14 +222,14 @@ def test_a_second_choice_is_not_mixed_into_the_answer(read, stream):
     assert read(stream(chunk({"content": "a"}), other, END))[0] == [TextDelta("a"), STOP]
 
 
-def test_reasoning_in_pieces_is_one_block_that_ends_where_text_begins(read, stream):
+def test_streamed_reasoning_is_one_block_that_ends_before_the_text(read, stream):
     chunks = (chunk({"reasoning_content": "h"}), chunk({"reasoning_content": "m"}), chunk({"content": "a"}), END)
     assert read(stream(*chunks))[0] == [
         *(ThinkingDelta("h"), ThinkingDelta("m"), thought("hm", field="reasoning_content"), TextDelta("a"), STOP),
     ]
 
 
-def test_details_of_reasoning_are_joined_and_kept_for_their_model(read, stream):
+def test_reasoning_details_are_merged_and_stored_for_their_model(read, stream):
     def detail(**fields):
         return chunk({"reasoning_details": [{"type": "reasoning.text", "index": 0, **fields}]})
 
@@ -242,7 +242,7 @@ def test_details_of_reasoning_are_joined_and_kept_for_their_model(read, stream):
     assert events[2] == thought("hm", reasoning_details=[joined, sealed])
 
 
-def test_what_comes_after_the_end_is_not_looked_at(read, stream):
+def test_data_after_done_is_ignored(read, stream):
     garbage = b"data: nonsense\n\n"
     assert read(stream(chunk({"content": "a"}), END) + garbage) == ([TextDelta("a"), STOP], None)
     assert read(stream(chunk({"content": "a"}), END, end=garbage)) == ([TextDelta("a"), STOP], None)
@@ -265,7 +265,7 @@ def test_what_comes_after_the_end_is_not_looked_at(read, stream):
         (b"data: NaN\n\n", UpstreamKind.MALFORMED, "could not be read"),
     ],
 )
-def test_a_stream_that_is_cut_or_garbage_is_never_a_success(read, raw, kind, text):
+def test_a_truncated_or_invalid_stream_is_never_a_success(read, raw, kind, text):
     _, failure = read(raw)
     assert failure.kind is kind
     assert text in failure.message
@@ -275,7 +275,7 @@ def test_a_stream_that_is_cut_or_garbage_is_never_a_success(read, raw, kind, tex
     "error",
     [{"message": "overheated", "type": "overloaded_error"}, {"message": "overheated", "code": 503}],
 )
-def test_an_error_in_the_stream_is_told_in_every_place(read, stream, error):
+def test_an_error_anywhere_in_the_stream_is_reported(read, stream, error):
     before = chunk({"content": "a"})
     with_choices = chunk({"content": ""}, finish="error", error=error)
     in_choice = {"choices": [{"delta": {}, "finish_reason": "error", "error": error}]}
@@ -285,22 +285,22 @@ def test_an_error_in_the_stream_is_told_in_every_place(read, stream, error):
         assert (failure.kind, failure.message) == (UpstreamKind.OVERLOADED, "overheated")
 
 
-def test_an_end_by_error_without_a_word_is_one_all_the_same(read, stream):
+def test_the_finish_reason_error_without_details_is_an_error(read, stream):
     _, failure = read(stream(chunk({"content": "a"}), chunk(finish="error")))
     assert failure.kind is UpstreamKind.SERVER_ERROR
 
 
 @given(st.text(max_size=12), st.lists(st.integers(0, 24), max_size=4))
-def test_an_emoji_cut_in_two_is_put_together(read, stream, text, places):
+def test_a_split_surrogate_pair_is_rejoined(read, stream, text, positions):
     units = text.encode("utf-16-le")
-    edges = sorted({0, len(units), *(2 * place for place in places if 2 * place < len(units))})
+    edges = sorted({0, len(units), *(2 * position for position in positions if 2 * position < len(units))})
     pieces = [units[a:b].decode("utf-16-le", "surrogatepass") for a, b in pairwise(edges)]
     events, failure = read(stream(*(chunk({"content": piece}) for piece in pieces), END))
     assert failure is None
     assert "".join(event.text for event in events[:-1]) == text
 
 
-def test_half_an_emoji_alone_does_no_harm(read, stream):
+def test_half_a_surrogate_pair_alone_is_replaced(read, stream):
     chunks = (chunk({"content": "a\ud83d"}), chunk({"content": "b\ude00c"}), END)
     events, failure = read(stream(*chunks))
     assert failure is None

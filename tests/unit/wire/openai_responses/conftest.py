@@ -1,4 +1,4 @@
-"""A response's head, and the official client's own types as the judge of what is sent."""
+"""A response's head, and validation with the official client's types."""
 
 import json
 from collections.abc import Callable
@@ -22,11 +22,11 @@ def head() -> Head:
 
 @pytest.fixture
 def events() -> Callable[[bytes], list[dict[str, Any]]]:
-    """The events of a stream, each a type of the official client, numbered from 0, `[DONE]` last and taken off."""
+    """The events of a stream, each a type of the official client, numbered from 0, without the final `[DONE]`."""
 
     def read(stream: bytes) -> list[dict[str, Any]]:
-        *frames, done, rest = stream.decode().split("\n\n")
-        assert (done, rest) == ("data: [DONE]", "")
+        *frames, done, remaining = stream.decode().split("\n\n")
+        assert (done, remaining) == ("data: [DONE]", "")
         payloads = []
         for number, frame in enumerate(frames):
             first, second = frame.split("\n")
@@ -42,7 +42,7 @@ def events() -> Callable[[bytes], list[dict[str, Any]]]:
 
 @pytest.fixture
 def response() -> Callable[[bytes], dict[str, Any]]:
-    """A whole body, which the official client's type accepts."""
+    """A whole body, validated with the official client's type."""
 
     def read(body: bytes) -> dict[str, Any]:
         payload: dict[str, Any] = json.loads(body)

@@ -1,4 +1,4 @@
-"""Whatever a caller sends is read or refused, and what was read can be kept, listed and echoed."""
+"""Any request is decoded or refused; a decoded request can be stored, stored_items and echoed."""
 
 import json
 
@@ -89,7 +89,7 @@ items = st.builds(
     st.dictionaries(st.sampled_from(NAMES), anything, max_size=2),
 )
 requests = st.builds(
-    lambda said, more: {"model": "openclaw", "input": said, **more},
+    lambda items, more: {"model": "openclaw", "input": items, **more},
     words | st.lists(items, max_size=4),
     st.dictionaries(st.sampled_from(ResponsesRequest.__struct_fields__), anything, max_size=2),
 )
@@ -97,21 +97,21 @@ requests = st.builds(
 
 @settings(max_examples=300)
 @given(requests)
-def test_any_request_is_read_or_refused(request):
+def test_any_request_is_decoded_or_refused(request):
     try:
         ingress = ResponsesIngress.read(json.dumps(request).encode())
         turn = ingress.turn()
     except BadRequest:
         return
-    listed = loads(dumps(ingress.input_items("resp_1")))
-    assert all(isinstance(item["id"], str) and item["type"] for item in listed)
+    stored_items = loads(dumps(ingress.input_items("resp_1")))
+    assert all(isinstance(item["id"], str) and item["type"] for item in stored_items)
     assert read_messages(loads(dumps(write_messages(turn.messages)))) == turn.messages
     if isinstance(request["input"], list):
-        # What is listed can be sent again: for the same conversation, but for what our own names have added.
-        assert [message.role for message in read_items(listed, "input")] == [
+        # Listed items can be sent again and give the same conversation, except for the added ids.
+        assert [message.role for message in read_items(stored_items, "input")] == [
             message.role for message in turn.messages[len(ingress.instructions) :]
         ]
-    # Words that providers may have more of than OpenAI are theirs to judge, and echoed as they came.
+    # Values that providers may define beyond OpenAI's are forwarded and echoed unchanged.
     echo = {**ingress.echo(turn), "service_tier": "auto", "reasoning": None, "text": None}
     response = response_object(Head("resp_1", 1, turn.model, echo), "in_progress", ())
     Response.model_validate(loads(dumps(response)))

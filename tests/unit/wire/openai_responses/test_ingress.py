@@ -30,7 +30,7 @@ def test_model_may_be_empty_but_not_missing():
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"5", b"{"])
-def test_a_body_that_is_no_object_is_refused(body):
+def test_a_body_that_is_not_an_object_is_refused(body):
     with pytest.raises(BadRequest):
         ResponsesIngress.read(body)
 
@@ -50,9 +50,9 @@ def test_fields_of_official_clients_are_accepted():
     assert turn == read().turn()
 
 
-def test_sampling_is_read():
-    said = {"temperature": 0.3, "top_p": 0.8, "frequency_penalty": -2, "presence_penalty": 2}
-    assert read(**said, max_output_tokens=5).turn().sampling == Sampling(**said, max_tokens=5)
+def test_sampling_parameters_are_decoded():
+    fields = {"temperature": 0.3, "top_p": 0.8, "frequency_penalty": -2, "presence_penalty": 2}
+    assert read(**fields, max_output_tokens=5).turn().sampling == Sampling(**fields, max_tokens=5)
 
 
 @pytest.mark.parametrize(
@@ -107,14 +107,14 @@ def test_refusals_name_the_field(fields, param):
     assert refusal(**fields).param == param
 
 
-def test_tools_are_read_flat_and_nested_alike():
+def test_flat_and_nested_tools_are_equivalent():
     spec = ToolSpec("f", "d", {"type": "object"}, True)
     nested = {"type": "function", "function": {k: v for k, v in TOOL.items() if k != "type"}}
     assert read(tools=[TOOL]).turn().tools == (spec,)
     assert read(tools=[nested]).turn().tools == (spec,)
 
 
-def test_fields_of_a_flat_tool_that_chat_does_not_know_are_left_out():
+def test_fields_of_a_flat_tool_that_chat_does_not_define_are_dropped():
     tool = {**TOOL, "strict": None, "defer_loading": True}
     assert read(tools=[tool]).turn().tools == (ToolSpec("f", "d", {"type": "object"}),)
 
@@ -129,7 +129,7 @@ def test_fields_of_a_flat_tool_that_chat_does_not_know_are_left_out():
         ({"type": "function", "function": {"name": "f"}}, ToolChoice("pinned", "f")),
     ],
 )
-def test_tool_choice_of_every_form(raw, choice):
+def test_every_form_of_tool_choice_is_decoded(raw, choice):
     assert read(tools=[TOOL], tool_choice=raw).turn().tool_choice == choice
 
 
@@ -140,15 +140,15 @@ def test_only_the_allowed_tools_are_offered(entry):
     assert ([tool.name for tool in turn.tools], turn.tool_choice) == (["f"], ToolChoice("required"))
 
 
-def test_what_the_input_refers_to_is_put_in_its_place():
+def test_item_references_are_replaced_by_their_items():
     ingress = read(input=[{"type": "item_reference", "id": "a"}, {"role": "user", "content": "x"}, {"id": "b"}])
     assert ingress.references() == {"a": "input[0]", "b": "input[2]"}
     ingress.refer({"a": {"role": "user", "content": "A"}, "b": {"role": "assistant", "content": "B"}})
-    said = [message.parts[0].text for message in ingress.turn().messages]
-    assert said == ["A", "x", "B"]
+    texts = [message.parts[0].text for message in ingress.turn().messages]
+    assert texts == ["A", "x", "B"]
 
 
-def test_instructions_come_first_and_are_told_apart():
+def test_instructions_come_first_and_are_available_separately():
     ingress = read(
         instructions="first", input=[{"role": "system", "content": "second"}, {"role": "user", "content": "x"}]
     )
@@ -157,7 +157,7 @@ def test_instructions_come_first_and_are_told_apart():
     assert read(instructions=" ").instructions == ()
 
 
-def test_the_form_of_the_text_is_read():
+def test_the_text_format_is_decoded():
     wanted = {"type": "json_schema", "name": "n", "schema": {"type": "object"}, "strict": True, "description": None}
     assert read(text={"format": wanted}).turn().sampling.response_format == ResponseFormat(
         "json_schema", {"name": "n", "schema": {"type": "object"}, "strict": True}
@@ -168,7 +168,7 @@ def test_the_form_of_the_text_is_read():
     assert read(text={"format": {"type": "text"}}).turn().sampling.response_format is None
 
 
-def test_options_are_read_in_no_formats_words():
+def test_options_are_decoded_into_neutral_options():
     options = (
         read(
             reasoning={"effort": "minimal", "summary": "auto"},
@@ -197,7 +197,7 @@ def test_options_are_read_in_no_formats_words():
     )
 
 
-def test_what_providers_would_refuse_is_not_sent_to_them():
+def test_options_that_providers_refuse_are_not_sent():
     turn = read(metadata={"a": "b"}, parallel_tool_calls=True, top_logprobs=2, store=True).turn()
     assert (turn.options, turn.extras) == (NO_OPTIONS, NO_EXTRAS)
 
@@ -259,7 +259,7 @@ def test_the_echo_of_a_bare_request_has_openais_defaults():
     assert [echo[name] for name in numbers] == [1, 1, 0, 0, 0]
 
 
-def test_the_echo_tells_of_the_agents_own_settings():
+def test_the_echo_includes_the_agents_settings():
     ingress = read(top_p=0.5)
     turn = with_params(ingress.turn(), {"temperature": 0.2, "topP": 0.9, "maxTokens": 7})
     echo = ingress.echo(turn)

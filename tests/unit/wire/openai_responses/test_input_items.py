@@ -3,7 +3,7 @@ from openai.types.responses import ResponseItem
 from pydantic import TypeAdapter
 
 from gateway.wire.openai_responses.input_items import input_items
-from gateway.wire.openai_responses.item_id import ItemPlace, input_id, output_id, place_of
+from gateway.wire.openai_responses.item_id import ItemPosition, input_id, output_id, position_of
 
 ITEM = TypeAdapter(ResponseItem)
 RESPONSE = "resp_0b0c0d0e-0000-4000-8000-000000000000"
@@ -34,14 +34,14 @@ TAKEN = [
 
 
 @pytest.mark.parametrize("raw", TAKEN)
-def test_items_are_listed_in_the_official_form(raw):
+def test_items_are_stored_in_the_official_form(raw):
     (item,) = input_items([raw], RESPONSE)
     ITEM.validate_python(item)
     assert item["id"] == raw.get("id", item["id"])
     assert set(raw) <= set(item)
 
 
-def test_a_text_is_listed_as_a_message():
+def test_a_string_is_stored_as_a_message():
     assert input_items("hi", RESPONSE) == [
         {
             "type": "message",
@@ -53,16 +53,16 @@ def test_a_text_is_listed_as_a_message():
     ]
 
 
-def test_encrypted_reasoning_is_kept_as_it_came():
+def test_encrypted_reasoning_is_stored_unchanged():
     (item,) = input_items([{"type": "reasoning", "encrypted_content": "secret"}], RESPONSE)
     assert item["encrypted_content"] == "secret"
 
 
-def test_the_name_of_an_item_tells_its_place():
-    assert place_of(output_id("msg", RESPONSE, 2)) == ItemPlace(RESPONSE, "output", 2)
-    assert place_of(input_id("fco", RESPONSE, 10)) == ItemPlace(RESPONSE, "input", 10)
+def test_an_item_id_encodes_its_position():
+    assert position_of(output_id("msg", RESPONSE, 2)) == ItemPosition(RESPONSE, "output", 2)
+    assert position_of(input_id("fco", RESPONSE, 10)) == ItemPosition(RESPONSE, "input", 10)
 
 
 @pytest.mark.parametrize("name", ["", "x", "msg_1", "msg_68af_0", RESPONSE, f"{output_id('msg', RESPONSE, 2)} "])
-def test_other_names_tell_nothing(name):
-    assert place_of(name) is None
+def test_other_ids_have_no_position(name):
+    assert position_of(name) is None

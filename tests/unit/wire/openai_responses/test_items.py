@@ -10,8 +10,8 @@ from gateway.wire.openai_responses.items import read_input, referred
 from gateway.wire.openai_responses.response_object import call_item
 
 
-def text(role, said):
-    return Message(role, (Text(said),))
+def text(role, content):
+    return Message(role, (Text(content),))
 
 
 def refusal(raw):
@@ -24,8 +24,8 @@ def call(call_id, name="f", arguments="{}"):
     return {"type": "function_call", "id": "fc_1", "call_id": call_id, "name": name, "arguments": arguments}
 
 
-def output(call_id, said="done"):
-    return {"type": "function_call_output", "call_id": call_id, "output": said}
+def output(call_id, result="done"):
+    return {"type": "function_call_output", "call_id": call_id, "output": result}
 
 
 def test_a_string_is_one_user_message():
@@ -33,14 +33,14 @@ def test_a_string_is_one_user_message():
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "developer"])
-def test_roles_are_kept_with_and_without_a_type(role):
+def test_roles_are_preserved_with_and_without_a_type(role):
     last = {"role": "user", "content": "q"}
     expected = (text(role, "x"), text("user", "q"))
     assert read_input([{"type": "message", "role": role, "content": "x"}, last]) == expected
     assert read_input([{"role": role, "content": [{"type": "input_text", "text": "x"}]}, last]) == expected
 
 
-def test_output_items_of_a_response_can_be_sent_back_as_they_came():
+def test_output_items_of_a_response_can_be_sent_back_unchanged():
     resent = [
         {"role": "user", "content": "weather?"},
         {
@@ -61,7 +61,7 @@ def test_output_items_of_a_response_can_be_sent_back_as_they_came():
     )
 
 
-def test_what_a_provider_attached_to_a_call_comes_back_with_it():
+def test_a_providers_extra_fields_come_back_with_their_call():
     attached = {"extra_content": {"google": {"thought_signature": "s"}}}
     item = call_item("fc_1", "completed", ToolCall("call_1", "f", "{}", Extras(WIRE, attached)))
     assert item["extras"] == {"wire": WIRE, "fields": attached}
@@ -88,17 +88,17 @@ def test_two_answers_in_a_row_stay_two_messages():
     assert read_input(raw) == (text("assistant", "a"), text("assistant", "b"))
 
 
-def test_arguments_written_as_an_object_become_their_json_text():
+def test_arguments_given_as_an_object_become_json_text():
     raw = [call("a", arguments={"x": 1}), call("b", arguments=None)]
     assert [part.arguments for part in read_input(raw)[0].parts] == ['{"x":1}', "{}"]
 
 
-def test_an_output_of_parts_keeps_its_texts():
+def test_the_texts_of_an_output_are_its_result():
     raw = [call("a"), output("a", [{"type": "input_text", "text": "x"}, {"type": "input_text", "text": "y"}])]
     assert read_input(raw)[1].parts == (ToolResult("a", (Text("x"), Text("y"))),)
 
 
-def test_pictures_and_files_of_outputs_follow_once_all_outputs_are_there():
+def test_images_and_files_of_outputs_follow_after_all_outputs():
     raw = [
         call("a"),
         call("b"),
@@ -118,13 +118,13 @@ def test_pictures_and_files_of_outputs_follow_once_all_outputs_are_there():
     assert messages[4] == text("user", "and?")
 
 
-def test_pictures_of_the_last_output_come_at_the_end():
+def test_images_of_the_last_output_come_at_the_end():
     raw = [call("a"), output("a", [{"type": "input_image", "image_url": "data:image/png;base64,AA=="}]), call("b")]
     assert [message.role for message in read_input(raw)] == ["assistant", "tool", "user", "assistant"]
     assert [message.role for message in read_input(raw[:2])] == ["assistant", "tool", "user"]
 
 
-def test_what_only_its_own_provider_can_read_is_skipped():
+def test_items_that_only_their_provider_can_read_are_skipped():
     raw = [
         {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"},
         {"type": "mcp_list_tools", "id": "l_1", "server_label": "s", "tools": []},
@@ -139,12 +139,12 @@ def test_what_only_its_own_provider_can_read_is_skipped():
     "raw",
     ["", "  ", [], [{"role": "system", "content": "x"}], [{"role": "user", "content": []}], [{"type": "reasoning"}]],
 )
-def test_input_that_asks_nothing_is_refused(raw):
+def test_input_without_a_message_to_answer_is_refused(raw):
     error = refusal(raw)
     assert (error.message, error.param) == ("Missing user message in `input`.", "input")
 
 
-def test_an_empty_output_still_asks_for_an_answer():
+def test_an_empty_tool_output_still_needs_an_answer():
     assert read_input([output("a", "")]) == (Message("tool", (ToolResult("a", (Text(""),)),)),)
 
 
@@ -260,7 +260,7 @@ ROUNDS = [
 
 
 @pytest.mark.parametrize(("raw", "name", "arguments", "result"), ROUNDS, ids=[raw[0]["type"] for raw, *_ in ROUNDS])
-def test_tools_that_another_service_ran_are_calls_and_results(raw, name, arguments, result):
+def test_items_of_hosted_tools_become_calls_and_results(raw, name, arguments, result):
     messages = read_input(raw)
     calls = [part for message in messages for part in message.parts if isinstance(part, ToolCall)]
     results = [part for message in messages for part in message.parts if isinstance(part, ToolResult)]
@@ -275,18 +275,18 @@ def test_tools_that_another_service_ran_are_calls_and_results(raw, name, argumen
         {"type": "computer_call_output", "call_id": "c", "output": {"type": "computer_screenshot", "image_url": PNG}},
     ],
 )
-def test_pictures_that_a_tool_gave_are_shown(item):
+def test_images_from_hosted_tools_are_shown_to_the_model(item):
     *_, shown = read_input([item])
     assert shown.parts == (Text("The tool call c returned this:"), Image(PNG))
 
 
 @pytest.mark.parametrize("item", [{"type": "item_reference", "id": "m"}, {"id": "m"}, {"id": "m", "type": None}])
-def test_a_reference_is_known_with_and_without_its_type(item):
+def test_a_reference_is_recognised_with_and_without_its_type(item):
     assert referred(item) == "m"
 
 
 @pytest.mark.parametrize("item", [{"id": "m", "role": "user", "content": "x"}, {"id": 5}, "m", {}, {"type": "message"}])
-def test_whole_items_are_no_references(item):
+def test_complete_items_are_not_references(item):
     assert referred(item) is None
 
 
@@ -304,11 +304,11 @@ def official_types(union):
 
 
 @pytest.mark.parametrize("kind", sorted(set(official_types(ResponseInputItem))))
-def test_every_type_of_the_official_client_is_known(kind):
-    """Some are refused, but none as unknown."""
-    said = ""
+def test_every_item_type_of_the_official_client_is_handled(kind):
+    """Some types are refused, but none as unknown."""
+    message = ""
     try:
         read_input([{"type": kind, "id": "x"}, {"role": "user", "content": "hi"}])
     except BadRequest as error:
-        said = error.message
-    assert "items of type" not in said
+        message = error.message
+    assert "items of type" not in message

@@ -46,7 +46,7 @@ PNG = "data:image/png;base64,AA=="
         ),
     ],
 )
-def test_parts_of_every_accepted_form(raw, part):
+def test_every_accepted_form_of_a_part_is_decoded(raw, part):
     assert read_content([raw], "p") == (part,)
 
 
@@ -71,7 +71,7 @@ def test_parts_of_every_accepted_form(raw, part):
         {"type": "input_audio", "input_audio": {"data": "AA=="}},
     ],
 )
-def test_parts_of_other_forms_are_refused_by_their_path(raw):
+def test_other_forms_of_parts_are_refused_with_their_path(raw):
     with pytest.raises(BadRequest) as caught:
         read_content([{"type": "text", "text": "fine"}, raw], "input[0].content")
     assert caught.value.param is not None
@@ -79,10 +79,10 @@ def test_parts_of_other_forms_are_refused_by_their_path(raw):
 
 
 @pytest.mark.parametrize("kind", ["input_image", "input_file"])
-def test_ids_of_stored_files_are_refused_with_a_way_out(kind):
+def test_ids_of_stored_files_are_refused_with_an_alternative(kind):
     with pytest.raises(BadRequest, match=r"not stored here; send the (image|file) itself"):
         read_content([{"type": kind, "file_id": "file-1"}], "p")
 
 
-def test_the_bytes_of_a_file_stay_out_of_its_repr():
+def test_the_repr_of_a_file_hides_its_bytes():
     assert "c2VjcmV0" not in repr(read_content([{"type": "input_file", "file_data": "c2VjcmV0"}], "p"))

@@ -42,7 +42,7 @@ def test_a_plain_answer_is_a_complete_response(head, response):
     }
 
 
-def test_calls_keep_the_providers_ids_and_bytes(head, response):
+def test_calls_keep_the_providers_ids_and_argument_bytes(head, response):
     calls = (ToolCall("call_1", "f", '{ "a":1 }'), ToolCall("call_2", "g", ""))
     body = response(render_reply(Answer(None, "tool_calls", tool_calls=calls), head, completed=1))
     first, second = body["output"]
@@ -57,7 +57,7 @@ def test_calls_keep_the_providers_ids_and_bytes(head, response):
     assert (second["call_id"], second["arguments"], body["status"]) == ("call_2", "", "completed")
 
 
-def test_text_beside_calls_is_commentary_before_them(head, response):
+def test_text_with_calls_is_a_commentary_message_before_them(head, response):
     reply = Answer("Let me see.", "tool_calls", tool_calls=(ToolCall("c", "f", "{}"),))
     message, call = response(render_reply(reply, head, completed=1))["output"]
     assert (message["phase"], message["content"][0]["text"], call["type"]) == (
@@ -68,7 +68,7 @@ def test_text_beside_calls_is_commentary_before_them(head, response):
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
-def test_a_cut_answer_is_incomplete_and_so_is_its_end(head, response, finish, reason):
+def test_a_truncated_answer_and_its_last_item_are_incomplete(head, response, finish, reason):
     body = response(render_reply(Answer("Hel", finish), head, completed=1))
     assert (body["status"], body["incomplete_details"], body["completed_at"]) == (
         "incomplete",
@@ -78,25 +78,25 @@ def test_a_cut_answer_is_incomplete_and_so_is_its_end(head, response, finish, re
     assert body["output"][0]["status"] == "incomplete"
 
 
-def test_of_a_cut_answer_with_calls_the_last_call_is_incomplete(head, response):
+def test_only_the_last_call_of_a_truncated_answer_is_incomplete(head, response):
     reply = Answer("x", "length", tool_calls=(ToolCall("a", "f", "{}"), ToolCall("b", "f", '{"x')))
     statuses = [item["status"] for item in response(render_reply(reply, head, completed=1))["output"]]
     assert statuses == ["completed", "completed", "incomplete"]
 
 
-def test_an_empty_answer_is_an_empty_message(head, response):
+def test_an_empty_answer_becomes_an_empty_message(head, response):
     (message,) = response(render_reply(Answer(None, "stop"), head, completed=1))["output"]
     assert message["content"][0]["text"] == ""
 
 
-def test_a_refusal_is_a_part_of_its_own(head, response):
+def test_a_refusal_is_a_separate_part(head, response):
     (message,) = response(render_reply(Answer(None, "stop", refusal="No."), head, completed=1))["output"]
     assert message["content"] == [{"type": "refusal", "refusal": "No."}]
     (message,) = response(render_reply(Answer("Hm.", "stop", refusal="No."), head, completed=1))["output"]
     assert [part["type"] for part in message["content"]] == ["output_text", "refusal"]
 
 
-def test_logprobs_are_told(head, response):
+def test_logprobs_are_reported(head, response):
     token = {"token": "H", "logprob": -0.1, "bytes": [72], "top_logprobs": []}
     body = response(render_reply(Answer("H", "stop", logprobs={"content": [token]}), head, completed=1))
     assert body["output"][0]["content"][0]["logprobs"] == [token]

@@ -19,11 +19,11 @@ from gateway.wire.openai_responses.response_object import error_object, usage_ob
         ),
     ],
 )
-def test_a_failure_without_a_code_gets_openais_for_its_kind(error, code):
+def test_an_error_without_a_code_gets_openais_code_for_its_status(error, code):
     assert error_object(error) == {"code": code, "message": error.message, "type": error.type, "param": None}
 
 
-def test_no_usage_is_zeros():
+def test_missing_usage_is_reported_as_zeros():
     usage = usage_object(NO_USAGE)
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (0, 0, 0)
     assert usage["output_tokens_details"] == {"reasoning_tokens": 0}

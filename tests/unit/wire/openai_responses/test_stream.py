@@ -37,7 +37,7 @@ def streamed(renderer, *batches):
     return b"".join(renderer.feed(list(batch)) for batch in batches) + renderer.close()
 
 
-def test_text_comes_in_openais_order(renderer, events):
+def test_text_is_reported_in_openais_order(renderer, events):
     batches = [TextDelta("Hel")], [TextDelta("lo"), Finish("stop")], [UsageReport(Usage(1, 2, 3))]
     payloads = events(streamed(renderer, *batches))
     assert short(payloads) == [
@@ -60,7 +60,7 @@ def test_text_comes_in_openais_order(renderer, events):
     assert (final["status"], final["completed_at"], final["usage"]["total_tokens"]) == ("completed", 1_700_000_009, 3)
 
 
-def test_the_first_events_tell_of_a_response_in_progress(renderer, events):
+def test_the_first_events_report_a_response_in_progress(renderer, events):
     first, second, *_ = events(streamed(renderer, [TextDelta("x"), Finish("stop")]))
     for payload in (first, second):
         response = payload["response"]
@@ -68,13 +68,13 @@ def test_the_first_events_tell_of_a_response_in_progress(renderer, events):
         assert (response["output"], response["usage"]) == ([], None)
 
 
-def test_deltas_of_one_item_name_it(renderer, events):
+def test_deltas_name_their_item(renderer, events):
     payloads = events(streamed(renderer, [TextDelta("a"), TextDelta("b"), Finish("stop")]))
     item = payloads[2]["item"]["id"]
     assert {payload["item_id"] for payload in payloads if "item_id" in payload} == {item}
 
 
-def test_calls_follow_their_commentary_one_after_the_other(renderer, events):
+def test_calls_follow_the_commentary_one_after_the_other(renderer, events):
     payloads = events(
         streamed(
             renderer,
@@ -107,7 +107,7 @@ def test_calls_follow_their_commentary_one_after_the_other(renderer, events):
     assert [p["output_index"] for p in payloads if p["type"] == "response.output_item.added"] == [0, 1, 2]
 
 
-def test_mixed_arguments_of_parallel_calls_reach_their_own_calls(renderer, events):
+def test_interleaved_arguments_reach_their_own_calls(renderer, events):
     payloads = events(
         streamed(
             renderer,
@@ -120,12 +120,12 @@ def test_mixed_arguments_of_parallel_calls_reach_their_own_calls(renderer, event
 
 
 def test_a_call_without_arguments_ends_with_the_answer(renderer, events):
-    begun = [ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g"), Finish("tool_calls")]
-    items = events(streamed(renderer, begun))[-1]["response"]["output"]
+    batch = [ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g"), Finish("tool_calls")]
+    items = events(streamed(renderer, batch))[-1]["response"]["output"]
     assert [item["arguments"] for item in items] == ["", ""]
 
 
-def test_a_call_that_goes_on_after_it_was_whole_fails_without_a_gap_in_the_numbers(renderer, events):
+def test_arguments_after_a_complete_call_fail_without_a_gap_in_the_numbers(renderer, events):
     sent = renderer.feed([ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), ToolCallBegin(1, "b", "g")])
     with pytest.raises(UpstreamError) as caught:
         renderer.feed([ToolCallDelta(1, "{}"), ToolCallDelta(0, '{"again":1}')])
@@ -133,14 +133,14 @@ def test_a_call_that_goes_on_after_it_was_whole_fails_without_a_gap_in_the_numbe
     assert payloads[-1]["type"] == "response.failed"
 
 
-def test_a_failure_in_the_very_first_batch_still_begins_the_response(renderer, events):
+def test_a_failure_in_the_first_batch_still_starts_the_response(renderer, events):
     batch = [ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), ToolCallBegin(1, "b", "g"), ToolCallDelta(0, "{}")]
     with pytest.raises(UpstreamError) as caught:
         renderer.feed(batch)
     assert short(events(renderer.fail(caught.value))) == ["created", "in_progress", "failed"]
 
 
-def test_white_space_after_a_whole_call_is_nothing(renderer, events):
+def test_white_space_after_a_complete_call_is_ignored(renderer, events):
     batch = [ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}"), ToolCallBegin(1, "b", "g"), ToolCallDelta(0, "\n")]
     items = events(streamed(renderer, [*batch, Finish("tool_calls")]))[-1]["response"]["output"]
     assert items[0]["arguments"] == "{}"
@@ -153,7 +153,7 @@ def test_text_after_a_call_is_another_message(renderer, events):
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
-def test_a_cut_answer_ends_with_incomplete(renderer, events, finish, reason):
+def test_a_truncated_answer_ends_with_incomplete(renderer, events, finish, reason):
     payloads = events(streamed(renderer, [TextDelta("Hel"), Finish(finish)]))
     assert payloads[-1]["type"] == "response.incomplete"
     final = payloads[-1]["response"]
@@ -165,18 +165,18 @@ def test_a_cut_answer_ends_with_incomplete(renderer, events, finish, reason):
     assert final["output"][0]["status"] == "incomplete"
 
 
-def test_of_a_cut_answer_with_calls_the_last_call_is_incomplete(renderer, events):
+def test_only_the_last_call_of_a_truncated_answer_is_incomplete(renderer, events):
     batch = [ToolCallBegin(0, "a", "f"), ToolCallBegin(1, "b", "g"), ToolCallDelta(1, '{"x'), Finish("length")]
     items = events(streamed(renderer, batch))[-1]["response"]["output"]
     assert [item["status"] for item in items] == ["completed", "incomplete"]
 
 
-def test_an_empty_answer_is_an_empty_message(renderer, events):
+def test_an_empty_answer_becomes_an_empty_message(renderer, events):
     payloads = events(streamed(renderer, [ThinkingDelta("hm")], [Finish("stop")]))
     assert payloads[-1]["response"]["output"][-1]["content"][0]["text"] == ""
 
 
-def test_reasoning_is_an_item_before_the_answer(renderer, events):
+def test_reasoning_is_an_item_before_the_message(renderer, events):
     block = Thinking("hm", owner=Owner("openai-completions", "fake", "small"))
     batches = ([ThinkingDelta("h")], [ThinkingDelta("m"), ThinkingEnd(block)], [TextDelta("a"), Finish("stop")])
     payloads = events(streamed(renderer, *batches))
@@ -190,7 +190,7 @@ def test_reasoning_is_an_item_before_the_answer(renderer, events):
     assert names.index("response.reasoning_text.done") < names.index("response.output_text.delta")
 
 
-def test_a_summary_is_reported_as_one(renderer, events):
+def test_a_reasoning_summary_is_reported_as_a_summary(renderer, events):
     block = Thinking("hm", kind="summary")
     payloads = events(streamed(renderer, [ThinkingDelta("hm", "summary"), ThinkingEnd(block)], [Finish("stop")]))
     reasoning = payloads[-1]["response"]["output"][0]
@@ -198,7 +198,7 @@ def test_a_summary_is_reported_as_one(renderer, events):
     assert [p["delta"] for p in payloads if p["type"] == "response.reasoning_summary_text.delta"] == ["hm"]
 
 
-def test_what_the_model_wants_back_is_sealed_when_it_is_asked_for(head, events):
+def test_encrypted_content_is_included_when_requested(head, events):
     block = Thinking("hm", signature="s", owner=Owner("openai-completions", "fake", "small"))
     asking = Renderer(structs.replace(head, sealed=True), now=lambda: 1_700_000_002.0)
     payloads = events(streamed(asking, [ThinkingDelta("hm"), ThinkingEnd(block)], [Finish("stop")]))
@@ -207,35 +207,35 @@ def test_what_the_model_wants_back_is_sealed_when_it_is_asked_for(head, events):
     assert read_reasoning(item | {"encrypted_content": "gAAAA of somebody else"}) == Thinking("hm")
 
 
-def test_a_refusal_is_a_part_after_the_text(renderer, events):
+def test_a_refusal_follows_the_text_as_a_separate_part(renderer, events):
     payloads = events(streamed(renderer, [TextDelta("Hm."), RefusalDelta("No"), RefusalDelta("."), Finish("stop")]))
     (message,) = payloads[-1]["response"]["output"]
     assert [part.get("text", part.get("refusal")) for part in message["content"]] == ["Hm.", "No."]
     assert [p["content_index"] for p in payloads if p["type"] == "response.refusal.delta"] == [1, 1]
 
 
-def test_logprobs_come_with_their_delta_and_again_at_the_end(renderer, events):
+def test_logprobs_are_sent_with_their_delta_and_again_at_the_end(renderer, events):
     token = {"token": "H", "logprob": -0.1, "bytes": [72], "top_logprobs": []}
     payloads = events(streamed(renderer, [TextDelta("H", {"content": [token]}), TextDelta("i"), Finish("stop")]))
     assert [p["logprobs"] for p in payloads if p["type"] == "response.output_text.delta"] == [[token], []]
     assert payloads[-1]["response"]["output"][0]["content"][0]["logprobs"] == [token]
 
 
-def test_a_failure_keeps_what_was_complete_and_ends_the_stream(renderer, events):
-    begun = [TextDelta("Let me see."), ToolCallBegin(0, "a", "f"), ToolCallDelta(0, '{"x')]
-    payloads = events(renderer.feed(begun) + renderer.fail(ToolChoiceUnmet("no call")))
+def test_a_failure_reports_the_complete_items_and_ends_the_stream(renderer, events):
+    batch = [TextDelta("Let me see."), ToolCallBegin(0, "a", "f"), ToolCallDelta(0, '{"x')]
+    payloads = events(renderer.feed(batch) + renderer.fail(ToolChoiceUnmet("no call")))
     final = payloads[-1]["response"]
     assert (payloads[-1]["type"], final["status"]) == ("response.failed", "failed")
     assert (final["error"]["code"], final["error"]["message"]) == ("server_error", "no call")
     assert [item["type"] for item in final["output"]] == ["message"]
 
 
-def test_a_failure_before_any_event_still_begins_the_response(renderer, events):
+def test_a_failure_before_any_event_still_starts_the_response(renderer, events):
     assert short(events(renderer.fail(ToolChoiceUnmet("x")))) == ["created", "in_progress", "failed"]
 
 
 @given(st.lists(st.lists(st.text(min_size=1), min_size=1), min_size=1))
-def test_deltas_joined_are_the_text_however_it_is_cut(batches):
+def test_joined_deltas_are_the_text_under_any_split(batches):
     renderer = Renderer(Head("resp_1", 1, "m", {}), now=lambda: 1.0)
     sent = b"".join(renderer.feed([TextDelta(text) for text in batch]) for batch in batches)
     whole = "".join(text for batch in batches for text in batch)
