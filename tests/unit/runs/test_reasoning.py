@@ -35,9 +35,9 @@ def round_of(*parts):
 
 
 @pytest.mark.parametrize("cut", range(len(EVENTS)))
-async def test_it_is_stored_however_the_answer_came_in_pieces(agent, dispatch, scripted, reasoning, cut):
+async def test_it_is_stored_however_the_answer_came_in_pieces(agent, run_context, scripted, reasoning, cut):
     answer = [piece for piece in (EVENTS[:cut], EVENTS[cut:]) if piece]
-    shared = dispatch(scripted(big=[answer]), reasoning=reasoning)
+    shared = run_context(scripted(big=[answer]), reasoning=reasoning)
     turn = Turn("openclaw", (HELLO,), stream=True)
     run = Run(agent(), turn, (ModelRef("home", "big"),), shared, shared.new_trace("main", "ann"))
     assert [event async for batch in run.events() for event in batch] == EVENTS
