@@ -297,6 +297,22 @@ async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(hou
     ]
 
 
+@each_client
+@each_way
+@pytest.mark.parametrize("house", [toy.WIRE], indirect=True)
+async def test_reasoning_that_has_only_a_signature_goes_back_too(house, ask, client, stream):
+    blocks = (Thinking("", "b25l"), Thinking("Then?", "dHdv"), Thinking("", "dGhyZWU="))
+    house.answers(Answer(None, "tool_calls", USAGE, CALLS[:1], blocks))
+    house.answers(ANSWERS["text"])
+    first = client.body(ASK, stream=stream)
+    _, body = await ask(client, first)
+    status, _ = await ask(client, client.followed(first, client.returned(body, stream=stream), [("call_1", "a cat")]))
+    assert status == 200
+    _, *parts, call = house.asked[1]["messages"][1]
+    assert parts == [house.says.thought(block) for block in blocks]
+    assert call[:2] == ["call", "call_1"]
+
+
 async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
     client = CLIENTS[1]
     house.answers(ANSWERS["thinking and calls"])
