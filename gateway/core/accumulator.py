@@ -64,14 +64,14 @@ class Answer(Struct, frozen=True, eq=False):
     def messages(self) -> tuple[Message, ...]:
         """The answer as the next message of its conversation, after `tool_work`; none if the model only thought."""
         done = sum(type(part) is Thinking for message in self.tool_work for part in message.parts)
-        said: list[Part] = []
+        content: list[Part] = []
         if self.raw is not None and self.text:
-            said.append(Text(self.raw))
+            content.append(Text(self.raw))
         if self.refusal:
-            said.append(Refusal(self.refusal))
-        said += self.tool_calls
+            content.append(Refusal(self.refusal))
+        content += self.tool_calls
         # What the model thought before it called the agent's tools is beside those calls.
-        return (Message("assistant", (*self.thinking[done:], *said, *self.citations)),) if said else ()
+        return (Message("assistant", (*self.thinking[done:], *content, *self.citations)),) if content else ()
 
 
 class Accumulator:

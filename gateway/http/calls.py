@@ -12,7 +12,7 @@ from gateway.http.quota import admitted_run, admitted_side_run, identity
 
 
 def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
-    """Who asks, and what the headers say. Raises MissingScope or BadRequest (see `run_options`)."""
+    """The caller, and the options in its headers. Raises MissingScope or BadRequest (see `run_options`)."""
     principal = request[PRINCIPAL]
     options = run_options(request.headers, principal, body)
     services = request.app[SERVICES]

@@ -78,7 +78,7 @@ def _restored(message: Message, client: str, stored: Mapping[str, bytes]) -> Mes
         blocks, extras = _read(entry)
         thinking = thinking or blocks
         parts.append(replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part)
-    if thinking:  # complete, and of a known owner: what the client or a conversation kept of the same is left out
+    if thinking:  # complete, and with an owner: it replaces what the client or the conversation has of the same
         owners = {None, *(block.owner for block in thinking)}
         parts = [*thinking, *(part for part in parts if type(part) is not Thinking or part.owner not in owners)]
     return replace(message, parts=tuple(parts))

@@ -133,7 +133,7 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         asked = wire.request(turn, self._model)
-        plain = provider.sign is None
+        plain = provider.signer is None
         target = provider.endpoint(asked.path, asked.headers) if plain else await provider.signed(asked)
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:

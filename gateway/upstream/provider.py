@@ -23,7 +23,7 @@ class Provider:
     """An endpoint and the settings of its requests.
 
     `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
-    request, credential included; `key_headers` made them from the key, and `sign` makes those that are new for every
+    request, credential included; `key_headers` made them from the key, and `signer` makes those that are new for every
     request. `key_id` names the key without disclosing it. `secrets` are all keys and header values of the row, to be
     cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
     the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
@@ -41,7 +41,7 @@ class Provider:
     others: tuple["Provider", ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     key_headers: KeyHeaders = field(default=bearer, compare=False)
-    sign: Signer | None = None
+    signer: Signer | None = None
     compat: Compat = DEFAULT
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
@@ -114,7 +114,7 @@ class Provider:
     async def signed(self, asked: WireRequest) -> Endpoint:
         """The address of one request, with the headers that are its own. Raises ValueError and UpstreamError."""
         made = self.endpoint(asked.path, asked.headers)
-        return made if self.sign is None else with_headers(made, await self.sign(made, asked))
+        return made if self.signer is None else with_headers(made, await self.signer(made, asked))
 
 
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:

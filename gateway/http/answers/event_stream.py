@@ -75,7 +75,7 @@ class EventStream(EventSourceResponse):
         self._timer.cancel()
         broken = kind is not None and self.is_open and self._req is not None
         if broken:
-            self._abort_transport()  # else the error response would come in the middle of the stream
+            self._abort_transport()  # the error handler would write its response into the stream
         try:
             if self._opening is not None:
                 await asyncio.wait({self._opening})

@@ -48,7 +48,7 @@ def responses_error_body(error: GatewayError) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Where a response is stored, and what of its record is known before the answer; `store` None stores nothing."""
+    """The store of a response, and its record without the answer. If `store` is None, nothing is stored."""
 
     store: ResponseStore | None
     record: StoredResponse

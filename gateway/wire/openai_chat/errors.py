@@ -1,8 +1,8 @@
 """OpenAI's error object, wherever it comes: as the body of a status, inside a 200, or in the middle of a stream.
 
 Classification goes by status first, then by code and type. The text decides only where servers report nothing else,
-and only on the status with which they do: context overflow (400, 413), a rate limit told as 413, a request that was
-moderated or is too large for the account told as 402 or 403.
+and only on the status with which they do: context overflow (400, 413), a rate limit reported as 413, a request that was
+moderated or is too large for the account reported as 402 or 403.
 """
 
 import re
@@ -148,8 +148,8 @@ def _reasons(fields: dict[str, Any]) -> frozenset[str]:
     details = fields.get("details")
     if not isinstance(details, list):
         return frozenset()
-    found = (detail.get("reason") for detail in details if isinstance(detail, dict))
-    return frozenset(reason for reason in found if isinstance(reason, str))
+    reasons = (detail.get("reason") for detail in details if isinstance(detail, dict))
+    return frozenset(reason for reason in reasons if isinstance(reason, str))
 
 
 def _moderated(fields: dict[str, Any]) -> bool:

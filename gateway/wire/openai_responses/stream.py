@@ -39,7 +39,7 @@ from gateway.wire.openai_responses.stream_items import (
 
 
 class Renderer:
-    """One streamed response: `feed` batches, then `close`, or `fail`; `now` gives Unix seconds.
+    """One streamed response: `feed` batches, then `close`, or `fail`; `now` returns Unix seconds.
 
     The response object is available before the final frames: `outcome` after the last batch, `failure` for a failure.
     `final` is the response that the final frames reported, None before them. `tool_work` holds the messages of tool

@@ -11,12 +11,23 @@ from support.servers import redis_server
 from support.slow import hop
 
 PATIENCE = 0.05  # seconds that a caller may wait at most
+BUSY = 1.0  # seconds that a busy machine may add; a Redis that is waited for never answers in these tests
 
 
 async def timed(awaitable):
     began = time.monotonic()
     result = await awaitable
     return result, time.monotonic() - began
+
+
+def without_waiting(coroutine):
+    """Its result; fails if it waits for anything."""
+    try:
+        coroutine.send(None)
+    except StopIteration as done:
+        return done.value
+    coroutine.close()
+    raise AssertionError("it has waited")
 
 
 def apart(instances):
@@ -37,10 +48,11 @@ async def test_a_frozen_redis_holds_nobody_up(instances, server):
     await instances[0].failures("locked", 3)
     await until(lambda: all(one.limiter.locked_for("locked") for one in instances))
     server.freeze()
-    verdicts = [await timed(instances[0].limiter.record_failure("a")) for _ in range(4)]
-    assert [verdict.allowed for verdict, _ in verdicts] == [True, True, True, False]
-    assert max(seconds for _, seconds in verdicts) < PATIENCE + 0.03
-    assert all(seconds < 0.005 for _, seconds in verdicts[1:]), "only the first one waits at all"
+    verdict, seconds = await timed(instances[0].limiter.record_failure("a"))
+    assert verdict.allowed
+    assert seconds < PATIENCE + BUSY
+    verdicts = [without_waiting(instances[0].limiter.record_failure("a")) for _ in range(3)]
+    assert [verdict.allowed for verdict in verdicts] == [True, True, False]
     assert all(one.limiter.locked_for("locked") for one in instances), "earned locks hold"
     server.thaw()
     await in_step(instances, ["a", "locked"])
@@ -51,7 +63,7 @@ async def test_many_callers_wait_for_a_frozen_redis_once_and_together(instances,
     server.freeze()
     began = time.monotonic()
     assert await instances[0].failures("a", 200) == POLICY.max_attempts
-    assert time.monotonic() - began < PATIENCE + 0.1
+    assert time.monotonic() - began < PATIENCE + BUSY
     server.thaw()
 
 
@@ -110,17 +122,17 @@ async def test_a_flush_is_noticed_and_made_good(instances, server):
 async def test_a_slow_redis_is_not_waited_for(server):
     async with hop(server.port) as network, Instance(f"redis://127.0.0.1:{network.port}") as one:
         assert one.link.available
-        network.delay = 0.3
+        network.delay = 2 * BUSY
         verdict, seconds = await timed(one.limiter.record_failure("a"))
         assert verdict.allowed
-        assert seconds < PATIENCE + 0.03
+        assert seconds < PATIENCE + BUSY
+        network.delay = 0.3
         tried = network.connections
         await until(
             lambda: network.connections >= tried + 3
         )  # it answers, but too late: that must not count as healthy
         assert not one.link.available
-        _, seconds = await timed(one.limiter.record_failure("a"))
-        assert seconds < 0.01
+        assert without_waiting(one.limiter.record_failure("a")).allowed
         network.delay = 0.0
         await until(lambda: one.link.available)
         assert await one.limiter.record_failure("a") == Verdict(True, 0, POLICY.lockout)

@@ -1,6 +1,8 @@
 """Redis behind Sentinel, and as a cluster: real servers, real failover."""
 
+import asyncio
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 import pytest_asyncio
 from redis.asyncio import Redis, Sentinel
@@ -9,6 +11,8 @@ from redis.exceptions import ConnectionError  # noqa: A004  redis-py's own
 
 from support.instances import NEVER, POLICY, Instance, until
 from support.servers import redis_server, sentinel
+
+AT_ONCE = {"repl_diskless_sync_delay": "0"}  # newer ones wait five seconds for more replicas
 
 
 @asynccontextmanager
@@ -26,8 +30,9 @@ async def test_a_failover_by_sentinel_loses_no_lock_even_to_an_empty_replica(tmp
     for folder in folders:
         folder.mkdir()
     async with (
-        redis_server(folders[0]) as primary,
+        redis_server(folders[0], **AT_ONCE) as primary,
         redis_server(folders[1], replicaof=f"127.0.0.1 {primary.port}") as replica,
+        following(primary),
         sentinel(folders[2], primary) as port,
         found_by(port) as one,
         found_by(port) as other,
@@ -36,40 +41,56 @@ async def test_a_failover_by_sentinel_loses_no_lock_even_to_an_empty_replica(tmp
         await one.failures("locked", 3)
         await one.failures("failed", 1)
         await until(lambda: other.limiter.locked_for("locked") and other.limiter.must_ask("failed"))
-        await until_found(replica, port)
+        await until_found(primary, port)
         await primary.kill()
         await until(lambda: not one.link.available and not other.link.available)
         assert not (await other.limiter.record_failure("locked")).allowed
         await until_primary(replica)
         await replica.flush()
         await until(lambda: one.link.available and other.link.available, 20)
-        await until_members(replica, 1)
+        await until_asked(lambda: replica.ask("ZCARD", "{test}:failures:locks"), lambda count: count == 1)
         assert [await one.failures("failed", 1), await other.failures("failed", 5)] == [1, 1]
 
 
-async def until_found(replica, port):
-    """Sentinel has heard of the replica, and the replica has the data."""
+@asynccontextmanager
+async def following(primary):
+    """The replica of `primary` is up to date."""
+    await until_asked(
+        lambda: primary.ask("INFO", "replication"), lambda info: info.get("slave0", {}).get("state") == "online"
+    )
+    yield
+
+
+async def until_found(primary, port):
+    """Sentinel has heard from the replica itself, and the replica has all data."""
     async with Redis(port=port, decode_responses=True) as client:
-        for _ in range(2000):
-            known = await client.execute_command("SENTINEL", "REPLICAS", "service")
-            if known and await replica.ask("EXISTS", "{test}:failures:locks"):
-                return
-    raise AssertionError("Sentinel never heard of the replica")
+        await until_asked(
+            lambda: client.sentinel_slaves("service"),
+            lambda known: [one["master-link-status"] for one in known] == ["ok"],
+        )
+    assert await primary.ask("WAIT", 1, 10_000) == 1
 
 
 async def until_primary(replica):
-    for _ in range(5000):
+    """It was promoted."""
+
+    async def role():
         with suppress(ConnectionError):  # its clients are sent away when it changes
-            if (await replica.ask("ROLE"))[0] == "master":
-                return
-    raise AssertionError("the replica was never promoted")
+            return (await replica.ask("ROLE"))[0]
+        return None
+
+    await until_asked(role, lambda found: found == "master")
 
 
-async def until_members(server, count):
-    for _ in range(5000):
-        if await server.ask("ZCARD", "{test}:failures:locks") == count:
-            return
-    raise AssertionError("the locks were never told again")
+async def until_asked(ask, right, seconds=20.0):
+    """Ask again and again until the answer is right; fails with the last answer when it never is."""
+    answer = None
+    try:
+        async with asyncio.timeout(seconds):
+            while not right(answer := await ask()):
+                await asyncio.sleep(0.005)
+    except TimeoutError:
+        raise AssertionError(f"after {seconds} s it is still {answer!r}") from None
 
 
 @pytest_asyncio.fixture
@@ -84,9 +105,7 @@ async def cluster(tmp_path):
         await second.ask("CLUSTER", "ADDSLOTS", *range(8192, 16384))
         await first.ask("CLUSTER", "MEET", "127.0.0.1", second.port)
         for server in (first, second):
-            for _ in range(5000):
-                if "cluster_state:ok" in str(await server.ask("CLUSTER", "INFO")):
-                    break
+            await until_asked(partial(server.ask, "CLUSTER", "INFO"), lambda info: "cluster_state:ok" in info)
         yield first, second
 
 

@@ -45,13 +45,13 @@ async def test_it_is_stored_however_the_answer_came_in_pieces(agent, run_context
 
 
 @pytest.mark.parametrize(
-    "returned",
+    "held",
     [(), (Thinking("hm"),), (THOUGHT,), (replace(THOUGHT, kind="summary"),)],
     ids=["nothing", "its text", "all of it", "another view of it"],
 )
-async def test_what_a_client_returns_is_not_sent_twice(reasoning, returned):
+async def test_what_a_client_has_held_is_not_sent_twice(reasoning, held):
     await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
-    restored = await reasoning.restored("ann", round_of(*returned, *CALLS))
+    restored = await reasoning.restored("ann", round_of(*held, *CALLS))
     assert restored == round_of(THOUGHT, *CALLS)
 
 

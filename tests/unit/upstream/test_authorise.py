@@ -32,10 +32,10 @@ async def test_a_request_that_needs_no_headers_of_its_own_uses_the_prebuilt_head
 
 
 async def test_every_request_is_signed_with_its_own_body_and_nothing_of_a_signature_stays():
-    async def sign(endpoint, asked):
+    async def signature(endpoint, asked):
         return {"X-Signature": f"{endpoint.origin.host} {len(asked.body)}"}
 
-    provider = Provider("p", "http://p/v1", headers=fixed_headers(None, {}), sign=sign)
+    provider = Provider("p", "http://p/v1", headers=fixed_headers(None, {}), signer=signature)
     signed = await provider.signed(replace_body(ASKED, b"12345"))
     assert lines(signed)[-2:] == ["X-Signature: p 5", "Content-Length: "]
     assert signed.origin == provider.endpoint("/chat").origin
@@ -52,17 +52,17 @@ async def test_headers_of_the_format_are_sent_and_one_that_cant_be_is_refused():
 
 
 async def test_every_header_is_sent_once_a_signature_over_the_rows_over_the_formats():
-    async def sign(_endpoint, _asked):
+    async def signature(_endpoint, _asked):
         return {"X-Date": "signed"}
 
     row = {"x-version": "row", "x-date": "row"}
-    provider = Provider("p", "http://p/v1", headers=fixed_headers("k", row), sign=sign)
+    provider = Provider("p", "http://p/v1", headers=fixed_headers("k", row), signer=signature)
     asked = WireRequest("/chat", b"", {"X-Version": "format", "Content-Type": "text/x-toy", "X-Beta": "format"})
     sent = [line for line in lines(await provider.signed(asked)) if line.lower().startswith(("x-", "content-type"))]
     assert sent == ["Content-Type: text/x-toy", "X-Beta: format", "x-version: row", "X-Date: signed"]
 
 
-def test_addresses_that_are_kept_are_bounded():
+def test_cached_addresses_are_bounded():
     provider = replace(Provider("p", "http://p/v1"), id="q")
     for number in range(1000):
         assert provider.endpoint(f"/models/{number}").head.startswith(f"POST /v1/models/{number} ".encode())

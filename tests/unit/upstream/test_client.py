@@ -31,12 +31,12 @@ HELLO, END, DONE = event({"content": "Hello"}), event(finish="stop"), b"data: [D
 
 
 @pytest.fixture
-def caller(http):
+def client(http):
     return ProviderClient(http, LIMITS)
 
 
-def ask(caller, remote, turn=STREAMED, wait=WAIT, *, end=math.inf, model=MODEL, **row):
-    return caller.ask(remote.provider(**row), model, turn, wait, end=end)
+def ask(client, remote, turn=STREAMED, wait=WAIT, *, end=math.inf, model=MODEL, **row):
+    return client.ask(remote.provider(**row), model, turn, wait, end=end)
 
 
 async def read(answer):
@@ -50,12 +50,12 @@ async def read(answer):
         answer.end()
 
 
-async def whole(caller, remote, wait=WAIT, **options):
-    return await read(ask(caller, remote, TURN, wait, **options))
+async def whole(client, remote, wait=WAIT, **options):
+    return await read(ask(client, remote, TURN, wait, **options))
 
 
-async def streamed(caller, remote, wait=WAIT, **options):
-    return await read(ask(caller, remote, STREAMED, wait, **options))
+async def streamed(client, remote, wait=WAIT, **options):
+    return await read(ask(client, remote, STREAMED, wait, **options))
 
 
 async def failure(awaitable):
@@ -64,18 +64,18 @@ async def failure(awaitable):
     return caught.value
 
 
-async def test_a_whole_answer_is_requested_and_decoded(caller, remote):
+async def test_a_whole_answer_is_requested_and_decoded(client, remote):
     remote.says(WHOLE)
-    assert await whole(caller, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
+    assert await whole(client, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
     ((request, body),) = remote.asked
     assert request.path == "/v1/chat/completions"
     assert body == {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
 
 
-async def test_a_provider_gets_the_headers_of_its_row_and_no_others(caller, remote):
+async def test_a_provider_gets_the_headers_of_its_row_and_no_others(client, remote):
     remote.says(WHOLE, **{"Set-Cookie": "a=b"})
     for _ in range(2):
-        await whole(caller, remote)
+        await whole(client, remote)
     headers = dict(remote.asked[-1][0].headers)
     assert headers.pop("Host")
     assert headers.pop("Content-Length")
@@ -88,32 +88,32 @@ async def test_a_provider_gets_the_headers_of_its_row_and_no_others(caller, remo
     }
 
 
-async def test_a_streamed_answer_is_requested_and_decoded(caller, remote):
+async def test_a_streamed_answer_is_requested_and_decoded(client, remote):
     remote.streams(HELLO, END, DONE)
-    assert await streamed(caller, remote) == [TextDelta("Hello"), STOP]
+    assert await streamed(client, remote) == [TextDelta("Hello"), STOP]
     assert remote.asked[0][1]["stream"] is True
 
 
-async def test_a_json_answer_to_a_stream_request_is_decoded(caller, remote):
+async def test_a_json_answer_to_a_stream_request_is_decoded(client, remote):
     remote.says(WHOLE)
-    assert await streamed(caller, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
+    assert await streamed(client, remote) == [TextDelta("Hello"), STOP, UsageReport(Usage(1, 0, 1))]
 
 
 @pytest.mark.parametrize("asked", [whole, streamed])
 @pytest.mark.parametrize(
     ("status", "kind"), [(400, UpstreamKind.INVALID_REQUEST), (401, UpstreamKind.AUTH), (503, UpstreamKind.OVERLOADED)]
 )
-async def test_an_error_body_is_read_in_pieces(caller, remote, asked, status, kind):
+async def test_an_error_body_is_read_in_pieces(client, remote, asked, status, kind):
     body = json.dumps({"error": {"message": f"no {remote.key} " + "x" * 500, "param": "messages"}}).encode()
     remote.streams(body[:20], body[20:60], body[60:], status=status, content_type="application/json")
-    error = await failure(asked(caller, remote))
+    error = await failure(asked(client, remote))
     assert (error.kind, error.upstream_status, error.param) == (kind, status, "messages")
     assert remote.key not in error.message
     assert error.message.endswith("x" * 500)
 
 
 @pytest.mark.parametrize("asked", [whole, streamed])
-async def test_a_truncated_error_body_keeps_its_status(caller, remote, asked):
+async def test_a_truncated_error_body_keeps_its_status(client, remote, asked):
     async def cut(request):
         response = web.StreamResponse(status=429, headers={"Content-Length": "500", "Retry-After": "7"})
         await response.prepare(request)
@@ -122,28 +122,28 @@ async def test_a_truncated_error_body_keeps_its_status(caller, remote, asked):
         return response
 
     remote.answer = cut
-    error = await failure(asked(caller, remote))
+    error = await failure(asked(client, remote))
     assert (error.kind, error.retry_after) == (UpstreamKind.RATE_LIMITED, 7.0)
 
 
 @pytest.mark.parametrize("asked", [whole, streamed])
 @pytest.mark.parametrize("status", [204, 301, 304])
-async def test_any_other_2xx_status_is_an_error(caller, remote, asked, status):
+async def test_any_other_2xx_status_is_an_error(client, remote, asked, status):
     remote.says(status=status, Location="http://127.0.0.1:9/")
-    error = await failure(asked(caller, remote))
+    error = await failure(asked(client, remote))
     assert error.kind is UpstreamKind.UNUSABLE
     assert "which is no answer" in error.message
     assert len(remote.asked) == 1
 
 
 @pytest.mark.parametrize("asked", [whole, streamed])
-async def test_an_error_inside_a_200_is_reported_without_the_key(caller, remote, asked):
+async def test_an_error_inside_a_200_is_reported_without_the_key(client, remote, asked):
     remote.says({"error": {"message": f"bad {remote.key}", "code": 429}})
-    error = await failure(asked(caller, remote))
+    error = await failure(asked(client, remote))
     assert (error.kind, error.message) == (UpstreamKind.RATE_LIMITED, f"{named(remote)} failed: bad [redacted]")
 
 
-async def test_an_answer_that_exceeds_the_size_limit_is_abandoned(caller, remote):
+async def test_an_answer_that_exceeds_the_size_limit_is_abandoned(client, remote):
     async def flood(request):
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
@@ -155,13 +155,13 @@ async def test_an_answer_that_exceeds_the_size_limit_is_abandoned(caller, remote
 
     ended = asyncio.Event()
     remote.answer = flood
-    error = await failure(whole(caller, remote))
+    error = await failure(whole(client, remote))
     assert (error.kind, error.message) == (UpstreamKind.MALFORMED, f"{named(remote)}: its answer is too large.")
     async with asyncio.timeout(5):
         await ended.wait()
 
 
-async def test_a_broken_stream_gives_its_earlier_events(caller, remote):
+async def test_a_broken_stream_gives_its_earlier_events(client, remote):
     async def cut(request):
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -172,7 +172,7 @@ async def test_a_broken_stream_gives_its_earlier_events(caller, remote):
 
     seen = asyncio.Event()
     remote.answer = cut
-    answer = ask(caller, remote)
+    answer = ask(client, remote)
     assert await answer.read() == [TextDelta("Hello")]
     seen.set()
     error = await failure(answer.read())
@@ -180,7 +180,7 @@ async def test_a_broken_stream_gives_its_earlier_events(caller, remote):
     assert error.kind is UpstreamKind.TRANSPORT
 
 
-async def test_ending_a_stream_aborts_the_request_at_the_provider(caller, remote):
+async def test_ending_a_stream_aborts_the_request_at_the_provider(client, remote):
     ended = asyncio.Event()
 
     async def forever(request):
@@ -193,7 +193,7 @@ async def test_ending_a_stream_aborts_the_request_at_the_provider(caller, remote
             ended.set()
 
     remote.answer = forever
-    answer = ask(caller, remote)
+    answer = ask(client, remote)
     assert await answer.read() == [TextDelta("Hello")]
     answer.end()
     async with asyncio.timeout(5):
@@ -229,32 +229,32 @@ QUICK = Timeouts(first_event=0.1, idle=0.2, thinking=0.4, whole=0.15)
 @pytest.mark.parametrize(
     ("asked", "text"), [(whole, "sent no answer within 0.15 s."), (streamed, "sent no first event within 0.1 s.")]
 )
-async def test_a_silent_provider_times_out(caller, remote, silent, asked, text):
+async def test_a_silent_provider_times_out(client, remote, silent, asked, text):
     silent()
-    error = await failure(asked(caller, remote, QUICK))
+    error = await failure(asked(client, remote, QUICK))
     assert (error.kind, error.message) == (UpstreamKind.TIMEOUT, f"{named(remote)} {text}")
 
 
-async def test_silence_in_the_middle_of_an_answer_is_a_stall(caller, remote, silent):
+async def test_silence_in_the_middle_of_an_answer_is_a_stall(client, remote, silent):
     silent(HELLO)
-    error = await failure(streamed(caller, remote, QUICK))
+    error = await failure(streamed(client, remote, QUICK))
     text = "stopped in the middle of its answer and was silent for 0.2 s."
     assert (error.kind, error.message) == (UpstreamKind.STALL, f"{named(remote)} {text}")
 
 
 @pytest.mark.parametrize("pieces", [(), (HELLO,)])
-async def test_the_time_limit_of_the_run_is_reported_as_total_timeout(caller, remote, silent, pieces):
+async def test_the_time_limit_of_the_run_is_reported_as_total_timeout(client, remote, silent, pieces):
     silent(*pieces)
     end = asyncio.get_running_loop().time() + 0.1
-    error = await failure(streamed(caller, remote, end=end))
+    error = await failure(streamed(client, remote, end=end))
     assert error.kind is UpstreamKind.TOTAL_TIMEOUT
     assert error.message == f"{named(remote)} did not complete its answer before the time limit of the whole run."
 
 
 @pytest.mark.parametrize("pieces", [[b": wait\n\n"], [event({"role": "assistant"})], [event({"content": ""})]])
-async def test_pings_comments_and_empty_deltas_do_not_extend_the_timeout(caller, remote, silent, pieces):
+async def test_pings_comments_and_empty_deltas_do_not_extend_the_timeout(client, remote, silent, pieces):
     silent(*pieces)
-    error = await failure(streamed(caller, remote, QUICK))
+    error = await failure(streamed(client, remote, QUICK))
     assert "no first event within 0.1 s" in error.message
 
 
@@ -266,62 +266,62 @@ THINKING = [
 
 
 @pytest.mark.parametrize("options", THINKING, ids=["reasoning", "effort of the model", "local"])
-async def test_a_reasoning_or_local_model_has_more_time_for_its_first_event(caller, remote, silent, options):
+async def test_a_reasoning_or_local_model_has_more_time_for_its_first_event(client, remote, silent, options):
     silent()
-    error = await failure(streamed(caller, remote, QUICK, **options))
+    error = await failure(streamed(client, remote, QUICK, **options))
     assert "no first event within 0.4 s" in error.message
-    error = await failure(whole(caller, remote, QUICK, **options))
+    error = await failure(whole(client, remote, QUICK, **options))
     assert "no answer within 0.4 s" in error.message
 
 
 @pytest.mark.parametrize(("effort", "wait"), [("low", "0.4"), ("none", "0.1"), (None, "0.1")])
-async def test_a_requested_effort_extends_the_first_timeout(caller, remote, silent, effort, wait):
+async def test_a_requested_effort_extends_the_first_timeout(client, remote, silent, effort, wait):
     silent()
     turn = Turn("openclaw", TURN.messages, stream=True, options=Options(effort=effort))
-    error = await failure(read(ask(caller, remote, turn, QUICK)))
+    error = await failure(read(ask(client, remote, turn, QUICK)))
     assert f"no first event within {wait} s" in error.message
 
 
-async def test_reasoning_extends_the_timeout_and_text_does_not(caller, remote, silent):
+async def test_reasoning_extends_the_timeout_and_text_does_not(client, remote, silent):
     silent(event({"reasoning_content": "hm"}))
-    assert "silent for 0.4 s" in (await failure(streamed(caller, remote, QUICK))).message
+    assert "silent for 0.4 s" in (await failure(streamed(client, remote, QUICK))).message
     silent(event({"reasoning_content": "hm"}), HELLO)
-    assert "silent for 0.2 s" in (await failure(streamed(caller, remote, QUICK))).message
+    assert "silent for 0.2 s" in (await failure(streamed(client, remote, QUICK))).message
 
 
 @pytest.mark.parametrize("pieces", [(), (HELLO,)])
 async def test_a_connection_that_breaks_after_a_long_silence_is_a_stall(http, remote, silent, pieces):
-    caller = ProviderClient(http, Limits(last=WAIT, stall_after=0.1))
+    client = ProviderClient(http, Limits(last=WAIT, stall_after=0.1))
     silent(*pieces, pause=0.15)
-    error = await failure(streamed(caller, remote))
+    error = await failure(streamed(client, remote))
     assert error.kind is UpstreamKind.STALL
     assert "broke off its answer after 0.1" in error.message
     assert error.message.endswith(" s of silence.")
     silent(*pieces, pause=0.0)
-    assert (await failure(streamed(caller, remote))).kind is UpstreamKind.TRANSPORT
+    assert (await failure(streamed(client, remote))).kind is UpstreamKind.TRANSPORT
 
 
 async def test_a_slow_client_does_not_count_as_silence_of_the_provider(http, remote, silent):
-    caller = ProviderClient(http, Limits(last=WAIT, stall_after=0.2))
+    client = ProviderClient(http, Limits(last=WAIT, stall_after=0.2))
     silent(HELLO, pause=0.0)
-    answer = ask(caller, remote)
+    answer = ask(client, remote)
     await answer.read()
     await asyncio.sleep(0.3)
     assert (await failure(answer.read())).kind is UpstreamKind.TRANSPORT
     answer.end()
 
 
-async def test_a_providers_own_timeout_replaces_the_others(caller, remote, silent):
+async def test_a_providers_own_timeout_replaces_the_others(client, remote, silent):
     silent()
     for asked in (whole, streamed):
         for options in ({}, *THINKING):
-            error = await failure(asked(caller, remote, timeout=0.1, **options))
+            error = await failure(asked(client, remote, timeout=0.1, **options))
             assert error.kind is UpstreamKind.TIMEOUT
 
 
-async def test_a_client_disconnect_is_not_reported_as_a_timeout(caller, remote, silent):
+async def test_a_client_disconnect_is_not_reported_as_a_timeout(client, remote, silent):
     silent(HELLO)
-    task = asyncio.create_task(streamed(caller, remote, QUICK))
+    task = asyncio.create_task(streamed(client, remote, QUICK))
     while not remote.asked:
         await asyncio.sleep(0)
     task.cancel()
@@ -329,14 +329,14 @@ async def test_a_client_disconnect_is_not_reported_as_a_timeout(caller, remote, 
         await task
 
 
-async def test_prepare_is_awaited_before_the_request(caller, remote):
+async def test_prepare_is_awaited_before_the_request(client, remote):
     ready = []
 
     async def prepare():
         ready.append(len(remote.asked))
 
     remote.says(WHOLE)
-    await whole(caller, remote, prepare=prepare)
+    await whole(client, remote, prepare=prepare)
     assert ready == [0]
 
 

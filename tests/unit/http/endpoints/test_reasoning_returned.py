@@ -207,30 +207,30 @@ class TestAnotherModel:
         return config
 
     @pytest.fixture(params=["fake/blind", "other/small"])
-    def elsewhere(self, request, official):
+    def other_instance(self, request, official):
         return official.with_options(default_headers={"x-openclaw-model": request.param})
 
-    async def test_it_is_not_sent_to_it_by_a_chat_client(self, official, elsewhere, provider, shape):
+    async def test_it_is_not_sent_to_it_by_a_chat_client(self, official, other_instance, provider, shape):
         answers(provider, message(None, CALL, **shape), message("Open."), message("Open."))
         reply = await chat(official, ASK, tools=[CHAT_TOOL])
-        await chat(elsewhere, [*ASK, reply, RESULT], tools=[CHAT_TOOL])
+        await chat(other_instance, [*ASK, reply, RESULT], tools=[CHAT_TOOL])
         assert returned(provider) == [{}]
         assert THOUGHT not in json.dumps(provider.asked[-1], ensure_ascii=False)
         await chat(official, [*ASK, reply, RESULT], tools=[CHAT_TOOL])
         assert returned(provider) == [shape], "the model that made it has it again"
 
     @pytest.mark.parametrize("include", [None, ENCRYPTED], ids=["plain", "encrypted"])
-    async def test_it_is_not_sent_to_it_by_a_responses_client(self, official, elsewhere, provider, shape, include):
+    async def test_it_is_not_sent_to_it_by_a_responses_client(self, official, other_instance, provider, shape, include):
         answers(provider, message(None, CALL, **shape), message("Open."))
         more = {"tools": [RESPONSES_TOOL], "store": False} | ({"include": include} if include else {})
         response = await respond(official, ASK, **more)
-        await respond(elsewhere, [*ASK, *items(response), OUTPUT], **more)
+        await respond(other_instance, [*ASK, *items(response), OUTPUT], **more)
         assert returned(provider) == [{}]
 
-    async def test_it_is_not_sent_to_it_from_a_stored_conversation(self, official, elsewhere, provider, shape):
+    async def test_it_is_not_sent_to_it_from_a_stored_conversation(self, official, other_instance, provider, shape):
         answers(provider, message("Open.", **shape), message("Yes."))
         first = await respond(official, ASK)
-        await respond(elsewhere, "sure?", previous_response_id=first.id)
+        await respond(other_instance, "sure?", previous_response_id=first.id)
         assert returned(provider) == [{}]
 
 

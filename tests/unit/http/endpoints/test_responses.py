@@ -163,6 +163,25 @@ class TestSlowModel:
         events = [line for line in (await response.text()).split("\n") if line.startswith("event: ")]
         assert events == ["event: response.created", "event: response.in_progress", "event: response.failed"]
 
+    async def test_headers_that_a_heartbeat_could_not_send_arrive_as_a_comment_at_the_end(self, client, provider):
+        is_open = asyncio.Event()
+        provider.says("Hello")
+        answer = provider.answer
+
+        async def late(request):
+            await is_open.wait()
+            return await answer(request)
+
+        provider.answer = late
+        response = await client.post("/v1/responses", json={"model": "openclaw", "input": "hi", "stream": True})
+        assert "x-openclaw-model" not in response.headers
+        assert (await response.content.readline()).startswith(b": ")
+        is_open.set()
+        *_, comment, end, done, _ = (await response.text()).split("\n\n")
+        assert comment == ": x-openclaw-model: fake/small\n: x-openclaw-attempts: 1"
+        assert end.startswith("event: response.completed\n")
+        assert done == "data: [DONE]"
+
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_client_disconnect_aborts_the_request_at_the_provider(client, provider, stream):

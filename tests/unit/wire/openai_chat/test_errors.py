@@ -86,8 +86,8 @@ from gateway.wire.openai_chat.errors import classify, error_in
     ],
 )
 def test_an_error_is_classified_by_status_then_code_then_type(status, error, kind, code):
-    found = classify(status, {"error": error})
-    assert (found.kind, found.code, found.upstream_status) == (kind, code, status)
+    error_found = classify(status, {"error": error})
+    assert (error_found.kind, error_found.code, error_found.upstream_status) == (kind, code, status)
 
 
 GROQ = {
@@ -158,8 +158,8 @@ def test_the_providers_own_sentence_is_found_where_servers_put_it(payload, messa
 
 
 def test_param_and_hint_are_passed_on():
-    found = classify(429, {"error": {"param": "messages"}}, retry_after=2.5)
-    assert (found.param, found.retry_after) == ("messages", 2.5)
+    error_found = classify(429, {"error": {"param": "messages"}}, retry_after=2.5)
+    assert (error_found.param, error_found.retry_after) == ("messages", 2.5)
     assert classify(400, {"error": {"param": 7, "code": 7}}).param is None
 
 
@@ -178,5 +178,5 @@ def test_param_and_hint_are_passed_on():
     ],
 )
 def test_a_number_that_is_a_status_is_read_as_one(error, kind, status):
-    found = error_in(error)
-    assert (found.kind, found.upstream_status) == (kind, status)
+    error_found = error_in(error)
+    assert (error_found.kind, error_found.upstream_status) == (kind, status)
