@@ -1,9 +1,9 @@
 """What provider faults cost clients at the default limits: `python bench/failover.py`. See README.md here.
 
-One primary and one fallback, chat completions and responses, streamed and whole; every fault has models of its own, and
-all are asked at the same time. Then thinking models, a client whose prompt always fails beside eight healthy ones, and
-two instances on one Redis of which one has a trouble of its own. About five minutes; ends with 1 when a row is not
-as it must be.
+One primary and one fallback, chat completions and responses, streamed and whole; every fault has its own models, and
+all run concurrently. Then reasoning models, a client whose prompt always fails beside eight healthy ones, and
+two instances on one Redis, one with a local failure. It takes about five minutes and exits with 1 if a row is not
+met.
 """
 
 import argparse
@@ -35,9 +35,9 @@ WAYS = {
     "responses streamed": (RESPONSES, True),
     "responses whole": (RESPONSES, False),
 }
-NOISE = 60.0  # seconds that a noisy client goes on
+NOISE = 60.0  # seconds during which the noisy client sends requests
 OUTAGE = 60.0  # seconds
-HEALTHY = 8  # clients beside a noisy one
+HEALTHY = 8  # other clients on the same model
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 MALFORMED = b'data: {"choices":[{"delta":{"content":"lo\n\n'
 OVERFLOW = "This model's maximum context length is 8 tokens"
@@ -45,7 +45,7 @@ OVERFLOW = "This model's maximum context length is 8 tokens"
 
 @dataclass(frozen=True)
 class Fault:
-    """What the primary does; within how many seconds the client must have its answer, or which error it must read."""
+    """The acts of the primary, and the seconds within which the client must get its answer or the given error."""
 
     primary: tuple[Act, ...]
     within: float = 13.0
@@ -56,7 +56,7 @@ class Fault:
 
 
 def part(count: int, then: Act) -> Act:
-    """So many words of an answer, then something else."""
+    """The first `count` words of an answer, then another act."""
     return streams(token_frames(TOKENS[:count]), then=then, end=False)
 
 
@@ -87,7 +87,7 @@ NOISY = {
 
 @dataclass
 class Answer:
-    """What a client got, and after how many seconds."""
+    """The answer that a client got, and its seconds."""
 
     text: str | None
     error: dict[str, Any] | None
@@ -95,13 +95,13 @@ class Answer:
 
 
 class Client:
-    """Asks one gateway."""
+    """A client of one gateway."""
 
     def __init__(self, session: aiohttp.ClientSession) -> None:
         self._session = session
 
     async def ask(self, agent: str, way: str = "chat whole", prompt: str = "hi") -> Answer:
-        """One request."""
+        """Send one request."""
         path, stream = WAYS[way]
         body: dict[str, Any] = {"model": f"openclaw/{agent}", "stream": stream}
         body |= (
@@ -116,7 +116,7 @@ class Client:
 
 
 def read(path: str, raw: bytes, *, stream: bool) -> tuple[str | None, dict[str, Any] | None]:
-    """Text or error object of an answer."""
+    """The text or the error object of an answer."""
     if not stream:
         payload = json.loads(raw)
         if payload.get("error"):
@@ -134,7 +134,7 @@ def read(path: str, raw: bytes, *, stream: bool) -> tuple[str | None, dict[str, 
 
 
 class Report:
-    """Prints rows and remembers whether all were as they must be."""
+    """Prints the rows and records whether all were met."""
 
     def __init__(self) -> None:
         self.met = True
@@ -146,7 +146,7 @@ class Report:
 
 
 def agents() -> dict[str, Any]:
-    """An agent for each fault and way to ask, so that no cooldown is seen by another row."""
+    """An agent for each fault and kind of request, so that no cooldown affects another row."""
     chains = {
         slug(name, way, number): 2 for name, fault in FAULTS.items() for way in WAYS for number in range(fault.times)
     }
@@ -159,12 +159,12 @@ def agents() -> dict[str, Any]:
 
 
 def slug(*parts: object) -> str:
-    """A name for an agent."""
+    """The name of an agent."""
     return "-".join("".join(char if char.isalnum() else "_" for char in str(one).lower()) for one in parts)
 
 
 def configuration(provider: FaultProvider, key: str = "k") -> dict[str, Any]:
-    """No limit is changed."""
+    """A configuration with the default limits."""
     thinking = [slug("thinking", way, count) for way in WAYS for count in (1, 2)]
     models = [{"id": f"{name}-1", "name": name, "reasoning": True} for name in thinking]
     config = settings({"fake": {"baseUrl": provider.url, "apiKey": key, "models": models}}, agents())
@@ -173,7 +173,7 @@ def configuration(provider: FaultProvider, key: str = "k") -> dict[str, Any]:
 
 
 async def fault(report: Report, client: Client, provider: FaultProvider, name: str) -> None:
-    """One row: all ways to ask, as often as the row wants, at the same time."""
+    """One row: all kinds of requests, `times` each, concurrently."""
     row = FAULTS[name]
     asked = [(way, slug(name, way, number)) for way in WAYS for number in range(row.times)]
     firsts = [provider.model(f"{agent}-1", *row.primary) for _, agent in asked]
@@ -190,7 +190,7 @@ async def fault(report: Report, client: Client, provider: FaultProvider, name: s
 
 
 async def thinking(report: Report, client: Client, provider: FaultProvider) -> None:
-    """A model that is marked as thinking and silent for a minute answers."""
+    """A model that is marked as `reasoning` and is silent for a minute answers."""
     names = {(way, count): slug("thinking", way, count) for way in WAYS for count in (1, 2)}
     models = [provider.model(f"{name}-1", later(60.0, says())) for name in names.values()]
     for name in names.values():
@@ -203,7 +203,7 @@ async def thinking(report: Report, client: Client, provider: FaultProvider) -> N
 
 
 async def outage(report: Report, client: Client, provider: FaultProvider) -> None:
-    """Down for a minute, a request a second all the time."""
+    """A provider that is down for a minute, with one request per second."""
     clock = asyncio.get_running_loop().time
     end = clock() + OUTAGE
 
@@ -221,7 +221,7 @@ async def outage(report: Report, client: Client, provider: FaultProvider) -> Non
 
 
 async def neighbour(report: Report, client: Client, provider: FaultProvider, name: str) -> None:
-    """One client loops a prompt that always fails; eight others ask the same model, which has no fallback."""
+    """One client repeats a prompt that always fails; eight others use the same model, which has no fallback."""
     agent, clock = slug("noisy", name), asyncio.get_running_loop().time
 
     async def particular(call: Call) -> None:
@@ -276,7 +276,7 @@ async def instances(report: Report, folder: Path) -> None:
 
 @asynccontextmanager
 async def asking(config: dict[str, Any], state: Path) -> AsyncIterator[Client]:
-    """A client of a gateway of its own."""
+    """A client of its own gateway."""
     async with (
         running(config, state) as gateway,
         aiohttp.ClientSession(
@@ -290,7 +290,7 @@ async def asking(config: dict[str, Any], state: Path) -> AsyncIterator[Client]:
 
 
 async def run(options: argparse.Namespace) -> bool:
-    """Print the table; whether every row is as it must be."""
+    """Print the table. Returns whether all rows are met."""
     report = Report()
     print(f"| {'fault':<42} | {'client got':<46} | met |\n| {'-' * 42} | {'-' * 46} | --- |")
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from load import Job
 from program import ProgramError
 from scenarios import BY_NAME, TIMED
-from stage import GATEWAY, EventFilter, free_port, raise_open_file_limit
+from testbed import GATEWAY, Testbed, free_port, raise_open_file_limit
 
 
 def main() -> int:
@@ -26,16 +26,16 @@ def main() -> int:
     parser.add_argument("--command", default=GATEWAY, help="what to profile, as for --target of run.py")
     options = parser.parse_args()
     raise_open_file_limit()
-    with tempfile.NamedTemporaryFile(suffix=".pstats") as profile, EventFilter() as stage:
+    with tempfile.NamedTemporaryFile(suffix=".pstats") as profile, Testbed() as testbed:
         command = options.command.replace("{python}", f"{{python}} -m cProfile -o {profile.name}", 1)
         port = free_port()
         try:
-            with stage.proxy("profiled", command, port) as proxy:
+            with testbed.proxy("profiled", command, port) as proxy:
                 proxy.first_200(port, "/v1/models")
                 timed = options.scenario == TIMED.name
                 connections = options.streams if timed else options.connections
                 job = Job(options.scenario, port, proxy.pid, connections, 0.0, options.seconds)
-                result = stage.load.ask(asdict(job))
+                result = testbed.load.ask(asdict(job))
             statistics = pstats.Stats(profile.name)
         except (ProgramError, EOFError) as error:
             print(error or "the program wrote no profile: it must end by itself on SIGTERM", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""One process of the benchmark, pinned to its cores. Its output is stored for error messages. `stage` starts them."""
+"""One process of the benchmark, pinned to its cores. Its output is stored for error messages. `testbed` starts them."""
 
 import http.client
 import json

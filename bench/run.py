@@ -21,8 +21,8 @@ from procfs import rss_bytes
 from program import Program, ProgramError
 from report import MEGABYTE, Row
 from scenarios import SCENARIOS, TIMED, Scenario
-from stage import BARE, GATEWAY, EventFilter, free_port, raise_open_file_limit
 from streams import Lag
+from testbed import BARE, GATEWAY, Testbed, free_port, raise_open_file_limit
 
 START, STREAMS = "start", TIMED.name
 NAMES = (*(scenario.name for scenario in SCENARIOS), START, STREAMS)
@@ -34,8 +34,8 @@ WARM_UP = 0.5  # seconds of load before counting
 class Contest:
     """The bare proxy and the target, measured alternately."""
 
-    def __init__(self, stage: EventFilter, options: argparse.Namespace) -> None:
-        self._stage = stage
+    def __init__(self, testbed: Testbed, options: argparse.Namespace) -> None:
+        self._testbed = testbed
         self._options = options
         target, _, command = options.target.partition("=")
         self._commands = {"bare": BARE, target: command or GATEWAY}
@@ -45,7 +45,7 @@ class Contest:
 
     def start(self, name: str, *, path: str = "/healthz") -> tuple[Program, float]:
         """Start a process of the proxy `name`. Returns it and the seconds until `path` answered 200."""
-        proxy = self._stage.proxy(name, self._commands[name], self._ports[name])
+        proxy = self._testbed.proxy(name, self._commands[name], self._ports[name])
         try:
             return proxy, proxy.first_200(self._ports[name], path)
         except BaseException:
@@ -112,7 +112,7 @@ class Contest:
         proxy, port = self._proxies[name], self._ports[name]
         job = Job(scenario, port, proxy.pid, connections, WARM_UP, self._options.seconds)
         try:
-            return self._stage.load.ask(asdict(job))
+            return self._testbed.load.ask(asdict(job))
         except ProgramError as error:
             raise proxy.failure(str(error)) from error
 
@@ -175,8 +175,8 @@ def main() -> int:
     print(environment, flush=True)
     rows: list[Row] = []
     try:
-        with EventFilter(redis=options.redis) as stage:
-            for row in measure(Contest(stage, options), lambda name: not options.only or name in options.only):
+        with Testbed(redis=options.redis) as testbed:
+            for row in measure(Contest(testbed, options), lambda name: not options.only or name in options.only):
                 rows.append(row)
                 print(".", end="", file=sys.stderr, flush=True)
     except ProgramError as error:

@@ -35,5 +35,5 @@ class ReaderPlugin(Plugin):
 
 
 def plugin(_version: str) -> type[Plugin]:
-    """What mypy asks for."""
+    """The entry point that mypy calls."""
     return ReaderPlugin

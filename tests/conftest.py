@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 
 from tests.programs import Unusable, report
 
-# What Hypothesis measures is the machine's time, and somebody else may need it just then.
+# Hypothesis measures real time, which a busy machine prolongs.
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
 

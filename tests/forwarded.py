@@ -1,4 +1,4 @@
-"""Requests that claim to come from somewhere, each with the one address that may be counted for it.
+"""Requests with forwarded headers, each with the only address that may be counted for it.
 
 `{v4}`, `{v6}` and their other spellings are the true client's, different in every case; all other addresses are decoys
 that nobody may ever be taken for.

@@ -1,4 +1,4 @@
-"""PDFs, made as small as they can be."""
+"""Minimal PDFs."""
 
 import zlib
 

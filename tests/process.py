@@ -1,4 +1,4 @@
-"""A program in a process of its own, as users run it: what it says, and how it ends."""
+"""A program in its own process, as users run it: its output and its exit status."""
 
 import asyncio
 import os
@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 MAX_WAIT = 20.0  # seconds for a start on a busy machine, and for an end
-# Below those that the system hands out, or a client's connection could take one. So are those of Redis clusters among
+# Below the system's ephemeral ports, which clients' connections use. So are the ports of Redis clusters among
 # themselves, which are 10,000 higher.
 _PORTS = range(12_000, 22_000)
 # Enough that the user of a port listens on it by then, and few enough for any limit of open files.
@@ -60,14 +60,14 @@ class Process:
         assert self.output, f"ended without output: {self.errors}"
 
     async def ended(self, within: float = MAX_WAIT) -> int:
-        """Wait for its end and its last words; the exit status."""
+        """Wait for its end and its last output. Returns the exit status."""
         async with asyncio.timeout(within):
             status = await self._process.wait()
             await self._readers
         return status
 
     async def stop(self) -> None:
-        """Ask it to end, as an operator would, and force it when it doesn't. One that is frozen is thawed for it."""
+        """Send SIGTERM, and SIGKILL if the process does not end. Continues a frozen process first."""
         if self._process.returncode is None:
             self._process.terminate()
             self._process.send_signal(signal.SIGCONT)
@@ -90,13 +90,13 @@ class Process:
 
 
 def free_port(ports: range = _PORTS) -> int:
-    """A port of this machine that nobody listens on, that no client is given, and that no suite beside this one takes.
+    """A free port of this machine that neither a client nor a parallel test run gets.
 
     Between here and the program that will listen on it, the port belongs to this process because it holds the UDP port
     of the same number, which nothing else here uses.
     """
     for _ in range(100):
-        port = secrets.choice(ports)  # Hypothesis seeds `random`, so that suites side by side would choose the same
+        port = secrets.choice(ports)  # Hypothesis seeds `random`, so parallel test runs would choose the same
         claim = socket.socket(type=socket.SOCK_DGRAM)
         try:
             claim.bind(("127.0.0.1", port))
@@ -127,7 +127,7 @@ def _interruptible() -> None:
 
 
 async def start(*command: str, directory: Path | None = None, environment: Mapping[str, str] | None = None) -> Process:
-    """Start a program, in a process group of its own and with its output caught. Whoever calls this stops it."""
+    """Start a program in its own process group and capture its output. The caller must stop it."""
     return Process(
         await asyncio.create_subprocess_exec(
             *command,

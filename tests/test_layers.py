@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# Lowest first; what stands together must not import each other.
+# Lowest first; packages in one set must not import each other.
 LAYERS = (
     {"core"},
     {"config", "observe"},

@@ -34,7 +34,7 @@ def test_a_program_on_path_is_taken_when_it_is_new_enough(tmp_path: Path):
     ],
     ids=["too old", "another program", "broken"],
 )
-def test_a_program_on_path_that_will_not_do_is_passed_over_for_the_bundled_one(tmp_path: Path, says: str, why: str):
+def test_the_bundled_program_replaces_an_unsuitable_one_on_path(tmp_path: Path, says: str, why: str):
     path = script(tmp_path, "nginx", says)
     taken = find(NGINX, {"PATH": str(tmp_path)})
     assert taken.path == NGINX.bundled()
@@ -57,13 +57,13 @@ def test_the_bundled_program_is_taken_when_there_is_none_on_path(tmp_path: Path)
         assert (taken.path, taken.origin, taken.passed_over) == (wanted.bundled(), "bundled", "")
 
 
-def test_a_program_that_the_environment_names_goes_before_the_one_on_path(tmp_path: Path):
+def test_a_program_that_the_environment_names_wins_over_the_one_on_path(tmp_path: Path):
     named = script(tmp_path / "named", "some-nginx", NEW)
     script(tmp_path / "path", "nginx", NEW)
     assert find(NGINX, {"PATH": str(tmp_path / "path"), "NGINX": named}).path == named
 
 
-def test_a_program_that_the_environment_names_is_refused_when_it_will_not_do(tmp_path: Path):
+def test_an_unsuitable_program_that_the_environment_names_is_refused(tmp_path: Path):
     named = script(tmp_path, "nginx", OLD)
     with pytest.raises(Unusable, match=r"NGINX names an unusable program: .* is 1\.22\.1, and 1\.27\.3 or newer"):
         find(NGINX, {"NGINX": named})

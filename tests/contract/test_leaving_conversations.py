@@ -1,4 +1,4 @@
-"""Callers who leave a conversation at any moment, over every store."""
+"""Clients that disconnect from a conversation at any moment, for every store."""
 
 import asyncio
 from contextlib import aclosing
@@ -55,7 +55,7 @@ async def redis(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module", params=BACKENDS)
 async def conversations(request, redis, tmp_path):
-    policy = SessionPolicy(lease=60.0)  # a lease that nobody gives back is seen
+    policy = SessionPolicy(lease=60.0)  # a lease that is not released causes a failure
     async with open_backend(request.param, redis, tmp_path) as at:
         if request.param in SHARED:
             await redis[request.param].flush()
@@ -84,7 +84,7 @@ async def turn(conversations, prompt, acknowledged, *, whole):
 
 @pytest.mark.parametrize("whole", [True, False])
 async def test_a_conversation_is_complete_and_free_whenever_clients_disconnect(conversations, whole):
-    """Two at a time, the first of whom leaves a moment later in each round, so in the end at every moment."""
+    """Two concurrent requests; the first is cancelled one step later in each round, so at every step in the end."""
     acknowledged = []
     for moment in range(80):
         leaving = asyncio.create_task(turn(conversations, f"l{moment}", acknowledged, whole=whole))

@@ -49,7 +49,7 @@ async def redis(tmp_path_factory):
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def another(backend, redis, tmp_path, clock):
-    """Creates stores with the same backend, as other instances have them."""
+    """Creates further stores on the same backend, like those of other instances."""
 
     @asynccontextmanager
     async def make(policy=POLICY, *, waiter_ttl=WAITER_TTL):
@@ -113,7 +113,7 @@ async def test_a_lease_that_adds_nothing_leaves_no_trace(store, backend, redis):
 
 @pytest.fixture
 def waiting(backend, redis):
-    """Waits until so many wait for a conversation."""
+    """Waits until this number of requests is in the queue of a conversation."""
 
     async def until(count):
         if backend not in SHARED:
@@ -128,7 +128,7 @@ def waiting(backend, redis):
     return until
 
 
-async def test_one_after_the_other_in_the_order_of_arrival(store, waiting):
+async def test_requests_are_served_one_after_the_other_in_order_of_arrival(store, waiting):
     first = await store.acquire(KEY, LONG)
     order = []
 
@@ -163,11 +163,11 @@ async def test_a_request_that_waited_too_long_fails_and_leaves_the_queue(store, 
     patient = asyncio.create_task(store.acquire(KEY, LONG))
     await waiting(1)
     await store.release(first)
-    async with asyncio.timeout(2):  # less than a dead waiter counts as alive
+    async with asyncio.timeout(2):  # shorter than the time after which a waiter counts as dead
         await store.release(await patient)
 
 
-async def test_who_leaves_at_whatever_moment_has_left_and_holds_nobody_up(store, waiting):
+async def test_a_request_that_is_cancelled_at_any_moment_blocks_no_other(store, waiting):
     first = await store.acquire(KEY, LONG)
     for moment in range(400):
         leaving = asyncio.create_task(store.acquire(KEY, LONG))
@@ -256,7 +256,7 @@ async def test_a_list_has_the_owners_conversations_most_recently_used_first(stor
 async def test_a_cursor_continues_the_list_after_its_page(store, clock):
     added = [SessionKey(owner, "main", f"n{number}") for number in range(5) for owner in (None, "alice")]
     for number, key in enumerate(added):
-        clock.now += number % 3  # some at the same time
+        clock.now += number % 3  # some with equal times
         await add(store, key, b"1")
     for everybody, expected in ((True, set(added)), (False, {key for key in added if key.owner is None})):
         seen, after = [], None
@@ -389,7 +389,7 @@ async def test_a_dead_instances_lease_expires_and_a_renewed_lease_does_not(anoth
         began = asyncio.get_running_loop().time()
         lease = await other.acquire(KEY, LONG)
         assert 0.4 < asyncio.get_running_loop().time() - began < LONG / 2
-        for _ in range(12):  # a lease is over only after ten such pauses, on a busy machine after fewer
+        for _ in range(12):  # a lease expires after ten such pauses, on a busy machine after fewer
             await asyncio.sleep(0.05)
             assert await other.renew(lease)
             with pytest.raises(SessionBusy):
@@ -399,7 +399,7 @@ async def test_a_dead_instances_lease_expires_and_a_renewed_lease_does_not(anoth
 
 
 @pytest.mark.parametrize("backend", SHARED, indirect=True)
-async def test_somebody_who_died_in_line_holds_nobody_up_and_leaves_nothing(another, redis, backend, waiting):
+async def test_an_instance_that_died_in_the_queue_blocks_no_other_and_leaves_no_key(another, redis, backend, waiting):
     async with another(waiter_ttl=0.3) as store, another(waiter_ttl=0.3) as dead:
         first = await store.acquire(KEY, LONG)
         dead.release = asyncio.Event().wait  # it dies without leaving the queue

@@ -1,4 +1,4 @@
-"""What a model of the fake provider may do: answer, refuse, stream and stop half-way, or say nothing at all."""
+"""The acts of a model of the fake provider: answer, refuse, break a stream, or send nothing."""
 
 import asyncio
 import json
@@ -49,7 +49,7 @@ def says(text: str | None = "Hello", *calls: tuple[str, str, str], finish: str =
 
 
 def in_turn(*answers: Answer) -> Answer:
-    """One answer after the other, in the order in which they are asked for."""
+    """These answers, one per request."""
 
     async def answer(request: web.Request, model: Model) -> web.StreamResponse:
         return await answers[len(model.asked) - 1](request, model)
@@ -64,7 +64,7 @@ def embeds(*vectors: list[float]) -> Answer:
 
 
 def refuses(status: int, message: str = "no", *, headers: dict[str, str] | None = None, **fields: Any) -> Answer:
-    """An error object with this status; `fields` are more of it, such as `code`."""
+    """An error object with this status; `fields` are further fields, such as `code`."""
     payload = json.dumps({"error": {"message": message, "type": "x", **fields}}).encode()
     return replies(payload, status=status, headers=headers)
 
@@ -72,7 +72,7 @@ def refuses(status: int, message: str = "no", *, headers: dict[str, str] | None 
 def replies(
     body: bytes, content_type: str = "application/json", *, status: int = 200, headers: dict[str, str] | None = None
 ) -> Answer:
-    """Exactly this."""
+    """Exactly these bytes."""
 
     async def answer(_request: web.Request, _model: Model) -> web.StreamResponse:
         return web.Response(body=body, status=status, headers={"Content-Type": content_type, **(headers or {})})
@@ -85,7 +85,7 @@ async def ends(_request: web.Request) -> None:
 
 
 async def hangs(_request: web.Request) -> None:
-    """Nothing more comes, and the connection stays."""
+    """Sends nothing more; the connection stays open."""
     await asyncio.Event().wait()
 
 
@@ -103,11 +103,11 @@ async def breaks_off(request: web.Request) -> None:
 
 
 SEEN = b": seen\n\n"
-"""Among the writes of a stream: wait here until the test has seen what was written so far."""
+"""A write of a stream that waits until the test has received the earlier writes."""
 
 
 def streams(*frames: bytes, then: Ending = ends) -> Answer:
-    """A stream of these writes, and how it goes on."""
+    """A stream of these writes, and the act after them."""
 
     async def answer(request: web.Request, model: Model) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -123,7 +123,7 @@ def streams(*frames: bytes, then: Ending = ends) -> Answer:
 
 
 def does(action: Ending) -> Answer:
-    """This and nothing else: no byte of an answer."""
+    """Only this act, without any byte of an answer."""
 
     async def answer(request: web.Request, _model: Model) -> web.StreamResponse:
         await action(request)

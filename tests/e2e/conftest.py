@@ -1,4 +1,4 @@
-"""A really running gateway in front of a fake provider; one of each for all tests of a file, in one event loop."""
+"""A real gateway process and a fake provider, shared by the tests of a file."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -46,7 +46,7 @@ async def gateway(config: dict[str, Any], tmp_path_factory: pytest.TempPathFacto
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(gateway: Gateway) -> AsyncIterator[aiohttp.ClientSession]:
-    """Speaks to the gateway with the right token."""
+    """An HTTP client with the right token."""
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with aiohttp.ClientSession(gateway.url, headers=headers) as session:
         yield session
@@ -54,7 +54,7 @@ async def client(gateway: Gateway) -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def official(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
-    """OpenAI's own client, pointed at the gateway."""
+    """OpenAI's own client, configured for the gateway."""
     http = openai.DefaultAsyncHttpxClient(trust_env=False)
     base = f"{gateway.url}/v1"
     async with openai.AsyncOpenAI(api_key=TOKEN, base_url=base, max_retries=0, http_client=http) as ready:

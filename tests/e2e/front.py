@@ -1,4 +1,4 @@
-"""nginx in front of gateways whose ports are known, each asked in turn."""
+"""nginx in front of gateways with known ports, in turn."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.process import free_port
 from tests.servers import nginx
 
-# Everybody is on this machine, so a header that only nginx reads names the caller. A gateway that has died is
-# asked again as soon as it is back.
+# Everybody is on this machine, so a header that only nginx reads names the caller. nginx uses a dead gateway
+# again as soon as it has restarted.
 _CONFIG = """
 events {{ worker_connections 4096; }}
 http {{
@@ -32,7 +32,7 @@ http {{
 
 @asynccontextmanager
 async def in_front_of(ports: Sequence[int], directory: Path) -> AsyncIterator[str]:
-    """The URL; callers may say their address in `X-Client`."""
+    """The URL; the header `X-Client` sets the address of the caller."""
     directory.mkdir()
     port = free_port()
     servers = " ".join(f"server 127.0.0.1:{behind} max_fails=0;" for behind in ports)

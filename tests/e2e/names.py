@@ -1,4 +1,4 @@
-"""A name server for one name, as Docker's is for a service: the addresses of all its containers, now."""
+"""A name server for one name, like Docker's for a service: the current addresses of its containers."""
 
 import asyncio
 import socket
@@ -36,7 +36,7 @@ class Names(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def name_server() -> AsyncIterator[Names]:
-    """One that listens on this machine."""
+    """A name server on this machine."""
     transport, names = await asyncio.get_running_loop().create_datagram_endpoint(Names, local_addr=("127.0.0.1", 0))
     try:
         yield names

@@ -1,4 +1,4 @@
-"""A gateway in a process of its own, as users run it; gone at the end in every case."""
+"""A gateway process as users run it. It is always stopped at the end."""
 
 import json
 import os
@@ -51,7 +51,8 @@ class Gateway:
 async def serving(
     state: Path, config: dict[str, Any] | None, *options: str, port: int | None = None
 ) -> AsyncIterator[Gateway]:
-    """A ready gateway with this configuration; None lets it write a first one. `options` are more of `serve`'s.
+    """A ready gateway with this configuration; None lets it write a first one. `options` are further options of
+    `serve`.
 
     Unless the configuration says otherwise it stops without waiting for proxies to notice.
     """

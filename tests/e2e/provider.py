@@ -1,4 +1,4 @@
-"""A provider whose every model does what one test says, faults included. It runs in the loop of the tests."""
+"""A fake provider with a scripted model per test. It runs in the event loop of the tests."""
 
 import asyncio
 import itertools
@@ -23,20 +23,20 @@ class Asked:
 
 @dataclass
 class Model:
-    """One model of the fake provider: its answer, and what it has seen."""
+    """One model of the fake provider: its answer, and the requests that it got."""
 
     id: str
     answer: "Answer"
     asked: list[Asked] = field(default_factory=list)
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     abandoned: asyncio.Event = field(default_factory=asyncio.Event)
-    """The gateway has hung up before the answer was complete."""
+    """The gateway closed the connection before the answer was complete."""
     seen: asyncio.Event = field(default_factory=asyncio.Event)
     """Set by a test when the beginning of the answer has reached it."""
 
     @property
     def chosen(self) -> dict[str, str]:
-        """The request header with which a caller gets this model."""
+        """The request header that selects this model."""
         return {"x-openclaw-model": f"fake/{self.id}"}
 
     @property
@@ -59,17 +59,17 @@ class Provider:
         self._runner: web.AppRunner | None = None
 
     def model(self, answer: Answer, name: str | None = None) -> Model:
-        """A model that answers so, under a name that no other test uses unless one is given."""
+        """A model with this answer, with a unique name unless one is given."""
         model = Model(name or f"model-{next(self._names)}", answer)
         self._models[model.id] = model
         return model
 
     @property
     def open_connections(self) -> int:
-        """How many connections the gateway holds to this provider, idle ones included."""
+        """The number of the gateway's connections to this provider, including idle ones."""
         assert self._runner is not None
         assert self._runner.server is not None
-        # One whose handler is still being cancelled is listed though its socket is gone.
+        # aiohttp still lists a connection whose handler is being cancelled, although its socket is closed.
         return sum(connection.transport is not None for connection in self._runner.server.connections)
 
     @asynccontextmanager

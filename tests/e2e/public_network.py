@@ -34,7 +34,7 @@ _SET_ADDRESS, _GET_FLAGS, _SET_FLAGS, _UP = 0x8916, 0x8913, 0x8914, 1  # netdevi
 
 
 def make_network(folder: Path) -> None:
-    """Give the only interface its addresses, and the names of this network theirs."""
+    """Configure the addresses of the interface and the names of this network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         for interface, address in (("lo", "127.0.0.1"), ("lo:1", PUBLIC)):
             name = interface.encode()
@@ -48,7 +48,7 @@ def make_network(folder: Path) -> None:
 
 
 async def serve_site(asked: list[str]) -> web.AppRunner:
-    """Pages for everybody, on every address of this machine."""
+    """Serve public pages on every address of this machine."""
 
     async def page(request: web.Request) -> web.StreamResponse:
         asked.append(f"{request.host} {request.path}")
@@ -69,7 +69,7 @@ async def serve_site(asked: list[str]) -> web.AppRunner:
 
 
 async def answers(folder: Path) -> list[dict[str, Any]]:
-    """Each request's status and body, what the site was asked for because of it, and what the provider got."""
+    """For each request: status, body, the requests to the site, and the messages for the provider."""
     asked: list[str] = []
     recorded: list[dict[str, Any]] = []
     site = await serve_site(asked)

@@ -1,4 +1,4 @@
-"""Bytes to the gateway and back, for what no client library would send."""
+"""Sends raw bytes to the gateway that no client library would send."""
 
 import asyncio
 import re
@@ -9,7 +9,7 @@ AUTH = f"Authorization: Bearer {TOKEN}\r\n"
 
 
 async def exchange(gateway, *sent: bytes, to_the_end: bool = False) -> bytes:
-    """What is answered on a new connection to these writes: one whole response, or all until the gateway hangs up."""
+    """Send these writes on a new connection. Returns one response, or all bytes until the gateway closes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     try:
         async with asyncio.timeout(10):
@@ -28,7 +28,7 @@ async def exchange(gateway, *sent: bytes, to_the_end: bool = False) -> bytes:
 
 
 def head(line: str, *headers: str) -> bytes:
-    """The head of a request on a connection that ends with it."""
+    """The head of a request with `Connection: close`."""
     return "\r\n".join([line, "Host: gateway", "Connection: close", *headers, "", ""]).encode()
 
 

@@ -22,9 +22,9 @@ from tests.servers import Redis, nginx, redis_server
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PORT = 18789  # in deploy/nginx.conf
 IDLE = "3s"  # likewise, and shorter than a gateway's notice
-PROXY = "127.0.0.1"  # from where nginx connects
+PROXY = "127.0.0.1"  # the address from which nginx connects
 
-# A load balancer in front says who the client is: so tests choose where they come from.
+# A load balancer in front of nginx sends the client's address, so tests choose their addresses.
 _IN_FRONT = "set_real_ip_from 127.0.0.1;\nreal_ip_header X-Test-Client;\n"
 
 
@@ -56,7 +56,7 @@ def gateway_config(host: str, redis: Redis, more: dict[str, Any]) -> dict[str, A
 
 
 class Stack:
-    """nginx at `url`, `gateways` behind it by address, `redis` behind them. `names` is what nginx asks for them."""
+    """nginx at `url`, `gateways` behind it by address, and `redis`. `names` is the name server that nginx uses."""
 
     def __init__(self, folder: Path, names: Names, redis: Redis, more: dict[str, Any]) -> None:
         self.names = names
@@ -67,7 +67,7 @@ class Stack:
         self._folder = folder
         self._more = more
         self._running: dict[str, AsyncExitStack] = {}
-        # Nobody else's, as the port is always the same (and Hypothesis seeds `random`).
+        # Unique, because the port is always the same (and Hypothesis seeds `random`).
         self._network = f"127.{secrets.choice(range(1, 255))}.{secrets.choice(range(255))}"
 
     @property
@@ -75,7 +75,7 @@ class Stack:
         return f"http://127.0.0.1:{self.port}"
 
     def client(self, address: str, token: str | None = TOKEN, **headers: str) -> aiohttp.ClientSession:
-        """A caller from this address; connections are its own, and ended by it."""
+        """A client from this address with its own connections."""
         sent = {"X-Test-Client": address, **headers}
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -97,7 +97,7 @@ class Stack:
         return gateway
 
     async def stop(self, number: int, within: float = MAX_WAIT) -> None:
-        """Ask a gateway to stop, if it still runs, and wait until it is gone."""
+        """Stop a gateway, if it still runs, and wait for its end."""
         host = self.address(number)
         gateway = self.gateways.pop(host)
         if gateway.process.running:

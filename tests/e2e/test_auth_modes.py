@@ -26,7 +26,7 @@ async def test_a_password_is_the_bearer_of_its_mode(config, tmp_path):
         assert await status(session, {}) == 401
 
 
-async def test_an_open_gateway_asks_browsers_where_they_come_from(config, tmp_path):
+async def test_an_open_gateway_checks_the_origin_of_browsers(config, tmp_path):
     mode = with_auth(config, {"mode": "none"}, controlUi={"allowedOrigins": ["https://chat.example"]})
     async with serving(tmp_path, mode) as gateway, aiohttp.ClientSession(gateway.url) as session:
         assert await status(session, {}) == 200

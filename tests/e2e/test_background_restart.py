@@ -1,4 +1,4 @@
-"""A run in the background of the only gateway there is, which is killed and started again."""
+"""A background run of a single gateway, which is killed and restarted."""
 
 import asyncio
 import signal
@@ -16,7 +16,7 @@ from tests.e2e.process import serving
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-async def test_a_killed_gateway_tells_after_its_restart_that_the_run_has_failed(config, provider, tmp_path):
+async def test_after_a_restart_the_run_of_a_killed_gateway_is_failed(config, provider, tmp_path):
     headers = {"Authorization": f"Bearer {TOKEN}"}
     model, whole = provider.model(streams(chunk({"content": "Hel"}), then=hangs)), provider.model(says("Whole."))
     body = {"model": "openclaw", "input": "hi"}

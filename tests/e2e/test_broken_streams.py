@@ -35,7 +35,7 @@ async def streamed(client, model):
 
 
 def events(text):
-    """What a client reads in a stream, comments left out; the end is None. Nothing may stand outside of an event."""
+    """The events of a stream without comments; the end is None. There must be nothing outside of events."""
     frames = text.split("\n\n")
     assert frames.pop() == ""
     assert all(frame.startswith(("data: ", ": ")) for frame in frames), frames
@@ -136,14 +136,14 @@ async def test_an_idle_stream_is_kept_alive_with_comments(client, provider):
     assert text.count(": ping\n\n") >= 2
 
 
-async def test_text_cut_between_two_reads_arrives_whole(client, provider):
+async def test_text_split_between_two_reads_arrives_whole(client, provider):
     frame = 'data: {"choices":[{"delta":{"content":"naïve 🦞"}}]}\n\n'.encode()
     pieces = [frame[:36], frame[36:46], frame[46:48], frame[48:]]
     _, text = await streamed(client, provider.model(streams(*pieces, FINISH, DONE)))
     assert shown(events(text)) == ("naïve 🦞", ["stop"])
 
 
-async def test_an_emoji_cut_by_escapes_is_put_together(client, provider):
+async def test_an_emoji_split_into_escapes_is_joined(client, provider):
     halves = [chunk({"content": "\ud83e"}), chunk({"content": "\udd9e!"})]
     _, text = await streamed(client, provider.model(streams(*halves, FINISH, DONE)))
     assert shown(events(text)) == ("🦞!", ["stop"])

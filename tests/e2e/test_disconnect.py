@@ -30,7 +30,7 @@ def config(config):
 
 
 async def calling(gateway, model, path, body):
-    """A connection on which this was asked; the provider has it."""
+    """A client connection whose request has reached the provider."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     payload = json.dumps(body).encode()
     head = [f"POST {path} HTTP/1.1", "Host: gateway", f"Authorization: Bearer {TOKEN}"]
@@ -42,14 +42,14 @@ async def calling(gateway, model, path, body):
 
 
 async def abandoned(provider, model):
-    """The provider learns of it at once, and no connection to it is left."""
+    """The provider's request is aborted at once, and no connection to the provider is open."""
     async with asyncio.timeout(AT_ONCE):
         await model.abandoned.wait()
     assert provider.open_connections == 0
 
 
 @pytest.mark.parametrize("name", WAITING)
-async def test_a_caller_that_leaves_while_it_waits_ends_the_providers_work(gateway, provider, name):
+async def test_a_disconnect_before_the_answer_aborts_the_request_to_the_provider(gateway, provider, name):
     model = provider.model(does(hangs))
     _, writer = await calling(gateway, model, *WAITING[name])
     assert provider.open_connections == 1
@@ -58,14 +58,14 @@ async def test_a_caller_that_leaves_while_it_waits_ends_the_providers_work(gatew
 
 
 @pytest.mark.parametrize("name", ["a whole answer", "the first event"])
-async def test_a_connection_that_breaks_ends_the_providers_work(gateway, provider, name):
+async def test_a_broken_client_connection_aborts_the_request_to_the_provider(gateway, provider, name):
     model = provider.model(does(hangs))
     _, writer = await calling(gateway, model, *WAITING[name])
     writer.transport.abort()
     await abandoned(provider, model)
 
 
-async def test_a_caller_that_leaves_a_stream_opened_by_a_heartbeat_ends_the_providers_work(gateway, provider):
+async def test_a_disconnect_after_a_heartbeat_aborts_the_request_to_the_provider(gateway, provider):
     model = provider.model(streams(then=hangs))
     reader, writer = await calling(gateway, model, CHAT, HI | {"stream": True})
     async with asyncio.timeout(10):
@@ -75,7 +75,7 @@ async def test_a_caller_that_leaves_a_stream_opened_by_a_heartbeat_ends_the_prov
 
 
 @pytest.mark.parametrize("path", [CHAT, "/v1/responses"])
-async def test_a_caller_that_leaves_in_the_middle_of_a_stream_ends_the_providers_work(gateway, provider, path):
+async def test_a_disconnect_within_a_stream_aborts_the_request_to_the_provider(gateway, provider, path):
     model = provider.model(streams(HELLO, then=hangs))
     body = HI if path == CHAT else RESPONSE
     reader, writer = await calling(gateway, model, path, body | {"stream": True})
@@ -85,7 +85,7 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_stream_ends_the_providers
     await abandoned(provider, model)
 
 
-async def test_a_caller_that_stops_reading_stops_the_provider_and_leaving_ends_its_work(gateway, provider):
+async def test_a_client_that_stops_reading_slows_the_provider_and_its_disconnect_aborts_the_request(gateway, provider):
     stuck = asyncio.Event()
 
     async def floods(request):
@@ -107,7 +107,7 @@ async def test_a_caller_that_stops_reading_stops_the_provider_and_leaving_ends_i
     await abandoned(provider, model)
 
 
-async def test_the_gateway_goes_on_serving_after_many_have_left(gateway, client, provider):
+async def test_the_gateway_serves_requests_after_many_disconnects(gateway, client, provider):
     models = [provider.model(does(hangs)) for _ in range(30)]
     calls = await asyncio.gather(*(calling(gateway, model, CHAT, HI) for model in models))
     assert provider.open_connections == 30

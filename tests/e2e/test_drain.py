@@ -1,4 +1,4 @@
-"""What a stop signal does to those who are being served, and to those who still come."""
+"""The effect of a stop signal on running requests and new connections."""
 
 import asyncio
 import json
@@ -50,14 +50,14 @@ async def readiness(client) -> tuple[int, dict]:
 
 
 async def draining(client) -> None:
-    """Wait until readiness says so."""
+    """Wait until readiness reports the drain."""
     async with asyncio.timeout(10):
         while (await readiness(client))[1]["failing"] != ["draining"]:
             await asyncio.sleep(0.01)
 
 
 async def refusing(gateway) -> None:
-    """Wait until nobody listens any more."""
+    """Wait until the port is closed."""
     async with asyncio.timeout(10):
         while True:
             try:
@@ -91,7 +91,7 @@ async def test_readiness_fails_first_while_new_connections_are_still_served(star
         assert await gateway.process.ended() == 0
 
 
-async def test_a_running_stream_is_finished_while_nobody_new_gets_in(start, provider):
+async def test_a_running_stream_is_finished_while_new_connections_are_refused(start, provider):
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
     async with start(noticeMs=0, timeoutMs=LONG) as (gateway, client), asked(client, model, stream=True) as response:
         await response.content.readuntil(b"Hel")
@@ -144,7 +144,7 @@ async def test_requests_beyond_the_drain_limit_get_an_error_and_are_cancelled_at
     assert "Traceback" not in gateway.process.errors
 
 
-async def test_a_second_signal_ends_everything_at_once_and_honestly(start, provider):
+async def test_a_second_signal_ends_all_requests_at_once_with_errors(start, provider):
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
     async with start(noticeMs=LONG, timeoutMs=LONG) as (gateway, client), asked(client, model, stream=True) as response:
         await response.content.readuntil(b"\n\n")
@@ -176,7 +176,7 @@ async def test_an_idle_connection_may_be_used_until_the_notice_is_over(start, pr
         gateway.process.signal(signal.SIGTERM)
         await draining(client)
         writer.write(b"GET /healthz HTTP/1.1\r\nHost: gateway\r\n\r\n")
-        answer = await reader.read()  # to the end: it hangs up after this answer
+        answer = await reader.read()  # to the end: the gateway closes the connection after this answer
         assert answer.startswith(b"HTTP/1.1 200 ")
         assert b"Connection: close" in answer
         writer.close()
@@ -206,7 +206,7 @@ async def test_a_connection_ends_with_the_stream_that_was_running_on_it_when_the
         assert await gateway.process.ended() == 0
 
 
-async def test_a_run_in_the_background_is_finished_too(start, provider):
+async def test_a_background_run_is_finished_too(start, provider):
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
     async with start(noticeMs=0, timeoutMs=LONG) as (gateway, client):
         async with asked(client, model, "/v1/responses", background=True) as response:

@@ -28,12 +28,12 @@ async def gateway(state):
     async with serving(state, None) as ready:
         await ready.process.wait_for_output("Try it")
         yield ready
-        ready.process.signal(signal.SIGINT)  # there is no proxy that would need its notice
+        ready.process.signal(signal.SIGINT)  # no proxy needs the notice
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def official(gateway):
-    """OpenAI's client with the key that the first run has shown."""
+    """OpenAI's client with the key that the first run printed."""
     (key,) = [line.split()[-1] for line in gateway.process.output.splitlines() if "API key" in line]
     http = openai.DefaultAsyncHttpxClient(trust_env=False, timeout=60)
     base = f"{gateway.url}/v1"
@@ -88,7 +88,7 @@ async def test_a_stream_brings_the_same_text_in_pieces(official):
     assert chunks[-1].usage.completion_tokens == whole.usage.completion_tokens
 
 
-async def test_tools_are_refused_because_the_model_knows_none(official):
+async def test_tools_are_refused_because_the_model_supports_none(official):
     tool = {"type": "function", "function": {"name": "get_weather"}}
     with pytest.raises(openai.BadRequestError) as refused:
         await official.chat.completions.create(model="openclaw", messages=HI, tools=[tool], extra_headers=CHOSEN)
@@ -107,7 +107,7 @@ async def test_a_model_that_the_embedded_provider_does_not_have_is_a_404(officia
     assert refused.value.code == "model_not_found"
 
 
-async def test_embeddings_have_length_1_and_tell_like_from_unlike(official):
+async def test_embeddings_have_length_1_and_similar_texts_are_closer(official):
     texts = ["a cat on the sofa", "a kitten on the couch", "quarterly tax report"]
     answer = await official.embeddings.create(model="openclaw", input=texts)
     vectors = [item.embedding for item in answer.data]
@@ -129,7 +129,7 @@ async def test_the_command_agent_prints_an_answer(config_file, tmp_path):
     assert process.errors == ""
 
 
-async def test_the_command_agent_tells_of_an_agent_that_is_not_there(config_file, tmp_path):
+async def test_the_command_agent_reports_an_unknown_agent(config_file, tmp_path):
     arguments = ("agent", "--config", config_file, "--message", "hi", "--agent", "nobody")
     async with started(*arguments, state=tmp_path) as process:
         assert await process.ended() == 1

@@ -27,7 +27,7 @@ OTHERS = ("late", "override", "all")
 
 @pytest.fixture(scope="module")
 def config(config):
-    # An agent for every case, each with a chain of its own: what one case does to a model can't matter to another.
+    # An agent with its own chain for every case, so that cases don't affect each other's models.
     config["agents"]["entries"] |= {
         f"{name}-{way}": {"model": {"primary": f"fake/{name}-{way}-1", "fallbacks": [f"fake/{name}-{way}-2"]}}
         for name in (*FAILING, *FINAL, *OTHERS)
@@ -58,7 +58,7 @@ async def test_the_second_model_answers_when_the_first_fails_before_its_first_ev
     assert (len(first.asked), len(second.asked)) == (1, 1)
     assert (headers["x-openclaw-model"], headers["x-openclaw-attempts"]) == (f"fake/{second.id}", "2")
     bodies = [{key: one.body[key] for key in one.body if key != "model"} for one in (first, second)]
-    if way == "whole":  # only while another model can be asked does a whole answer come as a stream
+    if way == "whole":  # a whole answer is requested as a stream only while there is a fallback
         assert bodies[0].pop("stream") is True
         assert bodies[0].pop("stream_options")
     assert bodies[0] == bodies[1]

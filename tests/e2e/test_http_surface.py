@@ -42,7 +42,7 @@ async def test_a_wrong_method_is_a_405_without_a_credential(gateway, client, met
 
 
 @pytest.mark.parametrize("path", ["/health", "/healthz", "/startup", "/startupz", "/ready", "/readyz"])
-async def test_probes_answer_everybody(gateway, path):
+async def test_probes_need_no_credential(gateway, path):
     async with aiohttp.ClientSession() as unauthenticated:
         async with unauthenticated.get(gateway.url + path) as response:
             assert (response.status, response.headers["Cache-Control"]) == (200, "no-store")
@@ -115,7 +115,7 @@ async def test_a_refusal_names_the_scheme(client):
         }
 
 
-async def test_a_response_says_which_model_answered_and_where_the_time_went(client, provider):
+async def test_a_response_names_the_model_and_the_share_of_time(client, provider):
     model = provider.model(says("Hello"))
     async with client.post(CHAT, data=BODY, headers=model.chosen) as response:
         sent = response.headers

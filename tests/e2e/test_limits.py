@@ -75,14 +75,14 @@ async def remaining(client, model):
 
 
 async def until_let_through(client, model):
-    """A caller's leaving is noticed a moment later."""
+    """Wait until the gateway has noticed the disconnect."""
     async with asyncio.timeout(5):
         while (await ask(client, model)).status == 429:
             pass
 
 
 @pytest.mark.parametrize("name", FORMS)
-async def test_of_many_requests_at_once_exactly_the_limit_is_let_through(client, provider, name):
+async def test_of_many_concurrent_requests_exactly_the_limit_is_admitted(client, provider, name):
     model = provider.model(says(), f"few {name}")
     assert await statuses(*(ask(client, model, FORMS[name]) for _ in range(60))) == [200] * 5 + [429] * 55
     assert len(model.asked) == 5
@@ -154,14 +154,14 @@ ENDINGS = {
 
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", FORMS)
-async def test_a_place_is_free_again_after(client, provider, name, ending):
+async def test_a_slot_is_free_after_every_ending(client, provider, name, ending):
     answer, status = ENDINGS[ending]
     model = provider.model(answer, f"single {name} {ending}")
     for _ in range(3):
         assert (await ask(client, model, FORMS[name])).status == status
 
 
-async def test_a_place_is_free_again_after_a_stream_that_broke(client, provider):
+async def test_a_slot_is_free_after_a_broken_stream(client, provider):
     model = provider.model(streams(chunk({"content": "Hel"}), then=cuts), "single-broken")
     for _ in range(3):
         async with client.post(STREAM[0], json=STREAM[1], headers=model.chosen) as response:
@@ -170,7 +170,7 @@ async def test_a_place_is_free_again_after_a_stream_that_broke(client, provider)
 
 
 @pytest.mark.parametrize("name", FORMS)
-async def test_a_place_is_free_again_when_its_caller_has_left(client, provider, name):
+async def test_a_slot_is_free_after_a_disconnect(client, provider, name):
     model = provider.model(does(hangs), f"single-left {name}")
     leaving = asyncio.create_task(ask(client, model, FORMS[name]))
     async with asyncio.timeout(10):
@@ -182,7 +182,7 @@ async def test_a_place_is_free_again_when_its_caller_has_left(client, provider, 
     await until_let_through(client, model)
 
 
-async def test_a_caller_that_leaves_in_the_middle_of_a_stream_pays_for_what_it_got(client, provider):
+async def test_a_disconnect_within_a_stream_costs_the_tokens_so_far(client, provider):
     model = provider.model(streams(chunk({"content": "x" * 400}), then=hangs), "tokens-left")
     async with client.post(STREAM[0], json=STREAM[1], headers=model.chosen) as response:
         await response.content.readuntil(b"x" * 400)
@@ -198,7 +198,7 @@ async def test_a_caller_that_leaves_in_the_middle_of_a_stream_pays_for_what_it_g
 
 
 async def together(three, scenario):
-    """The scenario, while all gateways have Redis: on a busy machine it may answer too late, and they count alone."""
+    """Repeat the scenario until all gateways use Redis throughout: on a busy machine Redis may answer too late."""
     for number in range(5):
         before = [count(one, "Redis is not available") for one in three]
         try:
@@ -218,7 +218,7 @@ def count(gateway, text):
     return gateway.process.errors.count(text)
 
 
-async def test_three_gateways_let_exactly_the_limit_through(clients, three, provider):
+async def test_three_gateways_admit_exactly_the_limit(clients, three, provider):
     async def scenario(number):
         model = provider.model(says(), f"few-three-{number}")
         forms = list(FORMS.values())
@@ -248,7 +248,7 @@ async def test_after_the_end_of_an_answer_its_slot_is_free_on_every_gateway(clie
     await together(three, scenario)
 
 
-async def test_a_place_taken_at_one_gateway_is_taken_at_all(clients, three, provider):
+async def test_a_slot_taken_at_one_gateway_is_taken_at_all(clients, three, provider):
     async def scenario(number):
         answer = streams(chunk({"content": "Hello"}), SEEN, chunk({}, "stop"))
         model = provider.model(answer, f"single-held-{number}")
@@ -273,9 +273,9 @@ async def test_a_frozen_redis_neither_delays_requests_nor_shows_in_answers(clien
         for client in clients:
             began = time.monotonic()
             response = await ask(client, model)
-            assert time.monotonic() - began < 1.0  # 0.05, and what a busy machine needs
+            assert time.monotonic() - began < 1.0  # 0.05, and an allowance for a busy machine
             assert response.status == 200
-            assert response.headers["x-ratelimit-remaining-requests"] == "3"  # it counts on from its own
+            assert response.headers["x-ratelimit-remaining-requests"] == "3"  # it continues from its own count
         alone = [sorted([(await ask(client, model)).status for _ in range(4)]) for client in clients]
         assert alone == [[200] * 3 + [429]] * 3
         for one in three:
@@ -287,7 +287,7 @@ async def test_a_frozen_redis_neither_delays_requests_nor_shows_in_answers(clien
             await asyncio.sleep(0.01)
 
 
-async def test_a_redis_that_comes_back_empty_learns_what_was_let_through(clients, three, redis, provider):
+async def test_a_redis_that_returns_empty_learns_what_was_admitted(clients, three, redis, provider):
     few, single = provider.model(says(), "few-gone"), provider.model(does(hangs), "single-gone")
     held = asyncio.create_task(ask(clients[0], single))
     async with asyncio.timeout(10):

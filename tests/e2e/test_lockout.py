@@ -29,7 +29,7 @@ def config(config):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def unauthenticated(gateway):
-    """Speaks to the gateway without a credential of its own."""
+    """An HTTP client without a credential."""
     async with aiohttp.ClientSession(gateway.url, connector=aiohttp.TCPConnector(limit=0)) as session:
         yield session
 

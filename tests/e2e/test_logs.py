@@ -96,7 +96,7 @@ async def test_no_secret_is_in_responses_or_logs_and_external_faults_log_no_trac
     assert "internal error" not in responses
 
 
-async def test_every_line_of_the_log_is_an_event_and_those_of_a_request_carry_its_name(config, provider, tmp_path):
+async def test_every_log_line_is_an_event_and_has_the_id_of_its_request(config, provider, tmp_path):
     headers = {"Authorization": f"Bearer {TOKEN}", "X-Request-ID": "trace-7"}
     async with serving(tmp_path, config) as gateway, aiohttp.ClientSession(gateway.url) as session:
         await body_of(session, CHAT, headers | provider.model(refuses(500, "oh")).chosen, json=HI)

@@ -1,4 +1,4 @@
-"""Files and pictures by URL, fetched by a really running gateway: from public hosts, and from nowhere else."""
+"""Files and images by URL, fetched by a real gateway process from public hosts only."""
 
 import base64
 import json
@@ -58,7 +58,7 @@ async def test_a_private_address_is_refused_in_the_apis_own_shape(client, gatewa
 
 @pytest.fixture(scope="module")
 def network():
-    """The command that makes a network; some machines let nobody make one."""
+    """The command that creates a network namespace; some machines don't allow it."""
     if (
         shutil.which(NETWORK[0]) is None
         or subprocess.run([*NETWORK, "true"], check=False, capture_output=True).returncode
@@ -69,7 +69,7 @@ def network():
 
 @pytest.fixture
 def fetched(network, tmp_path):
-    """What comes of requests inside a network where `site.test` is a public host."""
+    """The results of requests inside a network where `site.test` is a public host."""
 
     async def ask(*requests):
         endpoints = {"responses": {"enabled": True}, "chatCompletions": {"enabled": True, "images": {"allowUrl": True}}}
@@ -105,7 +105,7 @@ async def test_files_and_pictures_of_a_public_host_reach_the_model(fetched):
 
 
 @pytest.mark.parametrize("asking", ASKING)
-async def test_nothing_inside_is_asked_whatever_its_name_and_whoever_sends_there(fetched, asking):
+async def test_no_internal_address_is_requested_by_name_or_redirect(fetched, asking):
     direct = [f"http://{host}:{PORT}/picture" for host in ("inside.test", "localhost", "127.0.0.1", "mixed.test")]
     moved = [f"{SITE}/moved?to={url}" for url in direct]
     answers = await fetched(*map(asking, direct + moved))

@@ -46,7 +46,7 @@ async def client(deployed):
 
 
 async def who_answers(deployed, times: int) -> set[str]:
-    """The processes that answer; request ids begin with the process's own."""
+    """The processes that answer; their request ids have different prefixes."""
     instances = set()
     async with deployed.client("203.0.113.1") as client:
         for _ in range(times):
@@ -83,7 +83,7 @@ async def test_an_event_arrives_before_the_next_is_made(client, provider):
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_a_caller_who_leaves_is_noticed_at_the_provider(deployed, provider, streamed):
+async def test_a_disconnect_aborts_the_request_to_the_provider(deployed, provider, streamed):
     answer = streams(chunk({"content": "Hel"}), then=hangs) if streamed else does(hangs)
     model = provider.model(answer)
     async with deployed.client("203.0.113.1") as client:
@@ -97,7 +97,7 @@ async def test_a_caller_who_leaves_is_noticed_at_the_provider(deployed, provider
     await asyncio.wait_for(model.abandoned.wait(), MAX_WAIT)
 
 
-async def test_what_callers_say_about_their_origin_has_no_effect(deployed, provider):
+async def test_forwarded_headers_of_callers_have_no_effect(deployed, provider):
     model = provider.model(says("Hello"))
     victim = "198.51.100.7"
     lies = {
@@ -157,7 +157,7 @@ async def test_the_gateways_errors_are_the_ones_that_callers_see(deployed, clien
             assert (await response.json())["error"]["type"].startswith("upstream_")
 
 
-async def test_a_post_that_was_sent_is_never_sent_again(deployed, client, provider):
+async def test_nginx_never_repeats_a_post_that_it_has_sent(deployed, client, provider):
     model = provider.model(does(hangs))
     asked = asyncio.create_task(client.post(CHAT, json=asking(), headers=model.chosen).__aenter__())
     await model.arrived.wait()

@@ -130,7 +130,7 @@ async def test_tool_choice_none_offers_no_tools(official, provider):
     assert "tools" not in model.body
 
 
-async def test_a_tool_loop_reaches_the_provider_as_it_was(official, provider):
+async def test_a_tool_loop_reaches_the_provider_unchanged(official, provider):
     first = provider.model(says("Let me see.", ("call_a", "get_weather", '{"city": "Oslo"}'), finish="tool_calls"))
     answer = await official.chat.completions.create(
         model="openclaw", messages=HI, tools=[WEATHER], extra_headers=first.chosen
@@ -196,7 +196,7 @@ async def test_embeddings_as_floats_are_the_providers_numbers(official, provider
         (refuses(500, "broken"), openai.InternalServerError, "upstream_error"),
     ],
 )
-async def test_a_providers_failure_is_raised_as_what_it_is(official, provider, answer, raised, kind):
+async def test_a_providers_failure_raises_the_matching_exception(official, provider, answer, raised, kind):
     model = provider.model(answer)
     with pytest.raises(raised) as failure:
         await official.chat.completions.create(model="openclaw", messages=HI, extra_headers=model.chosen)
@@ -221,7 +221,7 @@ async def test_an_unknown_model_is_not_found(official):
         await official.models.retrieve("openclaw/nobody")
 
 
-async def test_a_request_that_makes_no_sense_names_the_field(official):
+async def test_an_invalid_request_names_the_field(official):
     with pytest.raises(openai.BadRequestError) as failure:
         await official.chat.completions.create(model="openclaw", messages=HI, temperature=9)
     assert failure.value.param == "temperature"

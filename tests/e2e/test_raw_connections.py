@@ -109,7 +109,7 @@ async def test_garbage_is_a_bare_400_and_the_connection_ends(gateway, sent):
     assert b"nosniff" in first
 
 
-async def test_a_body_that_breaks_off_is_a_400_at_most(gateway):
+async def test_an_incomplete_body_is_a_400_or_no_response(gateway):
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
     writer.write(f"POST {CHAT} HTTP/1.1\r\nHost: a\r\n{AUTH}Content-Length: 100\r\n\r\n{{".encode())
     writer.write_eof()
@@ -119,7 +119,7 @@ async def test_a_body_that_breaks_off_is_a_400_at_most(gateway):
     assert answer == b"" or status(answer) == 400
 
 
-async def test_the_go_ahead_for_a_body_comes_after_the_credential_was_checked(gateway, provider):
+async def test_the_100_continue_comes_after_the_credential_check(gateway, provider):
     model = provider.model(says("Hello"))
     chosen = f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
     headers = ["Expect: 100-continue", f"Content-Length: {len(BODY)}", chosen]
@@ -142,13 +142,13 @@ async def test_the_go_ahead_for_a_body_comes_after_the_credential_was_checked(ga
         ("PUT /v1/chat/completions", ("X-Forwarded-For: 1.2.3.4",), 403),
     ],
 )
-async def test_a_body_that_nobody_reads_gets_no_go_ahead(gateway, line, more, expected):
+async def test_a_body_that_is_not_read_gets_no_100_continue(gateway, line, more, expected):
     headers = ["Expect: 100-continue", "Content-Length: 1000000", *more]
     answer = await exchange(gateway, head(f"{line} HTTP/1.1", *headers))
     assert answer.startswith(f"HTTP/1.1 {expected} ".encode())
 
 
-async def test_a_body_too_large_to_expect_is_refused_without_a_go_ahead(gateway):
+async def test_a_too_large_body_is_refused_without_100_continue(gateway):
     headers = ["Expect: 100-continue", f"Content-Length: {2**30}"]
     assert status(await exchange(gateway, head(f"POST {CHAT} HTTP/1.1", AUTH.strip(), *headers))) == 413
 

@@ -1,4 +1,4 @@
-"""OpenAI's own client and its agents SDK against a really running gateway."""
+"""OpenAI's own client and its agents SDK against a real gateway process."""
 
 from base64 import b64encode
 
@@ -79,7 +79,7 @@ async def test_a_pdf_is_read_and_a_scanned_one_is_shown(official, provider):
 
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("goes_on", [False, True], ids=["resending", "by previous_response_id"])
-async def test_a_tool_loop_of_the_agents_sdk_comes_to_its_end(official, provider, streamed, goes_on):
+async def test_a_tool_loop_of_the_agents_sdk_completes(official, provider, streamed, goes_on):
     called = []
 
     @agents.function_tool

@@ -1,4 +1,4 @@
-"""Three gateways are restarted one after the other while they serve, and nobody notices.
+"""Three gateways restart one after the other under load, and no request fails.
 
 Streams last a second here, and a stopping gateway gives nginx less time to notice than it does by default.
 `ROLLING_STREAM_SECONDS=30 make test ARGS="-s tests/e2e/test_rolling_restart.py"` is the long version with the real
@@ -22,9 +22,9 @@ LONG = os.environ.get("ROLLING_STREAM_SECONDS")
 SECONDS = float(LONG or "1")
 DRAIN, IDLE_AT_NGINX = ({}, IDLE) if LONG else ({"noticeMs": 1500}, "1s")
 PAUSE = 0.1  # seconds between two events of a stream
-STREAMING = 15  # callers who listen to one stream after the other
-BRIEF = 6  # callers who ask for one whole answer after the other, with a pause in between
-EAGER = int(os.environ.get("ROLLING_EAGER_CALLERS", "0"))  # callers who do so without a pause
+STREAMING = 15  # clients that read one stream after the other
+BRIEF = 6  # clients that request whole answers, with a pause in between
+EAGER = int(os.environ.get("ROLLING_EAGER_CALLERS", "0"))  # clients that do so without a pause
 EVENTS = range(round(SECONDS / PAUSE))
 PATH = "/v1/chat/completions"
 
@@ -35,7 +35,7 @@ pytestmark = [
 
 
 async def paced(request: web.Request, _model: Model) -> web.StreamResponse:
-    """A stream that takes its time."""
+    """A slow stream."""
     response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
     await response.prepare(request)
     for number in EVENTS:
@@ -46,7 +46,7 @@ async def paced(request: web.Request, _model: Model) -> web.StreamResponse:
 
 
 class Load:
-    """Callers who go on until `stop`; `failures` says what went wrong for any of them."""
+    """Clients that send requests until `stop`; `failures` has their errors."""
 
     def __init__(self, deployed, long: Model, short: Model) -> None:
         self._deployed = deployed

@@ -1,4 +1,4 @@
-"""What callers without a secret may do, and in which order a request is judged (mode `none`, a real process)."""
+"""The permissions of callers without a secret, and the order of checks (mode `none`, a real process)."""
 
 import json
 
@@ -44,7 +44,7 @@ DECLARED = [
 
 
 async def greets(request, model):
-    """Answers whichever endpoint it is asked at."""
+    """Answers at every endpoint."""
     answer = embeds([0.25]) if request.path.endswith("/embeddings") else says("Hello")
     return await answer(request, model)
 
@@ -59,7 +59,7 @@ async def open_gateway(config, provider, tmp_path_factory):
 
 @pytest.fixture
 def other(provider):
-    """The header that asks for another model, and the provider's side of it."""
+    """The header that selects another model, and that model at the provider."""
     model = provider.model(greets)
     return model, f"x-openclaw-model: {model.chosen['x-openclaw-model']}"
 
@@ -98,7 +98,7 @@ async def test_every_route_needs_its_scope_and_says_which(open_gateway, other, v
 
 
 @pytest.mark.parametrize("path", BODIES)
-async def test_a_request_is_judged_in_the_recorded_order(open_gateway, other, path):
+async def test_checks_run_in_the_recorded_order(open_gateway, other, path):
     _, chosen = other
     scopes = {scope: f"x-openclaw-scopes: {scope}" for scope in (READ, WRITE)}
     evil = "Origin: https://evil.example.com"
@@ -145,7 +145,7 @@ async def test_a_request_is_judged_in_the_recorded_order(open_gateway, other, pa
         (("file://",), 401),
     ],
 )
-async def test_without_a_secret_browsers_are_asked_where_they_come_from(open_gateway, origins, expected):
+async def test_without_a_secret_the_origin_of_browsers_is_checked(open_gateway, origins, expected):
     lines = [f"Origin: {origin}" for origin in origins]
     for more in ([], ["Sec-Fetch-Site: cross-site"], ["Authorization: Bearer whatever"]):
         assert (await ask(open_gateway, "/v1/models", *lines, *more))[0] == expected

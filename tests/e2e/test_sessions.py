@@ -1,4 +1,4 @@
-"""Conversations while instances die: three gateways behind nginx over one Redis, and one gateway over its own file."""
+"""Conversations while instances die: three gateways behind nginx over one Redis, and one gateway with SQLite."""
 
 import asyncio
 import itertools
@@ -43,7 +43,7 @@ class Writers:
         self.tried = set()
 
     async def write(self, session, url, name, turns):
-        """So many turns that are acknowledged; whatever goes wrong is tried again with another text."""
+        """Send `turns` turns until they are acknowledged; a failed one is sent again with another text."""
         numbers = itertools.count()
         done = 0
         while done < turns:
@@ -65,7 +65,7 @@ class Writers:
 
 
 def check(writers, transcript, model):
-    """Every turn that was acknowledged is there once, all others at most once, each in sight of all before it."""
+    """Every acknowledged turn is stored once, all others at most once, and each model request had all earlier turns."""
     completed = [entry["messages"] for entry in transcript if entry["outcome"] == "completed"]
     exchanges = [tuple(message["parts"][0]["text"] for message in messages) for messages in completed]
     questions = [question for question, _ in exchanges]
@@ -91,7 +91,7 @@ async def transcript(session, url, key):
 
 @asynccontextmanager
 async def one_of_three(directory, config, port):
-    """A gateway that a test may kill and start again: the process is the test's to end."""
+    """A gateway that a test may kill and restart. The test must stop the process."""
     file = directory / "gateway.json5"
     file.write_text(json.dumps(config), encoding="utf-8")
     command = ["-m", "gateway", "serve", "--port", str(port), "--config", str(file)]
@@ -122,7 +122,7 @@ async def client():
 
 
 @pytest.mark.timeout(240)
-async def test_fifty_writers_of_one_conversation_lose_and_double_nothing_while_instances_die(config, model, tmp_path):
+async def test_fifty_writers_of_one_conversation_lose_and_repeat_nothing_while_instances_die(config, model, tmp_path):
     model.asked.clear()
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_server(tmp_path))
@@ -153,7 +153,7 @@ async def test_fifty_writers_of_one_conversation_lose_and_double_nothing_while_i
 
 
 @pytest.mark.timeout(240)
-async def test_a_gateway_over_its_own_file_keeps_what_it_acknowledged_whenever_it_is_killed(config, model, tmp_path):
+async def test_a_gateway_with_sqlite_keeps_acknowledged_turns_whenever_it_is_killed(config, model, tmp_path):
     model.asked.clear()
     port = free_port()
     config = config | {"gateway": config["gateway"] | {"drain": {"noticeMs": 0}}}

@@ -1,4 +1,4 @@
-"""Real nginx, three real gateways, one real Redis: same callers let in, same attackers locked out."""
+"""Real nginx, three real gateways, one real Redis: together they admit and lock out the same clients."""
 
 import asyncio
 import time
@@ -121,7 +121,7 @@ async def test_retry_after_is_right_to_the_second(where, redis):
             assert abs((await ask(gateway.url, attacker, WRONG))[1] - exact) < 1.2
 
 
-async def test_readiness_and_one_log_line_tell_of_a_redis_that_is_away(where, redis):
+async def test_readiness_and_one_log_line_report_an_unavailable_redis(where, redis):
     async with aiohttp.ClientSession() as session:
 
         async def degraded(gateway):

@@ -1,4 +1,4 @@
-"""Responses that one gateway keeps and another continues, streams, cancels and ends; both on one Redis."""
+"""Responses that one gateway stores and another continues, streams and cancels; both on one Redis."""
 
 import asyncio
 import signal
@@ -33,7 +33,7 @@ async def redis(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def shared(config, redis):
-    """The configuration of a gateway that shares this Redis; one that stops waits for nobody."""
+    """The configuration of a gateway that shares this Redis and stops without a drain."""
     more = {"redis": {"url": redis.url}, "drain": {"noticeMs": 0, "timeoutMs": 100}}
     return config | {"gateway": config["gateway"] | more}
 
@@ -68,7 +68,7 @@ async def read_until_text(stream):
     raise AssertionError(f"the stream ended: {seen}")
 
 
-async def test_what_one_has_kept_the_other_continues_and_deletes(both, provider):
+async def test_a_response_stored_by_one_instance_is_continued_and_deleted_by_another(both, provider):
     _, one, two = both
     model = provider.model(in_turn(says("ONE"), says("TWO")))
     first = await as_model(one, model).responses.create(model="openclaw", input="one")
@@ -80,7 +80,7 @@ async def test_what_one_has_kept_the_other_continues_and_deletes(both, provider)
         await two.responses.retrieve(second.id)
 
 
-async def test_a_run_of_one_is_streamed_and_cancelled_by_the_other(both, provider):
+async def test_a_run_of_one_instance_is_streamed_and_cancelled_by_another(both, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), then=hangs))
     response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
@@ -99,7 +99,7 @@ async def test_a_run_of_one_is_streamed_and_cancelled_by_the_other(both, provide
         await model.abandoned.wait()
 
 
-async def test_a_stream_is_left_with_one_and_taken_up_with_the_other(both, provider):
+async def test_a_stream_begun_at_one_instance_is_resumed_at_another(both, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
     response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True, stream=True)
@@ -117,7 +117,7 @@ async def test_a_stream_is_left_with_one_and_taken_up_with_the_other(both, provi
     assert await one.responses.retrieve(name) == await two.responses.retrieve(name) == seen[-1].response
 
 
-async def test_the_accumulator_of_the_official_client_takes_a_run_up_in_the_middle(both, provider):
+async def test_the_accumulator_of_the_official_client_resumes_a_run_in_the_middle(both, provider):
     _, one, two = both
     answer = says("Hel|lo", ("call_1", "get_weather", '{"city":"Oslo"}'), finish="tool_calls")
     response = await as_model(one, provider.model(answer)).responses.create(
@@ -132,7 +132,7 @@ async def test_the_accumulator_of_the_official_client_takes_a_run_up_in_the_midd
     assert numbers[0] == 7
 
 
-async def test_a_stream_with_one_ends_when_the_other_cancels_its_run(both, provider):
+async def test_a_stream_at_one_instance_ends_when_another_cancels_its_run(both, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
     response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True, stream=True)
@@ -146,7 +146,7 @@ async def test_a_stream_with_one_ends_when_the_other_cancels_its_run(both, provi
         await model.abandoned.wait()
 
 
-async def test_what_runs_with_one_is_deleted_with_the_other(both, provider):
+async def test_a_run_of_one_instance_is_deleted_at_another(both, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
     response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
@@ -160,7 +160,7 @@ async def test_what_runs_with_one_is_deleted_with_the_other(both, provider):
             await client.responses.retrieve(response.id)
 
 
-async def test_a_gateway_that_stops_ends_its_streams_of_runs_that_go_on_elsewhere(both, shared, provider, tmp_path):
+async def test_a_stopping_gateway_ends_its_streams_of_runs_on_other_instances(both, shared, provider, tmp_path):
     _, one, _ = both
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
     response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)
@@ -181,7 +181,7 @@ async def test_a_gateway_that_stops_ends_its_streams_of_runs_that_go_on_elsewher
     assert seen[-1].response.output_text == "Hello"
 
 
-async def test_a_run_outlives_a_redis_that_is_away_and_its_stream_says_so(both, redis, provider):
+async def test_a_run_survives_an_unavailable_redis_and_its_stream_reports_it(both, redis, provider):
     _, one, two = both
     model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
     response = await as_model(one, model).responses.create(model="openclaw", input="hi", background=True)

@@ -15,7 +15,7 @@ from tests.forwarded import CASES, DECOYS, PEER, TRUSTED, spelled
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-WITNESS = "127.9.255.1"  # a trusted proxy that asks how things stand
+WITNESS = "127.9.255.1"  # a trusted proxy that checks the state
 
 
 @asynccontextmanager
@@ -29,7 +29,7 @@ async def strict(config, state, *, fallback):
 
 
 async def exchanged(gateway, peer, sent):
-    """The status of what is answered to these bytes from the address `peer`."""
+    """The status of the response to these bytes from the address `peer`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port, local_addr=(peer, 0))
     try:
         async with asyncio.timeout(10):
@@ -78,7 +78,7 @@ async def test_headers_of_an_untrusted_peer_affect_only_that_peer(config, tmp_pa
         assert not [decoy for decoy in DECOYS if await locked(gateway, decoy)]
 
 
-async def test_a_trailer_is_no_claim(config, tmp_path):
+async def test_a_trailer_is_not_a_forwarded_header(config, tmp_path):
     """Trailers come after attribution, so that nothing in them may count."""
     async with strict(config, tmp_path, fallback=True) as gateway:
         head = ["POST /v1/embeddings HTTP/1.1", "Host: gateway", "Authorization: Bearer wrong", "Connection: close"]

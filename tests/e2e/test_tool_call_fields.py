@@ -1,4 +1,4 @@
-"""A provider that wants back what it attached to a tool call, as Google does, and refuses a history without it."""
+"""A provider that attaches fields to a tool call and refuses a history without them, like Google."""
 
 import sys
 from pathlib import Path
@@ -25,7 +25,7 @@ def config(config, tmp_path_factory):
 
 
 def calls(name, arguments):
-    """The call of a tool in a single piece, without a number, as Google's endpoint tells it."""
+    """A tool call in a single delta without an index, as Google's endpoint sends it."""
     call = {"id": "c1", "type": "function", "function": {"name": name, "arguments": arguments}, **SIGNED}
     message = {"role": "assistant", "content": None, "tool_calls": [call]}
     usage = event({"choices": [], "usage": USAGE})
@@ -41,7 +41,7 @@ def calls(name, arguments):
 
 
 def demanding(name="ask_user", arguments="{}"):
-    """Calls the tool; answers once it has the result, if the call came back as it was."""
+    """Calls the tool, and answers the result if the call came back unchanged."""
 
     async def answer(request, model):
         made = [call for message in model.asked[-1].body["messages"] for call in message.get("tool_calls", ())]
@@ -61,7 +61,7 @@ def asking(official, provider):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_it_gets_it_back_between_the_rounds_of_a_run(asking, stream):
+async def test_a_provider_gets_its_call_fields_back_between_the_rounds_of_a_run(asking, stream):
     client = asking("local__weather", '{"city": "Oslo"}')
     if stream:
         async with client.chat.completions.stream(model="openclaw", messages=[ASKED]) as events:
@@ -73,7 +73,7 @@ async def test_it_gets_it_back_between_the_rounds_of_a_run(asking, stream):
 
 @pytest.mark.parametrize("user", [None, "somebody"], ids=["resent", "stored"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_it_gets_it_back_from_a_chat_client(asking, stream, user):
+async def test_a_provider_gets_its_call_fields_back_from_a_chat_client(asking, stream, user):
     """A client that sends the answer again, and one that sends only the result, in a stored conversation."""
     client = asking()
     more = {"model": "openclaw", "tools": [OWN]} | ({"user": f"{user}-{stream}"} if user else {})
@@ -91,7 +91,7 @@ async def test_it_gets_it_back_from_a_chat_client(asking, stream, user):
 
 @pytest.mark.parametrize("how", ["resent", "previous"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_it_gets_it_back_from_a_client_of_responses(asking, stream, how):
+async def test_a_provider_gets_its_call_fields_back_from_a_responses_client(asking, stream, how):
     client = asking()
     more = {"model": "openclaw", "tools": [FLAT]}
     if stream:

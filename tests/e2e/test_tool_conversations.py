@@ -57,7 +57,7 @@ def asking(official, provider):
 
 
 def shown(model):
-    """What the model was shown the last time."""
+    """The messages of the last request to the model."""
     return model.asked[-1].body["messages"]
 
 
@@ -70,7 +70,7 @@ async def chat_answer(client, messages, *, stream, **more):
 
 @pytest.mark.parametrize("sends", ["what is new", "everything"])
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-async def test_a_conversation_remembers_what_the_agents_tools_gave(asking, client, stream, sends):
+async def test_a_conversation_stores_the_results_of_the_agents_tools(asking, client, stream, sends):
     chat, model = asking(says("Let me| see.", CALL, **CALLING), says("Cold."), says("There, too."))
     user = {"user": f"keeps-{stream}-{sends.replace(' ', '-')}"}
     assert (await chat_answer(chat, [FIRST], stream=stream, **user)).content == COLD
@@ -85,7 +85,7 @@ async def test_a_conversation_remembers_what_the_agents_tools_gave(asking, clien
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
 @pytest.mark.parametrize("how", ["previous", "user", "stateless"])
-async def test_so_does_a_chain_of_responses(asking, stream, how):
+async def test_a_chain_of_responses_stores_the_results_of_the_agents_tools(asking, stream, how):
     client, model = asking(says("Let me| see.", CALL, **CALLING), says("Cold."), says("There, too."))
 
     async def ask(text, **more):
@@ -107,8 +107,8 @@ async def test_so_does_a_chain_of_responses(asking, stream, how):
     assert shown(model) == ([FIRST, *WORK, answer, THEN] if how != "stateless" else [THEN])
 
 
-async def test_what_was_done_before_a_call_of_the_clients_is_not_done_again(asking):
-    """The agent has looked something up and asks its user: when the answer comes, it still knows what it found."""
+async def test_calls_before_a_call_of_the_clients_tool_are_not_repeated(asking):
+    """After the agent's own call, the answer to a call of the client's tool still has the earlier result."""
     own = ("c2", "ask_user", "{}")
     chat, model = asking(says(None, CALL, **CALLING), says(None, own, **CALLING), says("All right."))
     more = {"user": "asks", "tools": [CHAT_TOOL]}

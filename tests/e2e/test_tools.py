@@ -24,7 +24,7 @@ CALLING = {"finish": "tool_calls"}
 
 
 async def until(condition, within=20.0):
-    """Wait for what another process does."""
+    """Wait for a condition that another process fulfils."""
     async with asyncio.timeout(within):
         while not (seen := condition()):
             await asyncio.sleep(0.01)
@@ -241,7 +241,7 @@ async def test_pictures_are_shown_to_the_model(ask, provider):
     assert shown["content"][1]["image_url"]["url"].startswith("data:image/png;base64,")
 
 
-async def test_a_model_that_goes_on_calling_has_to_answer_in_the_end(ask, official, provider):
+async def test_a_model_that_keeps_calling_tools_must_answer_in_the_last_round(ask, official, provider):
     call = says("Again.", ("c1", "local__weather", '{"city": "Oslo"}'), **CALLING)
     model = provider.model(in_turn(call, call, call, says("Enough.")))
     text, tokens = await ask(model)
@@ -261,7 +261,7 @@ async def hangs_at(notes):
 
 
 @pytest.mark.parametrize("server", ["local", "far", "old"])
-async def test_a_caller_who_leaves_takes_the_call_along(ask, provider, notes, server):
+async def test_a_disconnect_cancels_the_tool_call(ask, provider, notes, server):
     for name in ("hanging", "cancelled"):
         (notes[server] / name).unlink(missing_ok=True)
     model = provider.model(says(None, ("c1", f"{server}__hang", "{}"), **CALLING))
@@ -273,7 +273,7 @@ async def test_a_caller_who_leaves_takes_the_call_along(ask, provider, notes, se
 
 
 @pytest.mark.parametrize("server", ["local", "far"])
-async def test_a_tool_that_hangs_is_given_up_at_its_limit(ask, provider, server):
+async def test_a_hanging_tool_call_ends_at_its_time_limit(ask, provider, server):
     began = asyncio.get_running_loop().time()
     model = provider.model(in_turn(says(None, ("c1", f"{server}__hang", "{}"), **CALLING), says("No luck.")))
     assert (await ask(model, stream=True))[0] == "No luck."

@@ -27,7 +27,7 @@ WRONG = ("Authorization", "Bearer wrong")
 ORIGIN = "https://ok.example.com"
 
 REQUESTS = [
-    # Whom the proxy may name, and how.
+    # The users that the proxy may name, and the headers.
     ((FOR, USER, SECRET), 200),
     ((("X-Forwarded-For", "198.51.100.1, 203.0.113.5"), USER, SECRET), 200),
     ((("X-Forwarded-For", "2001:db8::5"), USER, SECRET), 200),
@@ -57,7 +57,7 @@ REQUESTS = [
     ((USER, SECRET, ("X-Forwarded-For", "127.0.0.1")), 403),
     ((USER, SECRET, ("Forwarded", "for=203.0.113.5")), 403),
     ((USER, SECRET, ("X-Real-IP", "203.0.113.5")), 403),
-    # The password lets in who comes straight from this machine, and nobody by way of a proxy.
+    # The password admits direct callers on this machine, but none behind a proxy.
     ((BEARER,), 200),
     ((BEARER, ("Host", "gateway.example.com")), 200),
     ((BEARER, ("Origin", "https://evil.example.com")), 200),
@@ -96,7 +96,7 @@ async def vouched(config, tmp_path_factory):
 
 
 @pytest.mark.parametrize(("headers", "expected"), REQUESTS, ids=range(len(REQUESTS)))
-async def test_every_rule_holds(vouched, headers, expected):
+async def test_every_rule_of_trusted_proxies_holds(vouched, headers, expected):
     status, body = await asked(vouched.url, *headers)
     assert status == expected
     if expected == 401:
@@ -191,7 +191,7 @@ async def test_another_own_address_of_this_machine_is_no_proxy(config, tmp_path)
         ),
     ],
 )
-async def test_what_is_not_safe_does_not_start(config, tmp_path, auth, proxies, named):
+async def test_an_unsafe_configuration_does_not_start(config, tmp_path, auth, proxies, named):
     file = tmp_path / "gateway.json5"
     file.write_text(json.dumps(proxied(config, auth, trustedProxies=proxies)), encoding="utf-8")
     async with started("serve", "--config", str(file), "--port", "18790", state=tmp_path) as process:

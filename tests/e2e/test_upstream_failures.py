@@ -206,7 +206,7 @@ async def test_nothing_of_the_callers_headers_reaches_the_provider(client, provi
         assert asked.headers["User-Agent"].startswith("openclaw-gateway/")
 
 
-async def test_a_cookie_that_a_provider_sets_is_neither_kept_nor_passed_on(client, provider):
+async def test_a_cookie_of_a_provider_is_neither_stored_nor_passed_on(client, provider):
     model = provider.model(refuses(400, "no", headers={"Set-Cookie": "theirs=1"}))
     for _ in range(2):
         _, _, sent = await failure(client, {"x-openclaw-model": f"named/{model.id}"})

@@ -1,4 +1,4 @@
-"""Several processes on one port: they come, are replaced, and go together."""
+"""Several processes on one port: start, replacement and stop."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ def children(pid: int) -> set[int]:
 
 
 async def until(true, what: str) -> None:
-    """Wait for a condition that no event tells."""
+    """Wait for a condition without an event."""
     try:
         async with asyncio.timeout(MAX_WAIT):
             while not true():
@@ -40,7 +40,7 @@ async def until(true, what: str) -> None:
 
 
 async def who_answers(url: str, times: int = 40) -> set[str]:
-    """The processes that answer, each request on a connection of its own; request ids begin with the process's own."""
+    """The processes that answer, with a new connection per request; their request ids have different prefixes."""
     workers_seen = set()
     for _ in range(times):
         async with aiohttp.ClientSession() as session, session.get(f"{url}/healthz") as response:
@@ -62,7 +62,7 @@ async def shared(config, tmp_path):
         yield config | {"gateway": config["gateway"] | {"redis": {"url": server.url}}}
 
 
-async def test_both_workers_serve_speak_with_one_voice_and_finish_their_answers(shared, tmp_path, provider):
+async def test_both_workers_serve_share_one_state_and_finish_their_answers(shared, tmp_path, provider):
     frames = [chunk({"content": "Hel"}), SEEN, chunk({}, "stop"), DONE]
     models = [provider.model(streams(*frames)) for _ in range(6)]
     async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
@@ -113,7 +113,7 @@ async def test_workers_that_end_are_replaced_and_none_outlives_the_parent(shared
         await until(lambda: not any(map(alive, workers)), "all workers are gone")
 
 
-async def test_a_second_stop_hurries_all_workers(shared, tmp_path, provider):
+async def test_a_second_stop_signal_forces_all_workers_to_exit(shared, tmp_path, provider):
     model = provider.model(streams(chunk({"content": "Hel"}), then=hangs))
     async with serving(tmp_path, shared, "--workers", "2") as gateway, aiohttp.ClientSession(gateway.url) as client:
         response = await streamed(client, model)

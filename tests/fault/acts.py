@@ -1,4 +1,4 @@
-"""What a model may do to a request: whole answers, refusals, and every way in which an answer can go wrong."""
+"""The acts of a model: whole answers, refusals, and every fault of an answer."""
 
 import asyncio
 import gzip as compression
@@ -55,7 +55,7 @@ def replies(body: bytes, *, status: str = "200 OK", headers: str = JSON) -> Act:
 
 
 def says(stream: bytes = STREAM, body: bytes | None = None) -> Act:
-    """The canonical answer, as it was asked for."""
+    """The canonical answer, streamed or whole as requested."""
     streamed, replied = streams(stream), replies(whole() if body is None else body)
 
     async def act(call: Call) -> None:
@@ -71,23 +71,23 @@ def refuses(status: int, message: str = "no", *, headers: str = "", **fields: An
 
 
 async def cuts(call: Call) -> None:
-    """The connection is reset. What was written before may be lost with it, so it is given time to arrive."""
+    """Resets the connection. A reset may discard earlier writes, so this waits until they arrive."""
     await asyncio.sleep(0.02)
     call.reset()
 
 
 async def closes(call: Call) -> None:
-    """The connection is closed in good order, too early."""
+    """Closes the connection normally, but too early."""
     call.finish()
 
 
 async def hangs(_call: Call) -> None:
-    """Nothing more comes, and the connection stays."""
+    """Sends nothing more; the connection stays open."""
     await asyncio.Event().wait()
 
 
 def later(seconds: float, act: Act) -> Act:
-    """The same, late."""
+    """The same act after a delay."""
 
     async def late(call: Call) -> None:
         await asyncio.sleep(seconds)
@@ -97,12 +97,12 @@ def later(seconds: float, act: Act) -> Act:
 
 
 def gzipped(data: bytes, *, keep: int | None = None, **options: Any) -> Act:
-    """Compressed, although nobody asked for it; the first `keep` bytes of it."""
+    """The first `keep` bytes of an unsolicited compressed body."""
     return streams(compression.compress(data)[:keep], headers="Content-Encoding: gzip\r\n", **options)
 
 
 async def rejects_prefill(call: Call) -> None:
-    """A model that does not continue an assistant's message, as some do not."""
+    """A model that refuses to continue an assistant's message."""
     if call.body["messages"][-1]["role"] == "assistant":
         await refuses(400, "This model does not support assistant message prefill.")(call)
     else:

@@ -1,4 +1,4 @@
-"""What a strict client makes of a streamed chat answer: it accepts exactly the streams that end honestly, once."""
+"""A strict client of streamed chat answers: it accepts only streams with exactly one valid end."""
 
 import json
 from dataclasses import dataclass, field

@@ -29,7 +29,7 @@ def token_frames(tokens: tuple[str, ...] = TOKENS, **options: Any) -> list[bytes
 
 
 def called(prefix: str = "") -> list[bytes]:
-    """The calls, their arguments in pieces of seven characters; ids as this attempt makes them."""
+    """The calls with arguments in pieces of seven characters; ids begin with `prefix`."""
     frames = []
     for index, (call_id, name, arguments) in enumerate(CALLS):
         head = {"index": index, "id": prefix + call_id, "type": "function", "function": {"name": name, "arguments": ""}}
@@ -51,7 +51,7 @@ SHORT = "".join(TOKENS[3:9])
 
 
 def short(prefix: str = "") -> bytes:
-    """A short text, then calls whose ids begin so, then token counts; with nothing in it that says nothing."""
+    """A short text, calls whose ids begin with `prefix`, and token counts, without constant fields."""
     frames = [*token_frames(TOKENS[3:9]), *called(prefix), *ending("tool_calls")]
     return b"".join(frames).replace(b'"id": "c", "object": "chat.completion.chunk", "model": "m", ', b"")
 

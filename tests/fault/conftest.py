@@ -1,4 +1,4 @@
-"""A really running gateway between a strict client and a provider that fails on purpose, limits in milliseconds."""
+"""A real gateway process between a strict client and a provider that injects faults, with short limits."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -13,7 +13,7 @@ __all__ = ["TOKEN", "client", "gateway"]
 
 CONNECT, LIMIT, STALL, BACKOFF, COOLDOWN = 0.3, 0.8, 0.5, 0.04, 0.4  # seconds
 THINKING, TOTAL = 3.0, 6.0  # seconds
-TIMER_DELAY = 0.15  # seconds that a limit may be late: they are looked at ten times a second
+TIMER_DELAY = 0.15  # seconds that a limit may be late: it is checked ten times a second
 SLACK = 1.5  # seconds that a busy machine may add
 
 
@@ -59,7 +59,7 @@ async def no_kept_connections(provider: FaultProvider) -> None:
 
 @pytest.fixture(scope="module")
 def agents() -> dict[str, Any]:
-    """Agents of the tests of this file; each has models of its own, so that no test sees another one's cooldowns."""
+    """The agents of the tests of this file. Each has its own models, so that tests don't share cooldowns."""
     return {}
 
 

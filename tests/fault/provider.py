@@ -1,4 +1,4 @@
-"""A provider that does what a script says, byte for byte, and keeps account of how it was asked.
+"""A provider that follows a script byte for byte and records its requests.
 
 It speaks HTTP by hand, because what is tested is what no HTTP library would send.
 """
@@ -25,7 +25,7 @@ class Call:
         self.head = head.decode("latin-1")
         self.body = body
         self.left = asyncio.Event()
-        """The gateway has hung up; `left_at` says when."""
+        """The gateway closed the connection; `left_at` is the time."""
         self.left_at = 0.0
         self._writer = writer
 
@@ -36,16 +36,16 @@ class Call:
 
     @property
     def key(self) -> str:
-        """The credential that came with it."""
+        """The credential of the request."""
         return re.findall(r"(?i)\r\nauthorization: Bearer (\S*)", self.head)[0]
 
     async def send(self, data: bytes) -> None:
-        """Write these bytes; they are on their way when this returns."""
+        """Write these bytes and wait until they are sent."""
         self._writer.write(data)
         await self._writer.drain()
 
     def finish(self) -> None:
-        """Close the connection as a program does that ends: what was written arrives."""
+        """Close the connection normally: earlier writes arrive."""
         self._writer.close()
 
     def reset(self) -> None:
@@ -60,7 +60,7 @@ Act = Callable[[Call], Awaitable[None]]
 
 @dataclass
 class Model:
-    """One model: what it does, attempt by attempt (the last act again and again), and how it was asked."""
+    """One model: its act for each attempt (the last one repeats), and its requests."""
 
     acts: list[Act]
     calls: list[Call] = field(default_factory=list)
@@ -82,7 +82,7 @@ class FaultProvider:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def model(self, name: str, *acts: Act) -> Model:
-        """From now on this model acts so."""
+        """Set the acts of a model from now on."""
         self.models[name] = Model(list(acts))
         return self.models[name]
 
@@ -101,7 +101,7 @@ class FaultProvider:
             await asyncio.gather(*self._tasks)
 
     async def end_kept_connections(self) -> None:
-        """Close what waits for a next request; the gateway has closed its side, too, when this returns."""
+        """Close idle connections, and wait until the gateway has closed its side."""
         for writer in self.connections:
             writer.write_eof()
         await asyncio.gather(*self._tasks)
@@ -115,14 +115,14 @@ class FaultProvider:
             while await self._serve(reader, writer):
                 pass
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the gateway has hung up
+            pass  # the gateway closed the connection
         finally:
             self.connections.discard(writer)
             self._tasks.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; whether the connection can be used again."""
+        """Answer one request. Returns whether the connection can be reused."""
         head = await reader.readuntil(b"\r\n\r\n")
         length = _LENGTH.search(head)
         assert length is not None
@@ -134,7 +134,7 @@ class FaultProvider:
         model.arrived.set()
         act = model.acts[min(len(model.calls), len(model.acts)) - 1]
         acting = loop.create_task(act(call))  # type: ignore[arg-type]
-        # Nothing more is sent before the answer is complete, so that a read that ends means that the gateway left.
+        # The gateway sends nothing before the answer is complete, so the end of a read means that it disconnected.
         leaving = loop.create_task(reader.read(1))
         try:
             await asyncio.wait({acting, leaving}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""The faults, as rows: what the first model does, and what must come of it at the caller's and the providers' side.
+"""The faults as rows: the act of the first model, and the expected result for the client and the providers.
 
 Every row is a primary model with one fallback that answers well. Times are seconds.
 """
@@ -67,17 +67,17 @@ def dated(seconds: float) -> Act:
 
 
 def once(act: Act, **expected: object) -> Fault:
-    """It happens once: the same model answers."""
+    """The fault happens once: the same model answers."""
     return Fault((act, says()), (2, 0), **expected)  # type: ignore[arg-type]
 
 
 def always(act: Act, **expected: object) -> Fault:
-    """It happens every time: the fallback answers after three attempts."""
+    """The fault happens every time: the fallback answers after three attempts."""
     return Fault((act,), (3, 1), **expected)  # type: ignore[arg-type]
 
 
 def passed(act: Act, **expected: object) -> Fault:
-    """Asking again is no use: the fallback answers at once."""
+    """A retry is pointless: the fallback answers at once."""
     return Fault((act,), (1, 1), **expected)  # type: ignore[arg-type]
 
 
@@ -224,7 +224,7 @@ FAULTS = {
     "http 1.0 cut": once(sends(head(version="1.0"), PART, then=closes), modes=MIDWAY),
     "gzip cut": once(gzipped(STREAM, keep=300, then=cuts, end=False), modes=MIDWAY, within=PAUSES + 0.1),
     "finish reason error": once(streams([PART, chunk({}, "error")]), modes=MIDWAY),
-    # odd, but whole
+    # unusual, but complete
     "http 1.0": harmless(sends(head(version="1.0"), STREAM, then=closes), modes=MIDWAY),
     "gzip": harmless(gzipped(STREAM), modes=MIDWAY),
     "crlf": harmless(streams(CRLF), modes=MIDWAY),

@@ -1,4 +1,4 @@
-"""What one run learns, the others profit by: cooldowns, probes, keys; and what no client can do to another one."""
+"""Cooldowns, probes and keys: runs use what earlier runs learnt, and no client harms another."""
 
 import asyncio
 import json
@@ -37,14 +37,14 @@ KEYS = ("key-one-of-the-fault-tests", "key-two-of-the-fault-tests", "key-three-o
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def other(provider):
-    """A second provider, so that an outage of the first is one."""
+    """A second provider, independent of an outage of the first."""
     async with FaultProvider().serving() as ready:
         yield ready
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def untrusted():
-    """A provider whose certificate nobody has signed."""
+    """A provider with an untrusted certificate."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(Path(__file__).with_name("untrusted.pem"))
     async with FaultProvider().serving(tls) as ready:
@@ -83,20 +83,20 @@ async def ask(client, agent, status=200, **options):
 
 
 async def outage(client, agent):
-    """Three runs find out that the first model is down."""
+    """Three runs fail at the first model, which opens its cooldown."""
     for _ in range(3):
         await ask(client, agent)
 
 
 async def cooled_down(model):
-    """Until this model, which cools down since its last failure, may be probed."""
+    """Wait until the cooldown of this model is over."""
     end = model.calls[-1].at + COOLDOWN + TIMER_DELAY
     while asyncio.get_running_loop().time() < end:
         await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(("name", "attempts"), [("untrusted", "2"), ("plain", "2"), ("refusing", "4")])
-async def test_a_provider_that_can_not_be_spoken_to_gives_way(client, other, name, attempts):
+async def test_an_unreachable_provider_is_replaced_by_the_fallback(client, other, name, attempts):
     other.model(name, says())
     started = time.monotonic()
     headers = await ask(client, name)
@@ -106,7 +106,7 @@ async def test_a_provider_that_can_not_be_spoken_to_gives_way(client, other, nam
     assert len(other.models[name].calls) == 1
 
 
-async def test_after_an_outage_was_found_nobody_asks_until_one_probe(client, provider, other):
+async def test_during_a_cooldown_no_run_asks_until_one_probe(client, provider, other):
     first, second = provider.model("outage", refuses(503)), other.model("outage", says())
     await outage(client, "outage")
     for _ in range(5):
@@ -126,7 +126,7 @@ async def test_a_recovered_model_is_used_again(client, provider, other):
     assert (len(first.calls), len(second.calls)) == (12, 3)
 
 
-async def test_while_a_slow_probe_is_made_the_others_are_served_elsewhere(client, provider, other):
+async def test_during_a_slow_probe_other_runs_use_the_fallback(client, provider, other):
     first = provider.model("stampede", *[refuses(503)] * 9, later(LIMIT / 2, says()), says())
     second = other.model("stampede", says())
     await outage(client, "stampede")
@@ -158,7 +158,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-async def test_a_callers_bad_choice_of_model_disables_nothing(client, provider, other, name):
+async def test_an_invalid_model_of_one_caller_opens_no_cooldown(client, provider, other, name):
     first, second = provider.model("override", says()), other.model("override", says())
     wrong = provider.model(name, MISTAKES[name])
     status = {"unknown": 404, "odd": 400, "long": 413}[name]
@@ -203,7 +203,7 @@ async def test_without_a_fallback_a_cooldown_refuses_nobody(client, provider):
     assert len(model.calls) == 10
 
 
-async def test_without_a_fallback_the_providers_own_hint_is_waited_for(client, provider):
+async def test_without_a_fallback_a_run_obeys_retry_after(client, provider):
     model = provider.model("hinted", refuses(429, headers="Retry-After: 1\r\n"), says())
     first = asyncio.create_task(ask(client, "hinted"))
     await model.arrived.wait()
@@ -232,7 +232,7 @@ TIMED_OUT = sends(b"HTTP/1.1 408 Timeout\r\nConnection: close\r\nContent-Length:
 
 
 @pytest.mark.parametrize("stale", [closes, cuts, TIMED_OUT], ids=["closed", "reset", "408"])
-async def test_a_kept_connection_that_ends_as_it_is_used_again_is_replaced_at_once_and_counted(client, provider, stale):
+async def test_a_stale_connection_is_replaced_at_once_and_counted(client, provider, stale):
     model = provider.model("reused", says(), stale, says())
     await ask(client, "reused")
     headers = await ask(client, "reused")
@@ -248,7 +248,7 @@ async def closes_at_once(call):
 
 
 async def ends_idle_connections(call):
-    """A 408 nobody asked for, at about the moment when the connection is used again."""
+    """An unsolicited 408 at about the moment when the connection is reused."""
     await says()(call)
     await asyncio.sleep(0.001)
     await call.send(b"HTTP/1.1 408 Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
@@ -256,7 +256,7 @@ async def ends_idle_connections(call):
 
 
 @pytest.mark.parametrize("act", [closes_at_once, ends_idle_connections])
-async def test_a_provider_that_ends_its_kept_connections_costs_no_request_at_any_load(client, provider, act):
+async def test_a_provider_that_closes_idle_connections_fails_no_request_under_load(client, provider, act):
     provider.model("alone", act)
 
     async def several():
@@ -271,7 +271,7 @@ async def test_a_provider_that_ends_its_kept_connections_costs_no_request_at_any
     assert max(attempts) <= 2
 
 
-async def test_while_a_silent_model_is_found_out_few_of_many_clients_wait_for_it(client, provider, other):
+async def test_few_of_many_clients_wait_for_a_silent_model_before_it_cools_down(client, provider, other):
     first, second = provider.model("hanging", hangs), other.model("hanging", says())
     started = time.monotonic()
     took = []
@@ -285,17 +285,17 @@ async def test_while_a_silent_model_is_found_out_few_of_many_clients_wait_for_it
         while time.monotonic() - started < 3.0:
             group.create_task(one())
             await asyncio.sleep(0.05)
-    early = LIMIT / 0.05  # asked before the first of them could have found it out
+    early = LIMIT / 0.05  # sent before the first one could have failed
     assert len(second.calls) == len(took)
     assert len(first.calls) < early + 10, "then a probe now and then"
     assert max(took) < LIMIT + TIMER_DELAY + SLACK
 
 
-async def test_a_provider_that_resets_every_request_sees_three_of_each_and_all_are_in_the_trace(
+async def test_a_provider_that_resets_every_request_gets_three_per_answer_and_all_are_in_the_trace(
     client, provider, other
 ):
     first, second = provider.model("poison", says()), other.model("poison", says())
-    await ask(client, "poison")  # leaves a connection that can be used again
+    await ask(client, "poison")  # leaves a reusable connection
     first.acts[:] = [cuts]
     headers = await ask(client, "poison", headers={"X-Request-ID": "poisoned"})
     assert (len(first.calls) - 1, len(second.calls)) == (3, 1)
@@ -305,7 +305,7 @@ async def test_a_provider_that_resets_every_request_sees_three_of_each_and_all_a
     assert [one["outcome"] for one in attempts] == ["stale_connection", "transport", "transport", "answered"]
 
 
-async def test_a_kept_connection_that_ends_within_an_answer_is_a_failed_attempt(client, provider):
+async def test_a_reused_connection_that_breaks_within_an_answer_is_a_failed_attempt(client, provider):
     model = provider.model("reused", says(), HALF_HEAD, says())
     await ask(client, "reused")
     headers = await ask(client, "reused")
@@ -313,7 +313,7 @@ async def test_a_kept_connection_that_ends_within_an_answer_is_a_failed_attempt(
     assert len(model.calls) == 3
 
 
-async def test_a_run_leaves_a_trail_for_operators_and_in_the_log(gateway, client, provider, other):
+async def test_a_run_has_a_trace_for_operators_and_in_the_log(gateway, client, provider, other):
     provider.model("trace", refuses(429, headers="retry-after-ms: 100\r\n"), HALF_HEAD, refuses(500, f"key {KEYS[0]}"))
     other.model("trace", says())
     await ask(client, "trace", headers={"X-Request-ID": "trace/of:one@run=1"})

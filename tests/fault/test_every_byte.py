@@ -1,4 +1,4 @@
-"""A stream that is cut, or split, at every byte: whatever arrives, the client hears one honest and complete answer."""
+"""A stream that breaks, or is split, at every byte: the client always gets one complete answer or an error."""
 
 import asyncio
 import logging
@@ -38,12 +38,12 @@ SETTLED = 4  # turns of the loop in which what was written has been read, decode
 
 
 async def at_once(_seconds: float) -> None:
-    """Pauses are of no interest here."""
+    """Skip all pauses."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet():
-    """Thousands of runs are not worth a line each. Not as in production, where loggers would stay quiet for good."""
+    """Silence the log, which would have a line for each of thousands of runs, without cached loggers."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     yield
     structlog.reset_defaults()
@@ -57,15 +57,17 @@ async def session():
 
 @pytest.fixture
 def hear(provider, session):
-    """What a client hears of one run; its model acts so, attempt by attempt."""
+    """The answer of one run; `acts` are those of its model, one per attempt."""
 
     async def run(*acts, hold_back=0.0):
         provider.model("m", *acts)
         clock = asyncio.get_running_loop().time
         policy = RetryPolicy(clock=clock, sleep=at_once, random=lambda: 0.0)
-        caller = ProviderClient(session, Limits())
+        provider_client = ProviderClient(session, Limits())
         fake = {"fake": Provider("fake", provider.url, headers={"Content-Type": "application/json"})}
-        context = RunContext(fake, caller, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back)
+        context = RunContext(
+            fake, provider_client, policy, Cooldowns(CooldownPolicy(), clock=clock), hold_back=hold_back
+        )
         agent = Agent("main", (REF,), Prompt(None, None, Caps(1, 1), clock))
         renderer = Renderer(id="c", created=1, model="m", include_usage=True)
         frames = b""
@@ -83,7 +85,7 @@ def hear(provider, session):
 
 
 def cut_at(body: bytes, at: int):
-    """The stream ends inside, as if the server had died; a clean close loses no byte that was sent."""
+    """The stream ends in the middle, as if the server had died; a clean close loses no sent byte."""
 
     async def act(call: Call) -> None:
         await call.send(head(headers=CHUNKED) + framed(body[:at]))
@@ -93,7 +95,7 @@ def cut_at(body: bytes, at: int):
 
 
 def split_at(body: bytes, at: int):
-    """The stream comes in two reads."""
+    """The stream arrives in two reads."""
 
     async def act(call: Call) -> None:
         await call.send(head(headers=CHUNKED) + framed(body[:at]))
@@ -104,7 +106,7 @@ def split_at(body: bytes, at: int):
     return act
 
 
-async def test_a_stream_cut_at_any_byte_is_finished_without_a_character_lost_or_doubled(provider, hear):
+async def test_a_stream_cut_at_any_byte_is_completed_without_lost_or_repeated_characters(provider, hear):
     complete = STREAM.index(b"\n\n", STREAM.index(b'"finish_reason": "tool_calls"')) + 2
     for at in range(len(STREAM)):
         heard = await hear(cut_at(STREAM, at), says(short("other_")))
@@ -122,7 +124,7 @@ async def test_a_stream_split_at_any_byte_is_the_same_answer(provider, hear):
         assert len(provider.models["m"].calls) == 1
 
 
-async def test_a_stream_cut_at_any_byte_whose_second_answer_differs_ends_in_one_error_or_was_not_seen(hear):
+async def test_a_stream_cut_at_any_byte_with_a_different_second_answer_ends_in_one_error_or_was_not_seen(hear):
     other = b"".join([*token_frames((TOKENS[3], "Quite another answer.")), *ending()])
     for at in range(0, len(STREAM), 7):
         heard = await hear(cut_at(STREAM, at), says(other))
@@ -134,7 +136,7 @@ async def test_a_stream_cut_at_any_byte_whose_second_answer_differs_ends_in_one_
 
 
 @pytest.mark.parametrize("hold_back", [30.0, math.inf])
-async def test_a_stream_cut_at_any_byte_while_it_is_held_back_may_be_answered_differently(hear, hold_back):
+async def test_a_held_back_stream_cut_at_any_byte_may_get_a_different_answer(hear, hold_back):
     other = b"".join([*token_frames(("Quite another answer, of more than thirty characters.",)), *ending()])
     for at in range(0, len(STREAM), 7):
         heard = await hear(cut_at(STREAM, at), says(other), hold_back=hold_back)

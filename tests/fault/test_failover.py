@@ -1,4 +1,4 @@
-"""What waiting and failing cost a client, with scaled limits; `bench/failover.py` asks the same at the defaults."""
+"""The delays of failover with scaled limits; `bench/failover.py` measures them with the defaults."""
 
 import asyncio
 import json
@@ -21,7 +21,7 @@ WAYS = {
     "responses-whole": (RESPONSES, False),
 }
 EVERY_WAY = pytest.mark.parametrize("way", WAYS)
-# One for each test, so that none sees the cooldown of another.
+# One for each test, so that tests don't share cooldowns.
 CHAINS = (
     "thinking",
     "poor",
@@ -72,7 +72,7 @@ async def ask(client, agent, path=CHAT, stream=True, prompt="hi"):
 
 
 @EVERY_WAY
-async def test_a_silent_model_costs_the_first_event_limit(client, provider, way):
+async def test_a_silent_model_costs_the_first_event_timeout(client, provider, way):
     first, _ = provider.model(f"silent-{way}-1", hangs), provider.model(f"silent-{way}-2", says())
     text, took = await ask(client, f"silent-{way}", *WAYS[way])
     assert text == TEXT
@@ -81,7 +81,7 @@ async def test_a_silent_model_costs_the_first_event_limit(client, provider, way)
 
 
 @EVERY_WAY
-async def test_a_first_event_that_comes_too_late_is_not_waited_for(client, provider, way):
+async def test_a_first_event_after_the_timeout_is_not_awaited(client, provider, way):
     provider.model(f"late-{way}-1", later(3 * LIMIT, says()))
     provider.model(f"late-{way}-2", says())
     text, took = await ask(client, f"late-{way}", *WAYS[way])
@@ -102,7 +102,7 @@ async def test_an_answer_that_stops_in_the_middle_is_finished_by_the_next_model(
 
 
 @EVERY_WAY
-async def test_a_long_retry_after_is_not_waited_for_while_another_model_can_answer(client, provider, way):
+async def test_a_long_retry_after_is_not_obeyed_while_another_model_can_answer(client, provider, way):
     first = provider.model(f"hinted-{way}-1", refuses(429, headers="Retry-After: 55\r\n"))
     provider.model(f"hinted-{way}-2", says())
     text, took = await ask(client, f"hinted-{way}", *WAYS[way])
@@ -113,7 +113,7 @@ async def test_a_long_retry_after_is_not_waited_for_while_another_model_can_answ
 
 @EVERY_WAY
 @pytest.mark.parametrize("agent", ["thinking", "thinking-alone"])
-async def test_a_model_that_thinks_is_waited_for(client, provider, way, agent):
+async def test_a_model_that_sends_reasoning_has_more_time(client, provider, way, agent):
     name = "thinking-1" if agent == "thinking" else agent
     model = provider.model(name, later(2 * LIMIT, says()))
     provider.model("thinking-2", says())
@@ -122,7 +122,7 @@ async def test_a_model_that_thinks_is_waited_for(client, provider, way, agent):
     assert len(model.calls) == 1
 
 
-async def test_a_thought_buys_a_model_time_for_the_next_one(client, provider):
+async def test_a_reasoning_event_restarts_the_timeout(client, provider):
     thought = chunk({"reasoning_content": "hm"})
     model = provider.model("alone", streams([thought], then=later(2 * LIMIT, streams_rest), end=False))
     text, _ = await ask(client, "alone")
@@ -160,7 +160,7 @@ MISBEHAVIOURS = {
 
 
 @pytest.mark.parametrize("name", PREFILLS)
-async def test_a_model_that_does_not_continue_a_prefill_doubles_and_loses_nothing(client, provider, name):
+async def test_a_model_that_does_not_continue_a_prefill_repeats_and_loses_nothing(client, provider, name):
     broken = streams(token_frames(TOKENS[:20]), then=cuts, end=False)
 
     async def reacts(call):
@@ -188,7 +188,7 @@ async def test_after_a_rejected_prefill_the_next_model_is_asked(client, provider
     assert (len(first.calls), len(second.calls)) == (3, 1)
 
 
-async def test_another_answer_after_a_break_names_what_broke_the_first_one(client, provider):
+async def test_a_different_answer_after_a_break_names_the_cause_of_the_break(client, provider):
     broken = streams(token_frames(TOKENS[:20]), then=cuts, end=False)
     provider.model("poor-1", broken)
     provider.model("poor-2", streams([*token_frames(("Other words.",)), DONE]))
@@ -207,7 +207,7 @@ POISONS = {
 
 
 @pytest.mark.parametrize("name", POISONS)
-async def test_one_clients_prompt_harms_no_other_client(client, provider, name):
+async def test_one_clients_failing_prompt_fails_no_other_clients_request(client, provider, name):
     async def particular(call):
         poison = call.body["messages"][-1]["content"] == "poison"
         await (POISONS[name] if poison else later(0.01, says()))(call)

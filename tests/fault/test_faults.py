@@ -39,7 +39,7 @@ async def asked(client, agent, mode):
 
 
 def answer(mode, body):
-    """Text, finish and usage of an answer, and that it is one."""
+    """Text, finish and usage of an answer; asserts that it is a valid one."""
     if mode == "streamed":
         heard = listen(body)
         assert heard.error is None, heard.error
@@ -50,7 +50,9 @@ def answer(mode, body):
 
 
 @EVERY_FAULT
-async def test_the_caller_gets_the_whole_answer_once_or_one_error_and_nobody_is_hammered(client, provider, name, mode):
+async def test_the_client_gets_the_whole_answer_once_or_one_error_and_requests_are_bounded(
+    client, provider, name, mode
+):
     fault, agent = FAULTS[name], slug(name, mode)
     first = provider.model(f"{agent}-1", *fault.primary)
     second = provider.model(f"{agent}-2", *fault.fallback)

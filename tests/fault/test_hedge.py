@@ -41,7 +41,7 @@ async def ask(client, agent, stream):
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_beside_a_silent_model_the_next_one_answers_and_the_silent_one_is_aborted(client, provider, stream):
+async def test_the_next_model_answers_in_parallel_to_a_silent_one_which_is_aborted(client, provider, stream):
     first, _ = provider.model("slow-1", hangs), provider.model("slow-2", says())
     started = time.monotonic()
     model, attempts, outcomes = await ask(client, "slow", stream)
@@ -52,7 +52,7 @@ async def test_beside_a_silent_model_the_next_one_answers_and_the_silent_one_is_
 
 
 @pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_the_first_model_may_still_be_the_faster_one(client, provider, stream):
+async def test_the_first_model_can_still_win_after_the_second_started(client, provider, stream):
     provider.model("faster-1", later(2 * HEDGE, says()))
     second = provider.model("faster-2", hangs)
     model, attempts, outcomes = await ask(client, "faster", stream)

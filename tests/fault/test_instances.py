@@ -1,4 +1,4 @@
-"""Two instances on one Redis, of which one has a trouble of its own: the other one answers everything."""
+"""Two instances on one Redis, one with a local failure: the other one answers all requests."""
 
 import json
 from contextlib import AsyncExitStack
@@ -21,7 +21,7 @@ TROUBLES = ("withdrawn", "limited", "nameless")
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def instances(provider, tmp_path_factory):
-    """Sessions with a healthy instance, one whose key or name service is no good, and another one with the good key."""
+    """Clients of a healthy instance, of one with a bad key or DNS, and of another one with the good key."""
     async with AsyncExitStack() as stack:
         redis = await stack.enter_async_context(redis_server(tmp_path_factory.mktemp("redis")))
         sessions = []
@@ -51,7 +51,7 @@ async def ask(session, agent):
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
-async def test_an_instance_with_a_trouble_of_its_own_harms_no_other_instance(instances, provider, trouble):
+async def test_an_instance_with_a_local_failure_affects_no_other_instance(instances, provider, trouble):
     async def particular(call):
         refusal = refuses(401) if trouble == "withdrawn" else refuses(429, headers="Retry-After: 30\r\n")
         await (refusal if call.key == ILL else says())(call)
@@ -64,7 +64,7 @@ async def test_an_instance_with_a_trouble_of_its_own_harms_no_other_instance(ins
     assert sum(call.key == HEALTHY for call in model.calls) == 10
 
 
-async def test_what_another_instance_knows_of_the_same_key_refuses_nobody(instances, provider):
+async def test_a_cooldown_from_another_instance_refuses_no_request(instances, provider):
     """The limit may apply to that instance's address only: a run without an alternative still asks."""
     model = provider.model("shared", refuses(429, headers="Retry-After: 300\r\n"), says())
     healthy, _, twin = instances

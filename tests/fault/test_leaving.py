@@ -1,4 +1,4 @@
-"""A caller that leaves, in every phase of a run: the provider learns of it at once, and nothing goes on without it."""
+"""A client disconnects in every phase of a run: the request to the provider is aborted at once, and the run ends."""
 
 import asyncio
 import json
@@ -44,7 +44,7 @@ def agents():
 
 
 async def calling(gateway, agent, request_id, *, stream):
-    """A connection on which this agent was asked."""
+    """A connection with a request for this agent."""
     body = {"model": f"openclaw/{agent}", "messages": [{"role": "user", "content": "hi"}], "stream": stream}
     payload = json.dumps(body).encode()
     lines = ["POST /v1/chat/completions HTTP/1.1", "Host: gateway", f"Authorization: Bearer {TOKEN}"]
@@ -55,7 +55,7 @@ async def calling(gateway, agent, request_id, *, stream):
 
 
 async def outcome(client, request_id, wanted):
-    """Wait until the run has this outcome (None: it goes on), for `AT_ONCE` at most; its attempts."""
+    """Wait at most `AT_ONCE` until the run has this outcome (None: active). Returns its attempts."""
     async with asyncio.timeout(AT_ONCE):
         while True:
             async with client.get(f"/api/v1/runs/{request_id}") as response:
@@ -95,7 +95,7 @@ async def test_the_request_to_the_provider_is_aborted_at_once(gateway, client, p
         assert len(model.calls) == len(acts), "nobody is asked for a caller who has left"
 
 
-async def test_a_pause_before_a_retry_ends(gateway, client, provider):
+async def test_a_disconnect_ends_the_pause_before_a_retry(gateway, client, provider):
     model = provider.model("backoff", refuses(429, headers="Retry-After: 4\r\n"))
     _, writer = await calling(gateway, "backoff", "backoff", stream=True)
     async with asyncio.timeout(10):
@@ -107,7 +107,7 @@ async def test_a_pause_before_a_retry_ends(gateway, client, provider):
     assert len(model.calls) == 1
 
 
-async def test_waiting_for_the_time_that_a_provider_asked_for_ends(gateway, client, provider):
+async def test_a_disconnect_ends_the_wait_for_retry_after(gateway, client, provider):
     model = provider.model("queued", refuses(429, headers="Retry-After: 4\r\n"), says())
     _, patient = await calling(gateway, "queued", "first", stream=False)
     async with asyncio.timeout(10):
@@ -122,7 +122,7 @@ async def test_waiting_for_the_time_that_a_provider_asked_for_ends(gateway, clie
     assert len(model.calls) == 1
 
 
-async def test_connecting_ends(gateway, client):
+async def test_a_disconnect_ends_connecting(gateway, client):
     for number in range(TIMES):
         _, writer = await calling(gateway, "connecting", f"connecting-{number}", stream=True)
         await outcome(client, f"connecting-{number}", None)

@@ -1,4 +1,4 @@
-"""Agents without a workspace, and what is between them and a provider: a caller that answers as a test says."""
+"""Agents without a workspace, and a run context with a scripted provider client."""
 
 import itertools
 from collections.abc import Callable
@@ -109,13 +109,14 @@ def cooldowns(time: Time) -> Cooldowns:
 
 @pytest.fixture
 def run_context(time: Time, cooldowns: Cooldowns) -> Callable[..., RunContext]:
-    """Over a scripted caller; jitter is half of what it may be. Arguments are those of RunContext and RetryPolicy."""
+    """A run context with a scripted provider client; jitter is half of its maximum. Arguments are those of RunContext
+    and RetryPolicy."""
 
-    def build(caller: Any = None, **settings: Any) -> RunContext:
+    def build(provider_client: Any = None, **settings: Any) -> RunContext:
         shared = {name: settings.pop(name) for name in ("rescue", "hold_back", "reasoning") if name in settings}
         providers = settings.pop("providers", {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")})
         policy = RetryPolicy(clock=time, sleep=time.sleep, random=lambda: 0.5, **settings)
-        return RunContext(providers, caller or Scripted(), policy, cooldowns, **shared)
+        return RunContext(providers, provider_client or Scripted(), policy, cooldowns, **shared)
 
     return build
 

@@ -1,4 +1,4 @@
-"""Two instances and a real Redis: what one has found out about a model, the other knows."""
+"""Cooldowns that two instances share over a real Redis."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ async def server(tmp_path):
 
 @pytest_asyncio.fixture
 async def instance(server):
-    """Starts instances: their cooldowns, with the link as `link`."""
+    """Starts instances. Returns their cooldowns, with the link as `link`."""
     async with AsyncExitStack() as stack:
 
         async def start(seconds=30.0):
@@ -86,7 +86,7 @@ async def test_no_text_of_a_client_and_no_key_is_shared(instance, server):
     assert set(fields) == {"from", "unit", "seconds", "kind"}
 
 
-async def test_what_says_something_about_one_instance_only_is_not_shared(instance):
+async def test_local_failures_are_not_shared(instance):
     first, second = await instance(), await instance()
     own = [kind for kind, rule in RULES.items() if not rule.shared]
     for kind in own:
@@ -96,7 +96,7 @@ async def test_what_says_something_about_one_instance_only_is_not_shared(instanc
     assert [second.enter(kind.value, run()) for kind in own] == [Entry.FREE] * len(own)
 
 
-async def test_a_refused_key_that_another_version_shares_stops_nobody(instance, server):
+async def test_a_refused_key_that_another_version_publishes_is_ignored(instance, server):
     first = await instance()
     message = json.dumps({"from": "x", "unit": UNIT, "seconds": 60, "kind": "auth"})
     await server.ask("PUBLISH", first.link.channel, f"cooldown {message}")
@@ -106,7 +106,7 @@ async def test_a_refused_key_that_another_version_shares_stops_nobody(instance, 
     assert first.enter(UNIT, run()) is Entry.FREE
 
 
-async def test_an_instance_that_starts_later_knows_the_cooldowns_that_last(instance):
+async def test_a_later_instance_reads_the_current_cooldowns(instance):
     first = await instance()
     fail(first)
     fail(first, unit=OTHER)
@@ -129,7 +129,7 @@ async def test_cooldowns_that_have_ended_are_forgotten_in_redis(instance, server
     assert await server.ask("HLEN", key) == 0
 
 
-async def test_without_redis_every_instance_goes_on_by_itself(instance, server):
+async def test_without_redis_every_instance_continues_alone(instance, server):
     first, second = await instance(), await instance()
     await server.kill()
     await until(lambda: not first.link.available and not second.link.available)
@@ -155,7 +155,7 @@ async def test_without_redis_every_instance_goes_on_by_itself(instance, server):
         f'cooldown {{"from":"x","unit":"{"u" * 2000}","seconds":5,"kind":"timeout"}}',
     ],
 )
-async def test_what_another_version_says_is_passed_over(instance, server, message):
+async def test_unknown_messages_of_another_version_are_ignored(instance, server, message):
     first = await instance()
     await server.ask("PUBLISH", first.link.channel, message)
     other = await instance()
@@ -165,7 +165,7 @@ async def test_what_another_version_says_is_passed_over(instance, server, messag
     assert first.link.available
 
 
-async def test_redis_is_not_asked_while_nobody_fails(instance, server):
+async def test_redis_is_not_asked_without_failures(instance, server):
     first = await instance()
     before = await server.ask("INFO", "commandstats")
     for _ in range(100):

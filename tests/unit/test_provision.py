@@ -1,4 +1,4 @@
-"""Milliseconds of the file → seconds, each at its place."""
+"""Milliseconds of the configuration become seconds of the right settings."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from gateway.provision import cooldowns_from, limits_from, retry_policy_from
 from gateway.upstream.http import Limits, Timeouts
 
 
-def test_without_a_word_in_the_file_the_limits_are_the_codes_own():
+def test_without_settings_the_limits_have_the_defaults_of_the_code():
     assert limits_from(RetryConfig()) == Limits()
 
 
@@ -28,7 +28,7 @@ def test_every_limit_has_a_key():
     assert limits == Limits(1.0, 2.0, Timeouts(3.0, 4.0, 5.0, 9.0), Timeouts(6.0, 7.0, 8.0, 9.0), 10.0)
 
 
-async def test_how_is_asked_again_has_keys():
+async def test_retry_settings_have_keys():
     keys = {
         "maxRetries": 1,
         "backoffMs": 100,
@@ -45,6 +45,6 @@ async def test_how_is_asked_again_has_keys():
     assert retry_policy_from(RetryConfig()).hedge_after is None
 
 
-async def test_how_long_a_model_cools_down_has_keys():
+async def test_cooldown_settings_have_keys():
     policy = cooldowns_from(RetryConfig.model_validate({"cooldownMs": 100, "maxCooldownMs": 200}))._policy
     assert (policy.seconds, policy.max_seconds) == (0.1, 0.2)

@@ -1,4 +1,4 @@
-"""What is checked before a gateway listens: providers, model chains, what they need to be installed."""
+"""The checks before a gateway listens: providers, model chains, installed requirements."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Quotas over a real Redis that comes and goes, loses everything, and instances that die or leave in the middle."""
+"""Quotas over a real Redis that disconnects or loses its data, and instances that die."""
 
 import asyncio
 from contextlib import asynccontextmanager, suppress
@@ -27,7 +27,7 @@ async def server(tmp_path):
 
 
 class Instance:
-    """One process's quota: its link, and the outcomes of what was asked of it."""
+    """The quota of one process: its link and its outcomes."""
 
     def __init__(self, link, quota):
         self.link = link
@@ -50,7 +50,7 @@ class Instance:
 
 @asynccontextmanager
 async def instance(server, *policies, lease=30):
-    # Patient, because this machine may be busy.
+    # A long timeout, because this machine may be busy.
     client = redis.asyncio.Redis(port=server.port, retry=Retry(NoBackoff(), 0))
     link = ReplicationLink(client, name="test", max_wait=2.0, heartbeat=0.05, max_backoff=0.02)
     quota = Quota(policies, link=link, lease=lease)
@@ -75,7 +75,7 @@ async def away(server, *instances):
 
 
 async def back(server, *instances):
-    with suppress(AssertionError):  # it runs already: it was only restarted
+    with suppress(AssertionError):  # it runs already, because it was restarted
         await server.start()
     await until(lambda: all(one.link.available for one in instances))
 
@@ -86,14 +86,14 @@ async def test_instances_count_together(server):
         assert sum(isinstance(outcome, Reservation) for outcome in outcomes) == 4
 
 
-async def test_without_the_storage_an_instance_goes_on_from_what_it_has_let_through_itself(server):
+async def test_without_redis_an_instance_continues_from_its_own_count(server):
     async with instance(server, REQUESTS) as one, instance(server, REQUESTS) as two:
         assert (await one.let_through(3), await two.let_through(1)) == (3, 1)
         await away(server, one, two)
         assert (await one.let_through(10), await two.let_through(10)) == (1, 3)
 
 
-async def test_what_was_let_through_alone_counts_for_everybody_afterwards(server):
+async def test_requests_admitted_while_disconnected_count_for_all_instances_afterwards(server):
     async with instance(server, REQUESTS) as one, instance(server, REQUESTS) as two:
         await away(server, one, two)
         assert await one.let_through(2) == 2
@@ -101,7 +101,7 @@ async def test_what_was_let_through_alone_counts_for_everybody_afterwards(server
         assert await two.let_through(10) == 2
 
 
-async def test_tokens_that_were_let_through_alone_are_settled(server):
+async def test_tokens_admitted_while_disconnected_are_settled(server):
     async with instance(server, TOKENS) as one, instance(server, TOKENS) as two:
         await away(server, one, two)
         cheap, dear = await one.reserve(300), await one.reserve(300)
@@ -112,17 +112,17 @@ async def test_tokens_that_were_let_through_alone_are_settled(server):
         assert await two.left() == 1000 - 100 - 500 - 2
 
 
-async def test_tokens_that_ran_over_while_the_storage_was_away_count_afterwards(server):
+async def test_tokens_over_the_estimate_while_disconnected_count_afterwards(server):
     async with instance(server, TOKENS) as one:
         over, under = await one.reserve(100), await one.reserve(100)
         await away(server, one)
         await over.settle(400)
-        await under.settle(0)  # what the storage has counted fades there by itself, if it has not lost it
+        await under.settle(0)  # Redis's own count decreases by itself, unless it was lost
         await back(server, one)
         assert await one.left() == 1000 - 300 - 1
 
 
-async def test_running_runs_have_their_places_again_in_a_storage_that_has_lost_them(server):
+async def test_active_runs_regain_their_slots_in_a_redis_that_lost_its_data(server):
     async with instance(server, RUNS) as one, instance(server, RUNS) as two:
         first = await one.reserve()
         await away(server, one, two)
@@ -134,7 +134,7 @@ async def test_running_runs_have_their_places_again_in_a_storage_that_has_lost_t
         assert isinstance(await two.reserve(), Reservation)
 
 
-async def test_runs_that_ended_while_the_storage_was_away_are_over_afterwards(tmp_path):
+async def test_runs_that_ended_while_disconnected_hold_no_slot_afterwards(tmp_path):
     async with (
         redis_server(tmp_path, appendonly="yes", appendfsync="always") as server,
         instance(server, RUNS) as one,
@@ -149,7 +149,7 @@ async def test_runs_that_ended_while_the_storage_was_away_are_over_afterwards(tm
         assert isinstance(await two.reserve(), Reservation)
 
 
-async def test_after_a_flush_running_runs_keep_their_places(server):
+async def test_active_runs_keep_their_slots_after_a_flush(server):
     async with instance(server, RUNS, lease=1) as one, instance(server, RUNS, lease=1) as two:
         held = [await one.reserve(), await one.reserve()]
         await server.flush()
@@ -160,7 +160,7 @@ async def test_after_a_flush_running_runs_keep_their_places(server):
         assert len(held) == 2
 
 
-async def test_the_places_of_an_instance_that_has_died_are_free_after_their_lease(server):
+async def test_the_slots_of_a_dead_instance_are_free_after_their_lease(server):
     async with instance(server, RUNS, lease=1) as one:
         async with instance(server, RUNS, lease=1) as two:
             assert [type(await two.reserve()) for _ in range(3)] == [Reservation, Reservation, Refusal]
@@ -170,7 +170,7 @@ async def test_the_places_of_an_instance_that_has_died_are_free_after_their_leas
                 await asyncio.sleep(0.01)
 
 
-async def test_a_run_that_lives_keeps_its_place_for_longer_than_a_lease(server):
+async def test_an_active_run_keeps_its_slot_for_longer_than_a_lease(server):
     async with instance(server, RUNS, lease=1) as one, instance(server, RUNS, lease=1) as two:
         held = [await one.reserve(), await one.reserve()]
         loop = asyncio.get_running_loop()
@@ -181,18 +181,18 @@ async def test_a_run_that_lives_keeps_its_place_for_longer_than_a_lease(server):
         assert isinstance(await two.reserve(), Reservation)
 
 
-async def test_who_leaves_while_the_storage_decides_leaves_no_place_taken(server):
+async def test_a_request_cancelled_during_the_decision_holds_no_slot(server):
     async with instance(server, RUNS) as one:
         for _ in range(20):
             asking = asyncio.create_task(one.reserve())
-            await asyncio.sleep(0)  # it has asked
+            await asyncio.sleep(0)  # the request is sent
             asking.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await asking
         assert [type(await one.reserve()) for _ in range(3)] == [Reservation, Reservation, Refusal]
 
 
-async def test_a_storage_that_freezes_is_not_waited_for(server):
+async def test_requests_do_not_wait_for_a_frozen_redis(server):
     async with instance(server, REQUESTS, TOKENS, RUNS) as one:
         one.link.max_wait = 0.04
         reservation = await one.reserve()
@@ -201,7 +201,7 @@ async def test_a_storage_that_freezes_is_not_waited_for(server):
             loop = asyncio.get_running_loop()
             began = loop.time()
             assert isinstance(await one.reserve(), Reservation)
-            assert loop.time() - began < 0.5  # 0.04, and what a busy machine needs
+            assert loop.time() - began < 0.5  # 0.04, and an allowance for a busy machine
             assert not one.link.available
             await reservation.settle(10)
         finally:
@@ -223,7 +223,7 @@ async def test_many_deferred_charges_are_sent_page_by_page(server):
         assert [status.remaining for status in outcome.statuses] == [2, 0]
 
 
-async def test_all_keys_of_a_decision_are_in_one_slot_of_a_cluster_and_end_by_themselves(server):
+async def test_all_keys_of_a_decision_are_in_one_cluster_slot_and_expire(server):
     async with instance(server, REQUESTS, TOKENS, RUNS) as one:
         assert isinstance(await one.reserve(100), Reservation)
         keys = await server.ask("KEYS", "*")

@@ -1,4 +1,4 @@
-"""What quotas promise, short enough to be believed. Times are quarters of seconds, so that floats are exact."""
+"""A simple model of quotas. Times are quarters of seconds, so that floats are exact."""
 
 from collections import Counter
 from math import floor
@@ -45,7 +45,7 @@ class Window:
 
 
 class Model:
-    """Windows and runs by what a policy is per: one counting, a process alone or all instances together."""
+    """Windows and runs by the policy's `per`: one count, of a single process or of all instances together."""
 
     def __init__(self):
         self.windows = {}

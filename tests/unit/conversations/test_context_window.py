@@ -1,4 +1,4 @@
-"""What a model is shown of a conversation that is too much for it, over providers that refuse what is too long."""
+"""Conversations that exceed the context window, with providers that refuse longer prompts."""
 
 from contextlib import aclosing
 from itertools import pairwise
@@ -32,7 +32,7 @@ WORDS = "x" * 392  # with "qNN " and "aNN " about a hundred tokens each
 
 
 class Windowed:
-    """Models that hold so many tokens, and refuse what is more, prompt and answer together."""
+    """Models with windows of so many tokens; they refuse a longer prompt plus answer."""
 
     limits = Limits(total=600)
 
@@ -87,12 +87,15 @@ async def never(_messages):
 
 @pytest.fixture
 def talk(conversations, run_context, agent):
-    """So many turns with the models of `caller`, of which each declares its window or does not."""
+    """Run `turns` turns with the models of `provider_client`, with or without declared windows."""
 
-    async def say(caller, first, last, *, declared=None, stream=False, chain=BIG, **turn):
+    async def say(provider_client, first, last, *, declared=None, stream=False, chain=BIG, **turn):
         specs = {name: ModelSpec(name, context_window=size) for name, size in (declared or {}).items()}
         providers = {"home": Provider("home", "http://home/v1", models=specs)}
-        made, who = run_context(caller, providers=providers, retries=0), agent(candidates=chain, prompt="Be brief.")
+        made, who = (
+            run_context(provider_client, providers=providers, retries=0),
+            agent(candidates=chain, prompt="Be brief."),
+        )
         for number in range(first, last):
             asked = Turn("openclaw", (Message("user", (Text(f"q{number:02} {WORDS}"),)),), stream=stream, **turn)
             async with conversations.of_turn(KEY, asked, "r", never) as conversation:
@@ -109,129 +112,129 @@ def talk(conversations, run_context, agent):
 
 
 def turns(asked):
-    """How many stored turns were shown."""
+    """The number of stored turns in the request."""
     return (len(asked) - 2) // 2
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_where_the_window_is_declared_no_more_turns_are_shown_than_fit_and_nothing_is_refused(talk, stream):
-    caller = Windowed(big=2000)
-    await talk(caller, 0, 30, declared={"big": 2000}, stream=stream, sampling=Sampling(max_tokens=100))
-    assert caller.refused == 0
-    assert [turns(asked) for asked in caller.asked] == [*range(9), *[6, 7, 8] * 7]
-    assert caller.asked[-1] == ["Be ", *(f"{who}{number}" for number in range(21, 29) for who in "qa"), "q29"]
+async def test_with_a_declared_window_only_turns_that_fit_are_sent_and_no_request_is_refused(talk, stream):
+    provider_client = Windowed(big=2000)
+    await talk(provider_client, 0, 30, declared={"big": 2000}, stream=stream, sampling=Sampling(max_tokens=100))
+    assert provider_client.refused == 0
+    assert [turns(asked) for asked in provider_client.asked] == [*range(9), *[6, 7, 8] * 7]
+    assert provider_client.asked[-1] == ["Be ", *(f"{who}{number}" for number in range(21, 29) for who in "qa"), "q29"]
 
 
 async def test_the_prompt_begins_in_the_same_way_for_several_turns_so_that_providers_can_cache_it(talk):
-    caller = Windowed(big=4000)
-    await talk(caller, 0, 40, declared={"big": 4000}, sampling=Sampling(max_tokens=100))
-    goes_on = [later[: len(asked)] == asked for asked, later in pairwise(caller.asked)]
+    provider_client = Windowed(big=4000)
+    await talk(provider_client, 0, 40, declared={"big": 4000}, sampling=Sampling(max_tokens=100))
+    goes_on = [later[: len(asked)] == asked for asked, later in pairwise(provider_client.asked)]
     assert goes_on.count(False) <= 6
 
 
-async def test_room_for_the_answer_stays_free(talk):
-    caller = Windowed(big=2000)
-    await talk(caller, 0, 20, declared={"big": 2000}, sampling=Sampling(max_tokens=600))
-    assert max(map(turns, caller.asked)) == 6
-    await talk(caller, 20, 21, declared={"big": 2000}, sampling=Sampling(max_tokens=10**6))
-    assert turns(caller.asked[-1]) == 3  # half of the window is the prompt's, whatever the caller wants
+async def test_tokens_for_the_answer_are_reserved(talk):
+    provider_client = Windowed(big=2000)
+    await talk(provider_client, 0, 20, declared={"big": 2000}, sampling=Sampling(max_tokens=600))
+    assert max(map(turns, provider_client.asked)) == 6
+    await talk(provider_client, 20, 21, declared={"big": 2000}, sampling=Sampling(max_tokens=10**6))
+    assert turns(provider_client.asked[-1]) == 3  # half of the window is the prompt's, whatever the client wants
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_conversation_that_outgrows_an_undeclared_window_is_never_stuck(talk, conversations, stream):
-    caller = Windowed(big=2000)
-    await talk(caller, 0, 40, stream=stream)
-    assert [asked[-1] for asked in caller.asked] == [f"q{number:02}" for number in range(40)]
-    assert min(turns(asked) for asked in caller.asked[10:]) >= 3
-    assert caller.refused <= 8  # not once for each turn
+async def test_a_conversation_that_outgrows_an_undeclared_window_continues(talk, conversations, stream):
+    provider_client = Windowed(big=2000)
+    await talk(provider_client, 0, 40, stream=stream)
+    assert [asked[-1] for asked in provider_client.asked] == [f"q{number:02}" for number in range(40)]
+    assert min(turns(asked) for asked in provider_client.asked[10:]) >= 3
+    assert provider_client.refused <= 8  # not once for each turn
     _, entries = await conversations.leases.store.read(KEY)
     assert len(entries) == 40
-    assert max(map(len, caller.asked)) == 20
+    assert max(map(len, provider_client.asked)) == 20
 
 
-async def test_what_is_far_too_much_is_tried_a_few_times_only(talk):
-    caller = Windowed(big=10**6)
-    await talk(caller, 0, 60)
-    caller.windows["big"] = 320
-    await talk(caller, 60, 61)
-    assert caller.refused == 4
-    assert caller.asked[-1] == ["Be ", "q60"]
+async def test_a_prompt_that_is_far_too_long_is_retried_a_few_times_only(talk):
+    provider_client = Windowed(big=10**6)
+    await talk(provider_client, 0, 60)
+    provider_client.windows["big"] = 320
+    await talk(provider_client, 60, 61)
+    assert provider_client.refused == 4
+    assert provider_client.asked[-1] == ["Be ", "q60"]
 
 
 async def test_a_message_that_is_too_long_by_itself_fails_after_one_retry(talk):
-    caller = Windowed(big=10**6)
-    await talk(caller, 0, 2)
-    caller.windows["big"] = 150
+    provider_client = Windowed(big=10**6)
+    await talk(provider_client, 0, 2)
+    provider_client.windows["big"] = 150
     with pytest.raises(UpstreamError) as raised:
-        await talk(caller, 2, 3)
+        await talk(provider_client, 2, 3)
     assert raised.value.code == "context_length_exceeded"
-    assert caller.refused == 2
+    assert provider_client.refused == 2
 
 
-async def test_what_one_model_can_not_take_is_shown_to_another(talk):
-    caller = Windowed(small=1000, big=10**6)
+async def test_turns_that_one_model_can_not_take_are_sent_to_another(talk):
+    provider_client = Windowed(small=1000, big=10**6)
     small = (ModelRef("home", "small"),)
-    await talk(caller, 0, 12, chain=small)
-    await talk(caller, 12, 13, chain=BIG)
-    assert turns(caller.asked[-1]) == 12
-    refused = caller.refused
-    await talk(caller, 13, 14, chain=small)
-    assert turns(caller.asked[-1]) <= 4
-    assert caller.refused - refused <= 1
+    await talk(provider_client, 0, 12, chain=small)
+    await talk(provider_client, 12, 13, chain=BIG)
+    assert turns(provider_client.asked[-1]) == 12
+    refused = provider_client.refused
+    await talk(provider_client, 13, 14, chain=small)
+    assert turns(provider_client.asked[-1]) <= 4
+    assert provider_client.refused - refused <= 1
 
 
-async def test_a_fallback_with_a_larger_window_is_asked_before_anything_is_left_out(talk):
-    caller = Windowed(small=1000, big=10**6)
-    await talk(caller, 0, 12, chain=(ModelRef("home", "small"), *BIG))
-    assert turns(caller.asked[-1]) == 11
+async def test_a_fallback_with_a_larger_window_is_asked_before_turns_are_omitted(talk):
+    provider_client = Windowed(small=1000, big=10**6)
+    await talk(provider_client, 0, 12, chain=(ModelRef("home", "small"), *BIG))
+    assert turns(provider_client.asked[-1]) == 11
 
 
-async def test_nothing_is_tried_again_once_the_caller_has_seen_something(talk):
-    caller = Windowed(big=2000)
-    caller.breaks = True
+async def test_no_retry_with_fewer_turns_once_the_client_got_something(talk):
+    provider_client = Windowed(big=2000)
+    provider_client.breaks = True
     with pytest.raises(UpstreamError):
-        await talk(caller, 0, 30, stream=True)
-    assert caller.refused == 1
+        await talk(provider_client, 0, 30, stream=True)
+    assert provider_client.refused == 1
 
 
-async def test_a_refusal_of_another_kind_leaves_nothing_out(talk):
-    caller = Windowed(big=10**6)
-    await talk(caller, 0, 3)
-    take, tried = caller.take, []
+async def test_a_failure_of_another_kind_omits_no_turns(talk):
+    provider_client = Windowed(big=10**6)
+    await talk(provider_client, 0, 3)
+    take, tried = provider_client.take, []
 
     def refuses(model, turn):
         tried.append(turn)
         raise UpstreamError(UpstreamKind.INVALID_REQUEST, "no")
 
-    caller.take = refuses
+    provider_client.take = refuses
     with pytest.raises(UpstreamError):
-        await talk(caller, 3, 4)
+        await talk(provider_client, 3, 4)
     assert len(tried) == 1
-    caller.take = take
-    await talk(caller, 4, 5)
-    assert turns(caller.asked[-1]) == 3
+    provider_client.take = take
+    await talk(provider_client, 4, 5)
+    assert turns(provider_client.asked[-1]) == 3
 
 
-async def test_all_tries_share_one_deadline(talk, time):
-    caller = Windowed(big=2000)
-    await talk(caller, 0, 9)
-    ends, ask = [], caller.ask
+async def test_all_retries_share_one_deadline(talk, time):
+    provider_client = Windowed(big=2000)
+    await talk(provider_client, 0, 9)
+    ends, ask = [], provider_client.ask
 
     def slow(*asked, end, fresh):
         ends.append(end)
         time.now += 10
         return ask(*asked, end=end, fresh=fresh)
 
-    caller.ask = slow
-    run = await talk(caller, 9, 11)
+    provider_client.ask = slow
+    run = await talk(provider_client, 9, 11)
     assert len(set(ends[-2:])) == 1
     assert len(run.trace.attempts) == 2
 
 
-async def test_a_call_whose_result_is_sent_now_stays(conversations, run_context, agent):
-    caller = Windowed(big=600)
+async def test_a_call_whose_result_this_request_sends_is_not_omitted(conversations, run_context, agent):
+    provider_client = Windowed(big=600)
     provider = Provider("home", "http://home/v1", models={"big": ModelSpec("big", context_window=600)})
-    made, who = run_context(caller, providers={"home": provider}), agent()
+    made, who = run_context(provider_client, providers={"home": provider}), agent()
     call = ToolCall("c1", "f", "{}")
     store = conversations.leases.store
 

@@ -1,4 +1,4 @@
-"""A run inside its conversation, over a real store in memory and clocks of the test."""
+"""A run inside its conversation, with a real store in memory and injected clocks."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -33,7 +33,7 @@ ANSWER = [[TextDelta("a")], [TextDelta("b"), Finish("stop")], [UsageReport(Usage
 
 
 class Store(SqliteSessions):
-    """Counts what is asked of it; `renewed` tells whether a lease still holds, or fails."""
+    """A store that counts calls; `renewed` is the result of renewing a lease, or raises."""
 
     renewed = True
     renewals = 0
@@ -50,7 +50,7 @@ async def never(_messages):
 
 
 class Answering:
-    """A run of these batches; an exception in place of one."""
+    """A run with these batches; an exception among them is raised."""
 
     def __init__(self, *batches):
         self.batches = batches
@@ -86,7 +86,7 @@ async def entries(store):
     return [read_entry(entry) for entry in stored[1]] if stored else []
 
 
-async def test_an_entry_says_who_answered_what_and_when(conversations, store):
+async def test_an_entry_has_model_messages_and_time(conversations, store):
     async with conversations.of_turn(KEY, TURN, "req-1", never) as conversation:
         reply = await whole_answer(conversation.recorded(Answering(*ANSWER)))
     assert reply.text == "ab"
@@ -102,7 +102,7 @@ async def test_a_stream_ends_after_its_turn_is_stored(conversations, store):
     assert batches == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
 
 
-async def test_a_turn_that_can_not_be_kept_ends_in_a_failure_and_not_in_success(conversations, store):
+async def test_a_turn_that_can_not_be_stored_ends_in_a_failure(conversations, store):
     batches = []
 
     async def stream():
@@ -140,7 +140,7 @@ async def test_a_run_that_was_refused_before_it_began_leaves_no_note(conversatio
     ("answer", "outcome", "reason"),
     [((FAILURE,), "failed", "upstream_error"), ((ANSWER[0], RuntimeError("left")), "cancelled", None)],
 )
-async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, store, answer, outcome, reason):
+async def test_a_failed_run_leaves_a_note_and_releases_the_lease(conversations, store, answer, outcome, reason):
     error = type(answer[-1])
     with pytest.raises(error):
         async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
@@ -151,7 +151,7 @@ async def test_a_run_that_ends_badly_leaves_a_note_and_the_lease(conversations, 
         assert conversation.turn.messages == TURN.messages
 
 
-async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversations, store):
+async def test_a_turn_is_stored_although_its_client_disconnects_at_that_moment(conversations, store):
     async def ask():
         async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
             await conversation.finish(accumulated([TextDelta("a"), Finish("stop")]), Answering().trace)
@@ -164,12 +164,12 @@ async def test_a_turn_is_kept_though_its_caller_leaves_in_that_moment(conversati
     await conversations.close()
     assert [entry.outcome for entry in await entries(store)] == ["completed"]
     async with conversations.of_turn(KEY, TURN, "r", never):
-        pass  # and the lease was given back
+        pass  # and the lease was released
 
 
 @pytest.fixture
 async def impatient(store):
-    """Conversations whose leases are renewed all the time."""
+    """Conversations with very frequent lease renewals."""
     made = Conversations(store, wait=5.0, renew=0.001, clock=lambda: 1000.0)
     yield made
     await made.close()
@@ -177,7 +177,7 @@ async def impatient(store):
 
 
 @pytest.mark.parametrize("renewed", [True, Unavailable("away")])
-async def test_a_lease_is_renewed_while_the_run_goes_on(impatient, store, renewed):
+async def test_a_lease_is_renewed_during_the_run(impatient, store, renewed):
     store.renewed = renewed
     async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
         while store.renewals < 3:
@@ -190,7 +190,7 @@ async def test_a_lease_is_renewed_while_the_run_goes_on(impatient, store, renewe
 
 
 class Endless(Answering):
-    """Never comes to its end; `closed` when it was left."""
+    """A run that never ends; `closed` is set when its stream is closed."""
 
     closed = False
     waits = False
@@ -205,7 +205,7 @@ class Endless(Answering):
 
 
 @pytest.mark.parametrize("whole", [True, False])
-async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, whole):
+async def test_a_run_that_loses_its_lease_is_cancelled_at_once(impatient, store, whole):
     run, batches = Endless(), []
 
     async def ask():
@@ -228,10 +228,10 @@ async def test_a_run_whose_lease_is_lost_is_cut_off_at_once(impatient, store, wh
     assert await entries(store) == []
     store.renewed = True
     async with impatient.of_turn(KEY, TURN, "r", never):
-        pass  # it was given back
+        pass  # it was released
 
 
-async def test_a_lease_that_is_lost_disturbs_nobody_who_is_not_waiting_for_the_run(impatient, store):
+async def test_a_lost_lease_interrupts_only_code_that_awaits_the_run(impatient, store):
     """The relay of the answer gets the error at its next step, not in the middle of a write."""
     run = Endless()
     async with (
@@ -248,7 +248,7 @@ async def test_a_lease_that_is_lost_disturbs_nobody_who_is_not_waiting_for_the_r
     assert not run.waits
 
 
-async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient):
+async def test_a_client_that_disconnects_while_holding_a_lease_is_cancelled_normally(impatient):
     run = Endless()
 
     async def ask():
@@ -264,7 +264,7 @@ async def test_who_leaves_while_the_lease_is_held_is_cancelled_as_ever(impatient
     assert run.closed
 
 
-async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcript(conversations, store):
+async def test_failures_in_a_row_do_not_displace_turns_from_the_transcript(conversations, store):
     for answer in (ANSWER, *[(FAILURE,)] * 15, ANSWER, (FAILURE,)):
         with suppress(UpstreamError):
             async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
@@ -273,7 +273,7 @@ async def test_failures_in_a_row_do_not_push_a_conversation_out_of_its_transcrip
     assert outcomes == ["completed", *["failed"] * 10, "completed", "failed"]
 
 
-async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, store):
+async def test_a_conversation_of_a_newer_gateway_is_not_changed(conversations, store):
     await store.append(await store.acquire(KEY, 1.0), dumps({"v": 2, "messages": []}))
     with pytest.raises(Unavailable, match="newer"):
         async with conversations.of_turn(KEY, TURN, "r", never):
@@ -282,7 +282,7 @@ async def test_a_conversation_of_a_newer_gateway_is_left_alone(conversations, st
 
 
 class Counting(ThreadPoolExecutor):
-    """Threads that count what they are given."""
+    """An executor that counts its jobs."""
 
     submitted = 0
 
@@ -291,7 +291,7 @@ class Counting(ThreadPoolExecutor):
         return super().submit(*call, **more)
 
 
-async def test_a_long_transcript_is_read_beside_the_event_loop_and_a_short_one_at_once(conversations, store):
+async def test_a_long_transcript_is_decoded_in_a_thread_and_a_short_one_in_the_event_loop(conversations, store):
     threads = Counting(1)
     asyncio.get_running_loop().set_default_executor(threads)
     entry = write_entry(Entry(1.0, "r", "completed", (Message("user", (Text("x" * 100_000),)),)))
@@ -303,7 +303,7 @@ async def test_a_long_transcript_is_read_beside_the_event_loop_and_a_short_one_a
 
 
 async def turns(conversations, ask, *answers):
-    """What the model is shown in each of so many turns of about a kilobyte."""
+    """The messages for the model in each of `turns` turns of about a kilobyte."""
     shown = []
     for number, answer in enumerate(answers):
         turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
@@ -313,7 +313,7 @@ async def turns(conversations, ask, *answers):
     return shown
 
 
-async def test_a_conversation_near_its_limit_is_summarised_and_goes_on_from_there(store):
+async def test_a_conversation_near_its_limit_is_summarised_and_continues(store):
     asked = []
 
     async def ask(messages):
@@ -334,7 +334,7 @@ async def test_a_conversation_near_its_limit_is_summarised_and_goes_on_from_ther
     await conversations.close()
 
 
-async def test_a_summary_outlives_a_turn_that_failed(store):
+async def test_a_summary_is_stored_although_its_turn_failed(store):
     asked = []
 
     async def ask(messages):
@@ -368,7 +368,7 @@ async def test_a_conversation_is_summarised_before_it_fills_the_window(store):
     await conversations.close()
 
 
-async def test_without_a_summary_the_conversation_goes_on_as_it_is(store):
+async def test_without_a_summary_the_conversation_continues_unchanged(store):
     async def ask(_messages):
         raise FAILURE
 

@@ -1,4 +1,4 @@
-"""Joining what is stored with what a client sends, for clients that send all, some or only what is new."""
+"""Merging stored and sent messages, for clients that send all, some or only new messages."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,12 +30,12 @@ turns = st.tuples(questions, words.filter(bool).map(assistant)).map(lambda turn:
 conversations = st.lists(turns, min_size=1, max_size=6).map(lambda all_of_them: sum(all_of_them, ()))
 
 
-def test_a_first_message_has_nothing_in_front():
+def test_a_first_message_has_no_history():
     assert join((), [SYSTEM, U1]).shown() == (SYSTEM, U1)
     assert join((), [SYSTEM, U1]).new == (U1,)
 
 
-def test_history_follows_the_instructions_of_this_request_which_are_not_kept():
+def test_history_follows_the_instructions_of_this_request_which_are_not_stored():
     joined = join((U1, A1), [SYSTEM, U2])
     assert joined.shown() == (SYSTEM, U1, A1, U2)
     assert joined.new == (U2,)
@@ -47,7 +47,7 @@ def test_instructions_in_the_middle_are_conversation():
 
 
 @given(conversations, questions)
-def test_a_client_that_sends_only_what_is_new_loses_and_doubles_nothing(history, new):
+def test_a_client_that_sends_only_new_messages_loses_and_repeats_nothing(history, new):
     assert join(history, new).shown() == (*history, *new)
     assert join(history, new).new == tuple(new)
 
@@ -55,18 +55,18 @@ def test_a_client_that_sends_only_what_is_new_loses_and_doubles_nothing(history,
 HIDDEN = (Message("assistant", (CALL,), hidden=True), Message("tool", (ToolResult("c1", (Text("x"),)),), hidden=True))
 
 
-def test_what_the_agent_did_itself_does_not_keep_a_client_from_being_recognised():
+def test_hidden_messages_do_not_prevent_the_recognition_of_repeated_ones():
     history = (U1, *HIDDEN, A1, U2, *HIDDEN, A2)
     for sent in ([U3], [U1, A1, U2, A2, U3], [U2, A2, U3], [*history, U3]):
         assert join(history, sent).new == (U3,)
 
 
-def test_what_the_agent_did_itself_comes_along_with_what_is_new():
+def test_hidden_messages_among_new_ones_are_stored():
     assert join((U1, A1), [U1, A1, U2, *HIDDEN, A2, U3]).new == (U2, *HIDDEN, A2, U3)
 
 
 @given(conversations, questions)
-def test_a_client_that_sends_everything_again_loses_and_doubles_nothing(history, new):
+def test_a_client_that_sends_everything_again_loses_and_repeats_nothing(history, new):
     joined = join(history, [SYSTEM, *history, *new])
     assert joined.shown() == (SYSTEM, *history, *new)
     assert joined.new == tuple(new)
@@ -77,7 +77,7 @@ def test_a_client_that_remembers_only_the_end_is_recognised(history, new, data):
     cut = data.draw(st.integers(0, len(history) - 1))
     joined = join(history, [*history[cut:], *new])
     assert joined.shown()[: len(history)] == history
-    # Of equal ways to see it the one that takes the most for known: "yes, yes" may hold less news than it has words.
+    # Of several interpretations, the one with the most repeated messages: in "yes, yes" both may be repeated.
     assert len(joined.shown()) <= len(history) + len(new)
     assert joined.shown()[-1] == new[-1]
 
@@ -94,7 +94,7 @@ def test_a_client_that_remembers_more_than_is_stored_is_recognised(everything, n
 
 @given(st.lists(turns, max_size=8), st.data())
 def test_over_a_whole_conversation_the_transcript_has_every_message_once(turns_sent, data):
-    """One client that sends all it knows in some requests and only the news in others."""
+    """A client that sends all messages in some requests and only new ones in others."""
     stored, truth = (), ()
     for *asked, answer in turns_sent:
         sends_all = data.draw(st.booleans())
@@ -110,13 +110,13 @@ def test_a_question_that_is_asked_again_is_new():
     assert join((U1, A1, U2, A2), [U1, A1, U2]).new == (U2,)
 
 
-def test_a_client_that_went_another_way_keeps_what_both_share():
+def test_a_client_with_a_different_continuation_keeps_the_common_part():
     joined = join((U1, A1, U2, A2), [U1, A1, U3])
     assert joined.shown() == (U1, A1, U2, A2, U3)
     assert joined.new == (U3,)
 
 
-def test_what_clients_change_when_they_send_a_message_again_makes_no_difference():
+def test_changes_of_form_in_repeated_messages_make_no_difference():
     history = (
         Message("user", (Text("look "), Text("here"), Image("data:image/png;base64,AAAA"))),
         Message("assistant", (Text(" fine\n"), CALL)),

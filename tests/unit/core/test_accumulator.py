@@ -69,6 +69,6 @@ def test_logprobs_of_pieces_are_joined(pieces, joined):
     assert accumulated([*(TextDelta("x", logprobs) for logprobs in pieces), STOP]).logprobs == joined
 
 
-def test_an_answer_without_an_end_is_a_fault_of_ours():
+def test_an_answer_without_a_finish_raises_assertion_error():
     with pytest.raises(AssertionError, match="without Finish"):
         accumulated([TextDelta("a")])

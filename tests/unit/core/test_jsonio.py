@@ -33,7 +33,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_is_written_is_read_back(value):
+def test_a_value_survives_encoding_and_decoding(value):
     assert loads(dumps(value)) == value
 
 
@@ -43,7 +43,7 @@ def test_the_fast_and_the_tolerant_codec_agree(value):
 
 
 @given(st.lists(JSON, max_size=4))
-def test_several_documents_are_read_as_each_alone_when_all_are_exact(values):
+def test_joined_documents_decode_like_single_ones_if_all_are_strict(values):
     read = ANYTHING.decode_joined(b",".join(dumps(value) for value in values), len(values))
     assert read == (values if all(is_encodable(value) for value in values) else None)
 
@@ -73,11 +73,11 @@ def test_a_wrong_number_of_documents_is_not_decoded_together(documents):
     assert ANYTHING.decode_joined(b",".join(documents), len(documents)) is None
 
 
-def test_no_documents_are_no_values():
+def test_joining_no_documents_gives_no_values():
     assert ANYTHING.decode_joined(b"", 0) == []
 
 
-def test_what_is_written_is_compact_utf_8():
+def test_encoded_json_is_compact_utf_8():
     assert dumps({"a": ["é", 1.5, None, True]}) == '{"a":["é",1.5,null,true]}'.encode()
 
 
@@ -91,7 +91,7 @@ def test_numbers_beyond_64_bits_are_written_exactly(number):
 
 
 @pytest.mark.parametrize("text", [b"NaN", b"Infinity", b"-Infinity", b"[NaN]", b'{"a":Infinity}'])
-def test_what_is_no_json_number_is_refused(text):
+def test_non_json_numbers_are_refused(text):
     with pytest.raises(InvalidJSON, match="not valid JSON"):
         loads(text)
 
@@ -120,7 +120,7 @@ def test_unbounded_nesting_is_refused():
 
 
 @given(st.lists(ANY_TEXT, max_size=4))
-def test_several_texts_are_written_as_each_alone(texts):
+def test_several_texts_are_encoded_like_single_ones(texts):
     assert dumps_each(texts) == [dumps(text) for text in texts]
 
 
@@ -128,7 +128,7 @@ OBJECTS = st.dictionaries(ANY_TEXT, JSON, max_size=4)
 
 
 @given(OBJECTS)
-def test_an_object_is_read_but_for_the_objects_in_its_arrays(value):
+def test_an_object_is_decoded_except_for_objects_in_its_arrays(value):
     cut_fields = fields_of(dumps(value))
     assert {name: decoded(field) if isinstance(field, list) else field for name, field in cut_fields.items()} == value
     for field in cut_fields.values():
@@ -137,12 +137,12 @@ def test_an_object_is_read_but_for_the_objects_in_its_arrays(value):
 
 
 @given(OBJECTS)
-def test_an_object_that_was_cut_is_written_as_it_was(value):
+def test_raw_fields_are_encoded_unchanged(value):
     assert loads(dumps(fields_of(dumps(value)))) == value
 
 
 @given(st.lists(OBJECTS | JSON, max_size=4))
-def test_an_array_that_was_cut_out_is_cut_into_its_objects(values):
+def test_a_raw_array_is_split_into_its_objects(values):
     cut = objects_of(Raw(dumps(values)))
     assert [{name: loads(written) for name, written in fields.items()} for fields in cut] == [
         value for value in values if isinstance(value, dict)
@@ -154,12 +154,12 @@ def test_of_two_fields_of_one_name_the_last_counts():
     assert fields_of(b'{"a":[{"b":1,"b":2}]}') == {"a": [{"b": Raw(b"2")}]}
 
 
-def test_what_is_cut_out_is_good_utf_8():
+def test_raw_fields_are_valid_utf_8():
     assert decoded(fields_of(b'{"a":[{"b":"\xff"}]}')["a"]) == [{"b": "\N{REPLACEMENT CHARACTER}"}]
 
 
 @pytest.mark.parametrize("document", [b"[]", b"null", b'"a"', b"[\xff]".replace(b"\xff", b'"\xff"')])
-def test_what_is_no_object_has_no_fields(document):
+def test_a_document_that_is_no_object_is_refused(document):
     with pytest.raises(NotAnObject):
         fields_of(document)
 
@@ -178,7 +178,7 @@ def test_what_is_no_object_has_no_fields(document):
         b'{"a":' + b"[" * 10**5,
     ],
 )
-def test_fields_of_what_is_no_json_are_refused(document):
+def test_fields_of_invalid_json_are_refused(document):
     with pytest.raises(InvalidJSON):
         fields_of(document)
 
@@ -198,5 +198,5 @@ def test_a_lone_surrogate_hides_no_wrong_type():
         StructDecoder(int | None).read(b'"\\ud83d"')
 
 
-def test_text_as_it_was_written_is_written_again_whatever_stands_beside_it():
+def test_raw_text_is_encoded_unchanged_beside_any_other_value():
     assert loads(dumps({"a": Raw(b'"\\u0041"'), "b": "\ud83d"})) == {"a": "A", "b": "\ud83d"}

@@ -27,12 +27,12 @@ def test_a_message_with_any_content_is_not_blank(parts):
     assert not Message("user", parts).blank
 
 
-def test_how_a_caller_wrote_a_message_carries_no_meaning():
+def test_the_form_of_a_message_does_not_affect_equality():
     assert Message("user", (Text("a"),), content_is_array=True) == Message("user", (Text("a"),))
     assert ToolResult("c", (), content_is_array=True) == ToolResult("c", ())
 
 
-def test_unknown_fields_belong_to_their_wire():
+def test_extras_belong_to_their_wire_format():
     extras = Extras("one", {"a": 1})
     assert extras.of("one") == {"a": 1}
     assert extras.of("two") == {}
@@ -52,5 +52,5 @@ def test_a_files_content_is_not_in_its_repr():
         ((Message("tool", (ToolResult("c", (PICTURE,)),)),), False),
     ],
 )
-def test_a_turn_knows_whether_it_holds_pictures(messages, expected):
+def test_a_turn_knows_whether_it_has_images(messages, expected):
     assert Turn("openclaw", messages).has_images() is expected

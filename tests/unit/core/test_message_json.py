@@ -17,10 +17,10 @@ from tests.unit.core.message_values import messages, parts, thinking
 
 
 @given(st.lists(messages, max_size=3).map(tuple))
-def test_what_was_written_is_read_as_the_same_messages(original):
+def test_stored_messages_are_read_unchanged(original):
     read = read_messages(loads(dumps(write_messages(original))))
     assert read == original
-    # These carry no meaning and so are not compared, but a provider gets the form that the caller chose.
+    # Equality ignores these, but a provider gets the form that the client chose.
     assert [message.content_is_array for message in read] == [message.content_is_array for message in original]
     assert [message.hidden for message in read] == [message.hidden for message in original]
 
@@ -41,7 +41,7 @@ def test_reasoning_keeps_its_owner_and_its_signature(block):
         assert getattr(read, name) == getattr(block, name), name
 
 
-def test_a_text_as_it_was_written_is_stored_without_its_document():
+def test_a_raw_text_is_stored_without_its_document():
     document = b'{"padding": "%s", "content": "caf\\u00e9"}' % (b"x" * 100)
     message = Message("user", (Text(fields_of(document)["content"]),))
     (text,) = read_message(loads(dumps(write_message(message)))).parts

@@ -12,14 +12,14 @@ ANY_TEXT = st.text(st.characters(codec=None), max_size=6)  # lone surrogates too
 
 
 def forms(text):
-    """A text, and all forms of it in JSON."""
+    """All forms of a text."""
     escaped = json.dumps(text)
     plain = json.dumps(text, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return [text, Raw(escaped.encode()), *([Raw(plain)] if text.isprintable() else [])]
 
 
 @given(ANY_TEXT)
-def test_a_text_is_the_same_however_it_was_written(text):
+def test_equal_texts_in_different_forms_are_equal(text):
     for form in forms(text):
         assert text_of(form) == text
         assert Text(form) == Text(text)
@@ -27,7 +27,7 @@ def test_a_text_is_the_same_however_it_was_written(text):
 
 
 @given(ANY_TEXT)
-def test_a_text_is_blank_however_it_was_written(text):
+def test_blankness_does_not_depend_on_the_form_of_a_text(text):
     assert {is_blank(form) for form in forms(text)} == {not text.strip()}
 
 
@@ -44,7 +44,7 @@ def test_other_values_are_no_text(value):
         text_of(Raw(value))
 
 
-def test_texts_differ_by_what_they_say_and_by_what_comes_with_them():
+def test_texts_differ_by_content_and_extras():
     assert Text("a") != Text(Raw(b'"b"'))
     assert Text("a") != Text("a", Extras("w", {"x": 1}))
     assert Text("a", NO_EXTRAS) != "a"

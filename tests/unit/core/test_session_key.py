@@ -37,12 +37,12 @@ def test_keys_have_the_recorded_form(asked, printed):
 
 
 @pytest.mark.parametrize("asked", [{}, {"user": ""}, {"user": "  "}, {"header": " "}, {"header": "", "user": None}])
-def test_a_request_without_user_and_key_stands_alone(asked):
+def test_a_request_without_user_and_key_is_stateless(asked):
     assert key_of(**asked) is None
 
 
 @given(st.text(min_size=1, max_size=40), st.text(min_size=1, max_size=40), st.text(max_size=40))
-def test_two_verified_users_never_share_whatever_they_ask_for(first, second, asked):
+def test_two_verified_users_never_share_a_conversation(first, second, asked):
     keys = [
         key_of(asked, asked, principal=Principal(name, frozenset({"operator.write"}), owner=False, shared_secret=False))
         for name in (first, second, None)

@@ -16,11 +16,11 @@ from gateway.core.tool_name import tool_name, tool_prefix
         ("x" * 40, "t", "x" * 30 + "__t"),
     ],
 )
-def test_a_tool_is_called_by_its_server_and_itself(server, tool, name):
+def test_a_tool_name_is_server_and_tool(server, tool, name):
     assert tool_name(server, tool) == name
 
 
-def test_two_servers_never_give_one_name_to_two_tools():
+def test_tools_of_two_servers_never_have_the_same_name():
     servers, tools = ("a", "a_b", "a-b", "ab"), ("b__c", "c", "_c", "b_c", "__c")
     assert len({tool_prefix(server) for server in servers}) == len(servers)
     assert len({tool_name(server, tool) for server in servers for tool in tools}) == len(servers) * len(tools)

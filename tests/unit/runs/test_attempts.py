@@ -56,7 +56,7 @@ def candidates(*refs, keys=1):
 
 
 class Asked:
-    """Answers of candidates in the order in which they are asked; an exception is raised."""
+    """The answers of candidates, in the order of requests; exceptions are raised."""
 
     def __init__(self, *answers):
         self.answers = list(answers)
@@ -79,7 +79,7 @@ async def ask(run_context, asked, *refs, keys=1, client="", **settings):
         asked.trace = trace
 
 
-async def test_the_first_answer_is_taken(run_context, time):
+async def test_the_first_answer_is_returned(run_context, time):
     asked = Asked("yes")
     assert await ask(run_context, asked) == "yes"
     assert (asked.log, time.pauses) == (["a1"], [])
@@ -87,14 +87,14 @@ async def test_the_first_answer_is_taken(run_context, time):
 
 
 @pytest.mark.parametrize("error", RETRIED, ids=named)
-async def test_a_passing_failure_is_retried_on_the_same_model(run_context, time, error):
+async def test_a_temporary_failure_is_retried_on_the_same_model(run_context, time, error):
     asked = Asked(error, "yes")
     assert await ask(run_context, asked) == "yes"
     assert (asked.log, time.pauses) == (["a1", "a1"], [0.25])
 
 
 @pytest.mark.parametrize("error", RETRIED, ids=named)
-async def test_a_lasting_failure_is_asked_about_three_times_then_the_next_model_answers(run_context, time, error):
+async def test_after_three_failed_requests_the_next_model_answers(run_context, time, error):
     asked = Asked(error, error, error, "yes")
     assert await ask(run_context, asked) == "yes"
     assert asked.log == ["a1", "a1", "a1", "b1"]
@@ -102,14 +102,14 @@ async def test_a_lasting_failure_is_asked_about_three_times_then_the_next_model_
 
 
 @pytest.mark.parametrize("error", PASSED_ON, ids=named)
-async def test_what_will_not_change_goes_to_the_next_model_at_once(run_context, time, error):
+async def test_a_permanent_failure_goes_to_the_next_model_at_once(run_context, time, error):
     asked = Asked(error, "yes")
     assert await ask(run_context, asked) == "yes"
     assert (asked.log, time.pauses) == (["a1", "b1"], [])
 
 
 @pytest.mark.parametrize("error", FINAL, ids=named)
-async def test_a_fault_of_the_request_goes_nowhere_else(run_context, cooldowns, error):
+async def test_a_fault_of_the_request_is_sent_to_no_other_model(run_context, cooldowns, error):
     asked = Asked(error, "yes")
     with pytest.raises(UpstreamError) as caught:
         await ask(run_context, asked)
@@ -118,7 +118,7 @@ async def test_a_fault_of_the_request_goes_nowhere_else(run_context, cooldowns, 
     assert cooldowns.all_closed
 
 
-async def test_the_providers_hint_is_waited_for(run_context, time):
+async def test_retry_after_is_obeyed(run_context, time):
     asked = Asked(failure(Kind.RATE_LIMITED, after=2.0), "yes")
     assert await ask(run_context, asked) == "yes"
     assert asked.log == ["a1", "a1"]
@@ -147,7 +147,7 @@ async def test_nothing_is_tried_after_the_deadline(run_context, time):
     assert asked.log == ["a", "a"]
 
 
-async def test_an_agents_own_limit_is_the_deadline_when_it_is_shorter(run_context, time):
+async def test_a_shorter_limit_of_the_agent_is_the_deadline(run_context, time):
     async def slow(candidate):
         asked.append(candidate.ref.model)
         time.now += 20.0
@@ -183,21 +183,21 @@ async def test_another_key_is_asked_at_once_when_one_is_refused(run_context, tim
     assert (asked.log, time.pauses) == (["a1", "a2", "a3"], [])
 
 
-async def test_an_outage_is_not_asked_about_with_every_key(run_context):
+async def test_an_outage_is_not_retried_with_every_key(run_context):
     asked = Asked(*[OUTAGE] * 3, "yes")
     assert await ask(run_context, asked, keys=3) == "yes"
     assert asked.log == ["a1", "a1", "a1", "b1"]
 
 
 @pytest.mark.parametrize("error", [failure(Kind.NOT_FOUND), failure(Kind.CONTEXT_OVERFLOW), *FINAL], ids=named)
-async def test_a_callers_own_mistakes_never_make_a_model_rest(run_context, cooldowns, error):
+async def test_invalid_requests_never_open_a_cooldown(run_context, cooldowns, error):
     for _ in range(10):
         with pytest.raises(UpstreamError):
             await ask(run_context, Asked(error), A)
     assert cooldowns.all_closed
 
 
-async def test_a_probe_that_finds_a_fault_of_the_request_has_found_the_model_alive(run_context, time, cooldowns):
+async def test_a_probe_that_fails_because_of_the_request_ends_the_cooldown(run_context, time, cooldowns):
     await outage(run_context)
     time.now += 2.0
     with pytest.raises(UpstreamError):
@@ -207,7 +207,7 @@ async def test_a_probe_that_finds_a_fault_of_the_request_has_found_the_model_ali
     assert asked.log == ["a1"]
 
 
-async def test_a_failure_at_our_own_deadline_is_not_held_against_the_model(run_context, time, cooldowns):
+async def test_a_failure_at_the_deadline_of_the_run_does_not_count_against_the_model(run_context, time, cooldowns):
     async def late(_):
         time.now += 700.0
         raise PASSED_ON[0]
@@ -218,7 +218,7 @@ async def test_a_failure_at_our_own_deadline_is_not_held_against_the_model(run_c
     assert cooldowns.all_closed
 
 
-async def test_a_caller_that_leaves_during_a_probe_frees_it_for_others(run_context, time):
+async def test_a_cancelled_probe_leaves_the_probe_to_the_next_run(run_context, time):
     async def hangs(_):
         await asyncio.Event().wait()
 
@@ -239,7 +239,7 @@ async def test_a_caller_that_leaves_during_a_probe_frees_it_for_others(run_conte
     assert asked.log == ["a1"]
 
 
-async def test_the_trail_tells_every_attempt_without_any_key(run_context):
+async def test_the_trace_has_every_attempt_without_any_key(run_context):
     asked = Asked(failure(Kind.RATE_LIMITED, upstream_status=429, after=2.0), OUTAGE, failure(Kind.TRANSPORT), "yes")
     await ask(run_context, asked)
     attempts = [
@@ -259,9 +259,7 @@ async def test_the_trail_tells_every_attempt_without_any_key(run_context):
     [([], "debug"), ([OUTAGE], "info"), ([failure(Kind.INVALID_REQUEST)], "warning")],
     ids=["success", "retried", "failed"],
 )
-async def test_the_log_tells_of_every_run_but_of_a_plain_success_only_to_who_wants_details(
-    run_context, failures, level
-):
+async def test_every_run_is_logged_but_plain_success_only_at_debug_level(run_context, failures, level):
     asked = Asked(*failures, "yes")
     with capture_logs() as lines, contextlib.suppress(UpstreamError):
         await ask(run_context, asked)
@@ -269,7 +267,7 @@ async def test_the_log_tells_of_every_run_but_of_a_plain_success_only_to_who_wan
 
 
 async def outage(run_context, runs=3, error=OUTAGE, **options):
-    """So many runs find that a fails, and are answered by b."""
+    """Runs in which a fails and b answers."""
     for _ in range(runs):
         failures = 3 if error is OUTAGE else 1
         await ask(run_context, Asked(*[error] * failures, "yes"), **options)
@@ -280,7 +278,7 @@ async def test_pauses_double_with_full_jitter_up_to_their_limit(run_context, tim
     assert time.pauses == [2.0, 3.0]
 
 
-async def test_nobody_is_asked_more_than_three_times(run_context, cooldowns):
+async def test_no_candidate_is_asked_more_than_three_times(run_context, cooldowns):
     stale = failure(Kind.STALE)
     asked = Asked(stale, OUTAGE, OUTAGE, "yes")
     assert await ask(run_context, asked) == "yes"
@@ -295,7 +293,7 @@ async def test_a_stale_connection_is_no_failure_and_costs_no_pause(run_context, 
     assert cooldowns.all_closed
 
 
-async def test_only_the_first_request_to_a_candidate_takes_a_kept_connection(run_context):
+async def test_only_the_first_request_to_a_candidate_reuses_a_connection(run_context):
     async def call(candidate):
         fresh.append((candidate.ref.model, attempts.fresh))
         raise OUTAGE
@@ -307,13 +305,13 @@ async def test_only_the_first_request_to_a_candidate_takes_a_kept_connection(run
     assert fresh == [("a", False), ("a", True), ("a", True), ("b", False), ("b", True), ("b", True)]
 
 
-async def test_a_stalled_model_is_asked_again_after_everybody_else(run_context, time):
+async def test_a_stalled_model_is_asked_again_after_all_others(run_context, time):
     asked = Asked(failure(Kind.STALL), failure(Kind.TIMEOUT), "yes")
     assert await ask(run_context, asked) == "yes"
     assert (asked.log, time.pauses) == (["a1", "b1", "a1"], [])
 
 
-async def test_a_model_that_has_stalled_is_no_reason_to_be_impatient_with_the_next_one(run_context):
+async def test_a_stalled_model_is_no_fallback_that_shortens_timeouts(run_context):
     async def call(candidate):
         fallbacks.append((candidate.ref.model, attempts.has_fallback))
         raise failure(Kind.STALL)
@@ -336,7 +334,7 @@ async def test_of_models_that_cool_down_one_with_a_refused_key_is_asked_last(run
     assert asked.log == ["b1"]
 
 
-async def test_a_stall_is_not_repeated_for_ever(run_context):
+async def test_a_stalled_model_is_asked_again_only_once(run_context):
     asked = Asked(*[failure(Kind.STALL)] * 2)
     with pytest.raises(UpstreamError):
         await ask(run_context, asked, A)
@@ -344,13 +342,13 @@ async def test_a_stall_is_not_repeated_for_ever(run_context):
 
 
 @pytest.mark.parametrize(("hint", "pauses"), [(3.0, [3.25]), (60.0, [60.25])])
-async def test_a_hint_is_waited_for_as_long_as_the_alternatives_make_it_worth(run_context, time, hint, pauses):
+async def test_the_maximum_retry_after_depends_on_the_alternatives(run_context, time, hint, pauses):
     asked = Asked(failure(Kind.RATE_LIMITED, after=hint), "yes")
     assert await ask(run_context, asked, *((A, B) if hint == 3.0 else (A,))) == "yes"
     assert (asked.log, time.pauses) == (["a1", "a1"], pauses)
 
 
-async def test_hints_of_one_candidate_are_waited_for_together_no_longer_than_one(run_context, time):
+async def test_the_sum_of_retry_afters_of_one_candidate_is_limited(run_context, time):
     asked = Asked(*[failure(Kind.RATE_LIMITED, after=2.0)] * 2, "yes")
     assert await ask(run_context, asked) == "yes"
     assert asked.log == ["a1", "a1", "b1"]
@@ -427,7 +425,7 @@ async def test_a_refused_key_without_alternative_is_asked_all_the_same(run_conte
     assert await ask(run_context, asked, A) == "yes"
 
 
-async def test_the_providers_own_hint_is_waited_for_by_a_run_without_alternative(run_context, time):
+async def test_a_run_without_an_alternative_obeys_retry_after(run_context, time):
     await outage(run_context, 1, failure(Kind.RATE_LIMITED, after=30.0))
     time.now += 10.0
     asked = Asked("yes")
@@ -478,7 +476,7 @@ async def test_a_model_that_cools_down_after_an_outage_is_asked_when_the_fallbac
     assert asked.log == ["b1", "a1"]
 
 
-async def test_the_client_whose_requests_opened_a_cooldown_does_not_probe_while_others_are_there(run_context, time):
+async def test_the_client_whose_requests_opened_a_cooldown_does_not_probe_while_others_are_active(run_context, time):
     await outage(run_context, client="noisy")
     asked = Asked("yes", "yes", "yes")
     await ask(run_context, asked, client="other")
@@ -497,7 +495,7 @@ async def test_the_client_whose_requests_opened_a_cooldown_probes_when_it_is_alo
 
 
 @pytest.mark.parametrize(("refs", "fallback"), [((A, B), True), ((A,), False)])
-async def test_how_long_a_model_is_waited_for_depends_on_whether_another_can_be_asked(run_context, refs, fallback):
+async def test_timeouts_depend_on_whether_another_model_can_be_asked(run_context, refs, fallback):
     shared = run_context()
     attempts = shared.attempts_of(candidates(*refs), shared.new_trace("main"))
     await attempts.first()
@@ -505,7 +503,7 @@ async def test_how_long_a_model_is_waited_for_depends_on_whether_another_can_be_
     attempts.close()
 
 
-async def test_a_fallback_that_cools_down_is_none(run_context, cooldowns):
+async def test_a_fallback_that_cools_down_does_not_count_as_one(run_context, cooldowns):
     unit = candidates(B)[0].unit
     for _ in range(3):
         cooldowns.failed(unit, Failure(OUTAGE, 3, shared=True), Entry.FREE, run_context().new_trace("main"))

@@ -17,7 +17,7 @@ HANDLESS = ModelSpec("a", compat=Compat(tools=False))
 
 
 def providers(**models):
-    """One provider `p`; a model is named with its own row, the others get a plain one."""
+    """A provider `p` whose models have their own rows or the default one."""
     return {"p": Provider("p", "http://p/v1", models=models)}
 
 
@@ -41,7 +41,7 @@ def test_a_model_has_a_candidate_for_each_key_beginning_with_another_one_each_ti
     assert orders[1][:3] == ["apiKeys.1", "apiKey", "apiKeys.0"]
 
 
-def test_a_candidate_cools_down_by_address_credential_and_model_without_telling_the_key():
+def test_the_unit_of_a_cooldown_has_address_credential_and_model_but_no_key():
     def unit(**row):
         row = {"base_url": "http://p/v1", "headers": {"Authorization": "Bearer sk-secret"}} | row
         return candidates_for(turn(), (A,), {"p": Provider("p", **row)})[0].unit
@@ -55,7 +55,7 @@ def test_a_candidate_cools_down_by_address_credential_and_model_without_telling_
     assert "password" not in unit(base_url="http://user:password@p/v1")
 
 
-def test_an_unknown_provider_is_skipped_for_one_that_is_there():
+def test_an_unknown_provider_is_skipped_for_a_known_one():
     assert refs(turn(), (ModelRef("ghost", "x"), B)) == [B]
 
 

@@ -14,7 +14,7 @@ def run(time):
 
 @pytest.fixture
 def fail(cooldowns, run):
-    """Some runs give a candidate up."""
+    """Let some runs give a candidate up."""
 
     def runs(count=3, *, unit="a", error=OUTAGE, threshold=3, shared=True, client="", entry=Entry.FREE):
         for _ in range(count):
@@ -40,7 +40,7 @@ def test_a_candidate_that_never_failed_is_free(cooldowns, run):
     assert cooldowns.all_closed
 
 
-def test_everything_about_a_missing_entry_is_an_ordinary_answer(cooldowns):
+def test_a_candidate_without_an_entry_is_free_in_every_method(cooldowns):
     cooldowns.answered("a")
     cooldowns.succeeded("a")
     cooldowns.abandoned("a")
@@ -81,7 +81,7 @@ def test_after_its_cooldown_one_run_makes_the_probe(cooldowns, time, fail, run):
     assert cooldowns.cooling("a"), "others are served elsewhere while it lasts"
 
 
-def test_a_timer_that_is_early_by_its_grain_ends_the_cooldown_all_the_same(cooldowns, time, fail, run):
+def test_a_timer_that_is_early_by_its_resolution_ends_the_cooldown(cooldowns, time, fail, run):
     fail()
     time.now += 1.999
     assert cooldowns.enter("a", run()) is Entry.PROBE
@@ -121,13 +121,13 @@ def test_a_probe_that_was_abandoned_is_made_by_the_next_run(cooldowns, time, fai
     assert cooldowns.enter("a", run()) is Entry.PROBE
 
 
-def test_late_failures_of_requests_sent_before_it_opened_prolong_nothing(cooldowns, time, fail, run):
+def test_late_failures_of_earlier_requests_do_not_prolong_a_cooldown(cooldowns, time, fail, run):
     fail(50)
     time.now += 2.0
     assert cooldowns.enter("a", run()) is Entry.PROBE
 
 
-def test_a_providers_hint_holds_at_once_and_is_remembered_as_its_own(cooldowns, time, hint, run):
+def test_retry_after_opens_a_cooldown_at_once(cooldowns, time, hint, run):
     hint(90.0)
     assert cooldowns.enter("a", run()) is Entry.COOLING
     assert cooldowns.hinted_wait("a") == 90.0
@@ -148,7 +148,7 @@ def test_a_shorter_hint_does_not_shorten_a_cooldown(cooldowns, fail, hint, time,
     assert cooldowns.hinted_wait("a") == 60.0
 
 
-def test_without_a_hint_nobody_has_to_wait(cooldowns, fail):
+def test_without_retry_after_no_run_has_to_wait(cooldowns, fail):
     fail()
     assert cooldowns.hinted_wait("a") == 0.0
 
@@ -162,7 +162,7 @@ def test_the_client_that_opened_it_waits_longer_when_another_one_is_there(cooldo
     assert cooldowns.enter("a", run("noisy")) is Entry.PROBE, "but not for ever"
 
 
-def test_made_up_names_are_bounded_in_both_ways(cooldowns, fail, run):
+def test_the_number_of_entries_is_bounded(cooldowns, fail, run):
     for number in range(MAX_ENTRIES + 500):
         fail(3, unit=f"own {number}")
         cooldowns.learn(SharedCooldown(f"learnt {number}", 60.0, UpstreamKind.TIMEOUT))
@@ -171,14 +171,14 @@ def test_made_up_names_are_bounded_in_both_ways(cooldowns, fail, run):
     assert cooldowns.enter("own 1499", run()) is Entry.COOLING
 
 
-def test_what_is_long_ago_is_forgotten(cooldowns, time, fail, run):
+def test_old_failures_are_forgotten(cooldowns, time, fail, run):
     fail(1)
     time.now += 700.0
     cooldowns.enter("b", run())
     assert cooldowns.all_closed
 
 
-def test_what_begins_and_ends_is_published_without_any_text(time, run):
+def test_the_beginning_and_the_end_of_a_cooldown_are_published_without_text(time, run):
     published = []
     cooldowns = Cooldowns(CooldownPolicy(), clock=time)
     cooldowns.share(published.append)
@@ -191,7 +191,7 @@ def test_what_begins_and_ends_is_published_without_any_text(time, run):
     ]
 
 
-def test_what_is_this_instances_own_is_not_published(time, run):
+def test_local_failures_are_not_published(time, run):
     published = []
     cooldowns = Cooldowns(CooldownPolicy(), clock=time)
     cooldowns.share(published.append)
@@ -201,7 +201,7 @@ def test_what_is_this_instances_own_is_not_published(time, run):
     assert published == []
 
 
-def test_what_another_instance_learnt_steers_this_one_and_refuses_nothing(cooldowns, time, run):
+def test_a_published_cooldown_steers_and_refuses_nothing(cooldowns, time, run):
     cooldowns.learn(SharedCooldown("a", 5.0, UpstreamKind.RATE_LIMITED))
     assert cooldowns.enter("a", run()) is Entry.COOLING
     assert cooldowns.hinted_wait("a") == 0.0, "the hint was another instance's"
@@ -209,13 +209,13 @@ def test_what_another_instance_learnt_steers_this_one_and_refuses_nothing(cooldo
     assert cooldowns.enter("a", run()) is Entry.FREE
 
 
-def test_a_recovery_elsewhere_does_not_end_what_is_this_instances_own(cooldowns, fail, run):
+def test_a_published_recovery_does_not_end_a_local_cooldown(cooldowns, fail, run):
     fail(shared=False)
     cooldowns.learn(SharedCooldown("a", 0.0, UpstreamKind.TIMEOUT))
     assert cooldowns.enter("a", run()) is Entry.COOLING
 
 
-def test_what_another_instance_learnt_does_not_change_a_cooldown_of_this_one(cooldowns, hint):
+def test_a_published_cooldown_does_not_change_one_of_this_instance(cooldowns, hint):
     hint(30.0)
     cooldowns.learn(SharedCooldown("a", 500.0, UpstreamKind.TIMEOUT))
     assert cooldowns.hinted_wait("a") == 30.0

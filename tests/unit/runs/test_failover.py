@@ -21,7 +21,7 @@ def test_every_kind_of_failure_has_a_rule():
     assert set(RULES) == set(Kind)
 
 
-def test_what_this_instance_can_not_reach_or_may_not_use_says_nothing_about_others():
+def test_local_failures_and_refused_keys_are_not_shared():
     own = {Kind.CONNECT, Kind.CONNECT_TIMEOUT, Kind.TLS, Kind.LOCAL, Kind.AUTH, Kind.BILLING}
     assert own.isdisjoint(SHARED_KINDS)
 
@@ -36,7 +36,7 @@ def test_a_fault_of_the_request_ends_cooldowns_and_counts_against_nobody():
     ("kind", "other"),
     [(Kind.CONTENT_FILTER, False), (Kind.INVALID_REQUEST, False), (Kind.CONTEXT_OVERFLOW, True), (Kind.UNUSABLE, True)],
 )
-def test_only_a_fault_of_the_request_goes_nowhere_else(kind, other):
+def test_only_a_fault_of_the_request_prevents_other_models(kind, other):
     assert another_model_may_answer(UpstreamError(kind, "x")) is other
 
 
@@ -63,7 +63,7 @@ def test_a_retry_counts_for_its_candidate_only():
     assert (cursor.without_model().retries, cursor.without_model().hinted) == (0, 0.0)
 
 
-def test_a_stalled_candidate_is_asked_once_more_when_nobody_else_is_left():
+def test_a_stalled_candidate_is_asked_once_more_after_all_others():
     once = Cursor((A1, A2, B1)).last_again()
     assert once.remaining == (B1, A1)
     assert once.without_model().last_again().remaining == ()

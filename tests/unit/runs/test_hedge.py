@@ -20,7 +20,7 @@ def failed(kind=UpstreamKind.TIMEOUT):
 
 
 class Answer:
-    """Waits until its model may speak, then says so, or fails."""
+    """An answer that waits until its model may send, then sends or fails."""
 
     def __init__(self, client, model):
         self.client = client
@@ -68,7 +68,7 @@ def client(scripted):
 
 @pytest.fixture
 def start(client, agent, run_context):
-    """A run of its own task; its text."""
+    """Start a run in its own task. Returns the task of its text."""
 
     def begin(*chain, hedge_after=AFTER):
         shared = run_context(client, hedge_after=hedge_after)
@@ -100,7 +100,7 @@ async def test_a_model_that_answers_in_time_is_asked_alone(client, start):
     assert list(client.answers) == ["big"]
 
 
-async def test_beside_a_silent_model_the_next_one_answers_and_the_silent_one_is_aborted(client, start):
+async def test_the_next_model_answers_in_parallel_to_a_silent_one_which_is_aborted(client, start):
     task = start(BIG, SMALL)
     await asked(client, "small")
     client.may_speak["small"].set()
@@ -111,7 +111,7 @@ async def test_beside_a_silent_model_the_next_one_answers_and_the_silent_one_is_
     assert client.answers["small"].adopted
 
 
-async def test_the_first_one_may_still_win(client, start):
+async def test_the_first_candidate_can_still_win(client, start):
     task = start(BIG, SMALL)
     await asked(client, "small")
     client.may_speak["big"].set()
@@ -156,7 +156,7 @@ async def test_a_failure_before_the_hedge_is_ordinary_failover(client, start):
     assert await start(BIG, SMALL, hedge_after=60.0) == "small"
 
 
-async def test_the_last_model_beside_another_is_waited_for_like_a_last_one(client, start):
+async def test_the_last_model_of_a_hedge_has_the_timeouts_of_a_last_one(client, start):
     task = start(BIG, SMALL)
     await asked(client, "small")
     client.may_speak["small"].set()

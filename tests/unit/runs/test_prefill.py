@@ -19,7 +19,7 @@ def seen(*events):
 
 
 def continued(text, *pieces):
-    """What passes of a continuation in these pieces."""
+    """The text that passes of a continuation in these pieces."""
     _, filter_ = prefilled(TURN, seen(TextDelta(text)))
     passed = [one for piece in pieces for one in filter_.feed([TextDelta(piece)])]
     passed += filter_.feed([STOP])
@@ -47,18 +47,18 @@ def test_the_answer_so_far_ends_the_conversation_without_its_last_word(text, hea
         ("Once upon a ti", [" ti", "me there"], "me there"),
         ("Once upon a ", [" a time"], "time"),
         ("Once upon a", [" a", " time"], " time"),
-        # the blank between head and continuation is the model's to drop
+        # the model may drop the space between head and continuation
         ("Once upon a ti", ["ti", "me there"], "me there"),
         ("Once upon a", ["a time"], " time"),
         ("one two\nthree", ["\n", "three four"], " four"),
     ],
 )
-def test_what_continues_the_answer_passes_behind_the_last_word(text, pieces, continuation):
+def test_the_continuation_after_the_last_word_is_passed_on(text, pieces, continuation):
     assert continued(text, *pieces) == continuation
 
 
 @pytest.mark.parametrize("pieces", [["upon a time"], [" upon a time"], [" another word"], []])
-def test_a_model_that_repeats_a_word_drops_one_or_goes_on_elsewhere_has_not_continued(pieces):
+def test_a_repeated_missing_or_different_word_is_no_continuation(pieces):
     with pytest.raises(PrefillRejected):
         continued("Once upon a ti", *pieces)
 
@@ -75,14 +75,14 @@ def test_a_model_that_starts_over_with_other_words_has_diverged():
         continued(text, text[:50], "two sons")
 
 
-def test_thinking_before_the_continuation_decides_nothing():
+def test_reasoning_before_the_continuation_is_ignored():
     _, filter_ = prefilled(TURN, seen(TextDelta("Once upon a ti")))
     assert filter_.feed([ThinkingDelta("hm")]) == []
     assert filter_.feed([TextDelta(" time")])[-1] == TextDelta("me")
 
 
 @given(st.lists(st.text("abc \n", min_size=1, max_size=8), min_size=2, max_size=6), st.data())
-def test_a_faithful_model_never_loses_or_doubles_a_character(words, data):
+def test_a_continuation_never_loses_or_repeats_a_character(words, data):
     whole = "".join(words)
     at = data.draw(st.integers(1, len(whole)))
     asked = prefilled(TURN, seen(TextDelta(whole[:at])))

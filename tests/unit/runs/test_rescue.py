@@ -33,7 +33,7 @@ def replayed(shown, *events):
     return [one for event in events for one in replay.feed([event])]
 
 
-def test_what_was_seen_is_withheld_and_the_rest_goes_on():
+def test_the_seen_part_is_withheld_and_the_new_part_passed_on():
     shown = seen(TextDelta("Hel"), TextDelta("lo"))
     assert replayed(shown, TextDelta("H"), TextDelta("ello, w"), TextDelta("orld"), STOP) == [
         TextDelta(", w"),
@@ -42,7 +42,7 @@ def test_what_was_seen_is_withheld_and_the_rest_goes_on():
     ]
 
 
-def test_nothing_seen_is_nothing_withheld():
+def test_without_a_seen_part_everything_is_passed_on():
     assert not seen()
     assert replayed(seen(), TextDelta("Hi"), STOP) == [TextDelta("Hi"), STOP]
 
@@ -57,21 +57,21 @@ def test_nothing_seen_is_nothing_withheld():
         [ToolCallBegin(0, "c", "f"), STOP],
     ],
 )
-def test_another_answer_is_one_error(events):
+def test_a_different_answer_is_one_error(events):
     with pytest.raises(Diverged) as caught:
         replayed(seen(TextDelta("Hello w")), *events)
     assert (caught.value.status, caught.value.type, caught.value.code) == (502, "upstream_error", "answer_diverged")
     assert not another_model_may_answer(caught.value)
 
 
-def test_a_second_answer_that_differs_tells_what_broke_the_first_one():
+def test_a_different_second_answer_names_the_cause_of_the_break():
     cause = UpstreamError(UpstreamKind.TRANSPORT, "The provider 'p' (p:443) broke off its answer.")
     with pytest.raises(Diverged) as caught:
         Replay(seen(TextDelta("Hello")), cause).feed([TextDelta("Jello")])
     assert "broke off (The provider 'p' (p:443) broke off its answer), and" in caught.value.message
 
 
-def test_what_leads_to_words_that_the_client_has_is_not_shown_twice():
+def test_reasoning_before_repeated_text_is_not_sent_twice():
     shown = seen(ThinkingDelta("hm"), TextDelta("Hel"))
     assert replayed(shown, ThinkingDelta("hm"), TextDelta("Hello"), ThinkingDelta("so")) == [
         TextDelta("lo"),
@@ -93,12 +93,12 @@ def test_tool_calls_are_repeated_with_their_arguments_and_keep_the_first_id():
         [ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{"), Finish("tool_calls")],
     ],
 )
-def test_another_call_is_one_error(events):
+def test_a_different_call_is_one_error(events):
     with pytest.raises(Diverged):
         replayed(seen(ToolCallBegin(0, "c", "f"), ToolCallDelta(0, '{"a')), *events)
 
 
-def test_what_is_new_waits_until_all_that_was_seen_has_come():
+def test_new_events_wait_until_the_seen_part_is_repeated():
     shown = seen(TextDelta("So"), ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{"))
     replay = Replay(shown)
     assert replay.feed([TextDelta("So, then")]) == []
@@ -119,14 +119,14 @@ def test_a_refusal_is_not_text():
         replayed(shown, TextDelta("I can't"), STOP)
 
 
-def test_probabilities_of_a_piece_that_is_cut_are_left_out():
+def test_logprobs_of_a_split_delta_are_omitted():
     assert replayed(seen(TextDelta("He")), TextDelta("Hello", {"content": [1]}), TextDelta("!", {"content": [2]})) == [
         TextDelta("llo"),
         TextDelta("!", {"content": [2]}),
     ]
 
 
-def test_an_answer_too_long_to_keep_is_not_repeatable():
+def test_an_answer_above_the_limit_is_not_replayed():
     assert not seen(*[TextDelta("x" * 30)] * 3, limit=100).overflowed
     shown = seen(*[TextDelta("x" * 30)] * 4, limit=100)
     assert shown.overflowed
@@ -135,7 +135,7 @@ def test_an_answer_too_long_to_keep_is_not_repeatable():
 
 
 @given(text=st.text(min_size=1, max_size=60), data=st.data())
-def test_cut_anywhere_and_cut_into_any_pieces_nothing_is_lost_or_doubled(text, data):
+def test_with_any_break_and_any_batches_nothing_is_lost_or_repeated(text, data):
     def pieces(whole):
         cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(whole) - 1)), max_size=8)))
         return [TextDelta(part) for a, b in zip([0, *cuts], [*cuts, len(whole)], strict=True) if (part := whole[a:b])]
@@ -148,12 +148,12 @@ def test_cut_anywhere_and_cut_into_any_pieces_nothing_is_lost_or_doubled(text, d
     assert all(one.text for one in again[:-1])
 
 
-def test_text_is_compared_however_it_was_written():
+def test_texts_in_different_forms_compare_equal():
     shown = seen(TextDelta(Raw(b'"H\\u0065l"')))
     assert replayed(shown, TextDelta(Raw(b'"Hello"'))) == [TextDelta("lo")]
 
 
-def test_reasoning_alone_is_nothing_that_another_answer_must_repeat():
+def test_an_answer_need_not_repeat_reasoning_alone():
     shown = seen_answer()
     shown.add([ThinkingDelta("hm")])
     assert not shows_content(shown)
@@ -162,7 +162,7 @@ def test_reasoning_alone_is_nothing_that_another_answer_must_repeat():
     assert plain_text(shown) == "a"
 
 
-def test_reasoning_is_not_shown_twice():
+def test_reasoning_is_not_sent_twice():
     assert replayed(seen(ThinkingDelta("hm"), TextDelta("a")), ThinkingDelta("hm"), TextDelta("ab"), STOP) == [
         *(TextDelta("b"), STOP),
     ]

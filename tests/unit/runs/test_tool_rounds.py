@@ -24,7 +24,7 @@ OWN = ToolSpec("own")
 
 
 class Server:
-    """A tool server whose one tool does what a test says."""
+    """A tool server with one scripted tool."""
 
     name = "s"
     available = True
@@ -58,9 +58,9 @@ def usage(tokens):
 
 @pytest.fixture
 def started(agent, run_context):
-    async def build(caller, server, turn=TURN, options=None, limits=None, **settings):
+    async def build(provider_client, server, turn=TURN, options=None, limits=None, **settings):
         able = agent(toolset=Toolset(Registry([server]), []), tool_limits=limits or ToolLimits())
-        return await prepare(able, turn, options or RunOptions(), run_context(caller, **settings))
+        return await prepare(able, turn, options or RunOptions(), run_context(provider_client, **settings))
 
     return build
 
@@ -72,17 +72,17 @@ async def events_of(run):
 
 
 async def work_of(run):
-    """What a conversation keeps of the agent's own calls, and the event after it."""
+    """The hidden messages of the agent's own calls, and the event after them."""
     events = [event async for batch in run.events() for event in batch]
     (index,) = (index for index, event in enumerate(events) if isinstance(event, ToolWork))
     return events[index].messages, events[index + 1]
 
 
-async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
+async def test_the_client_gets_one_answer_of_all_rounds(started, scripted):
     first = [[TextDelta("Let me see.")], [*call(0), CALLS], [usage(10)]]
     second = [[TextDelta("Done")], [TextDelta(".")], [STOP, usage(5)]]
-    caller = scripted(big=[first, second])
-    run = await started(caller, Server())
+    provider_client = scripted(big=[first, second])
+    run = await started(provider_client, Server())
     assert await events_of(run) == [
         TextDelta("Let me see."),
         UsageReport(Usage(10, 10, 20, 1, 1)),
@@ -97,9 +97,9 @@ async def test_the_caller_sees_one_answer_of_all_rounds(started, scripted):
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_reply_is_the_same_streamed_or_whole(started, scripted, stream):
-    caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS, usage(1)]], [[TextDelta("B"), STOP, usage(1)]]])
-    reply = await whole_answer(await started(caller, Server(), replace(TURN, stream=stream)))
+async def test_an_answer_is_the_same_streamed_or_whole(started, scripted, stream):
+    provider_client = scripted(big=[[[TextDelta("A"), *call(0), CALLS, usage(1)]], [[TextDelta("B"), STOP, usage(1)]]])
+    reply = await whole_answer(await started(provider_client, Server(), replace(TURN, stream=stream)))
     assert (reply.text, reply.finish, reply.tool_calls, reply.usage.total) == ("A\n\nB", "stop", (), 4)
 
 
@@ -114,8 +114,8 @@ async def test_calls_of_the_callers_tools_are_counted_from_zero_and_end_the_turn
 
 async def test_tool_calls_and_results_are_reported_for_the_stored_conversation(started, scripted):
     output = ToolOutput((Text("x" * 5000), Image("data:image/png;base64,AA")))
-    caller = scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [[*call(1), CALLS]], [[TextDelta("B"), STOP]]])
-    messages, after = await work_of(await started(caller, Server(output)))
+    provider_client = scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [[*call(1), CALLS]], [[TextDelta("B"), STOP]]])
+    messages, after = await work_of(await started(provider_client, Server(output)))
     assert after == STOP
     assert [(message.role, message.hidden) for message in messages] == [("assistant", True), ("tool", True)] * 2
     assert messages[0].parts == (ToolCall("c0", "s__run", "{}"),)
@@ -124,7 +124,7 @@ async def test_tool_calls_and_results_are_reported_for_the_stored_conversation(s
     assert stored.endswith("[the rest was not stored]")
 
 
-async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
+async def test_omitted_calls_are_not_stored(started, scripted):
     answer = [[*call(0), *call(1, "own"), CALLS]]
     run = await started(scripted(big=[[[*call(2), CALLS]], answer]), Server(), replace(TURN, tools=(OWN,)))
     messages, _ = await work_of(run)
@@ -133,7 +133,7 @@ async def test_calls_that_were_left_out_are_not_kept_as_done(started, scripted):
 
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("ending", ["failure", "no answer", "no call"])
-async def test_a_run_that_fails_in_a_later_round_says_what_the_rounds_cost(started, scripted, ending, stream):
+async def test_a_run_that_fails_in_a_later_round_reports_the_usage_of_all_rounds(started, scripted, ending, stream):
     ends = {
         "failure": [UpstreamError(UpstreamKind.INVALID_REQUEST, "too long")],
         "no answer": [[*call(0), CALLS, usage(3)]],
@@ -142,27 +142,27 @@ async def test_a_run_that_fails_in_a_later_round_says_what_the_rounds_cost(start
     turn = replace(TURN, stream=stream, tools=(OWN,))
     if ending == "no call":
         turn = replace(turn, tool_choice=ToolChoice("required"))
-    caller = scripted(big=[[[*call(0), CALLS, usage(10)]], ends[ending]])
-    run = await started(caller, Server(), turn, limits=ToolLimits(rounds=1))
+    provider_client = scripted(big=[[[*call(0), CALLS, usage(10)]], ends[ending]])
+    run = await started(provider_client, Server(), turn, limits=ToolLimits(rounds=1))
     with pytest.raises(GatewayError) as failed:
         await whole_answer(run)
     assert failed.value.usage.total == (20 if ending == "failure" else 26)
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-async def test_what_was_cut_off_is_not_run(started, scripted, reason):
+async def test_calls_of_a_truncated_answer_are_not_run(started, scripted, reason):
     server = Server()
     run = await started(scripted(big=[[[*call(0, arguments='{"a'), Finish(reason)]]]), server)
     assert await events_of(run) == [Finish(reason)]
     assert server.limits == []
 
 
-async def test_a_provider_that_says_stop_after_calls_is_understood(started, scripted):
+async def test_a_finish_reason_stop_after_calls_still_runs_them(started, scripted):
     run = await started(scripted(big=[[[*call(0), STOP]], [[RefusalDelta("no"), STOP]]]), Server())
     assert await events_of(run) == [RefusalDelta("no"), STOP]
 
 
-async def test_a_round_that_breaks_goes_on_where_it_broke(started, scripted):
+async def test_a_broken_round_continues_where_it_broke(started, scripted):
     failure = UpstreamError(UpstreamKind.TRANSPORT, "gone")
     answers = [[[*call(0), CALLS]], [[TextDelta("Do")], failure], [[TextDelta("Done"), STOP]]]
     run = await started(scripted(big=answers), Server())
@@ -170,7 +170,7 @@ async def test_a_round_that_breaks_goes_on_where_it_broke(started, scripted):
     assert [attempt.outcome for attempt in run.trace.attempts] == ["answered", "transport", "answered"]
 
 
-async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted):
+async def test_a_failure_in_a_later_round_ends_the_run(started, scripted):
     failure = UpstreamError(UpstreamKind.INVALID_REQUEST, "too many tools", upstream_status=400)
     run = await started(scripted(big=[[[TextDelta("A"), *call(0), CALLS]], [failure]]), Server())
     with pytest.raises(UpstreamError, match="too many tools"):
@@ -178,19 +178,19 @@ async def test_a_later_round_that_fails_is_the_end_of_the_run(started, scripted)
     assert run.trace.outcome == "invalid_request"
 
 
-async def test_the_last_round_is_the_callers_own_turn(started, scripted):
-    caller = scripted(big=[[[*call(0), CALLS]]])
-    run = await started(caller, Server(), replace(TURN, tools=(OWN,)), limits=ToolLimits(rounds=2))
+async def test_the_last_round_has_no_tools_of_the_agent(started, scripted):
+    provider_client = scripted(big=[[[*call(0), CALLS]]])
+    run = await started(provider_client, Server(), replace(TURN, tools=(OWN,)), limits=ToolLimits(rounds=2))
     with pytest.raises(ToolRoundsExhausted):
         await events_of(run)
-    assert [[tool.name for tool in turn.tools] for turn in caller.turns] == [["own", "s__run"]] * 2 + [["own"]]
+    assert [[tool.name for tool in turn.tools] for turn in provider_client.turns] == [["own", "s__run"]] * 2 + [["own"]]
     assert run.trace.outcome == "api_error"
 
 
-async def test_tools_are_run_in_their_time_only(started, scripted, time):
+async def test_tools_run_within_their_time_limit_only(started, scripted, time):
     server = Server()
-    caller = scripted(big=[[[*call(0), CALLS]], [[TextDelta("x"), STOP]]])
-    run = await started(caller, server, limits=ToolLimits(seconds=30))
+    provider_client = scripted(big=[[[*call(0), CALLS]], [[TextDelta("x"), STOP]]])
+    run = await started(provider_client, server, limits=ToolLimits(seconds=30))
     async for _ in run.events():
         time.now += 40
     assert server.limits == [30]
@@ -204,17 +204,17 @@ async def test_tools_are_run_in_their_time_only(started, scripted, time):
     assert [use.outcome for use in run.trace.tools] == ["timeout"]
 
 
-async def test_cancelling_a_run_cancels_the_calls_and_nothing_more_is_asked(started, scripted):
+async def test_cancelling_a_run_cancels_its_calls_and_sends_no_further_request(started, scripted):
     server = Server(None)
-    caller = scripted(big=[[[*call(0), *call(1), CALLS]]])
-    run = await started(caller, server)
+    provider_client = scripted(big=[[[*call(0), *call(1), CALLS]]])
+    run = await started(provider_client, server)
     task = asyncio.create_task(events_of(run))
     await server.started.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert server.cancelled
-    assert len(caller.asked) == 1
+    assert len(provider_client.asked) == 1
     assert {use.outcome for use in run.trace.tools} == {"cancelled"}
     assert run.trace.outcome == "cancelled"
 
@@ -223,28 +223,29 @@ async def test_pictures_follow_the_results_unless_the_model_reads_none(started, 
     output = ToolOutput((Text("look"), Image("data:image/png;base64,AA")))
     for reads in (True, False):
         home = Provider("home", "http://home/v1", models={"big": ModelSpec("big", images=reads)})
-        caller = scripted(big=[[[*call(0), CALLS]], [[STOP]]])
-        await events_of(await started(caller, Server(output), providers={"home": home}))
-        messages = caller.turns[1].messages[2:]
+        provider_client = scripted(big=[[[*call(0), CALLS]], [[STOP]]])
+        await events_of(await started(provider_client, Server(output), providers={"home": home}))
+        messages = provider_client.turns[1].messages[2:]
         assert [message.role for message in messages] == (["tool", "user"] if reads else ["tool"])
-        assert caller.turns[1].has_images() is reads
+        assert provider_client.turns[1].has_images() is reads
         assert ("left out" in messages[0].parts[0].content[0].text) is not reads
 
 
 @pytest.mark.parametrize(("characters", "shown"), [(10, [4, 8]), (10_000_000, [2, 2])])
-async def test_a_run_shows_so_many_pictures_only_as_every_round_sends_them_again(started, scripted, characters, shown):
+async def test_the_images_of_a_run_are_limited(started, scripted, characters, shown):
     output = ToolOutput((Image("data:image/png;base64," + "A" * characters),) * 4)
     calling = [[[*call(0), CALLS]]]
-    caller = scripted(big=[*calling, *calling, *calling, [[STOP]]])
-    await events_of(await started(caller, Server(output)))
+    provider_client = scripted(big=[*calling, *calling, *calling, [[STOP]]])
+    await events_of(await started(provider_client, Server(output)))
     pictures = [
-        sum(isinstance(part, Image) for message in turn.messages for part in message.parts) for turn in caller.turns
+        sum(isinstance(part, Image) for message in turn.messages for part in message.parts)
+        for turn in provider_client.turns
     ]
     assert pictures == [0, *shown, shown[-1]]
-    assert "enough for one run" in caller.turns[-1].messages[-1].parts[0].content[0].text
+    assert "enough for one run" in provider_client.turns[-1].messages[-1].parts[0].content[0].text
 
 
-async def test_more_calls_in_one_answer_than_anybody_means_are_not_run(started, scripted):
+async def test_calls_above_the_limit_of_one_answer_are_not_run(started, scripted):
     server = Server()
     calls = [event for number in range(130) for event in call(number)]
     run = await started(scripted(big=[[[*calls, CALLS]], [[TextDelta("x"), STOP]]]), server)

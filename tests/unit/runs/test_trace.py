@@ -4,7 +4,7 @@ from gateway.runs.trace import RecentRuns, RunTrace
 A = ModelRef("p", "a")
 
 
-def test_a_run_that_goes_on_has_no_outcome_yet(time):
+def test_an_active_run_has_no_outcome(time):
     trace = RunTrace("main", time)
     assert trace.answered is None
     trace.begin(A, "apiKey", 0.0)
@@ -30,7 +30,7 @@ def test_a_run_that_ended_keeps_its_times(time):
     assert [one["seconds"] for one in fields["attempts"]] == [1.0, 2.0]
 
 
-def test_the_last_runs_are_kept_and_no_more(time):
+def test_only_the_last_traces_are_stored(time):
     recent = RecentRuns(3)
     traces = [RunTrace("main", time) for _ in range(5)]
     for number, trace in enumerate(traces):

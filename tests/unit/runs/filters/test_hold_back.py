@@ -9,8 +9,8 @@ STOP = Finish("stop")
 CALL = ToolCallBegin(0, "c", "f")
 
 
-def fed(stage, *events):
-    return [stage.feed([event]) for event in events]
+def fed(event_filter, *events):
+    return [event_filter.feed([event]) for event in events]
 
 
 def test_the_beginning_is_withheld_until_it_is_long_enough():
@@ -21,7 +21,7 @@ def test_the_beginning_is_withheld_until_it_is_long_enough():
     ]
 
 
-def test_a_short_answer_is_let_go_at_its_end():
+def test_a_short_answer_is_passed_on_at_its_end():
     usage = UsageReport(Usage())
     assert fed(HoldBack(50), TextDelta("Hi"), STOP, usage) == [[], [TextDelta("Hi"), STOP], [usage]]
 
@@ -36,6 +36,6 @@ def test_all_of_an_answer_can_be_withheld():
     assert fed(HoldBack(ALL), *text, STOP) == [[]] * 5 + [[*text, STOP]]
 
 
-def test_more_than_memory_should_hold_is_let_go():
+def test_an_answer_above_the_memory_limit_is_passed_on():
     half = TextDelta("x" * 2**23)
     assert fed(HoldBack(ALL), half, half, half) == [[], [half, half], [half]]

@@ -83,10 +83,10 @@ def ended(text):
 
 
 def split(*pieces):
-    """What is shown and what is thought of an answer that comes in these pieces, each in a batch of its own."""
-    stage = ReasoningFilter()
-    events = [event for piece in pieces if piece for event in stage.feed([TextDelta(piece)])]
-    events += stage.feed([STOP])
+    """Visible text and reasoning of an answer in these pieces, one per batch."""
+    event_filter = ReasoningFilter()
+    events = [event for piece in pieces if piece for event in event_filter.feed([TextDelta(piece)])]
+    events += event_filter.feed([STOP])
     assert events[-1] == STOP
     shown = "".join(event.text for event in events if isinstance(event, TextDelta))
     thought = "".join(event.text for event in events if isinstance(event, ThinkingDelta))
@@ -97,7 +97,7 @@ def split(*pieces):
 
 
 @pytest.mark.parametrize(("text", "shown", "thought"), ANSWERS)
-def test_an_answer_is_split_the_same_wherever_it_is_cut(text, shown, thought):
+def test_the_split_does_not_depend_on_batches(text, shown, thought):
     assert split(text) == (shown, thought)
     assert split(*text) == (shown, thought)
     for position in range(1, len(text)):
@@ -107,7 +107,7 @@ def test_an_answer_is_split_the_same_wherever_it_is_cut(text, shown, thought):
 @given(TEXTS, st.lists(st.integers(1, 60), max_size=3))
 @example("[[reply_to: 7]]a", [14])
 @example("[[ reply_to: 7]]a", [3])
-def test_any_text_is_split_the_same_wherever_it_is_cut(text, positions):
+def test_the_split_of_any_text_does_not_depend_on_batches(text, positions):
     edges = sorted({0, *(min(position, len(text)) for position in positions), len(text)})
     pieces = [text[start:end] for start, end in pairwise(edges)]
     assert split(*pieces) == split(text)
@@ -115,8 +115,8 @@ def test_any_text_is_split_the_same_wherever_it_is_cut(text, positions):
 
 @given(TEXTS)
 def test_nothing_is_lost_but_tags_and_the_space_around_them(text):
-    stage = ReasoningFilter()
-    events = [*stage.feed([TextDelta(text)]), *stage.feed([STOP])][:-1]
+    event_filter = ReasoningFilter()
+    events = [*event_filter.feed([TextDelta(text)]), *event_filter.feed([STOP])][:-1]
     result = "".join(event.text for event in events if not isinstance(event, ThinkingEnd))
     # Positions in `result` that can be reached by having read this much of `text`.
     reached = [set() for _ in range(len(text) + 1)]
@@ -133,48 +133,48 @@ def test_nothing_is_lost_but_tags_and_the_space_around_them(text):
 
 
 @given(TEXTS.filter(lambda text: not text.isspace()))
-def test_once_the_answer_has_begun_it_is_left_alone(text):
+def test_text_after_the_beginning_passes_unchanged(text):
     assert split("So: ", text) == ("So: " + text, "")
 
 
-def test_the_beginning_is_shown_as_soon_as_it_can_be_no_tag():
-    stage = ReasoningFilter()
-    assert stage.feed([TextDelta("<thi")]) == []
-    assert stage.feed([TextDelta("s")]) == [TextDelta("<this")]
-    assert stage.feed([TextDelta("<think>")]) == [TextDelta("<think>")]
+def test_the_beginning_is_passed_on_as_soon_as_it_can_not_be_a_tag():
+    event_filter = ReasoningFilter()
+    assert event_filter.feed([TextDelta("<thi")]) == []
+    assert event_filter.feed([TextDelta("s")]) == [TextDelta("<this")]
+    assert event_filter.feed([TextDelta("<think>")]) == [TextDelta("<think>")]
 
 
-def test_a_thought_is_passed_on_as_it_comes():
-    stage = ReasoningFilter()
-    assert stage.feed([TextDelta("<think>a")]) == [ThinkingDelta("a")]
-    assert stage.feed([TextDelta("b</th")]) == [ThinkingDelta("b")]
-    assert stage.feed([TextDelta("ink>c")]) == [ended("ab"), TextDelta("c")]
+def test_reasoning_is_passed_on_as_it_arrives():
+    event_filter = ReasoningFilter()
+    assert event_filter.feed([TextDelta("<think>a")]) == [ThinkingDelta("a")]
+    assert event_filter.feed([TextDelta("b</th")]) == [ThinkingDelta("b")]
+    assert event_filter.feed([TextDelta("ink>c")]) == [ended("ab"), TextDelta("c")]
 
 
-def test_a_plain_batch_is_passed_on_as_it_is():
-    stage = ReasoningFilter()
+def test_a_plain_batch_passes_unchanged():
+    event_filter = ReasoningFilter()
     batch = [TextDelta("Hi", {"content": []}), STOP]
-    assert stage.feed(batch) is batch
+    assert event_filter.feed(batch) is batch
     more = [TextDelta("<think>")]
-    assert stage.feed(more) is more
+    assert event_filter.feed(more) is more
 
 
-def test_everything_but_text_passes_in_its_place():
-    stage = ReasoningFilter()
+def test_other_events_keep_their_position():
+    event_filter = ReasoningFilter()
     begin = ToolCallBegin(0, "c", "f")
     batch = [ThinkingDelta("hm"), RefusalDelta("no"), TextDelta("<final>a"), begin, STOP, UsageReport(NO_USAGE)]
-    assert stage.feed(batch) == [
+    assert event_filter.feed(batch) == [
         *(ThinkingDelta("hm"), RefusalDelta("no"), TextDelta("a"), begin, STOP, UsageReport(NO_USAGE))
     ]
 
 
-def test_what_was_held_back_comes_before_the_end():
-    stage = ReasoningFilter()
-    assert stage.feed([TextDelta("<fin")]) == []
-    assert stage.feed([STOP, UsageReport(NO_USAGE)]) == [TextDelta("<fin"), STOP, UsageReport(NO_USAGE)]
+def test_held_text_comes_before_the_finish():
+    event_filter = ReasoningFilter()
+    assert event_filter.feed([TextDelta("<fin")]) == []
+    assert event_filter.feed([STOP, UsageReport(NO_USAGE)]) == [TextDelta("<fin"), STOP, UsageReport(NO_USAGE)]
 
 
-def test_a_space_that_is_none_of_the_usual_ones_is_one_wherever_it_comes():
+def test_unusual_white_space_counts_as_white_space():
     odd = TextDelta("\N{NO-BREAK SPACE}<think>a</think>b")
     assert ReasoningFilter().feed([odd]) == [ThinkingDelta("a"), ended("a"), TextDelta("b")]
     assert ReasoningFilter().feed([ThinkingDelta("x"), odd]) == [
@@ -182,7 +182,7 @@ def test_a_space_that_is_none_of_the_usual_ones_is_one_wherever_it_comes():
     ]
 
 
-def test_text_that_nobody_has_decoded_is_looked_at_only_where_a_tag_may_be():
+def test_raw_text_is_decoded_only_if_it_may_begin_with_a_tag():
     plain = [TextDelta(Raw(b'"Hello"')), Finish("stop")]
     assert ReasoningFilter().feed(plain) is plain
     for written in (b'"<think>hm</think>Hello"', b'"\\u003cthink>hm</think>Hello"', b'" <think>hm</think>Hello"'):

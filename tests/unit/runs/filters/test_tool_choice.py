@@ -23,18 +23,18 @@ def test_required_and_pinned_demand_a_call(choice, demanded):
 
 
 @pytest.mark.parametrize("choice", [REQUIRED, PINNED])
-def test_prose_is_held_back_until_the_call_begins(choice):
-    stage = ToolChoiceGuard(choice)
-    assert stage.feed([PROSE]) == []
-    assert stage.feed([TextDelta("Now."), WEATHER]) == [PROSE, TextDelta("Now."), WEATHER]
+def test_text_is_held_back_until_the_call_begins(choice):
+    event_filter = ToolChoiceGuard(choice)
+    assert event_filter.feed([PROSE]) == []
+    assert event_filter.feed([TextDelta("Now."), WEATHER]) == [PROSE, TextDelta("Now."), WEATHER]
     more = [ToolCallDelta(0, "{}"), TOOLS]
-    assert stage.feed(more) is more
+    assert event_filter.feed(more) is more
 
 
-def test_a_pinned_call_is_awaited_past_others():
-    stage = ToolChoiceGuard(PINNED)
-    assert stage.feed([TIME, ToolCallDelta(1, "{}")]) == []
-    assert stage.feed([WEATHER]) == [TIME, ToolCallDelta(1, "{}"), WEATHER]
+def test_other_calls_do_not_satisfy_a_pinned_call():
+    event_filter = ToolChoiceGuard(PINNED)
+    assert event_filter.feed([TIME, ToolCallDelta(1, "{}")]) == []
+    assert event_filter.feed([WEATHER]) == [TIME, ToolCallDelta(1, "{}"), WEATHER]
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_a_pinned_call_is_awaited_past_others():
         (PINNED, [[TIME], [TOOLS]], "tool_choice required a weather tool call"),
     ],
 )
-def test_an_answer_without_the_call_is_never_shown(choice, batches, sentence):
-    stage = ToolChoiceGuard(choice)
+def test_an_answer_without_the_call_never_reaches_the_client(choice, batches, sentence):
+    event_filter = ToolChoiceGuard(choice)
     *held, last = batches
-    assert [stage.feed(batch) for batch in held] == [[]] * len(held)
+    assert [event_filter.feed(batch) for batch in held] == [[]] * len(held)
     with pytest.raises(ToolChoiceUnmet, match=sentence) as caught:
-        stage.feed(last)
+        event_filter.feed(last)
     assert (caught.value.status, caught.value.type, caught.value.param) == (502, "api_error", "tool_choice")
 
 

@@ -40,7 +40,7 @@ def free_port() -> int:
         return port
 
 
-class EventFilter:
+class Testbed:
     """The fake provider, the load generator and a state directory. It starts proxies in front of the provider."""
 
     def __init__(self, *, redis: str | None = None) -> None:
