@@ -52,10 +52,15 @@ def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str]) 
 
 
 def with_headers(made: Endpoint, headers: Mapping[str, str]) -> Endpoint:
-    """The same address with more headers, for one request. Raises ValueError for a header that can't be sent."""
-    start, _, length = made.head.rpartition(b"\r\n")
-    lines = "\r\n".join(_line(name, value) for name, value in headers.items()).encode()
-    return Endpoint(made.origin, b"\r\n".join((start, lines, length)))
+    """The same address with these headers in place of those of the same names, for one request.
+
+    Raises ValueError for a header that can't be sent.
+    """
+    names = {name.lower().encode() for name in headers}
+    request, *lines, length = made.head.split(b"\r\n")
+    others = (line for line in lines if line.partition(b":")[0].lower() not in names)
+    added = (_line(name, value).encode() for name, value in headers.items())
+    return Endpoint(made.origin, b"\r\n".join((request, *others, *added, length)))
 
 
 def _line(name: str, value: str) -> str:

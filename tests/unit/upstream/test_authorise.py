@@ -51,7 +51,18 @@ async def test_headers_of_the_format_are_sent_and_one_that_cant_be_is_refused():
         await provider.signed(WireRequest("/chat", b"", {"version": "1\r\nX: y"}))
 
 
-def test_addresses_that_are_kept_are_bounded():
+async def test_every_header_is_sent_once_a_signature_over_the_rows_over_the_formats():
+    async def signature(_endpoint, _asked):
+        return {"X-Date": "signed"}
+
+    row = {"x-version": "row", "x-date": "row"}
+    provider = Provider("p", "http://p/v1", headers=fixed_headers("k", row), signer=signature)
+    asked = WireRequest("/chat", b"", {"X-Version": "format", "Content-Type": "text/x-toy", "X-Beta": "format"})
+    sent = [line for line in lines(await provider.signed(asked)) if line.lower().startswith(("x-", "content-type"))]
+    assert sent == ["Content-Type: text/x-toy", "X-Beta: format", "x-version: row", "X-Date: signed"]
+
+
+def test_cached_addresses_are_bounded():
     provider = replace(Provider("p", "http://p/v1"), id="q")
     for number in range(1000):
         assert provider.endpoint(f"/models/{number}").head.startswith(f"POST /v1/models/{number} ".encode())

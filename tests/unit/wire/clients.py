@@ -54,7 +54,7 @@ def error_of(body: bytes) -> Seen:
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked; `thought` in a message's parts only where the format has a index for it."""
+    """What is asked; `thought` in a message's parts only where the format has a place for it."""
 
     messages: list[list[Any]]
     tools: list[list[Any]] | None = None
@@ -97,8 +97,8 @@ class ChatClient:
         return self._seen([choice["message"]], choice["finish_reason"], payload["usage"])
 
     def stream(self, body: bytes) -> Seen:
-        *frames, done, tail = body.decode().split("\n\n")
-        assert (done, tail) == ("data: [DONE]", "")
+        *frames, done, empty = body.decode().split("\n\n")
+        assert (done, empty) == ("data: [DONE]", "")
         payloads = [json.loads(frame.removeprefix("data: ")) for frame in frames]
         error = payloads.pop()["error"] if "error" in payloads[-1] else None
         for payload in payloads:
@@ -107,11 +107,11 @@ class ChatClient:
         *_, last = choices
         usage = next((payload["usage"] for payload in payloads if payload.get("usage")), None)
         assert [choice for choice in choices if choice["finish_reason"]] == ([] if error else [last])
-        sent = None if error is None else ErrorObject.model_validate(error).message
-        return self._seen([choice["delta"] for choice in choices], last["finish_reason"], usage, sent)
+        message = None if error is None else ErrorObject.model_validate(error).message
+        return self._seen([choice["delta"] for choice in choices], last["finish_reason"], usage, message)
 
     def returned(self, body: bytes, *, stream: bool) -> list[dict[str, Any]]:
-        """The message that a client sends back that keeps everything; see `Conversation`."""
+        """The message that a client sends back that keeps everything."""
         if not stream:
             return [json.loads(body)["choices"][0]["message"]]
         seen = self.stream(body)
@@ -119,8 +119,8 @@ class ChatClient:
             {"id": id_, "type": "function", "function": {"name": name, "arguments": arguments}}
             for id_, name, arguments in seen.calls
         ]
-        sent: dict[str, Any] = {"role": "assistant", "content": seen.text, "tool_calls": function_calls}
-        return [sent | ({"reasoning_content": seen.thinking} if seen.thinking else {})]
+        message: dict[str, Any] = {"role": "assistant", "content": seen.text, "tool_calls": function_calls}
+        return [message | ({"reasoning_content": seen.thinking} if seen.thinking else {})]
 
     def followed(self, question: dict[str, Any], returned: list[dict[str, Any]], results: list[Any]) -> dict[str, Any]:
         """The next request of a tool loop; `results` are pairs of call id and output."""
@@ -132,19 +132,19 @@ class ChatClient:
         known = ("role", "content", "tool_calls")
         return [{name: value for name, value in one.items() if name in known} for one in returned]
 
-    def _seen(self, sent: list[dict[str, Any]], finish: Any, usage: Any, error: str | None = None) -> Seen:
+    def _seen(self, messages: list[dict[str, Any]], finish: Any, usage: Any, error: str | None = None) -> Seen:
         calls: dict[int, list[str]] = {}
-        for message in sent:
+        for message in messages:
             for position, call in enumerate(message.get("tool_calls") or ()):
                 known = calls.setdefault(call.get("index", position), ["", "", ""])
                 function = call["function"]
                 for index, piece in enumerate((call.get("id"), function.get("name"), function.get("arguments"))):
                     known[index] += piece or ""
-        sources = [one["url_citation"] for message in sent for one in message.get("annotations") or ()]
+        sources = [one["url_citation"] for message in messages for one in message.get("annotations") or ()]
         return Seen(
-            "".join(message.get("content") or "" for message in sent),
-            "".join(message.get("refusal") or "" for message in sent),
-            "".join(message.get("reasoning_content") or "" for message in sent),
+            "".join(message.get("content") or "" for message in messages),
+            "".join(message.get("refusal") or "" for message in messages),
+            "".join(message.get("reasoning_content") or "" for message in messages),
             tuple((id_, name, arguments) for id_, name, arguments in calls.values()),
             tuple((one["url"], one["title"], one["start_index"], one["end_index"]) for one in sources),
             usage and _chat_tokens(usage),
@@ -178,11 +178,11 @@ class ResponsesClient:
 
     def stream(self, body: bytes) -> Seen:
         payloads = _events(body)
-        told = "".join(one["delta"] for one in payloads if one["type"] == "response.output_text.delta")
+        streamed = "".join(one["delta"] for one in payloads if one["type"] == "response.output_text.delta")
         seen = self._seen(payloads[-1]["response"])
         if seen.error is not None:
-            return replace(seen, text=told)  # a failed response repeats only items that were complete
-        assert told == seen.text
+            return replace(seen, text=streamed)  # a failed response repeats only items that were complete
+        assert streamed == seen.text
         return seen
 
     def returned(self, body: bytes, *, stream: bool) -> list[dict[str, Any]]:
@@ -223,8 +223,8 @@ CLIENTS = (ChatClient(), ResponsesClient())
 
 
 def _events(body: bytes) -> list[dict[str, Any]]:
-    *frames, done, tail = body.decode().split("\n\n")
-    assert (done, tail) == ("data: [DONE]", "")
+    *frames, done, empty = body.decode().split("\n\n")
+    assert (done, empty) == ("data: [DONE]", "")
     payloads: list[dict[str, Any]] = [json.loads(frame.partition("\ndata: ")[2]) for frame in frames]
     for number, payload in enumerate(payloads):
         _EVENT.validate_python(payload)
@@ -254,8 +254,8 @@ def _chat_message(role: str, *parts: list[Any]) -> dict[str, Any]:
         ((_, call, (_, output)),) = parts
         return {"role": "tool", "tool_call_id": call, "content": output}
     message: dict[str, Any] = {"role": role, "content": []}
-    for kind, *sent in parts:
-        match kind, *sent:
+    for kind, *fields in parts:
+        match kind, *fields:
             case "text", text:
                 message["content"].append({"type": "text", "text": text})
             case "image", url:
@@ -271,8 +271,8 @@ def _chat_message(role: str, *parts: list[Any]) -> dict[str, Any]:
 def _items(role: str, *parts: list[Any]) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = []
     content: list[dict[str, Any]] = []
-    for kind, *sent in parts:
-        match kind, *sent:
+    for kind, *fields in parts:
+        match kind, *fields:
             case "text", text:
                 content.append({"type": "output_text" if role == "assistant" else "input_text", "text": text})
             case "image", url:

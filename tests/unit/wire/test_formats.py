@@ -4,7 +4,7 @@ A format that is added brings its package with a `provider.py` beside its tests,
 """
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -39,26 +39,26 @@ PIXEL = (
 )
 
 USAGE = Usage(110, 70, 180, 30, 20)
-SAID = 'Hé 👋🏽, that is\n"it" \\u00e9.'
+TEXT = 'Hé 👋🏽, that is\n"it" \\u00e9.'
 THOUGHT = Thinking("First, what is asked? Then:\n…", "c2ln+/==")
 CALLS = (ToolCall("call_1", "look", '{"at": "the é"}'), ToolCall("call_2", "look", '{"at":\n[1, 2.50]}'))
 SOURCES = (Citation("https://a.example/1", "One", 0, 2), Citation("https://b.example/2", "Two", 3, 7))
 ANSWERS = {
-    "text": Answer(SAID, "stop", USAGE),
+    "text": Answer(TEXT, "stop", USAGE),
     "refusal": Answer(None, "stop", USAGE, refusal="I can't help with that."),
     "one call": Answer(None, "tool_calls", USAGE, CALLS[:1]),
     "parallel calls": Answer(None, "tool_calls", USAGE, CALLS),
-    "text and calls": Answer(SAID, "tool_calls", USAGE, CALLS),
-    "thinking": Answer(SAID, "stop", USAGE, thinking=(THOUGHT,)),
+    "text and calls": Answer(TEXT, "tool_calls", USAGE, CALLS),
+    "thinking": Answer(TEXT, "stop", USAGE, thinking=(THOUGHT,)),
     "thinking and calls": Answer(None, "tool_calls", USAGE, CALLS, (THOUGHT,)),
-    "citations": Answer(SAID, "stop", USAGE, citations=SOURCES),
-    "no details of usage": Answer(SAID, "stop", Usage(11, 7, 18, 0, 0)),
-    "length": Answer(SAID, "length", USAGE),
+    "citations": Answer(TEXT, "stop", USAGE, citations=SOURCES),
+    "no details of usage": Answer(TEXT, "stop", Usage(11, 7, 18, 0, 0)),
+    "length": Answer(TEXT, "length", USAGE),
     "length in a call": Answer(None, "length", USAGE, (ToolCall("call_1", "look", '{"at": "th'),)),
     "length while thinking": Answer(None, "length", USAGE, thinking=(THOUGHT,)),
     "content filter": Answer("That is", "content_filter", USAGE),
     "content filter at once": Answer(None, "content_filter", USAGE),
-    "everything": Answer(SAID, "tool_calls", USAGE, CALLS, (THOUGHT,), citations=SOURCES),
+    "everything": Answer(TEXT, "tool_calls", USAGE, CALLS, (THOUGHT,), citations=SOURCES),
 }
 
 each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.path)
@@ -73,21 +73,31 @@ class House:
 
     says: Any
     url: str = ""
-    script: list[tuple[int, str, list[bytes]]] = field(default_factory=list)
+    script: list[Any] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[Any] = field(default_factory=list)
 
-    def answers(self, answer: Answer, *, stream: bool) -> None:
-        frames = self.says.frames(answer) if stream else [self.says.whole(answer)]
-        self.sends(frames, stream=stream)
+    def answers(self, answer: Answer) -> None:
+        """Once more answer so, as it is asked for: streamed or whole."""
+        self.script.append(answer)
 
     def sends(self, frames: list[bytes], *, stream: bool, status: int = 200) -> None:
+        """Once more answer with these bytes."""
         self.script.append((status, self.says.STREAM_TYPE if stream else self.says.WHOLE_TYPE, frames))
+
+    def refuses(self, text: str) -> None:
+        """Once more answer with an error."""
+        status, body = self.says.refusal(text)
+        self.sends([body], status=status, stream=False)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(self.says.asked(request.path, await request.read()))
         self.headers.append(request.headers)
-        status, content_type, frames = self.script.pop(0)
+        if isinstance(answer := self.script.pop(0), Answer):
+            stream = self.asked[-1]["stream"]
+            self.sends(self.says.frames(answer) if stream else [self.says.whole(answer)], stream=stream)
+            answer = self.script.pop()
+        status, content_type, frames = answer
         response = web.StreamResponse(status=status, headers={"Content-Type": content_type})
         await response.prepare(request)
         for frame in frames:
@@ -100,20 +110,41 @@ def toy_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(UPSTREAMS, toy.WIRE, ToyLines())
 
 
+@pytest.fixture
+def open_house(aiohttp_server: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """A provider of a format, known to the gateway by a row of the catalogue and nothing else."""
+
+    async def build(name: str, api: str) -> House:
+        house = House(PROVIDERS[api])
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/base/{path:.*}", house.handle)
+        house.url = str((await aiohttp_server(app)).make_url("/base"))
+        monkeypatch.setitem(CATALOG, name, Row(house.url, ("HOUSE_KEY",), "small", api=api))
+        return house
+
+    return build
+
+
 @pytest.fixture(params=PROVIDERS)
-async def house(request: pytest.FixtureRequest, aiohttp_server: Any, monkeypatch: pytest.MonkeyPatch) -> House:
-    """A provider of each format, known to the gateway by a row of the catalogue and nothing else."""
-    house = House(PROVIDERS[request.param])
-    app = web.Application(client_max_size=2**26)
-    app.router.add_post("/base/{rest:.*}", house.handle)
-    house.url = str((await aiohttp_server(app)).make_url("/base"))
-    monkeypatch.setitem(CATALOG, "house", Row(house.url, ("HOUSE_KEY",), "small", api=request.param))
+async def house(request: pytest.FixtureRequest, open_house: Callable[..., Any]) -> House:
+    """The agent's provider, in each format."""
+    house: House = await open_house("house", request.param)
+    return house
+
+
+@pytest.fixture(params=PROVIDERS)
+async def fallback(request: pytest.FixtureRequest, open_house: Callable[..., Any], config: dict[str, Any]) -> House:
+    """The provider of the agent's fallback, in each format; it finishes answers that break off."""
+    config["gateway"]["stream"]["rescue"] = True
+    config["agents"]["defaults"]["model"]["fallbacks"] = ["fallback/small"]
+    house: House = await open_house("fallback", request.param)
     return house
 
 
 @pytest.fixture
-async def gateway(house: House, aiohttp_client: Any, tmp_path: Path) -> AsyncIterator[TestClient]:
-    config = {
+def config() -> dict[str, Any]:
+    """The configuration file, for tests to change."""
+    return {
         "gateway": {
             "auth": {"mode": "token", "token": TOKEN},
             "http": {"endpoints": {"responses": {"enabled": True}, "chatCompletions": {"enabled": True}}},
@@ -122,11 +153,20 @@ async def gateway(house: House, aiohttp_client: Any, tmp_path: Path) -> AsyncIte
         },
         "agents": {"defaults": {"model": {"primary": "house/small"}}, "entries": {"main": {}}},
     }
-    file = tmp_path / "openclaw.json"
+
+
+@pytest.fixture
+async def gateway(house: House, config: dict[str, Any], aiohttp_client: Any, tmp_path: Path) -> TestClient:
+    return await served(config, aiohttp_client, tmp_path)
+
+
+async def served(config: dict[str, Any], aiohttp_client: Any, folder: Path) -> TestClient:
+    file = folder / "openclaw.json"
     file.write_text(json.dumps(config), encoding="utf-8")
     loaded = validated(file, {"HOUSE_KEY": "key-of-the-house"}).loaded
-    app = create_app(loaded.config, loaded.env, tmp_path)
-    return await aiohttp_client(app, headers={"Authorization": f"Bearer {TOKEN}"})
+    app = create_app(loaded.config, loaded.env, folder)
+    gateway: TestClient = await aiohttp_client(app, headers={"Authorization": f"Bearer {TOKEN}"})
+    return gateway
 
 
 @pytest.fixture
@@ -156,7 +196,7 @@ def test_every_wire_format_is_proven_here():
 @each_way
 @each_answer
 async def test_a_client_sees_what_the_provider_sent(house, ask, client, stream, name):
-    house.answers(ANSWERS[name], stream=stream)
+    house.answers(ANSWERS[name])
     status, body = await ask(client, client.body(ASK, stream=stream))
     assert (status, read(client, status, body, stream=stream)) == (200, visible(ANSWERS[name]))
 
@@ -164,8 +204,7 @@ async def test_a_client_sees_what_the_provider_sent(house, ask, client, stream, 
 @each_client
 @each_way
 async def test_an_error_before_the_first_event_keeps_its_status(house, ask, client, stream):
-    status, body = house.says.refusal("Too many people.")
-    house.sends([body], status=status, stream=False)
+    house.refuses("Too many people.")
     status, body = await ask(client, client.body(ASK, stream=stream))
     assert status == 503
     assert "Too many people." in error_of(body).error
@@ -181,18 +220,18 @@ async def test_an_error_in_place_of_an_answer_is_an_error(house, ask, client, st
 
 
 @each_client
-@pytest.mark.parametrize("sent", ["Too many people.", None], ids=["sent", "cut"])
-async def test_an_error_after_the_first_event_ends_the_stream_as_one(house, ask, client, sent):
+@pytest.mark.parametrize("text", ["Too many people.", None], ids=["reported", "cut"])
+async def test_an_error_after_the_first_event_ends_the_stream_as_one(house, ask, client, text):
     *_, last, _, _ = frames = house.says.frames(ANSWERS["text"])
     started = frames[: frames.index(last)]
-    house.sends(started if sent is None else [*started, house.says.failure(sent, stream=True)], stream=True)
+    house.sends(started if text is None else [*started, house.says.failure(text, stream=True)], stream=True)
     status, body = await ask(client, client.body(ASK, stream=True))
     seen = read(client, status, body, stream=True)
     assert status == 200
-    assert (sent or "broke off") in seen.error
+    assert (text or "broke off") in seen.error
     assert seen.finish is None
     assert seen.text
-    assert SAID.startswith(seen.text)
+    assert TEXT.startswith(seen.text)
 
 
 CONVERSATION = [
@@ -212,7 +251,7 @@ TOOLS = [
 @each_client
 @each_way
 async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
-    house.answers(ANSWERS["text"], stream=stream)
+    house.answers(ANSWERS["text"])
     question = Question(CONVERSATION, TOOLS, settings=True)
     status, _ = await ask(client, client.body(question, stream=stream))
     assert status == 200
@@ -231,7 +270,7 @@ async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
 
 @each_client
 async def test_a_provider_is_asked_for_the_one_tool_that_the_client_wants(house, ask, client):
-    house.answers(ANSWERS["one call"], stream=False)
+    house.answers(ANSWERS["one call"])
     status, _ = await ask(client, client.body(Question(CONVERSATION, TOOLS, pinned="look"), stream=False))
     assert status == 200
     assert house.asked[0]["choice"] == ["pinned", "look"]
@@ -239,10 +278,10 @@ async def test_a_provider_is_asked_for_the_one_tool_that_the_client_wants(house,
 
 @each_client
 @each_way
-@pytest.mark.parametrize("forgets", [False, True], ids=["kept", "dropped"])
+@pytest.mark.parametrize("forgets", [False, True], ids=["returned", "dropped"])
 async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(house, ask, client, stream, forgets):
-    house.answers(ANSWERS["thinking and calls"], stream=stream)
-    house.answers(ANSWERS["text"], stream=stream)
+    house.answers(ANSWERS["thinking and calls"])
+    house.answers(ANSWERS["text"])
     first = client.body(ASK, stream=stream)
     _, body = await ask(client, first)
     returned = client.returned(body, stream=stream)
@@ -258,10 +297,26 @@ async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(hou
     ]
 
 
+@each_client
+@each_way
+@pytest.mark.parametrize("house", [toy.WIRE], indirect=True)
+async def test_reasoning_that_has_only_a_signature_goes_back_too(house, ask, client, stream):
+    blocks = (Thinking("", "b25l"), Thinking("Then?", "dHdv"), Thinking("", "dGhyZWU="))
+    house.answers(Answer(None, "tool_calls", USAGE, CALLS[:1], blocks))
+    house.answers(ANSWERS["text"])
+    first = client.body(ASK, stream=stream)
+    _, body = await ask(client, first)
+    status, _ = await ask(client, client.followed(first, client.returned(body, stream=stream), [("call_1", "a cat")]))
+    assert status == 200
+    _, *parts, call = house.asked[1]["messages"][1]
+    assert parts == [house.says.thought(block) for block in blocks]
+    assert call[:2] == ["call", "call_1"]
+
+
 async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
     client = CLIENTS[1]
-    house.answers(ANSWERS["thinking and calls"], stream=False)
-    house.answers(ANSWERS["text"], stream=False)
+    house.answers(ANSWERS["thinking and calls"])
+    house.answers(ANSWERS["text"])
     _, body = await ask(client, client.body(ASK, stream=False) | {"store": True})
     outputs = [{"type": "function_call_output", "call_id": call.id, "output": "a cat"} for call in CALLS]
     status, _ = await ask(
@@ -274,10 +329,10 @@ async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
 @pytest.mark.parametrize("api", PROVIDERS)
 def test_reasoning_of_another_model_is_never_sent(api):
     upstream, says = UPSTREAMS[api], PROVIDERS[api]
-    sent = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
+    asking = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
     for owner in (Owner(api, "house", "large"), Owner(api, "home", "small"), Owner("other", "house", "small")):
         thinking = Message("assistant", (Thinking("secret", "s", owner=owner), Text("Hello")))
-        request = upstream.request(Turn("m", (sent[0], thinking, sent[1])), ModelSpec("small", provider="house"))
+        request = upstream.request(Turn("m", (asking[0], thinking, asking[1])), ModelSpec("small", provider="house"))
         assert says.asked(request.path, request.body)["messages"][1] == ["assistant", ["text", "Hello"]]
         assert b"secret" not in request.body
 
@@ -289,10 +344,70 @@ def test_a_whole_answer_and_a_stream_under_any_split_say_the_same(api, name, dat
     upstream, says, model = UPSTREAMS.get(api, ToyLines()), PROVIDERS[api], ModelSpec("small", provider="house")
     whole = accumulated(upstream.parse_answer(says.whole(ANSWERS[name]), model))
     stream = b"".join(says.frames(ANSWERS[name]))
-    places = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
-    edges = [0, *sorted(places), len(stream)]
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+    edges = [0, *sorted(cuts), len(stream)]
     parser, events = upstream.parser(model), []
     for start, end in pairwise(edges):
         events += parser.feed(stream[start:end])
     assert accumulated([*events, *parser.close()]) == whole
     assert visible(whole) == visible(ANSWERS[name])
+
+
+@each_client
+async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_its_own(house, fallback, ask, client):
+    house.answers(ANSWERS["thinking and calls"])
+    house.refuses("Too many people.")
+    fallback.answers(ANSWERS["thinking"])
+    first = client.body(ASK, stream=False)
+    _, body = await ask(client, first)
+    results = [(call.id, "a cat") for call in CALLS]
+    status, body = await ask(client, client.followed(first, client.returned(body, stream=False), results))
+    assert (status, read(client, status, body, stream=False)) == (200, visible(ANSWERS["thinking"]))
+    assert fallback.asked[0]["messages"] == [
+        *ASK.messages,
+        ["assistant", *(["call", call.id, call.name, call.arguments] for call in CALLS)],
+        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in CALLS),
+    ]
+
+
+@each_client
+async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house, fallback, ask, client):
+    frames = house.says.frames(ANSWERS["text and calls"])
+    house.sends(frames[: len(frames) // 2], stream=True)
+    fallback.answers(ANSWERS["text and calls"])
+    status, body = await ask(client, client.body(ASK, stream=True))
+    assert (status, read(client, status, body, stream=True)) == (200, visible(ANSWERS["text and calls"]))
+    assert len(fallback.asked) == 1
+
+
+@pytest.mark.parametrize("named", ["api", "model", "row"])
+async def test_a_configured_provider_speaks_the_format_that_it_names_or_that_of_its_row(
+    open_house, config, aiohttp_client, tmp_path, named
+):
+    house = await open_house("toyhouse", toy.WIRE)
+    row = {"baseUrl": house.url, "apiKey": "k", "models": [{"id": "small"}]}
+    name = "toyhouse" if named == "row" else "own"
+    if named == "api":
+        row["api"] = toy.WIRE
+    elif named == "model":
+        row["models"][0]["api"] = toy.WIRE
+    config["models"] = {"providers": {name: row}}
+    config["agents"]["defaults"]["model"]["primary"] = f"{name}/small"
+    house.answers(ANSWERS["text"])
+    gateway = await served(config, aiohttp_client, tmp_path)
+    async with gateway.post(CLIENTS[0].path, json=CLIENTS[0].body(ASK, stream=False)) as response:
+        assert CLIENTS[0].whole(await response.read()) == visible(ANSWERS["text"])
+    assert house.headers[0]["X-Toy-Version"] == "1"
+    assert house.headers[0].getall("Content-Type") == ["text/x-toy"]
+
+
+async def test_a_format_without_embeddings_is_named_when_somebody_asks_for_them(
+    open_house, config, aiohttp_client, tmp_path
+):
+    await open_house("toyhouse", toy.WIRE)
+    config["memory"] = {"search": {"provider": "toyhouse", "model": "small"}}
+    config["agents"]["defaults"]["model"]["primary"] = "toyhouse/small"
+    gateway = await served(config, aiohttp_client, tmp_path)
+    async with gateway.post("/v1/embeddings", json={"model": "openclaw", "input": "hi"}) as response:
+        assert response.status == 503
+        assert "'toyhouse' has no embeddings" in error_of(await response.read()).error

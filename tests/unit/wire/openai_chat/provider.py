@@ -1,6 +1,6 @@
 """What a chat completions provider sends, by OpenAI's documentation, and what it reads of a request.
 
-Reasoning is where DeepSeek has it: OpenAI's own format has no index for it.
+Reasoning is where DeepSeek has it: OpenAI's own format has no place for it.
 """
 
 import json
@@ -44,13 +44,13 @@ def whole(answer: Answer) -> bytes:
 
 
 def failure(text: str, *, stream: bool) -> bytes:
-    """An error inside a 200: in the middle of a stream, or in index of a whole answer."""
+    """An error inside a 200: in the middle of a stream, or in place of a whole answer."""
     payload = {"error": _error(text)}
     return _event(payload) if stream else json.dumps(payload).encode()
 
 
 def refusal(text: str) -> tuple[int, bytes]:
-    """Status and body of an immediate error."""
+    """Status and body of an error that comes at once."""
     return 503, json.dumps({"error": _error(text)}).encode()
 
 
@@ -85,15 +85,15 @@ def asked(_path: str, body: bytes) -> dict[str, Any]:
 
 def _asked_message(message: dict[str, Any]) -> list[Any]:
     content = message.get("content") or ()
-    sent = [["text", content]] if isinstance(content, str) else [_asked_part(part) for part in content]
+    parts = [["text", content]] if isinstance(content, str) else [_asked_part(part) for part in content]
     if message["role"] == "tool":
-        return ["tool", ["result", message["tool_call_id"], *sent]]
+        return ["tool", ["result", message["tool_call_id"], *parts]]
     thought = message.get("reasoning_content")
     calls = message.get("tool_calls", ())
     return [
         message["role"],
         *([["thought", thought, None]] if thought else ()),
-        *sent,
+        *parts,
         *(["call", call["id"], call["function"]["name"], call["function"]["arguments"]] for call in calls),
     ]
 
@@ -122,8 +122,8 @@ def _call(call: ToolCall, arguments: str) -> dict[str, Any]:
 
 
 def _annotation(source: Citation) -> dict[str, Any]:
-    index = {"url": source.url, "title": source.title, "start_index": source.start, "end_index": source.end}
-    return {"type": "url_citation", "url_citation": index}
+    fields = {"url": source.url, "title": source.title, "start_index": source.start, "end_index": source.end}
+    return {"type": "url_citation", "url_citation": fields}
 
 
 def _usage(answer: Answer) -> dict[str, Any]:

@@ -16,7 +16,8 @@ def frames(answer: Answer) -> list[bytes]:
     lines: list[Any] = []
     for block in answer.thinking:
         half = len(block.text) // 2
-        lines += [["think", block.text[:half]], ["think", block.text[half:]], ["thought", block.signature]]
+        lines += [["think", piece] for piece in (block.text[:half], block.text[half:]) if piece]
+        lines.append(["thought", block.signature])
     lines += [["text", piece] for piece in (answer.text or "").partition(" ") if piece]
     lines += [["refuse", piece] for piece in (answer.refusal or "").partition(" ") if piece]
     lines += [["source", one.url, one.title, one.start, one.end] for one in answer.citations]
@@ -37,7 +38,7 @@ def failure(text: str, *, stream: bool) -> bytes:
 
 
 def refusal(text: str) -> tuple[int, bytes]:
-    """Status and body of an immediate error."""
+    """Status and body of an error that comes at once."""
     return 503, written(["fail", "busy", text])
 
 

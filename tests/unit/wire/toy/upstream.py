@@ -78,7 +78,7 @@ def written(*lines: Any) -> bytes:
 
 
 def _message(message: Message, owner: Owner) -> list[Any]:
-    return [message.role, *(content for part in message.parts if (content := _part(part, owner)) is not None)]
+    return [message.role, *(line for part in message.parts if (line := _part(part, owner)) is not None)]
 
 
 def _part(part: Part, owner: Owner) -> list[Any] | None:
@@ -94,7 +94,7 @@ def _part(part: Part, owner: Owner) -> list[Any] | None:
         case ToolCall(id_, name, arguments):
             return ["call", id_, name, arguments]
         case Result(call_id, content):
-            return ["result", call_id, *(content for one in content if (content := _part(one, owner)) is not None)]
+            return ["result", call_id, *(line for one in content if (line := _part(one, owner)) is not None)]
         case _:
             return None  # thinking of another model, sources, what only another format understands
 
@@ -107,11 +107,11 @@ class ToyParser:
         self.done = False
         self.failure: UpstreamError | None = None
         self._owner = owner
-        self._remainder = b""
+        self._pending = b""
         self._thought = ""
 
     def feed(self, data: bytes) -> Batch:
-        *lines, self._remainder = (self._remainder + data).split(b"\n")
+        *lines, self._pending = (self._pending + data).split(b"\n")
         batch: Batch = []
         for line in lines:
             try:
@@ -130,8 +130,8 @@ class ToyParser:
             raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
         return []
 
-    def _event(self, kind: str, *content: Any) -> Event:
-        match kind, *content:
+    def _event(self, kind: str, *fields: Any) -> Event:
+        match kind, *fields:
             case "text", text:
                 return TextDelta(text)
             case "think", text:
