@@ -96,7 +96,7 @@ class Round(Struct, frozen=True):
             attempts.close()
 
     def _attempts(self) -> Attempts:
-        """The attempts of this answer. Raises NotFound or BadRequest if no model can take the turn: the run has ended."""
+        """The attempts of this answer. Ends the run and raises NotFound or BadRequest if no model can take the turn."""
         try:
             return self.dispatch.attempts(self.turn, self.chain, self.trail, self.timeout, part=self.part)
         except GatewayError:
