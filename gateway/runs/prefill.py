@@ -10,7 +10,7 @@ repeats a word or drops the blank between two. A model that does anything else i
 from msgspec.structs import replace
 
 from gateway.core.accumulator import Accumulator
-from gateway.core.event import Batch, Event, Finish, TextDelta
+from gateway.core.event import Batch, Event, Finish, TextDelta, ThinkingEnd
 from gateway.core.message import Message, Text
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
@@ -90,7 +90,7 @@ class Continuation:
             return self._held
         self._continues = True
         last_word = Accumulator()
-        last_word.add([TextDelta(self._rest)])
+        last_word.add([*(ThinkingEnd(block) for block in self._seen.thinking), TextDelta(self._rest)])
         self._replay = Replay(last_word)
         return _without_leading_blanks(self._held)
 

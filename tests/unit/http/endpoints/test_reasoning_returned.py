@@ -1,5 +1,6 @@
 """Reasoning comes back to the provider that made it, in the field in which it came, whichever way a client goes on."""
 
+import asyncio
 import base64
 import json
 import sys
@@ -260,6 +261,39 @@ class TestFailover:
             ("small", [shape]),
             ("blind", [{}]),
         ]
+
+
+async def test_a_call_whose_last_arguments_come_with_its_end(official, provider, shape):
+    """In one read of the connection, after the client has seen the beginning of the call."""
+    seen = asyncio.Event()
+    answers(provider, message("not asked"), message("Open."))
+    second = provider.answer
+
+    async def answer(request):
+        if len(provider.asked) > 1:
+            return await second(request)
+        name, arguments = CALL[1:]
+        start = {"index": 0, "id": CALL[0], "function": {"name": name, "arguments": arguments[:5]}}
+        response = await provider.begins(request, shape, {"tool_calls": [start]})
+        await seen.wait()
+        rest = {"tool_calls": [{"index": 0, "function": {"arguments": arguments[5:]}}]}
+        chunks = [
+            {"choices": [{"index": 0, "delta": rest}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+        ]
+        frames = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+        await response.write(frames + b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = answer
+    async with official.responses.stream(model="openclaw", input=ASK, tools=[RESPONSES_TOOL]) as events:
+        async for event in events:
+            if event.type == "response.function_call_arguments.delta":
+                seen.set()
+        response = await events.get_final_response()
+    assert response.output[-1].arguments == CALL[2]
+    await respond(official, [*ASK, *items(response, without=("reasoning",)), OUTPUT], tools=[RESPONSES_TOOL])
+    assert returned(provider) == [shape]
 
 
 async def test_details_that_say_nothing_of_their_order_come_back_one_by_one(official, provider, stream):
