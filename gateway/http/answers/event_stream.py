@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Self
 
+import structlog
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
 from gateway.http.keys import DRAIN
+
+log = structlog.get_logger(__name__)
 
 _STALLED = 120.0  # seconds that a reader may take nothing
 _SMALL = 32 * 1024  # bytes that an empty write buffer takes without blocking (its high-water mark is 64 KiB)
@@ -72,9 +75,12 @@ class EventStream(EventSourceResponse):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: object, *exc_info: object) -> None:
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._timer.cancel()
-        if kind is not None and self.opened and self._req is not None:
+        if error is not None and self.opened and self._req is not None:
+            if isinstance(error, Exception) and not isinstance(error, OSError):  # else the client has left, or stalled
+                # Now: the end of the connection cancels this handler.
+                log.error("Stream cut off", path=self._req.path, exc_info=error)
             self._abort_transport()  # whoever answers for the failure would answer in the midst of the stream
         if self._opening is not None:
             await asyncio.wait({self._opening})

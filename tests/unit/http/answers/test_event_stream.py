@@ -3,6 +3,7 @@ import asyncio
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from gateway.core.errors import Unavailable
 from gateway.http.answers.event_stream import EventStream
@@ -150,3 +151,25 @@ async def test_what_nobody_foresaw_cuts_an_open_stream_and_adds_nothing_to_it(an
         await response.read()
     assert "HTTP/1.1" not in str(caught.value)
     assert "HTTP/1.1" not in repr(caught.value.__cause__)
+
+
+async def test_what_cuts_an_open_stream_is_logged(answer):
+    go_on = asyncio.Event()
+
+    async def work(stream):
+        await stream.relay(b"data: 1\n\n")
+        await go_on.wait()
+        raise RuntimeError("a bug")
+
+    with capture_logs() as logs:
+        response = await answer(work, heartbeat=SOON)
+        await response.content.readuntil(b"\n\n")
+        go_on.set()
+        with pytest.raises(aiohttp.ClientPayloadError):
+            await response.read()
+        async with asyncio.timeout(5):
+            while not logs:
+                await asyncio.sleep(0.002)
+    (line,) = logs
+    assert line["log_level"] == "error"
+    assert str(line["exc_info"]) == "a bug"
