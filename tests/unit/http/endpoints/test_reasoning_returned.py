@@ -324,6 +324,44 @@ async def test_details_that_say_nothing_of_their_order_come_back_one_by_one(offi
     assert returned(provider) == [{"reasoning_details": details}]
 
 
+async def test_reasoning_among_the_parts_of_the_content_comes_back_there(official, provider):
+    """As Mistral's models send it."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}
+    content = [thought, {"type": "text", "text": "Wait."}]
+    answers(provider, message(content, CALL), message("Open."))
+    reply = await chat(official, ASK, tools=[CHAT_TOOL])
+    assert (reply["reasoning_content"], reply["content"]) == (THOUGHT, "Wait.")
+    await chat(official, [*ASK, reply, RESULT], tools=[CHAT_TOOL])
+    assert returned(provider) == [{}]
+    (sent,) = [message["content"] for message in provider.asked[-1]["messages"] if message["role"] == "assistant"]
+    assert sent == content
+
+
+@pytest.mark.parametrize("name", ["extra_content", "provider_specific_fields"])
+async def test_what_a_provider_attaches_to_a_call_comes_back_though_the_client_dropped_it(
+    official, provider, stream, name
+):
+    signature = {"google": {"thought_signature": "CiQB+/w=="}}
+    whole = message(None, CALL)
+    whole["tool_calls"][0][name] = signature
+    answers(provider, whole, message("Open."))
+    reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
+    assert reply["tool_calls"][0].pop(name) == signature
+    await chat(official, [*ASK, reply, RESULT], stream=stream, tools=[CHAT_TOOL])
+    (call,) = provider.asked[-1]["messages"][1]["tool_calls"]
+    assert call[name] == signature
+
+
+async def test_parallel_calls_share_one_reasoning(official, provider, shape, stream):
+    other = ("call_2", "look", '{"at": "window"}')
+    answers(provider, message(None, CALL, other, **shape), message("Open."))
+    reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
+    del reply["reasoning_content"]
+    results = [{**RESULT, "tool_call_id": call[0]} for call in (CALL, other)]
+    await chat(official, [*ASK, reply, *results], stream=stream, tools=[CHAT_TOOL])
+    assert returned(provider) == [shape]
+
+
 async def test_details_keep_fields_that_nobody_knows(official, provider, stream):
     details = [{**DETAILS[0], "id": None, "nested": {"n": 1.50, "big": 12345678901234567890, "list": [None, True]}}]
     answers(provider, message(None, CALL, reasoning_details=details), message("Open."))
