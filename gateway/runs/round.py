@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from gateway.agents.agent import UpstreamStreaming
 from gateway.core.accumulator import Accumulator
 from gateway.core.errors import GatewayError
-from gateway.core.event import Batch, Finish, Stream, ThinkingEnd, ToolCallBegin, UsageReport
+from gateway.core.event import Batch, Finish, Stream, ThinkingEnd, ToolCallBegin, ToolCallDelta, UsageReport
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
@@ -111,14 +111,15 @@ class Round(Struct, frozen=True):
         reasoning = self.dispatch.reasoning
         if reasoning is None or not any(isinstance(event, Finish) and event.reason == "tool_calls" for event in batch):
             return
-        # The batch may hold only the rest of a call that `seen` has the beginning of.
-        thinking = [
-            *(seen.thinking if seen else ()),
-            *(event.block for event in batch if isinstance(event, ThinkingEnd)),
-        ]
-        calls = {call.id: call.extras for call in seen.tool_calls.values()} if seen else {}
-        calls |= {event.id: event.extras for event in batch if isinstance(event, ToolCallBegin)}
-        await reasoning.remember(self.trail.client, [one for one in thinking if one.owner is not None], calls)
+        whole = Accumulator()
+        if seen is not None:  # the batch may hold only the rest of a call
+            for index, call in seen.tool_calls.items():
+                begin = ToolCallBegin(index, call.id, call.name, call.extras, call.kind, call.namespace)
+                whole.add([begin, ToolCallDelta(index, call.arguments)])
+            whole.add([ThinkingEnd(block) for block in seen.thinking])
+        whole.add(batch)
+        thinking = [block for block in whole.thinking if block.owner is not None]
+        await reasoning.remember(self.trail.client, thinking, tuple(whole.tool_calls.values()))
 
     def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:
         """The answer, or that of the next candidate if this one stays silent and the next one is faster."""

@@ -362,6 +362,28 @@ async def test_parallel_calls_share_one_reasoning(official, provider, shape, str
     assert returned(provider) == [shape]
 
 
+async def test_calls_of_one_id_are_told_apart(official, provider, shape, stream):
+    """Some providers count the calls of each answer from 0, so that ids repeat within and across conversations."""
+    again = ("call_1", "look", '{"at": "window"}')
+    answers(provider, message(None, CALL, **shape), message(None, again, reasoning="Then I look."), message("Open."))
+    messages = [*ASK]
+    for _ in range(2):
+        reply = await chat(official, messages, stream=stream, tools=[CHAT_TOOL])
+        del reply["reasoning_content"]
+        messages += [reply, RESULT]
+    await chat(official, messages, stream=stream, tools=[CHAT_TOOL])
+    assert returned(provider) == [shape, {"reasoning": "Then I look."}]
+
+
+async def test_a_client_may_write_the_arguments_anew(official, provider, shape, stream):
+    answers(provider, message(None, ("call_1", "look", '{"b": 1, "a": "\u00e9"}'), **shape), message("Open."))
+    reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
+    del reply["reasoning_content"]
+    reply["tool_calls"][0]["function"]["arguments"] = '{"a":"\\u00e9","b":1}'
+    await chat(official, [*ASK, reply, RESULT], stream=stream, tools=[CHAT_TOOL])
+    assert returned(provider) == [shape]
+
+
 async def test_details_keep_fields_that_nobody_knows(official, provider, stream):
     details = [{**DETAILS[0], "id": None, "nested": {"n": 1.50, "big": 12345678901234567890, "list": [None, True]}}]
     answers(provider, message(None, CALL, reasoning_details=details), message("Open."))
