@@ -83,8 +83,8 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
         run = await prepare(agent, shown, call.options, snapshot.runs, client=call.client)
         if conversation is not None:
             run = conversation.fitted(run)
-        call.services.recent.put(call.id, run.trace)
         stream: AnswerStream = run if call.admit is None else await call.admit(run)
+        call.services.recent.put(call.id, run.trace)
         if conversation is not None:
             stream = conversation.recorded(stream)
     except BaseException as error:

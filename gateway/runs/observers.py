@@ -42,7 +42,7 @@ def close_run(trace: RunTrace) -> None:
     usage = trace.usage
     if isinstance(ending, GatewayError) and ending.usage is not None:
         usage = ending.usage  # an answer that was refused is paid for, too
-    finished = RunFinished(trace, usage, trace.client, outcome, isinstance(ending, GatewayError))
+    finished = RunFinished(trace, usage, trace.client, outcome, isinstance(ending, Exception))
     for observe in trace.observers:
         observe(finished)
 

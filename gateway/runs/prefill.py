@@ -11,7 +11,7 @@ prefill.
 from msgspec.structs import replace
 
 from gateway.core.accumulator import Accumulator
-from gateway.core.event import Batch, Event, Finish, TextDelta
+from gateway.core.event import Batch, Event, Finish, TextDelta, ThinkingEnd
 from gateway.core.message import Message, Text
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
@@ -93,7 +93,7 @@ class Continuation:
             return self._held
         self._continues = True
         last_word = Accumulator()
-        last_word.add([TextDelta(self._last_word)])
+        last_word.add([*(ThinkingEnd(block) for block in self._seen.thinking), TextDelta(self._last_word)])
         self._replay = Replay(last_word)
         return _without_leading_spaces(self._held)
 

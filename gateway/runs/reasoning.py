@@ -5,6 +5,7 @@ call. Most clients return only the call. So the gateway stores both by the id of
 that lacks them. They are only added for the client of the original run.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 
@@ -29,13 +30,13 @@ class CallReasoning:
     def __init__(self, store: ReasoningStore) -> None:
         self._store = store
 
-    async def remember(self, client: str, thinking: Sequence[Thinking], calls: Mapping[str, Extras]) -> None:
-        """Store the reasoning before these calls and their extras by call id. An unavailable store loses them."""
+    async def remember(self, client: str, thinking: Sequence[Thinking], calls: Sequence[ToolCall]) -> None:
+        """Store the reasoning before these calls, and their extras. An unavailable store loses them."""
         blocks = [write_part(block) for block in thinking]
         entries = {
-            _key(client, call_id): dumps({"thinking": blocks, "extras": write_extras(extras)})
-            for call_id, extras in calls.items()
-            if blocks or extras.fields
+            _key(client, call): dumps({"thinking": blocks, "extras": write_extras(call.extras)})
+            for call in calls
+            if blocks or call.extras.fields
         }
         if not entries:
             return
@@ -48,15 +49,15 @@ class CallReasoning:
         """The turn with the reasoning and the extras that the client dropped."""
         if not any(message.role == "tool" for message in turn.messages):
             return turn
-        ids = [
-            part.id
+        calls = [
+            part
             for message in turn.messages
             if message.role == "assistant" and message.calls_tools
             for part in message.parts
             if type(part) is ToolCall and part.id
         ]
         try:
-            stored = await self._store.get([_key(client, call_id) for call_id in ids[-_MAX_CALLS:]])
+            stored = await self._store.get([_key(client, call) for call in calls[-_MAX_CALLS:]])
         except Unavailable as error:
             log.warning("Stored reasoning could not be read", reason=error.message)
             return turn
@@ -71,7 +72,7 @@ def _restored(message: Message, client: str, stored: Mapping[str, bytes]) -> Mes
     thinking: list[Thinking] = []
     parts: list[Part] = []
     for part in message.parts:
-        entry = stored.get(_key(client, part.id)) if type(part) is ToolCall else None
+        entry = stored.get(_key(client, part)) if type(part) is ToolCall else None
         if type(part) is not ToolCall or entry is None:
             parts.append(part)
             continue
@@ -93,5 +94,11 @@ def _read(entry: bytes) -> tuple[list[Thinking], Extras]:
         return [], NO_EXTRAS  # another version wrote this
 
 
-def _key(client: str, call_id: str) -> str:
-    return sha256(f"{client}\n{call_id}".encode("utf-8", "surrogatepass")).hexdigest()
+def _key(client: str, call: ToolCall) -> str:
+    """Clients may write the arguments anew, but as the same JSON."""
+    try:
+        arguments = json.dumps(json.loads(call.arguments), sort_keys=True)
+    except (ValueError, RecursionError):
+        arguments = call.arguments
+    named = json.dumps([client, call.id, call.name, arguments])
+    return sha256(named.encode()).hexdigest()

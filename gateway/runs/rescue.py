@@ -67,7 +67,7 @@ class Replay:
     Raises Diverged as soon as the answer differs; its message names the `cause` of the replay.
     """
 
-    __slots__ = ("_calls", "_cause", "_done", "_expected", "_held", "_repeated")
+    __slots__ = ("_blocks", "_calls", "_cause", "_done", "_expected", "_has_calls", "_held", "_owners", "_repeated")
 
     def __init__(self, seen: Accumulator, cause: UpstreamError | None = None) -> None:
         self._cause = cause
@@ -77,12 +77,15 @@ class Replay:
         self._expected = {channel: text for channel, text in shown.items() if text}
         self._repeated = dict.fromkeys(self._expected, 0)  # characters
         self._calls = {index: call.name for index, call in calls.items()}
+        self._has_calls = bool(calls)
+        self._owners = {block.owner for block in seen.thinking}
+        self._blocks: Batch = []  # reasoning that the client has not seen
         self._held: Batch = []
         self._done = False
 
     def feed(self, batch: Batch) -> Batch:
         """The new events. They are held until the answer has repeated all that the client has seen."""
-        if self._done:
+        if self._done and not self._blocks:
             return batch
         for event in batch:
             self._compare(event)
@@ -112,21 +115,39 @@ class Replay:
             case ToolCallBegin():
                 self._begin(event)
             case Finish():
-                if self._is_behind:
-                    raise Diverged(self._cause)
-                self._held.append(event)
-            case ThinkingDelta():
-                pass  # the client already has the reasoning of the broken answer
-            case ThinkingEnd() | CitationFound() | UsageReport() | ToolWork():
+                self._finish(event)
+            case ThinkingDelta() | ThinkingEnd() if self._is_behind:
+                self._withhold(event)
+            case ThinkingDelta() | ThinkingEnd() | CitationFound() | UsageReport() | ToolWork():
                 self._held.append(event)
 
     def _begin(self, event: ToolCallBegin) -> None:
         known = self._calls.pop(event.index, None)
         if known is None:
+            self._pass_blocks()
             self._held.append(event)
         elif known != event.name:
             raise Diverged(self._cause)
         # else the client uses the id that it received; the new answer has other ids
+
+    def _finish(self, event: Finish) -> None:
+        if self._is_behind:
+            raise Diverged(self._cause)
+        if self._has_calls:
+            self._pass_blocks()
+        self._held.append(event)
+
+    def _withhold(self, event: ThinkingDelta | ThinkingEnd) -> None:
+        """The client has seen the reasoning of the answer that broke, and has it if the same model repeats the answer.
+
+        Another model wants its own back, but only with calls.
+        """
+        if isinstance(event, ThinkingEnd) and event.block.owner is not None and event.block.owner not in self._owners:
+            self._blocks.append(event)
+
+    def _pass_blocks(self) -> None:
+        self._held += self._blocks
+        self._blocks = []
 
     def _new(self, channel: Channel, text: str) -> str:
         """The part of `text` that the client has not seen."""

@@ -118,8 +118,7 @@ class Round(Struct, frozen=True):
             seen = Accumulator()
             seen.add(batch)
         thinking = tuple(block for block in seen.thinking if block.owner is not None)
-        calls = {call.id: call.extras for call in seen.tool_calls.values()}
-        await reasoning.remember(self.trace.client, thinking, calls)
+        await reasoning.remember(self.trace.client, thinking, tuple(seen.tool_calls.values()))
 
     def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:
         """The answer, or with hedging the answer of the faster of two candidates."""

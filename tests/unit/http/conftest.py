@@ -125,13 +125,17 @@ def config(provider: Provider) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def client(aiohttp_client: Any, config: dict[str, Any], tmp_path: Path) -> TestClient:
+def policy() -> BackgroundPolicy:
+    """How background runs are logged."""
+    return BackgroundPolicy(flush=0.02, heartbeat=0.1)
+
+
+@pytest.fixture
+async def client(aiohttp_client: Any, config: dict[str, Any], policy: BackgroundPolicy, tmp_path: Path) -> TestClient:
     file = tmp_path / "openclaw.json"
     file.write_text(json.dumps(config), encoding="utf-8")
     loaded = load(file, {})
-    app = create_app(
-        loaded.config, loaded.env, tmp_path, renew=0.1, background=BackgroundPolicy(flush=0.02, heartbeat=0.1)
-    )
+    app = create_app(loaded.config, loaded.env, tmp_path, renew=0.1, background=policy)
     gateway: TestClient = await aiohttp_client(app, headers={"Authorization": f"Bearer {TOKEN}"})
     return gateway
 

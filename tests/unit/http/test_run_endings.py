@@ -13,13 +13,13 @@ import pytest
 
 from gateway.app import create_app
 from gateway.config.load import load
-from gateway.http.keys import CURRENT, DRAIN
+from gateway.http.keys import CURRENT, DRAIN, SERVICES
 from gateway.http.server.connections import Runner
 from gateway.http.server.listener import listen
 from gateway.http.server.shutdown import DrainPolicy, drain
 from gateway.runs.observers import log_run
 from tests.unit.http.conftest import TOKEN
-from tests.unit.http.thinking import CHAT_TOOL, THOUGHT, answers, message
+from tests.unit.http.thinking import CALL, CHAT_TOOL, THOUGHT, answers, message
 
 SERVER = Path(__file__).parents[2] / "tool_server.py"
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
@@ -177,6 +177,17 @@ async def test_a_demanded_call_that_does_not_come_ends_its_run_once(client, prov
     response = await client.post(CHAT, json=body(CHAT, **more))
     assert response.status == 502
     assert [(end.outcome, end.failed, end.usage.total) for end in ends] == [("api_error", True, 18)]
+
+
+async def test_a_fault_of_the_gateway_ends_its_run_once_as_failed(client, provider, ends, monkeypatch):
+    async def put(_entries):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(client.app[SERVICES].stores.reasoning, "put", put)
+    answers(provider, message(None, CALL, reasoning_content=THOUGHT))
+    response = await client.post(CHAT, json=body(CHAT, tools=[CHAT_TOOL]))
+    assert response.status == 500
+    assert [(end.outcome, end.failed) for end in ends] == [("error", True)]
 
 
 class TestFailover:

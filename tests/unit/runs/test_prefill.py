@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ToolCallBegin
-from gateway.core.message import Message, Text
+from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingDelta, ThinkingEnd, ToolCallBegin
+from gateway.core.message import Message, Owner, Text, Thinking
 from gateway.core.turn import Turn
 from gateway.runs.prefill import PrefillRejected, prefilled
 from gateway.runs.rescue import Diverged, seen_answer
@@ -67,6 +67,16 @@ def test_a_model_that_starts_over_is_treated_as_a_replay():
     text = "Once upon a time there was a king who had three daughters, and"
     assert continued(text, "Once upon", text[9:], " all were", " wise") == " all were wise"
     assert continued("Once upon a ti", "Once upon a time") == "me"
+
+
+def test_the_reasoning_of_a_continuation_is_passed_on_only_if_another_model_needs_it_for_its_calls():
+    first, second = (Thinking("so", owner=Owner("wire", "provider", model)) for model in ("one", "two"))
+    for block, passed in ((first, []), (second, [ThinkingEnd(second)])):
+        _, filter_ = prefilled(TURN, seen(ThinkingDelta("so"), ThinkingEnd(first), TextDelta("Once upon a ti")))
+        begin, end = ToolCallBegin(0, "call", "look"), Finish("tool_calls")
+        events = filter_.feed([ThinkingDelta("so"), ThinkingEnd(block), TextDelta(" time")])
+        events += filter_.feed([begin, end])
+        assert events == [TextDelta("me"), *passed, begin, end]
 
 
 def test_a_model_that_starts_over_with_other_words_has_diverged():

@@ -50,11 +50,11 @@ async def test_it_is_stored_however_the_answer_came_in_pieces(agent, run_context
     ids=["nothing", "its text", "all of it", "another view of it"],
 )
 async def test_what_a_client_has_held_is_not_sent_twice(reasoning, held):
-    await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
+    await reasoning.remember("ann", [THOUGHT], CALLS)
     restored = await reasoning.restored("ann", round_of(*held, *CALLS))
     assert restored == round_of(THOUGHT, *CALLS)
 
 
 async def test_nobody_else_gets_it(reasoning):
-    await reasoning.remember("ann", [THOUGHT], {call.id: call.extras for call in CALLS})
+    await reasoning.remember("ann", [THOUGHT], CALLS)
     assert await reasoning.restored("bob", round_of(*CALLS)) == round_of(*CALLS)

@@ -6,11 +6,13 @@ import json
 import openai
 import pytest
 
+from gateway.http.answers.background import BackgroundPolicy
 from gateway.http.keys import SERVICES
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sqlite import Database
+from tests.unit.http.thinking import CALL, RESPONSES_TOOL, SHAPES, THOUGHT, answers, message, returned
 
 
 async def begin(official, **more):
@@ -230,3 +232,110 @@ class TestLimits:
         await ended(official, created.id)
         assert (await official.responses.create(model="openclaw", input="hi")).status == "completed"
         assert client.app[SERVICES].quota is not None
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("include", [None, ["reasoning.encrypted_content"]], ids=["plain", "encrypted"])
+async def test_a_stream_with_reasoning_is_resumed_after_any_event_with_the_same_items(
+    official, provider, shape, include
+):
+    answers(provider, message("Hello", CALL, **SHAPES[shape]))
+    more = {"include": include} if include else {}
+    events = [event async for event in await begin(official, stream=True, tools=[RESPONSES_TOOL], **more)]
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    final = events[-1].response
+    assert [item.type for item in final.output] == ["reasoning", "message", "function_call"]
+    assert (final.output[0].encrypted_content is not None) is (include is not None)
+    for number in range(len(events)):
+        again = await official.responses.retrieve(final.id, stream=True, starting_after=number)
+        assert [event async for event in again] == events[number + 1 :]
+    assert await official.responses.retrieve(final.id) == final
+
+
+async def test_a_stream_that_is_left_in_the_midst_of_reasoning_is_resumed_there(official, provider):
+    opened, released = asyncio.Event(), asyncio.Event()
+    answers(provider, message("not asked"), message("Yes."))
+    second = provider.answer
+
+    async def half(request):
+        response = await provider.begins(request, {"reasoning_content": THOUGHT[:5]})
+        opened.set()
+        await released.wait()
+        for delta, finish in (
+            ({"reasoning_content": THOUGHT[5:]}, None),
+            ({"content": "Hello"}, None),
+            ({}, "stop"),
+        ):
+            await provider.send(response, {"choices": [{"index": 0, "delta": delta, "finish_reason": finish}]})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = half
+    seen = []
+    stream = await begin(official, stream=True)
+    async for event in stream:
+        seen.append(event)
+        if event.type == "response.reasoning_text.delta":
+            break
+    await stream.close()
+    response_id = seen[0].response.id
+    released.set()
+    await ended(official, response_id)
+    rest = await official.responses.retrieve(response_id, stream=True, starting_after=seen[-1].sequence_number)
+    seen += [event async for event in rest]
+    assert [event.sequence_number for event in seen] == list(range(len(seen)))
+    deltas = [event for event in seen if event.type == "response.reasoning_text.delta"]
+    assert "".join(event.delta for event in deltas) == THOUGHT
+    assert {event.item_id for event in deltas} == {seen[-1].response.output[0].id}
+    provider.answer = second
+    await official.responses.create(model="openclaw", input="sure?", previous_response_id=response_id)
+    assert returned(provider) == [{"reasoning_content": THOUGHT}]
+
+
+async def test_a_conversation_goes_on_from_the_reasoning_of_a_run_in_the_background(official, provider):
+    shape = SHAPES["reasoning_details"]
+    answers(provider, message(None, CALL, **shape), message("Open."))
+    queued = await begin(official, tools=[RESPONSES_TOOL])
+    await ended(official, queued.id)
+    output = {"type": "function_call_output", "call_id": CALL[0], "output": "open"}
+    await official.responses.create(
+        model="openclaw", input=[output], tools=[RESPONSES_TOOL], previous_response_id=queued.id
+    )
+    assert returned(provider) == [shape]
+
+
+class TestCancelOfTheSameProcess:
+    """Nothing is written or polled while these tests run, so that only the cancellation itself can end a run."""
+
+    @pytest.fixture
+    def policy(self):
+        return BackgroundPolicy(flush=3600, heartbeat=3600)
+
+    @pytest.mark.parametrize("streams", [False, True], ids=["silent", "streaming"])
+    async def test_the_provider_sees_the_end_of_a_cancelled_run_within_50_milliseconds(
+        self, official, provider, streams
+    ):
+        clock = asyncio.get_running_loop().time
+        times = []
+        for _ in range(5):
+            asked, left = provider.hangs()
+            hang = provider.answer
+            if streams:
+                provider.answer = begins_and(provider, hang)
+            queued = await begin(official)
+            await asked.wait()
+            began = clock()
+            cancelling = asyncio.create_task(official.responses.cancel(queued.id))
+            async with asyncio.timeout(10):
+                await left.wait()
+            times.append(clock() - began)
+            assert (await cancelling).status == "cancelled"
+        assert min(times) < 0.05, times
+
+
+def begins_and(provider, then):
+    async def answer(request):
+        await provider.begins(request, {"content": "Hel"})
+        return await then(request)
+
+    return answer

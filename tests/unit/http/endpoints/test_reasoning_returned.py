@@ -1,5 +1,6 @@
 """Reasoning comes back to the provider that made it, in the field in which it came, whichever way a client goes on."""
 
+import asyncio
 import base64
 import json
 import sys
@@ -262,6 +263,39 @@ class TestFailover:
         ]
 
 
+async def test_a_call_whose_last_arguments_come_with_its_end(official, provider, shape):
+    """In one read of the connection, after the client has seen the beginning of the call."""
+    seen = asyncio.Event()
+    answers(provider, message("not asked"), message("Open."))
+    second = provider.answer
+
+    async def answer(request):
+        if len(provider.asked) > 1:
+            return await second(request)
+        name, arguments = CALL[1:]
+        start = {"index": 0, "id": CALL[0], "function": {"name": name, "arguments": arguments[:5]}}
+        response = await provider.begins(request, shape, {"tool_calls": [start]})
+        await seen.wait()
+        tail = {"tool_calls": [{"index": 0, "function": {"arguments": arguments[5:]}}]}
+        chunks = [
+            {"choices": [{"index": 0, "delta": tail}]},
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "tool_calls"}]},
+        ]
+        frames = b"".join(b"data: " + json.dumps(chunk).encode() + b"\n\n" for chunk in chunks)
+        await response.write(frames + b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = answer
+    async with official.responses.stream(model="openclaw", input=ASK, tools=[RESPONSES_TOOL]) as events:
+        async for event in events:
+            if event.type == "response.function_call_arguments.delta":
+                seen.set()
+        response = await events.get_final_response()
+    assert response.output[-1].arguments == CALL[2]
+    await respond(official, [*ASK, *items(response, without=("reasoning",)), OUTPUT], tools=[RESPONSES_TOOL])
+    assert returned(provider) == [shape]
+
+
 async def test_details_that_say_nothing_of_their_order_come_back_one_by_one(official, provider, stream):
     details = [
         {"type": "reasoning.text", "text": "one", "signature": "s1", "format": "anthropic-claude-v1"},
@@ -288,6 +322,66 @@ async def test_details_that_say_nothing_of_their_order_come_back_one_by_one(offi
     reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
     await chat(official, [*ASK, reply, RESULT], stream=stream, tools=[CHAT_TOOL])
     assert returned(provider) == [{"reasoning_details": details}]
+
+
+async def test_reasoning_among_the_parts_of_the_content_comes_back_there(official, provider):
+    """As Mistral's models send it."""
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": THOUGHT}]}
+    content = [thought, {"type": "text", "text": "Wait."}]
+    answers(provider, message(content, CALL), message("Open."))
+    reply = await chat(official, ASK, tools=[CHAT_TOOL])
+    assert (reply["reasoning_content"], reply["content"]) == (THOUGHT, "Wait.")
+    await chat(official, [*ASK, reply, RESULT], tools=[CHAT_TOOL])
+    assert returned(provider) == [{}]
+    (sent,) = [message["content"] for message in provider.asked[-1]["messages"] if message["role"] == "assistant"]
+    assert sent == content
+
+
+@pytest.mark.parametrize("name", ["extra_content", "provider_specific_fields"])
+async def test_what_a_provider_attaches_to_a_call_comes_back_though_the_client_dropped_it(
+    official, provider, stream, name
+):
+    signature = {"google": {"thought_signature": "CiQB+/w=="}}
+    whole = message(None, CALL)
+    whole["tool_calls"][0][name] = signature
+    answers(provider, whole, message("Open."))
+    reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
+    assert reply["tool_calls"][0].pop(name) == signature
+    await chat(official, [*ASK, reply, RESULT], stream=stream, tools=[CHAT_TOOL])
+    (call,) = provider.asked[-1]["messages"][1]["tool_calls"]
+    assert call[name] == signature
+
+
+async def test_parallel_calls_share_one_reasoning(official, provider, shape, stream):
+    other = ("call_2", "look", '{"at": "window"}')
+    answers(provider, message(None, CALL, other, **shape), message("Open."))
+    reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
+    del reply["reasoning_content"]
+    results = [{**RESULT, "tool_call_id": call[0]} for call in (CALL, other)]
+    await chat(official, [*ASK, reply, *results], stream=stream, tools=[CHAT_TOOL])
+    assert returned(provider) == [shape]
+
+
+async def test_calls_of_one_id_are_told_apart(official, provider, shape, stream):
+    """Some providers count the calls of each answer from 0, so that ids repeat within and across conversations."""
+    again = ("call_1", "look", '{"at": "window"}')
+    answers(provider, message(None, CALL, **shape), message(None, again, reasoning="Then I look."), message("Open."))
+    messages = [*ASK]
+    for _ in range(2):
+        reply = await chat(official, messages, stream=stream, tools=[CHAT_TOOL])
+        del reply["reasoning_content"]
+        messages += [reply, RESULT]
+    await chat(official, messages, stream=stream, tools=[CHAT_TOOL])
+    assert returned(provider) == [shape, {"reasoning": "Then I look."}]
+
+
+async def test_a_client_may_write_the_arguments_anew(official, provider, shape, stream):
+    answers(provider, message(None, ("call_1", "look", '{"b": 1, "a": "\u00e9"}'), **shape), message("Open."))
+    reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
+    del reply["reasoning_content"]
+    reply["tool_calls"][0]["function"]["arguments"] = '{"a":"\\u00e9","b":1}'
+    await chat(official, [*ASK, reply, RESULT], stream=stream, tools=[CHAT_TOOL])
+    assert returned(provider) == [shape]
 
 
 async def test_details_keep_fields_that_nobody_knows(official, provider, stream):
