@@ -253,13 +253,13 @@ async def test_a_stream_with_reasoning_is_resumed_after_any_event_with_the_same_
 
 
 async def test_a_stream_that_is_left_in_the_midst_of_reasoning_is_resumed_there(official, provider):
-    opened, released = asyncio.Event(), asyncio.Event()
+    is_open, released = asyncio.Event(), asyncio.Event()
     answers(provider, message("not asked"), message("Yes."))
     second = provider.answer
 
     async def half(request):
         response = await provider.begins(request, {"reasoning_content": THOUGHT[:5]})
-        opened.set()
+        is_open.set()
         await released.wait()
         for delta, finish in (
             ({"reasoning_content": THOUGHT[5:]}, None),

@@ -1,4 +1,4 @@
-"""When a client learns which model answered: in the headers, or after them if silence opened the stream first."""
+"""When a client learns which model answered: in the headers, or after them if silence is_open the stream first."""
 
 import asyncio
 
@@ -107,9 +107,9 @@ async def test_the_official_client_does_not_mind_the_comments(official, provider
     release = hold()
     async with official.chat.completions.with_streaming_response.create(
         model="openclaw", messages=[{"role": "user", "content": "hi"}], stream=True
-    ) as opened:
-        assert "x-openclaw-model" not in opened.headers
+    ) as is_open:
+        assert "x-openclaw-model" not in is_open.headers
         release.set()
-        stream = await opened.parse()
+        stream = await is_open.parse()
         deltas = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
     assert "".join(deltas) == "Hello"

@@ -362,7 +362,7 @@ async def test_parallel_calls_share_one_reasoning(official, provider, shape, str
     assert returned(provider) == [shape]
 
 
-async def test_calls_of_one_id_are_told_apart(official, provider, shape, stream):
+async def test_calls_with_one_id_are_distinguished(official, provider, shape, stream):
     """Some providers count the calls of each answer from 0, so that ids repeat within and across conversations."""
     again = ("call_1", "look", '{"at": "window"}')
     answers(provider, message(None, CALL, **shape), message(None, again, reasoning="Then I look."), message("Open."))
