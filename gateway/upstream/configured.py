@@ -10,7 +10,7 @@ from dataclasses import replace
 from pydantic import SecretStr
 
 from gateway.config.problems import Problem, join
-from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
+from gateway.config.providers import OPENCLAW_FORMATS, CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.config.shape import nearest
 from gateway.core.errors import ConfigError
 from gateway.upstream.authorise import bearer, fixed_headers
@@ -20,13 +20,6 @@ from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.transport.endpoint import endpoint
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
 from gateway.wire.model import DEFAULT, Compat, ModelSpec
-
-_OPENCLAW_FORMATS = frozenset({
-    "openai-responses", "anthropic-messages", "google-generative-ai", "ollama", "openai-codex-responses",
-    "openai-chatgpt-responses", "azure-openai-responses", "google-vertex", "github-copilot", "bedrock-converse-stream",
-    "pi-messages",
-})  # fmt: skip
-"""Wire formats of OpenClaw. The gateway supports those that are also in UPSTREAMS."""
 
 _LOGINS = ("oauth", "aws-sdk")
 
@@ -200,7 +193,7 @@ def _unsupported(path: str, config: ProviderConfig) -> Iterator[Problem]:
 
 def _no_format(api: str) -> str:
     served = ", ".join(UPSTREAMS)
-    if api in _OPENCLAW_FORMATS:
+    if api in OPENCLAW_FORMATS:
         return f"the wire format {api!r} is not supported yet; use an endpoint with {served}, or remove the row"
     near = nearest(api, UPSTREAMS)
     return f"there is no wire format {api!r}; " + (f"did you mean {near!r}?" if near else f"use one of: {served}")

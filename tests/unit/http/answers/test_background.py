@@ -281,8 +281,8 @@ async def test_a_stream_that_is_left_in_the_midst_of_reasoning_is_resumed_there(
     response_id = seen[0].response.id
     released.set()
     await ended(official, response_id)
-    rest = await official.responses.retrieve(response_id, stream=True, starting_after=seen[-1].sequence_number)
-    seen += [event async for event in rest]
+    tail = await official.responses.retrieve(response_id, stream=True, starting_after=seen[-1].sequence_number)
+    seen += [event async for event in tail]
     assert [event.sequence_number for event in seen] == list(range(len(seen)))
     deltas = [event for event in seen if event.type == "response.reasoning_text.delta"]
     assert "".join(event.delta for event in deltas) == THOUGHT
