@@ -188,8 +188,8 @@ class FailureLimiter:
             await asyncio.shield(answer)
         except asyncio.CancelledError:
             asked.abandoned = True
-            if answer.done() and not self._deny and answer.exception() is not None:
-                self._fail_here(key, id_)  # the call failed, and `_answered` ran before the caller had left
+            if asked.failed and not self._deny:
+                self._fail_here(key, id_)  # `_answered` ran before the caller had left
             raise
         assert asked.verdict is not None  # noqa: S101  the callback ran before the answer was read
         return asked.verdict
@@ -204,8 +204,10 @@ class FailureLimiter:
         if answer.exception() is None:
             asked.verdict = replica.failed(key, id_, answer.result())
             self._report(key, asked.verdict)
-        elif asked.abandoned and not self._deny:
-            self._fail_here(key, id_)
+        else:
+            asked.failed = True
+            if asked.abandoned and not self._deny:
+                self._fail_here(key, id_)
 
     def _fail_here(self, key: str, id_: str) -> Verdict:
         if self._budget is not None and (wait := self._budget.charge(key, failed=True)) > 0:
@@ -246,13 +248,14 @@ class FailureLimiter:
 
 
 class _Asked:
-    """A failure that the storage decides about: the verdict, and whether the caller has left."""
+    """A failure that the storage decides about: the verdict, whether the caller has left, whether the call failed."""
 
-    __slots__ = ("abandoned", "verdict")
+    __slots__ = ("abandoned", "failed", "verdict")
 
     def __init__(self) -> None:
         self.verdict: Verdict | None = None
         self.abandoned = False
+        self.failed = False
 
 
 def _stored(key: str | bytes) -> str:

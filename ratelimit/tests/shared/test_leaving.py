@@ -19,8 +19,10 @@ from openclaw_ratelimit import (
     ReplicationLink,
     Reservation,
     Script,
+    StorageUnavailable,
 )
-from support.instances import NEVER, until
+from openclaw_ratelimit.failure_replica import FailureReplica
+from support.instances import NEVER, Instance, until
 
 PATIENT = {"name": "test", "max_wait": 5.0, "heartbeat": 0.1}
 POLICIES = (
@@ -178,3 +180,19 @@ async def test_a_holder_that_is_killed_is_gone_after_its_lease(server, frozen_fi
     holder.kill()
     holder.stdout.close()
     holder.wait()
+
+
+@pytest.mark.parametrize("first", ["caller", "call"])
+async def test_a_failure_counts_once_if_its_caller_leaves_just_as_its_call_fails(server, monkeypatch, first):
+    async with Instance(server.url) as one:
+        answer = asyncio.get_running_loop().create_future()
+        monkeypatch.setattr(FailureReplica, "fail", lambda *_: answer)
+        caller = asyncio.ensure_future(one.limiter.record_failure("a"))
+        await asyncio.sleep(0)
+        steps = [caller.cancel, lambda: answer.set_exception(StorageUnavailable("closed"))]
+        for step in steps if first == "caller" else reversed(steps):
+            step()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+        await asyncio.sleep(0)
+        assert one.limiter.failures("a") == 1
