@@ -16,6 +16,7 @@ from gateway.agents.model_chain import named_providers
 from gateway.config.endpoints import EndpointsConfig, FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
+from gateway.config.session import SessionConfig
 from gateway.conversations.conversation import Conversations
 from gateway.dispatch.snapshot import MediaPolicies, Services, Snapshot
 from gateway.media.document import PdfLimits
@@ -29,7 +30,7 @@ from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.filters.hold_back import ALL
 from gateway.runs.reasoning import CallReasoning
 from gateway.runs.trace import RecentRuns
-from gateway.state.configured import stores_from
+from gateway.state.configured import Stores, stores_from
 from gateway.state.sessions.store import LEASE
 from gateway.tools.configured import registry_from
 from gateway.upstream.client import ProviderClient
@@ -86,14 +87,7 @@ async def provisioned(
         if chat is not None and _uses_provider(directory, MODEL.provider):
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
-        session = config.session
-        conversations = Conversations(
-            stores.sessions,
-            wait=session.wait_ms / 1000,
-            renew=renew,
-            clock=time.time,
-            summarise_over=session.max_bytes if session.compaction == "summarize" else None,
-        )
+        conversations = _conversations(config.session, stores, renew)
         stack.push_async_callback(conversations.close)
         gateway = config.gateway
         services = Services(stores, conversations, RecentRuns(), tools, started=clock())
@@ -113,6 +107,16 @@ async def provisioned(
             body_timeout=_BODY_TIMEOUT,
         )
         yield services, snapshot
+
+
+def _conversations(session: SessionConfig, stores: Stores, renew: float) -> Conversations:
+    return Conversations(
+        stores.sessions,
+        wait=session.wait_ms / 1000,
+        renew=renew,
+        clock=time.time,
+        summarise_over=session.max_bytes if session.compaction == "summarize" else None,
+    )
 
 
 def limits_from(retry: RetryConfig) -> Limits:
