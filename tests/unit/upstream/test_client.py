@@ -340,6 +340,6 @@ async def test_prepare_is_awaited_before_the_request(client, remote):
     assert ready == [0]
 
 
-async def test_a_server_that_streams_unasked_is_understood(caller, remote):
+async def test_a_server_that_streams_unasked_is_understood(client, remote):
     remote.streams(HELLO, END, DONE)
-    assert await whole(caller, remote) == [TextDelta("Hello"), STOP]
+    assert await whole(client, remote) == [TextDelta("Hello"), STOP]
