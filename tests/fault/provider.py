@@ -80,6 +80,8 @@ class FaultProvider:
         self.models: dict[str, Model] = {}
         self.connections: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._busy: set[asyncio.StreamWriter] = set()
+        self._ended: set[asyncio.StreamWriter] = set()
 
     def model(self, name: str, *acts: Act) -> Model:
         """Set the acts of a model from now on."""
@@ -101,10 +103,15 @@ class FaultProvider:
             await asyncio.gather(*self._tasks)
 
     async def end_kept_connections(self) -> None:
-        """Close idle connections, and wait until the gateway has closed its side."""
-        for writer in self.connections:
-            writer.write_eof()
-        await asyncio.gather(*self._tasks)
+        """Close idle connections, and busy ones after their answer; wait until the gateway has closed its side."""
+        async with asyncio.timeout(10):
+            while self._tasks:
+                for writer in self.connections - self._busy - self._ended:
+                    self._ended.add(writer)
+                    if not writer.is_closing():
+                        writer.write_eof()
+                await asyncio.wait(self._tasks, timeout=0.01)
+        self._ended.clear()
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -113,17 +120,21 @@ class FaultProvider:
         self.connections.add(writer)
         try:
             while await self._serve(reader, writer):
-                pass
+                self._busy.discard(writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the gateway closed the connection
         finally:
             self.connections.discard(writer)
+            self._busy.discard(writer)
             self._tasks.discard(task)
             writer.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer one request. Returns whether the connection can be reused."""
         head = await reader.readuntil(b"\r\n\r\n")
+        if writer in self._ended:
+            return False  # it crossed the end of the connection, which nobody serves any more
+        self._busy.add(writer)
         length = _LENGTH.search(head)
         assert length is not None
         body = json.loads(await reader.readexactly(int(length[1])))
