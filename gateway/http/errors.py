@@ -1,11 +1,12 @@
 """Renders exceptions as responses."""
 
 import asyncio
+from functools import cache
 
 import structlog
 from aiohttp import web
 
-from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout
+from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout, Unauthorized
 from gateway.core.jsonio import dumps
 from gateway.http.keys import DRAIN
 from gateway.http.refusals import REFUSAL_LOG, is_refusal
@@ -39,13 +40,20 @@ def response_to(request: web.Request, error: BaseException, error_body: ErrorBod
             return web.Response(status=500, body=body, headers={"Content-Type": JSON})
 
 
+@cache
+def _unauthorized(error_body: ErrorBody) -> bytes:
+    """Always the same, and frequent under an attack."""
+    return dumps(error_body(Unauthorized()))
+
+
 def _response(request: web.Request, error: GatewayError, error_body: ErrorBody) -> web.Response:
     if is_refusal(request, error):
         request.app[REFUSAL_LOG].write(request, error)
     elif error.status >= 500:
         log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
     headers = {"Content-Type": JSON, **error.headers}
-    response = web.Response(status=error.status, body=dumps(error_body(error)), headers=headers)
+    body = _unauthorized(error_body) if type(error) is Unauthorized else dumps(error_body(error))
+    response = web.Response(status=error.status, body=body, headers=headers)
     if isinstance(error, (PayloadTooLarge, RequestTimeout)):
         response.force_close()  # instead of reading the remaining body
     return response
