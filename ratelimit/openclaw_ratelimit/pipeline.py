@@ -28,7 +28,7 @@ _SERVER_STATE = re.compile(
 
 @dataclass(slots=True, eq=False)
 class _Call:
-    """A command and who waits for its answer; `due` is a time of the event loop, `max_wait` after it was sent.
+    """A command and the future of its answer; `due` is a time of the event loop, `max_wait` after it was sent.
 
     `unknown_script` is the command for a server that does not know the script.
     """

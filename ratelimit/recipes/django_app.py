@@ -57,7 +57,7 @@ class LockoutBackend(ModelBackend):
 
 
 class LimitsMiddleware:
-    """429 for who is locked, and a quota for all views."""
+    """Answers locked clients with 429, and puts a quota on all views."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
