@@ -62,6 +62,7 @@ RULES: dict[UpstreamKind, Rule] = {
     UpstreamKind.NOT_FOUND:        Rule(Retry.NEVER,    False, True,  Cooldown.ENDS),
     UpstreamKind.INVALID_REQUEST:  Rule(Retry.NEVER,    False, False, Cooldown.ENDS),
     UpstreamKind.TOO_LARGE:        Rule(Retry.NEVER,    True,  True,  Cooldown.ENDS),
+    UpstreamKind.UNSUPPORTED:      Rule(Retry.NEVER,    False, True,  Cooldown.NONE),
     UpstreamKind.CONTEXT_OVERFLOW: Rule(Retry.NEVER,    False, True,  Cooldown.ENDS),
     UpstreamKind.CONTENT_FILTER:   Rule(Retry.NEVER,    False, False, Cooldown.ENDS),
     UpstreamKind.TIMEOUT:          Rule(Retry.NEVER,    False, True,  Cooldown.MODEL, shared=True),
