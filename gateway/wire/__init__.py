@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 
 from gateway.wire.contract import UpstreamFormat
+from gateway.wire.ollama.upstream import Ollama
 from gateway.wire.openai_chat.upstream import OpenAIChat
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
+    "ollama": Ollama(),
 }
 
 DEFAULT_UPSTREAM = "openai-completions"

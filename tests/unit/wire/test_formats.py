@@ -1,6 +1,7 @@
 """Every provider's format with every client's format, through the whole application: nothing is lost on either way.
 
-A format that is added brings its package with a `provider.py` beside its tests, and a line in PROVIDERS.
+A format that is added brings its package with a `provider.py` beside its tests, and a line in PROVIDERS. Where a format
+can't hold all of an answer or a request, its `carried`, `settings` and `MEDIA` say what it holds.
 """
 
 import json
@@ -27,11 +28,12 @@ from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
 from tests.unit.wire import toy
 from tests.unit.wire.clients import CLIENTS, SETTINGS, Question, Seen, error_of, visible
+from tests.unit.wire.ollama import provider as ollama_provider
 from tests.unit.wire.openai_chat import provider as chat_provider
 from tests.unit.wire.toy import provider as toy_provider
 from tests.unit.wire.toy.upstream import ToyLines
 
-PROVIDERS = {"openai-completions": chat_provider, toy.WIRE: toy_provider}
+PROVIDERS = {"openai-completions": chat_provider, "ollama": ollama_provider, toy.WIRE: toy_provider}
 TOKEN = "token-of-the-tests"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
@@ -198,7 +200,7 @@ def test_every_wire_format_is_proven_here():
 async def test_a_client_sees_what_the_provider_sent(house, ask, client, stream, name):
     house.answers(ANSWERS[name])
     status, body = await ask(client, client.body(ASK, stream=stream))
-    assert (status, read(client, status, body, stream=stream)) == (200, visible(ANSWERS[name]))
+    assert (status, read(client, status, body, stream=stream)) == (200, visible(house.says.carried(ANSWERS[name])))
 
 
 @each_client
@@ -248,21 +250,28 @@ TOOLS = [
 ]
 
 
+def sendable(house: House) -> list[list[Any]]:
+    """The conversation without what the house's format has no place for."""
+    left_out = {"image", "audio"} - house.says.MEDIA
+    return [[role, *(part for part in parts if part[0] not in left_out)] for role, *parts in CONVERSATION]
+
+
 @each_client
 @each_way
 async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
     house.answers(ANSWERS["text"])
-    question = Question(CONVERSATION, TOOLS, settings=True)
+    conversation = sendable(house)
+    question = Question(conversation, TOOLS, settings=True)
     status, _ = await ask(client, client.body(question, stream=stream))
     assert status == 200
     assert house.asked == [
         {
             "model": "small",
             "stream": stream,
-            "settings": SETTINGS,
+            "settings": house.says.settings(SETTINGS),
             "tools": TOOLS,
             "choice": None,
-            "messages": CONVERSATION,
+            "messages": conversation,
         }
     ]
     assert house.headers[0]["Authorization"] == "Bearer key-of-the-house"
@@ -271,7 +280,7 @@ async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
 @each_client
 async def test_a_provider_is_asked_for_the_one_tool_that_the_client_wants(house, ask, client):
     house.answers(ANSWERS["one call"])
-    status, _ = await ask(client, client.body(Question(CONVERSATION, TOOLS, pinned="look"), stream=False))
+    status, _ = await ask(client, client.body(Question(sendable(house), TOOLS, pinned="look"), stream=False))
     assert status == 200
     assert house.asked[0]["choice"] == ["pinned", "look"]
 
@@ -287,13 +296,14 @@ async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(hou
     returned = client.returned(body, stream=stream)
     if forgets:
         returned = client.forgetful(returned)
-    results = [(call.id, "a cat") for call in CALLS]
+    calls = house.says.carried(ANSWERS["thinking and calls"]).tool_calls
+    results = [(call.id, "a cat") for call in calls]
     status, _ = await ask(client, client.followed(first, returned, results))
     assert status == 200
     assert house.asked[1]["messages"] == [
         *ASK.messages,
-        ["assistant", house.says.thought(THOUGHT), *(["call", call.id, call.name, call.arguments] for call in CALLS)],
-        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in CALLS),
+        ["assistant", house.says.thought(THOUGHT), *(["call", call.id, call.name, call.arguments] for call in calls)],
+        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
 
 
@@ -350,7 +360,7 @@ def test_a_whole_answer_and_a_stream_under_any_split_say_the_same(api, name, dat
     for start, end in pairwise(edges):
         events += parser.feed(stream[start:end])
     assert accumulated([*events, *parser.close()]) == whole
-    assert visible(whole) == visible(ANSWERS[name])
+    assert visible(whole) == visible(says.carried(ANSWERS[name]))
 
 
 @each_client
@@ -360,13 +370,17 @@ async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_it
     fallback.answers(ANSWERS["thinking"])
     first = client.body(ASK, stream=False)
     _, body = await ask(client, first)
-    results = [(call.id, "a cat") for call in CALLS]
+    calls = house.says.carried(ANSWERS["thinking and calls"]).tool_calls
+    results = [(call.id, "a cat") for call in calls]
     status, body = await ask(client, client.followed(first, client.returned(body, stream=False), results))
-    assert (status, read(client, status, body, stream=False)) == (200, visible(ANSWERS["thinking"]))
+    assert (status, read(client, status, body, stream=False)) == (
+        200,
+        visible(fallback.says.carried(ANSWERS["thinking"])),
+    )
     assert fallback.asked[0]["messages"] == [
         *ASK.messages,
-        ["assistant", *(["call", call.id, call.name, call.arguments] for call in CALLS)],
-        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in CALLS),
+        ["assistant", *(["call", call.id, call.name, call.arguments] for call in calls)],
+        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
 
 
@@ -376,7 +390,10 @@ async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house,
     house.sends(frames[: len(frames) // 2], stream=True)
     fallback.answers(ANSWERS["text and calls"])
     status, body = await ask(client, client.body(ASK, stream=True))
-    assert (status, read(client, status, body, stream=True)) == (200, visible(ANSWERS["text and calls"]))
+    assert (status, read(client, status, body, stream=True)) == (
+        200,
+        visible(fallback.says.carried(ANSWERS["text and calls"])),
+    )
     assert len(fallback.asked) == 1
 
 
