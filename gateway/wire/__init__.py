@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 from gateway.wire.contract import UpstreamFormat
+from gateway.wire.google_generative.upstream import GoogleGenerative
 from gateway.wire.ollama.upstream import Ollama
 from gateway.wire.openai_chat.upstream import OpenAIChat
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
     "ollama": Ollama(),
+    "google-generative-ai": GoogleGenerative(),
 }
 
 DEFAULT_UPSTREAM = "openai-completions"

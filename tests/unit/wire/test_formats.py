@@ -29,12 +29,18 @@ from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
 from tests.unit.wire import toy
 from tests.unit.wire.clients import CLIENTS, SETTINGS, Question, Seen, error_of, visible
+from tests.unit.wire.google_generative import provider as google_provider
 from tests.unit.wire.ollama import provider as ollama_provider
 from tests.unit.wire.openai_chat import provider as chat_provider
 from tests.unit.wire.toy import provider as toy_provider
 from tests.unit.wire.toy.upstream import ToyLines
 
-PROVIDERS = {"openai-completions": chat_provider, "ollama": ollama_provider, toy.WIRE: toy_provider}
+PROVIDERS = {
+    "openai-completions": chat_provider,
+    "ollama": ollama_provider,
+    "google-generative-ai": google_provider,
+    toy.WIRE: toy_provider,
+}
 TOKEN = "token-of-the-tests"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
@@ -43,7 +49,7 @@ PIXEL = (
 
 USAGE = Usage(110, 70, 180, 30, 20)
 TEXT = 'Hé 👋🏽, that is\n"it" \\u00e9.'
-THOUGHT = Thinking("First, what is asked? Then:\n…", "c2ln+/==")
+THOUGHT = Thinking("First, what is asked? Then:\n…", "c2ln+/8=")
 CALLS = (ToolCall("call_1", "look", '{"at": "the é"}'), ToolCall("call_2", "look", '{"at":\n[1, 2.50]}'))
 SOURCES = (Citation("https://a.example/1", "One", 0, 2), Citation("https://b.example/2", "Two", 3, 7))
 ANSWERS = {
