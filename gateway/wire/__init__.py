@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 
+from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.openai_chat.upstream import OpenAIChat
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
+    "anthropic-messages": AnthropicMessages(),
 }
 
 DEFAULT_UPSTREAM = "openai-completions"
