@@ -23,6 +23,7 @@ class AnthropicMessages:
     """See UpstreamFormat."""
 
     name = WIRE
+    key_header = "x-api-key"
     embeddings = None
 
     def profile(self, quirks: Mapping[str, object]) -> object:
