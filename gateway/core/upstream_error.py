@@ -25,10 +25,10 @@ class UpstreamKind(StrEnum):
     INVALID_REQUEST = "invalid_request"
     TOO_LARGE = "too_large"
     """The request exceeds a limit of this account; another provider may accept it."""
-    UNSUPPORTED = "unsupported_content"
-    """The model's wire format can't express a part of the request, which was not sent; another model may take it."""
     CONTEXT_OVERFLOW = "context_overflow"
     CONTENT_FILTER = "content_filter"
+    UNSUPPORTED = "unsupported"
+    """The wire format of this model can't express a part of the request, so nothing was sent."""
     TIMEOUT = "timeout"
     """The provider did not send the first event, or the whole answer, in time."""
     REPORTED_TIMEOUT = "reported_timeout"
@@ -62,9 +62,9 @@ _TYPES: dict[UpstreamKind, tuple[int, str]] = {
     UpstreamKind.NOT_FOUND: (404, "invalid_request_error"),
     UpstreamKind.INVALID_REQUEST: (400, "invalid_request_error"),
     UpstreamKind.TOO_LARGE: (400, "invalid_request_error"),
-    UpstreamKind.UNSUPPORTED: (400, "invalid_request_error"),
     UpstreamKind.CONTEXT_OVERFLOW: (400, "invalid_request_error"),
     UpstreamKind.CONTENT_FILTER: (400, "invalid_request_error"),
+    UpstreamKind.UNSUPPORTED: (400, "invalid_request_error"),
     UpstreamKind.TIMEOUT: (504, "upstream_timeout"),
     UpstreamKind.REPORTED_TIMEOUT: (504, "upstream_timeout"),
     UpstreamKind.TOTAL_TIMEOUT: (504, "upstream_timeout"),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.google_generative.upstream import GoogleGenerative
 from gateway.wire.ollama.upstream import Ollama
@@ -9,6 +10,7 @@ from gateway.wire.openai_chat.upstream import OpenAIChat
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
+    "anthropic-messages": AnthropicMessages(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
 }

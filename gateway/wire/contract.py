@@ -60,6 +60,11 @@ class UpstreamFormat(Protocol):
         ...
 
     @property
+    def key_header(self) -> str | None:
+        """The header that carries an API key; None for `Authorization: Bearer`."""
+        ...
+
+    @property
     def embeddings(self) -> "EmbeddingsFormat | None":
         """How it asks for embeddings; None where it has none."""
         ...

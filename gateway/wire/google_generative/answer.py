@@ -31,7 +31,7 @@ from gateway.wire.google_generative.errors import FILTERED, blocked, error_in, f
 from gateway.wire.google_generative.shapes import RESPONSE, RESPONSES, Candidate, FunctionCall, Part, Response
 from gateway.wire.google_generative.usage import read_usage
 from gateway.wire.model import ModelSpec
-from gateway.wire.surrogates import HalfPair
+from gateway.wire.surrogates import SurrogateJoiner
 
 _FINISH: dict[str, FinishReason] = {"STOP": "stop", "MAX_TOKENS": "length", "CONTINUATION": "length"}
 _FILTERED_END: FinishReason = "content_filter"
@@ -113,7 +113,7 @@ class _Reader:
 
     def __init__(self, model: ModelSpec) -> None:
         self._owner = Owner(WIRE, model.provider, model.id)
-        self._half = HalfPair()
+        self._half = SurrogateJoiner()
         self._thought: list[str] = []
         self._texts: list[str] = []
         self._ids: set[str] = set()
@@ -191,7 +191,7 @@ class _Reader:
             return
         text = _shown(part)
         if not text.isascii() or self._half.pending:
-            text = self._half.rejoined(text)
+            text = self._half.feed(text)
         if text:
             self._end_thinking(batch)
             self._texts.append(text)

@@ -21,6 +21,7 @@ class GoogleGenerative:
     """See UpstreamFormat. The key belongs in a header (`x-goog-api-key`), never into the URL, which servers log."""
 
     name = WIRE
+    key_header: str | None = "x-goog-api-key"
     embeddings: EmbeddingsFormat | None = GoogleEmbeddings()
 
     def profile(self, quirks: Mapping[str, object]) -> object:

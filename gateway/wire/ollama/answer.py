@@ -29,7 +29,7 @@ from gateway.wire.framing.ndjson import NdjsonDecoder, OversizedLine
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama import WIRE
 from gateway.wire.ollama.errors import error_in, malformed
-from gateway.wire.surrogates import HalfPair
+from gateway.wire.surrogates import SurrogateJoiner
 
 
 class _Function(Struct, gc=False):
@@ -81,7 +81,7 @@ class StreamParser:
     def __init__(self, model: ModelSpec) -> None:
         self._decoder = NdjsonDecoder()
         self._owner = Owner(WIRE, model.provider, model.id)
-        self._half = HalfPair()
+        self._half = SurrogateJoiner()
         self._thought: list[str] = []
         self._ids: set[str] = set()
         self._calls = 0
@@ -141,7 +141,7 @@ class StreamParser:
             batch.append(ThinkingDelta(message.thinking))
         text = message.content or ""
         if not text.isascii() or self._half.pending:
-            text = self._half.rejoined(text)
+            text = self._half.feed(text)
         if text or message.tool_calls:
             self._end_thinking(batch)
         if text:

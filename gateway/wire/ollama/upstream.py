@@ -22,6 +22,7 @@ class Ollama:
     """See UpstreamFormat."""
 
     name = WIRE
+    key_header = None
     embeddings = OllamaEmbeddings()
 
     def profile(self, quirks: Mapping[str, object]) -> object:

@@ -10,16 +10,17 @@ from msgspec.structs import replace
 
 from gateway.core.answer import Answer
 from gateway.core.message import Thinking, ToolCall
+from tests.unit.wire import clients
 
 STREAM_TYPE = "text/event-stream"
 WHOLE_TYPE = "application/json; charset=UTF-8"
-MEDIA = frozenset({"image", "audio"})
+SETTINGS = {**clients.SETTINGS, "form": ["json_schema", {"schema": clients.SCHEMA["schema"]}]}  # a schema has no name
 
 FOREIGN = "skip_thought_signature_validator"
 _FINISH = {"stop": "STOP", "tool_calls": "STOP", "length": "MAX_TOKENS", "content_filter": "SAFETY"}
 
 
-def carried(answer: Answer) -> Answer:
+def received(answer: Answer, *, stream: bool) -> Answer:
     """No refusals; arguments are objects; reasoning before a text has its signature after it."""
     return replace(
         answer,
@@ -29,14 +30,12 @@ def carried(answer: Answer) -> Answer:
     )
 
 
-def settings(given: dict[str, Any]) -> dict[str, Any]:
-    """A schema has no name."""
-    kind, schema = given["form"]
-    return {**given, "form": [kind, {"schema": schema["schema"]}]}
+def authorised(headers: Any, key: str) -> bool:
+    return bool(headers["x-goog-api-key"] == key) and "Authorization" not in headers
 
 
 def frames(answer: Answer) -> list[bytes]:
-    answer = carried(answer)
+    answer = received(answer, stream=True)
     parts: list[dict[str, Any]] = []
     for block in answer.thinking:
         half = len(block.text) // 2
@@ -51,7 +50,7 @@ def frames(answer: Answer) -> list[bytes]:
 
 
 def whole(answer: Answer) -> bytes:
-    answer = carried(answer)
+    answer = received(answer, stream=False)
     parts: list[dict[str, Any]] = [{"text": block.text, "thought": True} for block in answer.thinking]
     if answer.text:
         parts.append({"text": answer.text})

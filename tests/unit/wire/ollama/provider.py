@@ -8,20 +8,22 @@ from msgspec.structs import replace
 from ollama import ChatResponse
 from ollama._types import ChatRequest
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.message import Thinking, ToolCall
 from gateway.core.usage import Usage
+from tests.unit.wire import clients
 
 STREAM_TYPE = "application/x-ndjson"
 WHOLE_TYPE = "application/json; charset=utf-8"
-MEDIA = frozenset({"image"})
+LACKS = frozenset({"audio"})
+SETTINGS = {**clients.SETTINGS, "form": ["json_schema", {"schema": clients.SCHEMA["schema"]}]}  # a schema has no name
 
 _HEAD = {"model": "small", "created_at": "2026-11-27T12:00:00.123456Z"}
 _FINISH = {"tool_calls": "stop", "content_filter": "stop"}
 _DEMAND = "You must answer this message by calling the tool `"
 
 
-def carried(answer: Answer) -> Answer:
+def received(answer: Answer, *, stream: bool) -> Answer:
     """No refusals, sources or filters; arguments are objects; two counts of tokens."""
     usage = answer.usage
     return replace(
@@ -35,14 +37,8 @@ def carried(answer: Answer) -> Answer:
     )
 
 
-def settings(given: dict[str, Any]) -> dict[str, Any]:
-    """A schema has no name."""
-    kind, schema = given["form"]
-    return {**given, "form": [kind, {"schema": schema["schema"]}]}
-
-
 def frames(answer: Answer) -> list[bytes]:
-    answer = carried(answer)
+    answer = received(answer, stream=True)
     messages: list[dict[str, Any]] = []
     for block in answer.thinking:
         half = len(block.text) // 2
@@ -53,7 +49,7 @@ def frames(answer: Answer) -> list[bytes]:
 
 
 def whole(answer: Answer) -> bytes:
-    answer = carried(answer)
+    answer = received(answer, stream=False)
     message: dict[str, Any] = {"content": answer.text or ""}
     if answer.thinking:
         message["thinking"] = "".join(block.text for block in answer.thinking)

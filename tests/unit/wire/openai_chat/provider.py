@@ -15,20 +15,6 @@ WHOLE_TYPE = "application/json"
 _HEAD = {"id": "chatcmpl-1", "created": 1_700_000_000, "model": "small", "system_fingerprint": "fp"}
 
 
-MEDIA = frozenset({"image", "audio"})
-"""The kinds of parts beside text that a request can have."""
-
-
-def carried(answer: Answer) -> Answer:
-    """What of an answer the format can hold: all of it."""
-    return answer
-
-
-def settings(given: dict[str, Any]) -> dict[str, Any]:
-    """What of a request's settings the format can hold, as `asked` tells it: all of them."""
-    return given
-
-
 def frames(answer: Answer) -> list[bytes]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     for block in answer.thinking:

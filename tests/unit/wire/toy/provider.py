@@ -7,23 +7,10 @@ from gateway.core.answer import Answer
 from gateway.core.message import Thinking
 from tests.unit.wire.toy.upstream import FINISH, written
 
+SIGNS = True
 STREAM_TYPE = WHOLE_TYPE = "text/x-toy"
 
 _WORDS = {reason: word for word, reason in FINISH.items()}
-
-
-MEDIA = frozenset({"image", "audio"})
-"""The kinds of parts beside text that a request can have."""
-
-
-def carried(answer: Answer) -> Answer:
-    """What of an answer the format can hold: all of it."""
-    return answer
-
-
-def settings(given: dict[str, Any]) -> dict[str, Any]:
-    """What of a request's settings the format can hold, as `asked` tells it: all of them."""
-    return given
 
 
 def frames(answer: Answer) -> list[bytes]:

@@ -34,6 +34,7 @@ class ToyLines:
     """See UpstreamFormat."""
 
     name = WIRE
+    key_header = None
     embeddings = None
 
     def profile(self, quirks):
