@@ -30,7 +30,8 @@ def _grounded(metadata: dict[str, Any], text: bytes) -> Iterator[Citation]:
     supports = _objects(metadata.get("groundingSupports"))
     for support in supports:
         span = _span(_object(support.get("segment")), text)
-        for index in support.get("groundingChunkIndices") or ():
+        indices = support.get("groundingChunkIndices")
+        for index in indices if isinstance(indices, list) else ():
             if type(index) is int and 0 <= index < len(chunks) and (source := chunks[index]) is not None:
                 yield Citation(*source, *span)
     if not supports:
