@@ -13,10 +13,18 @@ from gateway.wire.schema_refs import inlined
 
 log = structlog.get_logger(__name__)
 
-_KEPT = frozenset({
-    "title", "description", "nullable", "minItems", "maxItems", "minProperties", "maxProperties", "minLength",
-    "maxLength", "pattern", "minimum", "maximum", "default", "example", "propertyOrdering",
-})  # fmt: skip
+_KEPT: dict[str, type | tuple[type, ...]] = {
+    "title": str,
+    "description": str,
+    "pattern": str,
+    "nullable": bool,
+    **dict.fromkeys(("minItems", "maxItems", "minProperties", "maxProperties", "minLength", "maxLength"), int),
+    **dict.fromkeys(("minimum", "maximum"), (int, float)),
+    **dict.fromkeys(("default", "example"), object),
+    "propertyOrdering": list,
+}
+"""Keywords that are sent as they are, if their value has this type."""
+
 _HANDLED = frozenset({
     "type", "format", "enum", "const", "items", "prefixItems", "properties", "required", "anyOf", "oneOf", "allOf",
     "$schema", "$id", "$comment",
@@ -47,8 +55,8 @@ class _Reducer:
         if not isinstance(node, dict):  # `true` accepts anything
             return {"type": "string"}
         node = _merged(node)
-        self.dropped.update(name for name in node if name not in _KEPT and name not in _HANDLED)
-        result = {name: value for name, value in node.items() if name in _KEPT and value is not None}
+        result = {name: value for name, value in node.items() if value is not None and _is_kept(name, value)}
+        self.dropped.update(name for name in node if name not in result and name not in _HANDLED)
         self._values(node, result)
         variants = node.get("anyOf") or node.get("oneOf")
         types = _types_of(node)
@@ -79,7 +87,7 @@ class _Reducer:
     def _typed(self, kind: str, node: Mapping[str, Any], result: dict[str, Any]) -> None:
         result["type"] = kind
         if (form := node.get("format")) is not None:
-            if form in _FORMATS.get(kind, ()):
+            if isinstance(form, str) and form in _FORMATS.get(kind, ()):
                 result["format"] = form
             else:
                 self.dropped.add("format")
@@ -105,7 +113,7 @@ class _Reducer:
             return
         result["properties"] = {name: self.node(one) for name, one in properties.items()}
         required = node.get("required")
-        if isinstance(required, list) and (known := [name for name in required if name in properties]):
+        if isinstance(required, list) and (known := [name for name in _list(required) if name in properties]):
             result["required"] = known
 
     def _values(self, node: Mapping[str, Any], result: dict[str, Any]) -> None:
@@ -122,6 +130,13 @@ class _Reducer:
             self.dropped.add("enum")
             words = f"One of: {', '.join(map(str, values))}."
             result["description"] = f"{result['description']} {words}" if result.get("description") else words
+
+
+def _is_kept(name: str, value: Any) -> bool:
+    kind = _KEPT.get(name)
+    return (
+        kind is not None and isinstance(value, kind) and (kind is bool or kind is object or not isinstance(value, bool))
+    )
 
 
 def _merged(node: dict[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from gateway.wire.google_generative.schema import reduced
         ({"type": "string", "$schema": "x", "additionalProperties": False}, {"type": "string"}),
         ({"type": "string", "format": "email"}, {"type": "string"}),
         ({"type": "string", "format": "date-time"}, {"type": "string", "format": "date-time"}),
+        ({"type": "string", "title": 7, "minLength": True, "maxLength": 3}, {"type": "string", "maxLength": 3}),
         ({"type": ["string", "null"]}, {"type": "string", "nullable": True}),
         ({"type": ["string", "integer"]}, {"anyOf": [{"type": "string"}, {"type": "integer"}]}),
         ({"type": "null"}, {"type": "string", "nullable": True}),
@@ -73,7 +74,7 @@ JSON = st.recursive(
         | st.dictionaries(
             st.sampled_from([
                 "type", "properties", "items", "anyOf", "oneOf", "allOf", "enum", "const", "$ref", "$defs", "required",
-                "prefixItems", "format", "a",
+                "prefixItems", "format", "a", "title", "minimum", "maxLength", "nullable", "default",
             ]),
             inner,
             max_size=5,
