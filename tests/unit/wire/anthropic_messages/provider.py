@@ -238,8 +238,8 @@ def _asked_messages(message: dict[str, Any], inputs: dict[str, str]) -> list[lis
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     results = [block for block in blocks if block["type"] == "tool_result"]
     others = [_asked_block(block, inputs) for block in blocks if block["type"] != "tool_result"]
-    told = [["tool", ["result", block["tool_use_id"], *_result(block)]] for block in results]
-    return [*told, *([[message["role"], *others]] if others else ())]
+    instruction = [["tool", ["result", block["tool_use_id"], *_result(block)]] for block in results]
+    return [*instruction, *([[message["role"], *others]] if others else ())]
 
 
 def _result(block: dict[str, Any]) -> list[Any]:
