@@ -122,8 +122,7 @@ class Round(Struct, frozen=True):
         if seen is None:
             seen = Accumulator()
             seen.add(batch)
-        thinking = tuple(block for block in seen.thinking if block.owner is not None)
-        await reasoning.remember(self.trace.client, thinking, tuple(seen.tool_calls.values()))
+        await reasoning.remember(self.trace.client, seen.answer().parts)
 
     def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:
         """The answer, or with hedging the answer of the faster of two candidates."""
