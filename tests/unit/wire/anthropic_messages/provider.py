@@ -4,6 +4,7 @@ Every message, event and request passes the types of the maker's own SDK.
 """
 
 import json
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -215,7 +216,12 @@ _THINKING: dict[str, Any] = {
 def _typed(kind: Any, value: dict[str, Any]) -> None:
     """Whether the maker's type accepts a value; it has no field that the type does not name."""
     assert value.keys() <= kind.__annotations__.keys()
-    TypeAdapter(kind).validate_python(value)
+    _adapter(kind).validate_python(value)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 class _Block(msgspec.Struct):
