@@ -118,8 +118,8 @@ class BlockReader:
                 self.text(delta.text, batch, exact=exact)
             case "thinking_delta" if self._type == "thinking":
                 self._think(delta.thinking, batch)
-            case "signature_delta" if self._type == "thinking" and delta.signature:
-                self._signature.append(delta.signature)
+            case "signature_delta" if self._type == "thinking":
+                self._signature.append(delta.signature or "")
             case "input_json_delta" if self._type == "tool_use" and delta.partial_json:
                 self._arguments = None
                 batch.append(ToolCallDelta(self._call, delta.partial_json))
@@ -147,7 +147,7 @@ class BlockReader:
             self._end_citations(batch)
         elif kind == "thinking":
             text, self._thoughts = "".join(self._thoughts), []
-            signature, self._signature = "".join(self._signature) or None, []
+            signature, self._signature = "".join(self._signature), []
             batch.append(ThinkingEnd(Thinking(text, signature, owner=self._owner())))
         elif kind == "redacted_thinking":
             batch.append(ThinkingEnd(Thinking(encrypted=self._redacted, owner=self._owner())))

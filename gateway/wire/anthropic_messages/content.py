@@ -109,7 +109,7 @@ def _thinking(block: Thinking) -> Block | None:
 def _marked(block: Block, extras: Extras) -> Block:
     """The block with the fields that belong to this format, and the client's cache breakpoint.
 
-    Clients of other formats write `cache_control` as Anthropic defines it, so it counts whoever labelled it.
+    Clients of other formats write `cache_control` as Anthropic defines it, so its label does not matter.
     """
     if extras is NO_EXTRAS:
         return block

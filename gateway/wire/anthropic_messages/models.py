@@ -21,7 +21,7 @@ class Abilities:
     """What a model accepts.
 
     `thinking`: how it is asked to reason: not at all, with a `budget` in tokens, or `adaptive` with an effort of
-    `efforts`; `thinks_always`: it can't be told not to. `sampling`: accepts temperature, top_p and top_k. `prefill`:
+    `efforts`; `thinks_always`: it can't be asked not to. `sampling`: accepts temperature, top_p and top_k. `prefill`:
     continues a trailing assistant message. `forced_tools`: accepts a `tool_choice` that demands a call. `json_schema`:
     accepts `output_config.format`. `late_system`: accepts system messages after a user's turn. `cap` is the maximum
     length of an answer in tokens if nobody limits it.

@@ -24,8 +24,11 @@ _CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`
 _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's level of thinking, and OpenAI's field
 
 
-def build_request(turn: Turn, model: ModelSpec) -> bytes:
-    """The JSON body. Raises UpstreamError for content that the format can't carry."""
+def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
+    """The JSON body, and whether it demands a tool call in words only.
+
+    Raises UpstreamError for content that the format can't carry.
+    """
     profile = profile_of(model)
     abilities = profile.abilities(model)
     body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **turn.extras.of(WIRE)}
@@ -40,7 +43,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     add_thinking(body, effort, turn.options.thinking_budget, abilities)
     if abilities.thinking == "budget" and conversation.in_tool_loop_without_thinking:
         body.pop("thinking", None)  # the reasoning before these calls was another model's
-    told = add_tools(
+    instruction = add_tools(
         body,
         turn,
         conversation.tools if model.tools else (),
@@ -57,11 +60,11 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
         body["system"] = conversation.system
     _add_sampling(body, turn, abilities)
     add_breakpoints(body, turn.options.cache_retention or retention)
-    if told is not None:
-        _tell(conversation.messages, told)
+    if instruction is not None:
+        _tell(conversation.messages, instruction)
     if turn.stream:
         body["stream"] = True
-    return dumps(body)
+    return dumps(body), instruction is not None
 
 
 def _effort(turn: Turn, body: dict[str, Any]) -> str | None:
@@ -72,11 +75,10 @@ def _effort(turn: Turn, body: dict[str, Any]) -> str | None:
 
 def _cap(sampling: Sampling, body: dict[str, Any], model: ModelSpec, abilities: Abilities) -> int:
     """`max_tokens`, which is required: the caller's, clamped to the model's; without the caller's, the model's."""
-    most = model.max_tokens or abilities.cap
     if sampling.max_tokens is not None:
         return min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
     own = body.get("max_tokens")
-    return own if type(own) is int and own > 0 else most
+    return own if type(own) is int and own > 0 else model.max_tokens or abilities.cap
 
 
 def _add_sampling(body: dict[str, Any], turn: Turn, abilities: Abilities) -> None:

@@ -21,31 +21,31 @@ def reduced(schema: Any) -> Any:
     """The schema, in a form that the provider accepts; anything but an object is returned unchanged."""
     if not isinstance(schema, Mapping):
         return schema
-    kept: dict[str, Any] = {}
+    accepted: dict[str, Any] = {}
     removed: dict[str, Any] = {}
     for name, value in schema.items():
         if name in _MAPS and isinstance(value, Mapping):
-            kept[name] = {key: reduced(below) for key, below in value.items()}
+            accepted[name] = {key: reduced(below) for key, below in value.items()}
         elif name in _LISTS and isinstance(value, list):
-            kept[_LISTS[name]] = [reduced(below) for below in value]
+            accepted[_LISTS[name]] = [reduced(below) for below in value]
         elif name == "items":
-            kept[name] = reduced(value)
+            accepted[name] = reduced(value)
         elif (name == "format" and value not in _FORMATS) or (name == "minItems" and value not in (0, 1)):
             removed[name] = value
         elif name in _KEPT or name == "minItems":
-            kept[name] = value
+            accepted[name] = value
         elif name not in _IGNORED:
             removed[name] = value
-    if kept.get("type") == "object" or "properties" in kept:
-        kept["type"] = kept.get("type", "object")
-        kept["additionalProperties"] = False
+    if accepted.get("type") == "object" or "properties" in accepted:
+        accepted["type"] = accepted.get("type", "object")
+        accepted["additionalProperties"] = False
     description = schema.get("description")
     notes = [description] if isinstance(description, str) else []
     if removed:
         notes.append(dumps(removed).decode())
     if notes:
-        kept["description"] = "\n\n".join(notes)
-    return kept
+        accepted["description"] = "\n\n".join(notes)
+    return accepted
 
 
 def object_schema(parameters: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -1,7 +1,7 @@
 """Encodes tools and the choice among them (https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview).
 
-A model that reasons, and some newer ones always, refuse a choice that demands a call. They get `auto` and are told in
-words; whether the call came is checked by `gateway.runs`.
+A model that reasons, and some newer ones always, refuse a choice that demands a call. They get `auto` and an
+instruction; `gateway.runs` checks that the call came.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
 
 def add_tools(body: dict[str, Any], turn: Turn, called: Iterable[str], *, forced: bool, parallel: bool) -> str | None:
-    """Set `tools` and `tool_choice` in `body`, and return what the model has to be told in words, if anything.
+    """Set `tools` and `tool_choice` in `body`, and return the instruction that replaces a choice, if any.
 
     `called` are the tools in the history, without which the provider refuses it. `forced`: the model accepts a choice
     that demands a call; `parallel`: the endpoint understands `disable_parallel_tool_use`.
@@ -27,11 +27,11 @@ def add_tools(body: dict[str, Any], turn: Turn, called: Iterable[str], *, forced
             body["tool_choice"] = {"type": "none"}
         return None
     body["tools"] = [_tool(tool) for tool in turn.tools]
-    told = None
+    instruction = None
     sent: dict[str, Any] = {"type": "auto"}
     if choice is not None:
         if choice.mode in ("required", "pinned") and not forced:
-            told = _in_words(choice)
+            instruction = _in_words(choice)
         elif choice.mode == "pinned":
             sent = {"type": "tool", "name": choice.name}
         else:
@@ -40,7 +40,7 @@ def add_tools(body: dict[str, Any], turn: Turn, called: Iterable[str], *, forced
         sent["disable_parallel_tool_use"] = True
     if len(sent) > 1 or sent["type"] != "auto":
         body["tool_choice"] = sent
-    return told
+    return instruction
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:

@@ -36,7 +36,8 @@ class AnthropicMessages:
 
     def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
         """See `request.build_request`."""
-        return WireRequest(_PATH, build_request(turn, model), _HEADERS)
+        body, in_words = build_request(turn, model)
+        return WireRequest(_PATH, body, _HEADERS, in_words)
 
     def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """See `answer.parse_answer`."""

@@ -4,6 +4,7 @@ Every message, event and request passes the types of the maker's own SDK.
 """
 
 import json
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -215,7 +216,12 @@ _THINKING: dict[str, Any] = {
 def _typed(kind: Any, value: dict[str, Any]) -> None:
     """Whether the maker's type accepts a value; it has no field that the type does not name."""
     assert value.keys() <= kind.__annotations__.keys()
-    TypeAdapter(kind).validate_python(value)
+    _adapter(kind).validate_python(value)
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 class _Block(msgspec.Struct):
@@ -238,8 +244,8 @@ def _asked_messages(message: dict[str, Any], inputs: dict[str, str]) -> list[lis
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else content
     results = [block for block in blocks if block["type"] == "tool_result"]
     others = [_asked_block(block, inputs) for block in blocks if block["type"] != "tool_result"]
-    told = [["tool", ["result", block["tool_use_id"], *_result(block)]] for block in results]
-    return [*told, *([[message["role"], *others]] if others else ())]
+    instruction = [["tool", ["result", block["tool_use_id"], *_result(block)]] for block in results]
+    return [*instruction, *([[message["role"], *others]] if others else ())]
 
 
 def _result(block: dict[str, Any]) -> list[Any]:
