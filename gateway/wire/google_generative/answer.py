@@ -58,6 +58,9 @@ class StreamParser:
     The finish reason is held back until then: some versions of the API repeat it in every event.
     """
 
+    thinking = False
+    """See Parser: reasoning is shown, so there is no other sign of it."""
+
     __slots__ = ("_decoder", "_reader", "done", "failure")
 
     def __init__(self, model: ModelSpec) -> None:

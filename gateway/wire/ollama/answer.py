@@ -76,6 +76,9 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
 class StreamParser:
     """Reads lines until the one with `done`."""
 
+    thinking = False
+    """See Parser: reasoning is shown, so there is no other sign of it."""
+
     __slots__ = ("_calls", "_decoder", "_half", "_ids", "_owner", "_started", "_thought", "complete", "done", "failure")
 
     def __init__(self, model: ModelSpec) -> None:

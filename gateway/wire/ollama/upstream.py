@@ -14,6 +14,7 @@ from gateway.wire.ollama.embeddings import OllamaEmbeddings
 from gateway.wire.ollama.errors import classify
 from gateway.wire.ollama.profile import profile_from
 from gateway.wire.ollama.request import build_request
+from gateway.wire.tool_demand import demand_of
 
 _PATH = "/api/chat"
 
@@ -35,7 +36,7 @@ class Ollama:
 
     def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
         """See `request.build_request`."""
-        return WireRequest(_PATH, build_request(turn, model))
+        return WireRequest(_PATH, build_request(turn, model), choice_in_words=demand_of(turn.tool_choice) is not None)
 
     def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """See `answer.parse_answer`."""

@@ -433,3 +433,22 @@ async def test_a_format_without_embeddings_is_named_when_somebody_asks_for_them(
     async with gateway.post("/v1/embeddings", json={"model": "openclaw", "input": "hi"}) as response:
         assert response.status == 503
         assert "'toyhouse' has no embeddings" in error_of(await response.read()).error
+
+
+@each_client
+@each_way
+@pytest.mark.parametrize("house", ["ollama"], indirect=True)
+async def test_a_model_that_cannot_be_forced_is_asked_twice_for_a_demanded_call(house, ask, client, stream):
+    body = client.body(Question([["user", ["text", "hi"]]], TOOLS, pinned="look"), stream=stream)
+    house.answers(ANSWERS["text"])
+    house.answers(ANSWERS["one call"])
+    status, answer = await ask(client, body)
+    seen = read(client, status, answer, stream=stream)
+    assert (status, [name for _, name, _ in seen.calls]) == (200, ["look"])
+    assert seen.tokens[:2] == (2 * USAGE.prompt, 2 * USAGE.completion)
+    house.answers(ANSWERS["text"])
+    house.answers(ANSWERS["text"])
+    status, answer = await ask(client, body)
+    assert status == 502
+    assert "required a look tool call" in error_of(answer).error
+    assert len(house.asked) == 4
