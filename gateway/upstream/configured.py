@@ -183,6 +183,9 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "accepts_prefill": compat.accepts_prefill,
         "embedding_base64": compat.embedding_base64,
         "supports_tool_call_fields": compat.supports_tool_call_fields,
+        "supports_reasoning_effort": compat.supports_reasoning_effort,
+        "supported_reasoning_efforts": compat.supported_reasoning_efforts,
+        "reasoning_effort_map": compat.reasoning_effort_map,
     }
 
 

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
+from gateway.wire.efforts import ANY_EFFORT, Efforts, efforts_from
 from gateway.wire.model import ModelSpec
 
 _NAME = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
@@ -12,13 +13,9 @@ _NAME = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`thinks`: understands `thinkingConfig`, False for a model that refuses it. `efforts`: the efforts that the model
-    knows, empty for those of its generation. `effort_map`: an effort of the client → one of the model.
-    """
+    """`efforts`: how the model thinks; one that accepts none refuses `thinkingConfig`."""
 
-    thinks: bool = True
-    efforts: tuple[str, ...] = ()
-    effort_map: Mapping[str, str] = field(default_factory=dict)
+    efforts: Efforts = ANY_EFFORT
 
 
 DEFAULT = Profile()
@@ -26,12 +23,7 @@ DEFAULT = Profile()
 
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
-    efforts, effort_map = quirks.get("supported_reasoning_efforts"), quirks.get("reasoning_effort_map")
-    return Profile(
-        thinks=quirks.get("supports_reasoning_effort") is not False,
-        efforts=tuple(map(str, efforts)) if isinstance(efforts, tuple | list) else (),
-        effort_map={str(k): str(v) for k, v in effort_map.items()} if isinstance(effort_map, Mapping) else {},
-    )
+    return Profile(efforts_from(quirks))
 
 
 def profile_of(model: ModelSpec) -> Profile:

@@ -38,14 +38,14 @@ BROKEN = {
     "no model": f"{{{TOKEN},{OWN}}}",
     "no default agent": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'own/m'}},entries:{{a:{{}},b:{{}}}}}}}}",
     "an unknown provider": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'ghost/m'}}}}}}",
-    "a wire format that is not served": own("{baseUrl:'http://h',api:'anthropic-messages'}"),
-    "a model's wire format that is not served": own("{baseUrl:'http://h',models:[{id:'m',api:'ollama'}]}"),
+    "a wire format that is not served": own("{baseUrl:'http://h',api:'pi-messages'}"),
+    "a model's wire format that is not served": own("{baseUrl:'http://h',models:[{id:'m',api:'pi-messages'}]}"),
     "a built-in name with a wire format that is not served": (
-        f"{{{TOKEN},models:{{providers:{{ollama:{{baseUrl:'http://h',api:'ollama'}}}}}},"
+        f"{{{TOKEN},models:{{providers:{{ollama:{{baseUrl:'http://h',api:'pi-messages'}}}}}},"
         f"agents:{{defaults:{{model:'ollama/m'}}}}}}"
     ),
     "an unused provider that can't be called": (
-        f"{{{TOKEN},models:{{providers:{{own:{{baseUrl:'http://h/v1'}},p:{{baseUrl:'http://h',api:'google-vertex'}}}}}},"
+        f"{{{TOKEN},models:{{providers:{{own:{{baseUrl:'http://h/v1'}},p:{{baseUrl:'http://h',api:'pi-messages'}}}}}},"
         f"{AGENT}}}"
     ),
     "an OAuth login": own("{baseUrl:'http://h',auth:'oauth'}"),
@@ -59,7 +59,7 @@ BROKEN = {
     "a Redis URL that is none": f"{{gateway:{{redis:{{url:'http://h'}},auth:{{token:'t'}}}},{OWN},{AGENT}}}",
     "a tool server without a command": f"{{{TOKEN},{OWN},{AGENT},mcp:{{servers:{{s:{{}}}}}}}}",
     "several problems": (
-        "{gateway:{zzz:1,bind:'tailnet'},models:{providers:{p:{},q:{baseUrl:'http://h',api:'ollama'}}},"
+        "{gateway:{zzz:1,bind:'tailnet'},models:{providers:{p:{},q:{baseUrl:'http://h',api:'pi-messages'}}},"
         "agents:{defaults:{model:'ghost/m'}}}"
     ),
 }

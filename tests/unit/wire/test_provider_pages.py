@@ -23,9 +23,8 @@ ADDRESSES = {
 
 
 def example(page: str, language: str) -> str:
-    found = re.search(
-        rf"^```{language}\n(.*?)^```", (PAGES / f"{page}.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
-    )
+    text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
+    found = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     assert found is not None
     return found[1]
 
