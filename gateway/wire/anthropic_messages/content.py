@@ -3,6 +3,7 @@
 Blank text is left out, because the provider refuses it. What a block can't express raises `unsupported`.
 """
 
+import base64
 import re
 from typing import Any
 
@@ -28,6 +29,7 @@ from gateway.wire.anthropic_messages import WIRE
 Block = dict[str, Any]
 
 _DATA_URI = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,", re.IGNORECASE)
+_MAX_TITLE = 500  # characters
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
 
 
@@ -130,10 +132,21 @@ def _image_source(url: str) -> Block:
 
 def _document(file: File) -> Block:
     mime = (file.mime or "").partition(";")[0].strip().lower()
+    source: Block
     if file.data is None:
         source = {"type": "url", "url": file.url or ""}
     elif mime == "application/pdf":
         source = {"type": "base64", "media_type": mime, "data": file.data}
+    elif mime.startswith("text/") or mime == "application/json":
+        source = {"type": "text", "media_type": "text/plain", "data": _text_of(file.data)}
     else:
         raise unsupported(f"files of the type {mime[:80]!r}")
-    return {"type": "document", "source": source, **({"title": file.name[:500]} if file.name else {})}
+    title = {"title": file.name[:_MAX_TITLE]} if file.name else {}
+    return _marked({"type": "document", "source": source, **title}, file.extras)
+
+
+def _text_of(data: str) -> str:
+    try:
+        return base64.b64decode(data, validate=True).decode("utf-8", "replace")
+    except ValueError:
+        raise unsupported("files whose base64 is broken") from None

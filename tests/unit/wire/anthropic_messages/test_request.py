@@ -252,6 +252,14 @@ def test_parts_that_the_format_knows_by_another_name():
             },
         ),
         (
+            File("a.md", "text/markdown", "SMOp"),
+            {
+                "type": "document",
+                "source": {"type": "text", "media_type": "text/plain", "data": "Hé"},
+                "title": "a.md",
+            },
+        ),
+        (
             File(url="https://x.example/a.pdf"),
             {"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}},
         ),
@@ -266,6 +274,7 @@ def test_images_and_documents_are_blocks(part, block):
     [
         (Audio("UklGRg==", "wav"), "audio"),
         (Image("data:image/heic;base64,AAAA"), "image/heic"),
+        (File("a.txt", "text/plain", "%"), "base64"),
         (File("a.doc", "application/msword", "AAAA"), "application/msword"),
         (Foreign("openai-completions", {"type": "video_url"}), "video_url"),
     ],
