@@ -207,8 +207,10 @@ def test_an_end_with_tool_use_needs_a_call():
 
 @pytest.mark.parametrize("start", [{}, {"a": 1}, "", None])
 def test_a_call_without_pieces_has_the_arguments_of_its_start(start):
-    begun = begin(0, type="tool_use", id="toolu_1", name="f", input=start)
-    assert answer(START, begun, end(0), reason("tool_use"), STOP).tool_calls[0].arguments == json.dumps(start or {})
+    start_event = begin(0, type="tool_use", id="toolu_1", name="f", input=start)
+    assert answer(START, start_event, end(0), reason("tool_use"), STOP).tool_calls[0].arguments == json.dumps(
+        start or {}
+    )
 
 
 @pytest.mark.parametrize("ids", [("a", "a"), ("", ""), (None, None)])
