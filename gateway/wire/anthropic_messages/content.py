@@ -7,9 +7,6 @@ import base64
 import re
 from typing import Any
 
-from msgspec import Raw
-
-from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.message import (
     NO_EXTRAS,
     Extras,
@@ -25,6 +22,7 @@ from gateway.core.message import (
 )
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.anthropic_messages import WIRE
+from gateway.wire.call_arguments import arguments_object
 
 Block = dict[str, Any]
 
@@ -73,7 +71,7 @@ def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None
         case Text(raw):
             return None if part.blank else _marked({"type": "text", "text": raw}, part.extras)
         case ToolCall(_, name):
-            return {"type": "tool_use", "id": call_id, "name": name, "input": tool_input(part)}
+            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments_object(part)}
         case Thinking():
             return _thinking(part) if part.owner == owner else None
         case Refusal(text):
@@ -84,22 +82,6 @@ def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None
             raise unsupported("files or images in messages of the assistant")
         case _:
             return None  # sources, which the provider accepts only with its own positions
-
-
-def tool_input(call: ToolCall) -> Raw | dict[str, str]:
-    """A call's arguments as `input`, which must be an object; the bytes of an object stay the model's own."""
-    if call.kind == "custom":
-        return {"input": call.arguments}
-    text = call.arguments.strip()
-    if not text or text == "null":
-        return {}
-    try:
-        data = text.encode()
-        if isinstance(loads(data), dict):
-            return Raw(data)
-    except (InvalidJSON, UnicodeEncodeError):
-        pass  # cut off by the length limit, or not JSON at all
-    return {"arguments": call.arguments}
 
 
 def _thinking(block: Thinking) -> Block | None:

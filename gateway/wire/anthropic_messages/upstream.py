@@ -9,9 +9,9 @@ from gateway.core.upstream_error import UpstreamError
 from gateway.wire.anthropic_messages import WIRE
 from gateway.wire.anthropic_messages.answer import StreamParser, parse_answer
 from gateway.wire.anthropic_messages.errors import classify
-from gateway.wire.anthropic_messages.models import abilities_of
 from gateway.wire.anthropic_messages.profile import profile_from
 from gateway.wire.anthropic_messages.request import build_request
+from gateway.wire.claude import abilities_of
 from gateway.wire.contract import Parser, WireRequest
 from gateway.wire.model import ModelSpec
 
