@@ -110,7 +110,7 @@ class Provider:
             base = self.base_url.rstrip("/")
             if path.startswith("/v1/"):
                 base = base.removesuffix("/v1")
-            made = endpoint(base + path, self.headers, {**DEFAULTS, **headers})
+            made = endpoint(base, self.headers, {**DEFAULTS, **headers}, path)
             if len(self.endpoints) < _MAX_ENDPOINTS:
                 self.endpoints[key] = made
         return made

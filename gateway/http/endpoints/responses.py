@@ -19,6 +19,6 @@ async def responses(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, RESPONSES_BODY, request[SNAPSHOT].body_timeout)
     call = call_of(request, body, "openresponses")
     ingress = ResponsesIngress.read(body)
-    response_request = ResponseRequest(request, ingress)
+    response_request = ResponseRequest(request, ingress, call.options.model)
     async with await dispatch(call, ingress.model, ingress.user, response_request.read_turn) as dispatched:
         return await response_request.respond(dispatched)

@@ -6,7 +6,7 @@ What a Claude model accepts follows from its id (`models`); a quirk of the row r
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-from gateway.wire.anthropic_messages.models import Abilities, abilities_of
+from gateway.wire.claude import Abilities, abilities_of
 from gateway.wire.model import ModelSpec
 
 _NAMES = {

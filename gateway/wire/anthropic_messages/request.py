@@ -12,12 +12,12 @@ from gateway.core.turn import ResponseFormat, Sampling, Turn
 from gateway.wire.anthropic_messages import WIRE
 from gateway.wire.anthropic_messages.cache import add_breakpoints
 from gateway.wire.anthropic_messages.messages import Conversation
-from gateway.wire.anthropic_messages.models import Abilities
 from gateway.wire.anthropic_messages.profile import profile_of
-from gateway.wire.anthropic_messages.schema import reduced
 from gateway.wire.anthropic_messages.thinking import add_thinking, thinks
 from gateway.wire.anthropic_messages.tools import add_tools
+from gateway.wire.claude import Abilities
 from gateway.wire.model import ModelSpec
+from gateway.wire.structured_schema import reduced
 
 _TIERS = {"auto": "auto", "default": "standard_only", "standard": "standard_only", "standard_only": "standard_only"}
 _CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`

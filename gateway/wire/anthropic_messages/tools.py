@@ -9,7 +9,7 @@ from typing import Any
 
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.wire.anthropic_messages import WIRE
-from gateway.wire.anthropic_messages.schema import object_schema
+from gateway.wire.structured_schema import object_schema
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 

@@ -11,6 +11,7 @@ from gateway.wire.anthropic_messages.answer import StreamParser, parse_answer
 from gateway.wire.anthropic_messages.errors import classify
 from gateway.wire.anthropic_messages.profile import profile_from
 from gateway.wire.anthropic_messages.request import build_request
+from gateway.wire.claude import abilities_of
 from gateway.wire.contract import Parser, WireRequest
 from gateway.wire.model import ModelSpec
 
@@ -29,6 +30,10 @@ class AnthropicMessages:
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""
         return profile_from(quirks)
+
+    def reads_pdfs(self, model: ModelSpec) -> bool:
+        """See `models.Abilities`."""
+        return abilities_of(model.id).pdfs
 
     def paths(self) -> tuple[str, ...]:
         """See UpstreamFormat."""

@@ -8,6 +8,7 @@ from gateway.core.message import (
     NO_EXTRAS,
     Audio,
     Content,
+    File,
     Foreign,
     Image,
     Message,
@@ -19,7 +20,7 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
-from gateway.core.turn import NO_OPTIONS, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.wire.efforts import ANY_EFFORT
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
@@ -75,6 +76,8 @@ def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec, pr
         body[profile.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
     elif model.max_tokens is not None:
         body[profile.max_tokens_field] = model.max_tokens
+    if sampling is NO_SAMPLING:
+        return
     for field in _SAMPLING:
         if (value := getattr(sampling, field)) is not None:
             body[field] = value
@@ -219,6 +222,10 @@ def _part(part: Content) -> dict[str, Any] | None:
             return {"type": "image_url", "image_url": image, **extras.of(WIRE)}
         case Audio(data, kind, extras):
             return {"type": "input_audio", "input_audio": {"data": data, "format": kind}, **extras.of(WIRE)}
+        case File(name, mime, data, url, extras):
+            uri = url if data is None else f"data:{mime};base64,{data}"
+            file = {"file_data": uri} if name is None else {"filename": name, "file_data": uri}
+            return {"type": "file", "file": file, **extras.of(WIRE)}
         case Refusal(text, extras):
             fields = dict(extras.of(WIRE))
             if fields.pop("place", None) == "part":

@@ -27,6 +27,7 @@ from gateway.upstream.catalog import CATALOG, Row
 from gateway.validation import validated
 from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
+from tests.pdf import make_pdf
 from tests.unit.wire import toy
 from tests.unit.wire.clients import CLIENTS, Question, Seen, error_of, visible
 from tests.unit.wire.formats import FORMATS, PROVIDERS
@@ -326,6 +327,61 @@ async def test_reasoning_that_has_only_a_signature_goes_back_too(house, ask, cli
     _, *parts, call = house.asked[1]["messages"][1]
     assert parts == [house.says.thought(block) for block in blocks]
     assert call[:2] == ["call", "call_1"]
+
+
+@each_client
+@each_way
+@pytest.mark.parametrize("forgets", [False, True], ids=["returned", "dropped"])
+async def test_a_loop_of_three_rounds_has_all_of_its_reasoning_in_order(house, ask, client, stream, forgets):
+    thoughts = [Thinking(f"Thought {number}.", f"c2ln{number}") for number in range(3)]
+    calls = [ToolCall(f"call_{number}", "look", f'{{"at": {number}}}') for number in range(3)]
+    body = client.body(ASK, stream=stream)
+    for thought, call in zip(thoughts, calls, strict=True):
+        house.answers(Answer(None, "tool_calls", USAGE, (call,), (thought,)))
+        _, answer = await ask(client, body)
+        returned = client.returned(answer, stream=stream)
+        body = client.followed(body, client.forgetful(returned) if forgets else returned, [(call.id, "a cat")])
+    house.answers(ANSWERS["text"])
+    status, answer = await ask(client, body)
+    assert (status, read(client, status, answer, stream=stream)) == (200, visible(ANSWERS["text"]))
+    _, *steps = house.asked[3]["messages"]
+    assert steps == [
+        message
+        for thought, call in zip(thoughts, calls, strict=True)
+        for message in (
+            ["assistant", house.says.thought(thought), ["call", call.id, call.name, call.arguments]],
+            ["tool", ["result", call.id, ["text", "a cat"]]],
+        )
+    ]
+
+
+@each_client
+async def test_a_picture_that_a_tool_returned_reaches_the_model(house, ask, client):
+    house.answers(ANSWERS["parallel calls"])
+    house.answers(ANSWERS["text"])
+    first = client.body(ASK, stream=False)
+    _, body = await ask(client, first)
+    results = [(CALLS[0].id, client.pictured("a cat", PIXEL)), (CALLS[1].id, "a dog")]
+    status, _ = await ask(client, client.followed(first, client.returned(body, stream=False), results))
+    assert status == 200
+    parts = [part for message in house.asked[1]["messages"][2:] for part in message[1:]]
+    texts = [part[2:] if part[0] == "result" else [part] for part in parts]
+    assert ["image", PIXEL] in [one for inner in texts for one in inner]
+    assert [part[:2] for part in parts if part[0] == "result"] == [["result", call.id] for call in CALLS]
+
+
+@each_client
+@each_way
+@pytest.mark.parametrize("house", [api for api, says in PROVIDERS.items() if says.PDFS], indirect=True)
+async def test_a_pdf_reaches_a_model_that_reads_it_as_it_is(house, ask, client, stream):
+    data = base64.b64encode(make_pdf("Hello")).decode()
+    house.answers(ANSWERS["text"])
+    body = client.body(ASK, stream=stream)
+    field = "messages" if "messages" in body else "input"
+    body[field] = [*body[field], *client.file("a.pdf", f"data:application/pdf;base64,{data}")]
+    status, _ = await ask(client, body)
+    assert status == 200
+    assert ["file", "a.pdf", data] in house.asked[0]["messages"][-1]
 
 
 async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):

@@ -252,6 +252,14 @@ def test_parts_that_the_format_knows_by_another_name():
             },
         ),
         (
+            File("a.md", "text/markdown", "SMOp"),
+            {
+                "type": "document",
+                "source": {"type": "text", "media_type": "text/plain", "data": "Hé"},
+                "title": "a.md",
+            },
+        ),
+        (
             File(url="https://x.example/a.pdf"),
             {"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}},
         ),
@@ -266,6 +274,7 @@ def test_images_and_documents_are_blocks(part, block):
     [
         (Audio("UklGRg==", "wav"), "audio"),
         (Image("data:image/heic;base64,AAAA"), "image/heic"),
+        (File("a.txt", "text/plain", "%"), "base64"),
         (File("a.doc", "application/msword", "AAAA"), "application/msword"),
         (Foreign("openai-completions", {"type": "video_url"}), "video_url"),
     ],
@@ -361,8 +370,8 @@ def test_the_operators_effort_holds_until_the_client_sets_one(name):
 )
 def test_sampling_is_sent_only_where_it_is_accepted(model, effort, sampling):
     asked = sent(model=model, sampling=Sampling(temperature=1.7, top_p=0.5), options=Options(effort=effort, top_k=5))
-    found = {name: asked[name] for name in ("temperature", "top_p") if name in asked}
-    assert found == sampling
+    sent_fields = {name: asked[name] for name in ("temperature", "top_p") if name in asked}
+    assert sent_fields == sampling
     assert ("top_k" in asked) == bool(sampling)
 
 
@@ -498,13 +507,13 @@ def test_a_prefill_reaches_models_that_continue_it():
     assert conversation(*PREFILL, model=BUDGET, options=Options(effort="low"))[-1][0] == "user"
 
 
-def marks(body):
-    found = [("system", block["cache_control"]) for block in body.get("system", ()) if "cache_control" in block]
-    found += [("tool", tool["cache_control"]) for tool in body.get("tools", ()) if "cache_control" in tool]
+def breakpoints(body):
+    sent_fields = [("system", block["cache_control"]) for block in body.get("system", ()) if "cache_control" in block]
+    sent_fields += [("tool", tool["cache_control"]) for tool in body.get("tools", ()) if "cache_control" in tool]
     for index, message in enumerate(body["messages"]):
         blocks = message["content"] if isinstance(message["content"], list) else ()
-        found += [(index, block["cache_control"]) for block in blocks if "cache_control" in block]
-    return found
+        sent_fields += [(index, block["cache_control"]) for block in blocks if "cache_control" in block]
+    return sent_fields
 
 
 MINUTES, HOUR = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
@@ -530,15 +539,15 @@ LONG = (
 )
 def test_the_prompt_is_cached_up_to_the_latest_turns(options, params, mark):
     body = sent(*LONG, cached=True, tools=(F,), options=options, params=params)
-    assert marks(body) == ([("system", mark), (2, mark), (4, mark)] if mark else [])
+    assert breakpoints(body) == ([("system", mark), (2, mark), (4, mark)] if mark else [])
 
 
 def test_without_a_system_prompt_the_tools_are_cached():
-    assert marks(sent(cached=True, tools=(F, G))) == [("tool", MINUTES), (0, MINUTES)]
+    assert breakpoints(sent(cached=True, tools=(F, G))) == [("tool", MINUTES), (0, MINUTES)]
 
 
 def test_a_clients_own_breakpoints_replace_ours_and_at_most_four_are_sent():
     marked = Message("user", (Text("hi", Extras("openai-completions", {"cache_control": HOUR})),))
-    assert marks(sent(*LONG, marked, cached=True)) == [(4, HOUR)]
+    assert breakpoints(sent(*LONG, marked, cached=True)) == [(4, HOUR)]
     body = sent(*(message for _ in range(6) for message in (marked, LONG[2])), HI, cached=True)
-    assert [index for index, _ in marks(body)] == [4, 6, 8, 10]
+    assert [index for index, _ in breakpoints(body)] == [4, 6, 8, 10]
