@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.core.message import NO_EXTRAS, Citation, Extras, Message, Thinking
+from gateway.core.message import NO_EXTRAS, Citation, Extras, Message, Thinking, ToolKind
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import Usage
 
@@ -79,7 +79,7 @@ class ToolCallBegin(Struct, frozen=True, gc=False):
     id: str
     name: str
     extras: Extras = NO_EXTRAS
-    kind: Literal["function", "custom"] = "function"
+    kind: ToolKind = "function"
     namespace: str | None = None
 
 

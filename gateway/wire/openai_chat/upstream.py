@@ -10,7 +10,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.answer import StreamParser, parse_answer
 from gateway.wire.openai_chat.embeddings import ChatEmbeddings
-from gateway.wire.openai_chat.errors import classify
+from gateway.wire.openai_error import classify
 from gateway.wire.openai_chat.request import build_request
 
 _PATH = "/chat/completions"
