@@ -64,6 +64,12 @@ class UpstreamFormat(Protocol):
         """How it asks for embeddings; None where it has none."""
         ...
 
+    def profile(self, quirks: Mapping[str, object]) -> object:
+        """What `ModelSpec.profile` holds for this format, from the quirks that a row or a model is configured with
+        (`compat`, names in snake case); None or a missing one means the default, a foreign one is ignored.
+        """
+        ...
+
     def paths(self) -> tuple[str, ...]:
         """Paths that are the same for every request, so that their addresses are checked and made at start."""
         ...
