@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.openai_chat.upstream import OpenAIChat
+from gateway.wire.openai_responses.upstream import OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
+    "openai-responses": OpenAIResponses(),
 }
 
 DEFAULT_UPSTREAM = "openai-completions"

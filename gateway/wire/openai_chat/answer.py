@@ -11,9 +11,9 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.framing.sse import OversizedEvent, SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.delta import DeltaReader, malformed
-from gateway.wire.openai_error import error_in
 from gateway.wire.openai_chat.shapes import COMPLETION, WHOLE, Choice, Completion, WholeChoice, WholeCompletion
 from gateway.wire.openai_chat.usage import read_usage
+from gateway.wire.openai_error import error_in
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",

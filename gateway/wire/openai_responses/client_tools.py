@@ -166,7 +166,7 @@ def output_value(kind: ToolKind, text: str, *, is_error: bool) -> dict[str, Any]
     return _OUTPUTS[kind](text, is_error)
 
 
-def _shell_output(text: str, is_error: bool) -> dict[str, Any]:  # noqa: FBT001  one signature for all
+def _shell_output(text: str, is_error: bool) -> dict[str, Any]:
     value = _decoded(text)
     if isinstance(value, list) and all(isinstance(one, dict) and "outcome" in one for one in value):
         return {"output": value}
@@ -174,11 +174,11 @@ def _shell_output(text: str, is_error: bool) -> dict[str, Any]:  # noqa: FBT001 
     return {"output": [{"stdout": text, "stderr": "", "outcome": outcome}]}
 
 
-def _patch_output(text: str, is_error: bool) -> dict[str, Any]:  # noqa: FBT001
+def _patch_output(text: str, is_error: bool) -> dict[str, Any]:
     return {"status": "failed" if is_error else "completed", "output": text}
 
 
-def _search_output(text: str, _is_error: bool) -> dict[str, Any]:  # noqa: FBT001
+def _search_output(text: str, _is_error: bool) -> dict[str, Any]:
     tools = _decoded(text)
     return {"execution": "client", "status": "completed", "tools": tools if isinstance(tools, list) else []}
 

@@ -28,10 +28,15 @@ from gateway.wire.model import ModelSpec
 from tests.unit.wire import toy
 from tests.unit.wire.clients import CLIENTS, SETTINGS, Question, Seen, error_of, visible
 from tests.unit.wire.openai_chat import provider as chat_provider
+from tests.unit.wire.openai_responses import provider as responses_provider
 from tests.unit.wire.toy import provider as toy_provider
 from tests.unit.wire.toy.upstream import ToyLines
 
-PROVIDERS = {"openai-completions": chat_provider, toy.WIRE: toy_provider}
+PROVIDERS = {
+    "openai-completions": chat_provider,
+    "openai-responses": responses_provider,
+    toy.WIRE: toy_provider,
+}
 TOKEN = "token-of-the-tests"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
