@@ -198,6 +198,9 @@ def _content(parts: tuple[Content, ...], *, is_array: bool) -> RawText | list[di
             return only.raw
         if isinstance(only, Refusal):
             return only.text
+    if not is_array and all(type(part) is Text and part.extras is NO_EXTRAS for part in parts):
+        # An answer whose text is interrupted by reasoning. Few servers accept an array from the assistant.
+        return "".join(part.text for part in parts if type(part) is Text)
     return [raw for part in parts if (raw := _part(part)) is not None]
 
 
