@@ -10,6 +10,7 @@ from gateway.core.event import (
     Batch,
     CitationFound,
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -19,15 +20,16 @@ from gateway.core.event import (
     ToolWork,
     UsageReport,
 )
-from gateway.core.message import Citation, Message, Part, Refusal, Text, Thinking, ToolCall
+from gateway.core.message import Citation, Foreign, Message, Part, Refusal, Text, Thinking, ToolCall
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import NO_USAGE, Usage
 
 _PENDING_BATCHES = 128
 
 _REFUSAL = Refusal("")
-_Placed = list[RawText] | Thinking | Refusal | int
-"""What is where: a run of text, a block of reasoning, the place of the refusal, the index of a call."""
+_Placed = list[RawText] | Thinking | Foreign | Refusal | int
+"""What is where: a run of text, a block of reasoning or a foreign part, the place of the refusal, the index of a call.
+"""
 _RANKS: dict[type, int] = {Thinking: 0, Text: 1, Refusal: 2, ToolCall: 3}
 """The usual order of content."""
 
@@ -187,10 +189,12 @@ class Accumulator:
                 parts.append(calls[placed])
             elif placed is _REFUSAL:
                 parts.append(Refusal(self.refusal))
-            elif type(placed) is Thinking:
+            elif isinstance(placed, Thinking | Foreign):
                 parts.append(placed)
         if self._unfinished_thinking:
             parts.append(self.thinking[-1])
+        if any(type(part) is Foreign for part in parts):
+            return tuple(parts)
         ranks = [_RANKS[type(part)] for part in parts]
         usual = ranks == sorted(ranks) and ranks.count(_RANKS[Text]) <= 1
         return () if usual else tuple(parts)
@@ -249,6 +253,14 @@ class Accumulator:
                 if not self._refusal:
                     self._place(_REFUSAL)
                 self._refusal.append(text)
+            case ForeignFound(part):
+                self._place(part)
+            case _:
+                self._note(event)
+
+    def _note(self, event: object) -> None:
+        """Keep what has no place in the order of the content."""
+        match event:
             case CitationFound(citation):
                 self._citations.append(citation)
             case UsageReport(usage):

@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.core.message import NO_EXTRAS, Citation, Extras, Message, Thinking, ToolKind
+from gateway.core.message import NO_EXTRAS, Citation, Extras, Foreign, Message, Thinking, ToolKind
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import Usage
 
@@ -67,6 +67,12 @@ class CitationFound(Struct, frozen=True, gc=False):
     """The text so far cites a source."""
 
     citation: Citation
+
+
+class ForeignFound(Struct, frozen=True, gc=False):
+    """A part of the answer that only its own wire format understands, such as the call of a hosted tool."""
+
+    part: Foreign
 
 
 class ToolCallBegin(Struct, frozen=True, gc=False):
@@ -119,6 +125,7 @@ Event = (
     | ThinkingEnd
     | RefusalDelta
     | CitationFound
+    | ForeignFound
     | ToolCallBegin
     | ToolCallDelta
     | ToolWork

@@ -11,5 +11,8 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-responses": OpenAIResponses(),
 }
 
+OWN_TOOLS = frozenset({"openai-responses"})
+"""The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
+
 DEFAULT_UPSTREAM = "openai-completions"
 """The format of a row that names none."""

@@ -1,7 +1,7 @@
 """Decodes output items of a provider, whole or as they are streamed, into events.
 
 A complete item is authoritative: what its deltas did not bring is added. Items of tools that the provider itself runs
-have no events: their results are in the text that follows.
+are passed on whole, for clients of this format.
 """
 
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from typing import Any, Literal
 from gateway.core.event import (
     Batch,
     CitationFound,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -17,8 +18,8 @@ from gateway.core.event import (
     ToolCallDelta,
 )
 from gateway.core.ids import new_id
-from gateway.core.message import NO_EXTRAS, Extras, Owner, Thinking
-from gateway.wire.openai_responses import WIRE
+from gateway.core.message import NO_EXTRAS, Extras, Foreign, Owner, Thinking
+from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.annotations import read_annotation
 from gateway.wire.openai_responses.client_tools import KINDS, arguments_of, name_of
 from gateway.wire.openai_responses.errors import malformed
@@ -119,10 +120,13 @@ class OutputReader:
             self._message(item, raw, batch)
         elif kind == "reasoning":
             self._reasoning(item, raw, batch)
-        elif kind in KINDS and not (kind == "tool_search_call" and raw.get("execution") != "client"):
+        elif _is_clients(raw):
             if item.call is None:
                 self._begin_call(item, raw, batch)
-            self._rest_of_call(item, arguments_of(raw), batch)
+            self._complete_call(item, arguments_of(raw), batch)
+        elif isinstance(kind, str):
+            self.end_thinking(batch)
+            batch.append(ForeignFound(Foreign(WIRE, {ITEM: raw})))
 
     def output(self, items: list[Any], batch: Batch) -> None:
         """All items of a complete response: those that were not streamed."""
@@ -169,10 +173,10 @@ class OutputReader:
             )
         )
 
-    def _rest_of_call(self, item: "_Item", arguments: str, batch: Batch) -> None:
-        rest = arguments[item.received(0) :]
-        if rest and item.call is not None:
-            batch.append(ToolCallDelta(item.call, rest))
+    def _complete_call(self, item: "_Item", arguments: str, batch: Batch) -> None:
+        missing = arguments[item.received(0) :]
+        if missing and item.call is not None:
+            batch.append(ToolCallDelta(item.call, missing))
 
     def _message(self, item: "_Item", raw: dict[str, Any], batch: Batch) -> None:
         content = raw.get("content")
@@ -181,14 +185,14 @@ class OutputReader:
                 continue
             field = "refusal" if part.get("type") == "refusal" else "text"
             text = part.get(field)
-            rest = text[item.received(index) :] if isinstance(text, str) else ""
-            if rest:
+            missing = text[item.received(index) :] if isinstance(text, str) else ""
+            if missing:
                 self.end_thinking(batch)
-            if rest and field == "refusal":
-                batch.append(RefusalDelta(self.exact(rest)))
-            elif rest:
+            if missing and field == "refusal":
+                batch.append(RefusalDelta(self.exact(missing)))
+            elif missing:
                 logprobs = None if item.received(index) else part.get("logprobs")
-                batch.append(TextDelta(self.exact(rest), {"content": logprobs} if logprobs else None))
+                batch.append(TextDelta(self.exact(missing), {"content": logprobs} if logprobs else None))
             sources = part.get("annotations")
             for source in sources[item.sources.get(index, 0) :] if isinstance(sources, list) else ():
                 if (citation := read_annotation(source)) is not None:
@@ -239,6 +243,15 @@ class _Item:
 
     def received(self, part: int) -> int:
         return self.sizes.get(part, 0)
+
+
+def _is_clients(item: dict[str, Any]) -> bool:
+    """Whether an item calls a tool that the client runs. OpenAI can run some of the built-in tools itself."""
+    kind = item.get("type")
+    environment = item.get("environment")
+    if kind == "shell_call" and isinstance(environment, dict):
+        return environment.get("type") == "local"
+    return kind in KINDS and not (kind == "tool_search_call" and item.get("execution") == "server")
 
 
 def _texts(parts: Any) -> list[str]:

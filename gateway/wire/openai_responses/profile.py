@@ -9,7 +9,6 @@ _NAMES = {
     "supports_tool_choice": "tool_choice",
     "supports_parallel_tool_calls": "parallel_tool_calls",
     "supports_developer_role": "developer_role",
-    "supports_native_tools": "native_tools",
     "supports_store": "store",
     "supports_temperature": "temperature",
     "supports_reasoning_effort": "effort",
@@ -23,13 +22,11 @@ _NAMES = {
 class Profile:
     """What an endpoint accepts. The defaults are OpenAI's.
 
-    `native_tools`: knows tools other than functions (custom, hosted and shell tools, namespaces); else they are offered
-    as functions. `developer_role`: knows the role `developer`, else it is sent as `system`. `tool_choice`,
+    `developer_role`: knows the role `developer`, else it is sent as `system`. `tool_choice`,
     `parallel_tool_calls`, `store`, `temperature` (and `top_p`), `effort`, `cache_key`: understands those fields.
     `unknown_fields`: tolerates request fields of the operator's or the client's own.
     """
 
-    native_tools: bool = True
     developer_role: bool = True
     tool_choice: bool = True
     parallel_tool_calls: bool = True

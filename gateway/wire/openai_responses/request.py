@@ -133,7 +133,7 @@ def _add_tools(
     if parallel is not None and profile.parallel_tool_calls:
         body["parallel_tool_calls"] = parallel
     if choice is not None and profile.tool_choice:
-        body["tool_choice"] = _choice(choice)
+        body["tool_choice"] = encode_choice(choice)
 
 
 def encode_tools(tools: Iterable[ToolSpec]) -> list[dict[str, Any]]:
@@ -165,7 +165,8 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     return {**fields, **tool.extras.of(WIRE)}
 
 
-def _choice(choice: ToolChoice) -> str | dict[str, Any]:
+def encode_choice(choice: ToolChoice) -> str | dict[str, Any]:
+    """`tool_choice` in this format."""
     if choice.mode != "pinned":
         return choice.mode
     if choice.kind not in ("function", "custom"):

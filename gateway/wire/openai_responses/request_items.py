@@ -24,12 +24,9 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
-from gateway.wire.openai_responses import WIRE
+from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.client_tools import OUTPUT_TYPES, call_fields, output_value
 from gateway.wire.openai_responses.profile import Profile
-
-ITEM = "item"
-"""The field of extras or of a Foreign part that holds a whole item of this format."""
 
 Item = dict[str, Any]
 
@@ -55,6 +52,8 @@ class _Encoder:
             for part in message.parts:
                 if isinstance(part, ToolResult):
                     self._result(part)
+                elif (item := self._item(part)) is not None:
+                    self.items.append(item)
             return
         if role == "developer" and not self._profile.developer_role:
             role = "system"

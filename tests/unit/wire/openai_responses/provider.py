@@ -10,7 +10,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from openai.types.responses.response_create_params import ResponseCreateParamsBase
 from pydantic import TypeAdapter
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.message import Citation, Thinking, ToolCall
 
 STREAM_TYPE = "text/event-stream"
@@ -48,8 +48,8 @@ def frames(answer: Answer) -> list[bytes]:
         event["sequence_number"] = number
         _EVENT.validate_python(event)
     # The tests cut the text in the third frame from the end: the end of an item comes with the end of the response.
-    *most, last_item, last = map(_event, events)
-    return [*most, last_item, b"", last]
+    *first, last_item, last = map(_event, events)
+    return [*first, last_item, b"", last]
 
 
 def whole(answer: Answer) -> bytes:
