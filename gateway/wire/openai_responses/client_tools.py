@@ -96,6 +96,15 @@ DECLARED: Mapping[str, tuple[str, dict[str, Any]]] = {
 """What models of other formats get to know of OpenAI's built-in tools that the client runs: description and schema."""
 
 
+def is_clients(item: Fields) -> bool:
+    """Whether an item calls a tool that the client runs. OpenAI can run some of the built-in tools itself."""
+    kind = item.get("type")
+    environment = item.get("environment")
+    if kind == "shell_call" and isinstance(environment, dict):
+        return environment.get("type") == "local"
+    return kind in KINDS and not (kind == "tool_search_call" and item.get("execution") == "server")
+
+
 def call_fields(call: ToolCall) -> dict[str, Any]:
     """The fields of a call's item that its kind has, with `type` and `call_id`.
 

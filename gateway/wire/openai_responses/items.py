@@ -25,7 +25,14 @@ from gateway.core.message import (
 )
 from gateway.core.message_json import read_extras
 from gateway.wire.openai_responses import ITEM, WIRE
-from gateway.wire.openai_responses.client_tools import CALL_TYPES, KINDS, OUTPUT_TYPES, arguments_of, name_of
+from gateway.wire.openai_responses.client_tools import (
+    CALL_TYPES,
+    KINDS,
+    OUTPUT_TYPES,
+    arguments_of,
+    is_clients,
+    name_of,
+)
 from gateway.wire.openai_responses.compaction import summary_message
 from gateway.wire.openai_responses.hosted import HOSTED, call_id_of, call_of, result_of
 from gateway.wire.openai_responses.parts import ContentPart, read_content
@@ -125,7 +132,7 @@ class _Conversation:
 
     def call(self, item: Mapping[str, Any], path: str) -> None:
         """Add a call of a tool that the client runs."""
-        if item["type"] == "tool_search_call" and item.get("execution") == "server":
+        if not is_clients(item):
             self.hosted(item, path)
             return
         kind = KINDS[item["type"]]

@@ -21,7 +21,7 @@ from gateway.core.ids import new_id
 from gateway.core.message import NO_EXTRAS, Extras, Foreign, Owner, Thinking
 from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.annotations import read_annotation
-from gateway.wire.openai_responses.client_tools import KINDS, arguments_of, name_of
+from gateway.wire.openai_responses.client_tools import KINDS, arguments_of, is_clients, name_of
 from gateway.wire.openai_responses.errors import malformed
 
 _BETWEEN_PARTS = "\n\n"
@@ -120,7 +120,7 @@ class OutputReader:
             self._message(item, raw, batch)
         elif kind == "reasoning":
             self._reasoning(item, raw, batch)
-        elif _is_clients(raw):
+        elif is_clients(raw):
             if item.call is None:
                 self._begin_call(item, raw, batch)
             self._complete_call(item, arguments_of(raw), batch)
@@ -243,15 +243,6 @@ class _Item:
 
     def received(self, part: int) -> int:
         return self.sizes.get(part, 0)
-
-
-def _is_clients(item: dict[str, Any]) -> bool:
-    """Whether an item calls a tool that the client runs. OpenAI can run some of the built-in tools itself."""
-    kind = item.get("type")
-    environment = item.get("environment")
-    if kind == "shell_call" and isinstance(environment, dict):
-        return environment.get("type") == "local"
-    return kind in KINDS and not (kind == "tool_search_call" and item.get("execution") == "server")
 
 
 def _texts(parts: Any) -> list[str]:
