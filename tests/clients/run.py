@@ -8,15 +8,15 @@ import asyncio
 import subprocess
 import sys
 import tempfile
-from contextlib import asynccontextmanager
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
-from clients import codex
-from clients.script import Script
+from tests.clients import codex
+from tests.clients.script import Script
 from tests.e2e.process import serving
 from tests.process import free_port
 
@@ -31,9 +31,9 @@ PROVIDERS = {
 def installed(package: str, folder: Path) -> tuple[Path, str]:
     """Install a package; its program and version."""
     folder.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, package], check=True)  # noqa: S603, S607
+    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--prefix", folder, package], check=True)
     program = folder / "node_modules" / ".bin" / package.rpartition("/")[2]
-    version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)  # noqa: S603
+    version = subprocess.run([program, "--version"], check=True, capture_output=True, text=True)
     return program, version.stdout.strip()
 
 
@@ -98,7 +98,7 @@ async def main() -> int:
             program, version = installed(codex.PACKAGE, folder / "npm")
         else:
             program, version = options.program, "codex"
-        print(f"| {version} | {' | '.join(PROVIDERS)} |\n|---|{'---|' * len(PROVIDERS)}")
+        print(f"| {version} | {' | '.join(PROVIDERS)} |\n|---|{'---|' * len(PROVIDERS)}")  # noqa: T201  the command's output
         for number, scenario in enumerate(codex.SCENARIOS):
             if options.only and options.only not in scenario.__name__:
                 continue
@@ -110,7 +110,7 @@ async def main() -> int:
                 result = await outcome(scenario, program, provider, folder / f"{number}-{index}")
                 failures += result != "ok"
                 results.append(result)
-            print(f"| {scenario.__name__} | {' | '.join(results)} |", flush=True)
+            print(f"| {scenario.__name__} | {' | '.join(results)} |", flush=True)  # noqa: T201  the command's output
     return 1 if failures else 0
 
 

@@ -1,11 +1,11 @@
 """A tool server of the client's own: one tool, over standard input and output."""
 
-from mcp.server.fastmcp import FastMCP
+from mcp.server.mcpserver import MCPServer
 
-server = FastMCP("clock")
+server = MCPServer("clock")
 
 
-@server.tool()
+@server.tool(structured_output=False)
 def time_of(place: str) -> str:
     """The time at a place."""
     return f"noon in {place}"

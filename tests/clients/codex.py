@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from clients.script import Call, Fail, Hang, Say, Script
+from tests.clients.script import Call, Fail, Hang, Say, Script
 
 PACKAGE = "@openai/codex"
 
@@ -125,14 +125,14 @@ async def own_tool_server(codex: Codex) -> None:
     server = Path(__file__).with_name("tool_server.py")
     python = sys.executable
     codex.prepare(f'\n[mcp_servers.clock]\ncommand = "{python}"\nargs = ["{server}"]\n')
-    codex.script.steps = [(Call("time_of", {"place": "Oslo"}),), (Say("It is noon."),)]
+    # Codex offers the tools of a server from the second request on: it does not wait until the server has started.
+    started = Call("exec_command", {"cmd": "sleep 3"})
+    codex.script.steps = [(started,), (Call("time_of", {"place": "Oslo"}),), (Say("It is noon."),)]
     assert "It is noon." in await codex.run(*_FREE, "what time is it in Oslo?")
     assert "noon in Oslo" in _history(codex.script)
 
 
 async def compaction(codex: Codex) -> None:
-    big = "x" * 60_000
-    (codex.work / "big.txt").write_text(big, encoding="utf-8")
     codex.script.steps = [(Say("The first answer."),), (Say("The summary: a first question was answered."),)]
     limit = ("-c", "model_auto_compact_token_limit=50")
     await codex.run(*_FREE, *limit, "first question")

@@ -4,6 +4,7 @@ It is strict about what real providers are strict about: reasoning must come bac
 every call must have its result.
 """
 
+import asyncio
 import itertools
 import json
 from collections.abc import Iterator
@@ -139,7 +140,9 @@ class Script:
             output.append({**item, "status": "completed"})
             yield event("response.output_item.done", output_index=index, item=output[-1])
         usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
-        yield event("response.completed", response={**response, "status": "completed", "output": output, "usage": usage})
+        yield event(
+            "response.completed", response={**response, "status": "completed", "output": output, "usage": usage}
+        )
 
     def _reasoning(self) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         number = next(self._ids)
@@ -169,7 +172,7 @@ class Script:
             try:
                 while request.transport is not None and not request.transport.is_closing():
                     await response.write(b": waiting\n\n")
-                    await _pause()
+                    await asyncio.sleep(0.05)
             except ConnectionError:
                 pass  # the client has gone: that is what the scenario waits for
             self.aborted += 1
@@ -178,12 +181,6 @@ class Script:
     def _refuse(self, problem: str) -> web.Response:
         self.refused.append(problem)
         return web.json_response({"error": {"message": problem, "type": "invalid_request_error"}}, status=400)
-
-
-async def _pause() -> None:
-    import asyncio  # noqa: PLC0415  the only use
-
-    await asyncio.sleep(0.05)
 
 
 def _failure(step: Fail) -> web.Response:
