@@ -183,10 +183,10 @@ def _input_of(arguments: str) -> str | None:
 
 def _partial_input(arguments: str) -> str:
     """What was received of an input; arguments that are not JSON are the input itself, as some models write it."""
-    begun = _INPUT.match(arguments)
-    if begun is None:
+    started = _INPUT.match(arguments)
+    if started is None:
         return arguments
-    text = _OPEN_ESCAPE.sub("", arguments[begun.end() :].rstrip())
+    text = _OPEN_ESCAPE.sub("", arguments[started.end() :].rstrip())
     for ending in ('"', ""):
         try:
             value = loads(f'"{text}{ending}'.encode("utf-8", "surrogatepass"))

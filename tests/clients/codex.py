@@ -116,8 +116,8 @@ async def parallel(codex: Codex) -> None:
 async def resume(codex: Codex) -> None:
     codex.script.steps = [(Call("exec_command", {"cmd": "echo 4711"}),), (Say("The number is 4711."),)]
     await codex.run(*_FREE, "what is the number?")
-    codex.script.steps = [(Say("As I said: 4711."),)]
-    assert "As I said: 4711." in await codex.run("resume", "--last", *_FREE, "again?")
+    codex.script.steps = [(Say("As I returned: 4711."),)]
+    assert "As I returned: 4711." in await codex.run("resume", "--last", *_FREE, "again?")
     assert "The number is 4711." in _history(codex.script)
 
 
@@ -127,7 +127,7 @@ async def own_tool_server(codex: Codex) -> None:
     codex.prepare(f'\n[mcp_servers.clock]\ncommand = "{python}"\nargs = ["{server}"]\n')
     # Codex offers the tools of a server from the second request on: it does not wait until the server has started.
     started = Call("exec_command", {"cmd": "sleep 3"})
-    codex.script.steps = [(started,), (Call("time_of", {"place": "Oslo"}),), (Say("It is noon."),)]
+    codex.script.steps = [(started,), (Call("time_of", {"city": "Oslo"}),), (Say("It is noon."),)]
     assert "It is noon." in await codex.run(*_FREE, "what time is it in Oslo?")
     assert "noon in Oslo" in _history(codex.script)
 

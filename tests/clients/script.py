@@ -154,8 +154,8 @@ class Script:
             content = [{"type": "output_text", "text": part.text, "annotations": []}]
             item = {"id": f"msg_{number}", "type": "message", "role": "assistant", "content": content}
             return item, [("response.output_text.delta", part.text)]
-        found = _offered(body)[part.tool]
-        call = {"call_id": f"call_{number}", "name": part.tool, **({"namespace": found} if found else {})}
+        result = _offered(body)[part.tool]
+        call = {"call_id": f"call_{number}", "name": part.tool, **({"namespace": result} if result else {})}
         if part.text is not None:
             item = {"id": f"ctc_{number}", "type": "custom_tool_call", **call, "input": part.text}
             return item, [("response.custom_tool_call_input.delta", part.text)]
@@ -189,14 +189,14 @@ def _failure(step: Fail) -> web.Response:
 
 def _offered(body: dict[str, Any]) -> dict[str, str | None]:
     """The namespaces of the offered tools by name."""
-    found: dict[str, str | None] = {}
+    result: dict[str, str | None] = {}
     added = [tool for item in body["input"] if item.get("type") == "additional_tools" for tool in item["tools"]]
     for tool in (*body.get("tools", ()), *added):
         if tool["type"] == "namespace":
-            found |= {member["name"]: tool["name"] for member in tool["tools"]}
+            result |= {member["name"]: tool["name"] for member in tool["tools"]}
         elif "name" in tool:
-            found[tool["name"]] = None
-    return found
+            result[tool["name"]] = None
+    return result
 
 
 def _chat_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None:

@@ -6,9 +6,9 @@ server = MCPServer("clock")
 
 
 @server.tool(structured_output=False)
-def time_of(place: str) -> str:
-    """The time at a place."""
-    return f"noon in {place}"
+def time_of(city: str) -> str:
+    """The time at a city."""
+    return f"noon in {city}"
 
 
 server.run()

@@ -87,7 +87,10 @@ class _Encoder:
             self._kinds[part.id] = part.kind
             if part.kind == "hosted":
                 return dict(part.extras.of(WIRE)[ITEM])
-            return call_fields(part)
+            item = call_fields(part)
+            if part.kind not in ("function", "custom"):  # the fields that their types demand
+                item |= {"status": "completed"} | ({"id": part.id} if part.kind == "local_shell" else {})
+            return item
         if isinstance(part, Foreign) and part.wire == WIRE and ITEM in part.payload:
             return dict(part.payload[ITEM])
         return None
@@ -107,7 +110,8 @@ class _Encoder:
         kind = self._kinds.get(result.call_id, "function")
         if kind == "hosted":
             return  # the item of the call holds its result
-        item: Item = {"type": OUTPUT_TYPES[kind], "call_id": result.call_id}
+        item: Item = {"type": OUTPUT_TYPES[kind]}
+        item["id" if kind == "local_shell" else "call_id"] = result.call_id
         if kind in ("function", "custom"):
             item["output"] = _output(result)
         else:

@@ -122,15 +122,15 @@ def _namespace(raw: Fields, path: str) -> tuple[ToolSpec, ...]:
         raise BadRequest(f"{PREFIX}namespace.name is required", param=f"{path}.name")
     if not isinstance(members, list):
         raise BadRequest(f"{PREFIX}namespace.tools must be an array", param=f"{path}.tools")
-    found = []
+    specs = []
     for index, member in enumerate(members):
         at = f"{path}.tools[{index}]"
         kind = member.get("type") if isinstance(member, dict) else None
         if kind not in (None, "function", "custom"):
             raise BadRequest(f"{PREFIX}a namespace holds functions and custom tools only", param=f"{at}.type")
         text = description if isinstance(description, str) else None
-        found.append(replace(_tool(member, kind, at), namespace=name.strip(), namespace_description=text))
-    return tuple(found)
+        specs.append(replace(_tool(member, kind, at), namespace=name.strip(), namespace_description=text))
+    return tuple(specs)
 
 
 def choice_of(raw: Any, tools: tuple[ToolSpec, ...]) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
@@ -144,13 +144,13 @@ def choice_of(raw: Any, tools: tuple[ToolSpec, ...]) -> tuple[ToolChoice, tuple[
 
 def _pinned(raw: Fields, tools: tuple[ToolSpec, ...]) -> ToolChoice:
     kind = raw.get("type")
-    found = _matching(raw, tools)
-    if not found:
+    matching = _matching(raw, tools)
+    if not matching:
         if kind in ("function", "custom") or any(tool.extras.fields.get("type") == kind for tool in tools):
             name = str(raw.get("name"))[:80]
             raise BadRequest(f"{PREFIX}tool_choice requested unknown tool: {name}", param="tool_choice.name")
         raise BadRequest(f"{PREFIX}unsupported tool_choice type", param="tool_choice.type")
-    return ToolChoice("pinned", found[0].name, found[0].kind, found[0].namespace)
+    return ToolChoice("pinned", matching[0].name, matching[0].kind, matching[0].namespace)
 
 
 def _matching(entry: Fields, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]:
@@ -194,8 +194,8 @@ def _allowed(choice: Fields, tools: tuple[ToolSpec, ...]) -> tuple[ToolChoice, t
 def _entry(entry: Any, path: str, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]:
     if not isinstance(entry, dict):
         raise BadRequest(f"{PREFIX}{path} must be an object", param=path)
-    if found := _matching(entry, tools):
-        return found
+    if matching := _matching(entry, tools):
+        return matching
     kind = entry.get("type") or "function"
     function = entry.get("function")
     name = function.get("name") if isinstance(function, dict) else entry.get("name")

@@ -153,8 +153,8 @@ def test_an_input_that_was_cut_or_is_no_json_is_passed_on_as_far_as_it_is_known(
 def test_calls_come_back_under_the_clients_names():
     restorer = CallRestorer((FUNCTION, SPAWN, SHELL))
     names = ["agents__spawn", "local_shell", "look", "unknown"]
-    begun = restorer.feed([ToolCallBegin(index, "c", name) for index, name in enumerate(names)])
-    assert [(event.name, event.kind, event.namespace) for event in begun] == [
+    started = restorer.feed([ToolCallBegin(index, "c", name) for index, name in enumerate(names)])
+    assert [(event.name, event.kind, event.namespace) for event in started] == [
         ("spawn", "function", "agents"),
         ("local_shell", "local_shell", None),
         ("look", "function", None),

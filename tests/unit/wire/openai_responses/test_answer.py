@@ -95,8 +95,8 @@ def test_a_failed_response_is_a_failure_of_its_kind(error, kind, retry_after):
     whole = json.dumps(failed["response"]).encode()
     with pytest.raises(UpstreamError) as caught:
         WIRE.parse_answer(whole, MODEL)
-    for found in (caught.value, failure(frames(failed))):
-        assert (found.kind, found.retry_after) == (kind, retry_after)
+    for result in (caught.value, failure(frames(failed))):
+        assert (result.kind, result.retry_after) == (kind, retry_after)
 
 
 def test_an_error_event_is_a_failure_in_either_form():

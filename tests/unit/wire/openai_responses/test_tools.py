@@ -100,11 +100,12 @@ def test_tools_in_the_input_are_offered_and_stay_in_their_place_for_a_provider_o
 
 
 def test_tools_that_a_search_found_are_offered():
-    found = {"type": "tool_search_output", "call_id": "c", "execution": "client", "status": "completed"}
+    result = {"type": "tool_search_output", "call_id": "c", "execution": "client", "status": "completed"}
     call = {"type": "tool_search_call", "call_id": "c", "execution": "client", "arguments": {"query": "x"}}
-    items = [{"role": "user", "content": "hi"}, call, found | {"tools": [AGENTS]}]
+    call["status"] = "completed"
+    items = [{"role": "user", "content": "hi"}, call, result | {"tools": [AGENTS]}]
     assert [tool.name for tool in read(input=items).turn().tools] == ["spawn", "apply_patch"]
-    assert sent(input=items)["input"][1:] == [call, found | {"tools": [AGENTS]}]
+    assert sent(input=items)["input"][1:] == [call, result | {"tools": [AGENTS]}]
 
 
 ITEMS = [
@@ -112,15 +113,26 @@ ITEMS = [
     {"type": "custom_tool_call_output", "call_id": "c1", "output": "Done"},
     {"type": "function_call", "call_id": "c2", "name": "spawn", "arguments": "{}", "namespace": "agents"},
     {"type": "function_call_output", "call_id": "c2", "output": "ok"},
-    {"type": "local_shell_call", "call_id": "c3", "action": {"type": "exec", "env": {}, "command": ["ls"]}},
-    {"type": "local_shell_call_output", "call_id": "c3", "output": "a.txt"},
-    {"type": "shell_call", "call_id": "c4", "action": {"commands": ["ls"]}},
+    {
+        "type": "local_shell_call",
+        "id": "c3",
+        "call_id": "c3",
+        "action": {"type": "exec", "env": {}, "command": ["ls"]},
+        "status": "completed",
+    },
+    {"type": "local_shell_call_output", "id": "c3", "output": "a.txt"},
+    {"type": "shell_call", "call_id": "c4", "action": {"commands": ["ls"]}, "status": "completed"},
     {
         "type": "shell_call_output",
         "call_id": "c4",
         "output": [{"stdout": "a", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
     },
-    {"type": "apply_patch_call", "call_id": "c5", "operation": {"type": "delete_file", "path": "a"}},
+    {
+        "type": "apply_patch_call",
+        "call_id": "c5",
+        "operation": {"type": "delete_file", "path": "a"},
+        "status": "completed",
+    },
     {"type": "apply_patch_call_output", "call_id": "c5", "status": "completed", "output": "gone"},
     {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}},
     {"type": "computer_call", "id": "cu", "call_id": "c6", "action": {"type": "click"}, "status": "completed"},
