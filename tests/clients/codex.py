@@ -13,16 +13,8 @@ from tests.clients.script import Call, Fail, Hang, Say, Script
 
 PACKAGE = "@openai/codex"
 
-_CONFIG = """\
-model = "openclaw/main"
-model_provider = "openclaw"
-
-[model_providers.openclaw]
-name = "OpenClaw gateway"
-base_url = "{url}/v1"
-env_key = "OPENCLAW_GATEWAY_TOKEN"
-wire_api = "responses"
-"""
+_PAGE = Path(__file__).parents[2] / "docs" / "clients" / "codex.md"
+_DOCUMENTED_URL = "http://127.0.0.1:18789"
 _TIMEOUT = 60.0
 
 
@@ -45,7 +37,9 @@ class Codex:
         shutil.rmtree(self.home, ignore_errors=True)
         (self.home / ".codex").mkdir(parents=True)
         self.work.mkdir()
-        config = _CONFIG.format(url=self.url) + more
+        documented = _PAGE.read_text(encoding="utf-8").partition("```toml\n")[2].partition("```")[0]
+        assert _DOCUMENTED_URL in documented
+        config = documented.replace(_DOCUMENTED_URL, self.url) + more
         (self.home / ".codex" / "config.toml").write_text(config, encoding="utf-8")
 
     async def start(self, *arguments: str) -> asyncio.subprocess.Process:
