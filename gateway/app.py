@@ -22,8 +22,10 @@ from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, Backgr
 from gateway.http.answers.response_recorder import responses_error_body
 from gateway.http.chain import chained, endings_of
 from gateway.http.endpoints.chat_completions import chat_completions
+from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
+from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import DOCUMENT, openapi
@@ -117,6 +119,8 @@ def routes_for(config: Config) -> tuple[Route, ...]:
     if endpoints.responses.enabled:
         routes += [
             Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, error_body=responses_error_body),
+            Route(("POST",), ("/v1/responses/compact",), compact_response, Scope.WRITE),
+            Route(("POST",), ("/v1/responses/input_tokens",), input_tokens, Scope.WRITE),
             Route(("GET",), ("/v1/responses/{id}",), get_response, Scope.READ),
             Route(("DELETE",), ("/v1/responses/{id}",), delete_response, Scope.WRITE),
             Route(("GET",), ("/v1/responses/{id}/input_items",), list_input_items, Scope.READ),

@@ -10,6 +10,7 @@ from gateway.core.event import (
     Batch,
     CitationFound,
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -19,15 +20,15 @@ from gateway.core.event import (
     ToolWork,
     UsageReport,
 )
-from gateway.core.message import Citation, Message, Part, Refusal, Text, Thinking, ToolCall
+from gateway.core.message import Citation, Foreign, Message, Part, Refusal, Text, Thinking, ToolCall
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import NO_USAGE, Usage
 
 _PENDING_BATCHES = 128
 
 _REFUSAL = Refusal("")
-_Content = list[RawText] | Thinking | Refusal | int
-"""What is where: a run of text, a block of reasoning, where the refusal began, the index of a call."""
+_Content = list[RawText] | Thinking | Foreign | Refusal | int
+"""A run of text, a block of reasoning, a foreign part, where the refusal began, or the index of a call."""
 _RANKS: dict[type, int] = {Thinking: 0, Text: 1, Refusal: 2, ToolCall: 3}
 """The usual order of content."""
 
@@ -187,10 +188,12 @@ class Accumulator:
                 parts.append(calls[content])
             elif content is _REFUSAL:
                 parts.append(Refusal(self.refusal))
-            elif type(content) is Thinking:
+            elif isinstance(content, Thinking | Foreign):
                 parts.append(content)
         if self._unfinished_thinking:
             parts.append(self.thinking[-1])
+        if any(type(part) is Foreign for part in parts):
+            return tuple(parts)
         ranks = [_RANKS[type(part)] for part in parts]
         usual = ranks == sorted(ranks) and ranks.count(_RANKS[Text]) <= 1
         return () if usual else tuple(parts)
@@ -253,6 +256,14 @@ class Accumulator:
                 if not self._refusal:
                     self._append(_REFUSAL)
                 self._refusal.append(text)
+            case ForeignFound(part):
+                self._append(part)
+            case _:
+                self._note(event)
+
+    def _note(self, event: object) -> None:
+        """Keep what is not part of the ordered content."""
+        match event:
             case CitationFound(citation):
                 self._citations.append(citation)
             case ToolWork(messages):
