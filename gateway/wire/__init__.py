@@ -7,13 +7,18 @@ from gateway.wire.contract import UpstreamFormat
 from gateway.wire.google_generative.upstream import GoogleGenerative
 from gateway.wire.ollama.upstream import Ollama
 from gateway.wire.openai_chat.upstream import OpenAIChat
+from gateway.wire.openai_responses.upstream import OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
+    "openai-responses": OpenAIResponses(),
     "anthropic-messages": AnthropicMessages(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
 }
+
+OWN_TOOLS = frozenset({"openai-responses"})
+"""The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
 
 DEFAULT_UPSTREAM = "openai-completions"
 """The format of a row that names none."""

@@ -13,8 +13,8 @@ LOCAL = f"{MODEL.provider}/{MODEL.chat_model}"
 ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:true}}}}"
 NO_REFERENCE = "'own/' is not a model reference; write \"provider/model\""
 NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
-SERVED = ", ".join(UPSTREAMS)
-FORMAT = f"the wire format {{!r}} is not supported yet; use an endpoint with {SERVED}, or remove the row"
+SUPPORTED = ", ".join(UPSTREAMS)
+FORMAT = f"the wire format {{!r}} is not supported yet; use an endpoint with {SUPPORTED}, or remove the row"
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
         (
             "p:{baseUrl:'http://h',models:[{id:'a'},{id:'b',api:'zzz'}]}",
             "'p/a'",
-            [f"models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: {SERVED}"],
+            [f"models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: {SUPPORTED}"],
         ),
         (
             "p:{apiKey:'k'}",

@@ -38,7 +38,7 @@ class Generation:
 
     `thinking`: by `level` (Gemini 3), by a `budget` of tokens (2.5), or `none`. `min_budget` is 0 where thinking can be
     switched off. `signs_calls`: refuses calls in the history without their signatures. `media_in_results`: reads images
-    inside function responses. `schema_with_tools`: takes a response schema together with tools.
+    inside function responses. `schema_with_tools`: takes a response schema together with tools. `pdfs`: reads them.
     """
 
     thinking: str = "level"
@@ -48,6 +48,7 @@ class Generation:
     signs_calls: bool = True
     media_in_results: bool = True
     schema_with_tools: bool = True
+    pdfs: bool = True
 
 
 @lru_cache(256)
@@ -56,7 +57,7 @@ def generation_of(model_id: str) -> Generation:
     name = model_id.lower()
     is_pro = "pro" in name
     if "gemma" in name:
-        return Generation("none", signs_calls=False, media_in_results=False, schema_with_tools=False)
+        return Generation("none", signs_calls=False, media_in_results=False, schema_with_tools=False, pdfs=False)
     found = _NAME.search(name)
     if found is not None and int(found[1]) < 3:
         thinks = (int(found[1]), int(found[2] or 0)) >= (2, 5)

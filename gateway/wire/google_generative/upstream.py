@@ -12,7 +12,7 @@ from gateway.wire.google_generative.answer import StreamParser, parse_answer
 from gateway.wire.google_generative.embeddings import GoogleEmbeddings
 from gateway.wire.google_generative.errors import classify
 from gateway.wire.google_generative.paths import model_path
-from gateway.wire.google_generative.profile import profile_from
+from gateway.wire.google_generative.profile import generation_of, profile_from
 from gateway.wire.google_generative.request import build_request
 from gateway.wire.model import ModelSpec
 
@@ -27,6 +27,10 @@ class GoogleGenerative:
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""
         return profile_from(quirks)
+
+    def reads_pdfs(self, model: ModelSpec) -> bool:
+        """Every Gemini does; the other models of this API do not."""
+        return generation_of(model.id).pdfs
 
     def paths(self) -> tuple[str, ...]:
         """Every path names a model."""

@@ -14,6 +14,7 @@ from tests.unit.wire import clients
 
 STREAM_TYPE = "text/event-stream"
 WHOLE_TYPE = "application/json; charset=UTF-8"
+PDFS = True
 SETTINGS = {**clients.SETTINGS, "form": ["json_schema", {"schema": clients.SCHEMA["schema"]}]}  # a schema has no name
 
 FOREIGN = "skip_thought_signature_validator"
@@ -124,6 +125,7 @@ class _Result(msgspec.Struct, rename="camel"):
     id: str
     name: str
     response: dict[str, str]
+    parts: list[dict[str, dict[str, str]]] = []
 
 
 class _Part(msgspec.Struct, rename="camel"):
@@ -169,9 +171,13 @@ def _told(part: _Part) -> list[Any]:
         return ["call", part.function_call.id, part.function_call.name, bytes(part.function_call.args).decode()]
     if part.function_response is not None:
         assert part.function_response.name
-        return ["result", part.function_response.id, ["text", part.function_response.response["output"]]]
+        result = part.function_response
+        media = [_told(_Part(inline_data=one["inlineData"])) for one in result.parts]
+        return ["result", result.id, ["text", result.response["output"]], *media]
     if part.inline_data is not None:
         kind, data = part.inline_data["mimeType"], part.inline_data["data"]
+        if kind == "application/pdf":
+            return ["file", "a.pdf", data]  # the API has no field for its name
         return ["image", f"data:{kind};base64,{data}"] if kind.startswith("image/") else ["audio", kind[6:], data]
     return ["thought" if part.thought else "text", part.text]
 
