@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.contract import UpstreamFormat
-from gateway.wire.google_generative.upstream import GoogleGenerative
+from gateway.wire.google_generative.upstream import GoogleGenerative, GoogleVertex
 from gateway.wire.ollama.upstream import Ollama
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import OpenAIResponses
@@ -15,6 +15,7 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "anthropic-messages": AnthropicMessages(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
+    "google-vertex": GoogleVertex(),
 }
 
 OWN_TOOLS = frozenset({"openai-responses"})

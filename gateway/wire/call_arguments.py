@@ -24,3 +24,9 @@ def arguments_object(call: ToolCall) -> Raw | dict[str, str]:
     except (InvalidJSON, UnicodeEncodeError):
         pass  # cut off by the length limit, or not JSON at all
     return {"arguments": call.arguments}
+
+
+def arguments_text(arguments: Raw) -> str:
+    """The text of a call's arguments that came as a JSON value; `{}` for null."""
+    text = bytes(arguments).decode("utf-8", "replace").strip()
+    return "{}" if text == "null" else text

@@ -24,7 +24,7 @@ from gateway.core.message import (
     ToolCall,
     ToolResult,
 )
-from gateway.wire.arguments import arguments_object
+from gateway.wire.call_arguments import arguments_object
 from gateway.wire.google_generative import WIRE
 from gateway.wire.google_generative.profile import generation_of
 from gateway.wire.model import ModelSpec
@@ -45,16 +45,14 @@ def signed(place: Place, call_id: str | None = None) -> Extras:
     return Extras(WIRE, {"on": place, "call": call_id} if call_id else {"on": place})
 
 
-def contents_of(
-    messages: Iterable[Message], model: ModelSpec, *, ids: bool = True
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def contents_of(messages: Iterable[Message], model: ModelSpec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The parts of the system instruction, and the contents.
 
     Leading system messages are the instruction, later ones are the user's text at their place. Roles alternate, but the
-    results of a step are a content of their own with one response per call. `ids`: whether to send ids of calls. Raises
-    UpstreamError of the kind UNSUPPORTED for what the format can't carry.
+    results of a step are a content of their own with one response per call. Raises UpstreamError of the kind
+    UNSUPPORTED for what the format can't carry.
     """
-    encoder = _Encoder(model, ids=ids)
+    encoder = _Encoder(model)
     for message in messages:
         encoder.add(message)
     encoder.end_step()
@@ -62,12 +60,11 @@ def contents_of(
 
 
 class _Encoder:
-    def __init__(self, model: ModelSpec, *, ids: bool) -> None:
+    def __init__(self, model: ModelSpec) -> None:
         self.system: list[dict[str, Any]] = []
         self.contents: list[dict[str, Any]] = []
         self._owner = Owner(WIRE, model.provider, model.id)
         self._generation = generation_of(model.id)
-        self._ids = ids
         self._names: dict[str, str] = {}
         self._unanswered: dict[str, str] = {}  # the calls of the last step without a result: id → name
         self._responses: list[dict[str, Any]] = []
@@ -147,8 +144,7 @@ class _Encoder:
 
     def _call(self, call: ToolCall, signature: str | None) -> dict[str, Any]:
         self._names[call.id] = self._unanswered[call.id] = call.name
-        function = {"name": call.name, "args": arguments_object(call)}
-        part: dict[str, Any] = {"functionCall": {"id": call.id, **function} if self._ids else function}
+        part: dict[str, Any] = {"functionCall": {"id": call.id, "name": call.name, "args": arguments_object(call)}}
         if signature is not None:
             part["thoughtSignature"] = signature
         return part
@@ -170,8 +166,7 @@ class _Encoder:
         self._respond(part.call_id, name, {"error" if part.is_error else "output": text}, media)
 
     def _respond(self, call_id: str, name: str, response: dict[str, Any], media: list[dict[str, Any]]) -> None:
-        fields: dict[str, Any] = {"id": call_id} if self._ids else {}
-        fields |= {"name": name, "response": response}
+        fields: dict[str, Any] = {"id": call_id, "name": name, "response": response}
         if media and self._generation.media_in_results:
             fields["parts"] = media
         else:
