@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 
 from gateway.wire.anthropic_messages.upstream import AnthropicMessages
+from gateway.wire.bedrock_converse.upstream import BedrockConverse
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.openai_chat.upstream import OpenAIChat
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
     "anthropic-messages": AnthropicMessages(),
+    "bedrock-converse-stream": BedrockConverse(),
 }
 
 DEFAULT_UPSTREAM = "openai-completions"

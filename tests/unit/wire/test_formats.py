@@ -332,7 +332,8 @@ async def test_a_loop_of_three_rounds_has_all_of_its_reasoning_in_order(house, a
         body = client.followed(body, client.forgetful(returned) if forgets else returned, [(call.id, "a cat")])
     house.answers(ANSWERS["text"])
     status, answer = await ask(client, body)
-    assert (status, read(client, status, answer, stream=stream)) == (200, visible(ANSWERS["text"]))
+    seen = visible(house.says.received(ANSWERS["text"], stream=stream))
+    assert (status, read(client, status, answer, stream=stream)) == (200, seen)
     _, *steps = house.asked[3]["messages"]
     assert steps == [
         message
@@ -425,7 +426,8 @@ async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_it
     _, body = await ask(client, first)
     results = [(call.id, "a cat") for call in CALLS]
     status, body = await ask(client, client.followed(first, client.returned(body, stream=False), results))
-    assert (status, read(client, status, body, stream=False)) == (200, visible(ANSWERS["thinking"]))
+    seen = visible(fallback.says.received(ANSWERS["thinking"], stream=False))
+    assert (status, read(client, status, body, stream=False)) == (200, seen)
     assert fallback.asked[0]["messages"] == [
         *ASK.messages,
         ["assistant", *(["call", call.id, call.name, call.arguments] for call in CALLS)],
@@ -439,7 +441,8 @@ async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house,
     house.sends(frames[: len(frames) // 2], stream=True)
     fallback.answers(ANSWERS["text and calls"])
     status, body = await ask(client, client.body(ASK, stream=True))
-    assert (status, read(client, status, body, stream=True)) == (200, visible(ANSWERS["text and calls"]))
+    seen = visible(fallback.says.received(ANSWERS["text and calls"], stream=True))
+    assert (status, read(client, status, body, stream=True)) == (200, seen)
     assert len(fallback.asked) == 1
 
 
