@@ -6,12 +6,17 @@ from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.bedrock_converse.upstream import BedrockConverse
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.openai_chat.upstream import OpenAIChat
+from gateway.wire.openai_responses.upstream import OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
+    "openai-responses": OpenAIResponses(),
     "anthropic-messages": AnthropicMessages(),
     "bedrock-converse-stream": BedrockConverse(),
 }
+
+OWN_TOOLS = frozenset({"openai-responses"})
+"""The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
 
 DEFAULT_UPSTREAM = "openai-completions"
 """The format of a row that names none."""
