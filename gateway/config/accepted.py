@@ -25,7 +25,7 @@ RESPONSES = frozenset({"maxBodyBytes"})
 
 MODELS = frozenset({"bedrockDiscovery", "catalogRefresh", "pricing", "proxy"})
 PROVIDER = frozenset({
-    "agentRuntime", "injectNumCtxForOpenAICompat", "localService", "region",
+    "agentRuntime", "injectNumCtxForOpenAICompat", "localService",
 })  # fmt: skip
 MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource", "thinkingLevelMap"})
 COST = frozenset({"tieredPricing"})

@@ -108,7 +108,10 @@ class RequestConfig(Section):
 
 
 class ProviderConfig(Section):
-    """One endpoint. `api_keys` (ours) are used in turn beside `api_key`; header values may be secrets."""
+    """One endpoint. `api_keys` (ours) are used in turn beside `api_key`; header values may be secrets.
+
+    `region` is that of Amazon's endpoints, in their addresses and signatures.
+    """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.PROVIDER
 
@@ -118,6 +121,7 @@ class ProviderConfig(Section):
     api: str | None = None
     auth: Literal["api-key", "token", "oauth", "aws-sdk"] | None = None
     auth_header: bool | None = None
+    region: str | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     request: RequestConfig = RequestConfig()
     timeout_seconds: Seconds | None = None

@@ -21,8 +21,8 @@ _OPENAI = {
 @dataclass(frozen=True, slots=True)
 class Row:
     """One endpoint: its address, the environment variables of its key, its default models, its wire format (`api`), and
-    the headers that carry its key, None for those of the format. `quirks` are those of `compat` in a configuration, in
-    snake case.
+    the headers that carry its key, None for those of the format. `{region}` in an address is AWS's. `quirks` are those
+    of `compat` in a configuration, in snake case.
     """
 
     base_url: str
@@ -39,6 +39,11 @@ CATALOG: Mapping[str, Row] = {
     "openai": Row("https://api.openai.com/v1", ("OPENAI_API_KEY",), "gpt-5.4", "text-embedding-3-small", _OPENAI),
     "anthropic": Row(
         "https://api.anthropic.com", ("ANTHROPIC_API_KEY",), "claude-sonnet-4-6", api="anthropic-messages"
+    ),
+    "amazon-bedrock": Row(
+        "https://bedrock-runtime.{region}.amazonaws.com",
+        ("AWS_BEARER_TOKEN_BEDROCK",),
+        api="bedrock-converse-stream",
     ),
     "openrouter": Row("https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
     "groq": Row(

@@ -13,15 +13,18 @@ from gateway.config.problems import Problem, join
 from gateway.config.providers import OPENCLAW_FORMATS, CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.config.shape import nearest
 from gateway.core.errors import ConfigError
-from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_header
+from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers, key_header
+from gateway.upstream.aws import credentials_from, region_from
 from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider, secrets_in
+from gateway.upstream.sigv4 import signer
 from gateway.upstream.transport.endpoint import endpoint
 from gateway.wire import DEFAULT_UPSTREAM, OWN_TOOLS, UPSTREAMS
 from gateway.wire.model import ModelSpec
 
-_LOGINS = ("oauth", "aws-sdk")
+_SIGNED = {"bedrock-converse-stream": "bedrock"}
+"""Wire formats whose requests are signed if there is no key, with the name of the service."""
 
 
 def providers_from(models: ModelsConfig, env: Mapping[str, str], named: Collection[str] = ()) -> dict[str, Provider]:
@@ -49,8 +52,11 @@ def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Prob
             problems += _unsendable(join("models.providers", name), provider)
     for name, config in models.providers.items():
         path = join("models.providers", name)
-        unusable = [*_unsupported(path, config), *_unreachable(path, config, built_in=_inherits(name, models))]
-        problems += unusable or _unsendable(path, _configured(name, config, env, models))
+        unusable = [*_unsupported(name, path, config), *_unreachable(path, config, built_in=_inherits(name, models))]
+        if not unusable:
+            provider = _configured(name, config, env, models)
+            unusable = [*_unsendable(path, provider), *_unsigned(path, provider)]
+        problems += unusable
     return problems
 
 
@@ -71,9 +77,12 @@ def _inherits(name: str, models: ModelsConfig) -> bool:
 def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
     key = key_from(row, env)
     key_headers = row.key_headers or _key_headers(row.api)
+    region = region_from(env) if row.api in _SIGNED else ""
+    base_url = row.base_url.replace("{region}", region)
     return Provider(
         id=name,
-        base_url=row.base_url,
+        base_url=base_url,
+        signer=None if key else _signer(row.api, region, env),
         api_key=key,
         wire=row.api,
         headers=fixed_headers(key, {}, key_headers),
@@ -81,7 +90,7 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
         unlisted=_spec("", row.api, row.quirks),
         embedding_model=row.embedding_model,
         local=row.local,
-        secrets=secrets_in((key,), {}, row.base_url),
+        secrets=secrets_in((key, *_aws_secrets(row.api, env)), {}, base_url),
     )
 
 
@@ -92,6 +101,8 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
     headers = {**_plain(config.headers), **_plain(config.request.headers)}
     keys = _keys(config, row, env)
     base_url = config.base_url or (CATALOG[name].base_url if _inherits(name, models) else "")
+    region = config.region or region_from(env) if wire in _SIGNED else ""
+    base_url = base_url.replace("{region}", region)
     provider = Provider(
         id=name,
         base_url=base_url,
@@ -119,7 +130,22 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
         for model in config.models
         if model.base_url or model.headers or model.api not in (None, provider.wire)
     }
-    return _with_keys(replace(asked_by(base_url, wire), model_rows=rows), keys, headers)
+    signs = _signer(wire, region, env) if keys[0][1] is None else None
+    made = replace(asked_by(base_url, wire), model_rows=rows, signer=signs)
+    return _with_keys(made, keys, headers, _aws_secrets(wire, env))
+
+
+def _signer(wire: str, region: str, env: Mapping[str, str]) -> Signer | None:
+    """What signs the requests of this format with the environment's access key; None for a format without signatures,
+    and without an access key.
+    """
+    credentials = credentials_from(env) if wire in _SIGNED else None
+    return None if credentials is None else signer(credentials, region, _SIGNED[wire])
+
+
+def _aws_secrets(wire: str, env: Mapping[str, str]) -> tuple[str | None, ...]:
+    credentials = credentials_from(env) if wire in _SIGNED else None
+    return () if credentials is None else (credentials.secret_key, credentials.session_token)
 
 
 def _key_headers(wire: str) -> KeyHeaders:
@@ -128,9 +154,15 @@ def _key_headers(wire: str) -> KeyHeaders:
     return bearer if name is None else key_header(name)
 
 
-def _with_keys(provider: Provider, keys: list[tuple[str, str | None]], headers: Mapping[str, str]) -> Provider:
-    """The row with its first key, and the same row with each further key as `others`."""
-    provider = replace(provider, secrets=secrets_in((key for _, key in keys), headers, provider.base_url))
+def _with_keys(
+    provider: Provider,
+    keys: list[tuple[str, str | None]],
+    headers: Mapping[str, str],
+    secrets: tuple[str | None, ...] = (),
+) -> Provider:
+    """The row with its first key, and the same row with each further key as `others`; it has further `secrets`."""
+    every = (*(key for _, key in keys), *secrets)
+    provider = replace(provider, secrets=secrets_in(every, headers, provider.base_url))
     first, *others = (
         replace(provider, key_id=key_id, api_key=key, headers=fixed_headers(key, headers, provider.key_headers))
         for key_id, key in keys
@@ -206,13 +238,28 @@ def _context(config: ModelConfig | ProviderConfig) -> int | None:
     return min(filter(None, (config.context_tokens, config.context_window)), default=None)
 
 
-def _unsupported(path: str, config: ProviderConfig) -> Iterator[Problem]:
+def _unsigned(path: str, provider: Provider) -> Iterator[Problem]:
+    """A row whose requests would be sent without a credential, though their format needs one."""
+    authorised = (
+        provider.api_key or provider.signer or any(name.lower() == "authorization" for name in provider.headers)
+    )
+    if provider.wire in _SIGNED and not authorised:
+        yield Problem(
+            f"{path}.apiKey",
+            "there is no AWS credential; set AWS_BEARER_TOKEN_BEDROCK, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
+            "AWS_PROFILE",
+        )
+
+
+def _unsupported(name: str, path: str, config: ProviderConfig) -> Iterator[Problem]:
     """Settings that the gateway would ignore, so that it would send prompts differently than configured."""
     apis = [(path, config.api), *((join(f"{path}.models", i), model.api) for i, model in enumerate(config.models))]
     for where, api in apis:
         if api is not None and api not in UPSTREAMS:
             yield Problem(f"{where}.api", _no_format(api))
-    if config.auth in _LOGINS:
+    row = CATALOG.get(name)
+    signed = (config.api or (row.api if row else DEFAULT_UPSTREAM)) in _SIGNED
+    if config.auth == "oauth" or (config.auth == "aws-sdk" and not signed):
         yield Problem(f"{path}.auth", f'"{config.auth}" logins are not supported; use an API key')
     if config.request.proxy is not None:
         yield Problem(f"{path}.request.proxy", "calls through a proxy are not supported; remove the key")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.wire.anthropic_messages.upstream import AnthropicMessages
+from gateway.wire.bedrock_converse.upstream import BedrockConverse
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.google_generative.upstream import GoogleGenerative, GoogleVertex
 from gateway.wire.ollama.upstream import Ollama
@@ -16,6 +17,7 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
     "google-vertex": GoogleVertex(),
+    "bedrock-converse-stream": BedrockConverse(),
 }
 
 OWN_TOOLS = frozenset({"openai-responses"})

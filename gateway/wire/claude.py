@@ -24,6 +24,7 @@ class Abilities:
     `efforts`; `thinks_always`: it can't be asked not to. `sampling`: accepts temperature, top_p and top_k. `prefill`:
     continues a trailing assistant message. `forced_tools`: accepts a `tool_choice` that demands a call. `json_schema`:
     accepts `output_config.format`. `late_system`: accepts system messages after a user's turn. `pdfs`: reads PDFs.
+    `caches`: has a prompt cache.
     `cap`: maximum length of an answer in tokens if nobody limits it.
     """
 
@@ -36,6 +37,7 @@ class Abilities:
     json_schema: bool = False
     late_system: bool = False
     pdfs: bool = False
+    caches: bool = False
     cap: int = 4096
 
 
@@ -56,6 +58,7 @@ def abilities_of(model_id: str) -> Abilities:
     if version < (4, 6):
         return Abilities(
             thinking="budget",
+            caches=True,
             pdfs=True,
             json_schema=version >= (4, 5) or (family, version) == ("opus", (4, 1)),
             cap=_DEFAULT_CAP,
@@ -70,5 +73,6 @@ def abilities_of(model_id: str) -> Abilities:
         json_schema=True,
         late_system=version >= (4, 8),
         pdfs=True,
+        caches=True,
         cap=_DEFAULT_CAP,
     )

@@ -13,9 +13,9 @@ from gateway.wire.anthropic_messages import WIRE
 from gateway.wire.anthropic_messages.cache import add_breakpoints
 from gateway.wire.anthropic_messages.messages import Conversation
 from gateway.wire.anthropic_messages.profile import profile_of
-from gateway.wire.anthropic_messages.thinking import add_thinking, thinks
 from gateway.wire.anthropic_messages.tools import add_tools
 from gateway.wire.claude import Abilities
+from gateway.wire.claude_thinking import add_thinking, thinks
 from gateway.wire.model import ModelSpec
 from gateway.wire.structured_schema import reduced
 

@@ -68,17 +68,20 @@ def _finish(response: ProviderResponse, reader: OutputReader) -> Finish:
 class StreamParser:
     """Reads the events of one response until `response.completed`, `response.incomplete` or a failure."""
 
-    thinking = False
-    """See Parser: summaries of the reasoning are events."""
-
-    __slots__ = ("_decoder", "_events", "_started", "done", "failure")
+    __slots__ = ("_decoder", "_events", "_output", "_started", "done", "failure")
 
     def __init__(self, model: ModelSpec) -> None:
         self._decoder = SseDecoder()
-        self._events = _EventReader(OutputReader(_owner(model)))
+        self._output = OutputReader(_owner(model))
+        self._events = _EventReader(self._output)
         self._started = False
         self.done = False
         self.failure: UpstreamError | None = None
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the model is reasoning, perhaps without showing it."""
+        return self._output.reasons
 
     @property
     def complete(self) -> bool:

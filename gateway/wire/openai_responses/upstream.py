@@ -28,9 +28,9 @@ class OpenAIResponses:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
-    def reads_pdfs(self, model: ModelSpec) -> bool:
-        """Models that read images read the pages of a PDF too."""
-        return model.images is not False
+    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  servers that speak the format differ
+        """See UpstreamFormat."""
+        return False
 
     def paths(self) -> tuple[str, ...]:
         """See UpstreamFormat."""

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from gateway.core.answer import Answer
 from gateway.core.message import Citation, Thinking, ToolCall
 
+SIGNS = True
 STREAM_TYPE = "text/event-stream"
 WHOLE_TYPE = "application/json"
 
