@@ -16,11 +16,13 @@ from gateway.core.errors import ConfigError
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers, key_header
 from gateway.upstream.aws import credentials_from, region_from
 from gateway.upstream.catalog import CATALOG, Row
+from gateway.upstream.google_token import VARIABLE, TokenSource, read_account
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.sigv4 import signer
 from gateway.upstream.transport.endpoint import endpoint
 from gateway.wire import DEFAULT_UPSTREAM, OWN_TOOLS, UPSTREAMS
+from gateway.wire.google_generative import VERTEX
 from gateway.wire.model import ModelSpec
 
 _SIGNED = {"bedrock-converse-stream": "bedrock"}
@@ -136,9 +138,14 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
 
 
 def _signer(wire: str, region: str, env: Mapping[str, str]) -> Signer | None:
-    """What signs the requests of this format with the environment's access key; None for a format without signatures,
-    and without an access key.
+    """What signs the requests of this format with the environment's access key or service account; None for a format
+    without signatures, and without either. Raises ConfigError for a service account that can't be used.
     """
+    if wire == VERTEX and (path := env.get(VARIABLE, "").strip()):
+        try:
+            return TokenSource(read_account(path)).sign
+        except ValueError as error:
+            raise ConfigError((f"{VARIABLE}: {error}",)) from None
     credentials = credentials_from(env) if wire in _SIGNED else None
     return None if credentials is None else signer(credentials, region, _SIGNED[wire])
 

@@ -1,6 +1,9 @@
+import json
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.config.providers import ModelsConfig
 from gateway.core.errors import ConfigError
@@ -287,3 +290,19 @@ def test_an_address_or_header_that_can_not_be_sent_is_a_problem_at_its_path(row,
     assert problem.startswith(f"models.providers.own.{path}: ")
     assert text in problem
     assert "secret" not in problem
+
+
+def test_a_row_of_vertex_without_a_key_uses_the_environments_service_account(tmp_path):
+    row = {"baseUrl": "https://aiplatform.googleapis.com/v1/projects/p/locations/global", "api": "google-vertex"}
+    assert providers(vertex={**row, "apiKey": "k"})["vertex"].headers == {"x-goog-api-key": "k"}
+    file = tmp_path / "account.json"
+    file.write_text('{"type": "authorized_user"}', encoding="utf-8")
+    env = {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}
+    with pytest.raises(ConfigError, match="GOOGLE_APPLICATION_CREDENTIALS: is no key file of a service account"):
+        providers(env, vertex=row)
+    key = rsa.generate_private_key(65537, 2048)
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    account = {"type": "service_account", "client_email": "a@b", "private_key": text, "token_uri": "https://t.example/"}
+    file.write_text(json.dumps(account), encoding="utf-8")
+    assert providers(env, vertex=row)["vertex"].signer is not None
+    assert providers(env, vertex={**row, "apiKey": "k"})["vertex"].signer is None
