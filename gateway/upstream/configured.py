@@ -143,7 +143,7 @@ def _signer(wire: str, region: str, env: Mapping[str, str]) -> Signer | None:
     """
     if wire == VERTEX and (path := env.get(VARIABLE, "").strip()):
         try:
-            return TokenSource(read_account(path)).sign
+            return TokenSource(read_account(path)).headers_for
         except ValueError as error:
             raise ConfigError((f"{VARIABLE}: {error}",)) from None
     credentials = credentials_from(env) if wire in _SIGNED else None

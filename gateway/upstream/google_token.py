@@ -101,7 +101,7 @@ class TokenSource:
         self._headers: Mapping[str, str] = {}
         self._renew_at = 0.0
 
-    async def sign(self, _target: Endpoint, _asked: WireRequest) -> Mapping[str, str]:
+    async def headers_for(self, _target: Endpoint, _asked: WireRequest) -> Mapping[str, str]:
         """See `gateway.upstream.authorise.Signer`."""
         if self._clock() >= self._renew_at:
             async with self._lock:

@@ -15,6 +15,9 @@ from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.model import UNKNOWN_MODEL, ModelSpec
 
 _MIN_HEADER_SECRET = 4
+_NO_VERSION = ("/v1/", "/api/")
+"""Beginnings of the paths that no version comes before: those of Anthropic and of Ollama."""
+
 _MAX_ENDPOINTS = 64  # per row; a format whose paths name the model must not fill the memory
 
 
@@ -101,14 +104,14 @@ class Provider:
         """The address below the base URL with this row's headers, and those that the wire format needs (`headers`)
         under them; made once.
 
-        A version that both have is not repeated: OpenClaw's files have it in base URLs of formats whose paths name it.
-        Raises ValueError for a base URL or a header that can't be used.
+        A base URL may end with `/v1` also where a format's paths name the version or have none, as in OpenClaw's
+        files. Raises ValueError for a base URL or a header that can't be used.
         """
         key = (path, *headers.items()) if headers else path
         made = self.endpoints.get(key)
         if made is None:
             base = self.base_url.rstrip("/")
-            if path.startswith("/v1/"):
+            if path.startswith(_NO_VERSION):
                 base = base.removesuffix("/v1")
             made = endpoint(base, self.headers, {**DEFAULTS, **headers}, path)
             if len(self.endpoints) < _MAX_ENDPOINTS:

@@ -3,7 +3,27 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from gateway.core.turn import Turn
+from gateway.wire.model import ModelSpec
+
 _ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+_OFF = ("none", "off", "disabled", "", False)
+_PARAMS = ("thinking", "reasoning_effort", "reasoningEffort", "reasoning", "think")
+"""The names under which operators configure an effort in `params`, whatever the wire format."""
+
+
+def asks_to_reason(turn: Turn, model: ModelSpec) -> bool:
+    """Whether the client, or the operator for this agent or model, asks for reasoning, so that silence may be long."""
+    options = turn.options
+    if options.effort is not None:
+        return options.effort not in _OFF
+    if options.thinking_budget is not None:
+        return options.thinking_budget > 0
+    if not (turn.params or model.params):
+        return False
+    params = {**(model.params or {}), **(turn.params or {})}
+    given = [params[name] for name in _PARAMS if name in params]
+    return any(isinstance(value, dict) or (value is not None and value not in _OFF) for value in given)
 
 
 def nearest_effort(effort: str, supported: Sequence[str]) -> str:
@@ -37,9 +57,9 @@ ANY_EFFORT = Efforts()
 def efforts_from(quirks: Mapping[str, object]) -> Efforts:
     """What a row's quirks say (`supports_reasoning_effort`, `supported_reasoning_efforts`, `reasoning_effort_map`)."""
     supported, mapped = quirks.get("supported_reasoning_efforts"), quirks.get("reasoning_effort_map")
-    said = Efforts(
+    efforts = Efforts(
         quirks.get("supports_reasoning_effort") is not False,
         tuple(map(str, supported)) if isinstance(supported, tuple | list) else (),
         {str(name): str(value) for name, value in mapped.items()} if isinstance(mapped, Mapping) else {},
     )
-    return ANY_EFFORT if said == ANY_EFFORT else said
+    return ANY_EFFORT if efforts == ANY_EFFORT else efforts

@@ -40,9 +40,9 @@ _NO_RESULT = "There is no result of this call."
 Place = Literal["call", "text", "thought"]
 
 
-def signed(place: Place, call_id: str | None = None) -> Extras:
+def signed(on: Place, call_id: str | None = None) -> Extras:
     """The extras of a block of reasoning: the part that its signature belongs to. A `text` is the one before it."""
-    return Extras(WIRE, {"on": place, "call": call_id} if call_id else {"on": place})
+    return Extras(WIRE, {"on": on, "call": call_id} if call_id else {"on": on})
 
 
 def contents_of(messages: Iterable[Message], model: ModelSpec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -131,13 +131,13 @@ class _Encoder:
         return parts
 
     def _thinking(self, block: Thinking, parts: list[dict[str, Any]]) -> None:
-        place = block.extras.of(WIRE).get("on")
+        on = block.extras.of(WIRE).get("on")
         if block.text:
             thought: dict[str, Any] = {"text": block.text, "thought": True}
-            if block.signature and place == "thought":
+            if block.signature and on == "thought":
                 thought["thoughtSignature"] = block.signature
             parts.append(thought)
-        if block.signature and place == "text":
+        if block.signature and on == "text":
             if not parts or "text" not in parts[-1] or "thought" in parts[-1] or "thoughtSignature" in parts[-1]:
                 parts.append({"text": ""})
             parts[-1]["thoughtSignature"] = block.signature

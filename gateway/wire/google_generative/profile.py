@@ -58,9 +58,9 @@ def generation_of(model_id: str) -> Generation:
     is_pro = "pro" in name
     if "gemma" in name:
         return Generation("none", signs_calls=False, media_in_results=False, schema_with_tools=False, pdfs=False)
-    found = _NAME.search(name)
-    if found is not None and int(found[1]) < 3:
-        thinks = (int(found[1]), int(found[2] or 0)) >= (2, 5)
+    version = _NAME.search(name)
+    if version is not None and int(version[1]) < 3:
+        thinks = (int(version[1]), int(version[2] or 0)) >= (2, 5)
         return Generation(
             "budget" if thinks else "none",
             min_budget=128 if is_pro else 0,

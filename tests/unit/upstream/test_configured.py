@@ -306,3 +306,17 @@ def test_a_row_of_vertex_without_a_key_uses_the_environments_service_account(tmp
     file.write_text(json.dumps(account), encoding="utf-8")
     assert providers(env, vertex=row)["vertex"].signer is not None
     assert providers(env, vertex={**row, "apiKey": "k"})["vertex"].signer is None
+
+
+@pytest.mark.parametrize(
+    ("api", "base", "path", "address"),
+    [
+        ("ollama", "http://h:11434/v1", "/api/chat", b"POST /api/chat HTTP"),
+        ("ollama", "http://h/proxy/v1/", "/api/embed", b"POST /proxy/api/embed HTTP"),
+        ("anthropic-messages", "https://h/v1", "/v1/messages", b"POST /v1/messages HTTP"),
+        ("openai-completions", "https://h/v1", "/chat/completions", b"POST /v1/chat/completions HTTP"),
+        ("google-generative-ai", "https://h/v1beta", "/models/m:x?alt=sse", b"POST /v1beta/models/m:x?alt=sse HTTP"),
+    ],
+)
+def test_a_version_in_the_base_url_is_sent_where_the_format_has_it(api, base, path, address):
+    assert providers(own={"baseUrl": base, "api": api})["own"].endpoint(path).head.startswith(address)

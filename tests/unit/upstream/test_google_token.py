@@ -101,13 +101,13 @@ async def tokens(aiohttp_server, key, key_file):
 
 async def test_concurrent_requests_share_a_token_until_it_is_nearly_over(tokens):
     tokens.answers = [(200, {"access_token": f"t{n}", "expires_in": 3599, "token_type": "Bearer"}) for n in range(2)]
-    first = await asyncio.gather(*(tokens.source.sign(TARGET, ASKED) for _ in range(5)))
+    first = await asyncio.gather(*(tokens.source.headers_for(TARGET, ASKED) for _ in range(5)))
     assert first == [{"Authorization": "Bearer t0"}] * 5
     tokens.now += 3400
-    assert await tokens.source.sign(TARGET, ASKED) == first[0]
+    assert await tokens.source.headers_for(TARGET, ASKED) == first[0]
     assert tokens.asked == 1
     tokens.now += 100
-    assert await tokens.source.sign(TARGET, ASKED) == {"Authorization": "Bearer t1"}
+    assert await tokens.source.headers_for(TARGET, ASKED) == {"Authorization": "Bearer t1"}
 
 
 @pytest.mark.parametrize(
@@ -122,13 +122,13 @@ async def test_concurrent_requests_share_a_token_until_it_is_nearly_over(tokens)
 async def test_a_refused_account_is_an_error_and_is_asked_for_again(tokens, status, body, kind):
     tokens.answers = [(status, body), (200, {"access_token": "t"})]
     with pytest.raises(UpstreamError, match="got no token") as raised:
-        await tokens.source.sign(TARGET, ASKED)
+        await tokens.source.headers_for(TARGET, ASKED)
     assert raised.value.kind is kind
-    assert await tokens.source.sign(TARGET, ASKED) == {"Authorization": "Bearer t"}
+    assert await tokens.source.headers_for(TARGET, ASKED) == {"Authorization": "Bearer t"}
 
 
 async def test_a_token_server_that_is_away_is_named(key_file, unused_tcp_port):
     source = TokenSource(read_account(key_file(token_uri=f"http://127.0.0.1:{unused_tcp_port}/token")))
     with pytest.raises(UpstreamError, match=f"token server http://127.0.0.1:{unused_tcp_port}/token") as raised:
-        await source.sign(TARGET, ASKED)
+        await source.headers_for(TARGET, ASKED)
     assert raised.value.kind is Kind.CONNECT

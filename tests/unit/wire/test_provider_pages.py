@@ -24,9 +24,9 @@ ADDRESSES = {
 
 def example(page: str, language: str) -> str:
     text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
-    found = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert found is not None
-    return found[1]
+    match = re.search(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert match is not None
+    return match[1]
 
 
 def request_of(command: str) -> tuple[str, dict[str, Any]]:
@@ -61,8 +61,8 @@ async def test_the_example_of_a_page_answers(page, api, aiohttp_server, aiohttp_
     ) as got:
         answer = json.loads(await got.read())
     assert (got.status, answer["choices"][0]["message"]["content"]) == (200, "Hello!")
-    ((sent_to, headers, told),) = asked
-    assert told["messages"] == [["user", ["text", "Hello"]]]
-    assert told["settings"]["effort"] == "low"
+    ((sent_to, headers, rendered),) = asked
+    assert rendered["messages"] == [["user", ["text", "Hello"]]]
+    assert rendered["settings"]["effort"] == "low"
     assert "key-of-the-test" not in sent_to
     assert (headers.get("x-goog-api-key") == "key-of-the-test") == (page == "google")
