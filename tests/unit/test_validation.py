@@ -85,9 +85,9 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             [f"agents.defaults.model: the embedded provider has only one chat model: {LOCAL}"],
         ),
         (
-            "p:{baseUrl:'http://h',api:'anthropic-messages'}",
+            "p:{baseUrl:'http://h',api:'pi-messages'}",
             "'p/m'",
-            [f"models.providers.p.api: {FORMAT.format('anthropic-messages')}"],
+            [f"models.providers.p.api: {FORMAT.format('pi-messages')}"],
         ),
         (
             "p:{baseUrl:'http://h',api:'openai-completion'}," + OWN,

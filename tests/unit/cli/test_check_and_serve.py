@@ -38,7 +38,7 @@ BROKEN = {
     "no model": f"{{{TOKEN},{OWN}}}",
     "no default agent": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'own/m'}},entries:{{a:{{}},b:{{}}}}}}}}",
     "an unknown provider": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'ghost/m'}}}}}}",
-    "a wire format that is not served": own("{baseUrl:'http://h',api:'anthropic-messages'}"),
+    "a wire format that is not served": own("{baseUrl:'http://h',api:'pi-messages'}"),
     "a model's wire format that is not served": own("{baseUrl:'http://h',models:[{id:'m',api:'ollama'}]}"),
     "a built-in name with a wire format that is not served": (
         f"{{{TOKEN},models:{{providers:{{ollama:{{baseUrl:'http://h',api:'ollama'}}}}}},"
