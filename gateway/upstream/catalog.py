@@ -38,7 +38,11 @@ class Row:
 CATALOG: Mapping[str, Row] = {
     "openai": Row("https://api.openai.com/v1", ("OPENAI_API_KEY",), "gpt-5.4", "text-embedding-3-small", _OPENAI),
     "anthropic": Row(
-        "https://api.anthropic.com", ("ANTHROPIC_API_KEY",), "claude-sonnet-4-6", api="anthropic-messages"
+        "https://api.anthropic.com",
+        ("ANTHROPIC_API_KEY",),
+        "claude-sonnet-4-6",
+        quirks={"supports_block_binding": True},
+        api="anthropic-messages",
     ),
     "amazon-bedrock": Row(
         "https://bedrock-runtime.{region}.amazonaws.com",

@@ -32,11 +32,11 @@ def signer(credentials: Credentials, region: str, service: str, now: Callable[[]
     """A signer of POST requests for `service` in `region`."""
     clock = now or (lambda: datetime.now(UTC))
 
-    async def sign(target: Endpoint, asked: WireRequest) -> Mapping[str, str]:
+    async def signed_headers(target: Endpoint, asked: WireRequest) -> Mapping[str, str]:
         host, path = _address(target)
         return signature(credentials, region, service, host=host, path=path, body=asked.body, when=clock())
 
-    return sign
+    return signed_headers
 
 
 def _address(target: Endpoint) -> tuple[str, str]:

@@ -120,7 +120,7 @@ class BlockBuilder:
             self._thoughts.append(text)
             batch.append(ThinkingDelta(text))
 
-    def sign(self, signature: str | None) -> None:
+    def add_signature(self, signature: str | None) -> None:
         """More of the signature of the open block of reasoning."""
         self._signature.append(signature or "")
 

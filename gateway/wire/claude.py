@@ -24,7 +24,7 @@ class Abilities:
     `efforts`; `thinks_always`: it can't be asked not to. `sampling`: accepts temperature, top_p and top_k. `prefill`:
     continues a trailing assistant message. `forced_tools`: accepts a `tool_choice` that demands a call. `json_schema`:
     accepts `output_config.format`. `late_system`: accepts system messages after a user's turn. `pdfs`: reads PDFs.
-    `caches`: has a prompt cache.
+    `caches`: has a prompt cache. `bound`: it refuses its reasoning if anything before it has changed.
     `cap`: maximum length of an answer in tokens if nobody limits it.
     """
 
@@ -38,6 +38,7 @@ class Abilities:
     late_system: bool = False
     pdfs: bool = False
     caches: bool = False
+    bound: bool = False
     cap: int = 4096
 
 
@@ -63,16 +64,18 @@ def abilities_of(model_id: str) -> Abilities:
             json_schema=version >= (4, 5) or (family, version) == ("opus", (4, 1)),
             cap=_DEFAULT_CAP,
         )
+    newest = version >= ((5, 1) if always else (5, 5))
     return Abilities(
         thinking="adaptive",
         efforts=("low", "medium", "high", "max") if version < (4, 7) else ("low", "medium", "high", "xhigh", "max"),
         thinks_always=always,
         sampling=version < (4, 7),
         prefill=False,
-        forced_tools=version < ((5, 1) if always else (5, 5)),
+        forced_tools=not newest,
         json_schema=True,
         late_system=version >= (4, 8),
         pdfs=True,
         caches=True,
+        bound=newest,
         cap=_DEFAULT_CAP,
     )

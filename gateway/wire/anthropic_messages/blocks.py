@@ -33,7 +33,7 @@ def begin_block(blocks: BlockBuilder, block: Block, batch: Batch) -> None:
         case "thinking":
             blocks.begin("thinking", batch)
             blocks.think(block.thinking, batch)
-            blocks.sign(block.signature)
+            blocks.add_signature(block.signature)
         case "redacted_thinking":
             blocks.begin("redacted", batch)
             blocks.redact(block.data)
@@ -53,7 +53,7 @@ def add_delta(blocks: BlockBuilder, delta: Delta, batch: Batch, *, exact: bool) 
         case "thinking_delta", "thinking":
             blocks.think(delta.thinking, batch)
         case "signature_delta", "thinking":
-            blocks.sign(delta.signature)
+            blocks.add_signature(delta.signature)
         case "input_json_delta", "call":
             blocks.arguments(delta.partial_json, batch)
         case "input_json_delta", kind if kind not in _OWN_CONTENT:

@@ -15,6 +15,7 @@ _NAMES = {
     "supports_temperature": "sampling",
     "supports_json_schema_response_format": "json_schema",
     "supports_reasoning_effort": "effort",
+    "supports_block_binding": "block_binding",
     "accepts_prefill": "prefill",
 }
 """The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
@@ -25,12 +26,14 @@ class Profile:
     """What an endpoint accepts; None means what the model's id says.
 
     `tool_choice`: understands that field; `parallel_tool_calls`: understands `disable_parallel_tool_use`. `effort`:
-    can be asked to reason. The others are as in `Abilities`.
+    can be asked to reason. `block_binding`: can be asked to drop reasoning that it would refuse because something
+    before it has changed. The others are as in `Abilities`.
     """
 
     tool_choice: bool = True
     parallel_tool_calls: bool = True
     effort: bool = True
+    block_binding: bool = False
     sampling: bool | None = None
     json_schema: bool | None = None
     prefill: bool | None = None

@@ -6,6 +6,8 @@ prompt cache, `strict` of tools (its limits refuse ordinary schemas), stop seque
 
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.core.jsonio import dumps
 from gateway.core.message import Owner
 from gateway.core.turn import ResponseFormat, Sampling, Turn
@@ -24,11 +26,19 @@ _CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`
 _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's level of thinking, and OpenAI's field
 
 
-def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
-    """The JSON body, and whether it demands a tool call in words only.
+_BINDING_BETA = "thinking-binding-controls-2026-08-01"
 
-    Raises UpstreamError for content that the format can't carry.
-    """
+
+class BuiltRequest(Struct, frozen=True):
+    """The JSON body, whether it demands a tool call in words only, and the beta that it needs, if any."""
+
+    body: bytes
+    choice_in_words: bool
+    beta: str | None
+
+
+def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
+    """The provider's request. Raises UpstreamError for content that the format can't carry."""
     profile = profile_of(model)
     abilities = profile.abilities(model)
     body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **turn.extras.of(WIRE)}
@@ -64,7 +74,25 @@ def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
         _tell(conversation.messages, instruction)
     if turn.stream:
         body["stream"] = True
-    return dumps(body), instruction is not None
+    beta = _BINDING_BETA if profile.block_binding and abilities.bound and _unbind(body) else None
+    return BuiltRequest(dumps(body), instruction is not None, beta)
+
+
+def _unbind(body: dict[str, Any]) -> bool:
+    """Ask the provider to drop reasoning in the history that it would refuse; False if there is none.
+
+    What comes before it changes: an agent's prompt, an instruction for one request, a history that was shortened.
+    """
+    thinking = body.get("thinking", {"type": "adaptive"})
+    if thinking.get("type") == "disabled" or not any(
+        block["type"] in ("thinking", "redacted_thinking")
+        for message in body["messages"]
+        if message["role"] == "assistant"
+        for block in message["content"]
+    ):
+        return False
+    body["thinking"] = {**thinking, "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+    return True
 
 
 def _effort(turn: Turn, body: dict[str, Any]) -> str | None:

@@ -41,8 +41,9 @@ class AnthropicMessages:
 
     def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
         """See `request.build_request`."""
-        body, in_words = build_request(turn, model)
-        return WireRequest(_PATH, body, _HEADERS, in_words)
+        built = build_request(turn, model)
+        headers = _HEADERS if built.beta is None else {**_HEADERS, "anthropic-beta": built.beta}
+        return WireRequest(_PATH, built.body, headers, built.choice_in_words)
 
     def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """See `answer.parse_answer`."""

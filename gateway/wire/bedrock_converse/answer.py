@@ -73,7 +73,7 @@ def _add_block(blocks: BlockBuilder, block: Block, batch: Batch) -> None:
             whole = reasoning.reasoning_text
             blocks.begin("thinking", batch)
             blocks.think(whole.text if whole else reasoning.text, batch)
-            blocks.sign(whole.signature if whole else reasoning.signature)
+            blocks.add_signature(whole.signature if whole else reasoning.signature)
         blocks.end(batch)
     elif (cited := block.citations_content) is not None:
         sources = [one for raw in cited.citations or () if (one := _citation(raw)) is not None]
@@ -226,7 +226,7 @@ class StreamParser:
             blocks.redact(reasoning.redacted_content)
         else:
             blocks.think(reasoning.text, batch)
-            blocks.sign(reasoning.signature)
+            blocks.add_signature(reasoning.signature)
 
     def _stop(self, batch: Batch) -> None:
         """End the answer: emit the reason that was held back, and the usage."""

@@ -61,8 +61,8 @@ def test_a_signature_is_that_of_the_makers_library(model, body, token, region, a
 async def test_the_address_that_is_signed_is_the_one_that_is_sent(model):
     credentials = Credentials("AKIDEXAMPLE", "secret")
     url = "https://bedrock-runtime.us-east-1.amazonaws.com"
-    sign = signer(credentials, "us-east-1", "bedrock", lambda: WHEN)
-    provider = Provider("aws", url, headers=fixed_headers(None, {}), signer=sign)
+    authorise = signer(credentials, "us-east-1", "bedrock", lambda: WHEN)
+    provider = Provider("aws", url, headers=fixed_headers(None, {}), signer=authorise)
     asked = WireRequest(f"/model/{quote(model, safe='')}/converse", b"{}")
     request, *lines = (await provider.signed(asked)).head.decode().split("\r\n")
     path = request.split(" ")[1]

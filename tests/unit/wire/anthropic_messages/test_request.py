@@ -551,3 +551,25 @@ def test_a_clients_own_breakpoints_replace_ours_and_at_most_four_are_sent():
     assert breakpoints(sent(*LONG, marked, cached=True)) == [(4, HOUR)]
     body = sent(*(message for _ in range(6) for message in (marked, LONG[2])), HI, cached=True)
     assert [index for index, _ in breakpoints(body)] == [4, 6, 8, 10]
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "binding", "asked_to_drop"),
+    [
+        (NEWEST, None, True, True),
+        (NEWEST, "low", True, True),
+        (NEWEST, "none", True, False),
+        (NEWEST, None, False, False),
+        (ADAPTIVE, None, True, False),
+    ],
+)
+def test_reasoning_before_which_something_has_changed_is_dropped_by_the_provider(model, effort, binding, asked_to_drop):
+    thought = Thinking("hm", "c2ln", owner=Owner(WIRE, "house", model))
+    row = {"profile": Profile(block_binding=binding)}
+    messages = (HI, Message("assistant", (thought, Text("a"))), HI)
+    asked = request(*messages, model=model, row=row, options=Options(effort=effort))
+    thinking = json.loads(asked.body).get("thinking", {})
+    assert thinking.get("block_binding") == ({"prefix_mismatch_behavior": "drop_block"} if asked_to_drop else None)
+    beta = "thinking-binding-controls-2026-08-01" if asked_to_drop else None
+    assert asked.headers.get("anthropic-beta") == beta
+    assert "anthropic-beta" not in request(HI, model=model, row=row).headers
