@@ -8,11 +8,12 @@ from gateway.wire.contract import UpstreamFormat
 from gateway.wire.google_generative.upstream import GoogleGenerative, GoogleVertex
 from gateway.wire.ollama.upstream import Ollama
 from gateway.wire.openai_chat.upstream import OpenAIChat
-from gateway.wire.openai_responses.upstream import OpenAIResponses
+from gateway.wire.openai_responses.upstream import AzureResponses, OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
     "openai-responses": OpenAIResponses(),
+    "azure-openai-responses": AzureResponses(),
     "anthropic-messages": AnthropicMessages(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
@@ -20,7 +21,7 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "bedrock-converse-stream": BedrockConverse(),
 }
 
-OWN_TOOLS = frozenset({"openai-responses"})
+OWN_TOOLS = frozenset({"openai-responses", "azure-openai-responses"})
 """The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
 
 DEFAULT_UPSTREAM = "openai-completions"

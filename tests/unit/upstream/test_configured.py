@@ -315,6 +315,18 @@ def test_a_row_of_vertex_without_a_key_uses_the_environments_service_account(tmp
         ("ollama", "http://h/proxy/v1/", "/api/embed", b"POST /proxy/api/embed HTTP"),
         ("anthropic-messages", "https://h/v1", "/v1/messages", b"POST /v1/messages HTTP"),
         ("openai-completions", "https://h/v1", "/chat/completions", b"POST /v1/chat/completions HTTP"),
+        (
+            "openai-completions",
+            "https://h/d/x?api-version=1",
+            "/chat/completions",
+            b"POST /d/x/chat/completions?api-version=1 HTTP",
+        ),
+        (
+            "google-generative-ai",
+            "https://h/v1beta?a=b",
+            "/models/m:x?alt=sse",
+            b"POST /v1beta/models/m:x?alt=sse&a=b HTTP",
+        ),
         ("google-generative-ai", "https://h/v1beta", "/models/m:x?alt=sse", b"POST /v1beta/models/m:x?alt=sse HTTP"),
     ],
 )
