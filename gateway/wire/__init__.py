@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.bedrock_converse.upstream import BedrockConverse
 from gateway.wire.contract import UpstreamFormat
+from gateway.wire.google_generative.upstream import GoogleGenerative
+from gateway.wire.ollama.upstream import Ollama
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import OpenAIResponses
 
@@ -13,6 +15,8 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-responses": OpenAIResponses(),
     "anthropic-messages": AnthropicMessages(),
     "bedrock-converse-stream": BedrockConverse(),
+    "ollama": Ollama(),
+    "google-generative-ai": GoogleGenerative(),
 }
 
 OWN_TOOLS = frozenset({"openai-responses"})

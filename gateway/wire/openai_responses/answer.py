@@ -68,25 +68,24 @@ def _finish(response: ProviderResponse, reader: OutputReader) -> Finish:
 class StreamParser:
     """Reads the events of one response until `response.completed`, `response.incomplete` or a failure."""
 
-    __slots__ = ("_decoder", "_events", "_output", "_started", "done", "failure")
+    __slots__ = ("_decoder", "_events", "_started", "done", "failure")
 
     def __init__(self, model: ModelSpec) -> None:
         self._decoder = SseDecoder()
-        self._output = OutputReader(_owner(model))
-        self._events = _EventReader(self._output)
+        self._events = _EventReader(OutputReader(_owner(model)))
         self._started = False
         self.done = False
         self.failure: UpstreamError | None = None
 
     @property
-    def thinking(self) -> bool:
-        """Whether the model is reasoning, perhaps without showing it."""
-        return self._output.reasons
-
-    @property
     def complete(self) -> bool:
         """Whether the last event has come; nothing follows it."""
         return self.done
+
+    @property
+    def thinking(self) -> bool:
+        """Whether an item of reasoning is open."""
+        return self._events.thinking
 
     def feed(self, data: bytes) -> Batch:
         """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
@@ -138,11 +137,12 @@ class StreamParser:
 class _EventReader:
     """Reads each event by its type."""
 
-    __slots__ = ("_output", "finished")
+    __slots__ = ("_output", "finished", "thinking")
 
     def __init__(self, output: OutputReader) -> None:
         self._output = output
         self.finished = False
+        self.thinking = False
 
     def text(self, event: StreamEvent, batch: Batch) -> None:
         if event.delta.__class__ is str and event.delta:
@@ -150,10 +150,12 @@ class _EventReader:
 
     def added(self, event: StreamEvent, batch: Batch) -> None:
         if event.item is not None:
+            self.thinking = event.item.get("type") == "reasoning"
             self._output.added(event.output_index, event.item, batch)
 
     def done(self, event: StreamEvent, batch: Batch) -> None:
         if event.item is not None:
+            self.thinking = False
             self._output.done(event.output_index, event.item, batch)
 
     def refusal(self, event: StreamEvent, batch: Batch) -> None:

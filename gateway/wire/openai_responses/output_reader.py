@@ -29,12 +29,9 @@ _Kind = Literal["raw", "summary"]
 
 
 class OutputReader:
-    """The output items of one answer of `owner`; `calls` counts the tool calls so far, `items` all items.
+    """The output items of one answer of `owner`; `calls` counts the tool calls so far, `items` all items."""
 
-    `reasons` is True while an item of reasoning is open: it may be silent for minutes.
-    """
-
-    __slots__ = ("_ids", "_items", "_open_thought", "_owner", "_thoughts", "calls", "items", "pending_half", "reasons")
+    __slots__ = ("_ids", "_items", "_open_thought", "_owner", "_thoughts", "calls", "items", "pending_half")
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -45,7 +42,6 @@ class OutputReader:
         self.calls = 0
         self.items = 0
         self.pending_half = ""
-        self.reasons = False
 
     def added(self, index: int, item: dict[str, Any], batch: Batch) -> None:
         """An item begins; its fields may be empty. Raises UpstreamError for a call without a name."""
@@ -54,7 +50,6 @@ class OutputReader:
         self.items += 1
         known = self._items[index] = _Item()
         kind = item.get("type")
-        self.reasons = kind == "reasoning"
         if kind in ("function_call", "custom_tool_call") and name_of(item):
             self._begin_call(known, item, batch)
 
@@ -121,7 +116,6 @@ class OutputReader:
             return
         item.closed = True
         kind = raw.get("type")
-        self.reasons = False
         if kind == "message":
             self._message(item, raw, batch)
         elif kind == "reasoning":
