@@ -20,25 +20,15 @@ from gateway.core.message import (
     Thinking,
     ToolCall,
 )
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.anthropic_messages import WIRE
-from gateway.wire.call_arguments import arguments_object
+from gateway.wire.arguments import arguments_object
+from gateway.wire.unsupported import unsupported
 
 Block = dict[str, Any]
 
 _DATA_URI = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,", re.IGNORECASE)
 _MAX_TITLE = 500  # characters
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-
-
-def unsupported(what: str) -> UpstreamError:
-    """The error for content that this format can't carry; another candidate's may."""
-    return UpstreamError(
-        UpstreamKind.UNSUPPORTED,
-        f"The model's API does not accept {what}.",
-        param="messages",
-        code="unsupported_content",
-    )
 
 
 def user_block(part: Part) -> Block | None:
@@ -55,11 +45,11 @@ def user_block(part: Part) -> Block | None:
         case Foreign(wire, payload) if wire == WIRE:
             return dict(payload)
         case Foreign(_, payload):
-            raise unsupported(f"parts of the type {str(payload.get('type'))[:80]!r}")
+            raise unsupported(WIRE, f"parts of the type {str(payload.get('type'))[:80]!r}")
         case Thinking():
             return None
         case _:
-            raise unsupported("audio" if type(part).__name__ == "Audio" else f"a {type(part).__name__} here")
+            raise unsupported(WIRE, "audio" if type(part).__name__ == "Audio" else f"a {type(part).__name__} here")
 
 
 def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None:
@@ -79,7 +69,7 @@ def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None
         case Foreign(wire, payload) if wire == WIRE:
             return dict(payload)
         case Image() | File() | Foreign():
-            raise unsupported("files or images in messages of the assistant")
+            raise unsupported(WIRE, "files or images in messages of the assistant")
         case _:
             return None  # sources, which the provider accepts only with its own positions
 
@@ -108,7 +98,7 @@ def _image_source(url: str) -> Block:
     if head is None:
         return {"type": "url", "url": url}
     if (mime := head[1].lower()) not in _IMAGES:
-        raise unsupported(f"images of the type {mime[:80]!r}")
+        raise unsupported(WIRE, f"images of the type {mime[:80]!r}")
     return {"type": "base64", "media_type": mime, "data": url[head.end() :]}
 
 
@@ -122,7 +112,7 @@ def _document(file: File) -> Block:
     elif mime.startswith("text/") or mime == "application/json":
         source = {"type": "text", "media_type": "text/plain", "data": _text_of(file.data)}
     else:
-        raise unsupported(f"files of the type {mime[:80]!r}")
+        raise unsupported(WIRE, f"files of the type {mime[:80]!r}")
     title = {"title": file.name[:_MAX_TITLE]} if file.name else {}
     return _marked({"type": "document", "source": source, **title}, file.extras)
 
@@ -131,4 +121,4 @@ def _text_of(data: str) -> str:
     try:
         return base64.b64decode(data, validate=True).decode("utf-8", "replace")
     except ValueError:
-        raise unsupported("files whose base64 is broken") from None
+        raise unsupported(WIRE, "files whose base64 is broken") from None

@@ -26,8 +26,8 @@ class Profile:
     """What an endpoint accepts; None means what the model's id says.
 
     `tool_choice`: understands that field; `parallel_tool_calls`: understands `disable_parallel_tool_use`. `effort`:
-    can be asked to reason. `block_binding`: can be asked to drop reasoning that it would refuse because something
-    before it has changed. The others are as in `Abilities`.
+    can be asked to reason. `block_binding`: can be asked to drop reasoning that it would refuse, after a change before
+    it. The others are as in `Abilities`.
     """
 
     tool_choice: bool = True

@@ -7,9 +7,9 @@ import re
 from typing import Any
 
 from gateway.core.message import File, Foreign, Image, Owner, Part, Refusal, Text, Thinking, ToolCall
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.arguments import arguments_object
 from gateway.wire.bedrock_converse import WIRE
-from gateway.wire.call_arguments import arguments_object
+from gateway.wire.unsupported import unsupported
 
 Block = dict[str, Any]
 
@@ -29,16 +29,6 @@ _DOCUMENTS = {
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9\-()\[\]]+")
 
 
-def unsupported(what: str) -> UpstreamError:
-    """The error for content that this format can't carry; another candidate's may."""
-    return UpstreamError(
-        UpstreamKind.UNSUPPORTED,
-        f"The model's API does not accept {what}.",
-        param="messages",
-        code="unsupported_content",
-    )
-
-
 def user_block(part: Part, number: int) -> Block | None:
     """The block of a part of a user's message or of a tool result; None for a part without content.
 
@@ -56,11 +46,11 @@ def user_block(part: Part, number: int) -> Block | None:
         case Foreign(wire, payload) if wire == WIRE:
             return dict(payload)
         case Foreign(_, payload):
-            raise unsupported(f"parts of the type {str(payload.get('type'))[:80]!r}")
+            raise unsupported(WIRE, f"parts of the type {str(payload.get('type'))[:80]!r}")
         case Thinking():
             return None
         case _:
-            raise unsupported("audio" if type(part).__name__ == "Audio" else f"a {type(part).__name__} here")
+            raise unsupported(WIRE, "audio" if type(part).__name__ == "Audio" else f"a {type(part).__name__} here")
 
 
 def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None:
@@ -80,7 +70,7 @@ def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None
         case Foreign(wire, payload) if wire == WIRE:
             return dict(payload)
         case Image() | File() | Foreign():
-            raise unsupported("files or images in messages of the assistant")
+            raise unsupported(WIRE, "files or images in messages of the assistant")
         case _:
             return None
 
@@ -97,17 +87,17 @@ def _reasoning(block: Thinking) -> Block | None:
 def _image(url: str) -> Block:
     head = _DATA_URI.match(url)
     if head is None:
-        raise unsupported("images by URL")
+        raise unsupported(WIRE, "images by URL")
     if (name := _IMAGES.get(head[1].lower())) is None:
-        raise unsupported(f"images of the type {head[1][:80]!r}")
+        raise unsupported(WIRE, f"images of the type {head[1][:80]!r}")
     return {"format": name, "source": {"bytes": url[head.end() :]}}
 
 
 def _document(file: File, number: int) -> Block:
     mime = (file.mime or "").partition(";")[0].strip().lower()
     if file.data is None:
-        raise unsupported("files by URL")
+        raise unsupported(WIRE, "files by URL")
     if (name := _DOCUMENTS.get(mime)) is None:
-        raise unsupported(f"files of the type {mime[:80]!r}")
+        raise unsupported(WIRE, f"files of the type {mime[:80]!r}")
     title = _NOT_IN_NAMES.sub(" ", (file.name or "").rpartition(".")[0] or file.name or "file").strip()[:180]
     return {"format": name, "name": f"{title or 'file'} {number}", "source": {"bytes": file.data}}

@@ -16,6 +16,7 @@ from gateway.wire.claude import Abilities
 from gateway.wire.claude_thinking import add_thinking, thinks
 from gateway.wire.model import ModelSpec
 from gateway.wire.structured_schema import object_schema, reduced
+from gateway.wire.tool_demand import demand_of
 
 _FIELDS = frozenset({
     "guardrailConfig", "projectIdentifier", "promptVariables", "requestMetadata", "performanceConfig", "serviceTier",
@@ -138,9 +139,7 @@ def _add_tools(body: dict[str, Any], turn: Turn, called: set[str], *, forced: bo
         chosen = {"any": {}} if choice.mode == "required" else {"tool": {"name": choice.name}}
         body["toolConfig"]["toolChoice"] = chosen
         return None
-    if choice.mode == "pinned":
-        return f"Call the tool `{choice.name}` now. Do not answer with text alone."
-    return "Call one of your tools now. Do not answer with text alone."
+    return demand_of(choice)
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.message import Extras, Owner, Thinking
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.wire.call_arguments import arguments_text
+from gateway.wire.arguments import arguments_text
 from gateway.wire.framing.sse import OversizedEvent, SseDecoder
 from gateway.wire.google_generative import WIRE
 from gateway.wire.google_generative.citations import read_citations

@@ -24,7 +24,7 @@ from gateway.core.message import (
     ToolCall,
     ToolResult,
 )
-from gateway.wire.call_arguments import arguments_object
+from gateway.wire.arguments import arguments_object
 from gateway.wire.google_generative import WIRE
 from gateway.wire.google_generative.profile import generation_of
 from gateway.wire.model import ModelSpec

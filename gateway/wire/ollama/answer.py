@@ -24,7 +24,7 @@ from gateway.core.jsonio import InvalidJSON, StructDecoder
 from gateway.core.message import Owner, Thinking
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
-from gateway.wire.call_arguments import arguments_text
+from gateway.wire.arguments import arguments_text
 from gateway.wire.framing.ndjson import NdjsonDecoder, OversizedLine
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama import WIRE

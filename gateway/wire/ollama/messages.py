@@ -18,7 +18,7 @@ from gateway.core.message import (
     ToolCall,
     ToolResult,
 )
-from gateway.wire.call_arguments import arguments_object
+from gateway.wire.arguments import arguments_object
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama import WIRE
 from gateway.wire.unsupported import unsupported

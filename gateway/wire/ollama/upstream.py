@@ -30,7 +30,7 @@ class Ollama:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
-    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  none does
+    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  no model does
         """See UpstreamFormat."""
         return False
 

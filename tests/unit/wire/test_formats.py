@@ -5,6 +5,7 @@ A format that is added brings its package with a `provider.py` beside its tests;
 
 import base64
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,6 +18,7 @@ from aiohttp.test_utils import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import wire
 from gateway.app import create_app
 from gateway.core.accumulator import accumulated
 from gateway.core.answer import Answer
@@ -32,6 +34,7 @@ from tests.unit.wire import toy
 from tests.unit.wire.clients import CLIENTS, Question, Seen, error_of, visible
 from tests.unit.wire.formats import FORMATS, PROVIDERS
 
+TOOL_SERVER = Path(__file__).parents[2] / "tool_server.py"
 TOKEN = "token-of-the-tests"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
@@ -387,7 +390,7 @@ async def test_a_pdf_reaches_a_model_that_reads_it_as_it_is(house, ask, client, 
     body[field] = [*body[field], *client.file("a.pdf", f"data:application/pdf;base64,{data}")]
     status, _ = await ask(client, body)
     assert status == 200
-    assert ["file", "a.pdf", data] in house.asked[0]["messages"][-1]
+    assert data in json.dumps(house.asked[0]["messages"][-1])
 
 
 OWN_TOOLS = [
@@ -442,7 +445,7 @@ async def test_tools_that_are_no_functions_work_with_every_format_and_come_back_
         assert history[1:] == [["tool", ["result", call.id, ["text", "a cat"]]] for call in AS_FUNCTIONS]
 
 
-@pytest.mark.parametrize("house", sorted(PROVIDERS.keys() - {"openai-responses"}), indirect=True)
+@pytest.mark.parametrize("house", sorted(PROVIDERS.keys() - wire.OWN_TOOLS), indirect=True)
 async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name(house, ask):
     client = CLIENTS[1]
     body = client.body(ASK, stream=True) | {"tools": OWN_TOOLS, "tool_choice": {"type": "web_search"}}
@@ -511,6 +514,38 @@ async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_it
         ["assistant", *(["call", call.id, call.name, call.arguments] for call in calls)],
         *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
+
+
+PAIRS = [
+    ("openai-completions", "anthropic-messages"),
+    ("anthropic-messages", "openai-completions"),
+    ("anthropic-messages", "bedrock-converse-stream"),
+    ("bedrock-converse-stream", "openai-responses"),
+]
+
+
+@pytest.mark.parametrize(("house", "fallback"), PAIRS, indirect=True)
+async def test_a_fallback_goes_on_with_the_work_of_the_agents_own_tools(
+    house, fallback, config, aiohttp_client, tmp_path
+):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    config["mcp"] = {"servers": {"local": {"command": sys.executable, "args": [str(TOOL_SERVER), str(notes)]}}}
+    gateway = await served(config, aiohttp_client, tmp_path)
+    call = ToolCall("call:1" if house.says.SIGNS else "call_1", "local__weather", '{"city": "Oslo"}')
+    house.answers(Answer("I'll look.", "tool_calls", USAGE, (call,), (THOUGHT,)))
+    house.refuses("Too many people.")
+    fallback.answers(ANSWERS["text"])
+    client = CLIENTS[0]
+    async with gateway.post(client.path, json=client.body(Question(ASK.messages), stream=True)) as response:
+        seen = client.stream(await response.read())
+    assert (seen.error, seen.finish) == (None, "stop")
+    assert seen.text.endswith(TEXT)
+    called, worked = fallback.asked[0]["messages"][1:]
+    kinds = [part[0] for part in called[1:]]
+    assert kinds == ["text", "call"]
+    assert called[-1][2:] == ["local__weather", call.arguments]
+    assert worked[1][:2] == ["result", called[-1][1]]
 
 
 @each_client

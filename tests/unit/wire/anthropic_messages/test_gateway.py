@@ -87,7 +87,7 @@ async def test_a_call_that_is_asked_for_in_words_is_asked_for_twice(house, ask, 
     seen = client.stream(answer) if stream else client.whole(answer)
     assert (seen.text, seen.calls, seen.tokens) == ("", (("call_1", "look", "{}"),), (20, 7, 0, 0))
     assert [asked["choice"] for asked in house.asked] == [None, None]
-    assert all("Call" in asked["messages"][-1][-1][1] for asked in house.asked)
+    assert all("by calling" in asked["messages"][-1][-1][1] for asked in house.asked)
 
 
 @each_client

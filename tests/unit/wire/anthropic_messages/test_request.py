@@ -185,9 +185,9 @@ def test_an_id_that_returns_in_a_later_turn_gets_another_one():
     [
         ('{"b":  [1.50,\n"é"], "a": null}', '{"b":  [1.50,\n"é"], "a": null}'),
         ("", "{}"),
-        ("null", "{}"),
-        ("[1]", '{"arguments":"[1]"}'),
-        ('{"a": "cut', '{"arguments":"{\\"a\\": \\"cut"}'),
+        (" ", "{}"),
+        ("[1]", '{"input":"[1]"}'),
+        ('{"a": "cut', '{"input":"{\\"a\\": \\"cut"}'),
         ('{"n": 123456789012345678901234567890}', '{"n": 123456789012345678901234567890}'),
     ],
 )
@@ -414,7 +414,7 @@ def test_the_tool_choice_is_the_clients(choice, parallel, field):
     ("model", "effort"), [(ADAPTIVE, "low"), (BUDGET, "low"), (NEWEST, None), ("claude-fable-5-1", None)]
 )
 @pytest.mark.parametrize(
-    ("choice", "words"), [(ToolChoice("required"), "one of your tools"), (ToolChoice("pinned", "g"), "`g`")]
+    ("choice", "words"), [(ToolChoice("required"), "one of the tools"), (ToolChoice("pinned", "g"), "`g`")]
 )
 def test_a_call_that_can_not_be_demanded_is_asked_for_in_words(model, effort, choice, words):
     asked = request(model=model, tools=(F, G), tool_choice=choice, options=Options(effort=effort))

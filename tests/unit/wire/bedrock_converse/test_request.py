@@ -211,7 +211,7 @@ def test_a_call_that_can_not_be_demanded_is_asked_for_in_words(choice, options, 
     body = json.loads(asked.body)
     assert asked.choice_in_words
     assert "toolChoice" not in body["toolConfig"]
-    assert any("now" in block.get("text", "") for block in body["messages"][-1]["content"])
+    assert any("by calling" in block.get("text", "") for block in body["messages"][-1]["content"])
 
 
 @pytest.mark.parametrize(("tools", "choice"), [((), None), ((F,), ToolChoice("none"))])

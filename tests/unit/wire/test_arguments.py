@@ -3,7 +3,7 @@ from msgspec import Raw
 
 from gateway.core.jsonio import dumps
 from gateway.core.message import ToolCall
-from gateway.wire.call_arguments import arguments_object, arguments_text
+from gateway.wire.arguments import arguments_object, arguments_text
 
 
 @pytest.mark.parametrize(
@@ -12,10 +12,10 @@ from gateway.wire.call_arguments import arguments_object, arguments_text
         ('{"a":  1.50, "a": 2}', b'{"a":  1.50, "a": 2}'),  # the model's bytes
         ("", b"{}"),
         (" \n", b"{}"),
-        ("null", b"{}"),
-        ('"a text"', b'{"arguments":"\\"a text\\""}'),
-        ('{"cut": "of', b'{"arguments":"{\\"cut\\": \\"of"}'),
-        ("[1]", b'{"arguments":"[1]"}'),
+        ('\ufeff{"a":1}', b'{"a":1}'),
+        ('"a text"', b'{"input":"\\"a text\\""}'),
+        ('{"cut": "of', b'{"input":"{\\"cut\\": \\"of"}'),
+        ("[1]", b'{"input":"[1]"}'),
     ],
 )
 def test_arguments_become_an_object(text, body):
