@@ -15,8 +15,8 @@ from urllib.error import URLError
 from gateway.config.environment import config_file
 from gateway.config.starter import new_token, write_starter
 from gateway.upstream.catalog import CATALOG, Row
-from gateway.upstream.configured import key_from
 from gateway.upstream.embedded import MODEL, available
+from gateway.upstream.keys import key_from
 
 _PROBE_TIMEOUT = 0.3  # seconds; these servers are on this machine or absent
 
@@ -64,7 +64,7 @@ def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
 def choose_model(env: Mapping[str, str], served_by: Callable[[Row], str | None]) -> str | None:
     """`provider/model` of the first usable provider, None when there is none; `served_by` asks a local server."""
     for name, row in CATALOG.items():
-        if not row.local and row.model and key_from(row, env):
+        if row.served and row.base_url and not row.local and row.model and key_from(row, env):
             return f"{name}/{row.model}"
     for name, row in CATALOG.items():
         if row.local and (model := served_by(row)):

@@ -25,6 +25,19 @@ def key_header(name: str) -> KeyHeaders:
     return lambda key: {name: key}
 
 
+_KEY_HEADERS: Mapping[str, KeyHeaders] = {
+    "anthropic-messages": key_header("x-api-key"),
+    "google-generative-ai": key_header("x-goog-api-key"),
+    "google-vertex": key_header("x-goog-api-key"),
+    "azure-openai-responses": key_header("api-key"),
+}
+
+
+def key_headers_of(api: str) -> KeyHeaders:
+    """How the makers of a wire format have the key sent; `Authorization: Bearer` unless they chose otherwise."""
+    return _KEY_HEADERS.get(api, bearer)
+
+
 def fixed_headers(key: str | None, extra: Mapping[str, str], key_headers: KeyHeaders = bearer) -> dict[str, str]:
     """The headers of every request to a provider; `extra`, which the configuration sets, wins over the key's."""
     own = {name.lower() for name in extra}

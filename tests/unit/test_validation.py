@@ -20,7 +20,7 @@ def valid(tmp_path: Path):
     def from_text(text: str, env: dict[str, str] | None = None, **options: int):
         file = tmp_path / "openclaw.json"
         file.write_text(text, encoding="utf-8")
-        return validated(file, env or {}, **options)
+        return validated(file, {"OPENCLAW_STATE_DIR": str(tmp_path), **(env or {})}, **options)
 
     return from_text
 
@@ -54,7 +54,7 @@ OWN = "own:{baseUrl:'http://own/v1',models:[{id:'m'}]}"
     ],
 )
 def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, model):
-    assert valid(models(OWN, model)).warnings == ()
+    assert valid(models(OWN, model), {"OPENAI_API_KEY": "k"}).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             [
                 "models.providers.p.request.proxy: calls through a proxy are not supported; remove the key",
                 "models.providers.p.request.tls: custom TLS settings are not supported; remove the key",
-                "models.providers.p.request.auth: is not supported; use apiKey, or authHeader: false and headers",
+                'models.providers.p.request.auth.value: is missing, while mode is "header"; set it',
             ],
         ),
         (OWN, "{}", ["agents.defaults.model: is missing, and so is that of main; set one of them"]),
@@ -242,7 +242,7 @@ def test_endpoints_that_are_off_are_a_warning(valid):
     assert valid(text).warnings == (
         (
             "gateway.http.endpoints: no endpoint is enabled, so every API request is answered with 404; "
-            "set chatCompletions.enabled or responses.enabled"
+            "set chatCompletions.enabled or responses.enabled, or start with --endpoints chat,responses"
         ),
     )
 

@@ -5,7 +5,8 @@ import pytest
 from gateway.config.providers import ModelsConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
-from gateway.upstream.configured import key_from, providers_from
+from gateway.upstream.configured import providers_from
+from gateway.upstream.keys import key_from
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.profile import DEFAULT, Profile, profile_of
 
@@ -15,7 +16,9 @@ def providers(env=None, *, mode="replace", named=(), **rows):
 
 
 def test_merging_brings_the_rows_of_the_catalogue_that_are_named_or_have_a_key_and_replacing_does_not():
-    assert providers(mode="merge", named=CATALOG).keys() == CATALOG.keys()
+    callable_rows = {name for name, row in CATALOG.items() if row.base_url and row.served}
+    assert providers(mode="merge", named=CATALOG).keys() == callable_rows
+    assert {"openai", "openrouter", "ollama", "zai", "kilocode"} <= callable_rows
     assert providers({"GROQ_API_KEY": "k"}, mode="merge", named=["ollama"]).keys() == {"groq", "ollama"}
     assert providers(mode="merge") == {}
     assert providers({"GROQ_API_KEY": "k"}, named=CATALOG) == {}
@@ -40,8 +43,15 @@ def test_a_row_of_the_catalogue_takes_its_key_from_the_environment(env, key):
 
 def test_the_first_variable_that_holds_a_key_counts():
     row = CATALOG["huggingface"]
-    assert key_from(row, {"HUGGINGFACE_HUB_TOKEN": "b"}) == "b"
-    assert key_from(row, {"HF_TOKEN": "a", "HUGGINGFACE_HUB_TOKEN": "b"}) == "a"
+    assert key_from(row, {"HF_TOKEN": "a"}) == "a"
+    assert key_from(row, {"HF_TOKEN": "a", "HUGGINGFACE_HUB_TOKEN": "b"}) == "b"
+
+
+def test_further_keys_of_the_environment_are_used_in_turn():
+    env = {"OPENAI_API_KEYS": "b; c,a", "OPENAI_API_KEY": "a", "OPENAI_API_KEY_1": "d", "OPENAI_API_KEY_2": " "}
+    provider = providers(env, mode="merge")["openai"]
+    assert [row.api_key for row in (provider, *provider.others)] == ["a", "b", "c", "d"]
+    assert set(provider.secrets) == {"a", "b", "c", "d"}
 
 
 def test_a_configured_row_overrides_the_catalogues_field_by_field():
@@ -247,7 +257,7 @@ def test_addresses_that_name_the_model_are_kept_for_a_bounded_number_of_models()
 @pytest.mark.parametrize("name", sorted(CATALOG))
 def test_rows_of_the_catalogue_are_complete_and_conservative(name):
     row = CATALOG[name]
-    assert row.base_url.startswith("http://127.0.0.1:" if row.local else "https://")
+    assert (row.base_url or row.address).startswith("http://127.0.0.1:" if row.local else "https://")
     assert not row.base_url.endswith("/")
     assert row.key_variables
     assert not row.quirks.get("accepts_prefill")
