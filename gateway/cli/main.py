@@ -23,12 +23,17 @@ COMMANDS = {
     "serve": "run the gateway (the default command)",
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
+    "import": "import an OpenClaw installation: report what works, and write a configuration",
     "locks": "list the clients that are locked out, or release one",
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",
     "status": "ask whether a running gateway is ready",
     "token": "print a new token",
 }
+
+
+_MODULES = {"import": "import_installation"}
+"""Commands whose module can't have their name."""
 
 
 class Command(Protocol):
@@ -49,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = words.pop(0) if words and not words[0].startswith("-") else "serve"
     if name not in COMMANDS:
         _overview().parse_args([name])
-    command = cast(Command, import_module(f"gateway.cli.{name}"))
+    command = cast(Command, import_module(f"gateway.cli.{_MODULES.get(name, name)}"))
     parser = argparse.ArgumentParser(prog=PROGRAM)
     command.add_parser(parser.add_subparsers(dest="command", required=True))
     try:

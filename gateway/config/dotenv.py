@@ -9,7 +9,8 @@ from gateway.config.problems import Problem
 _MAX_BYTES = 1024 * 1024
 _LINE = re.compile(
     r"""^[ \t]*(?:export[ \t]+)?(?P<name>[A-Za-z_][A-Za-z0-9_.-]*)[ \t]*=[ \t]*
-    (?:'(?P<single>[^']*)'|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<plain>[^#\r\n]*))[ \t]*(?:\#[^\r\n]*)?\r?$""",
+    (?:'(?P<single>[^']*)'|`(?P<back>[^`]*)`|"(?P<double>(?:[^"\\]|\\.)*)"|(?P<plain>[^#\r\n]*))
+    [ \t]*(?:\#[^\r\n]*)?\r?$""",
     re.MULTILINE | re.VERBOSE,
 )
 
@@ -38,6 +39,18 @@ def parse(text: str) -> dict[str, str]:
         if match["double"] is not None:
             value = match["double"].replace("\\n", "\n").replace("\\r", "\r").replace('\\"', '"')
         else:
-            value = match["single"] if match["single"] is not None else match["plain"].strip()
+            quoted = match["single"] if match["single"] is not None else match["back"]
+            value = match["plain"].strip() if quoted is None else quoted
         found[match["name"]] = value
     return found
+
+
+def rendered(variables: Mapping[str, str]) -> str:
+    """The text of a file with these variables, one a line. Raises ValueError for a value with every kind of quote."""
+    lines = []
+    for name, value in variables.items():
+        quote = next((one for one in ("'", "`", '"') if one not in value), None)
+        if quote is None:
+            raise ValueError(f"the value of {name} has every kind of quote, so it can't be written to .env")
+        lines.append(f"{name}={quote}{value}{quote}\n")
+    return "".join(lines)
