@@ -73,7 +73,7 @@ def main() -> int:
         for model, row in rows.items():
             known[model] = {**known.get(model, {}), **row}
     if empty := [name for name, rows in models.items() if not rows]:
-        print(f"no model was found for: {', '.join(empty)}", file=sys.stderr)
+        print(f"no model was values for: {', '.join(empty)}", file=sys.stderr)
         return 1
     sources = [
         {"name": "litellm", "version": args.litellm_version, "licence": "MIT, Copyright (c) 2023 Berri AI"},
@@ -94,8 +94,8 @@ def from_prices(prices: dict[str, Any], name: str, ids: tuple[str, ...]) -> Iter
     for key, row in prices.items():
         if row.get("litellm_provider") not in ids or row.get("mode") not in ("chat", "responses", "embedding"):
             continue
-        prefix, slash, rest = key.partition("/")
-        model = rest if slash and prefix in prefixes else key
+        prefix, slash, name_there = key.partition("/")
+        model = name_there if slash and prefix in prefixes else key
         if not model.startswith("ft:"):
             yield model, abilities(row)
 
@@ -103,9 +103,13 @@ def from_prices(prices: dict[str, Any], name: str, ids: tuple[str, ...]) -> Iter
 def abilities(row: dict[str, Any]) -> dict[str, Any]:
     """One row of the price file in our words; what it does not say is absent."""
     if row["mode"] == "embedding":
-        found = {"embedding": True, "context": row.get("max_input_tokens"), "dimensions": row.get("output_vector_size")}
-        return {key: value for key, value in found.items() if isinstance(value, int)}
-    found = {
+        values = {
+            "embedding": True,
+            "context": row.get("max_input_tokens"),
+            "dimensions": row.get("output_vector_size"),
+        }
+        return {key: value for key, value in values.items() if isinstance(value, int)}
+    values = {
         "context": row.get("max_input_tokens"),
         "output": row.get("max_output_tokens"),
         "images": row.get("supports_vision", False),
@@ -113,7 +117,7 @@ def abilities(row: dict[str, Any]) -> dict[str, Any]:
         "thinking": row.get("supports_reasoning", False),
         "efforts": efforts(row),
     }
-    return {key: value for key, value in found.items() if isinstance(value, bool | int | list)}
+    return {key: value for key, value in values.items() if isinstance(value, bool | int | list)}
 
 
 def efforts(row: dict[str, Any]) -> list[str] | None:
@@ -139,7 +143,7 @@ def manifest_abilities(model: dict[str, Any]) -> dict[str, Any]:
     """One model of a manifest in our words."""
     compat = model.get("compat", {})
     windows = [value for key in ("contextWindow", "contextTokens") if (value := model.get(key))]
-    found = {
+    values = {
         "context": min(windows, default=None),
         "output": model.get("maxTokens"),
         "images": "image" in model.get("input", ("text",)),
@@ -147,7 +151,7 @@ def manifest_abilities(model: dict[str, Any]) -> dict[str, Any]:
         "thinking": model.get("reasoning", False),
         "efforts": compat.get("supportedReasoningEfforts"),
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def rendered(sources: list[dict[str, str]], models: dict[str, dict[str, dict[str, Any]]]) -> str:

@@ -70,7 +70,7 @@ def imported(directory: Path, env: Mapping[str, str]) -> Import:
     with tempfile.TemporaryDirectory() as scratch:
         check = _checker(result, env, Path(scratch))
         result.findings += repaired(tree, check)
-        result.findings += [*_opened(tree), *_with_a_token(result, env)]
+        result.findings += [*_open_endpoints(tree), *_with_a_token(result, env)]
         _keep_used_variables(result)
         if not any(finding.outcome == "needs you" for finding in result.findings):
             problems = check(tree)
@@ -165,7 +165,7 @@ def _key_advice(provider: str) -> str:
     return f"set {row.key_variables[0]}" if row and row.key_variables else "use an API key"
 
 
-def _opened(tree: dict[str, Any]) -> Iterator[Finding]:
+def _open_endpoints(tree: dict[str, Any]) -> Iterator[Finding]:
     """Endpoints are off unless enabled; without one nothing can be asked."""
     gateway = tree.setdefault("gateway", {})
     http = gateway.setdefault("http", {}) if isinstance(gateway, dict) else {}

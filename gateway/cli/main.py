@@ -32,10 +32,6 @@ COMMANDS = {
 }
 
 
-_MODULES = {"import": "import_installation"}
-"""Commands whose module can't have their name."""
-
-
 class Command(Protocol):
     """A command's module."""
 
@@ -54,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = words.pop(0) if words and not words[0].startswith("-") else "serve"
     if name not in COMMANDS:
         _overview().parse_args([name])
-    command = cast(Command, import_module(f"gateway.cli.{_MODULES.get(name, name)}"))
+    command = cast(Command, import_module(f"gateway.cli.{name}"))
     parser = argparse.ArgumentParser(prog=PROGRAM)
     command.add_parser(parser.add_subparsers(dest="command", required=True))
     try:

@@ -45,10 +45,10 @@ def repaired(tree: dict[str, Any], problems_of: Callable[[dict[str, Any]], tuple
     """
     for _ in range(_MAX_REPAIRS):
         problems = reversed(problems_of(tree))  # the last item of a list first, so that paths are those of the file
-        found = next((finding for problem in problems if (finding := _repair(tree, problem))), None)
-        if found is None:
+        repair = next((finding for problem in problems if (finding := _repair(tree, problem))), None)
+        if repair is None:
             break
-        yield found
+        yield repair
     for problem in problems_of(tree):
         path, text = split(problem)
         yield Finding(path, "needs you", text)

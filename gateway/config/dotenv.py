@@ -34,15 +34,15 @@ def parse(text: str) -> dict[str, str]:
     r"""`NAME=value` lines as the dotenv package of Node.js reads them: quotes are removed, `\n` counts only in double
     quotes, a `#` starts a comment outside quotes, and nothing is expanded.
     """
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for match in _LINE.finditer(text):
         if match["double"] is not None:
             value = match["double"].replace("\\n", "\n").replace("\\r", "\r").replace('\\"', '"')
         else:
             quoted = match["single"] if match["single"] is not None else match["back"]
             value = match["plain"].strip() if quoted is None else quoted
-        found[match["name"]] = value
-    return found
+        variables[match["name"]] = value
+    return variables
 
 
 def rendered(variables: Mapping[str, str]) -> str:

@@ -1,7 +1,7 @@
 """The stores in which OpenClaw keeps API keys, read and never written.
 
 In the state directory: `state/openclaw.sqlite` for all agents, `agents/ID/agent/openclaw-agent.sqlite` for one, and
-`agents/ID/agent/auth-profiles.json`, where older versions kept them. Of two profiles with the same name the first
+`agents/ID/agent/auth-profiles.json`, where older versions keep them. Of two profiles with the same name the first
 counts; `main` is read before other agents.
 """
 
@@ -80,8 +80,8 @@ def _rows(file: Path, query: str) -> list[Any]:
 
 
 def _profiles(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    found = document.get("profiles") if isinstance(document, dict) else None
-    for name, profile in found.items() if isinstance(found, dict) else ():
+    profiles = document.get("profiles") if isinstance(document, dict) else None
+    for name, profile in profiles.items() if isinstance(profiles, dict) else ():
         mode = (profile.get("type") or profile.get("mode")) if isinstance(profile, dict) else None
         if isinstance(mode, str) and mode in _SECRETS and isinstance(profile.get("provider"), str):
             key = next((profile[one] for one in _SECRETS[mode] if profile.get(one)), None)

@@ -32,8 +32,8 @@ class ProfilesConfig(Section):
 
     def keys_of(self, provider: str) -> tuple[str, ...]:
         """The API keys of a provider, in order, each once."""
-        found = (profile.key for _, profile in self.of(provider) if profile.mode != "oauth")
-        return tuple(dict.fromkeys(key.get_secret_value() for key in found if key is not None))
+        keys = (profile.key for _, profile in self.of(provider) if profile.mode != "oauth")
+        return tuple(dict.fromkeys(key.get_secret_value() for key in keys if key is not None))
 
     def of(self, provider: str) -> Iterator[tuple[str, ProfileConfig]]:
         """The profiles of a provider: those of its `order`, or all."""

@@ -52,8 +52,8 @@ class Row:
 
     def url(self, env: Mapping[str, str], region: str | None = None) -> str:
         """The base URL, in the configured region or that of the environment."""
-        found = region or next((value for name in _REGIONS if (value := env.get(name, "").strip())), _DEFAULT_REGION)
-        return self.base_url.replace("{region}", found)
+        region = region or next((value for name in _REGIONS if (value := env.get(name, "").strip())), _DEFAULT_REGION)
+        return self.base_url.replace("{region}", region)
 
 
 def _tables() -> dict[str, Any]:

@@ -177,13 +177,13 @@ def _model(model: ModelConfig, config: ProviderConfig, provider: Provider, quirk
     own = {quirk: value for quirk, value in _quirks(model.compat).items() if value is not None}
     base = provider.known.get(model.id)
     spec = model_from(model.id, model.api or provider.wire, {**quirks, **own})
-    said = model.model_fields_set
+    configured = model.model_fields_set
     return replace(
         spec,
         max_tokens=model.max_tokens or config.max_tokens,
         context_window=_context(model) or _context(config) or (base.context_window if base else None),
-        images=base.images if base and "input" not in said else "image" in model.input,
-        reasoning=base.reasoning if base and "reasoning" not in said else model.reasoning,
+        images=base.images if base and "input" not in configured else "image" in model.input,
+        reasoning=base.reasoning if base and "reasoning" not in configured else model.reasoning,
         tools=base.tools if base and own.get("supports_tools") is None else spec.tools,
         params={**config.params, **model.params} or None,
         provider=provider.id,

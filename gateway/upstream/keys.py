@@ -10,7 +10,7 @@ from gateway.config.providers import ProviderConfig
 from gateway.upstream.catalog import Row
 
 NamedKey = tuple[str, str | None]
-"""The key's name, which discloses nothing, and the key itself. A name is a key of the row, or where it was found."""
+"""The key's name, which discloses nothing, and the key itself. A name is a key of the row, or where it was keys."""
 
 _SEVERAL = re.compile(r"[,;]")
 
@@ -39,8 +39,8 @@ def keys_of_row(name: str, row: Row | None, env: Mapping[str, str], profiles: Pr
     stored: list[NamedKey] = [(f"auth.profiles.{name}", key) for key in profiles.keys_of(name)]
     if stored:
         return stored
-    found = dict.fromkeys(_in_environment(row, env)) if row else {}
-    return [("apiKey" if index == 0 else f"environment.{index}", key) for index, key in enumerate(found)] or [
+    keys = dict.fromkeys(_in_environment(row, env)) if row else {}
+    return [("apiKey" if index == 0 else f"environment.{index}", key) for index, key in enumerate(keys)] or [
         ("apiKey", None)
     ]
 

@@ -7,12 +7,14 @@ import pytest
 from gateway.core.errors import ConfigError
 from gateway.upstream.embedded import MODEL
 from gateway.validation import validated
+from gateway.wire import UPSTREAMS
 
 LOCAL = f"{MODEL.provider}/{MODEL.chat_model}"
 ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:true}}}}"
 NO_REFERENCE = "'own/' is not a model reference; write \"provider/model\""
 NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
-FORMAT = "the wire format {!r} is not supported yet; use an endpoint with openai-completions, or remove the row"
+SERVED = ", ".join(UPSTREAMS)
+FORMAT = f"the wire format {{!r}} is not supported yet; use an endpoint with {SERVED}, or remove the row"
 
 
 @pytest.fixture
@@ -83,9 +85,9 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             [f"agents.defaults.model: the embedded provider has only one chat model: {LOCAL}"],
         ),
         (
-            "p:{baseUrl:'http://h',api:'anthropic-messages'}",
+            "p:{baseUrl:'http://h',api:'pi-messages'}",
             "'p/m'",
-            [f"models.providers.p.api: {FORMAT.format('anthropic-messages')}"],
+            [f"models.providers.p.api: {FORMAT.format('pi-messages')}"],
         ),
         (
             "p:{baseUrl:'http://h',api:'openai-completion'}," + OWN,
@@ -95,7 +97,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
         (
             "p:{baseUrl:'http://h',models:[{id:'a'},{id:'b',api:'zzz'}]}",
             "'p/a'",
-            ["models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: openai-completions"],
+            [f"models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: {SERVED}"],
         ),
         (
             "p:{apiKey:'k'}",
@@ -142,10 +144,10 @@ def test_an_unusable_provider_model_or_fallback_is_a_problem_at_its_path(problem
 @pytest.mark.parametrize(
     ("row", "api"),
     [
-        ("ollama:{baseUrl:'http://elsewhere:21999',api:'ollama',apiKey:'private'}", "ollama"),
-        ("openai:{baseUrl:'http://elsewhere:21999/v1',api:'openai-responses'}", "openai-responses"),
-        ("google:{baseUrl:'https://elsewhere/v1beta',api:'google-generative-ai'}", "google-generative-ai"),
-        ("lmstudio:{api:'openai-responses'}", "openai-responses"),
+        ("ollama:{baseUrl:'http://elsewhere:21999',api:'pi-messages',apiKey:'private'}", "pi-messages"),
+        ("openai:{baseUrl:'http://elsewhere:21999/v1',api:'openai-chatgpt-responses'}", "openai-chatgpt-responses"),
+        ("google:{baseUrl:'https://elsewhere/v1beta',api:'pi-messages'}", "pi-messages"),
+        ("lmstudio:{api:'github-copilot'}", "github-copilot"),
     ],
 )
 def test_a_configured_row_that_can_not_be_used_is_never_replaced_by_the_built_in_one(problems, row, api):
@@ -214,7 +216,7 @@ def test_several_workers_need_redis(valid, problems):
 def test_every_kind_of_problem_is_listed_at_once(problems):
     text = (
         "{gateway:{zzz:1,port:'x',bind:'tailnet',auth:{mode:'password'},limits:[{}]},"
-        "models:{providers:{p:{baseUrl:'http://h',api:'ollama'},q:{baseUrl:'ftp://h',apiKey:'${ABSENT}'}}},"
+        "models:{providers:{p:{baseUrl:'http://h',api:'pi-messages'},q:{baseUrl:'ftp://h',apiKey:'${ABSENT}'}}},"
         "agents:{defaults:{model:'ghost/x',modle:1}},mcp:{servers:{s:{}}}}"
     )
     assert [problem.partition(":")[0] for problem in problems(text, workers=2)] == [
