@@ -80,6 +80,7 @@ class Options(Struct, frozen=True):
     metadata: Mapping[str, Any] | None = None
 
 
+NO_SAMPLING = Sampling()
 NO_OPTIONS = Options()
 
 
@@ -94,7 +95,7 @@ class Turn(Struct, frozen=True):
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice | None = None
-    sampling: Sampling = Sampling()
+    sampling: Sampling = NO_SAMPLING
     stream: bool = False
     include_usage: bool = False
     user: str | None = None

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.errors import GatewayError
 from gateway.core.event import Batch
 from gateway.core.turn import Turn

@@ -20,6 +20,8 @@ class EventStream(EventSourceResponse):
     the answering model is not known yet. The heartbeat task writes between relayed frames, so relay only whole frames.
     """
 
+    _send_headers_immediately = False  # what opens the stream is written at once, so the head goes with it
+
     def __init__(
         self, request: web.Request, *, headers: Callable[..., dict[str, str]], heartbeat: float, opening: float
     ) -> None:
