@@ -15,12 +15,12 @@ MODELS = json.loads((Path(gateway.upstream.__file__).parent / "models.json").rea
 
 OPENCLAW = (
     "amazon-bedrock amazon-bedrock-mantle anthropic arcee baseten byteplus byteplus-plan cerebras chutes "
-    "clawrouter cloudflare-ai-gateway cohere deepinfra deepseek featherless fireworks gmi google google- "
-    "vertex groq huggingface kilocode kimi kimi-coding litellm llama-cpp lmstudio longcat meta microsoft- "
-    "foundry minimax mistral moonshot novita nvidia ollama ollama-cloud openai opencode opencode-go "
-    "openrouter qianfan qwen qwen-token-plan sglang stepfun stepfun-plan synthetic tencent-tokenhub "
-    "tencent-tokenplan together venice vercel-ai-gateway vllm volcengine volcengine-plan xai xiaomi "
-    "xiaomi-token-plan zai "
+    "clawrouter cloudflare-ai-gateway cohere deepinfra deepseek featherless fireworks gmi google "
+    "google-vertex groq huggingface kilocode kimi kimi-coding litellm llama-cpp lmstudio longcat meta "
+    "microsoft-foundry minimax mistral moonshot novita nvidia ollama ollama-cloud openai opencode "
+    "opencode-go openrouter qianfan qwen qwen-token-plan sglang stepfun stepfun-plan synthetic "
+    "tencent-tokenhub tencent-tokenplan together venice vercel-ai-gateway vllm volcengine volcengine-plan "
+    "xai xiaomi xiaomi-token-plan zai "
 )
 LOGINS = (
     "anthropic-vertex apple-fm claude-cli codex copilot-proxy github-copilot google-gemini-cli minimax-portal radius"
