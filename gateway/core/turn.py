@@ -103,6 +103,13 @@ class Turn(Struct, frozen=True):
     options: Options = NO_OPTIONS
     params: Mapping[str, Any] | None = None
 
+    def has_tool_results(self) -> bool:
+        """Whether any message is the result of a tool call."""
+        for message in self.messages:
+            if message.role == "tool":
+                return True
+        return False
+
     def has_images(self) -> bool:
         """Whether any message has an image."""
         for message in self.messages:
