@@ -202,6 +202,7 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "accepts_prefill": compat.accepts_prefill,
         "embedding_base64": compat.embedding_base64,
         "supports_tool_call_fields": compat.supports_tool_call_fields,
+        "supports_own_tools": compat.supports_own_tools,
     }
 
 

@@ -11,7 +11,6 @@ import datetime as dt
 import json
 import signal
 import ssl
-import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
