@@ -6,9 +6,11 @@ from gateway.wire.contract import UpstreamFormat
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import OpenAIResponses
 
+_CHAT = OpenAIChat()
+
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
-    "openai-completions": OpenAIChat(),
-    "openai-responses": OpenAIResponses(),
+    "openai-completions": _CHAT,
+    "openai-responses": OpenAIResponses(_CHAT.embeddings),
 }
 
 OWN_TOOLS = frozenset({"openai-responses"})

@@ -116,9 +116,9 @@ def test_an_installation_with_variables(installation, report, state: Path):
     assert status == 0
     assert lines == [
         "works agents.entries.main: groq/x → xai/grok, the default agent",
-        "works models.providers.openai: api.openai.com:443, openai-completions, with a key",
+        "works models.providers.openai: api.openai.com:443, openai-responses, with a key",
         "works models.providers.groq: api.groq.com:443, openai-completions, with a key",
-        "works models.providers.xai: api.x.ai:443, openai-completions, without a key",
+        "works models.providers.xai: api.x.ai:443, openai-responses, without a key",
         "works models.providers.mistral: api.mistral.ai:443, openai-completions, without a key",
         "changed gateway.http.endpoints: no endpoint was enabled; chatCompletions and responses are now",
         (

@@ -103,3 +103,17 @@ def test_a_region_comes_from_the_row_or_the_environment():
     env = {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "x"}
     assert provider(name, env).address == "bedrock-mantle.eu-west-1.api.aws:443"
     assert provider(name, env, region="us-west-2").address == "bedrock-mantle.us-west-2.api.aws:443"
+
+
+def test_without_a_format_another_host_is_asked_for_chat_completions_and_the_built_in_one_in_its_own():
+    assert provider("openai", apiKey="k").wire == "openai-responses"
+    assert provider("openai", baseUrl="https://api.openai.com/v1").wire == "openai-responses"
+    assert provider("openai", baseUrl="https://mirror.example/v1").wire == "openai-completions"
+    assert provider("openai", baseUrl="https://mirror.example/v1", api="openai-responses").wire == "openai-responses"
+
+
+def test_a_provider_of_the_responses_format_has_embeddings_too():
+    assert CATALOG["openai"].embedding_model == "text-embedding-3-small"
+    embeddings = UPSTREAMS[CATALOG["openai"].api].embeddings
+    assert embeddings is not None
+    assert embeddings.paths() == ("/embeddings",)
