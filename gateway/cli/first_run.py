@@ -75,7 +75,8 @@ def choose_model(env: Mapping[str, str], served_by: Callable[[Row], str | None])
 def first_model(row: Row) -> str | None:
     """The first chat model that a server on this machine lists; None when no such server answers."""
     try:
-        with urllib.request.urlopen(f"{row.base_url}/models", timeout=_PROBE_TIMEOUT) as response:  # noqa: S310  own row
+        url = f"{row.base_url.removesuffix('/v1')}/v1/models"  # Ollama has it too, beside its own format
+        with urllib.request.urlopen(url, timeout=_PROBE_TIMEOUT) as response:  # noqa: S310  own row
             models = json.load(response)["data"]
         return next((str(model["id"]) for model in models if "embed" not in str(model["id"])), None)
     except (URLError, OSError, ValueError, KeyError, TypeError):

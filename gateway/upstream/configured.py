@@ -15,6 +15,7 @@ from gateway.config.profiles import ProfilesConfig
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_headers_of
+from gateway.upstream.base_url import base_url_for
 from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
@@ -102,15 +103,15 @@ def _configured(
     wire = config.api or (row.api if row and _is_there(config, row, env) else DEFAULT_UPSTREAM)
     headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
     keys = keys_for(name, config, row, env, profiles)
-    base_url = config.base_url or (CATALOG[name].url(env, config.region) if _inherits(name, models) else "")
+    written = config.base_url or (CATALOG[name].url(env, config.region) if _inherits(name, models) else "")
     known = known_models(name, wire, quirks) if row and _is_there(config, row, env) else {}
     provider = Provider(
         id=name,
-        base_url=base_url,
+        base_url=base_url_for(wire, written),
         wire=wire,
         unlisted=model_from("", wire, quirks),
         known=known,
-        only_listed=not base_url,  # without one, each model has its own
+        only_listed=not written,  # without one, each model has its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
         local=row is not None and row.local,
@@ -121,7 +122,7 @@ def _configured(
         model.id: _with_keys(
             replace(
                 provider,
-                base_url=model.base_url or provider.base_url,
+                base_url=base_url_for(model.api or wire, model.base_url or written),
                 wire=model.api or wire,
                 key_headers=_key_headers(config, row, model.api or wire),
             ),
