@@ -47,7 +47,8 @@ def providers_from(
         for name, row in _catalogue(models, env, profiles).items()
         if row.api_key or name in named
     }
-    return built_in | {name: _configured(name, config, env, models, profiles) for name, config in _rows(models)}
+    configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
+    return built_in | configured
 
 
 def provider_problems(
@@ -58,16 +59,12 @@ def provider_problems(
     for name, provider in _catalogue(models, env, profiles).items():
         if name not in models.providers:
             problems += unsendable(join("models.providers", name), provider)
-    for name, config in _rows(models):
+    for name, config in models.providers.items():
         path = join("models.providers", name)
         row = CATALOG.get(name) if _inherits(name, models) else None
         unusable = [*unsupported(path, config, row), *unreachable(path, name, config, row)]
         problems += unusable or unsendable(path, _configured(name, config, env, models, profiles))
     return problems
-
-
-def _rows(models: ModelsConfig) -> Collection[tuple[str, ProviderConfig]]:
-    return models.providers.items()
 
 
 def _catalogue(models: ModelsConfig, env: Mapping[str, str], profiles: ProfilesConfig) -> dict[str, Provider]:
