@@ -6,6 +6,7 @@ Headers that never change are part of the prebuilt head of every address, so the
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.upstream.transport.endpoint import Endpoint
+from gateway.wire import UPSTREAMS
 from gateway.wire.contract import WireRequest
 
 KeyHeaders = Callable[[str], Mapping[str, str]]
@@ -25,17 +26,10 @@ def key_header(name: str) -> KeyHeaders:
     return lambda key: {name: key}
 
 
-_KEY_HEADERS: Mapping[str, KeyHeaders] = {
-    "anthropic-messages": key_header("x-api-key"),
-    "google-generative-ai": key_header("x-goog-api-key"),
-    "google-vertex": key_header("x-goog-api-key"),
-    "azure-openai-responses": key_header("api-key"),
-}
-
-
 def key_headers_of(api: str) -> KeyHeaders:
-    """How the makers of a wire format have the key sent; `Authorization: Bearer` unless they chose otherwise."""
-    return _KEY_HEADERS.get(api, bearer)
+    """How a wire format has its key sent; `Authorization: Bearer` for one that is not served."""
+    wire = UPSTREAMS.get(api)
+    return bearer if wire is None or wire.key_header is None else key_header(wire.key_header)
 
 
 def fixed_headers(key: str | None, extra: Mapping[str, str], key_headers: KeyHeaders = bearer) -> dict[str, str]:

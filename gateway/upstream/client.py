@@ -55,10 +55,13 @@ class ProviderClient:
 class ProviderAnswer:
     """One answer, read batch by batch until it is `over`. The reader must call `end` in every case.
 
-    Only events extend the timeout; a server's comments don't. The timeout is paused between reads.
+    Only events extend the timeout; pings don't. A model that has begun to reason silently has more time. The timeout is
+    paused between reads.
     """
 
     over = False
+    choice_in_words = False
+    """See WireRequest; known once the first event has arrived."""
     _has_started = False
     _deadline: Deadline | None = None
     _parser: Parser | None = None
@@ -145,6 +148,7 @@ class ProviderAnswer:
         if not self._model.own_tools and needs_functions(turn, wire.name):
             turn = self._offered_as_functions(turn, wire)
         asked = wire.request(turn, self._model)
+        self.choice_in_words = asked.choice_in_words
         plain = provider.signer is None
         target = provider.endpoint(asked.path, asked.headers) if plain else await provider.signed(asked)
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
@@ -171,6 +175,9 @@ class ProviderAnswer:
                 thinks = batch[-1].__class__ is ThinkingDelta
                 self._wait = self._provider.timeout or (timeouts.thinking if thinks else timeouts.idle)
                 return batch
+            if parser.thinking:  # silently, with pings at best: the timeout is that of reasoning which is shown
+                self._wait = max(self._wait, self._provider.timeout or self._timeouts.thinking)
+                deadline.when = min(self._since + self._wait, self._end)
         deadline.when = None
         batch = await _read_trailing(response, parser) if parser.complete and not parser.done else []
         if batch and not parser.complete:

@@ -21,6 +21,7 @@ class OpenAIResponses:
     """See UpstreamFormat. The same servers have `embeddings` beside it."""
 
     name = WIRE
+    key_header = None
 
     def __init__(self, embeddings: EmbeddingsFormat | None = None) -> None:
         self.embeddings = embeddings
