@@ -93,8 +93,7 @@ def _abilities() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
 def known_models(provider: str, wire: str, quirks: Mapping[str, object]) -> dict[str, ModelSpec]:
     """The chat models of a built-in provider, by id.
 
-    The format's profile gets, beside the row's quirks, `supported_reasoning_efforts` and `max_output_tokens` (the
-    longest answer that the model can give; a request need not ask for it).
+    The format's profile gets `supported_reasoning_efforts` beside the row's quirks.
     """
     row = CATALOG.get(provider)
     names = [name for name, other in CATALOG.items() if other is row]  # an alias has the models of its provider
@@ -111,7 +110,6 @@ def _known(
 ) -> ModelSpec:
     own = {
         "supported_reasoning_efforts": abilities.get("efforts"),
-        "max_output_tokens": abilities.get("output"),
         "supports_tools": abilities.get("tools"),
     }
     return replace(
@@ -120,4 +118,5 @@ def _known(
         images=abilities.get("images"),
         reasoning=bool(abilities.get("thinking")),
         provider=provider,
+        output_limit=abilities.get("output"),
     )

@@ -185,6 +185,7 @@ def _model(model: ModelConfig, config: ProviderConfig, provider: Provider, quirk
         tools=base.tools if base and own.get("supports_tools") is None else spec.tools,
         params={**config.params, **model.params} or None,
         provider=provider.id,
+        output_limit=base.output_limit if base else None,
     )
 
 

@@ -53,6 +53,7 @@ def test_a_model_of_the_catalogue_has_its_abilities_and_an_unknown_one_has_none(
     spec = provider("openai").model("gpt-5.4")
     assert (spec.context_window, spec.images, spec.reasoning, spec.tools) == (1_050_000, True, True, True)
     assert spec.max_tokens is None  # what a model can answer is not what is asked for
+    assert (spec.clamp(1), spec.clamp(1_000_000)) == (1, 128_000)
     assert provider("openai").model("gpt-99").context_window is None
 
 

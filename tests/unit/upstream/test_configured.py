@@ -297,3 +297,43 @@ def test_an_address_or_header_that_can_not_be_sent_is_a_problem_at_its_path(row,
     assert problem.startswith(f"models.providers.own.{path}: ")
     assert text in problem
     assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("row", "header", "value"),
+    [
+        ({"api": "anthropic-messages"}, "x-api-key", "k"),
+        ({"api": "google-generative-ai"}, "x-goog-api-key", "k"),
+        ({"api": "ollama"}, "Authorization", "Bearer k"),
+        ({"api": "anthropic-messages", "authHeader": True}, "Authorization", "Bearer k"),
+        ({"api": "anthropic-messages", "auth": "token"}, "Authorization", "Bearer k"),
+        (
+            {"api": "anthropic-messages", "request": {"auth": {"mode": "authorization-bearer", "token": "k"}}},
+            "Authorization",
+            "Bearer k",
+        ),
+        (
+            {"request": {"auth": {"mode": "header", "headerName": "X-Key", "value": "k", "prefix": "Key "}}},
+            "X-Key",
+            "Key k",
+        ),
+    ],
+)
+def test_a_key_is_sent_as_its_format_has_it_unless_the_row_says_otherwise(row, header, value):
+    provider = providers(own={"baseUrl": "http://own", "apiKey": "k", **row})["own"]
+    assert provider.headers == {header: value}
+    assert "k" in "".join(provider.secrets) or value in provider.secrets
+
+
+def test_a_model_of_another_format_gets_the_key_in_that_formats_header():
+    row = {"baseUrl": "http://own/v1", "apiKey": "k", "models": [{"id": "c", "api": "anthropic-messages"}, {"id": "g"}]}
+    own = providers(own=row)["own"]
+    assert own.row_for("c").headers == {"x-api-key": "k"}
+    assert own.row_for("c").base_url == "http://own"
+    assert own.row_for("g").headers == {"Authorization": "Bearer k"}
+    assert own.row_for("g").base_url == "http://own/v1"
+
+
+def test_minimax_takes_its_key_as_a_bearer_token():
+    provider = providers({"MINIMAX_API_KEY": "k"}, mode="merge")["minimax"]
+    assert (provider.wire, provider.headers) == ("anthropic-messages", {"Authorization": "Bearer k"})
