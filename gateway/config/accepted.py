@@ -34,8 +34,8 @@ COMPAT = frozenset({
     "reasoningEffortMap", "requiresAssistantAfterToolResult", "requiresMistralToolIds",
     "requiresOpenAiAnthropicToolPayload", "requiresReasoningContentOnAssistantMessages", "requiresThinkingAsText",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "strictMessageKeys", "supportsEagerToolInputStreaming",
-    "supportsInstructions", "supportsLongCacheRetention", "supportsPromptCacheKey", "supportsResponsesContinuation",
-    "supportsTemperature", "thinkingFormat", "toolCallArgumentsEncoding", "toolSchemaProfile",
+    "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
+    "thinkingFormat", "toolCallArgumentsEncoding", "toolSchemaProfile",
     "unsupportedToolSchemaKeywords", "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
 

@@ -40,13 +40,15 @@ class CompatConfig(Section):
 
     UNUSED: ClassVar[frozenset[str]] = accepted.COMPAT
     INERT: ClassVar[frozenset[str]] = frozenset({
-        "supports_store", "supports_reasoning_effort", "supports_strict_mode", "supports_json_schema_response_format",
-        "requires_tool_result_name", "requires_string_content", "supported_reasoning_efforts",
+        "supports_reasoning_effort", "supports_strict_mode", "requires_tool_result_name", "requires_string_content",
+        "supported_reasoning_efforts",
     })  # fmt: skip
 
     supports_tools: bool | None = None
     supports_developer_role: bool | None = None
     supports_store: bool | None = None
+    supports_temperature: bool | None = None
+    supports_prompt_cache_key: bool | None = None
     supports_reasoning_effort: bool | None = None
     supports_usage_in_streaming: bool | None = None
     supports_strict_mode: bool | None = None
