@@ -20,6 +20,7 @@ from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS
 from gateway.wire.contract import Parser, UpstreamFormat
+from gateway.wire.efforts import asks_to_reason
 from gateway.wire.function_tools import CallRestorer, as_functions, needs_functions
 from gateway.wire.model import ModelSpec
 
@@ -220,19 +221,10 @@ class ProviderAnswer:
 def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts) -> float:
     """The timeout in seconds for the first event, or for a whole answer."""
     slow = model.reasoning or provider.local
-    slow = slow or _asks_for_effort(turn, model)
+    slow = slow or asks_to_reason(turn, model)
     if not turn.stream:
         return max(timeouts.whole, timeouts.thinking) if slow else timeouts.whole
     return timeouts.thinking if slow else timeouts.first_event
-
-
-def _asks_for_effort(turn: Turn, model: ModelSpec) -> bool:
-    """Whether the client or the model's configuration enables reasoning."""
-    effort = turn.options.effort
-    if effort is None and (turn.params or model.params):
-        params = {**(model.params or {}), **(turn.params or {})}
-        effort = params.get("reasoning_effort") or params.get("reasoning")
-    return bool(effort) and effort not in ("none", "off")
 
 
 async def refusal(response: Response, wire: UpstreamFormat) -> UpstreamError:
