@@ -136,7 +136,7 @@ async def judged(run: Mapping[str, Any], pem: Path, asked: list[str]) -> dict[st
 def problems_of(config: Path, env: Mapping[str, str]) -> list[str]:
     """What `check` lists."""
     try:
-        validated(config, env, endpoints=("chatCompletions",))
+        validated(config, env, bind="loopback", endpoints=("chatCompletions",))
     except ConfigError as error:
         return list(error.problems)
     return []
