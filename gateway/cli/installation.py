@@ -12,14 +12,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gateway.agents.model_chain import chain_problems
 from gateway.cli.repairs import Finding, repaired
 from gateway.config import accepted, document
 from gateway.config.agents import gathered
 from gateway.config.dotenv import parse, rendered
+from gateway.config.problems import Problem
 from gateway.config.profile_store import stored_profiles
 from gateway.config.root import Config
 from gateway.config.starter import new_token
 from gateway.core.errors import ConfigError
+from gateway.core.names import ModelRef
 from gateway.upstream.catalog import CATALOG
 from gateway.upstream.provider import Provider
 from gateway.validation import Valid, validated
@@ -82,14 +85,34 @@ def imported(directory: Path, env: Mapping[str, str]) -> Import:
 
 
 def _checker(result: Import, env: Mapping[str, str], scratch: Path) -> Callable[[dict[str, Any]], tuple[str, ...]]:
-    def problems_of(_tree: dict[str, Any]) -> tuple[str, ...]:
+    written = _provider_ids(result.tree)
+
+    def problems_of(tree: dict[str, Any]) -> tuple[str, ...]:
         try:
-            _load(result, env, scratch)
+            config = _load(result, env, scratch).loaded.config
         except ConfigError as error:
             return error.problems
-        return ()
+        return tuple(str(problem) for problem in _misrouted(config, written - _provider_ids(tree)))
 
     return problems_of
+
+
+def _provider_ids(tree: dict[str, Any]) -> set[str]:
+    models = tree.get("models")
+    providers = models.get("providers") if isinstance(models, dict) else None
+    return {str(name).strip().lower() for name in providers} if isinstance(providers, dict) else set()
+
+
+def _misrouted(config: Config, left_out: set[str]) -> Iterator[Problem]:
+    """Models of rows that are left out: built-in providers of the same names are not asked in their place."""
+
+    def unusable(ref: ModelRef, _assumed: bool) -> str | None:
+        return f"the row of {ref.provider!r} is left out" if ref.provider in left_out else None
+
+    yield from chain_problems(config, unusable)
+    search = config.memory.search
+    if search.provider and search.provider.strip().lower() in left_out:
+        yield Problem("memory.search", f"the row of {search.provider!r} is left out")
 
 
 def _load(result: Import, env: Mapping[str, str], scratch: Path) -> Valid:

@@ -74,7 +74,7 @@ def _repair(tree: dict[str, Any], problem: str) -> Finding | None:
     parts = parts_of(path)
     if (unset := _UNSET.search(text)) and (finding := _without_variable(tree, parts, path, unset[1])):
         return finding
-    if path.startswith(_PROTECTING) and path not in _TOKEN:
+    if path not in _TOKEN and any(re.match(rf"{re.escape(key)}(?![\w-])", path) for key in _PROTECTING):
         return None
     if text.startswith("unknown key") or path.startswith(_TOKEN):
         return _left_out(tree, parts, path, text)

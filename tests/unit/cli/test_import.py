@@ -258,6 +258,29 @@ def test_a_broken_installation(installation, report, state: Path):
     assert not state.exists()
 
 
+def test_a_built_in_provider_never_takes_the_part_of_a_row_that_is_left_out(installation, report, state: Path):
+    """Its prompts would go to a host that the file does not name."""
+    folder = installation(
+        {
+            "gateway": {"auth": {"token": SECRET}, **ON},
+            "models": {
+                "providers": {
+                    "openai": {"baseUrl": "https://proxy.example/v1", "request": {"proxy": {"mode": "env-proxy"}}},
+                    "house": {"baseUrl": "http://house.example/v1"},
+                }
+            },
+            "agents": {"defaults": {"model": {"primary": "openai/m", "fallbacks": ["house/m", "openai/n"]}}},
+            "memory": {"search": {"provider": "openai"}},
+        },
+        f"OPENAI_API_KEY={SECRET}\n",
+    )
+    status, lines = report(folder)
+    assert status == 0
+    assert "left out agents.defaults.model.fallbacks[1]: the row of 'openai' is left out" in lines
+    assert "left out memory.search: the row of 'openai' is left out" in lines
+    assert [str(ref) for ref in served(state).directory.default.candidates] == ["house/m"]
+
+
 def test_an_installation_without_a_model_that_can_be_asked_needs_its_owner(installation, report, state: Path):
     folder = installation({"gateway": ON, "agents": {"defaults": {"model": "openai-codex/gpt-5.5"}}})
     status, lines = report(folder)
