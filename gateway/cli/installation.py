@@ -73,9 +73,9 @@ def imported(directory: Path, env: Mapping[str, str]) -> Import:
     with tempfile.TemporaryDirectory() as scratch:
         check = _checker(result, env, Path(scratch))
         result.findings += repaired(tree, check)
-        result.findings += [*_open_endpoints(tree), *_with_a_token(result, env)]
-        _keep_used_variables(result)
         if not any(finding.outcome == "needs you" for finding in result.findings):
+            result.findings += [*_open_endpoints(tree), *_with_a_token(result, env)]
+            _keep_used_variables(result)
             problems = check(tree)
             result.findings += [Finding("", "needs you", problem) for problem in problems]
             result.valid = None if problems else _load(result, env, Path(scratch))
