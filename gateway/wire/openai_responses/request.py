@@ -15,6 +15,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.profile import Profile, profile_of
 from gateway.wire.openai_responses.request_items import encode_items
+from gateway.wire.tool_pictures import pictures_after_results
 
 _MIN_OUTPUT_TOKENS = 16  # OpenAI refuses less
 _ENCRYPTED = "reasoning.encrypted_content"
@@ -35,7 +36,11 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     if profile.unknown_fields:
         body |= turn.extras.of(WIRE)
     body["model"] = model.id
-    messages = turn.messages if model.tools else [message for message in turn.messages if not message.hidden]
+    messages = turn.messages
+    if not model.tools:
+        messages = tuple(message for message in messages if not message.hidden)
+    if model.images is False and turn.has_tool_results():
+        messages = tuple(pictures_after_results(messages, reads_images=False))
     body["input"] = encode_items(messages, owner, profile)
     if profile.store:
         body.setdefault("store", False)
