@@ -10,7 +10,7 @@ from aiohttp_sse import EventSourceResponse
 from gateway.http.keys import DRAIN
 
 _STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
-_NON_BLOCKING = 32 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
+_NON_BLOCKING = 60 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
 
 
 class EventStream(EventSourceResponse):
