@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 
 from gateway.wire.contract import UpstreamFormat
+from gateway.wire.openai_chat.embeddings import ChatEmbeddings
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
-    "openai-responses": OpenAIResponses(),
+    "openai-responses": OpenAIResponses(ChatEmbeddings()),
 }
 
 OWN_TOOLS = frozenset({"openai-responses"})

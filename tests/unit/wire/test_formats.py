@@ -375,6 +375,39 @@ async def test_tools_that_are_no_functions_work_with_every_format_and_come_back_
         assert history[1:] == [["tool", ["result", call.id, ["text", "a cat"]]] for call in AS_FUNCTIONS]
 
 
+@each_way
+async def test_a_chat_clients_custom_tool_works_with_every_format(house, ask, stream):
+    client = CLIENTS[0]
+    native = house.says is responses_provider
+    house.answers(Answer(None, "tool_calls", USAGE, OWN_ITEMS[:1] if native else AS_FUNCTIONS[:1]))
+    house.answers(ANSWERS["text"])
+    tool = {"type": "custom", "custom": {"name": "apply_patch", "description": "Edits."}}
+    first = client.body(ASK, stream=stream) | {"tools": [tool], "tool_choice": "required"}
+    _, body = await ask(client, first)
+    called = {"name": "apply_patch", "input": OWN_ITEMS[0]["input"]}
+    if stream:
+        payloads = [json.loads(frame.removeprefix(b"data: ")) for frame in body.split(b"\n\n")[:-2]]
+        deltas = [choice["delta"] for payload in payloads for choice in payload["choices"]]
+        pieces = [call["custom"] for delta in deltas for call in delta.get("tool_calls", ())]
+        assert {name: "".join(piece.get(name, "") for piece in pieces) for name in called} == called
+    else:
+        (call,) = json.loads(body)["choices"][0]["message"]["tool_calls"]
+        assert call == {"id": "call_1", "type": "custom", "custom": called}
+    message = {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "custom", "custom": called}]}
+    following = client.followed(first, [message], [("call_1", "done")]) | {"tool_choice": "auto"}
+    status, _ = await ask(client, following)
+    assert status == 200
+    if native:
+        assert house.bodies[1]["input"][1:] == [
+            OWN_ITEMS[0],
+            {"type": "custom_tool_call_output", "call_id": "call_1", "output": "done"},
+        ]
+    else:
+        assert house.asked[1]["messages"][-1] == ["tool", ["result", "call_1", ["text", "done"]]]
+        (*_, arguments) = house.asked[1]["messages"][-2][-1]
+        assert json.loads(arguments) == {"input": OWN_ITEMS[0]["input"]}
+
+
 @pytest.mark.parametrize("house", ["openai-completions", toy.WIRE], indirect=True)
 async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name(house, ask):
     client = CLIENTS[1]
@@ -482,3 +515,25 @@ async def test_a_format_without_embeddings_is_named_when_somebody_asks_for_them(
     async with gateway.post("/v1/embeddings", json={"model": "openclaw", "input": "hi"}) as response:
         assert response.status == 503
         assert "'toyhouse' has no embeddings" in error_of(await response.read()).error
+
+
+async def test_a_provider_of_the_responses_format_embeds(open_house, config, aiohttp_client, tmp_path):
+    house = await open_house("house", "openai-responses")
+    config["memory"] = {"search": {"provider": "house", "model": "small"}}
+    gateway = await served(config, aiohttp_client, tmp_path)
+    vectors = {"data": [{"embedding": [0.5, 1], "index": 0}], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    house.says = _Embeddings
+    house.sends([json.dumps(vectors).encode()], stream=False)
+    async with gateway.post("/v1/embeddings", json={"model": "openclaw", "input": "hi"}) as response:
+        assert (await response.json())["data"][0]["embedding"] == [0.5, 1]
+    assert house.asked == ["/base/embeddings"]
+
+
+class _Embeddings:
+    """Notes only the path of what it is asked."""
+
+    WHOLE_TYPE = "application/json"
+
+    @staticmethod
+    def asked(path: str, _body: bytes) -> str:
+        return path
