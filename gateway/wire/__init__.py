@@ -15,5 +15,8 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
 OWN_TOOLS = frozenset({"openai-responses"})
 """The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
 
+WITHOUT_STOP = frozenset({"openai-responses"})
+"""The formats without stop sequences: the gateway ends the answer."""
+
 DEFAULT_UPSTREAM = "openai-completions"
 """The format of a row that names none."""

@@ -1,7 +1,8 @@
 """Encodes a Turn as the body of a Responses request to a provider.
 
-The provider stores nothing: the gateway sends the whole conversation, and gets reasoning back encrypted. The format has
-no penalties, seed, stop sequences, `top_k` or thinking budget: those are left out.
+The provider stores nothing: the gateway sends the whole conversation, and gets reasoning back encrypted. The format
+has no penalties, seed, `top_k` and thinking budget: they are left out. It has no stop sequences either; see
+`wire.stop_sequences`.
 """
 
 import re

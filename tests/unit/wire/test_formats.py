@@ -417,6 +417,18 @@ async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name
     assert "web_search" in answer.decode()
 
 
+@each_way
+async def test_a_stop_sequence_ends_the_answer_in_every_format(house, ask, stream):
+    client = CLIENTS[0]
+    whole = house.says is responses_provider  # the format has no stop sequences: the provider writes on
+    answer = Answer("One. END Two." if whole else "One. ", "stop", USAGE)
+    house.answers(answer)
+    status, body = await ask(client, client.body(ASK, stream=stream) | {"stop": ["END"]})
+    seen = read(client, status, body, stream=stream)
+    assert (seen.text, seen.finish, seen.tokens) == ("One. ", "stop", visible(answer).tokens)
+    assert house.asked[0]["settings"].get("stop") == (None if whole else ["END"])
+
+
 async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
     client = CLIENTS[1]
     house.answers(ANSWERS["thinking and calls"])
