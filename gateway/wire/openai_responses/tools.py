@@ -148,7 +148,8 @@ def _matching(entry: Fields, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]:
     return [
         tool
         for tool in tools
-        if tool.extras.of(WIRE).get("type") == kind and (label is None or tool.extras.of(WIRE)["server_label"] == label)
+        if tool.extras.of(WIRE).get("type") == kind
+        and (label is None or tool.extras.of(WIRE).get("server_label") == label)
     ]
 
 

@@ -496,6 +496,33 @@ async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house,
     assert len(fallback.asked) == 1
 
 
+async def test_a_fallback_of_another_format_gets_the_tools_and_calls_as_functions(
+    open_house, config, aiohttp_client, tmp_path
+):
+    house = await open_house("house", "openai-responses")
+    fallback = await open_house("fallback", "openai-completions")
+    config["agents"]["defaults"]["model"]["fallbacks"] = ["fallback/small"]
+    gateway = await served(config, aiohttp_client, tmp_path)
+    client = CLIENTS[1]
+    search = {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}}
+    house.answers(Answer(None, "tool_calls", USAGE, [search | {"call_id": "ws_1"}, *OWN_ITEMS]))
+    house.refuses("Too many people.")
+    fallback.answers(Answer(None, "tool_calls", USAGE, AS_FUNCTIONS[:1]))
+    first = client.body(ASK, stream=True) | {"tools": OWN_TOOLS}
+    async with gateway.post(client.path, json=first) as response:
+        returned = client.returned(await response.read(), stream=True)
+    assert [item["type"] for item in returned] == ["web_search_call", *(item["type"] for item in OWN_ITEMS)]
+    outputs = [{"type": item["type"] + "_output", "call_id": item["call_id"], "output": "a cat"} for item in OWN_ITEMS]
+    async with gateway.post(client.path, json=first | {"input": [*first["input"], *returned, *outputs]}) as response:
+        (call,) = client.returned(await response.read(), stream=True)
+    assert (call["type"], call["input"]) == ("custom_tool_call", OWN_ITEMS[0]["input"])
+    sent = fallback.asked[0]
+    assert [tool[0] for tool in sent["tools"]] == [function.name for function in AS_FUNCTIONS]
+    assert [message[0] for message in sent["messages"]].count("tool") == 4
+    names = [part[2] for message in sent["messages"] for part in message[1:] if part[0] == "call"]
+    assert names == ["web_search", *(function.name for function in AS_FUNCTIONS)]
+
+
 @pytest.mark.parametrize("named", ["api", "model", "row"])
 async def test_a_configured_provider_speaks_the_format_that_it_names_or_that_of_its_row(
     open_house, config, aiohttp_client, tmp_path, named
