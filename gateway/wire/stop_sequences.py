@@ -11,11 +11,11 @@ from gateway.core.event import Batch, Finish, TextDelta, UsageReport
 class StopSequences:
     """A filter for one answer; `stops` are texts that are not empty."""
 
-    __slots__ = ("_held", "_longest_prefix", "_stopped", "_stops")
+    __slots__ = ("_held", "_max_prefix_chars", "_stopped", "_stops")
 
     def __init__(self, stops: tuple[str, ...]) -> None:
         self._stops = stops
-        self._longest_prefix = max(map(len, stops)) - 1
+        self._max_prefix_chars = max(map(len, stops)) - 1
         self._held = ""  # the end of the text so far, which may be the beginning of a stop sequence
         self._stopped: str | None = None
 
@@ -51,7 +51,7 @@ class StopSequences:
 
     def _open_prefix(self, text: str) -> int:
         """The length of the longest end of the text that a stop sequence begins with."""
-        for size in range(min(self._longest_prefix, len(text)), 0, -1):
+        for size in range(min(self._max_prefix_chars, len(text)), 0, -1):
             if any(stop.startswith(text[-size:]) for stop in self._stops):
                 return size
         return 0

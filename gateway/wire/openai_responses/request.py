@@ -45,9 +45,10 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     body["input"] = encode_items(messages, owner, profile)
     if profile.store:
         body.setdefault("store", False)
-    _add_options(body, turn, profile)
+    reasons = _reasons(turn, model, owner)
+    _add_options(body, turn, profile, reasons=reasons)
     _add_limits(body, turn, model, profile)
-    _add_include(body, turn, model, owner)
+    _add_include(body, turn, reasons=reasons)
     if turn.tools:
         _add_tools(body, turn.tools, turn.tool_choice, turn.options.parallel_tool_calls, profile)
     if turn.stream:
@@ -63,7 +64,7 @@ _OPTIONS = {
 }
 
 
-def _add_options(body: dict[str, Any], turn: Turn, profile: Profile) -> None:
+def _add_options(body: dict[str, Any], turn: Turn, profile: Profile, *, reasons: bool) -> None:
     options = turn.options
     for name, option in _OPTIONS.items():
         if (value := getattr(options, option)) is not None:
@@ -71,7 +72,8 @@ def _add_options(body: dict[str, Any], turn: Turn, profile: Profile) -> None:
     if options.cache_key is not None and profile.cache_key:
         body["prompt_cache_key"] = options.cache_key
     effort = options.effort if profile.effort else None
-    reasoning = {"effort": effort, "summary": options.summary}
+    # Codex asks every model for a summary, and other models refuse that.
+    reasoning = {"effort": effort, "summary": options.summary if reasons else None}
     if given := {name: value for name, value in reasoning.items() if value is not None}:
         body["reasoning"] = {**(body.get("reasoning") or {}), **given}
     text: dict[str, Any] = {}
@@ -99,9 +101,9 @@ def _add_limits(body: dict[str, Any], turn: Turn, model: ModelSpec, profile: Pro
         body["top_logprobs"] = turn.options.top_logprobs
 
 
-def _add_include(body: dict[str, Any], turn: Turn, model: ModelSpec, owner: Owner) -> None:
+def _add_include(body: dict[str, Any], turn: Turn, *, reasons: bool) -> None:
     wanted: list[str] = list(body.get("include") or ())
-    if _reasons(turn, model, owner) and body.get("store") is not True:
+    if reasons and body.get("store") is not True:
         wanted.append(_ENCRYPTED)
     if turn.options.logprobs:
         wanted.append(_LOGPROBS)
@@ -110,7 +112,7 @@ def _add_include(body: dict[str, Any], turn: Turn, model: ModelSpec, owner: Owne
 
 
 def _reasons(turn: Turn, model: ModelSpec, owner: Owner) -> bool:
-    """Whether the model may reason: other models refuse a request for their encrypted reasoning."""
+    """Whether the model may reason: other models refuse a request for their reasoning."""
     if model.reasoning or turn.options.effort not in (None, "none") or _REASONING_MODELS.match(model.id):
         return True
     return any(_has_thinking_of(message, owner) for message in turn.messages)

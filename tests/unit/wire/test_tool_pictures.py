@@ -37,7 +37,7 @@ def test_pictures_of_the_last_results_come_at_the_end():
     assert last.parts == (Text("Image(s) that the tool call a returned:"), PICTURE)
 
 
-def test_a_model_that_reads_no_images_is_told():
+def test_a_model_that_reads_no_images_gets_a_text_instead():
     assert moved(CALLS, result("a", PICTURE, OTHER), reads_images=False) == [
         CALLS,
         result("a", Text("[2 image(s): left out, the model reads none]")),
