@@ -21,6 +21,7 @@ class OpenAIResponses:
     """See UpstreamFormat. `embeddings` are those of OpenAI's API, which both of its formats share."""
 
     name = WIRE
+    key_header = None
 
     def __init__(self, embeddings: EmbeddingsFormat) -> None:
         self.embeddings = embeddings
