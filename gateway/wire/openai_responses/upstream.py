@@ -18,12 +18,12 @@ _PATH = "/responses"
 
 
 class OpenAIResponses:
-    """See UpstreamFormat. The same servers have `embeddings` beside it."""
+    """See UpstreamFormat. `embeddings` are those of OpenAI's API, which both of its formats share."""
 
     name = WIRE
     key_header = None
 
-    def __init__(self, embeddings: EmbeddingsFormat | None = None) -> None:
+    def __init__(self, embeddings: EmbeddingsFormat) -> None:
         self.embeddings = embeddings
 
     def profile(self, quirks: Mapping[str, object]) -> object:
