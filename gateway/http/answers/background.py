@@ -18,6 +18,7 @@ from gateway.core.event import Batch
 from gateway.core.event_json import write_batch
 from gateway.core.jsonio import loads
 from gateway.core.message import Message
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background_entry import end_entry, head_entry
 from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.http.metering import Meter
@@ -232,6 +233,7 @@ async def _pump(job: Job) -> None:
                 job.add(batch)
     except GatewayError as error:
         log.warning("A background run failed", response=job.name, type=error.type, reason=error.message)
+        drop_tracebacks(error)
         job.close(job.renderer.failure(error))
     else:
         job.close(job.renderer.outcome())

@@ -15,6 +15,7 @@ from gateway.core.errors import GatewayError, NotFound, Unavailable
 from gateway.core.event_json import read_batch
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background_entry import end_entry, end_status, is_batch, is_end, is_sealed
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.response_recorder import store_ended
@@ -82,6 +83,7 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
             error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
             if error is None or not stream.is_open:
                 raise
+            drop_tracebacks(raised)
             log.warning("The stream of a background run was interrupted", response=stored.id, reason=error.message)
             await stream.finish(_interruption(error, reader.number))
         else:
