@@ -31,6 +31,7 @@ from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
+from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.openapi import document
 from gateway.http.quota import settling
 from gateway.http.quota_policies import policies_from
@@ -76,6 +77,7 @@ def create_app(
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
+    app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     routes = routes_for(config)
     add_routes(app.router, routes if quota is None else map(settling, routes), chained)
@@ -86,6 +88,7 @@ def create_app(
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.callback(bodies.close)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
             services, snapshot = await stack.enter_async_context(

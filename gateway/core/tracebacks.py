@@ -2,8 +2,8 @@
 
 A traceback refers to the frames that the exception passed, and so to their local variables: the body of the request,
 its turn, the body for the provider. A frame that has stored the exception in a variable closes a cycle, which stays
-until the garbage collector finds it, and the collector runs rarely. So whoever turns an exception into a response or a
-value, and does not raise it again, calls `drop_tracebacks`.
+until the garbage collector finds it, and the collector runs rarely. So the code that turns an exception into a response
+or a value, and does not raise it again, calls `drop_tracebacks`.
 """
 
 

@@ -21,6 +21,7 @@ from gateway.core.message import Message
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background_entry import end_entry, head_entry
 from gateway.http.answers.response_recorder import Storage, store_ended
+from gateway.http.large_bodies import BodyReservation
 from gateway.http.metering import Meter
 from gateway.runs.answer_stream import AnswerStream
 from gateway.state.events.store import EventLog, LeaseState
@@ -56,6 +57,7 @@ class Job:
     storage: Storage
     sealed: bool = False
     meter: Meter | None = None
+    body: BodyReservation | None = None
     number: int = 0
     ended: bool = False
     waiting: list[bytes] = field(default_factory=list)
@@ -151,6 +153,8 @@ class BackgroundRuns:
             job.close(job.renderer.failure(GatewayError("internal error")))
         finally:
             await _cancel(pump)
+            if job.body is not None:
+                job.body.release()
             if job.meter is not None:
                 await job.meter.settle()
         if lease == "cancelled" and job.final is None:

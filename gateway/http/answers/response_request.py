@@ -21,6 +21,8 @@ from gateway.http.answers.response_recorder import ResponseRecorder, Storage
 from gateway.http.answers.stored_responses import history, owner_of, referred_items
 from gateway.http.errors import JSON
 from gateway.http.keys import SERVICES, SNAPSHOT
+from gateway.http.large_bodies import decoded
+from gateway.http.large_bodies import hand_over as hand_over_body
 from gateway.http.quota import hand_over
 from gateway.media.files import with_file_texts
 from gateway.media.images import checked_images
@@ -32,11 +34,12 @@ from gateway.wire.openai_responses.stream import Renderer
 
 
 class ResponseRequest:
-    """Call `read_turn`, then `respond`."""
+    """Call `read_turn`, then `respond`. `large`: the body is one of `large_bodies`."""
 
-    def __init__(self, request: web.Request, ingress: ResponsesIngress) -> None:
+    def __init__(self, request: web.Request, ingress: ResponsesIngress, *, large: bool) -> None:
         self._request = request
         self._ingress = ingress
+        self._large = large
         self._owner = owner_of(request)
         self._store = request.app[SERVICES].stores.responses
         self._own: tuple[Message, ...] = ()  # the messages that the request adds to its conversation
@@ -49,7 +52,7 @@ class ResponseRequest:
         self._agent = agent.id
         if references := ingress.references():
             ingress.refer(await referred_items(self._store, self._owner, references))
-        turn = ingress.turn()
+        turn = await decoded(self._request, ingress.turn) if self._large else ingress.turn()
         self._wants_stream = turn.stream
         check_url_parts(turn, media.max_url_parts)
         earlier = (
@@ -104,6 +107,7 @@ class ResponseRequest:
         await background.start(job)
         dispatched.hand_over()
         job.meter = hand_over(request)  # a run that fails to start is settled by the request
+        job.body = hand_over_body(request)
         if self._wants_stream:
             return await replay(request, stored, 0)
         return web.Response(body=stored.body, headers={"Content-Type": JSON})

@@ -43,17 +43,17 @@ class Watch:
         gc.disable()
 
     def held(self):
-        """The places in the gateway's code whose frames are held, with the exceptions that hold them."""
+        """The lines of the gateway's code whose frames are held, and the gateway's objects."""
         gc.set_debug(gc.DEBUG_SAVEALL)
         try:
             gc.collect()
-            return sorted({place for one in gc.garbage if (place := _place(one)) is not None})
+            return sorted({location for one in gc.garbage if (location := _location(one)) is not None})
         finally:
             gc.set_debug(0)
             gc.garbage.clear()
 
 
-def _place(one):
+def _location(one):
     frame = one.tb_frame if isinstance(one, types.TracebackType) else one
     if type(one).__module__.startswith("gateway.") and type(one) is not Trace:
         # Only a collection frees aiohttp's connection that was closed in the middle of a body; it has the request's id.
