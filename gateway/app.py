@@ -18,6 +18,7 @@ from gateway.cooldown_sync import CooldownSync
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
+from gateway.http.answers.event_budget import EventLimits
 from gateway.http.answers.response_recorder import responses_error_body
 from gateway.http.chain import chained
 from gateway.http.endpoints.chat_completions import chat_completions
@@ -97,7 +98,9 @@ def create_app(
             app[SERVICES], app[CURRENT] = replace(services, quota=quota), Current(snapshot)
             if (tools := services.tools) is not None:
                 app[DEGRADED]["mcp"] = lambda: tools.degraded
-            app[BACKGROUND] = BackgroundRuns(services.stores.events, background)
+            app[BACKGROUND] = BackgroundRuns(
+                services.stores.events, background, EventLimits.of(gateway.state.max_response_bytes)
+            )
             stack.push_async_callback(app[BACKGROUND].close)
             app[DRAIN].background_jobs.append(app[BACKGROUND].count)
             yield

@@ -20,6 +20,7 @@ T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 _MAX_JOBS_PER_TRANSACTION = 64
+_MAX_IDLE_WAL = 4 * 2**20  # bytes; a larger write-ahead log is truncated when it starts over
 _BUSY_TIMEOUT = 5.0  # seconds to wait for another process, such as the `agent` command
 
 
@@ -114,6 +115,7 @@ class Database:
         connection = sqlite3.connect(self._path or ":memory:", timeout=self._busy_timeout, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_MAX_IDLE_WAL}")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._migrate(connection)

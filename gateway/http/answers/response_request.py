@@ -74,7 +74,9 @@ class ResponseRequest:
         storage = Storage(self._store if ingress.stored else None, self._record(head))
         if ingress.background:
             return await self._start_in_background(
-                dispatched, Job(dispatched.stream, renderer, storage, sealed=ingress.sealed), head
+                dispatched,
+                Job(dispatched.stream, renderer, storage, sealed=ingress.sealed, caller=dispatched.run.trace.client),
+                head,
             )
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
         response = await respond(self._request, dispatched, recorder, _RecordedRenderer(renderer, recorder))

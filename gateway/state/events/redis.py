@@ -17,6 +17,7 @@ _BEGIN_RUN = load_script(__file__, "begin_run")
 _ADD_EVENTS = load_script(__file__, "add_events")
 _READ_EVENTS = load_script(__file__, "read_events")
 _CANCEL_RUN = load_script(__file__, "cancel_run")
+_DELETE_RUN = load_script(__file__, "delete_run")
 _FINISH_RUN = load_script(__file__, "finish_run")
 
 
@@ -59,6 +60,10 @@ class RedisEvents:
     async def finish(self, name: str, number: int, event: bytes) -> bool:
         """See EventLog."""
         return bool(await self._redis.run_script(_FINISH_RUN, self._keys(name), [number, self._retention_ms, event]))
+
+    async def delete(self, name: str) -> None:
+        """See EventLog."""
+        await self._redis.run_script(_DELETE_RUN, self._keys(name))
 
     def _keys(self, name: str) -> list[str]:
         digest = hashlib.sha256(name.encode()).hexdigest()[:40]
