@@ -1,7 +1,7 @@
 """The composition root: configuration → web application. Only this module knows all parts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +15,10 @@ from gateway.config.auth import AuthConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
+from gateway.core.errors import Unavailable
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.answers.response_recorder import responses_error_body
@@ -96,6 +98,11 @@ def create_app(
                 provisioned(config, env, state, cooldowns, renew=renew)
             )
             app[SERVICES], app[CURRENT] = replace(services, quota=quota), Current(snapshot)
+            stores = services.stores
+            app[DEGRADED]["store"] = lambda: stores.health.problem is not None
+            if stores.inspect is not None:
+                inspecting = asyncio.create_task(_inspected(stores.inspect), name="inspect the store")
+                stack.push_async_callback(_ended, inspecting)
             if (tools := services.tools) is not None:
                 app[DEGRADED]["mcp"] = lambda: tools.degraded
             app[BACKGROUND] = BackgroundRuns(
@@ -168,3 +175,16 @@ def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
     )
     delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
     return Lockout(limiter, sleep=asyncio.sleep, delay=delay)
+
+
+async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:
+    """Look at the store once. Its health reports a problem; a start does not wait for a store that does not answer."""
+    try:
+        await inspect()
+    except Unavailable as error:
+        drop_tracebacks(error)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -9,6 +9,7 @@ from typing import cast
 
 from gateway.state.events.store import PAGE, EventPage, EventPolicy, LeaseState
 from gateway.state.redis_client import RedisClient
+from gateway.state.redis_room import RESPONSES
 from gateway.state.script import load_script
 
 _MAX_EVENTS_PER_CALL = 500  # a script's stack holds some thousands of values
@@ -36,6 +37,8 @@ class RedisEvents:
 
     async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> LeaseState:
         """See EventLog."""
+        if events and not last:
+            await self._redis.room.check(sum(map(len, events)), RESPONSES)
         state: LeaseState = "held"
         for start in range(0, max(1, len(events)), _MAX_EVENTS_PER_CALL):
             piece = events[start : start + _MAX_EVENTS_PER_CALL]

@@ -12,6 +12,7 @@ from typing import Any
 from gateway.core.errors import SessionBusy, SessionChanged
 from gateway.core.session_key import SessionKey
 from gateway.state.redis_client import RedisClient, ScriptCall
+from gateway.state.redis_room import CONVERSATIONS
 from gateway.state.sessions import scripts
 from gateway.state.sessions.index import SessionIndex
 from gateway.state.sessions.store import Cursor, Lease, SessionFacts, SessionPage, SessionPolicy
@@ -76,6 +77,7 @@ class RedisSessions:
 
     async def append(self, lease: Lease, entry: bytes) -> None:
         """See SessionStore."""
+        await self._redis.room.check(len(entry), CONVERSATIONS)
         keys = self._keys(lease.key)
         keys.append(f"{keys[0].removesuffix('facts')}added:{lease.token}")
         policy = self._policy

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.core.errors import Unavailable
 from gateway.http.keys import SERVICES, Trace
+from gateway.http.whole_response import WholeResponse
 from tests.unit.http.conftest import TOKEN
 
 PACKAGE = f"{Path(sys.modules['gateway'].__file__).parent}/"
@@ -32,6 +33,8 @@ REQUESTS = {
     "embeddings": (EMBEDDINGS, INPUT),
 }
 WITH_ANSWER = [name for name in REQUESTS if name != "embeddings"]
+# Only a collection frees aiohttp's connection that was closed in the middle of a body, with the small response to it.
+OF_CONNECTIONS = (Trace, WholeResponse)
 
 
 class Watch:
@@ -55,8 +58,7 @@ class Watch:
 
 def _location(one):
     frame = one.tb_frame if isinstance(one, types.TracebackType) else one
-    if type(one).__module__.startswith("gateway.") and type(one) is not Trace:
-        # Only a collection frees aiohttp's connection that was closed in the middle of a body; it has the request's id.
+    if type(one).__module__.startswith("gateway.") and not isinstance(one, OF_CONNECTIONS):
         return f"a {type(one).__qualname__}"
     if isinstance(frame, types.AsyncGeneratorType):
         frame = frame.ag_frame
