@@ -21,7 +21,7 @@ from gateway.http.answers.response_recorder import ResponseRecorder, Storage
 from gateway.http.answers.stored_responses import history, owner_of, referred_items
 from gateway.http.errors import JSON
 from gateway.http.keys import SERVICES, SNAPSHOT
-from gateway.http.large_bodies import decoded
+from gateway.http.large_bodies import BODY, decoded
 from gateway.http.large_bodies import hand_over as hand_over_body
 from gateway.http.quota import hand_over
 from gateway.media.files import with_file_texts
@@ -34,12 +34,12 @@ from gateway.wire.openai_responses.stream import Renderer
 
 
 class ResponseRequest:
-    """Call `read_turn`, then `respond`. `large`: the body is one of `large_bodies`."""
+    """Call `read_turn`, then `respond`."""
 
-    def __init__(self, request: web.Request, ingress: ResponsesIngress, *, large: bool) -> None:
+    def __init__(self, request: web.Request, ingress: ResponsesIngress) -> None:
         self._request = request
         self._ingress = ingress
-        self._large = large
+        self._large = BODY in request
         self._owner = owner_of(request)
         self._store = request.app[SERVICES].stores.responses
         self._own: tuple[Message, ...] = ()  # the messages that the request adds to its conversation
