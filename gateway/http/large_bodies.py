@@ -133,5 +133,5 @@ def _release(request: web.Request) -> None:
 
 
 async def decoded(request: web.Request, work: Callable[[], T]) -> T:
-    """Run `work`, which decodes the body, in the thread if the body is large. Returns its result or raises its error."""
+    """Run `work`, which decodes the body, in the thread if the body is large, and return its result."""
     return await request.app[LARGE_BODIES].decode(work) if BODY in request else work()

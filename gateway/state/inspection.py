@@ -70,6 +70,6 @@ def _problem_of_database(path: Path, migrations: Sequence[Sequence[str]]) -> str
 def _first_table(migrations: Sequence[Sequence[str]]) -> str:
     for statements in migrations:
         for statement in statements:
-            if found := _TABLE.search(statement):
-                return found[1]
+            if match := _TABLE.search(statement):
+                return match[1]
     raise AssertionError("the migrations create a table")

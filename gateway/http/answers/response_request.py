@@ -20,10 +20,10 @@ from gateway.http.answers.relay import respond
 from gateway.http.answers.response_recorder import ResponseRecorder, Storage
 from gateway.http.answers.stored_responses import history, owner_of, referred_items
 from gateway.http.errors import JSON
-from gateway.http.keys import SERVICES, SNAPSHOT
+from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES, SNAPSHOT
 from gateway.http.large_bodies import BODY, decoded
 from gateway.http.large_bodies import hand_over as hand_over_body
-from gateway.http.quota import hand_over
+from gateway.http.quota import hand_over, identity
 from gateway.media.files import with_file_texts
 from gateway.media.images import checked_images
 from gateway.media.url_parts import check_url_parts
@@ -40,6 +40,7 @@ class ResponseRequest:
         self._request = request
         self._ingress = ingress
         self._large = BODY in request
+        self._caller = identity(request[PRINCIPAL], request[CLIENT])
         self._owner = owner_of(request)
         self._store = request.app[SERVICES].stores.responses
         self._own: tuple[Message, ...] = ()  # the messages that the request adds to its conversation
@@ -58,7 +59,9 @@ class ResponseRequest:
         earlier = (
             await history(self._store, self._owner, agent.id, ingress.previous) if ingress.previous is not None else ()
         )
-        turn = await with_file_texts(await checked_images(turn, media.response_images), media.response_files)
+        turn = await with_file_texts(
+            await checked_images(turn, media.response_images), media.response_files, caller=self._caller
+        )
         instructions = ingress.instructions
         self._own = turn.messages[len(instructions) :]  # instructions apply to one turn, as in OpenAI's API
         if not (earlier or ingress.background):
@@ -75,7 +78,7 @@ class ResponseRequest:
         if ingress.background:
             return await self._start_in_background(
                 dispatched,
-                Job(dispatched.stream, renderer, storage, sealed=ingress.sealed, caller=dispatched.run.trace.client),
+                Job(dispatched.stream, renderer, storage, sealed=ingress.sealed, caller=self._caller),
                 head,
             )
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
