@@ -64,6 +64,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
             )
         finally:
             await session_store.close()
+            await shared.room.close()
             await close_client(client)
     else:
         database = Database(None if settings.backend == "memory" else state / FILE, MIGRATIONS)

@@ -31,7 +31,9 @@ async def redis(tmp_path):
 @pytest_asyncio.fixture
 async def client(redis):
     client = create_client(parse_redis_url(redis.url))
-    yield RedisClient(client)
+    ready = RedisClient(client)
+    yield ready
+    await ready.room.close()
     await close_client(client)
 
 
@@ -41,6 +43,13 @@ def response(number):
 
 async def used(redis):
     return int((await redis.ask("INFO", "memory"))["used_memory"])
+
+
+async def now_due(client):
+    """As after a second."""
+    client.room._due = 0.0
+    client.room.check(0, 1.0)
+    await client.room.close()
 
 
 async def until_refused(store):
@@ -79,6 +88,7 @@ async def test_responses_leave_room_for_conversations_and_these_for_limits(clien
     assert await sessions.delete(KEY)
     for index in range(stored):
         await responses.delete(None, f"resp_{index}")
+    await now_due(client)
     await responses.put(response(0))
     lease = await sessions.acquire(KEY, 1)
     await sessions.append(lease, b"x")
@@ -128,5 +138,7 @@ async def test_a_redis_that_is_away_is_a_problem_until_it_answers(client, redis)
 
 async def test_a_user_without_the_right_to_ask_for_the_memory_stores_all_the_same(client, redis):
     await redis.ask("ACL", "SETUSER", "default", "-info")
+    await now_due(client)
+    assert client.health.problem is not None
     responses = RedisResponses(client, ResponsePolicy(), prefix="test")
     assert await responses.put(response(1))

@@ -38,7 +38,7 @@ class RedisEvents:
     async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> LeaseState:
         """See EventLog."""
         if events and not last:
-            await self._redis.room.check(sum(map(len, events)), RESPONSES)
+            self._redis.room.check(sum(map(len, events)), RESPONSES)
         state: LeaseState = "held"
         for start in range(0, max(1, len(events)), _MAX_EVENTS_PER_CALL):
             piece = events[start : start + _MAX_EVENTS_PER_CALL]

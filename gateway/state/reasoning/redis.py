@@ -21,7 +21,7 @@ class RedisReasoning:
         """See ReasoningStore."""
         accepted = {key: entry for key, entry in entries.items() if len(entry) <= MAX_ENTRY}
 
-        await self._redis.room.check(sum(map(len, accepted.values())), RESPONSES)
+        self._redis.room.check(sum(map(len, accepted.values())), RESPONSES)
 
         async def call(client: Client) -> None:
             for key, entry in accepted.items():

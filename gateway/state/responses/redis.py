@@ -26,7 +26,7 @@ class RedisResponses:
         fields = encode_fields(response)
         if sum(map(len, fields.values())) > self._policy.max_bytes:
             return False
-        await self._redis.room.check(sum(map(len, fields.values())), RESPONSES)
+        self._redis.room.check(sum(map(len, fields.values())), RESPONSES)
         names_and_values = [item for field in fields.items() for item in field]
         arguments = [int(self._policy.ttl * 1000), int(new), *names_and_values]
         await self._redis.run_script(_PUT_RESPONSE, [self._key(response.subject, response.id)], arguments)

@@ -38,6 +38,7 @@ class RedisSessions:
 
     async def acquire(self, key: SessionKey, wait: float) -> Lease:
         """See SessionStore."""
+        self._redis.room.check(0, CONVERSATIONS)  # before an answer is paid for that could not be stored
         lease = Lease(key, secrets.token_hex(16))
         try:
             return Lease(key, lease.token, await self._poll_lease(lease, wait))
@@ -77,7 +78,7 @@ class RedisSessions:
 
     async def append(self, lease: Lease, entry: bytes) -> None:
         """See SessionStore."""
-        await self._redis.room.check(len(entry), CONVERSATIONS)
+        self._redis.room.check(len(entry), CONVERSATIONS)
         keys = self._keys(lease.key)
         keys.append(f"{keys[0].removesuffix('facts')}added:{lease.token}")
         policy = self._policy
