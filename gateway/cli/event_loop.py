@@ -30,11 +30,11 @@ class EventLoop(uvloop.Loop):
         connect: Any = super().create_connection  # typed for no port at all
         if host is None:
             return await connect(protocol_factory, host, port, family=family, proto=proto, **options)
-        found = await self.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags)
+        results = await self.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags)
         if options.get("ssl"):
             options = options | {"server_hostname": options.get("server_hostname") or host}
         errors: list[OSError] = []
-        for *_, address in found:
+        for *_, address in results:
             try:
                 return await connect(protocol_factory, address[0], port, proto=proto, **options)
             except OSError as error:

@@ -89,8 +89,8 @@ async def test_no_request_fails_while_silent_gateways_leave_and_join_the_list(de
     calling = asyncio.create_task(callers.run())
     try:
         with silent(gone[0]), silent(gone[1]):
-            for listed in (alive + gone[:1], alive, alive + gone, alive + gone[1:], alive):
-                deployed.names.addresses = listed
+            for addresses in (alive + gone[:1], alive, alive + gone, alive + gone[1:], alive):
+                deployed.names.addresses = addresses
                 await asyncio.sleep(2.5)  # nginx looks the name up every two seconds
     finally:
         deployed.names.addresses = alive
