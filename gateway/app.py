@@ -32,12 +32,12 @@ from gateway.http.endpoints.sessions import delete_session, export_session, get_
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
 from gateway.http.openapi import document
-from gateway.http.quota import add_quota_headers, settling
+from gateway.http.quota import settling
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
+from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
-from gateway.http.trace import response_headers
 from gateway.provision import RENEW, cooldowns_from, provisioned
 from gateway.shared import link_from, open_link
 from openclaw_ratelimit import (
@@ -81,9 +81,8 @@ def create_app(
     add_routes(app.router, routes if quota is None else map(settling, routes), chained)
     app[DOCUMENT] = document_of(routes)
     hsts = gateway.http.security_headers.strict_transport_security
-    app.on_response_prepare.append(response_headers({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
-    if quota is not None:
-        app.on_response_prepare.append(add_quota_headers)
+    app[RESPONSE_HEADERS] = ResponseHeaders({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN])
+    app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:

@@ -3,7 +3,8 @@
 from contextlib import aclosing
 from typing import Protocol
 
-from gateway.core.accumulator import Accumulator, Answer
+from gateway.core.accumulator import Accumulator
+from gateway.core.answer import Answer
 from gateway.core.event import Stream
 from gateway.runs.trace import RunTrace
 

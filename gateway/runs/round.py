@@ -184,7 +184,7 @@ class _Rescue:
         """
         if self._seen is None or not shows_content(self._seen):
             return asked, filters
-        if self._may_prefill and candidate.model.compat.accepts_prefill:
+        if self._may_prefill and candidate.model.accepts_prefill:
             continued = prefilled(asked, self._seen, self._cause)
             if continued is not None:
                 turn, continuation = continued

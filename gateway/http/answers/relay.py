@@ -14,6 +14,7 @@ from gateway.http.answers.event_stream import EventStream
 from gateway.http.errors import JSON
 from gateway.http.headers import run_headers, timing_header
 from gateway.http.keys import DRAIN, SNAPSHOT, TRACE
+from gateway.http.whole_response import WholeResponse
 from gateway.runs.answer_stream import AnswerStream, whole_answer
 from gateway.wire.contract import AnswerRenderer, Renderer
 
@@ -37,7 +38,7 @@ def reported_model(dispatched: Dispatched, snapshot: Snapshot) -> str:
 
 async def _whole(
     request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
-) -> web.Response:
+) -> web.StreamResponse:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
     run_start = time.monotonic()
     answer = await whole_answer(stream)
@@ -49,7 +50,7 @@ async def _whole(
         upstream=run_end - run_start,
     )
     headers["Content-Type"] = JSON
-    return web.Response(body=body, headers=headers)
+    return WholeResponse(body, headers)
 
 
 async def _streamed(

@@ -6,7 +6,7 @@ constant head and tail are encoded once per answer.
 
 from typing import Any, assert_never
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.errors import GatewayError
 from gateway.core.event import (
     Batch,

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.app import create_app
-from gateway.core.accumulator import Answer, accumulated
+from gateway.core.accumulator import accumulated
+from gateway.core.answer import Answer
 from gateway.core.message import Citation, Message, Owner, Text, Thinking, ToolCall
 from gateway.core.turn import Turn
 from gateway.core.usage import Usage
