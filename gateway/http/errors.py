@@ -35,6 +35,9 @@ def response_to(request: web.Request, error: BaseException, error_body: ErrorBod
         case asyncio.CancelledError():
             refusal = request.app[DRAIN].refusal(request)
             return None if refusal is None else _response(request, refusal, error_body)
+        case ConnectionResetError() if request.transport is None or request.transport.is_closing():
+            log.debug("Client disconnected", method=request.method, path=request.path)
+            return web.Response(status=499)  # which nobody reads
         case _:
             log.error("Request failed", method=request.method, path=request.path, exc_info=error)
             body = dumps(error_body(GatewayError("internal error")))
