@@ -152,9 +152,10 @@ class Attackers:
 
     async def half_close(self) -> str:
         body = self._chat("quick", "hi")
-        reader, writer = await self.connect()
+        reader, writer = await self.connect(self.target(0.5))
+        more = {"Connection": "close", "X-Forwarded-For": "192.0.2.1"}
         try:
-            writer.write(self.head("/v1/chat/completions", len(body), self.options.token, Connection="close") + body)
+            writer.write(self.head("/v1/chat/completions", len(body), self.options.token, **more) + body)
             writer.write_eof()
             return await self.read(reader)
         finally:
@@ -209,7 +210,8 @@ class Attackers:
                 (self.half_close, 3 * rate, 10),
                 (self.disconnect, 10 * rate, 50),
             ):
-                group.create_task(self.run(attack, per_second, at_once))
+                if attack.__name__ not in self.options.without:
+                    group.create_task(self.run(attack, per_second, at_once))
 
 
 def main() -> None:
@@ -221,6 +223,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--rate", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--without", type=lambda text: text.split(","), default=[], help="attacks, by name")
     attackers = Attackers(parser.parse_args())
     asyncio.run(attackers.all())
     print(json.dumps({"got": attackers.got, "leaks": attackers.leaks}))
