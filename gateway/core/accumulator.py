@@ -159,7 +159,7 @@ class Accumulator:
             usage=self._usage or NO_USAGE,
             tool_calls=tuple(self.tool_calls.values()) if self._begins else (),
             thinking=self.thinking if self._thinking or self._unfinished_thinking else (),
-            refusal=self.refusal or None,
+            refusal="".join(self._refusal) or None if self._refusal else None,
             logprobs=self._logprobs,
             tool_work=self._tool_work,
             citations=tuple(self._citations),
@@ -209,11 +209,15 @@ class Accumulator:
         batches, self._pending = self._pending, []
         for batch in batches:
             for event in batch:
-                # A fast path: nearly all events of a long answer are text.
+                # A fast path: nearly all events of a long answer are text, and nearly all answers end the same way.
                 if event.__class__ is TextDelta and event.logprobs is None:
                     raw = event.raw
                     self._texts.append(raw)
                     self._size += len(raw) if isinstance(raw, str) else memoryview(raw).nbytes
+                elif isinstance(event, Finish):
+                    self._finish = event
+                elif isinstance(event, UsageReport):
+                    self._usage = event.usage
                 else:
                     self._add(event)
         if self._limit is not None and self._size > self._limit:
@@ -251,12 +255,8 @@ class Accumulator:
                 self._refusal.append(text)
             case CitationFound(citation):
                 self._citations.append(citation)
-            case UsageReport(usage):
-                self._usage = usage
             case ToolWork(messages):
                 self._tool_work = messages
-            case Finish():
-                self._finish = event
             case _:
                 raise AssertionError(f"not an event: {event!r}")
 

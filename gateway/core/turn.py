@@ -80,6 +80,7 @@ class Options(Struct, frozen=True):
     metadata: Mapping[str, Any] | None = None
 
 
+NO_SAMPLING = Sampling()
 NO_OPTIONS = Options()
 
 
@@ -94,13 +95,20 @@ class Turn(Struct, frozen=True):
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice | None = None
-    sampling: Sampling = Sampling()
+    sampling: Sampling = NO_SAMPLING
     stream: bool = False
     include_usage: bool = False
     user: str | None = None
     extras: Extras = NO_EXTRAS
     options: Options = NO_OPTIONS
     params: Mapping[str, Any] | None = None
+
+    def has_tool_results(self) -> bool:
+        """Whether any message is the result of a tool call."""
+        for message in self.messages:
+            if message.role == "tool":
+                return True
+        return False
 
     def has_images(self) -> bool:
         """Whether any message has an image."""

@@ -160,7 +160,7 @@ class ProviderAnswer:
                 self._wait = self._provider.timeout or (timeouts.thinking if thinks else timeouts.idle)
                 return batch
         deadline.when = None
-        batch = await _read_trailing(response, parser) if parser.complete else []
+        batch = await _read_trailing(response, parser) if parser.complete and not parser.done else []
         if batch and not parser.complete:
             return batch  # more content: the answer was not complete
         self.over = True

@@ -104,7 +104,11 @@ class Renderer:
         """The frames of one batch, for one write; the first chunk of the answer holds the role."""
         frames = [] if self._started else [self._start()]
         texts: list[RawText] = []
-        for event in batch:
+        if len(batch) >= _BURST:  # nearly always text, but for the two events that may end the answer
+            texts = [event.raw for event in batch[:-2] if event.__class__ is TextDelta and event.logprobs is None]
+            if len(texts) < len(batch) - 2:
+                texts = []
+        for event in batch[len(texts) :] if texts else batch:
             if event.__class__ is TextDelta and event.logprobs is None:
                 texts.append(event.raw)
                 continue
@@ -168,4 +172,5 @@ class Renderer:
         return self._prefix + dumps(choice) + b"]}\n\n"
 
 
+_BURST = 16  # events
 _PLAIN_TAIL = b'},"logprobs":null,"finish_reason":null}]}\n\n'

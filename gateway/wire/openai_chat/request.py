@@ -19,7 +19,7 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
-from gateway.core.turn import NO_OPTIONS, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.profile import Profile, profile_of
@@ -69,6 +69,8 @@ def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec, pr
         body[profile.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
     elif model.max_tokens is not None:
         body[profile.max_tokens_field] = model.max_tokens
+    if sampling is NO_SAMPLING:
+        return
     for field in _SAMPLING:
         if (value := getattr(sampling, field)) is not None:
             body[field] = value
