@@ -131,6 +131,8 @@ class Siege:
             attackers = await self.attackers(stack, seconds)
             await faults.run(seconds)
             output, _ = await attackers.communicate()
+            if attackers.returncode:
+                raise RuntimeError("the attackers failed; see above")
             traffic.stopped.set()
             await good
         attacks = json.loads(output)
@@ -157,10 +159,10 @@ class Siege:
         """Places of `concurrentRuns` that are taken though nothing runs any more; waits for leases of the dead."""
         end = time.monotonic() + SETTLE
         while True:
-            failures = len(traffic.failures)
+            failures = traffic.failures.total()
             await Client(traffic, 0).once(Client.chat)
             taken = RUNS - 1 - traffic.runs_limit
-            if (not taken and len(traffic.failures) == failures) or time.monotonic() > end:
+            if (not taken and traffic.failures.total() == failures) or time.monotonic() > end:
                 return taken
             await asyncio.sleep(1)
 
@@ -194,8 +196,10 @@ class Siege:
         for name, got in attacks["got"].items():
             print(f"{name.replace('_', ' ')}: {sum(got.values())}: {got}")
         print(f"good requests by kind: {dict(traffic.done)}")
-        for line in (*traffic.failures[:30], *lost[:10]):
-            print(f"  {line}")
+        for failure, count in traffic.failures.most_common(20):
+            print(f"  failed {count} times, first at {traffic.first_failures[failure]}: {failure}")
+        for line in lost[:20]:
+            print(f"  lost: {line}")
         with self.log.open("rb") as file:
             requests = sum(1 for _ in file)
         secrets = self.secrets(stack, attacks)
@@ -209,7 +213,7 @@ class Siege:
         rows = [
             ("good requests", f"{sum(traffic.done.values()):,}", "", None),
             ("attackers' requests", f"{sum(sum(got.values()) for got in attacks['got'].values()):,}", "", None),
-            ("good requests failed", str(len(traffic.failures)), "0", not traffic.failures),
+            ("good requests failed", str(traffic.failures.total()), "0", not traffic.failures),
             ("… inside a killed process", str(traffic.inside_killed), "", None),
             ("… refused with a reason, store away", str(traffic.store_away), "", None),
             ("p99 of short requests, calm → siege", f"{calm:.0f} → {siege:.0f} ms", f"≤ +{P99_BUDGET:.0f} ms", p99_met),

@@ -67,6 +67,19 @@ class Attackers:
             (respond, self._respond("quick", input=[{"role": "user", "content": "a"}] * 100_000), {}),
         ]
 
+    def head(self, path: str, size: int, token: str, method: str = "POST", address: str = "", **more: str) -> bytes:
+        address = address or f"192.0.2.{self.random.randrange(1, CALLERS + 1)}"
+        lines = [
+            f"{method} {path} HTTP/1.1",
+            "Host: siege",
+            f"Authorization: Bearer {token}",
+            f"X-Test-Client: {address}",
+            "Content-Type: application/json",
+            f"Content-Length: {size}",
+            *(f"{name}: {value}" for name, value in more.items()),
+        ]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
     def target(self, share: float) -> tuple[str, int]:
         """nginx, or with this probability a gateway itself."""
         if self.options.gateways and self.random.random() < share:

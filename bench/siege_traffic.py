@@ -48,7 +48,9 @@ class Traffic:
     done: Counter[str] = field(default_factory=Counter)
     inside_killed: int = 0
     store_away: int = 0
-    failures: list[str] = field(default_factory=list)
+    failures: Counter[str] = field(default_factory=Counter)
+    first_failures: dict[str, str] = field(default_factory=dict)
+    """When each of them happened first."""
     windows: list[Window] = field(default_factory=list)
     turns: Counter[str] = field(default_factory=Counter)
     """Acknowledged turns by conversation."""
@@ -103,8 +105,8 @@ class Traffic:
         ):
             self.store_away += 1
         else:
-            at = time.strftime("%H:%M:%S")
-            self.failures.append(f"{at} {kind} after {time.monotonic() - began:.2f} s: {error!r}"[:400])
+            self.failures[f"{kind}: {error!r}"[:300]] += 1
+            self.first_failures.setdefault(f"{kind}: {error!r}"[:300], time.strftime("%H:%M:%S"))
 
 
 class Client:
