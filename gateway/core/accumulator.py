@@ -10,6 +10,7 @@ from gateway.core.event import (
     Batch,
     CitationFound,
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -19,15 +20,15 @@ from gateway.core.event import (
     ToolWork,
     UsageReport,
 )
-from gateway.core.message import Citation, Message, Part, Refusal, Text, Thinking, ToolCall
+from gateway.core.message import Citation, Foreign, Message, Part, Refusal, Text, Thinking, ToolCall
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import NO_USAGE, Usage
 
 _PENDING_BATCHES = 128
 
 _REFUSAL = Refusal("")
-_Placed = list[RawText] | Thinking | Refusal | int
-"""What is where: a run of text, a block of reasoning, the place of the refusal, the index of a call."""
+_Content = list[RawText] | Thinking | Foreign | Refusal | int
+"""A run of text, a block of reasoning, a foreign part, where the refusal began, or the index of a call."""
 _RANKS: dict[type, int] = {Thinking: 0, Text: 1, Refusal: 2, ToolCall: 3}
 """The usual order of content."""
 
@@ -63,7 +64,7 @@ class Accumulator:
         self._pending: list[Batch] = []
         self._size = 0
         self._texts: list[RawText] = []
-        self._order: list[_Placed] = [self._texts]
+        self._order: list[_Content] = [self._texts]
         self._refusal: list[str] = []
         self._begins: dict[int, ToolCallBegin] = {}
         self._arguments: dict[int, list[str]] = {}
@@ -96,7 +97,7 @@ class Accumulator:
     def text(self) -> str:
         """The visible text so far."""
         self._join()
-        return "".join([_joined(placed) for placed in self._order if type(placed) is list])
+        return "".join([_joined(content) for content in self._order if type(content) is list])
 
     @property
     def refusal(self) -> str:
@@ -173,30 +174,32 @@ class Accumulator:
         texts = self._texts
         if len(self._order) == 1 and len(texts) == 1:
             return texts[0]
-        return self.text if any(type(placed) is list and placed for placed in self._order) else None
+        return self.text if any(type(content) is list and content for content in self._order) else None
 
     def _interleaved(self) -> tuple[Part, ...]:
         """See `Answer.interleaved`."""
         calls = self.tool_calls
         parts: list[Part] = []
-        for placed in self._order:
-            if type(placed) is list:
-                if text := _joined(placed):
+        for content in self._order:
+            if type(content) is list:
+                if text := _joined(content):
                     parts.append(Text(text))
-            elif type(placed) is int:
-                parts.append(calls[placed])
-            elif placed is _REFUSAL:
+            elif type(content) is int:
+                parts.append(calls[content])
+            elif content is _REFUSAL:
                 parts.append(Refusal(self.refusal))
-            elif type(placed) is Thinking:
-                parts.append(placed)
+            elif isinstance(content, Thinking | Foreign):
+                parts.append(content)
         if self._unfinished_thinking:
             parts.append(self.thinking[-1])
+        if any(type(part) is Foreign for part in parts):
+            return tuple(parts)
         ranks = [_RANKS[type(part)] for part in parts]
         usual = ranks == sorted(ranks) and ranks.count(_RANKS[Text]) <= 1
         return () if usual else tuple(parts)
 
-    def _place(self, item: "_Placed") -> None:
-        """Put content other than text after the text so far. The last place is always that of the text to come."""
+    def _append(self, item: "_Content") -> None:
+        """Put content other than text after the text so far. The last entry always collects the text to come."""
         if self._texts:
             self._texts = []
         else:
@@ -222,9 +225,9 @@ class Accumulator:
                     self._add(event)
         if self._limit is not None and self._size > self._limit:
             self._overflowed = True
-            for placed in self._order:
-                if type(placed) is list:
-                    placed.clear()
+            for content in self._order:
+                if type(content) is list:
+                    content.clear()
             self._refusal.clear()
             self._arguments = {index: [] for index in self._arguments}
 
@@ -240,19 +243,27 @@ class Accumulator:
             case ToolCallBegin(index):
                 self._begins[index] = event
                 self._arguments[index] = []
-                self._place(index)
+                self._append(index)
             case ThinkingDelta(text):
                 self._size += len(text)
                 self._unfinished_thinking.append(text)
             case ThinkingEnd(block):
                 self._unfinished_thinking.clear()
                 self._thinking.append(block)
-                self._place(block)
+                self._append(block)
             case RefusalDelta(text):
                 self._size += len(text)
                 if not self._refusal:
-                    self._place(_REFUSAL)
+                    self._append(_REFUSAL)
                 self._refusal.append(text)
+            case ForeignFound(part):
+                self._append(part)
+            case _:
+                self._note(event)
+
+    def _note(self, event: object) -> None:
+        """Keep what is not part of the ordered content."""
+        match event:
             case CitationFound(citation):
                 self._citations.append(citation)
             case ToolWork(messages):

@@ -4,7 +4,6 @@ Without limits, nothing of this runs: no wrapper around handlers, no signal, and
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from aiohttp import web
 
@@ -17,7 +16,6 @@ from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes
 from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
-from gateway.http.routes import Route
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
@@ -118,15 +116,8 @@ def _amount(policy: QuotaPolicy) -> str:
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 
-def settling(route: Route) -> Route:
-    """The route with a handler that settles the reservation in every ending of a request."""
-
-    async def settled(request: web.Request) -> web.StreamResponse:
-        try:
-            return await route.handler(request)
-        finally:
-            meter = request.get(METER)
-            if meter is not None:
-                await meter.settle()
-
-    return replace(route, handler=settled)
+async def settle(request: web.Request) -> None:
+    """Settle the reservation of the request, if it has one and nothing has taken it over."""
+    meter = request.get(METER)
+    if meter is not None:
+        await meter.settle()

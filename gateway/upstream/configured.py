@@ -18,7 +18,7 @@ from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.transport.endpoint import endpoint
-from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
+from gateway.wire import DEFAULT_UPSTREAM, OWN_TOOLS, UPSTREAMS
 from gateway.wire.model import ModelSpec
 
 _LOGINS = ("oauth", "aws-sdk")
@@ -170,6 +170,7 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "accepts_prefill": compat.accepts_prefill,
         "embedding_base64": compat.embedding_base64,
         "supports_tool_call_fields": compat.supports_tool_call_fields,
+        "supports_own_tools": compat.supports_own_tools,
     }
 
 
@@ -179,6 +180,7 @@ def _spec(model_id: str, wire: str, quirks: Mapping[str, object]) -> ModelSpec:
         model_id,
         tools=quirks.get("supports_tools") is not False,
         accepts_prefill=quirks.get("accepts_prefill") is True,
+        own_tools=wire in OWN_TOOLS and quirks.get("supports_own_tools") is not False,
         profile=UPSTREAMS[wire].profile(quirks),
     )
 

@@ -11,7 +11,8 @@ class ModelSpec:
 
     `max_tokens` is the maximum length of an answer, None when unknown; `images` is None when unknown, and images are
     then forwarded. A `reasoning` model may think for minutes before its first word. `accepts_prefill`: it continues a
-    trailing assistant message. `profile` holds what only its wire format reads (`UpstreamFormat.profile`), None for
+    trailing assistant message. `own_tools`: its endpoint knows the tools of its wire format that are no functions.
+    `profile` holds what only its wire format reads (`UpstreamFormat.profile`), None for
     that format's defaults. `provider` is the id of the provider's row.
     """
 
@@ -22,6 +23,7 @@ class ModelSpec:
     reasoning: bool = False
     tools: bool = True
     accepts_prefill: bool = False
+    own_tools: bool = False
     profile: object = None
     params: Mapping[str, Any] | None = None
     provider: str = ""
@@ -36,6 +38,7 @@ class ModelSpec:
             self.reasoning,
             self.tools,
             self.accepts_prefill,
+            self.own_tools,
             self.profile,
             self.params,
             provider,

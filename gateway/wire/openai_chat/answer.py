@@ -13,7 +13,6 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.framing.sse import OversizedEvent, PlainEvents, SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.delta import DeltaReader, malformed
-from gateway.wire.openai_chat.errors import error_in
 from gateway.wire.openai_chat.shapes import (
     COMPLETION,
     TEXT_CHUNK,
@@ -26,6 +25,7 @@ from gateway.wire.openai_chat.shapes import (
     WholeMessage,
 )
 from gateway.wire.openai_chat.usage import read_usage
+from gateway.wire.openai_error import error_in
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",

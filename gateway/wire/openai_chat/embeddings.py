@@ -15,10 +15,10 @@ from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest, WireRequest
 from gateway.wire.model import ModelSpec
-from gateway.wire.openai_chat.errors import error_in
 from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
 from gateway.wire.openai_chat.usage import read_usage
+from gateway.wire.openai_error import error_in
 
 _PATH = "/embeddings"
 _MAX_INPUTS = 128

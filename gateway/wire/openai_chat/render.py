@@ -13,6 +13,7 @@ from gateway.core.event import (
     CitationFound,
     Event,
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -162,8 +163,8 @@ class Renderer:
             case UsageReport(usage):
                 self._usage = usage
                 return None
-            case ThinkingEnd() | ToolWork():
-                return None  # the format has no field for either
+            case ThinkingEnd() | ToolWork() | ForeignFound():
+                return None  # the format has no field for them
             case _:
                 assert_never(event)
 

@@ -11,9 +11,9 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.answer import StreamParser, parse_answer
 from gateway.wire.openai_chat.embeddings import ChatEmbeddings
-from gateway.wire.openai_chat.errors import classify
 from gateway.wire.openai_chat.profile import profile_from
 from gateway.wire.openai_chat.request import build_request
+from gateway.wire.openai_error import classify
 
 _PATH = "/chat/completions"
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from gateway.core.answer import Answer
-from gateway.core.message import Refusal, Text, Thinking, ToolCall
+from gateway.core.message import Foreign, Refusal, Text, Thinking, ToolCall
+from gateway.wire.openai_responses.client_tools import ID_PREFIXES
 from gateway.wire.openai_responses.item_id import output_id
 from gateway.wire.openai_responses.reasoning import reasoning_item
 from gateway.wire.openai_responses.response_object import (
@@ -11,6 +12,7 @@ from gateway.wire.openai_responses.response_object import (
     Phase,
     annotation,
     call_item,
+    foreign_item,
     message_item,
     refusal_part,
     response_object,
@@ -58,7 +60,11 @@ def _items(answer: Answer, head: Head) -> list[dict[str, Any]]:
                 output.append(reasoning_item(item, "completed", part, sealed=head.sealed))
             case ToolCall():
                 end_message("commentary")
-                output.append(call_item(output_id("fc", head.id, len(output)), "completed", part))
+                output.append(call_item(output_id(ID_PREFIXES[part.kind], head.id, len(output)), "completed", part))
+            case Foreign():
+                end_message("commentary")
+                if (own := foreign_item(part, head.id, len(output))) is not None:
+                    output.append(own)
             case _:
                 pass  # citations are at their text; an answer has no other parts
     if not (content or answer.tool_calls or any(item["type"] == "message" for item in output)):
