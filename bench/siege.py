@@ -200,6 +200,9 @@ class Siege:
             print(f"  failed {count} times, first at {traffic.first_failures[failure]}: {failure}")
         for line in lost[:20]:
             print(f"  lost: {line}")
+        for number, samples in self.memory.items():
+            series = ", ".join(f"{megabytes:.0f}" for _, megabytes in samples[:: max(1, len(samples) // 20)])
+            print(f"RSS of gateway {number} in MB: {series}")
         with self.log.open("rb") as file:
             requests = sum(1 for _ in file)
         secrets = self.secrets(stack, attacks)
