@@ -70,7 +70,6 @@ class Siege:
         self.options = options
         self.memory: dict[int, list[tuple[int, float]]] = {}
         """By gateway: bytes of nginx's log (a measure of the requests so far), and megabytes."""
-        self.places_before = 0
 
     @property
     def log(self) -> Path:
@@ -136,9 +135,9 @@ class Siege:
             traffic.stopped.set()
             await good
         attacks = json.loads(output)
-        places = await self.places_left(traffic)
+        slots = await self.slots_taken(traffic)
         lost = await lost_records(traffic)
-        return self.report(stack, traffic, faults, attacks, places, lost)
+        return self.report(stack, traffic, faults, attacks, slots, lost)
 
     async def introduce(self, stack: Stack) -> None:
         """Let the attackers who have the token use it once: from then on, others' failures do not refuse them."""
@@ -155,8 +154,8 @@ class Siege:
             stdout=asyncio.subprocess.PIPE,
         )  # fmt: skip
 
-    async def places_left(self, traffic: Traffic) -> int:
-        """Places of `concurrentRuns` that are taken though nothing runs any more; waits for leases of the dead."""
+    async def slots_taken(self, traffic: Traffic) -> int:
+        """Slots of `concurrentRuns` that are taken though nothing runs any more; waits for leases of the dead."""
         end = time.monotonic() + SETTLE
         while True:
             failures = traffic.failures.total()
@@ -189,7 +188,7 @@ class Siege:
 
     def report(
         self, stack: Stack, traffic: Traffic, faults: Faults, attacks: dict[str, dict[str, dict[str, int]]],
-        places: int, lost: list[str],
+        slots: int, lost: list[str],
     ) -> bool:  # fmt: skip
         for line in faults.log:
             print(line)
@@ -222,7 +221,7 @@ class Siege:
             ("p99 of short requests, calm → siege", f"{calm:.0f} → {siege:.0f} ms", f"≤ +{P99_BUDGET:.0f} ms", p99_met),
             ("RSS slope per 100,000 requests", slopes_text, f"< {SLOPE_BUDGET:g} MB", max(slopes) < SLOPE_BUDGET),
             ("RSS, highest", f"{peak:.0f} MB", "", None),
-            ("places left taken", str(places), "0", places == 0),
+            ("slots of concurrentRuns left taken", str(slots), "0", slots == 0),
             ("records lost", str(len(lost)), "0", not lost),
             ("secrets in outputs", ", ".join(sorted(set(secrets))) or "0", "0", not secrets),
             ("tracebacks in logs", str(tracebacks), "0", tracebacks == 0),

@@ -247,9 +247,9 @@ async def lost_records(traffic: Traffic) -> list[str]:
                     if response.status == 200
                     else []
                 )
-            kept = sum(entry.get("outcome") == "completed" for entry in entries)
-            if kept < count:
-                lost.append(f"{count - kept} of {count} turns of {user}")
+            stored = sum(entry.get("outcome") == "completed" for entry in entries)
+            if stored < count:
+                lost.append(f"{count - stored} of {count} turns of {user}")
         for identifier in traffic.responses:
             async with session.get(f"/v1/responses/{identifier}") as response:
                 if response.status != 200:
