@@ -177,4 +177,4 @@ async def test_a_client_that_leaves_between_two_writes_is_no_error(answer):
         response = await answer(work)
         with pytest.raises(aiohttp.ClientError):
             await response.read()
-    assert [(line["log_level"], line["event"]) for line in logs] == [("debug", "Client disconnected")]
+    assert [(line["log_level"], line["event"]) for line in logs] == [("debug", "The client disconnected")]
