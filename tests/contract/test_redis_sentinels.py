@@ -85,7 +85,9 @@ async def test_a_wrong_credential_is_reported_in_one_short_sentence_without_it(t
         with pytest.raises(RedisConnectionError) as refused:
             await one.get("key")
     text = str(refused.value)
-    assert text.startswith(f"no Sentinel names a primary of 'service'; 127.0.0.1:{port}: invalid username-password pair")
+    assert text.startswith(
+        f"no Sentinel names a primary of 'service'; 127.0.0.1:{port}: invalid username-password pair"
+    )
     assert len(text) < 200
     assert not any(secret in text for secret in ("of-redis", "of-sentinel"))
 

@@ -164,14 +164,21 @@ def test_sentinels_may_have_a_credential_of_their_own(loaded):
     redis = f'url:"{SENTINEL}",sentinelUsername:"app",sentinelPassword:"of-sentinel"'
     config = loaded(f'{{gateway:{{auth:{{token:"a-token"}},redis:{{{redis}}}}}}}').config
     address = redis_address(config.gateway.redis)
-    assert (address.password, address.sentinel_username, address.sentinel_password) == ("of-redis", "app", "of-sentinel")
+    assert (address.password, address.sentinel_username, address.sentinel_password) == (
+        "of-redis",
+        "app",
+        "of-sentinel",
+    )
     assert "of-" not in repr(address) + repr(config.gateway.redis)
 
 
 @pytest.mark.parametrize(
     ("redis", "problem"),
     [
-        ('url:"redis://h",sentinelPassword:"pw"', "gateway.redis.sentinelPassword: has no effect, because `url` names no"),
+        (
+            'url:"redis://h",sentinelPassword:"pw"',
+            "gateway.redis.sentinelPassword: has no effect, because `url` names no",
+        ),
         ('sentinelPassword:"pw"', "gateway.redis.sentinelPassword: has no effect"),
         (f'url:"{SENTINEL}",sentinelUsername:"app"', "gateway.redis.sentinelUsername: needs `sentinelPassword`"),
     ],
