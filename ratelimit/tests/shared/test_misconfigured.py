@@ -1,0 +1,102 @@
+"""A configuration that retrying can't fix raises when the link is opened, or made."""
+
+import pytest
+import redis
+
+from openclaw_ratelimit import ConfigurationError, FailureLimiter, Quota, QuotaPolicy, Refusal, ReplicationLink
+from openclaw_ratelimit.connection import check_version
+from support.instances import POLICY, Instance, client, until
+
+
+async def test_a_wrong_password_raises_at_open(server):
+    await server.ask("CONFIG", "SET", "requirepass", "secret")
+    async with client(server, password="wrong") as one:
+        with pytest.raises(ConfigurationError, match=r"can't work.*(WRONGPASS|invalid)"):
+            await ReplicationLink(one, name="test").open()
+    async with client(server) as one:
+        with pytest.raises(ConfigurationError, match=r"(?i)auth"):
+            await ReplicationLink(one, name="test").open()
+
+
+async def test_a_database_that_does_not_exist_raises_at_open(server):
+    async with client(server, db=99) as one:
+        with pytest.raises(ConfigurationError, match=r"(?i)index|database"):
+            await ReplicationLink(one, name="test").open()
+
+
+@pytest.mark.parametrize("missing", ["-publish", "-subscribe", "-evalsha", "resetchannels"])
+async def test_a_user_who_lacks_a_right_raises_at_open(server, missing):
+    await server.ask("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", *missing.split())
+    async with client(server, username="app", password="pw") as one:
+        link = ReplicationLink(one, name="test")
+        FailureLimiter(POLICY, link=link)
+        if missing == "-publish":  # shows at the first failure
+            await link.open()
+            assert (await FailureLimiter(POLICY).record_failure("a")).allowed
+            await link.close()
+            return
+        with pytest.raises(ConfigurationError, match="can't work"):
+            await link.open()
+
+
+async def test_the_documented_rights_are_enough(server):
+    rights = "~{test}:* resetchannels &{test}:*:events -@all +hello +ping +subscribe +publish +evalsha +eval"
+    data = "+get +set +del +expire +pexpire +ttl +time +hget +hset +hsetnx +hdel +hexists +hlen +hscan +hincrby"
+    sets = "+zadd +zrem +zcard +zcount +zscore +zrank +zrange +zrangebyscore +zpopmin +zscan"
+    ranges = "+zremrangebyscore +zremrangebyrank"
+    words = f"{rights} {data} {sets} {ranges}".split()
+    await server.ask("ACL", "SETUSER", "app", "on", ">pw", *words)
+    async with client(server, username="app", password="pw") as one:
+        link = ReplicationLink(one, name="test", heartbeat=0.05)
+        limiter = FailureLimiter(POLICY, link=link)
+        quota = Quota([QuotaPolicy("all", "requests", 1), QuotaPolicy("runs", "runs", 1)], link=link)
+        async with link:
+            assert [(await limiter.record_failure("a")).allowed for _ in range(4)] == [True, True, True, False]
+            assert await limiter.unlock("a")
+            assert (await limiter.record_success("a")).allowed
+            async with quota.reserve({}):
+                assert isinstance(await quota.reserve({}), Refusal)
+            await quota.reset({})
+            beats = link.beats
+            await until(lambda: link.beats > beats + 1)
+            assert link.available, link.reason
+
+
+async def test_a_program_that_keeps_trying_starts_and_finds_redis_when_the_password_is_right(server):
+    await server.ask("CONFIG", "SET", "requirepass", "secret")
+    async with client(server, password="new") as one:
+        link = ReplicationLink(one, name="test", max_backoff=0.05)
+        await link.open(keep_trying=True)
+        assert not link.available
+        async with client(server, password="secret") as admin:
+            await admin.config_set("requirepass", "new")
+        await until(lambda: link.available)
+        await link.close()
+
+
+async def test_a_blocking_client_is_an_error_at_once(server):
+    with pytest.raises(ConfigurationError, match=r"redis\.asyncio\.Redis"):
+        ReplicationLink(redis.Redis(port=server.port), name="test")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a{b", "x" * 101, None])
+async def test_a_name_that_can_be_no_hash_tag_is_an_error_at_once(server, name):
+    async with client(server) as one:
+        with pytest.raises(ConfigurationError, match="name must be"):
+            ReplicationLink(one, name=name)
+
+
+@pytest.mark.parametrize("version", [b"5.0.14", "6.0.16"])
+def test_an_old_server_is_refused(version):
+    with pytest.raises(ConfigurationError, match=r"6\.2 or newer"):
+        check_version(version)
+
+
+@pytest.mark.parametrize("version", [b"6.2.0", "7.0.15", "10.1.2", "", "v1", b"unstable"])
+def test_a_newer_or_unknown_server_is_used(version):
+    check_version(version)
+
+
+async def test_a_reason_is_short(server):
+    async with Instance("redis://127.0.0.1:1") as one:
+        assert 0 < len(one.link.reason) <= 300
