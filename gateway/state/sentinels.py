@@ -41,11 +41,12 @@ class _Sentinels(Sentinel):
         for index, sentinel in enumerate(self.sentinels):
             settings = sentinel.connection_pool.connection_kwargs
             try:
-                primary = (await sentinel.sentinel_masters()).get(service_name)
+                services: Any = await sentinel.sentinel_masters()
             except RedisError as error:
                 problem = str(error)
             else:
-                if primary is not None and self.check_master_state(primary, service_name):  # type: ignore[no-untyped-call]
+                primary = services.get(service_name)
+                if primary is not None and self.check_master_state(primary, service_name):
                     self.sentinels.insert(0, self.sentinels.pop(index))  # the next question goes to it first
                     return primary["ip"], primary["port"]
                 problem = "does not know it" if primary is None else "has lost it"

@@ -56,7 +56,14 @@ async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
         settings = node.connection_kwargs
     else:
         kind, settings = client.connection_pool.connection_class, client.connection_pool.connection_kwargs
-    ours = {"socket_timeout": None, "protocol": 2, "maint_notifications_config": None}
+    ours = {
+        "socket_timeout": None,
+        "protocol": 2,
+        "maint_notifications_config": None,
+        "encoding": "utf-8",  # whatever the client's is: instances must store one key alike
+        "encoding_errors": "strict",
+        "decode_responses": False,
+    }
     connection = cast(Connection, kind(**{**settings, **ours}))
     try:
         await connection.connect()

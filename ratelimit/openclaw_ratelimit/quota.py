@@ -10,9 +10,17 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from openclaw_ratelimit.checks import (
+    require_clock,
+    require_count,
+    require_kind,
+    require_link,
+    require_listener,
+    require_seconds,
+    require_whole_seconds,
+)
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
-from openclaw_ratelimit.policy import require_count, require_kind, require_seconds
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
 from openclaw_ratelimit.quota_shared import SharedQuota
@@ -52,10 +60,13 @@ class Quota:
         capacity: int = 10_000,
     ) -> None:
         self._policies = check_policies(policies)
-        require_count("lease", lease)
+        require_whole_seconds("lease", lease)
         require_count("capacity", capacity)
         require_seconds("max_run", max_run)
         require_kind(kind)
+        require_link(link)
+        require_listener(on_event)
+        require_clock(clock)
         if link is not None and clock is not None:
             raise ConfigurationError("clock: give it to the link, which all its quotas share")
         self._max_run = max_run

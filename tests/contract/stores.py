@@ -1,4 +1,4 @@
-"""The kinds of storage. Every store's contract tests run on each of them, over Redis with the documented rights only."""
+"""The kinds of storage. All contract tests of stores run on each, over Redis with the documented rights."""
 
 from contextlib import AsyncExitStack, asynccontextmanager
 

@@ -1,7 +1,7 @@
 """Sentinels with a credential of their own, with that of the servers, with none, and over TLS."""
 
 import asyncio
-import datetime
+import datetime as dt
 import socket
 import ssl
 from contextlib import asynccontextmanager
@@ -102,7 +102,7 @@ async def test_a_service_that_sentinels_do_not_know_is_reported(tmp_path):
 
 @asynccontextmanager
 async def tls_hop(port, context):
-    """A port before `port` that speaks TLS to those who begin so, as clients do, and passes on others, as Sentinels do."""
+    """A port before `port` that speaks TLS with clients, and passes on the plain connections of Sentinels."""
     loop = asyncio.get_running_loop()
     serving = set()
 
@@ -154,9 +154,9 @@ def certificate(tmp_path_factory):
     """A self-signed certificate for 127.0.0.1; the file holds its key, too."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "redis")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     made = (
-        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + datetime.timedelta(days=1))
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + dt.timedelta(days=1))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

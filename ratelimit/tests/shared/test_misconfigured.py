@@ -1,11 +1,23 @@
 """A configuration that retrying can't fix raises when the link is opened, or made."""
 
+import asyncio
+import re
+from pathlib import Path
+
 import pytest
 import redis
 
-from openclaw_ratelimit import ConfigurationError, FailureLimiter, Quota, QuotaPolicy, Refusal, ReplicationLink
+from openclaw_ratelimit import (
+    BudgetPolicy,
+    ConfigurationError,
+    FailureLimiter,
+    Quota,
+    QuotaPolicy,
+    Refusal,
+    ReplicationLink,
+)
 from openclaw_ratelimit.connection import check_version
-from support.instances import POLICY, Instance, client, until
+from support.instances import PATIENT, POLICY, Instance, client, until
 
 
 async def test_a_wrong_password_raises_at_open(server):
@@ -24,42 +36,45 @@ async def test_a_database_that_does_not_exist_raises_at_open(server):
             await ReplicationLink(one, name="test").open()
 
 
-@pytest.mark.parametrize("missing", ["-publish", "-subscribe", "-evalsha", "resetchannels"])
+@pytest.mark.parametrize("missing", ["-publish", "-subscribe", "-evalsha", "resetchannels", "resetkeys"])
 async def test_a_user_who_lacks_a_right_raises_at_open(server, missing):
     await server.ask("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", *missing.split())
     async with client(server, username="app", password="pw") as one:
         link = ReplicationLink(one, name="test")
         FailureLimiter(POLICY, link=link)
-        if missing == "-publish":  # shows at the first failure
+        with pytest.raises(ConfigurationError, match=r"can't work.*(?i:permission)"):
             await link.open()
-            assert (await FailureLimiter(POLICY).record_failure("a")).allowed
-            await link.close()
-            return
-        with pytest.raises(ConfigurationError, match="can't work"):
-            await link.open()
+
+
+async def test_a_user_who_lacks_a_command_of_a_script_is_reported_at_the_first_call_that_needs_it(server):
+    await server.ask("ACL", "SETUSER", "app", "on", ">pw", "~*", "&*", "+@all", "-zadd")
+    async with Instance(client(server, username="app", password="pw")) as one:
+        assert await one.failures("a", 3) == POLICY.max_attempts  # the lock could not be stored
+        await until(lambda: len(one.changes) > 1)
+        assert re.search("permission|can't run this command", one.changes[1][1])
+        assert one.limiter.locked_for("a") > 0
 
 
 async def test_the_documented_rights_are_enough(server):
-    rights = "~{test}:* resetchannels &{test}:*:events -@all +hello +ping +subscribe +publish +evalsha +eval"
-    data = "+get +set +del +expire +pexpire +ttl +time +hget +hset +hsetnx +hdel +hexists +hlen +hscan +hincrby"
-    sets = "+zadd +zrem +zcard +zcount +zscore +zrank +zrange +zrangebyscore +zpopmin +zscan"
-    ranges = "+zremrangebyscore +zremrangebyrank"
-    words = f"{rights} {data} {sets} {ranges}".split()
-    await server.ask("ACL", "SETUSER", "app", "on", ">pw", *words)
-    async with client(server, username="app", password="pw") as one:
-        link = ReplicationLink(one, name="test", heartbeat=0.05)
-        limiter = FailureLimiter(POLICY, link=link)
-        quota = Quota([QuotaPolicy("all", "requests", 1), QuotaPolicy("runs", "runs", 1)], link=link)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (rights,) = re.findall(r"^ACL SETUSER (myapp .*)$", readme, re.MULTILINE)
+    await server.ask("ACL", "SETUSER", *rights.split())
+    async with client(server, username="myapp", password="SECRET", db=1) as one:
+        link = ReplicationLink(one, name="myapp", heartbeat=0.05, **PATIENT)
+        limiter = FailureLimiter(POLICY, link=link, budget=BudgetPolicy(failures=3))
+        quota = Quota([QuotaPolicy("all", "requests", 1), QuotaPolicy("runs", "runs", 1)], link=link, lease=1)
         async with link:
             assert [(await limiter.record_failure("a")).allowed for _ in range(4)] == [True, True, True, False]
             assert await limiter.unlock("a")
             assert (await limiter.record_success("a")).allowed
             async with quota.reserve({}):
                 assert isinstance(await quota.reserve({}), Refusal)
+                await asyncio.sleep(0.5)  # the lease is renewed
             await quota.reset({})
             beats = link.beats
             await until(lambda: link.beats > beats + 1)
             assert link.available, link.reason
+    assert await server.ask("ACL", "LOG") == []
 
 
 async def test_a_program_that_keeps_trying_starts_and_finds_redis_when_the_password_is_right(server):

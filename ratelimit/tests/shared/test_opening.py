@@ -1,8 +1,10 @@
 """The order of making, opening and closing: a wrong one is an error at once."""
 
+import asyncio
+
 import pytest
 
-from openclaw_ratelimit import FailureLimiter, Quota, QuotaPolicy, ReplicationLink, UsageError
+from openclaw_ratelimit import BudgetPolicy, FailureLimiter, Quota, QuotaPolicy, ReplicationLink, UsageError
 from support.instances import PATIENT, POLICY, Instance, client
 
 ALICE = {"identity": "alice"}
@@ -70,3 +72,26 @@ async def test_limiters_of_two_kinds_count_apart(server):
             assert addresses.locked_for("a")
             assert not users.must_ask("a")
             assert (await users.record_failure("a")).remaining == 2
+
+
+async def test_opening_that_is_cancelled_leaves_no_task_behind(server):
+    server.freeze()
+    async with client(server) as one:
+        link = ReplicationLink(one, name="test")
+        before = asyncio.all_tasks()
+        opening = asyncio.create_task(link.open())
+        await asyncio.sleep(0.05)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert asyncio.all_tasks() == before
+    server.thaw()
+
+
+async def test_remembering_a_success_outside_of_the_event_loop_is_an_error_at_once(server):
+    async with client(server) as one:
+        link = ReplicationLink(one, name="test", **PATIENT)
+        limiter = FailureLimiter(POLICY, link=link, budget=BudgetPolicy())
+        async with link:
+            with pytest.raises(UsageError, match="another event loop"):
+                await asyncio.to_thread(limiter.remember, "a")

@@ -248,3 +248,13 @@ async def test_an_operator_resets_what_was_used(quota):
     await held[0].settle()
     assert [status.remaining for status in (await limited.reserve(ALICE, 1)).statuses] == [2, 999, 0]
     await held[1].settle(0)
+
+
+async def test_a_report_of_absurdly_many_tokens_spends_the_quota_and_no_more(quota, clock):
+    limited = quota(TOKENS)
+    await (await limited.reserve(ALICE, 1)).settle(10**400)
+    assert isinstance(await limited.reserve(ALICE, 10**400), Refusal)
+    clock.advance(119.0)
+    assert isinstance(await limited.reserve(ALICE), Refusal)
+    clock.advance(1.0)
+    assert isinstance(await limited.reserve(ALICE), Reservation)
