@@ -92,8 +92,12 @@ local function clear(time)
   publish('clear', time, '-', key)
 end
 
+-- A released lock makes room for another key.
 local function release(until_, time)
   redis.call('ZADD', released, text(until_), key)
+  if score(locks) <= until_ then
+    redis.call('ZREM', locks, key)
+  end
   redis.call('ZREMRANGEBYRANK', released, 0, -capacity - 1)
   publish('release', until_, text(time), key)
 end

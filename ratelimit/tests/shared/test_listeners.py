@@ -37,3 +37,24 @@ async def test_events_tell_what_happens(server):
         EventKind.LOCKED, EventKind.REFUSED, EventKind.RELEASED, EventKind.AWAY,
     ]  # fmt: skip
     assert events[4] == (EventKind.LOCKED, "failures", "a", 300.0, "")
+
+
+async def test_without_a_listener_locks_and_outages_are_logged(server, caplog):
+    caplog.set_level("INFO", "openclaw_ratelimit")
+    async with client(server) as one:
+        link = ReplicationLink(one, name="test")
+        limiter = FailureLimiter(POLICY, link=link)
+        async with link:
+            for _ in range(3):
+                await limiter.record_failure("a")
+            await limiter.unlock("a")
+            await server.stop()
+            await until(lambda: not link.available)
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert lines[:3] == [
+        ("INFO", "test: Redis is in use"),
+        ("INFO", "failures: locked 'a' for 300 s"),
+        ("INFO", "failures: released 'a'"),
+    ]
+    assert lines[3][0] == "WARNING"
+    assert lines[3][1].startswith("test: Redis is away, this instance decides alone: ")

@@ -1,9 +1,12 @@
 """Unlocking, listing and resetting, at one instance for all of them."""
 
+from contextlib import AsyncExitStack
+
 import pytest
 
 from openclaw_ratelimit import Quota, QuotaPolicy, Refusal, ReplicationLink, Reservation
 from support.instances import PATIENT, POLICY, Instance, client, until
+from support.servers import redis_server
 from support.slow import hop
 
 ALICE = {"identity": "alice"}
@@ -86,3 +89,57 @@ async def test_a_reset_reaches_every_instance(server):
             assert isinstance(await quotas[0].reserve(ALICE), Refusal)
             await quotas[0].reset(ALICE)
             assert isinstance(await quotas[0].reserve(ALICE), Reservation)
+
+
+async def test_an_unlock_at_each_instance_holds_at_each_at_once_while_redis_is_away(tmp_path):
+    """And the lock that Redis still has on its disk does not come back with it."""
+    async with redis_server(tmp_path, appendonly="yes", appendfsync="always") as server, AsyncExitStack() as stack:
+        made = [Instance(server.url, link=PATIENT) for _ in range(3)]
+        instances = [await stack.enter_async_context(one) for one in made]
+        await instances[0].failures("a", 3)
+        await until(lambda: all(one.limiter.locked_for("a") for one in instances))
+        await server.stop()
+        await until(lambda: not any(one.link.available for one in instances))
+        for one in instances:
+            assert await one.limiter.unlock("a")
+            assert not one.limiter.must_ask("a")
+        await server.start()
+        await until(lambda: all(one.link.available for one in instances))
+        assert not any(one.limiter.locked_for("a") for one in instances)
+        async with Instance(server.url, link=PATIENT) as new:
+            assert not new.limiter.must_ask("a")
+
+
+async def test_an_unlock_by_an_instance_that_ends_before_redis_is_back_is_its_own(server):
+    """Nobody else can know of it: the lock holds at the others until it ends."""
+    async with Instance(server.url, link=PATIENT) as other:
+        async with Instance(server.url, link=PATIENT) as one:
+            await one.failures("a", 3)
+            await until(lambda: other.limiter.locked_for("a"))
+            await server.stop()
+            await until(lambda: not one.link.available and not other.link.available)
+            assert await one.limiter.unlock("a")
+            assert not one.limiter.locked_for("a")
+        await server.start()
+        await until(lambda: other.link.available)
+        assert other.limiter.locked_for("a") == pytest.approx(POLICY.lockout, abs=30)
+
+
+@pytest.mark.parametrize("first", [0, 1, 2])
+async def test_an_unlock_without_redis_holds_whichever_instance_reconnects_first(server, first):
+    async with AsyncExitStack() as stack:
+        hops = [await stack.enter_async_context(hop(server.port)) for _ in range(3)]
+        made = [Instance(f"redis://127.0.0.1:{one.port}", link=PATIENT) for one in hops]
+        instances = [await stack.enter_async_context(one) for one in made]
+        await instances[0].failures("a", 3)
+        await until(lambda: all(one.limiter.locked_for("a") for one in instances))
+        for one in hops:
+            one.cut()
+        await until(lambda: not any(one.link.available for one in instances))
+        await server.flush()
+        assert await instances[1].limiter.unlock("a")
+        for number in (first, (first + 1) % 3, (first + 2) % 3):
+            hops[number].mend()
+            await until(lambda number=number: instances[number].link.available)
+        await until(lambda: not any(one.limiter.locked_for("a") for one in instances), 1.0)
+        assert sum([await one.failures("a", 3) for one in instances]) == POLICY.max_attempts
