@@ -139,3 +139,25 @@ async def test_a_new_key_gets_its_turn_while_others_try_once_each(clock):
         clock.advance(1.0)
     assert waited is not None
     assert waited <= 2 * budget.interval
+
+
+@pytest.mark.parametrize("others", [5, 35, 90])
+async def test_a_new_key_gets_its_turn_within_a_bound_while_many_others_keep_asking(clock, others):
+    budget = BudgetPolicy(failures=10, window=60, interval=10.0)
+    limiter = FailureLimiter(LockoutPolicy(max_attempts=10**6), budget=budget, clock=clock)
+    due = dict.fromkeys((f"attacker {number}" for number in range(others)), clock.now)
+    began, owners = {}, (f"owner {number}" for number in range(5))
+    turns = []
+    while len(turns) < 5:
+        if clock.now % 180 == 0 and (owner := next(owners, None)) is not None:
+            due[owner] = began[owner] = clock.now
+        for key in [key for key, time in due.items() if time <= clock.now]:
+            record = limiter.record_success if key in began else limiter.record_failure
+            verdict = await record(key)
+            if verdict.allowed and key in began:
+                turns.append(clock.now - began[key])
+                del due[key]
+            else:
+                due[key] = clock.now + max(verdict.retry_after, budget.interval)
+        clock.advance(1.0)
+    assert max(turns) <= (others + 5) / budget.failures * 60 + 60 + 2 * (budget.interval + 1)
