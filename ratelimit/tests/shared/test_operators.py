@@ -91,6 +91,24 @@ async def test_a_reset_reaches_every_instance(server):
             assert isinstance(await quotas[0].reserve(ALICE), Reservation)
 
 
+@pytest.mark.parametrize("kept", ["yes", "no"])
+async def test_failures_forgotten_while_redis_is_away_are_forgotten_everywhere_when_it_is_back(tmp_path, kept):
+    async with (
+        redis_server(tmp_path, appendonly=kept, appendfsync="always") as server,
+        Instance(server.url, link=PATIENT) as one,
+        Instance(server.url, link=PATIENT) as other,
+    ):
+        await one.failures("a", 2)
+        await until(lambda: other.limiter.failures("a") == 2)
+        await server.stop()
+        await until(lambda: not one.link.available and not other.link.available)
+        assert await other.limiter.unlock("a")
+        await server.start()
+        await until(lambda: one.link.available and other.link.available)
+        await until(lambda: not one.limiter.failures("a") and not other.limiter.failures("a"), 1.0)
+        assert await one.failures("a", 9) == POLICY.max_attempts
+
+
 async def test_an_unlock_at_each_instance_holds_at_each_at_once_while_redis_is_away(tmp_path):
     """And the lock that Redis still has on its disk does not come back with it."""
     async with redis_server(tmp_path, appendonly="yes", appendfsync="always") as server, AsyncExitStack() as stack:
