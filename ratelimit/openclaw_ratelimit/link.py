@@ -27,7 +27,8 @@ from openclaw_ratelimit.peers import Peers
 from openclaw_ratelimit.pipeline import Pipeline
 from openclaw_ratelimit.script import Script
 
-_JOINING = 2.0  # seconds to connect and to exchange what both sides know
+_JOINING = 2.0  # seconds to connect, and for each call while both sides exchange what they know
+_MAX_JOIN = 20.0  # seconds for all of the exchange; instances decide alone meanwhile
 _FIRST_BACKOFF = 0.05  # seconds between tries
 _STABLE = 5.0  # seconds of use after which the backoff starts anew
 _NAME = re.compile(r"[^{}\s\0]{1,100}")
@@ -214,7 +215,7 @@ class ReplicationLink:
                 group.create_task(self._pipeline.write(connection))
                 group.create_task(self._pipeline.read(connection))
                 group.create_task(self._listen(listener))
-                async with asyncio.timeout(_JOINING):
+                async with asyncio.timeout(_MAX_JOIN):
                     await self._join()
                 await self._keep_in_step()
 
