@@ -135,9 +135,11 @@ class ReplicationLink:
             raise ConfigurationError(f"link {self.name!r} can't work: {reason}")
 
     async def close(self) -> None:
-        """End the connections; calls that wait fail."""
-        self._closing = True
+        """End the connections; calls that wait fail. Raises UsageError in another event loop while the link's runs."""
         task = self._task
+        if task is not None and not task.done() and _running_loop() is not self._loop:
+            raise UsageError(f"link {self.name!r} belongs to another event loop: close it there")
+        self._closing = True
         while task is not None and not task.done():
             # More than once: a task group may drop the cancellation when a task fails at the same time.
             task.cancel()

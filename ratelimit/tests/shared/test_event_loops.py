@@ -44,6 +44,17 @@ async def test_another_threads_event_loop_is_an_error_at_once(instances):
     assert await instances[0].failures("a", 9) == POLICY.max_attempts
 
 
+async def test_closing_in_another_threads_event_loop_is_an_error_at_once(instances):
+    with pytest.raises(UsageError, match="close it there"):
+        await asyncio.to_thread(asyncio.run, instances[0].link.close())
+    assert await instances[0].failures("a", 9) == POLICY.max_attempts
+
+
+async def test_closing_what_a_finished_event_loop_has_left_is_no_error(server):
+    one = await asyncio.to_thread(opened_and_left, server.url)
+    await one.link.close()
+
+
 def in_child(instance, pipe):
     try:
         asyncio.run(fail_in_time(instance))
