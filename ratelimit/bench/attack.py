@@ -78,8 +78,8 @@ async def simulate(kind, per_second, persistent):
     return refused, waits, guessed / MINUTES
 
 
-async def longest_turn(waiting):
-    """The longest wait in minutes of a new key that keeps asking, while as many others keep asking as often as they
+async def max_turn(waiting):
+    """The maximum wait in minutes of a new key that keeps asking, while as many others keep asking as often as they
     may. With the bound: that many at 100 a minute, a minute until the window has room, and the pause before a retry.
     """
     time, chance = Time(), random.Random(2)
@@ -116,10 +116,10 @@ async def main():
             middle, slowest = (median(waits), max(waits)) if waits else (float("nan"), float("nan"))
             print(f"{row:<44}{refused:>9}{middle:>10.1f}{slowest:>11.1f}{guesses:>13.0f}")
     print("\nten owners from new addresses who keep asking\n")
-    print(f"{'addresses that keep asking':<30}{'longest wait, min':>20}{'bound, min':>14}")
+    print(f"{'addresses that keep asking':<30}{'maximum wait, min':>20}{'bound, min':>14}")
     for waiting in (50, 200, 1_000, 5_000, 9_900):
-        longest, bound = await longest_turn(waiting)
-        print(f"{waiting:<30}{longest:>20.1f}{bound:>14.1f}")
+        wait, bound = await max_turn(waiting)
+        print(f"{waiting:<30}{wait:>20.1f}{bound:>14.1f}")
 
 
 asyncio.run(main())

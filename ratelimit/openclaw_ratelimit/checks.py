@@ -7,8 +7,8 @@ from openclaw_ratelimit.errors import ConfigurationError, PolicyError
 
 MAX_COUNT = 2**53
 """Up to this, whole numbers are exact everywhere: Redis's scripts count in floats."""
-_SHORTEST = 0.001  # seconds: the resolution of the shared storage
-_LONGEST = 1_000_000_000  # seconds, about 31 years
+_MIN_SECONDS = 0.001  # seconds: the resolution of the shared storage
+_MAX_SECONDS = 1_000_000_000  # seconds, about 31 years
 _KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
@@ -26,15 +26,18 @@ def require_count(name: str, value: object) -> None:
 
 def require_whole_seconds(name: str, value: object) -> None:
     """Raise PolicyError unless the value is a whole number of seconds, at least 1 and no more than 31 years."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _LONGEST:
-        raise PolicyError(f"{name} must be a whole number of at least 1 and at most {_LONGEST} seconds, not {value!r}")
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= _MAX_SECONDS:
+        raise PolicyError(
+            f"{name} must be a whole number of at least 1 and at most {_MAX_SECONDS} seconds, not {value!r}"
+        )
 
 
 def require_seconds(name: str, value: object) -> None:
     """Raise PolicyError unless the value is a number of seconds, at least a millisecond and no more than 31 years."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not _SHORTEST <= value <= _LONGEST:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not _MIN_SECONDS <= value <= _MAX_SECONDS:
         raise PolicyError(
-            f"{name} must be a positive number of seconds, at least {_SHORTEST} and at most {_LONGEST}, not {value!r}"
+            f"{name} must be a positive number of seconds, "
+            f"at least {_MIN_SECONDS} and at most {_MAX_SECONDS}, not {value!r}"
         )
 
 

@@ -18,7 +18,7 @@ RIGHT, WRONG = {"Authorization": f"Bearer {TOKEN}"}, {"Authorization": "Bearer w
 SESSION = {"x-openclaw-session-key": "agent:main:main"}
 ATTACKER = {"X-Forwarded-For": "203.0.113.9"}
 CHAT = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
-LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+LOOK_TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 CALL = {"index": 0, "id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 LIMITS = [{"name": "each", "per": ["model"], "requestsPerMinute": 100, "tokensPerMinute": 10**6, "concurrentRuns": 9}]
 
@@ -97,13 +97,13 @@ async def reasoning(one, two, provider):
     model = provider.model(
         in_turn(streams(thought, chunk({"tool_calls": [CALL]}), chunk({}, "tool_calls")), says("open"))
     )
-    status, _ = await one("POST", "/v1/chat/completions", CHAT | {"tools": [LOOK]}, **model.chosen)
+    status, _ = await one("POST", "/v1/chat/completions", CHAT | {"tools": [LOOK_TOOL]}, **model.chosen)
     assert status == 200
     called = {"role": "assistant", "content": None, "tool_calls": [{k: v for k, v in CALL.items() if k != "index"}]}
     result = {"role": "tool", "tool_call_id": "call_1", "content": "open"}
     messages = [*CHAT["messages"], called, result]
     status, _ = await two(
-        "POST", "/v1/chat/completions", CHAT | {"messages": messages, "tools": [LOOK]}, **model.chosen
+        "POST", "/v1/chat/completions", CHAT | {"messages": messages, "tools": [LOOK_TOOL]}, **model.chosen
     )
     assert status == 200
     assert "First I look." in str(model.asked[1].body)

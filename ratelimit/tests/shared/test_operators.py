@@ -91,10 +91,10 @@ async def test_a_reset_reaches_every_instance(server):
             assert isinstance(await quotas[0].reserve(ALICE), Reservation)
 
 
-@pytest.mark.parametrize("kept", ["yes", "no"])
-async def test_failures_forgotten_while_redis_is_away_are_forgotten_everywhere_when_it_is_back(tmp_path, kept):
+@pytest.mark.parametrize("on_disk", ["yes", "no"])
+async def test_failures_forgotten_while_redis_is_away_are_forgotten_everywhere_when_it_is_back(tmp_path, on_disk):
     async with (
-        redis_server(tmp_path, appendonly=kept, appendfsync="always") as server,
+        redis_server(tmp_path, appendonly=on_disk, appendfsync="always") as server,
         Instance(server.url, link=PATIENT) as one,
         Instance(server.url, link=PATIENT) as other,
     ):

@@ -184,5 +184,5 @@ def test_sentinels_may_have_a_credential_of_their_own(loaded):
     ],
 )
 def test_a_credential_that_no_sentinel_would_get_is_refused(refused, redis: str, problem: str):
-    (told,) = refused(f'{{gateway:{{auth:{{token:"a-token"}},redis:{{{redis}}}}}}}')
-    assert told.startswith(problem)
+    (text,) = refused(f'{{gateway:{{auth:{{token:"a-token"}},redis:{{{redis}}}}}}}')
+    assert text.startswith(problem)
