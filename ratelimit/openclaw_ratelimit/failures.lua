@@ -42,7 +42,7 @@ end
 -- script at its first write unless that one frees something, and this data is bounded and too dear to stop counting.
 redis.call('ZREMRANGEBYSCORE', locks, '-inf', text(now - window))
 redis.call('ZREMRANGEBYSCORE', cleared, '-inf', text(now - window))
-for _, over in ipairs(redis.call('ZRANGEBYSCORE', released, '-inf', text(now))) do
+for _, over in ipairs(redis.call('ZRANGEBYSCORE', released, '-inf', text(now), 'LIMIT', 0, 100)) do
   if tonumber(redis.call('ZSCORE', locks, over) or 0) <= tonumber(redis.call('ZSCORE', released, over)) then
     redis.call('ZREM', locks, over) -- the released lock, not a newer one
   end
