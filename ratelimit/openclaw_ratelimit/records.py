@@ -233,13 +233,8 @@ class Records:
     def _note_unsynced(self, key: str, cleared: float, now: float) -> None:
         if not self._is_shared:
             return
-        if len(self._unsynced) >= self._capacity:
-            oldest = now - self.policy.window
-            self._unsynced = {
-                known: until
-                for known, until in self._unsynced.items()
-                if until > oldest or known in self._failures or known in self._locks
-            }
+        if len(self._unsynced) >= 2 * self._capacity:
+            self._drop_unsynced(now)
         self._unsynced[key] = max(cleared, self._unsynced.get(key, 0.0))
 
     def _drop_expired(self, now: float) -> None:
@@ -251,6 +246,16 @@ class Records:
             self._failures.popitem(last=False)
         if self._overflow_until <= now:
             self._overflow_until = 0.0
+
+    def _drop_unsynced(self, now: float) -> None:
+        """Keep keys with records or a success that still matters, at most `capacity`: seldom, as it looks at all."""
+        oldest = now - self.policy.window
+        live = [
+            (key, until)
+            for key, until in self._unsynced.items()
+            if until > oldest or key in self._failures or key in self._locks
+        ]
+        self._unsynced = dict(live[-self._capacity :])
 
     def _drop_released(self, now: float) -> None:
         """Make room for another released lock. Looks at all of them only when one is over."""
