@@ -6,8 +6,10 @@
 import asyncio
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from openclaw_ratelimit.checks import (
@@ -84,8 +86,9 @@ class Quota:
                 was_reset=self._local.reset,
             )
         self._runs = 0
-        # Run → its start, the shares it holds, and its reservation while that is referenced.
+        # Run → its start, the shares it holds, and its reservation while that is referenced. In the order of starts.
         self._held: dict[str, tuple[float, Sequence[Share], weakref.ref[Reservation]]] = {}
+        self._dropped: deque[str] = deque()  # runs whose reservation is garbage; any thread may collect it
         self._cached = lru_cache(_MAX_CACHED_CALLERS)(self._shares_of)
 
     def reserve(self, attributes: Attributes, tokens: int = 0, at_least: int = 0) -> Reserving:
@@ -180,13 +183,17 @@ class Quota:
     def _hold(self, run: str, shares: Sequence[Share], reservation: Reservation) -> None:
         runs = [share for share in shares if share.policy.counts == "runs"]
         if runs:
-            self._held[run] = (self._clock(), runs, weakref.ref(reservation))
+            dropped = self._dropped
+            self._held[run] = (self._clock(), runs, weakref.ref(reservation, lambda _: dropped.append(run)))
 
     def _end_abandoned(self) -> bool:
         """End the runs that will never be settled. Returns whether there were any."""
+        # At each refusal, hence no look at all of them.
         oldest = self._clock() - self._max_run
-        lost = [run for run, (began, _, held) in self._held.items() if held() is None or began <= oldest]
-        for run in lost:
+        lost = list(takewhile(lambda run: self._held[run][0] <= oldest, self._held))
+        while self._dropped:
+            lost.append(self._dropped.popleft())
+        for run in dict.fromkeys(lost):
             _, shares, _ = self._held.pop(run)
             log.warning("a run under %s was never settled; it no longer counts", shares[0].policy.name)
             for share in shares:
