@@ -10,6 +10,8 @@ from typing import Any, Protocol, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, ResponseError
 
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
@@ -63,6 +65,7 @@ async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
         "encoding": "utf-8",  # whatever the client's is: instances must store one key alike
         "encoding_errors": "strict",
         "decode_responses": False,
+        "retry": Retry(NoBackoff(), 0),  # the link tries again itself; redis-py's pauses would hide the reason
     }
     connection = cast(Connection, kind(**{**settings, **ours}))
     try:

@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+import time
 from pathlib import Path
 
 import pytest
 import redis
+import redis.asyncio
 
 from openclaw_ratelimit import (
     BudgetPolicy,
@@ -115,3 +117,13 @@ def test_a_newer_or_unknown_server_is_used(version):
 async def test_a_reason_is_short(server):
     async with Instance("redis://127.0.0.1:1") as one:
         assert 0 < len(one.link.reason) <= 300
+
+
+async def test_a_server_that_is_not_there_is_reported_at_once_with_its_reason():
+    """Although redis-py's default is to try ten times with pauses."""
+    async with redis.asyncio.Redis(port=1) as one:
+        link = ReplicationLink(one, name="test")
+        began = time.monotonic()
+        async with link:
+            assert "refused" in link.reason or "Connect call failed" in link.reason
+            assert time.monotonic() - began < 1.5

@@ -1,5 +1,7 @@
 """One call for a login."""
 
+from enum import Enum
+
 import pytest
 
 from openclaw_ratelimit import BudgetPolicy, EventKind, FailureLimiter, Locked, LockoutPolicy, Verdict
@@ -161,3 +163,13 @@ async def test_a_new_key_gets_its_turn_within_a_bound_while_many_others_keep_ask
                 due[key] = clock.now + max(verdict.retry_after, budget.interval)
         clock.advance(1.0)
     assert max(turns) <= (others + 5) / budget.failures * 60 + 60 + 2 * (budget.interval + 1)
+
+
+async def test_a_member_of_an_enumeration_is_the_key_that_its_text_is(limiter):
+    class Account(str, Enum):  # noqa: UP042  as older programs have them
+        OWNER = "owner"
+
+    await limiter.record_failure(Account.OWNER)
+    assert limiter.failures("owner") == limiter.failures(Account.OWNER) == 1
+    await limiter.unlock(Account.OWNER)
+    assert limiter.failures("owner") == 0
