@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.config.redis_url import parse_redis_url
+from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
 from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
@@ -49,8 +49,9 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
     settings, redis = config.gateway.state, config.gateway.redis
     responses = ResponsePolicy(settings.keep_responses, settings.max_response_bytes)
     sessions = SessionPolicy(config.session.maintenance.prune_after, config.session.max_bytes)
-    if redis.url is not None and settings.backend == "auto":
-        client = create_client(parse_redis_url(redis.url.get_secret_value()))
+    address = redis_address(redis)
+    if address is not None and settings.backend == "auto":
+        client = create_client(address)
         shared = RedisClient(client)
         session_store = RedisSessions(shared, sessions, prefix=redis.key_prefix)
         try:
