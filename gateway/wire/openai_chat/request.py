@@ -71,7 +71,7 @@ def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, A
 
 def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec, profile: Profile) -> None:
     if sampling.max_tokens is not None:
-        body[profile.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
+        body[profile.max_tokens_field] = model.clamp(sampling.max_tokens)
     elif model.max_tokens is not None:
         body[profile.max_tokens_field] = model.max_tokens
     if sampling is NO_SAMPLING:

@@ -89,7 +89,7 @@ def _add_limits(body: dict[str, Any], turn: Turn, model: ModelSpec, profile: Pro
     sampling = turn.sampling
     limit = sampling.max_tokens
     if limit is not None:
-        body["max_output_tokens"] = max(_MIN_OUTPUT_TOKENS, min(limit, model.max_tokens or limit))
+        body["max_output_tokens"] = max(_MIN_OUTPUT_TOKENS, model.clamp(limit))
     elif model.max_tokens is not None:
         body.setdefault("max_output_tokens", model.max_tokens)
     if profile.temperature:
