@@ -6,14 +6,13 @@ from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.google_generative.upstream import GoogleGenerative
 from gateway.wire.ollama.upstream import Ollama
+from gateway.wire.openai_chat.embeddings import ChatEmbeddings
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import OpenAIResponses
 
-_CHAT = OpenAIChat()
-
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
-    "openai-completions": _CHAT,
-    "openai-responses": OpenAIResponses(_CHAT.embeddings),
+    "openai-completions": OpenAIChat(),
+    "openai-responses": OpenAIResponses(ChatEmbeddings()),
     "anthropic-messages": AnthropicMessages(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
