@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from gateway.app import create_app
+from gateway.cli.allocator import return_large_blocks
 from gateway.cli.event_loop import EventLoop
 from gateway.cli.first_run import ensure_config
 from gateway.cli.greeting import announce
@@ -104,6 +105,7 @@ async def _serve(valid: Valid, host: str, *, first: bool, worker: bool) -> int:
     except OSError as error:
         await runner.cleanup()
         return _cannot_listen(host, gateway.port, error)
+    return_large_blocks()
     # All objects of now live as long as the process: the collector need not examine them again.
     gc.collect()
     gc.freeze()
