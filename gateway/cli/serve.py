@@ -15,7 +15,7 @@ from gateway.app import create_app
 from gateway.cli.first_run import ensure_config
 from gateway.cli.greeting import announce
 from gateway.cli.main import COMMANDS, config_option
-from gateway.cli.serving_options import serving_options
+from gateway.cli.serving_options import ENDPOINTS, serving_options
 from gateway.cli.stop import Stop
 from gateway.cli.workers import Workers, check_free, report_serving
 from gateway.config.gateway import DrainConfig, GatewayConfig
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM. 1 when the port can't be used. Raises ConfigError for a bad configuration."""
     path = Path(args.config) if args.config else None
     first = ensure_config(path, os.environ)
-    valid = validated(path, os.environ, port=args.port, bind=args.bind, workers=args.workers)
+    valid = validated(path, os.environ, port=args.port, bind=args.bind, workers=args.workers, endpoints=args.endpoints)
     logging = valid.loaded.config.logging
     logs.configure(
         stream_is_tty=sys.stderr.isatty(),
@@ -74,7 +74,8 @@ def _supervise(args: argparse.Namespace, valid: Valid, host: str, *, first: bool
         check_free(host, gateway.port)
     except OSError as error:
         return _cannot_listen(host, gateway.port, error)
-    options = (("--config", args.config), ("--port", args.port), ("--bind", args.bind))
+    names = ",".join(name for name, key in ENDPOINTS.items() if key in args.endpoints) or None
+    options = (("--config", args.config), ("--port", args.port), ("--bind", args.bind), ("--endpoints", names))
     given = [word for name, value in options if value is not None for word in (name, str(value))]
     policy = _policy(gateway.drain)
 

@@ -7,12 +7,13 @@ from gateway.wire.bedrock_converse.upstream import BedrockConverse
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.google_generative.upstream import GoogleGenerative
 from gateway.wire.ollama.upstream import Ollama
+from gateway.wire.openai_chat.embeddings import ChatEmbeddings
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
-    "openai-responses": OpenAIResponses(),
+    "openai-responses": OpenAIResponses(ChatEmbeddings()),
     "anthropic-messages": AnthropicMessages(),
     "bedrock-converse-stream": BedrockConverse(),
     "ollama": Ollama(),
@@ -21,6 +22,9 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
 
 OWN_TOOLS = frozenset({"openai-responses"})
 """The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
+
+WITHOUT_STOP = frozenset({"openai-responses"})
+"""The formats without stop sequences: the gateway ends the answer."""
 
 DEFAULT_UPSTREAM = "openai-completions"
 """The format of a row that names none."""
