@@ -14,6 +14,7 @@ from urllib.error import URLError
 
 from gateway.config.environment import config_file
 from gateway.config.starter import new_token, write_starter
+from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.embedded import MODEL, available
 from gateway.upstream.keys import key_from
@@ -50,13 +51,22 @@ def first_configuration(path: Path | None, env: Mapping[str, str]) -> FirstConfi
 def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
     """Write the first configuration where there is none.
 
-    True when it holds a new token, which has to be shown to its owner; a token of the environment stays there.
+    True when it holds a new token, which has to be shown to its owner; a token of the environment stays there. Raises
+    ConfigError if the directory can't be used.
     """
-    first = first_configuration(path, env)
-    if first is None:
-        return False
-    token = None if env.get("OPENCLAW_GATEWAY_TOKEN", "").strip() else new_token()
-    write_starter(first.path, model=first.model, token=token)
+    try:
+        first = first_configuration(path, env)
+        if first is None:
+            return False
+        token = None if env.get("OPENCLAW_GATEWAY_TOKEN", "").strip() else new_token()
+        write_starter(first.path, model=first.model, token=token)
+    except OSError as error:
+        folder = config_file(None, env).parent
+        problem = (
+            f"{folder}: a first configuration can't be written there: {error.strerror}. Make the directory writable "
+            "for this user, set OPENCLAW_STATE_DIR to another one, or name a configuration with --config."
+        )
+        raise ConfigError((problem,)) from None
     print(f"Wrote a first configuration to {first.path} (agent 'main' with {first.model}).")
     return token is not None
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-import uvloop
 
 from gateway.app import create_app
+from gateway.cli.allocator import return_large_blocks
+from gateway.cli.event_loop import EventLoop
 from gateway.cli.first_run import ensure_config
 from gateway.cli.greeting import announce
 from gateway.cli.main import COMMANDS, config_option
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return _supervise(args, valid, host, first=first)
     if args.worker is not None:
         structlog.contextvars.bind_contextvars(worker=args.worker)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(_serve(valid, host, first=first, worker=args.worker is not None))
 
 
@@ -104,6 +105,7 @@ async def _serve(valid: Valid, host: str, *, first: bool, worker: bool) -> int:
     except OSError as error:
         await runner.cleanup()
         return _cannot_listen(host, gateway.port, error)
+    return_large_blocks()
     # All objects of now live as long as the process: the collector need not examine them again.
     gc.collect()
     gc.freeze()

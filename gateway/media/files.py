@@ -52,16 +52,18 @@ class FilePolicy:
     fetch: Callable[[str, int], Awaitable[Fetched]] | None = None
 
 
-async def with_file_texts(turn: Turn, policy: FilePolicy, *, native_pdfs: bool = False) -> Turn:
+async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "", native_pdfs: bool = False) -> Turn:
     """The turn with each file's text in a system message after the client's own. With `native_pdfs`, PDFs stay where
-    they are, with their data. Raises BadRequest.
+    they are, with their data.
+
+    Raises BadRequest, or Overloaded if too many documents wait. `caller` identifies the client for that queue.
     """
     if not any(isinstance(part, File) for message in turn.messages for part in message.parts):
         return turn
     messages: list[Message] = []
     blocks: list[str] = []
     newest = max((i for i, message in enumerate(turn.messages) if message.role == "user"), default=-1)
-    budget = _Budget(native_pdfs=native_pdfs)
+    budget = _Budget(caller, native_pdfs=native_pdfs)
     for index, message in enumerate(turn.messages):
         parts: list[Part] = []
         for part in message.parts:
@@ -85,6 +87,7 @@ class _Budget:
     `native_pdfs`: the model reads PDFs itself.
     """
 
+    caller: str
     processes: int = 32
     native_pdfs: bool = False
 
@@ -139,7 +142,7 @@ async def _document(task: ReadTask, data: bytes, policy: FilePolicy, budget: _Bu
     if budget.processes == 0:
         raise Unreadable("the request has too many files that need a parser; send fewer at a time")
     budget.processes -= 1
-    return await policy.reader.read(task, data)
+    return await policy.reader.read(task, data, caller=budget.caller)
 
 
 async def _content(file: File, name: str, policy: FilePolicy) -> tuple[str, bytes]:

@@ -8,7 +8,7 @@ from gateway.access.address import client_key, parse_address
 from gateway.core.errors import BadRequest, NotFound
 from gateway.core.jsonio import dumps
 from gateway.http.errors import JSON
-from gateway.http.keys import LOCKOUT
+from gateway.http.keys import DEGRADED, LOCKOUT
 
 
 async def list_locks(request: web.Request) -> web.StreamResponse:
@@ -18,17 +18,24 @@ async def list_locks(request: web.Request) -> web.StreamResponse:
 
 
 async def release_lock(request: web.Request) -> web.StreamResponse:
-    """Unlock `?key=`, an address or a key of the list, at every instance, and forget its failures."""
+    """Unlock `?key=`, an address or a key of the list, at every instance, and forget its failures.
+
+    While Redis is away only this instance can know of it; `pending` says that the others follow when Redis is back.
+    """
     key = request.query.get("key")
     if not key:
         raise BadRequest("`key`: missing; name an address or a key that GET /api/v1/locks lists.", param="key")
     address = parse_address(key)
     key = key if address is None else client_key(address)
-    if not await request.app[LOCKOUT].unlock(key):
+    released = await request.app[LOCKOUT].unlock(key)
+    redis_is_away = request.app[DEGRADED].get("redis", bool)()
+    if not released:
+        where = " at this instance, and Redis is away, so ask the others, too" if redis_is_away else ""
         raise NotFound(
-            "Nothing is held against this key; GET /api/v1/locks lists those that are locked.", code="lock_not_found"
+            f"Nothing is held against this key{where}; GET /api/v1/locks lists those that are locked.",
+            code="lock_not_found",
         )
-    return _json({"object": "lock.released", "key": key, "released": True})
+    return _json({"object": "lock.released", "key": key, "released": True, "pending": redis_is_away})
 
 
 def _json(body: object) -> web.Response:
