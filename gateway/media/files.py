@@ -54,8 +54,9 @@ class FilePolicy:
 
 async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "", native_pdfs: bool = False) -> Turn:
     """The turn with each file's text in a system message after the client's own. With `native_pdfs`, PDFs stay where
-    they are, with their data. Raises BadRequest, or Overloaded if too many documents wait. `caller` identifies the
-    client for that queue.
+    they are, with their data.
+
+    Raises BadRequest, or Overloaded if too many documents wait. `caller` identifies the client for that queue.
     """
     if not any(isinstance(part, File) for message in turn.messages for part in message.parts):
         return turn

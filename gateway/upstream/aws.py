@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from configparser import ConfigParser, Error
 from pathlib import Path
 
-from gateway.upstream.sigv4 import Credentials
+from gateway.upstream.authorise import Signer
+from gateway.upstream.sigv4 import Credentials, signer
+
+SIGNED = {"bedrock-converse-stream": "bedrock"}
+"""Wire formats whose requests are signed if there is no key, with the name of the service."""
 
 _DEFAULT_REGION = "us-east-1"
 
@@ -28,6 +32,20 @@ def credentials_from(env: Mapping[str, str]) -> Credentials | None:
         if access and secret:
             return Credentials(access, secret, values.get("aws_session_token", "").strip() or None)
     return None
+
+
+def signer_for(wire: str, region: str, env: Mapping[str, str]) -> Signer | None:
+    """What signs the requests of this format with the environment's access key; None for a format without signatures,
+    and without an access key.
+    """
+    credentials = credentials_from(env) if wire in SIGNED else None
+    return None if credentials is None else signer(credentials, region, SIGNED[wire])
+
+
+def secrets_for(wire: str, env: Mapping[str, str]) -> tuple[str | None, ...]:
+    """What of the access key must not appear in a message."""
+    credentials = credentials_from(env) if wire in SIGNED else None
+    return () if credentials is None else (credentials.secret_key, credentials.session_token)
 
 
 def _upper(env: Mapping[str, str]) -> dict[str, str]:

@@ -15,13 +15,14 @@ from gateway.config.profiles import ProfilesConfig
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_headers_of
+from gateway.upstream.aws import region_from, secrets_for
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported
-from gateway.upstream.signers import signer_for, signing_secrets
+from gateway.upstream.signers import signer_for
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.model import ModelSpec
 
@@ -84,16 +85,24 @@ def _inherits(name: str, models: ModelsConfig) -> bool:
 
 
 def _from_row(name: str, row: Row, env: Mapping[str, str], profiles: ProfilesConfig) -> Provider:
+    keys = keys_of_row(name, row, env, profiles)
+    region = _region(row, None, env)
     provider = Provider(
         id=name,
-        base_url=row.url(env),
+        base_url=row.url(env, region),
+        signer=signer_for(row.api, region, env) if keys[0][1] is None else None,
         wire=row.api,
         key_headers=row.key_headers,
         unlisted=model_from("", row.api, row.quirks),
         embedding_model=row.embedding_model,
         local=row.local,
     )
-    return _with_keys(provider, keys_of_row(name, row, env, profiles), {}, env)
+    return _with_keys(provider, keys, {}, secrets_for(row.api, env))
+
+
+def _region(row: Row | None, configured: str | None, env: Mapping[str, str]) -> str:
+    """The region of an address that has one."""
+    return configured or (region_from(env) if row is not None and "{region}" in row.base_url else "")
 
 
 def _configured(
@@ -104,7 +113,8 @@ def _configured(
     wire = config.api or (row.api if row and _is_there(config, row, env) else DEFAULT_UPSTREAM)
     headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
     keys = keys_for(name, config, row, env, profiles)
-    written = config.base_url or (CATALOG[name].url(env, config.region) if _inherits(name, models) else "")
+    region = _region(row, config.region, env)
+    written = config.base_url or (CATALOG[name].url(env, region) if _inherits(name, models) else "")
     known = known_models(name, wire, quirks) if row and _is_there(config, row, env) else {}
     provider = Provider(
         id=name,
@@ -129,13 +139,12 @@ def _configured(
             ),
             keys,
             {**headers, **_plain(model.headers)},
-            env,
-            config.region,
         )
         for model in config.models
         if model.base_url or model.headers or model.api not in (None, wire)
     }
-    return _with_keys(replace(provider, model_rows=rows), keys, headers, env, config.region)
+    signer = signer_for(wire, region or region_from(env), env) if keys[0][1] is None else None
+    return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets_for(wire, env))
 
 
 def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:
@@ -144,7 +153,7 @@ def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:
     """
     if not config.base_url:
         return True
-    mine, theirs = URL(config.base_url), URL(row.url(env, config.region))
+    mine, theirs = URL(config.base_url), URL(row.url(env, _region(row, config.region, env)))
     return mine.host == theirs.host or (row.local and mine.path.rstrip("/") == theirs.path.rstrip("/"))
 
 
@@ -163,19 +172,11 @@ def _header_of(config: ProviderConfig) -> dict[str, str]:
 
 
 def _with_keys(
-    provider: Provider,
-    keys: list[NamedKey],
-    headers: Mapping[str, str],
-    env: Mapping[str, str],
-    region: str | None = None,
+    provider: Provider, keys: list[NamedKey], headers: Mapping[str, str], secrets: tuple[str | None, ...] = ()
 ) -> Provider:
-    """The row with its first key, and the same row with each further key as `others`; without a key, it has the
-    environment's login.
-    """
-    every = (*(key for _, key in keys), *signing_secrets(provider.wire, env))
+    """The row with its first key, and the same row with each further key as `others`; it has further `secrets`."""
+    every = (*(key for _, key in keys), *secrets)
     provider = replace(provider, secrets=secrets_in(every, headers, provider.base_url))
-    if keys[0][1] is None:
-        provider = replace(provider, signer=signer_for(provider.wire, env, region))
     first, *others = (
         replace(provider, key_id=key_id, api_key=key, headers=fixed_headers(key, headers, provider.key_headers))
         for key_id, key in keys

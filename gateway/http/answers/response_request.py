@@ -60,11 +60,9 @@ class ResponseRequest:
         earlier = (
             await history(self._store, self._owner, agent.id, ingress.previous) if ingress.previous is not None else ()
         )
+        turn = await checked_images(turn, media.response_images)
         turn = await with_file_texts(
-            await checked_images(turn, media.response_images),
-            media.response_files,
-            caller=self._caller,
-            native_pdfs=self._read_pdfs(agent),
+            turn, media.response_files, caller=self._caller, native_pdfs=self._read_pdfs(agent)
         )
         instructions = ingress.instructions
         self._own = turn.messages[len(instructions) :]  # instructions apply to one turn, as in OpenAI's API

@@ -106,7 +106,11 @@ def _cap(sampling: Sampling, body: dict[str, Any], model: ModelSpec, abilities: 
     if sampling.max_tokens is not None:
         return model.clamp(sampling.max_tokens)
     own = body.get("max_tokens")
-    return own if type(own) is int and own > 0 else model.max_tokens or abilities.cap
+    return (
+        own
+        if type(own) is int and own > 0
+        else model.max_tokens or min(abilities.cap, model.output_limit or abilities.cap)
+    )
 
 
 def _add_sampling(body: dict[str, Any], turn: Turn, abilities: Abilities) -> None:

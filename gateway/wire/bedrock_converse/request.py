@@ -76,9 +76,13 @@ def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
 def _cap(turn: Turn, fields: dict[str, Any], model: ModelSpec, abilities: Abilities) -> int:
     asked = turn.sampling.max_tokens
     if asked is not None:
-        return min(asked, model.max_tokens or asked)
+        return model.clamp(asked)
     own = fields.get("max_tokens")
-    return own if type(own) is int and own > 0 else model.max_tokens or abilities.cap
+    return (
+        own
+        if type(own) is int and own > 0
+        else model.max_tokens or min(abilities.cap, model.output_limit or abilities.cap)
+    )
 
 
 def _inference(turn: Turn, fields: dict[str, Any], abilities: Abilities, *, reasons: bool) -> dict[str, Any]:
