@@ -149,12 +149,13 @@ def _configured(
 
 def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:
     """Whether a configured row is at the built-in address, so that what the catalogue knows holds for it: at another
-    host there may be another server, which is asked in the default format. A local server may be on another machine.
+    host there may be another server, which is asked in the default format. A local server may be on another
+    machine, and has one path per format.
     """
     if not config.base_url:
         return True
     mine, theirs = URL(config.base_url), URL(row.url(env, _region(row, config.region, env)))
-    return mine.host == theirs.host or (row.local and mine.path.rstrip("/") == theirs.path.rstrip("/"))
+    return mine.path.rstrip("/") == theirs.path.rstrip("/") if row.local else mine.host == theirs.host
 
 
 def _key_headers(config: ProviderConfig, row: Row | None, wire: str) -> KeyHeaders:
