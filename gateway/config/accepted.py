@@ -31,7 +31,7 @@ MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource", "thinkingLeve
 COST = frozenset({"tieredPricing"})
 COMPAT = frozenset({
     "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool", "openRouterRouting",
-    "reasoningEffortMap", "requiresAssistantAfterToolResult", "requiresMistralToolIds",
+    "requiresAssistantAfterToolResult", "requiresMistralToolIds",
     "requiresOpenAiAnthropicToolPayload", "requiresReasoningContentOnAssistantMessages", "requiresThinkingAsText",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "strictMessageKeys", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",

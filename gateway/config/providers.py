@@ -40,8 +40,7 @@ class CompatConfig(Section):
 
     UNUSED: ClassVar[frozenset[str]] = accepted.COMPAT
     INERT: ClassVar[frozenset[str]] = frozenset({
-        "supports_reasoning_effort", "supports_strict_mode", "requires_tool_result_name", "requires_string_content",
-        "supported_reasoning_efforts",
+        "supports_strict_mode", "requires_tool_result_name", "requires_string_content",
     })  # fmt: skip
 
     supports_tools: bool | None = None
@@ -57,6 +56,7 @@ class CompatConfig(Section):
     requires_tool_result_name: bool | None = None
     requires_string_content: bool | None = None
     supported_reasoning_efforts: tuple[str, ...] | None = None
+    reasoning_effort_map: dict[str, str] | None = None
     accepts_prefill: bool | None = None
     supports_tool_choice: bool | None = None
     supports_parallel_tool_calls: bool | None = None

@@ -9,14 +9,15 @@ def _without_version(url: str) -> str:
     return url.rstrip("/").removesuffix("/v1")
 
 
-def _with_version(url: str) -> str:
-    return f"{url.rstrip('/')}/v1beta" if URL(url).path.strip("/") == "" else url
+def _with_version(version: str) -> Callable[[str], str]:
+    return lambda url: f"{url.rstrip('/')}/{version}" if URL(url).path.strip("/") == "" else url
 
 
 _FORMS: Mapping[str, Callable[[str], str]] = {
     "anthropic-messages": _without_version,  # its path begins with /v1
     "ollama": _without_version,  # /v1 is its OpenAI-compatible side
-    "google-generative-ai": _with_version,
+    "google-generative-ai": _with_version("v1beta"),
+    "google-vertex": _with_version("v1"),
 }
 
 

@@ -15,13 +15,14 @@ from gateway.config.profiles import ProfilesConfig
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_headers_of
-from gateway.upstream.aws import region_from, secrets_for, signer_for
+from gateway.upstream.aws import region_from, secrets_for
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported
+from gateway.upstream.signers import signer_for
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.model import ModelSpec
 
@@ -148,12 +149,13 @@ def _configured(
 
 def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:
     """Whether a configured row is at the built-in address, so that what the catalogue knows holds for it: at another
-    host there may be another server, which is asked in the default format. A local server may be on another machine.
+    host there may be another server, which is asked in the default format. A local server may be on another
+    machine, and has one path per format.
     """
     if not config.base_url:
         return True
     mine, theirs = URL(config.base_url), URL(row.url(env, _region(row, config.region, env)))
-    return mine.host == theirs.host or (row.local and mine.path.rstrip("/") == theirs.path.rstrip("/"))
+    return mine.path.rstrip("/") == theirs.path.rstrip("/") if row.local else mine.host == theirs.host
 
 
 def _key_headers(config: ProviderConfig, row: Row | None, wire: str) -> KeyHeaders:
@@ -222,6 +224,9 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "accepts_prefill": compat.accepts_prefill,
         "embedding_base64": compat.embedding_base64,
         "supports_tool_call_fields": compat.supports_tool_call_fields,
+        "supports_reasoning_effort": compat.supports_reasoning_effort,
+        "supported_reasoning_efforts": compat.supported_reasoning_efforts,
+        "reasoning_effort_map": compat.reasoning_effort_map,
         "supports_own_tools": compat.supports_own_tools,
     }
 

@@ -5,25 +5,27 @@ from collections.abc import Mapping
 from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.bedrock_converse.upstream import BedrockConverse
 from gateway.wire.contract import UpstreamFormat
-from gateway.wire.google_generative.upstream import GoogleGenerative
+from gateway.wire.google_generative.upstream import GoogleGenerative, GoogleVertex
 from gateway.wire.ollama.upstream import Ollama
 from gateway.wire.openai_chat.embeddings import ChatEmbeddings
 from gateway.wire.openai_chat.upstream import OpenAIChat
-from gateway.wire.openai_responses.upstream import OpenAIResponses
+from gateway.wire.openai_responses.upstream import AzureResponses, OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
     "openai-responses": OpenAIResponses(ChatEmbeddings()),
+    "azure-openai-responses": AzureResponses(ChatEmbeddings()),
     "anthropic-messages": AnthropicMessages(),
-    "bedrock-converse-stream": BedrockConverse(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
+    "google-vertex": GoogleVertex(),
+    "bedrock-converse-stream": BedrockConverse(),
 }
 
-OWN_TOOLS = frozenset({"openai-responses"})
+OWN_TOOLS = frozenset({"openai-responses", "azure-openai-responses"})
 """The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
 
-WITHOUT_STOP = frozenset({"openai-responses"})
+WITHOUT_STOP = frozenset({"openai-responses", "azure-openai-responses"})
 """The formats without stop sequences: the gateway ends the answer."""
 
 DEFAULT_UPSTREAM = "openai-completions"

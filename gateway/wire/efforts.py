@@ -1,6 +1,7 @@
-"""How much a model should reason, from the client's word to the nearest one that a model knows."""
+"""How much a model should reason: from the client's word to the nearest one that a model knows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from gateway.core.turn import Turn
 from gateway.wire.model import ModelSpec
@@ -32,3 +33,33 @@ def nearest_effort(effort: str, supported: Sequence[str]) -> str:
         return effort
     wanted = _ORDER.index(effort)
     return min(ranks, key=lambda name: (abs(ranks[name] - wanted), -ranks[name]))
+
+
+@dataclass(frozen=True, slots=True)
+class Efforts:
+    """What a row says of a model's efforts: whether it accepts any, which (empty: those of its format), and words of
+    the client that stand for others.
+    """
+
+    accepted: bool = True
+    supported: tuple[str, ...] = ()
+    mapped: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, effort: str) -> str:
+        """The effort for the model."""
+        own = self.mapped.get(effort)
+        return own if own is not None else nearest_effort(effort, self.supported)
+
+
+ANY_EFFORT = Efforts()
+
+
+def efforts_from(quirks: Mapping[str, object]) -> Efforts:
+    """What a row's quirks say (`supports_reasoning_effort`, `supported_reasoning_efforts`, `reasoning_effort_map`)."""
+    supported, mapped = quirks.get("supported_reasoning_efforts"), quirks.get("reasoning_effort_map")
+    efforts = Efforts(
+        quirks.get("supports_reasoning_effort") is not False,
+        tuple(map(str, supported)) if isinstance(supported, tuple | list) else (),
+        {str(name): str(value) for name, value in mapped.items()} if isinstance(mapped, Mapping) else {},
+    )
+    return ANY_EFFORT if efforts == ANY_EFFORT else efforts

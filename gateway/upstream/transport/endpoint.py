@@ -50,7 +50,9 @@ def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str], 
     every = {name: value for name, value in extra.items() if name.lower() not in names} | dict(headers)
     if not path.isascii() or any(char <= " " for char in path):
         raise ValueError("the path has a character that can't be sent")
-    target = f"{parsed.raw_path.rstrip('/')}{path}" if path else parsed.raw_path_qs
+    target = f"{parsed.raw_path.rstrip('/')}{path}" if path else parsed.raw_path
+    if query := parsed.raw_query_string:  # of the base URL, such as Azure's `api-version`
+        target += f"{'&' if '?' in path else '?'}{query}"
     lines = [f"POST {target} HTTP/1.1", *(_line(name, value) for name, value in every.items())]
     head = "\r\n".join([*lines, "Content-Length: "]).encode()
     return Endpoint(Origin(parsed.raw_host, parsed.port, parsed.scheme == "https"), head)

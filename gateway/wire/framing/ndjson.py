@@ -26,8 +26,8 @@ class NdjsonDecoder:
                 if sum(map(len, self._pending)) > _MAX_LINE:
                     raise OversizedLine(f"a line of more than {_MAX_LINE} bytes")
             return []
-        *lines, rest = b"".join((*self._pending, data)).split(b"\n")
-        self._pending = [rest] if rest else []
+        *lines, tail = b"".join((*self._pending, data)).split(b"\n")
+        self._pending = [tail] if tail else []
         return [line for line in lines if line and not line.isspace()]
 
     def flush(self) -> list[bytes]:

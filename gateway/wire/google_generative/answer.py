@@ -201,14 +201,14 @@ class _Reader:
             batch.append(TextDelta(text, logprobs))
         if signature:
             self._end_thinking(batch)
-            self._sign(signature, signed("text"), batch)
+            self._end_signed(signature, signed("text"), batch)
 
     def _think(self, text: str, signature: str | None, batch: Batch) -> None:
         if text:
             self._thought.append(text)
             batch.append(ThinkingDelta(text, "summary"))
         if signature:
-            self._sign(signature, signed("thought"), batch)
+            self._end_signed(signature, signed("thought"), batch)
 
     def _call(self, call: FunctionCall, signature: str | None, batch: Batch) -> None:
         if not call.name or call.name.isspace():
@@ -218,14 +218,14 @@ class _Reader:
             call_id = new_id("call_")
         self._ids.add(call_id)
         if signature:
-            self._sign(signature, signed("call", call_id), batch)
+            self._end_signed(signature, signed("call", call_id), batch)
         else:
             self._end_thinking(batch)
         batch.append(ToolCallBegin(self._calls, call_id, call.name))
         batch.append(ToolCallDelta(self._calls, arguments_text(call.args)))
         self._calls += 1
 
-    def _sign(self, signature: str, extras: Extras, batch: Batch) -> None:
+    def _end_signed(self, signature: str, extras: Extras, batch: Batch) -> None:
         """End the block of reasoning that is open, if any, with the signature of the part that `extras` name."""
         text = "".join(self._thought)
         self._thought.clear()

@@ -12,10 +12,10 @@ from gateway.core.message import Citation
 def read_citations(citation_metadata: Any, grounding_metadata: Any, text: str) -> list[Citation]:
     """The sources in order, each once; `text` is the whole answer."""
     encoded = text.encode("utf-8", "surrogatepass")
-    found: dict[tuple[object, ...], Citation] = {}
+    sources: dict[tuple[object, ...], Citation] = {}
     for source in (*_cited(_object(citation_metadata), encoded), *_grounded(_object(grounding_metadata), encoded)):
-        found.setdefault((source.url, source.start, source.end), source)
-    return list(found.values())
+        sources.setdefault((source.url, source.start, source.end), source)
+    return list(sources.values())
 
 
 def _cited(metadata: dict[str, Any], text: bytes) -> Iterator[Citation]:

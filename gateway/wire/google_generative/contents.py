@@ -40,21 +40,19 @@ _NO_RESULT = "There is no result of this call."
 Place = Literal["call", "text", "thought"]
 
 
-def signed(place: Place, call_id: str | None = None) -> Extras:
+def signed(on: Place, call_id: str | None = None) -> Extras:
     """The extras of a block of reasoning: the part that its signature belongs to. A `text` is the one before it."""
-    return Extras(WIRE, {"on": place, "call": call_id} if call_id else {"on": place})
+    return Extras(WIRE, {"on": on, "call": call_id} if call_id else {"on": on})
 
 
-def contents_of(
-    messages: Iterable[Message], model: ModelSpec, *, ids: bool = True
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def contents_of(messages: Iterable[Message], model: ModelSpec) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The parts of the system instruction, and the contents.
 
     Leading system messages are the instruction, later ones are the user's text at their place. Roles alternate, but the
-    results of a step are a content of their own with one response per call. `ids`: whether to send ids of calls. Raises
-    UpstreamError of the kind UNSUPPORTED for what the format can't carry.
+    results of a step are a content of their own with one response per call. Raises UpstreamError of the kind
+    UNSUPPORTED for what the format can't carry.
     """
-    encoder = _Encoder(model, ids=ids)
+    encoder = _Encoder(model)
     for message in messages:
         encoder.add(message)
     encoder.end_step()
@@ -62,12 +60,11 @@ def contents_of(
 
 
 class _Encoder:
-    def __init__(self, model: ModelSpec, *, ids: bool) -> None:
+    def __init__(self, model: ModelSpec) -> None:
         self.system: list[dict[str, Any]] = []
         self.contents: list[dict[str, Any]] = []
         self._owner = Owner(WIRE, model.provider, model.id)
         self._generation = generation_of(model.id)
-        self._ids = ids
         self._names: dict[str, str] = {}
         self._unanswered: dict[str, str] = {}  # the calls of the last step without a result: id → name
         self._responses: list[dict[str, Any]] = []
@@ -134,21 +131,20 @@ class _Encoder:
         return parts
 
     def _thinking(self, block: Thinking, parts: list[dict[str, Any]]) -> None:
-        place = block.extras.of(WIRE).get("on")
+        on = block.extras.of(WIRE).get("on")
         if block.text:
             thought: dict[str, Any] = {"text": block.text, "thought": True}
-            if block.signature and place == "thought":
+            if block.signature and on == "thought":
                 thought["thoughtSignature"] = block.signature
             parts.append(thought)
-        if block.signature and place == "text":
+        if block.signature and on == "text":
             if not parts or "text" not in parts[-1] or "thought" in parts[-1] or "thoughtSignature" in parts[-1]:
                 parts.append({"text": ""})
             parts[-1]["thoughtSignature"] = block.signature
 
     def _call(self, call: ToolCall, signature: str | None) -> dict[str, Any]:
         self._names[call.id] = self._unanswered[call.id] = call.name
-        function = {"name": call.name, "args": arguments_object(call)}
-        part: dict[str, Any] = {"functionCall": {"id": call.id, **function} if self._ids else function}
+        part: dict[str, Any] = {"functionCall": {"id": call.id, "name": call.name, "args": arguments_object(call)}}
         if signature is not None:
             part["thoughtSignature"] = signature
         return part
@@ -170,8 +166,7 @@ class _Encoder:
         self._respond(part.call_id, name, {"error" if part.is_error else "output": text}, media)
 
     def _respond(self, call_id: str, name: str, response: dict[str, Any], media: list[dict[str, Any]]) -> None:
-        fields: dict[str, Any] = {"id": call_id} if self._ids else {}
-        fields |= {"name": name, "response": response}
+        fields: dict[str, Any] = {"id": call_id, "name": name, "response": response}
         if media and self._generation.media_in_results:
             fields["parts"] = media
         else:

@@ -8,7 +8,7 @@ from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest, WireRequest
 from gateway.wire.google_generative.errors import error_in
-from gateway.wire.google_generative.paths import model_path
+from gateway.wire.google_generative.paths import model_path, publisher_path
 from gateway.wire.google_generative.usage import read_usage
 from gateway.wire.model import ModelSpec
 
@@ -52,11 +52,66 @@ class GoogleEmbeddings:
             raise _malformed(str(error)) from None
         if answer.error:
             raise error_in(answer.error)
-        vectors = [memoryview(one.values) for one in answer.embeddings or ()]
-        if len(vectors) != expected or any(vector[0] != _ARRAY or len(vector) <= len("[]") for vector in vectors):
-            raise _malformed(f"it does not hold {expected} vectors")
+        vectors = _checked([memoryview(one.values) for one in answer.embeddings or ()], expected)
         usage = read_usage(answer.usage_metadata or {})
         return EmbeddingReply(vectors, usage.prompt, usage.prompt)
+
+
+class _Statistics(msgspec.Struct, frozen=True):
+    token_count: float = 0
+
+
+class _Embedding(msgspec.Struct, frozen=True):
+    values: msgspec.Raw = msgspec.Raw(b"null")
+    statistics: _Statistics = _Statistics()
+
+
+class _Prediction(msgspec.Struct, frozen=True):
+    embeddings: _Embedding = _Embedding()
+
+
+class _Predictions(msgspec.Struct, frozen=True):
+    predictions: list[_Prediction] | None = None
+    error: Any = None
+
+
+_PREDICTIONS = StructDecoder(_Predictions)
+
+
+class VertexEmbeddings:
+    """The same at Vertex AI (https://cloud.google.com/vertex-ai/generative-ai/docs/model-reference/text-embeddings-api),
+    which reports the tokens of every text.
+    """
+
+    def paths(self) -> tuple[str, ...]:
+        """The path names the model."""
+        return ()
+
+    def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
+        """One request for all texts. A text that is too long has to be an error, not cut silently."""
+        parameters: dict[str, Any] = {"autoTruncate": False}
+        if request.dimensions is not None:
+            parameters["outputDimensionality"] = request.dimensions
+        body = {"instances": [{"content": text} for text in request.inputs], "parameters": parameters}
+        return WireRequest(f"{publisher_path(model.id)}:predict", dumps(body))
+
+    def parse(self, body: bytes, expected: int) -> EmbeddingReply:
+        """See EmbeddingsFormat."""
+        try:
+            answer = _PREDICTIONS.read(body)
+        except InvalidJSON as error:
+            raise _malformed(str(error)) from None
+        if answer.error:
+            raise error_in(answer.error)
+        embeddings = [one.embeddings for one in answer.predictions or ()]
+        tokens = int(sum(one.statistics.token_count for one in embeddings))
+        return EmbeddingReply(_checked([memoryview(one.values) for one in embeddings], expected), tokens, tokens)
+
+
+def _checked(vectors: list[memoryview], expected: int) -> list[memoryview]:
+    if len(vectors) != expected or any(vector[0] != _ARRAY or len(vector) <= len("[]") for vector in vectors):
+        raise _malformed(f"it does not hold {expected} vectors")
+    return vectors
 
 
 def _malformed(what: str) -> UpstreamError:

@@ -46,15 +46,15 @@ def malformed(what: str) -> UpstreamError:
 
 def failed(reason: str, explanation: str | None) -> UpstreamError:
     """The error for an answer whose end is a failure of the model, which may do better next time."""
-    told = f": {explanation}" if explanation else "."
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider ended its answer with {reason}{told}")
+    suffix = f": {explanation}" if explanation else "."
+    return UpstreamError(UpstreamKind.MALFORMED, f"The provider ended its answer with {reason}{suffix}")
 
 
 def blocked(reason: str, explanation: str | None) -> UpstreamError:
     """The error for a prompt that a filter stopped."""
-    told = f": {explanation}" if explanation else "."
+    suffix = f": {explanation}" if explanation else "."
     return UpstreamError(
-        UpstreamKind.CONTENT_FILTER, f"The provider blocked the prompt ({reason}){told}", code="content_filter"
+        UpstreamKind.CONTENT_FILTER, f"The provider blocked the prompt ({reason}){suffix}", code="content_filter"
     )
 
 
@@ -127,8 +127,8 @@ def _hint(details: list[dict[str, Any]]) -> float | None:
     """`RetryInfo.retryDelay`, such as "37s", in seconds."""
     for one in details:
         delay = one.get("retryDelay")
-        if isinstance(delay, str) and (found := _SECONDS.fullmatch(delay)):
-            return float(found[1])
+        if isinstance(delay, str) and (match := _SECONDS.fullmatch(delay)):
+            return float(match[1])
     return None
 
 

@@ -9,3 +9,10 @@ def model_path(model_id: str) -> str:
     """`/models/ID`; an id may name its collection itself, such as `tunedModels/mine`."""
     name = model_id if model_id.startswith(("models/", "tunedModels/")) else f"models/{model_id}"
     return f"/{quote(name, safe='/@.-_~')}"
+
+
+@lru_cache(256)
+def publisher_path(model_id: str) -> str:
+    """The same at Vertex AI, below `…/projects/P/locations/L` or, with an API key, directly below the version."""
+    name = model_id if "/" in model_id else f"publishers/google/models/{model_id}"
+    return f"/{quote(name, safe='/@.-_~')}"

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 
+from gateway.wire.efforts import ANY_EFFORT, Efforts, efforts_from
 from gateway.wire.model import ModelSpec
 
 _NAME = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
@@ -12,13 +13,9 @@ _NAME = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`thinks`: understands `thinkingConfig`, False for a model that refuses it. `efforts`: the efforts that the model
-    knows, empty for those of its generation. `effort_map`: an effort of the client → one of the model.
-    """
+    """`efforts`: how the model thinks; one that accepts none refuses `thinkingConfig`."""
 
-    thinks: bool = True
-    efforts: tuple[str, ...] = ()
-    effort_map: Mapping[str, str] = field(default_factory=dict)
+    efforts: Efforts = ANY_EFFORT
 
 
 DEFAULT = Profile()
@@ -26,12 +23,7 @@ DEFAULT = Profile()
 
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
-    efforts, effort_map = quirks.get("supported_reasoning_efforts"), quirks.get("reasoning_effort_map")
-    return Profile(
-        thinks=quirks.get("supports_reasoning_effort") is not False,
-        efforts=tuple(map(str, efforts)) if isinstance(efforts, tuple | list) else (),
-        effort_map={str(k): str(v) for k, v in effort_map.items()} if isinstance(effort_map, Mapping) else {},
-    )
+    return Profile(efforts_from(quirks))
 
 
 def profile_of(model: ModelSpec) -> Profile:
@@ -46,7 +38,7 @@ class Generation:
 
     `thinking`: by `level` (Gemini 3), by a `budget` of tokens (2.5), or `none`. `min_budget` is 0 where thinking can be
     switched off. `signs_calls`: refuses calls in the history without their signatures. `media_in_results`: reads images
-    inside function responses. `schema_with_tools`: takes a response schema together with tools.
+    inside function responses. `schema_with_tools`: takes a response schema together with tools. `pdfs`: reads them.
     """
 
     thinking: str = "level"
@@ -56,6 +48,7 @@ class Generation:
     signs_calls: bool = True
     media_in_results: bool = True
     schema_with_tools: bool = True
+    pdfs: bool = True
 
 
 @lru_cache(256)
@@ -64,10 +57,10 @@ def generation_of(model_id: str) -> Generation:
     name = model_id.lower()
     is_pro = "pro" in name
     if "gemma" in name:
-        return Generation("none", signs_calls=False, media_in_results=False, schema_with_tools=False)
-    found = _NAME.search(name)
-    if found is not None and int(found[1]) < 3:
-        thinks = (int(found[1]), int(found[2] or 0)) >= (2, 5)
+        return Generation("none", signs_calls=False, media_in_results=False, schema_with_tools=False, pdfs=False)
+    version = _NAME.search(name)
+    if version is not None and int(version[1]) < 3:
+        thinks = (int(version[1]), int(version[2] or 0)) >= (2, 5)
         return Generation(
             "budget" if thinks else "none",
             min_budget=128 if is_pro else 0,

@@ -29,8 +29,8 @@ _MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY", "pinned": "ANY"}
 _MAX_SEED = 2**31
 
 
-def build_request(turn: Turn, model: ModelSpec, *, ids: bool = True) -> bytes:
-    """The JSON body; the path names the model. `ids`: whether the address knows ids of calls.
+def build_request(turn: Turn, model: ModelSpec) -> bytes:
+    """The JSON body; the path names the model.
 
     Only fields that the caller set are sent. The format has no field for parallel calls, a verbosity, metadata, a user,
     a service tier or a cache key: those are dropped.
@@ -38,7 +38,7 @@ def build_request(turn: Turn, model: ModelSpec, *, ids: bool = True) -> bytes:
     generation = generation_of(model.id)
     body, config, effort = _operator_fields(turn, model)
     messages = turn.messages if model.tools else tuple(message for message in turn.messages if not message.hidden)
-    system, body["contents"] = contents_of(messages, model, ids=ids)
+    system, body["contents"] = contents_of(messages, model)
     form = turn.sampling.response_format
     if turn.tools and model.tools:
         _add_tools(body, turn.tools, turn.tool_choice)

@@ -1,7 +1,7 @@
 """Reduces a JSON Schema to the subset of OpenAPI that Google's `parameters` and `responseSchema` accept.
 
 Google refuses a whole request for one keyword that it does not know (https://ai.google.dev/api/caching#Schema). What
-the subset can't express is dropped, or said in the description, and named in a debug line.
+the subset can't express is dropped, or described in words, and named in a debug line.
 """
 
 from collections.abc import Mapping
@@ -117,7 +117,7 @@ class _Reducer:
             result["required"] = known
 
     def _values(self, node: Mapping[str, Any], result: dict[str, Any]) -> None:
-        """`enum` and `const`: Google knows enumerations of texts only, so that others are told in words."""
+        """`enum` and `const`: Google knows enumerations of texts only, so that the description lists others."""
         values = [node["const"]] if "const" in node else node.get("enum")
         if not isinstance(values, list):
             return

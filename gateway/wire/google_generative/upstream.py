@@ -7,12 +7,12 @@ from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
 from gateway.wire.contract import EmbeddingsFormat, Parser, WireRequest
-from gateway.wire.google_generative import WIRE
+from gateway.wire.google_generative import VERTEX, WIRE
 from gateway.wire.google_generative.answer import StreamParser, parse_answer
-from gateway.wire.google_generative.embeddings import GoogleEmbeddings
+from gateway.wire.google_generative.embeddings import GoogleEmbeddings, VertexEmbeddings
 from gateway.wire.google_generative.errors import classify
-from gateway.wire.google_generative.paths import model_path
-from gateway.wire.google_generative.profile import profile_from
+from gateway.wire.google_generative.paths import model_path, publisher_path
+from gateway.wire.google_generative.profile import generation_of, profile_from
 from gateway.wire.google_generative.request import build_request
 from gateway.wire.model import ModelSpec
 
@@ -20,17 +20,18 @@ from gateway.wire.model import ModelSpec
 class GoogleGenerative:
     """See UpstreamFormat. The key belongs in a header (`x-goog-api-key`), never into the URL, which servers log."""
 
-    name = WIRE
+    name: str = WIRE
     key_header: str | None = "x-goog-api-key"
     embeddings: EmbeddingsFormat | None = GoogleEmbeddings()
+    _path = staticmethod(model_path)
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
-    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  every Gemini does
-        """See UpstreamFormat."""
-        return True
+    def reads_pdfs(self, model: ModelSpec) -> bool:
+        """Every Gemini does; the other models of this API do not."""
+        return generation_of(model.id).pdfs
 
     def paths(self) -> tuple[str, ...]:
         """Every path names a model."""
@@ -39,7 +40,7 @@ class GoogleGenerative:
     def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
         """See `request.build_request`. Without `alt=sse` a stream would be one JSON array."""
         method = ":streamGenerateContent?alt=sse" if turn.stream else ":generateContent"
-        return WireRequest(model_path(model.id) + method, build_request(turn, model))
+        return WireRequest(self._path(model.id) + method, build_request(turn, model))
 
     def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """See `answer.parse_answer`."""
@@ -52,3 +53,11 @@ class GoogleGenerative:
     def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
         """See `errors.classify`."""
         return classify(status, payload, retry_after=retry_after)
+
+
+class GoogleVertex(GoogleGenerative):
+    """The same at Vertex AI: other paths and other embeddings."""
+
+    name = VERTEX
+    embeddings = VertexEmbeddings()
+    _path = staticmethod(publisher_path)

@@ -1,9 +1,9 @@
 """The quirks of one model behind Ollama's format, as a frozen value made at start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from gateway.wire.efforts import nearest_effort
+from gateway.wire.efforts import ANY_EFFORT, Efforts, efforts_from, nearest_effort
 from gateway.wire.model import ModelSpec
 
 LEVELS = ("low", "medium", "high", "max")
@@ -12,13 +12,9 @@ LEVELS = ("low", "medium", "high", "max")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`thinks`: understands `think`, False for a model that refuses it. `efforts`: the levels of `think` that the model
-    knows. `effort_map`: an effort of the client → the value for `think`.
-    """
+    """`efforts`: how the model thinks; one that accepts none refuses `think`."""
 
-    thinks: bool = True
-    efforts: tuple[str, ...] = LEVELS
-    effort_map: Mapping[str, str] = field(default_factory=dict)
+    efforts: Efforts = ANY_EFFORT
 
 
 DEFAULT = Profile()
@@ -26,12 +22,7 @@ DEFAULT = Profile()
 
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
-    efforts, effort_map = quirks.get("supported_reasoning_efforts"), quirks.get("reasoning_effort_map")
-    return Profile(
-        thinks=quirks.get("supports_reasoning_effort") is not False,
-        efforts=tuple(map(str, efforts)) if isinstance(efforts, tuple | list) else LEVELS,
-        effort_map={str(k): str(v) for k, v in effort_map.items()} if isinstance(effort_map, Mapping) else {},
-    )
+    return Profile(efforts_from(quirks))
 
 
 def profile_of(model: ModelSpec) -> Profile:
@@ -41,7 +32,8 @@ def profile_of(model: ModelSpec) -> Profile:
 
 
 def think_of(effort: str, profile: Profile) -> bool | str:
-    """The value of `think` for a client's effort."""
+    """The value of `think` for an effort."""
     if effort in ("none", "off"):
         return False
-    return profile.effort_map.get(effort) or nearest_effort(effort, profile.efforts)
+    own = profile.efforts.of(effort)
+    return own if effort in profile.efforts.mapped else nearest_effort(own, LEVELS)

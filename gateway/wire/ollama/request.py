@@ -108,7 +108,7 @@ def _form(wanted: ResponseFormat) -> Any:
 def _add_thinking(body: dict[str, Any], turn: Turn, model: ModelSpec) -> None:
     """The client's effort, or the operator's `think` as it is; without either, the model's default applies."""
     profile = profile_of(model)
-    if not profile.thinks:
+    if not profile.efforts.accepted:
         body.pop("think", None)
         return
     if turn.options.effort is not None:

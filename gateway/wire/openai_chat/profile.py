@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from gateway.wire.efforts import ANY_EFFORT, Efforts, efforts_from
 from gateway.wire.model import ModelSpec
 
 _NAMES = {
@@ -27,7 +28,7 @@ class Profile:
     `usage_in_streaming`: understands `stream_options.include_usage`. `tool_choice`, `parallel_tool_calls`: understands
     those fields. `embedding_base64`: can answer embeddings as base64. `unknown_fields`: tolerates unknown request
     fields; `tool_call_fields`: tolerates unknown fields of tool calls in the history, where another provider may have
-    added them.
+    added them. `efforts`: the values of `reasoning_effort` that it accepts.
     """
 
     tool_choice: bool = True
@@ -38,6 +39,7 @@ class Profile:
     embedding_base64: bool = False
     unknown_fields: bool = True
     tool_call_fields: bool = True
+    efforts: Efforts = ANY_EFFORT
 
 
 DEFAULT = Profile()
@@ -46,7 +48,7 @@ DEFAULT = Profile()
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
     given = {_NAMES[name]: value for name, value in quirks.items() if name in _NAMES and value is not None}
-    return replace(DEFAULT, **given)  # type: ignore[arg-type]  # rows are checked where they are read
+    return replace(DEFAULT, efforts=efforts_from(quirks), **given)  # type: ignore[arg-type]  # rows are checked where they are read
 
 
 def profile_of(model: ModelSpec) -> Profile:

@@ -21,6 +21,7 @@ from gateway.core.message import (
 )
 from gateway.core.raw_text import RawText
 from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.wire.efforts import ANY_EFFORT
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.profile import Profile, profile_of
@@ -67,6 +68,11 @@ def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, A
         for name, option in OPTIONS.items():
             if (value := getattr(turn.options, option)) is not None:
                 body[name] = value
+    if profile.efforts is not ANY_EFFORT and isinstance(effort := body.get("reasoning_effort"), str):
+        if profile.efforts.accepted:
+            body["reasoning_effort"] = profile.efforts.of(effort)
+        else:
+            del body["reasoning_effort"]
     return body
 
 

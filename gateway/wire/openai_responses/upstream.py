@@ -20,8 +20,8 @@ _PATH = "/responses"
 class OpenAIResponses:
     """See UpstreamFormat. `embeddings` are those of OpenAI's API, which both of its formats share."""
 
-    name = WIRE
-    key_header = None
+    name: str = WIRE
+    key_header: str | None = None
 
     def __init__(self, embeddings: EmbeddingsFormat) -> None:
         self.embeddings = embeddings
@@ -53,3 +53,10 @@ class OpenAIResponses:
     def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
         """See `openai_error.classify`; a failed response holds the same error object."""
         return classify(status, payload, retry_after=retry_after)
+
+
+class AzureResponses(OpenAIResponses):
+    """The same at Azure, which has the key in a header of its own. The model is the name of a deployment."""
+
+    name = "azure-openai-responses"
+    key_header = "api-key"

@@ -1,6 +1,9 @@
+import json
 from dataclasses import replace
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from gateway.config.providers import ModelsConfig
 from gateway.core.errors import ConfigError
@@ -297,6 +300,48 @@ def test_an_address_or_header_that_can_not_be_sent_is_a_problem_at_its_path(row,
     assert problem.startswith(f"models.providers.own.{path}: ")
     assert text in problem
     assert "secret" not in problem
+
+
+def test_a_row_of_vertex_without_a_key_uses_the_environments_service_account(tmp_path):
+    row = {"baseUrl": "https://aiplatform.googleapis.com/v1/projects/p/locations/global", "api": "google-vertex"}
+    assert providers(vertex={**row, "apiKey": "k"})["vertex"].headers == {"x-goog-api-key": "k"}
+    file = tmp_path / "account.json"
+    file.write_text('{"type": "authorized_user"}', encoding="utf-8")
+    env = {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}
+    with pytest.raises(ConfigError, match="GOOGLE_APPLICATION_CREDENTIALS: is no key file of a service account"):
+        providers(env, vertex=row)
+    key = rsa.generate_private_key(65537, 2048)
+    text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    account = {"type": "service_account", "client_email": "a@b", "private_key": text, "token_uri": "https://t.example/"}
+    file.write_text(json.dumps(account), encoding="utf-8")
+    assert providers(env, vertex=row)["vertex"].signer is not None
+    assert providers(env, vertex={**row, "apiKey": "k"})["vertex"].signer is None
+
+
+@pytest.mark.parametrize(
+    ("api", "base", "path", "address"),
+    [
+        ("ollama", "http://h:11434/v1", "/api/chat", b"POST /api/chat HTTP"),
+        ("ollama", "http://h/proxy/v1/", "/api/embed", b"POST /proxy/api/embed HTTP"),
+        ("anthropic-messages", "https://h/v1", "/v1/messages", b"POST /v1/messages HTTP"),
+        ("openai-completions", "https://h/v1", "/chat/completions", b"POST /v1/chat/completions HTTP"),
+        (
+            "openai-completions",
+            "https://h/d/x?api-version=1",
+            "/chat/completions",
+            b"POST /d/x/chat/completions?api-version=1 HTTP",
+        ),
+        (
+            "google-generative-ai",
+            "https://h/v1beta?a=b",
+            "/models/m:x?alt=sse",
+            b"POST /v1beta/models/m:x?alt=sse&a=b HTTP",
+        ),
+        ("google-generative-ai", "https://h/v1beta", "/models/m:x?alt=sse", b"POST /v1beta/models/m:x?alt=sse HTTP"),
+    ],
+)
+def test_a_version_in_the_base_url_is_sent_where_the_format_has_it(api, base, path, address):
+    assert providers(own={"baseUrl": base, "api": api})["own"].endpoint(path).head.startswith(address)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ A `provider.py` has `STREAM_TYPE`, `WHOLE_TYPE`, `frames`, `whole`, `failure`, `
 those of the names below that differ for its format.
 """
 
+from collections.abc import Callable
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
@@ -16,8 +17,12 @@ from tests.unit.wire.toy import provider as toy_provider
 from tests.unit.wire.toy.upstream import ToyLines
 
 
-def _authorised(headers: Any, key: str) -> bool:
-    return bool(headers["Authorization"] == f"Bearer {key}")
+def _authorised(header: str | None) -> Callable[[Any, str], bool]:
+    def authorised(headers: Any, key: str) -> bool:
+        value = headers["Authorization"] if header is None else headers[header]
+        return bool(value == (f"Bearer {key}" if header is None else key))
+
+    return authorised
 
 
 def _received(answer: Answer, *, stream: bool) -> Answer:
@@ -30,17 +35,19 @@ DEFAULTS = {
     "PDFS": False,  # whether PDFs reach the provider as they are
     "LACKS": frozenset(),  # kinds of parts that the format has no place for
     "SETTINGS": SETTINGS,  # what of `clients.SETTINGS` reaches the provider
-    "authorised": _authorised,  # whether the headers of a request carry the key
+    "authorised": _authorised(None),  # whether the headers of a request carry the key
     "received": _received,  # what is left of an answer that the format can't express as it is
 }
 
 
-def _says(module: Any) -> SimpleNamespace:
-    return SimpleNamespace(**{**DEFAULTS, **vars(module)})
+def _says(module: Any, key_header: str | None = None) -> SimpleNamespace:
+    return SimpleNamespace(**{**DEFAULTS, "authorised": _authorised(key_header), **vars(module)})
 
 
 PROVIDERS = {
-    name: _says(import_module(f"tests.unit.wire.{type(upstream).__module__.split('.')[2]}.provider"))
+    name: _says(
+        import_module(f"tests.unit.wire.{type(upstream).__module__.split('.')[2]}.provider"), upstream.key_header
+    )
     for name, upstream in UPSTREAMS.items()
 } | {toy.WIRE: _says(toy_provider)}
 FORMATS = {**UPSTREAMS, toy.WIRE: ToyLines()}

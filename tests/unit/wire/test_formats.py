@@ -18,6 +18,7 @@ from aiohttp.test_utils import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway import wire
 from gateway.app import create_app
 from gateway.core.accumulator import accumulated
 from gateway.core.answer import Answer
@@ -336,6 +337,34 @@ async def test_reasoning_that_has_only_a_signature_goes_back_too(house, ask, cli
 
 
 @each_client
+@each_way
+@pytest.mark.parametrize("forgets", [False, True], ids=["returned", "dropped"])
+async def test_a_loop_of_three_rounds_has_all_of_its_reasoning_in_order(house, ask, client, stream, forgets):
+    signatures = [base64.b64encode(b"sig%d" % number).decode() for number in range(3)]
+    thoughts = [Thinking(f"Thought {number}.", signature) for number, signature in enumerate(signatures)]
+    calls = [ToolCall(f"call_{number}", "look", f'{{"at": {number}}}') for number in range(3)]
+    body = client.body(ASK, stream=stream)
+    for thought, call in zip(thoughts, calls, strict=True):
+        house.answers(Answer(None, "tool_calls", USAGE, (call,), (thought,)))
+        _, answer = await ask(client, body)
+        returned = client.returned(answer, stream=stream)
+        body = client.followed(body, client.forgetful(returned) if forgets else returned, [(call.id, "a cat")])
+    house.answers(ANSWERS["text"])
+    status, answer = await ask(client, body)
+    seen = visible(house.says.received(ANSWERS["text"], stream=stream))
+    assert (status, read(client, status, answer, stream=stream)) == (200, seen)
+    _, *steps = house.asked[3]["messages"]
+    assert steps == [
+        message
+        for thought, call in zip(thoughts, calls, strict=True)
+        for message in (
+            ["assistant", house.says.thought(thought), ["call", call.id, call.name, call.arguments]],
+            ["tool", ["result", call.id, ["text", "a cat"]]],
+        )
+    ]
+
+
+@each_client
 async def test_a_picture_that_a_tool_returned_reaches_the_model(house, ask, client):
     house.answers(ANSWERS["parallel calls"])
     house.answers(ANSWERS["text"])
@@ -364,6 +393,7 @@ async def test_a_pdf_reaches_a_model_that_reads_it_as_it_is(house, ask, client, 
     assert data in json.dumps(house.asked[0]["messages"][-1])
 
 
+OWN_PROVIDERS = [PROVIDERS[name] for name in wire.OWN_TOOLS]
 OWN_TOOLS = [
     {"type": "custom", "name": "apply_patch", "description": "Edits."},
     {
@@ -392,7 +422,7 @@ async def test_tools_that_are_no_functions_work_with_every_format_and_come_back_
     house, ask, stream
 ):
     client = CLIENTS[1]
-    native = house.says is PROVIDERS["openai-responses"]
+    native = house.says in OWN_PROVIDERS
     house.answers(Answer(None, "tool_calls", USAGE, OWN_ITEMS if native else AS_FUNCTIONS))
     house.answers(ANSWERS["text"])
     first = client.body(ASK, stream=stream) | {"tools": OWN_TOOLS}
@@ -435,7 +465,7 @@ async def test_a_picture_that_a_clients_tool_returns_reaches_the_model_in_every_
 @each_way
 async def test_a_chat_clients_custom_tool_works_with_every_format(house, ask, stream):
     client = CLIENTS[0]
-    native = house.says is PROVIDERS["openai-responses"]
+    native = house.says in OWN_PROVIDERS
     house.answers(Answer(None, "tool_calls", USAGE, OWN_ITEMS[:1] if native else AS_FUNCTIONS[:1]))
     house.answers(ANSWERS["text"])
     tool = {"type": "custom", "custom": {"name": "apply_patch", "description": "Edits."}}
@@ -465,7 +495,7 @@ async def test_a_chat_clients_custom_tool_works_with_every_format(house, ask, st
         assert json.loads(arguments) == {"input": OWN_ITEMS[0]["input"]}
 
 
-@pytest.mark.parametrize("house", sorted(PROVIDERS.keys() - {"openai-responses"}), indirect=True)
+@pytest.mark.parametrize("house", sorted(PROVIDERS.keys() - wire.OWN_TOOLS), indirect=True)
 async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name(house, ask):
     client = CLIENTS[1]
     body = client.body(ASK, stream=True) | {"tools": OWN_TOOLS, "tool_choice": {"type": "web_search"}}
@@ -477,7 +507,7 @@ async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name
 @each_way
 async def test_a_stop_sequence_ends_the_answer_in_every_format(house, ask, stream):
     client = CLIENTS[0]
-    whole = house.says is PROVIDERS["openai-responses"]  # the format has no stop sequences: the provider writes on
+    whole = house.says in OWN_PROVIDERS  # the format has no stop sequences: the provider writes on
     answer = Answer("One. END Two." if whole else "One. ", "stop", USAGE)
     house.answers(answer)
     status, body = await ask(client, client.body(ASK, stream=stream) | {"stop": ["END"]})

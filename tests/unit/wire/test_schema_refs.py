@@ -52,11 +52,11 @@ def test_deep_nesting_is_cut():
 
 
 def nodes(schema: Any) -> int:
-    count, rest = 0, [schema]
-    while rest:
-        node = rest.pop()
+    count, pending = 0, [schema]
+    while pending:
+        node = pending.pop()
         count += 1
-        rest += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+        pending += node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     return count
 
 

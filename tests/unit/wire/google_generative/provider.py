@@ -12,9 +12,9 @@ from gateway.core.answer import Answer
 from gateway.core.message import Thinking, ToolCall
 from tests.unit.wire import clients
 
-PDFS = True
 STREAM_TYPE = "text/event-stream"
 WHOLE_TYPE = "application/json; charset=UTF-8"
+PDFS = True
 SETTINGS = {**clients.SETTINGS, "form": ["json_schema", {"schema": clients.SCHEMA["schema"]}]}  # a schema has no name
 
 FOREIGN = "skip_thought_signature_validator"
@@ -87,7 +87,7 @@ def asked(path: str, body: bytes) -> dict[str, Any]:
     calling = sent.get("toolConfig", {}).get("functionCallingConfig")
     types.ToolConfig.model_validate(sent.get("toolConfig", {}))
     schema = config.get("responseSchema")
-    told = {
+    rendered = {
         "max_tokens": config.get("maxOutputTokens"),
         "temperature": config.get("temperature"),
         "stop": config.get("stopSequences"),
@@ -106,7 +106,7 @@ def asked(path: str, body: bytes) -> dict[str, Any]:
     return {
         "model": model,
         "stream": {"generateContent": False, "streamGenerateContent": True}[method],
-        "settings": {name: value for name, value in told.items() if value is not None},
+        "settings": {name: value for name, value in rendered.items() if value is not None},
         "tools": [
             [one["name"], one.get("description"), one.get("parameters", {"type": "object"})] for one in functions
         ],
@@ -125,7 +125,7 @@ class _Result(msgspec.Struct, rename="camel"):
     id: str
     name: str
     response: dict[str, str]
-    parts: "list[_Part]" = msgspec.field(default_factory=list)
+    parts: list[dict[str, dict[str, str]]] = []
 
 
 class _Part(msgspec.Struct, rename="camel"):
@@ -151,30 +151,33 @@ class _Sent(msgspec.Struct, rename="camel"):
 
 def _messages(body: bytes) -> list[Any]:
     sent = msgspec.json.decode(body, type=_Sent)
-    told: list[Any] = []
+    messages: list[Any] = []
     for content in (*([sent.system_instruction] if sent.system_instruction else ()), *sent.contents):
         role = {"model": "assistant"}.get(content.role, content.role)
         if content.parts[0].function_response is not None:
-            told += [["tool", _told(part)] for part in content.parts]
+            messages += [["tool", _part_of(part)] for part in content.parts]
             continue
-        parts = [_told(part) for part in content.parts if part.text != ""]
+        parts = [_part_of(part) for part in content.parts if part.text != ""]
         signatures = [part.thought_signature for part in content.parts if part.thought_signature not in (None, FOREIGN)]
         for index, part in enumerate(parts):
             if part[0] == "thought":
                 parts[index] = [*part, signatures.pop(0) if signatures else None]
-        told.append([role, *parts])
-    return told
+        messages.append([role, *parts])
+    return messages
 
 
-def _told(part: _Part) -> list[Any]:
+def _part_of(part: _Part) -> list[Any]:
     if part.function_call is not None:
         return ["call", part.function_call.id, part.function_call.name, bytes(part.function_call.args).decode()]
     if part.function_response is not None:
         assert part.function_response.name
         result = part.function_response
-        return ["result", result.id, ["text", result.response["output"]], *(_told(one) for one in result.parts)]
+        media = [_part_of(_Part(inline_data=one["inlineData"])) for one in result.parts]
+        return ["result", result.id, ["text", result.response["output"]], *media]
     if part.inline_data is not None:
         kind, data = part.inline_data["mimeType"], part.inline_data["data"]
+        if kind == "application/pdf":
+            return ["file", "a.pdf", data]  # the API has no field for its name
         return ["image", f"data:{kind};base64,{data}"] if kind.startswith("image/") else ["audio", kind[6:], data]
     return ["thought" if part.thought else "text", part.text]
 

@@ -37,8 +37,8 @@ def read(*events: dict[str, Any]) -> Any:
     return read_stream(StreamParser(MODEL), [stream(*events)])
 
 
-def thoughts(text: str, signature: str | None = None, **place: Any) -> Thinking:
-    extras = {"extras": signed(**place)} if place else {}
+def thoughts(text: str, signature: str | None = None, **where: Any) -> Thinking:
+    extras = {"extras": signed(**where)} if where else {}
     return Thinking(text, signature, kind="summary", owner=OWNER, **extras)
 
 
@@ -71,15 +71,15 @@ def test_a_signature_is_kept_with_the_part_that_it_came_with():
     )  # fmt: skip
     assert [one.block for one in events if isinstance(one, ThinkingEnd)] == [
         thoughts("Hm."),
-        thoughts("", "Y2FsbA==", place="call", call_id="c1"),
-        thoughts("", "dGV4dA==", place="text"),
+        thoughts("", "Y2FsbA==", on="call", call_id="c1"),
+        thoughts("", "dGV4dA==", on="text"),
     ]
     signed_thought, _ = read(
         event({"text": "Hm.", "thought": True, "thoughtSignature": "dA=="}), event({"text": "a"}), STOP
     )
-    assert accumulated(signed_thought).thinking == (thoughts("Hm.", "dA==", place="thought"),)
+    assert accumulated(signed_thought).thinking == (thoughts("Hm.", "dA==", on="thought"),)
     thought_call, _ = read(event({"text": "Hm.", "thought": True}, call), STOP)
-    assert accumulated(thought_call).thinking == (thoughts("Hm.", "Y2FsbA==", place="call", call_id="c1"),)
+    assert accumulated(thought_call).thinking == (thoughts("Hm.", "Y2FsbA==", on="call", call_id="c1"),)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_a_signature_is_kept_with_the_part_that_it_came_with():
         for reason in ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "IMAGE_SAFETY", "MODEL_ARMOR")
     ],
 )
-def test_a_reason_of_google_has_a_neutral_one_and_is_told(reason, finish):
+def test_a_reason_of_google_has_a_neutral_one_and_is_reported(reason, finish):
     answer = accumulated(read(event({"text": "a"}, finish=reason))[0])
     assert (answer.finish, answer.raw_finish) == (finish, reason)
 
@@ -102,8 +102,8 @@ def test_a_reason_of_google_has_a_neutral_one_and_is_told(reason, finish):
 )  # fmt: skip
 @pytest.mark.parametrize("started", [False, True])
 def test_a_failure_of_the_model_is_no_answer(reason, started):
-    told = {"finishMessage": "Malformed function call: print(x)"}
-    events, failure = read(*[event({"text": "a"})] * started, event(finish=reason, candidate=told))
+    message = {"finishMessage": "Malformed function call: print(x)"}
+    events, failure = read(*[event({"text": "a"})] * started, event(finish=reason, candidate=message))
     assert events == [TextDelta("a")] * started
     assert failure.kind is Kind.MALFORMED
     assert f"{reason}: Malformed function call" in failure.message
@@ -199,8 +199,8 @@ def test_log_probabilities_have_the_clients_form():
     token = {"token": "a", "tokenId": 1, "logProbability": -0.1}
     result = {"chosenCandidates": [token], "topCandidates": [{"candidates": [token]}]}
     events, _ = read(event({"text": "a"}, candidate={"logprobsResult": result}), STOP)
-    told = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
-    assert accumulated(events).logprobs == {"content": [{**told, "top_logprobs": [told]}]}
+    rendered = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
+    assert accumulated(events).logprobs == {"content": [{**rendered, "top_logprobs": [rendered]}]}
 
 
 def test_an_emoji_that_is_split_over_two_events_is_rejoined():

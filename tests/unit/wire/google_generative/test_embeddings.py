@@ -6,7 +6,7 @@ from google.genai import types
 from gateway.core.upstream_error import UpstreamError
 from gateway.core.upstream_error import UpstreamKind as Kind
 from gateway.wire.contract import EmbeddingRequest
-from gateway.wire.google_generative.embeddings import GoogleEmbeddings
+from gateway.wire.google_generative.embeddings import GoogleEmbeddings, VertexEmbeddings
 from gateway.wire.model import ModelSpec
 
 FORMAT = GoogleEmbeddings()
@@ -40,3 +40,22 @@ def test_an_error_inside_a_200_is_an_error():
     with pytest.raises(UpstreamError, match="slow down") as raised:
         FORMAT.parse(b'{"error":{"code":429,"message":"slow down"}}', 1)
     assert raised.value.kind is Kind.RATE_LIMITED
+
+
+def test_vertex_has_its_own_form_and_counts_tokens():
+    vertex = VertexEmbeddings()
+    asked = vertex.request(EmbeddingRequest("openclaw", ("a", "é"), 64), ModelSpec("gemini-embedding-001"))
+    assert asked.path == "/publishers/google/models/gemini-embedding-001:predict"
+    assert json.loads(asked.body) == {
+        "instances": [{"content": "a"}, {"content": "é"}],
+        "parameters": {"autoTruncate": False, "outputDimensionality": 64},
+    }
+    vector = b'{"embeddings":{"values":[0.10],"statistics":{"token_count":4,"truncated":false}}}'
+    reply = vertex.parse(b'{"predictions":[%b,%b]}' % (vector, vector), 2)
+    assert ([bytes(one) for one in reply.vectors], reply.prompt_tokens) == ([b"[0.10]", b"[0.10]"], 8)
+    for body in (b"{}", b'{"predictions":[{}]}', b"x"):
+        with pytest.raises(UpstreamError) as raised:
+            vertex.parse(body, 1)
+        assert raised.value.kind is Kind.MALFORMED
+    with pytest.raises(UpstreamError, match="slow down"):
+        vertex.parse(b'{"error":{"code":429,"message":"slow down"}}', 1)

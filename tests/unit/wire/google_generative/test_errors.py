@@ -48,9 +48,9 @@ def quota(name: str) -> dict[str, Any]:
 def test_status_name_and_details_decide(status, error, kind, code, hint):
     header = hint if hint == 5.0 else None
     for payload in ({"error": error}, [{"error": error}], error):
-        told = classify(status, payload, retry_after=header)
-        assert (told.kind, told.code, told.retry_after) == (kind, code, hint)
-        assert told.message.startswith(error.get("message", "The provider"))
+        failure = classify(status, payload, retry_after=header)
+        assert (failure.kind, failure.code, failure.retry_after) == (kind, code, hint)
+        assert failure.message.startswith(error.get("message", "The provider"))
 
 
 @pytest.mark.parametrize(

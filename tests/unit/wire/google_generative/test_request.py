@@ -121,7 +121,7 @@ def test_a_call_without_a_result_gets_one_that_says_so():
     ]
 
 
-def test_a_result_without_a_call_is_told_as_text():
+def test_a_result_without_a_call_becomes_text():
     assert contents(RESULTS[1], USER)[0]["parts"] == [
         {"text": "Result of an earlier tool call: It broke."},
         {"text": "Hi"},
@@ -130,12 +130,12 @@ def test_a_result_without_a_call_is_told_as_text():
 
 def test_signatures_go_back_on_their_parts_to_their_owner_only():
     def answer(owner: Owner) -> Message:
-        def block(text: str, **place: Any) -> Thinking:
-            return Thinking(text, _SIGNATURES[place["place"]], kind="summary", owner=owner, extras=signed(**place))
+        def block(text: str, **where: Any) -> Thinking:
+            return Thinking(text, _SIGNATURES[where["on"]], kind="summary", owner=owner, extras=signed(**where))
 
         return Message("assistant", (
-            block("Hm.", place="thought"), Text("I look."), block("", place="text"),
-            block("Now.", place="call", call_id="c2"), *CALLS, block("", place="text"),
+            block("Hm.", on="thought"), Text("I look."), block("", on="text"),
+            block("Now.", on="call", call_id="c2"), *CALLS, block("", on="text"),
         ))  # fmt: skip
 
     assert contents(USER, answer(OWNER))[1]["parts"] == [
@@ -213,7 +213,7 @@ def test_the_operators_settings_are_sent_and_the_clients_win():
 
 SCHEMA = {"type": "object", "properties": {"a": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": ["integer", "null"]}}}
 FORM = Sampling(response_format=ResponseFormat("json_schema", {"name": "x", "schema": SCHEMA}))
-LOOK = ToolSpec(
+SEARCH = ToolSpec(
     "look", "Look.", {"type": "object", "properties": {"at": {"const": "é"}}, "additionalProperties": False}
 )
 
@@ -226,14 +226,14 @@ def test_a_schema_is_reduced():
 
 
 def test_an_older_model_that_has_tools_gets_the_schema_in_words():
-    body = sent(replace(TURN, sampling=FORM, tools=(LOOK,)), OLD)
+    body = sent(replace(TURN, sampling=FORM, tools=(SEARCH,)), OLD)
     assert "generationConfig" not in body
     assert "matches this schema" in body["systemInstruction"]["parts"][0]["text"]
-    assert "responseSchema" in sent(replace(TURN, sampling=FORM, tools=(LOOK,)))["generationConfig"]
+    assert "responseSchema" in sent(replace(TURN, sampling=FORM, tools=(SEARCH,)))["generationConfig"]
 
 
 def test_tools_are_declared_with_reduced_schemas():
-    declared = sent(replace(TURN, tools=(LOOK, ToolSpec("go", None, {"type": "object", "properties": {}}))))["tools"]
+    declared = sent(replace(TURN, tools=(SEARCH, ToolSpec("go", None, {"type": "object", "properties": {}}))))["tools"]
     properties = {"at": {"type": "string", "enum": ["é"]}}
     assert declared == [{
         "functionDeclarations": [
@@ -253,7 +253,7 @@ def test_tools_are_declared_with_reduced_schemas():
     ],
 )
 def test_a_tool_choice_is_a_mode_and_the_tools_stay(choice, calling):
-    body = sent(replace(TURN, tools=(LOOK, ToolSpec("go")), tool_choice=choice))
+    body = sent(replace(TURN, tools=(SEARCH, ToolSpec("go")), tool_choice=choice))
     assert body["toolConfig"] == {"functionCallingConfig": calling}
     assert len(body["tools"][0]["functionDeclarations"]) == 2
 

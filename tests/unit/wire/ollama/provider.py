@@ -78,7 +78,7 @@ def asked(_path: str, body: bytes) -> dict[str, Any]:
     sent = json.loads(body)
     ChatRequest.model_validate(sent)
     options, form = sent.get("options", {}), sent.get("format")
-    told = {
+    rendered = {
         "max_tokens": options.get("num_predict"),
         "temperature": options.get("temperature"),
         "stop": options.get("stop"),
@@ -91,7 +91,7 @@ def asked(_path: str, body: bytes) -> dict[str, Any]:
     return {
         "model": sent["model"],
         "stream": sent["stream"],
-        "settings": {name: value for name, value in told.items() if value is not None},
+        "settings": {name: value for name, value in rendered.items() if value is not None},
         "tools": [[one["name"], one.get("description"), one.get("parameters")] for one in functions],
         "choice": ["pinned", demanded[0].partition("`")[0]] if demanded else None,
         "messages": [_asked_message(message) for message in raw.messages],

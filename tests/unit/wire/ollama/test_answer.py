@@ -23,7 +23,7 @@ def lines(*objects: Any) -> bytes:
     return b"".join(json.dumps(one).encode() + b"\n" for one in objects)
 
 
-def said(**message: Any) -> dict[str, Any]:
+def line(**message: Any) -> dict[str, Any]:
     return {"message": {"role": "assistant", "content": "", **message}, "done": False}
 
 
@@ -32,7 +32,7 @@ def read(data: bytes) -> Any:
 
 
 def test_thinking_ends_before_the_text_and_belongs_to_its_model():
-    events, failure = read(lines(said(thinking="Hm"), said(thinking="?"), said(content="Yes."), DONE))
+    events, failure = read(lines(line(thinking="Hm"), line(thinking="?"), line(content="Yes."), DONE))
     block = Thinking("Hm?", owner=Owner("ollama", "house", "gpt-oss"))
     expected = [ThinkingDelta("Hm"), ThinkingDelta("?"), ThinkingEnd(block), TextDelta("Yes.")]
     assert (events, failure) == ([*expected, Finish("stop"), UsageReport(Usage())], None)
@@ -49,17 +49,17 @@ def test_content_and_calls_in_the_last_line_count():
 
 def test_calls_without_ids_get_unique_ones_and_keep_their_order():
     look, touch = ({"function": {"name": name, "arguments": {}}} for name in ("look", "touch"))
-    events, _ = read(lines(said(tool_calls=[look, touch]), said(tool_calls=[look]), DONE))
+    events, _ = read(lines(line(tool_calls=[look, touch]), line(tool_calls=[look]), DONE))
     calls = accumulated(events).tool_calls
     assert [(call.name, call.arguments) for call in calls] == [("look", "{}"), ("touch", "{}"), ("look", "{}")]
     assert len({call.id for call in calls}) == 3
-    again, _ = read(lines(said(tool_calls=[look, touch]), DONE))
+    again, _ = read(lines(line(tool_calls=[look, touch]), DONE))
     assert {call.id for call in calls}.isdisjoint(call.id for call in accumulated(again).tool_calls)
 
 
 def test_an_id_that_comes_twice_is_replaced():
     call = {"id": "c1", "function": {"name": "look", "arguments": {}}}
-    events, _ = read(lines(said(tool_calls=[call, call]), DONE))
+    events, _ = read(lines(line(tool_calls=[call, call]), DONE))
     first, second = (event.id for event in events if isinstance(event, ToolCallBegin))
     assert first == "c1" != second
 
@@ -72,8 +72,8 @@ def test_arguments_keep_the_bytes_of_the_model():
 @pytest.mark.parametrize(
     ("reason", "finish"), [("stop", "stop"), ("length", "length"), (None, "stop"), ("something", "stop")]
 )
-def test_the_reason_of_the_end_is_told(reason, finish):
-    events, _ = read(lines(said(content="a"), {**DONE, "done_reason": reason}))
+def test_the_reason_of_the_end_is_reported(reason, finish):
+    events, _ = read(lines(line(content="a"), {**DONE, "done_reason": reason}))
     answer = accumulated(events)
     assert (answer.finish, answer.raw_finish) == (finish, None if reason == finish else reason)
 
@@ -85,27 +85,27 @@ def test_an_answer_that_only_loaded_the_model_is_none():
 
 
 def test_an_emoji_that_is_split_over_two_lines_is_rejoined():
-    events, _ = read(lines(said(content="a\ud83d"), said(content="\ude00b"), DONE))
+    events, _ = read(lines(line(content="a\ud83d"), line(content="\ude00b"), DONE))
     assert accumulated(events).text == "a😀b"
 
 
 def test_log_probabilities_have_the_clients_form():
     token = {"token": "a", "logprob": -0.1, "bytes": [97], "top_logprobs": []}
-    events, _ = read(lines({**said(content="a"), "logprobs": [token]}, DONE))
+    events, _ = read(lines({**line(content="a"), "logprobs": [token]}, DONE))
     assert accumulated(events).logprobs == {"content": [token]}
 
 
 @pytest.mark.parametrize("started", [False, True])
 def test_an_error_line_at_status_200_is_an_error(started):
     error = {"error": "an error was encountered while running the model: unexpected EOF"}
-    events, failure = read(lines(*[said(content="Hel")] * started, error))
+    events, failure = read(lines(*[line(content="Hel")] * started, error))
     assert events == [TextDelta("Hel")] * started
     assert (failure.kind, "unexpected EOF" in failure.message) == (Kind.SERVER_ERROR, True)
 
 
 def test_a_stream_that_is_cut_at_any_byte_is_never_complete():
     call = {"function": {"name": "f", "arguments": {"a": "é"}}}
-    stream = lines(said(thinking="Hm"), said(content="Hé"), said(tool_calls=[call]), {**DONE, "eval_count": 3})
+    stream = lines(line(thinking="Hm"), line(content="Hé"), line(tool_calls=[call]), {**DONE, "eval_count": 3})
     for end in range(len(stream) - 1):  # its last byte is the line end
         events, failure = read(stream[:end])
         assert not checked(events)

@@ -104,27 +104,27 @@ def test_a_row_may_say_how_a_model_thinks():
     assert sent(replace(TURN, options=Options(thinking_budget=0)))["think"] is False
 
 
-LOOK = ToolSpec("look", "Look.", {"type": "object", "properties": {"at": {"type": "string"}}})
+SEARCH = ToolSpec("look", "Look.", {"type": "object", "properties": {"at": {"type": "string"}}})
 TOUCH = ToolSpec("touch")
 
 
 def test_tools_are_offered_with_schemas_that_the_server_can_decode():
     odd = ToolSpec("odd", None, {"type": ["object", "null"], "properties": {"any": True, "a": {}}, "required": None})
-    functions = [tool["function"] for tool in sent(replace(TURN, tools=(LOOK, TOUCH, odd)))["tools"]]
+    functions = [tool["function"] for tool in sent(replace(TURN, tools=(SEARCH, TOUCH, odd)))["tools"]]
     assert functions == [
-        {"name": "look", "description": "Look.", "parameters": LOOK.parameters},
+        {"name": "look", "description": "Look.", "parameters": SEARCH.parameters},
         {"name": "touch", "parameters": {"type": "object", "properties": {}}},
         {"name": "odd", "parameters": {"type": "object", "properties": {"any": {}, "a": {}}}},
     ]
 
 
 def test_a_demanded_call_is_asked_for_in_words():
-    pinned = sent(replace(TURN, tools=(LOOK, TOUCH), tool_choice=ToolChoice("pinned", "look")))
+    pinned = sent(replace(TURN, tools=(SEARCH, TOUCH), tool_choice=ToolChoice("pinned", "look")))
     assert [tool["function"]["name"] for tool in pinned["tools"]] == ["look"]
     assert pinned["messages"][0]["role"] == "system"
     assert "calling the tool `look`" in pinned["messages"][0]["content"]
     system = Message("developer", (Text("Be kind."),))
-    required = sent(replace(TURN, messages=(system, USER), tools=(LOOK, TOUCH), tool_choice=ToolChoice("required")))
+    required = sent(replace(TURN, messages=(system, USER), tools=(SEARCH, TOUCH), tool_choice=ToolChoice("required")))
     assert len(required["tools"]) == 2
     first, second = required["messages"]
     assert first["content"].startswith("Be kind.\n")
@@ -133,8 +133,8 @@ def test_a_demanded_call_is_asked_for_in_words():
 
 
 def test_no_tools_are_offered_when_none_may_be_called():
-    assert "tools" not in sent(replace(TURN, tools=(LOOK,), tool_choice=ToolChoice("none")))
-    assert "tools" not in sent(replace(TURN, tools=(LOOK,)), ModelSpec("m", tools=False))
+    assert "tools" not in sent(replace(TURN, tools=(SEARCH,), tool_choice=ToolChoice("none")))
+    assert "tools" not in sent(replace(TURN, tools=(SEARCH,)), ModelSpec("m", tools=False))
 
 
 def test_a_conversation_keeps_its_order_and_its_ids():

@@ -1,9 +1,14 @@
+import json
+
 import pytest
 
 from gateway.config.providers import CompatConfig
+from gateway.core.message import Message, Text
+from gateway.core.turn import Options, Turn
 from gateway.upstream.catalog import CATALOG
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.profile import DEFAULT, Profile, profile_from, profile_of
+from gateway.wire.openai_chat.request import build_request
 
 
 def test_a_quirk_that_is_not_given_keeps_its_default():
@@ -26,3 +31,18 @@ def test_quirks_of_the_catalogue_are_ones_that_can_be_configured(name):
         "supports_unknown_fields",
         "supports_block_binding",
     }
+
+
+@pytest.mark.parametrize(
+    ("quirks", "sent"),
+    [
+        ({}, "xhigh"),
+        ({"supports_reasoning_effort": False}, None),
+        ({"supported_reasoning_efforts": ("low", "high")}, "high"),
+        ({"reasoning_effort_map": {"xhigh": "max"}}, "max"),
+    ],
+)
+def test_an_effort_is_one_that_the_model_accepts(quirks, sent):
+    turn = Turn("m", (Message("user", (Text("hi"),)),), options=Options(effort="xhigh"))
+    body = json.loads(build_request(turn, ModelSpec("m", profile=profile_from(quirks))))
+    assert body.get("reasoning_effort") == sent
