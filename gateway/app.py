@@ -118,10 +118,10 @@ def routes_for(config: Config) -> tuple[Route, ...]:
     if endpoints.responses.enabled:
         routes += [
             Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, error_body=responses_error_body),
-            Route(("GET",), ("/v1/responses/{id}",), get_response, Scope.READ),
-            Route(("DELETE",), ("/v1/responses/{id}",), delete_response, Scope.WRITE),
-            Route(("GET",), ("/v1/responses/{id}/input_items",), list_input_items, Scope.READ),
-            Route(("POST",), ("/v1/responses/{id}/cancel",), cancel_response, Scope.WRITE),
+            Route(("GET",), ("/v1/responses/{id:[^/]+}",), get_response, Scope.READ),
+            Route(("DELETE",), ("/v1/responses/{id:[^/]+}",), delete_response, Scope.WRITE),
+            Route(("GET",), ("/v1/responses/{id:[^/]+}/input_items",), list_input_items, Scope.READ),
+            Route(("POST",), ("/v1/responses/{id:[^/]+}/cancel",), cancel_response, Scope.WRITE),
         ]
     if endpoints.chat_completions.enabled or endpoints.responses.enabled:
         routes += [
@@ -132,9 +132,9 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ),
             Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN),
             Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ),
-            Route(("GET",), ("/api/v1/sessions/{key}",), get_session, Scope.READ),
-            Route(("GET",), ("/api/v1/sessions/{key}/export",), export_session, Scope.READ),
-            Route(("DELETE",), ("/api/v1/sessions/{key}",), delete_session, Scope.ADMIN),
+            Route(("GET",), ("/api/v1/sessions/{key:[^/]+}",), get_session, Scope.READ),
+            Route(("GET",), ("/api/v1/sessions/{key:[^/]+}/export",), export_session, Scope.READ),
+            Route(("DELETE",), ("/api/v1/sessions/{key:[^/]+}",), delete_session, Scope.ADMIN),
         ]
     return tuple(routes)
 

@@ -36,6 +36,8 @@ class TrustedProxyConfig(Section):
     required_headers: tuple[str, ...] = ()
     allow_users: tuple[str, ...] = ()
     allow_loopback: bool = False
+    admins: tuple[str, ...] = ()
+    """Ours: users who may read, export and delete what belongs to others. Nobody else may, whatever its scopes are."""
 
 
 class AuthConfig(Section):
