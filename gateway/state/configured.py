@@ -20,6 +20,7 @@ from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, ResponseStore
 from gateway.state.schema import MIGRATIONS
+from gateway.state.seals import Seals, redis_seals, sqlite_seals
 from gateway.state.sessions.redis import RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy, SessionStore
@@ -37,6 +38,7 @@ class Stores:
     responses: ResponseStore
     events: EventLog
     reasoning: ReasoningStore
+    seals: Seals
 
 
 @asynccontextmanager
@@ -55,6 +57,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 RedisResponses(shared, responses, prefix=redis.key_prefix),
                 RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
                 RedisReasoning(shared, prefix=redis.key_prefix),
+                redis_seals(shared, prefix=redis.key_prefix),
             )
         finally:
             await session_store.close()
@@ -67,6 +70,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 SqliteResponses(database, responses, clock=time.time),
                 SqliteEvents(database, EventPolicy(), clock=time.time),
                 MemoryReasoning(clock=time.monotonic),
+                sqlite_seals(database),
             )
         finally:
             await database.close()

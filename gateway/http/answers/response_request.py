@@ -12,6 +12,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message
+from gateway.core.seal import Seal
 from gateway.core.turn import Turn
 from gateway.dispatch.dispatch import Dispatched
 from gateway.http.answers.background import BACKGROUND, Job
@@ -38,7 +39,9 @@ class ResponseRequest:
         self._request = request
         self._ingress = ingress
         self._owner = owner_of(request)
-        self._store = request.app[SERVICES].stores.responses
+        self._stores = request.app[SERVICES].stores
+        self._store = self._stores.responses
+        self._seal: Seal | None = None
         self._own: tuple[Message, ...] = ()  # the messages that the request adds to its conversation
         self._agent = ""
         self._wants_stream = False
@@ -49,7 +52,9 @@ class ResponseRequest:
         self._agent = agent.id
         if references := ingress.references():
             ingress.refer(await referred_items(self._store, self._owner, references))
-        turn = ingress.turn()
+        if ingress.needs_seal:
+            self._seal = await self._stores.seals.of(self._owner.subject)
+        turn = ingress.turn(self._seal)
         self._wants_stream = turn.stream
         check_url_parts(turn, media.max_url_parts)
         earlier = (
@@ -66,12 +71,13 @@ class ResponseRequest:
     async def respond(self, dispatched: Dispatched) -> web.StreamResponse:
         """Send the response, or start it in the background. Raises GatewayError."""
         ingress, turn = self._ingress, dispatched.run.turn
-        head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn), ingress.sealed)
+        seal = self._seal if ingress.sealed else None
+        head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn), seal)
         renderer = Renderer(head, now=time.time)
         storage = Storage(self._store if ingress.stored else None, self._record(head))
         if ingress.background:
             return await self._start_in_background(
-                dispatched, Job(dispatched.stream, renderer, storage, sealed=ingress.sealed), head
+                dispatched, Job(dispatched.stream, renderer, storage, sealed=seal is not None), head
             )
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
         response = await respond(self._request, dispatched, recorder, _RecordedRenderer(renderer, recorder))

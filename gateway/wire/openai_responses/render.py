@@ -24,7 +24,7 @@ def answer_object(answer: Answer, head: Head, *, completed: int) -> dict[str, An
     output: list[dict[str, Any]] = []
     for block in answer.thinking:
         item = output_id("rs", head.id, len(output))
-        output.append(reasoning_item(item, "completed", block, sealed=head.sealed))
+        output.append(reasoning_item(item, "completed", block, seal=head.seal))
     if answer.text or answer.refusal or not answer.tool_calls:
         logprobs = (answer.logprobs or {}).get("content") or ()
         sources = [annotation(citation) for citation in answer.citations]

@@ -21,6 +21,7 @@ from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
 from gateway.state.schema import MIGRATIONS
+from gateway.state.seals import sqlite_seals
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
@@ -70,6 +71,7 @@ async def stores(clock):
             SqliteResponses(database, ResponsePolicy(), clock=clock),
             SqliteEvents(database, EventPolicy(), clock=clock),
             MemoryReasoning(clock=clock),
+            sqlite_seals(database),
         )
     finally:
         await database.close()
