@@ -25,6 +25,7 @@ from gateway.state.sessions.redis import RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy, SessionStore
 from gateway.state.sqlite import Database
+from gateway.state.steady_clock import SteadyClock
 
 FILE = "gateway.sqlite"
 """The name of the database file in the state directory."""
@@ -64,11 +65,12 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
             await close_client(client)
     else:
         database = Database(None if settings.backend == "memory" else state / FILE, MIGRATIONS)
+        clock = SteadyClock(time.time, time.monotonic)
         try:
             yield Stores(
-                SqliteSessions(database, sessions, clock=time.time),
-                SqliteResponses(database, responses, clock=time.time),
-                SqliteEvents(database, EventPolicy(), clock=time.time),
+                SqliteSessions(database, sessions, clock=clock),
+                SqliteResponses(database, responses, clock=clock),
+                SqliteEvents(database, EventPolicy(), clock=clock),
                 MemoryReasoning(clock=time.monotonic),
                 sqlite_seals(database),
             )
