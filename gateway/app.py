@@ -8,7 +8,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway import __version__
 from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
 from gateway.config.auth import AuthConfig
@@ -51,6 +50,7 @@ from openclaw_ratelimit import (
 )
 
 _PROBE = ("GET", "HEAD")
+_API_VERSION = "1"  # not the version of the program, which unauthenticated clients need not know
 
 
 def create_app(
@@ -141,7 +141,7 @@ def routes_for(config: Config) -> tuple[Route, ...]:
 
 def document_of(routes: tuple[Route, ...]) -> bytes:
     """The OpenAPI document of these routes, as JSON."""
-    return dumps(document(routes, __version__))
+    return dumps(document(routes, _API_VERSION))
 
 
 def _quota(config: GatewayConfig, link: ReplicationLink | None) -> Quota | None:

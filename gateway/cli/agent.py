@@ -19,6 +19,7 @@ from gateway.core.event import TextDelta
 from gateway.core.identity import OWNER
 from gateway.core.ids import new_id
 from gateway.core.message import Message, Text
+from gateway.core.printable import printable
 from gateway.core.session_key import check_session_header
 from gateway.core.turn import Turn
 from gateway.dispatch.dispatch import Call, dispatch
@@ -67,13 +68,15 @@ async def _ask(loaded: Loaded, args: argparse.Namespace, message: str) -> int:
             async with await dispatch(call, turn.model, None, read_turn) as dispatched:
                 await _print(dispatched.stream)
         except GatewayError as error:
-            print(f"\n{error.message}", file=sys.stderr)
+            print(f"\n{printable(error.message)}", file=sys.stderr)
             return 1
     print()
     return 0
 
 
 async def _print(answer: AnswerStream) -> None:
+    on_terminal = sys.stdout.isatty()  # which must not obey a model; a pipe gets the exact text
     async with aclosing(answer.events()) as batches:
         async for batch in batches:
-            print("".join(event.text for event in batch if isinstance(event, TextDelta)), end="", flush=True)
+            text = "".join(event.text for event in batch if isinstance(event, TextDelta))
+            print(printable(text, lines=True) if on_terminal else text, end="", flush=True)

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
+from gateway.core.printable import printable
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     answer = _ask("DELETE", f"{base}/api/v1/locks?key={quote(args.key, safe='')}", gateway)
     if answer is None:
         return 1
-    print(f"released {answer['key']}")
+    print(f"released {printable(str(answer['key']))}")
     return 0
 
 
@@ -56,7 +57,7 @@ def _list(base: str, gateway: GatewayConfig) -> int:
     if answer is None:
         return 1
     for lock in answer["data"]:
-        print(f"{lock['key']}\t{lock['seconds']} s")
+        print(printable(str(lock["key"])), f"{lock['seconds']} s", sep="\t")
     return 0
 
 
@@ -69,7 +70,7 @@ def _ask(method: str, url: str, gateway: GatewayConfig) -> Any:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
             return json.load(response)
     except HTTPError as error:
-        print(f"{error.code} {error.read().decode('utf-8', 'replace')}", file=sys.stderr)
+        print(f"{error.code} {printable(error.read().decode('utf-8', 'replace'))}", file=sys.stderr)
     except (URLError, OSError) as error:
         print(f"no gateway answers at {url}: {error}", file=sys.stderr)
     return None

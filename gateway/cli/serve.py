@@ -19,6 +19,7 @@ from gateway.cli.serving_options import serving_options
 from gateway.cli.stop import Stop
 from gateway.cli.workers import Workers, check_free, report_serving
 from gateway.config.gateway import DrainConfig, GatewayConfig
+from gateway.core.child_process import python_command
 from gateway.http.keys import DRAIN
 from gateway.http.server.connections import Runner
 from gateway.http.server.listener import listen
@@ -81,7 +82,7 @@ def _supervise(args: argparse.Namespace, valid: Valid, host: str, *, first: bool
     async def supervised() -> int:
         workers = Workers(
             args.workers,
-            [sys.executable, "-m", "gateway", "serve", *given, "--worker"],
+            [*python_command("gateway"), "serve", *given, "--worker"],
             announce=lambda: announce(valid, host, first=first, workers=args.workers),
             shutdown_timeout=policy.notice + policy.limit + _KILL_MARGIN,
         )

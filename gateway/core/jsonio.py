@@ -58,6 +58,10 @@ def loads_tolerant(data: bytes) -> Any:
         raise InvalidJSON(f"not valid JSON at {position}") from None
     except RecursionError:
         raise InvalidJSON("JSON is nested too deeply") from None
+    except InvalidJSON:
+        raise
+    except ValueError:  # Python reads integers of at most 4300 digits
+        raise InvalidJSON("a number has too many digits") from None
 
 
 def fields_of(document: bytes) -> dict[str, Any]:

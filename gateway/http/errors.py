@@ -21,7 +21,7 @@ def response_to(request: web.Request, error: BaseException, error_body: ErrorBod
     """The error response for an exception of a handler, in the form of its route. An unexpected exception is logged and
     becomes a 500.
 
-    Returns None for a cancellation that must propagate.
+    Returns None for a cancellation that must propagate, and if the client has disconnected.
     """
     match error:
         case GatewayError():
@@ -34,6 +34,9 @@ def response_to(request: web.Request, error: BaseException, error_body: ErrorBod
         case asyncio.CancelledError():
             refusal = request.app[DRAIN].refusal(request)
             return None if refusal is None else _response(request, refusal, error_body)
+        case ConnectionError() if request.transport is None or request.transport.is_closing():
+            log.debug("The client disconnected", method=request.method, path=request.path)
+            return None
         case _:
             log.error("Request failed", method=request.method, path=request.path, exc_info=error)
             body = dumps(error_body(GatewayError("internal error")))

@@ -143,6 +143,7 @@ class Fetcher:
             connector=aiohttp.TCPConnector(
                 resolver=PublicResolver(resolver or ThreadedResolver()), use_dns_cache=False, force_close=True
             ),
+            headers={"User-Agent": "openclaw-gateway"},  # without the versions of Python and aiohttp
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.timeout),
             trust_env=False,

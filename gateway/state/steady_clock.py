@@ -1,8 +1,8 @@
 """Unix time that a step of the system clock does not move at once.
 
 Stored data expires by Unix time. If the clock steps, because it was wrong or is wrong now, data would expire that was
-used a moment ago. So a step is ignored until the clock has kept its new time for some minutes; a clock that is wrong
-for one request changes nothing.
+used a moment ago. So a step is ignored until the clock has stayed at its new time for some minutes; a clock that is
+wrong for one request changes nothing.
 """
 
 from collections.abc import Callable

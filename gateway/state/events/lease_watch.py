@@ -28,7 +28,7 @@ class LeaseWatch:
         now = self._clock()
         seen = self._ended.get(name)
         if seen is None:
-            while len(self._ended) >= _MAX_RUNS:  # the oldest; whoever looks for it again waits again
+            while len(self._ended) >= _MAX_RUNS:  # the oldest; its next reader waits again
                 del self._ended[next(iter(self._ended))]
             self._ended[name] = seen = now
         return now - seen < self._grace

@@ -17,7 +17,7 @@ from gateway.state.script import load_script
 
 _MAX_EVENTS_PER_CALL = 500  # a script's stack holds some thousands of values
 
-_RUNNING = 2 * 86_400.0  # seconds that the events of a run are kept while it runs, whatever Redis's clock does
+_RUNNING = 2 * 86_400.0  # seconds of life of the events of a run while it runs, whatever Redis's clock does
 _UNKNOWN, _ENDED, _EXPIRED, _VALID = 0, 1, 2, 3  # what the script says of a lease
 
 _BEGIN_RUN = load_script(__file__, "begin_run")

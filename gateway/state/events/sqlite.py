@@ -80,10 +80,10 @@ class SqliteEvents:
                 (name, start, PAGE),
             )
             events = tuple(event for (event,) in rows)
-            return events, _standing(connection, name), self._lease_state(connection, name, now)
+            return events, _stored_state(connection, name), self._lease_state(connection, name, now)
 
-        events, standing, state = await self._database.read(work)
-        if standing is None or standing == _ENDED:
+        events, stored, state = await self._database.read(work)
+        if stored is None or stored == _ENDED:
             self._watch.forget(name)
             return EventPage(events, held=False)
         return EventPage(events, self._watch.is_held(name, lease_is_valid=state != "lost"))
@@ -136,7 +136,7 @@ def _restore_expired_lease(
         ).fetchone()
         if last != events[added - 1]:
             return "lost"
-    match _standing(connection, name):
+    match _stored_state(connection, name):
         case "cancelled":
             return "cancelled"
         case "held":
@@ -147,7 +147,7 @@ def _restore_expired_lease(
             return "lost"
 
 
-def _standing(connection: sqlite3.Connection, name: str) -> str | None:
+def _stored_state(connection: sqlite3.Connection, name: str) -> str | None:
     row = connection.execute("SELECT standing FROM background_runs WHERE name = ?", (name,)).fetchone()
     return None if row is None else str(row[0])
 

@@ -19,7 +19,7 @@ from gateway.state.sessions.store import Cursor, Lease, SessionFacts, SessionPag
 WAITER_TTL = 3.0  # seconds that a waiting request counts as alive after a poll
 _POLL_INTERVAL = 0.02  # seconds between polls of the first in the queue
 _MAX_BACKOFF_POSITION = 25  # requests behind this position poll as often as the one at it
-_HELD = 2 * 86_400.0  # seconds that a conversation is kept under its lease, whatever Redis's clock does meanwhile
+_HELD = 2 * 86_400.0  # seconds of life of a conversation under its lease, whatever Redis's clock does meanwhile
 _APPEND_MEMORY = 60.0  # seconds in which a repeated append is recognised, because its result got lost
 
 

@@ -12,7 +12,7 @@ from gateway.core.session_key import SessionKey
 LEASE = 7.0
 """Seconds until a lease expires that its instance does not renew."""
 GRACE = 3.0
-"""Seconds that an expired lease is left to its holder, counted by whoever waits: a clock may have stepped."""
+"""Seconds that an expired lease is left to its holder, counted by the request that waits: a clock may have stepped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

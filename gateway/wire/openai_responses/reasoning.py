@@ -35,7 +35,7 @@ def read_reasoning(item: Mapping[str, Any], seal: Seal | None) -> Thinking | Non
     """The block in a client's item; None for an empty one, or one that `seal` did not make."""
     encrypted = item.get("encrypted_content")
     if isinstance(encrypted, str) and encrypted.startswith(OWN_PREFIXES):
-        return None if seal is None else _opened(seal, encrypted)
+        return None if seal is None else _unsealed(seal, encrypted)
     for field, kind in (("content", "raw"), ("summary", "summary")):
         parts = item.get(field)
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
@@ -44,7 +44,7 @@ def read_reasoning(item: Mapping[str, Any], seal: Seal | None) -> Thinking | Non
     return None
 
 
-def _opened(seal: Seal, text: str) -> Thinking | None:
+def _unsealed(seal: Seal, text: str) -> Thinking | None:
     """The block; None for one that is another user's, or was altered on its way: the model goes on without it."""
     data = seal.open(text)
     if data is None:

@@ -137,3 +137,8 @@ def test_an_exception_of_the_transport_becomes_one_failure(exception, kind, text
     assert error.kind is kind
     assert error.message.startswith(NAME)
     assert error.message.endswith(text)
+
+
+@pytest.mark.parametrize("hint", ["1e308", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_hint_beyond_a_day_is_a_day(hint):
+    assert retry_after(CIMultiDict({"Retry-After": hint}), NOW) == 86_400
