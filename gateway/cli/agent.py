@@ -14,6 +14,7 @@ from gateway.agents.agent import Agent
 from gateway.cli.first_run import ensure_config
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import Loaded
+from gateway.config.secret_values import secret_values
 from gateway.core.errors import GatewayError
 from gateway.core.event import TextDelta
 from gateway.core.identity import OWNER
@@ -24,6 +25,7 @@ from gateway.core.session_key import check_session_header
 from gateway.core.turn import Turn
 from gateway.dispatch.dispatch import Call, dispatch
 from gateway.observe import log as logs
+from gateway.observe.redact import hide_values
 from gateway.provision import provisioned
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.run import RunOptions
@@ -49,6 +51,7 @@ def run(args: argparse.Namespace) -> int:
     ensure_config(path, os.environ)
     loaded = validated(path, os.environ).loaded
     logs.configure(stream_is_tty=sys.stderr.isatty(), level="warn")
+    hide_values(secret_values(loaded.config))
     message = sys.stdin.read() if args.message == "-" else args.message
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_ask(loaded, args, message))

@@ -156,10 +156,15 @@ def test_configuring_again_replaces_the_first_setting(out):
 EVIL = "/v1/models/\x1b]0;PWNED\x07\x1b[2J\n2026-01-01 [error] forged\x9b31m\u202e"
 
 
+def fail(text):
+    raise ValueError(text)
+
+
 def raised(text):
-    with pytest.raises(ValueError, match="") as caught:
-        raise ValueError(text)
-    return caught.value
+    try:
+        fail(text)
+    except ValueError as error:
+        return error
 
 
 def log_evil():
