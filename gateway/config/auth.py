@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from gateway.config import accepted
+from gateway.config.secret import Secret
 from gateway.config.section import Milliseconds, PositiveCount, Section
 
 AuthMode = Literal["token", "password", "none", "trusted-proxy"]
@@ -46,8 +47,8 @@ class AuthConfig(Section):
     UNUSED: ClassVar[frozenset[str]] = accepted.AUTH
 
     mode: AuthMode = "token"
-    token: SecretStr | None = None
-    password: SecretStr | None = None
+    token: Secret | None = None
+    password: Secret | None = None
     rate_limit: RateLimitConfig = RateLimitConfig()
     trusted_proxy: TrustedProxyConfig = TrustedProxyConfig()
     identity_scopes: dict[str, tuple[str, ...]] = Field(default_factory=dict)

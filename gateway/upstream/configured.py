@@ -11,6 +11,7 @@ from pydantic import SecretStr
 
 from gateway.config.problems import Problem, join
 from gateway.config.providers import OPENCLAW_FORMATS, CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
+from gateway.config.secret import trimmed_secret
 from gateway.config.shape import nearest
 from gateway.core.errors import ConfigError
 from gateway.upstream.authorise import bearer, fixed_headers
@@ -56,7 +57,15 @@ def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Prob
 
 def key_from(row: Row, env: Mapping[str, str]) -> str | None:
     """The first key in the environment for a catalogue row."""
-    return next((key for name in row.key_variables if (key := env.get(name, "").strip())), None)
+    return next((key for name in row.key_variables if (key := _of_environment(env.get(name, "")))), None)
+
+
+def _of_environment(value: str) -> str:
+    """A key in the environment; "" for one that can't be used, as if it were not set."""
+    try:
+        return trimmed_secret(value)
+    except ValueError:
+        return ""
 
 
 def _catalogue(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Provider]:

@@ -24,10 +24,12 @@ from tests.e2e.process import serving
 from tests.e2e.provider import KEY, Provider
 
 PUBLIC = "93.184.216.34"
+OWN = "93.184.216.1"  # of this machine, which answers for the whole network
 PORT = 8080
 PNG = b"\x89PNG\r\n\x1a\n and more"
 HOSTS = f"""127.0.0.1 localhost inside.test
 {PUBLIC} site.test mixed.test
+{OWN} own.test
 10.0.0.7 mixed.test
 """
 _SET_ADDRESS, _GET_FLAGS, _SET_FLAGS, _UP = 0x8916, 0x8913, 0x8914, 1  # netdevice(7)
@@ -36,7 +38,7 @@ _SET_ADDRESS, _GET_FLAGS, _SET_FLAGS, _UP = 0x8916, 0x8913, 0x8914, 1  # netdevi
 def make_network(folder: Path) -> None:
     """Configure the addresses of the interface and the names of this network."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        for interface, address in (("lo", "127.0.0.1"), ("lo:1", PUBLIC)):
+        for interface, address in (("lo", "127.0.0.1"), ("lo:1", OWN)):
             name = interface.encode()
             wanted = struct.pack("16sH2x4s8x", name, socket.AF_INET, socket.inet_aton(address))
             fcntl.ioctl(any_socket, _SET_ADDRESS, wanted)

@@ -49,7 +49,7 @@ def test_nothing_is_larger_than_its_limit():
 
 
 @pytest.mark.parametrize("data", ["iVB", "iV O", "iVBO!", "<png>", ""])
-def test_an_image_that_is_not_base64_is_told_to_the_model(data):
+def test_an_image_that_is_not_base64_is_named_to_the_model(data):
     (text,), failure = read(Part(type="image", mime_type="image/png", data=data))
     assert text.startswith("[left out: ")
     assert failure is None

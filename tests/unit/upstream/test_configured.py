@@ -257,13 +257,6 @@ def test_rows_of_the_catalogue_are_complete_and_conservative(name):
     ("row", "path", "text"),
     [
         ({"baseUrl": "http://"}, "baseUrl", "not an http or https URL with a host"),
-        ({"baseUrl": "http://own/v1", "apiKey": "secret\nkey"}, "apiKey", "'Authorization' has a line break"),
-        (
-            {"baseUrl": "http://own/v1", "apiKeys": ["good", "secret\nkey"]},
-            "apiKeys[1]",
-            "'Authorization' has a line break",
-        ),
-        ({"baseUrl": "http://own/v1", "headers": {"X-Key": "secret\r\nA: b"}}, "headers", "'X-Key' has a line break"),
         ({"baseUrl": "http://own/v1", "headers": {"X Key": "secret"}}, "headers", "header's name"),
         ({"baseUrl": "http://own/v1", "headers": {"Content-Length": "5"}}, "headers", "'content-length' can't be set"),
         (
