@@ -42,8 +42,8 @@ def read_line(line: bytes) -> list[SessionMessage | Unreadable]:
         except (InvalidJSON, RecursionError):
             continue
         return [_message(one) for one in (value if isinstance(value, list) and value else [value])]
-    found = _ID.search(line) if _ANSWER_WORDS.search(line) else _ONLY_ID.fullmatch(line)
-    return [Unreadable("it is not JSON in one line", _request(found))]
+    match = _ID.search(line) if _ANSWER_WORDS.search(line) else _ONLY_ID.fullmatch(line)
+    return [Unreadable("it is not JSON in one line", _request(match))]
 
 
 def _message(value: Any) -> SessionMessage | Unreadable:
@@ -68,8 +68,8 @@ def _mended(value: Any) -> Any:
     return value
 
 
-def _request(found: "re.Match[bytes] | None") -> RequestId | None:
-    if found is None:
+def _request(match: "re.Match[bytes] | None") -> RequestId | None:
+    if match is None:
         return None
-    number, text = found.groups()
+    number, text = match.groups()
     return int(number) if number is not None else text.decode("utf-8", "replace")
