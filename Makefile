@@ -28,7 +28,7 @@ ON_ALL_CORES = -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder
 COMPOSE := OPENCLAW_ENV_FILE=.env.example OPENCLAW_GATEWAY_TOKEN=any REDIS_PASSWORD=any \
 	$(VENV)/lib/python3*/site-packages/compose/docker-compose
 
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench clients lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -50,6 +50,9 @@ check: $(DEV_READY) ## formatting, lint, types, OpenAPI document and container f
 
 bench: $(DEV_READY) ## measure the gateway's own cost
 	$(BIN)/python bench/run.py $(ARGS)
+
+clients: $(DEV_READY) ## run real clients against the gateway, installed by npm; ARGS="--only text" selects
+	$(BIN)/python -m tests.clients.run $(ARGS)
 
 lock: ## compile both locks anew; needs uv
 	$(LOCK_COMMAND) --group build --upgrade -o requirements.lock

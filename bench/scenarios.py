@@ -49,7 +49,7 @@ SCENARIOS = (
         body=payloads.chat_request("openclaw/chat1k", size=400),
         contains=b'"finish_reason"',
         says=payloads.ANSWERS["chat1k"],
-        budget=1.7,
+        budget=1.25,
     ),
     Scenario(
         name="chat4k",
@@ -59,7 +59,7 @@ SCENARIOS = (
         body=payloads.chat_request("openclaw/chat4k", size=32_000),
         contains=b'"finish_reason"',
         says=payloads.ANSWERS["chat4k"],
-        budget=1.8,
+        budget=1.7,
     ),
     Scenario(
         name="burst200",
@@ -71,7 +71,7 @@ SCENARIOS = (
         events=payloads.BURST_CHUNKS + 1,
         says="".join(payloads.BURST_PIECES),
         per=payloads.BURST_CHUNKS,
-        budget=2.2,
+        budget=1.35,
     ),
     Scenario(
         name="embeddings",
@@ -80,7 +80,7 @@ SCENARIOS = (
         model="emb",
         body=payloads.embeddings_request("openclaw/chat1k"),
         contains=b'"embedding"',
-        budget=1.7,
+        budget=1.3,
     ),
     Scenario(
         name="unauthorized",

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -18,10 +19,12 @@ from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.response_recorder import responses_error_body
-from gateway.http.chain import chained
+from gateway.http.chain import chained, endings_of
 from gateway.http.endpoints.chat_completions import chat_completions
+from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
+from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import DOCUMENT, openapi
@@ -31,12 +34,11 @@ from gateway.http.endpoints.sessions import delete_session, export_session, get_
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
 from gateway.http.openapi import document
-from gateway.http.quota import add_quota_headers, settling
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
+from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
-from gateway.http.trace import response_headers
 from gateway.provision import RENEW, cooldowns_from, provisioned
 from gateway.shared import link_from, open_link
 from openclaw_ratelimit import (
@@ -78,12 +80,11 @@ def create_app(
     app[DRAIN] = Drain()
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     routes = routes_for(config)
-    add_routes(app.router, routes if quota is None else map(settling, routes), chained)
+    add_routes(app.router, routes, partial(chained, endings=endings_of(limits=quota is not None)))
     app[DOCUMENT] = document_of(routes)
     hsts = gateway.http.security_headers.strict_transport_security
-    app.on_response_prepare.append(response_headers({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN]))
-    if quota is not None:
-        app.on_response_prepare.append(add_quota_headers)
+    app[RESPONSE_HEADERS] = ResponseHeaders({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN])
+    app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -118,6 +119,8 @@ def routes_for(config: Config) -> tuple[Route, ...]:
     if endpoints.responses.enabled:
         routes += [
             Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, error_body=responses_error_body),
+            Route(("POST",), ("/v1/responses/compact",), compact_response, Scope.WRITE),
+            Route(("POST",), ("/v1/responses/input_tokens",), input_tokens, Scope.WRITE),
             Route(("GET",), ("/v1/responses/{id:[^/]+}",), get_response, Scope.READ),
             Route(("DELETE",), ("/v1/responses/{id:[^/]+}",), delete_response, Scope.WRITE),
             Route(("GET",), ("/v1/responses/{id:[^/]+}/input_items",), list_input_items, Scope.READ),

@@ -36,7 +36,7 @@ OPENCLAW_FORMATS = frozenset({
 class CompatConfig(Section):
     """What an endpoint can and can't do; None means that the provider's or the wire format's default holds.
 
-    OpenClaw's names and meanings (its page on custom providers), then five of ours at the end.
+    OpenClaw's names and meanings (its page on custom providers), then six of ours at the end.
     """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.COMPAT
@@ -61,6 +61,7 @@ class CompatConfig(Section):
     supports_parallel_tool_calls: bool | None = None
     embedding_base64: bool | None = None
     supports_tool_call_fields: bool | None = None
+    supports_own_tools: bool | None = None
 
 
 class CostConfig(Section):

@@ -19,7 +19,7 @@ from gateway.conversations.leases import HeldLease, Leases
 from gateway.conversations.recorder import SessionRecorder
 from gateway.conversations.summary import Ask, Summary, summarised
 from gateway.conversations.transcript import Entry, Outcome, View, view, write_entry
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.message import Message
 from gateway.core.message_json import UnknownVersion

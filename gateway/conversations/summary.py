@@ -27,7 +27,7 @@ Ask = Callable[[tuple[Message, ...]], Awaitable[str]]
 Admit = Callable[[Run], Awaitable[AnswerStream]]
 """Applies the client's limits to a run. Raises GatewayError."""
 
-_REQUEST = (
+SUMMARY_REQUEST = (
     "Summarise this conversation for yourself, so that you can go on with it when you no longer see it: what was "
     "asked, decided and found out, names, numbers and what is still open. Write the summary only."
 )
@@ -72,7 +72,7 @@ async def summarised(transcript: Sequence[bytes], max_bytes: int, ask: Ask) -> S
     old = view(transcript[begin:end]).messages
     if not old:
         return None
-    joined = join(old, [Message("user", (Text(_REQUEST),))], view(transcript[:end]).summary)
+    joined = join(old, [Message("user", (Text(SUMMARY_REQUEST),))], view(transcript[:end]).summary)
     try:
         text = (await ask(joined.shown())).strip()
     except GatewayError as error:

@@ -5,13 +5,12 @@ Adding a batch costs one append. The events are joined when a property is read, 
 
 from typing import Any
 
-from msgspec import Struct
-
+from gateway.core.answer import Answer
 from gateway.core.event import (
     Batch,
     CitationFound,
     Finish,
-    FinishReason,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -21,57 +20,17 @@ from gateway.core.event import (
     ToolWork,
     UsageReport,
 )
-from gateway.core.message import Citation, Message, Part, Refusal, Text, Thinking, ToolCall
+from gateway.core.message import Citation, Foreign, Message, Part, Refusal, Text, Thinking, ToolCall
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import NO_USAGE, Usage
 
 _PENDING_BATCHES = 128
 
-
-class Answer(Struct, frozen=True, eq=False):
-    """One complete answer; `raw` is its text as it arrived, None if the model sent no text.
-
-    `logprobs` are joined in OpenAI's form. `tool_work` are the hidden messages of the agent's own tool calls.
-    """
-
-    raw: RawText | None
-    finish: FinishReason
-    usage: Usage = NO_USAGE
-    tool_calls: tuple[ToolCall, ...] = ()
-    thinking: tuple[Thinking, ...] = ()
-    refusal: str | None = None
-    logprobs: dict[str, Any] | None = None
-    tool_work: tuple[Message, ...] = ()
-    citations: tuple[Citation, ...] = ()
-    raw_finish: str | None = None
-    stop_sequence: str | None = None
-
-    @property
-    def text(self) -> str | None:
-        """The decoded text."""
-        return None if self.raw is None else text_of(self.raw)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Answer) and self._meaning() == other._meaning()
-
-    def __hash__(self) -> int:
-        return hash((self.text, self.finish))
-
-    def _meaning(self) -> tuple[object, ...]:
-        whole = (self.text, self.finish, self.usage, self.tool_calls, self.thinking, self.refusal, self.logprobs)
-        return *whole, self.citations, self.raw_finish, self.stop_sequence
-
-    def messages(self) -> tuple[Message, ...]:
-        """The answer as the next message of its conversation, after `tool_work`; none if the model only thought."""
-        done = sum(type(part) is Thinking for message in self.tool_work for part in message.parts)
-        content: list[Part] = []
-        if self.raw is not None and self.text:
-            content.append(Text(self.raw))
-        if self.refusal:
-            content.append(Refusal(self.refusal))
-        content += self.tool_calls
-        # What the model thought before it called the agent's tools is beside those calls.
-        return (Message("assistant", (*self.thinking[done:], *content, *self.citations)),) if content else ()
+_REFUSAL = Refusal("")
+_Content = list[RawText] | Thinking | Foreign | Refusal | int
+"""A run of text, a block of reasoning, a foreign part, where the refusal began, or the index of a call."""
+_RANKS: dict[type, int] = {Thinking: 0, Text: 1, Refusal: 2, ToolCall: 3}
+"""The usual order of content."""
 
 
 class Accumulator:
@@ -88,6 +47,7 @@ class Accumulator:
         "_finish",
         "_limit",
         "_logprobs",
+        "_order",
         "_overflowed",
         "_pending",
         "_refusal",
@@ -104,6 +64,7 @@ class Accumulator:
         self._pending: list[Batch] = []
         self._size = 0
         self._texts: list[RawText] = []
+        self._order: list[_Content] = [self._texts]
         self._refusal: list[str] = []
         self._begins: dict[int, ToolCallBegin] = {}
         self._arguments: dict[int, list[str]] = {}
@@ -136,11 +97,7 @@ class Accumulator:
     def text(self) -> str:
         """The visible text so far."""
         self._join()
-        if not self._texts:
-            return ""
-        if len(self._texts) > 1 or not isinstance(self._texts[0], str):
-            self._texts = ["".join([text_of(raw) for raw in self._texts])]
-        return text_of(self._texts[0])
+        return "".join([_joined(content) for content in self._order if type(content) is list])
 
     @property
     def refusal(self) -> str:
@@ -197,20 +154,57 @@ class Accumulator:
         finish = self._finish
         if finish is None:
             raise AssertionError("a stream ended without Finish and without an error")
-        texts = self._texts
         return Answer(
-            raw=(texts[0] if len(texts) == 1 else self.text) if texts else None,
+            raw=self._raw(),
             finish=finish.reason,
             usage=self._usage or NO_USAGE,
             tool_calls=tuple(self.tool_calls.values()) if self._begins else (),
             thinking=self.thinking if self._thinking or self._unfinished_thinking else (),
-            refusal=self.refusal or None,
+            refusal="".join(self._refusal) or None if self._refusal else None,
             logprobs=self._logprobs,
             tool_work=self._tool_work,
             citations=tuple(self._citations),
             raw_finish=finish.raw,
             stop_sequence=finish.stop_sequence,
+            interleaved=self._interleaved() if len(self._order) > 1 or self._unfinished_thinking else (),
         )
+
+    def _raw(self) -> RawText | None:
+        """The text as it arrived if it came in one piece."""
+        texts = self._texts
+        if len(self._order) == 1 and len(texts) == 1:
+            return texts[0]
+        return self.text if any(type(content) is list and content for content in self._order) else None
+
+    def _interleaved(self) -> tuple[Part, ...]:
+        """See `Answer.interleaved`."""
+        calls = self.tool_calls
+        parts: list[Part] = []
+        for content in self._order:
+            if type(content) is list:
+                if text := _joined(content):
+                    parts.append(Text(text))
+            elif type(content) is int:
+                parts.append(calls[content])
+            elif content is _REFUSAL:
+                parts.append(Refusal(self.refusal))
+            elif isinstance(content, Thinking | Foreign):
+                parts.append(content)
+        if self._unfinished_thinking:
+            parts.append(self.thinking[-1])
+        if any(type(part) is Foreign for part in parts):
+            return tuple(parts)
+        ranks = [_RANKS[type(part)] for part in parts]
+        usual = ranks == sorted(ranks) and ranks.count(_RANKS[Text]) <= 1
+        return () if usual else tuple(parts)
+
+    def _append(self, item: "_Content") -> None:
+        """Put content other than text after the text so far. The last entry always collects the text to come."""
+        if self._texts:
+            self._texts = []
+        else:
+            self._order.pop()
+        self._order += (item, self._texts)
 
     def _join(self) -> None:
         if not self._pending:
@@ -218,16 +212,22 @@ class Accumulator:
         batches, self._pending = self._pending, []
         for batch in batches:
             for event in batch:
-                # A fast path: nearly all events of a long answer are text.
+                # A fast path: nearly all events of a long answer are text, and nearly all answers end the same way.
                 if event.__class__ is TextDelta and event.logprobs is None:
                     raw = event.raw
                     self._texts.append(raw)
                     self._size += len(raw) if isinstance(raw, str) else memoryview(raw).nbytes
+                elif isinstance(event, Finish):
+                    self._finish = event
+                elif isinstance(event, UsageReport):
+                    self._usage = event.usage
                 else:
                     self._add(event)
         if self._limit is not None and self._size > self._limit:
             self._overflowed = True
-            self._texts.clear()
+            for content in self._order:
+                if type(content) is list:
+                    content.clear()
             self._refusal.clear()
             self._arguments = {index: [] for index in self._arguments}
 
@@ -243,25 +243,42 @@ class Accumulator:
             case ToolCallBegin(index):
                 self._begins[index] = event
                 self._arguments[index] = []
+                self._append(index)
             case ThinkingDelta(text):
                 self._size += len(text)
                 self._unfinished_thinking.append(text)
             case ThinkingEnd(block):
                 self._unfinished_thinking.clear()
                 self._thinking.append(block)
+                self._append(block)
             case RefusalDelta(text):
                 self._size += len(text)
+                if not self._refusal:
+                    self._append(_REFUSAL)
                 self._refusal.append(text)
+            case ForeignFound(part):
+                self._append(part)
+            case _:
+                self._note(event)
+
+    def _note(self, event: object) -> None:
+        """Keep what is not part of the ordered content."""
+        match event:
             case CitationFound(citation):
                 self._citations.append(citation)
-            case UsageReport(usage):
-                self._usage = usage
             case ToolWork(messages):
                 self._tool_work = messages
-            case Finish():
-                self._finish = event
             case _:
                 raise AssertionError(f"not an event: {event!r}")
+
+
+def _joined(texts: list[RawText]) -> str:
+    """The text of a run of pieces, which it becomes one of: reading it again is cheap."""
+    if not texts:
+        return ""
+    if len(texts) > 1 or not isinstance(texts[0], str):
+        texts[:] = ["".join([text_of(raw) for raw in texts])]
+    return text_of(texts[0])
 
 
 def accumulated(events: Batch) -> Answer:

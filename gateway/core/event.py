@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.core.message import NO_EXTRAS, Citation, Extras, Message, Thinking
+from gateway.core.message import NO_EXTRAS, Citation, Extras, Foreign, Message, Thinking, ToolKind
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import Usage
 
@@ -69,6 +69,12 @@ class CitationFound(Struct, frozen=True, gc=False):
     citation: Citation
 
 
+class ForeignFound(Struct, frozen=True, gc=False):
+    """A part of the answer that only its own wire format understands, such as the call of a hosted tool."""
+
+    part: Foreign
+
+
 class ToolCallBegin(Struct, frozen=True, gc=False):
     """The model starts a call; `index` counts the calls of this answer from 0, `id` is the provider's id.
 
@@ -79,7 +85,7 @@ class ToolCallBegin(Struct, frozen=True, gc=False):
     id: str
     name: str
     extras: Extras = NO_EXTRAS
-    kind: Literal["function", "custom"] = "function"
+    kind: ToolKind = "function"
     namespace: str | None = None
 
 
@@ -119,6 +125,7 @@ Event = (
     | ThinkingEnd
     | RefusalDelta
     | CitationFound
+    | ForeignFound
     | ToolCallBegin
     | ToolCallDelta
     | ToolWork

@@ -10,6 +10,7 @@ from gateway.core.event import (
     CitationFound,
     Event,
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -20,7 +21,7 @@ from gateway.core.event import (
     UsageReport,
 )
 from gateway.core.jsonio import dumps, loads
-from gateway.core.message import Citation, Thinking
+from gateway.core.message import Citation, Foreign, Thinking
 from gateway.core.message_json import (
     UnknownVersion,
     read_extras,
@@ -53,6 +54,8 @@ def _write(event: Event) -> dict[str, Any]:
             return {"type": "thinking_end", "block": write_part(block)}
         case RefusalDelta(text):
             return {"type": "refusal", "text": text}
+        case ForeignFound(part):
+            return {"type": "foreign", "part": write_part(part)}
         case CitationFound(citation):
             return {"type": "citation", "citation": write_part(citation)}
         case ToolCallBegin(index, id_, name, extras, kind, namespace):
@@ -82,6 +85,8 @@ def _read(fields: dict[str, Any]) -> Event:
             return RefusalDelta(fields["text"])
         case "citation" if isinstance(citation := read_part(fields["citation"]), Citation):
             return CitationFound(citation)
+        case "foreign" if isinstance(part := read_part(fields["part"]), Foreign):
+            return ForeignFound(part)
         case "call":
             extras = read_extras(fields)
             return ToolCallBegin(

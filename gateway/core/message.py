@@ -110,18 +110,22 @@ class Thinking(Struct, frozen=True):
     extras: Extras = NO_EXTRAS
 
 
+ToolKind = Literal["function", "custom", "local_shell", "shell", "apply_patch", "tool_search", "hosted"]
+"""The kind of a tool. The provider runs `hosted` tools itself; the client runs all others."""
+
+
 class ToolCall(Struct, frozen=True):
     """A call that the model made.
 
-    `arguments` is the model's text, byte for byte: JSON for a `function`, free text for a `custom` tool. `namespace`
-    distinguishes functions with the same name.
+    `arguments` is the model's text, byte for byte: free text for a `custom` tool, else JSON. `namespace` distinguishes
+    tools with the same name. The extras of a call with another kind may hold its form in a wire format.
     """
 
     id: str
     name: str
     arguments: str
     extras: Extras = NO_EXTRAS
-    kind: Literal["function", "custom"] = "function"
+    kind: ToolKind = "function"
     namespace: str | None = None
 
 

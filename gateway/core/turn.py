@@ -9,25 +9,39 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from gateway.core.message import NO_EXTRAS, Extras, Image, Message
+from gateway.core.message import NO_EXTRAS, Extras, Image, Message, ToolKind
 
 
 class ToolSpec(Struct, frozen=True):
-    """A function that the client offers to the model; `parameters` is a JSON Schema, None without parameters."""
+    """A tool that the client offers to the model; `parameters` is a JSON Schema, None without parameters.
+
+    `description` and `parameters` describe a tool of any kind as a function, for formats that know only functions; a
+    `hosted` tool has neither. `extras` are the unknown fields of a function, or the whole tool of another kind.
+    `in_input`: a message of the input offers the tool, so that the format of that message does not repeat it.
+    """
 
     name: str
     description: str | None = None
     parameters: Mapping[str, Any] | None = None
     strict: bool | None = None
     extras: Extras = NO_EXTRAS
+    kind: ToolKind = "function"
+    namespace: str | None = None
+    namespace_description: str | None = None
+    in_input: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ToolChoice:
-    """The model may (`auto`), must not (`none`) or must (`required`) call a tool; `pinned`: it must call `name`."""
+    """The model may (`auto`), must not (`none`) or must (`required`) call a tool; `pinned`: it must call `name`.
+
+    `kind` and `namespace` are those of the pinned tool.
+    """
 
     mode: Literal["auto", "none", "required", "pinned"]
     name: str | None = None
+    kind: ToolKind = "function"
+    namespace: str | None = None
 
 
 AUTO = ToolChoice("auto")
@@ -80,6 +94,7 @@ class Options(Struct, frozen=True):
     metadata: Mapping[str, Any] | None = None
 
 
+NO_SAMPLING = Sampling()
 NO_OPTIONS = Options()
 
 
@@ -94,13 +109,20 @@ class Turn(Struct, frozen=True):
     messages: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice | None = None
-    sampling: Sampling = Sampling()
+    sampling: Sampling = NO_SAMPLING
     stream: bool = False
     include_usage: bool = False
     user: str | None = None
     extras: Extras = NO_EXTRAS
     options: Options = NO_OPTIONS
     params: Mapping[str, Any] | None = None
+
+    def has_tool_results(self) -> bool:
+        """Whether any message is the result of a tool call."""
+        for message in self.messages:
+            if message.role == "tool":
+                return True
+        return False
 
     def has_images(self) -> bool:
         """Whether any message has an image."""

@@ -75,7 +75,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
     agent = snapshot.directory.resolve(model, call.options.agent)
     key = session_key(call.session, user, endpoint=call.endpoint, agent=agent.id, principal=call.principal)
     turn = await read_turn(agent)
-    if (reasoning := snapshot.runs.reasoning) is not None:
+    if (reasoning := snapshot.runs.reasoning) is not None and turn.has_tool_results():
         turn = await reasoning.restored(call.client, turn)
     conversation = None if key is None else await _join(call, key, agent, turn)
     try:

@@ -16,10 +16,12 @@ from gateway.http.checks.framing import is_well_formed
 from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot
 from gateway.http.errors import response_to
+from gateway.http.quota import settle
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
 
 Check = Callable[[web.Request], Awaitable[None] | None]
+Ending = Callable[[web.Request], Awaitable[None]]
 
 
 def checks_of(route: Route) -> tuple[Check, ...]:
@@ -34,7 +36,12 @@ def checks_of(route: Route) -> tuple[Check, ...]:
     return () if route.public else (bind_snapshot, identify_client)
 
 
-def chained(route: Route) -> Handler:
+def endings_of(*, limits: bool) -> tuple[Ending, ...]:
+    """What follows the handler, in order, in every ending of a request."""
+    return (settle,) if limits else ()  # METER → the tokens that were not used are free again
+
+
+def chained(route: Route, endings: tuple[Ending, ...] = ()) -> Handler:
     """The route's handler with its chain. Exceptions become responses only here."""
     checks, handler = checks_of(route), route.handler
 
@@ -54,6 +61,9 @@ def chained(route: Route) -> Handler:
             if response is None:
                 raise
             return response
+        finally:
+            for end in endings:
+                await end(request)
 
     return answer
 

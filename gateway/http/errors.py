@@ -11,13 +11,14 @@ from gateway.core.jsonio import dumps
 from gateway.http.keys import DRAIN
 from gateway.http.refusals import REFUSAL_LOG, is_refusal
 from gateway.http.routes import ErrorBody
+from gateway.http.whole_response import WholeResponse
 
 log = structlog.get_logger(__name__)
 
 JSON = "application/json; charset=utf-8"
 
 
-def response_to(request: web.Request, error: BaseException, error_body: ErrorBody) -> web.Response | None:
+def response_to(request: web.Request, error: BaseException, error_body: ErrorBody) -> web.StreamResponse | None:
     """The error response for an exception of a handler, in the form of its route. An unexpected exception is logged and
     becomes a 500.
 
@@ -40,7 +41,7 @@ def response_to(request: web.Request, error: BaseException, error_body: ErrorBod
         case _:
             log.error("Request failed", method=request.method, path=request.path, exc_info=error)
             body = dumps(error_body(GatewayError("internal error")))
-            return web.Response(status=500, body=body, headers={"Content-Type": JSON})
+            return WholeResponse(body, {"Content-Type": JSON}, status=500)
 
 
 @cache
@@ -49,14 +50,14 @@ def _unauthorized(error_body: ErrorBody) -> bytes:
     return dumps(error_body(Unauthorized()))
 
 
-def _response(request: web.Request, error: GatewayError, error_body: ErrorBody) -> web.Response:
+def _response(request: web.Request, error: GatewayError, error_body: ErrorBody) -> web.StreamResponse:
     if is_refusal(request, error):
         request.app[REFUSAL_LOG].write(request, error)
     elif error.status >= 500:
         log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
     headers = {"Content-Type": JSON, **error.headers}
     body = _unauthorized(error_body) if type(error) is Unauthorized else dumps(error_body(error))
-    response = web.Response(status=error.status, body=body, headers=headers)
+    response = WholeResponse(body, headers, status=error.status)
     if isinstance(error, (PayloadTooLarge, RequestTimeout)):
         response.force_close()  # instead of reading the remaining body
     return response

@@ -36,6 +36,8 @@ DEGRADED = web.AppKey("degraded", dict[str, Callable[[], bool]])
 """Optional parts by name, with a function that returns whether the part is failing. `/readyz` reports them."""
 
 TRACE = web.RequestKey("trace", Trace)
+ADDED_HEADERS = web.RequestKey("added_headers", dict[str, str])
+"""Headers that a step of the request adds to its response."""
 SNAPSHOT = web.RequestKey("snapshot", Snapshot)
 CLIENT = web.RequestKey("client", ClientAddress)
 REJECTED = web.RequestKey("rejected", Rejected)

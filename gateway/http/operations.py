@@ -7,7 +7,9 @@ from typing import Any, Literal
 import msgspec
 
 from gateway.http.endpoints.chat_completions import chat_completions
+from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.embeddings import embeddings
+from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
@@ -87,6 +89,13 @@ def _object_of(kind: str) -> dict[str, Any]:
 OPERATIONS: Mapping[Handler, Operation] = {
     chat_completions: Operation(ChatRequest, _RUN, _object_of("chat.completion"), streams=True, required=("messages",)),
     responses: Operation(ResponsesRequest, _RUN, _object_of("response"), streams=True, required=("model", "input")),
+    compact_response: Operation(ResponsesRequest, _RUN, _object_of("response.compaction"), required=("model", "input")),
+    input_tokens: Operation(
+        ResponsesRequest,
+        _RUN,
+        {"type": "object", "required": ["object", "input_tokens"], "properties": {"input_tokens": {"type": "integer"}}},
+        required=("model", "input"),
+    ),
     get_response: Operation(None, _RESUME, _object_of("response"), streams=True),
     cancel_response: Operation(answer=_object_of("response")),
     list_input_items: Operation(None, _PAGE, _list_of("input items")),

@@ -4,7 +4,6 @@ Without limits, nothing of this runs: no wrapper around handlers, no signal, and
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from aiohttp import web
 
@@ -14,10 +13,9 @@ from gateway.core.errors import BadRequest, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
-from gateway.http.keys import CLIENT, PRINCIPAL
+from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
-from gateway.http.routes import Route
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
@@ -26,7 +24,6 @@ from openclaw_ratelimit import Quota, QuotaPolicy, Refusal
 from openclaw_ratelimit.headers import retry_after
 
 METER = web.RequestKey("meter", Meter)
-QUOTA_HEADERS = web.RequestKey("quota_headers", dict[str, str])
 
 
 async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
@@ -77,7 +74,7 @@ async def _admit(
         raise _refused(request, outcome, prompt)
     meter = request[METER] = Meter(outcome, prompt)
     if outcome.statuses:
-        request[QUOTA_HEADERS] = quota_headers(outcome.statuses)
+        request[ADDED_HEADERS] = quota_headers(outcome.statuses)
     return meter
 
 
@@ -102,13 +99,13 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited
     policy = max(refusal.violated, key=lambda status: status.wait or float("inf")).policy
     seconds = retry_after(refusal)
     if seconds is None:
-        request[QUOTA_HEADERS] = quota_headers(refusal.statuses)
+        request[ADDED_HEADERS] = quota_headers(refusal.statuses)
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    request[QUOTA_HEADERS] = quota_headers(refusal.statuses, seconds)
+    request[ADDED_HEADERS] = quota_headers(refusal.statuses, seconds)
     message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(message, seconds, why=f"limit {policy.name}")
 
@@ -119,22 +116,8 @@ def _amount(policy: QuotaPolicy) -> str:
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 
-def settling(route: Route) -> Route:
-    """The route with a handler that settles the reservation in every ending of a request."""
-
-    async def settled(request: web.Request) -> web.StreamResponse:
-        try:
-            return await route.handler(request)
-        finally:
-            meter = request.get(METER)
-            if meter is not None:
-                await meter.settle()
-
-    return replace(route, handler=settled)
-
-
-async def add_quota_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """The `on_response_prepare` signal that adds the headers about limits."""
-    headers = request.get(QUOTA_HEADERS)
-    if headers is not None:
-        response.headers.update(headers)
+async def settle(request: web.Request) -> None:
+    """Settle the reservation of the request, if it has one and nothing has taken it over."""
+    meter = request.get(METER)
+    if meter is not None:
+        await meter.settle()

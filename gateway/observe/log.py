@@ -33,6 +33,14 @@ _LEVELS = {
 }
 
 
+_threshold = logging.NOTSET
+
+
+def shows_debug() -> bool:
+    """Whether debug lines are logged. Asking a logger costs as much as reading a small answer's usage."""
+    return _threshold <= logging.DEBUG
+
+
 def configure(
     *, stream_is_tty: bool, level: str = "info", style: str | None = None, stream: TextIO | None = None
 ) -> None:
@@ -41,8 +49,9 @@ def configure(
     `level` is one of OpenClaw's: silent, fatal, error, warn, info, debug, trace. `style` is `json`, `pretty` or
     `compact`; None selects pretty on a terminal and JSON elsewhere. `stream` defaults to standard error.
     """
+    global _threshold  # noqa: PLW0603  # the level of a process, set once at its start
     out = stream or sys.stderr
-    threshold = _LEVELS[level]
+    _threshold = threshold = _LEVELS[level]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         with_request_id,

@@ -1,9 +1,9 @@
 """The stream of one answer: a run, or a wrapper around it such as SessionRecorder, ResponseRecorder or UsageMeter."""
 
-from contextlib import aclosing
 from typing import Protocol
 
-from gateway.core.accumulator import Accumulator, Answer
+from gateway.core.accumulator import Accumulator
+from gateway.core.answer import Answer
 from gateway.core.event import Stream
 from gateway.runs.trace import RunTrace
 
@@ -27,7 +27,10 @@ class AnswerStream(Protocol):
 async def whole_answer(stream: AnswerStream) -> Answer:
     """Read the stream to its end and return the answer. Raises GatewayError."""
     accumulator = Accumulator()
-    async with aclosing(stream.events()) as batches:
+    batches = stream.events()
+    try:
         async for batch in batches:
             accumulator.add(batch)
+    finally:
+        await batches.aclose()
     return accumulator.answer()

@@ -74,7 +74,7 @@ def _not_listed(ref: ModelRef, provider: Provider) -> NotFound:
 
 def _unfit(turn: Turn, ref: ModelRef, model: ModelSpec) -> BadRequest | None:
     """Why the model can't take this turn; None if it can."""
-    if not model.compat.tools and turn.tools and not (turn.tool_choice and turn.tool_choice.mode == "none"):
+    if not model.tools and turn.tools and not (turn.tool_choice and turn.tool_choice.mode == "none"):
         return BadRequest(f"The model '{ref}' does not support tools.", param="tools", code="tools_unsupported")
     if model.images is False and turn.has_images():
         return BadRequest(f"The model '{ref}' does not read images.", param="messages", code="images_unsupported")

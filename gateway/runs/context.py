@@ -58,9 +58,10 @@ class RunContext:
         self, candidates: tuple[Candidate, ...], trace: RunTrace, timeout: float | None = None, *, part: bool = False
     ) -> Attempts:
         """The same for the given candidates."""
-        end = self.policy.clock() + self.time(timeout)
-        kind = Attempts if self.policy.hedge_after is None else HedgingAttempts
-        return kind(candidates, self.policy, self.cooldowns, trace, end, part=part)
+        policy = self.policy
+        end = policy.clock() + self.time(timeout)
+        kind = Attempts if policy.hedge_after is None else HedgingAttempts
+        return kind(candidates, policy, self.cooldowns, trace, end, part=part)
 
     def timeouts(self, turn: Turn) -> Timeouts:
         """The timeouts of an attempt that has a fallback. Without rescue, a stream that has begun has no fallback."""

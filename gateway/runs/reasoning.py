@@ -47,8 +47,6 @@ class CallReasoning:
 
     async def restored(self, client: str, turn: Turn) -> Turn:
         """The turn with the reasoning and the extras that the client dropped."""
-        if not any(message.role == "tool" for message in turn.messages):
-            return turn
         calls = [
             part
             for message in turn.messages

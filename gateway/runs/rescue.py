@@ -10,6 +10,7 @@ from gateway.core.event import (
     CitationFound,
     Event,
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -118,7 +119,9 @@ class Replay:
                 self._finish(event)
             case ThinkingDelta() | ThinkingEnd() if self._is_behind:
                 self._withhold(event)
-            case ThinkingDelta() | ThinkingEnd() | CitationFound() | UsageReport() | ToolWork():
+            case ForeignFound() if self._is_behind:
+                pass  # the client has those of the first answer
+            case ThinkingDelta() | ThinkingEnd() | CitationFound() | ForeignFound() | UsageReport() | ToolWork():
                 self._held.append(event)
 
     def _begin(self, event: ToolCallBegin) -> None:

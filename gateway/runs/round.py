@@ -77,8 +77,8 @@ class Round(Struct, frozen=True):
                                 seen = seen_answer()
                             if seen is not None:
                                 seen.add(batch)
-                            if batch[-1].__class__ in _ENDINGS:
-                                await self._finish(seen, batch)
+                            if batch[-1].__class__ in _ENDINGS and self._called_tools(batch):
+                                await self._remember(seen, batch)
                             yield batch
                 except UpstreamError as error:
                     failure = error
@@ -104,15 +104,21 @@ class Round(Struct, frozen=True):
                 close_run(self.trace)
             raise
 
-    async def _finish(self, seen: Accumulator | None, batch: Batch) -> None:
-        """The answer ends with this batch: note its usage, and store reasoning before the client can ask again.
+    def _called_tools(self, batch: Batch) -> bool:
+        """The answer ends with this batch: note its usage. Whether it calls tools."""
+        finish = batch[-1]
+        if isinstance(finish, UsageReport):
+            self.trace.usage = finish.usage
+            finish = batch[-2] if len(batch) > 1 else finish  # alone, it follows a Finish that was seen before
+        return isinstance(finish, Finish) and finish.reason == "tool_calls"
+
+    async def _remember(self, seen: Accumulator | None, batch: Batch) -> None:
+        """Store the reasoning before tool calls, before the client can ask again.
 
         `seen` is the whole answer; None when the batch is all of it.
         """
-        if isinstance(report := batch[-1], UsageReport):
-            self.trace.usage = report.usage
         reasoning = self.context.reasoning
-        if reasoning is None or not any(isinstance(event, Finish) and event.reason == "tool_calls" for event in batch):
+        if reasoning is None:
             return
         if seen is None:
             seen = Accumulator()
@@ -184,7 +190,7 @@ class _Rescue:
         """
         if self._seen is None or not shows_content(self._seen):
             return asked, filters
-        if self._may_prefill and candidate.model.compat.accepts_prefill:
+        if self._may_prefill and candidate.model.accepts_prefill:
             continued = prefilled(asked, self._seen, self._cause)
             if continued is not None:
                 turn, continuation = continued

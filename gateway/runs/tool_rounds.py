@@ -48,7 +48,7 @@ def offered_tools(
     if not offer.specs or (choice is not None and choice.mode in ("none", "pinned")):
         return None
     provider = providers.get(model.provider)
-    if provider is not None and not provider.model(model.model).compat.tools:
+    if provider is not None and not provider.model(model.model).tools:
         return None
     return offer
 

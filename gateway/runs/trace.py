@@ -60,8 +60,9 @@ class ToolUse(Struct, frozen=True):
 class RunTrace:
     """The trace of one run.
 
-    `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end. `usage` is
-    what the providers reported so far, None if they reported nothing.
+    `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end. `waited`
+    is the sum of the pauses before attempts, in seconds. `usage` is what the providers reported so far, None if they
+    reported nothing.
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class RunTrace:
         "outcome",
         "tools",
         "usage",
+        "waited",
     )
 
     def __init__(
@@ -89,6 +91,7 @@ class RunTrace:
         self.current: Attempt | None = None  # the running attempt, or the last one
         self.tools: tuple[ToolUse, ...] = ()
         self.outcome: str | None = None
+        self.waited = 0.0
         self._clock = clock
         self._began = clock()
         self._ended: float | None = None
@@ -98,13 +101,9 @@ class RunTrace:
         """The model of the current or last attempt; None before the first."""
         return self.current.ref if self.current is not None else None
 
-    @property
-    def waited(self) -> float:
-        """The sum of the pauses before attempts, in seconds."""
-        return sum(attempt.waited for attempt in self.attempts)
-
     def begin(self, ref: ModelRef, key: str, waited: float) -> Attempt:
         """Begin an attempt after a pause of `waited` seconds."""
+        self.waited += waited
         self.current = attempt = Attempt(ref, key, self._clock(), waited)
         self.attempts.append(attempt)
         return attempt

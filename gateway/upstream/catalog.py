@@ -1,32 +1,34 @@
 """The built-in providers, as rows.
 
-Base URLs and key variables come from each provider's documentation; `compat` differs from the default only where that
+Base URLs and key variables come from each provider's documentation; quirks differ from the default only where that
 documentation requires it. A configured row with the same id overrides the built-in row field by field.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.upstream.authorise import KeyHeaders, bearer
 from gateway.wire import DEFAULT_UPSTREAM
-from gateway.wire.model import DEFAULT, Compat
 
-_OPENAI = Compat(
-    developer_role=True, max_tokens_field="max_completion_tokens", embedding_base64=True, tool_call_fields=False
-)
+_OPENAI = {
+    "supports_developer_role": True,
+    "max_tokens_field": "max_completion_tokens",
+    "embedding_base64": True,
+    "supports_tool_call_fields": False,
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
     """One endpoint: its address, the environment variables of its key, its default models, its wire format (`api`), and
-    the headers that carry its key.
+    the headers that carry its key. `quirks` are those of `compat` in a configuration, in snake case.
     """
 
     base_url: str
     key_variables: tuple[str, ...] = ()
     model: str | None = None
     embedding_model: str | None = None
-    compat: Compat = DEFAULT
+    quirks: Mapping[str, object] = field(default_factory=dict)
     local: bool = False
     api: str = DEFAULT_UPSTREAM
     key_headers: KeyHeaders = bearer
@@ -39,7 +41,7 @@ CATALOG: Mapping[str, Row] = {
         "https://api.groq.com/openai/v1",
         ("GROQ_API_KEY",),
         "llama-3.3-70b-versatile",
-        compat=Compat(max_tokens_field="max_completion_tokens", tool_call_fields=False),
+        quirks={"max_tokens_field": "max_completion_tokens", "supports_tool_call_fields": False},
     ),
     "mistral": Row(
         "https://api.mistral.ai/v1",
@@ -47,16 +49,20 @@ CATALOG: Mapping[str, Row] = {
         "mistral-large-latest",
         "mistral-embed",
         # Mistral answers unknown fields with 422, and reports usage without being asked.
-        Compat(usage_in_streaming=False, unknown_fields=False, tool_call_fields=False),
+        {
+            "supports_usage_in_streaming": False,
+            "supports_unknown_fields": False,
+            "supports_tool_call_fields": False,
+        },
     ),
     "deepseek": Row("https://api.deepseek.com/v1", ("DEEPSEEK_API_KEY",), "deepseek-chat"),
     "together": Row("https://api.together.xyz/v1", ("TOGETHER_API_KEY",), "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
     "xai": Row("https://api.x.ai/v1", ("XAI_API_KEY",), "grok-4"),
     "fireworks": Row(
-        "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",), compat=Compat(tool_call_fields=False)
+        "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",), quirks={"supports_tool_call_fields": False}
     ),
     "cerebras": Row("https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), "llama-3.3-70b"),
-    "perplexity": Row("https://api.perplexity.ai", ("PERPLEXITY_API_KEY",), "sonar", compat=Compat(tools=False)),
+    "perplexity": Row("https://api.perplexity.ai", ("PERPLEXITY_API_KEY",), "sonar", quirks={"supports_tools": False}),
     "moonshot": Row("https://api.moonshot.ai/v1", ("MOONSHOT_API_KEY",), "kimi-k2-turbo-preview"),
     "nvidia": Row("https://integrate.api.nvidia.com/v1", ("NVIDIA_API_KEY",)),
     "huggingface": Row("https://router.huggingface.co/v1", ("HF_TOKEN", "HUGGINGFACE_HUB_TOKEN")),

@@ -20,6 +20,7 @@ from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS
 from gateway.wire.contract import Parser, UpstreamFormat
+from gateway.wire.function_tools import CallRestorer, as_functions, needs_functions
 from gateway.wire.model import ModelSpec
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,7 @@ class ProviderAnswer:
     _deadline: Deadline | None = None
     _parser: Parser | None = None
     _response: Response | None = None
+    _restorer: CallRestorer | None = None
     _since = 0.0
     _wait = 0.0
 
@@ -91,6 +93,14 @@ class ProviderAnswer:
         """
         if self.over:
             return []
+        batch = await self._read()
+        if self._restorer is None:
+            return batch
+        while batch and not (shown := self._restorer.feed(batch)):
+            batch = [] if self.over else await self._read()
+        return shown if batch else []
+
+    async def _read(self) -> Batch:
         try:
             deadline = self._deadline
             if deadline is None:
@@ -132,6 +142,8 @@ class ProviderAnswer:
         if provider.prepare is not None:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
+        if not self._model.own_tools and needs_functions(turn, wire.name):
+            turn = self._offered_as_functions(turn, wire)
         asked = wire.request(turn, self._model)
         plain = provider.signer is None
         target = provider.endpoint(asked.path, asked.headers) if plain else await provider.signed(asked)
@@ -160,13 +172,21 @@ class ProviderAnswer:
                 self._wait = self._provider.timeout or (timeouts.thinking if thinks else timeouts.idle)
                 return batch
         deadline.when = None
-        batch = await _read_trailing(response, parser) if parser.complete else []
+        batch = await _read_trailing(response, parser) if parser.complete and not parser.done else []
         if batch and not parser.complete:
             return batch  # more content: the answer was not complete
         self.over = True
         batch = [*batch, *parser.close()]
         await _finish(response)
         return batch
+
+    def _offered_as_functions(self, turn: Turn, wire: UpstreamFormat) -> Turn:
+        """The turn for an endpoint that knows only functions; its calls are turned back. Raises BadRequest."""
+        hosted = [tool.name for tool in turn.tools if tool.kind == "hosted"]
+        if hosted:
+            log.info("Tools that the provider does not run are left out", provider=self._provider.id, tools=hosted)
+        turn, self._restorer = as_functions(turn, wire.name)
+        return turn
 
     def _mark_stall(self, error: UpstreamError) -> None:
         """Reclassify a broken connection after a long silence as STALL: a retry would make the client wait again."""

@@ -19,8 +19,8 @@ from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.transport.endpoint import endpoint
-from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
-from gateway.wire.model import DEFAULT, Compat, ModelSpec
+from gateway.wire import DEFAULT_UPSTREAM, OWN_TOOLS, UPSTREAMS
+from gateway.wire.model import ModelSpec
 
 _LOGINS = ("oauth", "aws-sdk")
 
@@ -86,7 +86,7 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
         wire=row.api,
         headers=fixed_headers(key, {}, row.key_headers),
         key_headers=row.key_headers,
-        compat=row.compat,
+        unlisted=_spec("", row.api, row.quirks),
         embedding_model=row.embedding_model,
         local=row.local,
         secrets=secrets_in((key,), {}, row.base_url),
@@ -95,16 +95,17 @@ def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
 
 def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig) -> Provider:
     row = CATALOG.get(name)
-    compat = row.compat if row else DEFAULT
+    quirks = row.quirks if row else {}
+    wire = config.api or (row.api if row else DEFAULT_UPSTREAM)
     headers = {**_plain(config.headers), **_plain(config.request.headers)}
     keys = _keys(config, row, env)
     base_url = config.base_url or (CATALOG[name].base_url if _inherits(name, models) else "")
     provider = Provider(
         id=name,
         base_url=base_url,
-        wire=config.api or (row.api if row else DEFAULT_UPSTREAM),
-        compat=compat,
-        models={model.id: _model(name, model, config, compat) for model in config.models},
+        wire=wire,
+        unlisted=_spec("", wire, quirks),
+        models={model.id: _model(name, model, config, wire, quirks) for model in config.models},
         only_listed=not base_url,  # without one, each model has its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
@@ -151,36 +152,51 @@ def _keys(config: ProviderConfig, row: Row | None, env: Mapping[str, str]) -> li
     return keys or [("apiKey", key_from(row, env) if row else None)]
 
 
-def _model(name: str, model: ModelConfig, provider: ProviderConfig, compat: Compat) -> ModelSpec:
-    return ModelSpec(
-        id=model.id,
+def _model(
+    name: str, model: ModelConfig, provider: ProviderConfig, wire: str, quirks: Mapping[str, object]
+) -> ModelSpec:
+    own = {quirk: value for quirk, value in _quirks(model.compat).items() if value is not None}
+    return replace(
+        _spec(model.id, model.api or wire, {**quirks, **own}),
         max_tokens=model.max_tokens or provider.max_tokens,
         context_window=_context(model) or _context(provider),
         images="image" in model.input,
         reasoning=model.reasoning,
-        compat=compat.merged(_quirks(model.compat)),
         params={**provider.params, **model.params} or None,
         provider=name,
+    )
+
+
+def _quirks(compat: CompatConfig) -> dict[str, object]:
+    """What some wire format reads; keys that none reads are `CompatConfig.INERT`."""
+    return {
+        "supports_tools": compat.supports_tools,
+        "supports_tool_choice": compat.supports_tool_choice,
+        "supports_parallel_tool_calls": compat.supports_parallel_tool_calls,
+        "supports_developer_role": compat.supports_developer_role,
+        "supports_usage_in_streaming": compat.supports_usage_in_streaming,
+        "max_tokens_field": compat.max_tokens_field,
+        "accepts_prefill": compat.accepts_prefill,
+        "embedding_base64": compat.embedding_base64,
+        "supports_tool_call_fields": compat.supports_tool_call_fields,
+        "supports_own_tools": compat.supports_own_tools,
+    }
+
+
+def _spec(model_id: str, wire: str, quirks: Mapping[str, object]) -> ModelSpec:
+    """What the quirks say of a model: the gateway's own part, and the profile of its wire format."""
+    return ModelSpec(
+        model_id,
+        tools=quirks.get("supports_tools") is not False,
+        accepts_prefill=quirks.get("accepts_prefill") is True,
+        own_tools=wire in OWN_TOOLS and quirks.get("supports_own_tools") is not False,
+        profile=UPSTREAMS[wire].profile(quirks),
     )
 
 
 def _context(config: ModelConfig | ProviderConfig) -> int | None:
     """Tokens that a prompt may use: `contextTokens` is a cap below the model's real `contextWindow`."""
     return min(filter(None, (config.context_tokens, config.context_window)), default=None)
-
-
-def _quirks(config: CompatConfig) -> dict[str, object]:
-    return {
-        "tools": config.supports_tools,
-        "tool_choice": config.supports_tool_choice,
-        "parallel_tool_calls": config.supports_parallel_tool_calls,
-        "developer_role": config.supports_developer_role,
-        "usage_in_streaming": config.supports_usage_in_streaming,
-        "max_tokens_field": config.max_tokens_field,
-        "accepts_prefill": config.accepts_prefill,
-        "embedding_base64": config.embedding_base64,
-        "tool_call_fields": config.supports_tool_call_fields,
-    }
 
 
 def _unsupported(path: str, config: ProviderConfig) -> Iterator[Problem]:

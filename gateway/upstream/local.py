@@ -9,13 +9,10 @@ from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
-from gateway.wire.model import Compat, ModelSpec
+from gateway.wire.model import ModelSpec
 
 # A model this small sometimes repeats itself until its context is full, which takes a thread more than a minute.
 _MAX_OUTPUT_TOKENS = 512
-
-# The runtime ignores tools without an error, so the model must not claim to support them.
-_COMPAT = Compat(tools=False, tool_choice=False)
 
 
 def local_provider(chat: EmbeddedChat) -> Provider:
@@ -32,7 +29,7 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         max_tokens=_MAX_OUTPUT_TOKENS,
         context_window=MODEL.context_window,
         images=False,
-        compat=_COMPAT,
+        tools=False,  # the runtime ignores them without an error
         provider=MODEL.provider,
     )
     return Provider(
@@ -40,7 +37,6 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         base_url=chat.base_url,
         api_key=chat.api_key,
         headers=fixed_headers(chat.api_key, {}),
-        compat=_COMPAT,
         models={model.id: model},
         only_listed=True,
         embedding_model=MODEL.embedding_model,

@@ -16,7 +16,7 @@ from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.contract import NO_HEADERS, WireRequest
-from gateway.wire.model import DEFAULT, Compat, ModelSpec
+from gateway.wire.model import UNKNOWN_MODEL, ModelSpec
 
 _MIN_HEADER_SECRET = 4
 _MAX_ENDPOINTS = 64  # per row; a format whose paths name the model must not fill the memory
@@ -33,8 +33,8 @@ class Provider:
     the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
     before a call, for an endpoint that has to be started first.
 
-    `model_rows` are the rows of models with their own base URL, headers or wire format. `only_listed` means that only
-    the models in `models` exist.
+    `unlisted` is what is known of a model that `models` does not list. `model_rows` are the rows of models with their
+    own base URL, headers or wire format. `only_listed` means that only the models in `models` exist.
     """
 
     id: str
@@ -46,7 +46,7 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     key_headers: KeyHeaders = field(default=bearer, compare=False)
     signer: Signer | None = None
-    compat: Compat = DEFAULT
+    unlisted: ModelSpec = UNKNOWN_MODEL
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
     only_listed: bool = False
@@ -78,7 +78,7 @@ class Provider:
 
     def model(self, model_id: str) -> ModelSpec:
         """The model's spec, or a default one for an id that is not listed, so new models need no configuration."""
-        return self.models.get(model_id) or ModelSpec(model_id, compat=self.compat, provider=self.id)
+        return self.models.get(model_id) or self.unlisted.named(model_id, self.id)
 
     @property
     def is_simple(self) -> bool:

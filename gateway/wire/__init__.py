@@ -4,10 +4,15 @@ from collections.abc import Mapping
 
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.openai_chat.upstream import OpenAIChat
+from gateway.wire.openai_responses.upstream import OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
+    "openai-responses": OpenAIResponses(),
 }
+
+OWN_TOOLS = frozenset({"openai-responses"})
+"""The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
 
 DEFAULT_UPSTREAM = "openai-completions"
 """The format of a row that names none."""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.errors import GatewayError
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
@@ -62,6 +62,12 @@ class UpstreamFormat(Protocol):
     @property
     def embeddings(self) -> "EmbeddingsFormat | None":
         """How it asks for embeddings; None where it has none."""
+        ...
+
+    def profile(self, quirks: Mapping[str, object]) -> object:
+        """What `ModelSpec.profile` holds for this format, from the quirks that a row or a model is configured with
+        (`compat`, names in snake case); None or a missing one means the default, a foreign one is ignored.
+        """
         ...
 
     def paths(self) -> tuple[str, ...]:

@@ -1,53 +1,19 @@
-"""A model at a provider: its limits and quirks, as frozen values.
-
-The provider overrides the defaults of its format; the model overrides the provider.
-"""
+"""A model at a provider: its limits and abilities, as a frozen value made at start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, Self
-
-
-@dataclass(frozen=True, slots=True)
-class Compat:
-    """What an endpoint accepts. The defaults are conservative: what every OpenAI-compatible server understands.
-
-    `developer_role`: knows the role `developer`, else it is sent as `system`. `max_tokens_field`: name of the cap.
-    `usage_in_streaming`: understands `stream_options.include_usage`. `tools`, `tool_choice`, `parallel_tool_calls`:
-    understands those fields. `accepts_prefill`: continues a trailing assistant message. `embedding_base64`: can answer
-    embeddings as base64. `unknown_fields`: tolerates unknown request fields; `tool_call_fields`: tolerates unknown
-    fields of tool calls in the history, where another provider may have added them.
-    """
-
-    tools: bool = True
-    tool_choice: bool = True
-    parallel_tool_calls: bool = True
-    developer_role: bool = False
-    usage_in_streaming: bool = True
-    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    accepts_prefill: bool = False
-    embedding_base64: bool = False
-    unknown_fields: bool = True
-    tool_call_fields: bool = True
-
-    def merged(self, overrides: Mapping[str, Any]) -> Self:
-        """A copy with the given fields replaced; a field that is None or unknown is ignored."""
-        names = {field.name for field in fields(self)}
-        return replace(
-            self, **{name: value for name, value in overrides.items() if value is not None and name in names}
-        )
-
-
-DEFAULT = Compat()
+from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One model at one provider: its id there, its limits (tokens), and its quirks.
+    """One model at one provider: its id there, its limits (tokens), and its abilities.
 
     `max_tokens` is the maximum length of an answer, None when unknown; `images` is None when unknown, and images are
-    then forwarded. A `reasoning` model may think for minutes before its first word. `provider` is the id of the
-    provider's row.
+    then forwarded. A `reasoning` model may think for minutes before its first word. `accepts_prefill`: it continues a
+    trailing assistant message. `own_tools`: its endpoint knows the tools of its wire format that are no functions.
+    `profile` holds what only its wire format reads (`UpstreamFormat.profile`), None for
+    that format's defaults. `provider` is the id of the provider's row.
     """
 
     id: str
@@ -55,6 +21,29 @@ class ModelSpec:
     context_window: int | None = None
     images: bool | None = None
     reasoning: bool = False
-    compat: Compat = DEFAULT
+    tools: bool = True
+    accepts_prefill: bool = False
+    own_tools: bool = False
+    profile: object = None
     params: Mapping[str, Any] | None = None
     provider: str = ""
+
+    def named(self, model_id: str, provider: str) -> "ModelSpec":
+        """The same abilities for another id: a model that no row lists."""
+        return ModelSpec(
+            model_id,
+            self.max_tokens,
+            self.context_window,
+            self.images,
+            self.reasoning,
+            self.tools,
+            self.accepts_prefill,
+            self.own_tools,
+            self.profile,
+            self.params,
+            provider,
+        )
+
+
+UNKNOWN_MODEL = ModelSpec("")
+"""What is assumed of a model that nothing is known of; see `ModelSpec.named`."""

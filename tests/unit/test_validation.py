@@ -7,12 +7,14 @@ import pytest
 from gateway.core.errors import ConfigError
 from gateway.upstream.embedded import MODEL
 from gateway.validation import validated
+from gateway.wire import UPSTREAMS
 
 LOCAL = f"{MODEL.provider}/{MODEL.chat_model}"
 ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:true}}}}"
 NO_REFERENCE = "'own/' is not a model reference; write \"provider/model\""
 NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
-FORMAT = "the wire format {!r} is not supported yet; use an endpoint with openai-completions, or remove the row"
+SUPPORTED = ", ".join(UPSTREAMS)
+FORMAT = f"the wire format {{!r}} is not supported yet; use an endpoint with {SUPPORTED}, or remove the row"
 
 
 @pytest.fixture
@@ -95,7 +97,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
         (
             "p:{baseUrl:'http://h',models:[{id:'a'},{id:'b',api:'zzz'}]}",
             "'p/a'",
-            ["models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: openai-completions"],
+            [f"models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: {SUPPORTED}"],
         ),
         (
             "p:{apiKey:'k'}",
@@ -143,9 +145,9 @@ def test_an_unusable_provider_model_or_fallback_is_a_problem_at_its_path(problem
     ("row", "api"),
     [
         ("ollama:{baseUrl:'http://elsewhere:21999',api:'ollama',apiKey:'private'}", "ollama"),
-        ("openai:{baseUrl:'http://elsewhere:21999/v1',api:'openai-responses'}", "openai-responses"),
+        ("openai:{baseUrl:'http://elsewhere:21999/v1',api:'openai-codex-responses'}", "openai-codex-responses"),
         ("google:{baseUrl:'https://elsewhere/v1beta',api:'google-generative-ai'}", "google-generative-ai"),
-        ("lmstudio:{api:'openai-responses'}", "openai-responses"),
+        ("lmstudio:{api:'github-copilot'}", "github-copilot"),
     ],
 )
 def test_a_configured_row_that_can_not_be_used_is_never_replaced_by_the_built_in_one(problems, row, api):

@@ -10,7 +10,7 @@ from aiohttp_sse import EventSourceResponse
 from gateway.http.keys import DRAIN
 
 _STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
-_NON_BLOCKING = 32 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
+_NON_BLOCKING = 60 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
 
 
 class EventStream(EventSourceResponse):
@@ -19,6 +19,8 @@ class EventStream(EventSourceResponse):
     Before that, a failure can still set the status. Opening calls `headers`, with `early=True` for a heartbeat, because
     the answering model is not known yet. The heartbeat task writes between relayed frames, so relay only whole frames.
     """
+
+    _send_headers_immediately = False  # what opens the stream is written at once, so the head goes with it
 
     def __init__(
         self, request: web.Request, *, headers: Callable[..., dict[str, str]], heartbeat: float, opening: float

@@ -8,16 +8,20 @@ import structlog
 from aiohttp import web
 
 from gateway.core.errors import GatewayError
+from gateway.core.event import Finish, UsageReport
 from gateway.dispatch.dispatch import Dispatched
 from gateway.dispatch.snapshot import Snapshot
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.errors import JSON
 from gateway.http.headers import run_headers, timing_header
 from gateway.http.keys import DRAIN, SNAPSHOT, TRACE
+from gateway.http.whole_response import WholeResponse
 from gateway.runs.answer_stream import AnswerStream, whole_answer
 from gateway.wire.contract import AnswerRenderer, Renderer
 
 log = structlog.get_logger(__name__)
+
+_ENDINGS = frozenset({Finish, UsageReport})
 
 
 async def respond(
@@ -37,7 +41,7 @@ def reported_model(dispatched: Dispatched, snapshot: Snapshot) -> str:
 
 async def _whole(
     request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
-) -> web.Response:
+) -> web.StreamResponse:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
     run_start = time.monotonic()
     answer = await whole_answer(stream)
@@ -49,7 +53,7 @@ async def _whole(
         upstream=run_end - run_start,
     )
     headers["Content-Type"] = JSON
-    return web.Response(body=body, headers=headers)
+    return WholeResponse(body, headers)
 
 
 async def _streamed(
@@ -69,6 +73,7 @@ async def _streamed(
         return run_headers(trace, gateway=gateway, upstream=upstream)
 
     rendered: Renderer | None = None
+    last = b""  # the frames of the last batch: they leave with those that end the stream
     events = stream.events()
     async with (
         EventStream(request, headers=headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening) as response,
@@ -78,7 +83,10 @@ async def _streamed(
             async for batch in events:
                 if rendered is None:
                     rendered = renderer.stream(reported_model(dispatched, snapshot))
-                if frames := rendered.feed(batch):
+                frames = rendered.feed(batch)
+                if batch[-1].__class__ in _ENDINGS:
+                    last += frames
+                elif frames:
                     await response.relay(frames)
         except (GatewayError, asyncio.CancelledError) as raised:
             error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
@@ -86,10 +94,10 @@ async def _streamed(
                 raise
             log.warning("Stream failed", type=error.type, reason=error.message)
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
-            await response.finish(_late_headers(response, stream) + rendered.fail(error))
+            await response.finish(last + _late_headers(response, stream) + rendered.fail(error))
         else:
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
-            await response.finish(_late_headers(response, stream) + rendered.close())
+            await response.finish(last + _late_headers(response, stream) + rendered.close())
     return response
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from msgspec import structs
 
 from gateway.agents.agent import Agent
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.jsonio import dumps

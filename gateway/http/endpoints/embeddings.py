@@ -12,6 +12,7 @@ from gateway.http.headers import run_headers
 from gateway.http.keys import SERVICES, SNAPSHOT, TRACE
 from gateway.http.quota import admitted_embedders
 from gateway.http.routes import EMBEDDINGS_BODY
+from gateway.http.whole_response import WholeResponse
 from gateway.runs.embed import embed
 from gateway.wire.openai_chat.embeddings import read_request, render_reply
 from gateway.wire.openai_chat.schema import EMBEDDINGS
@@ -42,4 +43,4 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     headers = run_headers(
         trace, gateway=run_start - request[TRACE].started + time.monotonic() - run_end, upstream=run_end - run_start
     )
-    return web.Response(body=payload, headers={**headers, "Content-Type": JSON})
+    return WholeResponse(payload, {**headers, "Content-Type": JSON})

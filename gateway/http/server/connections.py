@@ -9,9 +9,9 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import HttpParser
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.http.response_headers import SECURITY_HEADERS
 from gateway.http.server.head_limit import HEAD_LIMIT, HeadLimit
 from gateway.http.server.listener import BACKLOG, stop_accepting
-from gateway.http.trace import SECURITY_HEADERS
 
 _MAX_HEADERS = HEAD_LIMIT // 4  # the shortest line has four bytes, so HEAD_LIMIT always applies first
 _KEEP_ALIVE = 75.0  # seconds

@@ -171,4 +171,8 @@ class ReasoningFilter:
 def _plain_start(batch: Batch, text: ReasoningSplitter) -> bool:
     """Whether the answer begins with text that can't be a tag, as nearly every answer does."""
     first = batch[0]
-    return isinstance(first, TextDelta) and text.begin_with(first_character(first.raw))
+    if not isinstance(first, TextDelta):
+        return False
+    raw = first.raw
+    # The usual token is a word with a space before it.
+    return text.begin_with(raw.lstrip()[:1] if isinstance(raw, str) else first_character(raw))

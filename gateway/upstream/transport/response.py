@@ -17,8 +17,10 @@ class Response:
         self._headers = {name.lower(): value for name, value in connection.headers.items()}
         self._origin = origin
         self._pool = pool
-        encoding = self._headers.get(b"content-encoding", b"identity").strip().lower()
-        self._decoder = None if encoding == b"identity" else Decoder(encoding.decode("latin-1"))
+        self._decoder: Decoder | None = None
+        encoding = self._headers.get(b"content-encoding")
+        if encoding is not None and (name := encoding.strip().lower()) != b"identity":
+            self._decoder = Decoder(name.decode("latin-1"))
 
     @property
     def headers(self) -> dict[str, str]:

@@ -34,6 +34,12 @@ class PlainEvents:
         """The payload of each event."""
         return self._events.split(_PLAIN_SEPARATOR)
 
+    def divided(self, last: int) -> tuple[memoryview, list[bytes]]:
+        """All events but the `last` ones, joined, and the payloads of these; there must be more than `last`."""
+        first, *payloads = self._events.rsplit(_PLAIN_SEPARATOR, last)
+        separators = self.count - 1 - last
+        return memoryview(self.joined)[: len(first) - separators * (len(_PLAIN_SEPARATOR) - 1)], payloads
+
 
 class SseDecoder:
     """Turns bytes into the `data` payloads of whole events. LF, CRLF and CR line ends, mixed, at any split."""

@@ -5,15 +5,27 @@ missing usage, an error object inside a 200, legacy values of `finish_reason`, a
 deviation fails as MALFORMED; nothing is guessed.
 """
 
+from operator import attrgetter
+
 from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.wire.framing.sse import OversizedEvent, SseDecoder
+from gateway.wire.framing.sse import OversizedEvent, PlainEvents, SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.delta import DeltaReader, malformed
-from gateway.wire.openai_chat.errors import error_in
-from gateway.wire.openai_chat.shapes import COMPLETION, WHOLE, Choice, Completion, WholeChoice, WholeCompletion
+from gateway.wire.openai_chat.shapes import (
+    COMPLETION,
+    TEXT_CHUNK,
+    WHOLE,
+    Choice,
+    Completion,
+    Delta,
+    WholeChoice,
+    WholeCompletion,
+    WholeMessage,
+)
 from gateway.wire.openai_chat.usage import read_usage
+from gateway.wire.openai_error import error_in
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -29,6 +41,8 @@ _FINISH: dict[str, FinishReason] = {
 
 
 _DONE_ENTRY = b",[DONE]"
+_BURST = 16  # events in one read; fewer are read without looking at them first
+_LAST_EVENTS = 3  # a finish reason, the usage, `[DONE]`
 
 
 def parse_answer(body: bytes, model: ModelSpec) -> Batch:
@@ -44,15 +58,35 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     choice = answer.choices[0] if answer.choices else None
     if choice is None or choice.message is None:
         raise malformed("it has no message")
-    reader = DeltaReader(model)
     batch: Batch = []
-    reader.read(choice.message, choice.logprobs, batch)
-    if reader.thinking.open:
+    calls = 0
+    if _has_only_text(choice):
+        batch.append(TextDelta(choice.message.content, choice.logprobs))  # type: ignore[arg-type]  # a Raw string
+    else:
+        reader = DeltaReader(model)
+        reader.read(choice.message, choice.logprobs, batch)
         reader.end_thinking(batch)
-    batch.append(_finish(choice, calls=reader.calls))
+        calls = reader.calls
+    batch.append(_finish(choice, calls=calls))
     if answer.usage:
         batch.append(UsageReport(read_usage(answer.usage)))
     return batch
+
+
+def _has_only_text(choice: Choice | WholeChoice) -> bool:
+    """Whether the message is text and nothing else, as nearly every whole answer is."""
+    message = choice.message
+    return (
+        message.__class__ is WholeMessage
+        and _other_fields(message) == _NO_OTHER_FIELDS
+        and len(content := memoryview(message.content)) > len('""')
+        and content[0] == ord('"')
+    )
+
+
+_FIELDS_BESIDE_TEXT = tuple(name for name in Delta.__struct_fields__ if name != "content")
+_other_fields = attrgetter(*_FIELDS_BESIDE_TEXT)
+_NO_OTHER_FIELDS = (None,) * len(_FIELDS_BESIDE_TEXT)
 
 
 def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
@@ -78,11 +112,12 @@ class StreamParser:
     chunk, and an answer that goes on was not complete.
     """
 
-    __slots__ = ("_decoder", "_finish", "_finish_passed", "_reader", "_started", "_usage", "done", "failure")
+    __slots__ = ("_decoder", "_finish", "_finish_passed", "_mixed", "_reader", "_started", "_usage", "done", "failure")
 
     def __init__(self, model: ModelSpec) -> None:
         self._decoder = SseDecoder()
         self._reader = DeltaReader(model)
+        self._mixed = False
         self._started = False
         self._finish: Finish | None = None
         self._finish_passed = False
@@ -130,7 +165,9 @@ class StreamParser:
                 raise malformed(str(error)) from None
             self._read(payloads, batch)
             return
-        # Fast path for bursts: decode all events at once instead of one by one.
+        if events.count >= _BURST and self._is_text(events, batch):
+            return
+        # Decode all events at once instead of one by one.
         ended = events.joined.endswith(_DONE_ENTRY)
         documents = memoryview(events.joined)[: -len(_DONE_ENTRY)] if ended else events.joined
         completions = COMPLETION.decode_joined(documents, events.count - ended)
@@ -140,6 +177,20 @@ class StreamParser:
             self._events(completions, batch, exact=True)
             if ended:
                 self._end(batch)
+
+    def _is_text(self, events: PlainEvents, batch: Batch) -> bool:
+        """Read a burst if it is plain text but for its last events, which may end the answer."""
+        if self._mixed or self._finish is not None or not self._reader.plain:
+            return False
+        documents, last = events.divided(_LAST_EVENTS)
+        chunks = TEXT_CHUNK.decode_joined(documents, events.count - _LAST_EVENTS)
+        if chunks is None:
+            self._mixed = True  # the next one is likely to be mixed, too
+            return False
+        batch += [TextDelta(text) for chunk in chunks if (text := chunk.choices[0].delta.content)]
+        self._started = True
+        self._read(last, batch)
+        return True
 
     def _read(self, payloads: list[bytes], batch: Batch) -> None:
         for payload in payloads:

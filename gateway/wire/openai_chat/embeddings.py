@@ -15,9 +15,10 @@ from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest, WireRequest
 from gateway.wire.model import ModelSpec
-from gateway.wire.openai_chat.errors import error_in
+from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
 from gateway.wire.openai_chat.usage import read_usage
+from gateway.wire.openai_error import error_in
 
 _PATH = "/embeddings"
 _MAX_INPUTS = 128
@@ -96,7 +97,7 @@ def build_request(request: EmbeddingRequest, model: ModelSpec) -> bytes:
     body: dict[str, Any] = {"model": model.id, "input": request.inputs}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
-    if request.base64 and model.compat.embedding_base64:
+    if request.base64 and profile_of(model).embedding_base64:
         body["encoding_format"] = "base64"
     return dumps(body)
 

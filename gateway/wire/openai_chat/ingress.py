@@ -4,12 +4,13 @@
 """
 
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import NO_EXTRAS, Extras
-from gateway.core.turn import NO_OPTIONS, Options, ResponseFormat, Sampling, Turn
+from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, Options, ResponseFormat, Sampling, Turn
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.messages import read_messages
 from gateway.wire.openai_chat.request import OPTIONS
@@ -74,6 +75,8 @@ class ChatIngress:
 
 
 def _sampling(request: ChatRequest) -> Sampling:
+    if _unset(request) == _ALL_UNSET:
+        return NO_SAMPLING
     if request.n is not None and not (type(request.n) is int and request.n <= 1):
         raise BadRequest("`n`: only one answer per request is supported; send `n` requests instead.", param="n")
     settings: dict[str, Any] = {}
@@ -91,6 +94,13 @@ def _sampling(request: ChatRequest) -> Sampling:
         settings["seed"] = _seed(request.seed)
     return Sampling(**settings)
 
+
+_SAMPLING_FIELDS = (
+    "n", "max_completion_tokens", "max_tokens", "response_format", "stop", "temperature", "top_p", "frequency_penalty",
+    "presence_penalty", "seed",
+)  # fmt: skip
+_unset = attrgetter(*_SAMPLING_FIELDS)
+_ALL_UNSET = (None,) * len(_SAMPLING_FIELDS)
 
 _RANGES = {
     "temperature": (0, 2, "0 and 2"),

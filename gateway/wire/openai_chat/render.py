@@ -6,13 +6,14 @@ constant head and tail are encoded once per answer.
 
 from typing import Any, assert_never
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.errors import GatewayError
 from gateway.core.event import (
     Batch,
     CitationFound,
     Event,
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -104,7 +105,11 @@ class Renderer:
         """The frames of one batch, for one write; the first chunk of the answer holds the role."""
         frames = [] if self._started else [self._start()]
         texts: list[RawText] = []
-        for event in batch:
+        if len(batch) >= _BURST:  # nearly always text, but for the two events that may end the answer
+            texts = [event.raw for event in batch[:-2] if event.__class__ is TextDelta and event.logprobs is None]
+            if len(texts) < len(batch) - 2:
+                texts = []
+        for event in batch[len(texts) :] if texts else batch:
             if event.__class__ is TextDelta and event.logprobs is None:
                 texts.append(event.raw)
                 continue
@@ -158,8 +163,8 @@ class Renderer:
             case UsageReport(usage):
                 self._usage = usage
                 return None
-            case ThinkingEnd() | ToolWork():
-                return None  # the format has no field for either
+            case ThinkingEnd() | ToolWork() | ForeignFound():
+                return None  # the format has no field for them
             case _:
                 assert_never(event)
 
@@ -168,4 +173,5 @@ class Renderer:
         return self._prefix + dumps(choice) + b"]}\n\n"
 
 
+_BURST = 16  # events
 _PLAIN_TAIL = b'},"logprobs":null,"finish_reason":null}]}\n\n'

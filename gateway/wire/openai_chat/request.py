@@ -19,9 +19,10 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
-from gateway.core.turn import NO_OPTIONS, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
-from gateway.wire.model import Compat, ModelSpec
+from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.profile import Profile, profile_of
 from gateway.wire.openai_chat.thinking import fields_of
 
 
@@ -31,30 +32,30 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     The cap on the answer is the caller's, clamped to the model's `maxTokens`; without the caller's cap, that maximum
     applies, as in OpenClaw.
     """
-    compat = model.compat
-    body = _other_fields(turn, model)
+    profile = profile_of(model)
+    body = _other_fields(turn, model, profile)
     body["model"] = model.id
     # A model without tool support may continue the conversation of a model with tools.
-    messages = turn.messages if compat.tools else [message for message in turn.messages if not message.hidden]
-    body["messages"] = [_message(message, model) for message in messages]
-    _add_sampling(body, turn.sampling, model)
+    messages = turn.messages if model.tools else [message for message in turn.messages if not message.hidden]
+    body["messages"] = [_message(message, model, profile) for message in messages]
+    _add_sampling(body, turn.sampling, model, profile)
     if turn.tools:
-        _add_tools(body, turn.tools, turn.tool_choice, compat)
-    if not compat.parallel_tool_calls:
+        _add_tools(body, turn.tools, turn.tool_choice, profile)
+    if not profile.parallel_tool_calls:
         body.pop("parallel_tool_calls", None)
     if turn.stream:
         body["stream"] = True
-        if compat.usage_in_streaming:
+        if profile.usage_in_streaming:
             body["stream_options"] = {"include_usage": True}
     return dumps(body)
 
 
-def _other_fields(turn: Turn, model: ModelSpec) -> dict[str, Any]:
+def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, Any]:
     """The operator's fields, overridden by the client's unknown fields, overridden by the client's options."""
     body: dict[str, Any] = dict(model.params) if model.params else {}
     if turn.params:
         body.update(turn.params)
-    if turn.extras.fields and model.compat.unknown_fields:
+    if turn.extras.fields and profile.unknown_fields:
         body.update(turn.extras.of(WIRE))
     if turn.options is not NO_OPTIONS:
         for name, option in OPTIONS.items():
@@ -63,11 +64,13 @@ def _other_fields(turn: Turn, model: ModelSpec) -> dict[str, Any]:
     return body
 
 
-def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec) -> None:
+def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec, profile: Profile) -> None:
     if sampling.max_tokens is not None:
-        body[model.compat.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
+        body[profile.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
     elif model.max_tokens is not None:
-        body[model.compat.max_tokens_field] = model.max_tokens
+        body[profile.max_tokens_field] = model.max_tokens
+    if sampling is NO_SAMPLING:
+        return
     for field in _SAMPLING:
         if (value := getattr(sampling, field)) is not None:
             body[field] = value
@@ -101,13 +104,13 @@ def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
     return {"type": wanted.kind, "json_schema": wanted.schema}
 
 
-def _add_tools(body: dict[str, Any], tools: Iterable[ToolSpec], choice: ToolChoice | None, compat: Compat) -> None:
+def _add_tools(body: dict[str, Any], tools: Iterable[ToolSpec], choice: ToolChoice | None, profile: Profile) -> None:
     if choice is not None and choice.mode == "none":
         # A model that sees tools may still try to call them, so `none` is sent as a request without tools.
         body.pop("parallel_tool_calls", None)
         return
     body["tools"] = [_tool(tool) for tool in tools if choice is None or choice.name in (None, tool.name)]
-    if choice is None or not compat.tool_choice:
+    if choice is None or not profile.tool_choice:
         return
     if choice.mode == "pinned":
         body["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
@@ -127,9 +130,9 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
-def _message(message: Message, model: ModelSpec) -> dict[str, Any]:
+def _message(message: Message, model: ModelSpec, profile: Profile) -> dict[str, Any]:
     role = message.role
-    if role == "developer" and not model.compat.developer_role:
+    if role == "developer" and not profile.developer_role:
         role = "system"
     parts = message.parts
     if len(parts) == 1 and type(parts[0]) is Text and not message.content_is_array:
@@ -141,7 +144,7 @@ def _message(message: Message, model: ModelSpec) -> dict[str, Any]:
         content = _content(result.content, is_array=result.content_is_array)
         raw = {"role": role, "content": content, "tool_call_id": result.call_id}
     else:
-        raw = {"role": role, **_assistant_fields(message, model)}
+        raw = {"role": role, **_assistant_fields(message, model, profile)}
     if message.name is not None:
         raw["name"] = message.name
     if message.extras.fields:
@@ -149,14 +152,14 @@ def _message(message: Message, model: ModelSpec) -> dict[str, Any]:
     return raw
 
 
-def _assistant_fields(message: Message, model: ModelSpec) -> dict[str, Any]:
+def _assistant_fields(message: Message, model: ModelSpec, profile: Profile) -> dict[str, Any]:
     """The fields for content, tool calls, a refusal, and the reasoning that precedes them."""
     parts, is_array = message.parts, message.content_is_array
     content = tuple(part for part in parts if isinstance(part, Content))
     refusal = next((part.text for part in content if type(part) is Refusal and _is_beside_content(part)), None)
     if refusal is not None:
         content = tuple(part for part in content if not (type(part) is Refusal and _is_beside_content(part)))
-    calls = [_call(part, model.compat) for part in parts if isinstance(part, ToolCall)]
+    calls = [_call(part, profile) for part in parts if isinstance(part, ToolCall)]
     raw: dict[str, Any] = {}
     if content or not (calls or refusal is not None):
         raw["content"] = _content(content, is_array=is_array)
@@ -167,7 +170,7 @@ def _assistant_fields(message: Message, model: ModelSpec) -> dict[str, Any]:
     if calls:
         raw["tool_calls"] = calls
     if thinking := [part for part in parts if type(part) is Thinking]:
-        _add_thinking(raw, thinking, model)
+        _add_thinking(raw, thinking, model, profile)
     return raw
 
 
@@ -176,8 +179,8 @@ def _is_beside_content(refusal: Refusal) -> bool:
     return refusal.extras.of(WIRE).get("place") == "message"
 
 
-def _add_thinking(raw: dict[str, Any], blocks: list[Thinking], model: ModelSpec) -> None:
-    if not model.compat.unknown_fields:
+def _add_thinking(raw: dict[str, Any], blocks: list[Thinking], model: ModelSpec, profile: Profile) -> None:
+    if not profile.unknown_fields:
         blocks = [block for block in blocks if block.owner is not None]
     fields = fields_of(blocks, Owner(WIRE, model.provider, model.id))
     thought = fields.pop("content", None)
@@ -197,6 +200,9 @@ def _content(parts: tuple[Content, ...], *, is_array: bool) -> RawText | list[di
             return only.raw
         if isinstance(only, Refusal):
             return only.text
+    if not is_array and all(type(part) is Text and part.extras is NO_EXTRAS for part in parts):
+        # An answer whose text is interrupted by reasoning. Few servers accept an array from the assistant.
+        return "".join(part.text for part in parts if type(part) is Text)
     return [raw for part in parts if (raw := _part(part)) is not None]
 
 
@@ -218,12 +224,12 @@ def _part(part: Content) -> dict[str, Any] | None:
             return dict(payload) if wire == WIRE else None
 
 
-def _call(call: ToolCall, compat: Compat) -> dict[str, Any]:
+def _call(call: ToolCall, profile: Profile) -> dict[str, Any]:
     raw: dict[str, Any] = {"id": call.id, "type": call.kind}
     if call.kind == "custom":
         raw["custom"] = {"name": call.name, "input": call.arguments}
     else:
         raw["function"] = {"name": call.name, "arguments": call.arguments}
-    if compat.tool_call_fields and call.extras.fields:
+    if profile.tool_call_fields and call.extras.fields:
         raw.update(call.extras.of(WIRE))
     return raw

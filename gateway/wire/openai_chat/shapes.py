@@ -4,7 +4,7 @@ A stream creates three of these objects per token. They hold no cycles, so the g
 (`gc=False`), which makes them a third cheaper.
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
@@ -95,5 +95,41 @@ class WholeCompletion(Struct, gc=False):
     error: Any = None
 
 
+class TextOnly(Struct, gc=False):
+    """A delta of text alone; decoding anything else fails."""
+
+    content: str
+    tool_calls: None = None
+    reasoning_content: None = None
+    reasoning: None = None
+    reasoning_details: None = None
+    refusal: None = None
+    annotations: None = None
+    function_call: None = None
+
+
+class TextChoice(Struct, gc=False):
+    """The choice of a chunk of text."""
+
+    delta: TextOnly
+    message: None = None
+    finish_reason: None = None
+    logprobs: None = None
+    error: None = None
+    index: Literal[0] | None = None
+    text: None = None
+
+
+class TextChunk(Struct, gc=False):
+    """A chunk that holds text and nothing else, as nearly all of a long answer do. The decoder checks that for all
+    chunks of a burst in a fraction of the time that reading their fields one by one would take.
+    """
+
+    choices: tuple[TextChoice]
+    usage: None = None
+    error: None = None
+
+
 COMPLETION = StructDecoder(Completion)
+TEXT_CHUNK = StructDecoder(TextChunk)
 WHOLE = StructDecoder(WholeCompletion)

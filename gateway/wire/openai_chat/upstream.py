@@ -1,5 +1,6 @@
 """The provider-facing codec of the chat completions format: its request, its whole answer, its stream."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.event import Batch
@@ -10,8 +11,9 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.answer import StreamParser, parse_answer
 from gateway.wire.openai_chat.embeddings import ChatEmbeddings
-from gateway.wire.openai_chat.errors import classify
+from gateway.wire.openai_chat.profile import profile_from
 from gateway.wire.openai_chat.request import build_request
+from gateway.wire.openai_error import classify
 
 _PATH = "/chat/completions"
 
@@ -21,6 +23,10 @@ class OpenAIChat:
 
     name = WIRE
     embeddings = ChatEmbeddings()
+
+    def profile(self, quirks: Mapping[str, object]) -> object:
+        """See `profile.Profile`."""
+        return profile_from(quirks)
 
     def paths(self) -> tuple[str, ...]:
         """See UpstreamFormat."""

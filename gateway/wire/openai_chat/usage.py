@@ -11,20 +11,19 @@ def read_usage(payload: Mapping[str, Any]) -> Usage:
 
     DeepSeek reports `prompt_cache_hit_tokens` at the top level; some servers omit `total_tokens`.
     """
-    prompt = _count(payload.get("prompt_tokens"))
-    completion = _count(payload.get("completion_tokens"))
-    prompt_details = payload.get("prompt_tokens_details")
+    get = payload.get
+    prompt, completion = _count(get("prompt_tokens")), _count(get("completion_tokens"))
     cached = cache_write = 0
-    if isinstance(prompt_details, dict):
+    if isinstance(prompt_details := get("prompt_tokens_details"), dict):
         cached = _count(prompt_details.get("cached_tokens"))
         cache_write = _count(prompt_details.get("cache_write_tokens"))
-    details = payload.get("completion_tokens_details")
+    details = get("completion_tokens_details")
     reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
     return Usage(
         prompt,
         completion,
-        _count(payload.get("total_tokens")) or prompt + completion,
-        cached or _count(payload.get("prompt_cache_hit_tokens")),
+        _count(get("total_tokens")) or prompt + completion,
+        cached or _count(get("prompt_cache_hit_tokens")),
         reasoning if type(reasoning) is int else None,
         cache_write,
     )

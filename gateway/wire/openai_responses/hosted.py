@@ -74,13 +74,10 @@ def _picture(item: Fields) -> Any:
 
 
 _CALLS: dict[str, Callable[[Fields], tuple[str, Any]]] = {
-    "apply_patch_call": _fields("apply_patch", "operation"),
     "code_interpreter_call": _fields("code_interpreter", "code"),
     "computer_call": _fields("computer", "action", "actions"),
-    "custom_tool_call": _named("input"),
     "file_search_call": _fields("file_search", "queries"),
     "image_generation_call": _fields("image_generation", "revised_prompt"),
-    "local_shell_call": _fields("local_shell", "action"),
     "mcp_call": _named("arguments"),
     "program": _fields("program", "code"),
     "shell_call": _fields("shell", "action"),

@@ -7,20 +7,21 @@
 from collections.abc import Mapping
 from typing import Any
 
+from msgspec import structs
+
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import Message, Text
 from gateway.core.seal import OWN_PREFIXES, Seal
-from gateway.core.turn import AUTO, Sampling, ToolChoice, Turn
-from gateway.wire.openai_responses import WIRE
-from gateway.wire.openai_responses.allowed_tools import allowed
+from gateway.core.turn import AUTO, Sampling, ToolSpec, Turn
 from gateway.wire.openai_responses.input_items import input_items
 from gateway.wire.openai_responses.items import read_input, referred
 from gateway.wire.openai_responses.options import options_of, response_format, wants_encrypted_reasoning
+from gateway.wire.openai_responses.request import encode_choice, encode_tools
 from gateway.wire.openai_responses.schema import RESPONSES, ResponsesRequest
+from gateway.wire.openai_responses.tools import choice_of, read_tools
 from gateway.wire.ranges import token_cap, whole, within
 from gateway.wire.request_body import unreadable
-from gateway.wire.tools import read_choice, read_tools
 
 _SEALED = tuple(prefix.encode() for prefix in OWN_PREFIXES)
 
@@ -127,15 +128,18 @@ class ResponsesIngress:
         `seal` is that of the caller; reasoning in the input that it did not make is left out.
         """
         request = self._request
-        tools = read_tools(_decoded(request.tools), WIRE, flat=True) if request.tools else ()
-        choice = request.tool_choice
-        if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
-            tools, choice = allowed(choice, tools)
+        if request.tools:
+            request.tools = _decoded(request.tools)
+        messages = read_input(request.input, seal)
+        tools = _offered(request)
+        choice = None
+        if request.tool_choice is not None:
+            choice, tools = choice_of(request.tool_choice, tools)
         return Turn(
             model=self._model,
-            messages=(*self.instructions, *read_input(request.input, seal)),
+            messages=(*self.instructions, *messages),
             tools=tools,
-            tool_choice=read_choice(choice, tools) if choice is not None else None,
+            tool_choice=choice,
             sampling=self._sampling,
             stream=bool(request.stream),
             include_usage=True,
@@ -173,17 +177,8 @@ class ResponsesIngress:
                 "format": (text and text.format) or {"type": "text"},
                 **({"verbosity": text.verbosity} if text and text.verbosity else {}),
             },
-            "tool_choice": _choice(turn.tool_choice or AUTO),
-            "tools": [
-                {
-                    "type": "function",
-                    "name": tool.name,
-                    "description": tool.description,
-                    "parameters": tool.parameters,
-                    "strict": tool.strict,
-                }
-                for tool in turn.tools
-            ],
+            "tool_choice": encode_choice(turn.tool_choice or AUTO),
+            "tools": _echoed(turn.tools),
             "top_logprobs": request.top_logprobs or 0,
             "top_p": _number(sampling.top_p, 1),
             "truncation": request.truncation or "disabled",
@@ -195,8 +190,28 @@ def _number(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _choice(choice: ToolChoice) -> str | dict[str, Any]:
-    return {"type": "function", "name": choice.name} if choice.mode == "pinned" else choice.mode
+def _offered(request: ResponsesRequest) -> tuple[ToolSpec, ...]:
+    """The tools of the request, then those that its input adds; the later of two with the same name counts."""
+    tools = {(tool.namespace, tool.name): tool for tool in read_tools(request.tools or [])}
+    for index, item in enumerate(request.input if isinstance(request.input, list) else ()):
+        if isinstance(item, dict) and item.get("type") in ("additional_tools", "tool_search_output"):
+            for tool in read_tools(item.get("tools") or [], f"input[{index}].tools"):
+                tools[tool.namespace, tool.name] = structs.replace(tool, in_input=True)
+    return tuple(tools.values())
+
+
+def _echoed(tools: tuple[ToolSpec, ...]) -> list[dict[str, Any]]:
+    """`tools` of the response: functions with all of OpenAI's fields, the others as the client sent them."""
+    own = [tool for tool in tools if not tool.in_input]
+    functions = {tool.name: tool for tool in own if tool.kind == "function" and tool.namespace is None}
+    return [
+        _function(functions[entry["name"]]) if entry["type"] == "function" else entry for entry in encode_tools(own)
+    ]
+
+
+def _function(tool: ToolSpec) -> dict[str, Any]:
+    fields = {"description": tool.description, "parameters": tool.parameters, "strict": tool.strict}
+    return {"type": "function", "name": tool.name, **fields}
 
 
 def _refuse_unsupported(request: ResponsesRequest) -> None:

@@ -8,11 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import dumps
+from gateway.core.ids import new_id
 from gateway.core.message import (
     NO_EXTRAS,
     Extras,
     File,
+    Foreign,
     Message,
     Part,
     Refusal,
@@ -24,6 +25,16 @@ from gateway.core.message import (
 )
 from gateway.core.message_json import read_extras
 from gateway.core.seal import Seal
+from gateway.wire.openai_responses import ITEM, WIRE
+from gateway.wire.openai_responses.client_tools import (
+    CALL_TYPES,
+    KINDS,
+    OUTPUT_TYPES,
+    arguments_of,
+    is_clients,
+    name_of,
+)
+from gateway.wire.openai_responses.compaction import summary_message
 from gateway.wire.openai_responses.hosted import HOSTED, call_id_of, call_of, result_of
 from gateway.wire.openai_responses.parts import ContentPart, read_content
 from gateway.wire.openai_responses.reasoning import read_reasoning
@@ -93,6 +104,10 @@ class _Conversation:
         if item.get("phase") is not None and role != "assistant":
             raise BadRequest(f"`{path}.phase`: is for messages of the assistant only.", param=f"{path}.phase")
         parts = read_content(item.get("content"), f"{path}.content")
+        if isinstance(phase := item.get("phase"), str):
+            parts = tuple(
+                Text(part.raw, Extras(WIRE, {"phase": phase})) if isinstance(part, Text) else part for part in parts
+            )
         if not all(isinstance(part, Text | Refusal) for part in parts) and role != "user":
             path += ".content"
             raise BadRequest(f"`{path}`: only user messages may hold images, files or audio.", param=path)
@@ -121,17 +136,24 @@ class _Conversation:
             self._messages.append(Message("assistant", (block,)))
 
     def call(self, item: Mapping[str, Any], path: str) -> None:
-        arguments = item.get("arguments")
-        if not isinstance(arguments, str):
-            arguments = "{}" if arguments is None else dumps(arguments).decode()
+        """Add a call of a tool that the client runs."""
+        if not is_clients(item):
+            self.hosted(item, path)
+            return
+        kind = KINDS[item["type"]]
+        call_id = _required(item, "call_id", path) if kind in _NAMED else call_id_of(item)
+        if not call_id:
+            raise BadRequest(f"`{path}.call_id`: must be a non-empty string.", param=f"{path}.call_id")
+        if kind in _NAMED:
+            _required(item, "name", path)
         namespace = item.get("namespace")
         self._call(
             ToolCall(
-                _required(item, "call_id", path),
-                _required(item, "name", path),
-                arguments,
+                call_id,
+                name_of(item),
+                arguments_of(item),
                 _extras(item),
-                "function",
+                kind,
                 namespace if isinstance(namespace, str) and namespace else None,
             )
         )
@@ -145,25 +167,55 @@ class _Conversation:
             self._messages.append(Message("assistant", (call,)))
 
     def output(self, item: Mapping[str, Any], path: str) -> None:
-        self._output(_required(item, "call_id", path), read_content(item.get("output"), f"{path}.output"))
-
-    def hosted(self, item: Mapping[str, Any], path: str) -> None:
-        """Add the call of a hosted tool, its result, or both."""
+        """Add the result of such a call."""
+        if item["type"] == "function_call_output":
+            self._output(_required(item, "call_id", path), read_content(item.get("output"), f"{path}.output"))
+            return
         call_id = call_id_of(item)
         if not call_id:
             raise BadRequest(f"`{path}.call_id`: must be a non-empty string.", param=f"{path}.call_id")
-        if (call := call_of(item)) is not None:
-            self._call(ToolCall(call_id, *call))
+        content = read_content(result_of(item), f"{path}.output")
+        self._output(call_id, content, is_error=item.get("status") == "failed")
+
+    def hosted(self, item: Mapping[str, Any], path: str) -> None:
+        """Add the call of a hosted tool, its result, or both. Clients that store nothing strip the ids."""
+        call = call_of(item)
+        call_id = call_id_of(item)
+        if not call_id:
+            if call is None:
+                raise BadRequest(f"`{path}.call_id`: must be a non-empty string.", param=f"{path}.call_id")
+            call_id = new_id("call_")
+        own = {name: value for name, value in item.items() if name != "id" or item["type"] in _KEEP_IDS}
+        if call is not None:
+            self._call(ToolCall(call_id, *call, Extras(WIRE, {ITEM: own}), "hosted"))
         if (result := result_of(item)) is not None:
             self._output(call_id, read_content(result, f"{path}.output"))
+            if call is None:  # an item of its own
+                self._messages.append(Message("tool", (Foreign(WIRE, {ITEM: own}),)))
 
-    def _output(self, call_id: str, parts: tuple[ContentPart, ...]) -> None:
+    def _output(self, call_id: str, parts: tuple[ContentPart, ...], *, is_error: bool = False) -> None:
         texts = tuple(part for part in parts if isinstance(part, Text))
-        self._messages.append(Message("tool", (ToolResult(call_id, texts),)))
+        self._messages.append(Message("tool", (ToolResult(call_id, texts, is_error=is_error),)))
         for part in parts:
             if not isinstance(part, Text):
                 what = f"the file '{part.name or 'file'}'" if isinstance(part, File) else "this"
                 self._attached += (Text(f"The tool call {call_id} returned {what}:"), part)
+
+    def compaction(self, item: Mapping[str, Any], path: str) -> None:
+        """Add the summary of a compacted conversation; only the provider that made another one can read it."""
+        if not isinstance(item.get("encrypted_content"), str):
+            raise BadRequest(f"`{path}.encrypted_content`: must be a string.", param=f"{path}.encrypted_content")
+        self._attach()
+        own = {name: value for name, value in item.items() if name != "id"}
+        self._messages.append(summary_message(item) or Message("user", (Foreign(WIRE, {ITEM: own}),)))
+
+    def tools(self, item: Mapping[str, Any], path: str) -> None:
+        """Keep the place of tools that the input offers; `ingress` reads them."""
+        if not isinstance(item.get("tools"), list):
+            raise BadRequest(f"`{path}.tools`: must be an array.", param=f"{path}.tools")
+        self._attach()
+        own = {name: value for name, value in item.items() if name != "id"}
+        self._messages.append(Message("developer", (Foreign(WIRE, {ITEM: own}),)))
 
     def skip(self, item: Mapping[str, Any], path: str) -> None:
         """Skip an item that only its own provider can read, or that is no part of the conversation."""
@@ -199,17 +251,20 @@ def _required(item: Mapping[str, Any], field: str, path: str) -> str:
     return value
 
 
+_NAMED = ("function", "custom")
+_KEEP_IDS = ("mcp_call", "program", "computer_call")  # other items, or their results, refer to them
 _REFUSED = {
-    "additional_tools": "adding tools in the input is not supported; send them in `tools`.",
-    "compaction": "only the provider that compacted a conversation can read it; send the original items.",
     "item_reference": "needs the `id` of an item.",
 }
 _READERS: dict[str, Callable[[_Conversation, Mapping[str, Any], str], None]] = {
     "message": _Conversation.message,
-    "function_call": _Conversation.call,
-    "function_call_output": _Conversation.output,
     "reasoning": _Conversation.reasoning,
+    "compaction": _Conversation.compaction,
+    "compaction_summary": _Conversation.compaction,
+    "additional_tools": _Conversation.tools,
     **dict.fromkeys(HOSTED, _Conversation.hosted),
+    **dict.fromkeys(CALL_TYPES.values(), _Conversation.call),
+    **dict.fromkeys(OUTPUT_TYPES.values(), _Conversation.output),
     **dict.fromkeys(_REFUSED, _Conversation.refuse),
     **dict.fromkeys(
         (

@@ -7,10 +7,13 @@ from msgspec import Struct
 
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import FinishReason
-from gateway.core.message import Citation, ToolCall
+from gateway.core.message import Citation, Foreign, ToolCall
 from gateway.core.message_json import write_extras
 from gateway.core.seal import Seal
 from gateway.core.usage import Usage
+from gateway.wire.openai_responses import ITEM, WIRE
+from gateway.wire.openai_responses.client_tools import call_fields
+from gateway.wire.openai_responses.item_id import output_id
 
 Status = Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
 Phase = Literal["commentary", "final_answer"]
@@ -105,23 +108,34 @@ def message_item(
 
 
 def call_item(id: str, status: Status, call: ToolCall) -> dict[str, Any]:  # noqa: A002  the field's name
-    """A function call; `call_id` is the provider's id, which the call's output must name.
+    """A call of a client's tool; `call_id` is the provider's id, which the call's output must name.
 
     The provider's own fields go to `extras`, next to OpenAI's fields: clients send items back unchanged.
     """
-    item: dict[str, Any] = {
-        "id": id,
-        "type": "function_call",
-        "status": status,
-        "call_id": call.id,
-        "name": call.name,
-        "arguments": call.arguments,
-    }
-    if call.namespace is not None:
-        item["namespace"] = call.namespace
+    item: dict[str, Any] = {"id": id, "status": status, **call_fields(call)}
     if call.extras.fields:
         item["extras"] = write_extras(call.extras)
     return item
+
+
+def foreign_item(part: Foreign, response: str, index: int) -> dict[str, Any] | None:
+    """An item of this format that a provider of it sent, such as `web_search_call`; None for other parts."""
+    own = part.payload.get(ITEM) if part.wire == WIRE else None
+    if not isinstance(own, dict):
+        return None
+    return {**own, "id": output_id(_PREFIXES.get(own["type"], "item"), response, index)}
+
+
+_PREFIXES = {
+    "web_search_call": "ws",
+    "file_search_call": "fs",
+    "code_interpreter_call": "ci",
+    "image_generation_call": "ig",
+    "computer_call": "cu",
+    "mcp_call": "mcp",
+    "mcp_list_tools": "mcpl",
+    "compaction": "cmp",
+}
 
 
 def text_part(text: str, logprobs: Sequence[Any] = (), annotations: Sequence[Any] = ()) -> dict[str, Any]:

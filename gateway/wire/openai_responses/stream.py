@@ -14,6 +14,7 @@ from gateway.core.event import (
     Event,
     Finish,
     FinishReason,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -24,10 +25,17 @@ from gateway.core.event import (
     UsageReport,
 )
 from gateway.core.jsonio import dumps
-from gateway.core.message import Message, Thinking
+from gateway.core.message import Foreign, Message, Thinking
 from gateway.core.usage import NO_USAGE, Usage
 from gateway.wire.framing.sse import DONE
-from gateway.wire.openai_responses.response_object import Head, Phase, Status, response_object, status_of
+from gateway.wire.openai_responses.response_object import (
+    Head,
+    Phase,
+    Status,
+    foreign_item,
+    response_object,
+    status_of,
+)
 from gateway.wire.openai_responses.stream_items import (
     TEXT_DELTA,
     Announcement,
@@ -184,6 +192,8 @@ class Renderer:
             case CitationFound():
                 message, events = self._open_part("output_text")
                 return [*events, message.cite(event)]
+            case ForeignFound(part):
+                return self._foreign(part)
             case ThinkingDelta():
                 return self._think(event)
             case ThinkingEnd(block):
@@ -229,6 +239,16 @@ class Renderer:
             self._message = OpenMessage(self._head.id, self._next_index())
             events.append(self._message.open_event())
         return self._message, [*events, *self._message.begin(kind)]
+
+    def _foreign(self, part: Foreign) -> list[Announcement]:
+        events = self._end_reasoning(None, "completed") + self._end_message("completed", "commentary")
+        item = foreign_item(part, self._head.id, len(self._output))
+        if item is None:
+            return events
+        index = self._next_index()
+        self._output[index] = item
+        where = {"output_index": index, "item": item}
+        return [*events, ("response.output_item.added", where), ("response.output_item.done", where)]
 
     def _begin_call(self, begin: ToolCallBegin) -> list[Announcement]:
         events = self._end_reasoning(None, "completed") + self._end_message("completed", "commentary")

@@ -8,6 +8,7 @@ from gateway.core.event import CitationFound, RefusalDelta, TextDelta, ThinkingD
 from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.message import Thinking
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.openai_responses.client_tools import ID_PREFIXES
 from gateway.wire.openai_responses.item_id import output_id
 from gateway.wire.openai_responses.reasoning import reasoning_item
 from gateway.wire.openai_responses.response_object import (
@@ -151,13 +152,17 @@ class OpenReasoning:
         return {**where, "summary_index": 0} if self._kind == "summary" else {**where, "content_index": 0}
 
 
+_INPUTS = {"function": "function_call_arguments", "custom": "custom_tool_call_input"}
+"""The names of the events for the arguments of a call; other kinds have none, their items come whole."""
+
+
 class OpenCall:
-    """A function call whose arguments are streamed."""
+    """A call of a client's tool whose arguments are streamed."""
 
     __slots__ = ("_begin", "_call", "closed", "id", "index")
 
     def __init__(self, response: str, index: int, begin: ToolCallBegin) -> None:
-        self.id = output_id("fc", response, index)
+        self.id = output_id(ID_PREFIXES[begin.kind], response, index)
         self.index = index
         self.closed = False
         self._begin = begin
@@ -170,8 +175,12 @@ class OpenCall:
 
     @property
     def whole(self) -> bool:
-        """Whether the arguments are a complete JSON object, so that only another call can follow."""
+        """Whether the arguments are a complete JSON object, so that only another call can follow. Free text always may
+        be complete.
+        """
         text = self._call.tool_calls[self._begin.index].arguments
+        if self._begin.kind == "custom":
+            return bool(text)
         if not text.rstrip().endswith("}"):
             return False
         try:
@@ -186,22 +195,24 @@ class OpenCall:
                 return []
             raise UpstreamError(UpstreamKind.MALFORMED, "The provider continued a tool call that was already complete.")
         self._call.add([delta])
+        name = _INPUTS.get(self._begin.kind)
         where = {"item_id": self.id, "output_index": self.index}
-        return [("response.function_call_arguments.delta", {**where, "delta": delta.arguments})]
+        return [] if name is None else [(f"response.{name}.delta", {**where, "delta": delta.arguments})]
 
     def close(self, status: Status) -> tuple[dict[str, Any], list[Announcement]]:
         """The complete item, and the events that end it."""
         self.closed = True
         item = self._item(status)
-        done = {
-            "item_id": self.id,
-            "output_index": self.index,
-            "name": self._begin.name,
-            "arguments": item["arguments"],
-        }
+        ended: Announcement = "response.output_item.done", {"output_index": self.index, "item": item}
+        name = _INPUTS.get(self._begin.kind)
+        if name is None:
+            return item, [ended]
+        where = {"item_id": self.id, "output_index": self.index}
+        if name == _INPUTS["custom"]:
+            return item, [(f"response.{name}.done", {**where, "input": item["input"]}), ended]
         return item, [
-            ("response.function_call_arguments.done", done),
-            ("response.output_item.done", {"output_index": self.index, "item": item}),
+            (f"response.{name}.done", {**where, "name": self._begin.name, "arguments": item["arguments"]}),
+            ended,
         ]
 
     def _item(self, status: Status) -> dict[str, Any]:

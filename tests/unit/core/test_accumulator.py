@@ -1,16 +1,20 @@
 import pytest
 
-from gateway.core.accumulator import Answer, accumulated
+from gateway.core.accumulator import Accumulator, accumulated
+from gateway.core.answer import Answer
 from gateway.core.event import (
+    CitationFound,
     Finish,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
+    ThinkingEnd,
     ToolCallBegin,
     ToolCallDelta,
+    ToolWork,
     UsageReport,
 )
-from gateway.core.message import Thinking, ToolCall
+from gateway.core.message import Citation, Message, Refusal, Text, Thinking, ToolCall
 from gateway.core.usage import Usage
 
 STOP = Finish("stop")
@@ -50,6 +54,64 @@ def token(text):
 )
 def test_the_events_of_a_stream_add_up_to_its_answer(events, reply):
     assert accumulated(events) == reply
+
+
+ONE, TWO = ToolCall("1", "f", "{}"), ToolCall("2", "g", "")
+HM, AH = Thinking("hm", "sig"), Thinking("ah")
+
+
+@pytest.mark.parametrize(
+    ("events", "parts"),
+    [
+        ([ThinkingEnd(HM), TextDelta("a"), TextDelta("b")], (HM, Text("ab"))),
+        ([TextDelta("a"), ThinkingEnd(HM), TextDelta("b"), TextDelta("c")], (Text("a"), HM, Text("bc"))),
+        (
+            [
+                ThinkingEnd(HM),
+                ToolCallBegin(0, "1", "f"),
+                ToolCallDelta(0, "{}"),
+                ThinkingEnd(AH),
+                TextDelta("b"),
+                ToolCallBegin(1, "2", "g"),
+            ],
+            (HM, ONE, AH, Text("b"), TWO),
+        ),
+        ([TextDelta(""), ThinkingEnd(HM), TextDelta("b")], (HM, Text("b"))),
+        ([RefusalDelta("n"), TextDelta("a"), RefusalDelta("o")], (Refusal("no"), Text("a"))),
+        ([TextDelta("a"), ThinkingDelta("h"), ThinkingDelta("m")], (Text("a"), Thinking("hm"))),
+        (
+            [TextDelta("a"), CitationFound(Citation("http://s")), TextDelta("b")],
+            (Text("ab"), Citation("http://s")),
+        ),
+    ],
+)
+def test_the_content_of_an_answer_keeps_the_models_order(events, parts):
+    answer = accumulated([*events, STOP])
+    assert answer.parts == parts
+    assert answer.messages() == (Message("assistant", parts),)
+    assert answer.text == "".join(part.text for part in parts if type(part) is Text)
+
+
+def test_reading_the_text_in_between_changes_nothing():
+    accumulator = Accumulator()
+    for event in (TextDelta("a"), TextDelta("b"), ThinkingEnd(HM), TextDelta("c"), TextDelta("d")):
+        accumulator.add([event])
+        assert "abcd".startswith(accumulator.text)
+    accumulator.add([STOP])
+    assert accumulator.answer().parts == (Text("ab"), HM, Text("cd"))
+
+
+def test_beyond_the_limit_the_order_holds_no_text():
+    accumulator = Accumulator(limit=3)
+    accumulator.add([TextDelta("ab"), ThinkingEnd(HM), TextDelta("cd"), STOP])
+    assert accumulator.overflowed
+    assert accumulator.answer().parts == (HM,)
+
+
+def test_reasoning_beside_the_agents_own_calls_is_not_repeated_in_the_answers_message():
+    work = (Message("assistant", (HM, ONE), hidden=True),)
+    answer = accumulated([ThinkingEnd(HM), TextDelta("a"), ToolWork(work), ThinkingEnd(AH), TextDelta("b"), STOP])
+    assert answer.messages() == (Message("assistant", (Text("a"), AH, Text("b"))),)
 
 
 @pytest.mark.parametrize(

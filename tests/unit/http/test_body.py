@@ -5,7 +5,9 @@ from aiohttp import web
 
 from gateway.http.body import read_body
 from gateway.http.chain import chained
+from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Route
+from gateway.http.server.drain import Drain
 
 LIMIT = 10
 HEAD = b"POST / HTTP/1.1\r\nHost: gateway\r\n"
@@ -19,6 +21,7 @@ async def echo(request: web.Request) -> web.Response:
 async def response_to(aiohttp_server):
     """The server's whole response to these bytes on one connection."""
     app = web.Application()
+    app[RESPONSE_HEADERS] = ResponseHeaders({}, Drain())
     app.router.add_post("/", chained(Route(("POST",), ("/",), echo, None, public=True)))
     server = await aiohttp_server(app)
 

@@ -6,14 +6,14 @@ from gateway.core.names import ModelRef
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 from gateway.runs.candidates import candidates_for
 from gateway.upstream.provider import Provider
-from gateway.wire.model import Compat, ModelSpec
+from gateway.wire.model import ModelSpec
 
 A, B = ModelRef("p", "a"), ModelRef("p", "b")
 TOOL = (ToolSpec("f"),)
 TEXT = (Text("hi"),)
 PICTURE = Image("data:image/png;base64,AA==")
 BLIND = ModelSpec("a", images=False)
-HANDLESS = ModelSpec("a", compat=Compat(tools=False))
+HANDLESS = ModelSpec("a", tools=False)
 
 
 def providers(**models):

@@ -12,7 +12,7 @@ from gateway.runs.answer_stream import whole_answer
 from gateway.runs.filters.hold_back import ALL
 from gateway.runs.run import Run, RunOptions, chain_for, prepare
 from gateway.upstream.provider import Provider
-from gateway.wire.model import Compat, ModelSpec
+from gateway.wire.model import ModelSpec
 
 PROVIDERS = {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")}
 BIG, SMALL = ModelRef("home", "big"), ModelRef("other", "small")
@@ -117,7 +117,7 @@ async def test_a_second_answer_that_differs_ends_in_one_error(run, scripted):
 
 
 async def test_a_model_that_accepts_prefill_continues_the_answer_in_its_own_words(run, scripted):
-    continuing = ModelSpec("small", compat=Compat(accepts_prefill=True))
+    continuing = ModelSpec("small", accepts_prefill=True)
     known = {"home": PROVIDERS["home"], "other": Provider("other", "http://other/v1", models={"small": continuing})}
     continuation = [[TextDelta(" wor"), TextDelta("ld of"), TextDelta(" people")], [STOP]]
     provider_client = scripted(big=[[*WHOLE[:2], [TextDelta("world ")], STALLED]], small=[continuation])
@@ -138,7 +138,7 @@ async def test_a_model_that_accepts_prefill_continues_the_answer_in_its_own_word
 async def test_a_model_that_rejects_the_prefill_is_asked_for_the_whole_answer_then_the_next_one_is(
     run, scripted, reaction
 ):
-    continuing = ModelSpec("big", compat=Compat(accepts_prefill=True))
+    continuing = ModelSpec("big", accepts_prefill=True)
     known = {"home": Provider("home", "http://home/v1", models={"big": continuing}), "other": PROVIDERS["other"]}
     broken = [[TextDelta("Hello, world ")], FAILURE]
     whole = [[TextDelta("Hello, world of people")], [STOP]]

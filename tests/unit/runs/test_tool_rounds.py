@@ -16,7 +16,7 @@ from gateway.runs.run import Run, RunOptions, prepare
 from gateway.tools.contract import Tool, ToolOutput
 from gateway.tools.registry import Registry, Toolset
 from gateway.upstream.provider import Provider
-from gateway.wire.model import Compat, ModelSpec
+from gateway.wire.model import ModelSpec
 
 TURN = Turn("openclaw", (Message("user", (Text("hi"),)),), stream=True)
 CALLS, STOP = Finish("tool_calls"), Finish("stop")
@@ -266,7 +266,7 @@ async def test_a_caller_who_chose_the_call_gets_no_tools_of_the_agent(started, s
 
 
 async def test_a_model_without_tools_is_asked_without_them(started, scripted):
-    home = Provider("home", "http://home/v1", models={"big": ModelSpec("big", compat=Compat(tools=False))})
+    home = Provider("home", "http://home/v1", models={"big": ModelSpec("big", tools=False)})
     run = await started(scripted(big=[[[TextDelta("x"), STOP]]]), Server(), providers={"home": home})
     assert await events_of(run) == [TextDelta("x"), STOP]
 

@@ -6,7 +6,8 @@ from gateway.config.providers import ModelsConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
 from gateway.upstream.configured import key_from, providers_from
-from gateway.wire.model import DEFAULT, Compat, ModelSpec
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat.profile import DEFAULT, Profile, profile_of
 
 
 def providers(env=None, *, mode="replace", named=(), **rows):
@@ -34,7 +35,7 @@ def test_a_row_of_the_catalogue_takes_its_key_from_the_environment(env, key):
     provider = providers(env, mode="merge", named=["openai"])["openai"]
     assert provider.api_key == key
     assert provider.headers.get("Authorization") == (f"Bearer {key}" if key else None)
-    assert provider.compat.max_tokens_field == "max_completion_tokens"
+    assert profile_of(provider.model("any")).max_tokens_field == "max_completion_tokens"
 
 
 def test_the_first_variable_that_holds_a_key_counts():
@@ -89,22 +90,24 @@ MODEL = {"id": "m", "input": ["text"]}
             MODEL | {"params": {"b": 2}},
             ModelSpec("m", images=False, params={"a": 1, "b": 2}),
         ),
-        ({}, MODEL | {"compat": {"supportsTools": False}}, ModelSpec("m", images=False, compat=Compat(tools=False))),
+        ({}, MODEL | {"compat": {"supportsTools": False}}, ModelSpec("m", images=False, tools=False)),
         (
             {},
             MODEL | {"compat": {"maxTokensField": "max_completion_tokens", "supportsDeveloperRole": True}},
-            ModelSpec("m", images=False, compat=Compat(developer_role=True, max_tokens_field="max_completion_tokens")),
+            ModelSpec(
+                "m", images=False, profile=Profile(developer_role=True, max_tokens_field="max_completion_tokens")
+            ),
         ),
         (
             {},
             MODEL | {"compat": {"supportsUsageInStreaming": False, "supportsToolChoice": False}},
-            ModelSpec("m", images=False, compat=Compat(usage_in_streaming=False, tool_choice=False)),
+            ModelSpec("m", images=False, profile=Profile(usage_in_streaming=False, tool_choice=False)),
         ),
     ],
 )
 def test_a_models_settings_override_its_providers(row, model, spec):
     provider = providers(own={"baseUrl": "http://own/v1", "models": [model], **row})["own"]
-    assert provider.model("m") == replace(spec, provider="own")
+    assert provider.model("m") == replace(spec, provider="own", profile=spec.profile or DEFAULT)
     assert provider.timeout is None
 
 
@@ -138,9 +141,9 @@ def test_quirks_of_the_catalogue_hold_for_models_that_set_none():
     provider = providers(
         mode="merge", mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]}
     )["mistral"]
-    expected = Compat(tools=False, usage_in_streaming=False, unknown_fields=False, tool_call_fields=False)
-    assert provider.model("m").compat == expected
-    assert provider.model("another") == ModelSpec("another", compat=CATALOG["mistral"].compat, provider="mistral")
+    expected = Profile(usage_in_streaming=False, unknown_fields=False, tool_call_fields=False)
+    assert provider.model("m") == ModelSpec("m", images=False, tools=False, profile=expected, provider="mistral")
+    assert provider.model("another") == ModelSpec("another", profile=expected, provider="mistral")
 
 
 def test_the_timeout_is_the_providers_own():
@@ -248,9 +251,9 @@ def test_rows_of_the_catalogue_are_complete_and_conservative(name):
     assert row.base_url.startswith("http://127.0.0.1:" if row.local else "https://")
     assert not row.base_url.endswith("/")
     assert row.key_variables
-    assert not row.compat.accepts_prefill
+    assert not row.quirks.get("accepts_prefill")
     if name != "openai":
-        assert (row.compat.developer_role, row.compat.embedding_base64) == (DEFAULT.developer_role, False)
+        assert not row.quirks.keys() & {"supports_developer_role", "embedding_base64"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ from gateway.upstream.embed import HttpEmbedder
 from gateway.upstream.http import Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingRequest
-from gateway.wire.model import Compat, ModelSpec
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat.profile import Profile
 
 MODEL = ModelSpec("vectors")
 TEXTS = EmbeddingRequest("openclaw", ("a", "b"), base64=True)
@@ -25,7 +26,7 @@ async def failure(awaitable):
 @pytest.mark.parametrize(("packs", "sent"), [(False, {}), (True, {"encoding_format": "base64"})])
 async def test_texts_are_embedded(http, remote, packs, sent):
     remote.says(VECTORS)
-    model = ModelSpec("vectors", compat=Compat(embedding_base64=packs))
+    model = ModelSpec("vectors", profile=Profile(embedding_base64=packs))
     reply = await HttpEmbedder(http, Limits(), Deadlines()).embed(remote.provider(), model, TEXTS, math.inf)
     assert ([bytes(vector) for vector in reply.vectors], reply.prompt_tokens) == ([b"[1]", b"[2]"], 2)
     ((request, body),) = remote.asked

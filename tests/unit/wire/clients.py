@@ -15,7 +15,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from openai.types.shared import ErrorObject
 from pydantic import TypeAdapter
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
 

@@ -13,14 +13,15 @@ from openai.types.responses.response_create_params import ResponseCreateParamsBa
 
 from gateway.core.accumulator import accumulated
 from gateway.core.errors import BadRequest
-from gateway.wire.model import Compat, ModelSpec
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.answer import StreamParser, parse_answer
 from gateway.wire.openai_chat.ingress import ChatIngress
+from gateway.wire.openai_chat.profile import Profile
 from gateway.wire.openai_chat.render import ChatRenderer, render_answer
 from gateway.wire.openai_chat.request import build_request
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 
-MODEL = ModelSpec("small", compat=Compat(developer_role=True, max_tokens_field="max_completion_tokens"))
+MODEL = ModelSpec("small", profile=Profile(developer_role=True, max_tokens_field="max_completion_tokens"))
 SAY = {"role": "user", "content": "hi"}
 FUNCTION = {"name": "look", "description": "Look.", "parameters": {"type": "object"}, "strict": True}
 TOOL = {"type": "function", "function": FUNCTION}

@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.app import create_app
-from gateway.core.accumulator import Answer, accumulated
+from gateway.core.accumulator import accumulated
+from gateway.core.answer import Answer
 from gateway.core.message import Citation, Message, Owner, Text, Thinking, ToolCall
 from gateway.core.turn import Turn
 from gateway.core.usage import Usage
@@ -28,10 +29,15 @@ from gateway.wire.model import ModelSpec
 from tests.unit.wire import toy
 from tests.unit.wire.clients import CLIENTS, SETTINGS, Question, Seen, error_of, visible
 from tests.unit.wire.openai_chat import provider as chat_provider
+from tests.unit.wire.openai_responses import provider as responses_provider
 from tests.unit.wire.toy import provider as toy_provider
 from tests.unit.wire.toy.upstream import ToyLines
 
-PROVIDERS = {"openai-completions": chat_provider, toy.WIRE: toy_provider}
+PROVIDERS = {
+    "openai-completions": chat_provider,
+    "openai-responses": responses_provider,
+    toy.WIRE: toy_provider,
+}
 TOKEN = "token-of-the-tests"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
@@ -75,6 +81,7 @@ class House:
     url: str = ""
     script: list[Any] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
+    bodies: list[Any] = field(default_factory=list)
     headers: list[Any] = field(default_factory=list)
 
     def answers(self, answer: Answer) -> None:
@@ -91,7 +98,10 @@ class House:
         self.sends([body], status=status, stream=False)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(self.says.asked(request.path, await request.read()))
+        body = await request.read()
+        self.asked.append(self.says.asked(request.path, body))
+        if request.content_type == "application/json":
+            self.bodies.append(json.loads(body))
         self.headers.append(request.headers)
         if isinstance(answer := self.script.pop(0), Answer):
             stream = self.asked[-1]["stream"]
@@ -311,6 +321,67 @@ async def test_reasoning_that_has_only_a_signature_goes_back_too(house, ask, cli
     _, *parts, call = house.asked[1]["messages"][1]
     assert parts == [house.says.thought(block) for block in blocks]
     assert call[:2] == ["call", "call_1"]
+
+
+OWN_TOOLS = [
+    {"type": "custom", "name": "apply_patch", "description": "Edits."},
+    {
+        "type": "namespace",
+        "name": "agents",
+        "description": "Agents.",
+        "tools": [{"type": "function", "name": "spawn", "parameters": {"type": "object"}}],
+    },
+    {"type": "local_shell"},
+    {"type": "web_search"},
+]
+OWN_ITEMS = [
+    {"type": "custom_tool_call", "call_id": "call_1", "name": "apply_patch", "input": '*** Begin\n"é"'},
+    {"type": "function_call", "call_id": "call_2", "name": "spawn", "namespace": "agents", "arguments": "{}"},
+    {"type": "local_shell_call", "call_id": "call_3", "action": {"type": "exec", "env": {}, "command": ["ls"]}},
+]
+AS_FUNCTIONS = (
+    ToolCall("call_1", "apply_patch", json.dumps({"input": OWN_ITEMS[0]["input"]})),
+    ToolCall("call_2", "agents__spawn", "{}"),
+    ToolCall("call_3", "local_shell", '{"command":["ls"]}'),
+)
+
+
+@each_way
+async def test_tools_that_are_no_functions_work_with_every_format_and_come_back_as_the_client_knows_them(
+    house, ask, stream
+):
+    client = CLIENTS[1]
+    native = house.says is responses_provider
+    house.answers(Answer(None, "tool_calls", USAGE, OWN_ITEMS if native else AS_FUNCTIONS))
+    house.answers(ANSWERS["text"])
+    first = client.body(ASK, stream=stream) | {"tools": OWN_TOOLS}
+    _, body = await ask(client, first)
+    returned = client.returned(body, stream=stream)
+    assert [{name: item[name] for name in known} for item, known in zip(returned, OWN_ITEMS, strict=True)] == OWN_ITEMS
+    outputs = [{"type": item["type"] + "_output", "call_id": item["call_id"], "output": "a cat"} for item in OWN_ITEMS]
+    status, _ = await ask(client, {**first, "input": [*first["input"], *returned, *outputs]})
+    assert status == 200
+    _, *history = house.asked[1]["messages"]
+    if native:
+        spawn = OWN_TOOLS[1]["tools"][0] | {"strict": False}
+        assert house.bodies[1]["tools"] == [OWN_TOOLS[0], {**OWN_TOOLS[1], "tools": [spawn]}, *OWN_TOOLS[2:]]
+        shell = {"id": "call_3", "status": "completed", **OWN_ITEMS[2]}
+        shell_output = {"type": "local_shell_call_output", "id": "call_3", "output": "a cat"}
+        assert house.bodies[1]["input"][1:] == [*OWN_ITEMS[:2], shell, *outputs[:2], shell_output]
+    else:
+        assert [tool[0] for tool in house.asked[1]["tools"]] == [call.name for call in AS_FUNCTIONS]
+        calls = [["call", call.id, call.name, json.loads(call.arguments)] for call in AS_FUNCTIONS]
+        assert [[*call[:3], json.loads(call[3])] for call in history[0][1:]] == calls
+        assert history[1:] == [["tool", ["result", call.id, ["text", "a cat"]]] for call in AS_FUNCTIONS]
+
+
+@pytest.mark.parametrize("house", ["openai-completions", toy.WIRE], indirect=True)
+async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name(house, ask):
+    client = CLIENTS[1]
+    body = client.body(ASK, stream=True) | {"tools": OWN_TOOLS, "tool_choice": {"type": "web_search"}}
+    status, answer = await ask(client, body)
+    assert (status, house.asked) == (400, [])
+    assert "web_search" in answer.decode()
 
 
 async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):

@@ -9,6 +9,7 @@ from gateway.core.errors import Unavailable
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.chain import chained
 from gateway.http.keys import DRAIN
+from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Route
 from gateway.http.server.drain import Drain
 
@@ -29,6 +30,7 @@ async def answer(aiohttp_client):
         limits = {"opening": opening, "heartbeat": heartbeat}
         app = web.Application()
         app[DRAIN] = Drain()
+        app[RESPONSE_HEADERS] = ResponseHeaders({}, app[DRAIN])
         app.router.add_post("/", chained(Route(("POST",), ("/",), handler, None, public=True)))
         client = await aiohttp_client(app)
         return await client.post("/")

@@ -220,7 +220,7 @@ async def test_images_and_files_reach_the_model(official, provider):
         ({"model": "gpt-4", "input": "hi"}, "model"),
         ({"model": "openclaw/nope", "input": "hi"}, "model"),
         ({"model": "openclaw", "input": "hi", "background": True, "store": False}, "background"),
-        ({"model": "openclaw", "input": "hi", "tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"model": "openclaw", "input": "hi", "tools": [{"type": "websearch"}]}, "tools[0].type"),
         ({"model": "openclaw", "input": [{"type": "banana"}]}, "input[0]"),
         ({"model": "openclaw", "input": message({"type": "input_image", "image_url": "data:x"})}, "input"),
         ({"model": "openclaw", "input": message({"type": "input_file", "file_url": "https://x.test/a"})}, "input"),

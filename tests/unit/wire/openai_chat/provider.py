@@ -6,7 +6,7 @@ Reasoning is where DeepSeek has it: OpenAI's own format has no place for it.
 import json
 from typing import Any
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.message import Citation, Thinking, ToolCall
 
 STREAM_TYPE = "text/event-stream"

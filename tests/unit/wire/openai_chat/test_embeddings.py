@@ -10,8 +10,9 @@ from openai.types import CreateEmbeddingResponse
 from gateway.core.errors import BadRequest
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingRequest
-from gateway.wire.model import Compat, ModelSpec
+from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.embeddings import build_request, parse_reply, read_request, render_reply
+from gateway.wire.openai_chat.profile import Profile
 from gateway.wire.openai_chat.schema import EMBEDDINGS
 
 EMOJI = "\N{GRINNING FACE}"
@@ -101,7 +102,7 @@ def test_inputs_at_the_limits_are_accepted(texts):
     ],
 )
 def test_base64_is_requested_only_from_providers_that_support_it(request_, packs, body):
-    model = ModelSpec("m", compat=Compat(embedding_base64=packs))
+    model = ModelSpec("m", profile=Profile(embedding_base64=packs))
     assert json.loads(build_request(request_, model)) == body
 
 

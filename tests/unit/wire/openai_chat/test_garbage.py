@@ -13,7 +13,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import embeddings
 from gateway.wire.openai_chat.answer import parse_answer
 from gateway.wire.openai_chat.error_body import error_body
-from gateway.wire.openai_chat.errors import classify, error_in
+from gateway.wire.openai_error import classify, error_in
 
 MODEL = ModelSpec("small", provider="fake")
 

@@ -3,7 +3,7 @@ import json
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.errors import BadRequest
 from gateway.core.event import (
     CitationFound,

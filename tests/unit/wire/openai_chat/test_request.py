@@ -4,13 +4,14 @@ import pytest
 
 from gateway.core.message import Extras, Foreign, Image, Message, Text, ToolCall, ToolResult
 from gateway.core.turn import AUTO, Sampling, ToolChoice, ToolSpec, Turn
-from gateway.wire.model import Compat, ModelSpec
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat.profile import Profile
 from gateway.wire.openai_chat.request import build_request
 
 WIRE = "openai-completions"
 HI = (Message("user", (Text("hi"),)),)
 PLAIN = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
-MODERN = Compat(developer_role=True, max_tokens_field="max_completion_tokens")
+MODERN = Profile(developer_role=True, max_tokens_field="max_completion_tokens")
 
 
 def sent(turn, **row):
@@ -38,8 +39,8 @@ def test_the_callers_user_is_not_forwarded():
         (50, {"max_tokens": 100}, {"max_tokens": 50}),
         (500, {"max_tokens": 100}, {"max_tokens": 100}),
         (None, {"max_tokens": 100}, {"max_tokens": 100}),
-        (50, {"compat": MODERN}, {"max_completion_tokens": 50}),
-        (None, {"compat": MODERN, "max_tokens": 100}, {"max_completion_tokens": 100}),
+        (50, {"profile": MODERN}, {"max_completion_tokens": 50}),
+        (None, {"profile": MODERN, "max_tokens": 100}, {"max_completion_tokens": 100}),
     ],
 )
 def test_the_callers_cap_is_clamped_to_the_models(asked, row, capped):
@@ -56,15 +57,15 @@ def test_only_set_fields_are_sent():
     ("turn", "row", "added"),
     [
         ({"stream": True}, {}, {"stream": True, "stream_options": {"include_usage": True}}),
-        ({"stream": True}, {"compat": Compat(usage_in_streaming=False)}, {"stream": True}),
+        ({"stream": True}, {"profile": Profile(usage_in_streaming=False)}, {"stream": True}),
         ({"include_usage": True}, {}, {}),
         ({"extras": Extras(WIRE, {"logit_bias": {}})}, {}, {"logit_bias": {}}),
         ({"extras": Extras("another", {"logit_bias": {}})}, {}, {}),
-        ({"extras": Extras(WIRE, {"logit_bias": {}})}, {"compat": Compat(unknown_fields=False)}, {}),
+        ({"extras": Extras(WIRE, {"logit_bias": {}})}, {"profile": Profile(unknown_fields=False)}, {}),
         ({}, {"params": {"top_k": 5}}, {"top_k": 5}),
         ({"extras": Extras(WIRE, {"top_k": 1})}, {"params": {"top_k": 5}}, {"top_k": 1}),
         ({"sampling": Sampling(temperature=1)}, {"params": {"temperature": 0}}, {"temperature": 1}),
-        ({"extras": Extras(WIRE, {"parallel_tool_calls": True})}, {"compat": Compat(parallel_tool_calls=False)}, {}),
+        ({"extras": Extras(WIRE, {"parallel_tool_calls": True})}, {"profile": Profile(parallel_tool_calls=False)}, {}),
     ],
 )
 def test_fields_that_an_endpoint_does_not_support_are_omitted(turn, row, added):
@@ -101,7 +102,7 @@ PINNED_G = {"type": "function", "function": {"name": "g"}}
 )
 def test_tools_are_offered_according_to_the_tool_choice(choice, understood, tools, sent_choice):
     turn = Turn("openclaw", HI, tools=(F, G), tool_choice=choice, extras=Extras(WIRE, {"parallel_tool_calls": False}))
-    body = sent(turn, compat=Compat(tool_choice=understood))
+    body = sent(turn, profile=Profile(tool_choice=understood))
     assert body.get("tools") == tools
     assert body.get("tool_choice") == sent_choice
     assert ("parallel_tool_calls" in body) == (tools is not None)
@@ -112,24 +113,24 @@ def test_without_tools_no_tool_choice_is_sent(choice):
     assert sent(Turn("openclaw", HI, tool_choice=choice)) == PLAIN
 
 
-@pytest.mark.parametrize(("compat", "role"), [(Compat(), "system"), (MODERN, "developer")])
-def test_the_developer_role_is_sent_only_where_it_is_supported(compat, role):
+@pytest.mark.parametrize(("profile", "role"), [(Profile(), "system"), (MODERN, "developer")])
+def test_the_developer_role_is_sent_only_where_it_is_supported(profile, role):
     turn = Turn("openclaw", (Message("developer", (Text("brief"),)),))
-    assert sent(turn, compat=compat)["messages"] == [{"role": role, "content": "brief"}]
+    assert sent(turn, profile=profile)["messages"] == [{"role": role, "content": "brief"}]
 
 
 @pytest.mark.parametrize(("known", "wire"), [(True, WIRE), (False, WIRE), (True, "another")])
 def test_a_providers_extra_fields_of_a_call_go_only_to_endpoints_that_accept_them(known, wire):
     call = ToolCall("c1", "f", "{}", Extras(wire, {"extra_content": {"a": 1}}))
     turn = Turn("openclaw", (*HI, Message("assistant", (call,))))
-    (sent_call,) = sent(turn, compat=Compat(tool_call_fields=known))["messages"][-1]["tool_calls"]
+    (sent_call,) = sent(turn, profile=Profile(tool_call_fields=known))["messages"][-1]["tool_calls"]
     assert ("extra_content" in sent_call) == (known and wire == WIRE)
 
 
 @pytest.mark.parametrize("tools", [True, False])
 def test_a_model_without_tools_does_not_get_hidden_tool_messages(tools):
     work = Message("assistant", (ToolCall("c1", "f", "{}"),), hidden=True)
-    messages = sent(Turn("openclaw", (*HI, work, *HI)), compat=Compat(tools=tools))["messages"]
+    messages = sent(Turn("openclaw", (*HI, work, *HI)), tools=tools)["messages"]
     assert [message["role"] for message in messages] == (["user", "assistant", "user"] if tools else ["user", "user"])
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.agents.params import with_params
 from gateway.core.errors import BadRequest
-from gateway.core.message import NO_EXTRAS, Message, Text
+from gateway.core.message import NO_EXTRAS, Extras, Message, Text
 from gateway.core.turn import NO_OPTIONS, Options, ResponseFormat, Sampling, ToolChoice, ToolSpec
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 from gateway.wire.openai_responses.schema import ResponsesRequest
@@ -83,7 +83,13 @@ def test_sampling_parameters_are_decoded():
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "p"}}, "prompt"),
         ({"previous_response_id": 5}, "previous_response_id"),
-        ({"tools": [{"type": "web_search"}]}, "tools[0].type"),
+        ({"tools": [{"type": "functions"}]}, "tools[0].type"),
+        ({"tools": [{"type": "custom"}]}, "tools[0].name"),
+        ({"tools": [{"type": "namespace", "name": "n"}]}, "tools[0].tools"),
+        ({"tools": [{"type": "namespace", "tools": []}]}, "tools[0].name"),
+        ({"tools": [{"type": "namespace", "name": "n", "tools": [{"type": "mcp"}]}]}, "tools[0].tools[0].type"),
+        ({"tools": [{"type": "namespace", "name": "n", "tools": [TOOL, TOOL]}]}, "tools[0]"),
+        ({"tools": [{"type": "web_search"}], "tool_choice": {"type": "mcp"}}, "tool_choice.type"),
         ({"tools": [{"type": "function", "name": ""}]}, "tools[0].name"),
         ({"tools": [{"type": "function", "function": {"name": ""}}]}, "tools[0].function.name"),
         ({"tools": [TOOL, TOOL]}, "tools[1]"),
@@ -99,7 +105,7 @@ def test_sampling_parameters_are_decoded():
         ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "tools": [{}]}}, "tool_choice.tools[0].name"),
         ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "tools": [{"name": "g"}]}}, "tool_choice.tools"),
         ({"tools": [TOOL], "tool_choice": {"type": "allowed_tools", "mode": "none", "tools": []}}, "tool_choice.mode"),
-        ({"tools": [TOOL], "tool_choice": {"type": "custom", "name": "f"}}, "tool_choice.type"),
+        ({"tools": [TOOL], "tool_choice": {"type": "custom", "name": "f"}}, "tool_choice.name"),
         ({"input": None}, "input"),
     ],
 )
@@ -114,9 +120,10 @@ def test_flat_and_nested_tools_are_equivalent():
     assert read(tools=[nested]).turn().tools == (spec,)
 
 
-def test_fields_of_a_flat_tool_that_chat_does_not_define_are_dropped():
+def test_fields_of_a_tool_that_only_this_format_defines_are_kept_for_its_providers():
     tool = {**TOOL, "strict": None, "defer_loading": True}
-    assert read(tools=[tool]).turn().tools == (ToolSpec("f", "d", {"type": "object"}),)
+    extras = Extras("openai-responses", {"defer_loading": True})
+    assert read(tools=[tool]).turn().tools == (ToolSpec("f", "d", {"type": "object"}, extras=extras),)
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ def test_roles_are_preserved_with_and_without_a_type(role):
     assert read_input([{"role": role, "content": [{"type": "input_text", "text": "x"}]}, last]) == expected
 
 
+PHASE = Extras("openai-responses", {"phase": "commentary"})
+
+
 def test_output_items_of_a_response_can_be_sent_back_unchanged():
     resent = [
         {"role": "user", "content": "weather?"},
@@ -56,7 +59,7 @@ def test_output_items_of_a_response_can_be_sent_back_unchanged():
     ]
     assert read_input(resent) == (
         text("user", "weather?"),
-        Message("assistant", (Text("Let me see."), ToolCall("call_1", "get_weather", '{"city":"Oslo"}'))),
+        Message("assistant", (Text("Let me see.", PHASE), ToolCall("call_1", "get_weather", '{"city":"Oslo"}'))),
         Message("tool", (ToolResult("call_1", (Text("5C"),)),)),
     )
 
@@ -157,8 +160,8 @@ def test_an_empty_tool_output_still_needs_an_answer():
         ([{"type": "banana"}], "input[0]"),
         ([{"type": 5}], "input[0]"),
         ([{"type": "item_reference"}], "input[0]"),
-        ([{"type": "compaction", "encrypted_content": "x"}], "input[0]"),
-        ([{"type": "additional_tools", "role": "developer", "tools": []}], "input[0]"),
+        ([{"type": "compaction", "encrypted_content": None}], "input[0].encrypted_content"),
+        ([{"type": "additional_tools", "role": "developer", "tools": {}}], "input[0].tools"),
         ([{"type": "shell_call", "action": {}}], "input[0].call_id"),
         (["hi"], "input[0]"),
         ([{}], "input[0]"),
@@ -187,7 +190,7 @@ ROUNDS = [
     (
         [{"type": "custom_tool_call", "call_id": "c", "name": "sql", "input": "SELECT 1"}],
         "sql",
-        '{"input":"SELECT 1"}',
+        "SELECT 1",
         None,
     ),
     ([{"type": "custom_tool_call_output", "call_id": "c", "output": "1"}], None, None, "1"),
@@ -218,21 +221,21 @@ ROUNDS = [
     (
         [{"type": "local_shell_call", "call_id": "c", "id": "l", "action": {"command": ["ls"]}}],
         "local_shell",
-        '{"action":{"command":["ls"]}}',
+        '{"command":["ls"]}',
         None,
     ),
     ([{"type": "local_shell_call_output", "id": "c", "output": "a"}], None, None, "a"),
     (
         [{"type": "shell_call", "call_id": "c", "action": {"commands": ["ls"]}}],
         "shell",
-        '{"action":{"commands":["ls"]}}',
+        '{"commands":["ls"]}',
         None,
     ),
     ([{"type": "shell_call_output", "call_id": "c", "output": [{"stdout": "a"}]}], None, None, '[{"stdout":"a"}]'),
     (
         [{"type": "apply_patch_call", "call_id": "c", "operation": {"type": "delete_file"}}],
         "apply_patch",
-        '{"operation":{"type":"delete_file"}}',
+        '{"type":"delete_file"}',
         None,
     ),
     ([{"type": "apply_patch_call_output", "call_id": "c", "status": "failed"}], None, None, "failed"),
@@ -245,7 +248,7 @@ ROUNDS = [
     (
         [{"type": "tool_search_call", "call_id": "c", "arguments": {"q": 1}}],
         "tool_search",
-        '{"arguments":{"q":1}}',
+        '{"q":1}',
         None,
     ),
     ([{"type": "tool_search_output", "call_id": "c", "tools": []}], None, None, "[]"),
@@ -260,12 +263,13 @@ ROUNDS = [
 
 
 @pytest.mark.parametrize(("raw", "name", "arguments", "result"), ROUNDS, ids=[raw[0]["type"] for raw, *_ in ROUNDS])
-def test_items_of_hosted_tools_become_calls_and_results(raw, name, arguments, result):
+def test_items_of_tools_become_calls_and_results(raw, name, arguments, result):
     messages = read_input(raw)
     calls = [part for message in messages for part in message.parts if isinstance(part, ToolCall)]
     results = [part for message in messages for part in message.parts if isinstance(part, ToolResult)]
     assert [(call.id, call.name, call.arguments) for call in calls] == ([("c", name, arguments)] if name else [])
-    assert results == ([] if result is None else [ToolResult("c", (Text(result),))])
+    failed = raw[0].get("status") == "failed"
+    assert results == ([] if result is None else [ToolResult("c", (Text(result),), is_error=failed)])
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,15 @@
+import json
+
 import pytest
 
-from gateway.core.accumulator import Answer
+from gateway.core.accumulator import accumulated
+from gateway.core.answer import Answer
+from gateway.core.event import Finish, RefusalDelta, TextDelta, ThinkingEnd, ToolCallBegin, ToolCallDelta
 from gateway.core.jsonio import dumps
-from gateway.core.message import ToolCall
+from gateway.core.message import Thinking, ToolCall
 from gateway.core.usage import Usage
 from gateway.wire.openai_responses.render import answer_object
+from gateway.wire.openai_responses.stream import Renderer
 
 
 def render_reply(reply, head, *, completed):
@@ -100,3 +105,24 @@ def test_logprobs_are_reported(head, response):
     token = {"token": "H", "logprob": -0.1, "bytes": [72], "top_logprobs": []}
     body = response(render_reply(Answer("H", "stop", logprobs={"content": [token]}), head, completed=1))
     assert body["output"][0]["content"][0]["logprobs"] == [token]
+
+
+HM, AH = Thinking("hm", "sig", id="rs_1"), Thinking("ah", id="rs_2")
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [ThinkingEnd(HM), TextDelta("a"), ThinkingEnd(AH), TextDelta("b"), TextDelta("c")],
+        [TextDelta("a"), ThinkingEnd(HM)],
+        [TextDelta("a"), RefusalDelta("no")],
+        [ThinkingEnd(HM), ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}"), TextDelta("b")],
+        [TextDelta("a"), ThinkingEnd(HM), ToolCallBegin(0, "c", "f"), ToolCallDelta(0, "{}")],
+        [ThinkingEnd(HM), ThinkingEnd(AH)],
+    ],
+)
+def test_the_items_of_a_whole_answer_are_those_of_its_stream(head, response, events):
+    whole = response(render_reply(accumulated([*events, Finish("stop")]), head, completed=5))
+    renderer = Renderer(head, now=lambda: 5.0)
+    renderer.feed([*events, Finish("stop")])
+    assert whole["output"] == json.loads(dumps(renderer.outcome()))["output"]

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from gateway.core.accumulator import Answer
+from gateway.core.answer import Answer
 from gateway.core.message import Thinking
 from tests.unit.wire.toy.upstream import FINISH, written
 

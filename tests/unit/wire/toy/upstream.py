@@ -36,6 +36,9 @@ class ToyLines:
     name = WIRE
     embeddings = None
 
+    def profile(self, quirks):
+        return dict(quirks)
+
     def paths(self) -> tuple[str, ...]:
         return ()  # the path names the model
 

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.core.upstream_error import UpstreamKind as Kind
-from gateway.wire.openai_chat.errors import classify, error_in
+from gateway.wire.openai_error import classify, error_in
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,24 @@ _BY_CODE = {
     "overloaded_error": UpstreamKind.OVERLOADED,
     "timeout": UpstreamKind.REPORTED_TIMEOUT,
     "invalid_request_error": UpstreamKind.INVALID_REQUEST,
+    # Of responses that failed: https://platform.openai.com/docs/api-reference/responses/object
+    "invalid_prompt": UpstreamKind.INVALID_REQUEST,
+    "invalid_image": UpstreamKind.INVALID_REQUEST,
+    "invalid_image_format": UpstreamKind.INVALID_REQUEST,
+    "invalid_image_url": UpstreamKind.INVALID_REQUEST,
+    "invalid_base64_image": UpstreamKind.INVALID_REQUEST,
+    "failed_to_download_image": UpstreamKind.INVALID_REQUEST,
+    "image_too_large": UpstreamKind.INVALID_REQUEST,
+    "image_too_small": UpstreamKind.INVALID_REQUEST,
+    "image_parse_error": UpstreamKind.INVALID_REQUEST,
+    "image_file_too_large": UpstreamKind.INVALID_REQUEST,
+    "unsupported_image_media_type": UpstreamKind.INVALID_REQUEST,
+    "image_content_policy_violation": UpstreamKind.CONTENT_FILTER,
+    "bio_policy": UpstreamKind.CONTENT_FILTER,
+    "cyber_policy": UpstreamKind.CONTENT_FILTER,
+    "misalignment_policy_violation": UpstreamKind.CONTENT_FILTER,
+    "server_is_overloaded": UpstreamKind.OVERLOADED,
+    "slow_down": UpstreamKind.OVERLOADED,
 }
 
 # Codes that say more than the status that they come with.

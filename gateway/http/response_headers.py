@@ -1,0 +1,79 @@
+"""The headers of every response: security headers, the request's id, and what the steps of the chain have added."""
+
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+
+from aiohttp import HttpVersion10, web
+
+from gateway.http.keys import ADDED_HEADERS, TRACE
+from gateway.http.server.drain import Drain
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Permissions-Policy": "camera=(), microphone=(self), geolocation=()",
+}
+
+
+class ResponseHeaders:
+    """Adds the headers to a response, or encodes the whole head of one.
+
+    `configured` are headers of every response by configuration. Once `drain` has started, every response also closes
+    its connection.
+    """
+
+    def __init__(self, configured: Mapping[str, str], drain: Drain) -> None:
+        self._common = {**SECURITY_HEADERS, **configured}
+        self._common_lines = _lines(self._common)
+        self._drain = drain
+        self._date = ""
+        self._second = 0
+
+    async def add(self, request: web.Request, response: web.StreamResponse) -> None:
+        """The `on_response_prepare` signal."""
+        headers = response.headers
+        headers.update(self._common)
+        del headers["Server"]  # as in OpenClaw; it would reveal the software and its version
+        if (trace := request.get(TRACE)) is not None:
+            headers["X-Request-ID"] = trace.id
+        if (added := request.get(ADDED_HEADERS)) is not None:
+            headers.update(added)
+        if self._drain.started:
+            response.force_close()
+            headers["Connection"] = "close"
+
+    def head(self, request: web.Request, status: str, own: Mapping[str, str], *, alive: bool) -> tuple[bytes, bool]:
+        """The head of a response with the headers `own`, and whether its connection stays open.
+
+        `status` is the code and its phrase, `alive` whether the response leaves the connection open. Raises ValueError
+        for a value with a line break.
+        """
+        lines = _lines(own)
+        if (trace := request.get(TRACE)) is not None:
+            lines += f"X-Request-ID: {trace.id}\r\n"
+        if (added := request.get(ADDED_HEADERS)) is not None:
+            lines += _lines(added)
+        alive = alive and not self._drain.started
+        old = request.version == HttpVersion10
+        if old or not alive:
+            lines += "Connection: keep-alive\r\n" if alive else "Connection: close\r\n"
+        version = "1.0" if old else "1.1"
+        head = f"HTTP/{version} {status}\r\nDate: {self._now()}\r\n{self._common_lines}{lines}\r\n"
+        return head.encode(), alive
+
+    def _now(self) -> str:
+        second = int(time.time())
+        if second != self._second:
+            self._second, self._date = second, formatdate(second, usegmt=True)
+        return self._date
+
+
+RESPONSE_HEADERS = web.AppKey("response_headers", ResponseHeaders)
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise ValueError("a header's value has a line break")
+    return lines

@@ -1,0 +1,198 @@
+"""Decodes a provider's whole response, or the events of a streamed one, into events.
+
+The events of known types are read; those that only repeat what others say, and unknown ones, are skipped. A response
+that is neither completed nor incomplete is a failure.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from gateway.core.event import Batch, Finish, FinishReason, UsageReport
+from gateway.core.jsonio import InvalidJSON
+from gateway.core.message import Owner
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.framing.sse import OversizedEvent, SseDecoder
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_responses import WIRE
+from gateway.wire.openai_responses.errors import malformed, reported
+from gateway.wire.openai_responses.output_reader import OutputReader
+from gateway.wire.openai_responses.shapes import EVENT, RESPONSE, ProviderResponse, StreamEvent
+from gateway.wire.openai_responses.usage import read_usage
+
+_INCOMPLETE: Mapping[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+
+
+def parse_answer(body: bytes, model: ModelSpec) -> Batch:
+    """A whole response of `model` as the events of a stream. Raises UpstreamError."""
+    try:
+        response = RESPONSE.read(body)
+    except InvalidJSON as error:
+        raise malformed(str(error)) from None
+    if response.status is None and not response.error and response.output is None:
+        raise malformed("it is no response")
+    reader = OutputReader(_owner(model))
+    batch: Batch = []
+    _end(response, reader, batch)
+    return batch
+
+
+def _owner(model: ModelSpec) -> Owner:
+    return Owner(WIRE, model.provider, model.id)
+
+
+def _end(response: ProviderResponse, reader: OutputReader, batch: Batch) -> None:
+    """Add the last events of a response. Raises UpstreamError for one that failed."""
+    if response.error or response.status in ("failed", "cancelled"):
+        raise reported(response.error)
+    if response.status not in (None, "completed", "incomplete"):
+        raise malformed(f"its status is '{response.status[:40]}'")
+    reader.output(response.output or [], batch)
+    batch.append(_finish(response, reader))
+    if response.usage:
+        batch.append(UsageReport(read_usage(response.usage)))
+
+
+def _finish(response: ProviderResponse, reader: OutputReader) -> Finish:
+    """Why the response ended. Raises UpstreamError for a success without any output."""
+    if response.status == "incomplete":
+        raw = (response.incomplete_details or {}).get("reason")
+        raw = raw if isinstance(raw, str) else None
+        # An unknown reason must not make a part of an answer look complete.
+        reason = _INCOMPLETE.get(raw or "", "length")
+        return Finish(reason, None if raw == reason else raw)
+    if not reader.items:
+        raise malformed("it has no output")
+    return Finish("tool_calls" if reader.calls else "stop", None)
+
+
+class StreamParser:
+    """Reads the events of one response until `response.completed`, `response.incomplete` or a failure."""
+
+    __slots__ = ("_decoder", "_events", "_started", "done", "failure")
+
+    def __init__(self, model: ModelSpec) -> None:
+        self._decoder = SseDecoder()
+        self._events = _EventReader(OutputReader(_owner(model)))
+        self._started = False
+        self.done = False
+        self.failure: UpstreamError | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the last event has come; nothing follows it."""
+        return self.done
+
+    def feed(self, data: bytes) -> Batch:
+        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
+        batch: Batch = []
+        try:
+            self._read(self._decoder.feed(data), batch)
+        except OversizedEvent as error:
+            self._fail(malformed(str(error)), batch)
+        except UpstreamError as error:
+            self._fail(error, batch)
+        return batch
+
+    def close(self) -> Batch:
+        """The end of the bytes. A stream without its last event is truncated, whatever came before."""
+        if self.failure is not None:
+            raise self.failure
+        batch: Batch = []
+        if not self.complete:
+            self._read(self._decoder.flush(), batch)
+        if not self.complete:
+            if self._started:
+                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
+            raise malformed("the stream ended without an answer")
+        return batch
+
+    def _fail(self, error: UpstreamError, batch: Batch) -> None:
+        if not batch:
+            raise error
+        self.failure = error
+
+    def _read(self, payloads: list[bytes], batch: Batch) -> None:
+        events = self._events
+        for payload in payloads:
+            if self.done or payload == b"[DONE]":
+                return
+            try:
+                event = EVENT.read(payload)
+            except InvalidJSON as error:
+                raise malformed(str(error)) from None
+            self._started = True
+            handle = _HANDLERS.get(event.type)
+            if handle is not None:
+                handle(events, event, batch)
+                self.done = events.finished
+            elif event.error and not event.type.startswith("response."):
+                raise reported(event.error)  # an error object in place of an event, as of a chat completions server
+
+
+class _EventReader:
+    """Reads each event by its type."""
+
+    __slots__ = ("_output", "finished")
+
+    def __init__(self, output: OutputReader) -> None:
+        self._output = output
+        self.finished = False
+
+    def text(self, event: StreamEvent, batch: Batch) -> None:
+        if event.delta.__class__ is str and event.delta:
+            self._output.text(event.output_index, event.content_index, event.delta, event.logprobs, batch)
+
+    def added(self, event: StreamEvent, batch: Batch) -> None:
+        if event.item is not None:
+            self._output.added(event.output_index, event.item, batch)
+
+    def done(self, event: StreamEvent, batch: Batch) -> None:
+        if event.item is not None:
+            self._output.done(event.output_index, event.item, batch)
+
+    def refusal(self, event: StreamEvent, batch: Batch) -> None:
+        self._output.refusal(event.output_index, event.content_index, _text(event.delta), batch)
+
+    def annotation(self, event: StreamEvent, batch: Batch) -> None:
+        self._output.annotation(event.output_index, event.content_index, event.annotation, batch)
+
+    def summary(self, event: StreamEvent, batch: Batch) -> None:
+        self._output.thinking(event.output_index, "summary", event.summary_index, _text(event.delta), batch)
+
+    def reasoning(self, event: StreamEvent, batch: Batch) -> None:
+        self._output.thinking(event.output_index, "raw", event.content_index, _text(event.delta), batch)
+
+    def arguments(self, event: StreamEvent, batch: Batch) -> None:
+        self._output.arguments(event.output_index, _text(event.delta), batch)
+
+    def ended(self, event: StreamEvent, batch: Batch) -> None:
+        response = event.response or ProviderResponse()
+        if response.status is None:
+            response.status = event.type.removeprefix("response.")
+        _end(response, self._output, batch)
+        self.finished = True
+
+    def failed(self, event: StreamEvent, _batch: Batch) -> None:
+        error = event.response.error if event.response is not None else event.error
+        raise reported(error or {"message": event.message, "code": event.code, "param": event.param})
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+_HANDLERS: Mapping[str, Callable[[_EventReader, StreamEvent, Batch], None]] = {
+    "response.output_text.delta": _EventReader.text,
+    "response.output_item.added": _EventReader.added,
+    "response.output_item.done": _EventReader.done,
+    "response.output_text.annotation.added": _EventReader.annotation,
+    "response.refusal.delta": _EventReader.refusal,
+    "response.reasoning_summary_text.delta": _EventReader.summary,
+    "response.reasoning_text.delta": _EventReader.reasoning,
+    "response.function_call_arguments.delta": _EventReader.arguments,
+    "response.custom_tool_call_input.delta": _EventReader.arguments,
+    "response.completed": _EventReader.ended,
+    "response.incomplete": _EventReader.ended,
+    "response.failed": _EventReader.failed,
+    "error": _EventReader.failed,
+}

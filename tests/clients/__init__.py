@@ -1,0 +1,1 @@
+"""Real clients against a real gateway and a scripted provider: `make clients`."""

@@ -1,0 +1,232 @@
+"""A provider that follows a script: one step for each request, in the format in which it is asked.
+
+It is strict about what real providers are strict about: reasoning must come back with the calls that it led to, and
+every call must have its result.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+THOUGHT = "I have to think about that."
+
+
+@dataclass(frozen=True)
+class Say:
+    """A text."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call of the tool with this name, in whatever namespace: of a function, or of a custom tool with `text`."""
+
+    tool: str
+    arguments: dict[str, Any] = field(default_factory=dict)
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Fail:
+    """An error instead of an answer."""
+
+    status: int
+
+
+@dataclass(frozen=True)
+class Hang:
+    """A text that never ends."""
+
+    text: str
+
+
+Step = tuple[Say | Call | Fail | Hang, ...]
+
+
+class Script:
+    """The provider. `steps` are the answers to come; `asked` are the bodies of all requests."""
+
+    def __init__(self, *, thinks: bool) -> None:
+        self.steps: list[Step] = []
+        self.asked: list[dict[str, Any]] = []
+        self.refused: list[str] = []
+        self.aborted = 0
+        self._thinks = thinks
+        self._ids = itertools.count(1)
+
+    def app(self) -> web.Application:
+        app = web.Application(client_max_size=2**26)
+        app.router.add_post("/v1/chat/completions", self._chat)
+        app.router.add_post("/v1/responses", self._responses)
+        return app
+
+    def _next(self, body: dict[str, Any]) -> Step:
+        self.asked.append(body)
+        return self.steps.pop(0) if self.steps else (Say("There is nothing more in the script."),)
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if problem := _chat_problem(body["messages"], thinks=self._thinks):
+            return self._refuse(problem)
+        offered = [tool["function"]["name"] for tool in body.get("tools", ())]
+        step = self._next(body)
+        if isinstance(step[0], Fail):
+            return _failure(step[0])
+        return await self._stream(request, step, self._chunks(step, offered))
+
+    def _chunks(self, step: Step, offered: list[str]) -> Iterator[bytes]:
+        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
+
+        def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
+            choice = {"index": 0, "delta": delta, "finish_reason": finish}
+            return b"data: " + json.dumps({**head, "choices": [choice]}).encode() + b"\n\n"
+
+        if self._thinks:
+            yield chunk({"reasoning_content": THOUGHT})
+        calls = 0
+        for part in step:
+            if isinstance(part, Say | Hang):
+                yield from (chunk({"content": word}) for word in part.text.split(" ") for word in (word + " ",))
+            elif isinstance(part, Call):
+                name = next(one for one in offered if one == part.tool or one.endswith(f"__{part.tool}"))
+                arguments = json.dumps(part.arguments if part.text is None else {"input": part.text})
+                function = {"name": name, "arguments": ""}
+                call = {"index": calls, "id": f"call_{next(self._ids)}", "type": "function", "function": function}
+                yield chunk({"tool_calls": [call]})
+                for start in range(0, len(arguments), 20):
+                    piece = {"index": calls, "function": {"arguments": arguments[start : start + 20]}}
+                    yield chunk({"tool_calls": [piece]})
+                calls += 1
+        if any(isinstance(part, Hang) for part in step):
+            return
+        yield chunk({}, "tool_calls" if calls else "stop")
+        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        yield b"data: " + json.dumps({**head, "choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n"
+
+    async def _responses(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if problem := _responses_problem(body["input"], thinks=self._thinks):
+            return self._refuse(problem)
+        step = self._next(body)
+        if isinstance(step[0], Fail):
+            return _failure(step[0])
+        return await self._stream(request, step, self._events(step, body))
+
+    def _events(self, step: Step, body: dict[str, Any]) -> Iterator[bytes]:
+        output: list[dict[str, Any]] = []
+        response = {"id": "resp_1", "object": "response", "created_at": 1, "model": "scripted", "status": "in_progress"}
+
+        def event(kind: str, **fields: Any) -> bytes:
+            return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+        yield event("response.created", response={**response, "output": []})
+        items = [self._reasoning()] if self._thinks else []
+        items += [self._item(part, body) for part in step]
+        for index, (item, deltas) in enumerate(items):
+            empty = {name: "" if name in ("arguments", "input") else value for name, value in item.items()}
+            if item["type"] == "message":
+                empty["content"] = []
+            yield event("response.output_item.added", output_index=index, item={**empty, "status": "in_progress"})
+            for kind, delta in deltas:
+                yield event(kind, item_id=item["id"], output_index=index, content_index=0, delta=delta)
+            if any(isinstance(part, Hang) for part in step) and item["type"] == "message":
+                return
+            output.append({**item, "status": "completed"})
+            yield event("response.output_item.done", output_index=index, item=output[-1])
+        usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+        yield event(
+            "response.completed", response={**response, "status": "completed", "output": output, "usage": usage}
+        )
+
+    def _reasoning(self) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        number = next(self._ids)
+        return {"id": f"rs_{number}", "type": "reasoning", "summary": [], "encrypted_content": f"sealed-{number}"}, []
+
+    def _item(self, part: Any, body: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
+        number = next(self._ids)
+        if isinstance(part, Say | Hang):
+            content = [{"type": "output_text", "text": part.text, "annotations": []}]
+            item = {"id": f"msg_{number}", "type": "message", "role": "assistant", "content": content}
+            return item, [("response.output_text.delta", part.text)]
+        result = _offered(body)[part.tool]
+        call = {"call_id": f"call_{number}", "name": part.tool, **({"namespace": result} if result else {})}
+        if part.text is not None:
+            item = {"id": f"ctc_{number}", "type": "custom_tool_call", **call, "input": part.text}
+            return item, [("response.custom_tool_call_input.delta", part.text)]
+        arguments = json.dumps(part.arguments)
+        item = {"id": f"fc_{number}", "type": "function_call", **call, "arguments": arguments}
+        return item, [("response.function_call_arguments.delta", arguments)]
+
+    async def _stream(self, request: web.Request, step: Step, frames: Iterator[bytes]) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for frame in frames:
+            await response.write(frame)
+        if any(isinstance(part, Hang) for part in step):
+            try:
+                while request.transport is not None and not request.transport.is_closing():
+                    await response.write(b": waiting\n\n")
+                    await asyncio.sleep(0.05)
+            except ConnectionError:
+                pass  # the client has gone: that is what the scenario waits for
+            self.aborted += 1
+        return response
+
+    def _refuse(self, problem: str) -> web.Response:
+        self.refused.append(problem)
+        return web.json_response({"error": {"message": problem, "type": "invalid_request_error"}}, status=400)
+
+
+def _failure(step: Fail) -> web.Response:
+    return web.json_response({"error": {"message": "scripted failure", "type": "server_error"}}, status=step.status)
+
+
+def _offered(body: dict[str, Any]) -> dict[str, str | None]:
+    """The namespaces of the offered tools by name."""
+    result: dict[str, str | None] = {}
+    added = [tool for item in body["input"] if item.get("type") == "additional_tools" for tool in item["tools"]]
+    for tool in (*body.get("tools", ()), *added):
+        if tool["type"] == "namespace":
+            result |= {member["name"]: tool["name"] for member in tool["tools"]}
+        elif "name" in tool:
+            result[tool["name"]] = None
+    return result
+
+
+def _chat_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None:
+    open_calls: set[str] = set()
+    for message in messages:
+        calls = [call["id"] for call in message.get("tool_calls") or ()]
+        if calls and thinks and message.get("reasoning_content") != THOUGHT:
+            return "an assistant message with tool_calls lacks its reasoning_content"
+        if message["role"] == "tool":
+            open_calls.discard(message["tool_call_id"])
+        elif open_calls:
+            return f"the calls {sorted(open_calls)} have no results"
+        open_calls |= set(calls)
+    return f"the calls {sorted(open_calls)} have no results" if open_calls else None
+
+
+def _responses_problem(items: list[dict[str, Any]], *, thinks: bool) -> str | None:
+    open_calls: set[str] = set()
+    reasoned = False
+    for item in items:
+        kind = item.get("type", "message")
+        if kind == "reasoning":
+            if not item.get("encrypted_content", "").startswith("sealed-"):
+                return "a reasoning item lacks its own encrypted_content"
+            reasoned = True
+        elif kind in ("function_call", "custom_tool_call"):
+            if thinks and not reasoned:
+                return f"the call {item['call_id']} lacks the reasoning item before it"
+            open_calls.add(item["call_id"])
+        elif kind.endswith("_output"):
+            open_calls.discard(item["call_id"])
+            reasoned = False
+    return f"the calls {sorted(open_calls)} have no results" if open_calls else None
