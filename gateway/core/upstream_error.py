@@ -27,6 +27,8 @@ class UpstreamKind(StrEnum):
     """The request exceeds a limit of this account; another provider may accept it."""
     CONTEXT_OVERFLOW = "context_overflow"
     CONTENT_FILTER = "content_filter"
+    UNSUPPORTED = "unsupported"
+    """The wire format of this model can't express a part of the request, so nothing was sent."""
     TIMEOUT = "timeout"
     """The provider did not send the first event, or the whole answer, in time."""
     REPORTED_TIMEOUT = "reported_timeout"
@@ -62,6 +64,7 @@ _TYPES: dict[UpstreamKind, tuple[int, str]] = {
     UpstreamKind.TOO_LARGE: (400, "invalid_request_error"),
     UpstreamKind.CONTEXT_OVERFLOW: (400, "invalid_request_error"),
     UpstreamKind.CONTENT_FILTER: (400, "invalid_request_error"),
+    UpstreamKind.UNSUPPORTED: (400, "invalid_request_error"),
     UpstreamKind.TIMEOUT: (504, "upstream_timeout"),
     UpstreamKind.REPORTED_TIMEOUT: (504, "upstream_timeout"),
     UpstreamKind.TOTAL_TIMEOUT: (504, "upstream_timeout"),

@@ -123,6 +123,12 @@ class Attempts:
             self._cursor = self._cursor.without_model()
         return await self._pick(failure)
 
+    def again(self) -> Candidate:
+        """Begin another attempt at the same candidate, whose complete answer is not what the client demands."""
+        candidate = self._cursor.current
+        self.succeeded()
+        return self._begin(candidate, Entry.FREE, 0.0)
+
     def first_event_received(self) -> None:
         """The candidate has sent its first event, so its cooldown ends."""
         if self._entry is not Entry.FREE and self._asked is not None:

@@ -64,6 +64,7 @@ RULES: dict[UpstreamKind, Rule] = {
     UpstreamKind.TOO_LARGE:        Rule(Retry.NEVER,    True,  True,  Cooldown.ENDS),
     UpstreamKind.CONTEXT_OVERFLOW: Rule(Retry.NEVER,    False, True,  Cooldown.ENDS),
     UpstreamKind.CONTENT_FILTER:   Rule(Retry.NEVER,    False, False, Cooldown.ENDS),
+    UpstreamKind.UNSUPPORTED:      Rule(Retry.NEVER,    False, True,  Cooldown.NONE),
     UpstreamKind.TIMEOUT:          Rule(Retry.NEVER,    False, True,  Cooldown.MODEL, shared=True),
     UpstreamKind.REPORTED_TIMEOUT: Rule(Retry.BACKOFF,  False, True,  Cooldown.MODEL, shared=True),
     UpstreamKind.TOTAL_TIMEOUT:    Rule(Retry.NEVER,    False, False, Cooldown.NONE),

@@ -124,6 +124,11 @@ class HedgedAnswer:
         """See ProviderAnswer."""
         return self._answer.over
 
+    @property
+    def choice_in_words(self) -> bool:
+        """See ProviderAnswer."""
+        return self._answer.choice_in_words
+
     async def read(self) -> Batch:
         """See ProviderAnswer."""
         if self._decided:

@@ -6,15 +6,17 @@ that lacks them. They are only added for the client of the original run.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
+from itertools import groupby
 
 import structlog
+from msgspec import Struct
 from msgspec.structs import replace
 
 from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps, loads
-from gateway.core.message import NO_EXTRAS, Extras, Message, Part, Thinking, ToolCall
+from gateway.core.message import NO_EXTRAS, Extras, Message, Owner, Part, Text, Thinking, ToolCall
 from gateway.core.message_json import UnknownVersion, read_extras, read_part, write_extras, write_part
 from gateway.core.turn import Turn
 from gateway.state.reasoning.store import ReasoningStore
@@ -30,13 +32,21 @@ class CallReasoning:
     def __init__(self, store: ReasoningStore) -> None:
         self._store = store
 
-    async def remember(self, client: str, thinking: Sequence[Thinking], calls: Sequence[ToolCall]) -> None:
-        """Store the reasoning before these calls, and their extras. An unavailable store loses them."""
-        blocks = [write_part(block) for block in thinking]
+    async def remember(self, client: str, parts: Sequence[Part]) -> None:
+        """Store the reasoning before each call of an answer, with its position, and the extras of the call.
+
+        An unavailable store loses them.
+        """
         entries = {
-            _key(client, call): dumps({"thinking": blocks, "extras": write_extras(call.extras)})
-            for call in calls
-            if blocks or call.extras.fields
+            _key(client, call): dumps(
+                {
+                    "thinking": [write_part(one.block) for one in before],
+                    "at": [[one.characters, one.calls] for one in before],
+                    "extras": write_extras(call.extras),
+                }
+            )
+            for call, before in _calls_of(parts)
+            if before or call.extras.fields
         }
         if not entries:
             return
@@ -61,33 +71,113 @@ class CallReasoning:
             return turn
         if not stored:
             return turn
-        return replace(turn, messages=tuple(_restored(message, client, stored) for message in turn.messages))
+        messages: list[Message] = []
+        for is_assistant, group in groupby(turn.messages, lambda message: message.role == "assistant"):
+            answer = list(group)
+            messages += _restored(answer, client, stored) if is_assistant else answer
+        return replace(turn, messages=tuple(messages))
 
 
-def _restored(message: Message, client: str, stored: Mapping[str, bytes]) -> Message:
-    if message.role != "assistant" or not message.calls_tools:
-        return message
-    thinking: list[Thinking] = []
-    parts: list[Part] = []
+class _Placed(Struct, frozen=True):
+    """A block of reasoning and the content of its answer before it: characters of text and the number of calls."""
+
+    block: Thinking
+    characters: int = 0
+    calls: int = 0
+
+
+def _calls_of(parts: Sequence[Part]) -> Iterator[tuple[ToolCall, list[_Placed]]]:
+    """Every call of an answer with all reasoning before it."""
+    before: list[_Placed] = []
+    characters = calls = 0
+    for part in parts:
+        if type(part) is Thinking and part.owner is not None:
+            before.append(_Placed(part, characters, calls))
+        elif type(part) is Text:
+            characters += len(part.text)
+        elif type(part) is ToolCall:
+            yield part, list(before)
+            calls += 1
+
+
+def _restored(messages: list[Message], client: str, stored: Mapping[str, bytes]) -> list[Message]:
+    """The messages of one answer with their reasoning, which the last of their calls knows best."""
+    entries = {
+        id(part): _read(entry)
+        for message in messages
+        for part in message.parts
+        if type(part) is ToolCall and (entry := stored.get(_key(client, part))) is not None
+    }
+    if not entries:
+        return messages
+    placed = max((blocks for blocks, _ in entries.values()), key=len)
+    owners = {None, *(one.block.owner for one in placed)}
+    queue = _Queue(placed)
+    return [replace(message, parts=tuple(_parts(message, entries, owners, queue))) for message in messages]
+
+
+def _parts(
+    message: Message, entries: Mapping[int, tuple[list[_Placed], Extras]], owners: set[Owner | None], queue: "_Queue"
+) -> Iterator[Part]:
     for part in message.parts:
-        entry = stored.get(_key(client, part)) if type(part) is ToolCall else None
-        if type(part) is not ToolCall or entry is None:
-            parts.append(part)
+        if type(part) is Thinking and queue.any and part.owner in owners:
+            continue  # the stored block replaces it: that one is complete, and has an owner
+        if type(part) is Text:
+            yield from queue.around(part)
             continue
-        blocks, extras = _read(entry)
-        thinking = thinking or blocks
-        parts.append(replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part)
-    if thinking:  # complete, and with an owner: it replaces what the client or the conversation has of the same
-        owners = {None, *(block.owner for block in thinking)}
-        parts = [*thinking, *(part for part in parts if type(part) is not Thinking or part.owner not in owners)]
-    return replace(message, parts=tuple(parts))
+        if type(part) is not ToolCall:
+            yield part
+            continue
+        placed, extras = entries.get(id(part), ([], NO_EXTRAS))
+        yield from queue.before_call(len(placed))
+        yield replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part
 
 
-def _read(entry: bytes) -> tuple[list[Thinking], Extras]:
+class _Queue:
+    """The blocks to put back into one answer, in order. `any` is False for an answer without."""
+
+    def __init__(self, placed: list[_Placed]) -> None:
+        self.any = bool(placed)
+        self._placed = placed
+        self._next = 0
+        self._characters = 0
+        self._calls = 0
+
+    def around(self, text: Text) -> Iterator[Part]:
+        """This text, with the blocks before it and within it."""
+        whole = text.text
+        start = 0
+        for one in self._placed[self._next :]:
+            offset = one.characters - self._characters
+            if one.calls > self._calls or offset >= len(whole):
+                break
+            if offset > start:
+                yield replace(text, raw=whole[start:offset])
+                start = offset
+            yield one.block
+            self._next += 1
+        self._characters += len(whole)
+        yield replace(text, raw=whole[start:]) if start else text
+
+    def before_call(self, known: int) -> Iterator[Thinking]:
+        """The rest of the first `known` blocks, which came before this call."""
+        while self._next < known:
+            yield self._placed[self._next].block
+            self._next += 1
+        self._calls += 1
+
+
+def _read(entry: bytes) -> tuple[list[_Placed], Extras]:
     try:
         fields = loads(entry)
         blocks = [read_part(block) for block in fields["thinking"]]
-        return [block for block in blocks if isinstance(block, Thinking)], read_extras(fields)
+        positions = fields.get("at") or [[0, 0]] * len(blocks)
+        placed = [
+            _Placed(block, *position)
+            for block, position in zip(blocks, positions, strict=True)
+            if isinstance(block, Thinking)
+        ]
+        return placed, read_extras(fields)
     except (UnknownVersion, KeyError):
         return [], NO_EXTRAS  # another version wrote this
 

@@ -5,18 +5,19 @@ from msgspec.structs import replace
 
 from gateway.agents.agent import UpstreamStreaming
 from gateway.core.accumulator import Accumulator
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import Batch, Finish, Stream, UsageReport
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.core.usage import NO_USAGE
 from gateway.runs.attempts import Attempts
 from gateway.runs.candidates import Candidate
 from gateway.runs.context import RunContext
 from gateway.runs.filters.contract import EventFilter
 from gateway.runs.filters.hold_back import ALL, HoldBack
 from gateway.runs.filters.reasoning import ReasoningFilter
-from gateway.runs.filters.tool_choice import ToolChoiceGuard, demands_call
+from gateway.runs.filters.tool_choice import SecondTry, ToolChoiceGuard, demands_call
 from gateway.runs.hedge import HedgedAnswer, HedgingAttempts
 from gateway.runs.observers import close_run
 from gateway.runs.prefill import Continuation, PrefillRejected, prefilled
@@ -80,7 +81,7 @@ class Round(Struct, frozen=True):
                             if batch[-1].__class__ in _ENDINGS and self._called_tools(batch):
                                 await self._remember(seen, batch)
                             yield batch
-                except UpstreamError as error:
+                except (UpstreamError, ToolChoiceUnmet) as error:
                     failure = error
                 else:
                     attempts.succeeded()
@@ -88,9 +89,13 @@ class Round(Struct, frozen=True):
                 finally:
                     answer.end()
                 rescue = rescue or _Rescue()
-                failure = rescue.judge(failure, filters, seen)
-                candidate = await attempts.after(
-                    failure, final=seen is not None and not (context.rescue and not seen.overflowed)
+                candidate = (
+                    rescue.second_try(failure, attempts, in_words=answer.choice_in_words)
+                    if isinstance(failure, ToolChoiceUnmet)
+                    else await attempts.after(
+                        rescue.judge(failure, filters, seen),
+                        final=seen is not None and not (context.rescue and not seen.overflowed),
+                    )
                 )
         finally:
             attempts.close()
@@ -123,8 +128,7 @@ class Round(Struct, frozen=True):
         if seen is None:
             seen = Accumulator()
             seen.add(batch)
-        thinking = tuple(block for block in seen.thinking if block.owner is not None)
-        await reasoning.remember(self.trace.client, thinking, tuple(seen.tool_calls.values()))
+        await reasoning.remember(self.trace.client, seen.answer().parts)
 
     def _hedged(self, answer: ProviderAnswer, asked: Turn, attempts: Attempts) -> ProviderAnswer | HedgedAnswer:
         """The answer, or with hedging the answer of the faster of two candidates."""
@@ -163,12 +167,25 @@ class Round(Struct, frozen=True):
 class _Rescue:
     """What to ask for after a failed attempt, depending on the part of the answer that the client has."""
 
-    __slots__ = ("_cause", "_may_prefill", "_seen")
+    __slots__ = ("_cause", "_may_prefill", "_seen", "_unmet")
 
     def __init__(self) -> None:
         self._cause: UpstreamError | None = None  # the failure that broke the answer of which the client has a part
         self._may_prefill = True
         self._seen: Accumulator | None = None
+        self._unmet: ToolChoiceUnmet | None = None
+
+    def second_try(self, unmet: ToolChoiceUnmet, attempts: Attempts, *, in_words: bool) -> Candidate:
+        """The candidate to ask once more for the call that it did not make, if it was asked for it `in_words` only.
+
+        Raises the failure otherwise, and the second time, when it reports what both answers cost.
+        """
+        if self._unmet is not None and unmet.usage is not None:
+            unmet.usage = (self._unmet.usage or NO_USAGE) + unmet.usage
+        if self._unmet is not None or not in_words:
+            raise unmet
+        self._unmet = unmet
+        return attempts.again()
 
     def judge(
         self, failure: UpstreamError, filters: tuple[EventFilter, ...], seen: Accumulator | None
@@ -188,6 +205,8 @@ class _Rescue:
         """The turn for a candidate and its filters: a continuation if the model accepts a prefill, else the whole
         answer again.
         """
+        if self._unmet is not None:
+            filters = (SecondTry(self._unmet), *filters)
         if self._seen is None or not shows_content(self._seen):
             return asked, filters
         if self._may_prefill and candidate.model.accepts_prefill:

@@ -15,7 +15,7 @@ from gateway.core.event import (
     ToolWork,
     UsageReport,
 )
-from gateway.core.message import Message, Thinking, ToolCall
+from gateway.core.message import Citation, Message, Part, ToolCall
 from gateway.core.usage import Usage
 
 _BETWEEN_ROUNDS = "\n\n"  # the separator between the texts of two rounds
@@ -47,9 +47,9 @@ class RoundAnswer:
         return self._answer.text + self._answer.refusal
 
     @property
-    def thinking(self) -> tuple[Thinking, ...]:
-        """The reasoning of the model in this round, complete for its owner."""
-        return self._answer.thinking
+    def parts(self) -> tuple[Part, ...]:
+        """The answer of a round that is not `complete`, in the model's order: reasoning, text and calls."""
+        return tuple(part for part in self._answer.answer().parts if type(part) is not Citation)
 
     @property
     def calls(self) -> tuple[ToolCall, ...]:

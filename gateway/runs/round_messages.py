@@ -1,6 +1,6 @@
 """The messages of a round with tool calls: for the model's next round, and for stored conversations."""
 
-from gateway.core.message import Image, Message, Part, Text, ToolResult
+from gateway.core.message import Image, Message, Part, Text, Thinking, ToolCall, ToolResult
 from gateway.runs.round_answer import RoundAnswer
 from gateway.tools.contract import ToolOutput
 
@@ -29,12 +29,11 @@ class Pictures:
 
 
 def round_messages(answer: RoundAnswer, outputs: list[ToolOutput], pictures: Pictures | None) -> list[Message]:
-    """The messages for the model: its reasoning, text and calls, each result, then the images of the results.
+    """The messages for the model: its answer in order, each result, then the images of the results.
 
     The images are in a user message because chat APIs accept none in a tool message.
     """
-    text: list[Part] = [Text(answer.text)] if answer.text else []
-    messages = [Message("assistant", (*answer.thinking, *text, *answer.calls))]
+    messages = [Message("assistant", answer.parts)]
     shown: list[Part] = []
     for call, output in zip(answer.calls, outputs, strict=True):
         texts = [part.text for part in output.content if isinstance(part, Text)]
@@ -56,7 +55,8 @@ def stored_messages(answer: RoundAnswer, outputs: list[ToolOutput]) -> list[Mess
     """The messages for a stored conversation, with long results truncated. They don't have the text of the round,
     because it is part of the answer that the client got.
     """
-    messages = [Message("assistant", (*answer.thinking, *answer.calls), hidden=True)]
+    beside_text = tuple(part for part in answer.parts if isinstance(part, Thinking | ToolCall))
+    messages = [Message("assistant", beside_text, hidden=True)]
     for call, output in zip(answer.calls, outputs, strict=True):
         texts = [part.text if isinstance(part, Text) else "[image: not stored]" for part in output.content]
         text = "\n".join(texts)

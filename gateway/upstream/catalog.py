@@ -7,7 +7,7 @@ documentation requires it. A configured row with the same id overrides the built
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from gateway.upstream.authorise import KeyHeaders, bearer
+from gateway.upstream.authorise import KeyHeaders
 from gateway.wire import DEFAULT_UPSTREAM
 
 _OPENAI = {
@@ -21,7 +21,8 @@ _OPENAI = {
 @dataclass(frozen=True, slots=True)
 class Row:
     """One endpoint: its address, the environment variables of its key, its default models, its wire format (`api`), and
-    the headers that carry its key. `quirks` are those of `compat` in a configuration, in snake case.
+    the headers that carry its key, None for those of the format. `quirks` are those of `compat` in a configuration, in
+    snake case.
     """
 
     base_url: str
@@ -31,11 +32,14 @@ class Row:
     quirks: Mapping[str, object] = field(default_factory=dict)
     local: bool = False
     api: str = DEFAULT_UPSTREAM
-    key_headers: KeyHeaders = bearer
+    key_headers: KeyHeaders | None = None
 
 
 CATALOG: Mapping[str, Row] = {
     "openai": Row("https://api.openai.com/v1", ("OPENAI_API_KEY",), "gpt-5.4", "text-embedding-3-small", _OPENAI),
+    "anthropic": Row(
+        "https://api.anthropic.com", ("ANTHROPIC_API_KEY",), "claude-sonnet-4-6", api="anthropic-messages"
+    ),
     "openrouter": Row("https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
     "groq": Row(
         "https://api.groq.com/openai/v1",

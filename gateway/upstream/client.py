@@ -20,6 +20,7 @@ from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS
 from gateway.wire.contract import Parser, UpstreamFormat
+from gateway.wire.efforts import asks_to_reason
 from gateway.wire.function_tools import CallRestorer, as_functions, needs_functions
 from gateway.wire.model import ModelSpec
 
@@ -55,10 +56,13 @@ class ProviderClient:
 class ProviderAnswer:
     """One answer, read batch by batch until it is `over`. The reader must call `end` in every case.
 
-    Only events extend the timeout; a server's comments don't. The timeout is paused between reads.
+    Only events extend the timeout; pings don't. A model that has begun to reason silently has more time. The timeout is
+    paused between reads.
     """
 
     over = False
+    choice_in_words = False
+    """See WireRequest; known once the first event has arrived."""
     _has_started = False
     _deadline: Deadline | None = None
     _parser: Parser | None = None
@@ -145,6 +149,7 @@ class ProviderAnswer:
         if not self._model.own_tools and needs_functions(turn, wire.name):
             turn = self._offered_as_functions(turn, wire)
         asked = wire.request(turn, self._model)
+        self.choice_in_words = asked.choice_in_words
         plain = provider.signer is None
         target = provider.endpoint(asked.path, asked.headers) if plain else await provider.signed(asked)
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
@@ -171,6 +176,9 @@ class ProviderAnswer:
                 thinks = batch[-1].__class__ is ThinkingDelta
                 self._wait = self._provider.timeout or (timeouts.thinking if thinks else timeouts.idle)
                 return batch
+            if parser.thinking:  # silently, with pings at best: the timeout is that of reasoning which is shown
+                self._wait = max(self._wait, self._provider.timeout or self._timeouts.thinking)
+                deadline.when = min(self._since + self._wait, self._end)
         deadline.when = None
         batch = await _read_trailing(response, parser) if parser.complete and not parser.done else []
         if batch and not parser.complete:
@@ -213,19 +221,10 @@ class ProviderAnswer:
 def _first_wait(provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts) -> float:
     """The timeout in seconds for the first event, or for a whole answer."""
     slow = model.reasoning or provider.local
-    slow = slow or _asks_for_effort(turn, model)
+    slow = slow or asks_to_reason(turn, model)
     if not turn.stream:
         return max(timeouts.whole, timeouts.thinking) if slow else timeouts.whole
     return timeouts.thinking if slow else timeouts.first_event
-
-
-def _asks_for_effort(turn: Turn, model: ModelSpec) -> bool:
-    """Whether the client or the model's configuration enables reasoning."""
-    effort = turn.options.effort
-    if effort is None and (turn.params or model.params):
-        params = {**(model.params or {}), **(turn.params or {})}
-        effort = params.get("reasoning_effort") or params.get("reasoning")
-    return bool(effort) and effort not in ("none", "off")
 
 
 async def refusal(response: Response, wire: UpstreamFormat) -> UpstreamError:

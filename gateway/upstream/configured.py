@@ -14,7 +14,7 @@ from gateway.config.providers import OPENCLAW_FORMATS, CompatConfig, ModelConfig
 from gateway.config.secret import trimmed_secret
 from gateway.config.shape import nearest
 from gateway.core.errors import ConfigError
-from gateway.upstream.authorise import bearer, fixed_headers
+from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_header
 from gateway.upstream.catalog import CATALOG, Row
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider, secrets_in
@@ -79,13 +79,14 @@ def _inherits(name: str, models: ModelsConfig) -> bool:
 
 def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
     key = key_from(row, env)
+    key_headers = row.key_headers or _key_headers(row.api)
     return Provider(
         id=name,
         base_url=row.base_url,
         api_key=key,
         wire=row.api,
-        headers=fixed_headers(key, {}, row.key_headers),
-        key_headers=row.key_headers,
+        headers=fixed_headers(key, {}, key_headers),
+        key_headers=key_headers,
         unlisted=_spec("", row.api, row.quirks),
         embedding_model=row.embedding_model,
         local=row.local,
@@ -110,18 +111,30 @@ def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], model
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
         local=row is not None and row.local,
-        key_headers=row.key_headers if row else bearer,
     )
+    own_key_headers = row.key_headers if row and row.api == wire else None
+
+    def asked_by(base: str, api: str) -> Provider:
+        """The row with what depends on the wire format; `authHeader: true` demands a bearer token."""
+        key_headers = bearer if config.auth_header else (own_key_headers or _key_headers(api))
+        return replace(provider, base_url=base, wire=api, key_headers=key_headers)
+
     rows = {
         model.id: _with_keys(
-            replace(provider, base_url=model.base_url or provider.base_url, wire=model.api or provider.wire),
+            asked_by(model.base_url or base_url, model.api or wire),
             keys,
             {**headers, **_plain(model.headers)},
         )
         for model in config.models
         if model.base_url or model.headers or model.api not in (None, provider.wire)
     }
-    return _with_keys(replace(provider, model_rows=rows), keys, headers)
+    return _with_keys(replace(asked_by(base_url, wire), model_rows=rows), keys, headers)
+
+
+def _key_headers(wire: str) -> KeyHeaders:
+    """The headers that carry a key in this wire format."""
+    name = UPSTREAMS[wire].key_header
+    return bearer if name is None else key_header(name)
 
 
 def _with_keys(provider: Provider, keys: list[tuple[str, str | None]], headers: Mapping[str, str]) -> Provider:

@@ -33,7 +33,7 @@ _MAX_NAME = 200  # characters of `code` and `param`
 # The provider's own words are about the request, and clients match on them.
 _VERBATIM = frozenset({
     UpstreamKind.INVALID_REQUEST, UpstreamKind.TOO_LARGE, UpstreamKind.NOT_FOUND, UpstreamKind.CONTEXT_OVERFLOW,
-    UpstreamKind.CONTENT_FILTER,
+    UpstreamKind.CONTENT_FILTER, UpstreamKind.UNSUPPORTED,
 })  # fmt: skip
 
 

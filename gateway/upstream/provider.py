@@ -105,12 +105,16 @@ class Provider:
         """The address below the base URL with this row's headers, and those that the wire format needs (`headers`)
         under them; made once.
 
+        A version that both have is not repeated: OpenClaw's files have it in base URLs of formats whose paths name it.
         Raises ValueError for a base URL or a header that can't be used.
         """
         key = (path, *headers.items()) if headers else path
         made = self.endpoints.get(key)
         if made is None:
-            made = endpoint(self.base_url.rstrip("/") + path, self.headers, {**DEFAULTS, **headers})
+            base = self.base_url.rstrip("/")
+            if path.startswith("/v1/"):
+                base = base.removesuffix("/v1")
+            made = endpoint(base + path, self.headers, {**DEFAULTS, **headers})
             if len(self.endpoints) < _MAX_ENDPOINTS:
                 self.endpoints[key] = made
         return made

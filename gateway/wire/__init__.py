@@ -2,13 +2,19 @@
 
 from collections.abc import Mapping
 
+from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.contract import UpstreamFormat
+from gateway.wire.google_generative.upstream import GoogleGenerative
+from gateway.wire.ollama.upstream import Ollama
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
     "openai-responses": OpenAIResponses(),
+    "anthropic-messages": AnthropicMessages(),
+    "ollama": Ollama(),
+    "google-generative-ai": GoogleGenerative(),
 }
 
 OWN_TOOLS = frozenset({"openai-responses"})

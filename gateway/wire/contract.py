@@ -21,11 +21,15 @@ NO_HEADERS: Mapping[str, str] = {}
 
 
 class WireRequest(Struct, frozen=True):
-    """One POST to a provider: `path` below its base URL, with its query; `headers` that the format itself needs."""
+    """One POST to a provider: `path` below its base URL, with its query; `headers` that the format itself needs.
+
+    `choice_in_words`: the model can't be made to call a tool, so a demanded call is only asked for in words.
+    """
 
     path: str
     body: bytes
     headers: Mapping[str, str] = NO_HEADERS
+    choice_in_words: bool = False
 
 
 class Parser(Protocol):
@@ -38,6 +42,11 @@ class Parser(Protocol):
 
     done: bool
     """Whether the provider has announced that nothing more will come."""
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the model is reasoning, perhaps without an event for minutes; False where the format has no sign."""
+        ...
 
     failure: UpstreamError | None
     """Why the stream can't be read on, when events came before it: those go to the client first, then this."""
@@ -57,6 +66,11 @@ class UpstreamFormat(Protocol):
     @property
     def name(self) -> str:
         """What a configuration calls it (`api`)."""
+        ...
+
+    @property
+    def key_header(self) -> str | None:
+        """The header that carries an API key; None for `Authorization: Bearer`."""
         ...
 
     @property

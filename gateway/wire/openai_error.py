@@ -9,30 +9,7 @@ import re
 from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-
-_BY_STATUS = {
-    400: UpstreamKind.INVALID_REQUEST,
-    401: UpstreamKind.AUTH,
-    402: UpstreamKind.BILLING,
-    403: UpstreamKind.AUTH,
-    404: UpstreamKind.NOT_FOUND,
-    # The provider's fault, or that of the way to it, whatever its class says.
-    407: UpstreamKind.UNUSABLE,
-    408: UpstreamKind.REPORTED_TIMEOUT,
-    409: UpstreamKind.SERVER_ERROR,
-    410: UpstreamKind.UNUSABLE,
-    413: UpstreamKind.INVALID_REQUEST,
-    421: UpstreamKind.UNUSABLE,
-    422: UpstreamKind.INVALID_REQUEST,
-    424: UpstreamKind.SERVER_ERROR,
-    425: UpstreamKind.SERVER_ERROR,
-    429: UpstreamKind.RATE_LIMITED,
-    498: UpstreamKind.UNUSABLE,
-    499: UpstreamKind.SERVER_ERROR,
-    503: UpstreamKind.OVERLOADED,
-    504: UpstreamKind.REPORTED_TIMEOUT,
-    529: UpstreamKind.OVERLOADED,
-}
+from gateway.wire.statuses import default_message, kind_of_status
 
 _BY_CODE = {
     "context_length_exceeded": UpstreamKind.CONTEXT_OVERFLOW,
@@ -117,7 +94,7 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
         code = "content_filter"
     return UpstreamError(
         kind,
-        message or _default_message(status),
+        message or default_message(status),
         upstream_status=status,
         code=code,
         param=param if isinstance(param, str) else None,
@@ -158,7 +135,7 @@ def _kind(status: int | None, code: str | None, fields: dict[str, Any], message:
         case 402 | 403 if _SIZE_TEXT.search(message):
             return UpstreamKind.TOO_LARGE
         case _:
-            return _BY_STATUS.get(status, UpstreamKind.SERVER_ERROR if status >= 500 else UpstreamKind.INVALID_REQUEST)
+            return kind_of_status(status)
 
 
 def _reasons(fields: dict[str, Any]) -> frozenset[str]:
@@ -174,10 +151,3 @@ def _moderated(fields: dict[str, Any]) -> bool:
     """Whether OpenRouter's `metadata` says that the input was flagged."""
     metadata = fields.get("metadata")
     return isinstance(metadata, dict) and bool(metadata.get("flagged_input") or metadata.get("reasons"))
-
-
-def _default_message(status: int | None) -> str:
-    if status is None:
-        return "The provider reported an error."
-    suffix = ", which is no answer" if status < 400 else ""
-    return f"The provider answered with status {status}{suffix}."

@@ -37,6 +37,8 @@ class Time:
 class ScriptedAnswer:
     """What was scripted for one attempt, batch by batch, or in one when it was asked whole."""
 
+    choice_in_words = False
+
     def __init__(self, owner: "Scripted", model: str, batches: list[Any], *, whole: bool) -> None:
         self._owner = owner
         self._model = model
@@ -59,6 +61,7 @@ class Scripted:
     """Answers for each model, one per attempt, the last one again and again: batches, an exception in place of one."""
 
     limits = Limits(total=600)
+    choice_in_words = False
 
     def __init__(self, **script: Any) -> None:
         self.asked: list[str] = []
@@ -78,7 +81,9 @@ class Scripted:
         self.turns.append(turn)
         self.timeouts.append(timeouts)
         self.fresh.append(fresh)
-        return ScriptedAnswer(self, model.id, self._next(provider, model.id), whole=not turn.stream)
+        answer = ScriptedAnswer(self, model.id, self._next(provider, model.id), whole=not turn.stream)
+        answer.choice_in_words = self.choice_in_words
+        return answer
 
     def _next(self, provider: Provider, model: str) -> Any:
         self.asked.append(model)

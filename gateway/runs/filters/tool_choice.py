@@ -3,9 +3,12 @@
 A client that demands a call never gets an answer without it: the stream fails with ToolChoiceUnmet instead.
 """
 
+from msgspec.structs import replace
+
 from gateway.core.errors import ToolChoiceUnmet
 from gateway.core.event import Batch, Finish, ToolCallBegin, UsageReport
 from gateway.core.turn import ToolChoice
+from gateway.core.usage import NO_USAGE
 
 
 def demands_call(choice: ToolChoice | None) -> bool:
@@ -37,6 +40,25 @@ class ToolChoiceGuard:
             usage = next((event.usage for event in batch if isinstance(event, UsageReport)), None)
             raise ToolChoiceUnmet(_sentence(self._choice), param="tool_choice", usage=usage)
         return []
+
+
+class SecondTry:
+    """A filter for the second answer, after one without the demanded call: it adds what the first one cost.
+
+    An answer is asked for twice only if the model can't be made to call a tool (`WireRequest.choice_in_words`).
+    """
+
+    __slots__ = ("_spent",)
+
+    def __init__(self, first: ToolChoiceUnmet) -> None:
+        self._spent = first.usage or NO_USAGE
+
+    def feed(self, batch: Batch) -> Batch:
+        """See EventFilter."""
+        return [
+            replace(event, usage=self._spent + event.usage) if isinstance(event, UsageReport) else event
+            for event in batch
+        ]
 
 
 def _sentence(choice: ToolChoice) -> str:

@@ -4,10 +4,14 @@ The format is https://html.spec.whatwg.org/multipage/server-sent-events.html; on
 supported format repeats its event name inside the JSON.
 """
 
+import re
+
 DONE = b"data: [DONE]\n\n"
 """How OpenAI's streams end."""
 
 _PLAIN_SEPARATOR = b"\n\ndata: "
+_NAMED_START = re.compile(rb"event: [\w.]+\ndata: ")
+_NAMED_SEPARATOR = re.compile(rb"\n\nevent: [\w.]+\ndata: ")
 _MAX_EVENT = 8 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -39,6 +43,21 @@ class PlainEvents:
         first, *payloads = self._events.rsplit(_PLAIN_SEPARATOR, last)
         separators = self.count - 1 - last
         return memoryview(self.joined)[: len(first) - separators * (len(_PLAIN_SEPARATOR) - 1)], payloads
+
+
+class NamedEvents:
+    """Payloads of events with names that arrived in one read; `joined` is as in PlainEvents, `count` their number."""
+
+    __slots__ = ("_events", "count", "joined")
+
+    def __init__(self, events: bytes, joined: bytes, count: int) -> None:
+        self._events = events
+        self.joined = joined
+        self.count = count
+
+    def payloads(self) -> list[bytes]:
+        """The payload of each event."""
+        return _NAMED_SEPARATOR.split(self._events)
 
 
 class SseDecoder:
@@ -86,6 +105,28 @@ class SseDecoder:
             return None
         self._buffer = buffer[end + 2 :]
         return PlainEvents(events, joined)
+
+    def feed_named(self, data: bytes) -> "NamedEvents | None":
+        """The events that `data` completes, if each is an `event: ` line and a single `data: ` line.
+
+        Returns None and leaves the decoder unchanged for any other input.
+        """
+        if self._skip_lf or b"\r" in data:
+            return None
+        buffer = self._buffer + data if self._buffer else data
+        end = buffer.rfind(b"\n\n")
+        start = _NAMED_START.match(buffer) if end > 0 else None
+        if start is None:
+            return None
+        events = buffer[start.end() : end]
+        if b"\n" in events:
+            joined, separators = _NAMED_SEPARATOR.subn(b",", events)
+            if b"\n" in joined:
+                return None
+        else:
+            joined, separators = events, 0
+        self._buffer = buffer[end + 2 :]
+        return NamedEvents(events, joined, separators + 1)
 
     @property
     def pending(self) -> bool:

@@ -126,6 +126,11 @@ class StreamParser:
         self.failure: UpstreamError | None = None
 
     @property
+    def thinking(self) -> bool:
+        """Whether a block of reasoning is open."""
+        return self._reader.thinking.open
+
+    @property
     def complete(self) -> bool:
         """Whether a finish reason has come; if more of the answer came after it, the end of the stream confirms it."""
         return self._finish is not None and (self.done or not self._finish_passed)

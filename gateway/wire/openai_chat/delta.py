@@ -28,6 +28,7 @@ from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.citations import read_annotations
 from gateway.wire.openai_chat.shapes import CALL_FIELDS, Call, Delta
 from gateway.wire.openai_chat.thinking import ThinkingReader
+from gateway.wire.surrogates import SurrogateJoiner
 
 
 def malformed(what: str) -> UpstreamError:
@@ -38,20 +39,20 @@ def malformed(what: str) -> UpstreamError:
 class DeltaReader:
     """Reads the deltas of one answer of `model`; tracks open calls, open reasoning and half a surrogate pair."""
 
-    __slots__ = ("_ids", "_model", "_open_calls", "calls", "pending_half", "thinking")
+    __slots__ = ("_halves", "_ids", "_model", "_open_calls", "calls", "thinking")
 
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
         self._open_calls: dict[int, tuple[int, str]] = {}
         self._ids: set[str] = set()
         self.thinking = ThinkingReader()
-        self.pending_half = ""
+        self._halves = SurrogateJoiner()
         self.calls = 0
 
     @property
     def plain(self) -> bool:
         """Whether the next text needs no processing: no reasoning is open, no half of a surrogate pair pending."""
-        return not (self.pending_half or self.thinking.open)
+        return not (self._halves.pending or self.thinking.open)
 
     def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
         """Add the events of one `delta`, or of a whole `message`, to `batch`."""
@@ -104,19 +105,9 @@ class DeltaReader:
         if isinstance(content, Raw):
             return None if is_empty(content) else content  # exact, so it holds no half of a pair
         text = content or ""
-        if self.pending_half or not text.isascii():
-            text = self._rejoin(text)
+        if self._halves.pending or not text.isascii():
+            text = self._halves.feed(text)
         return text or None
-
-    def _rejoin(self, text: str) -> str:
-        text, self.pending_half = self.pending_half + text, ""
-        if "\ud800" <= text[-1:] <= "\udbff":
-            text, self.pending_half = text[:-1], text[-1]
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return text
 
     def _tool_calls(self, calls: list[Call], batch: Batch) -> None:
         for position, call in enumerate(calls):

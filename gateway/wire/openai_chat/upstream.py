@@ -22,6 +22,7 @@ class OpenAIChat:
     """See UpstreamFormat."""
 
     name = WIRE
+    key_header = None
     embeddings = ChatEmbeddings()
 
     def profile(self, quirks: Mapping[str, object]) -> object:

@@ -82,6 +82,11 @@ class StreamParser:
         """Whether the last event has come; nothing follows it."""
         return self.done
 
+    @property
+    def thinking(self) -> bool:
+        """Whether an item of reasoning is open."""
+        return self._events.thinking
+
     def feed(self, data: bytes) -> Batch:
         """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
         batch: Batch = []
@@ -132,11 +137,12 @@ class StreamParser:
 class _EventReader:
     """Reads each event by its type."""
 
-    __slots__ = ("_output", "finished")
+    __slots__ = ("_output", "finished", "thinking")
 
     def __init__(self, output: OutputReader) -> None:
         self._output = output
         self.finished = False
+        self.thinking = False
 
     def text(self, event: StreamEvent, batch: Batch) -> None:
         if event.delta.__class__ is str and event.delta:
@@ -144,10 +150,12 @@ class _EventReader:
 
     def added(self, event: StreamEvent, batch: Batch) -> None:
         if event.item is not None:
+            self.thinking = event.item.get("type") == "reasoning"
             self._output.added(event.output_index, event.item, batch)
 
     def done(self, event: StreamEvent, batch: Batch) -> None:
         if event.item is not None:
+            self.thinking = False
             self._output.done(event.output_index, event.item, batch)
 
     def refusal(self, event: StreamEvent, batch: Batch) -> None:

@@ -21,6 +21,7 @@ class OpenAIResponses:
     """See UpstreamFormat."""
 
     name = WIRE
+    key_header = None
     embeddings = None
 
     def profile(self, quirks: Mapping[str, object]) -> object:

@@ -50,11 +50,41 @@ async def test_it_is_stored_however_the_answer_came_in_pieces(agent, run_context
     ids=["nothing", "its text", "all of it", "another view of it"],
 )
 async def test_what_a_client_has_held_is_not_sent_twice(reasoning, held):
-    await reasoning.remember("ann", [THOUGHT], CALLS)
+    await reasoning.remember("ann", [THOUGHT, *CALLS])
     restored = await reasoning.restored("ann", round_of(*held, *CALLS))
     assert restored == round_of(THOUGHT, *CALLS)
 
 
 async def test_nobody_else_gets_it(reasoning):
-    await reasoning.remember("ann", [THOUGHT], CALLS)
+    await reasoning.remember("ann", [THOUGHT, *CALLS])
     assert await reasoning.restored("bob", round_of(*CALLS)) == round_of(*CALLS)
+
+
+LATER = Thinking("so", "another", owner=THOUGHT.owner)
+BETWEEN = Thinking("", "third", owner=THOUGHT.owner)
+INTERLEAVED = (THOUGHT, Text("First, "), LATER, Text("this."), CALLS[0], BETWEEN, CALLS[1])
+
+
+@pytest.mark.parametrize(
+    ("returned", "restored"),
+    [
+        ((Text("First, this."), *CALLS), INTERLEAVED),
+        ((Thinking("hmso"), Text("First, this."), *CALLS), INTERLEAVED),
+        (INTERLEAVED, INTERLEAVED),
+        (CALLS, (THOUGHT, LATER, CALLS[0], BETWEEN, CALLS[1])),
+        (CALLS[1:], (THOUGHT, LATER, BETWEEN, CALLS[1])),
+        (CALLS[:1], (THOUGHT, LATER, CALLS[0])),
+        ((Text("First"), CALLS[0]), (THOUGHT, Text("First"), LATER, CALLS[0])),
+    ],
+    ids=["text and calls", "text of it", "all of it", "calls", "last call", "first call", "less text"],
+)
+async def test_reasoning_between_text_and_calls_returns_to_its_place(reasoning, returned, restored):
+    await reasoning.remember("ann", INTERLEAVED)
+    assert await reasoning.restored("ann", round_of(*returned)) == round_of(*restored)
+
+
+async def test_reasoning_of_an_answer_that_a_client_sends_in_several_messages_is_not_sent_twice(reasoning):
+    await reasoning.remember("ann", INTERLEAVED)
+    messages = [Message("assistant", parts) for parts in (INTERLEAVED[:2], INTERLEAVED[2:5], INTERLEAVED[5:])]
+    turn = Turn("openclaw", (HELLO, *messages, *RESULTS))
+    assert await reasoning.restored("ann", turn) == turn

@@ -289,6 +289,42 @@ async def test_reasoning_extends_the_timeout_and_text_does_not(client, remote, s
     assert "silent for 0.2 s" in (await failure(streamed(client, remote, QUICK))).message
 
 
+def named_event(kind, **fields):
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+BEGUN, PING = named_event("message_start", message={"usage": {"input_tokens": 3}}), named_event("ping")
+THINKS = named_event("content_block_start", index=0, content_block={"type": "thinking", "thinking": ""})
+SIGNED = named_event("content_block_delta", index=0, delta={"type": "signature_delta", "signature": "c2ln"})
+ANSWERED = [
+    SIGNED,
+    named_event("content_block_stop", index=0),
+    named_event("content_block_start", index=1, content_block={"type": "text", "text": ""}),
+    named_event("content_block_delta", index=1, delta={"type": "text_delta", "text": "Hello"}),
+    named_event("content_block_stop", index=1),
+    named_event("message_delta", delta={"stop_reason": "end_turn"}, usage={"output_tokens": 9}),
+    named_event("message_stop"),
+]
+
+
+async def ping_pause():
+    await asyncio.sleep(0.04)
+
+
+async def test_reasoning_that_is_not_shown_may_take_as_long_as_reasoning_that_is(client, remote):
+    remote.streams(BEGUN, THINKS, *(piece for _ in range(6) for piece in (PING, ping_pause)), *ANSWERED)
+    _, text, *_ = await streamed(client, remote, QUICK, wire="anthropic-messages")
+    assert text == TextDelta("Hello")
+
+
+@pytest.mark.parametrize(("begun", "wait"), [((BEGUN,), "0.1"), ((BEGUN, THINKS), "0.4")], ids=["silent", "reasoning"])
+async def test_a_minute_of_pings_alone_is_no_answer(client, remote, begun, wait):
+    remote.streams(*begun, *(piece for _ in range(20) for piece in (PING, ping_pause)))
+    error = await failure(streamed(client, remote, QUICK, wire="anthropic-messages"))
+    assert error.kind is UpstreamKind.TIMEOUT
+    assert f"no first event within {wait} s" in error.message
+
+
 @pytest.mark.parametrize("pieces", [(), (HELLO,)])
 async def test_a_connection_that_breaks_after_a_long_silence_is_a_stall(http, remote, silent, pieces):
     client = ProviderClient(http, Limits(last=WAIT, stall_after=0.1))

@@ -153,7 +153,7 @@ def test_the_timeout_is_the_providers_own():
 @pytest.mark.parametrize(
     "row",
     [
-        {"baseUrl": "http://own/v1", "api": "anthropic-messages"},
+        {"baseUrl": "http://own/v1", "api": "openai-codex-responses"},
         {"baseUrl": "http://own/v1", "models": [{"id": "m", "api": "ollama"}]},
         {"baseUrl": "http://own/v1", "auth": "oauth"},
         {"baseUrl": "http://own/v1", "request": {"proxy": {"mode": "env-proxy"}}},

@@ -1,8 +1,9 @@
 """Every provider's format with every client's format, through the whole application: nothing is lost on either way.
 
-A format that is added brings its package with a `provider.py` beside its tests, and a line in PROVIDERS.
+A format that is added brings its package with a `provider.py` beside its tests; see `tests.unit.wire.formats`.
 """
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,17 +28,9 @@ from gateway.validation import validated
 from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
 from tests.unit.wire import toy
-from tests.unit.wire.clients import CLIENTS, SETTINGS, Question, Seen, error_of, visible
-from tests.unit.wire.openai_chat import provider as chat_provider
-from tests.unit.wire.openai_responses import provider as responses_provider
-from tests.unit.wire.toy import provider as toy_provider
-from tests.unit.wire.toy.upstream import ToyLines
+from tests.unit.wire.clients import CLIENTS, Question, Seen, error_of, visible
+from tests.unit.wire.formats import FORMATS, PROVIDERS
 
-PROVIDERS = {
-    "openai-completions": chat_provider,
-    "openai-responses": responses_provider,
-    toy.WIRE: toy_provider,
-}
 TOKEN = "token-of-the-tests"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
@@ -46,7 +39,7 @@ PIXEL = (
 
 USAGE = Usage(110, 70, 180, 30, 20)
 TEXT = 'Hé 👋🏽, that is\n"it" \\u00e9.'
-THOUGHT = Thinking("First, what is asked? Then:\n…", "c2ln+/==")
+THOUGHT = Thinking("First, what is asked? Then:\n…", "c2ln+/8=")
 CALLS = (ToolCall("call_1", "look", '{"at": "the é"}'), ToolCall("call_2", "look", '{"at":\n[1, 2.50]}'))
 SOURCES = (Citation("https://a.example/1", "One", 0, 2), Citation("https://b.example/2", "Two", 3, 7))
 ANSWERS = {
@@ -117,7 +110,7 @@ class House:
 
 @pytest.fixture(autouse=True)
 def toy_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(UPSTREAMS, toy.WIRE, ToyLines())
+    monkeypatch.setitem(UPSTREAMS, toy.WIRE, FORMATS[toy.WIRE])
 
 
 @pytest.fixture
@@ -129,16 +122,17 @@ def open_house(aiohttp_server: Any, monkeypatch: pytest.MonkeyPatch) -> Callable
         app = web.Application(client_max_size=2**26)
         app.router.add_post("/base/{path:.*}", house.handle)
         house.url = str((await aiohttp_server(app)).make_url("/base"))
-        monkeypatch.setitem(CATALOG, name, Row(house.url, ("HOUSE_KEY",), "small", api=api))
+        monkeypatch.setitem(CATALOG, name, Row(house.url, ("HOUSE_KEY",), house.says.MODEL, api=api))
         return house
 
     return build
 
 
 @pytest.fixture(params=PROVIDERS)
-async def house(request: pytest.FixtureRequest, open_house: Callable[..., Any]) -> House:
+async def house(request: pytest.FixtureRequest, open_house: Callable[..., Any], config: dict[str, Any]) -> House:
     """The agent's provider, in each format."""
     house: House = await open_house("house", request.param)
+    config["agents"]["defaults"]["model"]["primary"] = f"house/{house.says.MODEL}"
     return house
 
 
@@ -146,8 +140,8 @@ async def house(request: pytest.FixtureRequest, open_house: Callable[..., Any]) 
 async def fallback(request: pytest.FixtureRequest, open_house: Callable[..., Any], config: dict[str, Any]) -> House:
     """The provider of the agent's fallback, in each format; it finishes answers that break off."""
     config["gateway"]["stream"]["rescue"] = True
-    config["agents"]["defaults"]["model"]["fallbacks"] = ["fallback/small"]
     house: House = await open_house("fallback", request.param)
+    config["agents"]["defaults"]["model"]["fallbacks"] = [f"fallback/{house.says.MODEL}"]
     return house
 
 
@@ -208,7 +202,8 @@ def test_every_wire_format_is_proven_here():
 async def test_a_client_sees_what_the_provider_sent(house, ask, client, stream, name):
     house.answers(ANSWERS[name])
     status, body = await ask(client, client.body(ASK, stream=stream))
-    assert (status, read(client, status, body, stream=stream)) == (200, visible(ANSWERS[name]))
+    seen = visible(house.says.received(ANSWERS[name], stream=stream))
+    assert (status, read(client, status, body, stream=stream)) == (200, seen)
 
 
 @each_client
@@ -262,28 +257,37 @@ TOOLS = [
 @each_way
 async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
     house.answers(ANSWERS["text"])
-    question = Question(CONVERSATION, TOOLS, settings=True)
+    conversation = [
+        [role, *(part for part in parts if part[0] not in house.says.LACKS)] for role, *parts in CONVERSATION
+    ]
+    question = Question(conversation, TOOLS, settings=True)
     status, _ = await ask(client, client.body(question, stream=stream))
     assert status == 200
     assert house.asked == [
         {
             "model": "small",
             "stream": stream,
-            "settings": SETTINGS,
+            "settings": house.says.SETTINGS,
             "tools": TOOLS,
             "choice": None,
-            "messages": CONVERSATION,
+            "messages": conversation,
         }
     ]
-    assert house.headers[0]["Authorization"] == "Bearer key-of-the-house"
+    assert house.says.authorised(house.headers[0], "key-of-the-house")
 
 
 @each_client
 async def test_a_provider_is_asked_for_the_one_tool_that_the_client_wants(house, ask, client):
     house.answers(ANSWERS["one call"])
-    status, _ = await ask(client, client.body(Question(CONVERSATION, TOOLS, pinned="look"), stream=False))
+    status, _ = await ask(client, client.body(Question(CONVERSATION[-1:], TOOLS, pinned="look"), stream=False))
     assert status == 200
     assert house.asked[0]["choice"] == ["pinned", "look"]
+
+
+def calls_of(house: House, *, stream: bool) -> tuple[ToolCall, ...]:
+    """CALLS as a client sees them that was given them by this house."""
+    calls: tuple[ToolCall, ...] = house.says.received(ANSWERS["thinking and calls"], stream=stream).tool_calls
+    return calls
 
 
 @each_client
@@ -297,19 +301,24 @@ async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(hou
     returned = client.returned(body, stream=stream)
     if forgets:
         returned = client.forgetful(returned)
-    results = [(call.id, "a cat") for call in CALLS]
+    calls = calls_of(house, stream=stream)
+    results = [(call.id, "a cat") for call in calls]
     status, _ = await ask(client, client.followed(first, returned, results))
     assert status == 200
     assert house.asked[1]["messages"] == [
         *ASK.messages,
-        ["assistant", house.says.thought(THOUGHT), *(["call", call.id, call.name, call.arguments] for call in CALLS)],
-        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in CALLS),
+        [
+            "assistant",
+            house.says.thought(THOUGHT),
+            *(["call", call.id, call.name, call.arguments] for call in calls),
+        ],
+        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
 
 
 @each_client
 @each_way
-@pytest.mark.parametrize("house", [toy.WIRE], indirect=True)
+@pytest.mark.parametrize("house", [api for api, says in PROVIDERS.items() if says.SIGNS], indirect=True)
 async def test_reasoning_that_has_only_a_signature_goes_back_too(house, ask, client, stream):
     blocks = (Thinking("", "b25l"), Thinking("Then?", "dHdv"), Thinking("", "dGhyZWU="))
     house.answers(Answer(None, "tool_calls", USAGE, CALLS[:1], blocks))
@@ -351,7 +360,7 @@ async def test_tools_that_are_no_functions_work_with_every_format_and_come_back_
     house, ask, stream
 ):
     client = CLIENTS[1]
-    native = house.says is responses_provider
+    native = house.says is PROVIDERS["openai-responses"]
     house.answers(Answer(None, "tool_calls", USAGE, OWN_ITEMS if native else AS_FUNCTIONS))
     house.answers(ANSWERS["text"])
     first = client.body(ASK, stream=stream) | {"tools": OWN_TOOLS}
@@ -399,7 +408,7 @@ async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
 
 @pytest.mark.parametrize("api", PROVIDERS)
 def test_reasoning_of_another_model_is_never_sent(api):
-    upstream, says = UPSTREAMS[api], PROVIDERS[api]
+    upstream, says = FORMATS[api], PROVIDERS[api]
     asking = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
     for owner in (Owner(api, "house", "large"), Owner(api, "home", "small"), Owner("other", "house", "small")):
         thinking = Message("assistant", (Thinking("secret", "s", owner=owner), Text("Hello")))
@@ -412,16 +421,19 @@ def test_reasoning_of_another_model_is_never_sent(api):
 @each_answer
 @given(data=st.data())
 def test_a_whole_answer_and_a_stream_under_any_split_say_the_same(api, name, data):
-    upstream, says, model = UPSTREAMS.get(api, ToyLines()), PROVIDERS[api], ModelSpec("small", provider="house")
+    upstream, says, model = FORMATS[api], PROVIDERS[api], ModelSpec("small", provider="house")
     whole = accumulated(upstream.parse_answer(says.whole(ANSWERS[name]), model))
+    assert visible(whole) == visible(says.received(ANSWERS[name], stream=False))
     stream = b"".join(says.frames(ANSWERS[name]))
     cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
     edges = [0, *sorted(cuts), len(stream)]
     parser, events = upstream.parser(model), []
     for start, end in pairwise(edges):
         events += parser.feed(stream[start:end])
-    assert accumulated([*events, *parser.close()]) == whole
-    assert visible(whole) == visible(ANSWERS[name])
+    streamed = accumulated([*events, *parser.close()])
+    assert visible(streamed) == visible(says.received(ANSWERS[name], stream=True))
+    if says.received(ANSWERS[name], stream=True) == says.received(ANSWERS[name], stream=False):
+        assert streamed == whole
 
 
 @each_client
@@ -431,13 +443,17 @@ async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_it
     fallback.answers(ANSWERS["thinking"])
     first = client.body(ASK, stream=False)
     _, body = await ask(client, first)
-    results = [(call.id, "a cat") for call in CALLS]
+    calls = calls_of(house, stream=True)  # with a fallback, also a whole answer is asked for as a stream
+    results = [(call.id, "a cat") for call in calls]
     status, body = await ask(client, client.followed(first, client.returned(body, stream=False), results))
-    assert (status, read(client, status, body, stream=False)) == (200, visible(ANSWERS["thinking"]))
+    assert (status, read(client, status, body, stream=False)) == (
+        200,
+        visible(fallback.says.received(ANSWERS["thinking"], stream=False)),
+    )
     assert fallback.asked[0]["messages"] == [
         *ASK.messages,
-        ["assistant", *(["call", call.id, call.name, call.arguments] for call in CALLS)],
-        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in CALLS),
+        ["assistant", *(["call", call.id, call.name, call.arguments] for call in calls)],
+        *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
 
 
@@ -447,7 +463,8 @@ async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house,
     house.sends(frames[: len(frames) // 2], stream=True)
     fallback.answers(ANSWERS["text and calls"])
     status, body = await ask(client, client.body(ASK, stream=True))
-    assert (status, read(client, status, body, stream=True)) == (200, visible(ANSWERS["text and calls"]))
+    seen = visible(fallback.says.received(ANSWERS["text and calls"], stream=True))
+    assert (status, read(client, status, body, stream=True)) == (200, seen)
     assert len(fallback.asked) == 1
 
 
@@ -482,3 +499,44 @@ async def test_a_format_without_embeddings_is_named_when_somebody_asks_for_them(
     async with gateway.post("/v1/embeddings", json={"model": "openclaw", "input": "hi"}) as response:
         assert response.status == 503
         assert "'toyhouse' has no embeddings" in error_of(await response.read()).error
+
+
+@each_client
+@each_way
+@pytest.mark.parametrize("house", ["ollama"], indirect=True)
+async def test_a_model_that_cannot_be_forced_is_asked_twice_for_a_demanded_call(house, ask, client, stream):
+    body = client.body(Question([["user", ["text", "hi"]]], TOOLS, pinned="look"), stream=stream)
+    house.answers(ANSWERS["text"])
+    house.answers(ANSWERS["one call"])
+    status, answer = await ask(client, body)
+    seen = read(client, status, answer, stream=stream)
+    assert (status, [name for _, name, _ in seen.calls]) == (200, ["look"])
+    assert seen.tokens[:2] == (2 * USAGE.prompt, 2 * USAGE.completion)
+    house.answers(ANSWERS["text"])
+    house.answers(ANSWERS["text"])
+    status, answer = await ask(client, body)
+    assert status == 502
+    assert "required a look tool call" in error_of(answer).error
+    assert len(house.asked) == 4
+
+
+@each_client
+@each_way
+@pytest.mark.parametrize("forgets", [False, True], ids=["returned", "dropped"])
+async def test_reasoning_of_three_rounds_goes_back_in_its_order(house, ask, client, stream, forgets):
+    body, expected = client.body(ASK, stream=stream), [*ASK.messages]
+    for round_ in range(3):
+        block = Thinking(f"Step {round_}:\n…", base64.b64encode(b"sig%d" % round_).decode())
+        call = ToolCall(f"call_{round_}", "look", f'{{"at":{round_}}}')
+        house.answers(Answer(None, "tool_calls", USAGE, (call,), (block,)))
+        _, answer = await ask(client, body)
+        returned = client.returned(answer, stream=stream)
+        body = client.followed(body, client.forgetful(returned) if forgets else returned, [(call.id, "a cat")])
+        expected += [
+            ["assistant", house.says.thought(block), ["call", call.id, call.name, call.arguments]],
+            ["tool", ["result", call.id, ["text", "a cat"]]],
+        ]
+    house.answers(ANSWERS["text"])
+    status, answer = await ask(client, body)
+    assert read(client, status, answer, stream=stream).finish == "stop"
+    assert house.asked[-1]["messages"] == expected

@@ -1,3 +1,4 @@
+import json
 from itertools import pairwise
 
 import pytest
@@ -107,3 +108,37 @@ def test_the_bytes_of_a_character_may_be_split():
 def test_an_endless_event_is_refused():
     with pytest.raises(OversizedEvent, match="more than"):
         decoded(*[b"x" * 2**20] * 9)
+
+
+NAMED = b'event: a\ndata: {"a": 1}\n\nevent: b.c\ndata: {"b": "\\n\\n"}\n\n'
+
+
+@pytest.mark.parametrize("cut", range(len(NAMED) + 1))
+def test_events_with_names_are_joined_however_they_come(cut):
+    decoder, payloads = SseDecoder(), []
+    for piece in (NAMED[:cut], NAMED[cut:]):
+        events = decoder.feed_named(piece)
+        if events is None:
+            payloads += decoder.feed(piece)
+        else:
+            assert json.loads(b"[%b]" % events.joined) == [json.loads(one) for one in events.payloads()]
+            assert events.count == len(events.payloads())
+            payloads += events.payloads()
+    assert payloads == [b'{"a": 1}', b'{"b": "\\n\\n"}']
+    assert not decoder.pending
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"data: 1\n\n",
+        b"event: a\ndata: 1\r\n\r\n",
+        b"event: a\ndata: 1\ndata: 2\n\n",
+        b": c\n\nevent: a\ndata: 1\n\n",
+        b"event: a\n",
+    ],
+)
+def test_other_forms_are_left_to_the_general_decoder(data):
+    decoder = SseDecoder()
+    assert decoder.feed_named(data) is None
+    assert decoder.feed(data) == decoder.feed(data)[:0] + SseDecoder().feed(data)

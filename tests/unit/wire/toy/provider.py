@@ -7,6 +7,7 @@ from gateway.core.answer import Answer
 from gateway.core.message import Thinking
 from tests.unit.wire.toy.upstream import FINISH, written
 
+SIGNS = True
 STREAM_TYPE = WHOLE_TYPE = "text/x-toy"
 
 _WORDS = {reason: word for word, reason in FINISH.items()}

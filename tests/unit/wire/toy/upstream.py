@@ -34,6 +34,7 @@ class ToyLines:
     """See UpstreamFormat."""
 
     name = WIRE
+    key_header = None
     embeddings = None
 
     def profile(self, quirks):
@@ -106,6 +107,7 @@ class ToyParser:
     """See `gateway.wire.contract.Parser`."""
 
     def __init__(self, owner: Owner) -> None:
+        self.thinking = False
         self.complete = False
         self.done = False
         self.failure: UpstreamError | None = None

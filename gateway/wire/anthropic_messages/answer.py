@@ -1,0 +1,208 @@
+"""Decodes a provider's whole answer, or its stream of events, into events of the gateway.
+
+A stream is `message_start`, blocks, `message_delta` with the reason of its end, `message_stop`; `ping` may come at any
+time, and `error` ends it. Servers that only resemble Anthropic's omit some of these: a reason is required, the rest is
+not. Any other deviation fails as MALFORMED.
+"""
+
+from typing import Any
+
+from gateway.core.event import Batch, Finish, FinishReason, RefusalDelta, TextDelta, UsageReport
+from gateway.core.jsonio import InvalidJSON
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.anthropic_messages.blocks import BlockReader, malformed
+from gateway.wire.anthropic_messages.errors import classify
+from gateway.wire.anthropic_messages.shapes import EVENT, MESSAGE, Delta, Event, Message
+from gateway.wire.anthropic_messages.usage import UsageReader
+from gateway.wire.framing.sse import OversizedEvent, SseDecoder
+from gateway.wire.model import ModelSpec
+
+_FINISH: dict[str, FinishReason] = {
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "pause_turn": "stop",  # only tools that the provider runs itself pause a turn
+    "max_tokens": "length",
+    "model_context_window_exceeded": "length",
+    "tool_use": "tool_calls",
+    "refusal": "content_filter",
+    # What compatible servers send in their place.
+    "stop": "stop",
+    "length": "length",
+    "tool_calls": "tool_calls",
+    "content_filter": "content_filter",
+}
+
+
+def parse_answer(body: bytes, model: ModelSpec) -> Batch:
+    """A whole message of `model` as the events of a stream. Raises UpstreamError."""
+    answer = MESSAGE.decode_strict(body)
+    if answer is None:
+        try:
+            answer = MESSAGE.read(body)
+        except InvalidJSON as error:
+            raise malformed(str(error)) from None
+    if answer.error or answer.type == "error":
+        raise classify(None, {"error": answer.error})
+    if answer.content is None:
+        raise malformed("it has no content")
+    reader = BlockReader(model)
+    batch: Batch = []
+    for block in answer.content:
+        reader.whole(block, batch)
+    if answer.stop_reason is None:
+        raise malformed("it has no reason for its end")
+    _end(answer, reader, batch)
+    usage = UsageReader()
+    usage.feed(answer.usage)
+    if (counts := usage.usage) is not None:
+        batch.append(UsageReport(counts))
+    return batch
+
+
+def _end(end: Message | Delta, reader: BlockReader, batch: Batch) -> None:
+    """Add why the answer ended. Raises MALFORMED for `tool_use` without any call."""
+    raw = end.stop_reason or ""
+    known = _FINISH.get(raw, "stop")
+    if known == "tool_calls" and not reader.calls:
+        raise malformed("it ends with tool use, but has none")
+    if known == "content_filter" and (explanation := _explanation(end.stop_details)):
+        batch.append(RefusalDelta(explanation))
+    # Some servers end with `end_turn` after tool calls; a client's tool loop needs the right reason.
+    reason: FinishReason = "tool_calls" if reader.calls and known == "stop" else known
+    batch.append(Finish(reason, None if raw == reason else raw, end.stop_sequence))
+
+
+def _explanation(details: Any) -> str | None:
+    text = details.get("explanation") if isinstance(details, dict) else None
+    return text if isinstance(text, str) else None
+
+
+class StreamParser:
+    """Reads one streamed message until its `message_stop`. The end is held back until then: more usage may come."""
+
+    __slots__ = ("_decoder", "_end", "_reader", "_started", "_usage", "done", "failure")
+
+    def __init__(self, model: ModelSpec) -> None:
+        self._decoder = SseDecoder()
+        self._reader = BlockReader(model)
+        self._usage = UsageReader()
+        self._started = False
+        self._end: Delta | None = None
+        self.done = False
+        self.failure: UpstreamError | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the reason of the end has come."""
+        return self._end is not None
+
+    @property
+    def thinking(self) -> bool:
+        """Whether the model is reasoning, perhaps without showing it."""
+        return self._reader.thinking
+
+    def feed(self, data: bytes) -> Batch:
+        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
+        batch: Batch = []
+        try:
+            self._feed(data, batch)
+        except UpstreamError as error:
+            if not batch:
+                raise
+            self.failure = error
+        return batch
+
+    def close(self) -> Batch:
+        """The end of the bytes. A stream without the reason of its end is truncated, whatever came before."""
+        if self.failure is not None:
+            raise self.failure
+        batch: Batch = []
+        if not self.done:
+            self._read(self._decoder.flush(), batch)
+        if self._end is None:
+            if self._started:
+                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
+            raise malformed("the stream ended without an answer")
+        if not self.done:
+            self._stop(batch)
+        return batch
+
+    def _feed(self, data: bytes, batch: Batch) -> None:
+        named = self._decoder.feed_named(data)
+        if named is None:
+            try:
+                payloads = self._decoder.feed(data)
+            except OversizedEvent as error:
+                raise malformed(str(error)) from None
+            self._read(payloads, batch)
+            return
+        events = EVENT.decode_joined(named.joined, named.count)
+        if events is None:
+            self._read(named.payloads(), batch)
+        else:
+            self._events(events, batch, exact=True)
+
+    def _read(self, payloads: list[bytes], batch: Batch) -> None:
+        for payload in payloads:
+            if self.done or payload == b"[DONE]":
+                return
+            try:
+                event = EVENT.read(payload)
+            except InvalidJSON as error:
+                if self.complete:  # the answer is complete; ignore what follows
+                    return
+                raise malformed(str(error)) from None
+            self._events([event], batch, exact=False)
+
+    def _events(self, events: list[Event], batch: Batch, *, exact: bool) -> None:
+        reader = self._reader
+        for event in events:
+            if event.type == "content_block_delta" and event.delta is not None:
+                delta = event.delta
+                # Nearly every event of a long answer adds text to an open block.
+                if exact and delta.type == "text_delta" and (text := delta.text) and reader.plain:
+                    reader.characters += len(text)
+                    batch.append(TextDelta(text))
+                else:
+                    reader.feed(delta, batch, exact=exact)
+            elif self.done:
+                return
+            else:
+                self._other(event, batch)
+
+    def _other(self, event: Event, batch: Batch) -> None:
+        reader = self._reader
+        match event.type:
+            case "content_block_start" if event.content_block is not None:
+                self._started = True
+                reader.begin(event.content_block, batch)
+            case "content_block_stop":
+                reader.end(batch)
+            case "message_start":
+                self._started = True
+                if event.message is not None:
+                    self._usage.feed(event.message.usage)
+            case "message_delta":
+                self._usage.feed(event.usage)
+                if event.delta is not None and event.delta.stop_reason:
+                    reader.end(batch)
+                    self._end = event.delta
+            case "message_stop":
+                if self._end is None:
+                    raise malformed("it has no reason for its end")
+                self._stop(batch)
+            case "error":
+                if not self.complete:
+                    raise classify(None, {"error": event.error})
+            case None if event.error and not self.complete:
+                raise classify(None, {"error": event.error})
+            case _:
+                pass  # `ping`, and events that may be added
+
+    def _stop(self, batch: Batch) -> None:
+        """End the answer: emit the reason that was held back, and the usage."""
+        self.done = True
+        if self._end is not None:
+            _end(self._end, self._reader, batch)
+        if (counts := self._usage.usage) is not None:
+            batch.append(UsageReport(counts))

@@ -1,0 +1,26 @@
+"""Decodes the citations of a text block: web pages, search results, and places in documents of the request."""
+
+from typing import Any
+
+from gateway.core.message import Citation, Extras
+from gateway.wire.anthropic_messages import WIRE
+
+_URL_FIELDS = ("url", "source")
+_TITLE_FIELDS = ("title", "document_title")
+_KNOWN = frozenset({*_URL_FIELDS, *_TITLE_FIELDS})
+
+
+def read_citation(raw: Any, start: int, end: int) -> Citation | None:
+    """The source that a text block cites; the block reaches from character `start` to `end` of the answer's text.
+
+    A document of the request has a title, but no URL. None for anything that is not a citation.
+    """
+    if not isinstance(raw, dict):
+        return None
+    url, title = _first(raw, _URL_FIELDS), _first(raw, _TITLE_FIELDS)
+    others = {name: value for name, value in raw.items() if name not in _KNOWN and value is not None}
+    return Citation(url or "", title, start, end, Extras(WIRE, others))
+
+
+def _first(raw: dict[str, Any], names: tuple[str, ...]) -> str | None:
+    return next((value for name in names if isinstance(value := raw.get(name), str)), None)

@@ -1,0 +1,139 @@
+"""Encodes the parts of messages as content blocks.
+
+Blank text is left out, because the provider refuses it. What a block can't express raises `unsupported`.
+"""
+
+import re
+from typing import Any
+
+from msgspec import Raw
+
+from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.message import (
+    NO_EXTRAS,
+    Extras,
+    File,
+    Foreign,
+    Image,
+    Owner,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.anthropic_messages import WIRE
+
+Block = dict[str, Any]
+
+_DATA_URI = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,", re.IGNORECASE)
+_IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
+
+
+def unsupported(what: str) -> UpstreamError:
+    """The error for content that this format can't carry; another candidate's may."""
+    return UpstreamError(
+        UpstreamKind.UNSUPPORTED,
+        f"The model's API does not accept {what}.",
+        param="messages",
+        code="unsupported_content",
+    )
+
+
+def user_block(part: Part) -> Block | None:
+    """The block of a part of a user's message or of a tool result; None for a part without content."""
+    match part:
+        case Text(raw):
+            return None if part.blank else _marked({"type": "text", "text": raw}, part.extras)
+        case Refusal(text):
+            return {"type": "text", "text": text} if text.strip() else None
+        case Image(url):
+            return _marked({"type": "image", "source": _image_source(url)}, part.extras)
+        case File():
+            return _document(part)
+        case Foreign(wire, payload) if wire == WIRE:
+            return dict(payload)
+        case Foreign(_, payload):
+            raise unsupported(f"parts of the type {str(payload.get('type'))[:80]!r}")
+        case Thinking():
+            return None
+        case _:
+            raise unsupported("audio" if type(part).__name__ == "Audio" else f"a {type(part).__name__} here")
+
+
+def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None:
+    """The block of a part of an assistant's message; None for reasoning of another model than `owner`, and for sources.
+
+    `call_id` is the id of a tool call at this provider.
+    """
+    match part:
+        case Text(raw):
+            return None if part.blank else _marked({"type": "text", "text": raw}, part.extras)
+        case ToolCall(_, name):
+            return {"type": "tool_use", "id": call_id, "name": name, "input": tool_input(part)}
+        case Thinking():
+            return _thinking(part) if part.owner == owner else None
+        case Refusal(text):
+            return {"type": "text", "text": text} if text.strip() else None
+        case Foreign(wire, payload) if wire == WIRE:
+            return dict(payload)
+        case Image() | File() | Foreign():
+            raise unsupported("files or images in messages of the assistant")
+        case _:
+            return None  # sources, which the provider accepts only with its own positions
+
+
+def tool_input(call: ToolCall) -> Raw | dict[str, str]:
+    """A call's arguments as `input`, which must be an object; the bytes of an object stay the model's own."""
+    if call.kind == "custom":
+        return {"input": call.arguments}
+    text = call.arguments.strip()
+    if not text or text == "null":
+        return {}
+    try:
+        data = text.encode()
+        if isinstance(loads(data), dict):
+            return Raw(data)
+    except (InvalidJSON, UnicodeEncodeError):
+        pass  # cut off by the length limit, or not JSON at all
+    return {"arguments": call.arguments}
+
+
+def _thinking(block: Thinking) -> Block | None:
+    if block.signature is not None:
+        return {"type": "thinking", "thinking": block.text, "signature": block.signature}
+    return None if block.encrypted is None else {"type": "redacted_thinking", "data": block.encrypted}
+
+
+def _marked(block: Block, extras: Extras) -> Block:
+    """The block with the fields that belong to this format, and the client's cache breakpoint.
+
+    Clients of other formats write `cache_control` as Anthropic defines it, so its label does not matter.
+    """
+    if extras is NO_EXTRAS:
+        return block
+    block |= extras.of(WIRE)
+    if isinstance(breakpoint_ := extras.fields.get("cache_control"), dict):
+        block["cache_control"] = breakpoint_
+    return block
+
+
+def _image_source(url: str) -> Block:
+    head = _DATA_URI.match(url)
+    if head is None:
+        return {"type": "url", "url": url}
+    if (mime := head[1].lower()) not in _IMAGES:
+        raise unsupported(f"images of the type {mime[:80]!r}")
+    return {"type": "base64", "media_type": mime, "data": url[head.end() :]}
+
+
+def _document(file: File) -> Block:
+    mime = (file.mime or "").partition(";")[0].strip().lower()
+    if file.data is None:
+        source = {"type": "url", "url": file.url or ""}
+    elif mime == "application/pdf":
+        source = {"type": "base64", "media_type": mime, "data": file.data}
+    else:
+        raise unsupported(f"files of the type {mime[:80]!r}")
+    return {"type": "document", "source": source, **({"title": file.name[:500]} if file.name else {})}

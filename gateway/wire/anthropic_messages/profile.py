@@ -1,0 +1,62 @@
+"""The quirks of one endpoint or model behind the Messages API, as a frozen value made at start.
+
+What a Claude model accepts follows from its id (`models`); a quirk of the row replaces it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from gateway.wire.anthropic_messages.models import Abilities, abilities_of
+from gateway.wire.model import ModelSpec
+
+_NAMES = {
+    "supports_tool_choice": "tool_choice",
+    "supports_parallel_tool_calls": "parallel_tool_calls",
+    "supports_temperature": "sampling",
+    "supports_json_schema_response_format": "json_schema",
+    "supports_reasoning_effort": "effort",
+    "accepts_prefill": "prefill",
+}
+"""The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an endpoint accepts; None means what the model's id says.
+
+    `tool_choice`: understands that field; `parallel_tool_calls`: understands `disable_parallel_tool_use`. `effort`:
+    can be asked to reason. The others are as in `Abilities`.
+    """
+
+    tool_choice: bool = True
+    parallel_tool_calls: bool = True
+    effort: bool = True
+    sampling: bool | None = None
+    json_schema: bool | None = None
+    prefill: bool | None = None
+
+    def abilities(self, model: ModelSpec) -> Abilities:
+        """What this model accepts at this endpoint. An unknown model that reasons takes a budget."""
+        known = abilities_of(model.id)
+        if not self.effort:
+            known = replace(known, thinking="none")
+        elif model.reasoning and known.thinking == "none":
+            known = replace(known, thinking="budget")
+        own = {name: value for name in _REPLACED if (value := getattr(self, name)) is not None}
+        return replace(known, **own) if own else known
+
+
+_REPLACED = [field.name for field in fields(Profile) if field.default is None]
+DEFAULT = Profile()
+
+
+def profile_from(quirks: Mapping[str, object]) -> Profile:
+    """The profile of a row's quirks; one that is None keeps its default."""
+    given = {_NAMES[name]: value for name, value in quirks.items() if name in _NAMES and value is not None}
+    return replace(DEFAULT, **given)  # type: ignore[arg-type]  # rows are checked where they are read
+
+
+def profile_of(model: ModelSpec) -> Profile:
+    """The model's profile; the default one for a model that was made without."""
+    profile = model.profile
+    return profile if isinstance(profile, Profile) else DEFAULT

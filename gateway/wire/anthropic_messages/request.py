@@ -1,0 +1,131 @@
+"""Encodes a Turn as the body of a request to the Messages API (https://platform.claude.com/docs/en/api/messages).
+
+Settings without a field here are dropped: seed, penalties, logprobs, verbosity, summary, metadata, the key of the
+prompt cache, `strict` of tools (its limits refuse ordinary schemas), stop sequences of white space.
+"""
+
+from typing import Any
+
+from gateway.core.jsonio import dumps
+from gateway.core.message import Owner
+from gateway.core.turn import ResponseFormat, Sampling, Turn
+from gateway.wire.anthropic_messages import WIRE
+from gateway.wire.anthropic_messages.cache import add_breakpoints
+from gateway.wire.anthropic_messages.messages import Conversation
+from gateway.wire.anthropic_messages.models import Abilities
+from gateway.wire.anthropic_messages.profile import profile_of
+from gateway.wire.anthropic_messages.schema import reduced
+from gateway.wire.anthropic_messages.thinking import add_thinking, thinks
+from gateway.wire.anthropic_messages.tools import add_tools
+from gateway.wire.model import ModelSpec
+
+_TIERS = {"auto": "auto", "default": "standard_only", "standard": "standard_only", "standard_only": "standard_only"}
+_CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`
+_EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's level of thinking, and OpenAI's field
+
+
+def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
+    """The JSON body, and whether it demands a tool call in words only.
+
+    Raises UpstreamError for content that the format can't carry.
+    """
+    profile = profile_of(model)
+    abilities = profile.abilities(model)
+    body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **turn.extras.of(WIRE)}
+    retention = body.pop(_CACHE_PARAM, None)
+    effort = _effort(turn, body)
+    body["model"] = model.id
+    body["max_tokens"] = _cap(turn.sampling, body, model, abilities)
+    # A model without tool support may continue the conversation of a model with tools.
+    messages = turn.messages if model.tools else [message for message in turn.messages if not message.hidden]
+    conversation = Conversation(Owner(WIRE, model.provider, model.id), late_system=abilities.late_system)
+    conversation.add(messages)
+    add_thinking(body, effort, turn.options.thinking_budget, abilities)
+    if abilities.thinking == "budget" and conversation.in_tool_loop_without_thinking:
+        body.pop("thinking", None)  # the reasoning before these calls was another model's
+    instruction = add_tools(
+        body,
+        turn,
+        conversation.tools if model.tools else (),
+        forced=abilities.forced_tools and profile.tool_choice and not thinks(body),
+        parallel=profile.parallel_tool_calls,
+    )
+    if abilities.prefill and not thinks(body):
+        conversation.end_prefill()
+    else:
+        conversation.end_with_user()
+    _add_form(body, turn.sampling.response_format, conversation, abilities)
+    body["messages"] = conversation.messages
+    if conversation.system:
+        body["system"] = conversation.system
+    _add_sampling(body, turn, abilities)
+    add_breakpoints(body, turn.options.cache_retention or retention)
+    if instruction is not None:
+        _tell(conversation.messages, instruction)
+    if turn.stream:
+        body["stream"] = True
+    return dumps(body), instruction is not None
+
+
+def _effort(turn: Turn, body: dict[str, Any]) -> str | None:
+    """The client's effort, else the operator's, in whichever words; those that are no fields here leave the body."""
+    words = [body.pop(name) for name in _EFFORT_PARAMS if isinstance(body.get(name), str)]
+    return turn.options.effort or (words[0] if words else None)
+
+
+def _cap(sampling: Sampling, body: dict[str, Any], model: ModelSpec, abilities: Abilities) -> int:
+    """`max_tokens`, which is required: the caller's, clamped to the model's; without the caller's, the model's."""
+    if sampling.max_tokens is not None:
+        return min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
+    own = body.get("max_tokens")
+    return own if type(own) is int and own > 0 else model.max_tokens or abilities.cap
+
+
+def _add_sampling(body: dict[str, Any], turn: Turn, abilities: Abilities) -> None:
+    sampling, options = turn.sampling, turn.options
+    if sampling.temperature is not None:
+        body["temperature"] = min(sampling.temperature, 1)
+    if sampling.top_p is not None:
+        body["top_p"] = sampling.top_p
+    if options.top_k is not None:
+        body["top_k"] = options.top_k
+    if not abilities.sampling or thinks(body):
+        for name in ("temperature", "top_p", "top_k"):
+            body.pop(name, None)
+    elif "temperature" in body:
+        body.pop("top_p", None)  # newer models accept only one of them
+    if stops := [stop for stop in sampling.stop if stop.strip()]:
+        body["stop_sequences"] = stops
+    if options.end_user is not None:
+        body["metadata"] = {"user_id": options.end_user}
+    if (tier := _TIERS.get(options.service_tier or "")) is not None:
+        body["service_tier"] = tier
+
+
+def _add_form(
+    body: dict[str, Any], form: ResponseFormat | None, conversation: Conversation, abilities: Abilities
+) -> None:
+    """The form of the answer; in words where the model has no field for it."""
+    if form is None or form.kind == "text":
+        return
+    schema = form.schema.get("schema") if form.schema else None
+    if schema is not None and abilities.json_schema:
+        config = {"type": "json_schema", "schema": reduced(schema)}
+        body["output_config"] = {**body.get("output_config", {}), "format": config}
+        return
+    text = "Answer with one JSON object and nothing else: no explanation, no code fence."
+    if schema is not None:
+        text += f" It must match this JSON Schema: {dumps(schema).decode()}"
+    conversation.system.append({"type": "text", "text": text})
+
+
+def _tell(messages: list[dict[str, Any]], text: str) -> None:
+    """Add a sentence to the last user's turn, behind the breakpoints of the cache."""
+    block = {"type": "text", "text": text}
+    last = messages[-1] if messages else None
+    if last is None or last["role"] == "assistant":
+        messages.append({"role": "user", "content": [block]})
+    elif isinstance(last["content"], list):
+        last["content"].append(block)
+    else:
+        last["content"] = [{"type": "text", "text": last["content"]}, block]

@@ -1,0 +1,57 @@
+"""Decides how a model is asked to reason, from the neutral effort and budget
+(https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking).
+"""
+
+from typing import Any
+
+from gateway.wire.anthropic_messages.models import Abilities
+
+_MIN_BUDGET = 1024
+_BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 24_576, "max": 30_000}
+_ORDER = ("low", "medium", "high", "xhigh", "max")
+_OFF = ("none", "off", "disabled")
+
+
+def add_thinking(body: dict[str, Any], effort: str | None, budget: int | None, abilities: Abilities) -> None:
+    """Set `thinking` and the effort in `body`, whose `max_tokens` is set. Without effort and budget, the fields of the
+    operator's `params` apply, else the model's default.
+    """
+    if (effort is None and budget is None) or abilities.thinking == "none":
+        return
+    if abilities.thinking == "budget":
+        _add_budget(body, effort, budget)
+        return
+    body.pop("thinking", None)
+    if effort in _OFF or budget == 0:
+        if not abilities.thinks_always:
+            body["thinking"] = {"type": "disabled"}
+            return
+        effort = "low"
+    level = _level(effort, abilities.efforts)
+    body["thinking"] = {"type": "adaptive", "display": "summarized"}
+    if level is not None:
+        body["output_config"] = {**body.get("output_config", {}), "effort": level}
+
+
+def _add_budget(body: dict[str, Any], effort: str | None, budget: int | None) -> None:
+    body.pop("thinking", None)
+    wanted = budget if budget is not None else _BUDGETS.get(effort or "", 0)
+    # It must be less than `max_tokens`; a client that allows so little wants an answer, not reasoning.
+    tokens = min(wanted, body["max_tokens"] - 1)
+    if tokens >= _MIN_BUDGET:
+        body["thinking"] = {"type": "enabled", "budget_tokens": tokens}
+
+
+def _level(effort: str | None, known: tuple[str, ...]) -> str | None:
+    """The effort, or the next lower one that the model knows."""
+    effort = "low" if effort == "minimal" else effort
+    if effort not in _ORDER:
+        return None
+    lower = [level for level in _ORDER[: _ORDER.index(effort) + 1] if level in known]
+    return lower[-1] if lower else None
+
+
+def thinks(body: dict[str, Any]) -> bool:
+    """Whether the request asks for reasoning."""
+    thinking = body.get("thinking")
+    return isinstance(thinking, dict) and thinking.get("type") in ("enabled", "adaptive")

@@ -1,0 +1,52 @@
+"""The provider-facing codec of the Messages API: its request, its whole answer, its stream."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.event import Batch
+from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError
+from gateway.wire.anthropic_messages import WIRE
+from gateway.wire.anthropic_messages.answer import StreamParser, parse_answer
+from gateway.wire.anthropic_messages.errors import classify
+from gateway.wire.anthropic_messages.profile import profile_from
+from gateway.wire.anthropic_messages.request import build_request
+from gateway.wire.contract import Parser, WireRequest
+from gateway.wire.model import ModelSpec
+
+_PATH = "/v1/messages"
+# Later versions refuse sampling parameters; the `headers` of a row may name another one.
+_HEADERS = {"anthropic-version": "2023-06-01"}
+
+
+class AnthropicMessages:
+    """See UpstreamFormat."""
+
+    name = WIRE
+    key_header = "x-api-key"
+    embeddings = None
+
+    def profile(self, quirks: Mapping[str, object]) -> object:
+        """See `profile.Profile`."""
+        return profile_from(quirks)
+
+    def paths(self) -> tuple[str, ...]:
+        """See UpstreamFormat."""
+        return (_PATH,)
+
+    def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
+        """See `request.build_request`."""
+        body, in_words = build_request(turn, model)
+        return WireRequest(_PATH, body, _HEADERS, in_words)
+
+    def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
+        """See `answer.parse_answer`."""
+        return parse_answer(body, model)
+
+    def parser(self, model: ModelSpec) -> Parser:
+        """See `answer.StreamParser`."""
+        return StreamParser(model)
+
+    def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
+        """See `errors.classify`."""
+        return classify(status, payload, retry_after=retry_after)

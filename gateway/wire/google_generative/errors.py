@@ -1,0 +1,145 @@
+"""Google's errors: https://google.aip.dev/193, sometimes in a list; and why an answer or a prompt was stopped."""
+
+import re
+from typing import Any
+
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.statuses import default_message, kind_of_status
+
+_BY_NAME = {
+    "UNAUTHENTICATED": UpstreamKind.AUTH,
+    "PERMISSION_DENIED": UpstreamKind.AUTH,
+    "FAILED_PRECONDITION": UpstreamKind.BILLING,  # no billing for this region, or a region without the API
+    "NOT_FOUND": UpstreamKind.NOT_FOUND,
+    "RESOURCE_EXHAUSTED": UpstreamKind.RATE_LIMITED,
+    "INVALID_ARGUMENT": UpstreamKind.INVALID_REQUEST,
+    "OUT_OF_RANGE": UpstreamKind.INVALID_REQUEST,
+    "UNIMPLEMENTED": UpstreamKind.INVALID_REQUEST,
+    "UNAVAILABLE": UpstreamKind.OVERLOADED,
+    "DEADLINE_EXCEEDED": UpstreamKind.REPORTED_TIMEOUT,
+    "INTERNAL": UpstreamKind.SERVER_ERROR,
+    "ABORTED": UpstreamKind.SERVER_ERROR,
+    "CANCELLED": UpstreamKind.SERVER_ERROR,
+    "UNKNOWN": UpstreamKind.SERVER_ERROR,
+}
+_BAD_KEY = frozenset({
+    "API_KEY_INVALID", "API_KEY_EXPIRED", "API_KEY_SERVICE_BLOCKED", "API_KEY_HTTP_REFERRER_BLOCKED",
+    "API_KEY_IP_ADDRESS_BLOCKED", "ACCOUNT_STATE_INVALID", "SERVICE_DISABLED", "CONSUMER_INVALID", "CONSUMER_SUSPENDED",
+})  # fmt: skip
+_OVERFLOW = re.compile(r"input token count|token count .*exceeds|exceeds the maximum number of tokens", re.IGNORECASE)
+_BAD_KEY_TEXT = re.compile(r"\bAPI key\b.*\b(not valid|invalid|expired|not found|leaked)", re.IGNORECASE)
+_NO_REGION = re.compile(r"location is not supported|enable billing|billing account", re.IGNORECASE)
+_SECONDS = re.compile(r"(\d+(?:\.\d+)?)s")
+_LASTING = 3600.0  # seconds to stay away from a quota that ends with the day; Google does not say when that is
+
+FILTERED = frozenset({
+    "SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "MODEL_ARMOR", "IMAGE_SAFETY",
+    "IMAGE_PROHIBITED_CONTENT", "IMAGE_RECITATION", "JAILBREAK", "LANGUAGE",
+})  # fmt: skip
+"""Reasons of an end that say that a filter stopped the answer."""
+
+
+def malformed(what: str) -> UpstreamError:
+    """The error for an answer that can't be read; `what` completes the sentence "could not be read: …"."""
+    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
+
+
+def failed(reason: str, explanation: str | None) -> UpstreamError:
+    """The error for an answer whose end is a failure of the model, which may do better next time."""
+    told = f": {explanation}" if explanation else "."
+    return UpstreamError(UpstreamKind.MALFORMED, f"The provider ended its answer with {reason}{told}")
+
+
+def blocked(reason: str, explanation: str | None) -> UpstreamError:
+    """The error for a prompt that a filter stopped."""
+    told = f": {explanation}" if explanation else "."
+    return UpstreamError(
+        UpstreamKind.CONTENT_FILTER, f"The provider blocked the prompt ({reason}){told}", code="content_filter"
+    )
+
+
+def error_in(error: Any) -> UpstreamError:
+    """The `error` that came inside a 200, whole or in the middle of a stream."""
+    code = error.get("code") if isinstance(error, dict) else None
+    return classify(code if type(code) is int and 400 <= code < 600 else None, {"error": error})
+
+
+def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
+    """One UpstreamError from the HTTP status (None: none was given) and the decoded body (anything)."""
+    fields = _fields(payload)
+    message = fields.get("message")
+    message = message if isinstance(message, str) and message.strip() else None
+    details = _details(fields)
+    kind, code = _kind(status, fields.get("status"), details, message or "")
+    hint = _hint(details)
+    if kind is UpstreamKind.RATE_LIMITED and _is_daily(details):
+        hint = max(hint or 0.0, _LASTING)
+    return UpstreamError(
+        kind,
+        message or default_message(status),
+        upstream_status=status,
+        code=code,
+        retry_after=hint if hint is not None else retry_after,
+    )
+
+
+def _fields(payload: Any) -> dict[str, Any]:
+    """The error object: below `error`, at the top, or in a list of one."""
+    if isinstance(payload, list) and payload:
+        payload = payload[0]
+    if not isinstance(payload, dict):
+        return {}
+    error = payload.get("error")
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else payload
+
+
+def _details(fields: dict[str, Any]) -> list[dict[str, Any]]:
+    details = fields.get("details")
+    return [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+
+
+def _kind(
+    status: int | None, name: Any, details: list[dict[str, Any]], message: str
+) -> tuple[UpstreamKind, str | None]:
+    named = _BY_NAME.get(name) if isinstance(name, str) else None
+    if status is not None and status < 400:
+        return kind_of_status(status), None
+    refused = status is None or status in (400, 403)
+    if refused and (any(one.get("reason") in _BAD_KEY for one in details) or _BAD_KEY_TEXT.search(message)):
+        return UpstreamKind.AUTH, "invalid_api_key"
+    if status in (None, 400, 413) and _OVERFLOW.search(message):
+        return UpstreamKind.CONTEXT_OVERFLOW, "context_length_exceeded"
+    if refused and _NO_REGION.search(message):
+        return UpstreamKind.BILLING, None
+    kind = named or (UpstreamKind.SERVER_ERROR if status is None else kind_of_status(status))
+    # A name that the status contradicts says nothing.
+    if status is not None and named is not None and (status >= 500) != (named in _OF_SERVERS):
+        kind = kind_of_status(status)
+    return kind, "model_not_found" if kind is UpstreamKind.NOT_FOUND else None
+
+
+_OF_SERVERS = frozenset({UpstreamKind.OVERLOADED, UpstreamKind.REPORTED_TIMEOUT, UpstreamKind.SERVER_ERROR})
+
+
+def _hint(details: list[dict[str, Any]]) -> float | None:
+    """`RetryInfo.retryDelay`, such as "37s", in seconds."""
+    for one in details:
+        delay = one.get("retryDelay")
+        if isinstance(delay, str) and (found := _SECONDS.fullmatch(delay)):
+            return float(found[1])
+    return None
+
+
+def _is_daily(details: list[dict[str, Any]]) -> bool:
+    """Whether a quota per day is used up: waiting a minute is of no use."""
+    violations = [one.get("violations") for one in details]
+    ids = [
+        violation.get("quotaId")
+        for some in violations
+        if isinstance(some, list)
+        for violation in some
+        if isinstance(violation, dict)
+    ]
+    return any(isinstance(quota, str) and "PerDay" in quota for quota in ids)

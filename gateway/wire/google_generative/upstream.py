@@ -1,0 +1,50 @@
+"""The provider-facing codec of Google's format: its request, its whole answer, its stream."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gateway.core.event import Batch
+from gateway.core.turn import Turn
+from gateway.core.upstream_error import UpstreamError
+from gateway.wire.contract import EmbeddingsFormat, Parser, WireRequest
+from gateway.wire.google_generative import WIRE
+from gateway.wire.google_generative.answer import StreamParser, parse_answer
+from gateway.wire.google_generative.embeddings import GoogleEmbeddings
+from gateway.wire.google_generative.errors import classify
+from gateway.wire.google_generative.paths import model_path
+from gateway.wire.google_generative.profile import profile_from
+from gateway.wire.google_generative.request import build_request
+from gateway.wire.model import ModelSpec
+
+
+class GoogleGenerative:
+    """See UpstreamFormat. The key belongs in a header (`x-goog-api-key`), never into the URL, which servers log."""
+
+    name = WIRE
+    key_header: str | None = "x-goog-api-key"
+    embeddings: EmbeddingsFormat | None = GoogleEmbeddings()
+
+    def profile(self, quirks: Mapping[str, object]) -> object:
+        """See `profile.Profile`."""
+        return profile_from(quirks)
+
+    def paths(self) -> tuple[str, ...]:
+        """Every path names a model."""
+        return ()
+
+    def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
+        """See `request.build_request`. Without `alt=sse` a stream would be one JSON array."""
+        method = ":streamGenerateContent?alt=sse" if turn.stream else ":generateContent"
+        return WireRequest(model_path(model.id) + method, build_request(turn, model))
+
+    def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
+        """See `answer.parse_answer`."""
+        return parse_answer(body, model)
+
+    def parser(self, model: ModelSpec) -> Parser:
+        """See `answer.StreamParser`."""
+        return StreamParser(model)
+
+    def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
+        """See `errors.classify`."""
+        return classify(status, payload, retry_after=retry_after)

@@ -1,0 +1,189 @@
+"""Decodes Ollama's answers, whole or as a stream of JSON lines, into events.
+
+A whole answer is the same object as a line, with `done` true. Content and calls may be in the last line of a stream.
+Calls come whole, often without ids; a new one is random, because ids pair calls with results over a conversation.
+"""
+
+from typing import Any
+
+from msgspec import Raw, Struct
+
+from gateway.core.event import (
+    Batch,
+    Finish,
+    FinishReason,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingEnd,
+    ToolCallBegin,
+    ToolCallDelta,
+    UsageReport,
+)
+from gateway.core.ids import new_id
+from gateway.core.jsonio import InvalidJSON, StructDecoder
+from gateway.core.message import Owner, Thinking
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.core.usage import Usage
+from gateway.wire.arguments import arguments_text
+from gateway.wire.framing.ndjson import NdjsonDecoder, OversizedLine
+from gateway.wire.model import ModelSpec
+from gateway.wire.ollama import WIRE
+from gateway.wire.ollama.errors import error_in, malformed
+from gateway.wire.surrogates import SurrogateJoiner
+
+
+class _Function(Struct, gc=False):
+    name: str | None = None
+    arguments: Raw = Raw(b"null")
+
+
+class _Call(Struct, gc=False):
+    id: str | None = None
+    function: _Function | None = None
+
+
+class _Message(Struct, gc=False):
+    content: str | None = None
+    thinking: str | None = None
+    tool_calls: list[_Call] | None = None
+
+
+class _Line(Struct, gc=False):
+    """One line of a stream, or a whole answer."""
+
+    message: _Message | None = None
+    done: bool | None = None
+    done_reason: str | None = None
+    prompt_eval_count: int | None = None
+    eval_count: int | None = None
+    logprobs: list[Any] | None = None
+    error: Any = None
+    status_code: Any = None
+
+
+_LINE = StructDecoder(_Line)
+
+_FINISH: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "tool_calls"}
+
+
+def parse_answer(body: bytes, model: ModelSpec) -> Batch:
+    """A whole answer, or all lines of a stream, as the events of a stream. Raises UpstreamError."""
+    parser = StreamParser(model)
+    batch = parser.feed(body)
+    return batch + parser.close()
+
+
+class StreamParser:
+    """Reads lines until the one with `done`."""
+
+    thinking = False
+    """See Parser: reasoning is shown, so there is no other sign of it."""
+
+    __slots__ = ("_calls", "_decoder", "_half", "_ids", "_owner", "_started", "_thought", "complete", "done", "failure")
+
+    def __init__(self, model: ModelSpec) -> None:
+        self._decoder = NdjsonDecoder()
+        self._owner = Owner(WIRE, model.provider, model.id)
+        self._half = SurrogateJoiner()
+        self._thought: list[str] = []
+        self._ids: set[str] = set()
+        self._calls = 0
+        self._started = False
+        self.complete = False
+        self.done = False
+        self.failure: UpstreamError | None = None
+
+    def feed(self, data: bytes) -> Batch:
+        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
+        batch: Batch = []
+        try:
+            try:
+                self._read(self._decoder.feed(data), batch)
+            except OversizedLine as error:
+                raise malformed(str(error)) from None
+        except UpstreamError as error:
+            if not batch:
+                raise
+            self.failure = error
+        return batch
+
+    def close(self) -> Batch:
+        """The end of the bytes. A stream without `done` is truncated, whatever came before."""
+        if self.failure is not None:
+            raise self.failure
+        batch: Batch = []
+        if not self.done:
+            self._read(self._decoder.flush(), batch)
+        if not self.done:
+            if self._started:
+                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
+            raise malformed("the stream ended without an answer")
+        return batch
+
+    def _read(self, lines: list[bytes], batch: Batch) -> None:
+        for raw in lines:
+            if self.done:
+                return  # nothing belongs to the answer after its last line
+            try:
+                line = _LINE.read(raw)
+            except InvalidJSON as error:
+                raise malformed(str(error)) from None
+            if line.error:
+                raise error_in({"error": line.error, "status_code": line.status_code})
+            if line.message is None and not line.done:
+                raise malformed("a line has no message")
+            self._started = True
+            if line.message is not None:
+                self._message(line.message, line.logprobs, batch)
+            if line.done:
+                self._end(line, batch)
+
+    def _message(self, message: _Message, logprobs: list[Any] | None, batch: Batch) -> None:
+        if message.thinking:
+            self._thought.append(message.thinking)
+            batch.append(ThinkingDelta(message.thinking))
+        text = message.content or ""
+        if not text.isascii() or self._half.pending:
+            text = self._half.feed(text)
+        if text or message.tool_calls:
+            self._end_thinking(batch)
+        if text:
+            batch.append(TextDelta(text, {"content": logprobs} if logprobs else None))
+        for call in message.tool_calls or ():
+            self._call(call, batch)
+
+    def _call(self, call: _Call, batch: Batch) -> None:
+        function = call.function
+        if function is None or not function.name or function.name.isspace():
+            raise malformed("a tool call has no name")
+        call_id = call.id
+        if not call_id or call_id in self._ids:
+            call_id = new_id("call_")
+        self._ids.add(call_id)
+        batch.append(ToolCallBegin(self._calls, call_id, function.name))
+        batch.append(ToolCallDelta(self._calls, arguments_text(function.arguments)))
+        self._calls += 1
+
+    def _end_thinking(self, batch: Batch) -> None:
+        if self._thought:
+            block = Thinking("".join(self._thought), owner=self._owner)
+            self._thought.clear()
+            batch.append(ThinkingEnd(block))
+
+    def _end(self, line: _Line, batch: Batch) -> None:
+        raw = line.done_reason
+        if raw in ("load", "unload"):
+            raise malformed(f"the server only answered that it did {raw} the model")
+        known = _FINISH.get(raw or "stop", "stop")
+        if known == "tool_calls" and not self._calls:
+            raise malformed("it ends with tool calls, but has none")
+        self._end_thinking(batch)
+        reason: FinishReason = "tool_calls" if self._calls and known == "stop" else known
+        batch.append(Finish(reason, None if raw == reason else raw))
+        prompt, completion = _count(line.prompt_eval_count), _count(line.eval_count)
+        batch.append(UsageReport(Usage(prompt, completion, prompt + completion)))
+        self.complete = self.done = True
+
+
+def _count(value: int | None) -> int:
+    return value if value is not None and value > 0 else 0
