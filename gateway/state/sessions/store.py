@@ -9,9 +9,9 @@ from typing import Protocol
 
 from gateway.core.session_key import SessionKey
 
-LEASE = 7.0
+LEASE = 6.0
 """Seconds until a lease expires that its instance does not renew."""
-GRACE = 3.0
+GRACE = 4.0
 """Seconds that an expired lease is left to its holder, counted by the request that waits: a clock may have stepped."""
 
 
