@@ -16,7 +16,6 @@ from msgspec import structs
 from gateway.conversations.context_window import HistoryWindow
 from gateway.conversations.history import MergedHistory, join
 from gateway.conversations.leases import HeldLease, Leases
-from gateway.conversations.recorder import SessionRecorder
 from gateway.conversations.summary import Ask, Summary, summarised
 from gateway.conversations.transcript import Entry, Outcome, View, view, write_entry
 from gateway.core.answer import Answer
@@ -26,7 +25,6 @@ from gateway.core.message_json import UnknownVersion
 from gateway.core.session_key import SessionKey
 from gateway.core.token_estimate import bytes_of
 from gateway.core.turn import Turn
-from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.run import Run
 from gateway.runs.trace import RunTrace
 from gateway.state.sessions.store import SessionStore
@@ -132,10 +130,6 @@ class Conversation:
     def fitted(self, run: Run) -> Run:
         """The run of `turn` with the history shortened to its model's window."""
         return run if self._window is None else self._window.fitted(run)
-
-    def recorded(self, run: AnswerStream) -> SessionRecorder:
-        """The run as a stream that adds its turn to the transcript before it ends. It leaves in every ending."""
-        return SessionRecorder(run, self)
 
     def holding(self) -> AbstractAsyncContextManager[None]:
         """A context that cancels its body when the lease is lost and then raises SessionChanged."""

@@ -1,21 +1,18 @@
 """Stores the answer of a run in its conversation before the client gets the end of the stream."""
 
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 
+from gateway.conversations.conversation import Conversation
 from gateway.core.accumulator import Accumulator
 from gateway.core.event import Batch, Finish, Stream
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.trace import RunTrace
 
-if TYPE_CHECKING:
-    from gateway.conversations.conversation import Conversation
-
 
 class SessionRecorder:
     """An AnswerStream that stores its answer and leaves the conversation in every ending."""
 
-    def __init__(self, run: AnswerStream, conversation: "Conversation") -> None:
+    def __init__(self, run: AnswerStream, conversation: Conversation) -> None:
         self._run = run
         self._conversation = conversation
 

@@ -11,6 +11,7 @@ from msgspec import Struct
 from gateway.agents.agent import Agent
 from gateway.conversations.context_window import window_of
 from gateway.conversations.conversation import Conversation
+from gateway.conversations.recorder import SessionRecorder
 from gateway.conversations.summary import Admit, ask_agent
 from gateway.core.identity import Principal
 from gateway.core.session_key import Endpoint, SessionKey, session_key
@@ -86,7 +87,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
         stream: AnswerStream = run if call.admit is None else await call.admit(run)
         call.services.recent.put(call.principal.name, call.id, run.trace)
         if conversation is not None:
-            stream = conversation.recorded(stream)
+            stream = SessionRecorder(stream, conversation)
     except BaseException as error:
         if conversation is not None:
             await conversation.leave(error)

@@ -9,9 +9,9 @@ from gateway.runs.attempts import Attempts, RetryPolicy
 from gateway.runs.candidates import Candidate, candidates_for
 from gateway.runs.cooldowns import Cooldowns
 from gateway.runs.hedge import HedgingAttempts
-from gateway.runs.observers import Observer, log_run
+from gateway.runs.observers import log_run
 from gateway.runs.reasoning import CallReasoning
-from gateway.runs.trace import RunTrace
+from gateway.runs.trace import Observer, RunTrace
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import Timeouts
 from gateway.upstream.provider import Provider

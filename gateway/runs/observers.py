@@ -1,37 +1,15 @@
 """The end of a run: one RunFinished for every observer, such as the log."""
 
 import sys
-from collections.abc import Callable
 
 import structlog
-from msgspec import Struct
 
 from gateway.core.errors import GatewayError
 from gateway.core.upstream_error import UpstreamError
-from gateway.core.usage import Usage
 from gateway.observe.log import shows_debug
-from gateway.runs.trace import ANSWERED, CANCELLED, RunTrace
+from gateway.runs.trace import ANSWERED, CANCELLED, RunFinished, RunTrace
 
 log = structlog.get_logger(__name__)
-
-
-class RunFinished(Struct, frozen=True):
-    """How a run ended.
-
-    `usage` is None if no provider reported any. `client` identifies the client for limits and cooldowns. `outcome` is
-    ANSWERED, CANCELLED, the kind of the provider's failure, or the type of another error. `failed` is True if the
-    client got an error.
-    """
-
-    trace: RunTrace
-    usage: Usage | None
-    client: str
-    outcome: str
-    failed: bool
-
-
-Observer = Callable[[RunFinished], None]
-"""Called once at the end of each run. It must neither raise nor block."""
 
 
 def close_run(trace: RunTrace) -> None:

@@ -2,15 +2,12 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from msgspec import Struct
 
 from gateway.core.names import ModelRef
 from gateway.core.usage import Usage
-
-if TYPE_CHECKING:
-    from gateway.runs.observers import Observer
 
 ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
 
@@ -136,6 +133,25 @@ class RunTrace:
         if self.tools:
             fields["tools"] = [use.as_dict() for use in self.tools]
         return fields
+
+
+class RunFinished(Struct, frozen=True):
+    """How a run ended.
+
+    `usage` is None if no provider reported any. `client` identifies the client for limits and cooldowns. `outcome` is
+    ANSWERED, CANCELLED, the kind of the provider's failure, or the type of another error. `failed` is True if the
+    client got an error.
+    """
+
+    trace: RunTrace
+    usage: Usage | None
+    client: str
+    outcome: str
+    failed: bool
+
+
+Observer = Callable[[RunFinished], None]
+"""Called once at the end of each run. It must neither raise nor block."""
 
 
 class RecentRuns:

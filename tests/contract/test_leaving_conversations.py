@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.conversations.conversation import Conversations
+from gateway.conversations.recorder import SessionRecorder
 from gateway.conversations.transcript import read_entry
 from gateway.core.accumulator import accumulated
 from gateway.core.event import Finish, TextDelta
@@ -72,7 +73,7 @@ async def conversations(request, redis, tmp_path):
 async def turn(conversations, prompt, acknowledged, *, whole):
     asked = Turn("openclaw", (Message("user", (Text(prompt),)),))
     async with conversations.of_turn(KEY, asked, prompt, never) as conversation:
-        run = conversation.recorded(Answering(prompt))
+        run = SessionRecorder(Answering(prompt), conversation)
         if whole:
             await whole_answer(run)
         else:

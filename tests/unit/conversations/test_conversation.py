@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.conversations.conversation import Conversations
+from gateway.conversations.recorder import SessionRecorder
 from gateway.conversations.transcript import Entry, read_entry, write_entry
 from gateway.core.accumulator import accumulated
 from gateway.core.errors import SessionChanged, Unavailable
@@ -88,7 +89,7 @@ async def entries(store):
 
 async def test_an_entry_has_model_messages_and_time(conversations, store):
     async with conversations.of_turn(KEY, TURN, "req-1", never) as conversation:
-        reply = await whole_answer(conversation.recorded(Answering(*ANSWER)))
+        reply = await whole_answer(SessionRecorder(Answering(*ANSWER), conversation))
     assert reply.text == "ab"
     (entry,) = await entries(store)
     assert (entry.at, entry.request, entry.outcome, entry.model) == (1000.0, "req-1", "completed", "home/big")
@@ -97,7 +98,7 @@ async def test_an_entry_has_model_messages_and_time(conversations, store):
 
 async def test_a_stream_ends_after_its_turn_is_stored(conversations, store):
     async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
-        events = conversation.recorded(Answering(*ANSWER)).events()
+        events = SessionRecorder(Answering(*ANSWER), conversation).events()
         batches = [(batch, len(await entries(store))) async for batch in events]
     assert batches == [(ANSWER[0], 0), ([*ANSWER[1], *ANSWER[2]], 1)]
 
@@ -108,7 +109,7 @@ async def test_a_turn_that_can_not_be_stored_ends_in_a_failure(conversations, st
     async def stream():
         async with (
             conversations.of_turn(KEY, TURN, "r", never) as conversation,
-            aclosing(conversation.recorded(Answering(*ANSWER)).events()) as events,
+            aclosing(SessionRecorder(Answering(*ANSWER), conversation).events()) as events,
         ):
             async for batch in events:
                 batches.extend(batch)
@@ -144,7 +145,7 @@ async def test_a_failed_run_leaves_a_note_and_releases_the_lease(conversations, 
     error = type(answer[-1])
     with pytest.raises(error):
         async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
-            await whole_answer(conversation.recorded(Answering(*answer)))
+            await whole_answer(SessionRecorder(Answering(*answer), conversation))
     (note,) = await entries(store)
     assert (note.outcome, note.reason, note.messages) == (outcome, reason, ())
     async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
@@ -182,7 +183,7 @@ async def test_a_lease_is_renewed_during_the_run(impatient, store, renewed):
     async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
         while store.renewals < 3:
             await asyncio.sleep(0.001)
-        await whole_answer(conversation.recorded(Answering(*ANSWER)))
+        await whole_answer(SessionRecorder(Answering(*ANSWER), conversation))
     assert [entry.outcome for entry in await entries(store)] == ["completed"]
     renewals = store.renewals
     await asyncio.sleep(0.01)
@@ -210,7 +211,7 @@ async def test_a_run_that_loses_its_lease_is_cancelled_at_once(impatient, store,
 
     async def ask():
         async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
-            recorded = conversation.recorded(run)
+            recorded = SessionRecorder(run, conversation)
             if whole:
                 await whole_answer(recorded)
             async with aclosing(recorded.events()) as events:
@@ -236,7 +237,7 @@ async def test_a_lost_lease_interrupts_only_code_that_awaits_the_run(impatient, 
     run = Endless()
     async with (
         impatient.of_turn(KEY, TURN, "r", never) as conversation,
-        aclosing(conversation.recorded(run).events()) as events,
+        aclosing(SessionRecorder(run, conversation).events()) as events,
     ):
         assert await anext(events) == ANSWER[0]
         store.renewed = False
@@ -253,7 +254,7 @@ async def test_a_client_that_disconnects_while_holding_a_lease_is_cancelled_norm
 
     async def ask():
         async with impatient.of_turn(KEY, TURN, "r", never) as conversation:
-            await whole_answer(conversation.recorded(run))
+            await whole_answer(SessionRecorder(run, conversation))
 
     asking = asyncio.create_task(ask())
     while not run.waits:
@@ -268,7 +269,7 @@ async def test_failures_in_a_row_do_not_displace_turns_from_the_transcript(conve
     for answer in (ANSWER, *[(FAILURE,)] * 15, ANSWER, (FAILURE,)):
         with suppress(UpstreamError):
             async with conversations.of_turn(KEY, TURN, "r", never) as conversation:
-                await whole_answer(conversation.recorded(Answering(*answer)))
+                await whole_answer(SessionRecorder(Answering(*answer), conversation))
     outcomes = [entry.outcome for entry in await entries(store)]
     assert outcomes == ["completed", *["failed"] * 10, "completed", "failed"]
 
@@ -345,7 +346,7 @@ async def test_a_summary_is_stored_although_its_turn_failed(store):
     await turns(conversations, ask, "a0", "a1", "a2")
     with pytest.raises(UpstreamError):
         async with conversations.of_turn(KEY, TURN, "r", ask) as conversation:
-            await whole_answer(conversation.recorded(Answering(FAILURE)))
+            await whole_answer(SessionRecorder(Answering(FAILURE), conversation))
     async with conversations.of_turn(KEY, TURN, "r", ask) as conversation:
         assert "Summary" in conversation.turn.messages[0].parts[0].text
     assert len(asked) == 1
