@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import structlog
 
 from gateway.config.gateway import RedisConfig
-from gateway.config.redis_url import parse_redis_url
+from gateway.config.redis_url import redis_address
 from gateway.state.connect import close_client, create_client
 from openclaw_ratelimit import Event, EventKind, ReplicationLink
 
@@ -18,10 +18,10 @@ log = structlog.get_logger(__name__)
 
 def link_from(config: RedisConfig) -> ReplicationLink | None:
     """The link to the configured Redis, not opened yet; None without one."""
-    if config.url is None:
+    address = redis_address(config)
+    if address is None:
         return None
-    client = create_client(parse_redis_url(config.url.get_secret_value()))
-    return ReplicationLink(client, name=config.key_prefix, on_event=_log)
+    return ReplicationLink(create_client(address), name=config.key_prefix, on_event=_log)
 
 
 @asynccontextmanager

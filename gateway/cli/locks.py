@@ -25,52 +25,81 @@ _TIMEOUT = 5.0  # seconds
 
 
 def add_parser(sub: "Subparsers") -> None:
-    """`locks list|release [KEY] [--config FILE] [--url URL]`."""
+    """`locks list|release [KEY] [--config FILE] [--url URL]...`."""
     parser = sub.add_parser("locks", help=COMMANDS["locks"], description=__doc__)
     parser.add_argument("action", choices=("list", "release"))
     parser.add_argument("key", nargs="?", metavar="KEY", help="what to release: an address, or a key of the list")
     config_option(parser)
-    parser.add_argument("--url", help="where the gateway is (default: this machine, the configured port)")
+    where = (
+        "where the gateway is (default: this machine, the configured port); may be repeated to ask several instances"
+    )
+    parser.add_argument("--url", action="append", help=where)
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when it is done, 1 when the gateway refuses or doesn't answer, 2 when KEY is missing."""
+    """0 when it is done, 1 when a gateway refuses or doesn't answer, 2 for a wrong command line."""
     if args.action == "release" and not args.key:
         print("locks release: name what to release, an address or a key of `locks list`", file=sys.stderr)
         return 2
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    base = (args.url or f"http://127.0.0.1:{gateway.port}").rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
-        return 2
-    if args.action == "list":
-        return _list(base, gateway)
-    answer = _ask("DELETE", f"{base}/api/v1/locks?key={quote(args.key, safe='')}", gateway)
-    if answer is None:
-        return 1
-    print(f"released {printable(str(answer['key']))}")
-    return 0
+    bases = [url.rstrip("/") for url in args.url or [f"http://127.0.0.1:{gateway.port}"]]
+    for base in bases:
+        if not base.startswith(("http://", "https://")):
+            print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
+            return 2
+    return _list(bases, gateway) if args.action == "list" else _release(args.key, bases, gateway)
 
 
-def _list(base: str, gateway: GatewayConfig) -> int:
-    answer = _ask("GET", f"{base}/api/v1/locks", gateway)
-    if answer is None:
-        return 1
-    for lock in answer["data"]:
-        print(printable(str(lock["key"])), f"{lock['seconds']} s", sep="\t")
-    return 0
+def _list(bases: list[str], gateway: GatewayConfig) -> int:
+    locks: dict[str, int] = {}
+    failed = False
+    for base in bases:
+        answer = _ask("GET", f"{base}/api/v1/locks", gateway)
+        if "data" in answer:
+            for lock in answer["data"]:
+                locks[lock["key"]] = max(lock["seconds"], locks.get(lock["key"], 0))
+        else:
+            failed = True
+            print(printable(str(answer["problem"])), file=sys.stderr)
+    for key, seconds in sorted(locks.items(), key=lambda lock: lock[1]):
+        print(printable(str(key)), f"{seconds} s", sep="\t")
+    return int(failed)
 
 
-def _ask(method: str, url: str, gateway: GatewayConfig) -> Any:
-    """The gateway's JSON, or None after the problem was printed."""
+def _release(key: str, bases: list[str], gateway: GatewayConfig) -> int:
+    answers = [_ask("DELETE", f"{base}/api/v1/locks?key={quote(key, safe='')}", gateway) for base in bases]
+    released = [answer for answer in answers if "problem" not in answer]
+    # The release at one instance may have reached the next one before it was asked.
+    unknown = [answer for answer in answers if answer.get("code") == "lock_not_found"]
+    failed = len(released) + (len(unknown) if released else 0) < len(bases)
+    for answer in answers:
+        if "problem" in answer and not (released and answer in unknown):
+            print(printable(str(answer["problem"])), file=sys.stderr)
+    if released:
+        print(f"released {printable(str(released[0]['key']))}")
+        if any(answer["pending"] for answer in released):
+            print("Redis is away: instances that were not asked follow when it is back", file=sys.stderr)
+    return int(failed)
+
+
+def _ask(method: str, url: str, gateway: GatewayConfig) -> dict[str, Any]:
+    """The gateway's JSON, or `problem` and the error's `code`."""
     secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
     headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
     request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310  checked by the caller
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
-            return json.load(response)
+            answer: dict[str, Any] = json.load(response)
+            return answer
     except HTTPError as error:
-        print(f"{error.code} {printable(error.read().decode('utf-8', 'replace'))}", file=sys.stderr)
+        body = error.read().decode("utf-8", "replace")
+        return {"problem": f"{error.code} {body}", "code": _code_of(body)}
     except (URLError, OSError) as error:
-        print(f"no gateway answers at {url}: {error}", file=sys.stderr)
-    return None
+        return {"problem": f"no gateway answers at {url}: {error}"}
+
+
+def _code_of(body: str) -> Any:
+    try:
+        return json.loads(body)["error"]["code"]
+    except (ValueError, LookupError, TypeError):
+        return None

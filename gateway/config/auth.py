@@ -22,7 +22,9 @@ class RateLimitConfig(Section):
     window_ms: Milliseconds = 60_000
     lockout_ms: Milliseconds = 300_000
     exempt_loopback: bool = True
-    global_per_minute: Annotated[int, Field(strict=True, gt=0)] | Literal[False] = Field(default=100, alias="global")
+    global_per_minute: Annotated[int, Field(strict=True, gt=0, le=2**53)] | Literal[False] = Field(
+        default=100, alias="global"
+    )
     """Ours: failures per minute of a credential class, from all addresses together, that are not slowed down."""
     failure_mode: Literal["local", "deny"] = "local"
     """Ours: while Redis is unreachable, each instance counts alone, or new attempts are refused."""

@@ -103,6 +103,9 @@ class RedisConfig(Section):
     url: Secret | None = None
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "openclaw"
     """Instances with the same prefix share their state; separate gateways need different ones."""
+    sentinel_username: str | None = None
+    sentinel_password: Secret | None = None
+    """Of the Sentinels, where they differ from the credential in `url`."""
 
 
 class GatewayConfig(Section):

@@ -8,9 +8,11 @@
 Parsing only; `gateway.state.connect` connects.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import parse_qsl, unquote
+
+from gateway.config.gateway import RedisConfig
 
 Kind = Literal["server", "socket", "sentinel", "cluster"]
 
@@ -38,6 +40,22 @@ class RedisAddress:
     database: int = 0
     username: str | None = None
     password: str | None = field(default=None, repr=False)
+    sentinel_username: str | None = None
+    sentinel_password: str | None = field(default=None, repr=False)
+    """The Sentinels' own credential. Without one, those that want a credential get that of the servers."""
+
+
+def redis_address(config: RedisConfig) -> RedisAddress | None:
+    """The configured Redis with its credentials; None without one. Raises ValueError as `parse_redis_url`."""
+    if config.url is None:
+        return None
+    address = parse_redis_url(config.url.get_secret_value())
+    password = config.sentinel_password
+    return replace(
+        address,
+        sentinel_username=config.sentinel_username,
+        sentinel_password=password.get_secret_value() if password is not None else None,
+    )
 
 
 def parse_redis_url(url: str) -> RedisAddress:

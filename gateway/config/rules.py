@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from gateway.config.auth import AuthConfig
 from gateway.config.problems import Problem, join
-from gateway.config.redis_url import parse_redis_url
+from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.identity import ALL_SCOPES
@@ -136,12 +136,17 @@ def tls_is_not_expected(config: Config) -> Iterator[Problem]:
 
 def redis_can_be_addressed(config: Config) -> Iterator[Problem]:
     """With a mistyped URL every instance would count alone."""
-    url = config.gateway.redis.url
-    if url is not None:
-        try:
-            parse_redis_url(url.get_secret_value())
-        except ValueError as error:
-            yield Problem("gateway.redis.url", str(error))
+    redis = config.gateway.redis
+    try:
+        address = redis_address(redis)
+    except ValueError as error:
+        yield Problem("gateway.redis.url", str(error))
+        return
+    if redis.sentinel_username is not None and redis.sentinel_password is None:
+        yield Problem("gateway.redis.sentinelUsername", "needs `sentinelPassword` beside it")
+    if redis.sentinel_password is not None and (address is None or address.kind != "sentinel"):
+        text = "has no effect, because `url` names no Sentinels (redis+sentinel://host/service); remove it"
+        yield Problem("gateway.redis.sentinelPassword", text)
 
 
 def limits_limit_something(config: Config) -> Iterator[Problem]:

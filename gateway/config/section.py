@@ -35,7 +35,7 @@ class Section(BaseModel):
     """Other spellings: key in the file → the key that it means."""
 
 
-Milliseconds = Annotated[int, Field(gt=0)]
-Count = Annotated[int, Field(ge=0)]
-PositiveCount = Annotated[int, Field(gt=0)]
+Milliseconds = Annotated[int, Field(gt=0, le=10**12)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+PositiveCount = Annotated[int, Field(gt=0, le=2**53)]
 Seconds = Annotated[float, Field(gt=0)]

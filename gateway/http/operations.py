@@ -106,7 +106,7 @@ OPERATIONS: Mapping[Handler, Operation] = {
     release_lock: Operation(
         None,
         (Parameter("key", "string", description="an address, or a key of the list"),),
-        {"type": "object", "required": ["object", "key", "released"]},
+        {"type": "object", "required": ["object", "key", "released", "pending"]},
     ),
     list_sessions: Operation(
         None,

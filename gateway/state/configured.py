@@ -1,17 +1,18 @@
 """Configuration → stores. A store opens its storage at its first use; this module closes it at the end."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gateway.config.redis_url import parse_redis_url
+from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
 from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventLog, EventPolicy
+from gateway.state.health import StoreHealth
 from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.reasoning.redis import RedisReasoning
 from gateway.state.reasoning.store import ReasoningStore
@@ -40,6 +41,9 @@ class Stores:
     events: EventLog
     reasoning: ReasoningStore
     seals: Seals
+    health: StoreHealth = field(default_factory=StoreHealth)
+    inspect: Callable[[], Awaitable[None]] | None = None
+    """Looks at the storage without changing anything, and updates `health`; it may raise Unavailable."""
 
 
 @asynccontextmanager
@@ -48,8 +52,9 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
     settings, redis = config.gateway.state, config.gateway.redis
     responses = ResponsePolicy(settings.keep_responses, settings.max_response_bytes)
     sessions = SessionPolicy(config.session.maintenance.prune_after, config.session.max_bytes)
-    if redis.url is not None and settings.backend == "auto":
-        client = create_client(parse_redis_url(redis.url.get_secret_value()))
+    address = redis_address(redis)
+    if address is not None and settings.backend == "auto":
+        client = create_client(address)
         shared = RedisClient(client)
         session_store = RedisSessions(shared, sessions, prefix=redis.key_prefix)
         try:
@@ -59,9 +64,12 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
                 RedisReasoning(shared, prefix=redis.key_prefix),
                 redis_seals(shared, prefix=redis.key_prefix),
+                shared.health,
+                shared.check,
             )
         finally:
             await session_store.close()
+            await shared.room.close()
             await close_client(client)
     else:
         database = Database(None if settings.backend == "memory" else state / FILE, MIGRATIONS)
@@ -73,6 +81,8 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 SqliteEvents(database, EventPolicy(), clock=clock),
                 MemoryReasoning(clock=time.monotonic),
                 sqlite_seals(database),
+                database.health,
+                database.inspect,
             )
         finally:
             await database.close()

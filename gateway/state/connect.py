@@ -1,14 +1,16 @@
-"""Creates Redis clients: bounded pools, short timeouts, no hidden retries. No other module creates one."""
+"""Creates Redis clients: bounded pools, short timeouts, no hidden retries. Only `sentinels` creates others."""
 
 from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis, Sentinel, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 
 from gateway.config.redis_url import RedisAddress
+from gateway.state.sentinels import sentinels_of
 
 _MAX_CONNECTIONS = 64
 _POOL_TIMEOUT = 1.0  # seconds to wait for a free connection of the pool
@@ -26,16 +28,15 @@ def create_client(address: RedisAddress) -> Redis | RedisCluster:
         "socket_connect_timeout": _CONNECT_TIMEOUT,
         "socket_keepalive": True,
         "retry": Retry(NoBackoff(), 0),
+        "maint_notifications_config": MaintNotificationsConfig(enabled=False),  # each connection would ask for them
     }
     match address.kind:
         case "cluster":
             nodes = [ClusterNode(host, port) for host, port in address.hosts]
             return RedisCluster(startup_nodes=nodes, ssl=address.tls, **settings)
         case "sentinel":
-            # The credential belongs to the Redis server. Sentinels get none.
-            sentinel_settings = {**settings, "username": None, "password": None, "ssl": address.tls}
-            sentinel = Sentinel(address.hosts, sentinel_kwargs=sentinel_settings)  # type: ignore[no-untyped-call]
-            primary: Redis = sentinel.master_for(address.service, ssl=address.tls, db=address.database, **settings)
+            sentinels = sentinels_of(address, settings)
+            primary: Redis = sentinels.master_for(address.service, ssl=address.tls, db=address.database, **settings)
             return primary
         case "socket":
             return Redis.from_pool(_pool(settings, UnixDomainSocketConnection, path=address.path, db=address.database))

@@ -5,6 +5,7 @@ budget without the queue, which admits a request if there is room at that moment
 """
 
 import asyncio
+import heapq
 import random
 from collections import deque
 from statistics import median
@@ -77,6 +78,33 @@ async def simulate(kind, per_second, persistent):
     return refused, waits, guessed / MINUTES
 
 
+async def max_turn(waiting):
+    """The maximum wait in minutes of a new key that keeps asking, while as many others keep asking as often as they
+    may. With the bound: that many at 100 a minute, a minute until the window has room, and the pause before a retry.
+    """
+    time, chance = Time(), random.Random(2)
+    limiter = Queue(time)
+    due = [(chance.uniform(0, 10), f"attacker {number}") for number in range(waiting)]
+    heapq.heapify(due)
+    for number in range(10):
+        heapq.heappush(due, (120 + 60 * number, f"owner {number}"))
+    began, turns = {}, []
+    while len(turns) < 10:
+        time.now, key = heapq.heappop(due)
+        is_owner = key.startswith("owner")
+        began.setdefault(key, time.now)
+        wait = await limiter.attempt(key, right=is_owner)
+        if wait == 0.0 and is_owner:
+            turns.append(time.now - began[key])
+            continue
+        # An attacker's key that is locked makes place for another one: the worst case.
+        if not is_owner and wait > BUDGET.interval:
+            key = f"{key}+"
+            wait = 0.0
+        heapq.heappush(due, (time.now + (wait or BUDGET.interval) + chance.uniform(0, 1), key))
+    return max(turns) / 60, waiting / BUDGET.failures + 1 + 2 * (BUDGET.interval + 1) / 60
+
+
 async def main():
     print(f"{OWNERS} owners from new addresses, {MINUTES} minutes; each tries for {MAX_WAIT:.0f} s\n")
     print(f"{'attack':<44}{'refused':>9}{'median s':>10}{'slowest s':>11}{'guesses/min':>13}")
@@ -87,6 +115,11 @@ async def main():
             row = f"{per_second}/s from {who}, {name}"
             middle, slowest = (median(waits), max(waits)) if waits else (float("nan"), float("nan"))
             print(f"{row:<44}{refused:>9}{middle:>10.1f}{slowest:>11.1f}{guesses:>13.0f}")
+    print("\nten owners from new addresses who keep asking\n")
+    print(f"{'addresses that keep asking':<30}{'maximum wait, min':>20}{'bound, min':>14}")
+    for waiting in (50, 200, 1_000, 5_000, 9_900):
+        wait, bound = await max_turn(waiting)
+        print(f"{waiting:<30}{wait:>20.1f}{bound:>14.1f}")
 
 
 asyncio.run(main())

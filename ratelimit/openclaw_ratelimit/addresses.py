@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from openclaw_ratelimit.errors import ConfigurationError
 
@@ -13,17 +13,13 @@ _PREFIX = 64  # bits of an IPv6 address that its owner can't change at will
 def client_key(address: str) -> str:
     """An address as a key: IPv4 as it is, an IPv6 address as its network of 64 bits, because its owner has them all.
 
-    What is no address (a Unix socket) is its own key.
+    A port is left out. What is no address (a Unix socket) is its own key.
     """
-    try:
-        parsed = ip_address(address.partition("%")[0])
-    except ValueError:
+    parsed = _parsed(address)
+    if parsed is None:
         return address
-    if isinstance(parsed, IPv6Address):
-        if parsed.ipv4_mapped is not None:
-            return str(parsed.ipv4_mapped)
-        if not parsed.is_loopback:
-            return str(IPv6Network((parsed, _PREFIX), strict=False))
+    if isinstance(parsed, IPv6Address) and not parsed.is_loopback:
+        return str(IPv6Network((parsed, _PREFIX), strict=False))
     return str(parsed)
 
 
@@ -49,8 +45,20 @@ class TrustedProxies:
         return client_key(current)
 
     def _trusts(self, address: str) -> bool:
-        try:
-            parsed = ip_address(address)
-        except ValueError:
-            return False
-        return any(parsed in network for network in self._networks)
+        parsed = _parsed(address)
+        return parsed is not None and any(parsed in network for network in self._networks)
+
+
+def _parsed(address: str) -> IPv4Address | IPv6Address | None:
+    """The address in `203.0.113.9`, `203.0.113.9:443`, `2001:db8::1`, `[2001:db8::1]:443` or `fe80::1%eth0`."""
+    host = address.strip()
+    if host.startswith("["):
+        host = host[1:].partition("]")[0]
+    elif host.count(":") == 1:
+        host = host.partition(":")[0]
+    try:
+        parsed = ip_address(host.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return mapped or parsed

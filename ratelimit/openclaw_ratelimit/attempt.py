@@ -14,7 +14,7 @@ class Attempt:
 
     Raises Locked at the beginning when the key is locked, so that no password is checked for nothing. A body that
     raises counts nothing (the database was away, the caller has left); one that ends without a result raises
-    UsageError.
+    UsageError, and so does a second result.
     """
 
     __slots__ = ("_done", "_key", "_limiter")
@@ -34,12 +34,12 @@ class Attempt:
 
     async def failed(self) -> Verdict:
         """The secret was wrong. Raises Locked when the caller must not know, and StorageUnavailable (`while_away`)."""
-        self._done = True
+        self._finish()
         return _allowed(await self._limiter.record_failure(self._key))
 
     async def succeeded(self) -> None:
         """The secret was right. Raises Locked when it must be refused all the same."""
-        self._done = True
+        self._finish()
         if self._limiter.must_ask(self._key):
             _allowed(await self._limiter.record_success(self._key))
         else:
@@ -47,6 +47,11 @@ class Attempt:
 
     def discard(self) -> None:
         """It was no attempt, for instance because no secret was given: nothing is counted."""
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._done:
+            raise UsageError("the attempt has a result already: call one of failed(), succeeded() and discard(), once")
         self._done = True
 
 

@@ -10,6 +10,8 @@ from typing import Any, Protocol, cast
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import NoPermissionError, ResponseError
 
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
@@ -56,7 +58,15 @@ async def dedicated(client: Redis | RedisCluster, tag: str) -> Connection:
         settings = node.connection_kwargs
     else:
         kind, settings = client.connection_pool.connection_class, client.connection_pool.connection_kwargs
-    ours = {"socket_timeout": None, "protocol": 2, "maint_notifications_config": None}
+    ours = {
+        "socket_timeout": None,
+        "protocol": 2,
+        "maint_notifications_config": None,
+        "encoding": "utf-8",  # whatever the client's is: instances must store one key alike
+        "encoding_errors": "strict",
+        "decode_responses": False,
+        "retry": Retry(NoBackoff(), 0),  # the link tries again itself; redis-py's pauses would hide the reason
+    }
     connection = cast(Connection, kind(**{**settings, **ours}))
     try:
         await connection.connect()

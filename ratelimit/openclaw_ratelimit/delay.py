@@ -5,8 +5,10 @@ from collections import OrderedDict, deque
 from collections.abc import Callable
 from math import ceil, log2
 
+from openclaw_ratelimit.checks import require_clock, require_count
+from openclaw_ratelimit.errors import ConfigurationError
 from openclaw_ratelimit.keys import stored_key
-from openclaw_ratelimit.policy import DelayPolicy, require_count
+from openclaw_ratelimit.policy import DelayPolicy
 
 
 class FailureDelay:
@@ -24,6 +26,9 @@ class FailureDelay:
         capacity: int = 1_000,
     ) -> None:
         require_count("capacity", capacity)
+        require_clock(clock)
+        if policy is not None and not isinstance(policy, DelayPolicy):
+            raise ConfigurationError(f"policy must be a DelayPolicy, not {type(policy).__name__}")
         self.policy = policy or DelayPolicy()
         self._clock = clock
         self._capacity = capacity

@@ -8,6 +8,8 @@ loss heals: a flush, an empty replica after a failover, decisions made by one in
 
 import asyncio
 import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from openclaw_ratelimit.budget import FailureBudget
@@ -15,6 +17,7 @@ from openclaw_ratelimit.errors import StorageUnavailable
 from openclaw_ratelimit.peer import Argument, Ask
 from openclaw_ratelimit.policy import LockoutPolicy
 from openclaw_ratelimit.records import Entry, Failure, Records
+from openclaw_ratelimit.run_leases import pages
 from openclaw_ratelimit.script import Script
 from openclaw_ratelimit.verdict import Verdict
 
@@ -126,8 +129,7 @@ class FailureReplica:
             ask, [*entries.values(), *(_nothing_of(key) for key in unsynced if key not in entries)], unsynced
         )
         if self._budget is not None:
-            for key, age in list(self._budget.known()):
-                await self._ask(ask, "remember", key, _ms(age))
+            await _together([partial(self._ask, ask, "remember", key, _ms(age)) for key, age in self._budget.known()])
         await self._learn(ask)
         self._heard = max(self._heard, self._published)
 
@@ -184,8 +186,7 @@ class FailureReplica:
 
     async def _merge_all(self, ask: Ask, entries: list[Entry], unsynced: dict[str, float]) -> None:
         try:
-            for entry in entries:
-                await self._merge(ask, entry, unsynced.get(entry.key, 0.0))
+            await _together([partial(self._merge, ask, entry, unsynced.get(entry.key, 0.0)) for entry in entries])
         except BaseException:
             self._records.put_back_unsynced(unsynced)
             raise
@@ -218,6 +219,17 @@ class FailureReplica:
 
     def _arguments(self, call: str, key: str, *more: Argument) -> tuple[Argument, ...]:
         return (call, self.link.channel, self._kind, key, *self._rules, self.link.server_time(), *more)
+
+
+async def _together(calls: Sequence[Callable[[], Coroutine[Any, Any, object]]]) -> None:
+    """Make the calls, many in one round trip. Raises what the first failed one raises."""
+    for page in pages(calls):
+        try:
+            async with asyncio.TaskGroup() as group:
+                for call in page:
+                    group.create_task(call())
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
 
 def _nothing_of(key: str) -> Entry:

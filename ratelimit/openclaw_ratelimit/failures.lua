@@ -42,7 +42,7 @@ end
 -- script at its first write unless that one frees something, and this data is bounded and too dear to stop counting.
 redis.call('ZREMRANGEBYSCORE', locks, '-inf', text(now - window))
 redis.call('ZREMRANGEBYSCORE', cleared, '-inf', text(now - window))
-for _, over in ipairs(redis.call('ZRANGEBYSCORE', released, '-inf', text(now))) do
+for _, over in ipairs(redis.call('ZRANGEBYSCORE', released, '-inf', text(now), 'LIMIT', 0, 100)) do
   if tonumber(redis.call('ZSCORE', locks, over) or 0) <= tonumber(redis.call('ZSCORE', released, over)) then
     redis.call('ZREM', locks, over) -- the released lock, not a newer one
   end
@@ -92,8 +92,12 @@ local function clear(time)
   publish('clear', time, '-', key)
 end
 
+-- A released lock makes room for another key.
 local function release(until_, time)
   redis.call('ZADD', released, text(until_), key)
+  if score(locks) <= until_ then
+    redis.call('ZREM', locks, key)
+  end
   redis.call('ZREMRANGEBYRANK', released, 0, -capacity - 1)
   publish('release', until_, text(time), key)
 end

@@ -28,7 +28,7 @@ def stored_key(key: str | bytes) -> str:
     if len(key) <= MAX_KEY_BYTES and not key.startswith(_MARK):
         try:
             if len(key.encode()) <= MAX_KEY_BYTES:
-                return str(key)
+                return str.__str__(key)  # of a subclass too: `str` of an enumeration's member is its name
         except UnicodeEncodeError:  # lone surrogates: bytes of a header that were no UTF-8
             pass
     return _MARK + blake2b(key.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()

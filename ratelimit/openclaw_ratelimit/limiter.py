@@ -4,19 +4,19 @@
 """
 
 import asyncio
-import itertools
-import secrets
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from openclaw_ratelimit.attempt import Attempt
 from openclaw_ratelimit.budget import FailureBudget
+from openclaw_ratelimit.checks import require_clock, require_count, require_kind, require_link, require_listener
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log_event
+from openclaw_ratelimit.failure_calls import FailureCalls
 from openclaw_ratelimit.failure_replica import FailureReplica
 from openclaw_ratelimit.keys import MAX_KEY_BYTES, listed_key, stored_key
-from openclaw_ratelimit.policy import BudgetPolicy, LockoutPolicy, require_count, require_kind
+from openclaw_ratelimit.policy import BudgetPolicy, LockoutPolicy
 from openclaw_ratelimit.records import Records
 from openclaw_ratelimit.verdict import Lock, Verdict
 
@@ -55,6 +55,9 @@ class FailureLimiter:
     ) -> None:
         _check(policy, budget, kind, while_away, has_both_clocks=link is not None and clock is not None)
         require_count("capacity", capacity)
+        require_link(link)
+        require_listener(on_event)
+        require_clock(clock)
         self.policy = policy
         self.kind = kind
         self._deny = while_away == "deny"
@@ -65,11 +68,12 @@ class FailureLimiter:
         )
         self._budget = FailureBudget(budget, clock=local, capacity=capacity) if budget is not None else None
         self._replica: FailureReplica | None = None
+        self._calls: FailureCalls | None = None
+        self._deciding: dict[str, int] = {}
         if link is not None:
             self._replica = FailureReplica(link, policy, self._records, self._budget, kind=kind, capacity=capacity)
-        self._prefix = secrets.token_hex(6)
-        self._count = itertools.count(1)
-        self._deciding: dict[str, int] = {}
+            self._calls = FailureCalls(self._replica, report=self._report, count_here=self._count_abandoned)
+            self._deciding = self._calls.deciding
 
     def __len__(self) -> int:
         """Keys on record here."""
@@ -118,13 +122,13 @@ class FailureLimiter:
         key = _stored(key)
         if (locked := self._records.locked_for(key)) > 0:
             return self._refused(key, locked)
-        replica = self._replica
-        if replica is None:
+        replica, calls = self._replica, self._calls
+        if replica is None or calls is None:
             return self._fail_here(key, "")
-        id_ = self._new_id()
+        id_ = calls.new_id()
         if replica.link.usable():
             try:
-                return await self._ask_failure(replica, key, id_)
+                return await calls.ask(key, id_)
             except StorageUnavailable:
                 if self._deny:
                     raise
@@ -137,10 +141,10 @@ class FailureLimiter:
         key = _stored(key)
         if (locked := self._records.locked_for(key)) > 0:
             return self._refused(key, locked)
-        replica = self._replica
-        if replica is not None and replica.link.usable():
+        replica, calls = self._replica, self._calls
+        if replica is not None and calls is not None and replica.link.usable():
             try:
-                verdict = replica.succeeded(key, await replica.succeed(key, self._new_id()))
+                verdict = replica.succeeded(key, await replica.succeed(key, calls.new_id()))
             except StorageUnavailable:
                 if (locked := self._records.locked_for(key)) > 0:
                     return self._refused(key, locked)
@@ -175,39 +179,9 @@ class FailureLimiter:
         """For operators: how many failures of `key` count now; 0 while it is locked."""
         return self._records.failures(listed_key(key))
 
-    async def _ask_failure(self, replica: FailureReplica, key: str, id_: str) -> Verdict:
-        self._deciding[key] = self._deciding.get(key, 0) + 1
-        try:
-            answer = replica.fail(key, id_)
-        except StorageUnavailable:
-            self._decided(key)
-            raise
-        asked = _Asked()
-        answer.add_done_callback(lambda answer: self._answered(replica, key, id_, answer, asked))
-        try:
-            await asyncio.shield(answer)
-        except asyncio.CancelledError:
-            asked.abandoned = True
-            if asked.failed and not self._deny:
-                self._fail_here(key, id_)  # `_answered` ran before the caller had left
-            raise
-        assert asked.verdict is not None  # noqa: S101  the callback ran before the answer was read
-        return asked.verdict
-
-    def _answered(
-        self, replica: FailureReplica, key: str, id_: str, answer: "asyncio.Future[Any]", asked: "_Asked"
-    ) -> None:
-        """Count a failure that was sent, even if its caller has left."""
-        self._decided(key)
-        if answer.cancelled():
-            return
-        if answer.exception() is None:
-            asked.verdict = replica.failed(key, id_, answer.result())
-            self._report(key, asked.verdict)
-        else:
-            asked.failed = True
-            if asked.abandoned and not self._deny:
-                self._fail_here(key, id_)
+    def _count_abandoned(self, key: str, id_: str) -> None:
+        if not self._deny:
+            self._fail_here(key, id_)
 
     def _fail_here(self, key: str, id_: str) -> Verdict:
         if self._budget is not None and (wait := self._budget.charge(key, failed=True)) > 0:
@@ -235,27 +209,6 @@ class FailureLimiter:
     def _refused(self, key: str, wait: float) -> Verdict:
         emit(self._on_event, Event(EventKind.REFUSED, self.kind, key, wait))
         return Verdict(allowed=False, remaining=0, retry_after=wait)
-
-    def _new_id(self) -> str:
-        return f"{self._prefix}-{next(self._count)}"
-
-    def _decided(self, key: str) -> None:
-        left = self._deciding[key] - 1
-        if left:
-            self._deciding[key] = left
-        else:
-            del self._deciding[key]
-
-
-class _Asked:
-    """A failure that the storage decides about: the verdict, whether the caller has left, whether the call failed."""
-
-    __slots__ = ("abandoned", "failed", "verdict")
-
-    def __init__(self) -> None:
-        self.verdict: Verdict | None = None
-        self.abandoned = False
-        self.failed = False
 
 
 def _stored(key: str | bytes) -> str:

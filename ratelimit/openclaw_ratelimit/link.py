@@ -16,6 +16,7 @@ from typing import Any, Self
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
 
+from openclaw_ratelimit.checks import require_clock, require_listener, require_seconds
 from openclaw_ratelimit.clock import ServerClock, elapsed
 from openclaw_ratelimit.connection import Connection, database_of, dedicated, messages, require_version, subscribe
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable, UsageError
@@ -24,10 +25,10 @@ from openclaw_ratelimit.link_errors import first_of, is_permanent, reason_of
 from openclaw_ratelimit.peer import Argument, Peer, ignore_outcome
 from openclaw_ratelimit.peers import Peers
 from openclaw_ratelimit.pipeline import Pipeline
-from openclaw_ratelimit.policy import require_seconds
 from openclaw_ratelimit.script import Script
 
-_JOINING = 2.0  # seconds to connect and to exchange what both sides know
+_JOINING = 2.0  # seconds to connect, and for each call while both sides exchange what they know
+_MAX_JOIN = 20.0  # seconds for all of the exchange; instances decide alone meanwhile
 _FIRST_BACKOFF = 0.05  # seconds between tries
 _STABLE = 5.0  # seconds of use after which the backoff starts anew
 _NAME = re.compile(r"[^{}\s\0]{1,100}")
@@ -65,6 +66,9 @@ class ReplicationLink:
             raise ConfigurationError(f"name must be 1 to 100 characters without spaces and braces, not {name!r}")
         for field, seconds in (("max_wait", max_wait), ("heartbeat", heartbeat), ("max_backoff", max_backoff)):
             require_seconds(field, seconds)
+        require_listener(on_event)
+        require_clock(clock)
+        require_clock(server_time, "server_time")
         self.name = name
         self.max_wait = max_wait
         self.available = False
@@ -113,22 +117,29 @@ class ReplicationLink:
         """Start, and wait for the first try: then the storage is in use, or known to be away.
 
         Raises ConfigurationError for what retrying can't fix (a wrong password, database, version or permission),
-        unless `keep_trying`. Raises UsageError when the link was opened or closed before.
+        unless `keep_trying`. Raises UsageError when the link was opened or closed before. When it raises, and when it
+        is cancelled, the link is closed.
         """
         if self._closing or self._task is not None:
             raise UsageError(f"link {self.name!r} was opened or closed before: make a new one")
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._run(), name=f"replication link {self.name}")
-        await self._tried.wait()
+        try:
+            await self._tried.wait()
+        except BaseException:
+            await self.close()
+            raise
         if self._misconfigured and not keep_trying:
             reason = self.reason
             await self.close()
             raise ConfigurationError(f"link {self.name!r} can't work: {reason}")
 
     async def close(self) -> None:
-        """End the connections; calls that wait fail."""
-        self._closing = True
+        """End the connections; calls that wait fail. Raises UsageError in another event loop while the link's runs."""
         task = self._task
+        if task is not None and not task.done() and _running_loop() is not self._loop:
+            raise UsageError(f"link {self.name!r} belongs to another event loop: close it there")
+        self._closing = True
         while task is not None and not task.done():
             # More than once: a task group may drop the cancellation when a task fails at the same time.
             task.cancel()
@@ -143,7 +154,7 @@ class ReplicationLink:
             if self._closing:
                 return False
             raise UsageError(f"link {self.name!r} is not open: `async with link:`, or `await link.open()`, comes first")
-        if asyncio.get_running_loop() is not self._loop:
+        if _running_loop() is not self._loop:
             raise UsageError(
                 f"link {self.name!r} belongs to another event loop: open one in each loop and process, "
                 "or use openclaw_ratelimit.blocking from threads"
@@ -206,7 +217,7 @@ class ReplicationLink:
                 group.create_task(self._pipeline.write(connection))
                 group.create_task(self._pipeline.read(connection))
                 group.create_task(self._listen(listener))
-                async with asyncio.timeout(_JOINING):
+                async with asyncio.timeout(_MAX_JOIN):
                     await self._join()
                 await self._keep_in_step()
 
@@ -220,8 +231,8 @@ class ReplicationLink:
             return await self._call(script, keys, arguments, _JOINING)
 
         await self.clock.read(ask, self.key("clock"), self.server_time)
-        # A server that is merely slow would make every caller wait.
-        await self._pipeline.call(("PING",), self.max_wait)
+        # A server that is merely slow would make every caller wait. One that refuses this refuses every decision.
+        await self._pipeline.call(("PUBLISH", self.channel, ""), self.max_wait)
         await self._peers.join(ask)
         self.available, self.reason, self._misconfigured = True, "", False
         self.beats += 1
@@ -256,3 +267,10 @@ class ReplicationLink:
         self.available, self.reason = False, reason
         self._tried.set()
         self._pipeline.fail(reason)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None

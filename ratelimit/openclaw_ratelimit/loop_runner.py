@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from openclaw_ratelimit.errors import UsageError
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from openclaw_ratelimit.link import ReplicationLink
 
 _Result = TypeVar("_Result")
+
+_CLOSED = "closed: make a new LoopThread"
+_LAST_WAIT = 1.0  # seconds for calls that run when the loop ends
 
 
 class LoopRunner:
@@ -25,7 +29,7 @@ class LoopRunner:
     def __init__(self, link: "Callable[[], ReplicationLink] | None" = None) -> None:
         self._make_link = link
         self._makers: list[Callable[[ReplicationLink | None], Any]] = []
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._link: ReplicationLink | None = None
@@ -35,23 +39,37 @@ class LoopRunner:
         os.register_at_fork(after_in_child=lambda: _call(forget()))
 
     def run(self, call: Callable[[Any], Coroutine[Any, Any, _Result]], index: int) -> _Result:
-        """The result of a call with what was made at this index. Raises what it raises."""
-        loop = self._running()
+        """The result of a call with what was made at this index. Raises what it raises, and UsageError when this is
+        closed. An exception of a signal handler, as a server's time limit raises, cancels the call.
+        """
         if threading.current_thread() is self._thread:
             raise UsageError("a blocking call from the limiter's own thread, as a listener's is, would never end")
 
         async def called() -> _Result:
             return await call(self._made[index])
 
-        return asyncio.run_coroutine_threadsafe(called(), loop).result()
+        with self._starting:  # what is sent before `close` takes the lock is answered
+            loop = self._started()
+            future = asyncio.run_coroutine_threadsafe(called(), loop)
+        try:
+            return future.result()
+        except CancelledError:
+            raise UsageError(_CLOSED) from None
+        except BaseException:
+            future.cancel()
+            raise
 
     def look(self, index: int) -> Any:
         """What was made at this index, for reading without a turn of its loop."""
-        self._running()
+        if self._loop is None:
+            with self._starting:
+                self._started()
         return self._made[index]
 
     def close(self) -> None:
-        """End the thread and the link; later calls raise UsageError."""
+        """End the thread and the link; later calls raise UsageError. So does this in the limiter's own thread."""
+        if threading.current_thread() is self._thread:
+            raise UsageError("the limiter's own thread, as a listener's is, can't close it")
         with self._starting:
             self._closed = True
             self._stop()
@@ -70,17 +88,14 @@ class LoopRunner:
             self._makers.append(make)
             return len(self._makers) - 1
 
-    def _running(self) -> asyncio.AbstractEventLoop:
-        loop = self._loop
-        if loop is not None:
-            return loop
-        with self._starting:
-            if self._closed:
-                raise UsageError("closed: make a new LoopThread")
-            if self._loop is None:
-                self._start()
-            assert self._loop is not None  # noqa: S101  for mypy
-            return self._loop
+    def _started(self) -> asyncio.AbstractEventLoop:
+        """The loop; the caller holds the lock."""
+        if self._closed:
+            raise UsageError(_CLOSED)
+        if self._loop is None:
+            self._start()
+        assert self._loop is not None  # noqa: S101  for mypy
+        return self._loop
 
     def _start(self) -> None:
         loop = asyncio.new_event_loop()
@@ -109,6 +124,7 @@ class LoopRunner:
             self._end(loop)
 
     def _end(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.run_coroutine_threadsafe(_end_calls(), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         assert self._thread is not None  # noqa: S101  for mypy
         self._thread.join()
@@ -116,13 +132,23 @@ class LoopRunner:
 
     def _forget(self) -> None:
         """In a forked process, where the thread does not exist: a new one starts when it is needed."""
-        self._starting = threading.Lock()
+        self._starting = threading.RLock()
         self._loop = self._thread = self._link = None
 
 
 def _call(method: Callable[[], object] | None) -> None:
     if method is not None:
         method()
+
+
+async def _end_calls() -> None:
+    """Otherwise their threads would wait for ever. The link is closed, so calls over it end now."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=_LAST_WAIT)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
 
 
 async def _close(link: "ReplicationLink") -> None:

@@ -53,7 +53,7 @@ class Pipeline:
         self, words: tuple[Argument, ...], max_wait: float, unknown_script: tuple[Argument, ...] | None = None
     ) -> "asyncio.Future[Any]":
         """Send a command, to be answered within `max_wait` seconds. Raises StorageUnavailable when too many wait."""
-        if len(self._waiting) >= _MAX_WAITING:
+        if len(self._waiting) + len(self._under_way) >= _MAX_WAITING:
             raise StorageUnavailable("too many calls are waiting for the shared storage")
         call = _Call(words, asyncio.get_running_loop().create_future(), max_wait, unknown_script)
         self._waiting.append(call)

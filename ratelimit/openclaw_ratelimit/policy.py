@@ -1,16 +1,12 @@
 """How strict to be: the numbers of the limits, checked once when they are made. Times are seconds."""
 
-import re
 from dataclasses import dataclass
-from math import isfinite
 from typing import Self
 
 from limits import RateLimitItem
 
-from openclaw_ratelimit.errors import ConfigurationError, PolicyError
+from openclaw_ratelimit.checks import require_count, require_seconds, require_whole_seconds
 from openclaw_ratelimit.notation import parsed
-
-_KIND = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,24 +65,6 @@ class BudgetPolicy:
 
     def __post_init__(self) -> None:
         require_count("failures", self.failures)
-        require_count("window", self.window)
+        require_whole_seconds("window", self.window)
         require_seconds("interval", self.interval)
         require_seconds("memory", self.memory)
-
-
-def require_kind(kind: object) -> None:
-    """Raise ConfigurationError unless this can name a limiter or quota of a link."""
-    if not (isinstance(kind, str) and _KIND.fullmatch(kind)):
-        raise ConfigurationError(f"kind must be 1 to 40 letters, digits, dots, dashes or underscores, not {kind!r}")
-
-
-def require_count(name: str, value: object) -> None:
-    """Raise PolicyError unless the value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise PolicyError(f"{name} must be a whole number of at least 1, not {value!r}")
-
-
-def require_seconds(name: str, value: object) -> None:
-    """Raise PolicyError unless the value is a finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not (isfinite(value) and value > 0):
-        raise PolicyError(f"{name} must be a positive number of seconds, not {value!r}")

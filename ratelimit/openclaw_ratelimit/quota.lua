@@ -120,7 +120,7 @@ if op == 'settle' then
     else
       local start, previous, current = window(KEYS[i], width)
       if count > 0 or math.abs(start - tonumber(name)) < 0.001 then
-        current = math.max(0, current + count)
+        current = math.min(9007199254740992, math.max(0, current + count)) -- a reply is a whole number
       elseif math.abs(start - width - tonumber(name)) < 0.001 then
         previous = math.max(0, previous + count)
       end

@@ -6,13 +6,23 @@
 import asyncio
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
+from openclaw_ratelimit.checks import (
+    require_clock,
+    require_count,
+    require_kind,
+    require_link,
+    require_listener,
+    require_seconds,
+    require_whole_seconds,
+)
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
-from openclaw_ratelimit.policy import require_count, require_kind, require_seconds
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
 from openclaw_ratelimit.quota_shared import SharedQuota
@@ -52,10 +62,13 @@ class Quota:
         capacity: int = 10_000,
     ) -> None:
         self._policies = check_policies(policies)
-        require_count("lease", lease)
+        require_whole_seconds("lease", lease)
         require_count("capacity", capacity)
         require_seconds("max_run", max_run)
         require_kind(kind)
+        require_link(link)
+        require_listener(on_event)
+        require_clock(clock)
         if link is not None and clock is not None:
             raise ConfigurationError("clock: give it to the link, which all its quotas share")
         self._max_run = max_run
@@ -73,8 +86,9 @@ class Quota:
                 was_reset=self._local.reset,
             )
         self._runs = 0
-        # Run → its start, the shares it holds, and its reservation while that is referenced.
+        # Run → its start, the shares it holds, and its reservation while that is referenced. In the order of starts.
         self._held: dict[str, tuple[float, Sequence[Share], weakref.ref[Reservation]]] = {}
+        self._dropped: deque[str] = deque()  # runs whose reservation is garbage; any thread may collect it
         self._cached = lru_cache(_MAX_CACHED_CALLERS)(self._shares_of)
 
     def reserve(self, attributes: Attributes, tokens: int = 0, at_least: int = 0) -> Reserving:
@@ -169,13 +183,17 @@ class Quota:
     def _hold(self, run: str, shares: Sequence[Share], reservation: Reservation) -> None:
         runs = [share for share in shares if share.policy.counts == "runs"]
         if runs:
-            self._held[run] = (self._clock(), runs, weakref.ref(reservation))
+            dropped = self._dropped
+            self._held[run] = (self._clock(), runs, weakref.ref(reservation, lambda _: dropped.append(run)))
 
     def _end_abandoned(self) -> bool:
         """End the runs that will never be settled. Returns whether there were any."""
+        # At each refusal, hence no look at all of them.
         oldest = self._clock() - self._max_run
-        lost = [run for run, (began, _, held) in self._held.items() if held() is None or began <= oldest]
-        for run in lost:
+        lost = list(takewhile(lambda run: self._held[run][0] <= oldest, self._held))
+        while self._dropped:
+            lost.append(self._dropped.popleft())
+        for run in dict.fromkeys(lost):
             _, shares, _ = self._held.pop(run)
             log.warning("a run under %s was never settled; it no longer counts", shares[0].policy.name)
             for share in shares:

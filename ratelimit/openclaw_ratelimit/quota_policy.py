@@ -8,9 +8,9 @@ from typing import Literal, get_args
 
 from limits import RateLimitItem, RateLimitItemPerSecond
 
+from openclaw_ratelimit.checks import require_count, require_whole_seconds
 from openclaw_ratelimit.errors import PolicyError, UsageError
 from openclaw_ratelimit.notation import parsed
-from openclaw_ratelimit.policy import require_count
 
 Counted = Literal["requests", "tokens", "runs"]
 Attributes = Mapping[str, str] | tuple[tuple[str, str], ...]
@@ -51,7 +51,7 @@ class QuotaPolicy:
         if self.counts not in get_args(Counted):
             raise PolicyError(f"{self.name}: counts must be one of {', '.join(get_args(Counted))}, not {self.counts!r}")
         require_count(f"{self.name}: amount", self.amount)
-        require_count(f"{self.name}: window (whole seconds)", self.window)
+        require_whole_seconds(f"{self.name}: window", self.window)
         object.__setattr__(self, "per", _names(f"{self.name}: per", self.per))
         if not isinstance(self.only, Mapping):
             raise PolicyError(f"{self.name}: only must map attributes to values, not {self.only!r}")
@@ -100,6 +100,8 @@ class Share:
 
 def check_policies(policies: Sequence[QuotaPolicy]) -> tuple[QuotaPolicy, ...]:
     """The policies of one quota. Raises PolicyError when one of them could never apply."""
+    if isinstance(policies, QuotaPolicy):
+        raise PolicyError("policies must be a sequence of QuotaPolicy objects; put this one into a list")
     unrestricted: set[str] = set()
     for policy in policies:
         if not isinstance(policy, QuotaPolicy):

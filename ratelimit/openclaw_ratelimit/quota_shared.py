@@ -173,16 +173,20 @@ class SharedQuota:
     async def catch_up(self, ask: Ask) -> None:
         """See Peer: what was decided here counts from now on."""
         pending, self._pending = self._pending, Pending(self._clock)
+        counted = [(share, count) for share, count in await pending.counted() if count > 0]
         words: list[tuple[str, int, str, int]] = [(key, 0, run, 0) for key, run in pending.ended]
-        counts = await pending.counted()
-        words += [(self._key(share), share.policy.window, "0", count) for share, count in counts if count > 0]
+        words += [(self._key(share), share.policy.window, "0", count) for share, count in counted]
+        sent = 0
         try:
             for keys in pages(list(pending.resets)):
                 await self._merge(ask, keys, self._reset_arguments())
+            pending.resets.clear()
             for page in pages(words):
                 await self._merge_counts(ask, page)
-        except StorageUnavailable:
-            self._pending.put_back(pending, counts)
+                sent += len(page)
+        except BaseException:
+            # A count that was sent would be counted twice, and a second reset would forget it; a run can end twice.
+            self._pending.put_back(pending, counted[max(0, sent - len(pending.ended)) :])
             raise
 
     async def hear(self, message: bytes) -> None:

@@ -55,6 +55,7 @@ class Records:
         self._locks: dict[str, float] = {}
         self._ends: list[tuple[float, str]] = []  # heap: when locks end; entries that no lock agrees with are stale
         self._released: dict[str, float] = {}
+        self._released_until = 0.0  # when the first of them is over; earlier if that one was dropped
         self._unsynced: dict[str, float] = {}
         self._overflow_until = 0.0
 
@@ -166,10 +167,9 @@ class Records:
     def apply_release(self, key: str, until: float, time: float) -> None:
         """An operator unlocked `key` at that time: locks that end at `until` or earlier don't count."""
         now = self._clock()
-        self._released = {known: end for known, end in self._released.items() if end > now}
         if until > now:
-            if len(self._released) >= self._capacity:
-                del self._released[next(iter(self._released))]
+            if len(self._released) >= self._capacity and key not in self._released:
+                self._drop_released(now)
             self._released[key] = max(until, self._released.get(key, 0.0))
         if self._locks.get(key, now) <= until:
             self._locks.pop(key, None)
@@ -206,6 +206,7 @@ class Records:
             self._failures[key] = deque(Failure(failure.time + seconds, failure.id) for failure in times)
         self._locks = {key: until + seconds for key, until in self._locks.items()}
         self._released = {key: until + seconds for key, until in self._released.items()}
+        self._released_until = 0.0
         self._unsynced = {key: until + seconds if until else 0.0 for key, until in self._unsynced.items()}
         self._overflow_until += seconds if self._overflow_until else 0.0
         self._order_locks()
@@ -232,13 +233,8 @@ class Records:
     def _note_unsynced(self, key: str, cleared: float, now: float) -> None:
         if not self._is_shared:
             return
-        if len(self._unsynced) >= self._capacity:
-            oldest = now - self.policy.window
-            self._unsynced = {
-                known: until
-                for known, until in self._unsynced.items()
-                if until > oldest or known in self._failures or known in self._locks
-            }
+        if len(self._unsynced) >= 2 * self._capacity:
+            self._drop_unsynced(now)
         self._unsynced[key] = max(cleared, self._unsynced.get(key, 0.0))
 
     def _drop_expired(self, now: float) -> None:
@@ -250,6 +246,24 @@ class Records:
             self._failures.popitem(last=False)
         if self._overflow_until <= now:
             self._overflow_until = 0.0
+
+    def _drop_unsynced(self, now: float) -> None:
+        """Keep keys with records or a success that still matters, at most `capacity`: seldom, as it looks at all."""
+        oldest = now - self.policy.window
+        live = [
+            (key, until)
+            for key, until in self._unsynced.items()
+            if until > oldest or key in self._failures or key in self._locks
+        ]
+        self._unsynced = dict(live[-self._capacity :])
+
+    def _drop_released(self, now: float) -> None:
+        """Make room for another released lock. Looks at all of them only when one is over."""
+        if self._released_until <= now:
+            self._released = {known: end for known, end in self._released.items() if end > now}
+            self._released_until = min(self._released.values(), default=0.0)
+        if len(self._released) >= self._capacity:
+            del self._released[next(iter(self._released))]
 
     def _make_room(self, now: float) -> bool:
         if len(self._failures) + len(self._locks) < self._capacity:

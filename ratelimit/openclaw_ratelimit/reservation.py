@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from openclaw_ratelimit.checks import MAX_COUNT
 from openclaw_ratelimit.errors import QuotaExceeded, StorageUnavailable, UsageError
 from openclaw_ratelimit.limit_status import LimitStatus
 from openclaw_ratelimit.quota_local import LocalQuota
@@ -151,10 +152,13 @@ class Reserving:
 
 
 def whole_tokens(name: str, tokens: int) -> int:
-    """The number. Raises UsageError unless it is a whole one of at least 0."""
+    """The number, at most `MAX_COUNT`. Raises UsageError unless it is a whole one of at least 0.
+
+    A larger one is no error: what a provider reports must not leave a reservation unsettled.
+    """
     if tokens.__class__ is not int or tokens < 0:
         raise UsageError(f"{name} must be a whole number of at least 0, not {tokens!r}")
-    return tokens
+    return min(tokens, MAX_COUNT)
 
 
 def _is_tokens(share: Share) -> bool:

@@ -1,4 +1,4 @@
-"""The kinds of storage. Every store's contract tests run on each of them."""
+"""The kinds of storage. All contract tests of stores run on each, over Redis with the documented rights."""
 
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -7,6 +7,7 @@ from gateway.state.connect import close_client, create_client
 from gateway.state.redis_client import RedisClient
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sqlite import Database
+from tests.redis_rights import create_user, denials
 from tests.servers import redis_server
 
 SHARED = ("redis", "cluster")
@@ -25,7 +26,11 @@ async def servers(directory):
         await started["cluster"].ask("CLUSTER", "ADDSLOTS", *range(16384))
         while "cluster_state:ok" not in str(await started["cluster"].ask("CLUSTER", "INFO")):
             pass
+        for server in started.values():
+            await create_user(server, any_key=True)
         yield started
+        for server in started.values():
+            assert await denials(server) == []
 
 
 @asynccontextmanager
@@ -33,7 +38,7 @@ async def open_backend(backend, redis, directory):
     """The database of a backend, or the client of its Redis."""
     if backend in SHARED:
         scheme = "redis+cluster" if backend == "cluster" else "redis"
-        client = create_client(parse_redis_url(f"{scheme}://127.0.0.1:{redis[backend].port}"))
+        client = create_client(parse_redis_url(f"{scheme}://gateway:SECRET@127.0.0.1:{redis[backend].port}"))
         try:
             yield RedisClient(client)
         finally:

@@ -9,7 +9,7 @@ from gateway.core.errors import BadRequest, MissingScope, NotFound
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.errors import JSON
-from gateway.http.keys import LOCKOUT, PRINCIPAL
+from gateway.http.keys import DEGRADED, LOCKOUT, PRINCIPAL
 
 
 async def list_locks(request: web.Request) -> web.StreamResponse:
@@ -26,6 +26,7 @@ async def list_locks(request: web.Request) -> web.StreamResponse:
 async def release_lock(request: web.Request) -> web.StreamResponse:
     """Unlock `?key=`, an address or a key of the list, at every instance, and forget its failures.
 
+    While Redis is away only this instance can know of it; `pending` says that the others follow when Redis is back.
     Raises MissingScope like `list_locks`, BadRequest and NotFound.
     """
     _require_administrator(request)
@@ -34,11 +35,15 @@ async def release_lock(request: web.Request) -> web.StreamResponse:
         raise BadRequest("`key`: missing; name an address or a key that GET /api/v1/locks lists.", param="key")
     address = parse_address(key)
     key = key if address is None else client_key(address)
-    if not await request.app[LOCKOUT].unlock(key):
+    released = await request.app[LOCKOUT].unlock(key)
+    redis_is_away = request.app[DEGRADED].get("redis", bool)()
+    if not released:
+        where = " at this instance, and Redis is away, so ask the others, too" if redis_is_away else ""
         raise NotFound(
-            "Nothing is held against this key; GET /api/v1/locks lists those that are locked.", code="lock_not_found"
+            f"Nothing is held against this key{where}; GET /api/v1/locks lists those that are locked.",
+            code="lock_not_found",
         )
-    return _json({"object": "lock.released", "key": key, "released": True})
+    return _json({"object": "lock.released", "key": key, "released": True, "pending": redis_is_away})
 
 
 def _require_administrator(request: web.Request) -> None:

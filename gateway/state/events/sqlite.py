@@ -114,6 +114,14 @@ class SqliteEvents:
             self._watch.forget(name)
         return finished
 
+    async def delete(self, name: str) -> None:
+        """See EventLog."""
+        self._own.discard(name)
+        self._watch.forget(name)
+        await self._database.write(
+            lambda connection: connection.execute("DELETE FROM background_runs WHERE name = ?", (name,))
+        )
+
     def _lease_state(self, connection: sqlite3.Connection, name: str, now: float) -> LeaseState:
         row = connection.execute(
             "SELECT standing FROM background_runs WHERE name = ? AND until > ? AND until <= ? AND standing != ?",

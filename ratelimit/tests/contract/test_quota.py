@@ -74,13 +74,26 @@ class Histories(Machine):
 
 
 class Together(Linked, Histories):
-    """Three instances, one real Redis; each has a clock of its own for what it counts beside it."""
+    """Three instances, one real Redis; each has a clock of its own for what it counts beside it. Another database of it
+    has a quota of the same name.
+    """
 
     async def open(self):
         await self.open_links(max_backoff=0.01)
         lease = 100_000  # never too short for a history
         self.quotas = [Quota(POLICIES, link=link, lease=lease) for link in self.links]
+        self.other, self.other_model, self.held = Quota(POLICIES, link=self.other_link, lease=lease), Model(), []
         await self.begin()
+
+    @rule(caller=st.sampled_from(CALLERS), tokens=st.integers(0, 25), resets=st.booleans())
+    def another_database_is_used(self, caller, tokens, resets):
+        if resets:
+            self.run(self.other.reset(caller))
+            self.other_model.reset(caller)
+        outcome = self.run(self.other.reserve(caller, tokens))
+        slots = self.other_model.reserve(caller, tokens, self.now)
+        assert isinstance(outcome, Reservation) == (slots is not None)
+        self.held.append(outcome)  # a reservation that nobody has is abandoned
 
     async def leave(self, instance, caller, tokens):
         await super().leave(instance, caller, tokens)

@@ -231,3 +231,15 @@ async def test_all_keys_of_a_decision_are_in_one_cluster_slot_and_expire(server)
         assert len({key_slot(key.encode()) for key in keys}) == 1
         assert all([0 < await server.ask("TTL", key) <= 120 for key in keys])
         assert not any("alice" in key for key in keys)
+
+
+async def test_reports_of_absurdly_many_tokens_spend_the_quota_and_no_more(server):
+    async with instance(server, TOKENS) as one:
+        many = [await one.reserve() for _ in range(9)]
+        for reservation in many:
+            await reservation.settle(10**400)
+        refusal = await one.reserve()
+        assert isinstance(refusal, Refusal)
+        assert refusal.statuses[0].remaining == 0
+        assert refusal.retry_after > 0
+        assert one.link.available

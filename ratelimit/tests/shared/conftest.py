@@ -21,11 +21,17 @@ def budget():
     return None
 
 
+@pytest.fixture
+def link_settings():
+    return {}
+
+
 @pytest_asyncio.fixture
-async def instances(server, budget):
+async def instances(server, budget, link_settings):
     """Three of them."""
     async with AsyncExitStack() as stack:
-        yield [await stack.enter_async_context(Instance(server.url, budget=budget)) for _ in range(3)]
+        made = [Instance(server.url, budget=budget, link=link_settings) for _ in range(3)]
+        yield [await stack.enter_async_context(one) for one in made]
 
 
 @pytest.fixture

@@ -1,7 +1,9 @@
 """The blocking face: threads and forks, in a process and over Redis."""
 
+import asyncio
 import multiprocessing
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -167,3 +169,67 @@ print(limiter.record_failure("a").allowed)
         [sys.executable, "-W", "error", "-c", code], check=False, capture_output=True, text=True, timeout=30
     )
     assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+
+
+def test_calls_end_when_another_thread_closes(make_link):
+    """Repeated, because what matters is the moment of the close."""
+    for _ in range(30):
+        with LoopThread(make_link) as thread, ThreadPoolExecutor(8) as pool:
+            limiter = thread.limiter(LockoutPolicy(max_attempts=10**6))
+            limiter.record_failure("a")
+
+            def call_until_closed(limiter=limiter):
+                while True:
+                    limiter.record_failure("a")
+
+            callers = [pool.submit(call_until_closed) for _ in range(8)]
+            thread.close()
+            for caller in callers:
+                with pytest.raises(UsageError, match="closed"):
+                    caller.result(10)
+
+
+async def test_it_can_be_closed_in_an_event_loop(make_link):
+    thread = LoopThread(make_link)
+    limiter = thread.limiter(POLICY)
+    assert await asyncio.to_thread(attempt, limiter, "wrong") == "wrong"
+    thread.close()
+
+
+def test_a_call_that_a_time_limit_interrupts_takes_nothing(server):
+    """As a server's worker has one, by a signal."""
+
+    def interrupt(*_):
+        raise TimeoutError("the server's limit")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with LoopThread(link_to(server.port)) as thread:
+            quota = thread.quota([ONCE])
+            with quota.reserve({}):
+                pass
+            server.freeze()
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(TimeoutError, match="the server's limit"), quota.reserve({}):
+                raise AssertionError
+            server.thaw()
+            with quota.reserve({}):
+                pass  # when it is answered, what the interrupted one took is being given back
+            with quota.reserve({}) as reserved:
+                assert reserved.statuses[0].remaining == 2
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_listener_that_closes_gets_a_usage_error(make_link):
+    caught = []
+
+    def listen(_event):
+        try:
+            thread.close()
+        except UsageError as error:
+            caught.append(str(error))
+
+    with LoopThread(make_link) as thread:
+        thread.limiter(POLICY, on_event=listen).record_failure("a")
+    assert "can't close it" in caught[0]

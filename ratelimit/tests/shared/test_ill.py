@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from openclaw_ratelimit import StorageUnavailable, Verdict
-from support.instances import POLICY, Instance, until
+from openclaw_ratelimit import BudgetPolicy, StorageUnavailable, Verdict
+from support.instances import PATIENT, POLICY, Instance, until
 from support.servers import redis_server
 from support.slow import hop
 
@@ -240,3 +240,25 @@ async def test_a_failover_to_an_empty_replica_loses_no_lock(tmp_path):
         await server.start()  # empty: nothing was stored
         await in_step([one, other], ["a"])
         assert await server.ask("ZCARD", "{test}:failures:locks") == 1
+
+
+async def test_an_instance_with_many_records_rejoins_over_a_network_with_latency(server):
+    """Calls one after the other would take longer than joining may."""
+    budget = BudgetPolicy(failures=10**6)
+    async with (
+        hop(server.port) as network,
+        Instance(f"redis://127.0.0.1:{network.port}", link=PATIENT, budget=budget) as one,
+        Instance(server.url, link=PATIENT, budget=budget) as other,
+    ):
+        network.cut()
+        await until(lambda: not one.link.available)
+        for number in range(3_000):
+            await one.limiter.record_failure(f"failed {number}")
+            one.limiter.remember(f"owner {number}")
+        assert await one.failures("locked", 3) == POLICY.max_attempts
+        network.delay = 0.003
+        network.mend()
+        await until(lambda: one.link.available)
+        assert await server.ask("HLEN", "{test}:failures:failures") == 3_000
+        assert await server.ask("ZCARD", "{test}:failures:known") == 3_000
+        await until(lambda: other.limiter.locked_for("locked") and other.limiter.failures("failed 2999"))

@@ -115,7 +115,7 @@ async def test_a_failure_whose_caller_left_while_redis_was_dying_is_counted(serv
                 for task in tasks:
                     task.cancel()
                 await asyncio.gather(*tasks, return_exceptions=True)
-                await until(lambda: not link.available)
+                await until(lambda: not link.available and limiter.failures("a") > 0)
                 assert limiter.failures("a") == 2
             finally:
                 server.thaw()

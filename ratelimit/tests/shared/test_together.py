@@ -6,7 +6,7 @@ import time
 import pytest
 
 from openclaw_ratelimit import BudgetPolicy, LockoutPolicy, Verdict
-from support.instances import POLICY, Instance, until
+from support.instances import PATIENT, POLICY, Instance, until
 
 
 async def test_of_five_hundred_failures_everywhere_at_once_exactly_the_limit_is_allowed(instances):
@@ -27,17 +27,31 @@ async def test_a_lock_reaches_every_instance_within_a_tenth_of_a_second(instance
         assert not (await one.limiter.record_success("a")).allowed
 
 
-async def test_the_good_path_asks_redis_nothing(instances, server):
-    async def commands():
-        stats = await server.ask("INFO", "commandstats")
-        return stats.get("cmdstat_evalsha", {"calls": 0})["calls"]
+async def scripts_run(server):
+    """By all instances; each runs two at each heartbeat."""
+    stats = await server.ask("INFO", "commandstats")
+    return stats.get("cmdstat_evalsha", {"calls": 0})["calls"]
 
+
+async def test_the_good_path_asks_redis_nothing(instances, server):
     one = instances[0].limiter
-    before = await commands()
+    before = await scripts_run(server)
     for _ in range(1000):
         assert not one.must_ask("a")
         one.remember("a")
-    assert await commands() - before <= 2 * 3  # the heartbeats of three instances
+    assert await scripts_run(server) - before <= 2 * 3  # the heartbeats of three instances
+
+
+async def test_a_failure_is_one_step_in_redis_and_one_of_a_locked_key_none(server):
+    async with Instance(server.url, link=PATIENT | {"heartbeat": 3_600.0}) as one:
+        before = await scripts_run(server)
+        for number in range(100):
+            await one.limiter.record_failure(f"key {number}")
+        assert await scripts_run(server) - before == 100
+        await one.failures("key 0", 2)
+        for _ in range(50):
+            assert not (await one.limiter.record_failure("key 0")).allowed
+        assert await scripts_run(server) - before == 102
 
 
 async def test_a_success_anywhere_forgets_the_failures_everywhere(instances):

@@ -9,9 +9,14 @@ from redis.backoff import NoBackoff
 from openclaw_ratelimit import EventKind, FailureLimiter, LockoutPolicy, ReplicationLink
 
 POLICY = LockoutPolicy(max_attempts=3, window=60.0, lockout=300.0)
-
-
 NEVER = Retry(NoBackoff(), 0)
+PATIENT = {"max_wait": 5.0}
+"""For tests that are not about waiting: this machine may be busy."""
+
+
+def client(server, **settings):
+    """A client of this server without retries."""
+    return redis.asyncio.Redis(port=server.port, retry=NEVER, **settings)
 
 
 class Instance:
@@ -46,3 +51,10 @@ async def until(condition, seconds=10.0):
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.002)
+
+
+async def quiet(*instances):
+    """The links have stayed open all the time, over several heartbeats."""
+    beats = [one.link.beats for one in instances]
+    await until(lambda: all(one.link.beats > before + 2 for one, before in zip(instances, beats, strict=True)))
+    assert [one.changes for one in instances] == [[(True, "")]] * len(instances)

@@ -108,13 +108,16 @@ async def redis_server(directory: Path, **settings: str) -> AsyncIterator[Redis]
 
 
 @asynccontextmanager
-async def sentinel(directory, primary):
-    """One Sentinel that watches `primary` as `service` and fails over after 300 ms; its port."""
+async def sentinel(directory, primary, *lines):
+    """One Sentinel that watches `primary` as `service` and fails over after 300 ms; its port. `lines` are more of its
+    configuration.
+    """
     port = free_port()
     (directory / "sentinel.conf").write_text(
         f"port {port}\nbind 127.0.0.1\ndir {directory}\n"
         f"sentinel monitor service 127.0.0.1 {primary.port} 1\n"
-        "sentinel down-after-milliseconds service 300\nsentinel failover-timeout service 1000\n",
+        "sentinel down-after-milliseconds service 300\nsentinel failover-timeout service 1000\n"
+        + "".join(f"{line}\n" for line in lines),
         encoding="utf-8",
     )
     command = [redis_program(), str(directory / "sentinel.conf"), "--sentinel"]

@@ -5,7 +5,9 @@ from contextlib import asynccontextmanager
 
 
 class Hop:
-    """`delay` seconds are added to every piece from the server from now on; `connections` counts those that came."""
+    """`delay` seconds are added to every piece from the server from now on; `connections` counts those that came.
+    `cut` ends all connections and refuses new ones until `mend`.
+    """
 
     def __init__(self, port):
         self._target = port
@@ -13,14 +15,28 @@ class Hop:
         self.delay = 0.0
         self.connections = 0
         self.port = 0
+        self._is_cut = False
+        self._open = set()
+
+    def cut(self):
+        self._is_cut = True
+        for writer in self._open:
+            writer.close()
+
+    def mend(self):
+        self._is_cut = False
 
     async def serve(self, reader, writer):
         self.connections += 1
+        if self._is_cut:
+            writer.close()
+            return
         try:
             upstream, down = await asyncio.open_connection("127.0.0.1", self._target)
         except ConnectionError:
             writer.close()  # the server is away: close the connection so that the client sees it
             return
+        self._open |= {writer, down}
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.pump(reader, down, slowly=False))
@@ -28,6 +44,7 @@ class Hop:
         except* (ConnectionError, EOFError):
             pass  # either side has left, so the other is closed
         finally:
+            self._open -= {writer, down}
             down.close()
             writer.close()
 

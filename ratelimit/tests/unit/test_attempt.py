@@ -1,5 +1,7 @@
 """One call for a login."""
 
+from enum import Enum
+
 import pytest
 
 from openclaw_ratelimit import BudgetPolicy, EventKind, FailureLimiter, Locked, LockoutPolicy, Verdict
@@ -112,9 +114,9 @@ async def test_what_is_over_is_not_counted_any_more(limiter, clock):
         await limiter.record_failure("b")
     assert len(limiter) == 2
     clock.advance(60.0)
-    assert (len(limiter), limiter.must_ask("a")) == (1, False)
+    assert (limiter.must_ask("a"), len(limiter)) == (False, 1)  # in this order, because `len` drops what is over
     clock.advance(240.0)
-    assert (len(limiter), limiter.must_ask("b"), limiter.locked()) == (0, False, [])
+    assert (limiter.must_ask("b"), limiter.locked(), len(limiter)) == (False, [], 0)
 
 
 async def test_check_says_how_many_failures_are_left(limiter):
@@ -139,3 +141,35 @@ async def test_a_new_key_gets_its_turn_while_others_try_once_each(clock):
         clock.advance(1.0)
     assert waited is not None
     assert waited <= 2 * budget.interval
+
+
+@pytest.mark.parametrize("others", [5, 35, 90])
+async def test_a_new_key_gets_its_turn_within_a_bound_while_many_others_keep_asking(clock, others):
+    budget = BudgetPolicy(failures=10, window=60, interval=10.0)
+    limiter = FailureLimiter(LockoutPolicy(max_attempts=10**6), budget=budget, clock=clock)
+    due = dict.fromkeys((f"attacker {number}" for number in range(others)), clock.now)
+    began, owners = {}, (f"owner {number}" for number in range(5))
+    turns = []
+    while len(turns) < 5:
+        if clock.now % 180 == 0 and (owner := next(owners, None)) is not None:
+            due[owner] = began[owner] = clock.now
+        for key in [key for key, time in due.items() if time <= clock.now]:
+            record = limiter.record_success if key in began else limiter.record_failure
+            verdict = await record(key)
+            if verdict.allowed and key in began:
+                turns.append(clock.now - began[key])
+                del due[key]
+            else:
+                due[key] = clock.now + max(verdict.retry_after, budget.interval)
+        clock.advance(1.0)
+    assert max(turns) <= (others + 5) / budget.failures * 60 + 60 + 2 * (budget.interval + 1)
+
+
+async def test_a_member_of_an_enumeration_is_the_key_that_its_text_is(limiter):
+    class Account(str, Enum):  # noqa: UP042  as older programs have them
+        OWNER = "owner"
+
+    await limiter.record_failure(Account.OWNER)
+    assert limiter.failures("owner") == limiter.failures(Account.OWNER) == 1
+    await limiter.unlock(Account.OWNER)
+    assert limiter.failures("owner") == 0

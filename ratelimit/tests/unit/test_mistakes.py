@@ -30,7 +30,7 @@ def test_a_policy_counts_what_is_known(counts):
         QuotaPolicy("a", counts, 1)
 
 
-@pytest.mark.parametrize("amount", [0, -1, 2.5, True, "5", None])
+@pytest.mark.parametrize("amount", [0, -1, 2.5, True, "5", None, 2**53 + 1])
 def test_amounts_are_whole_numbers(amount):
     with pytest.raises(PolicyError, match="whole number of at least 1"):
         QuotaPolicy("a", "requests", amount)
@@ -46,13 +46,17 @@ def test_amounts_are_whole_numbers(amount):
         FailureDelay(capacity=amount)
 
 
-@pytest.mark.parametrize("window", [1.25, 0, "60"])
-def test_windows_of_quotas_are_whole_seconds(window):
-    with pytest.raises(PolicyError, match="window"):
+@pytest.mark.parametrize("window", [1.25, 0, "60", 10**9 + 1])
+def test_windows_of_quotas_and_leases_are_whole_seconds(window):
+    with pytest.raises(PolicyError, match="window must be a whole number"):
         QuotaPolicy("a", "requests", 1, window)
+    with pytest.raises(PolicyError, match="window must be a whole number"):
+        BudgetPolicy(window=window)
+    with pytest.raises(PolicyError, match="lease must be a whole number"):
+        Quota([], lease=window)
 
 
-@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf"), "60", True])
+@pytest.mark.parametrize("seconds", [0, -1.0, float("nan"), float("inf"), "60", True, 0.0009, 1e300])
 def test_times_are_positive_numbers_of_seconds(seconds):
     for make in (LockoutPolicy, DelayPolicy):
         with pytest.raises(PolicyError, match="positive number of seconds"):
@@ -155,6 +159,61 @@ async def test_an_attempt_without_a_result_is_an_error():
     with pytest.raises(UsageError, match=r"failed\(\), succeeded\(\) or discard\(\)"):
         async with limiter.attempt("a"):
             pass
+
+
+async def result(attempt, name):
+    made = getattr(attempt, name)()
+    if made is not None:
+        await made
+
+
+@pytest.mark.parametrize("first", ["failed", "succeeded", "discard"])
+@pytest.mark.parametrize("second", ["failed", "succeeded", "discard"])
+async def test_a_second_result_of_an_attempt_is_an_error(first, second):
+    limiter = FailureLimiter(LockoutPolicy())
+    async with limiter.attempt("a") as attempt:
+        await result(attempt, first)
+        with pytest.raises(UsageError, match="has a result already"):
+            await result(attempt, second)
+    assert limiter.failures("a") == (first == "failed")
+
+
+async def log_later(_event):
+    raise AssertionError
+
+
+@pytest.mark.parametrize("listener", [None, "log", log_later])
+def test_a_listener_is_a_plain_function(listener):
+    for make in (lambda: FailureLimiter(LockoutPolicy(), on_event=listener), lambda: Quota([], on_event=listener)):
+        with pytest.raises(ConfigurationError, match="on_event must be a"):
+            make()
+
+
+def test_a_clock_is_a_function():
+    makes = [
+        lambda: FailureLimiter(LockoutPolicy(), clock=5.0),
+        lambda: Quota([], clock=5.0),
+        lambda: FailureDelay(clock=5.0),
+    ]
+    for make in makes:
+        with pytest.raises(ConfigurationError, match="clock must be a function"):
+            make()
+
+
+def test_a_client_is_no_link():
+    for make in (lambda: FailureLimiter(LockoutPolicy(), link=object()), lambda: Quota([], link=object())):
+        with pytest.raises(ConfigurationError, match="link must be a ReplicationLink, not object"):
+            make()
+
+
+def test_one_policy_is_no_sequence_of_policies():
+    with pytest.raises(PolicyError, match="put this one into a list"):
+        Quota(QuotaPolicy("a", "requests", 1))
+
+
+def test_a_delay_has_a_policy_of_its_own():
+    with pytest.raises(ConfigurationError, match="policy must be a DelayPolicy"):
+        FailureDelay(LockoutPolicy())
 
 
 async def test_a_quota_that_is_exceeded_raises_with_what_to_do():

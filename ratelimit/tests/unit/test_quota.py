@@ -1,4 +1,5 @@
 import asyncio
+import time
 
 import pytest
 
@@ -199,6 +200,18 @@ async def test_a_run_whose_reservation_is_dropped_is_over(quota):
         assert isinstance(await limited.reserve(ALICE), Reservation)
 
 
+async def test_a_refusal_costs_no_more_when_many_runs_are_active(quota):
+    limited = quota(QuotaPolicy("runs", "runs", 5_000))
+    held = [await limited.reserve(ALICE) for _ in range(5_000)]
+    began = time.process_time()
+    assert all([isinstance(await limited.reserve(ALICE), Refusal) for _ in range(2_000)])
+    assert time.process_time() - began < 0.5  # 0.02 on an idle machine; a look at all for each took 1.5
+    for outcome in held:
+        await outcome.settle()
+    assert not limited._held
+    assert not limited._dropped
+
+
 async def test_a_run_that_is_held_for_too_long_is_over(quota, clock):
     limited = quota(RUNS, max_run=100.0)
     held = [await limited.reserve(ALICE) for _ in range(3)]
@@ -248,3 +261,13 @@ async def test_an_operator_resets_what_was_used(quota):
     await held[0].settle()
     assert [status.remaining for status in (await limited.reserve(ALICE, 1)).statuses] == [2, 999, 0]
     await held[1].settle(0)
+
+
+async def test_a_report_of_absurdly_many_tokens_spends_the_quota_and_no_more(quota, clock):
+    limited = quota(TOKENS)
+    await (await limited.reserve(ALICE, 1)).settle(10**400)
+    assert isinstance(await limited.reserve(ALICE, 10**400), Refusal)
+    clock.advance(119.0)
+    assert isinstance(await limited.reserve(ALICE), Refusal)
+    clock.advance(1.0)
+    assert isinstance(await limited.reserve(ALICE), Reservation)

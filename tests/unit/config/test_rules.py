@@ -1,5 +1,7 @@
 import pytest
 
+from gateway.config.redis_url import redis_address
+
 
 @pytest.mark.parametrize("key", ["token", "password"])
 @pytest.mark.parametrize("secret", ["undefined", "null", "", "  "])
@@ -153,3 +155,34 @@ def test_a_tool_server_is_started_or_called(loaded, refused, server: str, good: 
 def test_tool_servers_whose_tools_would_share_a_prefix_are_refused(refused, names, problem):
     servers = ",".join(f"'{name}':{{command:'c'}}" for name in names)
     assert refused(f"{{mcp:{{servers:{{{servers}}}}}}}") == (problem,)
+
+
+SENTINEL = "redis+sentinel://:of-redis@h/service"
+
+
+def test_sentinels_may_have_a_credential_of_their_own(loaded):
+    redis = f'url:"{SENTINEL}",sentinelUsername:"app",sentinelPassword:"of-sentinel"'
+    config = loaded(f'{{gateway:{{auth:{{token:"a-token"}},redis:{{{redis}}}}}}}').config
+    address = redis_address(config.gateway.redis)
+    assert (address.password, address.sentinel_username, address.sentinel_password) == (
+        "of-redis",
+        "app",
+        "of-sentinel",
+    )
+    assert "of-" not in repr(address) + repr(config.gateway.redis)
+
+
+@pytest.mark.parametrize(
+    ("redis", "problem"),
+    [
+        (
+            'url:"redis://h",sentinelPassword:"pw"',
+            "gateway.redis.sentinelPassword: has no effect, because `url` names no",
+        ),
+        ('sentinelPassword:"pw"', "gateway.redis.sentinelPassword: has no effect"),
+        (f'url:"{SENTINEL}",sentinelUsername:"app"', "gateway.redis.sentinelUsername: needs `sentinelPassword`"),
+    ],
+)
+def test_a_credential_that_no_sentinel_would_get_is_refused(refused, redis: str, problem: str):
+    (text,) = refused(f'{{gateway:{{auth:{{token:"a-token"}},redis:{{{redis}}}}}}}')
+    assert text.startswith(problem)

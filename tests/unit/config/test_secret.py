@@ -7,7 +7,7 @@ from gateway.config.load import load
 from gateway.config.secret import trimmed_secret
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
-from gateway.upstream.configured import key_from
+from gateway.upstream.keys import key_from
 
 PADDED = ["abc-123\n", "abc-123\r\n", " abc-123\t", '"abc-123"', "'abc-123'\r\n", '" abc-123 "']
 BROKEN = ["abc\n123", "abc\r\n123", "a\x00b", '"a\tb"', "a\x1b[0m"]

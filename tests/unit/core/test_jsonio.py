@@ -202,12 +202,7 @@ def test_raw_text_is_encoded_unchanged_beside_any_other_value():
     assert loads(dumps({"a": Raw(b'"\\u0041"'), "b": "\ud83d"})) == {"a": "A", "b": "\ud83d"}
 
 
-@pytest.mark.parametrize("read", [loads, loads_tolerant, fields_of])
-@pytest.mark.parametrize("digits", [4_301, 100_000])
-def test_an_integer_with_too_many_digits_is_refused(read, digits):
-    document = b'{"a": [' + b"9" * digits + b"]}"
-    try:
-        value = read(document)
-    except InvalidJSON:
-        return
-    assert read is fields_of, value  # it does not decode what is inside
+@pytest.mark.parametrize("digits", [4301, 100_000])
+def test_an_integer_with_too_many_digits_is_invalid_json(digits):
+    with pytest.raises(InvalidJSON, match="too many digits"):
+        loads(b'{"a":' + b"1" * digits + b"}")
