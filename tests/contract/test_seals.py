@@ -5,6 +5,7 @@ import pytest_asyncio
 
 from gateway.state.seals import redis_seals, sqlite_seals
 from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
+from tests.redis_rights import create_user
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -48,6 +49,7 @@ async def test_nothing_is_sealed_while_the_storage_is_away(backend, redis, tmp_p
             assert await shared.of("alice") is None
         finally:
             await redis[backend].start()
+            await create_user(redis[backend], any_key=True)  # it is not on the disk
         assert await shared.of("alice") is not None
 
 
