@@ -221,6 +221,6 @@ async def test_the_log_of_requests_names_clients_and_no_secret(deployed, client)
     await deployed.nginx.wait_for_output('"path":"/v1/models"')
     lines = [json.loads(line) for line in deployed.nginx.output.splitlines() if '"path":"/v1/models"' in line]
     assert {"203.0.113.1", "203.0.113.66"} <= {line["client"] for line in lines}
-    assert any(line["upstream_status"] == "502" for line in lines), "a gateway that failed"
+    assert any("502" in line["upstream_status"] for line in lines), "a gateway that failed"
     for secret in ("sk-secret", "sk-of-a-query"):
         assert secret not in deployed.nginx.output + deployed.nginx.errors
