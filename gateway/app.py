@@ -9,7 +9,6 @@ from pathlib import Path
 
 from aiohttp import web
 
-from gateway import __version__
 from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
 from gateway.config.auth import AuthConfig
@@ -57,6 +56,7 @@ from openclaw_ratelimit import (
 )
 
 _PROBE = ("GET", "HEAD")
+_API_VERSION = "1"  # not the version of the program, which unauthenticated clients need not know
 
 
 def create_app(
@@ -134,10 +134,10 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, error_body=responses_error_body),
             Route(("POST",), ("/v1/responses/compact",), compact_response, Scope.WRITE),
             Route(("POST",), ("/v1/responses/input_tokens",), input_tokens, Scope.WRITE),
-            Route(("GET",), ("/v1/responses/{id}",), get_response, Scope.READ),
-            Route(("DELETE",), ("/v1/responses/{id}",), delete_response, Scope.WRITE),
-            Route(("GET",), ("/v1/responses/{id}/input_items",), list_input_items, Scope.READ),
-            Route(("POST",), ("/v1/responses/{id}/cancel",), cancel_response, Scope.WRITE),
+            Route(("GET",), ("/v1/responses/{id:[^/]+}",), get_response, Scope.READ),
+            Route(("DELETE",), ("/v1/responses/{id:[^/]+}",), delete_response, Scope.WRITE),
+            Route(("GET",), ("/v1/responses/{id:[^/]+}/input_items",), list_input_items, Scope.READ),
+            Route(("POST",), ("/v1/responses/{id:[^/]+}/cancel",), cancel_response, Scope.WRITE),
         ]
     if endpoints.chat_completions.enabled or endpoints.responses.enabled:
         routes += [
@@ -148,16 +148,16 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ),
             Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN),
             Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ),
-            Route(("GET",), ("/api/v1/sessions/{key}",), get_session, Scope.READ),
-            Route(("GET",), ("/api/v1/sessions/{key}/export",), export_session, Scope.READ),
-            Route(("DELETE",), ("/api/v1/sessions/{key}",), delete_session, Scope.ADMIN),
+            Route(("GET",), ("/api/v1/sessions/{key:[^/]+}",), get_session, Scope.READ),
+            Route(("GET",), ("/api/v1/sessions/{key:[^/]+}/export",), export_session, Scope.READ),
+            Route(("DELETE",), ("/api/v1/sessions/{key:[^/]+}",), delete_session, Scope.ADMIN),
         ]
     return tuple(routes)
 
 
 def document_of(routes: tuple[Route, ...]) -> bytes:
     """The OpenAPI document of these routes, as JSON."""
-    return dumps(document(routes, __version__))
+    return dumps(document(routes, _API_VERSION))
 
 
 def _quota(config: GatewayConfig, link: ReplicationLink | None) -> Quota | None:

@@ -137,3 +137,20 @@ def test_the_overview_of_the_commands_is_that_of_the_modules():
     modules = {path.stem for path in (ROOT / "gateway" / "cli").glob("*.py")}
     assert set(COMMANDS) <= modules
     assert all(parser_of(name).description for name in COMMANDS)
+
+
+def test_every_claim_about_security_names_a_proof_that_exists():
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = [
+        line
+        for line in text.splitlines()
+        if line.startswith("| ") and "| --- |" not in line and "| claim |" not in line
+    ]
+    assert len(rows) > 20
+    for row in rows:
+        proof = row.rstrip(" |").rpartition(" | ")[2]
+        named = re.findall(r"`(tests/[\w/.]+)(?:::(\w+))?`", proof)
+        assert named or "](" in proof or "python -m " in proof, row
+        for file, test in named:
+            source = (ROOT / file).read_text(encoding="utf-8")
+            assert not test or f"def {test}(" in source, f"{file}::{test}"

@@ -8,6 +8,7 @@ from pydantic import SecretStr
 from gateway.access.bearer import CredentialReader, bearer
 from gateway.access.client import ClientAddress
 from gateway.access.headers import Headers
+from gateway.access.host import HostPolicy
 from gateway.access.open import OpenAccess
 from gateway.access.origin import OriginPolicy
 from gateway.access.outcome import Outcome
@@ -16,6 +17,7 @@ from gateway.access.shared_secret import SharedSecret
 from gateway.access.trusted_proxy import ProxyRules, TrustedProxy
 from gateway.config.auth import AuthConfig
 from gateway.core.errors import ConfigError
+from gateway.core.identity import Scope
 
 
 class Authenticator(Protocol):
@@ -39,7 +41,7 @@ def build(auth: AuthConfig, *, allowed_origins: Sequence[str] = ()) -> Authentic
         case "password":
             return SharedSecret("password", _required(auth.password, "gateway.auth.password"))
         case "none":
-            return OpenAccess(OriginPolicy(allowed_origins), ScopePolicy())
+            return OpenAccess(OriginPolicy(allowed_origins), HostPolicy(allowed_origins), ScopePolicy())
         case "trusted-proxy":
             return TrustedProxy(_rules(auth), OriginPolicy(allowed_origins), _scopes(auth), _fallback(auth.password))
         case _:
@@ -54,9 +56,11 @@ def _rules(auth: AuthConfig) -> ProxyRules:
 
 
 def _scopes(auth: AuthConfig) -> ScopePolicy:
-    if not auth.identity_scopes_apply_to_http:
-        return ScopePolicy()
-    return ScopePolicy({user: frozenset(scopes) for user, scopes in auth.identity_scopes.items()})
+    by_user: dict[str | None, frozenset[str]] = {
+        user: frozenset(scopes) for user, scopes in auth.identity_scopes.items()
+    }
+    admins = frozenset(user for user, scopes in auth.identity_scopes.items() if Scope.ADMIN in scopes)
+    return ScopePolicy(by_user if auth.identity_scopes_apply_to_http else None, admins.union(auth.trusted_proxy.admins))
 
 
 def _fallback(password: SecretStr | None) -> SharedSecret | None:

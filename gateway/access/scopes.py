@@ -22,10 +22,17 @@ class ScopePolicy:
 
     `identity_scopes` is ours and None by default, because OpenClaw ignores them on HTTP. With it, a user in the mapping
     has exactly those scopes, and all other users have none. The header can narrow the scopes but not widen them.
+
+    `admins` are the users who may administer what belongs to other users (ours); they have all scopes.
     """
 
-    def __init__(self, identity_scopes: Mapping[str | None, frozenset[str]] | None = None) -> None:
+    def __init__(
+        self,
+        identity_scopes: Mapping[str | None, frozenset[str]] | None = None,
+        admins: frozenset[str] = frozenset(),
+    ) -> None:
         self._identity_scopes = identity_scopes
+        self._admins = admins
         self._cached = lru_cache(_CACHED_PRINCIPALS)(self._make)
 
     def principal(self, name: str | None, headers: Headers) -> Principal:
@@ -37,12 +44,13 @@ class ScopePolicy:
 
     def _make(self, name: str | None, declared: str | None) -> Principal:
         identity_scopes = self._identity_scopes
-        scopes = ALL_SCOPES if identity_scopes is None else identity_scopes.get(name, _NO_SCOPES)
+        is_admin = name in self._admins
+        scopes = ALL_SCOPES if is_admin or identity_scopes is None else identity_scopes.get(name, _NO_SCOPES)
         if declared is not None:
             narrowed = parse_scopes(declared)
             # The scopes that both imply: a caller that declares admin and has write gets write.
             scopes = narrowed if identity_scopes is None else granted(narrowed) & granted(scopes)
-        return Principal(name=name, scopes=scopes, owner=Scope.ADMIN in scopes, shared_secret=False)
+        return Principal(name=name, scopes=scopes, owner=Scope.ADMIN in scopes, shared_secret=False, is_admin=is_admin)
 
 
 def parse_scopes(text: str) -> frozenset[str]:

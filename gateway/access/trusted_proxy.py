@@ -10,9 +10,9 @@ from gateway.access.client import ClientAddress
 from gateway.access.headers import Headers
 from gateway.access.origin import OriginPolicy
 from gateway.access.outcome import Authenticated, Outcome, Rejected
-from gateway.access.own_address import is_own_address
 from gateway.access.scopes import ScopePolicy
 from gateway.access.shared_secret import SharedSecret
+from gateway.core.own_address import is_own_address
 
 _CACHED_PROXIES = 256
 _WRONG_ORIGIN = Rejected("refused", why="the Origin is not in gateway.controlUi.allowedOrigins")

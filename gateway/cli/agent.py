@@ -13,15 +13,18 @@ from gateway.cli.event_loop import EventLoop
 from gateway.cli.first_run import ensure_config
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import Loaded
+from gateway.config.secret_values import secret_values
 from gateway.core.errors import GatewayError
 from gateway.core.event import TextDelta
 from gateway.core.identity import OWNER
 from gateway.core.ids import new_id
 from gateway.core.message import Message, Text
+from gateway.core.printable import printable
 from gateway.core.session_key import check_session_header
 from gateway.core.turn import Turn
 from gateway.dispatch.dispatch import Call, dispatch
 from gateway.observe import log as logs
+from gateway.observe.redact import hide_values
 from gateway.provision import provisioned
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.run import RunOptions
@@ -47,6 +50,7 @@ def run(args: argparse.Namespace) -> int:
     ensure_config(path, os.environ)
     loaded = validated(path, os.environ).loaded
     logs.configure(stream_is_tty=sys.stderr.isatty(), level="warn")
+    hide_values(secret_values(loaded.config))
     message = sys.stdin.read() if args.message == "-" else args.message
     with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(_ask(loaded, args, message))
@@ -66,13 +70,15 @@ async def _ask(loaded: Loaded, args: argparse.Namespace, message: str) -> int:
             async with await dispatch(call, turn.model, None, read_turn) as dispatched:
                 await _print(dispatched.stream)
         except GatewayError as error:
-            print(f"\n{error.message}", file=sys.stderr)
+            print(f"\n{printable(error.message)}", file=sys.stderr)
             return 1
     print()
     return 0
 
 
 async def _print(answer: AnswerStream) -> None:
+    on_terminal = sys.stdout.isatty()  # which must not obey a model; a pipe gets the exact text
     async with aclosing(answer.events()) as batches:
         async for batch in batches:
-            print("".join(event.text for event in batch if isinstance(event, TextDelta)), end="", flush=True)
+            text = "".join(event.text for event in batch if isinstance(event, TextDelta))
+            print(printable(text, lines=True) if on_terminal else text, end="", flush=True)

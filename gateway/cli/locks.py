@@ -16,6 +16,7 @@ from urllib.parse import quote
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
+from gateway.core.printable import printable
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
@@ -59,9 +60,9 @@ def _list(bases: list[str], gateway: GatewayConfig) -> int:
                 locks[lock["key"]] = max(lock["seconds"], locks.get(lock["key"], 0))
         else:
             failed = True
-            print(answer["problem"], file=sys.stderr)
+            print(printable(str(answer["problem"])), file=sys.stderr)
     for key, seconds in sorted(locks.items(), key=lambda lock: lock[1]):
-        print(f"{key}\t{seconds} s")
+        print(printable(str(key)), f"{seconds} s", sep="\t")
     return int(failed)
 
 
@@ -73,9 +74,9 @@ def _release(key: str, bases: list[str], gateway: GatewayConfig) -> int:
     failed = len(released) + (len(unknown) if released else 0) < len(bases)
     for answer in answers:
         if "problem" in answer and not (released and answer in unknown):
-            print(answer["problem"], file=sys.stderr)
+            print(printable(str(answer["problem"])), file=sys.stderr)
     if released:
-        print(f"released {released[0]['key']}")
+        print(f"released {printable(str(released[0]['key']))}")
         if any(answer["pending"] for answer in released):
             print("Redis is away: instances that were not asked follow when it is back", file=sys.stderr)
     return int(failed)

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Protocol, cast
 
 from gateway.core.errors import ConfigError
+from gateway.core.printable import printable
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]  # noqa: SLF001 - its only name
@@ -74,7 +75,7 @@ def config_option(parser: argparse.ArgumentParser) -> None:
 def print_problems(error: ConfigError) -> None:
     """One line per problem, on standard error."""
     for problem in error.problems:
-        print(problem, file=sys.stderr)
+        print(printable(problem, lines=True), file=sys.stderr)
 
 
 def _overview() -> argparse.ArgumentParser:

@@ -20,11 +20,14 @@ from gateway.cli.serving_options import ENDPOINTS, serving_options
 from gateway.cli.stop import Stop
 from gateway.cli.workers import Workers, check_free, report_serving
 from gateway.config.gateway import DrainConfig, GatewayConfig
+from gateway.config.secret_values import secret_values
+from gateway.core.child_process import python_command
 from gateway.http.keys import DRAIN
 from gateway.http.server.connections import Runner
 from gateway.http.server.listener import listen
 from gateway.http.server.shutdown import DrainPolicy, drain
 from gateway.observe import log as logs
+from gateway.observe.redact import hide_values
 from gateway.validation import Valid, validated
 
 if TYPE_CHECKING:
@@ -53,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         level=logging.console_level or logging.level,
         style=logging.console_style,
     )
+    hide_values(secret_values(valid.loaded.config))
     host = listen_host(valid.loaded.config.gateway)
     if args.workers > 1:
         return _supervise(args, valid, host, first=first)
@@ -83,7 +87,7 @@ def _supervise(args: argparse.Namespace, valid: Valid, host: str, *, first: bool
     async def supervised() -> int:
         workers = Workers(
             args.workers,
-            [sys.executable, "-m", "gateway", "serve", *given, "--worker"],
+            [*python_command("gateway"), "serve", *given, "--worker"],
             announce=lambda: announce(valid, host, first=first, workers=args.workers),
             shutdown_timeout=policy.notice + policy.limit + _KILL_MARGIN,
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
 from gateway.cli.main import COMMANDS, config_option
+from gateway.core.printable import printable
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
@@ -44,9 +45,9 @@ def run(args: argparse.Namespace) -> int:
     headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
     accepted, text = _get(f"{base}/v1/models", headers)
     if accepted:
-        print("agents  " + ", ".join(model["id"] for model in json.loads(text)["data"]))
+        print("agents  " + ", ".join(printable(model["id"]) for model in json.loads(text)["data"]))
     else:
-        print(f"agents  {text}")
+        print(f"agents  {printable(text)}")
     return 0 if ready and accepted else 1
 
 
@@ -58,7 +59,7 @@ def _configured(config: str | None) -> "GatewayConfig":
 
 def _print_readiness(base: str) -> bool:
     ready, text = _get(f"{base}/readyz", {})
-    print(f"ready   {text}")
+    print(f"ready   {printable(text)}")
     return ready
 
 

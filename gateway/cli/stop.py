@@ -5,6 +5,10 @@ import os
 import signal
 import sys
 
+import structlog
+
+log = structlog.get_logger(__name__)
+
 TERMINATE = b"T"
 """What a parent writes to a worker for each SIGTERM that it receives."""
 INTERRUPT = b"I"
@@ -24,10 +28,12 @@ class Stop:
         self.notice = True
 
     def listen_to_signals(self) -> None:
-        """Let SIGTERM and SIGINT request a stop, in the running loop."""
+        """Let SIGTERM, SIGQUIT and SIGINT request a stop, in the running loop. Other signals don't end the process."""
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self.request)
+        loop.add_signal_handler(signal.SIGQUIT, self.request)
         loop.add_signal_handler(signal.SIGINT, lambda: self.request(notice=False))
+        ignore_others()
 
     def listen_to_parent(self) -> None:
         """Let the parent request a stop through standard input, or by closing it.
@@ -36,8 +42,9 @@ class Stop:
         never force the end, however many there are.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
             loop.add_signal_handler(number, self.requested.set)
+        ignore_others()
         pipe = sys.stdin.fileno()
         os.set_blocking(pipe, False)
 
@@ -59,3 +66,17 @@ class Stop:
         else:
             self.notice = notice
             self.requested.set()
+
+
+def ignore_others() -> None:
+    """Log the other signals that would end the process with everything that it is doing, such as the SIGHUP of a closed
+    terminal or of a log rotation, in the running loop.
+    """
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+        loop.add_signal_handler(number, _log_ignored, number)
+
+
+def _log_ignored(number: signal.Signals) -> None:
+    advice = "restart the gateway to use a changed configuration" if number is signal.SIGHUP else "SIGTERM stops it"
+    log.info("Signal ignored", signal=number.name, advice=advice)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from gateway.cli.stop import INTERRUPT, TERMINATE
+from gateway.cli.stop import INTERRUPT, TERMINATE, ignore_others
 from gateway.core.restart import RestartDelay
 
 log = structlog.get_logger(__name__)
@@ -64,7 +64,9 @@ class Workers:
         """
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, self._stop, TERMINATE)
+        loop.add_signal_handler(signal.SIGQUIT, self._stop, TERMINATE)
         loop.add_signal_handler(signal.SIGINT, self._stop, INTERRUPT)
+        ignore_others()
         async with asyncio.TaskGroup() as group:
             keepers = [group.create_task(self._keep_alive(number)) for number in self._numbers]
             killer = group.create_task(self._kill_unresponsive())

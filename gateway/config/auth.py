@@ -5,6 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, SecretStr
 
 from gateway.config import accepted
+from gateway.config.secret import Secret
 from gateway.config.section import Milliseconds, PositiveCount, Section
 
 AuthMode = Literal["token", "password", "none", "trusted-proxy"]
@@ -38,6 +39,8 @@ class TrustedProxyConfig(Section):
     required_headers: tuple[str, ...] = ()
     allow_users: tuple[str, ...] = ()
     allow_loopback: bool = False
+    admins: tuple[str, ...] = ()
+    """Ours: users who may read, export and delete what belongs to others. Nobody else may, whatever its scopes are."""
 
 
 class AuthConfig(Section):
@@ -46,8 +49,8 @@ class AuthConfig(Section):
     UNUSED: ClassVar[frozenset[str]] = accepted.AUTH
 
     mode: AuthMode = "token"
-    token: SecretStr | None = None
-    password: SecretStr | None = None
+    token: Secret | None = None
+    password: Secret | None = None
     rate_limit: RateLimitConfig = RateLimitConfig()
     trusted_proxy: TrustedProxyConfig = TrustedProxyConfig()
     identity_scopes: dict[str, tuple[str, ...]] = Field(default_factory=dict)

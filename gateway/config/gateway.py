@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from gateway.config import accepted
 from gateway.config.auth import AuthConfig
 from gateway.config.endpoints import HttpConfig
 from gateway.config.limits import LimitConfig
+from gateway.config.secret import Secret
 from gateway.config.section import Count, Milliseconds, Section
 from gateway.config.state import StateConfig
 
@@ -99,11 +100,11 @@ class DrainConfig(Section):
 class RedisConfig(Section):
     """Ours: the store that several instances share; its URL may be in `OPENCLAW_REDIS_URL`."""
 
-    url: SecretStr | None = None
+    url: Secret | None = None
     key_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "openclaw"
     """Instances with the same prefix share their state; separate gateways need different ones."""
     sentinel_username: str | None = None
-    sentinel_password: SecretStr | None = None
+    sentinel_password: Secret | None = None
     """Of the Sentinels, where they differ from the credential in `url`."""
 
 

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from gateway.config import accepted
+from gateway.config.secret import Secret
 from gateway.config.section import PositiveCount, Seconds, Section
 
 
@@ -93,7 +94,7 @@ class ModelConfig(Section):
     max_tokens: PositiveCount | None = None
     cost: CostConfig = CostConfig()
     compat: CompatConfig = CompatConfig()
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[str, Secret] = Field(default_factory=dict)
     params: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -103,9 +104,9 @@ class RequestAuthConfig(Section):
     """
 
     mode: Literal["provider-default", "authorization-bearer", "header"] = "provider-default"
-    token: SecretStr | None = None
+    token: Secret | None = None
     header_name: str = ""
-    value: SecretStr | None = None
+    value: Secret | None = None
     prefix: str = ""
 
 
@@ -114,7 +115,7 @@ class RequestConfig(Section):
 
     UNUSED: ClassVar[frozenset[str]] = frozenset({"allowPrivateNetwork"})
 
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[str, Secret] = Field(default_factory=dict)
     auth: RequestAuthConfig = RequestAuthConfig()
     proxy: dict[str, Any] | None = None
     tls: dict[str, Any] | None = None
@@ -129,13 +130,13 @@ class ProviderConfig(Section):
     UNUSED: ClassVar[frozenset[str]] = accepted.PROVIDER
 
     base_url: str | None = None
-    api_key: SecretStr | None = None
-    api_keys: tuple[SecretStr, ...] = ()
+    api_key: Secret | None = None
+    api_keys: tuple[Secret, ...] = ()
     api: str | None = None
     auth: Literal["api-key", "token", "oauth", "aws-sdk"] | None = None
     auth_header: bool | None = None
     region: str | None = None
-    headers: dict[str, SecretStr] = Field(default_factory=dict)
+    headers: dict[str, Secret] = Field(default_factory=dict)
     request: RequestConfig = RequestConfig()
     timeout_seconds: Seconds | None = None
     context_window: PositiveCount | None = None

@@ -44,13 +44,15 @@ class Principal:
 
     `name` is the identity that a trusted proxy verified, None with a shared secret or without authentication. `scopes`
     are the declared names, unknown ones included. An `owner` has the operator's own rights. A `shared_secret` caller
-    presented the gateway's token or password, so headers can't narrow its scopes.
+    presented the gateway's token or password, so headers can't narrow its scopes. `is_admin` means that the
+    configuration names this user as an administrator.
     """
 
     name: str | None
     scopes: frozenset[str]
     owner: bool
     shared_secret: bool
+    is_admin: bool = False
     _granted: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -59,6 +61,15 @@ class Principal:
     def allows(self, scope: str) -> bool:
         """Whether the caller has `scope`, or a scope that implies it."""
         return scope in self._granted
+
+    @property
+    def administers(self) -> bool:
+        """Whether the caller may read and change what belongs to other users.
+
+        A user that a proxy verified needs `operator.admin` and an entry in the configuration: the absence of a header
+        gives every user the full set of scopes, and must not make every user an administrator of the others.
+        """
+        return self.allows(Scope.ADMIN) and (self.name is None or self.is_admin)
 
 
 OWNER = Principal(name=None, scopes=ALL_SCOPES, owner=True, shared_secret=True)

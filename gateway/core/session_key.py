@@ -4,7 +4,7 @@
     user:<identity>:agent:<agent>:<name>          conversations of a user that a trusted proxy verified (ours)
 
 Names are case-folded (recorded), identities are not. A client's name always means a conversation of the same caller.
-The second form addresses another user's conversation and needs `operator.admin`.
+The second form addresses another user's conversation and needs an administrator (`Principal.administers`).
 """
 
 import re
@@ -87,7 +87,7 @@ def _from_header(folded: str, name: str, agent: str, principal: Principal) -> Se
         return SessionKey(principal.name, agent, key.name)
     # Case-folding would change the identity, so it comes from the original text.
     owner = unquote(name.split(":", 2)[1])
-    if owner != principal.name and not principal.allows(Scope.ADMIN):
+    if owner != principal.name and not principal.administers:
         raise MissingScope(Scope.ADMIN)
     return SessionKey(owner, agent, key.name)
 

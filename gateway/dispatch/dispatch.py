@@ -85,7 +85,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
         if conversation is not None:
             run = conversation.fitted(run)
         stream: AnswerStream = run if call.admit is None else await call.admit(run)
-        call.services.recent.put(call.id, run.trace)
+        call.services.recent.put(call.principal.name, call.id, run.trace)
         if conversation is not None:
             stream = SessionRecorder(stream, conversation)
     except BaseException as error:

@@ -8,11 +8,12 @@ awaitable only if they must wait.
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from aiohttp import HttpVersion11, web
+from aiohttp import web
 
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.checks.authenticate import authenticates
 from gateway.http.checks.client import identify_client
+from gateway.http.checks.framing import is_well_formed
 from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot
 from gateway.http.errors import response_to
@@ -47,8 +48,8 @@ def chained(route: Route, endings: tuple[Ending, ...] = ()) -> Handler:
 
     async def answer(request: web.Request) -> web.StreamResponse:
         set_request_id(request)  # request id, log context; adds TRACE
-        if request.version >= HttpVersion11 and "Host" not in request.headers:
-            return web.Response(status=400)  # RFC 9112 §3.2
+        if not is_well_formed(request):
+            return _malformed()
         try:
             if "%" in request.raw_path:
                 _refuse_escapes(request)
@@ -67,6 +68,12 @@ def chained(route: Route, endings: tuple[Ending, ...] = ()) -> Handler:
                 await end(request)
 
     return answer
+
+
+def _malformed() -> web.Response:
+    response = web.Response(status=400)
+    response.force_close()
+    return response
 
 
 def _refuse_escapes(request: web.Request) -> None:

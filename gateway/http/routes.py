@@ -77,5 +77,10 @@ async def _expect(request: web.Request) -> web.Response | None:
 
 
 def is_exact(raw_path: str) -> bool:
-    """Whether the path has no escapes, or is one of the routes that accept them: model ids (recorded), session keys."""
-    return "%" not in raw_path.partition("?")[0] or raw_path.startswith(("/v1/models/", "/api/v1/sessions/"))
+    """Whether the path has no escapes, or is one of the routes that accept them: model ids (recorded), session keys,
+    request ids.
+    """
+    return "%" not in raw_path.partition("?")[0] or raw_path.startswith(_WITH_ESCAPES)
+
+
+_WITH_ESCAPES = ("/v1/models/", "/api/v1/sessions/", "/api/v1/runs/")

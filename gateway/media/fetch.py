@@ -2,7 +2,8 @@
 
 Every address is checked after resolution, and the connection goes to exactly that address, so a name can't change
 between check and use (DNS rebinding). Every redirect is checked too. Only public addresses pass. Private, loopback,
-link-local, metadata, multicast and reserved ranges don't, and neither does IPv4 inside IPv6.
+link-local, metadata, multicast and reserved ranges don't, and neither does IPv4 inside IPv6. This machine's own public
+addresses and its IPv6 network don't pass either: a service may listen there that a firewall keeps from the public.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from gateway.core.errors import BadRequest
+from gateway.core.own_address import is_in_own_network
 
 _NAT64 = ip_network("64:ff9b::/96")
 # Special ranges in IANA's registries that some versions of Python consider global; they may lead to internal networks.
@@ -109,15 +111,16 @@ class ThreadedResolver(AbstractResolver):
 class PublicResolver(AbstractResolver):
     """Resolves names to public addresses only. The connector connects only to addresses that it returns."""
 
-    def __init__(self, inner: AbstractResolver) -> None:
+    def __init__(self, inner: AbstractResolver, allowed: Callable[[str], bool] = is_public) -> None:
         self._inner = inner
+        self._allowed = allowed
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
         """All addresses of `host`. One address that is not public refuses the whole name."""
         results = await self._inner.resolve(host, port, family)
-        if not results or not all(is_public(result["host"]) for result in results):
+        if not results or not all(self._allowed(result["host"]) for result in results):
             raise _Refused(f"{host} is not a public host")
         return results
 
@@ -135,14 +138,26 @@ def host_allowed(host: str, allowlist: Sequence[str]) -> bool:
 
 
 class Fetcher:
-    """Fetches URLs from requests. It has its own HTTP session, without provider connections and credentials."""
+    """Fetches URLs from requests. It has its own HTTP session, without provider connections and credentials.
 
-    def __init__(self, policy: FetchPolicy, resolver: AbstractResolver | None = None) -> None:
+    `own` says whether an address belongs to this machine or its network.
+    """
+
+    def __init__(
+        self,
+        policy: FetchPolicy,
+        resolver: AbstractResolver | None = None,
+        own: Callable[[str], bool] = is_in_own_network,
+    ) -> None:
         self._policy = policy
+        self._own = own
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                resolver=PublicResolver(resolver or ThreadedResolver()), use_dns_cache=False, force_close=True
+                resolver=PublicResolver(resolver or ThreadedResolver(), self._allowed),
+                use_dns_cache=False,
+                force_close=True,
             ),
+            headers={"User-Agent": "openclaw-gateway"},  # without the versions of Python and aiohttp
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=policy.timeout),
             trust_env=False,
@@ -190,5 +205,8 @@ class Fetcher:
                 # Number-like names (2130706433, 0x7f.1, 127.1) are addresses to some resolvers.
                 raise ValueError("not a host name") from None
             return
-        if not is_public(str(literal)):
+        if not self._allowed(str(literal)):
             raise ValueError("not a public address")
+
+    def _allowed(self, address: str) -> bool:
+        return is_public(address) and not self._own(address)

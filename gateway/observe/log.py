@@ -6,6 +6,7 @@ varies.
 """
 
 import logging
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any, TextIO
@@ -14,8 +15,12 @@ import msgspec
 import structlog
 from structlog.types import EventDict, Processor, WrappedLogger
 
+from gateway.core.printable import printable
 from gateway.observe.context import with_request_id
 from gateway.observe.redact import redact
+
+_WITH_LINES = frozenset({"exception", "stack"})
+_RAW_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 _LEVELS = {
     "silent": logging.CRITICAL,
@@ -56,7 +61,10 @@ def configure(
         structlog.processors.format_exc_info,
         redact,
     ]
-    renderer = _renderer(style or ("pretty" if stream_is_tty else "json"), colors=stream_is_tty)
+    style = style or ("pretty" if stream_is_tty else "json")
+    renderer = _renderer(style, colors=stream_is_tty)
+    if style != "json":
+        shared.append(_escape_controls)
     structlog.configure(
         processors=[_drop] if level == "silent" else [*shared, renderer],
         # Methods below the threshold return at once, so a disabled line costs nothing.
@@ -91,8 +99,23 @@ def _renderer(style: str, *, colors: bool) -> Processor:
     return structlog.dev.ConsoleRenderer(colors=colors, pad_event_to=width, exception_formatter=plain)
 
 
+def _escape_controls(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Structlog processor for text styles: no value controls the terminal or begins a line. Tracebacks have lines."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = printable(value, lines=key in _WITH_LINES)
+        elif not isinstance(value, int | float | None):
+            event[key] = printable(str(value))
+    return event
+
+
 def _json(event: EventDict, **_options: Any) -> str:
-    return msgspec.json.encode(event, enc_hook=str).decode()
+    line = msgspec.json.encode(event, enc_hook=str).decode()
+    return _RAW_IN_JSON.sub(_escaped, line)  # JSON allows them, but a terminal may obey them
+
+
+def _escaped(match: re.Match[str]) -> str:
+    return f"\\u{ord(match[0]):04x}"
 
 
 def _drop(_logger: WrappedLogger, _method: str, _event: EventDict) -> EventDict:

@@ -1,7 +1,7 @@
 """Removes secrets from log lines and from provider messages that clients get. When unsure, it redacts."""
 
 import re
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +28,22 @@ _SHAPES = re.compile(
     """,
     re.VERBOSE,
 )
+
+
+class _Values:
+    """The configured secrets of this process, which no log line may hold whatever they look like."""
+
+    pattern: re.Pattern[str] | None = None
+
+
+def hide_values(values: Iterable[str]) -> None:
+    """Cut these values out of every log line from now on. Shorter ones than eight characters could be words."""
+    long = sorted({value for value in values if len(value) >= _MIN_SECRET_CHARS}, key=len, reverse=True)
+    _Values.pattern = re.compile("|".join(map(re.escape, long))) if long else None
+
+
+def _without_values(text: str) -> str:
+    return text if _Values.pattern is None else _Values.pattern.sub(HIDDEN, text)
 
 
 def redact_text(text: str) -> str:
@@ -62,9 +78,12 @@ def _clean(name: str, value: Any) -> Any:
     if treatment == "hide":
         return HIDDEN
     if isinstance(value, str):
-        return value if treatment == "keep" or len(value) < _MIN_SECRET_CHARS else redact_text(value)
+        if len(value) < _MIN_SECRET_CHARS:
+            return value
+        value = _without_values(value)
+        return value if treatment == "keep" else redact_text(value)
     if isinstance(value, Mapping):
         return {key: _clean(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(name, item) for item in value]
-    return redact_text(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value))
+    return redact_text(_without_values(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)))

@@ -51,7 +51,7 @@ class CallReasoning:
         if not entries:
             return
         try:
-            await self._store.put(entries)
+            await self._store.put(client, entries)
         except Unavailable as error:
             log.warning("Reasoning could not be stored", reason=error.message)
 

@@ -155,18 +155,25 @@ Observer = Callable[[RunFinished], None]
 
 
 class RecentRuns:
-    """The traces of the last `max_runs` runs of this process by request id, without prompts and answers."""
+    """The traces of the last `max_runs` runs of this process by request id, without prompts and answers.
+
+    A client may choose its request ids, so each `user` (the verified identity, None without one) has ids of its own.
+    """
 
     def __init__(self, max_runs: int = 1000) -> None:
         self._max_runs = max_runs
-        self._traces: OrderedDict[str, RunTrace] = OrderedDict()
+        self._traces: OrderedDict[tuple[str | None, str], RunTrace] = OrderedDict()
 
-    def put(self, request_id: str, trace: RunTrace) -> None:
-        """Store a trace. A later one with the same id replaces it."""
-        self._traces[request_id] = trace
+    def put(self, user: str | None, request_id: str, trace: RunTrace) -> None:
+        """Store a trace. A later one of the same user with the same id replaces it."""
+        self._traces[user, request_id] = trace
         if len(self._traces) > self._max_runs:
             self._traces.popitem(last=False)
 
-    def get(self, request_id: str) -> RunTrace | None:
-        """The trace of a request; None if unknown."""
-        return self._traces.get(request_id)
+    def get(self, user: str | None, request_id: str, *, everybody: bool = False) -> RunTrace | None:
+        """The trace of the user's request; None if unknown. With `everybody`, else the latest one of another user."""
+        trace = self._traces.get((user, request_id))
+        if trace is None and everybody:
+            others = (trace for (_, known), trace in reversed(self._traces.items()) if known == request_id)
+            trace = next(others, None)
+        return trace

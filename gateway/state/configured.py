@@ -21,10 +21,12 @@ from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, ResponseStore
 from gateway.state.schema import MIGRATIONS
+from gateway.state.seals import Seals, redis_seals, sqlite_seals
 from gateway.state.sessions.redis import RedisSessions
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy, SessionStore
 from gateway.state.sqlite import Database
+from gateway.state.steady_clock import SteadyClock
 
 FILE = "gateway.sqlite"
 """The name of the database file in the state directory."""
@@ -38,6 +40,7 @@ class Stores:
     responses: ResponseStore
     events: EventLog
     reasoning: ReasoningStore
+    seals: Seals
     health: StoreHealth = field(default_factory=StoreHealth)
     inspect: Callable[[], Awaitable[None]] | None = None
     """Looks at the storage without changing anything, and updates `health`; it may raise Unavailable."""
@@ -60,6 +63,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 RedisResponses(shared, responses, prefix=redis.key_prefix),
                 RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
                 RedisReasoning(shared, prefix=redis.key_prefix),
+                redis_seals(shared, prefix=redis.key_prefix),
                 shared.health,
                 shared.check,
             )
@@ -69,12 +73,14 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
             await close_client(client)
     else:
         database = Database(None if settings.backend == "memory" else state / FILE, MIGRATIONS)
+        clock = SteadyClock(time.time, time.monotonic)
         try:
             yield Stores(
-                SqliteSessions(database, sessions, clock=time.time),
-                SqliteResponses(database, responses, clock=time.time),
-                SqliteEvents(database, EventPolicy(), clock=time.time),
+                SqliteSessions(database, sessions, clock=clock),
+                SqliteResponses(database, responses, clock=clock),
+                SqliteEvents(database, EventPolicy(), clock=clock),
                 MemoryReasoning(clock=time.monotonic),
+                sqlite_seals(database),
                 database.health,
                 database.inspect,
             )

@@ -36,4 +36,5 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX entries_of_session ON entries (session)",
     ),
     ("CREATE INDEX sessions_by_owner ON sessions (owner, updated)",),
+    ("CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",),
 )

@@ -6,9 +6,16 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
-from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR
+from mcp_types import CONNECTION_CLOSED, INTERNAL_ERROR, METHOD_NOT_FOUND
+
+from gateway.core.jsonio import InvalidJSON, loads
+
+SESSION_LOST = -32_050
+"""The JSON-RPC error code (ours) of a request that was not run because its session has ended."""
 
 _EVENTS = "text/event-stream"
+_SESSION = "mcp-session-id"
+_MAX_ERROR_BYTES = 65_536
 
 
 class BoundedHttp(httpx2.AsyncHTTPTransport):
@@ -34,6 +41,8 @@ class BoundedHttp(httpx2.AsyncHTTPTransport):
                 response = await super().handle_async_request(request)
         except (httpx2.TransportError, TimeoutError) as error:
             return _error(CONNECTION_CLOSED, f"Connection closed: {type(error).__name__}: {error}", 502)
+        if response.status_code == 404 and _SESSION in request.headers:
+            return await _session_error(response)
         kind = response.headers.get("content-type", "").lower()
         if response.status_code >= 400 and response.status_code != 404 and not kind.startswith("application/json"):
             await response.aclose()
@@ -49,6 +58,25 @@ class BoundedHttp(httpx2.AsyncHTTPTransport):
             stream=_BoundedBody(response, max_bytes, deadline),
             extensions=response.extensions,
         )
+
+
+async def _session_error(response: httpx2.Response) -> httpx2.Response:
+    """The error of a 404 within a session: the server has forgotten the session, unless it says that it does not know
+    the method. It has not run the request in either case.
+    """
+    body = b""
+    async for chunk in response.aiter_raw():
+        body += chunk
+        if len(body) > _MAX_ERROR_BYTES:
+            break
+    await response.aclose()
+    try:
+        code = loads(body)["error"]["code"]
+    except (InvalidJSON, TypeError, KeyError):
+        code = None
+    if code == METHOD_NOT_FOUND:
+        return httpx2.Response(404, headers={"content-type": "application/json"}, content=body)
+    return _error(SESSION_LOST, "the server has forgotten the session", 404)
 
 
 def _error(code: int, message: str, status: int) -> httpx2.Response:

@@ -10,9 +10,18 @@ from typing import Any, Self
 
 import structlog
 from mcp.shared.message import SessionMessage
-from mcp_types import JSONRPCNotification, JSONRPCRequest, JSONRPCResponse
+from mcp_types import (
+    INTERNAL_ERROR,
+    ErrorData,
+    JSONRPCError,
+    JSONRPCNotification,
+    JSONRPCRequest,
+    JSONRPCResponse,
+)
 
 from gateway.core.jsonio import dumps
+from gateway.observe.throttle import Throttle
+from gateway.tools.stdio_message import RequestId, Unreadable
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +54,7 @@ class BoundedReader:
         self._window_start = self._clock()
         self._cost = 0
         self._logged: set[str] = set()
+        self._unreadable = Throttle(self._clock)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
@@ -59,6 +69,8 @@ class BoundedReader:
             except StopAsyncIteration:
                 self._ended()
                 raise
+            if isinstance(item, Unreadable) and item.request is not None:
+                item = self._failed_answer(item, item.request)
             message = item.message if isinstance(item, SessionMessage) else None
             await self._rate_limit(_REQUEST_COST if isinstance(message, JSONRPCRequest) else 1)
             if isinstance(message, JSONRPCNotification):
@@ -82,6 +94,15 @@ class BoundedReader:
         self._cost += cost
         if self._cost > _MAX_MESSAGES_PER_SECOND:
             await self._sleep(self._window_start + 1.0 - now)
+
+    def _failed_answer(self, answer: Unreadable, request: RequestId) -> SessionMessage:
+        """An error as the answer to the call, which would otherwise wait for its time limit."""
+        if (suppressed := self._unreadable.admit(self._server)) is not None:
+            log.warning(
+                "A tool's answer could not be read", server=self._server, reason=str(answer), suppressed=suppressed
+            )
+        error = ErrorData(code=INTERNAL_ERROR, message=f"the answer could not be read: {answer}.")
+        return SessionMessage(JSONRPCError(jsonrpc="2.0", id=request, error=error))
 
     def _usable(self, tool: Any) -> dict[str, Any] | None:
         """The tool's fields for models. None if it can't be offered, because providers would refuse the request."""

@@ -19,6 +19,7 @@ from mcp_types import CONNECTION_CLOSED, CallToolResult
 from msgspec import Struct
 
 from gateway.config.mcp import McpServerConfig
+from gateway.tools.bounded_http import SESSION_LOST
 from gateway.tools.bounded_reader import BoundedReader
 from gateway.tools.contract import Tool, ToolOutput, failed
 from gateway.tools.filter import ToolFilter
@@ -68,6 +69,8 @@ class McpServer:
         self._client: Client | None = None
         self._calls: set[asyncio.Task[CallToolResult]] = set()
         self._check = asyncio.Event()
+        self._connected = asyncio.Event()
+        self._session_lost = False
         self._attempted = asyncio.Event()
         self._scope = anyio.CancelScope()
         self._task: asyncio.Task[None] | None = None
@@ -94,10 +97,27 @@ class McpServer:
         await asyncio.gather(*self._calls, return_exceptions=True)
 
     async def call(self, tool: str, arguments: dict[str, Any], limit: float) -> ToolOutput:
-        """See ToolServer."""
+        """See ToolServer. A call that a server did not run, because it has forgotten the session, is repeated once."""
+        started = self._clock()
+        output = await self._call(tool, arguments, limit)
+        if output is not None:
+            return output
+        remaining = min(limit, self._timing.call) - (self._clock() - started)
+        try:
+            async with asyncio.timeout(remaining):
+                await self._connected.wait()
+        except TimeoutError:
+            return self._unavailable()
+        return await self._call(tool, arguments, remaining) or self._unavailable()
+
+    def _unavailable(self) -> ToolOutput:
+        return failed("unavailable", f"the tool server '{self.name}' is not available at the moment.")
+
+    async def _call(self, tool: str, arguments: dict[str, Any], limit: float) -> ToolOutput | None:
+        """One call; None if the server has forgotten the session, so that a new one is made at once."""
         client = self._client
         if client is None:
-            return failed("unavailable", f"the tool server '{self.name}' is not available at the moment.")
+            return self._unavailable()
         limit = min(limit, self._timing.call)
         task = self._start_call(client, tool, arguments)
         try:
@@ -111,6 +131,9 @@ class McpServer:
             result = task.result()
         except MCPError as error:
             self._check.set()
+            if error.code == SESSION_LOST:
+                self._lose_session(client)
+                return None
             # Servers use this code for their own faults too. The check finds out whether the server is reachable.
             if error.code == CONNECTION_CLOSED and error.message.startswith(_CONNECTION_LOST):
                 return failed("unavailable", f"the connection to the tool server '{self.name}' broke during the call.")
@@ -152,6 +175,9 @@ class McpServer:
                     self._on_disconnected(_reason(error), connected=connected_at is not None)
                 if connected_at is not None and self._clock() - connected_at >= _STABLE_AFTER:
                     backoff = _FIRST_BACKOFF
+                if self._session_lost and connected_at is not None:
+                    self._session_lost = False  # the server is well: no reason to wait
+                    continue
                 await self._sleep(backoff)
                 backoff = min(2 * backoff, _MAX_BACKOFF)
 
@@ -182,14 +208,22 @@ class McpServer:
                 break
         return tuple(tools[:_MAX_TOOLS])
 
+    def _lose_session(self, client: Client) -> None:
+        if self._client is client:
+            self._session_lost = True
+            self._client = None
+            self._connected.clear()
+
     def _on_connected(self, client: Client) -> None:
         self._check.clear()
+        self._connected.set()
         self._client = client
         self._attempted.set()
         log.info("Tool server connected", server=self.name, tools=len(self.tools))
 
     def _on_disconnected(self, reason: str, *, connected: bool) -> None:
         self._client = None
+        self._connected.clear()
         self._attempted.set()
         event = "Connection to tool server lost" if connected else "Tool server is not reachable"
         log.warning(event, server=self.name, reason=self._secrets.redact(reason))
@@ -201,6 +235,7 @@ class McpServer:
 
     def _on_stream_end(self) -> None:
         self._client = None
+        self._connected.clear()
         self._check.set()
 
 

@@ -4,6 +4,7 @@ Any part of a result may be too large, and no URL in it is fetched. The `type` o
 https://modelcontextprotocol.io/specification/2025-11-25/server/tools#tool-result
 """
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,7 @@ from gateway.core.jsonio import dumps
 from gateway.core.message import Image, Text
 from gateway.tools.contract import ToolOutput
 
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 
 
@@ -44,7 +46,10 @@ def read_result(content: Iterable[Any], structured: Any, *, is_error: bool, limi
 def _image(part: Any, limits: ResultLimits) -> Image | None:
     if part.type != "image" or part.mime_type not in _IMAGES or len(part.data) > limits.image_characters:
         return None
-    return Image(f"data:{part.mime_type};base64,{part.data}")
+    data = part.data.strip()
+    if not _BASE64.fullmatch(data) or len(data) % 4:
+        return None  # a provider would refuse the whole request
+    return Image(f"data:{part.mime_type};base64,{data}")
 
 
 def _text(part: Any) -> str:
@@ -57,6 +62,8 @@ def _text(part: Any) -> str:
             return f"[left out: binary resource {part.resource.uri}]"
         case "resource_link":
             return f"[resource: {part.name} {part.uri}]"
+        case "image" if part.mime_type in _IMAGES and not _BASE64.fullmatch(part.data.strip()):
+            return "[left out: an image that is not valid base64]"
         case other:
             return f"[left out: {other} {getattr(part, 'mime_type', None) or ''}]"
 

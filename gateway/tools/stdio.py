@@ -16,9 +16,9 @@ from anyio.abc import ObjectReceiveStream, ObjectSendStream, Process
 from mcp import StdioServerParameters
 from mcp.client.stdio import get_default_environment
 from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
 
 from gateway.tools.bounded_reader import MAX_MESSAGE_BYTES
+from gateway.tools.stdio_message import read_line
 
 _POLL_INTERVAL = 0.01  # seconds
 
@@ -79,18 +79,12 @@ async def _read(process: Process, to_session: ObjectSendStream[SessionMessage | 
                 searched = len(line)
                 line += chunk
                 while (end := line.find(b"\n", searched)) >= 0:
-                    await to_session.send(_message(bytes(line[:end])))
+                    for message in read_line(bytes(line[:end])):
+                        await to_session.send(message)
                     del line[: end + 1]
                     searched = 0
                 if len(line) > MAX_MESSAGE_BYTES:
                     raise LineTooLong(f"the program wrote a line of more than {MAX_MESSAGE_BYTES} bytes")
-
-
-def _message(line: bytes) -> SessionMessage | Exception:
-    try:
-        return SessionMessage(jsonrpc_message_adapter.validate_json(line, by_name=False))
-    except ValueError as error:  # a program may print other text; the SDK skips it
-        return error
 
 
 async def _write(

@@ -27,6 +27,7 @@ from gateway.upstream.transport.errors import (
 from gateway.wire.contract import UpstreamFormat
 
 _MAX_MESSAGE = 2000
+_MAX_RETRY_AFTER = 86_400.0  # seconds; a longer hint is no use to a client
 _MAX_NAME = 200  # characters of `code` and `param`
 
 # The provider's own words are about the request, and clients match on them.
@@ -126,10 +127,10 @@ def retry_after(headers: Mapping[str, str], now: datetime) -> float | None:
             pass  # then it is a date, or nothing that we know
         else:
             if math.isfinite(seconds):
-                return max(0.0, seconds)
+                return min(max(0.0, seconds), _MAX_RETRY_AFTER)
             continue
         try:
-            return max(0.0, (email.utils.parsedate_to_datetime(value) - now).total_seconds())
+            return min(max(0.0, (email.utils.parsedate_to_datetime(value) - now).total_seconds()), _MAX_RETRY_AFTER)
         except (ValueError, TypeError):
             continue
     return None

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from gateway.config.profiles import ProfilesConfig
 from gateway.config.providers import ProviderConfig
+from gateway.config.secret import trimmed_secret
 from gateway.upstream.catalog import Row
 
 NamedKey = tuple[str, str | None]
@@ -64,9 +65,17 @@ def key_from(row: Row, env: Mapping[str, str]) -> str | None:
     return next(_in_environment(row, env), None)
 
 
+def _usable(text: str) -> str:
+    """A key in the environment; "" for one that can't be sent, as if it were not set."""
+    try:
+        return trimmed_secret(text)
+    except ValueError:
+        return ""
+
+
 def _in_environment(row: Row, env: Mapping[str, str]) -> Iterator[str]:
     """The keys in the variables of the row: `NAME`, then the list `NAMES`, then `NAME_1` and so on (as in OpenClaw)."""
     for variable in row.key_variables:
         numbered = (env.get(f"{variable}_{number}", "") for number in range(1, 10))
         texts = (env.get(variable, ""), *_SEVERAL.split(env.get(f"{variable}S", "")), *numbered)
-        yield from (key for text in texts if (key := text.strip()))
+        yield from (key for text in texts if (key := _usable(text)))

@@ -2,8 +2,12 @@
 
 import hashlib
 import itertools
+import json
+from base64 import b64encode
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
+from urllib.parse import quote
 
 from yarl import URL
 
@@ -120,14 +124,20 @@ class Provider:
 
 
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:
-    """What must not appear in a message: keys, values of configured headers, a password in the URL; longest first.
+    """What must not appear in a message: keys, values of configured headers, a password in the URL; longest first. Each
+    also in the forms in which servers quote it: escaped as in JSON, for a URL, in HTML, and as the Basic credential of
+    the URL's login.
 
     The part of a header value after its scheme (`Bearer …`) is a secret too. Shorter values than four characters are
     not secrets: redacting them would damage words.
     """
     secrets = {key for key in keys if key}
-    for value in headers.values():
-        secrets.update(part for part in (value, value.partition(" ")[2]) if len(part) >= _MIN_HEADER_SECRET)
-    if password := URL(base_url).password:
-        secrets.add(password)
+    values = [*headers.values(), *(value.partition(" ")[2] for value in headers.values())]
+    url = URL(base_url)
+    secrets.update(value for value in values if len(value) >= _MIN_HEADER_SECRET)
+    if url.password:
+        secrets |= {url.password, b64encode(f"{url.user or ''}:{url.password}".encode()).decode()}
+    for secret in tuple(secrets):
+        secrets |= {json.dumps(secret)[1:-1], quote(secret, safe=""), quote(secret)}
+        secrets |= {escape(secret), escape(secret, quote=False)}
     return tuple(sorted(secrets, key=len, reverse=True))

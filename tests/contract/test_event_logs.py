@@ -24,29 +24,34 @@ async def redis(tmp_path_factory):
 
 @pytest.fixture(params=BACKENDS)
 async def backend(request, redis, tmp_path):
-    """A log with a lease of 15 s, and a function that advances its time."""
+    """A log with a lease of 9 s and 6 s of grace, and a function that advances its time."""
+    clock = Clock()
     if request.param in SHARED:
         async with open_backend(request.param, redis, tmp_path) as link:
             client = link._client
-            log = RedisEvents(link, EventPolicy(), prefix=request.node.name)
+            log = RedisEvents(link, EventPolicy(), prefix=request.node.name, monotonic=clock)
 
-            async def pass_time(seconds):
+            async def pass_time(seconds, *, steps=False):
+                clock.now += 0 if steps else seconds
                 for key in log._keys("r"):
                     left = await client.pttl(key)
-                    if left > 0:
+                    if left > 0 and seconds < 0:
+                        await client.pexpire(key, left - int(seconds * 1000))
+                    elif left > 0:
                         await client.pexpire(key, max(1, left - int(seconds * 1000)))
                         while seconds * 1000 >= left and await client.exists(key):
                             pass
 
             yield log, pass_time
     else:
-        clock = Clock()
+        wall = Clock()
         async with open_backend(request.param, redis, tmp_path) as database:
 
-            async def pass_time(seconds):
-                clock.now += seconds
+            async def pass_time(seconds, *, steps=False):
+                wall.now += seconds
+                clock.now += 0 if steps else seconds
 
-            yield SqliteEvents(database, EventPolicy(), clock=clock), pass_time
+            yield SqliteEvents(database, EventPolicy(), clock=wall, monotonic=clock), pass_time
 
 
 async def test_events_can_be_read_from_any_number(backend):
@@ -96,7 +101,9 @@ async def test_a_worker_without_a_heartbeat_loses_its_lease(backend):
     await log.begin("r")
     await log.add("r", 0, [b"a"])
     assert not await log.finish("r", 1, b"end"), "it is still held"
-    await pass_time(16)
+    await pass_time(10)
+    assert (await log.read("r", 0)).held, "it may still come back"
+    await pass_time(6)
     assert await log.read("r", 0) == EventPage((b"a",), False)
     assert not await log.finish("r", 0, b"end"), "its number is too low"
     assert await log.finish("r", 1, b"end")
@@ -125,14 +132,69 @@ async def test_a_worker_gets_its_expired_lease_back_if_nobody_has_ended_its_run(
     assert await log.read("r", 0) == EventPage((b"a", b"b", b"c", b"end"), False)
 
 
-async def test_an_expired_run_can_not_be_continued(backend):
+async def test_a_run_whose_worker_died_expires(backend):
     log, pass_time = backend
     await log.begin("r")
     await log.add("r", 0, [b"a"])
-    await pass_time(3700)
+    log.__dict__.get("_own", set()).clear()  # it was the run of another process
+    await pass_time(3 * 86_400)
     await log.begin("other")
     assert await log.add("r", 1, [b"b"]) == "lost"
     assert await log.read("r", 0) == EventPage((), False)
+
+
+@pytest.mark.parametrize("seconds", [20, -20, 86_400, -86_400])
+async def test_a_step_of_the_clock_ends_no_run(backend, seconds):
+    log, pass_time = backend
+    await log.begin("r")
+    await log.add("r", 0, [b"a"])
+    await pass_time(seconds, steps=True)
+    for _ in range(3):
+        assert await log.read("r", 0) == EventPage((b"a",), True)
+    await log.begin("other")
+    await pass_time(3)
+    assert await log.add("r", 1, [b"b"]) == "held"
+    await pass_time(4)
+    assert await log.read("r", 0) == EventPage((b"a", b"b"), True)
+    assert await log.add("r", 2, [b"end"], last=True) == "held"
+    assert await log.read("r", 0) == EventPage((b"a", b"b", b"end"), False)
+
+
+@pytest.mark.parametrize("seconds", [20, -20, 86_400, -86_400])
+async def test_a_step_of_the_clock_keeps_no_dead_run_alive(backend, seconds):
+    log, pass_time = backend
+    await log.begin("r")
+    await log.add("r", 0, [b"a"])
+    await pass_time(seconds, steps=True)
+    waited = 0
+    while (await log.read("r", 0)).held:
+        waited += 3
+        await pass_time(3)
+    assert 6 <= waited <= 15
+    assert await log.finish("r", 1, b"end")
+    assert await log.add("r", 1, [b"b"]) == "lost"
+
+
+async def test_a_cancellation_reaches_a_worker_whose_lease_expired(backend):
+    log, pass_time = backend
+    await log.begin("r")
+    await log.add("r", 0, [b"a"])
+    await pass_time(10)
+    await log.cancel("r")
+    assert await log.add("r", 1, []) == "cancelled"
+
+
+async def test_a_cancellation_keeps_no_dead_run_alive(backend):
+    log, pass_time = backend
+    await log.begin("r")
+    await log.add("r", 0, [b"a"])
+    await pass_time(10)
+    for _ in range(3):
+        await log.cancel("r")
+        await log.read("r", 0)
+        await pass_time(3)
+    assert not (await log.read("r", 0)).held
+    assert await log.finish("r", 1, b"end")
 
 
 async def test_a_worker_sees_the_cancellation_of_its_run(backend):

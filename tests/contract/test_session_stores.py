@@ -18,7 +18,8 @@ from tests.contract.stores import BACKENDS, SHARED, open_backend, servers
 KEY = SessionKey(None, "main", "openai-user:u1")
 ALICE = SessionKey("alice", "main", "openai-user:u1")
 POLICY = SessionPolicy(ttl=3600, max_bytes=100, lease=30.0)
-BRIEF = SessionPolicy(lease=0.5)
+BRIEF = SessionPolicy(lease=0.5, grace=0.3)
+STEPS = (20, -20, 86_400, -86_400)
 LONG = 20.0
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -441,3 +442,64 @@ async def test_an_unreachable_redis_raises_unavailable(store, redis):
     finally:
         redis["redis"].thaw()
     await add(store, ALICE, b"2")
+
+
+async def step(redis, seconds):
+    """What a step of the clock of Redis's machine does to leases, queues and keys that expire."""
+    for name in await redis.ask("KEYS", "test:{session:*"):
+        if name.endswith(":facts") and (until := await redis.ask("HGET", name, "until")):
+            await redis.ask("HSET", name, "until", int(until) - seconds * 1000)
+        if name.endswith(":alive"):
+            for token in await redis.ask("HKEYS", name):
+                await redis.ask("HINCRBY", name, token, -seconds * 1000)
+        await redis.ask("PEXPIRE", name, max(0, await redis.ask("PTTL", name) - seconds * 1000))
+
+
+@pytest.mark.parametrize("backend", SHARED, indirect=True)
+@pytest.mark.parametrize("seconds", STEPS)
+@pytest.mark.parametrize("earlier", [(), (b"0",)], ids=["new", "continued"])
+async def test_a_step_of_the_clock_of_redis_loses_no_turn(another, redis, backend, seconds, earlier):
+    async with another(BRIEF) as mine, another(BRIEF) as other:
+        await add(mine, KEY, *earlier)
+        lease = await mine.acquire(KEY, LONG)
+
+        async def keep():
+            while await mine.renew(lease):
+                await asyncio.sleep(0.15)
+
+        renewals = asyncio.create_task(keep())
+        await step(redis[backend], seconds)
+        waiting = asyncio.create_task(other.acquire(KEY, LONG))
+        await asyncio.sleep(1.2)
+        assert not renewals.done(), "the lease was lost"
+        assert not waiting.done()
+        renewals.cancel()
+        await mine.append(lease, b"1")
+        assert (await waiting).entries == (*earlier, b"1")
+
+
+@pytest.mark.parametrize("backend", SHARED, indirect=True)
+@pytest.mark.parametrize("seconds", STEPS)
+async def test_a_step_of_the_clock_of_redis_keeps_no_dead_request_in_front(another, redis, backend, seconds):
+    async with another(BRIEF, waiter_ttl=0.3) as dead, another(BRIEF, waiter_ttl=0.3) as other:
+        await dead.acquire(KEY, LONG)
+        waiter = asyncio.create_task(dead.acquire(KEY, LONG))
+        await asyncio.sleep(0.1)
+        dead._redis.run_script = asyncio.Event().wait  # both are dead now
+        await step(redis[backend], seconds)
+        lease = await other.acquire(KEY, 5.0)
+        await other.append(lease, b"1")
+        waiter.cancel()
+        del dead._redis.run_script
+        await asyncio.wait({waiter})
+
+
+@pytest.mark.parametrize("backend", ["sqlite"], indirect=True)
+async def test_a_wrong_clock_at_the_start_deletes_nothing(another, clock):
+    async with another() as store:
+        await add(store, KEY, b"1")
+    clock.now += 400 * 86_400
+    async with another() as store:
+        await add(store, ALICE, b"1")
+        clock.now -= 400 * 86_400
+        assert await entries(store, KEY) == (b"1",)

@@ -24,10 +24,12 @@ from tests.e2e.process import serving
 from tests.e2e.provider import KEY, Provider
 
 PUBLIC = "93.184.216.34"
+OWN = "93.184.216.1"  # of this machine, which answers for the whole network
 PORT = 8080
 PNG = b"\x89PNG\r\n\x1a\n and more"
 HOSTS = f"""127.0.0.1 localhost inside.test
 {PUBLIC} site.test mixed.test
+{OWN} own.test
 10.0.0.7 mixed.test
 """
 _SET_ADDRESS, _GET_FLAGS, _SET_FLAGS, _UP = 0x8916, 0x8913, 0x8914, 1  # netdevice(7)
@@ -90,5 +92,5 @@ async def answers(folder: Path) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
-    bring_up(where, HOSTS, PUBLIC)
+    bring_up(where, HOSTS, OWN)
     sys.stdout.write(json.dumps(asyncio.run(answers(where))))

@@ -29,7 +29,7 @@ async def exchange(gateway, *sent: bytes, to_the_end: bool = False) -> bytes:
 
 def head(line: str, *headers: str) -> bytes:
     """The head of a request with `Connection: close`."""
-    return "\r\n".join([line, "Host: gateway", "Connection: close", *headers, "", ""]).encode()
+    return "\r\n".join([line, "Host: localhost", "Connection: close", *headers, "", ""]).encode()
 
 
 def status(answer: bytes) -> int:

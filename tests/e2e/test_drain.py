@@ -221,3 +221,26 @@ async def test_a_background_run_is_finished_too(start, provider):
         response_object = await response.json()
     assert response_object["status"] == "completed"
     assert response_object["output"][0]["content"][0]["text"] == "Hello"
+
+
+async def test_signals_that_ask_for_nothing_end_nothing(start, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
+    async with start() as (gateway, client), asked(client, model, stream=True) as response:
+        await response.content.readuntil(b"Hel")
+        for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
+            gateway.process.signal(number)
+            await gateway.process.wait_for_output(number.name)
+        model.seen.set()
+        assert events(await response.text())[-1] == "[DONE]"
+        assert (await readiness(client))[0] == 200
+
+
+async def test_sigquit_finishes_running_answers_like_sigterm(start, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, chunk({"content": "lo"}), chunk({}, "stop"), DONE))
+    async with start(noticeMs=0, timeoutMs=LONG) as (gateway, client), asked(client, model, stream=True) as response:
+        await response.content.readuntil(b"Hel")
+        gateway.process.signal(signal.SIGQUIT)
+        await refusing(gateway)
+        model.seen.set()
+        assert events(await response.text())[-1] == "[DONE]"
+        assert await gateway.process.ended() == 0

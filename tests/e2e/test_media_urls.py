@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.process import environment
-from tests.e2e.public_network import PNG, PORT
+from tests.e2e.public_network import OWN, PNG, PORT
 from tests.process import MAX_WAIT, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -54,6 +54,9 @@ async def test_a_private_address_is_refused_in_the_apis_own_shape(client, gatewa
     assert (response.status, error["type"], error["code"]) == (400, "invalid_request_error", ASKING[asking])
     assert "could not be fetched" in error["message"]
     assert "address" not in error["message"], "what lies behind it is nobody's business"
+
+
+INTERNAL = ("inside.test", "localhost", "127.0.0.1", "mixed.test", "own.test", OWN)
 
 
 @pytest.fixture(scope="module")
@@ -106,10 +109,10 @@ async def test_files_and_pictures_of_a_public_host_reach_the_model(fetched):
 
 @pytest.mark.parametrize("asking", ASKING)
 async def test_no_internal_address_is_requested_by_name_or_redirect(fetched, asking):
-    direct = [f"http://{host}:{PORT}/picture" for host in ("inside.test", "localhost", "127.0.0.1", "mixed.test")]
+    direct = [f"http://{host}:{PORT}/picture" for host in INTERNAL]
     moved = [f"{SITE}/moved?to={url}" for url in direct]
     answers = await fetched(*map(asking, direct + moved))
     for answer in answers:
         error = answer["body"]["error"]
         assert (answer["status"], error["code"], answer["messages"]) == (400, ASKING[asking], None)
-    assert [answer["asked"] for answer in answers] == [[]] * 4 + [[f"site.test:{PORT} /moved"]] * 4
+    assert [answer["asked"] for answer in answers] == [[]] * len(direct) + [[f"site.test:{PORT} /moved"]] * len(moved)

@@ -185,3 +185,39 @@ async def test_requests_sent_at_once_are_answered_in_order(gateway, provider):
 async def test_an_upgrade_to_something_else_is_not_followed(gateway):
     answer = await exchange(gateway, head("GET /v1/models HTTP/1.1", AUTH.strip(), "Upgrade: h2c"))
     assert status(answer) == 200
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "GET /v1/models",
+        "GET /v1/models HTTP/1.1\r\nHost: a b",
+        "GET /v1/models HTTP/1.1\r\nHost: user@host",
+        "GET /v1/models HTTP/1.1\r\nHost: host/path",
+        "GET /v1/models HTTP/1.1\r\nHost: host:port",
+        "GET /v1/models HTTP/1.1\r\nHost: <script>",
+        "POST /v1/embeddings HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked",
+        "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked",
+    ],
+)
+async def test_a_head_that_another_server_could_read_differently_is_a_400_and_ends_the_connection(gateway, start):
+    body = b"0\r\n\r\n" if "Transfer" in start else b""
+    answer = await exchange(gateway, f"{start}\r\n{AUTH}\r\n".encode(), body, to_the_end=True)
+    assert status(answer) == 400
+    assert b"connection: close" in answer.lower() or answer.startswith((b"HTTP/1.0", b"HTTP/0.9"))
+
+
+@pytest.mark.parametrize("host", ["localhost", "a-b.example:80", "[::1]:18789", "10.0.0.1", "_srv.example", ""])
+async def test_a_valid_host_is_accepted(gateway, host):
+    start = f"GET /v1/models HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n{AUTH}\r\n"
+    assert status(await exchange(gateway, start.encode(), to_the_end=True)) == 200
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/responses", "/v1/embeddings"])
+async def test_an_integer_with_thousands_of_digits_is_a_400(gateway, path):
+    body = b'{"model":"openclaw","messages":[{"role":"user","content":"q"}],"input":"q","seed":' + b"9" * 5_000 + b"}"
+    answer = await exchange(
+        gateway, head(f"POST {path} HTTP/1.1", AUTH.strip(), f"Content-Length: {len(body)}"), body, to_the_end=True
+    )
+    assert status(answer) in (200, 400, 502)
+    assert b"internal error" not in answer

@@ -147,5 +147,23 @@ async def test_checks_run_in_the_recorded_order(open_gateway, other, path):
 )
 async def test_without_a_secret_the_origin_of_browsers_is_checked(open_gateway, origins, expected):
     lines = [f"Origin: {origin}" for origin in origins]
-    for more in ([], ["Sec-Fetch-Site: cross-site"], ["Authorization: Bearer whatever"]):
+    for more in ([], ["Sec-Fetch-Site: same-site"], ["Authorization: Bearer whatever"]):
         assert (await ask(open_gateway, "/v1/models", *lines, *more))[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "more", "expected"),
+    [
+        ("127.0.0.1:18789", [], 200),
+        ("ok.example.com", [], 200),
+        ("evil.example:18789", [], 401),
+        ("gateway", [], 401),
+        ("localhost", ["Sec-Fetch-Site: cross-site"], 401),
+        ("localhost", ["Sec-Fetch-Site: cross-site", "Origin: https://ok.example.com"], 200),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/models", "/api/v1/sessions", "/api/v1/runs/x"])
+async def test_without_a_secret_no_web_page_reads_anything_by_dns_rebinding(open_gateway, host, more, expected, path):
+    lines = [f"GET {path} HTTP/1.1", f"Host: {host}", "Connection: close", *more, "", ""]
+    answer = await exchange(open_gateway, "\r\n".join(lines).encode(), to_the_end=True)
+    assert status(answer) == (404 if expected == 200 and path.endswith("/x") else expected)

@@ -11,7 +11,7 @@ _END = b'{"end":'
 
 
 def head_entry(*, sealed: bool) -> bytes:
-    """The first entry; `sealed` is as in `Head`."""
+    """The first entry; `sealed` says whether the response has `encrypted_content`."""
     return dumps({"sealed": sealed})
 
 

@@ -15,6 +15,7 @@ from gateway.core.errors import GatewayError, NotFound, Unavailable
 from gateway.core.event_json import read_batch
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message
+from gateway.core.seal import Seal
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background_entry import end_entry, end_status, is_batch, is_end, is_sealed
 from gateway.http.answers.event_stream import EventStream
@@ -108,6 +109,7 @@ class LogReader:
         self._stored = stored
         self._rendered = 0  # events
         self._renderer: Renderer | None = None
+        self._seal: Seal | None = None
 
     async def frames(self) -> AsyncGenerator[list[bytes]]:
         """The events, until the end of the run. Raises Unavailable if the log stays unavailable for `_MAX_WAIT`."""
@@ -129,6 +131,8 @@ class LogReader:
                 await asyncio.sleep(_POLL_INTERVAL)
                 continue
             last_read, entry = clock(), entry + len(page.events)
+            if page.events and self._renderer is None and is_sealed(page.events[0]):
+                self._seal = await self._stores.seals.of(self._stored.subject)
             entries = page.events or (() if ended is None else (end_entry("failed"),))
             if ready := [frame for one in entries for frame in self._read(one, ended)]:
                 self.number += len(ready)
@@ -163,7 +167,7 @@ class LogReader:
         """The requested events of an entry; for the last entry, the final events of the stored response `ended`."""
         frames: list[bytes] = []
         if self._renderer is None:
-            head = head_of(loads(self._stored.body), sealed=is_sealed(entry))
+            head = head_of(loads(self._stored.body), seal=self._seal)
             self._renderer = Renderer(head, now=time.time)
             frames += self._renderer.open()
         if ended is not None and is_end(entry):
@@ -211,7 +215,8 @@ async def _ended(stores: Stores, stored: StoredResponse, status: str) -> StoredR
     if latest is not None and loads(latest.body)["status"] not in UNFINISHED:
         return latest
     entries = await _entries(stores, stored)
-    renderer = Renderer(head_of(loads(stored.body), sealed=bool(entries) and is_sealed(entries[0])), now=time.time)
+    seal = await stores.seals.of(stored.subject) if entries and is_sealed(entries[0]) else None
+    renderer = Renderer(head_of(loads(stored.body), seal=seal), now=time.time)
     answer = Accumulator()
     for entry in entries:
         if is_batch(entry):

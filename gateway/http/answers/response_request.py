@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 from aiohttp import web
 from msgspec import structs
@@ -12,6 +13,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message
+from gateway.core.seal import Seal
 from gateway.core.turn import Turn
 from gateway.dispatch.dispatch import Dispatched
 from gateway.http.answers.background import BACKGROUND, Job
@@ -43,7 +45,9 @@ class ResponseRequest:
         self._large = BODY in request
         self._caller = identity(request[PRINCIPAL], request[CLIENT])
         self._owner = owner_of(request)
-        self._store = request.app[SERVICES].stores.responses
+        self._stores = request.app[SERVICES].stores
+        self._store = self._stores.responses
+        self._seal: Seal | None = None
         self._own: tuple[Message, ...] = ()  # the messages that the request adds to its conversation
         self._agent = ""
         self._wants_stream = False
@@ -54,7 +58,10 @@ class ResponseRequest:
         self._agent = agent.id
         if references := ingress.references():
             ingress.refer(await referred_items(self._store, self._owner, references))
-        turn = await decoded(self._request, ingress.turn) if self._large else ingress.turn()
+        if ingress.needs_seal:
+            self._seal = await self._stores.seals.of(self._owner.subject)
+        read = partial(ingress.turn, self._seal)
+        turn = await decoded(self._request, read) if self._large else read()
         self._wants_stream = turn.stream
         check_url_parts(turn, media.max_url_parts)
         earlier = (
@@ -78,13 +85,14 @@ class ResponseRequest:
     async def respond(self, dispatched: Dispatched) -> web.StreamResponse:
         """Send the response, or start it in the background. Raises GatewayError."""
         ingress, turn = self._ingress, dispatched.run.turn
-        head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn), ingress.sealed)
+        seal = self._seal if ingress.sealed else None
+        head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn), seal)
         renderer = Renderer(head, now=time.time)
         storage = Storage(self._store if ingress.stored else None, self._record(head))
         if ingress.background:
             return await self._start_in_background(
                 dispatched,
-                Job(dispatched.stream, renderer, storage, sealed=ingress.sealed, caller=self._caller),
+                Job(dispatched.stream, renderer, storage, sealed=seal is not None, caller=self._caller),
                 head,
             )
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)

@@ -37,7 +37,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
             request, services.quota, agent, wanted, override=override, embedders=embedders
         )
     trace = snapshot.runs.new_trace(agent.id, call.client)
-    services.recent.put(call.id, trace)
+    services.recent.put(call.principal.name, call.id, trace)
     run_start = time.monotonic()
     reply = await embed(agent, wanted, override, embedders, snapshot.runs, trace=trace)
     run_end = time.monotonic()

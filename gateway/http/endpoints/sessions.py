@@ -1,4 +1,6 @@
-"""`/api/v1/sessions`: stored conversations, for operators. Callers without `operator.admin` see only their own."""
+"""`/api/v1/sessions`: stored conversations, for operators. Only an administrator
+sees those of others.
+"""
 
 import math
 from dataclasses import replace
@@ -7,7 +9,6 @@ from typing import Any
 from aiohttp import web
 
 from gateway.core.errors import BadRequest, NotFound
-from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.core.session_key import SessionKey, parse_session_key
 from gateway.http.errors import JSON
@@ -21,7 +22,7 @@ _MAX_TIME = 1e11  # Unix seconds
 async def list_sessions(request: web.Request) -> web.StreamResponse:
     """List conversations, most recently used first; an admin sees all of them. `after` is the `next` of a page."""
     principal = request[PRINCIPAL]
-    everybody = principal.allows(Scope.ADMIN)
+    everybody = principal.administers
     page = await _store(request).list_sessions(
         principal.name, everybody=everybody, limit=_limit(request), after=_after(request)
     )
@@ -70,9 +71,9 @@ def _key(request: web.Request) -> SessionKey:
     if key is None:
         raise _not_found()
     key = replace(key, name=key.name.lower())
-    if key.owner is None and principal.name is not None and not principal.allows(Scope.ADMIN):
+    if key.owner is None and principal.name is not None and not principal.administers:
         return SessionKey(principal.name, key.agent, key.name)
-    if key.owner != principal.name and not principal.allows(Scope.ADMIN):
+    if key.owner != principal.name and not principal.administers:
         raise _not_found()
     return key
 

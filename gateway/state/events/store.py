@@ -2,7 +2,7 @@
 
 A run's name is the id of its response, which only the response's owner knows. Events are numbered from 0 without a gap,
 so the next number equals the count. Only the lease holder adds events. If an instance dies, another instance ends the
-run when a client asks for it.
+run when a client asks for it. A step of a system clock ends no run (`lease_watch`).
 """
 
 from collections.abc import Sequence
@@ -25,9 +25,12 @@ class EventPage:
 
 @dataclass(frozen=True, slots=True)
 class EventPolicy:
-    """Seconds. A run without a heartbeat for `lease` counts as dead. Events expire `retention` after the last one."""
+    """Seconds. A run without a heartbeat for `lease`, and for `grace` after a reader has seen that, counts as dead.
+    Events expire `retention` after the last one.
+    """
 
-    lease: float = 15.0
+    lease: float = 9.0
+    grace: float = 6.0
     retention: float = 3600.0
 
 

@@ -17,8 +17,8 @@ class RedisReasoning:
         self._redis = redis
         self._prefix = prefix
 
-    async def put(self, entries: Mapping[str, bytes]) -> None:
-        """See ReasoningStore."""
+    async def put(self, client: str, entries: Mapping[str, bytes]) -> None:  # noqa: ARG002
+        """See ReasoningStore. Redis keeps every entry to its end, so no client displaces another."""
         accepted = {key: entry for key, entry in entries.items() if len(entry) <= MAX_ENTRY}
 
         self._redis.room.check(sum(map(len, accepted.values())), RESPONSES)

@@ -12,8 +12,8 @@ MAX_ENTRY = 2**20
 class ReasoningStore(Protocol):
     """Both methods raise Unavailable if the storage is not available."""
 
-    async def put(self, entries: Mapping[str, bytes]) -> None:
-        """Store these entries."""
+    async def put(self, client: str, entries: Mapping[str, bytes]) -> None:
+        """Store these entries of one client. They must not displace those of clients that store less."""
         ...
 
     async def get(self, keys: Sequence[str]) -> dict[str, bytes]:

@@ -17,7 +17,7 @@ class SqliteResponses:
         self._database = database
         self._policy = policy
         self._clock = clock
-        self._swept = 0.0
+        self._swept: float | None = None
 
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore."""
@@ -26,6 +26,8 @@ class SqliteResponses:
         if size > self._policy.max_bytes:
             return False
         now = self._clock()
+        # Not at the start: the clock may be wrong until the machine has asked another one.
+        self._swept = now if self._swept is None else self._swept
         sweep = now - self._swept >= _SWEEP_INTERVAL
         if sweep:
             self._swept = now

@@ -1,17 +1,22 @@
 -- Gives the lease to the token, if the lease is free and no earlier request waits; else queues the token.
--- Returns {1, entries}, or {0, position in the queue}. `scripts.py` describes the keys.
--- ARGV: token, lease (ms), how long a waiting token counts as alive (ms), time to live (ms).
+-- Returns {1, entries}, or {0, position in the queue, end of a lease that is not valid}. `scripts.py` describes the keys.
+-- A lease that has expired by this clock is taken over only if its end is ARGV[5]: the caller has seen for a while that
+-- nobody renewed it. A lease is valid if it has not more time left than a new one: else the clock went back.
+-- ARGV: token, lease (ms), how long a waiting token counts as alive (ms), time to live (ms), end of the lost lease,
+-- shortest time to live (ms).
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local facts = redis.call('HMGET', KEYS[1], 'holder', 'until')
-local expiry = ARGV[2] + 2 * ARGV[3] -- keys without entries expire soon
+local expiry = tonumber(ARGV[6])
+local lapsed = ''
+if facts[1] and not (tonumber(facts[2]) > now and tonumber(facts[2]) <= now + ARGV[2]) then lapsed = facts[2] end
 if facts[1] ~= ARGV[1] then
-    local blocked = facts[1] and tonumber(facts[2]) > now
+    local blocked = facts[1] and (lapsed == '' or lapsed ~= ARGV[5])
     while not blocked do
         local first = redis.call('ZRANGE', KEYS[3], 0, 0)[1]
         if not first or first == ARGV[1] then break end
         local alive = redis.call('HGET', KEYS[4], first)
-        if alive and tonumber(alive) > now then
+        if alive and tonumber(alive) > now and tonumber(alive) <= now + ARGV[3] then
             blocked = true
         else
             redis.call('ZREM', KEYS[3], first)
@@ -26,7 +31,7 @@ if facts[1] ~= ARGV[1] then
         redis.call('HSET', KEYS[4], ARGV[1], now + ARGV[3])
         redis.call('PEXPIRE', KEYS[3], expiry)
         redis.call('PEXPIRE', KEYS[4], expiry)
-        return {0, redis.call('ZRANK', KEYS[3], ARGV[1])}
+        return {0, redis.call('ZRANK', KEYS[3], ARGV[1]), lapsed}
     end
 end
 redis.call('ZREM', KEYS[3], ARGV[1])

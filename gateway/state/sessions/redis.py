@@ -20,6 +20,7 @@ from gateway.state.sessions.store import Cursor, Lease, SessionFacts, SessionPag
 WAITER_TTL = 3.0  # seconds that a waiting request counts as alive after a poll
 _POLL_INTERVAL = 0.02  # seconds between polls of the first in the queue
 _MAX_BACKOFF_POSITION = 25  # requests behind this position poll as often as the one at it
+_HELD = 2 * 86_400.0  # seconds of life of a conversation under its lease, whatever Redis's clock does meanwhile
 _APPEND_MEMORY = 60.0  # seconds in which a repeated append is recognised, because its result got lost
 
 
@@ -54,10 +55,16 @@ class RedisSessions:
         arguments = (lease.token, *map(_ms, (self._policy.lease, self._waiter_ttl, self._policy.ttl)))
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
+        lapsed, since = b"", 0.0  # the end of a lease that is over by Redis's clock, and when this was seen first
         while True:
-            acquired, result = await self._redis.run_script(scripts.ACQUIRE_LEASE, keys, arguments)
+            lost = lapsed if lapsed and clock() - since >= self._policy.grace else b""
+            acquired, result, *more = await self._redis.run_script(
+                scripts.ACQUIRE_LEASE, keys, (*arguments, lost, _ms(_HELD))
+            )
             if acquired:
                 return tuple(result)
+            if more[0] != lapsed:
+                lapsed, since = more[0], clock()
             if (remaining := deadline - clock()) <= 0:
                 raise SessionBusy(wait)
             await asyncio.sleep(min(remaining, _POLL_INTERVAL * (1 + min(result, _MAX_BACKOFF_POSITION))))
@@ -73,7 +80,7 @@ class RedisSessions:
 
     async def renew(self, lease: Lease) -> bool:
         """See SessionStore."""
-        arguments = (lease.token, _ms(self._policy.lease), _ms(2 * self._waiter_ttl))
+        arguments = (lease.token, _ms(self._policy.lease), _ms(_HELD))
         return bool(await self._redis.run_script(scripts.RENEW_LEASE, self._keys(lease.key), arguments))
 
     async def append(self, lease: Lease, entry: bytes) -> None:
@@ -91,7 +98,7 @@ class RedisSessions:
 
     async def release(self, lease: Lease) -> None:
         """See SessionStore."""
-        await self._redis.run_script(scripts.RELEASE_LEASE, self._keys(lease.key), (lease.token,))
+        await self._redis.run_script(scripts.RELEASE_LEASE, self._keys(lease.key), (lease.token, _ms(self._policy.ttl)))
 
     async def read(self, key: SessionKey) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
         """See SessionStore."""

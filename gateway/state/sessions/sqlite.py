@@ -27,7 +27,7 @@ class SqliteSessions:
         self._clock = clock
         self._queue = KeyedQueue()
         self._leases: set[Lease] = set()
-        self._swept = 0.0
+        self._swept: float | None = None
 
     async def acquire(self, key: SessionKey, wait: float) -> Lease:
         """See SessionStore."""
@@ -108,6 +108,8 @@ class SqliteSessions:
         )
 
     def _add(self, connection: sqlite3.Connection, lease: Lease, entry: bytes, now: float) -> bool:
+        # Not at the start: the clock may be wrong until the machine has asked another one.
+        self._swept = now if self._swept is None else self._swept
         if now - self._swept >= _SWEEP_INTERVAL:
             self._swept = now
             connection.execute("DELETE FROM sessions WHERE updated <= ?", (now - self._policy.ttl - _MAX_RUN,))

@@ -9,8 +9,10 @@ from typing import Protocol
 
 from gateway.core.session_key import SessionKey
 
-LEASE = 10.0
+LEASE = 6.0
 """Seconds until a lease expires that its instance does not renew."""
+GRACE = 4.0
+"""Seconds that an expired lease is left to its holder, counted by the request that waits: a clock may have stepped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,12 +57,14 @@ class SessionPage:
 @dataclass(frozen=True, slots=True)
 class SessionPolicy:
     """A conversation expires `ttl` seconds after its last use. Above `max_bytes` it loses its oldest entries, but never
-    the last one. A lease expires `lease` seconds after its last renewal, if its holder is another instance.
+    the last one. If its holder is another instance, a lease expires `lease` seconds after its last renewal, and a
+    request that has waited for `grace` seconds since takes it over.
     """
 
     ttl: float = 7 * 86_400.0
     max_bytes: int = 2 * 2**20
     lease: float = LEASE
+    grace: float = GRACE
 
 
 class SessionStore(Protocol):

@@ -5,6 +5,7 @@ import zlib
 from gateway.upstream.transport.errors import BodyBroken, NotHTTP
 
 _MAX_STEP_BYTES = 2**20  # of decompressed data per step
+_MAX_MEMBERS = 1000  # each costs time, however small it is
 _ANY_HEADER = 47  # wbits of zlib: detect gzip or zlib
 _NO_HEADER = -15  # wbits of zlib: raw deflate, which some servers send as "deflate"
 
@@ -16,6 +17,7 @@ class Decoder:
         self._encoding = encoding
         self._started = False
         self._input = b""
+        self._members = 1
         self._inflate = zlib.decompressobj(_ANY_HEADER)
 
     def feed(self, data: bytes) -> None:
@@ -33,6 +35,9 @@ class Decoder:
         while self._input:
             if self._inflate.eof:
                 self._inflate = zlib.decompressobj(_ANY_HEADER)  # another member (RFC 1952 §2.2)
+                self._members += 1
+                if self._members > _MAX_MEMBERS:
+                    raise BodyBroken("the compressed body has too many members")
             try:
                 piece = self._inflate.decompress(self._input, _MAX_STEP_BYTES)
             except zlib.error as error:

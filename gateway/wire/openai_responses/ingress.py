@@ -12,6 +12,7 @@ from msgspec import structs
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import Message, Text
+from gateway.core.seal import OWN_PREFIXES, Seal
 from gateway.core.turn import AUTO, Sampling, ToolSpec, Turn
 from gateway.wire.openai_responses.input_items import input_items
 from gateway.wire.openai_responses.items import read_input, referred
@@ -22,13 +23,16 @@ from gateway.wire.openai_responses.tools import choice_of, read_tools
 from gateway.wire.ranges import token_cap, whole, within
 from gateway.wire.request_body import unreadable
 
+_SEALED = tuple(prefix.encode() for prefix in OWN_PREFIXES)
+
 
 class ResponsesIngress:
     """One responses request: type-checked by `read`, decoded by `turn`."""
 
-    __slots__ = ("_model", "_request", "_sampling")
+    __slots__ = ("_model", "_request", "_sampling", "_seals")
 
-    def __init__(self, request: ResponsesRequest, model: str, sampling: Sampling) -> None:
+    def __init__(self, request: ResponsesRequest, model: str, sampling: Sampling, *, seals: bool) -> None:
+        self._seals = seals
         self._request = request
         self._model = model
         self._sampling = sampling
@@ -58,7 +62,7 @@ class ResponsesIngress:
             max_tokens=token_cap("max_output_tokens", request.max_output_tokens),
             response_format=response_format(request),
         )
-        return cls(request, request.model, sampling)
+        return cls(request, request.model, sampling, seals=any(prefix in body for prefix in _SEALED))
 
     @property
     def model(self) -> str:
@@ -91,6 +95,11 @@ class ResponsesIngress:
         """Whether reasoning items include `encrypted_content`, which the model needs back."""
         return wants_encrypted_reasoning(self._request)
 
+    @property
+    def needs_seal(self) -> bool:
+        """Whether the response, or the input as far as its bytes tell, holds `encrypted_content` of this gateway."""
+        return self.sealed or self._seals
+
     def references(self) -> dict[str, str]:
         """The items that the input refers to by id: id → path in the request."""
         raw = self._request.input
@@ -113,12 +122,15 @@ class ResponsesIngress:
         text = self._request.instructions
         return (Message("system", (Text(text),)),) if text and text.strip() else ()
 
-    def turn(self) -> Turn:
-        """The decoded request. Raises BadRequest for invalid tools, tool choice or input."""
+    def turn(self, seal: Seal | None = None) -> Turn:
+        """The decoded request. Raises BadRequest for invalid tools, tool choice or input.
+
+        `seal` is that of the caller; reasoning in the input that it did not make is left out.
+        """
         request = self._request
         if request.tools:
             request.tools = _decoded(request.tools)
-        messages = read_input(request.input)
+        messages = read_input(request.input, seal)
         tools = _offered(request)
         choice = None
         if request.tool_choice is not None:

@@ -26,6 +26,7 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.message_json import read_extras
+from gateway.core.seal import Seal
 from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.client_tools import (
     CALL_TYPES,
@@ -44,12 +45,15 @@ _ROLES = ("user", "assistant", "system", "developer")
 _NO_MESSAGE = "Missing user message in `input`."
 
 
-def read_input(raw: Any) -> tuple[Message, ...]:
-    """The conversation. Raises BadRequest. Every `item_reference` must have been replaced by its item."""
+def read_input(raw: Any, seal: Seal | None = None) -> tuple[Message, ...]:
+    """The conversation. Raises BadRequest. Every `item_reference` must have been replaced by its item.
+
+    Reasoning of this gateway counts only if `seal` made it.
+    """
     if isinstance(raw, str):
         messages: tuple[Message, ...] = (Message("user", (Text(raw),)),)
     elif isinstance(raw, list):
-        messages = read_items(raw, "input")
+        messages = read_items(raw, "input", seal)
     else:
         raise BadRequest("`input`: must be a string or an array of items.", param="input")
     if not any(message.role not in ("system", "developer") and not message.blank for message in messages):
@@ -57,9 +61,9 @@ def read_input(raw: Any) -> tuple[Message, ...]:
     return messages
 
 
-def read_items(raw: list[Any], path: str) -> tuple[Message, ...]:
+def read_items(raw: list[Any], path: str, seal: Seal | None = None) -> tuple[Message, ...]:
     """Items of a request, or of a response's output; `path` names them in refusals. Raises BadRequest."""
-    conversation = _Conversation()
+    conversation = _Conversation(seal)
     for index, item in enumerate(raw):
         conversation.read(item, f"{path}[{index}]")
     return conversation.messages()
@@ -76,9 +80,10 @@ def referred(item: Any) -> str | None:
 class _Conversation:
     """The messages so far, and the attachments of tool outputs that still have to follow."""
 
-    __slots__ = ("_attached", "_messages")
+    __slots__ = ("_attached", "_messages", "_seal")
 
-    def __init__(self) -> None:
+    def __init__(self, seal: Seal | None) -> None:
+        self._seal = seal
         self._messages: list[Message] = []
         self._attached: list[Part] = []
 
@@ -122,7 +127,7 @@ class _Conversation:
 
     def reasoning(self, item: Mapping[str, Any], _path: str) -> None:
         """Add reasoning to the assistant's message that follows it."""
-        block = read_reasoning(item)
+        block = read_reasoning(item, self._seal)
         if block is None:
             return
         self._attach()

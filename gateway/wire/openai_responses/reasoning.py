@@ -2,11 +2,9 @@
 
 A model's raw reasoning is `content` (`reasoning_text`), a summary of it is `summary` (`summary_text`).
 `encrypted_content` holds all that the model needs back, in a form that clients return unchanged: the gateway then needs
-no stored response to continue. It is encoded, not encrypted.
+no stored response to continue. It is sealed for the user, not encrypted.
 """
 
-import binascii
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,9 +13,7 @@ from msgspec import ValidationError, convert
 from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.message import Thinking
 from gateway.core.message_json import write_part
-
-_SEAL = "ocg1."
-"""The prefix of `encrypted_content` that the gateway created; any other content belongs to another service."""
+from gateway.core.seal import OWN_PREFIXES, Seal
 
 
 def reasoning_item(
@@ -25,26 +21,21 @@ def reasoning_item(
     status: str,
     block: Thinking,
     *,
-    sealed: bool,
+    seal: Seal | None,
 ) -> dict[str, Any]:
-    """One block as an item; `sealed` adds `encrypted_content`, with everything that its provider expects back."""
+    """One block as an item; `seal` adds `encrypted_content`, with everything that its provider expects back."""
     texts = [{"type": "summary_text" if block.kind == "summary" else "reasoning_text", "text": block.text}]
     item: dict[str, Any] = {"id": id, "type": "reasoning", "status": status, "summary": []}
     item["summary" if block.kind == "summary" else "content"] = texts if block.text else []
-    item["encrypted_content"] = seal(block) if sealed else None
+    item["encrypted_content"] = None if seal is None else seal.close(dumps(write_part(block)))
     return item
 
 
-def seal(block: Thinking) -> str:
-    """A block as an opaque string for `encrypted_content`."""
-    return _SEAL + urlsafe_b64encode(dumps(write_part(block))).decode()
-
-
-def read_reasoning(item: Mapping[str, Any]) -> Thinking | None:
-    """The block in a client's item; None for an empty one, or one that another service encrypted."""
+def read_reasoning(item: Mapping[str, Any], seal: Seal | None) -> Thinking | None:
+    """The block in a client's item; None for an empty one, or one that `seal` did not make."""
     encrypted = item.get("encrypted_content")
-    if isinstance(encrypted, str) and encrypted.startswith(_SEAL):
-        return _unsealed(encrypted)
+    if isinstance(encrypted, str) and encrypted.startswith(OWN_PREFIXES):
+        return None if seal is None else _unsealed(seal, encrypted)
     for field, kind in (("content", "raw"), ("summary", "summary")):
         parts = item.get(field)
         texts = [part.get("text") for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
@@ -53,10 +44,13 @@ def read_reasoning(item: Mapping[str, Any]) -> Thinking | None:
     return None
 
 
-def _unsealed(text: str) -> Thinking | None:
-    """The block; None for one that was cut or altered on its way, so that the model goes on without it."""
+def _unsealed(seal: Seal, text: str) -> Thinking | None:
+    """The block; None for one that is another user's, or was altered on its way: the model goes on without it."""
+    data = seal.open(text)
+    if data is None:
+        return None
     try:
-        fields = loads(urlsafe_b64decode(text.removeprefix(_SEAL)))
+        fields = loads(data)
         return convert(fields, Thinking) if fields.get("type") == "thinking" else None
-    except (binascii.Error, InvalidJSON, ValidationError, AttributeError, ValueError):
+    except (InvalidJSON, ValidationError, AttributeError, ValueError):  # another version of the gateway sealed it
         return None

@@ -57,7 +57,7 @@ def _items(answer: Answer, head: Head) -> list[dict[str, Any]]:
             case Thinking():
                 end_message("commentary")
                 item = output_id("rs", head.id, len(output))
-                output.append(reasoning_item(item, "completed", part, sealed=head.sealed))
+                output.append(reasoning_item(item, "completed", part, seal=head.seal))
             case ToolCall():
                 end_message("commentary")
                 output.append(call_item(output_id(ID_PREFIXES[part.kind], head.id, len(output)), "completed", part))

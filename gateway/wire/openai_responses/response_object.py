@@ -9,6 +9,7 @@ from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import FinishReason
 from gateway.core.message import Citation, Foreign, ToolCall
 from gateway.core.message_json import write_extras
+from gateway.core.seal import Seal
 from gateway.core.usage import Usage
 from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.client_tools import call_fields
@@ -23,20 +24,20 @@ _INCOMPLETE: dict[FinishReason, str] = {"length": "max_output_tokens", "content_
 class Head(Struct, frozen=True):
     """The constant fields of one response; `created` in Unix seconds, `echo` from the ingress.
 
-    `sealed`: reasoning items include `encrypted_content`.
+    With a `seal`, reasoning items include `encrypted_content`.
     """
 
     id: str
     created: int
     model: str
     echo: Mapping[str, Any]
-    sealed: bool = False
+    seal: Seal | None = None
 
 
-def head_of(response: Mapping[str, Any], *, sealed: bool) -> Head:
+def head_of(response: Mapping[str, Any], *, seal: Seal | None) -> Head:
     """The head of a response object that this module built."""
     echo = {name: value for name, value in response.items() if name not in _OWN_FIELDS}
-    return Head(response["id"], response["created_at"], response["model"], echo, sealed)
+    return Head(response["id"], response["created_at"], response["model"], echo, seal)
 
 
 _OWN_FIELDS = frozenset(

@@ -117,7 +117,7 @@ class OpenReasoning:
 
     def open_events(self) -> list[Announcement]:
         """The events that add the empty item and its empty part."""
-        item = reasoning_item(self.id, "in_progress", Thinking(kind=self._kind), sealed=False)
+        item = reasoning_item(self.id, "in_progress", Thinking(kind=self._kind), seal=None)
         added: Announcement = "response.output_item.added", {"output_index": self.index, "item": item}
         if self._kind == "summary":
             return [added, ("response.reasoning_summary_part.added", {**self._where(), "part": self._part("")})]
@@ -131,7 +131,7 @@ class OpenReasoning:
     def close(self, block: Thinking | None, status: Status) -> tuple[dict[str, Any], list[Announcement]]:
         """The complete item, and the events that end it; `block` is None if the block was interrupted."""
         thinking = block or Thinking("".join(part.text for part in self._text.thinking), kind=self._kind)
-        item = reasoning_item(self.id, status, thinking, sealed=self._head.sealed and block is not None)
+        item = reasoning_item(self.id, status, thinking, seal=None if block is None else self._head.seal)
         part = self._part(thinking.text)
         ended = "reasoning_summary_part" if self._kind == "summary" else "content_part"
         return item, [

@@ -26,7 +26,12 @@ def test_a_secret_counts_in_its_own_mode_only(headers, direct, mode, other):
 def test_mode_none_knows_the_allowed_origins(headers, direct):
     authenticator = build(auth("none"), allowed_origins=["https://ok.example.com"])
     client = direct("127.0.0.1")
-    assert isinstance(authenticator.authenticate(client, headers(("Origin", "https://ok.example.com"))), Authenticated)
+    local = ("Host", "localhost")
+    allowed = headers(local, ("Origin", "https://ok.example.com"))
+    assert isinstance(authenticator.authenticate(client, allowed), Authenticated)
+    assert authenticator.authenticate(client, headers(("Host", "ok.example.com"))) == authenticator.authenticate(
+        client, headers(local)
+    )
     assert authenticator.authenticate(client, headers(("Origin", "https://no.example.com"))) == Rejected("refused")
 
 

@@ -1,5 +1,6 @@
 import pytest
 
+from gateway.access.host import HostPolicy
 from gateway.access.open import OpenAccess
 from gateway.access.origin import OriginPolicy
 from gateway.access.outcome import Authenticated, Rejected
@@ -11,8 +12,14 @@ ANYBODY = Principal(name=None, scopes=ALL_SCOPES, owner=True, shared_secret=Fals
 
 @pytest.fixture
 def authenticate(headers, direct):
-    access = OpenAccess(OriginPolicy(["https://ok.example.com"]), ScopePolicy())
-    return lambda peer, *pairs: access.authenticate(direct(peer), headers(*pairs))
+    origins = ["https://ok.example.com", "http://gpu.lan:8080"]
+    access = OpenAccess(OriginPolicy(origins), HostPolicy(origins), ScopePolicy())
+
+    def ask(peer, *pairs, host="127.0.0.1:18789"):
+        hosts = () if host is None else (("Host", host),)
+        return access.authenticate(direct(peer), headers(*hosts, *pairs))
+
+    return ask
 
 
 @pytest.mark.parametrize(
@@ -20,12 +27,14 @@ def authenticate(headers, direct):
     [
         (),
         (("Authorization", "Bearer whatever"),),
-        (("Sec-Fetch-Site", "cross-site"),),
+        (("Sec-Fetch-Site", "none"),),
+        (("Sec-Fetch-Site", "same-origin"),),
+        (("Sec-Fetch-Site", "cross-site"), ("Origin", "https://ok.example.com")),
         (("Origin", "https://ok.example.com"),),
         (("Origin", "http://localhost:5173"),),
     ],
 )
-def test_every_caller_is_accepted(authenticate, pairs):
+def test_every_caller_of_this_machine_is_accepted(authenticate, pairs):
     assert authenticate("127.0.0.1", *pairs) == Authenticated(ANYBODY)
 
 
@@ -42,3 +51,29 @@ def test_declared_scopes_count(authenticate):
     outcome = authenticate("127.0.0.1", ("x-openclaw-scopes", "operator.read"))
     assert isinstance(outcome, Authenticated)
     assert outcome.principal.scopes == {"operator.read"}
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "LOCALHOST:18789", "localhost.", "127.0.0.1", "127.8.8.8:1", "[::1]:18789", "[::ffff:127.0.0.1]",
+     "ok.example.com", "ok.example.com:18789", "gpu.lan:18789"],
+)  # fmt: skip
+def test_a_host_of_this_machine_or_of_an_allowed_origin_is_answered(authenticate, host):
+    assert authenticate("127.0.0.1", host=host) == Authenticated(ANYBODY)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["evil.example:18789", "localhost.evil.example", "127.0.0.1.evil.example", "evil.example:127.0.0.1", "192.0.2.1",
+     "localhost:18789, evil.example", "user@localhost", "0x7f.1", "[::1", "", None],
+)  # fmt: skip
+def test_a_page_reaches_nothing_through_a_name_that_it_lets_resolve_to_this_machine(authenticate, host):
+    assert authenticate("127.0.0.1", host=host) == Rejected("refused")
+
+
+def test_a_request_that_another_site_makes_without_an_origin_is_refused(authenticate):
+    assert authenticate("127.0.0.1", ("Sec-Fetch-Site", "cross-site")) == Rejected("refused")
+
+
+def test_a_policy_that_allows_all_origins_allows_all_hosts(headers):
+    assert HostPolicy(["*"]).allows(headers(("Host", "evil.example")))

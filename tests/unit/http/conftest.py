@@ -99,7 +99,7 @@ class Provider:
 async def provider(aiohttp_server: Any) -> Provider:
     fake = Provider()
     app = web.Application(client_max_size=2**26)
-    app.router.add_post("/v1/chat/completions", fake.handle)
+    app.router.add_post("/v1/{endpoint:.*}", fake.handle)
     server = await aiohttp_server(app)
     fake.url = str(server.make_url("/v1"))
     return fake

@@ -67,8 +67,8 @@ def names():
 async def fetcher():
     made = []
 
-    def build(names=None, **policy):
-        made.append(Fetcher(FetchPolicy(**{"timeout": 5.0, **policy}), names or Names()))
+    def build(names=None, own=(), **policy):
+        made.append(Fetcher(FetchPolicy(**{"timeout": 5.0, **policy}), names or Names(), lambda host: host in own))
         return made[-1]
 
     yield build

@@ -188,3 +188,19 @@ async def test_the_allowlist_does_not_allow_internal_addresses(fetcher, refused)
     fetch = fetcher(allowlist=("localhost", "127.0.0.1", "inside.test"))
     for host in ("localhost", "127.0.0.1", "inside.test"):
         await refused(fetch, f"http://{host}/")
+
+
+@pytest.mark.parametrize("host", ["own.test", "93.184.216.35"])
+async def test_this_machines_own_public_address_is_refused(fetcher, refused, names, site, host):
+    known = names(**{"own.test": ["93.184.216.35"], "site.test": ["liar"]})
+    fetch = fetcher(known, own=("93.184.216.35",))
+    await refused(fetch, site.url(host=host))
+    site.says(status=302, Location=site.url(host=host))
+    await refused(fetch, site.url())
+    assert len(site.requests) == 1
+
+
+async def test_a_fetch_does_not_name_the_versions_of_its_libraries(fetcher, site):
+    site.says(body=b"")
+    await fetcher().fetch(site.url(), 100)
+    assert site.requests[-1].headers["User-Agent"] == "openclaw-gateway"

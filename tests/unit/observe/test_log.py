@@ -151,3 +151,46 @@ def test_configuring_again_replaces_the_first_setting(out):
     configure(stream_is_tty=False, stream=out)
     logging.getLogger("x").warning("once")
     assert len(lines(out)) == 1
+
+
+EVIL = "/v1/models/\x1b]0;PWNED\x07\x1b[2J\n2026-01-01 [error] forged\x9b31m\u202e"
+
+
+def fail(text):
+    raise ValueError(text)
+
+
+def raised(text):
+    try:
+        fail(text)
+    except ValueError as error:
+        return error
+
+
+def log_evil():
+    structlog.get_logger().warning("Caller refused", path=EVIL, names=[EVIL], fields={"a": EVIL})
+    logging.getLogger("aiohttp").warning("odd %s", EVIL)
+    structlog.get_logger().error("Request failed", exc_info=raised(EVIL))
+
+
+@pytest.mark.parametrize("style", ["pretty", "compact", "json"])
+def test_no_text_from_outside_controls_the_terminal(out, style: str):
+    configure(stream_is_tty=False, style=style, stream=out)
+    log_evil()
+    text = out.getvalue()
+    assert not set(text) & set("\x1b\x07\x9b\u202e\r")
+    assert text.count("PWNED") >= 5, text
+
+
+@pytest.mark.parametrize("style", ["pretty", "compact"])
+def test_no_text_from_outside_begins_a_line_of_a_text_log(out, style: str):
+    configure(stream_is_tty=False, style=style, stream=out)
+    structlog.get_logger().warning("Caller refused", path=EVIL)
+    logging.getLogger("aiohttp").warning("odd %s", EVIL)
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_a_traceback_has_its_lines(out):
+    configure(stream_is_tty=False, style="pretty", stream=out)
+    structlog.get_logger().error("Request failed", exc_info=raised("oops"))
+    assert "\nValueError: oops" in out.getvalue()

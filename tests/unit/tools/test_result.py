@@ -46,3 +46,10 @@ def test_nothing_is_larger_than_its_limit():
     assert sum(part.startswith("data:") for part in parts) == 1
     ((rendered,), _) = read(Part(type="image", mime_type="image/svg+xml", data="x"))
     assert rendered.startswith("[left out: image")
+
+
+@pytest.mark.parametrize("data", ["iVB", "iV O", "iVBO!", "<png>", ""])
+def test_an_image_that_is_not_base64_is_named_to_the_model(data):
+    (text,), failure = read(Part(type="image", mime_type="image/png", data=data))
+    assert text.startswith("[left out: ")
+    assert failure is None

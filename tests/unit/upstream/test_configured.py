@@ -141,8 +141,9 @@ def test_every_key_and_header_value_of_a_row_is_a_secret():
     row = {"baseUrl": "http://u:url-secret@own/v1", "apiKey": "key-one", "apiKeys": ["key-two"], "headers": headers}
     provider = providers(own=row)["own"]
     secrets = {"key-one", "key-two", "org-secret", "header-secret", "Bearer header-secret", "url-secret"}
-    assert set(provider.secrets) == secrets
-    assert all(set(other.secrets) == secrets for other in provider.others)
+    assert set(provider.secrets) >= secrets
+    assert {"dTp1cmwtc2VjcmV0", "Bearer%20header-secret"} <= set(provider.secrets), "as servers quote them"
+    assert all(other.secrets == provider.secrets for other in provider.others)
     assert providers({"OPENAI_API_KEY": "from-the-environment"}, mode="merge")["openai"].secrets == (
         "from-the-environment",
     )
@@ -272,13 +273,6 @@ def test_rows_of_the_catalogue_are_complete_and_conservative(name):
     ("row", "path", "text"),
     [
         ({"baseUrl": "http://"}, "baseUrl", "not an http or https URL with a host"),
-        ({"baseUrl": "http://own/v1", "apiKey": "secret\nkey"}, "apiKey", "'Authorization' has a line break"),
-        (
-            {"baseUrl": "http://own/v1", "apiKeys": ["good", "secret\nkey"]},
-            "apiKeys[1]",
-            "'Authorization' has a line break",
-        ),
-        ({"baseUrl": "http://own/v1", "headers": {"X-Key": "secret\r\nA: b"}}, "headers", "'X-Key' has a line break"),
         ({"baseUrl": "http://own/v1", "headers": {"X Key": "secret"}}, "headers", "header's name"),
         ({"baseUrl": "http://own/v1", "headers": {"Content-Length": "5"}}, "headers", "'content-length' can't be set"),
         (

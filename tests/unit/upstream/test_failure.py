@@ -139,6 +139,11 @@ def test_an_exception_of_the_transport_becomes_one_failure(exception, kind, text
     assert error.message.endswith(text)
 
 
+@pytest.mark.parametrize("hint", ["1e308", "99999999999", "Fri, 31 Dec 9999 23:59:59 GMT"])
+def test_a_hint_beyond_a_day_is_a_day(hint):
+    assert retry_after(CIMultiDict({"Retry-After": hint}), NOW) == 86_400
+
+
 def test_a_refused_call_without_a_key_says_where_to_set_one():
     provider = Provider("groq", "https://api.groq.com/openai/v1")
     error = presentable(provider, UpstreamError(UpstreamKind.AUTH, "Invalid API Key"))

@@ -22,6 +22,7 @@ from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
 from gateway.state.schema import MIGRATIONS
+from gateway.state.seals import sqlite_seals
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
@@ -69,8 +70,9 @@ async def stores(clock):
         yield Stores(
             SqliteSessions(database, SessionPolicy(), clock=clock),
             SqliteResponses(database, ResponsePolicy(), clock=clock),
-            SqliteEvents(database, EventPolicy(), clock=clock),
+            SqliteEvents(database, EventPolicy(), clock=clock, monotonic=clock),
             MemoryReasoning(clock=clock),
+            sqlite_seals(database),
         )
     finally:
         await database.close()
@@ -102,6 +104,13 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
+async def die(stores, clock):
+    """Let so much time pass that readers take a worker without a heartbeat for dead."""
+    clock.now += 10
+    assert (await stores.events.read("resp_1", 0)).held
+    clock.now += 6
+
+
 async def test_the_first_reader_ends_a_run_whose_worker_died(stores, job, clock):
     made = await job(Run(hangs=True))
     await stores.events.begin("resp_1")
@@ -109,7 +118,7 @@ async def test_the_first_reader_ends_a_run_whose_worker_died(stores, job, clock)
     await stores.events.add("resp_1", 0, made.waiting)
     stored = await stores.responses.get(None, "resp_1")
     assert json.loads((await current(stores, stored)).body)["status"] == "queued"
-    clock.now += 16
+    await die(stores, clock)
     for _ in range(2):
         response = json.loads((await current(stores, stored)).body)
         assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
@@ -121,11 +130,26 @@ async def test_the_first_reader_ends_a_run_whose_worker_died(stores, job, clock)
     assert [event["sequence_number"] for event in events] == [0, 1, 2, 3]
 
 
-async def test_a_worker_whose_lease_expired_changes_nothing(stores, job, clock):
+@pytest.mark.parametrize("seconds", [20, -20, 86_400, -86_400])
+async def test_a_step_of_the_clock_does_not_end_a_run_that_is_at_work(stores, job, clock, seconds):
     runs = BackgroundRuns(stores.events, FAST)
     await runs.start(await job(Run([TextDelta("Hel")], hangs=True)))
     stored = await stores.responses.get(None, "resp_1")
-    clock.now += 16
+    clock.now += seconds
+    for _ in range(3):
+        assert json.loads((await current(stores, stored)).body)["status"] in ("queued", "in_progress")
+        await asyncio.sleep(0.05)
+    assert runs.count() == 1
+    await runs.close()
+
+
+async def test_a_worker_whose_lease_expired_changes_nothing(stores, job, clock):
+    runs = BackgroundRuns(stores.events, replace(FAST, heartbeat=0.2))
+    await runs.start(await job(Run([TextDelta("Hel")], hangs=True)))
+    stored = await stores.responses.get(None, "resp_1")
+    await until(lambda: _true(len(runs._jobs) == 1))
+    await asyncio.sleep(0.05)
+    await die(stores, clock)
     response = json.loads((await current(stores, stored)).body)
     page = await stores.events.read("resp_1", 0)
     await until(lambda: _true(not runs.count()))
@@ -176,7 +200,7 @@ async def test_a_response_that_a_worker_stored_before_it_died_is_reported(stores
         made.add(batch)
     await stores.events.add("resp_1", 0, made.waiting)
     await store_ended(stores.responses, queued, made.renderer.outcome())
-    clock.now += 16
+    await die(stores, clock)
     for looked in (queued, await stores.responses.get(None, "resp_1")):
         assert json.loads((await current(stores, looked)).body)["status"] == "completed"
     events = await events_of(stores, queued)

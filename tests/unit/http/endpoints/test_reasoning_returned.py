@@ -5,6 +5,7 @@ import base64
 import json
 import sys
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -399,12 +400,20 @@ async def test_an_empty_field_beside_the_reasoning_is_not_taken_for_its_place(of
     assert returned(provider) == [{"reasoning": THOUGHT}]
 
 
-def forged(block):
-    return "ocg1." + base64.urlsafe_b64encode(json.dumps(block).encode()).decode()
+class Sealed(NamedTuple):
+    """What another version of the gateway could have sealed."""
+
+    block: Any
+
+
+def unsealed(block):
+    """What a client can make: a block without the gateway's seal."""
+    return base64.urlsafe_b64encode(json.dumps(block).encode()).decode()
 
 
 OWNER = {"wire": "openai-completions", "provider": "fake", "model": "small"}
 FIELD = {"wire": OWNER["wire"], "fields": {"field": "reasoning_content"}}
+GOOD = {"type": "thinking", "text": "x", "owner": OWNER, "extras": FIELD}
 
 
 @pytest.mark.parametrize(
@@ -413,22 +422,28 @@ FIELD = {"wire": OWNER["wire"], "fields": {"field": "reasoning_content"}}
         "ocg1.",
         "ocg1.!!!!",
         "ocg1.AAAA",
+        "ocg2.",
+        "ocg2.!!!!",
+        "ocg2.\u00e9",
+        "ocg2." + "A" * 80,
+        "ocg1." + unsealed(GOOD),
+        "ocg2." + unsealed(GOOD),
         "gAAAAABo-of-another-service",
-        forged([]),
-        forged(5),
-        forged({}),
-        forged({"type": "text", "text": "not reasoning"}),
-        forged({"type": "thinking", "text": 5, "owner": OWNER}),
-        forged({"type": "thinking", "text": 5, "owner": OWNER, "extras": FIELD}),
-        forged({"type": "thinking", "text": "x", "owner": {**OWNER, "model": "another"}, "extras": FIELD}),
-        forged({"type": "thinking", "text": ["x"], "owner": OWNER}),
-        forged({"type": "thinking", "text": "x", "owner": "fake"}),
-        forged({"type": "thinking", "text": "x", "owner": {"wire": 1, "provider": 2, "model": 3}}),
-        forged({"type": "thinking", "text": "x", "kind": "loud", "owner": OWNER}),
-        forged({"type": "thinking", "text": "x", "owner": OWNER, "extras": 5}),
-        forged({"type": "thinking", "text": "x", "owner": OWNER, "extras": {"wire": OWNER["wire"], "fields": 5}}),
+        Sealed([]),
+        Sealed(5),
+        Sealed({}),
+        Sealed({"type": "text", "text": "not reasoning"}),
+        Sealed({"type": "thinking", "text": 5, "owner": OWNER}),
+        Sealed({"type": "thinking", "text": 5, "owner": OWNER, "extras": FIELD}),
+        Sealed({"type": "thinking", "text": "x", "owner": {**OWNER, "model": "another"}, "extras": FIELD}),
+        Sealed({"type": "thinking", "text": ["x"], "owner": OWNER}),
+        Sealed({"type": "thinking", "text": "x", "owner": "fake"}),
+        Sealed({"type": "thinking", "text": "x", "owner": {"wire": 1, "provider": 2, "model": 3}}),
+        Sealed({"type": "thinking", "text": "x", "kind": "loud", "owner": OWNER}),
+        Sealed({"type": "thinking", "text": "x", "owner": OWNER, "extras": 5}),
+        Sealed({"type": "thinking", "text": "x", "owner": OWNER, "extras": {"wire": OWNER["wire"], "fields": 5}}),
         *[
-            forged({"type": "thinking", "text": "x", "owner": OWNER, "extras": {"wire": OWNER["wire"], "fields": more}})
+            Sealed({"type": "thinking", "text": "x", "owner": OWNER, "extras": {"wire": OWNER["wire"], "fields": more}})
             for more in (
                 {"field": 5},
                 {"field": ["content"]},
@@ -444,6 +459,9 @@ FIELD = {"wire": OWNER["wire"], "fields": {"field": "reasoning_content"}}
 )
 async def test_encrypted_content_that_is_not_of_this_gateway_changes_nothing(client, provider, encrypted):
     provider.says("Hello")
+    if isinstance(encrypted, Sealed):
+        seal = await client.app[SERVICES].stores.seals.of(None)
+        encrypted = seal.close(json.dumps(encrypted.block).encode())
     thought = {"type": "reasoning", "summary": [], "encrypted_content": encrypted}
     reply = {"type": "message", "role": "assistant", "content": "Yes."}
     response = await client.post("/v1/responses", json={"model": "openclaw", "input": [*ASK, thought, reply, *ASK]})
@@ -477,3 +495,20 @@ class TestOtherUsers:
         assert returned(provider) == [{}]
         await ask("alice", [*ASK, reply, RESULT])
         assert returned(provider) == [shape]
+
+    async def test_no_user_can_use_the_encrypted_content_of_another(self, client, provider, shape):
+        answers(provider, *[message("Yes.", **shape)] * 3)
+
+        async def ask(user, conversation):
+            body = {"model": "openclaw", "input": conversation, "include": ENCRYPTED, "store": False}
+            headers = {"x-user": user, "Authorization": "", "x-forwarded-for": "203.0.113.7"}
+            response = await client.post("/v1/responses", json=body, headers=headers)
+            assert response.status == 200, await response.text()
+            return (await response.json())["output"]
+
+        output = await ask("alice", ASK)
+        given = []
+        for user in ("bob", "alice"):
+            await ask(user, [*ASK, *output, *ASK])
+            given.append({key: provider.asked[-1]["messages"][1].get(key) for key in shape})
+        assert given == [dict.fromkeys(shape), shape]

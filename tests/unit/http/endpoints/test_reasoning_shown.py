@@ -89,7 +89,7 @@ async def test_encrypted_content_is_there_only_for_a_client_that_asks_for_it(cli
         else:
             response = json.loads(text)
         encrypted = response["output"][0]["encrypted_content"]
-        assert (encrypted or "").startswith("ocg1.") is sealed
+        assert (encrypted or "").startswith("ocg2.") is sealed
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+from urllib.parse import quote
 
 import pytest
 from aiohttp import web
+from yarl import URL
 
 from tests.servers import redis_server
 
@@ -353,7 +355,7 @@ async def test_an_unavailable_store_fails_only_requests_of_conversations(store, 
 def proxied(config):
     config["gateway"]["auth"] = {
         "mode": "trusted-proxy",
-        "trustedProxy": {"userHeader": "x-user", "allowLoopback": True},
+        "trustedProxy": {"userHeader": "x-user", "allowLoopback": True, "admins": ["root"]},
     }
     config["gateway"]["trustedProxies"] = ["127.0.0.1"]
 
@@ -476,3 +478,24 @@ async def test_an_invalid_limit_is_a_bad_request(store, client, limit):
 async def test_an_invalid_key_is_not_found(store, client):
     async with client.get("/api/v1/sessions/nonsense") as response:
         assert response.status == 404
+
+
+@pytest.mark.parametrize("name", ["{{user_id}}", "a{b}c", "{", "a b", "50%", "a/b", "\u2603"])
+async def test_a_conversation_with_any_characters_in_its_name_can_be_read_and_deleted(store, client, provider, name):
+    provider.says("a1")
+    await say(client, CHAT, "q1", user=name)
+    async with client.get("/api/v1/sessions") as response:
+        (key,) = [session["key"] for session in (await response.json())["data"]]
+    path = f"/api/v1/sessions/{quote(key, safe='')}"
+    for method, way in (("GET", path), ("GET", f"{path}/export"), ("DELETE", path)):
+        async with client.request(method, URL(way, encoded=True)) as response:
+            assert response.status == 200, await response.text()
+
+
+@pytest.mark.parametrize("request_id", ["a/b", "a:b", "a@b+c=d"])
+async def test_a_run_with_any_accepted_request_id_can_be_read(client, provider, request_id):
+    provider.says("a1")
+    await say(client, CHAT, "q1", headers={"X-Request-ID": request_id})
+    for path in (quote(request_id), quote(request_id, safe="")):
+        async with client.get(URL(f"/api/v1/runs/{path}", encoded=True)) as response:
+            assert response.status == 200, path

@@ -63,3 +63,10 @@ def test_a_bomb_swells_a_bounded_step_at_a_time():
     decoder.feed(gzip.compress(bytes(2**26)))
     assert 0 < len(decoder.take()) <= 2**20
     assert 0 < len(decoder.take()) <= 2**20
+
+
+def test_a_body_of_very_many_members_is_refused():
+    decoder = Decoder("gzip")
+    decoder.feed(gzip.compress(b"") * 5_000)
+    with pytest.raises(BodyBroken, match="members"):
+        decoder.take()

@@ -17,6 +17,7 @@ from gateway.core.event import (
     UsageReport,
 )
 from gateway.core.message import Owner, Thinking
+from gateway.core.seal import seal_for
 from gateway.core.upstream_error import UpstreamError
 from gateway.core.usage import Usage
 from gateway.wire.openai_responses.reasoning import read_reasoning
@@ -200,11 +201,14 @@ def test_a_reasoning_summary_is_reported_as_a_summary(renderer, events):
 
 def test_encrypted_content_is_included_when_requested(head, events):
     block = Thinking("hm", signature="s", owner=Owner("openai-completions", "fake", "small"))
-    asking = Renderer(structs.replace(head, sealed=True), now=lambda: 1_700_000_002.0)
+    seal = seal_for(b"x" * 32, "alice")
+    asking = Renderer(structs.replace(head, seal=seal), now=lambda: 1_700_000_002.0)
     payloads = events(streamed(asking, [ThinkingDelta("hm"), ThinkingEnd(block)], [Finish("stop")]))
     item = payloads[-1]["response"]["output"][0]
-    assert read_reasoning(item) == block
-    assert read_reasoning(item | {"encrypted_content": "gAAAA of somebody else"}) == Thinking("hm")
+    assert read_reasoning(item, seal) == block
+    assert read_reasoning(item, seal_for(b"x" * 32, "bob")) is None
+    assert read_reasoning(item, None) is None
+    assert read_reasoning(item | {"encrypted_content": "gAAAA of somebody else"}, seal) == Thinking("hm")
 
 
 def test_a_refusal_follows_the_text_as_a_separate_part(renderer, events):

@@ -10,6 +10,7 @@ from gateway.core.accumulator import accumulated
 from gateway.core.errors import BadRequest
 from gateway.core.event import Finish, ToolCallBegin, ToolCallDelta
 from gateway.core.message import Foreign, Owner
+from gateway.core.seal import seal_for
 from gateway.core.turn import ToolChoice
 from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
@@ -44,6 +45,9 @@ TOOLS = [
 ]
 
 
+SEAL = seal_for(b"s" * 32, None)
+
+
 def read(**fields):
     body = {"model": "openclaw", "input": "hi", "store": False, **fields}
     return ResponsesIngress.read(json.dumps(body).encode())
@@ -51,7 +55,7 @@ def read(**fields):
 
 def sent(**fields):
     """What a provider of the format gets."""
-    return json.loads(WIRE.request(read(**fields).turn(), MODEL).body)
+    return json.loads(WIRE.request(read(**fields).turn(SEAL), MODEL).body)
 
 
 def test_a_provider_of_the_format_gets_every_tool_as_the_client_sent_it():
@@ -254,7 +258,7 @@ def test_reasoning_comes_back_byte_for_byte_directly_before_its_call():
     answer = answered(reasoning, call, {**reasoning, "id": "rs_2", "summary": []}, {**call, "call_id": "c2"})
     assert [block.owner for block in answer.thinking] == [Owner("openai-responses", "openai", "gpt-5.5")] * 2
     ingress = read(include=["reasoning.encrypted_content"])
-    head = Head("resp_1", 1, "m", ingress.echo(ingress.turn()), sealed=True)
+    head = Head("resp_1", 1, "m", ingress.echo(ingress.turn()), SEAL)
     shown = answer_object(answer, head, completed=2)["output"]
     outputs = [{"type": "function_call_output", "call_id": name, "output": "x"} for name in ("c1", "c2")]
     body = sent(input=[{"role": "user", "content": "hi"}, *shown, *outputs])

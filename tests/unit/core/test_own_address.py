@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from gateway.access.own_address import is_own_address
+from gateway.core.own_address import is_in_own_network, is_own_address
 
 
 def test_loopback_is_an_own_address():
@@ -30,3 +30,19 @@ def test_an_address_beyond_the_default_route_is_not():
 @pytest.mark.parametrize("host", ["fe80::77", "255.255.255.255"])
 def test_without_a_route_an_address_is_not_trusted(host):
     assert is_own_address(host)
+
+
+@pytest.mark.parametrize(
+    ("source", "host", "own"),
+    [
+        ("2a00:1::1", "2a00:1::1", True),
+        ("2a00:1::1", "2a00:1::99", True),
+        ("2a00:1::1", "2a00:1:0:1::99", False),
+        ("93.184.216.34", "93.184.216.34", True),
+        ("93.184.216.34", "93.184.216.35", False),
+        (None, "93.184.216.35", True),
+    ],
+)
+def test_hosts_of_the_same_ipv6_network_are_in_the_own_network(monkeypatch, source, host, own):
+    monkeypatch.setattr("gateway.core.own_address._source_for", lambda _host: source)
+    assert is_in_own_network(host) is own

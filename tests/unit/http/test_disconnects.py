@@ -1,0 +1,74 @@
+"""Clients that leave at any moment: nothing about them is an error of the gateway."""
+
+import asyncio
+import json
+import socket
+import struct
+
+import pytest
+
+from gateway.http.errors import response_to
+from gateway.wire.openai_chat.error_body import error_body
+from tests.unit.http.conftest import TOKEN
+
+CHAT = json.dumps({"model": "openclaw", "stream": True, "messages": [{"role": "user", "content": "q"}]})
+BACKGROUND = {"model": "openclaw", "input": "q", "background": True}
+
+
+async def leave(client, request: bytes, after: float) -> None:
+    """Send a request and reset the connection."""
+    _, writer = await asyncio.open_connection(client.host, client.port)
+    writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.write(request)
+    await writer.drain()
+    await asyncio.sleep(after)
+    writer.transport.abort()
+
+
+def head(method, path, body=""):
+    fields = ("Host: x", f"Authorization: Bearer {TOKEN}", f"Content-Length: {len(body)}", "", body)
+    return "\r\n".join((f"{method} {path} HTTP/1.1", *fields)).encode()
+
+
+@pytest.mark.parametrize("kind", ["replay", "chat"])
+async def test_a_client_that_leaves_before_its_stream_opens_is_no_error(client, provider, kind, capsys):
+    asked, left = provider.hangs()
+    async with client.post("/v1/responses", json=BACKGROUND) as response:
+        name = (await response.json())["id"]
+    await asked.wait()
+    replay = head("GET", f"/v1/responses/{name}?stream=true")
+    request = replay if kind == "replay" else head("POST", "/v1/chat/completions", CHAT)
+    await asyncio.gather(*(leave(client, request, number / 2000) for number in range(60)))
+    async with client.post(f"/v1/responses/{name}/cancel") as response:
+        assert response.status == 200
+    await left.wait()
+    output = capsys.readouterr()
+    assert "Request failed" not in output.out + output.err
+    assert "Traceback" not in output.out + output.err
+
+
+class _Request:
+    method, path = "GET", "/v1/models"
+
+    def __init__(self, transport):
+        self.transport = transport
+
+
+class _Transport:
+    def __init__(self, *, closing):
+        self.is_closing = lambda: closing
+
+
+@pytest.mark.parametrize("transport", [None, _Transport(closing=True)])
+def test_a_connection_error_of_a_client_that_has_left_is_a_debug_line(transport, capsys):
+    assert (
+        response_to(_Request(transport), ConnectionResetError("Cannot write to closing transport"), error_body) is None
+    )
+    output = capsys.readouterr().out
+    assert "debug" in output
+    assert "Traceback" not in output
+
+
+def test_a_connection_error_of_something_else_is_an_error(capsys):
+    assert response_to(_Request(_Transport(closing=False)), ConnectionResetError("x"), error_body).status == 500
+    assert "Request failed" in capsys.readouterr().out

@@ -1,0 +1,86 @@
+"""A server that forgets its sessions, as a deployment makes it do."""
+
+import asyncio
+import itertools
+
+import pytest
+from aiohttp import web
+
+from gateway.config.mcp import McpServerConfig
+from gateway.tools.mcp import mcp_server
+from gateway.tools.result import ResultLimits
+
+TOOL = {"name": "run", "inputSchema": {"type": "object"}}
+
+
+class Forgetful:
+    def __init__(self):
+        self.sessions = set()
+        self.runs = 0
+        self.accepts = True
+        self._names = itertools.count(1)
+
+    async def handle(self, request):
+        if request.method != "POST":
+            return web.Response(status=405)
+        message = await request.json()
+        method, session = message["method"], request.headers.get("Mcp-Session-Id")
+        if method == "initialize" and self.accepts:
+            session = f"session-{next(self._names)}"
+            self.sessions.add(session)
+        elif session not in self.sessions:
+            error = {"code": -32600, "message": "Session not found"}
+            return web.json_response({"jsonrpc": "2.0", "id": None, "error": error}, status=404)
+        if "id" not in message:
+            return web.Response(status=202)
+        results = {
+            "initialize": {
+                "protocolVersion": "2025-06-18",
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "s", "version": "1"},
+            },
+            "tools/list": {"tools": [TOOL]},
+            "tools/call": {"content": [{"type": "text", "text": "done"}]},
+        }
+        self.runs += method == "tools/call"
+        if method not in results:
+            error = {"code": -32601, "message": "no such method"}
+            return web.json_response({"jsonrpc": "2.0", "id": message["id"], "error": error}, status=404)
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": results[method]}
+        return web.json_response(answer, headers={"Mcp-Session-Id": session})
+
+
+@pytest.fixture
+async def forgetful(aiohttp_server):
+    peer = Forgetful()
+    app = web.Application()
+    app.router.add_route("*", "/mcp", peer.handle)
+    peer.url = str((await aiohttp_server(app)).make_url("/mcp"))
+    return peer
+
+
+@pytest.fixture
+async def server(forgetful):
+    config = McpServerConfig(url=forgetful.url)
+    made = mcp_server("s", config, ResultLimits())
+    made.start()
+    await made.first_attempt()
+    yield made
+    await made.close()
+
+
+async def test_calls_of_a_forgotten_session_are_run_in_a_new_one(forgetful, server):
+    assert (await server.call("run", {}, 5)).failure is None
+    forgetful.sessions.clear()
+    async with asyncio.timeout(0.9):  # the backoff of a lost connection is a second
+        outputs = await asyncio.gather(*(server.call("run", {}, 5) for _ in range(5)))
+    assert [(output.failure, output.content[0].text) for output in outputs] == [(None, "done")] * 5
+    assert forgetful.runs == 6
+    assert len(forgetful.sessions) == 1
+
+
+async def test_a_call_fails_if_there_is_no_new_session(forgetful, server):
+    forgetful.sessions.clear()
+    forgetful.accepts = False
+    assert (await server.call("run", {}, 0.5)).failure == "unavailable"
+    assert forgetful.runs == 0
