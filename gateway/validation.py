@@ -5,24 +5,26 @@ It knows the built-in providers, the served wire formats and which optional pack
 """
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 from gateway.agents.configured import directory_from, embedding_choice
 from gateway.agents.directory import Directory
-from gateway.agents.model_chain import chain_problems, named_providers
+from gateway.agents.model_chain import chain_problems, chain_providers, named_providers
 from gateway.config.load import Loaded, load
 from gateway.config.problems import Problem, join
 from gateway.config.providers import ModelsConfig
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.names import ModelRef
-from gateway.upstream.catalog import CATALOG
-from gateway.upstream.configured import key_from, provider_problems, providers_from
+from gateway.upstream.catalog import CATALOG, REFUSED
+from gateway.upstream.configured import provider_problems, providers_from
 from gateway.upstream.embedded import MODEL, available
+from gateway.upstream.keys import has_key, key_from
 from gateway.upstream.provider import Provider
+from gateway.upstream.row_problems import no_format
 
 EMBEDDED_EMBEDDING = ModelRef(MODEL.provider, MODEL.embedding_model)
 
@@ -47,6 +49,7 @@ def validated(
     port: int | None = None,
     bind: str | None = None,
     workers: int = 1,
+    endpoints: Sequence[str] = (),
 ) -> Valid:
     """Load the configuration as `load` does and check all of it. Raises ConfigError with every problem."""
 
@@ -55,17 +58,24 @@ def validated(
             text = f"is missing, while --workers is {workers}, and workers share limits and state through Redis"
             yield Problem("gateway.redis.url", f"{text}; set it or OPENCLAW_REDIS_URL, or omit --workers")
 
-    checks = (_providers, _chains, _limited_models, _tool_servers, workers_share)
-    loaded = load(path, env, checks=checks, port=port, bind=bind)
-    providers = providers_from(loaded.config.models, loaded.env, named_providers(loaded.config))
+    checks = (_providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
+    loaded = load(path, env, checks=checks, port=port, bind=bind, endpoints=endpoints)
+    config = loaded.config
+    providers = providers_from(config.models, loaded.env, named_providers(config), config.auth)
     directory = directory_from(
-        loaded.config,
+        config,
         providers,
         state=loaded.state_directory,
         clock=time.monotonic,
-        fallback_embedding=EMBEDDED_EMBEDDING if embedded_joins(loaded.config.models) and available() else None,
+        fallback_embedding=EMBEDDED_EMBEDDING if embedded_joins(config.models) and available() else None,
     )
-    warnings = (*_left_out(loaded.config), *_endpoints_off(loaded.config), *_uncallable_embeddings(loaded.config))
+    warnings = (
+        *_left_out(config),
+        *_endpoints_off(config),
+        *_assumed_default(config),
+        *_missing_keys(directory, providers),
+        *_uncallable_embeddings(config),
+    )
     return Valid(loaded, providers, directory, tuple(str(warning) for warning in warnings))
 
 
@@ -75,7 +85,7 @@ def embedded_joins(models: ModelsConfig) -> bool:
 
 
 def _providers(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
-    yield from provider_problems(config.models, env)
+    yield from provider_problems(config.models, env, config.auth)
 
 
 def _chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
@@ -87,8 +97,8 @@ def _chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
         if ref.provider == MODEL.provider and embedded_joins(config.models):
             return _unusable_embedded(ref)
         if ref.provider not in _known(config.models):
-            return _no_provider(ref.provider, _known(config.models))
-        return None
+            return REFUSED.get(ref.provider) or _no_provider(ref.provider, _known(config.models))
+        return _unusable_built_in(ref.provider)
 
     left_out = set(_left_out(config))
     yield from (problem for problem in chain_problems(config, unusable) if problem not in left_out)
@@ -99,7 +109,7 @@ def _left_out(config: Config) -> Iterator[Problem]:
     known = _known(config.models)
 
     def unknown(ref: ModelRef, assumed: bool) -> str | None:
-        return None if assumed or ref.provider in known else _no_provider(ref.provider, known)
+        return None if assumed or ref.provider in {*known, *REFUSED} else _no_provider(ref.provider, known)
 
     malformed = set(chain_problems(config, lambda _ref, _assumed: None))
     for problem in chain_problems(config, unknown):
@@ -113,6 +123,51 @@ def _unusable_embedded(ref: ModelRef) -> str | None:
     if ref.model != MODEL.chat_model:
         return f"the embedded provider has only one chat model: {MODEL.provider}/{MODEL.chat_model}"
     return None
+
+
+def _unusable_built_in(name: str) -> str | None:
+    row = CATALOG.get(name)
+    if row is None:
+        return None
+    if not row.base_url:
+        return f"every customer of {name!r} has an own address; set models.providers.{name}.baseUrl to {row.address}"
+    return None if row.served else f"provider {name!r}: {no_format(row.api)}"
+
+
+def _logins(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
+    """Providers of agents whose only credential is a login."""
+    for name in sorted(chain_providers(config)):
+        if has_key(name, config.models.providers.get(name), CATALOG.get(name), env, config.auth):
+            continue
+        for profile, login in config.auth.of(name):
+            if login.mode == "oauth":
+                text = f"signs in to {name!r} with OAuth, which is not supported"
+                yield Problem(join("auth.profiles", profile), f"{text}; {_where_to_put_a_key(name)}")
+
+
+def _where_to_put_a_key(name: str) -> str:
+    row = CATALOG.get(name)
+    variables = f" or {row.key_variables[0]}" if row and row.key_variables else ""
+    return f"set an API key in models.providers.{name}.apiKey{variables}"
+
+
+def _missing_keys(directory: Directory, providers: Mapping[str, Provider]) -> Iterator[Problem]:
+    """Providers of agents that want a key and have none."""
+    names = dict.fromkeys(ref.provider for agent in directory.agents for ref in agent.candidates)
+    for name in names:
+        provider, row = providers.get(name), CATALOG.get(name)
+        if provider is None or row is None or provider.local or provider.api_key or provider.headers:
+            continue
+        if provider.key_id != "none":
+            text = f"is missing, so {provider.address} will refuse every call"
+            yield Problem(f"models.providers.{name}.apiKey", f"{text}; {_where_to_put_a_key(name)}")
+
+
+def _assumed_default(config: Config) -> Iterator[Problem]:
+    agents = config.agents
+    if agents.default is None:
+        text = f"is missing, so the first of several agents, {agents.default_id!r}, answers for openclaw"
+        yield Problem("agents.default", f"{text}; name one here")
 
 
 def _limited_models(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
@@ -134,7 +189,10 @@ def _endpoints_off(config: Config) -> Iterator[Problem]:
     endpoints = config.gateway.http.endpoints
     if not (endpoints.chat_completions.enabled or endpoints.responses.enabled):
         text = "no endpoint is enabled, so every API request is answered with 404"
-        yield Problem("gateway.http.endpoints", f"{text}; set chatCompletions.enabled or responses.enabled")
+        yield Problem(
+            "gateway.http.endpoints",
+            f"{text}; set chatCompletions.enabled or responses.enabled, or start with --endpoints chat,responses",
+        )
 
 
 def _uncallable_embeddings(config: Config) -> Iterator[Problem]:

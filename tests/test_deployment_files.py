@@ -58,6 +58,23 @@ def test_the_gateways_trust_nginx_and_no_other_container(composed):
     assert (loaded.ignored, loaded.inert, valid.warnings) == ((), (), ())
 
 
+def test_the_host_has_the_address_that_the_example_for_a_tls_proxy_on_it_names(composed):
+    (network,) = composed["networks"]["front"]["ipam"]["config"]
+    assert ipaddress.ip_address(network["gateway"]) not in ipaddress.ip_network(network["ip_range"])
+    mounted = {volume["target"]: Path(volume["source"]) for volume in composed["services"]["nginx"]["volumes"]}
+    real_ip = (mounted["/etc/nginx/gateway.d"] / "real_ip.conf").read_text(encoding="utf-8")
+    lines = [line for line in real_ip.splitlines() if line]
+    assert all(line.startswith("#") for line in lines)  # believes nobody unless the operator says so
+    directives = [line.removeprefix("# ").partition(";")[0] for line in lines if ";" in line]
+    assert directives == [f"set_real_ip_from {network['gateway']}", "real_ip_header X-Forwarded-For"]
+
+
+def test_the_script_that_activates_changes_is_a_valid_program():
+    script = ROOT / "deploy" / "update.sh"
+    assert os.access(script, os.X_OK)
+    subprocess.run(["sh", "-n", script], check=True, timeout=60)
+
+
 def test_stopping_the_gateways_waits_for_their_answers(composed):
     drain = load(ROOT / "deploy" / "gateway.json5", composed["services"]["gateway"]["environment"]).config.gateway.drain
     minutes, seconds = re.fullmatch(r"(\d+)m(\d+)s", composed["services"]["gateway"]["stop_grace_period"]).groups()

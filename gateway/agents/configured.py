@@ -30,7 +30,7 @@ def directory_from(
     """Every configured agent. `fallback_embedding` serves agents whose provider has no embedding model; `tools` are
     those that agents may run themselves.
 
-    Raises ConfigError when an agent has no model, or when there is no default agent.
+    Raises ConfigError when an agent has no model.
     """
     agents = config.agents
     problems: list[str] = []
@@ -47,7 +47,7 @@ def directory_from(
             Agent(
                 id=name,
                 candidates=chain,
-                prompt=_prompt(name, settings, state, clock, is_default=name == agents.default),
+                prompt=_prompt(name, settings, state, clock, is_default=name == agents.default_id),
                 allowed=_allowed(entry, agents.defaults, names),
                 aliases=names.aliases,
                 params={**agents.defaults.params, **entry.params},
@@ -61,9 +61,7 @@ def directory_from(
         )
     if problems:
         raise ConfigError(tuple(problems))
-    if agents.default is None:
-        raise ConfigError(("agents.default: is missing, and of several agents none is called main; name one here",))
-    return Directory(built, agents.default)
+    return Directory(built, agents.default_id)
 
 
 def embedding_choice(config: Config, entry: AgentSettings) -> tuple[str | None, str | None, int | None]:

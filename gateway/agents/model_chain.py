@@ -39,6 +39,16 @@ def model_names(entry: AgentSettings, defaults: AgentSettings, models: ModelsCon
     return ModelNames(aliases, models)
 
 
+def chain_providers(config: Config) -> frozenset[str]:
+    """Ids of providers that some agent asks."""
+    agents = config.agents
+    chains = (
+        chain_of(entry, agents.defaults, model_names(entry, agents.defaults, config.models))
+        for entry in agents.entries.values()
+    )
+    return frozenset(ref.provider for chain in chains for ref in chain)
+
+
 def named_providers(config: Config) -> frozenset[str]:
     """Ids of providers that agents and embeddings refer to, in whatever form."""
     agents = config.agents

@@ -8,9 +8,8 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import uvloop
-
 from gateway.agents.agent import Agent
+from gateway.cli.event_loop import EventLoop
 from gateway.cli.first_run import ensure_config
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import Loaded
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     loaded = validated(path, os.environ).loaded
     logs.configure(stream_is_tty=sys.stderr.isatty(), level="warn")
     message = sys.stdin.read() if args.message == "-" else args.message
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(_ask(loaded, args, message))
 
 

@@ -30,7 +30,9 @@ def run(args: argparse.Namespace) -> int:
         print(f"ok: there is no {first.path} yet; the first start writes it, with an agent 'main' on {first.model}")
         return 0
     try:
-        valid = validated(path, os.environ, port=args.port, bind=args.bind, workers=args.workers)
+        valid = validated(
+            path, os.environ, port=args.port, bind=args.bind, workers=args.workers, endpoints=args.endpoints
+        )
     except ConfigError as error:
         print_problems(error)
         count = len(error.problems)

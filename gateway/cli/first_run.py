@@ -14,9 +14,10 @@ from urllib.error import URLError
 
 from gateway.config.environment import config_file
 from gateway.config.starter import new_token, write_starter
+from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG, Row
-from gateway.upstream.configured import key_from
 from gateway.upstream.embedded import MODEL, available
+from gateway.upstream.keys import key_from
 
 _PROBE_TIMEOUT = 0.3  # seconds; these servers are on this machine or absent
 
@@ -50,13 +51,22 @@ def first_configuration(path: Path | None, env: Mapping[str, str]) -> FirstConfi
 def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
     """Write the first configuration where there is none.
 
-    True when it holds a new token, which has to be shown to its owner; a token of the environment stays there.
+    True when it holds a new token, which has to be shown to its owner; a token of the environment stays there. Raises
+    ConfigError if the directory can't be used.
     """
-    first = first_configuration(path, env)
-    if first is None:
-        return False
-    token = None if env.get("OPENCLAW_GATEWAY_TOKEN", "").strip() else new_token()
-    write_starter(first.path, model=first.model, token=token)
+    try:
+        first = first_configuration(path, env)
+        if first is None:
+            return False
+        token = None if env.get("OPENCLAW_GATEWAY_TOKEN", "").strip() else new_token()
+        write_starter(first.path, model=first.model, token=token)
+    except OSError as error:
+        folder = config_file(None, env).parent
+        problem = (
+            f"{folder}: a first configuration can't be written there: {error.strerror}. Make the directory writable "
+            "for this user, set OPENCLAW_STATE_DIR to another one, or name a configuration with --config."
+        )
+        raise ConfigError((problem,)) from None
     print(f"Wrote a first configuration to {first.path} (agent 'main' with {first.model}).")
     return token is not None
 
@@ -64,7 +74,7 @@ def ensure_config(path: Path | None, env: Mapping[str, str]) -> bool:
 def choose_model(env: Mapping[str, str], served_by: Callable[[Row], str | None]) -> str | None:
     """`provider/model` of the first usable provider, None when there is none; `served_by` asks a local server."""
     for name, row in CATALOG.items():
-        if not row.local and row.model and key_from(row, env):
+        if row.served and row.base_url and not row.local and row.model and key_from(row, env):
             return f"{name}/{row.model}"
     for name, row in CATALOG.items():
         if row.local and (model := served_by(row)):
@@ -75,7 +85,8 @@ def choose_model(env: Mapping[str, str], served_by: Callable[[Row], str | None])
 def first_model(row: Row) -> str | None:
     """The first chat model that a server on this machine lists; None when no such server answers."""
     try:
-        with urllib.request.urlopen(f"{row.base_url}/models", timeout=_PROBE_TIMEOUT) as response:  # noqa: S310  own row
+        url = f"{row.base_url.removesuffix('/v1')}/v1/models"  # Ollama has it too, beside its own format
+        with urllib.request.urlopen(url, timeout=_PROBE_TIMEOUT) as response:  # noqa: S310  own row
             models = json.load(response)["data"]
         return next((str(model["id"]) for model in models if "embed" not in str(model["id"])), None)
     except (URLError, OSError, ValueError, KeyError, TypeError):

@@ -23,6 +23,7 @@ COMMANDS = {
     "serve": "run the gateway (the default command)",
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
+    "import": "import an OpenClaw installation: report what works, and write a configuration",
     "locks": "list the clients that are locked out, or release one",
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-import uvloop
 
 from gateway.app import create_app
+from gateway.cli.allocator import return_large_blocks
+from gateway.cli.event_loop import EventLoop
 from gateway.cli.first_run import ensure_config
 from gateway.cli.greeting import announce
 from gateway.cli.main import COMMANDS, config_option
-from gateway.cli.serving_options import serving_options
+from gateway.cli.serving_options import ENDPOINTS, serving_options
 from gateway.cli.stop import Stop
 from gateway.cli.workers import Workers, check_free, report_serving
 from gateway.config.gateway import DrainConfig, GatewayConfig
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM. 1 when the port can't be used. Raises ConfigError for a bad configuration."""
     path = Path(args.config) if args.config else None
     first = ensure_config(path, os.environ)
-    valid = validated(path, os.environ, port=args.port, bind=args.bind, workers=args.workers)
+    valid = validated(path, os.environ, port=args.port, bind=args.bind, workers=args.workers, endpoints=args.endpoints)
     logging = valid.loaded.config.logging
     logs.configure(
         stream_is_tty=sys.stderr.isatty(),
@@ -57,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         return _supervise(args, valid, host, first=first)
     if args.worker is not None:
         structlog.contextvars.bind_contextvars(worker=args.worker)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with asyncio.Runner(loop_factory=EventLoop) as runner:
         return runner.run(_serve(valid, host, first=first, worker=args.worker is not None))
 
 
@@ -74,7 +75,8 @@ def _supervise(args: argparse.Namespace, valid: Valid, host: str, *, first: bool
         check_free(host, gateway.port)
     except OSError as error:
         return _cannot_listen(host, gateway.port, error)
-    options = (("--config", args.config), ("--port", args.port), ("--bind", args.bind))
+    names = ",".join(name for name, key in ENDPOINTS.items() if key in args.endpoints) or None
+    options = (("--config", args.config), ("--port", args.port), ("--bind", args.bind), ("--endpoints", names))
     given = [word for name, value in options if value is not None for word in (name, str(value))]
     policy = _policy(gateway.drain)
 
@@ -103,6 +105,7 @@ async def _serve(valid: Valid, host: str, *, first: bool, worker: bool) -> int:
     except OSError as error:
         await runner.cleanup()
         return _cannot_listen(host, gateway.port, error)
+    return_large_blocks()
     # All objects of now live as long as the process: the collector need not examine them again.
     gc.collect()
     gc.freeze()

@@ -17,7 +17,7 @@ CONTROL_UI = frozenset({
 })  # fmt: skip
 
 AUTH = frozenset({"allowTailscale"})
-TRUSTED_PROXY = frozenset({"deviceAutoApprove"})
+TRUSTED_PROXY = frozenset({"cloudflareAccessOidc", "deviceAutoApprove"})
 RELOAD = frozenset({"debounceMs", "deferralTimeoutMs"})
 TLS = frozenset({"autoGenerate"})
 CHAT_COMPLETIONS = frozenset({"maxBodyBytes", "maxImageParts", "maxTotalImageBytes"})
@@ -25,7 +25,7 @@ RESPONSES = frozenset({"maxBodyBytes"})
 
 MODELS = frozenset({"bedrockDiscovery", "catalogRefresh", "pricing", "proxy"})
 PROVIDER = frozenset({
-    "agentRuntime", "injectNumCtxForOpenAICompat", "localService", "region",
+    "agentRuntime", "injectNumCtxForOpenAICompat", "localService",
 })  # fmt: skip
 MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource", "thinkingLevelMap"})
 COST = frozenset({"tieredPricing"})
@@ -34,10 +34,13 @@ COMPAT = frozenset({
     "reasoningEffortMap", "requiresAssistantAfterToolResult", "requiresMistralToolIds",
     "requiresOpenAiAnthropicToolPayload", "requiresReasoningContentOnAssistantMessages", "requiresThinkingAsText",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "strictMessageKeys", "supportsEagerToolInputStreaming",
-    "supportsInstructions", "supportsLongCacheRetention", "supportsPromptCacheKey", "supportsResponsesContinuation",
-    "supportsTemperature", "thinkingFormat", "toolCallArgumentsEncoding", "toolSchemaProfile",
+    "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
+    "thinkingFormat", "toolCallArgumentsEncoding", "toolSchemaProfile",
     "unsupportedToolSchemaKeywords", "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
+
+PROFILES = frozenset({"cooldowns"})
+PROFILE = frozenset({"displayName", "email"})
 
 AGENTS = frozenset({"maxConcurrent"})
 AGENT = frozenset({
@@ -51,7 +54,7 @@ AGENT = frozenset({
     "modelSelectionScope", "musicGenerationModel", "pdfMaxBytesMb", "pdfMaxMb", "pdfMaxPages", "pdfModel",
     "plugins", "promptOverlays", "reasoningDefault", "repoRoot", "runRetries", "runtime", "sandbox", "sessionStore",
     "silentReply", "silentReplyRewrite", "skills", "skillsLimits", "skipOptionalBootstrapFiles", "startupContext",
-    "subagents", "systemAgent", "thinkingDefault", "timeFormat", "toolProgressDetail", "tts",
+    "subagents", "thinkingDefault", "timeFormat", "toolProgressDetail", "tts",
     "typingIntervalSeconds", "typingMode", "userTimezone", "utilityModel", "verboseDefault", "videoGenerationModel",
     "voiceModel",
 })  # fmt: skip
@@ -90,7 +93,7 @@ TOOLS = frozenset({
 LOGGING = frozenset({"audit", "file", "maxFileBytes", "redactPatterns", "redactSensitive"})
 
 TOP_LEVEL = frozenset({
-    "accessGroups", "acp", "approvals", "attachments", "audio", "auth", "bindings", "broadcast", "browser", "canvas",
+    "accessGroups", "acp", "approvals", "attachments", "audio", "bindings", "broadcast", "browser", "canvas",
     "canvasHost", "channels", "cli", "cloudWorkers", "commands", "commitments", "crestodian", "cron", "diagnostics",
     "discovery", "hooks", "media", "messages", "multiAgent", "nodeHost", "plugins", "proxy", "security", "skills",
     "surfaces", "talk", "transcripts", "tts", "ui", "update", "vault", "web", "worktrees",

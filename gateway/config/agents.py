@@ -91,6 +91,18 @@ class AgentSettings(Section):
         return self.memory.search if self.memory is not None else self.memory_search
 
 
+class SystemAgentConfig(Section):
+    """`systemAgent`: OpenClaw's owner of work that names no agent, here the default agent."""
+
+    agent_id: AgentId | None = None
+
+
+class AgentDefaults(AgentSettings):
+    """`agents.defaults`."""
+
+    system_agent: SystemAgentConfig = SystemAgentConfig()
+
+
 class AgentEntry(AgentSettings):
     """One agent. `default` is OpenClaw's retired marker, still honoured."""
 
@@ -110,13 +122,19 @@ class AgentsConfig(Section):
     INERT: ClassVar[frozenset[str]] = frozenset({"ownership"})
 
     default: AgentId | None = None
-    """Ours: the agent behind `openclaw` and `openclaw/default`. Filled in: the one marked `default: true`, else the
-    only one, else the one called main; None when that leaves nothing, which `gateway.config.references` refuses."""
+    """Ours: the agent behind `openclaw` and `openclaw/default`. Filled in: the one of `defaults.systemAgent`, else the
+    one marked `default: true`, else the only one, else the one called main; None when that leaves none."""
     ownership: Literal["explicit", "implicit"] | None = None
-    defaults: AgentSettings = AgentSettings()
+    defaults: AgentDefaults = AgentDefaults()
     entries: dict[AgentId, AgentEntry] = Field(default_factory=dict)
     older_list: tuple[AgentListItem, ...] = Field(default=(), alias="list")
     """The older form; always empty once loaded, because its items are moved into `entries`."""
+
+    @property
+    def default_id(self) -> str:
+        """The default agent; where nothing decides, the first marked one, else the first (as in OpenClaw)."""
+        marked = (name for name, entry in self.entries.items() if entry.default)
+        return self.default or next(marked, next(iter(self.entries)))
 
     @model_validator(mode="before")
     @classmethod
@@ -141,7 +159,7 @@ def gathered(data: dict[str, Any]) -> dict[str, Any]:
     moved = {item["id"]: {key: value for key, value in item.items() if key != "id"} for item in items}
     entries = {**moved, **data.get("entries", {})} or {"main": {}}
     others = {key: value for key, value in data.items() if key != "list"}
-    return {**others, "entries": entries, "default": data.get("default", _default_of(entries))}
+    return {**others, "entries": entries, "default": data.get("default", _default_of(data, entries))}
 
 
 def _ids(items: object) -> list[str]:
@@ -155,7 +173,12 @@ def _repeats(data: dict[str, Any]) -> bool:
     return len({str(name).strip().lower() for name in ids}) < len(ids)
 
 
-def _default_of(entries: dict[str, Any]) -> str | None:
+def _default_of(data: dict[str, Any], entries: dict[str, Any]) -> str | None:
+    defaults = data.get("defaults")
+    owner = defaults.get("systemAgent") if isinstance(defaults, dict) else None
+    named = str(owner.get("agentId", "")).strip().lower() if isinstance(owner, dict) else ""
+    if is_agent_id(named):
+        return named
     marked = [name for name, entry in entries.items() if isinstance(entry, dict) and entry.get("default") is True]
     main = [name for name in entries if str(name).strip().lower() == "main"]
     candidates = marked or (list(entries) if len(entries) == 1 else main)

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from gateway.config import accepted
 from gateway.config.section import Count, Milliseconds, PositiveCount, Section
@@ -96,3 +96,5 @@ class HttpConfig(Section):
 
     endpoints: EndpointsConfig = EndpointsConfig()
     security_headers: SecurityHeadersConfig = SecurityHeadersConfig()
+    max_body_bytes_in_flight: Annotated[int, Field(ge=40 * 2**20)] = 256 * 2**20
+    """Ours: the bytes of all large request bodies at a time."""

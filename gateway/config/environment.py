@@ -3,7 +3,7 @@
 The file wins over the environment for secrets (recorded); the environment wins for the port (as in OpenClaw).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,14 @@ def fill(tree: dict[str, Any], env: Mapping[str, str], port: int | None, bind: s
     if bind is not None:
         gateway["bind"] = bind
     return problems
+
+
+def enable(tree: dict[str, Any], endpoints: Iterable[str]) -> None:
+    """Enable endpoints of `gateway.http.endpoints`, by their keys."""
+    for name in endpoints:
+        section = _section(tree, ("gateway", "http", "endpoints", name))
+        if section is not None:
+            section["enabled"] = True
 
 
 def _section(tree: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any] | None:

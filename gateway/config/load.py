@@ -10,8 +10,10 @@ from pydantic import ValidationError
 from gateway.config import accepted, document, references
 from gateway.config.agents import gathered
 from gateway.config.auth import GeneratedToken
-from gateway.config.environment import config_file, fill, state_directory, with_file_variables
+from gateway.config.dotenv import with_state_variables
+from gateway.config.environment import config_file, enable, fill, state_directory, with_file_variables
 from gateway.config.problems import Problem, from_pydantic, unreported
+from gateway.config.profile_store import stored_profiles, with_stored
 from gateway.config.root import Config
 from gateway.config.rules import RULES, mode_is_explicit
 from gateway.config.secrets import Resolver, SecretsConfig
@@ -49,11 +51,13 @@ def load(
     checks: Sequence[Check] = (),
     port: int | None = None,
     bind: str | None = None,
+    endpoints: Sequence[str] = (),
 ) -> Loaded:
     """Load the file at `path`, at `OPENCLAW_CONFIG_PATH`, or `openclaw.json` in the state directory.
 
     If the last one does not exist, everything has its default. `checks` are rules beside those of this package; `port`
-    and `bind` come from the command line and win. Raises ConfigError with every problem.
+    and `bind` come from the command line and win, and `endpoints` are enabled whatever the file says. Raises
+    ConfigError with every problem.
     """
     file = config_file(path, env)
     is_usual = path is None and not env.get("OPENCLAW_CONFIG_PATH")
@@ -62,8 +66,14 @@ def load(
     variables = ours.pop("env", None)
     if isinstance(variables, dict) and "shellEnv" in variables:
         ignored = (*ignored, "env.shellEnv")
+    state = state_directory(env)
+    env, more = with_state_variables(env, state)
+    problems += more
     variables, more = with_file_variables(env, variables)
     problems += more
+    stored, more = stored_profiles(state)
+    problems += more
+    ours["auth"] = with_stored(ours.get("auth"), stored)
     resolver = Resolver(variables, file.parent)
     walk = Walk(resolver)
     resolver.secrets = _secrets(ours.pop("secrets", {}), walk, resolver)
@@ -74,8 +84,9 @@ def load(
         clean["agents"] = gathered(clean["agents"])
     problems += unreported(resolver.problems, problems)
     problems += fill(clean, variables, port, bind)
+    enable(clean, endpoints)
     config = _checked(clean, problems, lambda config: [one for check in checks for one in check(config, variables)])
-    return Loaded(_settled(config), file, ignored, walk.inert, state_directory(env), variables)
+    return Loaded(_settled(config), file, ignored, walk.inert, state, variables)
 
 
 def _sections(tree: dict[str, Any]) -> tuple[dict[str, Any], tuple[str, ...], list[Problem]]:

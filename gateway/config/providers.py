@@ -40,13 +40,15 @@ class CompatConfig(Section):
 
     UNUSED: ClassVar[frozenset[str]] = accepted.COMPAT
     INERT: ClassVar[frozenset[str]] = frozenset({
-        "supports_store", "supports_reasoning_effort", "supports_strict_mode", "supports_json_schema_response_format",
-        "requires_tool_result_name", "requires_string_content", "supported_reasoning_efforts",
+        "supports_reasoning_effort", "supports_strict_mode", "requires_tool_result_name", "requires_string_content",
+        "supported_reasoning_efforts",
     })  # fmt: skip
 
     supports_tools: bool | None = None
     supports_developer_role: bool | None = None
     supports_store: bool | None = None
+    supports_temperature: bool | None = None
+    supports_prompt_cache_key: bool | None = None
     supports_reasoning_effort: bool | None = None
     supports_usage_in_streaming: bool | None = None
     supports_strict_mode: bool | None = None
@@ -95,13 +97,25 @@ class ModelConfig(Section):
     params: dict[str, Any] = Field(default_factory=dict)
 
 
+class RequestAuthConfig(Section):
+    """`request.auth`: how a call is authorised. `authorization-bearer` sends `token`, `header` sends `prefix` and
+    `value` in the header `header_name`, and `provider-default` the key as the wire format has it.
+    """
+
+    mode: Literal["provider-default", "authorization-bearer", "header"] = "provider-default"
+    token: SecretStr | None = None
+    header_name: str = ""
+    value: SecretStr | None = None
+    prefix: str = ""
+
+
 class RequestConfig(Section):
-    """`request`: how calls are sent. Only `headers` is implemented; the others are refused (`gateway.upstream`)."""
+    """`request`: how calls are sent. `proxy` and `tls` are refused (`gateway.upstream`)."""
 
     UNUSED: ClassVar[frozenset[str]] = frozenset({"allowPrivateNetwork"})
 
     headers: dict[str, SecretStr] = Field(default_factory=dict)
-    auth: dict[str, Any] | None = None
+    auth: RequestAuthConfig = RequestAuthConfig()
     proxy: dict[str, Any] | None = None
     tls: dict[str, Any] | None = None
 
@@ -117,6 +131,7 @@ class ProviderConfig(Section):
     api: str | None = None
     auth: Literal["api-key", "token", "oauth", "aws-sdk"] | None = None
     auth_header: bool | None = None
+    region: str | None = None
     headers: dict[str, SecretStr] = Field(default_factory=dict)
     request: RequestConfig = RequestConfig()
     timeout_seconds: Seconds | None = None

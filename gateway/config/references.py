@@ -10,27 +10,17 @@ from gateway.config.shape import nearest
 
 
 def check(config: Config) -> Iterator[Problem]:
-    """A missing default agent, and unknown agents."""
-    yield from _default_agent(config)
+    """Unknown agents."""
+    agents = config.agents
+    if agents.default is not None and agents.default not in agents.entries:
+        owner = agents.defaults.system_agent.agent_id
+        path = "agents.defaults.systemAgent.agentId" if owner == agents.default else "agents.default"
+        yield Problem(path, _no_agent(agents.default, agents.entries))
     for index, limit in enumerate(config.gateway.limits):
         path = f"{join('gateway.limits', index)}.agents"
         for position, agent in enumerate(limit.agents):
             if agent not in config.agents.entries:
                 yield Problem(join(path, position), _no_agent(agent, config.agents.entries))
-
-
-def _default_agent(config: Config) -> Iterator[Problem]:
-    agents = config.agents
-    marked = [name for name, entry in agents.entries.items() if entry.default]
-    if agents.default is None and marked:
-        yield Problem("agents.default", f"several agents are marked as default ({', '.join(marked)}); name one here")
-    elif agents.default is None:
-        names = ", ".join(agents.entries)
-        yield Problem(
-            "agents.default", f"is missing, and of several agents ({names}) none is called main; name one here"
-        )
-    elif agents.default not in agents.entries:
-        yield Problem("agents.default", _no_agent(agents.default, agents.entries))
 
 
 def _no_agent(agent: str, known: Collection[str]) -> str:

@@ -5,6 +5,7 @@ from gateway.config.gateway import GatewayConfig
 from gateway.config.logs import LoggingConfig
 from gateway.config.mcp import McpConfig
 from gateway.config.memory import MemoryConfig
+from gateway.config.profiles import ProfilesConfig
 from gateway.config.providers import ModelsConfig
 from gateway.config.section import Section
 from gateway.config.session import SessionConfig
@@ -17,6 +18,7 @@ class Config(Section):
     gateway: GatewayConfig = GatewayConfig()
     agents: AgentsConfig = AgentsConfig()
     models: ModelsConfig = ModelsConfig()
+    auth: ProfilesConfig = ProfilesConfig()
     memory: MemoryConfig = MemoryConfig()
     session: SessionConfig = SessionConfig()
     mcp: McpConfig = McpConfig()

@@ -45,11 +45,19 @@ def write_starter(path: Path, *, model: str, token: str | None) -> None:
 
     Creates directories as needed. Raises FileExistsError instead of replacing a file.
     """
+    write_private(path, _TEMPLATE.format(auth=_auth(token), model=json.dumps(model)))
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` to a new file that only its owner can read, atomically.
+
+    Creates directories as needed. Raises FileExistsError instead of replacing a file.
+    """
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     handle, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(_TEMPLATE.format(auth=_auth(token), model=json.dumps(model)))
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         # A link fails when the name exists already; a rename would replace it.

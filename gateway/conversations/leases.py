@@ -107,6 +107,7 @@ class HeldLease:
         self._timer.cancel()
         if self._renewing is not None:
             self._renewing.cancel()
+            self._renewing = None  # the cancelled task holds a frame with this object
         if lease is None:
             return
         if entry is not None and not self._lost:

@@ -14,6 +14,7 @@ from gateway.conversations.history import join
 from gateway.conversations.transcript import view
 from gateway.core.errors import GatewayError
 from gateway.core.message import Message, Text
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.core.turn import Sampling, Turn
 from gateway.runs.answer_stream import AnswerStream, whole_answer
 from gateway.runs.context import RunContext
@@ -76,6 +77,7 @@ async def summarised(transcript: Sequence[bytes], max_bytes: int, ask: Ask) -> S
     try:
         text = (await ask(joined.shown())).strip()
     except GatewayError as error:
+        drop_tracebacks(error)
         log.warning("A conversation could not be summarised", reason=error.message)
         return None
     return Summary(text, entries_shown) if text else None

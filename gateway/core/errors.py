@@ -15,6 +15,7 @@ GatewayError
 ├── RateLimited 429             rate_limited
 │   └── LockedOut               (too many wrong credentials)
 ├── Unavailable 503             unavailable
+│   └── Overloaded              (a limit of the gateway's own memory or work)
 ├── ToolChoiceUnmet 502         api_error
 ├── ToolRoundsExhausted 502     api_error
 ├── FailedResponse              status and type of its cause, with a response object (`gateway.http.answers`)
@@ -199,6 +200,19 @@ class Unavailable(GatewayError):
 
     status = 503
     type = "unavailable"
+
+
+class Overloaded(Unavailable):
+    """The gateway is at a limit of its own memory or work. `retry_after` is whole seconds, at least 1."""
+
+    def __init__(self, message: str, retry_after: int) -> None:
+        super().__init__(message, code="overloaded")
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
+        return {"Retry-After": str(self.retry_after)}
 
 
 class ToolChoiceUnmet(GatewayError):

@@ -56,6 +56,10 @@ def loads_tolerant(data: bytes) -> Any:
     except json.JSONDecodeError as error:
         position = f"line {error.lineno}, column {error.colno}"
         raise InvalidJSON(f"not valid JSON at {position}") from None
+    except InvalidJSON:
+        raise
+    except ValueError:  # Python limits the digits of an integer (`sys.set_int_max_str_digits`)
+        raise InvalidJSON("a number has too many digits") from None
     except RecursionError:
         raise InvalidJSON("JSON is nested too deeply") from None
 

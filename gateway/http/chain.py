@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import HttpVersion11, web
 
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.checks.authenticate import authenticates
 from gateway.http.checks.client import identify_client
 from gateway.http.checks.scopes import requires
@@ -59,6 +60,7 @@ def chained(route: Route, endings: tuple[Ending, ...] = ()) -> Handler:
             response = response_to(request, error, route.error_body)
             if response is None:
                 raise
+            drop_tracebacks(error)
             return response
         finally:
             for end in endings:

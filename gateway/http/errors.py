@@ -6,7 +6,7 @@ from functools import cache
 import structlog
 from aiohttp import web
 
-from gateway.core.errors import GatewayError, PayloadTooLarge, RequestTimeout, Unauthorized
+from gateway.core.errors import GatewayError, Overloaded, PayloadTooLarge, RequestTimeout, Unauthorized
 from gateway.core.jsonio import dumps
 from gateway.http.keys import DRAIN
 from gateway.http.refusals import REFUSAL_LOG, is_refusal
@@ -22,7 +22,7 @@ def response_to(request: web.Request, error: BaseException, error_body: ErrorBod
     """The error response for an exception of a handler, in the form of its route. An unexpected exception is logged and
     becomes a 500.
 
-    Returns None for a cancellation that must propagate.
+    Returns None for a cancellation that must propagate, and if the client has disconnected.
     """
     match error:
         case GatewayError():
@@ -35,6 +35,9 @@ def response_to(request: web.Request, error: BaseException, error_body: ErrorBod
         case asyncio.CancelledError():
             refusal = request.app[DRAIN].refusal(request)
             return None if refusal is None else _response(request, refusal, error_body)
+        case ConnectionError() if request.transport is None or request.transport.is_closing():
+            log.debug("The client disconnected", method=request.method, path=request.path)
+            return None
         case _:
             log.error("Request failed", method=request.method, path=request.path, exc_info=error)
             body = dumps(error_body(GatewayError("internal error")))
@@ -55,6 +58,6 @@ def _response(request: web.Request, error: GatewayError, error_body: ErrorBody) 
     headers = {"Content-Type": JSON, **error.headers}
     body = _unauthorized(error_body) if type(error) is Unauthorized else dumps(error_body(error))
     response = WholeResponse(body, headers, status=error.status)
-    if isinstance(error, (PayloadTooLarge, RequestTimeout)):
+    if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded)):
         response.force_close()  # instead of reading the remaining body
     return response

@@ -52,14 +52,16 @@ class FilePolicy:
     fetch: Callable[[str, int], Awaitable[Fetched]] | None = None
 
 
-async def with_file_texts(turn: Turn, policy: FilePolicy) -> Turn:
-    """The turn with each file's text in a system message after the client's own. Raises BadRequest."""
+async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "") -> Turn:
+    """The turn with each file's text in a system message after the client's own. Raises BadRequest, or Overloaded if
+    too many documents wait. `caller` identifies the client for that queue.
+    """
     if not any(isinstance(part, File) for message in turn.messages for part in message.parts):
         return turn
     messages: list[Message] = []
     blocks: list[str] = []
     newest = max((i for i, message in enumerate(turn.messages) if message.role == "user"), default=-1)
-    budget = _Budget()
+    budget = _Budget(caller)
     for index, message in enumerate(turn.messages):
         parts: list[Part] = []
         for part in message.parts:
@@ -80,6 +82,7 @@ async def with_file_texts(turn: Turn, policy: FilePolicy) -> Turn:
 class _Budget:
     """How many more documents of a request may start a process, which costs a hundred times as much as the request."""
 
+    caller: str
     processes: int = 32
 
 
@@ -129,7 +132,7 @@ async def _document(task: ReadTask, data: bytes, policy: FilePolicy, budget: _Bu
     if budget.processes == 0:
         raise Unreadable("the request has too many files that need a parser; send fewer at a time")
     budget.processes -= 1
-    return await policy.reader.read(task, data)
+    return await policy.reader.read(task, data, caller=budget.caller)
 
 
 async def _content(file: File, name: str, policy: FilePolicy) -> tuple[str, bytes]:

@@ -2,7 +2,7 @@
 
 The limits apply to the newest user message. An earlier request has checked the images in the history, so a bad one is
 no error (recorded): data URIs stay unchanged, the latest URLs are fetched again if URLs are allowed, and anything else
-is removed.
+is removed. Images in results of the client's tools are checked each time; a text replaces one that is left out.
 """
 
 import base64
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import Image, Message, Part, Text
+from gateway.core.message import Content, Image, Message, Part, Text, ToolResult
 from gateway.core.turn import Turn
 from gateway.media.fetch import Fetched
 
@@ -40,7 +40,7 @@ class ImagePolicy:
 
 async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
     """The turn with every image checked. Raises BadRequest; it names the message."""
-    if not turn.has_images():
+    if not turn.has_images() and not any(_shows_pictures(message) for message in turn.messages):
         return turn
     messages = turn.messages
     newest = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)
@@ -53,7 +53,8 @@ async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
     # The latest messages of the history get the rest of the budget.
     for message in reversed(messages[: max(newest, 0)]):
         checked.insert(0, await _from_history(message, policy, budget))
-    checked += [await _from_history(message, policy, budget) for message in messages[newest + 1 :]]
+    after = [await _from_history(message, policy, budget) for message in reversed(messages[newest + 1 :])]
+    checked += reversed(after)
     return replace(turn, messages=tuple(message for message in checked if message is not None))
 
 
@@ -65,7 +66,41 @@ class _Budget:
     fetches: int = _MAX_IMAGES
 
 
+def _shows_pictures(message: Message) -> bool:
+    """Whether it is the result of a tool with an image."""
+    return message.role == "tool" and any(
+        isinstance(item, Image) for part in message.parts if isinstance(part, ToolResult) for item in part.content
+    )
+
+
+async def _result(message: Message, policy: ImagePolicy, budget: _Budget) -> Message:
+    """The result of a tool with the images that can be shown, and the reasons for the others."""
+    parts: list[Part] = []
+    for part in message.parts:
+        if isinstance(part, ToolResult):
+            content = [await _of_tool(item, policy, budget) for item in part.content]
+            parts.append(replace(part, content=tuple(content)))
+        else:
+            parts.append(part)
+    return replace(message, parts=tuple(parts))
+
+
+async def _of_tool(item: Content, policy: ImagePolicy, budget: _Budget) -> Content:
+    if not isinstance(item, Image):
+        return item
+    try:
+        if item.url[:5].lower() != "data:":
+            budget.fetches -= 1
+            if budget.fetches < 0:
+                raise policy.refusal(f"more than {_MAX_IMAGES} URLs", policy.field)
+        return await _one(item, policy, policy.field, budget)
+    except BadRequest as error:
+        return Text(f"[An image was left out: {error.message.partition(': ')[2]}]")
+
+
 async def _from_history(message: Message, policy: ImagePolicy, budget: _Budget) -> Message | None:
+    if _shows_pictures(message):
+        return await _result(message, policy, budget)
     if not any(isinstance(part, Image) for part in message.parts):
         return message
     parts: list[Part] = []

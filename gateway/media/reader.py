@@ -7,11 +7,13 @@ import structlog
 
 from gateway.core.child_process import child_environment, python_command
 from gateway.media.document import Document, ReadTask, Unreadable
+from gateway.media.fair_queue import FairQueue
 
 log = structlog.get_logger(__name__)
 
 _MODULE = "gateway.media.reading_process"
-_MAX_PROCESSES = 2  # at the same time; each may take some hundred megabytes
+_MAX_PROCESSES = 3  # at the same time; each may take some hundred megabytes
+_MAX_PER_CALLER = 2
 _TIMEOUT = 20.0  # seconds for one document, including the start of its process
 _MAX_OUTPUT_BYTES = 64 * 2**20  # four compressed pages of four million pixels are smaller
 
@@ -22,11 +24,13 @@ class DocumentReader:
     def __init__(self, command: tuple[str, ...] = python_command(_MODULE), *, timeout: float = _TIMEOUT) -> None:
         self._command = command
         self._timeout = timeout
-        self._slots = asyncio.Semaphore(_MAX_PROCESSES)
+        self._queue = FairQueue(_MAX_PROCESSES, _MAX_PER_CALLER)
 
-    async def read(self, task: ReadTask, data: bytes) -> Document:
-        """Read one document. Raises Unreadable. Cancelling this coroutine kills the process."""
-        async with self._slots:
+    async def read(self, task: ReadTask, data: bytes, *, caller: str = "") -> Document:
+        """Read one document. Raises Unreadable, and Overloaded if too many documents wait. Cancelling this coroutine
+        kills the process. `caller` identifies who waits for it.
+        """
+        async with self._queue.slot(caller):
             process = await asyncio.create_subprocess_exec(
                 *self._command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, limit=2**20, env=child_environment()
             )

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry, Failure
@@ -80,6 +81,7 @@ class Attempts:
                 try:
                     answer = await call(candidate)
                 except UpstreamError as error:
+                    drop_tracebacks(error)
                     failure = error
                 else:
                     self.succeeded()

@@ -8,6 +8,7 @@ from gateway.core.accumulator import Accumulator
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import Batch, Finish, Stream, UsageReport
 from gateway.core.names import ModelRef
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import NO_USAGE
@@ -82,6 +83,7 @@ class Round(Struct, frozen=True):
                                 await self._remember(seen, batch)
                             yield batch
                 except (UpstreamError, ToolChoiceUnmet) as error:
+                    drop_tracebacks(error)
                     failure = error
                 else:
                     attempts.succeeded()

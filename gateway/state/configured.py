@@ -1,9 +1,9 @@
 """Configuration → stores. A store opens its storage at its first use; this module closes it at the end."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config.redis_url import redis_address
@@ -12,6 +12,7 @@ from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventLog, EventPolicy
+from gateway.state.health import StoreHealth
 from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.reasoning.redis import RedisReasoning
 from gateway.state.reasoning.store import ReasoningStore
@@ -37,6 +38,9 @@ class Stores:
     responses: ResponseStore
     events: EventLog
     reasoning: ReasoningStore
+    health: StoreHealth = field(default_factory=StoreHealth)
+    inspect: Callable[[], Awaitable[None]] | None = None
+    """Looks at the storage without changing anything, and updates `health`; it may raise Unavailable."""
 
 
 @asynccontextmanager
@@ -56,9 +60,12 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 RedisResponses(shared, responses, prefix=redis.key_prefix),
                 RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
                 RedisReasoning(shared, prefix=redis.key_prefix),
+                shared.health,
+                shared.check,
             )
         finally:
             await session_store.close()
+            await shared.room.close()
             await close_client(client)
     else:
         database = Database(None if settings.backend == "memory" else state / FILE, MIGRATIONS)
@@ -68,6 +75,8 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 SqliteResponses(database, responses, clock=time.time),
                 SqliteEvents(database, EventPolicy(), clock=time.time),
                 MemoryReasoning(clock=time.monotonic),
+                database.health,
+                database.inspect,
             )
         finally:
             await database.close()

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.cluster import RedisCluster
-from redis.exceptions import NoScriptError, RedisClusterException, RedisError
+from redis.exceptions import ClusterError, NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from gateway.core.errors import Unavailable
+from gateway.state.health import StoreHealth
+from gateway.state.redis_room import RedisRoom
 from gateway.state.script import Script
 
 T = TypeVar("T")
@@ -24,6 +26,7 @@ _TIMEOUT = 2.0  # seconds for a call, including its second attempt and the wait 
 _SHORT_TIMEOUT = 0.05  # seconds for a call while Redis is known not to answer
 _RETRY_INTERVAL = 5.0  # seconds after which one call gets the full timeout again
 
+_CONNECTION = "connection"
 _CONNECTION_ERRORS = (RedisError, RedisClusterException, OSError)
 
 
@@ -44,10 +47,15 @@ class ScriptCall(NamedTuple):
 
 
 class RedisClient:
-    """Bounded calls over one redis-py client. The creator of that client closes it."""
+    """Bounded calls over one redis-py client. The creator of that client closes it.
+
+    `health` says whether the calls succeed, `room` keeps a part of Redis's memory free.
+    """
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self.health = StoreHealth()
+        self.room = RedisRoom(self)
         self._slots = asyncio.Semaphore(_MAX_CONCURRENT_CALLS)
         self._unresponsive_until: float | None = None
 
@@ -55,7 +63,9 @@ class RedisClient:
         self, script: Script, keys: Sequence[str], arguments: Sequence[Any] = (), *, full_timeout: bool = False
     ) -> Any:
         """Run one script and return its result. See `execute`."""
-        return await self.execute(ScriptCall(script, keys, arguments).execute, full_timeout=full_timeout)
+        return await self.execute(
+            ScriptCall(script, keys, arguments).execute, use=script.digest, full_timeout=full_timeout
+        )
 
     async def run_scripts(self, *calls: ScriptCall, full_timeout: bool = False) -> list[Any]:
         """Run scripts in this order in one round trip and return their results. See `execute`.
@@ -77,17 +87,23 @@ class RedisClient:
                     raise result
             return results
 
-        return await self.execute(call, full_timeout=full_timeout)
+        return await self.execute(call, use=calls[-1].script.digest, full_timeout=full_timeout)
 
-    async def execute(self, call: Callable[[Client], Awaitable[T]], *, full_timeout: bool = False) -> T:
-        """Run `call` with the client and return its result. Raises Unavailable.
+    async def check(self) -> None:
+        """Ask Redis for a sign of life. Raises Unavailable."""
+        await self.execute(lambda client: client.ping(), use="PING")
+
+    async def execute(
+        self, call: Callable[[Client], Awaitable[T]], *, use: str = "command", full_timeout: bool = False
+    ) -> T:
+        """Run `call` with the client and return its result. Raises Unavailable. `use` names the call for `health`.
 
         The call may run twice, because an idle connection may be dead. So `call` must be idempotent. A caller that is
         cancelled leaves when the call has ended, within its timeout.
         """
         # A call that is cut off costs a connection, and may leave a cluster's client half set up. In Python 3.11
         # redis-py may also swallow the cancellation (it sends within `asyncio.wait_for`): the caller would never leave.
-        running = asyncio.create_task(self._execute(call, full_timeout=full_timeout), name="call Redis")
+        running = asyncio.create_task(self._execute(call, use, full_timeout=full_timeout), name="call Redis")
         cancelled: asyncio.CancelledError | None = None
         while not running.done():
             try:
@@ -99,7 +115,7 @@ class RedisClient:
             raise cancelled
         return running.result()
 
-    async def _execute(self, call: Callable[[Client], Awaitable[T]], *, full_timeout: bool) -> T:
+    async def _execute(self, call: Callable[[Client], Awaitable[T]], use: str, *, full_timeout: bool) -> T:
         clock = asyncio.get_running_loop().time
         unresponsive = self._unresponsive_until is not None and clock() < self._unresponsive_until
         if self._unresponsive_until is not None and not unresponsive:
@@ -111,11 +127,24 @@ class RedisClient:
         except (TimeoutError, RedisTimeout) as error:
             if not unresponsive:
                 self._unresponsive_until = clock() + _RETRY_INTERVAL
-            raise _unavailable(error) from error
+            raise self._failed(_CONNECTION, error) from error
+        except ResponseError as error:  # Redis is there, but refuses this: it is full, read-only, or denies the right
+            if isinstance(error, ClusterError):
+                raise self._failed(_CONNECTION, error) from error
+            self.health.succeeded(_CONNECTION)
+            raise self._failed(use, error) from error
         except _CONNECTION_ERRORS as error:
-            raise _unavailable(error) from error
+            raise self._failed(_CONNECTION, error) from error
+        self.health.succeeded(_CONNECTION, use)
         self._unresponsive_until = None
         return result
+
+    def _failed(self, use: str, error: Exception) -> Unavailable:
+        # The error's own text may contain host names, which a client must not see.
+        reason = type(error).__name__
+        text = f"The Redis that stores conversations is not available ({reason})."
+        self.health.failed(use, text)
+        return Unavailable(f"{text} Try again." if use == _CONNECTION else text)
 
     async def _execute_with_retry(self, call: Callable[[Client], Awaitable[T]]) -> T:
         try:
@@ -124,9 +153,3 @@ class RedisClient:
             raise
         except _CONNECTION_ERRORS:
             return await call(self._client)
-
-
-def _unavailable(error: Exception) -> Unavailable:
-    # The error's own text may contain host names, which a client must not see.
-    reason = type(error).__name__
-    return Unavailable(f"The Redis that stores conversations is not available ({reason}). Try again.")

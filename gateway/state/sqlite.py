@@ -15,11 +15,17 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from gateway.core.errors import Unavailable
+from gateway.core.tracebacks import drop_tracebacks
+from gateway.state.health import StoreHealth
+from gateway.state.inspection import APPLICATION_ID, foreign, problem_of
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
 _MAX_JOBS_PER_TRANSACTION = 64
+_MAX_IDLE_WAL = 4 * 2**20  # bytes; a larger write-ahead log is truncated when it starts over
+_TRANSIENT = ("locked", "busy", "full")
+_WRITE, _READ = "write", "read"
 _BUSY_TIMEOUT = 5.0  # seconds to wait for another process, such as the `agent` command
 
 
@@ -33,12 +39,13 @@ class Database:
     """The database in the file `path`, or in memory for None.
 
     `migrations` are lists of statements. The file stores how many of them it has applied. `busy_timeout` is how long a
-    transaction waits for another process that locks the file (seconds).
+    transaction waits for another process that locks the file (seconds). `health` says whether its uses succeed.
     """
 
     def __init__(
         self, path: Path | None, migrations: Sequence[Sequence[str]], *, busy_timeout: float = _BUSY_TIMEOUT
     ) -> None:
+        self.health = StoreHealth()
         self._path = path
         self._busy_timeout = busy_timeout
         self._migrations = migrations
@@ -54,6 +61,14 @@ class Database:
     async def write(self, work: Work[T]) -> T:
         """The same for work that changes data. It is atomic, and runs even if the caller is cancelled."""
         return await self._put(work, writes=True)
+
+    async def inspect(self) -> None:
+        """Look at the file without changing anything, and update `health`."""
+        if self._path is None:
+            return
+        problem = await asyncio.to_thread(problem_of, self._path, self._migrations)
+        if problem is not None:
+            self.health.failed(_WRITE, problem)
 
     async def close(self) -> None:
         """Finish the waiting jobs and close the file. The database refuses later jobs."""
@@ -89,10 +104,21 @@ class Database:
                     connection = self._open()
                 outcomes = [] if connection is None else _run_jobs(connection, jobs)
             except (sqlite3.Error, OSError, Unavailable) as error:
-                outcomes = [_unavailable(error)] * len(jobs)
+                drop_tracebacks(error)
+                outcomes = [_unavailable(error) for _ in jobs]
+            self._report(jobs, outcomes)
             self._deliver(jobs, outcomes)
         if connection is not None:
             connection.close()
+
+    def _report(self, jobs: list[_Job], outcomes: Sequence[Any]) -> None:
+        for job, outcome in zip(jobs, outcomes, strict=True):
+            if isinstance(outcome, Unavailable):
+                self.health.failed(_WRITE if job.writes else _READ, outcome.message)
+            elif job.writes:
+                self.health.succeeded(_WRITE, _READ)
+            else:
+                self.health.succeeded(_READ)
 
     def _deliver(self, jobs: list[_Job], outcomes: Sequence[Any]) -> None:
         def settle() -> None:
@@ -114,6 +140,7 @@ class Database:
         connection = sqlite3.connect(self._path or ":memory:", timeout=self._busy_timeout, isolation_level=None)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_size_limit = {_MAX_IDLE_WAL}")
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._migrate(connection)
@@ -124,6 +151,8 @@ class Database:
 
     def _migrate(self, connection: sqlite3.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
+        if foreign(connection, self._migrations):
+            raise Unavailable("The gateway's database file belongs to another program. Move it away.")
         (applied,) = connection.execute("PRAGMA user_version").fetchone()
         if applied > len(self._migrations):
             raise Unavailable(
@@ -134,6 +163,7 @@ class Database:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(self._migrations)}")
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("COMMIT")
 
 
@@ -181,4 +211,5 @@ def _unavailable(error: Exception) -> Unavailable:
     if isinstance(error, Unavailable):
         return error
     reason = error.strerror if isinstance(error, OSError) else error  # clients must not see paths
-    return Unavailable(f"The gateway's database is not available ({type(error).__name__}: {reason}). Try again.")
+    hint = " Try again." if any(word in str(reason) for word in _TRANSIENT) else ""
+    return Unavailable(f"The gateway's database is not available ({type(error).__name__}: {reason}).{hint}")

@@ -6,6 +6,7 @@ Headers that never change are part of the prebuilt head of every address, so the
 from collections.abc import Awaitable, Callable, Mapping
 
 from gateway.upstream.transport.endpoint import Endpoint
+from gateway.wire import UPSTREAMS
 from gateway.wire.contract import WireRequest
 
 KeyHeaders = Callable[[str], Mapping[str, str]]
@@ -23,6 +24,12 @@ def bearer(key: str) -> Mapping[str, str]:
 def key_header(name: str) -> KeyHeaders:
     """The key alone, in a header of this name, such as `x-api-key`."""
     return lambda key: {name: key}
+
+
+def key_headers_of(api: str) -> KeyHeaders:
+    """How a wire format has its key sent; `Authorization: Bearer` for one that is not served."""
+    wire = UPSTREAMS.get(api)
+    return bearer if wire is None or wire.key_header is None else key_header(wire.key_header)
 
 
 def fixed_headers(key: str | None, extra: Mapping[str, str], key_headers: KeyHeaders = bearer) -> dict[str, str]:

@@ -1,28 +1,33 @@
-"""The built-in providers, as rows.
+"""The built-in providers, as rows of data: `providers.toml`, and what their models can do: `models.json`.
 
-Base URLs and key variables come from each provider's documentation; quirks differ from the default only where that
-documentation requires it. A configured row with the same id overrides the built-in row field by field.
+A configured row with the same id overrides the built-in row field by field. `scripts/catalog_models.py` generates
+`models.json` at a release; its first line names the sources and the date.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
-from gateway.upstream.authorise import KeyHeaders
-from gateway.wire import DEFAULT_UPSTREAM
+from gateway.upstream.authorise import KeyHeaders, bearer, key_headers_of
+from gateway.upstream.model import model_from
+from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
+from gateway.wire.model import ModelSpec
 
-_OPENAI = {
-    "supports_developer_role": True,
-    "max_tokens_field": "max_completion_tokens",
-    "embedding_base64": True,
-    "supports_tool_call_fields": False,
-}
+_REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
+_DEFAULT_REGION = "us-east-1"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One endpoint: its address, the environment variables of its key, its default models, its wire format (`api`), and
-    the headers that carry its key, None for those of the format. `quirks` are those of `compat` in a configuration, in
-    snake case.
+    """One endpoint: its address, the environment variables of its key, its default models and its wire format (`api`).
+
+    `base_url` is empty where every customer has an address of their own; `address` then says how it looks. `{region}`
+    in it stands for an AWS region. `bearer`: the key is sent as `Authorization: Bearer` whatever the format. `quirks`
+    are those of `compat` in a configuration, in snake case.
     """
 
     base_url: str
@@ -32,55 +37,86 @@ class Row:
     quirks: Mapping[str, object] = field(default_factory=dict)
     local: bool = False
     api: str = DEFAULT_UPSTREAM
-    key_headers: KeyHeaders | None = None
+    bearer: bool = False
+    address: str = ""
+
+    @property
+    def served(self) -> bool:
+        """Whether the gateway speaks its format."""
+        return self.api in UPSTREAMS
+
+    @property
+    def key_headers(self) -> KeyHeaders:
+        """The headers that carry its key."""
+        return bearer if self.bearer else key_headers_of(self.api)
+
+    def url(self, env: Mapping[str, str], region: str | None = None) -> str:
+        """The base URL, in the configured region or that of the environment."""
+        region = region or next((value for name in _REGIONS if (value := env.get(name, "").strip())), _DEFAULT_REGION)
+        return self.base_url.replace("{region}", region)
 
 
-CATALOG: Mapping[str, Row] = {
-    "openai": Row("https://api.openai.com/v1", ("OPENAI_API_KEY",), "gpt-5.4", "text-embedding-3-small", _OPENAI),
-    "anthropic": Row(
-        "https://api.anthropic.com", ("ANTHROPIC_API_KEY",), "claude-sonnet-4-6", api="anthropic-messages"
-    ),
-    "openrouter": Row("https://openrouter.ai/api/v1", ("OPENROUTER_API_KEY",), "openrouter/auto"),
-    "groq": Row(
-        "https://api.groq.com/openai/v1",
-        ("GROQ_API_KEY",),
-        "llama-3.3-70b-versatile",
-        quirks={"max_tokens_field": "max_completion_tokens", "supports_tool_call_fields": False},
-    ),
-    "mistral": Row(
-        "https://api.mistral.ai/v1",
-        ("MISTRAL_API_KEY",),
-        "mistral-large-latest",
-        "mistral-embed",
-        # Mistral answers unknown fields with 422, and reports usage without being asked.
-        {
-            "supports_usage_in_streaming": False,
-            "supports_unknown_fields": False,
-            "supports_tool_call_fields": False,
-        },
-    ),
-    "deepseek": Row("https://api.deepseek.com/v1", ("DEEPSEEK_API_KEY",), "deepseek-chat"),
-    "together": Row("https://api.together.xyz/v1", ("TOGETHER_API_KEY",), "meta-llama/Llama-3.3-70B-Instruct-Turbo"),
-    "xai": Row("https://api.x.ai/v1", ("XAI_API_KEY",), "grok-4"),
-    "fireworks": Row(
-        "https://api.fireworks.ai/inference/v1", ("FIREWORKS_API_KEY",), quirks={"supports_tool_call_fields": False}
-    ),
-    "cerebras": Row("https://api.cerebras.ai/v1", ("CEREBRAS_API_KEY",), "llama-3.3-70b"),
-    "perplexity": Row("https://api.perplexity.ai", ("PERPLEXITY_API_KEY",), "sonar", quirks={"supports_tools": False}),
-    "moonshot": Row("https://api.moonshot.ai/v1", ("MOONSHOT_API_KEY",), "kimi-k2-turbo-preview"),
-    "nvidia": Row("https://integrate.api.nvidia.com/v1", ("NVIDIA_API_KEY",)),
-    "huggingface": Row("https://router.huggingface.co/v1", ("HF_TOKEN", "HUGGINGFACE_HUB_TOKEN")),
-    "google": Row(
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-        "gemini-2.5-flash",
-        "gemini-embedding-001",
-    ),
-    "vercel-ai-gateway": Row("https://ai-gateway.vercel.sh/v1", ("AI_GATEWAY_API_KEY",)),
-    "ollama": Row("http://127.0.0.1:11434/v1", ("OLLAMA_API_KEY",), local=True),
-    "lmstudio": Row("http://127.0.0.1:1234/v1", ("LMSTUDIO_API_KEY",), local=True),
-    "vllm": Row("http://127.0.0.1:8000/v1", ("VLLM_API_KEY",), local=True),
-    "llamacpp": Row("http://127.0.0.1:8080/v1", ("LLAMACPP_API_KEY",), local=True),
-    "sglang": Row("http://127.0.0.1:30000/v1", ("SGLANG_API_KEY",), local=True),
-    "litellm": Row("http://127.0.0.1:4000/v1", ("LITELLM_API_KEY",), local=True),
+def _tables() -> dict[str, Any]:
+    return tomllib.loads((files("gateway.upstream") / "providers.toml").read_text(encoding="utf-8"))
+
+
+def _rows(tables: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
+    for name, table in tables.items():
+        if name == "refused":
+            continue
+        row = Row(
+            table["base_url"],
+            tuple(table["keys"]),
+            **{key: value for key, value in table.items() if key not in ("base_url", "keys", "aliases")},
+        )
+        for one in (name, *table.get("aliases", ())):
+            yield one, row
+
+
+_TABLES = _tables()
+
+CATALOG: Mapping[str, Row] = dict(_rows(_TABLES))
+
+REFUSED: Mapping[str, str] = {
+    name: f"provider {name!r} {table['reason']}; {table['instead']}" for name, table in _TABLES["refused"].items()
 }
+"""OpenClaw's providers with a login that the gateway does not do → why, and what to do instead."""
+
+
+@cache
+def _abilities() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    text = (files("gateway.upstream") / "models.json").read_text(encoding="utf-8")
+    models: Mapping[str, Mapping[str, Mapping[str, Any]]] = json.loads(text)["models"]
+    return models
+
+
+def known_models(provider: str, wire: str, quirks: Mapping[str, object]) -> dict[str, ModelSpec]:
+    """The chat models of a built-in provider, by id.
+
+    The format's profile gets `supported_reasoning_efforts` beside the row's quirks.
+    """
+    row = CATALOG.get(provider)
+    names = [name for name, other in CATALOG.items() if other is row]  # an alias has the models of its provider
+    rows = next((_abilities()[name] for name in names if name in _abilities()), {})
+    return {
+        model: _known(model, abilities, provider, wire, quirks)
+        for model, abilities in rows.items()
+        if not abilities.get("embedding")
+    }
+
+
+def _known(
+    model: str, abilities: Mapping[str, Any], provider: str, wire: str, quirks: Mapping[str, object]
+) -> ModelSpec:
+    own = {
+        "supported_reasoning_efforts": abilities.get("efforts"),
+        "supports_tools": abilities.get("tools"),
+    }
+    return replace(
+        model_from(model, wire, {**{name: value for name, value in own.items() if value is not None}, **quirks}),
+        context_window=abilities.get("context"),
+        images=abilities.get("images"),
+        reasoning=bool(abilities.get("thinking")),
+        provider=provider,
+        output_limit=abilities.get("output"),
+    )

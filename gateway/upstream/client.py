@@ -18,11 +18,12 @@ from gateway.upstream.http import Client, Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
-from gateway.wire import UPSTREAMS
+from gateway.wire import UPSTREAMS, WITHOUT_STOP
 from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.efforts import asks_to_reason
 from gateway.wire.function_tools import CallRestorer, as_functions, needs_functions
 from gateway.wire.model import ModelSpec
+from gateway.wire.stop_sequences import StopSequences
 
 log = structlog.get_logger(__name__)
 
@@ -67,7 +68,7 @@ class ProviderAnswer:
     _deadline: Deadline | None = None
     _parser: Parser | None = None
     _response: Response | None = None
-    _restorer: CallRestorer | None = None
+    _filters: tuple[CallRestorer | StopSequences, ...] = ()  # for what the wire format lacks
     _since = 0.0
     _wait = 0.0
 
@@ -98,11 +99,16 @@ class ProviderAnswer:
         if self.over:
             return []
         batch = await self._read()
-        if self._restorer is None:
+        if not self._filters:
             return batch
-        while batch and not (shown := self._restorer.feed(batch)):
+        while batch and not (shown := self._filtered(batch)):
             batch = [] if self.over else await self._read()
         return shown if batch else []
+
+    def _filtered(self, batch: Batch) -> Batch:
+        for one in self._filters:
+            batch = one.feed(batch)
+        return batch
 
     async def _read(self) -> Batch:
         try:
@@ -148,6 +154,8 @@ class ProviderAnswer:
         wire = UPSTREAMS[provider.wire]
         if not self._model.own_tools and needs_functions(turn, wire.name):
             turn = self._offered_as_functions(turn, wire)
+        if turn.sampling.stop and wire.name in WITHOUT_STOP:
+            self._filters += (StopSequences(turn.sampling.stop),)
         asked = wire.request(turn, self._model)
         self.choice_in_words = asked.choice_in_words
         plain = provider.signer is None
@@ -193,7 +201,8 @@ class ProviderAnswer:
         hosted = [tool.name for tool in turn.tools if tool.kind == "hosted"]
         if hosted:
             log.info("Tools that the provider does not run are left out", provider=self._provider.id, tools=hosted)
-        turn, self._restorer = as_functions(turn, wire.name)
+        turn, restorer = as_functions(turn, wire.name)
+        self._filters += (restorer,)
         return turn
 
     def _mark_stall(self, error: UpstreamError) -> None:

@@ -4,63 +4,74 @@ A configured row overrides the catalogue's row of the same id field by field. A 
 error, never replaced by the catalogue's: a prompt goes only to the host that the configuration names.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from pydantic import SecretStr
+from yarl import URL
 
 from gateway.config.problems import Problem, join
-from gateway.config.providers import OPENCLAW_FORMATS, CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
-from gateway.config.shape import nearest
+from gateway.config.profiles import ProfilesConfig
+from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.core.errors import ConfigError
-from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_header
-from gateway.upstream.catalog import CATALOG, Row
-from gateway.upstream.http import DEFAULTS
+from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_headers_of
+from gateway.upstream.base_url import base_url_for
+from gateway.upstream.catalog import CATALOG, Row, known_models
+from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
+from gateway.upstream.model import model_from
 from gateway.upstream.provider import Provider, secrets_in
-from gateway.upstream.transport.endpoint import endpoint
-from gateway.wire import DEFAULT_UPSTREAM, OWN_TOOLS, UPSTREAMS
+from gateway.upstream.row_problems import unreachable, unsendable, unsupported
+from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.model import ModelSpec
 
-_LOGINS = ("oauth", "aws-sdk")
+_NO_PROFILES = ProfilesConfig()
 
 
-def providers_from(models: ModelsConfig, env: Mapping[str, str], named: Collection[str] = ()) -> dict[str, Provider]:
+def providers_from(
+    models: ModelsConfig,
+    env: Mapping[str, str],
+    named: Collection[str] = (),
+    profiles: ProfilesConfig = _NO_PROFILES,
+) -> dict[str, Provider]:
     """Every provider that can be called, by id.
 
-    A catalogue row joins if the environment has its key (in a variable that the provider's documentation names) or if
-    the configuration names it elsewhere (`named`), unless `models.mode` is `replace`. Raises ConfigError with every
-    problem of `provider_problems`.
+    A catalogue row joins if there is a key for it (in a variable that the provider's documentation names, or in
+    `profiles`) or if the configuration names it elsewhere (`named`), unless `models.mode` is `replace`. Raises
+    ConfigError with every problem of `provider_problems`.
     """
-    problems = provider_problems(models, env)
+    problems = provider_problems(models, env, profiles)
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
-    built_in = _catalogue(models, env)
-    return {
-        **{name: row for name, row in built_in.items() if row.api_key or name in named},
-        **{name: _configured(name, config, env, models) for name, config in models.providers.items()},
+    built_in = {
+        name: replace(row, known=known_models(name, row.wire, CATALOG[name].quirks))
+        for name, row in _catalogue(models, env, profiles).items()
+        if row.api_key or name in named
     }
+    configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
+    return built_in | configured
 
 
-def provider_problems(models: ModelsConfig, env: Mapping[str, str]) -> list[Problem]:
+def provider_problems(
+    models: ModelsConfig, env: Mapping[str, str], profiles: ProfilesConfig = _NO_PROFILES
+) -> list[Problem]:
     """Why rows can't be used: their wire format, login, address, a key or a header that can't be sent."""
     problems: list[Problem] = []
-    for name, provider in _catalogue(models, env).items():
+    for name, provider in _catalogue(models, env, profiles).items():
         if name not in models.providers:
-            problems += _unsendable(join("models.providers", name), provider)
+            problems += unsendable(join("models.providers", name), provider)
     for name, config in models.providers.items():
         path = join("models.providers", name)
-        unusable = [*_unsupported(path, config), *_unreachable(path, config, built_in=_inherits(name, models))]
-        problems += unusable or _unsendable(path, _configured(name, config, env, models))
+        row = CATALOG.get(name) if _inherits(name, models) else None
+        unusable = [*unsupported(path, config, row), *unreachable(path, name, config, row)]
+        problems += unusable or unsendable(path, _configured(name, config, env, models, profiles))
     return problems
 
 
-def key_from(row: Row, env: Mapping[str, str]) -> str | None:
-    """The first key in the environment for a catalogue row."""
-    return next((key for name in row.key_variables if (key := env.get(name, "").strip())), None)
-
-
-def _catalogue(models: ModelsConfig, env: Mapping[str, str]) -> dict[str, Provider]:
-    return {} if models.mode == "replace" else {name: _from_row(name, row, env) for name, row in CATALOG.items()}
+def _catalogue(models: ModelsConfig, env: Mapping[str, str], profiles: ProfilesConfig) -> dict[str, Provider]:
+    """The built-in providers that can be called; the others have no address, or a format that is not served."""
+    if models.mode == "replace":
+        return {}
+    return {name: _from_row(name, row, env, profiles) for name, row in CATALOG.items() if row.base_url and row.served}
 
 
 def _inherits(name: str, models: ModelsConfig) -> bool:
@@ -68,67 +79,84 @@ def _inherits(name: str, models: ModelsConfig) -> bool:
     return models.mode == "merge" and name in CATALOG
 
 
-def _from_row(name: str, row: Row, env: Mapping[str, str]) -> Provider:
-    key = key_from(row, env)
-    key_headers = row.key_headers or _key_headers(row.api)
-    return Provider(
-        id=name,
-        base_url=row.base_url,
-        api_key=key,
-        wire=row.api,
-        headers=fixed_headers(key, {}, key_headers),
-        key_headers=key_headers,
-        unlisted=_spec("", row.api, row.quirks),
-        embedding_model=row.embedding_model,
-        local=row.local,
-        secrets=secrets_in((key,), {}, row.base_url),
-    )
-
-
-def _configured(name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig) -> Provider:
-    row = CATALOG.get(name)
-    quirks = row.quirks if row else {}
-    wire = config.api or (row.api if row else DEFAULT_UPSTREAM)
-    headers = {**_plain(config.headers), **_plain(config.request.headers)}
-    keys = _keys(config, row, env)
-    base_url = config.base_url or (CATALOG[name].base_url if _inherits(name, models) else "")
+def _from_row(name: str, row: Row, env: Mapping[str, str], profiles: ProfilesConfig) -> Provider:
     provider = Provider(
         id=name,
-        base_url=base_url,
+        base_url=row.url(env),
+        wire=row.api,
+        key_headers=row.key_headers,
+        unlisted=model_from("", row.api, row.quirks),
+        embedding_model=row.embedding_model,
+        local=row.local,
+    )
+    return _with_keys(provider, keys_of_row(name, row, env, profiles), {})
+
+
+def _configured(
+    name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig, profiles: ProfilesConfig
+) -> Provider:
+    row = CATALOG.get(name)
+    quirks = row.quirks if row else {}
+    wire = config.api or (row.api if row and _is_there(config, row, env) else DEFAULT_UPSTREAM)
+    headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
+    keys = keys_for(name, config, row, env, profiles)
+    written = config.base_url or (CATALOG[name].url(env, config.region) if _inherits(name, models) else "")
+    known = known_models(name, wire, quirks) if row and _is_there(config, row, env) else {}
+    provider = Provider(
+        id=name,
+        base_url=base_url_for(wire, written),
         wire=wire,
-        unlisted=_spec("", wire, quirks),
-        models={model.id: _model(name, model, config, wire, quirks) for model in config.models},
-        only_listed=not base_url,  # without one, each model has its own
+        unlisted=model_from("", wire, quirks),
+        known=known,
+        only_listed=not written,  # without one, each model has its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
         local=row is not None and row.local,
+        key_headers=_key_headers(config, row, wire),
     )
-    own_key_headers = row.key_headers if row and row.api == wire else None
-
-    def asked_by(base: str, api: str) -> Provider:
-        """The row with what depends on the wire format; `authHeader: true` demands a bearer token."""
-        key_headers = bearer if config.auth_header else (own_key_headers or _key_headers(api))
-        return replace(provider, base_url=base, wire=api, key_headers=key_headers)
-
+    provider = replace(provider, models={model.id: _model(model, config, provider, quirks) for model in config.models})
     rows = {
         model.id: _with_keys(
-            asked_by(model.base_url or base_url, model.api or wire),
+            replace(
+                provider,
+                base_url=base_url_for(model.api or wire, model.base_url or written),
+                wire=model.api or wire,
+                key_headers=_key_headers(config, row, model.api or wire),
+            ),
             keys,
             {**headers, **_plain(model.headers)},
         )
         for model in config.models
-        if model.base_url or model.headers or model.api not in (None, provider.wire)
+        if model.base_url or model.headers or model.api not in (None, wire)
     }
-    return _with_keys(replace(asked_by(base_url, wire), model_rows=rows), keys, headers)
+    return _with_keys(replace(provider, model_rows=rows), keys, headers)
 
 
-def _key_headers(wire: str) -> KeyHeaders:
-    """The headers that carry a key in this wire format."""
-    name = UPSTREAMS[wire].key_header
-    return bearer if name is None else key_header(name)
+def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:
+    """Whether a configured row is at the built-in address, so that what the catalogue knows holds for it: at another
+    host there may be another server, which is asked in the default format. A local server may be on another machine.
+    """
+    if not config.base_url:
+        return True
+    mine, theirs = URL(config.base_url), URL(row.url(env, config.region))
+    return mine.host == theirs.host or (row.local and mine.path.rstrip("/") == theirs.path.rstrip("/"))
 
 
-def _with_keys(provider: Provider, keys: list[tuple[str, str | None]], headers: Mapping[str, str]) -> Provider:
+def _key_headers(config: ProviderConfig, row: Row | None, wire: str) -> KeyHeaders:
+    if config.auth_header or config.auth == "token" or config.request.auth.mode == "authorization-bearer":
+        return bearer
+    return row.key_headers if row and row.api == wire else key_headers_of(wire)
+
+
+def _header_of(config: ProviderConfig) -> dict[str, str]:
+    """The header of `request.auth` that carries the credential."""
+    auth = config.request.auth
+    if auth.mode != "header" or auth.value is None:
+        return {}
+    return {auth.header_name: f"{auth.prefix}{auth.value.get_secret_value()}"}
+
+
+def _with_keys(provider: Provider, keys: list[NamedKey], headers: Mapping[str, str]) -> Provider:
     """The row with its first key, and the same row with each further key as `others`."""
     provider = replace(provider, secrets=secrets_in((key for _, key in keys), headers, provider.base_url))
     first, *others = (
@@ -142,32 +170,22 @@ def _plain(headers: Mapping[str, SecretStr]) -> dict[str, str]:
     return {name: value.get_secret_value() for name, value in headers.items()}
 
 
-def _keys(config: ProviderConfig, row: Row | None, env: Mapping[str, str]) -> list[tuple[str, str | None]]:
-    """(config key, API key) of every key, at least one entry; the environment is used only if the file has no key."""
-    if config.auth_header is False:
-        return [("none", None)]
-    configured = (
-        ("apiKey", config.api_key),
-        *((f"apiKeys.{index}", key) for index, key in enumerate(config.api_keys)),
-    )
-    keys: list[tuple[str, str | None]] = [
-        (name, secret) for name, key in configured if key is not None and (secret := key.get_secret_value())
-    ]
-    return keys or [("apiKey", key_from(row, env) if row else None)]
-
-
-def _model(
-    name: str, model: ModelConfig, provider: ProviderConfig, wire: str, quirks: Mapping[str, object]
-) -> ModelSpec:
+def _model(model: ModelConfig, config: ProviderConfig, provider: Provider, quirks: Mapping[str, object]) -> ModelSpec:
+    """A configured model; what the file does not say of it comes from the catalogue."""
     own = {quirk: value for quirk, value in _quirks(model.compat).items() if value is not None}
+    base = provider.known.get(model.id)
+    spec = model_from(model.id, model.api or provider.wire, {**quirks, **own})
+    configured = model.model_fields_set
     return replace(
-        _spec(model.id, model.api or wire, {**quirks, **own}),
-        max_tokens=model.max_tokens or provider.max_tokens,
-        context_window=_context(model) or _context(provider),
-        images="image" in model.input,
-        reasoning=model.reasoning,
-        params={**provider.params, **model.params} or None,
-        provider=name,
+        spec,
+        max_tokens=model.max_tokens or config.max_tokens,
+        context_window=_context(model) or _context(config) or (base.context_window if base else None),
+        images=base.images if base and "input" not in configured else "image" in model.input,
+        reasoning=base.reasoning if base and "reasoning" not in configured else model.reasoning,
+        tools=base.tools if base and own.get("supports_tools") is None else spec.tools,
+        params={**config.params, **model.params} or None,
+        provider=provider.id,
+        output_limit=base.output_limit if base else None,
     )
 
 
@@ -179,6 +197,10 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supports_parallel_tool_calls": compat.supports_parallel_tool_calls,
         "supports_developer_role": compat.supports_developer_role,
         "supports_usage_in_streaming": compat.supports_usage_in_streaming,
+        "supports_store": compat.supports_store,
+        "supports_temperature": compat.supports_temperature,
+        "supports_prompt_cache_key": compat.supports_prompt_cache_key,
+        "supports_json_schema_response_format": compat.supports_json_schema_response_format,
         "max_tokens_field": compat.max_tokens_field,
         "accepts_prefill": compat.accepts_prefill,
         "embedding_base64": compat.embedding_base64,
@@ -187,91 +209,6 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
     }
 
 
-def _spec(model_id: str, wire: str, quirks: Mapping[str, object]) -> ModelSpec:
-    """What the quirks say of a model: the gateway's own part, and the profile of its wire format."""
-    return ModelSpec(
-        model_id,
-        tools=quirks.get("supports_tools") is not False,
-        accepts_prefill=quirks.get("accepts_prefill") is True,
-        own_tools=wire in OWN_TOOLS and quirks.get("supports_own_tools") is not False,
-        profile=UPSTREAMS[wire].profile(quirks),
-    )
-
-
 def _context(config: ModelConfig | ProviderConfig) -> int | None:
     """Tokens that a prompt may use: `contextTokens` is a cap below the model's real `contextWindow`."""
     return min(filter(None, (config.context_tokens, config.context_window)), default=None)
-
-
-def _unsupported(path: str, config: ProviderConfig) -> Iterator[Problem]:
-    """Settings that the gateway would ignore, so that it would send prompts differently than configured."""
-    apis = [(path, config.api), *((join(f"{path}.models", i), model.api) for i, model in enumerate(config.models))]
-    for where, api in apis:
-        if api is not None and api not in UPSTREAMS:
-            yield Problem(f"{where}.api", _no_format(api))
-    if config.auth in _LOGINS:
-        yield Problem(f"{path}.auth", f'"{config.auth}" logins are not supported; use an API key')
-    if config.request.proxy is not None:
-        yield Problem(f"{path}.request.proxy", "calls through a proxy are not supported; remove the key")
-    if config.request.tls is not None:
-        yield Problem(f"{path}.request.tls", "custom TLS settings are not supported; remove the key")
-    auth = config.request.auth
-    if auth is not None and auth.get("mode", "provider-default") != "provider-default":
-        yield Problem(f"{path}.request.auth", "is not supported; use apiKey, or authHeader: false and headers")
-
-
-def _no_format(api: str) -> str:
-    served = ", ".join(UPSTREAMS)
-    if api in OPENCLAW_FORMATS:
-        return f"the wire format {api!r} is not supported yet; use an endpoint with {served}, or remove the row"
-    near = nearest(api, UPSTREAMS)
-    return f"there is no wire format {api!r}; " + (f"did you mean {near!r}?" if near else f"use one of: {served}")
-
-
-def _unreachable(path: str, config: ProviderConfig, *, built_in: bool) -> Iterator[Problem]:
-    """Base URLs that are missing or malformed. They are checked before anything parses them, and never quoted, because
-    a URL may hold a password.
-    """
-    if not config.base_url and not built_in and not (config.models and all(model.base_url for model in config.models)):
-        yield Problem(f"{path}.baseUrl", "is missing; only built-in providers have a default")
-    urls = [(path, config.base_url)]
-    urls += [(join(f"{path}.models", index), model.base_url) for index, model in enumerate(config.models)]
-    for where, url in urls:
-        if url and not _is_address(url):
-            yield Problem(
-                f"{where}.baseUrl", "is not an http or https URL with a host; write one such as https://host/v1"
-            )
-
-
-def _is_address(url: str) -> bool:
-    try:
-        endpoint(url, {}, DEFAULTS)
-    except ValueError:
-        return False
-    return not any(character.isspace() for character in url)
-
-
-def _unsendable(path: str, provider: Provider) -> Iterator[Problem]:
-    """Keys and headers that can't be part of an HTTP request; values are never quoted."""
-    indices = {model_id: index for index, model_id in enumerate(provider.models)}
-    rows = [(path, provider)] if provider.base_url else []
-    rows += [(join(f"{path}.models", indices[model_id]), row) for model_id, row in provider.model_rows.items()]
-    for where, row in rows:
-        for keyed in (row, *row.others):
-            try:
-                for wire_path in UPSTREAMS[keyed.wire].paths() or ("",):
-                    keyed.endpoint(wire_path)
-            except ValueError as error:
-                yield Problem(_blamed(where, path, keyed), str(error))
-
-
-def _blamed(where: str, provider_path: str, row: Provider) -> str:
-    """The config key of the header that can't be sent: a key's, unless the rest can't be sent either."""
-    own = row.key_headers(row.api_key or "").values()
-    others = {name: value for name, value in row.headers.items() if value not in own}
-    try:
-        endpoint(row.base_url, others, DEFAULTS)
-    except ValueError:
-        return f"{where}.headers"
-    key, _, index = row.key_id.partition(".")
-    return join(f"{provider_path}.{key}", int(index)) if index else f"{provider_path}.{key}"

@@ -80,10 +80,11 @@ class Deadline:
         return task.uncancel() <= self._cancelling
 
     def stop(self) -> None:
-        """Stop watching the task."""
+        """Stop watching the task, and forget it: it may hold an exception whose frames hold this deadline."""
         self._owner.remove(self)
         if self._expired:
             self.interrupted()  # undo a cancellation that the task has not received
+        self._task = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -92,7 +93,9 @@ class Deadline:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Raises TimeoutError if this deadline, and nothing else, cancelled the task."""
         self._owner.remove(self)
-        if self.interrupted() and kind is asyncio.CancelledError:
+        interrupted = self.interrupted()
+        self._task = None
+        if interrupted and kind is asyncio.CancelledError:
             raise TimeoutError from error
 
     def expire(self) -> None:

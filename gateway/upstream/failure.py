@@ -49,7 +49,7 @@ def presentable(provider: Provider, error: UpstreamError) -> UpstreamError:
     """The same failure as the client may read it: which provider it was, no secret, bounded length. Call it once."""
     message = redacted(provider, error.message)
     if error.kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
-        message = f"{named(provider)} refused the gateway's credential: {message}"
+        message = f"{named(provider)} refused {_credential(provider)}: {message}"
     elif error.kind not in _VERBATIM:
         message = _attributed(provider, message)
     error.message = message[:_MAX_MESSAGE]
@@ -57,6 +57,12 @@ def presentable(provider: Provider, error: UpstreamError) -> UpstreamError:
     error.code = redacted(provider, error.code)[:_MAX_NAME] if error.code else error.code
     error.param = redacted(provider, error.param)[:_MAX_NAME] if error.param else error.param
     return error
+
+
+def _credential(provider: Provider) -> str:
+    if provider.api_key is None and not provider.headers and provider.signer is None:
+        return f"a call without a key (set models.providers.{provider.id}.apiKey)"
+    return "the gateway's credential"
 
 
 def redacted(provider: Provider, text: str) -> str:

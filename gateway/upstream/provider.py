@@ -29,7 +29,8 @@ class Provider:
     the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
     before a call, for an endpoint that has to be started first.
 
-    `unlisted` is what is known of a model that `models` does not list. `model_rows` are the rows of models with their
+    `models` are those of the configuration, `known` those of the catalogue, and `unlisted` is what is assumed of every
+    other one. `model_rows` are the rows of models with their
     own base URL, headers or wire format. `only_listed` means that only the models in `models` exist.
     """
 
@@ -44,6 +45,7 @@ class Provider:
     signer: Signer | None = None
     unlisted: ModelSpec = UNKNOWN_MODEL
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    known: Mapping[str, ModelSpec] = field(default_factory=dict, repr=False)
     model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
     only_listed: bool = False
     embedding_model: str | None = None
@@ -74,7 +76,7 @@ class Provider:
 
     def model(self, model_id: str) -> ModelSpec:
         """The model's spec, or a default one for an id that is not listed, so new models need no configuration."""
-        return self.models.get(model_id) or self.unlisted.named(model_id, self.id)
+        return self.models.get(model_id) or self.known.get(model_id) or self.unlisted.named(model_id, self.id)
 
     @property
     def is_simple(self) -> bool:

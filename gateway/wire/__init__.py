@@ -6,12 +6,13 @@ from gateway.wire.anthropic_messages.upstream import AnthropicMessages
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.google_generative.upstream import GoogleGenerative
 from gateway.wire.ollama.upstream import Ollama
+from gateway.wire.openai_chat.embeddings import ChatEmbeddings
 from gateway.wire.openai_chat.upstream import OpenAIChat
 from gateway.wire.openai_responses.upstream import OpenAIResponses
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
-    "openai-responses": OpenAIResponses(),
+    "openai-responses": OpenAIResponses(ChatEmbeddings()),
     "anthropic-messages": AnthropicMessages(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
@@ -19,6 +20,9 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
 
 OWN_TOOLS = frozenset({"openai-responses"})
 """The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
+
+WITHOUT_STOP = frozenset({"openai-responses"})
+"""The formats without stop sequences: the gateway ends the answer."""
 
 DEFAULT_UPSTREAM = "openai-completions"
 """The format of a row that names none."""

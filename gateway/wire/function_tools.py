@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from gateway.core.errors import BadRequest
 from gateway.core.event import Batch, Event, Finish, ToolCallBegin, ToolCallDelta
 from gateway.core.jsonio import InvalidJSON, dumps, loads
-from gateway.core.message import NO_EXTRAS, Foreign, Message, Part, ToolCall
+from gateway.core.message import NO_EXTRAS, Foreign, Message, Part, Text, ToolCall
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
 
 _MAX_NAME_CHARS = 64
@@ -28,6 +28,8 @@ def needs_functions(turn: Turn, wire: str) -> bool:
         return True
     for message in turn.messages:
         for part in message.parts:
+            if type(part) is Text:  # nearly all are
+                continue
             if type(part) is ToolCall and (part.kind != "function" or part.namespace is not None):
                 return True
             if type(part) is Foreign and part.wire != wire:

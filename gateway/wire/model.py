@@ -9,11 +9,12 @@ from typing import Any
 class ModelSpec:
     """One model at one provider: its id there, its limits (tokens), and its abilities.
 
-    `max_tokens` is the maximum length of an answer, None when unknown; `images` is None when unknown, and images are
-    then forwarded. A `reasoning` model may think for minutes before its first word. `accepts_prefill`: it continues a
-    trailing assistant message. `own_tools`: its endpoint knows the tools of its wire format that are no functions.
-    `profile` holds what only its wire format reads (`UpstreamFormat.profile`), None for
-    that format's defaults. `provider` is the id of the provider's row.
+    `max_tokens` is the length of an answer that is asked for unless the client asks for less, and `output_limit` the
+    longest that the model can give, which only clients ask for; None when unknown. `images` is None when unknown, and
+    images are then forwarded. A `reasoning` model may think for minutes before its first word. `accepts_prefill`: it
+    continues a trailing assistant message. `own_tools`: its endpoint knows the tools of its wire format that are no
+    functions. `profile` holds what only its wire format reads (`UpstreamFormat.profile`), None for that format's
+    defaults. `provider` is the id of the provider's row.
     """
 
     id: str
@@ -27,6 +28,11 @@ class ModelSpec:
     profile: object = None
     params: Mapping[str, Any] | None = None
     provider: str = ""
+    output_limit: int | None = None
+
+    def clamp(self, tokens: int) -> int:
+        """The client's cap on the answer, within what the model gives."""
+        return min(tokens, self.max_tokens or tokens, self.output_limit or tokens)
 
     def named(self, model_id: str, provider: str) -> "ModelSpec":
         """The same abilities for another id: a model that no row lists."""

@@ -25,6 +25,7 @@ PROVIDERS = {
     "openai-completions": ("openai-completions", False),
     "openai-completions, thinking": ("openai-completions", True),
     "openai-responses, thinking": ("openai-responses", True),
+    "anthropic-messages, thinking": ("anthropic-messages", True),
 }
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from aiohttp import web
 
 THOUGHT = "I have to think about that."
+SIGNATURE = "c2lnbmF0dXJl"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Script:
         app = web.Application(client_max_size=2**26)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/responses", self._responses)
+        app.router.add_post("/v1/messages", self._messages)
         return app
 
     def _next(self, body: dict[str, Any]) -> Step:
@@ -163,6 +165,48 @@ class Script:
         item = {"id": f"fc_{number}", "type": "function_call", **call, "arguments": arguments}
         return item, [("response.function_call_arguments.delta", arguments)]
 
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        if problem := _messages_problem(body["messages"], thinks=self._thinks):
+            return self._refuse(problem)
+        step = self._next(body)
+        if isinstance(step[0], Fail):
+            return _failure(step[0])
+        offered = [tool["name"] for tool in body.get("tools", ())]
+        return await self._stream(request, step, self._blocks(step, offered))
+
+    def _blocks(self, step: Step, offered: list[str]) -> Iterator[bytes]:
+        def event(kind: str, **fields: Any) -> bytes:
+            return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+        usage = {"input_tokens": 100, "output_tokens": 1}
+        head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": []}
+        yield event("message_start", message={**head, "stop_reason": None, "usage": usage})
+        blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
+        if self._thinks:
+            signature = {"type": "signature_delta", "signature": SIGNATURE}
+            thought = {"type": "thinking_delta", "thinking": THOUGHT}
+            blocks.append(({"type": "thinking", "thinking": "", "signature": ""}, [thought, signature]))
+        blocks += [self._block(part, offered) for part in step]
+        for index, (block, deltas) in enumerate(blocks):
+            yield event("content_block_start", index=index, content_block=block)
+            for delta in deltas:
+                yield event("content_block_delta", index=index, delta=delta)
+            if any(isinstance(part, Hang) for part in step) and block["type"] == "text":
+                return
+            yield event("content_block_stop", index=index)
+        stop = "tool_use" if any(isinstance(part, Call) for part in step) else "end_turn"
+        yield event("message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": 10})
+        yield event("message_stop")
+
+    def _block(self, part: Any, offered: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        if isinstance(part, Say | Hang):
+            return {"type": "text", "text": ""}, [{"type": "text_delta", "text": part.text}]
+        name = next(one for one in offered if one == part.tool or one.endswith(f"__{part.tool}"))
+        arguments = json.dumps(part.arguments if part.text is None else {"input": part.text})
+        block = {"type": "tool_use", "id": f"toolu_{next(self._ids)}", "name": name, "input": {}}
+        return block, [{"type": "input_json_delta", "partial_json": arguments}]
+
     async def _stream(self, request: web.Request, step: Step, frames: Iterator[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
@@ -210,6 +254,20 @@ def _chat_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None
         elif open_calls:
             return f"the calls {sorted(open_calls)} have no results"
         open_calls |= set(calls)
+    return f"the calls {sorted(open_calls)} have no results" if open_calls else None
+
+
+def _messages_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None:
+    open_calls: set[str] = set()
+    for message in messages:
+        content = message["content"] if isinstance(message["content"], list) else []
+        results = {block["tool_use_id"] for block in content if block["type"] == "tool_result"}
+        if missing := open_calls - results:
+            return f"the calls {sorted(missing)} have no results"
+        open_calls = {block["id"] for block in content if block["type"] == "tool_use"}
+        signed = [block for block in content if block["type"] == "thinking" and block["signature"] == SIGNATURE]
+        if open_calls and thinks and not signed:
+            return "a message with tool_use lacks its thinking block"
     return f"the calls {sorted(open_calls)} have no results" if open_calls else None
 
 

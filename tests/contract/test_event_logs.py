@@ -154,3 +154,13 @@ async def test_events_of_an_ended_run_expire(backend):
     await pass_time(3601)
     await log.begin("other")
     assert await log.read("r", 0) == EventPage((), False)
+
+
+async def test_a_deleted_run_has_no_events_and_no_lease(backend):
+    log, _ = backend
+    await log.begin("r")
+    await log.add("r", 0, [b"a"])
+    for _ in range(2):
+        await log.delete("r")
+    assert await log.read("r", 0) == EventPage((), False)
+    assert await log.add("r", 1, [b"b"]) == "lost"

@@ -33,17 +33,17 @@ HOSTS = f"""127.0.0.1 localhost inside.test
 _SET_ADDRESS, _GET_FLAGS, _SET_FLAGS, _UP = 0x8916, 0x8913, 0x8914, 1  # netdevice(7)
 
 
-def make_network(folder: Path) -> None:
-    """Configure the addresses of the interface and the names of this network."""
+def bring_up(folder: Path, names: str, *further: str) -> None:
+    """Give this network's loopback interface its address and `further` ones, and this program a hosts file."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        for interface, address in (("lo", "127.0.0.1"), ("lo:1", PUBLIC)):
-            name = interface.encode()
+        for number, address in enumerate(("127.0.0.1", *further)):
+            name = f"lo:{number}".encode() if number else b"lo"
             wanted = struct.pack("16sH2x4s8x", name, socket.AF_INET, socket.inet_aton(address))
             fcntl.ioctl(any_socket, _SET_ADDRESS, wanted)
             _, flags = struct.unpack_from("16sH", fcntl.ioctl(any_socket, _GET_FLAGS, struct.pack("16sH14x", name, 0)))
             fcntl.ioctl(any_socket, _SET_FLAGS, struct.pack("16sH14x", name, flags | _UP))
     hosts = folder / "hosts"
-    hosts.write_text(HOSTS, encoding="utf-8")
+    hosts.write_text(names, encoding="utf-8")
     subprocess.run(["mount", "--bind", str(hosts), "/etc/hosts"], check=True)
 
 
@@ -90,5 +90,5 @@ async def answers(folder: Path) -> list[dict[str, Any]]:
 
 if __name__ == "__main__":
     where = Path(sys.argv[1])
-    make_network(where)
+    bring_up(where, HOSTS, PUBLIC)
     sys.stdout.write(json.dumps(asyncio.run(answers(where))))

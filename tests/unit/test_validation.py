@@ -13,8 +13,8 @@ LOCAL = f"{MODEL.provider}/{MODEL.chat_model}"
 ON = "gateway:{auth:{token:'a-token'},http:{endpoints:{chatCompletions:{enabled:true}}}}"
 NO_REFERENCE = "'own/' is not a model reference; write \"provider/model\""
 NO_GHOST = "there is no provider 'ghost'; add it to models.providers with its baseUrl"
-SUPPORTED = ", ".join(UPSTREAMS)
-FORMAT = f"the wire format {{!r}} is not supported yet; use an endpoint with {SUPPORTED}, or remove the row"
+SERVED = ", ".join(UPSTREAMS)
+FORMAT = f"the wire format {{!r}} is not supported yet; use an endpoint with {SERVED}, or remove the row"
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def valid(tmp_path: Path):
     def from_text(text: str, env: dict[str, str] | None = None, **options: int):
         file = tmp_path / "openclaw.json"
         file.write_text(text, encoding="utf-8")
-        return validated(file, env or {}, **options)
+        return validated(file, {"OPENCLAW_STATE_DIR": str(tmp_path), **(env or {})}, **options)
 
     return from_text
 
@@ -56,7 +56,7 @@ OWN = "own:{baseUrl:'http://own/v1',models:[{id:'m'}]}"
     ],
 )
 def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, model):
-    assert valid(models(OWN, model)).warnings == ()
+    assert valid(models(OWN, model), {"OPENAI_API_KEY": "k"}).warnings == ()
 
 
 @pytest.mark.parametrize(
@@ -85,9 +85,9 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             [f"agents.defaults.model: the embedded provider has only one chat model: {LOCAL}"],
         ),
         (
-            "p:{baseUrl:'http://h',api:'anthropic-messages'}",
+            "p:{baseUrl:'http://h',api:'pi-messages'}",
             "'p/m'",
-            [f"models.providers.p.api: {FORMAT.format('anthropic-messages')}"],
+            [f"models.providers.p.api: {FORMAT.format('pi-messages')}"],
         ),
         (
             "p:{baseUrl:'http://h',api:'openai-completion'}," + OWN,
@@ -97,7 +97,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
         (
             "p:{baseUrl:'http://h',models:[{id:'a'},{id:'b',api:'zzz'}]}",
             "'p/a'",
-            [f"models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: {SUPPORTED}"],
+            [f"models.providers.p.models[1].api: there is no wire format 'zzz'; use one of: {SERVED}"],
         ),
         (
             "p:{apiKey:'k'}",
@@ -131,7 +131,7 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             [
                 "models.providers.p.request.proxy: calls through a proxy are not supported; remove the key",
                 "models.providers.p.request.tls: custom TLS settings are not supported; remove the key",
-                "models.providers.p.request.auth: is not supported; use apiKey, or authHeader: false and headers",
+                'models.providers.p.request.auth.value: is missing, while mode is "header"; set it',
             ],
         ),
         (OWN, "{}", ["agents.defaults.model: is missing, and so is that of main; set one of them"]),
@@ -144,9 +144,9 @@ def test_an_unusable_provider_model_or_fallback_is_a_problem_at_its_path(problem
 @pytest.mark.parametrize(
     ("row", "api"),
     [
-        ("ollama:{baseUrl:'http://elsewhere:21999',api:'ollama',apiKey:'private'}", "ollama"),
-        ("openai:{baseUrl:'http://elsewhere:21999/v1',api:'openai-codex-responses'}", "openai-codex-responses"),
-        ("google:{baseUrl:'https://elsewhere/v1beta',api:'google-generative-ai'}", "google-generative-ai"),
+        ("ollama:{baseUrl:'http://elsewhere:21999',api:'pi-messages',apiKey:'private'}", "pi-messages"),
+        ("openai:{baseUrl:'http://elsewhere:21999/v1',api:'openai-chatgpt-responses'}", "openai-chatgpt-responses"),
+        ("google:{baseUrl:'https://elsewhere/v1beta',api:'pi-messages'}", "pi-messages"),
         ("lmstudio:{api:'github-copilot'}", "github-copilot"),
     ],
 )
@@ -216,7 +216,7 @@ def test_several_workers_need_redis(valid, problems):
 def test_every_kind_of_problem_is_listed_at_once(problems):
     text = (
         "{gateway:{zzz:1,port:'x',bind:'tailnet',auth:{mode:'password'},limits:[{}]},"
-        "models:{providers:{p:{baseUrl:'http://h',api:'ollama'},q:{baseUrl:'ftp://h',apiKey:'${ABSENT}'}}},"
+        "models:{providers:{p:{baseUrl:'http://h',api:'pi-messages'},q:{baseUrl:'ftp://h',apiKey:'${ABSENT}'}}},"
         "agents:{defaults:{model:'ghost/x',modle:1}},mcp:{servers:{s:{}}}}"
     )
     assert [problem.partition(":")[0] for problem in problems(text, workers=2)] == [
@@ -244,7 +244,7 @@ def test_endpoints_that_are_off_are_a_warning(valid):
     assert valid(text).warnings == (
         (
             "gateway.http.endpoints: no endpoint is enabled, so every API request is answered with 404; "
-            "set chatCompletions.enabled or responses.enabled"
+            "set chatCompletions.enabled or responses.enabled, or start with --endpoints chat,responses"
         ),
     )
 

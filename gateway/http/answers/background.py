@@ -18,8 +18,11 @@ from gateway.core.event import Batch
 from gateway.core.event_json import write_batch
 from gateway.core.jsonio import loads
 from gateway.core.message import Message
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background_entry import end_entry, head_entry
+from gateway.http.answers.event_budget import EventBudget, EventLimits, EventsFull, OversizedRun, RunEvents
 from gateway.http.answers.response_recorder import Storage, store_ended
+from gateway.http.large_bodies import BodyReservation
 from gateway.http.metering import Meter
 from gateway.runs.answer_stream import AnswerStream
 from gateway.state.events.store import EventLog, LeaseState
@@ -34,7 +37,8 @@ _STOPPING = "The gateway is stopping and can't wait any longer for this answer. 
 class BackgroundPolicy:
     """`flush`: seconds between writes of events. `heartbeat`: seconds between renewals of the lease. `store_timeout`:
     seconds that the end of a run waits for an unavailable store, `shutdown_timeout` the same while the gateway stops.
-    `max_runs`: the maximum of concurrent runs, which no connection limits.
+    `max_runs`: the maximum of concurrent runs, which no connection limits. `max_unwritten`: bytes of events that wait
+    for the store; then the run waits.
     """
 
     flush: float = 0.2
@@ -42,25 +46,32 @@ class BackgroundPolicy:
     store_timeout: float = 3600.0
     shutdown_timeout: float = 10.0
     max_runs: int = 1000
+    max_unwritten: int = 4 * 2**20
 
 
 @dataclass(slots=True)
 class Job:
-    """One background run. `waiting` are entries to write, `number` is the number of the first of them, `final` the
-    response at the end. `ended`: no more entries will be added.
+    """One background run. `waiting` are entries to write, `unwritten` their bytes, `number` the number of the first of
+    them, `final` the response at the end. `ended`: no more entries will be added. `cut_off` is the error of a run whose
+    events were too many; its log is deleted.
     """
 
     run: AnswerStream
     renderer: Renderer
     storage: Storage
     sealed: bool = False
+    caller: str = ""
     meter: Meter | None = None
+    body: BodyReservation | None = None
     number: int = 0
     ended: bool = False
     waiting: list[bytes] = field(default_factory=list)
     answer: Accumulator = field(default_factory=Accumulator)
     final: dict[str, Any] | None = None
+    unwritten: int = 0
+    cut_off: GatewayError | None = None
     cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    written: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def name(self) -> str:
@@ -74,11 +85,28 @@ class Job:
         answer = self.answer.answer()
         return *answer.tool_work, *answer.messages()
 
-    def add(self, batch: Batch) -> None:
-        """Add a batch of the answer. Raises UpstreamError for what the client's format can't express."""
+    def add(self, batch: Batch) -> int:
+        """Add a batch of the answer and return its bytes in the log. Raises UpstreamError for what the client's format
+        can't express.
+        """
         self.renderer.frames(batch)
         self.answer.add(batch)
-        self.waiting.append(write_batch(batch))
+        entry = write_batch(batch)
+        self.waiting.append(entry)
+        self.unwritten += len(entry)
+        return len(entry)
+
+    def cut(self, error: GatewayError) -> None:
+        """End the run with this error, and without the part of its answer: that was too large."""
+        self.cut_off = error
+        self.cancelled.set()
+
+    def end_cut_off(self, error: GatewayError) -> None:
+        """Close the job of a run that was cut off."""
+        self.cut_off = error
+        self.close({**self.renderer.failure(error), "output": ()})
+        self.waiting.clear()
+        self.answer = Accumulator()
 
     def close(self, response: dict[str, Any]) -> None:
         """End the run with this response."""
@@ -89,7 +117,10 @@ class Job:
 class BackgroundRuns:
     """Owns the tasks of background runs; `close` ends them."""
 
-    def __init__(self, events: EventLog, policy: BackgroundPolicy | None = None) -> None:
+    def __init__(
+        self, events: EventLog, policy: BackgroundPolicy | None = None, limits: EventLimits | None = None
+    ) -> None:
+        self._budget = EventBudget(limits or EventLimits())
         self._events = events
         self._policy = policy or BackgroundPolicy()
         self._jobs: dict[asyncio.Task[None], Job] = {}
@@ -137,7 +168,8 @@ class BackgroundRuns:
             log.error("A background run failed", response=task.get_name(), exc_info=error)
 
     async def _work(self, job: Job) -> None:
-        pump = asyncio.create_task(_pump(job))
+        counted = self._budget.begin(job.name, job.caller, job.cut)
+        pump = asyncio.create_task(self._pump(job, counted))
         lease: LeaseState = "held"
         try:
             lease = await self._follow(job, pump)
@@ -150,13 +182,41 @@ class BackgroundRuns:
             job.close(job.renderer.failure(GatewayError("internal error")))
         finally:
             await _cancel(pump)
+            if job.body is not None:
+                job.body.release()
             if job.meter is not None:
                 await job.meter.settle()
         if lease == "cancelled" and job.final is None:
-            job.close(job.renderer.cancellation())
+            if job.cut_off is not None:
+                job.end_cut_off(job.cut_off)
+            else:
+                job.close(job.renderer.cancellation())
         job.ended = True
-        if lease == "lost" or not await self._end(job):
-            log.warning("A background run was abandoned: another instance ended it", response=job.name)
+        try:
+            if lease == "lost" or not await self._end(job):
+                log.warning("A background run was abandoned: another instance ended it", response=job.name)
+        finally:
+            self._budget.end(counted)
+
+    async def _pump(self, job: Job, counted: RunEvents) -> None:
+        """Read the whole run into the job, and close the job."""
+        try:
+            async with aclosing(job.run.events()) as batches:
+                async for batch in batches:
+                    self._budget.grow(counted, job.add(batch))
+                    while job.unwritten > self._policy.max_unwritten:
+                        job.written.clear()
+                        await job.written.wait()
+        except (OversizedRun, EventsFull) as error:
+            log.warning("A background run was cut off", response=job.name, reason=error.message)
+            drop_tracebacks(error)
+            job.end_cut_off(error)
+        except GatewayError as error:
+            log.warning("A background run failed", response=job.name, type=error.type, reason=error.message)
+            drop_tracebacks(error)
+            job.close(job.renderer.failure(error))
+        else:
+            job.close(job.renderer.outcome())
 
     async def _follow(self, job: Job, pump: "asyncio.Task[None]") -> LeaseState:
         """Write events to the log until the run ends, or is cancelled or lost."""
@@ -184,11 +244,25 @@ class BackgroundRuns:
         return "held"
 
     async def _write(self, job: Job) -> LeaseState:
+        await self._evict()
         ready = tuple(job.waiting)
         lease = await self._events.add(job.name, job.number, ready)
         job.number += len(ready)
         del job.waiting[: len(ready)]
+        job.unwritten -= sum(map(len, ready))
+        job.written.set()
         return lease
+
+    async def _evict(self) -> None:
+        """Delete the logs for which there is no room. Raises Unavailable."""
+        evicted = self._budget.evicted
+        while evicted:
+            name = evicted.pop()
+            try:
+                await self._events.delete(name)
+            except Unavailable:
+                evicted.append(name)
+                raise
 
     async def _end(self, job: Job) -> bool:
         """Store the response and its last entries, retrying until the deadline. Returns False if another instance has
@@ -210,7 +284,7 @@ class BackgroundRuns:
 
         Raises Unavailable.
         """
-        *others, end = job.waiting
+        *others, end = job.waiting or [b""]
         if await self._events.add(job.name, job.number, others) == "lost":
             return False
         job.number, job.waiting = job.number + len(others), [end]
@@ -218,23 +292,13 @@ class BackgroundRuns:
         if store is not None and response is not None:
             stored = await store_ended(store, job.storage.record, response, job.messages())
             job.waiting = [end_entry(loads(stored.body)["status"])]
+        if job.cut_off is not None:
+            await self._events.delete(job.name)
+            return True
         return await self._events.add(job.name, job.number, job.waiting, last=True) != "lost"
 
 
 BACKGROUND = web.AppKey("background", BackgroundRuns)
-
-
-async def _pump(job: Job) -> None:
-    """Read the whole run into the job, and close the job."""
-    try:
-        async with aclosing(job.run.events()) as batches:
-            async for batch in batches:
-                job.add(batch)
-    except GatewayError as error:
-        log.warning("A background run failed", response=job.name, type=error.type, reason=error.message)
-        job.close(job.renderer.failure(error))
-    else:
-        job.close(job.renderer.outcome())
 
 
 async def _cancel(task: "asyncio.Task[Any]") -> None:

@@ -15,6 +15,7 @@ from gateway.core.errors import GatewayError, NotFound, Unavailable
 from gateway.core.event_json import read_batch
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background_entry import end_entry, end_status, is_batch, is_end, is_sealed
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.response_recorder import store_ended
@@ -66,10 +67,7 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
     snapshot, stores = request[SNAPSHOT], request.app[SERVICES].stores
     first = await stores.events.read(stored.id, -1)
     if not first.events and not first.held and loads(stored.body)["status"] not in UNFINISHED:
-        raise NotFound(
-            f"The events of response '{stored.id}' are not stored any more; fetch it without `stream`.",
-            code="events_expired",
-        )
+        raise _expired(stored)
     reader = LogReader(stores, stored, number)
     async with EventStream(
         request, headers=_no_headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening
@@ -82,11 +80,19 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
             error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
             if error is None or not stream.is_open:
                 raise
+            drop_tracebacks(raised)
             log.warning("The stream of a background run was interrupted", response=stored.id, reason=error.message)
             await stream.finish(_interruption(error, reader.number))
         else:
             await stream.finish(DONE)
     return stream
+
+
+def _expired(stored: StoredResponse) -> NotFound:
+    return NotFound(
+        f"The events of response '{stored.id}' are not stored any more; fetch it without `stream`.",
+        code="events_expired",
+    )
 
 
 def _no_headers(*, early: bool) -> dict[str, str]:  # noqa: ARG001
@@ -114,48 +120,59 @@ class LogReader:
                 # This may raise, so it comes before rendering: rendering an entry twice would duplicate events.
                 ended = await _ended(self._stores, self._stored, end_status(page.events[-1])) if is_last else None
                 if not page.events and not page.held:
-                    if await _is_lost(self._stores, self._stored):
-                        return
-                    continue  # the end has been logged meanwhile
+                    ended = await self._without_events(entry)
+                    if ended is None:
+                        continue  # the end has been logged meanwhile
             except Unavailable:
                 if clock() - last_read >= _MAX_WAIT:
                     raise
                 await asyncio.sleep(_POLL_INTERVAL)
                 continue
             last_read, entry = clock(), entry + len(page.events)
-            if ready := [frame for one in page.events for frame in self._read(one, ended)]:
+            entries = page.events or (() if ended is None else (end_entry("failed"),))
+            if ready := [frame for one in entries for frame in self._read(one, ended)]:
                 self.number += len(ready)
                 yield ready
-            if is_last:
+            if ended is not None:
                 return
             if not page.events:
                 await asyncio.sleep(_POLL_INTERVAL)
 
+    async def _without_events(self, entry: int) -> StoredResponse | None:
+        """The response of a run without a worker whose log has no entry at this index. None: read again.
+
+        A run whose worker has died is ended first. Raises NotFound if the log of a complete answer was deleted.
+        """
+        stores, stored = self._stores, self._stored
+        page = await stores.events.read(stored.id, -1)
+        if page.held:
+            return None
+        is_ended = bool(page.events) and is_end(page.events[-1])
+        if is_ended and (await stores.events.read(stored.id, entry)).events:
+            return None  # the end has been logged meanwhile
+        latest = await stores.responses.get(stored.subject, stored.id)
+        status = "deleted" if latest is None else loads(latest.body)["status"]
+        if not is_ended and (page.events or status in UNFINISHED):
+            await _fail_orphan(stores, stored)
+            return None
+        if status in ("failed", "cancelled"):
+            return latest  # the run was cut off
+        raise _expired(stored)
+
     def _read(self, entry: bytes, ended: StoredResponse | None) -> list[bytes]:
         """The requested events of an entry; for the last entry, the final events of the stored response `ended`."""
+        frames: list[bytes] = []
         if self._renderer is None:
             head = head_of(loads(self._stored.body), sealed=is_sealed(entry))
             self._renderer = Renderer(head, now=time.time)
-            frames = self._renderer.open()
-        elif ended is not None and is_end(entry):
-            frames = self._renderer.end(loads(ended.body))
-        else:
-            frames = self._renderer.frames(read_batch(entry))
+            frames += self._renderer.open()
+        if ended is not None and is_end(entry):
+            frames += self._renderer.end(loads(ended.body))
+        elif is_batch(entry):
+            frames += self._renderer.frames(read_batch(entry))
         first = self.number - self._rendered
         self._rendered += len(frames)
         return frames[max(0, first) :]
-
-
-async def _is_lost(stores: Stores, stored: StoredResponse) -> bool:
-    """Whether the log has expired. A run without a worker that has not ended is ended first; then read on."""
-    page = await stores.events.read(stored.id, -1)
-    if page.events and is_end(page.events[-1]):
-        return False
-    if not page.events and not page.held and loads(stored.body)["status"] not in UNFINISHED:
-        return True
-    if not page.held:
-        await _fail_orphan(stores, stored)
-    return False
 
 
 def _interruption(error: GatewayError, number: int) -> bytes:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.core.errors import GatewayError
 from gateway.core.event import Finish, UsageReport
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.dispatch.dispatch import Dispatched
 from gateway.dispatch.snapshot import Snapshot
 from gateway.http.answers.event_stream import EventStream
@@ -93,6 +94,7 @@ async def _streamed(
             if error is None or not response.is_open:
                 raise
             log.warning("Stream failed", type=error.type, reason=error.message)
+            drop_tracebacks(raised)
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
             await response.finish(last + _late_headers(response, stream) + rendered.fail(error))
         else:

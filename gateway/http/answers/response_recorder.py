@@ -13,6 +13,7 @@ from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.event import Stream
 from gateway.core.jsonio import dumps
 from gateway.core.message import Message
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.trace import RunTrace
 from gateway.state.responses.store import ResponseStore, StoredResponse
@@ -74,6 +75,7 @@ async def _stored(store: ResponseStore, record: StoredResponse) -> bool:
     try:
         return await store.put(record)
     except Unavailable as error:
+        drop_tracebacks(error)
         log.warning("A response could not be stored", response=record.id, reason=error.message)
         return False
 

@@ -20,8 +20,10 @@ from gateway.http.answers.relay import respond
 from gateway.http.answers.response_recorder import ResponseRecorder, Storage
 from gateway.http.answers.stored_responses import history, owner_of, referred_items
 from gateway.http.errors import JSON
-from gateway.http.keys import SERVICES, SNAPSHOT
-from gateway.http.quota import hand_over
+from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES, SNAPSHOT
+from gateway.http.large_bodies import BODY, decoded
+from gateway.http.large_bodies import hand_over as hand_over_body
+from gateway.http.quota import hand_over, identity
 from gateway.media.files import with_file_texts
 from gateway.media.images import checked_images
 from gateway.media.url_parts import check_url_parts
@@ -37,6 +39,8 @@ class ResponseRequest:
     def __init__(self, request: web.Request, ingress: ResponsesIngress) -> None:
         self._request = request
         self._ingress = ingress
+        self._large = BODY in request
+        self._caller = identity(request[PRINCIPAL], request[CLIENT])
         self._owner = owner_of(request)
         self._store = request.app[SERVICES].stores.responses
         self._own: tuple[Message, ...] = ()  # the messages that the request adds to its conversation
@@ -49,13 +53,15 @@ class ResponseRequest:
         self._agent = agent.id
         if references := ingress.references():
             ingress.refer(await referred_items(self._store, self._owner, references))
-        turn = ingress.turn()
+        turn = await decoded(self._request, ingress.turn) if self._large else ingress.turn()
         self._wants_stream = turn.stream
         check_url_parts(turn, media.max_url_parts)
         earlier = (
             await history(self._store, self._owner, agent.id, ingress.previous) if ingress.previous is not None else ()
         )
-        turn = await with_file_texts(await checked_images(turn, media.response_images), media.response_files)
+        turn = await with_file_texts(
+            await checked_images(turn, media.response_images), media.response_files, caller=self._caller
+        )
         instructions = ingress.instructions
         self._own = turn.messages[len(instructions) :]  # instructions apply to one turn, as in OpenAI's API
         if not (earlier or ingress.background):
@@ -71,7 +77,9 @@ class ResponseRequest:
         storage = Storage(self._store if ingress.stored else None, self._record(head))
         if ingress.background:
             return await self._start_in_background(
-                dispatched, Job(dispatched.stream, renderer, storage, sealed=ingress.sealed), head
+                dispatched,
+                Job(dispatched.stream, renderer, storage, sealed=ingress.sealed, caller=self._caller),
+                head,
             )
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
         response = await respond(self._request, dispatched, recorder, _RecordedRenderer(renderer, recorder))
@@ -104,6 +112,7 @@ class ResponseRequest:
         await background.start(job)
         dispatched.hand_over()
         job.meter = hand_over(request)  # a run that fails to start is settled by the request
+        job.body = hand_over_body(request)
         if self._wants_stream:
             return await replay(request, stored, 0)
         return web.Response(body=stored.body, headers={"Content-Type": JSON})

@@ -1,6 +1,7 @@
 """`POST /v1/chat/completions`: one agent run, streamed or whole."""
 
 import time
+from functools import partial
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from gateway.http.answers.relay import respond
 from gateway.http.body import read_body
 from gateway.http.calls import call_of
 from gateway.http.keys import SNAPSHOT
+from gateway.http.large_bodies import LARGE, decoded
 from gateway.http.routes import CHAT_BODY
 from gateway.media.images import checked_images
 from gateway.wire.openai_chat.ingress import ChatIngress
@@ -25,10 +27,13 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     snapshot = request[SNAPSHOT]
     body = await read_body(request, CHAT_BODY, snapshot.body_timeout)
     call = call_of(request, body, "openai")
-    ingress = ChatIngress.read(body)
+    large = len(body) > LARGE
+    ingress = await decoded(request, partial(ChatIngress.read, body)) if large else ChatIngress.read(body)
+    del body  # the run may last for minutes
 
     async def read_turn(_agent: Agent) -> Turn:
-        return await checked_images(ingress.turn(), snapshot.media.images)
+        turn = await decoded(request, ingress.turn) if large else ingress.turn()
+        return await checked_images(turn, snapshot.media.images)
 
     async with await dispatch(call, ingress.model, ingress.user, read_turn) as dispatched:
         renderer = ChatRenderer(now=time.time(), include_usage=dispatched.turn.include_usage)

@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from aiohttp import web
@@ -21,6 +22,7 @@ from gateway.http.answers.response_request import ResponseRequest
 from gateway.http.body import read_body
 from gateway.http.calls import call_of
 from gateway.http.keys import SNAPSHOT
+from gateway.http.large_bodies import decoded
 from gateway.http.routes import RESPONSES_BODY
 from gateway.wire.contract import Renderer
 from gateway.wire.openai_responses.compaction import compacted_object
@@ -33,7 +35,7 @@ async def compact_response(request: web.Request) -> web.StreamResponse:
     call = call_of(request, body, "openresponses")
     # A summary is no turn of a conversation, and the agent does no work for it.
     call = structs.replace(call, session=None, options=replace(call.options, tools=False))
-    ingress = ResponsesIngress.read(body)
+    ingress = await decoded(request, partial(ResponsesIngress.read, body))
     response_request = ResponseRequest(request, ingress)
 
     async def read_turn(agent: Agent) -> Turn:

@@ -1,6 +1,7 @@
 """`POST /v1/embeddings`: vectors from the agent's embedding model."""
 
 import time
+from functools import partial
 
 from aiohttp import web
 
@@ -10,6 +11,7 @@ from gateway.http.calls import call_of
 from gateway.http.errors import JSON
 from gateway.http.headers import run_headers
 from gateway.http.keys import SERVICES, SNAPSHOT, TRACE
+from gateway.http.large_bodies import decoded
 from gateway.http.quota import admitted_embedders
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.http.whole_response import WholeResponse
@@ -23,7 +25,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     snapshot, services = request[SNAPSHOT], request.app[SERVICES]
     body = await read_body(request, EMBEDDINGS_BODY, snapshot.body_timeout)
     call = call_of(request, body, "openai")
-    parsed, _ = EMBEDDINGS.read(body)
+    parsed, _ = await decoded(request, partial(EMBEDDINGS.read, body))
     model, override = parsed.model or "", call.options.model
     if not model.strip():
         raise BadRequest("Missing `model`.", param="model")

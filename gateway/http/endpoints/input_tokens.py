@@ -1,5 +1,7 @@
 """`POST /v1/responses/input_tokens`: how many tokens a request would send to the model."""
 
+from functools import partial
+
 from aiohttp import web
 
 from gateway.core.jsonio import dumps
@@ -9,6 +11,7 @@ from gateway.http.body import read_body
 from gateway.http.calls import call_of
 from gateway.http.errors import JSON
 from gateway.http.keys import SNAPSHOT
+from gateway.http.large_bodies import decoded
 from gateway.http.routes import RESPONSES_BODY
 from gateway.http.whole_response import WholeResponse
 from gateway.runs.run import prepare
@@ -20,7 +23,7 @@ async def input_tokens(request: web.Request) -> web.StreamResponse:
     snapshot = request[SNAPSHOT]
     body = await read_body(request, RESPONSES_BODY, snapshot.body_timeout)
     call = call_of(request, body, "openresponses")
-    ingress = ResponsesIngress.read(body)
+    ingress = await decoded(request, partial(ResponsesIngress.read, body))
     agent = snapshot.directory.resolve(ingress.model, call.options.agent)
     turn = await ResponseRequest(request, ingress).read_turn(agent)
     run = await prepare(agent, turn, call.options, snapshot.runs, client=call.client)

@@ -9,6 +9,7 @@ from typing import cast
 
 from gateway.state.events.store import PAGE, EventPage, EventPolicy, LeaseState
 from gateway.state.redis_client import RedisClient
+from gateway.state.redis_room import RESPONSES
 from gateway.state.script import load_script
 
 _MAX_EVENTS_PER_CALL = 500  # a script's stack holds some thousands of values
@@ -17,6 +18,7 @@ _BEGIN_RUN = load_script(__file__, "begin_run")
 _ADD_EVENTS = load_script(__file__, "add_events")
 _READ_EVENTS = load_script(__file__, "read_events")
 _CANCEL_RUN = load_script(__file__, "cancel_run")
+_DELETE_RUN = load_script(__file__, "delete_run")
 _FINISH_RUN = load_script(__file__, "finish_run")
 
 
@@ -35,6 +37,8 @@ class RedisEvents:
 
     async def add(self, name: str, number: int, events: Sequence[bytes], *, last: bool = False) -> LeaseState:
         """See EventLog."""
+        if events and not last:
+            self._redis.room.check(sum(map(len, events)), RESPONSES)
         state: LeaseState = "held"
         for start in range(0, max(1, len(events)), _MAX_EVENTS_PER_CALL):
             piece = events[start : start + _MAX_EVENTS_PER_CALL]
@@ -59,6 +63,10 @@ class RedisEvents:
     async def finish(self, name: str, number: int, event: bytes) -> bool:
         """See EventLog."""
         return bool(await self._redis.run_script(_FINISH_RUN, self._keys(name), [number, self._retention_ms, event]))
+
+    async def delete(self, name: str) -> None:
+        """See EventLog."""
+        await self._redis.run_script(_DELETE_RUN, self._keys(name))
 
     def _keys(self, name: str) -> list[str]:
         digest = hashlib.sha256(name.encode()).hexdigest()[:40]

@@ -83,6 +83,12 @@ class SqliteEvents:
 
         return await self._database.write(work)
 
+    async def delete(self, name: str) -> None:
+        """See EventLog."""
+        await self._database.write(
+            lambda connection: connection.execute("DELETE FROM background_runs WHERE name = ?", (name,))
+        )
+
 
 def _lease_state(connection: sqlite3.Connection, name: str, now: float) -> LeaseState:
     row = connection.execute(

@@ -57,3 +57,7 @@ class EventLog(Protocol):
     async def finish(self, name: str, number: int, event: bytes) -> bool:
         """Add the final event for a worker that has lost the lease. Returns False if the run is alive or has ended."""
         ...
+
+    async def delete(self, name: str) -> None:
+        """Delete the events and the lease of a run. Later readers find an empty log without a lease."""
+        ...

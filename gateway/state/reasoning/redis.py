@@ -7,6 +7,7 @@ from redis.asyncio import RedisCluster
 
 from gateway.state.reasoning.store import MAX_ENTRY, RETENTION
 from gateway.state.redis_client import Client, RedisClient
+from gateway.state.redis_room import RESPONSES
 
 
 class RedisReasoning:
@@ -19,6 +20,8 @@ class RedisReasoning:
     async def put(self, entries: Mapping[str, bytes]) -> None:
         """See ReasoningStore."""
         accepted = {key: entry for key, entry in entries.items() if len(entry) <= MAX_ENTRY}
+
+        self._redis.room.check(sum(map(len, accepted.values())), RESPONSES)
 
         async def call(client: Client) -> None:
             for key, entry in accepted.items():

@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import cast
 
 from gateway.state.redis_client import RedisClient
+from gateway.state.redis_room import RESPONSES
 from gateway.state.responses.store import ResponsePolicy, StoredResponse, decode_fields, encode_fields
 from gateway.state.script import load_script
 
@@ -25,6 +26,7 @@ class RedisResponses:
         fields = encode_fields(response)
         if sum(map(len, fields.values())) > self._policy.max_bytes:
             return False
+        self._redis.room.check(sum(map(len, fields.values())), RESPONSES)
         names_and_values = [item for field in fields.items() for item in field]
         arguments = [int(self._policy.ttl * 1000), int(new), *names_and_values]
         await self._redis.run_script(_PUT_RESPONSE, [self._key(response.subject, response.id)], arguments)

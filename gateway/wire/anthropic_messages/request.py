@@ -76,7 +76,7 @@ def _effort(turn: Turn, body: dict[str, Any]) -> str | None:
 def _cap(sampling: Sampling, body: dict[str, Any], model: ModelSpec, abilities: Abilities) -> int:
     """`max_tokens`, which is required: the caller's, clamped to the model's; without the caller's, the model's."""
     if sampling.max_tokens is not None:
-        return min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
+        return model.clamp(sampling.max_tokens)
     own = body.get("max_tokens")
     return own if type(own) is int and own > 0 else model.max_tokens or abilities.cap
 

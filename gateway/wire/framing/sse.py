@@ -84,6 +84,13 @@ class SseDecoder:
         for frame in frames:
             if frame[:6] == b"data: " and len(frame) > 6 and b"\n" not in frame:
                 payloads.append(frame[6:])
+            elif (
+                frame[:7] == b"event: "
+                and frame[(end := frame.find(b"\n")) : end + 7] == b"\ndata: "
+                and len(frame) > end + 7
+                and frame.find(b"\n", end + 1) < 0
+            ):
+                payloads.append(frame[end + 7 :])  # a named event of one line, as most formats send them
             elif (payload := _data_of(frame)) is not None:
                 payloads.append(payload)
         return payloads

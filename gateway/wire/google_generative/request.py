@@ -85,7 +85,7 @@ def _operator_fields(turn: Turn, model: ModelSpec) -> tuple[dict[str, Any], dict
 
 def _add_sampling(config: dict[str, Any], sampling: Sampling, model: ModelSpec) -> None:
     if sampling.max_tokens is not None:
-        config["maxOutputTokens"] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
+        config["maxOutputTokens"] = model.clamp(sampling.max_tokens)
     elif model.max_tokens is not None:
         config["maxOutputTokens"] = model.max_tokens
     for name, theirs in _SAMPLING.items():

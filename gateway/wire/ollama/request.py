@@ -84,7 +84,7 @@ def _operator_fields(turn: Turn, model: ModelSpec) -> dict[str, Any]:
 def _options(sampling: Sampling, model: ModelSpec) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if sampling.max_tokens is not None:
-        options["num_predict"] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
+        options["num_predict"] = model.clamp(sampling.max_tokens)
     elif model.max_tokens is not None:
         options["num_predict"] = model.max_tokens
     for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"):

@@ -1,6 +1,6 @@
 """Encodes a Turn as the body of a chat completions request to a provider."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gateway.core.jsonio import dumps
@@ -24,6 +24,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.profile import Profile, profile_of
 from gateway.wire.openai_chat.thinking import fields_of
+from gateway.wire.tool_pictures import pictures_after_results
 
 
 def build_request(turn: Turn, model: ModelSpec) -> bytes:
@@ -36,7 +37,11 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     body = _other_fields(turn, model, profile)
     body["model"] = model.id
     # A model without tool support may continue the conversation of a model with tools.
-    messages = turn.messages if model.tools else [message for message in turn.messages if not message.hidden]
+    messages: Sequence[Message] = turn.messages
+    if not model.tools:
+        messages = [message for message in messages if not message.hidden]
+    if turn.has_tool_results():
+        messages = list(pictures_after_results(messages, reads_images=model.images is not False))
     body["messages"] = [_message(message, model, profile) for message in messages]
     _add_sampling(body, turn.sampling, model, profile)
     if turn.tools:
@@ -66,7 +71,7 @@ def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, A
 
 def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec, profile: Profile) -> None:
     if sampling.max_tokens is not None:
-        body[profile.max_tokens_field] = min(sampling.max_tokens, model.max_tokens or sampling.max_tokens)
+        body[profile.max_tokens_field] = model.clamp(sampling.max_tokens)
     elif model.max_tokens is not None:
         body[profile.max_tokens_field] = model.max_tokens
     if sampling is NO_SAMPLING:

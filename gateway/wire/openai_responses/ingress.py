@@ -183,7 +183,8 @@ def _offered(request: ResponsesRequest) -> tuple[ToolSpec, ...]:
     tools = {(tool.namespace, tool.name): tool for tool in read_tools(request.tools or [])}
     for index, item in enumerate(request.input if isinstance(request.input, list) else ()):
         if isinstance(item, dict) and item.get("type") in ("additional_tools", "tool_search_output"):
-            for tool in read_tools(item.get("tools") or [], f"input[{index}].tools"):
+            entries = item.get("tools")
+            for tool in read_tools(entries if isinstance(entries, list) else [], f"input[{index}].tools"):
                 tools[tool.namespace, tool.name] = structs.replace(tool, in_input=True)
     return tuple(tools.values())
 

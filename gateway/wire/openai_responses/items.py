@@ -1,7 +1,7 @@
 """Decodes `input` of a client's request, a flat list of items, into the messages of a conversation.
 
-Reasoning and calls join the assistant's message that they belong to. Chat providers accept only text from a tool, so
-images and files in a tool's output follow as a user message after all outputs of that round.
+Reasoning and calls join the assistant's message that they belong to. Files and audio in a tool's output follow as a
+user message after all outputs of that round.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,9 +11,11 @@ from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.message import (
     NO_EXTRAS,
+    Audio,
     Extras,
     File,
     Foreign,
+    Image,
     Message,
     Part,
     Refusal,
@@ -189,10 +191,10 @@ class _Conversation:
                 self._messages.append(Message("tool", (Foreign(WIRE, {ITEM: own}),)))
 
     def _output(self, call_id: str, parts: tuple[ContentPart, ...], *, is_error: bool = False) -> None:
-        texts = tuple(part for part in parts if isinstance(part, Text))
-        self._messages.append(Message("tool", (ToolResult(call_id, texts, is_error=is_error),)))
+        content = tuple(part for part in parts if isinstance(part, Text | Image | Refusal))
+        self._messages.append(Message("tool", (ToolResult(call_id, content, is_error=is_error),)))
         for part in parts:
-            if not isinstance(part, Text):
+            if isinstance(part, File | Audio):
                 what = f"the file '{part.name or 'file'}'" if isinstance(part, File) else "this"
                 self._attached += (Text(f"The tool call {call_id} returned {what}:"), part)
 

@@ -1,7 +1,8 @@
 """Encodes a Turn as the body of a Responses request to a provider.
 
-The provider stores nothing: the gateway sends the whole conversation, and gets reasoning back encrypted. The format has
-no penalties, seed, stop sequences, `top_k` or thinking budget: those are left out.
+The provider stores nothing: the gateway sends the whole conversation, and gets reasoning back encrypted. The format
+has no penalties, seed, `top_k` and thinking budget: they are left out. It has no stop sequences either; see
+`wire.stop_sequences`.
 """
 
 import re
@@ -15,6 +16,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.profile import Profile, profile_of
 from gateway.wire.openai_responses.request_items import encode_items
+from gateway.wire.tool_pictures import pictures_after_results
 
 _MIN_OUTPUT_TOKENS = 16  # OpenAI refuses less
 _ENCRYPTED = "reasoning.encrypted_content"
@@ -35,13 +37,18 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     if profile.unknown_fields:
         body |= turn.extras.of(WIRE)
     body["model"] = model.id
-    messages = turn.messages if model.tools else [message for message in turn.messages if not message.hidden]
+    messages = turn.messages
+    if not model.tools:
+        messages = tuple(message for message in messages if not message.hidden)
+    if model.images is False and turn.has_tool_results():
+        messages = tuple(pictures_after_results(messages, reads_images=False))
     body["input"] = encode_items(messages, owner, profile)
     if profile.store:
         body.setdefault("store", False)
-    _add_options(body, turn, profile)
+    reasons = _reasons(turn, model, owner)
+    _add_options(body, turn, profile, reasons=reasons)
     _add_limits(body, turn, model, profile)
-    _add_include(body, turn, model, owner)
+    _add_include(body, turn, reasons=reasons)
     if turn.tools:
         _add_tools(body, turn.tools, turn.tool_choice, turn.options.parallel_tool_calls, profile)
     if turn.stream:
@@ -57,7 +64,7 @@ _OPTIONS = {
 }
 
 
-def _add_options(body: dict[str, Any], turn: Turn, profile: Profile) -> None:
+def _add_options(body: dict[str, Any], turn: Turn, profile: Profile, *, reasons: bool) -> None:
     options = turn.options
     for name, option in _OPTIONS.items():
         if (value := getattr(options, option)) is not None:
@@ -65,7 +72,8 @@ def _add_options(body: dict[str, Any], turn: Turn, profile: Profile) -> None:
     if options.cache_key is not None and profile.cache_key:
         body["prompt_cache_key"] = options.cache_key
     effort = options.effort if profile.effort else None
-    reasoning = {"effort": effort, "summary": options.summary}
+    # Codex asks every model for a summary, and other models refuse that.
+    reasoning = {"effort": effort, "summary": options.summary if reasons else None}
     if given := {name: value for name, value in reasoning.items() if value is not None}:
         body["reasoning"] = {**(body.get("reasoning") or {}), **given}
     text: dict[str, Any] = {}
@@ -81,7 +89,7 @@ def _add_limits(body: dict[str, Any], turn: Turn, model: ModelSpec, profile: Pro
     sampling = turn.sampling
     limit = sampling.max_tokens
     if limit is not None:
-        body["max_output_tokens"] = max(_MIN_OUTPUT_TOKENS, min(limit, model.max_tokens or limit))
+        body["max_output_tokens"] = max(_MIN_OUTPUT_TOKENS, model.clamp(limit))
     elif model.max_tokens is not None:
         body.setdefault("max_output_tokens", model.max_tokens)
     if profile.temperature:
@@ -93,9 +101,9 @@ def _add_limits(body: dict[str, Any], turn: Turn, model: ModelSpec, profile: Pro
         body["top_logprobs"] = turn.options.top_logprobs
 
 
-def _add_include(body: dict[str, Any], turn: Turn, model: ModelSpec, owner: Owner) -> None:
+def _add_include(body: dict[str, Any], turn: Turn, *, reasons: bool) -> None:
     wanted: list[str] = list(body.get("include") or ())
-    if _reasons(turn, model, owner) and body.get("store") is not True:
+    if reasons and body.get("store") is not True:
         wanted.append(_ENCRYPTED)
     if turn.options.logprobs:
         wanted.append(_LOGPROBS)
@@ -104,7 +112,7 @@ def _add_include(body: dict[str, Any], turn: Turn, model: ModelSpec, owner: Owne
 
 
 def _reasons(turn: Turn, model: ModelSpec, owner: Owner) -> bool:
-    """Whether the model may reason: other models refuse a request for their encrypted reasoning."""
+    """Whether the model may reason: other models refuse a request for their reasoning."""
     if model.reasoning or turn.options.effort not in (None, "none") or _REASONING_MODELS.match(model.id):
         return True
     return any(_has_thinking_of(message, owner) for message in turn.messages)

@@ -63,7 +63,7 @@ class _Encoder:
             if isinstance(part, Thinking):
                 self._message(role, content)
                 content = []
-                if part.owner is None or part.owner == self._owner:
+                if part.owner == self._owner:  # of an unknown one, OpenAI refuses what it has not written itself
                     thinking.append(_reasoning(part))
                 continue
             if isinstance(part, Citation):

@@ -14,13 +14,12 @@ from gateway.core.message import Extras
 from gateway.core.turn import ToolChoice, ToolSpec
 from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.client_tools import DECLARED
-from gateway.wire.tools import PREFIX, read_choice, read_function
+from gateway.wire.tools import PREFIX, custom_tool, read_choice, read_function
 
 _HOSTED = (
     *("web_search", "file_search", "code_interpreter", "image_generation", "computer", "mcp", "tool_search", "shell"),
     "programmatic_tool_calling",
 )
-_MAX_GRAMMAR = 8000  # characters; longer ones are not described to models of other formats
 
 Fields = Mapping[str, Any]
 
@@ -86,34 +85,9 @@ def _built_in(raw: Fields, kind: Any) -> ToolSpec:
 
 def _custom(raw: Fields, path: str) -> ToolSpec:
     nested = raw.get("custom")  # the form of a chat completions request
-    fields: Fields = nested if isinstance(nested, dict) and "name" not in raw else raw
-    name, description = fields.get("name"), fields.get("description")
-    if not isinstance(name, str) or not name.strip():
-        raise BadRequest(f"{PREFIX}tool.name is required", param=f"{path}.name")
-    description = description if isinstance(description, str) else ""
-    own = raw if fields is raw else {"type": "custom", **fields}
-    return ToolSpec(
-        name.strip(),
-        (description + _grammar(fields.get("format"))).strip() or None,
-        {
-            "type": "object",
-            "properties": {"input": {"type": "string", "description": "The whole input of the tool, as plain text."}},
-            "required": ["input"],
-        },
-        extras=Extras(WIRE, own),
-        kind="custom",
-    )
-
-
-def _grammar(form: Any) -> str:
-    """The grammar that the input must match, in words: other formats can't enforce it."""
-    if not isinstance(form, dict) or form.get("type") != "grammar":
-        return ""
-    grammar = form.get("grammar") or form
-    definition = grammar.get("definition") if isinstance(grammar, dict) else None
-    if not isinstance(definition, str) or len(definition) > _MAX_GRAMMAR:
-        return ""
-    return f"\n\n`input` must match this {grammar.get('syntax') or 'lark'} grammar:\n{definition}"
+    if isinstance(nested, dict) and "name" not in raw:
+        return custom_tool(nested, f"{path}.custom", Extras(WIRE, {"type": "custom", **nested}))
+    return custom_tool(raw, path, Extras(WIRE, raw))
 
 
 def _namespace(raw: Fields, path: str) -> tuple[ToolSpec, ...]:
@@ -174,7 +148,8 @@ def _matching(entry: Fields, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]:
     return [
         tool
         for tool in tools
-        if tool.extras.of(WIRE).get("type") == kind and (label is None or tool.extras.of(WIRE)["server_label"] == label)
+        if tool.extras.of(WIRE).get("type") == kind
+        and (label is None or tool.extras.of(WIRE).get("server_label") == label)
     ]
 
 

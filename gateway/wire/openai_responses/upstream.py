@@ -6,7 +6,7 @@ from typing import Any
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.contract import Parser, WireRequest
+from gateway.wire.contract import EmbeddingsFormat, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_error import classify
 from gateway.wire.openai_responses import WIRE
@@ -18,11 +18,13 @@ _PATH = "/responses"
 
 
 class OpenAIResponses:
-    """See UpstreamFormat."""
+    """See UpstreamFormat. `embeddings` are those of OpenAI's API, which both of its formats share."""
 
     name = WIRE
     key_header = None
-    embeddings = None
+
+    def __init__(self, embeddings: EmbeddingsFormat) -> None:
+        self.embeddings = embeddings
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

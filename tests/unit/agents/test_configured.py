@@ -205,9 +205,8 @@ def test_every_agent_without_a_model_is_named(tmp_path, clock):
     ]
 
 
-def test_several_agents_need_a_default_one(directory):
-    with pytest.raises(ConfigError, match=r"agents\.default: is missing"):
-        directory({}, {"a": {}, "b": {}}, default=None)
+def test_the_first_of_several_agents_answers_where_nothing_names_a_default_one(directory):
+    assert directory({}, {"b": {}, "a": {}}, default=None).default.id == "b"
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ GOOD = (
 )
 
 
-def test_a_good_configuration_is_ok(tmp_path: Path, capsys):
+def test_a_good_configuration_is_ok(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
     assert checked(tmp_path, GOOD) == 0
     assert capsys.readouterr().out == f"ok: {tmp_path}/openclaw.json\n"
 
@@ -47,7 +48,7 @@ def test_one_problem_is_one_problem(tmp_path: Path, capsys):
 
 
 def test_ignored_sections_keys_without_effect_and_warnings_are_named(tmp_path: Path, capsys):
-    text = '{channels:{},cron:{},agents:{defaults:{model:"openai/x",heartbeat:{},skipBootstrap:true}}}'
+    text = '{channels:{},cron:{},agents:{defaults:{model:"ollama/x",heartbeat:{},skipBootstrap:true}}}'
     assert checked(tmp_path, text) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("warning: gateway.http.endpoints: no endpoint is enabled")

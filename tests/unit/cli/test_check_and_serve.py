@@ -28,6 +28,9 @@ GOOD = {
     "keys without effect and other sections": (
         f"{{{TOKEN},{OWN},channels:{{}},session:{{reset:{{}}}},agents:{{defaults:{{model:'own/m',heartbeat:{{}}}}}}}}"
     ),
+    "several agents without a default one": (
+        f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'own/m'}},entries:{{a:{{}},b:{{}}}}}}}}"
+    ),
     "no token": f"{{{OWN},{AGENT}}}",
 }
 BROKEN = {
@@ -36,18 +39,26 @@ BROKEN = {
     "a value of a wrong type": f"{{{TOKEN},{OWN},{AGENT},session:{{maxBytes:'big'}}}}",
     "a variable that is not set": own("{baseUrl:'http://127.0.0.1:9/v1',apiKey:'${ABSENT_VARIABLE}'}"),
     "no model": f"{{{TOKEN},{OWN}}}",
-    "no default agent": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'own/m'}},entries:{{a:{{}},b:{{}}}}}}}}",
     "an unknown provider": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'ghost/m'}}}}}}",
-    "a wire format that is not served": own("{baseUrl:'http://h',api:'anthropic-messages'}"),
-    "a model's wire format that is not served": own("{baseUrl:'http://h',models:[{id:'m',api:'ollama'}]}"),
+    "a wire format that is not served": own("{baseUrl:'http://h',api:'pi-messages'}"),
+    "a model's wire format that is not served": own("{baseUrl:'http://h',models:[{id:'m',api:'pi-messages'}]}"),
     "a built-in name with a wire format that is not served": (
-        f"{{{TOKEN},models:{{providers:{{ollama:{{baseUrl:'http://h',api:'ollama'}}}}}},"
+        f"{{{TOKEN},models:{{providers:{{ollama:{{baseUrl:'http://h',api:'pi-messages'}}}}}},"
         f"agents:{{defaults:{{model:'ollama/m'}}}}}}"
     ),
     "an unused provider that can't be called": (
-        f"{{{TOKEN},models:{{providers:{{own:{{baseUrl:'http://h/v1'}},p:{{baseUrl:'http://h',api:'google-vertex'}}}}}},"
+        f"{{{TOKEN},models:{{providers:{{own:{{baseUrl:'http://h/v1'}},p:{{baseUrl:'http://h',api:'pi-messages'}}}}}},"
         f"{AGENT}}}"
     ),
+    "a provider with a login of its vendor": f"{{{TOKEN},agents:{{defaults:{{model:'claude-cli/opus'}}}}}}",
+    "a fallback with a login of its vendor": own("{baseUrl:'http://h'}", "{primary:'own/m',fallbacks:['codex/m']}"),
+    "an agent with an OAuth profile only": (
+        f"{{{TOKEN},auth:{{profiles:{{p:{{provider:'groq',mode:'oauth'}}}}}},agents:{{defaults:{{model:'groq/m'}}}}}}"
+    ),
+    "a provider with an address of each customer": (
+        f"{{{TOKEN},agents:{{defaults:{{model:'cloudflare-ai-gateway/m'}}}}}}"
+    ),
+    "a token of a Claude subscription": own("{baseUrl:'http://h',apiKey:'sk-ant-oat01-x'}"),
     "an OAuth login": own("{baseUrl:'http://h',auth:'oauth'}"),
     "an address without a host": own("{baseUrl:'http://'}"),
     "a header that can't be sent": own("{baseUrl:'http://h',headers:{'a b':'c'}}"),
@@ -59,7 +70,7 @@ BROKEN = {
     "a Redis URL that is none": f"{{gateway:{{redis:{{url:'http://h'}},auth:{{token:'t'}}}},{OWN},{AGENT}}}",
     "a tool server without a command": f"{{{TOKEN},{OWN},{AGENT},mcp:{{servers:{{s:{{}}}}}}}}",
     "several problems": (
-        "{gateway:{zzz:1,bind:'tailnet'},models:{providers:{p:{},q:{baseUrl:'http://h',api:'ollama'}}},"
+        "{gateway:{zzz:1,bind:'tailnet'},models:{providers:{p:{},q:{baseUrl:'http://h',api:'pi-messages'}}},"
         "agents:{defaults:{model:'ghost/m'}}}"
     ),
 }

@@ -18,7 +18,7 @@ def loaded(tmp_path: Path) -> Load:
     def from_text(text: str = "{}", env: Mapping[str, str] | None = None, **options: Any) -> Loaded:
         file = tmp_path / "openclaw.json"
         file.write_text(text, encoding="utf-8")
-        return load(file, env or {}, **options)
+        return load(file, {"OPENCLAW_STATE_DIR": str(tmp_path), **(env or {})}, **options)
 
     return from_text
 

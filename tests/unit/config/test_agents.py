@@ -32,14 +32,44 @@ def test_the_default_agent_is_the_named_the_marked_the_only_or_main(loaded, text
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{entries:{a:{},b:{}}}", "is missing, and of several agents (a, b) none is called main; name one here"),
-        ("{entries:{a:{default:true},b:{default:true}}}", "several agents are marked as default (a, b); name one here"),
         ("{default:'man',entries:{main:{}}}", "there is no agent 'man'; did you mean 'main'?"),
         ("{default:'zz',entries:{main:{}}}", "there is no agent 'zz'; add it to agents.entries"),
     ],
 )
-def test_an_ambiguous_default_agent_is_refused(refused, text: str, problem: str):
+def test_a_default_agent_that_does_not_exist_is_refused(refused, text: str, problem: str):
     assert refused(f"{{agents:{text}}}") == (f"agents.default: {problem}",)
+
+
+@pytest.mark.parametrize(
+    ("text", "default"),
+    [
+        ("{entries:{b:{},a:{}}}", "b"),
+        ("{list:[{id:'b'},{id:'a'}]}", "b"),
+        ("{entries:{a:{},b:{default:true},c:{default:true}}}", "b"),
+        ("{ownership:'explicit',entries:{ops:{},home:{}}}", "ops"),
+    ],
+)
+def test_where_nothing_decides_the_first_agent_of_the_file_is_the_default_one(loaded, text: str, default: str):
+    result = agents(loaded, text)
+    assert (result.default, result.default_id) == (None, default)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{defaults:{systemAgent:{agentId:'Ops'}},entries:{home:{},ops:{}}}",
+        "{defaults:{systemAgent:{agentId:'ops'}},entries:{main:{default:true},ops:{}}}",
+        "{default:'ops',defaults:{systemAgent:{agentId:'home'}},entries:{home:{},ops:{}}}",
+    ],
+)
+def test_the_system_agent_is_the_default_one_unless_the_file_names_another(loaded, text: str):
+    assert agents(loaded, text).default_id == "ops"
+
+
+def test_a_system_agent_that_does_not_exist_is_refused_at_its_path(refused):
+    assert refused("{agents:{defaults:{systemAgent:{agentId:'opz'}},entries:{ops:{},home:{}}}}") == (
+        "agents.defaults.systemAgent.agentId: there is no agent 'opz'; did you mean 'ops'?",
+    )
 
 
 def test_the_older_list_joins_the_entries_in_order(loaded):

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from gateway.core.event import (
     CitationFound,
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -16,7 +17,7 @@ from gateway.core.event import (
 )
 from gateway.core.event_json import read_batch, write_batch
 from gateway.core.jsonio import dumps
-from gateway.core.message import NO_EXTRAS, Thinking
+from gateway.core.message import NO_EXTRAS, Foreign, Thinking
 from gateway.core.message_json import UnknownVersion
 from gateway.core.usage import Usage
 from tests.unit.core.message_values import citations, extras, messages, raw_texts, texts, thinking, values
@@ -30,6 +31,7 @@ events = (
     | st.builds(ThinkingEnd, thinking)
     | st.builds(RefusalDelta, texts)
     | st.builds(CitationFound, citations)
+    | st.builds(ForeignFound, st.just(Foreign("openai-responses", {"item": {"type": "web_search_call"}})))
     | st.builds(ToolCallBegin, indexes, texts, texts, extras, st.sampled_from(["function", "custom"]), optional)
     | st.builds(ToolCallDelta, indexes, texts)
     | st.builds(ToolWork, st.lists(messages, max_size=3).map(tuple))

@@ -200,3 +200,9 @@ def test_a_lone_surrogate_hides_no_wrong_type():
 
 def test_raw_text_is_encoded_unchanged_beside_any_other_value():
     assert loads(dumps({"a": Raw(b'"\\u0041"'), "b": "\ud83d"})) == {"a": "A", "b": "\ud83d"}
+
+
+@pytest.mark.parametrize("digits", [4301, 100_000])
+def test_an_integer_with_too_many_digits_is_invalid_json(digits):
+    with pytest.raises(InvalidJSON, match="too many digits"):
+        loads(b'{"a":' + b"1" * digits + b"}")

@@ -101,7 +101,8 @@ class Parser:
 
     asked = 0
 
-    async def read(self, task, _data):
+    async def read(self, task, _data, *, caller):
+        assert not caller
         self.asked += 1
         return Document(task.mime)
 

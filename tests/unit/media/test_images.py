@@ -3,7 +3,7 @@ import base64
 import pytest
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import Image, Message, Text
+from gateway.core.message import Image, Message, Text, ToolResult
 from gateway.core.turn import Turn
 from gateway.media.fetch import Fetched
 from gateway.media.images import ImagePolicy, checked_images, sniff
@@ -263,3 +263,38 @@ async def test_the_history_gets_what_the_newest_message_has_left_of_the_bytes_of
 async def test_a_refusal_names_the_field_of_its_format():
     policy = ImagePolicy(ALL, 100, field="input")
     assert (await refused(turn(""), policy)).param == "input"
+
+
+def results(*urls):
+    content = (Text("These."), *(Image(url) for url in urls))
+    return (Message("user", (Text("look"),)), Message("tool", (ToolResult("c", content),)))
+
+
+async def shown(*urls, policy=POLICY):
+    """The content of a tool's result after the check."""
+    result = (await checked_images(Turn("openclaw", results(*urls)), policy)).messages[1].parts[0]
+    return result.content
+
+
+async def test_an_unusable_picture_of_a_tool_becomes_a_text_for_the_model_and_ends_no_request():
+    svg = "data:image/svg+xml;base64,PHN2Zy8+"
+    content = await shown(uri(PNG), svg, "https://x.test/a.png", uri(b"x" * 200))
+    assert content[:2] == (Text("These."), Image(uri(PNG)))
+    assert [part.text for part in content[2:]] == [
+        "[An image was left out: not an image of an accepted kind (gif, heic, heif, jpeg, png, webp).]",
+        "[An image was left out: image URLs are not allowed here; send a base64 data URI.]",
+        "[An image was left out: an image is over 100 bytes.]",
+    ]
+
+
+async def test_a_tool_may_return_more_pictures_than_a_message_may_have():
+    assert await shown(*[uri(PNG)] * 12) == (Text("These."), *[Image(uri(PNG))] * 12)
+
+
+async def test_the_pictures_of_the_latest_results_are_kept_if_not_all_fit():
+    policy = ImagePolicy(ALL, max_bytes=11 * MEBIBYTE)
+    large = uri(PNG + b"p" * (10 * MEBIBYTE))
+    asked = Turn("openclaw", (*results(large), *results(large)[1:]))
+    first, last = (message.parts[0].content[1] for message in (await checked_images(asked, policy)).messages[1:])
+    assert isinstance(last, Image)
+    assert first.text.startswith("[An image was left out: more than")

@@ -128,8 +128,22 @@ async def test_only_a_few_documents_are_read_concurrently(tmp_path):
         """print('{"text":"%d","omitted":0,"pages":[]}' % n)"""
     )
     reader = DocumentReader((sys.executable, "-c", program))
-    documents = await asyncio.gather(*(reader.read(task("text/html"), b"") for _ in range(6)))
+    documents = await asyncio.gather(*(reader.read(task("text/html"), b"", caller="a") for _ in range(6)))
     assert {document.text for document in documents} <= {"1", "2"}
+
+
+async def test_a_caller_whose_documents_take_long_does_not_delay_another(tmp_path):
+    program = (
+        f"import os, sys, time; wait = b'slow' in sys.stdin.buffer.read()\n"
+        f"while wait and not os.path.exists({str(tmp_path / 'over')!r}): time.sleep(0.01)\n"
+        """print('{"text":"read","omitted":0,"pages":[]}')"""
+    )
+    reader = DocumentReader((sys.executable, "-c", program))
+    slow = [asyncio.create_task(reader.read(task("text/html"), b"slow", caller="a")) for _ in range(10)]
+    assert (await reader.read(task("text/html"), b"", caller="b")).text == "read"
+    assert not any(reading.done() for reading in slow)
+    (tmp_path / "over").touch()
+    assert [document.text for document in await asyncio.gather(*slow)] == ["read"] * 10
 
 
 @pytest.mark.parametrize(

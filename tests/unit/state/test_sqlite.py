@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 
 import pytest
 import pytest_asyncio
@@ -165,3 +166,105 @@ async def test_a_file_that_is_no_database_is_not_overwritten(database, file):
     with pytest.raises(Unavailable):
         await database.write(put("a"))
     assert file.read_bytes().startswith(b"a letter")
+
+
+async def test_the_health_names_what_failed_until_it_succeeds(database, file):
+    file.parent.write_text("in the way")
+    with pytest.raises(Unavailable) as raised:
+        await database.write(put("a"))
+    assert database.health.problem == raised.value.message
+    assert "Try again" not in raised.value.message, "that does not help"
+    file.parent.unlink()
+    await database.read(words)
+    assert database.health.problem is not None, "only a write shows that writing is possible again"
+    await database.write(put("b"))
+    assert database.health.problem is None
+
+
+async def test_a_full_disk_is_a_problem_while_reads_succeed(database):
+    await database.write(put("a"))
+    await database.read(lambda connection: connection.execute("PRAGMA max_page_count = 3").fetchall())
+    with pytest.raises(Unavailable, match="Try again"):
+        await database.write(put("b" * 20_000))
+    assert await database.read(words) == ["a"]
+    assert "full" in database.health.problem
+    await database.read(lambda connection: connection.execute("PRAGMA max_page_count = 1000").fetchall())
+    await database.write(put("c"))
+    assert database.health.problem is None
+
+
+@pytest.mark.parametrize("version", [0, 1, 5])
+async def test_the_database_of_another_program_is_refused_and_stays_unchanged(database, file, version):
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE recipes (name TEXT)")
+        other.execute(f"PRAGMA user_version = {version}")
+        other.commit()
+    before = file.read_bytes()
+    await database.inspect()
+    assert "another program" in database.health.problem
+    with pytest.raises(Unavailable, match="another program"):
+        await database.write(put("a"))
+    with closing(sqlite3.connect(file)) as other:
+        assert [name for (name,) in other.execute("SELECT name FROM sqlite_master")] == ["recipes"]
+        assert other.execute("PRAGMA application_id").fetchone() == (0,)
+    assert len(file.read_bytes()) == len(before)
+
+
+async def test_a_file_from_before_the_mark_is_ours(file):
+    first = Database(file, TABLE)
+    await first.write(put("a"))
+    await first.close()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA application_id = 0")
+    again = Database(file, TABLE)
+    await again.inspect()
+    assert again.health.problem is None
+    assert await again.read(words) == ["a"]
+    await again.close()
+
+
+async def test_an_inspection_creates_nothing(database, file):
+    await database.inspect()
+    assert database.health.problem is None
+    assert not file.parent.exists()
+    await database.write(put("a"))
+    names = sorted(path.name for path in file.parent.iterdir())
+    await Database(file, TABLE).inspect()
+    assert sorted(path.name for path in file.parent.iterdir()) == names
+
+
+def a_file_in_the_way(file):
+    file.parent.write_text("in the way")
+
+
+def a_directory(file):
+    file.mkdir(parents=True)
+
+
+def no_database(file):
+    file.parent.mkdir()
+    file.write_bytes(b"a letter to grandma " * 100)
+
+
+def newer(file):
+    file.parent.mkdir()
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("CREATE TABLE words (word TEXT)")
+        connection.execute("PRAGMA user_version = 9")
+
+
+UNUSABLE = [
+    (a_file_in_the_way, "is not a directory"),
+    (a_directory, "is not a file"),
+    (no_database, "file is not a database"),
+    (newer, "was written by a newer version"),
+]
+
+
+@pytest.mark.parametrize(("make", "reason"), UNUSABLE)
+async def test_an_inspection_finds_what_can_not_be_used(database, file, make, reason):
+    make(file)
+    await database.inspect()
+    assert reason in database.health.problem
+    assert str(file.parent) in database.health.problem

@@ -5,9 +5,10 @@ import pytest
 from gateway.config.providers import ModelsConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.catalog import CATALOG
-from gateway.upstream.configured import key_from, providers_from
+from gateway.upstream.configured import providers_from
+from gateway.upstream.keys import key_from
 from gateway.wire.model import ModelSpec
-from gateway.wire.openai_chat.profile import DEFAULT, Profile, profile_of
+from gateway.wire.openai_chat.profile import DEFAULT, Profile
 
 
 def providers(env=None, *, mode="replace", named=(), **rows):
@@ -15,7 +16,9 @@ def providers(env=None, *, mode="replace", named=(), **rows):
 
 
 def test_merging_brings_the_rows_of_the_catalogue_that_are_named_or_have_a_key_and_replacing_does_not():
-    assert providers(mode="merge", named=CATALOG).keys() == CATALOG.keys()
+    callable_rows = {name for name, row in CATALOG.items() if row.base_url and row.served}
+    assert providers(mode="merge", named=CATALOG).keys() == callable_rows
+    assert {"openai", "openrouter", "ollama", "zai", "kilocode"} <= callable_rows
     assert providers({"GROQ_API_KEY": "k"}, mode="merge", named=["ollama"]).keys() == {"groq", "ollama"}
     assert providers(mode="merge") == {}
     assert providers({"GROQ_API_KEY": "k"}, named=CATALOG) == {}
@@ -35,13 +38,20 @@ def test_a_row_of_the_catalogue_takes_its_key_from_the_environment(env, key):
     provider = providers(env, mode="merge", named=["openai"])["openai"]
     assert provider.api_key == key
     assert provider.headers.get("Authorization") == (f"Bearer {key}" if key else None)
-    assert profile_of(provider.model("any")).max_tokens_field == "max_completion_tokens"
+    assert provider.wire == "openai-responses"
 
 
 def test_the_first_variable_that_holds_a_key_counts():
     row = CATALOG["huggingface"]
-    assert key_from(row, {"HUGGINGFACE_HUB_TOKEN": "b"}) == "b"
-    assert key_from(row, {"HF_TOKEN": "a", "HUGGINGFACE_HUB_TOKEN": "b"}) == "a"
+    assert key_from(row, {"HF_TOKEN": "a"}) == "a"
+    assert key_from(row, {"HF_TOKEN": "a", "HUGGINGFACE_HUB_TOKEN": "b"}) == "b"
+
+
+def test_further_keys_of_the_environment_are_used_in_turn():
+    env = {"OPENAI_API_KEYS": "b; c,a", "OPENAI_API_KEY": "a", "OPENAI_API_KEY_1": "d", "OPENAI_API_KEY_2": " "}
+    provider = providers(env, mode="merge")["openai"]
+    assert [row.api_key for row in (provider, *provider.others)] == ["a", "b", "c", "d"]
+    assert set(provider.secrets) == {"a", "b", "c", "d"}
 
 
 def test_a_configured_row_overrides_the_catalogues_field_by_field():
@@ -152,8 +162,8 @@ def test_the_timeout_is_the_providers_own():
 @pytest.mark.parametrize(
     "row",
     [
-        {"baseUrl": "http://own/v1", "api": "openai-codex-responses"},
-        {"baseUrl": "http://own/v1", "models": [{"id": "m", "api": "ollama"}]},
+        {"baseUrl": "http://own/v1", "api": "pi-messages"},
+        {"baseUrl": "http://own/v1", "models": [{"id": "m", "api": "pi-messages"}]},
         {"baseUrl": "http://own/v1", "auth": "oauth"},
         {"baseUrl": "http://own/v1", "request": {"proxy": {"mode": "env-proxy"}}},
         {},
@@ -247,7 +257,7 @@ def test_addresses_that_name_the_model_are_kept_for_a_bounded_number_of_models()
 @pytest.mark.parametrize("name", sorted(CATALOG))
 def test_rows_of_the_catalogue_are_complete_and_conservative(name):
     row = CATALOG[name]
-    assert row.base_url.startswith("http://127.0.0.1:" if row.local else "https://")
+    assert (row.base_url or row.address).startswith("http://127.0.0.1:" if row.local else "https://")
     assert not row.base_url.endswith("/")
     assert row.key_variables
     assert not row.quirks.get("accepts_prefill")
@@ -287,3 +297,43 @@ def test_an_address_or_header_that_can_not_be_sent_is_a_problem_at_its_path(row,
     assert problem.startswith(f"models.providers.own.{path}: ")
     assert text in problem
     assert "secret" not in problem
+
+
+@pytest.mark.parametrize(
+    ("row", "header", "value"),
+    [
+        ({"api": "anthropic-messages"}, "x-api-key", "k"),
+        ({"api": "google-generative-ai"}, "x-goog-api-key", "k"),
+        ({"api": "ollama"}, "Authorization", "Bearer k"),
+        ({"api": "anthropic-messages", "authHeader": True}, "Authorization", "Bearer k"),
+        ({"api": "anthropic-messages", "auth": "token"}, "Authorization", "Bearer k"),
+        (
+            {"api": "anthropic-messages", "request": {"auth": {"mode": "authorization-bearer", "token": "k"}}},
+            "Authorization",
+            "Bearer k",
+        ),
+        (
+            {"request": {"auth": {"mode": "header", "headerName": "X-Key", "value": "k", "prefix": "Key "}}},
+            "X-Key",
+            "Key k",
+        ),
+    ],
+)
+def test_a_key_is_sent_as_its_format_has_it_unless_the_row_says_otherwise(row, header, value):
+    provider = providers(own={"baseUrl": "http://own", "apiKey": "k", **row})["own"]
+    assert provider.headers == {header: value}
+    assert "k" in "".join(provider.secrets) or value in provider.secrets
+
+
+def test_a_model_of_another_format_gets_the_key_in_that_formats_header():
+    row = {"baseUrl": "http://own/v1", "apiKey": "k", "models": [{"id": "c", "api": "anthropic-messages"}, {"id": "g"}]}
+    own = providers(own=row)["own"]
+    assert own.row_for("c").headers == {"x-api-key": "k"}
+    assert own.row_for("c").base_url == "http://own"
+    assert own.row_for("g").headers == {"Authorization": "Bearer k"}
+    assert own.row_for("g").base_url == "http://own/v1"
+
+
+def test_minimax_takes_its_key_as_a_bearer_token():
+    provider = providers({"MINIMAX_API_KEY": "k"}, mode="merge")["minimax"]
+    assert (provider.wire, provider.headers) == ("anthropic-messages", {"Authorization": "Bearer k"})

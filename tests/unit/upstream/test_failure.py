@@ -137,3 +137,10 @@ def test_an_exception_of_the_transport_becomes_one_failure(exception, kind, text
     assert error.kind is kind
     assert error.message.startswith(NAME)
     assert error.message.endswith(text)
+
+
+def test_a_refused_call_without_a_key_says_where_to_set_one():
+    provider = Provider("groq", "https://api.groq.com/openai/v1")
+    error = presentable(provider, UpstreamError(UpstreamKind.AUTH, "Invalid API Key"))
+    expected = "refused a call without a key (set models.providers.groq.apiKey): Invalid API Key"
+    assert error.message == f"The provider 'groq' (api.groq.com:443) {expected}"

@@ -384,6 +384,55 @@ async def test_tools_that_are_no_functions_work_with_every_format_and_come_back_
         assert history[1:] == [["tool", ["result", call.id, ["text", "a cat"]]] for call in AS_FUNCTIONS]
 
 
+async def test_a_picture_that_a_clients_tool_returns_reaches_the_model_in_every_format(house, ask):
+    client = CLIENTS[1]
+    house.answers(ANSWERS["text"])
+    call = {"type": "function_call", "call_id": "call_1", "name": "look", "arguments": "{}"}
+    picture = [{"type": "input_text", "text": "This:"}, {"type": "input_image", "image_url": PIXEL}]
+    output = {"type": "function_call_output", "call_id": "call_1", "output": picture}
+    body = client.body(ASK, stream=False)
+    status, _ = await ask(client, body | {"input": [*body["input"], call, output]})
+    assert status == 200
+    assert (
+        PIXEL.partition(",")[2] in json.dumps(house.bodies[0])
+        if house.bodies
+        else ["image", PIXEL] in (house.asked[0]["messages"][2][1])
+    )
+
+
+@each_way
+async def test_a_chat_clients_custom_tool_works_with_every_format(house, ask, stream):
+    client = CLIENTS[0]
+    native = house.says is PROVIDERS["openai-responses"]
+    house.answers(Answer(None, "tool_calls", USAGE, OWN_ITEMS[:1] if native else AS_FUNCTIONS[:1]))
+    house.answers(ANSWERS["text"])
+    tool = {"type": "custom", "custom": {"name": "apply_patch", "description": "Edits."}}
+    first = client.body(ASK, stream=stream) | {"tools": [tool], "tool_choice": "required"}
+    _, body = await ask(client, first)
+    called = {"name": "apply_patch", "input": OWN_ITEMS[0]["input"]}
+    if stream:
+        payloads = [json.loads(frame.removeprefix(b"data: ")) for frame in body.split(b"\n\n")[:-2]]
+        deltas = [choice["delta"] for payload in payloads for choice in payload["choices"]]
+        pieces = [call["custom"] for delta in deltas for call in delta.get("tool_calls", ())]
+        assert {name: "".join(piece.get(name, "") for piece in pieces) for name in called} == called
+    else:
+        (call,) = json.loads(body)["choices"][0]["message"]["tool_calls"]
+        assert call == {"id": "call_1", "type": "custom", "custom": called}
+    message = {"role": "assistant", "tool_calls": [{"id": "call_1", "type": "custom", "custom": called}]}
+    following = client.followed(first, [message], [("call_1", "done")]) | {"tool_choice": "auto"}
+    status, _ = await ask(client, following)
+    assert status == 200
+    if native:
+        assert house.bodies[1]["input"][1:] == [
+            OWN_ITEMS[0],
+            {"type": "custom_tool_call_output", "call_id": "call_1", "output": "done"},
+        ]
+    else:
+        assert house.asked[1]["messages"][-1] == ["tool", ["result", "call_1", ["text", "done"]]]
+        (*_, arguments) = house.asked[1]["messages"][-2][-1]
+        assert json.loads(arguments) == {"input": OWN_ITEMS[0]["input"]}
+
+
 @pytest.mark.parametrize("house", ["openai-completions", toy.WIRE], indirect=True)
 async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name(house, ask):
     client = CLIENTS[1]
@@ -391,6 +440,18 @@ async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name
     status, answer = await ask(client, body)
     assert (status, house.asked) == (400, [])
     assert "web_search" in answer.decode()
+
+
+@each_way
+async def test_a_stop_sequence_ends_the_answer_in_every_format(house, ask, stream):
+    client = CLIENTS[0]
+    whole = house.says is PROVIDERS["openai-responses"]  # the format has no stop sequences: the provider writes on
+    answer = Answer("One. END Two." if whole else "One. ", "stop", USAGE)
+    house.answers(answer)
+    status, body = await ask(client, client.body(ASK, stream=stream) | {"stop": ["END"]})
+    seen = read(client, status, body, stream=stream)
+    assert (seen.text, seen.finish, seen.tokens[:2]) == ("One. ", "stop", (USAGE.prompt, USAGE.completion))
+    assert house.asked[0]["settings"].get("stop") == (None if whole else ["END"])
 
 
 async def test_a_stored_response_returns_reasoning_to_its_model(house, ask):
@@ -468,6 +529,33 @@ async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house,
     assert len(fallback.asked) == 1
 
 
+async def test_a_fallback_of_another_format_gets_the_tools_and_calls_as_functions(
+    open_house, config, aiohttp_client, tmp_path
+):
+    house = await open_house("house", "openai-responses")
+    fallback = await open_house("fallback", "openai-completions")
+    config["agents"]["defaults"]["model"]["fallbacks"] = ["fallback/small"]
+    gateway = await served(config, aiohttp_client, tmp_path)
+    client = CLIENTS[1]
+    search = {"type": "web_search_call", "status": "completed", "action": {"type": "search", "query": "q"}}
+    house.answers(Answer(None, "tool_calls", USAGE, [search | {"call_id": "ws_1"}, *OWN_ITEMS]))
+    house.refuses("Too many people.")
+    fallback.answers(Answer(None, "tool_calls", USAGE, AS_FUNCTIONS[:1]))
+    first = client.body(ASK, stream=True) | {"tools": OWN_TOOLS}
+    async with gateway.post(client.path, json=first) as response:
+        returned = client.returned(await response.read(), stream=True)
+    assert [item["type"] for item in returned] == ["web_search_call", *(item["type"] for item in OWN_ITEMS)]
+    outputs = [{"type": item["type"] + "_output", "call_id": item["call_id"], "output": "a cat"} for item in OWN_ITEMS]
+    async with gateway.post(client.path, json=first | {"input": [*first["input"], *returned, *outputs]}) as response:
+        (call,) = client.returned(await response.read(), stream=True)
+    assert (call["type"], call["input"]) == ("custom_tool_call", OWN_ITEMS[0]["input"])
+    sent = fallback.asked[0]
+    assert [tool[0] for tool in sent["tools"]] == [function.name for function in AS_FUNCTIONS]
+    assert [message[0] for message in sent["messages"]].count("tool") == 4
+    names = [part[2] for message in sent["messages"] for part in message[1:] if part[0] == "call"]
+    assert names == ["web_search", *(function.name for function in AS_FUNCTIONS)]
+
+
 @pytest.mark.parametrize("named", ["api", "model", "row"])
 async def test_a_configured_provider_speaks_the_format_that_it_names_or_that_of_its_row(
     open_house, config, aiohttp_client, tmp_path, named
@@ -540,3 +628,25 @@ async def test_reasoning_of_three_rounds_goes_back_in_its_order(house, ask, clie
     status, answer = await ask(client, body)
     assert read(client, status, answer, stream=stream).finish == "stop"
     assert house.asked[-1]["messages"] == expected
+
+
+async def test_a_provider_of_the_responses_format_embeds(open_house, config, aiohttp_client, tmp_path):
+    house = await open_house("house", "openai-responses")
+    config["memory"] = {"search": {"provider": "house", "model": "small"}}
+    gateway = await served(config, aiohttp_client, tmp_path)
+    vectors = {"data": [{"embedding": [0.5, 1], "index": 0}], "usage": {"prompt_tokens": 1, "total_tokens": 1}}
+    house.says = _Embeddings
+    house.sends([json.dumps(vectors).encode()], stream=False)
+    async with gateway.post("/v1/embeddings", json={"model": "openclaw", "input": "hi"}) as response:
+        assert (await response.json())["data"][0]["embedding"] == [0.5, 1]
+    assert house.asked == ["/base/embeddings"]
+
+
+class _Embeddings:
+    """Notes only the path of what it is asked."""
+
+    WHOLE_TYPE = "application/json"
+
+    @staticmethod
+    def asked(path: str, _body: bytes) -> str:
+        return path

@@ -34,13 +34,26 @@ def test_a_function_tool_is_decoded(raw, tool):
     assert read_tools([raw], WIRE) == (tool,)
 
 
+def test_a_custom_tool_is_described_as_a_function_too():
+    form = {"type": "grammar", "grammar": {"syntax": "regex", "definition": "[a-z]+"}}
+    raw = {"type": "custom", "custom": {"name": "sql", "description": "Runs SQL.", "format": form}}
+    (tool,) = read_tools([raw], WIRE)
+    assert (tool.name, tool.kind, tool.extras) == ("sql", "custom", Extras(WIRE, raw))
+    assert tool.description == "Runs SQL.\n\n`input` must match this regex grammar:\n[a-z]+"
+    assert tool.parameters["required"] == ["input"]
+    choice = read_choice({"type": "custom", "custom": {"name": "sql"}}, (tool,))
+    assert choice == ToolChoice("pinned", "sql", "custom")
+
+
 @pytest.mark.parametrize(
     ("raw", "why", "param"),
     [
         ("f", "each tool must be an object", "tools[1]"),
         (None, "each tool must be an object", "tools[1]"),
         ({"type": "web_search"}, "only function tools are supported", "tools[1].type"),
-        ({"type": "custom", "custom": {}}, "only function tools are supported", "tools[1].type"),
+        ({"type": "custom"}, "only function tools are supported", "tools[1].type"),
+        ({"type": "custom", "custom": {}}, "tools[1].custom.name is required", "tools[1].custom.name"),
+        ({"type": "custom", "custom": {"name": "g"}}, "two tools are called 'g'", "tools[1]"),
         ({"type": ["function"]}, "only function tools are supported", "tools[1].type"),
         ({"type": "function"}, "tool.function is required", "tools[1].function"),
         ({"type": "function", "name": "f"}, "tool.function is required", "tools[1].function"),
@@ -91,7 +104,12 @@ def test_auto_and_none_need_no_tools(raw):
         ({}, "unsupported tool_choice type", "tool_choice.type"),
         ({"type": "auto"}, "unsupported tool_choice type", "tool_choice.type"),
         ({"type": ["function"]}, "unsupported tool_choice type", "tool_choice.type"),
-        ({"type": "custom"}, "tool_choice custom is not supported", "tool_choice.type"),
+        ({"type": "custom"}, "tool_choice.custom.name is required", "tool_choice.custom.name"),
+        (
+            {"type": "custom", "custom": {"name": "f"}},
+            "tool_choice requested unknown tool: f",
+            "tool_choice.custom.name",
+        ),
         ({"type": "allowed_tools"}, "tool_choice allowed_tools is not supported", "tool_choice.type"),
         ({"type": "function"}, "tool_choice.function.name is required", "tool_choice.function.name"),
         ({"type": "function", "function": {}}, "tool_choice.function.name is required", "tool_choice.function.name"),

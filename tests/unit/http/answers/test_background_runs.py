@@ -7,16 +7,17 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.core.errors import Unavailable
+from gateway.core.errors import NotFound, Unavailable
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.usage import NO_USAGE
 from gateway.http.answers.background import BackgroundPolicy, BackgroundRuns, Job
-from gateway.http.answers.background_entry import end_entry, end_status, head_entry, is_end
+from gateway.http.answers.background_entry import end_entry, head_entry
 from gateway.http.answers.background_events import LogReader, current
+from gateway.http.answers.event_budget import EventLimits
 from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.state.configured import Stores
 from gateway.state.events.sqlite import SqliteEvents
-from gateway.state.events.store import EventPolicy
+from gateway.state.events.store import EventPage, EventPolicy
 from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
@@ -275,9 +276,7 @@ async def test_a_background_answer_too_large_to_store_is_reported_as_failed(stor
     runs = BackgroundRuns(stores.events, FAST)
     await runs.start(await job(Run([TextDelta("x" * 17_000_000), Finish("stop")])))
     await until(lambda: _true(not runs.count()))
-    (last,) = (await stores.events.read("resp_1", -1)).events
-    assert is_end(last)
-    assert end_status(last) == "failed"
+    assert await stores.events.read("resp_1", 0) == EventPage((), False), "its events are deleted"
     for seconds in (0, 4000):
         clock.now += seconds
         await stores.events.begin("resp_2")
@@ -329,3 +328,63 @@ async def test_a_stopping_gateway_starts_no_run(stores, job):
 
 async def _true(value):
     return value
+
+
+SMALL = EventLimits(run=10_000, caller=15_000, total=20_000)
+
+
+def counted(text):
+    return [TextDelta(text)]
+
+
+async def test_a_run_whose_events_exceed_the_limit_fails_at_once_and_leaves_nothing(stores, job):
+    runs = BackgroundRuns(stores.events, FAST, SMALL)
+    await runs.start(await job(Run(*([counted("x" * 1000)] * 11), hangs=True)))
+    await until(lambda: _true(not runs.count()))
+    stored = await stores.responses.get(None, "resp_1")
+    response = json.loads(stored.body)
+    assert (response["status"], response["output"]) == ("failed", [])
+    assert "maxResponseBytes" in response["error"]["message"]
+    assert await stores.events.read("resp_1", 0) == EventPage((), False)
+    assert stored.messages == ()
+
+
+async def test_a_reader_of_a_run_that_is_cut_off_gets_its_failure(stores, job):
+    runs = BackgroundRuns(stores.events, FAST, SMALL)
+    made = await job(Run(counted("x" * 5000), counted("x" * 5001), hangs=True))
+    stored = made.storage.record
+    reading = asyncio.create_task(events_of(stores, stored))
+    await runs.start(made)
+    events = await reading
+    assert events[-1]["type"] == "response.failed"
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert (await events_of(stores, stored))[-1]["type"] == "response.failed", "and every later reader"
+
+
+async def test_a_run_waits_while_the_store_takes_no_events(stores, job):
+    events = Away(stores.events)
+    runs = BackgroundRuns(events, replace(FAST, max_unwritten=5000))
+    made = await job(Run(*([counted("x" * 1000)] * 50), [Finish("stop"), UsageReport(NO_USAGE)]))
+    await runs.start(made)
+    events.away = True
+    await until(lambda: _true(events.refused >= 3))
+    assert made.unwritten < 10_000
+    assert made.final is None
+    events.away = False
+    await until(lambda: _true(not runs.count()))
+    assert json.loads((await stores.responses.get(None, "resp_1")).body)["status"] == "completed"
+
+
+async def test_logs_without_room_are_deleted_from_the_store(stores, job):
+    runs = BackgroundRuns(stores.events, FAST, EventLimits(run=10_000, caller=10_000, total=10_000))
+    first = await job(Run(counted("x" * 6000), [Finish("stop"), UsageReport(NO_USAGE)]))
+    await runs.start(first)
+    await until(lambda: _true(not runs.count()))
+    stored = await stores.responses.get(None, "resp_1")
+    assert (await events_of(stores, first.storage.record))[-1]["type"] == "response.completed"
+    runs._budget.grow(runs._budget.begin("resp_2", "", lambda _: None), 6000)
+    await runs._evict()
+    assert await stores.events.read("resp_1", 0) == EventPage((), False)
+    assert json.loads((await current(stores, stored)).body)["status"] == "completed", "the response stays"
+    with pytest.raises(NotFound, match="events of response 'resp_1' are not stored any more"):
+        await events_of(stores, first.storage.record)

@@ -165,3 +165,16 @@ async def test_a_mistake_of_ours_in_an_open_stream_is_logged_and_breaks_the_conn
         with pytest.raises(aiohttp.ClientPayloadError):
             await response.read()
     assert [(line["event"], str(line["exc_info"])) for line in logs] == [("Request failed", "'a mistake'")]
+
+
+async def test_a_client_that_leaves_between_two_writes_is_no_error(answer):
+    async def work(stream):
+        await stream.relay(b"data: 1\n\n")
+        stream._request.transport.abort()
+        await stream.relay(b"data: 2\n\n")
+
+    with capture_logs() as logs:
+        response = await answer(work)
+        with pytest.raises(aiohttp.ClientError):
+            await response.read()
+    assert [(line["log_level"], line["event"]) for line in logs] == [("debug", "The client disconnected")]

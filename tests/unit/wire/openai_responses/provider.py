@@ -173,6 +173,7 @@ def _item_events(index: int, item: dict[str, Any]) -> list[dict[str, Any]]:
         "function_call": {"arguments": ""},
         "custom_tool_call": {"input": ""},
         "local_shell_call": {},
+        "web_search_call": {},
     }
     started = {**item, **empty[item["type"]], "status": "in_progress"}
     events = [{"type": "response.output_item.added", "output_index": index, "item": started}]
@@ -194,7 +195,7 @@ def _item_events(index: int, item: dict[str, Any]) -> list[dict[str, Any]]:
                 {"type": "response.custom_tool_call_input.delta", **where, "delta": piece} for piece in item["input"]
             ]
             events.append({"type": "response.custom_tool_call_input.done", **where, "input": item["input"]})
-        case "local_shell_call":
+        case "local_shell_call" | "web_search_call":
             pass  # it comes whole
         case _:
             name = "response.function_call_arguments"

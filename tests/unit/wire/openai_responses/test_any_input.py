@@ -9,13 +9,21 @@ from openai.types.responses import Response
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message_json import read_messages, write_messages
+from gateway.wire import UPSTREAMS
+from gateway.wire.function_tools import as_functions
+from gateway.wire.model import ModelSpec
+from gateway.wire.openai_responses.client_tools import CALL_TYPES, DECLARED, OUTPUT_TYPES
 from gateway.wire.openai_responses.hosted import HOSTED
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 from gateway.wire.openai_responses.items import read_items
 from gateway.wire.openai_responses.response_object import Head, response_object
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
-KINDS = ["message", "function_call", "function_call_output", "reasoning", "item_reference", "compaction", *HOSTED]
+KINDS = [
+    *("message", "reasoning", "item_reference", "compaction", "additional_tools"),
+    *(*CALL_TYPES.values(), *OUTPUT_TYPES.values(), *HOSTED),
+]
+TOOLS = ["function", "custom", "namespace", "tool_search", "shell", "mcp", "web_search", "allowed_tools", *DECLARED]
 PARTS = ["input_text", "output_text", "text", "refusal", "input_image", "input_file", "input_audio"]
 NAMES = [
     "role",
@@ -115,3 +123,59 @@ def test_any_request_is_decoded_or_refused(request):
     echo = {**ingress.echo(turn), "service_tier": "auto", "reasoning": None, "text": None}
     response = response_object(Head("resp_1", 1, turn.model, echo), "in_progress", ())
     Response.model_validate(loads(dumps(response)))
+
+
+tool_names = st.sampled_from(["f", "g"])
+tools = st.deferred(
+    lambda: st.builds(
+        lambda kind, name, members, more: {"type": kind, "name": name, "tools": members, **more},
+        st.sampled_from(TOOLS),
+        tool_names,
+        st.lists(tools, max_size=2) | anything,
+        st.dictionaries(
+            st.sampled_from(["type", "name", "tools", "format", "custom", "function", "environment", "execution"]),
+            anything,
+            max_size=1,
+        ),
+    )
+)
+choices = st.sampled_from(["auto", "none", "required"]) | st.builds(
+    lambda kind, name, entries, more: {"type": kind, "name": name, "mode": "auto", "tools": entries, **more},
+    st.sampled_from(TOOLS),
+    tool_names,
+    st.lists(tools, max_size=2),
+    st.dictionaries(st.sampled_from(["server_label", "namespace", "type", "mode"]), anything, max_size=1),
+)
+tool_requests = st.builds(
+    lambda items, offered, choice, added: {
+        "model": "openclaw",
+        "input": [{"role": "user", "content": "hi"}, *items, {"type": "additional_tools", "tools": added}],
+        "tools": offered,
+        "tool_choice": choice,
+    },
+    st.lists(items, max_size=3),
+    st.lists(tools, max_size=3),
+    choices,
+    st.lists(tools, max_size=1) | anything,
+)
+
+
+@settings(max_examples=200)
+@given(tool_requests)
+def test_any_tools_are_sent_in_both_forms_or_refused(request):
+    try:
+        ingress = ResponsesIngress.read(json.dumps(request).encode())
+        turn = ingress.turn()
+    except BadRequest:
+        return
+    loads(dumps(ingress.echo(turn)))
+    native = loads(UPSTREAMS["openai-responses"].request(turn, ModelSpec("m", own_tools=True)).body)
+    assert all(item["type"] for item in native["input"])
+    try:
+        asked, _ = as_functions(turn, "openai-completions")
+    except BadRequest:
+        return
+    sent = loads(UPSTREAMS["openai-completions"].request(asked, ModelSpec("m")).body)
+    assert all(tool["type"] == "function" for tool in sent.get("tools", ()))
+    calls = [call for message in sent["messages"] for call in message.get("tool_calls", ())]
+    assert all(call["type"] == "function" for call in calls)

@@ -7,6 +7,7 @@ from openai.types.responses import Response, ResponseStreamEvent
 from pydantic import TypeAdapter
 
 from gateway.core.accumulator import accumulated
+from gateway.core.errors import BadRequest
 from gateway.core.event import Finish, ToolCallBegin, ToolCallDelta
 from gateway.core.message import Foreign, Owner
 from gateway.core.turn import ToolChoice
@@ -79,6 +80,14 @@ def test_a_tool_choice_of_every_kind_is_understood_and_sent_on(raw, choice):
     tools = [tool for tool in TOOLS if tool["type"] != "apply_patch"]
     assert read(tools=tools, tool_choice=raw).turn().tool_choice == choice
     assert sent(tools=tools, tool_choice=raw)["tool_choice"] == raw
+
+
+def test_a_choice_that_no_tool_has_and_tools_that_are_no_list_are_no_internal_error():
+    with pytest.raises(BadRequest):
+        read(tools=[{"type": "web_search"}], tool_choice={"type": "web_search", "server_label": "s"}).turn()
+    for tools in (5, "x", {"a": 1}):
+        items = [{"role": "user", "content": "hi"}, {"type": "tool_search_output", "call_id": "c", "tools": tools}]
+        assert read(input=items).turn().tools == ()
 
 
 def test_allowed_tools_of_every_kind_are_the_only_ones_offered():

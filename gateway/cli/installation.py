@@ -1,0 +1,254 @@
+"""Reads an OpenClaw installation and turns it into a configuration of the gateway with its variables.
+
+Nothing in the installation is changed. Keys that OpenClaw keeps in its stores become variables of the new `.env`.
+"""
+
+import copy
+import json
+import re
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gateway.agents.model_chain import chain_problems
+from gateway.cli.repairs import Finding, repaired
+from gateway.config import accepted, document
+from gateway.config.agents import gathered
+from gateway.config.dotenv import parse, rendered
+from gateway.config.problems import Problem
+from gateway.config.profile_store import stored_profiles
+from gateway.config.root import Config
+from gateway.config.starter import new_token
+from gateway.core.errors import ConfigError
+from gateway.core.names import ModelRef
+from gateway.upstream.catalog import CATALOG
+from gateway.upstream.provider import Provider
+from gateway.validation import Valid, validated
+
+FILES = ("openclaw.json", "clawdbot.json", "moltbot.json")
+"""The names of the configuration file, the older ones last."""
+
+_KEPT = frozenset(Config.model_fields) | {"env", "secrets"}
+_VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)")
+_NOT_LETTERS = re.compile(r"[^A-Z0-9]+")
+_ALWAYS = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
+
+
+@dataclass(slots=True)
+class Import:
+    """The new configuration, its variables, and a finding per row; `valid` is None when the gateway would not start."""
+
+    tree: dict[str, Any]
+    variables: dict[str, str]
+    findings: list[Finding] = field(default_factory=list)
+    valid: Valid | None = None
+
+    @property
+    def config_text(self) -> str:
+        """The new file."""
+        text = json.dumps(self.tree, indent=2, ensure_ascii=False)
+        return f"// Imported from an OpenClaw installation by openclaw-gateway import.\n{text}\n"
+
+    @property
+    def dotenv_text(self) -> str:
+        """The new `.env`, with secrets."""
+        return rendered(self.variables)
+
+
+def imported(directory: Path, env: Mapping[str, str]) -> Import:
+    """Read the installation in `directory`. Raises ConfigError when it has no configuration file that can be read."""
+    file = next((directory / name for name in FILES if (directory / name).is_file()), None)
+    if file is None:
+        raise ConfigError((f"{directory}: has no {', '.join(FILES)}; name the directory of the installation",))
+    tree = document.read(file, env)
+    dotenv = directory / ".env"
+    variables = parse(dotenv.read_text(encoding="utf-8-sig", errors="replace")) if dotenv.is_file() else {}
+    result = Import(tree, variables)
+    result.findings += _without_other_sections(tree)
+    _move_agents(tree, directory)
+    _absolute_files(tree, directory)
+    result.findings += _move_profiles(result, directory)
+    with tempfile.TemporaryDirectory() as scratch:
+        check = _checker(result, env, Path(scratch))
+        result.findings += repaired(tree, check)
+        if not any(finding.outcome == "needs you" for finding in result.findings):
+            result.findings += [*_open_endpoints(tree), *_with_a_token(result, env)]
+            _keep_used_variables(result)
+            problems = check(tree)
+            result.findings += [Finding("", "needs you", problem) for problem in problems]
+            result.valid = None if problems else _load(result, env, Path(scratch))
+    if result.valid is not None:
+        result.findings = [*_works(result.valid), *result.findings]
+    return result
+
+
+def _checker(result: Import, env: Mapping[str, str], scratch: Path) -> Callable[[dict[str, Any]], tuple[str, ...]]:
+    written = _provider_ids(result.tree)
+
+    def problems_of(tree: dict[str, Any]) -> tuple[str, ...]:
+        try:
+            config = _load(result, env, scratch).loaded.config
+        except ConfigError as error:
+            return error.problems
+        return tuple(str(problem) for problem in _misrouted(config, written - _provider_ids(tree)))
+
+    return problems_of
+
+
+def _provider_ids(tree: dict[str, Any]) -> set[str]:
+    models = tree.get("models")
+    providers = models.get("providers") if isinstance(models, dict) else None
+    return {str(name).strip().lower() for name in providers} if isinstance(providers, dict) else set()
+
+
+def _misrouted(config: Config, left_out: set[str]) -> Iterator[Problem]:
+    """Models of rows that are left out: built-in providers of the same names are not asked in their place."""
+
+    def unusable(ref: ModelRef, _assumed: bool) -> str | None:
+        return f"the row of {ref.provider!r} is left out" if ref.provider in left_out else None
+
+    yield from chain_problems(config, unusable)
+    search = config.memory.search
+    if search.provider and search.provider.strip().lower() in left_out:
+        yield Problem("memory.search", f"the row of {search.provider!r} is left out")
+
+
+def _load(result: Import, env: Mapping[str, str], scratch: Path) -> Valid:
+    (scratch / "openclaw.json").write_text(result.config_text, encoding="utf-8")
+    (scratch / ".env").write_text(result.dotenv_text, encoding="utf-8")
+    own = {name: value for name, value in env.items() if name != "OPENCLAW_CONFIG_PATH"}
+    return validated(None, {**own, "OPENCLAW_STATE_DIR": str(scratch)})
+
+
+def _without_other_sections(tree: dict[str, Any]) -> Iterator[Finding]:
+    """Sections that the gateway does not serve."""
+    others = [name for name in tree if name not in _KEPT]
+    for name in others:
+        del tree[name]
+    if shown := [name for name in others if name not in accepted.BOOKKEEPING]:
+        yield Finding(", ".join(shown), "left out", "not served by this gateway")
+
+
+def _move_agents(tree: dict[str, Any], directory: Path) -> None:
+    """Agents in the newer form, each with its workspace of the installation."""
+    if not isinstance(tree.get("agents"), dict):
+        return
+    agents = tree["agents"] = {key: value for key, value in gathered(tree["agents"]).items() if value is not None}
+    entries, defaults = agents.get("entries"), agents.get("defaults")
+    shared = isinstance(defaults, dict) and defaults.get("workspace")
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        for folder in (f"workspace-{name}", "workspace"):
+            if isinstance(entry, dict) and not entry.get("workspace") and not shared and (directory / folder).is_dir():
+                entry["workspace"] = str((directory / folder).resolve())
+
+
+def _absolute_files(tree: dict[str, Any], directory: Path) -> None:
+    """Secret files are relative to the directory of the configuration, which changes."""
+    secrets = tree.get("secrets")
+    providers = secrets.get("providers") if isinstance(secrets, dict) else None
+    for provider in providers.values() if isinstance(providers, dict) else ():
+        path = provider.get("path") if isinstance(provider, dict) else None
+        if isinstance(path, str) and not path.startswith(("~", "$")):
+            provider["path"] = str((directory / path).resolve())
+
+
+def _move_profiles(result: Import, directory: Path) -> Iterator[Finding]:
+    """The keys of the stores as variables; logins as they are, for the report."""
+    stored, problems = stored_profiles(directory)
+    for problem in problems:
+        yield Finding(problem.path, "left out", problem.text)
+    section: Any = result.tree.setdefault("auth", {})
+    profiles: Any = section.setdefault("profiles", {}) if isinstance(section, dict) else {}
+    if not isinstance(profiles, dict):
+        return
+    for name, profile in stored.items():
+        entry = profiles.setdefault(name, {"provider": profile["provider"], "mode": profile["mode"]})
+        key = profile.get("key")
+        if isinstance(key, str) and isinstance(entry, dict):
+            variable = f"OPENCLAW_PROFILE_{_NOT_LETTERS.sub('_', name.upper()).strip('_')}"
+            result.variables[variable] = key
+            entry["key"] = f"${{{variable}}}"
+        elif key and isinstance(entry, dict):
+            entry["key"] = copy.deepcopy(key)
+    for name, entry in list(profiles.items()):
+        if isinstance(entry, dict) and entry.get("mode") in ("oauth", "aws-sdk"):
+            del profiles[name]
+            advice = _key_advice(str(entry.get("provider")))
+            yield Finding(
+                f'auth.profiles["{name}"]', "left out", f'"{entry["mode"]}" logins are not supported; {advice}'
+            )
+    if section == {"profiles": {}}:
+        del result.tree["auth"]
+
+
+def _key_advice(provider: str) -> str:
+    row = CATALOG.get(provider)
+    return f"set {row.key_variables[0]}" if row and row.key_variables else "use an API key"
+
+
+def _open_endpoints(tree: dict[str, Any]) -> Iterator[Finding]:
+    """Endpoints are off unless enabled; without one nothing can be asked."""
+    gateway = tree.setdefault("gateway", {})
+    http = gateway.setdefault("http", {}) if isinstance(gateway, dict) else {}
+    endpoints = http.setdefault("endpoints", {}) if isinstance(http, dict) else {}
+    if not isinstance(endpoints, dict) or any(
+        isinstance(one, dict) and one.get("enabled") for one in endpoints.values()
+    ):
+        return
+    for name in ("chatCompletions", "responses"):
+        endpoints[name] = {**(endpoints.get(name) or {}), "enabled": True}
+    yield Finding("gateway.http.endpoints", "changed", "no endpoint was enabled; chatCompletions and responses are now")
+
+
+def _with_a_token(result: Import, env: Mapping[str, str]) -> Iterator[Finding]:
+    auth = result.tree.get("gateway", {}).get("auth") or {}
+    has_one = any(auth.get(name) or env.get(variable) or result.variables.get(variable) for name, variable in (
+        ("token", _ALWAYS[0]), ("password", _ALWAYS[1])
+    ))  # fmt: skip
+    if has_one or auth.get("mode", "token") != "token":
+        return
+    result.variables[_ALWAYS[0]] = new_token()
+    yield Finding("gateway.auth.token", "changed", f"no token was configured; a new one is in .env as {_ALWAYS[0]}")
+
+
+def _keep_used_variables(result: Import) -> None:
+    """Only what the configuration refers to and what providers read, so that no other secret is copied."""
+    used = {*_VARIABLE.findall(result.config_text), *_ALWAYS}
+    for row in CATALOG.values():
+        for name in row.key_variables:
+            used |= {name, f"{name}S", *(f"{name}_{number}" for number in range(1, 10))}
+    used |= {value["id"] for value in _references(result.tree)}
+    result.variables = {name: value for name, value in result.variables.items() if name in used}
+
+
+def _references(value: Any) -> Iterator[Any]:
+    if isinstance(value, dict):
+        if value.get("source") == "env" and isinstance(value.get("id"), str):
+            yield value
+        for item in value.values():
+            yield from _references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _references(item)
+
+
+def _works(valid: Valid) -> Iterator[Finding]:
+    for agent in valid.directory.agents:
+        default = ", the default agent" if agent is valid.directory.default else ""
+        yield Finding(f"agents.entries.{agent.id}", "works", " → ".join(map(str, agent.candidates)) + default)
+    for provider in valid.providers.values():
+        yield Finding(
+            f"models.providers.{provider.id}", "works", f"{provider.address}, {provider.wire}, {_key(provider)}"
+        )
+    for warning in valid.warnings:
+        path, _, text = warning.partition(": ")
+        yield Finding(path, "missing", text)
+
+
+def _key(provider: Provider) -> str:
+    if provider.api_key is None:
+        return "without a key"
+    count = 1 + len(provider.others)
+    return "with a key" if count == 1 else f"with {count} keys"

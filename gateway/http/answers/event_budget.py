@@ -1,0 +1,124 @@
+"""The bytes of events that background runs may store: per run, per caller, and in all of this process.
+
+A run counts from its first event until its log is deleted. Without room, the log that ended first is deleted; if none
+has ended, the largest running run is cut off. `gateway.http.answers.background` deletes the logs and ends the runs.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Self
+
+from gateway.core.errors import GatewayError, Overloaded
+
+_RETRY_AFTER = 60  # seconds
+
+
+class OversizedRun(GatewayError):
+    """The events of one run exceed the limit of one response."""
+
+    def __init__(self) -> None:
+        super().__init__("The answer is too large to be stored (`gateway.state.maxResponseBytes`).")
+
+
+class EventsFull(Overloaded):
+    """The runs of one caller, or of all callers, have too many events together."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The background runs of this caller, or of all callers, have too many events together. Send the request "
+            "again when some have ended.",
+            _RETRY_AFTER,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EventLimits:
+    """Bytes of events: of one run, of one caller's runs, and of all runs of this process."""
+
+    run: int = 16 * 2**20
+    caller: int = 24 * 2**20
+    total: int = 48 * 2**20
+
+    @classmethod
+    def of(cls, run: int) -> Self:
+        """The limits for responses of at most `run` bytes."""
+        return cls(run, run * 3 // 2, run * 3)
+
+
+@dataclass(eq=False, slots=True)
+class RunEvents:
+    """The events of one run: their `size` in bytes, and how to cut the run off, None once it has ended."""
+
+    name: str
+    caller: str
+    cut: Callable[[GatewayError], None] | None
+    size: int = 0
+
+
+class EventBudget:
+    """Counts the events of this process's background runs. `evicted` are the names of logs to delete."""
+
+    def __init__(self, limits: EventLimits) -> None:
+        self.evicted: list[str] = []
+        self._limits = limits
+        self._runs: dict[RunEvents, None] = {}  # the ended ones in the order of their ends
+        self._by_caller: Counter[str] = Counter()
+        self._total = 0
+
+    def begin(self, name: str, caller: str, cut: Callable[[GatewayError], None]) -> RunEvents:
+        """Count the events of a new run. `cut` ends the run with an error; its log must then be deleted."""
+        run = RunEvents(name, caller, cut)
+        self._runs[run] = None
+        return run
+
+    def grow(self, run: RunEvents, size: int) -> None:
+        """Add events. Raises OversizedRun or EventsFull if this run is the one to cut off."""
+        if run not in self._runs:
+            return  # it has been cut off
+        limits, caller = self._limits, run.caller
+        run.size += size
+        self._count(run, size)
+        if run.size > limits.run:
+            self._forget(run)
+            raise OversizedRun
+        while self._by_caller[caller] > limits.caller:
+            self._make_room((one for one in self._runs if one.caller == caller), run)
+        while self._total > limits.total:
+            self._make_room(self._runs, run)
+
+    def end(self, run: RunEvents) -> None:
+        """The run has ended; its log stays until there is no room."""
+        if run in self._runs:
+            del self._runs[run]
+            run.cut = None
+            self._runs[run] = None
+
+    def _make_room(self, candidates: Iterable[RunEvents], growing: RunEvents) -> None:
+        ended: RunEvents | None = None
+        largest = growing
+        for run in candidates:
+            if run.cut is None:
+                ended = run
+                break
+            if run.size > largest.size:
+                largest = run
+        if ended is not None:
+            self._forget(ended)
+            self.evicted.append(ended.name)
+            return
+        self._forget(largest)
+        if largest is growing:
+            raise EventsFull
+        if largest.cut is not None:
+            largest.cut(EventsFull())
+
+    def _forget(self, run: RunEvents) -> None:
+        del self._runs[run]
+        self._count(run, -run.size)
+
+    def _count(self, run: RunEvents, size: int) -> None:
+        self._total += size
+        self._by_caller[run.caller] += size
+        if not self._by_caller[run.caller]:
+            del self._by_caller[run.caller]

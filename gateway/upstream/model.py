@@ -1,0 +1,17 @@
+"""What a row's quirks say of a model: the gateway's own part, and the profile of its wire format."""
+
+from collections.abc import Mapping
+
+from gateway.wire import OWN_TOOLS, UPSTREAMS
+from gateway.wire.model import ModelSpec
+
+
+def model_from(model_id: str, wire: str, quirks: Mapping[str, object]) -> ModelSpec:
+    """The model, with `quirks` named as in `compat`, in snake case; a missing one has the format's default."""
+    return ModelSpec(
+        model_id,
+        tools=quirks.get("supports_tools") is not False,
+        accepts_prefill=quirks.get("accepts_prefill") is True,
+        own_tools=wire in OWN_TOOLS and quirks.get("supports_own_tools") is not False,
+        profile=UPSTREAMS[wire].profile(quirks),
+    )

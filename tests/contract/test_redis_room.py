@@ -1,0 +1,144 @@
+"""A Redis that is nearly full keeps room for limits and locks, and a full or refusing one is a problem of the store."""
+
+import pytest
+import pytest_asyncio
+
+from gateway.config.redis_url import parse_redis_url
+from gateway.core.errors import Unavailable
+from gateway.core.session_key import parse_session_key
+from gateway.state.connect import close_client, create_client
+from gateway.state.events.redis import RedisEvents
+from gateway.state.events.store import EventPolicy
+from gateway.state.redis_client import RedisClient
+from gateway.state.responses.redis import RedisResponses
+from gateway.state.responses.store import ResponsePolicy, StoredResponse
+from gateway.state.script import Script
+from gateway.state.sessions.redis import RedisSessions
+from gateway.state.sessions.store import SessionPolicy
+from tests.servers import redis_server
+
+MAX = 24 * 2**20
+KEY = parse_session_key("agent:main:openai-user:u")
+COUNT = Script("return redis.call('INCR', KEYS[1])")
+
+
+@pytest_asyncio.fixture
+async def redis(tmp_path):
+    async with redis_server(tmp_path, maxmemory=str(MAX), maxmemory_policy="noeviction") as started:
+        yield started
+
+
+@pytest_asyncio.fixture
+async def client(redis):
+    client = create_client(parse_redis_url(redis.url))
+    ready = RedisClient(client)
+    yield ready
+    await ready.room.close()
+    await close_client(client)
+
+
+def response(number):
+    return StoredResponse(f"resp_{number}", None, "main", 1.0, b'"' + b"x" * 2**20 + b'"', b"[]")
+
+
+async def used(redis):
+    return int((await redis.ask("INFO", "memory"))["used_memory"])
+
+
+async def now_due(client):
+    """As after a second."""
+    client.room._due = 0.0
+    client.room.check(0, 1.0)
+    await client.room.close()
+
+
+async def until_refused(store):
+    """Store something again and again; `store` gets the number. Returns the number and the text of the refusal."""
+    for number in range(100):
+        try:
+            await store(number)
+        except Unavailable as error:
+            return number, error.message
+    raise AssertionError("nothing was refused")
+
+
+async def test_responses_leave_room_for_conversations_and_these_for_limits(client, redis):
+    responses = RedisResponses(client, ResponsePolicy(), prefix="test")
+    stored, reason = await until_refused(lambda number: responses.put(response(number)))
+    assert stored > 3
+    assert "nearly full" in reason
+    assert await used(redis) < MAX * 0.65
+    assert "nearly full" in client.health.problem
+    sessions = RedisSessions(client, SessionPolicy(max_bytes=2**30), prefix="test")
+
+    async def one_turn(_number):
+        lease = await sessions.acquire(KEY, 1)
+        try:
+            await sessions.append(lease, b"x" * 2**19)
+        finally:
+            await sessions.release(lease)
+
+    _, reason = await until_refused(one_turn)
+    assert "nearly full" in reason
+    assert MAX * 0.65 < await used(redis) < MAX * 0.9
+    assert await client.run_script(COUNT, ["a-limit"]) == 1
+    facts, entries = await sessions.read(KEY)
+    assert len(entries) > 3
+    assert (await sessions.list_sessions(None, everybody=True, limit=5)).sessions == (facts,)
+    assert await sessions.delete(KEY)
+    for index in range(stored):
+        await responses.delete(None, f"resp_{index}")
+    await now_due(client)
+    await responses.put(response(0))
+    lease = await sessions.acquire(KEY, 1)
+    await sessions.append(lease, b"x")
+    assert client.health.problem is None
+    await sessions.close()
+
+
+async def test_events_of_runs_have_the_room_of_responses(client, redis):
+    log = RedisEvents(client, EventPolicy(), prefix="test")
+    await log.begin("r")
+    number, reason = await until_refused(lambda number: log.add("r", number, [b"x" * 2**20]))
+    assert "nearly full" in reason
+    assert await used(redis) < MAX * 0.65
+    assert await log.add("r", number, [b"end"], last=True) == "held", "a run can always end"
+
+
+async def test_a_redis_that_evicts_is_not_watched(client, redis):
+    await redis.ask("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+    responses = RedisResponses(client, ResponsePolicy(), prefix="test")
+    for number in range(40):
+        await responses.put(response(number))
+    assert client.health.problem is None
+
+
+async def test_a_full_redis_is_a_problem_until_the_same_use_succeeds(client, redis):
+    fill_up = Script("return redis.call('SET', KEYS[1], string.rep('x', tonumber(ARGV[1])))")
+    _, reason = await until_refused(lambda number: client.run_script(fill_up, [f"key-{number}"], [2**20]))
+    assert "not available" in reason
+    assert "Try again" not in reason
+    await client.check()
+    assert client.health.problem == reason, "a sign of life is no proof of room"
+    await redis.flush()
+    await client.run_script(fill_up, ["key"], [2**20])
+    assert client.health.problem is None
+
+
+async def test_a_redis_that_is_away_is_a_problem_until_it_answers(client, redis):
+    await client.check()
+    await redis.stop()
+    with pytest.raises(Unavailable, match="Try again"):
+        await client.check()
+    assert client.health.problem is not None
+    await redis.start()
+    await client.run_script(COUNT, ["k"])
+    assert client.health.problem is None
+
+
+async def test_a_user_without_the_right_to_ask_for_the_memory_stores_all_the_same(client, redis):
+    await redis.ask("ACL", "SETUSER", "default", "-info")
+    await now_due(client)
+    assert client.health.problem is not None
+    responses = RedisResponses(client, ResponsePolicy(), prefix="test")
+    assert await responses.put(response(1))

@@ -1,0 +1,155 @@
+"""Large bodies: their budget, the limit of their values, and the thread that decodes them."""
+
+import asyncio
+import io
+import json
+import threading
+from unittest.mock import patch
+
+import pytest
+
+from gateway.core.errors import Overloaded
+from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, LargeBodies
+from gateway.wire.openai_chat.ingress import ChatIngress
+
+CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
+PATHS = pytest.mark.parametrize("path", [CHAT, RESPONSES, EMBEDDINGS])
+MiB = 2**20
+
+
+def body(path, text="hi", **more):
+    prompt = {"messages": [{"role": "user", "content": text}]} if path == CHAT else {"input": text}
+    return {"model": "openclaw", **prompt, **more}
+
+
+class TestBudget:
+    def test_it_is_shared_by_all_callers_and_one_gets_three_quarters(self):
+        bodies = LargeBodies(100)
+        first, second = bodies.reserve("a"), bodies.reserve("a")
+        first.grow(50)
+        second.grow(25)
+        with pytest.raises(Overloaded, match="Your other large requests") as refused:
+            second.grow(26)
+        assert refused.value.headers == {"Retry-After": "2"}
+        bodies.reserve("b").grow(25)
+        with pytest.raises(Overloaded, match="busy with other"):
+            bodies.reserve("b").grow(1)
+        assert bodies.used == 100
+        bodies.close()
+
+    def test_a_release_returns_the_bytes_once(self):
+        bodies = LargeBodies(100)
+        one, other = bodies.reserve("a"), bodies.reserve("b")
+        one.grow(40)
+        other.grow(20)
+        one.release()
+        one.release()
+        assert bodies.used == 20
+        bodies.close()
+
+
+@PATHS
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_full_budget_is_a_503_with_retry_after_before_the_body_is_sent(client, provider, path, stream):
+    provider.says("Hello")
+    bodies = client.app[LARGE_BODIES]
+    bodies.reserve("others").grow(192 * MiB)
+    bodies.reserve("more").grow(64 * MiB)
+    sent = json.dumps(body(path, stream=stream)).encode()
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(
+        f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer token-of-the-tests\r\n"
+        f"Content-Length: {LARGE + 1}\r\nExpect: 100-continue\r\n\r\n".encode()
+    )
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: 2\r\n" in head
+    writer.close()
+    async with client.post(path if path != EMBEDDINGS else CHAT, data=sent) as response:
+        assert response.status == (200 if path != EMBEDDINGS else 400)  # small bodies need no budget
+
+
+@pytest.mark.parametrize("answer", ["answers", "refuses", "hangs"])
+@pytest.mark.parametrize("path", [CHAT, RESPONSES])
+async def test_the_budget_is_free_again_when_the_request_ends(client, provider, path, answer):
+    bodies = client.app[LARGE_BODIES]
+    sent = body(path, "x" * 2 * LARGE)
+    if answer == "hangs":
+        asked, abandoned = provider.hangs()
+        request = asyncio.create_task(client.post(path, json=sent))
+        await asked.wait()
+        assert bodies.used > 2 * LARGE
+        request.cancel()
+        await abandoned.wait()
+    else:
+        provider.says("Hello") if answer == "answers" else provider.refuses(400, "no")
+        await (await client.post(path, json=sent)).read()
+    async with asyncio.timeout(5):
+        while bodies.used:
+            await asyncio.sleep(0)
+
+
+async def test_a_background_run_keeps_its_bytes_until_it_ends(client, provider):
+    bodies = client.app[LARGE_BODIES]
+    asked, _ = provider.hangs()
+    async with client.post(RESPONSES, json=body(RESPONSES, "x" * 2 * LARGE, background=True)) as response:
+        name = (await response.json())["id"]
+    await asked.wait()
+    assert bodies.used > 2 * LARGE
+    await (await client.post(f"{RESPONSES}/{name}/cancel")).read()
+    assert bodies.used == 0
+
+
+async def test_a_chunked_body_reserves_what_has_arrived(client, provider):
+    provider.says("Hello")
+    bodies = client.app[LARGE_BODIES]
+    sent = json.dumps(body(CHAT, "x" * 3 * LARGE)).encode()
+    used = []
+
+    async def chunks():
+        for start in range(0, len(sent), LARGE // 2):
+            yield sent[start : start + LARGE // 2]
+            await asyncio.sleep(0.01)
+            used.append(bodies.used)
+
+    async with client.post(CHAT, data=chunks()) as response:
+        assert response.status == 200
+    assert used[0] == 0
+    assert used == sorted(used)
+    assert used[-2] > 2 * LARGE
+
+
+MANY = {
+    "messages": (CHAT, "messages", [{"role": "user", "content": "hi"}] * (MAX_VALUES // 3 + 1)),
+    "parts": (CHAT, "messages", [{"role": "user", "content": [{"type": "text", "text": ""}] * (MAX_VALUES // 3)}]),
+    "fields": (CHAT, "x", {f"field-{index}": 1 for index in range(MAX_VALUES)}),
+    "items": (RESPONSES, "input", [{"role": "user", "content": "hi"}] * (MAX_VALUES // 3 + 1)),
+    "inputs": (EMBEDDINGS, "input", ["a"] * MAX_VALUES),
+}
+
+
+@pytest.mark.parametrize("kind", MANY)
+async def test_too_many_values_are_a_413_that_says_so(client, kind):
+    path, field, value = MANY[kind]
+    sent = json.dumps(body(path) | {field: value}).encode()
+    async with client.post(path, data=io.BytesIO(sent)) as response:
+        assert response.status == 413, await response.text()
+        error = (await response.json())["error"]
+    assert f"more than {MAX_VALUES} JSON values" in error["message"]
+
+
+async def test_a_large_body_is_decoded_outside_the_event_loop_and_a_small_one_inside(client, provider):
+    provider.says("Hello")
+    threads = []
+    read = ChatIngress.read
+
+    def reads(sent):
+        threads.append(threading.current_thread())
+        return read(sent)
+
+    with patch.object(ChatIngress, "read", reads):
+        for text in ("x" * (LARGE + 1), "hi"):
+            async with client.post(CHAT, json=body(CHAT, text)) as response:
+                assert response.status == 200
+    assert [thread is threading.main_thread() for thread in threads] == [False, True]
+    assert provider.asked[0]["messages"][0]["content"] == "x" * (LARGE + 1)

@@ -1,0 +1,110 @@
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from gateway.core.errors import Overloaded
+from gateway.media.fair_queue import FairQueue
+
+
+class Work:
+    """Work in slots that ends when a test says so; `begun` are the names in their order."""
+
+    def __init__(self, *arguments, **options):
+        self.queue = FairQueue(*arguments, **options)
+        self.begun = []
+        self._ends = {}
+        self._tasks = {}
+
+    async def start(self, name):
+        """`name` begins with the caller's letter."""
+        self._ends[name] = asyncio.Event()
+        self._tasks[name] = asyncio.create_task(self._run(name))
+        await self.settle()
+
+    async def end(self, name):
+        self._ends[name].set()
+        await self._tasks[name]
+        await self.settle()
+
+    async def cancel(self, name):
+        self._tasks[name].cancel()
+        await asyncio.gather(self._tasks[name], return_exceptions=True)
+        await self.settle()
+
+    async def settle(self):
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+    async def _run(self, name):
+        async with self.queue.slot(name[0]):
+            self.begun.append(name)
+            await self._ends[name].wait()
+
+    async def close(self):
+        for name in self._tasks:
+            await self.cancel(name)
+
+
+@asynccontextmanager
+async def working(*arguments, **options):
+    work = Work(*arguments, **options)
+    yield work
+    await work.close()
+
+
+async def test_one_caller_leaves_a_slot_for_others():
+    async with working(3, 2) as work:
+        for name in ("a1", "a2", "a3", "b1"):
+            await work.start(name)
+        assert work.begun == ["a1", "a2", "b1"]
+        await work.end("a1")
+        assert work.begun[3:] == ["a3"]
+
+
+async def test_waiting_callers_take_turns():
+    async with working(1, 1) as work:
+        for name in ("a1", "a2", "a3", "b1", "c1", "b2"):
+            await work.start(name)
+        for name in ("a1", "a2", "b1", "c1", "a3"):
+            await work.end(name)
+        assert work.begun == ["a1", "a2", "b1", "c1", "a3", "b2"]
+
+
+async def test_too_many_waiting_is_a_503_with_retry_after():
+    async with working(1, 1, max_waiting=3, caller_waiting=2) as work:
+        for name in ("a1", "a2", "a3"):
+            await work.start(name)
+        with pytest.raises(Overloaded) as refused:
+            await work.queue._enter("a")
+        assert refused.value.headers == {"Retry-After": "10"}
+        await work.start("b1")
+        with pytest.raises(Overloaded):
+            await work.queue._enter("c")
+        await work.end("a1")
+        await work.start("c1")
+        await work.end("a2")
+        assert work.begun == ["a1", "a2", "b1"]
+
+
+async def test_a_caller_that_leaves_gives_its_turn_and_its_slot_back():
+    async with working(1, 1) as work:
+        for name in ("a1", "b1", "c1"):
+            await work.start(name)
+        await work.cancel("b1")
+        await work.cancel("a1")
+        assert work.begun == ["a1", "c1"]
+        await work.end("c1")
+        await work.start("d1")
+        assert work.begun == ["a1", "c1", "d1"]
+        assert work.queue._waiting == {}
+
+
+async def test_a_turn_that_comes_in_the_moment_of_a_cancellation_goes_to_the_next():
+    async with working(1, 1) as work:
+        for name in ("a1", "b1", "c1"):
+            await work.start(name)
+        work._ends["a1"].set()
+        await work._tasks["a1"]  # b1's turn is set, but b1 has not run yet
+        await work.cancel("b1")
+        assert work.begun[-1] == "c1"
