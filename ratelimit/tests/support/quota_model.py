@@ -1,5 +1,5 @@
-"""A simple model of quotas. Times are multiples of 16 seconds and windows powers of 2, so that floats are exact. They are
-long, because Redis expires keys in real time, and a busy machine needs seconds for a history.
+"""A simple model of quotas. Times are multiples of 16 seconds and windows powers of 2, so that floats are exact. Both
+are long, as Redis expires keys in real time, and a busy machine needs seconds for a history.
 """
 
 from collections import Counter
