@@ -7,6 +7,8 @@ from typing import Any
 from scenarios import TOKEN
 
 MODELS = ("chat1k", "chat4k", "burst200", "timed")
+OTHER_FORMATS = {"anthropic1k": "anthropic-messages", "bedrock1k": "bedrock-converse-stream"}
+"""The model → the wire format that its provider speaks."""
 
 
 def write(path: Path, *, provider: str, redis: str | None = None) -> None:
@@ -42,14 +44,21 @@ def write(path: Path, *, provider: str, redis: str | None = None) -> None:
         "models": {
             "mode": "replace",
             "providers": {
-                "bench": {"baseUrl": f"{provider}/v1", "apiKey": "k", "api": "openai-completions", "models": models}
+                "bench": {"baseUrl": f"{provider}/v1", "apiKey": "k", "api": "openai-completions", "models": models},
+                **{
+                    model: {"baseUrl": provider, "apiKey": "k", "api": api, "models": [models[0] | {"id": model}]}
+                    for model, api in OTHER_FORMATS.items()
+                },
             },
         },
         "memory": {"search": {"provider": "bench", "model": "emb"}},
         "agents": {
             "default": "chat1k",
             "defaults": {"model": {"primary": "bench/chat1k"}, "skipBootstrap": True},
-            "entries": {model: {"model": f"bench/{model}"} for model in MODELS},
+            "entries": {
+                **{model: {"model": f"bench/{model}"} for model in MODELS},
+                **{model: {"model": f"{model}/{model}"} for model in OTHER_FORMATS},
+            },
         },
     }
     path.write_text(json.dumps(config, indent=2))

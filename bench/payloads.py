@@ -34,7 +34,7 @@ def text(size: int, seed: int) -> str:
     return "".join(words).strip()
 
 
-ANSWERS = {"chat1k": text(520, 1), "chat4k": text(3400, 2)}
+ANSWERS = {model: text(520, 1) for model in ("chat1k", "anthropic1k", "bedrock1k")} | {"chat4k": text(3400, 2)}
 """The texts of the models without special behaviour. With the envelope they are 1 KB and 4 KB of JSON."""
 
 BURST_PIECES = tuple(f" {word}" for word in random.Random(3).choices(WORDS, k=BURST_CHUNKS))
@@ -83,6 +83,22 @@ def completion(model: str) -> bytes:
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     envelope = {"id": "chatcmpl-BenchAnswer0123456789", "object": "chat.completion", "created": CREATED}
     return encode(envelope | {"model": model, "choices": [choice], "usage": usage(128)})
+
+
+def claude_message(model: str) -> bytes:
+    """The whole answer of `model` in Anthropic's Messages API."""
+    content = [{"type": "text", "text": ANSWERS[model]}]
+    counts = {"input_tokens": 96, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 128}
+    end = {"stop_reason": "end_turn", "stop_sequence": None, "usage": counts}
+    return encode({"id": "msg_1", "type": "message", "role": "assistant", "model": model, "content": content, **end})
+
+
+def converse_answer(model: str) -> bytes:
+    """The whole answer of `model` in Amazon Bedrock's Converse API."""
+    message = {"role": "assistant", "content": [{"text": ANSWERS[model]}]}
+    counts = {"inputTokens": 96, "outputTokens": 128, "totalTokens": 224}
+    end = {"stopReason": "end_turn", "usage": counts, "metrics": {"latencyMs": 1}}
+    return encode({"output": {"message": message}, **end})
 
 
 def event(model: str, delta: dict[str, str], *, finish: str | None = None) -> bytes:

@@ -1,7 +1,8 @@
 """A very cheap fake provider, because it shares the machine with the measured proxies.
 
 Answers are complete HTTP messages, built before the first request. Requests are parsed with byte searches only.
-Models: `chat1k`, `chat4k` (whole answers), `burst200` (a stream in one write), `timed` (a stamped chunk each 200 ms).
+Models: `chat1k`, `chat4k` (whole answers), `burst200` (a stream in one write), `timed` (a stamped chunk each 200 ms);
+`anthropic1k` and `bedrock1k` answer like `chat1k`, each in the format of the path that it is asked by.
 """
 
 import argparse
@@ -48,7 +49,13 @@ def burst() -> bytes:
 
 
 ANSWERS = {(model, False): whole(payloads.completion(model.decode())) for model in (b"chat1k", b"chat4k")}
+for name in (b"anthropic1k", b"bedrock1k"):
+    ANSWERS[name, False] = whole(payloads.completion(name.decode()))
 ANSWERS[b"burst200", True] = burst()
+OTHER_FORMATS = {
+    b"POST /v1/messages ": whole(payloads.claude_message("anthropic1k")),
+    b"POST /model/bedrock1k/converse ": whole(payloads.converse_answer("bedrock1k")),
+}
 FLOATS = whole(payloads.embeddings(packed=False))
 PACKED = whole(payloads.embeddings(packed=True))
 TIMED_FIRST = STREAM_HEAD + framed(payloads.event("timed", {"role": "assistant", "content": ""}))
@@ -106,6 +113,8 @@ class Provider(asyncio.Protocol):
                 self._schedule(asyncio.get_running_loop().time() + payloads.TIMED_INTERVAL, payloads.TIMED_CHUNKS)
             else:
                 self._transport.write(ANSWERS.get(asked) or refusal("404 Not Found", f"No answer for {asked}."))
+        elif (answer := OTHER_FORMATS.get(head[: head.find(b"HTTP/")])) is not None:
+            self._transport.write(answer)
         else:
             self._transport.write(refusal("404 Not Found", f"No such route: {head[:60]!r}"))
 

@@ -61,6 +61,19 @@ SCENARIOS = (
         says=payloads.ANSWERS["chat4k"],
         budget=1.7,
     ),
+    *(
+        Scenario(
+            name=model,
+            title=f"chat, 0.4 KB in, 1 KB out, {title}",
+            path=CHAT,
+            model=model,
+            body=payloads.chat_request(f"openclaw/{model}", size=400),
+            contains=b'"finish_reason"',
+            says=payloads.ANSWERS[model],
+            budget=1.6,
+        )
+        for model, title in (("anthropic1k", "Anthropic's format"), ("bedrock1k", "Bedrock's format"))
+    ),
     Scenario(
         name="burst200",
         title="SSE in bursts of 200 chunks, per chunk",

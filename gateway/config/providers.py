@@ -121,7 +121,10 @@ class RequestConfig(Section):
 
 
 class ProviderConfig(Section):
-    """One endpoint. `api_keys` (ours) are used in turn beside `api_key`; header values may be secrets."""
+    """One endpoint. `api_keys` (ours) are used in turn beside `api_key`; header values may be secrets.
+
+    `region` is that of Amazon's endpoints, in their addresses and signatures.
+    """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.PROVIDER
 

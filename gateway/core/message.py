@@ -80,6 +80,7 @@ class File(Struct, frozen=True):
     mime: str | None = None
     data: str | None = None
     url: str | None = None
+    extras: Extras = NO_EXTRAS
 
     def __repr__(self) -> str:
         """Without the data, which may be long and is the caller's own."""
@@ -153,7 +154,7 @@ class Foreign(Struct, frozen=True):
     payload: Mapping[str, Any]
 
 
-Content = Text | Image | Audio | Refusal | Foreign
+Content = Text | Image | Audio | File | Refusal | Foreign
 
 
 class ToolResult(Struct, frozen=True, eq=False):

@@ -89,8 +89,6 @@ def write_part(part: Part) -> dict[str, Any]:
             if part.is_error:
                 result["is_error"] = True
             return result
-        case File():
-            return _present(type="file", name=part.name, mime=part.mime, data=part.data, url=part.url)
         case Thinking():
             return _write_thinking(part)
         case Citation():
@@ -108,6 +106,9 @@ def _write_content(part: Content) -> dict[str, Any]:
             return _with_extras(_present(type="image", url=part.url, detail=part.detail), part.extras)
         case Audio():
             return _with_extras({"type": "audio", "data": part.data, "format": part.format}, part.extras)
+        case File():
+            file = _present(type="file", name=part.name, mime=part.mime, data=part.data, url=part.url)
+            return _with_extras(file, part.extras)
         case Refusal():
             return _with_extras({"type": "refusal", "text": part.text}, part.extras)
         case Foreign():
@@ -133,8 +134,6 @@ def _write_thinking(part: Thinking) -> dict[str, Any]:
 def read_part(fields: Mapping[str, Any]) -> Part:
     """The part that `write_part` wrote. Raises KeyError or UnknownVersion."""
     match fields["type"]:
-        case "file":
-            return File(fields.get("name"), fields.get("mime"), fields.get("data"), fields.get("url"))
         case "tool_call":
             kind, namespace = fields.get("kind", "function"), fields.get("namespace")
             return ToolCall(fields["id"], fields["name"], fields["arguments"], read_extras(fields), kind, namespace)
@@ -158,6 +157,9 @@ def _read_content(fields: Mapping[str, Any]) -> Content:
             return Image(fields["url"], fields.get("detail"), read_extras(fields))
         case "audio":
             return Audio(fields["data"], fields["format"], read_extras(fields))
+        case "file":
+            name, mime, data, url = (fields.get(field) for field in ("name", "mime", "data", "url"))
+            return File(name, mime, data, url, read_extras(fields))
         case "refusal":
             return Refusal(fields["text"], read_extras(fields))
         case "foreign":

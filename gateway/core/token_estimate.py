@@ -1,12 +1,13 @@
 """Estimates the tokens of a turn before the provider counts them: about four bytes of text per token."""
 
 from gateway.core.jsonio import dumps
-from gateway.core.message import Image, Message, Part, Refusal, Text, Thinking, ToolCall, ToolResult
+from gateway.core.message import File, Image, Message, Part, Refusal, Text, Thinking, ToolCall, ToolResult
 from gateway.core.raw_text import RawText
 from gateway.core.turn import Turn
 
 _BYTES_PER_TOKEN = 4  # the average of OpenAI's tokenisers for English text and code
 _IMAGE_TOKENS = 765  # OpenAI's price of a 1024x1024 image in high detail; an image's bytes don't predict its tokens
+_FILE_BYTES_PER_BYTE_OF_TEXT = 8  # base64 of a PDF with fonts and pictures, to the text that a model reads in it
 _ANSWER_TOKENS = 1024  # an answer without a limit
 
 
@@ -72,6 +73,8 @@ def _part(part: Part) -> tuple[int, int]:
         return _raw_text_bytes(part.raw), 0
     if isinstance(part, Image):
         return 0, 1
+    if isinstance(part, File):
+        return len(part.data or "") // _FILE_BYTES_PER_BYTE_OF_TEXT, 0
     if isinstance(part, Thinking | Refusal):
         return text_bytes(part.text), 0
     if isinstance(part, ToolCall):

@@ -52,38 +52,44 @@ class FilePolicy:
     fetch: Callable[[str, int], Awaitable[Fetched]] | None = None
 
 
-async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "") -> Turn:
-    """The turn with each file's text in a system message after the client's own. Raises BadRequest, or Overloaded if
-    too many documents wait. `caller` identifies the client for that queue.
+async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "", native_pdfs: bool = False) -> Turn:
+    """The turn with each file's text in a system message after the client's own. With `native_pdfs`, PDFs stay where
+    they are, with their data.
+
+    Raises BadRequest, or Overloaded if too many documents wait. `caller` identifies the client for that queue.
     """
     if not any(isinstance(part, File) for message in turn.messages for part in message.parts):
         return turn
     messages: list[Message] = []
     blocks: list[str] = []
     newest = max((i for i, message in enumerate(turn.messages) if message.role == "user"), default=-1)
-    budget = _Budget(caller)
+    budget = _Budget(caller, native_pdfs=native_pdfs)
     for index, message in enumerate(turn.messages):
         parts: list[Part] = []
         for part in message.parts:
             if isinstance(part, File):
-                block, pages = await (_read if index >= newest else _read_from_history)(part, policy, budget)
-                blocks.append(block)
-                parts += pages
+                block, shown = await (_read if index >= newest else _read_from_history)(part, policy, budget)
+                blocks += [block] if block else []
+                parts += shown
             else:
                 parts.append(part)
         has_files = any(isinstance(part, File) for part in message.parts)
         messages.append(replace(message, parts=_with_text(tuple(parts))) if has_files else message)
     first = next((i for i, message in enumerate(messages) if message.role not in ("system", "developer")), 0)
-    messages.insert(first, Message("system", (Text("\n\n".join(blocks)),)))
+    if blocks:
+        messages.insert(first, Message("system", (Text("\n\n".join(blocks)),)))
     return replace(turn, messages=tuple(messages))
 
 
 @dataclass(slots=True)
 class _Budget:
-    """How many more documents of a request may start a process, which costs a hundred times as much as the request."""
+    """How many more documents of a request may start a process, which costs a hundred times as much as the request.
+    `native_pdfs`: the model reads PDFs itself.
+    """
 
     caller: str
     processes: int = 32
+    native_pdfs: bool = False
 
 
 def _with_text(parts: tuple[Part, ...]) -> tuple[Part, ...]:
@@ -91,7 +97,7 @@ def _with_text(parts: tuple[Part, ...]) -> tuple[Part, ...]:
     return (Text(_ONLY_FILES),) if is_blank else parts
 
 
-async def _read_from_history(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, list[Image]]:
+async def _read_from_history(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, list[Image | File]]:
     """A file in the history. An earlier request has read it, so this request does not fail if it can't be read now."""
     try:
         return await _read(file, policy, budget)
@@ -99,14 +105,18 @@ async def _read_from_history(file: File, policy: FilePolicy, budget: _Budget) ->
         return file_block(_name(file), "", "[This file of an earlier message can't be read any more]\n"), []
 
 
-async def _read(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, list[Image]]:
-    """The file's block of text, and its rendered pages if it has little text."""
+async def _read(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, list[Image | File]]:
+    """The file's block of text, and its rendered pages if it has little text; no text, but the file itself, if the
+    model reads it.
+    """
     name = _name(file)
     declared, data = await _content(file, name, policy)
     mime = _kind(declared, name, data)
     if mime not in policy.mimes:
         kinds = ", ".join(sorted(policy.mimes))
         raise _refusal(name, f"{f'the kind {mime}' if mime else 'an unknown kind'} is not accepted; these are: {kinds}")
+    if budget.native_pdfs and mime == "application/pdf":
+        return "", [File(name, mime, base64.b64encode(data).decode())]
     charset = _CHARSET.search(declared)
     try:
         task = ReadTask(mime, charset and charset[1], policy.max_chars, policy.pdf)
@@ -118,7 +128,7 @@ async def _read(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, l
         text += f"\n[Cut here: {document.omitted} more characters]"
     if document.pages:
         note = f"[Its pages follow as images: {len(document.pages)} rendered, as they hold little text]\n"
-    pages = [Image(f"data:image/png;base64,{page}") for page in document.pages]
+    pages: list[Image | File] = [Image(f"data:image/png;base64,{page}") for page in document.pages]
     return file_block(name, text, note), pages
 
 

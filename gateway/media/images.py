@@ -40,7 +40,7 @@ class ImagePolicy:
 
 async def checked_images(turn: Turn, policy: ImagePolicy) -> Turn:
     """The turn with every image checked. Raises BadRequest; it names the message."""
-    if not turn.has_images() and not any(_shows_pictures(message) for message in turn.messages):
+    if not turn.has_images() and not (turn.has_tool_results() and any(map(_shows_pictures, turn.messages))):
         return turn
     messages = turn.messages
     newest = max((i for i, message in enumerate(messages) if message.role == "user"), default=-1)

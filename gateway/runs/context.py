@@ -15,6 +15,7 @@ from gateway.runs.trace import Observer, RunTrace
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import Timeouts
 from gateway.upstream.provider import Provider
+from gateway.wire import UPSTREAMS
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,17 @@ class RunContext:
         end = policy.clock() + self.time(timeout)
         kind = Attempts if policy.hedge_after is None else HedgingAttempts
         return kind(candidates, policy, self.cooldowns, trace, end, part=part)
+
+    def read_pdfs(self, chain: Sequence[ModelRef]) -> bool:
+        """Whether every model of the chain takes PDFs as they are."""
+        for ref in chain:
+            provider = self.providers.get(ref.provider)
+            if provider is None:
+                return False
+            wire = provider.row_for(ref.model).wire
+            if not UPSTREAMS[wire].reads_pdfs(provider.model(ref.model)):
+                return False
+        return True
 
     def timeouts(self, turn: Turn) -> Timeouts:
         """The timeouts of an attempt that has a fallback. Without rescue, a stream that has begun has no fallback."""

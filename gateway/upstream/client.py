@@ -96,39 +96,30 @@ class ProviderAnswer:
 
         Raises UpstreamError.
         """
-        if self.over:
-            return []
-        batch = await self._read()
-        if not self._filters:
-            return batch
-        while batch and not (shown := self._filtered(batch)):
-            batch = [] if self.over else await self._read()
-        return shown if batch else []
-
-    def _filtered(self, batch: Batch) -> Batch:
-        for one in self._filters:
-            batch = one.feed(batch)
+        batch: Batch = []
+        while not (batch or self.over):
+            try:
+                deadline = self._deadline
+                if deadline is None:
+                    batch = await self._open()
+                else:
+                    self._since = now = asyncio.get_running_loop().time()
+                    deadline.when = min(now + self._wait, self._end)
+                    batch = await self._next(deadline)
+                for one in self._filters:
+                    batch = one.feed(batch)
+            except UpstreamError as error:
+                self._mark_stall(error)
+                raise presentable(self._provider, error) from None
+            except TransportError as error:
+                failure = from_exception(self._provider, error, self._client.limits.connect)
+                self._mark_stall(failure)
+                raise failure from error
+            except asyncio.CancelledError as error:
+                if self._deadline is None or not self._deadline.interrupted():
+                    raise
+                raise self._timeout() from error
         return batch
-
-    async def _read(self) -> Batch:
-        try:
-            deadline = self._deadline
-            if deadline is None:
-                return await self._open()
-            self._since = now = asyncio.get_running_loop().time()
-            deadline.when = min(now + self._wait, self._end)
-            return await self._next(deadline)
-        except UpstreamError as error:
-            self._mark_stall(error)
-            raise presentable(self._provider, error) from None
-        except TransportError as error:
-            failure = from_exception(self._provider, error, self._client.limits.connect)
-            self._mark_stall(failure)
-            raise failure from error
-        except asyncio.CancelledError as error:
-            if self._deadline is None or not self._deadline.interrupted():
-                raise
-            raise self._timeout() from error
 
     def adopt(self) -> None:
         """Continue in the current task; the task that started to read has ended."""

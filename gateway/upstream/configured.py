@@ -15,12 +15,13 @@ from gateway.config.profiles import ProfilesConfig
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.core.errors import ConfigError
 from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_headers_of
+from gateway.upstream.aws import region_from, secrets_for, signer_for
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
 from gateway.upstream.provider import Provider, secrets_in
-from gateway.upstream.row_problems import unreachable, unsendable, unsupported
+from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.model import ModelSpec
 
@@ -63,7 +64,10 @@ def provider_problems(
         path = join("models.providers", name)
         row = CATALOG.get(name) if _inherits(name, models) else None
         unusable = [*unsupported(path, config, row), *unreachable(path, name, config, row)]
-        problems += unusable or unsendable(path, _configured(name, config, env, models, profiles))
+        if not unusable:
+            provider = _configured(name, config, env, models, profiles)
+            unusable = [*unsendable(path, provider), *unsigned(path, provider)]
+        problems += unusable
     return problems
 
 
@@ -80,16 +84,24 @@ def _inherits(name: str, models: ModelsConfig) -> bool:
 
 
 def _from_row(name: str, row: Row, env: Mapping[str, str], profiles: ProfilesConfig) -> Provider:
+    keys = keys_of_row(name, row, env, profiles)
+    region = _region(row, None, env)
     provider = Provider(
         id=name,
-        base_url=row.url(env),
+        base_url=row.url(env, region),
+        signer=signer_for(row.api, region, env) if keys[0][1] is None else None,
         wire=row.api,
         key_headers=row.key_headers,
         unlisted=model_from("", row.api, row.quirks),
         embedding_model=row.embedding_model,
         local=row.local,
     )
-    return _with_keys(provider, keys_of_row(name, row, env, profiles), {})
+    return _with_keys(provider, keys, {}, secrets_for(row.api, env))
+
+
+def _region(row: Row | None, configured: str | None, env: Mapping[str, str]) -> str:
+    """The region of an address that has one."""
+    return configured or (region_from(env) if row is not None and "{region}" in row.base_url else "")
 
 
 def _configured(
@@ -100,7 +112,8 @@ def _configured(
     wire = config.api or (row.api if row and _is_there(config, row, env) else DEFAULT_UPSTREAM)
     headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
     keys = keys_for(name, config, row, env, profiles)
-    written = config.base_url or (CATALOG[name].url(env, config.region) if _inherits(name, models) else "")
+    region = _region(row, config.region, env)
+    written = config.base_url or (CATALOG[name].url(env, region) if _inherits(name, models) else "")
     known = known_models(name, wire, quirks) if row and _is_there(config, row, env) else {}
     provider = Provider(
         id=name,
@@ -129,7 +142,8 @@ def _configured(
         for model in config.models
         if model.base_url or model.headers or model.api not in (None, wire)
     }
-    return _with_keys(replace(provider, model_rows=rows), keys, headers)
+    signer = signer_for(wire, region or region_from(env), env) if keys[0][1] is None else None
+    return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets_for(wire, env))
 
 
 def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:
@@ -138,7 +152,7 @@ def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:
     """
     if not config.base_url:
         return True
-    mine, theirs = URL(config.base_url), URL(row.url(env, config.region))
+    mine, theirs = URL(config.base_url), URL(row.url(env, _region(row, config.region, env)))
     return mine.host == theirs.host or (row.local and mine.path.rstrip("/") == theirs.path.rstrip("/"))
 
 
@@ -156,9 +170,12 @@ def _header_of(config: ProviderConfig) -> dict[str, str]:
     return {auth.header_name: f"{auth.prefix}{auth.value.get_secret_value()}"}
 
 
-def _with_keys(provider: Provider, keys: list[NamedKey], headers: Mapping[str, str]) -> Provider:
-    """The row with its first key, and the same row with each further key as `others`."""
-    provider = replace(provider, secrets=secrets_in((key for _, key in keys), headers, provider.base_url))
+def _with_keys(
+    provider: Provider, keys: list[NamedKey], headers: Mapping[str, str], secrets: tuple[str | None, ...] = ()
+) -> Provider:
+    """The row with its first key, and the same row with each further key as `others`; it has further `secrets`."""
+    every = (*(key for _, key in keys), *secrets)
+    provider = replace(provider, secrets=secrets_in(every, headers, provider.base_url))
     first, *others = (
         replace(provider, key_id=key_id, api_key=key, headers=fixed_headers(key, headers, provider.key_headers))
         for key_id, key in keys

@@ -103,16 +103,12 @@ class Provider:
         """The address below the base URL with this row's headers, and those that the wire format needs (`headers`)
         under them; made once.
 
-        A version that both have is not repeated: OpenClaw's files have it in base URLs of formats whose paths name it.
         Raises ValueError for a base URL or a header that can't be used.
         """
         key = (path, *headers.items()) if headers else path
         made = self.endpoints.get(key)
         if made is None:
-            base = self.base_url.rstrip("/")
-            if path.startswith("/v1/"):
-                base = base.removesuffix("/v1")
-            made = endpoint(base + path, self.headers, {**DEFAULTS, **headers})
+            made = endpoint(self.base_url.rstrip("/"), self.headers, {**DEFAULTS, **headers}, path)
             if len(self.endpoints) < _MAX_ENDPOINTS:
                 self.endpoints[key] = made
         return made

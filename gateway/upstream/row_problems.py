@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from gateway.config.problems import Problem, join
 from gateway.config.providers import OPENCLAW_FORMATS, ProviderConfig
 from gateway.config.shape import nearest
+from gateway.upstream.aws import SIGNED
 from gateway.upstream.catalog import REFUSED, Row
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.endpoint import endpoint
 from gateway.wire import UPSTREAMS
 
-_LOGINS = ("oauth", "aws-sdk")
 _SUBSCRIPTION = "sk-ant-oat"  # how a token of a Claude subscription begins
 
 
@@ -27,7 +27,8 @@ def unsupported(path: str, config: ProviderConfig, row: Row | None) -> Iterator[
             yield Problem(f"{where}.api", no_format(api))
     if config.api is None and not config.base_url and row is not None and not row.served:
         yield Problem(f"{path}.api", no_format(row.api))
-    if config.auth in _LOGINS:
+    signed = (config.api or (row.api if row is not None else "")) in SIGNED
+    if config.auth == "oauth" or (config.auth == "aws-sdk" and not signed):
         yield Problem(f"{path}.auth", f'"{config.auth}" logins are not supported; use an API key')
     if config.request.proxy is not None:
         yield Problem(f"{path}.request.proxy", "calls through a proxy are not supported; remove the key")
@@ -101,6 +102,14 @@ def unsendable(path: str, provider: Provider) -> Iterator[Problem]:
                     keyed.endpoint(wire_path)
             except ValueError as error:
                 yield Problem(_blamed(where, path, keyed), str(error))
+
+
+def unsigned(path: str, provider: Provider) -> Iterator[Problem]:
+    """A row whose requests would be sent without a credential, though their format needs one."""
+    has_header = any(name.lower() == "authorization" for name in provider.headers)
+    if provider.wire in SIGNED and not (provider.api_key or provider.signer or has_header):
+        text = "there is no AWS credential; set AWS_BEARER_TOKEN_BEDROCK, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        yield Problem(f"{path}.apiKey", f"{text}, or AWS_PROFILE")
 
 
 def _blamed(where: str, provider_path: str, row: Provider) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from gateway.wire.anthropic_messages.upstream import AnthropicMessages
+from gateway.wire.bedrock_converse.upstream import BedrockConverse
 from gateway.wire.contract import UpstreamFormat
 from gateway.wire.google_generative.upstream import GoogleGenerative
 from gateway.wire.ollama.upstream import Ollama
@@ -14,6 +15,7 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
     "openai-responses": OpenAIResponses(ChatEmbeddings()),
     "anthropic-messages": AnthropicMessages(),
+    "bedrock-converse-stream": BedrockConverse(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),
 }

@@ -84,6 +84,10 @@ class UpstreamFormat(Protocol):
         """
         ...
 
+    def reads_pdfs(self, model: ModelSpec) -> bool:
+        """Whether the model takes a PDF as it is, in a File part; else it gets the text of the PDF."""
+        ...
+
     def paths(self) -> tuple[str, ...]:
         """Paths that are the same for every request, so that their addresses are checked and made at start."""
         ...

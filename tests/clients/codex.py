@@ -117,11 +117,11 @@ async def resume(codex: Codex) -> None:
 
 async def own_tool_server(codex: Codex) -> None:
     server = Path(__file__).with_name("tool_server.py")
-    python = sys.executable
-    codex.prepare(f'\n[mcp_servers.clock]\ncommand = "{python}"\nargs = ["{server}"]\n')
+    python, started = sys.executable, codex.work / "started"
+    codex.prepare(f'\n[mcp_servers.clock]\ncommand = "{python}"\nargs = ["{server}", "{started}"]\n')
     # Codex offers the tools of a server from the second request on: it does not wait until the server has started.
-    started = Call("exec_command", {"cmd": "sleep 3"})
-    codex.script.steps = [(started,), (Call("time_of", {"city": "Oslo"}),), (Say("It is noon."),)]
+    wait = Call("exec_command", {"cmd": "until [ -e started ]; do sleep 0.2; done; sleep 3"})
+    codex.script.steps = [(wait,), (Call("time_of", {"city": "Oslo"}),), (Say("It is noon."),)]
     assert "It is noon." in await codex.run(*_FREE, "what time is it in Oslo?")
     assert "noon in Oslo" in _history(codex.script)
 

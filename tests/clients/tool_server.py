@@ -1,4 +1,7 @@
-"""A tool server of the client's own: one tool, over standard input and output."""
+"""A tool server of the client's own: one tool, over standard input and output. It makes a file when it has started."""
+
+import sys
+from pathlib import Path
 
 from mcp.server.mcpserver import MCPServer
 
@@ -11,4 +14,5 @@ def time_of(city: str) -> str:
     return f"noon in {city}"
 
 
+Path(sys.argv[1]).touch()
 server.run()

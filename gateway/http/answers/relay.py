@@ -74,7 +74,8 @@ async def _streamed(
         return run_headers(trace, gateway=gateway, upstream=upstream)
 
     rendered: Renderer | None = None
-    last = b""  # the frames of the last batch: they leave with those that end the stream
+    last = b""  # the frames of the last batch: they leave with those that end the stream,
+    holds_last = stream is dispatched.run  # unless something is stored or settled in between
     events = stream.events()
     async with (
         EventStream(request, headers=headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening) as response,
@@ -85,7 +86,7 @@ async def _streamed(
                 if rendered is None:
                     rendered = renderer.stream(reported_model(dispatched, snapshot))
                 frames = rendered.feed(batch)
-                if batch[-1].__class__ in _ENDINGS:
+                if holds_last and batch[-1].__class__ in _ENDINGS:
                     last += frames
                 elif frames:
                     await response.relay(frames)

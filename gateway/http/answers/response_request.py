@@ -36,8 +36,9 @@ from gateway.wire.openai_responses.stream import Renderer
 class ResponseRequest:
     """Call `read_turn`, then `respond`."""
 
-    def __init__(self, request: web.Request, ingress: ResponsesIngress) -> None:
+    def __init__(self, request: web.Request, ingress: ResponsesIngress, model: str | None) -> None:
         self._request = request
+        self._model = model  # an override of the agent's models
         self._ingress = ingress
         self._large = BODY in request
         self._caller = identity(request[PRINCIPAL], request[CLIENT])
@@ -59,8 +60,9 @@ class ResponseRequest:
         earlier = (
             await history(self._store, self._owner, agent.id, ingress.previous) if ingress.previous is not None else ()
         )
+        turn = await checked_images(turn, media.response_images)
         turn = await with_file_texts(
-            await checked_images(turn, media.response_images), media.response_files, caller=self._caller
+            turn, media.response_files, caller=self._caller, native_pdfs=self._read_pdfs(agent)
         )
         instructions = ingress.instructions
         self._own = turn.messages[len(instructions) :]  # instructions apply to one turn, as in OpenAI's API
@@ -68,6 +70,10 @@ class ResponseRequest:
             return turn
         messages = (*instructions, *earlier, *self._own)
         return structs.replace(turn, messages=messages, stream=turn.stream or ingress.background)
+
+    def _read_pdfs(self, agent: Agent) -> bool:
+        """Whether all models that may answer take PDFs as they are."""
+        return self._model is None and self._request[SNAPSHOT].runs.read_pdfs(agent.candidates)
 
     async def respond(self, dispatched: Dispatched) -> web.StreamResponse:
         """Send the response, or start it in the background. Raises GatewayError."""

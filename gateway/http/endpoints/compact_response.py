@@ -36,7 +36,7 @@ async def compact_response(request: web.Request) -> web.StreamResponse:
     # A summary is no turn of a conversation, and the agent does no work for it.
     call = structs.replace(call, session=None, options=replace(call.options, tools=False))
     ingress = await decoded(request, partial(ResponsesIngress.read, body))
-    response_request = ResponseRequest(request, ingress)
+    response_request = ResponseRequest(request, ingress, call.options.model)
 
     async def read_turn(agent: Agent) -> Turn:
         turn = await response_request.read_turn(agent)

@@ -25,7 +25,7 @@ async def input_tokens(request: web.Request) -> web.StreamResponse:
     call = call_of(request, body, "openresponses")
     ingress = await decoded(request, partial(ResponsesIngress.read, body))
     agent = snapshot.directory.resolve(ingress.model, call.options.agent)
-    turn = await ResponseRequest(request, ingress).read_turn(agent)
+    turn = await ResponseRequest(request, ingress, call.options.model).read_turn(agent)
     run = await prepare(agent, turn, call.options, snapshot.runs, client=call.client)
     counted = {"object": "response.input_tokens", "input_tokens": prompt_tokens(run.turn)}
     return WholeResponse(dumps(counted), {"Content-Type": JSON})

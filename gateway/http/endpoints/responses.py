@@ -24,6 +24,6 @@ async def responses(request: web.Request) -> web.StreamResponse:
     large = len(body) > LARGE
     ingress = await decoded(request, partial(ResponsesIngress.read, body)) if large else ResponsesIngress.read(body)
     del body  # the run may last for minutes
-    response_request = ResponseRequest(request, ingress)
+    response_request = ResponseRequest(request, ingress, call.options.model)
     async with await dispatch(call, ingress.model, ingress.user, response_request.read_turn) as dispatched:
         return await response_request.respond(dispatched)

@@ -29,8 +29,10 @@ class Endpoint:
     head: bytes = field(repr=False)  # contains the credential
 
 
-def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str]) -> Endpoint:
-    """POST to `url` with these headers, and with the `defaults` that they don't replace.
+def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str], path: str = "") -> Endpoint:
+    """POST to `path` below `url` with these headers, and with the `defaults` that they don't replace.
+
+    `path` is sent as it is: encoded, such as a model's id whose colons are escaped.
 
     A user and password in the URL become an `Authorization` header unless there is one. Raises ValueError for an
     invalid URL or header.
@@ -46,7 +48,10 @@ def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str]) 
         pair = f"{parsed.user}:{parsed.password or ''}".encode()
         extra["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
     every = {name: value for name, value in extra.items() if name.lower() not in names} | dict(headers)
-    lines = [f"POST {parsed.raw_path_qs} HTTP/1.1", *(_line(name, value) for name, value in every.items())]
+    if not path.isascii() or any(char <= " " for char in path):
+        raise ValueError("the path has a character that can't be sent")
+    target = f"{parsed.raw_path.rstrip('/')}{path}" if path else parsed.raw_path_qs
+    lines = [f"POST {target} HTTP/1.1", *(_line(name, value) for name, value in every.items())]
     head = "\r\n".join([*lines, "Content-Length: "]).encode()
     return Endpoint(Origin(parsed.raw_host, parsed.port, parsed.scheme == "https"), head)
 

@@ -9,11 +9,14 @@ from typing import Any
 
 from gateway.core.event import Batch, Finish, FinishReason, RefusalDelta, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
+from gateway.core.message import Owner
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.wire.anthropic_messages.blocks import BlockReader, malformed
+from gateway.wire.anthropic_messages import WIRE
+from gateway.wire.anthropic_messages.blocks import add_block, add_delta, begin_block
 from gateway.wire.anthropic_messages.errors import classify
 from gateway.wire.anthropic_messages.shapes import EVENT, MESSAGE, Delta, Event, Message
 from gateway.wire.anthropic_messages.usage import UsageReader
+from gateway.wire.block_builder import BlockBuilder, malformed
 from gateway.wire.framing.sse import OversizedEvent, SseDecoder
 from gateway.wire.model import ModelSpec
 
@@ -45,13 +48,13 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
         raise classify(None, {"error": answer.error})
     if answer.content is None:
         raise malformed("it has no content")
-    reader = BlockReader(model)
+    blocks = _builder(model)
     batch: Batch = []
     for block in answer.content:
-        reader.whole(block, batch)
+        add_block(blocks, block, batch)
     if answer.stop_reason is None:
         raise malformed("it has no reason for its end")
-    _end(answer, reader, batch)
+    _end(answer, blocks, batch)
     usage = UsageReader()
     usage.feed(answer.usage)
     if (counts := usage.usage) is not None:
@@ -59,16 +62,20 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     return batch
 
 
-def _end(end: Message | Delta, reader: BlockReader, batch: Batch) -> None:
+def _builder(model: ModelSpec) -> BlockBuilder:
+    return BlockBuilder(Owner(WIRE, model.provider, model.id), "toolu_")
+
+
+def _end(end: Message | Delta, blocks: BlockBuilder, batch: Batch) -> None:
     """Add why the answer ended. Raises MALFORMED for `tool_use` without any call."""
     raw = end.stop_reason or ""
     known = _FINISH.get(raw, "stop")
-    if known == "tool_calls" and not reader.calls:
+    if known == "tool_calls" and not blocks.calls:
         raise malformed("it ends with tool use, but has none")
     if known == "content_filter" and (explanation := _explanation(end.stop_details)):
         batch.append(RefusalDelta(explanation))
     # Some servers end with `end_turn` after tool calls; a client's tool loop needs the right reason.
-    reason: FinishReason = "tool_calls" if reader.calls and known == "stop" else known
+    reason: FinishReason = "tool_calls" if blocks.calls and known == "stop" else known
     batch.append(Finish(reason, None if raw == reason else raw, end.stop_sequence))
 
 
@@ -80,11 +87,11 @@ def _explanation(details: Any) -> str | None:
 class StreamParser:
     """Reads one streamed message until its `message_stop`. The end is held back until then: more usage may come."""
 
-    __slots__ = ("_decoder", "_end", "_reader", "_started", "_usage", "done", "failure")
+    __slots__ = ("_blocks", "_decoder", "_end", "_started", "_usage", "done", "failure")
 
     def __init__(self, model: ModelSpec) -> None:
         self._decoder = SseDecoder()
-        self._reader = BlockReader(model)
+        self._blocks = _builder(model)
         self._usage = UsageReader()
         self._started = False
         self._end: Delta | None = None
@@ -99,7 +106,7 @@ class StreamParser:
     @property
     def thinking(self) -> bool:
         """Whether the model is reasoning, perhaps without showing it."""
-        return self._reader.thinking
+        return self._blocks.thinking
 
     def feed(self, data: bytes) -> Batch:
         """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
@@ -155,29 +162,29 @@ class StreamParser:
             self._events([event], batch, exact=False)
 
     def _events(self, events: list[Event], batch: Batch, *, exact: bool) -> None:
-        reader = self._reader
+        blocks = self._blocks
         for event in events:
             if event.type == "content_block_delta" and event.delta is not None:
                 delta = event.delta
                 # Nearly every event of a long answer adds text to an open block.
-                if exact and delta.type == "text_delta" and (text := delta.text) and reader.plain:
-                    reader.characters += len(text)
+                if exact and delta.type == "text_delta" and (text := delta.text) and blocks.plain:
+                    blocks.characters += len(text)
                     batch.append(TextDelta(text))
                 else:
-                    reader.feed(delta, batch, exact=exact)
+                    add_delta(blocks, delta, batch, exact=exact)
             elif self.done:
                 return
             else:
                 self._other(event, batch)
 
     def _other(self, event: Event, batch: Batch) -> None:
-        reader = self._reader
+        blocks = self._blocks
         match event.type:
             case "content_block_start" if event.content_block is not None:
                 self._started = True
-                reader.begin(event.content_block, batch)
+                begin_block(blocks, event.content_block, batch)
             case "content_block_stop":
-                reader.end(batch)
+                blocks.end(batch)
             case "message_start":
                 self._started = True
                 if event.message is not None:
@@ -185,7 +192,7 @@ class StreamParser:
             case "message_delta":
                 self._usage.feed(event.usage)
                 if event.delta is not None and event.delta.stop_reason:
-                    reader.end(batch)
+                    blocks.end(batch)
                     self._end = event.delta
             case "message_stop":
                 if self._end is None:
@@ -203,6 +210,6 @@ class StreamParser:
         """End the answer: emit the reason that was held back, and the usage."""
         self.done = True
         if self._end is not None:
-            _end(self._end, self._reader, batch)
+            _end(self._end, self._blocks, batch)
         if (counts := self._usage.usage) is not None:
             batch.append(UsageReport(counts))

@@ -10,8 +10,8 @@ _TITLE_FIELDS = ("title", "document_title")
 _KNOWN = frozenset({*_URL_FIELDS, *_TITLE_FIELDS})
 
 
-def read_citation(raw: Any, start: int, end: int) -> Citation | None:
-    """The source that a text block cites; the block reaches from character `start` to `end` of the answer's text.
+def read_citation(raw: Any) -> Citation | None:
+    """The source that a text block cites, without its offsets.
 
     A document of the request has a title, but no URL. None for anything that is not a citation.
     """
@@ -19,7 +19,7 @@ def read_citation(raw: Any, start: int, end: int) -> Citation | None:
         return None
     url, title = _first(raw, _URL_FIELDS), _first(raw, _TITLE_FIELDS)
     others = {name: value for name, value in raw.items() if name not in _KNOWN and value is not None}
-    return Citation(url or "", title, start, end, Extras(WIRE, others))
+    return Citation(url or "", title, extras=Extras(WIRE, others))
 
 
 def _first(raw: dict[str, Any], names: tuple[str, ...]) -> str | None:

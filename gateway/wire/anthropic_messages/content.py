@@ -3,12 +3,10 @@
 Blank text is left out, because the provider refuses it. What a block can't express raises `unsupported`.
 """
 
+import base64
 import re
 from typing import Any
 
-from msgspec import Raw
-
-from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.message import (
     NO_EXTRAS,
     Extras,
@@ -22,23 +20,15 @@ from gateway.core.message import (
     Thinking,
     ToolCall,
 )
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.anthropic_messages import WIRE
+from gateway.wire.arguments import arguments_object
+from gateway.wire.unsupported import unsupported
 
 Block = dict[str, Any]
 
 _DATA_URI = re.compile(r"data:([^;,]*)(?:;[^,]*)?;base64,", re.IGNORECASE)
+_MAX_TITLE = 500  # characters
 _IMAGES = frozenset({"image/jpeg", "image/png", "image/gif", "image/webp"})
-
-
-def unsupported(what: str) -> UpstreamError:
-    """The error for content that this format can't carry; another candidate's may."""
-    return UpstreamError(
-        UpstreamKind.UNSUPPORTED,
-        f"The model's API does not accept {what}.",
-        param="messages",
-        code="unsupported_content",
-    )
 
 
 def user_block(part: Part) -> Block | None:
@@ -55,11 +45,11 @@ def user_block(part: Part) -> Block | None:
         case Foreign(wire, payload) if wire == WIRE:
             return dict(payload)
         case Foreign(_, payload):
-            raise unsupported(f"parts of the type {str(payload.get('type'))[:80]!r}")
+            raise unsupported(WIRE, f"parts of the type {str(payload.get('type'))[:80]!r}")
         case Thinking():
             return None
         case _:
-            raise unsupported("audio" if type(part).__name__ == "Audio" else f"a {type(part).__name__} here")
+            raise unsupported(WIRE, "audio" if type(part).__name__ == "Audio" else f"a {type(part).__name__} here")
 
 
 def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None:
@@ -71,7 +61,7 @@ def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None
         case Text(raw):
             return None if part.blank else _marked({"type": "text", "text": raw}, part.extras)
         case ToolCall(_, name):
-            return {"type": "tool_use", "id": call_id, "name": name, "input": tool_input(part)}
+            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments_object(part)}
         case Thinking():
             return _thinking(part) if part.owner == owner else None
         case Refusal(text):
@@ -79,25 +69,9 @@ def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None
         case Foreign(wire, payload) if wire == WIRE:
             return dict(payload)
         case Image() | File() | Foreign():
-            raise unsupported("files or images in messages of the assistant")
+            raise unsupported(WIRE, "files or images in messages of the assistant")
         case _:
             return None  # sources, which the provider accepts only with its own positions
-
-
-def tool_input(call: ToolCall) -> Raw | dict[str, str]:
-    """A call's arguments as `input`, which must be an object; the bytes of an object stay the model's own."""
-    if call.kind == "custom":
-        return {"input": call.arguments}
-    text = call.arguments.strip()
-    if not text or text == "null":
-        return {}
-    try:
-        data = text.encode()
-        if isinstance(loads(data), dict):
-            return Raw(data)
-    except (InvalidJSON, UnicodeEncodeError):
-        pass  # cut off by the length limit, or not JSON at all
-    return {"arguments": call.arguments}
 
 
 def _thinking(block: Thinking) -> Block | None:
@@ -124,16 +98,27 @@ def _image_source(url: str) -> Block:
     if head is None:
         return {"type": "url", "url": url}
     if (mime := head[1].lower()) not in _IMAGES:
-        raise unsupported(f"images of the type {mime[:80]!r}")
+        raise unsupported(WIRE, f"images of the type {mime[:80]!r}")
     return {"type": "base64", "media_type": mime, "data": url[head.end() :]}
 
 
 def _document(file: File) -> Block:
     mime = (file.mime or "").partition(";")[0].strip().lower()
+    source: Block
     if file.data is None:
         source = {"type": "url", "url": file.url or ""}
     elif mime == "application/pdf":
         source = {"type": "base64", "media_type": mime, "data": file.data}
+    elif mime.startswith("text/") or mime == "application/json":
+        source = {"type": "text", "media_type": "text/plain", "data": _text_of(file.data)}
     else:
-        raise unsupported(f"files of the type {mime[:80]!r}")
-    return {"type": "document", "source": source, **({"title": file.name[:500]} if file.name else {})}
+        raise unsupported(WIRE, f"files of the type {mime[:80]!r}")
+    title = {"title": file.name[:_MAX_TITLE]} if file.name else {}
+    return _marked({"type": "document", "source": source, **title}, file.extras)
+
+
+def _text_of(data: str) -> str:
+    try:
+        return base64.b64decode(data, validate=True).decode("utf-8", "replace")
+    except ValueError:
+        raise unsupported(WIRE, "files whose base64 is broken") from None

@@ -10,8 +10,8 @@ from typing import Any
 
 from gateway.core.message import Message, Owner, Part, ToolCall, ToolResult
 from gateway.core.raw_text import text_of
-from gateway.wire.anthropic_messages.call_ids import CallIds
 from gateway.wire.anthropic_messages.content import Block, assistant_block, user_block
+from gateway.wire.call_ids import CallIds
 
 _START = "(The conversation begins with your message.)"
 _CONTINUE = "Continue."

@@ -6,7 +6,7 @@ What a Claude model accepts follows from its id (`models`); a quirk of the row r
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-from gateway.wire.anthropic_messages.models import Abilities, abilities_of
+from gateway.wire.claude import Abilities, abilities_of
 from gateway.wire.model import ModelSpec
 
 _NAMES = {
@@ -15,6 +15,7 @@ _NAMES = {
     "supports_temperature": "sampling",
     "supports_json_schema_response_format": "json_schema",
     "supports_reasoning_effort": "effort",
+    "supports_block_binding": "block_binding",
     "accepts_prefill": "prefill",
 }
 """The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
@@ -25,12 +26,14 @@ class Profile:
     """What an endpoint accepts; None means what the model's id says.
 
     `tool_choice`: understands that field; `parallel_tool_calls`: understands `disable_parallel_tool_use`. `effort`:
-    can be asked to reason. The others are as in `Abilities`.
+    can be asked to reason. `block_binding`: can be asked to drop reasoning that it would refuse, after a change before
+    it. The others are as in `Abilities`.
     """
 
     tool_choice: bool = True
     parallel_tool_calls: bool = True
     effort: bool = True
+    block_binding: bool = False
     sampling: bool | None = None
     json_schema: bool | None = None
     prefill: bool | None = None

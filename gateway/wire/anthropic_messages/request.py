@@ -6,29 +6,39 @@ prompt cache, `strict` of tools (its limits refuse ordinary schemas), stop seque
 
 from typing import Any
 
+from msgspec import Struct
+
 from gateway.core.jsonio import dumps
 from gateway.core.message import Owner
 from gateway.core.turn import ResponseFormat, Sampling, Turn
 from gateway.wire.anthropic_messages import WIRE
 from gateway.wire.anthropic_messages.cache import add_breakpoints
 from gateway.wire.anthropic_messages.messages import Conversation
-from gateway.wire.anthropic_messages.models import Abilities
 from gateway.wire.anthropic_messages.profile import profile_of
-from gateway.wire.anthropic_messages.schema import reduced
-from gateway.wire.anthropic_messages.thinking import add_thinking, thinks
 from gateway.wire.anthropic_messages.tools import add_tools
+from gateway.wire.claude import Abilities
+from gateway.wire.claude_thinking import add_thinking, thinks
 from gateway.wire.model import ModelSpec
+from gateway.wire.structured_schema import reduced
 
 _TIERS = {"auto": "auto", "default": "standard_only", "standard": "standard_only", "standard_only": "standard_only"}
 _CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`
 _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's level of thinking, and OpenAI's field
 
 
-def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
-    """The JSON body, and whether it demands a tool call in words only.
+_BINDING_BETA = "thinking-binding-controls-2026-08-01"
 
-    Raises UpstreamError for content that the format can't carry.
-    """
+
+class BuiltRequest(Struct, frozen=True):
+    """The JSON body, whether it demands a tool call in words only, and the beta that it needs, if any."""
+
+    body: bytes
+    choice_in_words: bool
+    beta: str | None
+
+
+def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
+    """The provider's request. Raises UpstreamError for content that the format can't carry."""
     profile = profile_of(model)
     abilities = profile.abilities(model)
     body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **turn.extras.of(WIRE)}
@@ -64,7 +74,25 @@ def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
         _tell(conversation.messages, instruction)
     if turn.stream:
         body["stream"] = True
-    return dumps(body), instruction is not None
+    beta = _BINDING_BETA if profile.block_binding and abilities.bound and _unbind(body) else None
+    return BuiltRequest(dumps(body), instruction is not None, beta)
+
+
+def _unbind(body: dict[str, Any]) -> bool:
+    """Ask the provider to drop reasoning in the history that it would refuse; False if there is none.
+
+    What comes before it changes: an agent's prompt, an instruction for one request, a history that was shortened.
+    """
+    thinking = body.get("thinking", {"type": "adaptive"})
+    if thinking.get("type") == "disabled" or not any(
+        block["type"] in ("thinking", "redacted_thinking")
+        for message in body["messages"]
+        if message["role"] == "assistant"
+        for block in message["content"]
+    ):
+        return False
+    body["thinking"] = {**thinking, "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
+    return True
 
 
 def _effort(turn: Turn, body: dict[str, Any]) -> str | None:
@@ -78,7 +106,11 @@ def _cap(sampling: Sampling, body: dict[str, Any], model: ModelSpec, abilities: 
     if sampling.max_tokens is not None:
         return model.clamp(sampling.max_tokens)
     own = body.get("max_tokens")
-    return own if type(own) is int and own > 0 else model.max_tokens or abilities.cap
+    return (
+        own
+        if type(own) is int and own > 0
+        else model.max_tokens or min(abilities.cap, model.output_limit or abilities.cap)
+    )
 
 
 def _add_sampling(body: dict[str, Any], turn: Turn, abilities: Abilities) -> None:

@@ -7,9 +7,10 @@ instruction; `gateway.runs` checks that the call came.
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.core.turn import ToolChoice, ToolSpec, Turn
+from gateway.core.turn import ToolSpec, Turn
 from gateway.wire.anthropic_messages import WIRE
-from gateway.wire.anthropic_messages.schema import object_schema
+from gateway.wire.structured_schema import object_schema
+from gateway.wire.tool_demand import demand_of
 
 _CHOICES = {"auto": "auto", "none": "none", "required": "any"}
 
@@ -31,7 +32,7 @@ def add_tools(body: dict[str, Any], turn: Turn, called: Iterable[str], *, forced
     sent: dict[str, Any] = {"type": "auto"}
     if choice is not None:
         if choice.mode in ("required", "pinned") and not forced:
-            instruction = _in_words(choice)
+            instruction = demand_of(choice)
         elif choice.mode == "pinned":
             sent = {"type": "tool", "name": choice.name}
         else:
@@ -51,9 +52,3 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     if isinstance(breakpoint_ := tool.extras.fields.get("cache_control"), dict):
         raw["cache_control"] = breakpoint_
     return raw
-
-
-def _in_words(choice: ToolChoice) -> str:
-    if choice.mode == "pinned":
-        return f"Call the tool `{choice.name}` now. Do not answer with text alone."
-    return "Call one of your tools now. Do not answer with text alone."

@@ -11,6 +11,7 @@ from gateway.wire.anthropic_messages.answer import StreamParser, parse_answer
 from gateway.wire.anthropic_messages.errors import classify
 from gateway.wire.anthropic_messages.profile import profile_from
 from gateway.wire.anthropic_messages.request import build_request
+from gateway.wire.claude import abilities_of
 from gateway.wire.contract import Parser, WireRequest
 from gateway.wire.model import ModelSpec
 
@@ -30,14 +31,19 @@ class AnthropicMessages:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
+    def reads_pdfs(self, model: ModelSpec) -> bool:
+        """See `models.Abilities`."""
+        return abilities_of(model.id).pdfs
+
     def paths(self) -> tuple[str, ...]:
         """See UpstreamFormat."""
         return (_PATH,)
 
     def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
         """See `request.build_request`."""
-        body, in_words = build_request(turn, model)
-        return WireRequest(_PATH, body, _HEADERS, in_words)
+        built = build_request(turn, model)
+        headers = _HEADERS if built.beta is None else {**_HEADERS, "anthropic-beta": built.beta}
+        return WireRequest(_PATH, built.body, headers, built.choice_in_words)
 
     def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """See `answer.parse_answer`."""

@@ -28,6 +28,10 @@ class GoogleGenerative:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
+    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  every Gemini does
+        """See UpstreamFormat."""
+        return True
+
     def paths(self) -> tuple[str, ...]:
         """Every path names a model."""
         return ()

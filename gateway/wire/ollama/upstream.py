@@ -30,6 +30,10 @@ class Ollama:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
+    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  no model does
+        """See UpstreamFormat."""
+        return False
+
     def paths(self) -> tuple[str, ...]:
         """See UpstreamFormat."""
         return (_PATH,)

@@ -4,6 +4,7 @@ Entries that OpenClaw skips silently (not an object, unknown role) are skipped h
 200. Null means absent. Text stays encoded as it arrived; code that needs its characters decodes it.
 """
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any, get_args
 
@@ -16,6 +17,7 @@ from gateway.core.message import (
     Audio,
     Content,
     Extras,
+    File,
     Foreign,
     Image,
     Message,
@@ -34,6 +36,7 @@ _ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
 _RAW_ROLES: dict[bytes, Role] = {dumps(role): role for role in _ROLES.values()}
 _NO_MESSAGE = "Missing user message in `messages`."
 _ABSENT = Raw(b"null")
+_DATA_URI = re.compile(r"data:([^;,]+);base64,")
 
 
 def read_messages(entries: list[Any]) -> tuple[Message, ...]:
@@ -136,6 +139,16 @@ def _audio(fields: RawFields) -> Content:
     return _foreign(fields)
 
 
+def _file(fields: RawFields) -> Content:
+    """A file with its content; one by id, or of another form, only this format understands."""
+    file = loads(fields.get("file", _ABSENT))
+    if isinstance(file, dict) and set(file) <= {"filename", "file_data"}:
+        name, head = file.get("filename"), _DATA_URI.match(data := str(file.get("file_data")))
+        if head is not None and (name is None or isinstance(name, str)):
+            return File(name, head[1], data[head.end() :], extras=_unknown_fields(fields, ("type", "file")))
+    return _foreign(fields)
+
+
 def _refusal(fields: RawFields) -> Content:
     refusal = _string(fields.get("refusal", _ABSENT))
     if refusal is None:
@@ -150,7 +163,7 @@ _PARTS: dict[str, Callable[[RawFields], Content | None]] = {
     "input_text": _text,
     "image_url": _image,
     "input_audio": _audio,
-    "file": _foreign,
+    "file": _file,
     "refusal": _refusal,
 }
 

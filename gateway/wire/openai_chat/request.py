@@ -8,6 +8,7 @@ from gateway.core.message import (
     NO_EXTRAS,
     Audio,
     Content,
+    File,
     Foreign,
     Image,
     Message,
@@ -220,6 +221,10 @@ def _part(part: Content) -> dict[str, Any] | None:
             return {"type": "image_url", "image_url": image, **extras.of(WIRE)}
         case Audio(data, kind, extras):
             return {"type": "input_audio", "input_audio": {"data": data, "format": kind}, **extras.of(WIRE)}
+        case File(name, mime, data, url, extras):
+            uri = url if data is None else f"data:{mime};base64,{data}"
+            file = {"file_data": uri} if name is None else {"filename": name, "file_data": uri}
+            return {"type": "file", "file": file, **extras.of(WIRE)}
         case Refusal(text, extras):
             fields = dict(extras.of(WIRE))
             if fields.pop("place", None) == "part":

@@ -29,6 +29,10 @@ class OpenAIChat:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
+    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  few servers do, whatever the model
+        """See UpstreamFormat."""
+        return False
+
     def paths(self) -> tuple[str, ...]:
         """See UpstreamFormat."""
         return (_PATH,)

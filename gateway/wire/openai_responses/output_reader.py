@@ -23,6 +23,7 @@ from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.annotations import read_annotation
 from gateway.wire.openai_responses.client_tools import KINDS, arguments_of, is_clients, name_of
 from gateway.wire.openai_responses.errors import malformed
+from gateway.wire.surrogates import SurrogateJoiner
 
 _BETWEEN_PARTS = "\n\n"
 _Kind = Literal["raw", "summary"]
@@ -31,7 +32,7 @@ _Kind = Literal["raw", "summary"]
 class OutputReader:
     """The output items of one answer of `owner`; `calls` counts the tool calls so far, `items` all items."""
 
-    __slots__ = ("_ids", "_items", "_open_thought", "_owner", "_thoughts", "calls", "items", "pending_half")
+    __slots__ = ("_ids", "_items", "_joiner", "_open_thought", "_owner", "_thoughts", "calls", "items")
 
     def __init__(self, owner: Owner) -> None:
         self._owner = owner
@@ -41,7 +42,7 @@ class OutputReader:
         self._thoughts: list[str] = []
         self.calls = 0
         self.items = 0
-        self.pending_half = ""
+        self._joiner = SurrogateJoiner()
 
     def added(self, index: int, item: dict[str, Any], batch: Batch) -> None:
         """An item begins; its fields may be empty. Raises UpstreamError for a call without a name."""
@@ -137,16 +138,7 @@ class OutputReader:
 
     def exact(self, text: str) -> str:
         """The text with surrogate pairs rejoined that JSON escapes split over two deltas."""
-        if not self.pending_half and text.isascii():
-            return text
-        text, self.pending_half = self.pending_half + text, ""
-        if "\ud800" <= text[-1:] <= "\udbff":
-            text, self.pending_half = text[:-1], text[-1]
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return text
+        return text if text.isascii() and not self._joiner.pending else self._joiner.feed(text)
 
     def _item(self, index: int) -> "_Item":
         item = self._items.get(index)

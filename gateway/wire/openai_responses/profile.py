@@ -1,8 +1,9 @@
 """The quirks of one endpoint or model behind the Responses format, as a frozen value made at start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from gateway.wire.efforts import nearest_effort
 from gateway.wire.model import ModelSpec
 
 _NAMES = {
@@ -24,7 +25,8 @@ class Profile:
 
     `developer_role`: knows the role `developer`, else it is sent as `system`. `tool_choice`,
     `parallel_tool_calls`, `store`, `temperature` (and `top_p`), `effort`, `cache_key`: understands those fields.
-    `unknown_fields`: tolerates request fields of the operator's or the client's own.
+    `unknown_fields`: tolerates request fields of the client's own. `efforts`: the efforts that the model knows, empty
+    if unknown. `effort_map`: an effort of the client → one of the model.
     """
 
     developer_role: bool = True
@@ -35,6 +37,12 @@ class Profile:
     effort: bool = True
     cache_key: bool = True
     unknown_fields: bool = True
+    efforts: tuple[str, ...] = ()
+    effort_map: Mapping[str, str] = field(default_factory=dict)
+
+    def named_effort(self, effort: str) -> str:
+        """The model's name of the client's effort, or of the nearest that the model knows."""
+        return self.effort_map.get(effort) or nearest_effort(effort, self.efforts)
 
 
 DEFAULT = Profile()
@@ -43,6 +51,11 @@ DEFAULT = Profile()
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
     given = {_NAMES[name]: value for name, value in quirks.items() if name in _NAMES and value is not None}
+    efforts, effort_map = quirks.get("supported_reasoning_efforts"), quirks.get("reasoning_effort_map")
+    if isinstance(efforts, tuple | list):
+        given["efforts"] = tuple(map(str, efforts))
+    if isinstance(effort_map, Mapping):
+        given["effort_map"] = {str(name): str(value) for name, value in effort_map.items()}
     return replace(DEFAULT, **given)  # type: ignore[arg-type]  # rows are checked where they are read
 
 

@@ -71,7 +71,7 @@ def _add_options(body: dict[str, Any], turn: Turn, profile: Profile, *, reasons:
             body[name] = value
     if options.cache_key is not None and profile.cache_key:
         body["prompt_cache_key"] = options.cache_key
-    effort = options.effort if profile.effort else None
+    effort = profile.named_effort(options.effort) if options.effort is not None and profile.effort else None
     # Codex asks every model for a summary, and other models refuse that.
     reasoning = {"effort": effort, "summary": options.summary if reasons else None}
     if given := {name: value for name, value in reasoning.items() if value is not None}:

@@ -18,7 +18,7 @@ from gateway.wire.tools import PREFIX, custom_tool, read_choice, read_function
 
 _HOSTED = (
     *("web_search", "file_search", "code_interpreter", "image_generation", "computer", "mcp", "tool_search", "shell"),
-    "programmatic_tool_calling",
+    *("programmatic_tool_calling", "x_search", "live_search", "collections_search"),
 )
 
 Fields = Mapping[str, Any]

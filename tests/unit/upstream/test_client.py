@@ -317,9 +317,11 @@ async def test_reasoning_that_is_not_shown_may_take_as_long_as_reasoning_that_is
     assert text == TextDelta("Hello")
 
 
-@pytest.mark.parametrize(("begun", "wait"), [((BEGUN,), "0.1"), ((BEGUN, THINKS), "0.4")], ids=["silent", "reasoning"])
-async def test_a_minute_of_pings_alone_is_no_answer(client, remote, begun, wait):
-    remote.streams(*begun, *(piece for _ in range(20) for piece in (PING, ping_pause)))
+@pytest.mark.parametrize(
+    ("started", "wait"), [((BEGUN,), "0.1"), ((BEGUN, THINKS), "0.4")], ids=["silent", "reasoning"]
+)
+async def test_a_minute_of_pings_alone_is_no_answer(client, remote, started, wait):
+    remote.streams(*started, *(piece for _ in range(20) for piece in (PING, ping_pause)))
     error = await failure(streamed(client, remote, QUICK, wire="anthropic-messages"))
     assert error.kind is UpstreamKind.TIMEOUT
     assert f"no first event within {wait} s" in error.message

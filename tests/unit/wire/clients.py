@@ -127,6 +127,14 @@ class ChatClient:
         outputs = [{"role": "tool", "tool_call_id": call, "content": output} for call, output in results]
         return {**question, "messages": [*question["messages"], *returned, *outputs]}
 
+    def pictured(self, text: str, url: str) -> Any:
+        """A result of a tool with a picture."""
+        return [{"type": "text", "text": text}, {"type": "image_url", "image_url": {"url": url}}]
+
+    def file(self, name: str, uri: str) -> list[dict[str, Any]]:
+        """A message of the user that holds a file."""
+        return [{"role": "user", "content": [{"type": "file", "file": {"filename": name, "file_data": uri}}]}]
+
     def forgetful(self, returned: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """What a client sends back that knows nothing of reasoning."""
         known = ("role", "content", "tool_calls")
@@ -193,6 +201,12 @@ class ResponsesClient:
     def followed(self, question: dict[str, Any], returned: list[dict[str, Any]], results: list[Any]) -> dict[str, Any]:
         outputs = [{"type": "function_call_output", "call_id": call, "output": output} for call, output in results]
         return {**question, "input": [*question["input"], *returned, *outputs]}
+
+    def pictured(self, text: str, url: str) -> Any:
+        return [{"type": "input_text", "text": text}, {"type": "input_image", "image_url": url}]
+
+    def file(self, name: str, uri: str) -> list[dict[str, Any]]:
+        return [{"role": "user", "content": [{"type": "input_file", "filename": name, "file_data": uri}]}]
 
     def forgetful(self, returned: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [item for item in returned if item["type"] != "reasoning"]

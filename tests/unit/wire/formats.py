@@ -27,6 +27,7 @@ def _received(answer: Answer, *, stream: bool) -> Answer:
 DEFAULTS = {
     "MODEL": "small",  # the model to ask for; `asked` calls it `small`
     "SIGNS": False,  # whether reasoning has signatures
+    "PDFS": False,  # whether PDFs reach the provider as they are
     "LACKS": frozenset(),  # kinds of parts that the format has no place for
     "SETTINGS": SETTINGS,  # what of `clients.SETTINGS` reaches the provider
     "authorised": _authorised,  # whether the headers of a request carry the key

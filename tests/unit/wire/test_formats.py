@@ -5,6 +5,7 @@ A format that is added brings its package with a `provider.py` beside its tests;
 
 import base64
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -27,10 +28,12 @@ from gateway.upstream.catalog import CATALOG, Row
 from gateway.validation import validated
 from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
+from tests.pdf import make_pdf
 from tests.unit.wire import toy
 from tests.unit.wire.clients import CLIENTS, Question, Seen, error_of, visible
 from tests.unit.wire.formats import FORMATS, PROVIDERS
 
+TOOL_SERVER = Path(__file__).parents[2] / "tool_server.py"
 TOKEN = "token-of-the-tests"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
@@ -332,6 +335,35 @@ async def test_reasoning_that_has_only_a_signature_goes_back_too(house, ask, cli
     assert call[:2] == ["call", "call_1"]
 
 
+@each_client
+async def test_a_picture_that_a_tool_returned_reaches_the_model(house, ask, client):
+    house.answers(ANSWERS["parallel calls"])
+    house.answers(ANSWERS["text"])
+    first = client.body(ASK, stream=False)
+    _, body = await ask(client, first)
+    results = [(CALLS[0].id, client.pictured("a cat", PIXEL)), (CALLS[1].id, "a dog")]
+    status, _ = await ask(client, client.followed(first, client.returned(body, stream=False), results))
+    assert status == 200
+    parts = [part for message in house.asked[1]["messages"][2:] for part in message[1:]]
+    texts = [part[2:] if part[0] == "result" else [part] for part in parts]
+    assert ["image", PIXEL] in [one for inner in texts for one in inner]
+    assert [part[:2] for part in parts if part[0] == "result"] == [["result", call.id] for call in CALLS]
+
+
+@each_client
+@each_way
+@pytest.mark.parametrize("house", [api for api, says in PROVIDERS.items() if says.PDFS], indirect=True)
+async def test_a_pdf_reaches_a_model_that_reads_it_as_it_is(house, ask, client, stream):
+    data = base64.b64encode(make_pdf("Hello")).decode()
+    house.answers(ANSWERS["text"])
+    body = client.body(ASK, stream=stream)
+    field = "messages" if "messages" in body else "input"
+    body[field] = [*body[field], *client.file("a.pdf", f"data:application/pdf;base64,{data}")]
+    status, _ = await ask(client, body)
+    assert status == 200
+    assert data in json.dumps(house.asked[0]["messages"][-1])
+
+
 OWN_TOOLS = [
     {"type": "custom", "name": "apply_patch", "description": "Edits."},
     {
@@ -433,7 +465,7 @@ async def test_a_chat_clients_custom_tool_works_with_every_format(house, ask, st
         assert json.loads(arguments) == {"input": OWN_ITEMS[0]["input"]}
 
 
-@pytest.mark.parametrize("house", ["openai-completions", toy.WIRE], indirect=True)
+@pytest.mark.parametrize("house", sorted(PROVIDERS.keys() - {"openai-responses"}), indirect=True)
 async def test_a_demanded_tool_that_the_provider_does_not_run_is_refused_by_name(house, ask):
     client = CLIENTS[1]
     body = client.body(ASK, stream=True) | {"tools": OWN_TOOLS, "tool_choice": {"type": "web_search"}}
@@ -507,15 +539,45 @@ async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_it
     calls = calls_of(house, stream=True)  # with a fallback, also a whole answer is asked for as a stream
     results = [(call.id, "a cat") for call in calls]
     status, body = await ask(client, client.followed(first, client.returned(body, stream=False), results))
-    assert (status, read(client, status, body, stream=False)) == (
-        200,
-        visible(fallback.says.received(ANSWERS["thinking"], stream=False)),
-    )
+    seen = visible(fallback.says.received(ANSWERS["thinking"], stream=False))
+    assert (status, read(client, status, body, stream=False)) == (200, seen)
     assert fallback.asked[0]["messages"] == [
         *ASK.messages,
         ["assistant", *(["call", call.id, call.name, call.arguments] for call in calls)],
         *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
+
+
+PAIRS = [
+    ("openai-completions", "anthropic-messages"),
+    ("anthropic-messages", "openai-completions"),
+    ("anthropic-messages", "bedrock-converse-stream"),
+    ("bedrock-converse-stream", "openai-responses"),
+]
+
+
+@pytest.mark.parametrize(("house", "fallback"), PAIRS, indirect=True)
+async def test_a_fallback_goes_on_with_the_work_of_the_agents_own_tools(
+    house, fallback, config, aiohttp_client, tmp_path
+):
+    notes = tmp_path / "notes"
+    notes.mkdir()
+    config["mcp"] = {"servers": {"local": {"command": sys.executable, "args": [str(TOOL_SERVER), str(notes)]}}}
+    gateway = await served(config, aiohttp_client, tmp_path)
+    call = ToolCall("call:1" if house.says.SIGNS else "call_1", "local__weather", '{"city": "Oslo"}')
+    house.answers(Answer("I'll look.", "tool_calls", USAGE, (call,), (THOUGHT,)))
+    house.refuses("Too many people.")
+    fallback.answers(ANSWERS["text"])
+    client = CLIENTS[0]
+    async with gateway.post(client.path, json=client.body(Question(ASK.messages), stream=True)) as response:
+        seen = client.stream(await response.read())
+    assert (seen.error, seen.finish) == (None, "stop")
+    assert seen.text.endswith(TEXT)
+    called, worked = fallback.asked[0]["messages"][1:]
+    kinds = [part[0] for part in called[1:]]
+    assert kinds == ["text", "call"]
+    assert called[-1][2:] == ["local__weather", call.arguments]
+    assert worked[1][:2] == ["result", called[-1][1]]
 
 
 @each_client

@@ -41,6 +41,7 @@ WHOLE_TYPE = "application/json"
 MODEL = "claude-sonnet-4-6"
 SIGNS = True
 """Whether reasoning has signatures, which go back with it."""
+PDFS = True
 LACKS = frozenset({"audio"})
 """Kinds of parts that the format has no place for."""
 SETTINGS = {

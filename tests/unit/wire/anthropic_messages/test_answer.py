@@ -101,15 +101,15 @@ def streamed(parts):
 
 def merged(parts):
     """Neighbouring texts are one text; calls have the provider's ids."""
-    found = []
+    pieces = []
     for index, part in enumerate(parts):
-        if isinstance(part, Text) and found and isinstance(found[-1], Text):
-            found[-1] = Text(found[-1].text + part.text)
+        if isinstance(part, Text) and pieces and isinstance(pieces[-1], Text):
+            pieces[-1] = Text(pieces[-1].text + part.text)
         elif isinstance(part, ToolCall):
-            found.append(ToolCall(f"toolu_{index}", part.name, part.arguments))
+            pieces.append(ToolCall(f"toolu_{index}", part.name, part.arguments))
         else:
-            found.append(part)
-    return tuple(part for part in found)
+            pieces.append(part)
+    return tuple(part for part in pieces)
 
 
 @given(st.lists(BLOCKS, min_size=1, max_size=6), st.lists(st.integers(0, 4000), max_size=6))
@@ -134,13 +134,13 @@ async def test_the_makers_own_parser_reads_the_same(aiohttp_server):
     from aiohttp import web  # noqa: PLC0415
 
     thinking = (Thinking("hm", "c2ln", owner=OWNER), Thinking(encrypted="ZGF0YQ==", owner=OWNER))
-    said = Answer(
+    sent_answer = Answer(
         "Hé 👋🏽.", "tool_calls", Usage(9, 7, 16, 2, 1, 3, 1), (ToolCall("toolu_1", "f", '{"a": "é"}'),), thinking
     )
 
     async def handle(request):
         stream = (await request.json()).get("stream")
-        body = b"".join(provider.frames(said)) if stream else provider.whole(said)
+        body = b"".join(provider.frames(sent_answer)) if stream else provider.whole(sent_answer)
         return web.Response(
             body=body, headers={"Content-Type": provider.STREAM_TYPE if stream else provider.WHOLE_TYPE}
         )
@@ -153,8 +153,8 @@ async def test_the_makers_own_parser_reads_the_same(aiohttp_server):
         async with client.messages.stream(**asked) as stream:
             final = await stream.get_final_message()
         whole = await client.messages.create(**asked)
-    ours = accumulated(parse_answer(provider.whole(said), MODEL))
-    assert answer(*provider.frames(said)) == ours
+    ours = accumulated(parse_answer(provider.whole(sent_answer), MODEL))
+    assert answer(*provider.frames(sent_answer)) == ours
     for message in (final, whole):
         thought, redacted, text, call = message.content
         assert (thought.thinking, thought.signature) == (ours.thinking[0].text, ours.thinking[0].signature)
@@ -165,7 +165,7 @@ async def test_the_makers_own_parser_reads_the_same(aiohttp_server):
         prompt = usage.input_tokens + usage.cache_read_input_tokens + usage.cache_creation_input_tokens
         assert (prompt, usage.output_tokens) == (ours.usage.prompt, ours.usage.completion)
         assert message.stop_reason == ours.raw_finish
-    assert ours.usage == said.usage
+    assert ours.usage == sent_answer.usage
 
 
 @pytest.mark.parametrize(
@@ -207,8 +207,10 @@ def test_an_end_with_tool_use_needs_a_call():
 
 @pytest.mark.parametrize("start", [{}, {"a": 1}, "", None])
 def test_a_call_without_pieces_has_the_arguments_of_its_start(start):
-    begun = begin(0, type="tool_use", id="toolu_1", name="f", input=start)
-    assert answer(START, begun, end(0), reason("tool_use"), STOP).tool_calls[0].arguments == json.dumps(start or {})
+    start_event = begin(0, type="tool_use", id="toolu_1", name="f", input=start)
+    assert answer(START, start_event, end(0), reason("tool_use"), STOP).tool_calls[0].arguments == json.dumps(
+        start or {}
+    )
 
 
 @pytest.mark.parametrize("ids", [("a", "a"), ("", ""), (None, None)])
@@ -265,13 +267,13 @@ LOCATIONS = [
 
 @pytest.mark.parametrize(("location", "url", "title"), LOCATIONS)
 def test_a_citation_covers_its_block(location, url, title):
-    found = [
+    pieces = [
         begin(1, type="text", text="", citations=[]),
         delta(1, "text_delta", text="so it is"),
         delta(1, "citations_delta", citation=location),
         end(1),
     ]
-    result = answer(START, *TEXT, *found, reason("end_turn"), STOP)
+    result = answer(START, *TEXT, *pieces, reason("end_turn"), STOP)
     (citation,) = result.citations
     assert (citation.url, citation.title, citation.start, citation.end) == (url, title, 5, 13)
     assert citation.extras.of(WIRE)["cited_text"] == "x"

@@ -1,7 +1,7 @@
 import pytest
 
-from gateway.wire.anthropic_messages.models import OTHER, abilities_of
 from gateway.wire.anthropic_messages.profile import DEFAULT, Profile, profile_from, profile_of
+from gateway.wire.claude import OTHER, abilities_of
 from gateway.wire.model import ModelSpec
 
 

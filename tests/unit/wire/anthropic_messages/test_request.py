@@ -185,9 +185,9 @@ def test_an_id_that_returns_in_a_later_turn_gets_another_one():
     [
         ('{"b":  [1.50,\n"é"], "a": null}', '{"b":  [1.50,\n"é"], "a": null}'),
         ("", "{}"),
-        ("null", "{}"),
-        ("[1]", '{"arguments":"[1]"}'),
-        ('{"a": "cut', '{"arguments":"{\\"a\\": \\"cut"}'),
+        (" ", "{}"),
+        ("[1]", '{"input":"[1]"}'),
+        ('{"a": "cut', '{"input":"{\\"a\\": \\"cut"}'),
         ('{"n": 123456789012345678901234567890}', '{"n": 123456789012345678901234567890}'),
     ],
 )
@@ -252,6 +252,14 @@ def test_parts_that_the_format_knows_by_another_name():
             },
         ),
         (
+            File("a.md", "text/markdown", "SMOp"),
+            {
+                "type": "document",
+                "source": {"type": "text", "media_type": "text/plain", "data": "Hé"},
+                "title": "a.md",
+            },
+        ),
+        (
             File(url="https://x.example/a.pdf"),
             {"type": "document", "source": {"type": "url", "url": "https://x.example/a.pdf"}},
         ),
@@ -266,6 +274,7 @@ def test_images_and_documents_are_blocks(part, block):
     [
         (Audio("UklGRg==", "wav"), "audio"),
         (Image("data:image/heic;base64,AAAA"), "image/heic"),
+        (File("a.txt", "text/plain", "%"), "base64"),
         (File("a.doc", "application/msword", "AAAA"), "application/msword"),
         (Foreign("openai-completions", {"type": "video_url"}), "video_url"),
     ],
@@ -361,8 +370,8 @@ def test_the_operators_effort_holds_until_the_client_sets_one(name):
 )
 def test_sampling_is_sent_only_where_it_is_accepted(model, effort, sampling):
     asked = sent(model=model, sampling=Sampling(temperature=1.7, top_p=0.5), options=Options(effort=effort, top_k=5))
-    found = {name: asked[name] for name in ("temperature", "top_p") if name in asked}
-    assert found == sampling
+    sent_fields = {name: asked[name] for name in ("temperature", "top_p") if name in asked}
+    assert sent_fields == sampling
     assert ("top_k" in asked) == bool(sampling)
 
 
@@ -405,7 +414,7 @@ def test_the_tool_choice_is_the_clients(choice, parallel, field):
     ("model", "effort"), [(ADAPTIVE, "low"), (BUDGET, "low"), (NEWEST, None), ("claude-fable-5-1", None)]
 )
 @pytest.mark.parametrize(
-    ("choice", "words"), [(ToolChoice("required"), "one of your tools"), (ToolChoice("pinned", "g"), "`g`")]
+    ("choice", "words"), [(ToolChoice("required"), "one of the tools"), (ToolChoice("pinned", "g"), "`g`")]
 )
 def test_a_call_that_can_not_be_demanded_is_asked_for_in_words(model, effort, choice, words):
     asked = request(model=model, tools=(F, G), tool_choice=choice, options=Options(effort=effort))
@@ -498,13 +507,13 @@ def test_a_prefill_reaches_models_that_continue_it():
     assert conversation(*PREFILL, model=BUDGET, options=Options(effort="low"))[-1][0] == "user"
 
 
-def marks(body):
-    found = [("system", block["cache_control"]) for block in body.get("system", ()) if "cache_control" in block]
-    found += [("tool", tool["cache_control"]) for tool in body.get("tools", ()) if "cache_control" in tool]
+def breakpoints(body):
+    sent_fields = [("system", block["cache_control"]) for block in body.get("system", ()) if "cache_control" in block]
+    sent_fields += [("tool", tool["cache_control"]) for tool in body.get("tools", ()) if "cache_control" in tool]
     for index, message in enumerate(body["messages"]):
         blocks = message["content"] if isinstance(message["content"], list) else ()
-        found += [(index, block["cache_control"]) for block in blocks if "cache_control" in block]
-    return found
+        sent_fields += [(index, block["cache_control"]) for block in blocks if "cache_control" in block]
+    return sent_fields
 
 
 MINUTES, HOUR = {"type": "ephemeral"}, {"type": "ephemeral", "ttl": "1h"}
@@ -530,15 +539,37 @@ LONG = (
 )
 def test_the_prompt_is_cached_up_to_the_latest_turns(options, params, mark):
     body = sent(*LONG, cached=True, tools=(F,), options=options, params=params)
-    assert marks(body) == ([("system", mark), (2, mark), (4, mark)] if mark else [])
+    assert breakpoints(body) == ([("system", mark), (2, mark), (4, mark)] if mark else [])
 
 
 def test_without_a_system_prompt_the_tools_are_cached():
-    assert marks(sent(cached=True, tools=(F, G))) == [("tool", MINUTES), (0, MINUTES)]
+    assert breakpoints(sent(cached=True, tools=(F, G))) == [("tool", MINUTES), (0, MINUTES)]
 
 
 def test_a_clients_own_breakpoints_replace_ours_and_at_most_four_are_sent():
     marked = Message("user", (Text("hi", Extras("openai-completions", {"cache_control": HOUR})),))
-    assert marks(sent(*LONG, marked, cached=True)) == [(4, HOUR)]
+    assert breakpoints(sent(*LONG, marked, cached=True)) == [(4, HOUR)]
     body = sent(*(message for _ in range(6) for message in (marked, LONG[2])), HI, cached=True)
-    assert [index for index, _ in marks(body)] == [4, 6, 8, 10]
+    assert [index for index, _ in breakpoints(body)] == [4, 6, 8, 10]
+
+
+@pytest.mark.parametrize(
+    ("model", "effort", "binding", "asked_to_drop"),
+    [
+        (NEWEST, None, True, True),
+        (NEWEST, "low", True, True),
+        (NEWEST, "none", True, False),
+        (NEWEST, None, False, False),
+        (ADAPTIVE, None, True, False),
+    ],
+)
+def test_reasoning_before_which_something_has_changed_is_dropped_by_the_provider(model, effort, binding, asked_to_drop):
+    thought = Thinking("hm", "c2ln", owner=Owner(WIRE, "house", model))
+    row = {"profile": Profile(block_binding=binding)}
+    messages = (HI, Message("assistant", (thought, Text("a"))), HI)
+    asked = request(*messages, model=model, row=row, options=Options(effort=effort))
+    thinking = json.loads(asked.body).get("thinking", {})
+    assert thinking.get("block_binding") == ({"prefix_mismatch_behavior": "drop_block"} if asked_to_drop else None)
+    beta = "thinking-binding-controls-2026-08-01" if asked_to_drop else None
+    assert asked.headers.get("anthropic-beta") == beta
+    assert "anthropic-beta" not in request(HI, model=model, row=row).headers

@@ -12,6 +12,7 @@ from gateway.core.answer import Answer
 from gateway.core.message import Thinking, ToolCall
 from tests.unit.wire import clients
 
+PDFS = True
 STREAM_TYPE = "text/event-stream"
 WHOLE_TYPE = "application/json; charset=UTF-8"
 SETTINGS = {**clients.SETTINGS, "form": ["json_schema", {"schema": clients.SCHEMA["schema"]}]}  # a schema has no name
@@ -124,6 +125,7 @@ class _Result(msgspec.Struct, rename="camel"):
     id: str
     name: str
     response: dict[str, str]
+    parts: "list[_Part]" = msgspec.field(default_factory=list)
 
 
 class _Part(msgspec.Struct, rename="camel"):
@@ -169,7 +171,8 @@ def _told(part: _Part) -> list[Any]:
         return ["call", part.function_call.id, part.function_call.name, bytes(part.function_call.args).decode()]
     if part.function_response is not None:
         assert part.function_response.name
-        return ["result", part.function_response.id, ["text", part.function_response.response["output"]]]
+        result = part.function_response
+        return ["result", result.id, ["text", result.response["output"]], *(_told(one) for one in result.parts)]
     if part.inline_data is not None:
         kind, data = part.inline_data["mimeType"], part.inline_data["data"]
         return ["image", f"data:{kind};base64,{data}"] if kind.startswith("image/") else ["audio", kind[6:], data]

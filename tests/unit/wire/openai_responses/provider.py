@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from gateway.core.answer import Answer
 from gateway.core.message import Citation, Thinking, ToolCall
 
+SIGNS = True
 STREAM_TYPE = "text/event-stream"
 WHOLE_TYPE = "application/json"
 
@@ -120,7 +121,8 @@ def _messages(items: list[dict[str, Any]]) -> list[list[Any]]:
                 messages.append([item["role"], *parts])
             case "function_call_output":
                 output = item["output"]
-                messages.append(["tool", ["result", item["call_id"], ["text", output]]])
+                parts = [["text", output]] if isinstance(output, str) else list(map(_asked_part, output))
+                messages.append(["tool", ["result", item["call_id"], *parts]])
             case kind if kind not in ("reasoning", "function_call"):
                 pass  # tests of such items read the body itself
             case kind:

@@ -119,6 +119,14 @@ def test_settings_go_to_their_fields():
     }
 
 
+@pytest.mark.parametrize(
+    ("wanted", "expected"), [("minimal", "low"), ("max", "high"), ("xhigh", "deep"), ("low", "low")]
+)
+def test_an_effort_is_the_models_own_or_the_nearest(wanted, expected):
+    quirks = {"supported_reasoning_efforts": ("low", "high"), "reasoning_effort_map": {"xhigh": "deep"}}
+    assert sent(quirks=quirks, options=Options(effort=wanted))["reasoning"] == {"effort": expected}
+
+
 def test_quirks_leave_fields_out():
     quirks = {
         "supports_store": False,

@@ -40,6 +40,9 @@ class ToyLines:
     def profile(self, quirks):
         return dict(quirks)
 
+    def reads_pdfs(self, model: ModelSpec) -> bool:
+        return model.id == "reader"
+
     def paths(self) -> tuple[str, ...]:
         return ()  # the path names the model
 

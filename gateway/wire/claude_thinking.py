@@ -4,7 +4,7 @@
 
 from typing import Any
 
-from gateway.wire.anthropic_messages.models import Abilities
+from gateway.wire.claude import Abilities
 
 _MIN_BUDGET = 1024
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 24_576, "max": 30_000}

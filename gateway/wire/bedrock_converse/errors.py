@@ -1,0 +1,75 @@
+"""Bedrock's errors: as the body of a status, or as an exception in a stream that began with the status 200.
+
+The body of a status has only a message, so the status decides, and the text about context overflow.
+"""
+
+import re
+from typing import Any
+
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+
+_BY_STATUS = {
+    400: UpstreamKind.INVALID_REQUEST,
+    401: UpstreamKind.AUTH,
+    403: UpstreamKind.AUTH,
+    404: UpstreamKind.NOT_FOUND,
+    407: UpstreamKind.UNUSABLE,
+    408: UpstreamKind.REPORTED_TIMEOUT,  # ModelTimeoutException
+    409: UpstreamKind.SERVER_ERROR,
+    410: UpstreamKind.UNUSABLE,
+    413: UpstreamKind.TOO_LARGE,
+    424: UpstreamKind.SERVER_ERROR,  # ModelErrorException
+    429: UpstreamKind.RATE_LIMITED,  # ThrottlingException, ModelNotReadyException
+    503: UpstreamKind.OVERLOADED,
+    504: UpstreamKind.REPORTED_TIMEOUT,
+}
+_BY_EXCEPTION = {
+    "throttlingException": UpstreamKind.RATE_LIMITED,
+    "modelStreamErrorException": UpstreamKind.SERVER_ERROR,
+    "internalServerException": UpstreamKind.SERVER_ERROR,
+    "serviceUnavailableException": UpstreamKind.OVERLOADED,
+    "validationException": UpstreamKind.INVALID_REQUEST,
+    "modelTimeoutException": UpstreamKind.REPORTED_TIMEOUT,
+}
+_OVERFLOW_TEXT = re.compile(
+    r"(input|prompt) is too long|too many (input )?tokens|context (length|window)|exceeds? the (maximum|context)"
+    r"|input length and `?max_tokens`? exceed",
+    re.IGNORECASE,
+)
+_QUOTA_TEXT = re.compile(r"quota|too many tokens per day", re.IGNORECASE)
+
+
+def classify(status: int, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
+    """One UpstreamError from the HTTP status and the decoded body (anything)."""
+    message = _message(payload)
+    if status < 400:
+        kind = UpstreamKind.UNUSABLE
+    else:
+        kind = _BY_STATUS.get(status, UpstreamKind.SERVER_ERROR if status >= 500 else UpstreamKind.INVALID_REQUEST)
+    suffix = ", which is no answer" if status < 400 else ""
+    default = f"The provider answered with status {status}{suffix}."
+    return _error(kind, message or default, message or "", status, retry_after)
+
+
+def exception(name: str, payload: Any) -> UpstreamError:
+    """The failure that an exception of a stream reports."""
+    message = _message(payload)
+    kind = _BY_EXCEPTION.get(name[:1].lower() + name[1:], UpstreamKind.SERVER_ERROR)
+    return _error(kind, message or "The provider reported an error.", message or "", None, None)
+
+
+def _message(payload: Any) -> str | None:
+    fields = payload if isinstance(payload, dict) else {}
+    text = fields.get("message") or fields.get("Message")
+    return text if isinstance(text, str) and text.strip() else None
+
+
+def _error(
+    kind: UpstreamKind, message: str, words: str, status: int | None, retry_after: float | None
+) -> UpstreamError:
+    code = None
+    if kind is UpstreamKind.INVALID_REQUEST and _OVERFLOW_TEXT.search(words):
+        kind, code = UpstreamKind.CONTEXT_OVERFLOW, "context_length_exceeded"
+    elif kind is UpstreamKind.INVALID_REQUEST and _QUOTA_TEXT.search(words):
+        kind = UpstreamKind.BILLING  # ServiceQuotaExceededException
+    return UpstreamError(kind, message, upstream_status=status, code=code, retry_after=retry_after)
