@@ -53,6 +53,7 @@ class FailureReplica:
         self._keys = (*(link.key(f"{kind}:{part}") for part in _PARTS), link.key("clock"))
         self._kind = kind
         self._prefix = f"{kind} ".encode()
+        self._clears: dict[str, float] = {}  # heard since the storage was last read: its pages may be older
         self._id = ""  # of the storage's data
         self._heard = 0  # number of the last message
         self._published = 0  # number of the last message at the last heartbeat; it must arrive before the next
@@ -130,7 +131,11 @@ class FailureReplica:
         )
         if self._budget is not None:
             await _together([partial(self._ask, ask, "remember", key, _ms(age)) for key, age in self._budget.known()])
+        self._clears = {}
         await self._learn(ask)
+        for key, time in self._clears.items():
+            self._records.clear(key, time)
+        self._clears = {}
         self._heard = max(self._heard, self._published)
 
     async def catch_up(self, ask: Ask) -> None:
@@ -170,6 +175,8 @@ class FailureReplica:
                 self._records.lock(key, stamp)
             case "clear":
                 self._records.clear(key, stamp)
+                if not self.link.available:
+                    self._clears[key] = stamp
             case "release":
                 self._records.apply_release(key, stamp, int(id_) / 1000 if id_.isdecimal() else 0.0)
             case "success" if self._budget is not None:

@@ -125,6 +125,6 @@ def test_the_documented_rights_are_those_of_the_scripts_and_no_more():
     called = {name.lower() for file in sources for name in re.findall(r"redis\.call\('(\w+)'", file.read_text("utf-8"))}
     through_variables = {"hscan", "zscan"}  # failures.lua pages through its keys
     connections = {"client|setinfo", "cluster|slots", "command", "hello", "ping", "select", "subscribe"}
-    clients = {"eval", "evalsha", "get", "hgetall", "hmget", "mget", "scan", "set", "zrevrangebyscore"}
+    clients = {"eval", "evalsha", "get", "hgetall", "hmget", "info", "mget", "scan", "set", "zrevrangebyscore"}
     allowed = {word[1:] for word in documented_rights() if word.startswith("+")}
     assert allowed == called | through_variables | connections | clients

@@ -1,4 +1,6 @@
-"""A simple model of quotas. Times are quarters of seconds, so that floats are exact."""
+"""A simple model of quotas. Times are multiples of 16 seconds and windows powers of 2, so that floats are exact. Both
+are long, as Redis expires keys in real time, and a busy machine needs seconds for a history.
+"""
 
 from collections import Counter
 from math import floor
@@ -7,10 +9,10 @@ from openclaw_ratelimit import QuotaPolicy
 
 CALLERS = [(("identity", who), ("model", model)) for who in ("alice", "bob") for model in ("small", "large")]
 POLICIES = (
-    QuotaPolicy("requests", "requests", 4, 4, ("identity",)),
-    QuotaPolicy("tokens", "tokens", 20, 8, ("model",)),
+    QuotaPolicy("requests", "requests", 4, 256, ("identity",)),
+    QuotaPolicy("tokens", "tokens", 20, 512, ("model",)),
     QuotaPolicy("runs", "runs", 2, per=("identity",)),
-    QuotaPolicy("bob", "tokens", 9, 4, (), {"identity": ("bob",)}),
+    QuotaPolicy("bob", "tokens", 9, 256, (), {"identity": ("bob",)}),
 )
 
 
