@@ -8,11 +8,11 @@ from gateway.media.fair_queue import FairQueue
 
 
 class Work:
-    """Work in slots that ends when a test says so; `begun` are the names in their order."""
+    """Work in slots that ends when a test says so; `started` are the names in their order."""
 
     def __init__(self, *arguments, **options):
         self.queue = FairQueue(*arguments, **options)
-        self.begun = []
+        self.started = []
         self._ends = {}
         self._tasks = {}
 
@@ -38,7 +38,7 @@ class Work:
 
     async def _run(self, name):
         async with self.queue.slot(name[0]):
-            self.begun.append(name)
+            self.started.append(name)
             await self._ends[name].wait()
 
     async def close(self):
@@ -57,9 +57,9 @@ async def test_one_caller_leaves_a_slot_for_others():
     async with working(3, 2) as work:
         for name in ("a1", "a2", "a3", "b1"):
             await work.start(name)
-        assert work.begun == ["a1", "a2", "b1"]
+        assert work.started == ["a1", "a2", "b1"]
         await work.end("a1")
-        assert work.begun[3:] == ["a3"]
+        assert work.started[3:] == ["a3"]
 
 
 async def test_waiting_callers_take_turns():
@@ -68,7 +68,7 @@ async def test_waiting_callers_take_turns():
             await work.start(name)
         for name in ("a1", "a2", "b1", "c1", "a3"):
             await work.end(name)
-        assert work.begun == ["a1", "a2", "b1", "c1", "a3", "b2"]
+        assert work.started == ["a1", "a2", "b1", "c1", "a3", "b2"]
 
 
 async def test_too_many_waiting_is_a_503_with_retry_after():
@@ -84,7 +84,7 @@ async def test_too_many_waiting_is_a_503_with_retry_after():
         await work.end("a1")
         await work.start("c1")
         await work.end("a2")
-        assert work.begun == ["a1", "a2", "b1"]
+        assert work.started == ["a1", "a2", "b1"]
 
 
 async def test_a_caller_that_leaves_gives_its_turn_and_its_slot_back():
@@ -93,10 +93,10 @@ async def test_a_caller_that_leaves_gives_its_turn_and_its_slot_back():
             await work.start(name)
         await work.cancel("b1")
         await work.cancel("a1")
-        assert work.begun == ["a1", "c1"]
+        assert work.started == ["a1", "c1"]
         await work.end("c1")
         await work.start("d1")
-        assert work.begun == ["a1", "c1", "d1"]
+        assert work.started == ["a1", "c1", "d1"]
         assert work.queue._waiting == {}
 
 
@@ -107,4 +107,4 @@ async def test_a_turn_that_comes_in_the_moment_of_a_cancellation_goes_to_the_nex
         work._ends["a1"].set()
         await work._tasks["a1"]  # b1's turn is set, but b1 has not run yet
         await work.cancel("b1")
-        assert work.begun[-1] == "c1"
+        assert work.started[-1] == "c1"
