@@ -91,6 +91,10 @@ def whole(path: str) -> Mapping[str, Any]:
         return {"id": "1", "object": "response", "status": "completed", "output": [item]}
     if path.endswith("/api/chat"):
         return {"message": {"role": "assistant", "content": PONG}, "done": True, "done_reason": "stop"}
+    if path.endswith("/converse"):
+        message = {"role": "assistant", "content": [{"text": PONG}]}
+        usage = {"inputTokens": 1, "outputTokens": 1, "totalTokens": 2}
+        return {"output": {"message": message}, "stopReason": "end_turn", "usage": usage}
     candidate = {"content": {"role": "model", "parts": [{"text": PONG}]}, "finishReason": "STOP"}
     return {"candidates": [candidate]}
 

@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 
 from gateway.conversations.conversation import Conversations
+from gateway.conversations.recorder import SessionRecorder
 from gateway.conversations.transcript import Entry, write_entry
 from gateway.core.event import Finish, TextDelta
 from gateway.core.message import Message, Text, ToolCall, ToolResult
@@ -100,7 +101,7 @@ def talk(conversations, run_context, agent):
             asked = Turn("openclaw", (Message("user", (Text(f"q{number:02} {WORDS}"),)),), stream=stream, **turn)
             async with conversations.of_turn(KEY, asked, "r", never) as conversation:
                 run = conversation.fitted(await prepare(who, conversation.turn, OPTIONS, made))
-                recorded = conversation.recorded(run)
+                recorded = SessionRecorder(run, conversation)
                 if stream:
                     async with aclosing(recorded.events()) as events:
                         assert [batch async for batch in events]
@@ -241,7 +242,7 @@ async def test_a_call_whose_result_this_request_sends_is_not_omitted(conversatio
     async def ask(*messages):
         async with conversations.of_turn(KEY, Turn("openclaw", messages), "r", never) as conversation:
             run = conversation.fitted(await prepare(who, conversation.turn, OPTIONS, made))
-            await whole_answer(conversation.recorded(run))
+            await whole_answer(SessionRecorder(run, conversation))
             return run.turn.messages
 
     for number in range(4):

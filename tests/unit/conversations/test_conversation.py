@@ -310,7 +310,7 @@ async def turns(conversations, ask, *answers):
         turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
         async with conversations.of_turn(KEY, turn, "r", ask) as conversation:
             shown.append([part.text[:60] for message in conversation.turn.messages for part in message.parts])
-            await whole_answer(conversation.recorded(Answering([TextDelta(answer), Finish("stop")])))
+            await whole_answer(SessionRecorder(Answering([TextDelta(answer), Finish("stop")]), conversation))
     return shown
 
 
@@ -364,7 +364,7 @@ async def test_a_conversation_is_summarised_before_it_fills_the_window(store):
     for number in range(5):
         turn = Turn("openclaw", (Message("user", (Text(f"q{number} {'x' * 800}"),)),))
         async with conversations.of_turn(KEY, turn, "r", ask, window=1000) as conversation:
-            await whole_answer(conversation.recorded(Answering([TextDelta("a"), Finish("stop")])))
+            await whole_answer(SessionRecorder(Answering([TextDelta("a"), Finish("stop")]), conversation))
     assert len(asked) == 1
     await conversations.close()
 

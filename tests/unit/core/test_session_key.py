@@ -7,7 +7,7 @@ from gateway.core.identity import ALL_SCOPES, OWNER, Principal
 from gateway.core.session_key import SessionKey, check_session_header, parse_session_key, session_key
 
 ALICE = Principal("alice@example.com", frozenset({"operator.write"}), owner=False, shared_secret=False)
-ADMIN = Principal("root@example.com", ALL_SCOPES, owner=True, shared_secret=False)
+ADMIN = Principal("root@example.com", ALL_SCOPES, owner=True, shared_secret=False, is_admin=True)
 
 
 def key_of(header=None, user=None, *, endpoint="openai", agent="main", principal=OWNER):
@@ -62,6 +62,8 @@ def test_another_users_conversation_needs_the_admin_scope_and_the_exact_identity
     theirs = "user:Alice%40example.com:agent:main:K"
     assert key_of(theirs, principal=ADMIN) == SessionKey("Alice@example.com", "main", "k")
     assert key_of(theirs) == SessionKey("Alice@example.com", "main", "k")
+    with pytest.raises(MissingScope):  # the scope alone, which every user has without a header
+        key_of(theirs, principal=Principal("root@example.com", ALL_SCOPES, owner=True, shared_secret=False))
     with pytest.raises(MissingScope):
         key_of(theirs, principal=ALICE)  # another identity: they differ in case
     own = str(SessionKey("alice@example.com", "main", "k"))

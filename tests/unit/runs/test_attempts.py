@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import logging
 
 import pytest
 from structlog.testing import capture_logs
@@ -259,7 +260,8 @@ async def test_the_trace_has_every_attempt_without_any_key(run_context):
     [([], "debug"), ([OUTAGE], "info"), ([failure(Kind.INVALID_REQUEST)], "warning")],
     ids=["success", "retried", "failed"],
 )
-async def test_every_run_is_logged_but_plain_success_only_at_debug_level(run_context, failures, level):
+async def test_every_run_is_logged_but_plain_success_only_at_debug_level(run_context, monkeypatch, failures, level):
+    monkeypatch.setattr("gateway.observe.log._threshold", logging.DEBUG)
     asked = Asked(*failures, "yes")
     with capture_logs() as lines, contextlib.suppress(UpstreamError):
         await ask(run_context, asked)
