@@ -136,6 +136,13 @@ async def test_a_model_reads_what_its_tool_gave_and_the_caller_sees_one_answer(a
     ]
 
 
+@pytest.mark.parametrize("api", ["chat", "responses"])
+async def test_text_before_a_call_that_comes_with_it_is_streamed_before_the_answer(ask, provider, api):
+    call = ("c1", "local__weather", '{"city": "Oslo"}')
+    model = provider.model(in_turn(says("Let me see.", call, **CALLING), says("Cold, |5C.")))
+    assert (await ask(model, api, stream=True))[0] == "Let me see.\n\nCold, 5C."
+
+
 async def test_calls_of_one_answer_run_at_the_same_time(ask, provider):
     calls = [(f"c{name}", "local__meet", json.dumps({"name": name, "others": 3})) for name in "abc"]
     model = provider.model(in_turn(says(None, *calls, **CALLING), says("Done.")))

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 
 from gateway.core.errors import GatewayError
-from gateway.core.event import Finish, UsageReport
+from gateway.core.event import Batch, Finish
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.dispatch.dispatch import Dispatched
 from gateway.dispatch.snapshot import Snapshot
@@ -21,8 +21,6 @@ from gateway.runs.answer_stream import AnswerStream, whole_answer
 from gateway.wire.contract import AnswerRenderer, Renderer
 
 log = structlog.get_logger(__name__)
-
-_ENDINGS = frozenset({Finish, UsageReport})
 
 
 async def respond(
@@ -74,7 +72,7 @@ async def _streamed(
         return run_headers(trace, gateway=gateway, upstream=upstream)
 
     rendered: Renderer | None = None
-    last = b""  # the frames of the last batch: they leave with those that end the stream,
+    held = b""  # the frames of the last batch: they leave with those that end the stream,
     holds_last = stream is dispatched.run  # unless something is stored or settled in between
     events = stream.events()
     async with (
@@ -85,9 +83,9 @@ async def _streamed(
             async for batch in events:
                 if rendered is None:
                     rendered = renderer.stream(reported_model(dispatched, snapshot))
-                frames = rendered.feed(batch)
-                if holds_last and batch[-1].__class__ in _ENDINGS:
-                    last += frames
+                frames, held = held + rendered.feed(batch), b""
+                if holds_last and _finishes(batch):
+                    held = frames
                 elif frames:
                     await response.relay(frames)
         except (GatewayError, asyncio.CancelledError) as raised:
@@ -97,11 +95,16 @@ async def _streamed(
             log.warning("Stream failed", type=error.type, reason=error.message)
             drop_tracebacks(raised)
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
-            await response.finish(last + _late_headers(response, stream) + rendered.fail(error))
+            await response.finish(held + _late_headers(response, stream) + rendered.fail(error))
         else:
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
-            await response.finish(last + _late_headers(response, stream) + rendered.close())
+            await response.finish(held + _late_headers(response, stream) + rendered.close())
     return response
+
+
+def _finishes(batch: Batch) -> bool:
+    """Whether the answer is complete with this batch. A round of tool calls ends with a UsageReport alone."""
+    return batch[-1].__class__ is Finish or (len(batch) > 1 and batch[-2].__class__ is Finish)
 
 
 def _late_headers(response: EventStream, stream: AnswerStream) -> bytes:

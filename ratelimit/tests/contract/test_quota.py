@@ -29,7 +29,7 @@ class Histories(Machine):
         self.quotas = []
 
     async def open(self):
-        self.quotas = [Quota(POLICIES, clock=lambda: self.now)] * 3
+        self.quotas = [Quota(POLICIES, clock=lambda: self.now, max_run=10 * DAY)] * 3  # longer than a history
 
     @rule(target=reservations, instance=st.integers(0, 2), caller=st.sampled_from(CALLERS), tokens=st.integers(0, 25))
     def reserve(self, instance, caller, tokens):
