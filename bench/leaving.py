@@ -8,6 +8,7 @@ and no running run.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 import tempfile
@@ -20,7 +21,7 @@ from typing import Any
 import aiohttp
 from gateway_process import Gateway, running  # first: it makes the tests' provider importable
 
-from tests.fault.acts import cuts, hangs, refuses, says, streams
+from tests.fault.acts import hangs, refuses, says, streams
 from tests.fault.canonical import token_frames
 from tests.fault.conftest import TOKEN, settings
 from tests.fault.provider import Act, FaultProvider
@@ -28,6 +29,7 @@ from tests.process import unaccepting_port
 
 BUDGET = 0.05  # seconds, for p99
 TIMEOUT = 10.0
+_OUTAGE = 0.3  # seconds until the refusal has arrived
 RIGHT = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -43,7 +45,7 @@ class Phase:
 
 
 PHASES = {
-    "queued": Phase((cuts, cuts, cuts, says()), calls=0, connected=False),
+    "queued": Phase((refuses(429, headers="Retry-After: 600\r\n"), says()), calls=0, connected=False),
     "connecting": Phase((), calls=0, connected=False),
     "waiting": Phase((hangs,)),
     "streaming": Phase((streams(token_frames()[:3], then=hangs, end=False),), shows=b"The0"),
@@ -115,9 +117,14 @@ class Callers:
                 await asyncio.sleep(0.002)
 
     async def _find_outage(self, agent: str) -> None:
-        """Open the cooldown of this agent's only model, so that later clients must wait."""
-        async with self._session.post("/v1/chat/completions", json=_body(agent, stream=False)) as response:
-            await response.read()
+        """Let the provider ask for a pause of this agent's only model, so that later clients wait before they ask.
+
+        The first one waits, too: it has to leave.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_OUTAGE):
+                async with self._session.post("/v1/chat/completions", json=_body(agent, stream=False)) as response:
+                    await response.read()
 
     async def _ask(
         self, agent: str, run: str, own: str | None, *, stream: bool
