@@ -28,7 +28,7 @@ class DocumentReader:
 
     async def read(self, task: ReadTask, data: bytes, *, caller: str = "") -> Document:
         """Read one document. Raises Unreadable, and Overloaded if too many documents wait. Cancelling this coroutine
-        kills the process. `caller` identifies who waits for it.
+        kills the process. `caller` identifies the waiting caller.
         """
         async with self._queue.slot(caller):
             process = await asyncio.create_subprocess_exec(

@@ -100,7 +100,7 @@ def whole(path: str) -> Mapping[str, Any]:
 
 
 async def serve_every_host(asked: list[str], ports: set[int], pem: Path) -> web.AppRunner:
-    """Answer on every port, and note who was asked."""
+    """Answer on every port, and note the requests."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         asked.append(f"{request.scheme}://{request.host}{request.path}")

@@ -105,7 +105,7 @@ class Stack:
             await gateway.process.ended(within)
         await self._running.pop(host).aclose()
 
-    async def wait_until_found(self) -> None:
+    async def wait_until_listed(self) -> None:
         """Wait until nginx knows the addresses of gateways."""
         async with asyncio.timeout(MAX_WAIT), self.client("203.0.113.255") as client:
             while True:
@@ -134,7 +134,7 @@ async def stack(folder: Path, more: dict[str, Any], *, gateways: int = 3, idle: 
                 await made.start(number)
             names.addresses = list(made.gateways)
             async with nginx(folder / "nginx", nginx_config(names, made.port, idle)) as made.nginx:
-                await made.wait_until_found()
+                await made.wait_until_listed()
                 yield made
         finally:
             await made.close()

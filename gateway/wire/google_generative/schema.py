@@ -55,7 +55,7 @@ class _Reducer:
         if not isinstance(node, dict):  # `true` accepts anything
             return {"type": "string"}
         node = _merged(node)
-        result = {name: value for name, value in node.items() if value is not None and _is_kept(name, value)}
+        result = {name: value for name, value in node.items() if value is not None and _is_supported(name, value)}
         self.dropped.update(name for name in node if name not in result and name not in _HANDLED)
         self._values(node, result)
         variants = node.get("anyOf") or node.get("oneOf")
@@ -132,7 +132,7 @@ class _Reducer:
             result["description"] = f"{result['description']} {words}" if result.get("description") else words
 
 
-def _is_kept(name: str, value: Any) -> bool:
+def _is_supported(name: str, value: Any) -> bool:
     kind = _KEPT.get(name)
     return (
         kind is not None and isinstance(value, kind) and (kind is bool or kind is object or not isinstance(value, bool))

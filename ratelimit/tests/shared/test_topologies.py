@@ -41,7 +41,7 @@ async def test_a_failover_by_sentinel_loses_no_lock_even_to_an_empty_replica(tmp
         await one.failures("locked", 3)
         await one.failures("failed", 1)
         await until(lambda: other.limiter.locked_for("locked") and other.limiter.must_ask("failed"))
-        await until_found(primary, port)
+        await until_listed(primary, port)
         await primary.kill()
         await until(lambda: not one.link.available and not other.link.available)
         assert not (await other.limiter.record_failure("locked")).allowed
@@ -61,7 +61,7 @@ async def following(primary):
     yield
 
 
-async def until_found(primary, port):
+async def until_listed(primary, port):
     """Sentinel has heard from the replica itself, and the replica has all data."""
     async with Redis(port=port, decode_responses=True) as client:
         await until_asked(
