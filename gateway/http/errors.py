@@ -6,7 +6,14 @@ from functools import cache
 import structlog
 from aiohttp import web
 
-from gateway.core.errors import GatewayError, Overloaded, PayloadTooLarge, RequestTimeout, Unauthorized
+from gateway.core.errors import (
+    GatewayError,
+    Overloaded,
+    PayloadTooLarge,
+    RequestTimeout,
+    Unauthorized,
+    UnsupportedCoding,
+)
 from gateway.core.jsonio import dumps
 from gateway.http.keys import DRAIN
 from gateway.http.refusals import REFUSAL_LOG, is_refusal
@@ -58,6 +65,6 @@ def _response(request: web.Request, error: GatewayError, error_body: ErrorBody) 
     headers = {"Content-Type": JSON, **error.headers}
     body = _unauthorized(error_body) if type(error) is Unauthorized else dumps(error_body(error))
     response = WholeResponse(body, headers, status=error.status)
-    if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded)):
+    if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded, UnsupportedCoding)):
         response.force_close()  # instead of reading the remaining body
     return response
