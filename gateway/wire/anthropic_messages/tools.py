@@ -49,6 +49,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     if tool.description:
         raw["description"] = tool.description
     raw.update(tool.extras.of(WIRE))
-    if isinstance(breakpoint_ := tool.extras.fields.get("cache_control"), dict):
-        raw["cache_control"] = breakpoint_
+    for extras in (tool.extras, tool.outer):
+        if isinstance(breakpoint_ := extras.fields.get("cache_control"), dict):
+            raw["cache_control"] = breakpoint_
     return raw
