@@ -10,16 +10,17 @@ from gateway.core.names import ModelRef
 from gateway.core.usage import Usage
 
 ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
+_MAX_REASON = 500  # characters
 
 
 class Attempt:
     """One request to one candidate. Times are seconds; `outcome` is None until it has ended.
 
     `waited` is the pause before it, `status` the provider's HTTP status if known, `outcome` ANSWERED, CANCELLED or the
-    kind of the failure.
+    kind of the failure, `reason` the message of the failure, without secrets.
     """
 
-    __slots__ = ("began", "key", "outcome", "ref", "seconds", "status", "waited")
+    __slots__ = ("began", "key", "outcome", "reason", "ref", "seconds", "status", "waited")
 
     def __init__(self, ref: ModelRef, key: str, began: float, waited: float) -> None:
         self.ref = ref
@@ -28,11 +29,12 @@ class Attempt:
         self.waited = waited
         self.status: int | None = None
         self.outcome: str | None = None
+        self.reason: str | None = None
         self.seconds: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON. `key_id` names the position of the key in the configuration; the key itself is never disclosed."""
-        return {
+        fields = {
             "model": str(self.ref),
             "key_id": self.key,
             "waited": round(self.waited, 4),
@@ -40,6 +42,7 @@ class Attempt:
             "status": self.status,
             "outcome": self.outcome,
         }
+        return fields if self.reason is None else {**fields, "reason": self.reason}
 
 
 class ToolUse(Struct, frozen=True):
@@ -105,12 +108,13 @@ class RunTrace:
         self.attempts.append(attempt)
         return attempt
 
-    def end(self, outcome: str, status: int | None) -> None:
-        """End the current attempt. Call this once per attempt."""
+    def end(self, outcome: str, status: int | None, reason: str | None = None) -> None:
+        """End the current attempt, a failed one with its message. Call this once per attempt."""
         attempt = self.current
         if attempt is None:
             raise AssertionError("there is no attempt to end")
         attempt.outcome, attempt.status = outcome, status
+        attempt.reason = None if reason is None else reason[:_MAX_REASON]
         attempt.seconds = self._clock() - attempt.began
 
     def ran(self, use: ToolUse) -> None:
