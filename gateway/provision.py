@@ -105,6 +105,7 @@ async def provisioned(
             heartbeat=gateway.stream.heartbeat_ms / 1000,
             opening=gateway.stream.opening_heartbeat_ms / 1000,
             body_timeout=_BODY_TIMEOUT,
+            session_from_user=config.session.from_user,
         )
         yield services, snapshot
 

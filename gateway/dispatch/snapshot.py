@@ -54,7 +54,8 @@ class Snapshot:
     """One configuration in its usable form. Times are seconds.
 
     `heartbeat` is the pause between the comments of an idle stream. `opening` is the time after which a stream is
-    opened although it has no event yet. `body_timeout` is the time limit for a request body.
+    opened although it has no event yet. `body_timeout` is the time limit for a request body. `session_from_user`: the
+    field `user` of a request names its conversation.
     """
 
     directory: Directory
@@ -67,3 +68,4 @@ class Snapshot:
     heartbeat: float
     opening: float
     body_timeout: float
+    session_from_user: bool = True
