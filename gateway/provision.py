@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.access import modes
 from gateway.access.client import ClientResolver
+from gateway.access.cors import CorsPolicy
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
@@ -106,6 +107,7 @@ async def provisioned(
             opening=gateway.stream.opening_heartbeat_ms / 1000,
             body_timeout=_BODY_TIMEOUT,
             session_from_user=config.session.from_user,
+            cors=CorsPolicy(gateway.control_ui.allowed_origins),
         )
         yield services, snapshot
 

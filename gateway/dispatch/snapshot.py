@@ -5,9 +5,10 @@ binds the current snapshot to each request, which uses it to its end, so a reloa
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.access.client import ClientResolver
+from gateway.access.cors import CorsPolicy
 from gateway.access.modes import Authenticator
 from gateway.agents.directory import Directory
 from gateway.conversations.conversation import Conversations
@@ -69,3 +70,4 @@ class Snapshot:
     opening: float
     body_timeout: float
     session_from_user: bool = True
+    cors: CorsPolicy = field(default_factory=CorsPolicy)

@@ -17,7 +17,9 @@ from gateway.http.checks.framing import is_well_formed
 from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot
 from gateway.http.errors import response_to
+from gateway.http.keys import CURRENT
 from gateway.http.quota import settle
+from gateway.http.response_headers import add_headers
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
 
@@ -50,6 +52,8 @@ def chained(route: Route, endings: tuple[Ending, ...] = ()) -> Handler:
         set_request_id(request)  # request id, log context; adds TRACE
         if not is_well_formed(request):
             return _malformed()
+        if "Origin" in request.headers:
+            add_headers(request, request.app[CURRENT].snapshot.cors.response_headers(request.headers))
         try:
             if "%" in request.raw_path:
                 _refuse_escapes(request)

@@ -13,9 +13,10 @@ from gateway.core.errors import BadRequest, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
 from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
-from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL
+from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
+from gateway.http.response_headers import add_headers
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
@@ -74,7 +75,7 @@ async def _admit(
         raise _refused(request, outcome, prompt)
     meter = request[METER] = Meter(outcome, prompt)
     if outcome.statuses:
-        request[ADDED_HEADERS] = quota_headers(outcome.statuses)
+        add_headers(request, quota_headers(outcome.statuses))
     return meter
 
 
@@ -99,13 +100,13 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited
     policy = max(refusal.violated, key=lambda status: status.wait or float("inf")).policy
     seconds = retry_after(refusal)
     if seconds is None:
-        request[ADDED_HEADERS] = quota_headers(refusal.statuses)
+        add_headers(request, quota_headers(refusal.statuses))
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    request[ADDED_HEADERS] = quota_headers(refusal.statuses, seconds)
+    add_headers(request, quota_headers(refusal.statuses, seconds))
     message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(message, seconds, why=f"limit {policy.name}")
 

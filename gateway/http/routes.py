@@ -8,6 +8,7 @@ from aiohttp import web
 
 from gateway.access.bearer import CredentialReader, bearer
 from gateway.core.errors import GatewayError
+from gateway.http.keys import CURRENT
 from gateway.wire.openai_chat.error_body import error_body
 
 ErrorBody = Callable[[GatewayError], dict[str, Any]]
@@ -45,8 +46,9 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
     """
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
+        methods = (*route.methods, "HEAD") if "GET" in route.methods else route.methods  # RFC 9110 §9.3.2
         for path in route.paths:
-            paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
+            paths.setdefault(path, {}).update(dict.fromkeys(methods, route))
     for path, by_method in paths.items():
         public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
         wrong = Route(("*",), (path,), _wrong_method(by_method), None, public=public)
@@ -60,6 +62,10 @@ def _wrong_method(methods: Iterable[str]) -> Handler:
     allowed = tuple(methods)
 
     async def wrong_method(request: web.Request) -> web.StreamResponse:
+        if request.method == "OPTIONS":
+            policy = request.app[CURRENT].snapshot.cors
+            if headers := policy.preflight_headers(request.headers, allowed):
+                return web.Response(status=204, headers=headers)
         raise web.HTTPMethodNotAllowed(request.method, allowed)
 
     return wrong_method

@@ -22,7 +22,7 @@ _CANCEL_TIMEOUT = 10.0  # seconds for a worker to stop, on any instance
 async def get_response(request: web.Request) -> web.StreamResponse:
     """The current response; with `stream=true` its events after `starting_after`, until its end."""
     stored = await find(request)
-    if request.query.get("stream", "").lower() in ("true", "1"):
+    if request.query.get("stream", "").lower() in ("true", "1") and request.method != "HEAD":
         if not loads(stored.body)["background"]:
             raise BadRequest("`stream`: only background responses can be streamed again.", param="stream")
         return await replay(request, stored, _number(request.query.get("starting_after")))
