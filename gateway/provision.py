@@ -14,7 +14,7 @@ from gateway.access.cors import CorsPolicy
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
-from gateway.config.endpoints import EndpointsConfig, FilesConfig, ImagesConfig
+from gateway.config.endpoints import EmbeddingsConfig, EndpointsConfig, FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
 from gateway.config.session import SessionConfig
@@ -44,6 +44,7 @@ from gateway.upstream.http import Limits, Timeouts, create_client
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
+from gateway.wire.openai_chat.embeddings import EmbeddingLimits
 
 RENEW = LEASE / 3
 """Seconds between two renewals of a conversation's lease."""
@@ -108,8 +109,13 @@ async def provisioned(
             body_timeout=_BODY_TIMEOUT,
             session_from_user=config.session.from_user,
             cors=CorsPolicy(gateway.control_ui.allowed_origins),
+            embedding_limits=_embedding_limits(gateway.http.endpoints.embeddings),
         )
         yield services, snapshot
+
+
+def _embedding_limits(config: EmbeddingsConfig) -> EmbeddingLimits:
+    return EmbeddingLimits(config.max_inputs, config.max_input_chars, config.max_total_chars)
 
 
 def _conversations(session: SessionConfig, stores: Stores, renew: float) -> Conversations:

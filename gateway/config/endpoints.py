@@ -78,11 +78,20 @@ class ResponsesConfig(Section):
     images: ResponsesImagesConfig = ResponsesImagesConfig()
 
 
+class EmbeddingsConfig(Section):
+    """Ours: limits of `POST /v1/embeddings`. Characters are UTF-16 units, as in OpenClaw; a token id counts as one."""
+
+    max_inputs: PositiveCount = 2048
+    max_input_chars: PositiveCount = 200_000
+    max_total_chars: PositiveCount = 4_000_000
+
+
 class EndpointsConfig(Section):
     """Both are disabled by default, as in OpenClaw; either one enables models and embeddings too."""
 
     chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
     responses: ResponsesConfig = ResponsesConfig()
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
 
 
 class SecurityHeadersConfig(Section):

@@ -60,6 +60,8 @@ class CompatConfig(Section):
     supports_tool_choice: bool | None = None
     supports_parallel_tool_calls: bool | None = None
     embedding_base64: bool | None = None
+    embedding_batch_size: PositiveCount | None = None
+    supports_embedding_tokens: bool | None = None
     supports_tool_call_fields: bool | None = None
     supports_own_tools: bool | None = None
     supports_unknown_fields: bool | None = None

@@ -19,6 +19,7 @@ from gateway.runs.trace import RecentRuns
 from gateway.state.configured import Stores
 from gateway.tools.registry import Registry
 from gateway.upstream.embed import Embedder
+from gateway.wire.openai_chat.embeddings import EmbeddingLimits
 from openclaw_ratelimit import Quota
 
 
@@ -71,3 +72,4 @@ class Snapshot:
     body_timeout: float
     session_from_user: bool = True
     cors: CorsPolicy = field(default_factory=CorsPolicy)
+    embedding_limits: EmbeddingLimits = field(default_factory=EmbeddingLimits)

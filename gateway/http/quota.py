@@ -60,7 +60,8 @@ async def admitted_embedders(
     embedder = embedders.get(model.provider)
     if embedder is None:
         return {}
-    prompt = tokens_in(sum(text_bytes(text) for text in wanted.inputs))
+    texts = sum(text_bytes(one) for one in wanted.inputs if isinstance(one, str))
+    prompt = tokens_in(texts) + sum(len(one) for one in wanted.inputs if not isinstance(one, str))
     meter = await _admit(request, quota, agent, model, prompt=prompt, answer=0)
     return {model.provider: MeteredEmbedder(embedder, meter)}
 

@@ -223,6 +223,8 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "max_tokens_field": compat.max_tokens_field,
         "accepts_prefill": compat.accepts_prefill,
         "embedding_base64": compat.embedding_base64,
+        "embedding_batch_size": compat.embedding_batch_size,
+        "supports_embedding_tokens": compat.supports_embedding_tokens,
         "supports_tool_call_fields": compat.supports_tool_call_fields,
         "supports_reasoning_effort": compat.supports_reasoning_effort,
         "supported_reasoning_efforts": compat.supported_reasoning_efforts,

@@ -30,7 +30,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     if not model.strip():
         raise BadRequest("Missing `model`.", param="model")
     agent = snapshot.directory.resolve(model, call.options.agent)
-    wanted = read_request(parsed)
+    wanted = read_request(parsed, snapshot.embedding_limits)
     embedders = snapshot.embedders
     if services.quota is not None:
         embedders = await admitted_embedders(

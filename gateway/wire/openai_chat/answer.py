@@ -11,6 +11,7 @@ from typing import Any
 from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.contract import End
 from gateway.wire.framing.sse import OversizedEvent, PlainEvents, SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.beside import completion_events, completion_fields
@@ -119,6 +120,7 @@ class StreamParser:
         "_beside",
         "_decoder",
         "_finish",
+        "_finish_is",
         "_finish_passed",
         "_mixed",
         "_reader",
@@ -135,6 +137,7 @@ class StreamParser:
         self._beside: dict[str, Any] = {}  # fields about the whole answer; servers repeat them in every chunk
         self._started = False
         self._finish: Finish | None = None
+        self._finish_is: End = "sure"
         self._finish_passed = False
         self._usage: UsageReport | None = None
         self.done = False
@@ -144,6 +147,11 @@ class StreamParser:
     def thinking(self) -> bool:
         """Whether a block of reasoning is open."""
         return self._reader.thinking.open
+
+    @property
+    def end(self) -> End:
+        """See Parser."""
+        return self._finish_is
 
     @property
     def complete(self) -> bool:
@@ -293,9 +301,14 @@ class StreamParser:
             self._reader.read(delta, choice.logprobs, batch)
         elif choice.text is not None:
             raise malformed("it is a text completion, not a chat completion")
-        if len(batch) > events_before:
+        with_content = len(batch) > events_before
+        if with_content:
             self._finish_passed = True
         if choice.finish_reason:
+            if self._finish is not None and self._finish_passed:
+                self._finish_is = "doubtful"
+            elif with_content:
+                self._finish_is = "likely"
             self._reader.end_thinking(batch)
             self._finish = _finish(choice, calls=self._reader.calls)
             self._finish_passed = False

@@ -14,6 +14,8 @@ _NAMES = {
     "supports_usage_in_streaming": "usage_in_streaming",
     "max_tokens_field": "max_tokens_field",
     "embedding_base64": "embedding_base64",
+    "embedding_batch_size": "embedding_batch",
+    "supports_embedding_tokens": "embedding_tokens",
     "supports_unknown_fields": "unknown_fields",
     "supports_tool_call_fields": "tool_call_fields",
     "supports_store": "store",
@@ -35,9 +37,10 @@ class Profile:
 
     `developer_role`: knows the role `developer`, else it is sent as `system`. `max_tokens_field`: name of the cap.
     `usage_in_streaming`: understands `stream_options.include_usage`. `tool_choice`, `parallel_tool_calls`: understands
-    those fields. `embedding_base64`: can answer embeddings as base64. `unknown_fields`: tolerates unknown request
-    fields; `tool_call_fields`: tolerates unknown fields of tool calls in the history, where another provider may have
-    added them. `efforts`: the values of `reasoning_effort` that it accepts.
+    those fields. `embedding_base64`: can answer embeddings as base64, `embedding_batch`: the most inputs of one request
+    for them, `embedding_tokens`: inputs may be token ids. `unknown_fields`: tolerates unknown request fields;
+    `tool_call_fields`: tolerates unknown fields of tool calls in the history, where another provider may have added
+    them. `efforts`: the values of `reasoning_effort` that it accepts.
 
     `store`, `cache_key` (and `prompt_cache_retention`, `prompt_cache_options`), `temperature` (and `top_p` and the
     penalties): understands those fields. `json_schema`: understands a schema as `response_format`; `strict_tools`:
@@ -52,6 +55,8 @@ class Profile:
     usage_in_streaming: bool = True
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     embedding_base64: bool = False
+    embedding_batch: int = 2048
+    embedding_tokens: bool = False
     unknown_fields: bool = True
     tool_call_fields: bool = True
     efforts: Efforts = ANY_EFFORT
