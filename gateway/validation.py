@@ -85,7 +85,7 @@ def embedded_joins(models: ModelsConfig) -> bool:
 
 
 def _providers(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
-    yield from provider_problems(config.models, env, config.auth)
+    yield from provider_problems(config.models, env, named_providers(config), config.auth)
 
 
 def _chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
