@@ -57,8 +57,8 @@ def load(
     """Load the file at `path`, at `OPENCLAW_CONFIG_PATH`, or `openclaw.json` in the state directory.
 
     If the last one does not exist, everything has its default. `complete` fills in what the file leaves out, from its
-    variables; `checks` are rules beside those of this package. `port` and `bind` come from the command line and win, and
-    `endpoints` are enabled whatever the file says. Raises ConfigError with every problem.
+    variables; `checks` are rules beside those of this package. `port` and `bind` come from the command line and win,
+    and `endpoints` are enabled whatever the file says. Raises ConfigError with every problem.
     """
     file = config_file(path, env)
     is_usual = path is None and not env.get("OPENCLAW_CONFIG_PATH")
