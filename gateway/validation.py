@@ -51,8 +51,12 @@ def validated(
     bind: str | None = None,
     workers: int = 1,
     endpoints: Sequence[str] = (),
+    assume_model: bool = True,
 ) -> Valid:
-    """Load the configuration as `load` does and check all of it. Raises ConfigError with every problem."""
+    """Load the configuration as `load` does and check all of it. Raises ConfigError with every problem.
+
+    With `assume_model`, a configuration that names no model gets one.
+    """
 
     def workers_share(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
         if workers > 1 and config.gateway.redis.url is None:
@@ -62,6 +66,8 @@ def validated(
     embedded = f"{MODEL.provider}/{MODEL.chat_model}" if available() else None
 
     def with_model(config: Config, env: Mapping[str, str]) -> Config:
+        if not assume_model:
+            return config
         return with_assumed_model(config, env, embedded if embedded_joins(config.models) else None)
 
     checks = (_providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
