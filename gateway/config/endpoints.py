@@ -84,6 +84,12 @@ class EndpointsConfig(Section):
     chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
     responses: ResponsesConfig = ResponsesConfig()
 
+    @property
+    def enabled(self) -> frozenset[str]:
+        """The keys of the enabled endpoints."""
+        switches = {"chatCompletions": self.chat_completions.enabled, "responses": self.responses.enabled}
+        return frozenset(key for key, enabled in switches.items() if enabled)
+
 
 class SecurityHeadersConfig(Section):
     """Headers of every response besides the fixed ones."""

@@ -23,9 +23,10 @@ class Trace:
 
 @dataclass(slots=True)
 class Current:
-    """The snapshot that new requests begin with."""
+    """The snapshot that new requests begin with. `document` is the OpenAPI document of its routes, as JSON."""
 
     snapshot: Snapshot
+    document: bytes = b""
 
 
 SERVICES = web.AppKey("services", Services)

@@ -13,7 +13,7 @@ from yarl import URL
 
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
-from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
+from gateway.upstream.transport.endpoint import Endpoint, Origin, endpoint, origin_of, with_headers
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.model import UNKNOWN_MODEL, ModelSpec
@@ -86,6 +86,11 @@ class Provider:
     def is_simple(self) -> bool:
         """Whether every model is asked by this row, with its one key: so are most."""
         return not (self.others or self.model_rows or self.only_listed)
+
+    def origins(self) -> frozenset[Origin]:
+        """The servers of this row and of the rows of its models."""
+        urls = {self.base_url, *(row.base_url for row in self.model_rows.values())} - {""}
+        return frozenset(origin_of(url) for url in urls)
 
     def row_for(self, model_id: str) -> "Provider":
         """The row for requests to this model."""

@@ -29,6 +29,17 @@ class Endpoint:
     head: bytes = field(repr=False)  # contains the credential
 
 
+def origin_of(url: str) -> Origin:
+    """The server of a base URL. Raises ValueError for an invalid one."""
+    return _origin(URL(url))
+
+
+def _origin(parsed: URL) -> Origin:
+    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.port is None:
+        raise ValueError("the base URL is not an http or https URL with a host")
+    return Origin(parsed.raw_host, parsed.port, parsed.scheme == "https")
+
+
 def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str], path: str = "") -> Endpoint:
     """POST to `path` below `url` with these headers, and with the `defaults` that they don't replace.
 
@@ -38,8 +49,7 @@ def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str], 
     invalid URL or header.
     """
     parsed = URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.port is None:
-        raise ValueError("the base URL is not an http or https URL with a host")
+    origin = _origin(parsed)
     names = {name.lower() for name in headers}
     if framing := sorted(_FRAMING & names):
         raise ValueError(f"the header '{framing[0]}' can't be set")
@@ -55,7 +65,7 @@ def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str], 
         target += f"{'&' if '?' in path else '?'}{query}"
     lines = [f"POST {target} HTTP/1.1", *(_line(name, value) for name, value in every.items())]
     head = "\r\n".join([*lines, "Content-Length: "]).encode()
-    return Endpoint(Origin(parsed.raw_host, parsed.port, parsed.scheme == "https"), head)
+    return Endpoint(origin, head)
 
 
 def with_headers(made: Endpoint, headers: Mapping[str, str]) -> Endpoint:
