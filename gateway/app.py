@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -10,6 +11,7 @@ from aiohttp import web
 from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
 from gateway.config.auth import AuthConfig
+from gateway.config.reload_status import Reloads
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.errors import Unavailable
@@ -18,15 +20,15 @@ from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.chain import chained
-from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
+from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import add_routes
 from gateway.http.server.drain import Drain
-from gateway.parts import RENEW, cooldowns_from, open_parts
-from gateway.provision import Prepared, prepared_from
-from gateway.routes import ROUTES, document_of
+from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
+from gateway.routes import ROUTES
+from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
 from gateway.state.configured import Stores
 from openclaw_ratelimit import (
@@ -49,11 +51,12 @@ def create_app(
     *,
     renew: float = RENEW,
     background: BackgroundPolicy | None = None,
+    reloads: Reloads | None = None,
 ) -> web.Application:
     """The application of a configuration. It opens its resources at start and closes them at the end.
 
     `renew` are the seconds between two renewals of a conversation's lease; `background` says how background runs are
-    logged.
+    logged; `reloads` loads changed configurations, None where there is no file to load.
     """
     gateway = config.gateway
     link = link_from(gateway.redis)
@@ -65,11 +68,11 @@ def create_app(
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
+    app[RELOADS] = reloads
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     add_routes(app.router, ROUTES, chained)
-    hsts = gateway.http.security_headers.strict_transport_security
-    app[RESPONSE_HEADERS] = ResponseHeaders({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN])
+    app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
     app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
@@ -81,7 +84,12 @@ def create_app(
                 open_parts(config, state, cooldowns=cooldowns, quota=quota, renew=renew)
             )
             app[SERVICES] = parts.services
-            await _serve_first(app, stack, await prepared_from(config, env, parts))
+            app[GENERATIONS] = generations = Generations(parts)
+            stack.push_async_callback(generations.close)
+            generations.on_commit.append(partial(_adjust, app, cooldowns))
+            await generations.prepare(config, env)
+            generations.commit()
+            app[CURRENT] = generations.current
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
             yield
@@ -90,10 +98,13 @@ def create_app(
     return app
 
 
-async def _serve_first(app: web.Application, stack: AsyncExitStack, first: Prepared) -> None:
-    app[CURRENT] = current = Current(first.snapshot, document_of(first.snapshot.endpoints))
-    app[GENERATIONS] = Generations(current, first)
-    stack.push_async_callback(app[GENERATIONS].close)
+def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
+    """Adjust what outlives configurations to the one that has come in force."""
+    http = config.gateway.http
+    app[LARGE_BODIES].resize(http.max_body_bytes_in_flight)
+    hsts = http.security_headers.strict_transport_security
+    app[RESPONSE_HEADERS].configure({"Strict-Transport-Security": hsts} if hsts else {})
+    cooldowns.policy = cooldown_policy(config.gateway.retry)
 
 
 def _watch_health(app: web.Application, stack: AsyncExitStack, stores: Stores) -> None:

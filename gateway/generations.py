@@ -2,53 +2,116 @@
 
 import asyncio
 import weakref
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
+from gateway.config.root import Config
+from gateway.config.secret_values import secret_values
 from gateway.http.keys import Current
-from gateway.provision import Prepared
+from gateway.observe.redact import hide_values
+from gateway.parts import Parts
+from gateway.provision import Prepared, prepared_from
+from gateway.routes import document_of
+
+
+@dataclass(frozen=True, slots=True)
+class _Generation:
+    config: Config
+    prepared: Prepared
+    document: bytes
+    secrets: frozenset[str] = field(repr=False)
 
 
 class Generations:
-    """`number` counts the snapshots that have been in force, beginning with 1.
+    """Puts configurations in force in this process, in two steps: `prepare`, then `commit` or `discard`.
 
-    A replaced snapshot is closed when the last request that began with it has ended. Close all of them at the end.
+    A replaced snapshot is closed when the last request that began with it has ended. `on_prepare` are called with each
+    configuration before it is accepted and may raise ConfigError; `on_commit` when it has come in force, the first one
+    included. Close all of them at the end.
     """
 
-    def __init__(self, current: Current, first: Prepared) -> None:
-        self.number = 1
-        self._current = current
-        self._in_force = first
+    def __init__(self, parts: Parts) -> None:
+        self.on_prepare: list[Callable[[Config], None]] = []
+        self.on_commit: list[Callable[[Config], None]] = []
+        self._parts = parts
         self._loop = asyncio.get_running_loop()
-        self._stacks: dict[int, AsyncExitStack] = {1: first.stack}
+        self._waiting: _Generation | None = None
+        self._current: Current | None = None
+        self._number = 0
+        self._live: dict[int, _Generation] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def in_use(self) -> int:
         """How many snapshots are in force or still used by requests."""
-        return len(self._stacks)
+        return len(self._live)
 
-    def swap(self, prepared: Prepared, document: bytes) -> None:
-        """Put the snapshot in force for all requests that begin from now on."""
-        weakref.finalize(self._in_force.snapshot.lifetime, self._unused, self.number).atexit = False
-        self.number += 1
-        self._stacks[self.number] = prepared.stack
-        self._in_force = prepared
-        self._current.snapshot, self._current.document = prepared.snapshot, document
+    @property
+    def config(self) -> Config:
+        """The configuration in force."""
+        return self._live[self._number].config
+
+    @property
+    def current(self) -> Current:
+        """The snapshot in force, always the same object."""
+        if self._current is None:
+            raise AssertionError("no configuration is in force yet")
+        return self._current
+
+    async def prepare(self, config: Config, env: Mapping[str, str]) -> None:
+        """Make the snapshot of a configuration; nothing uses it before `commit`. Raises ConfigError."""
+        await self.discard()
+        secrets = frozenset(secret_values(config))
+        hide_values(secrets.union(*(one.secrets for one in self._live.values())))
+        for check in self.on_prepare:
+            check(config)
+        prepared = await prepared_from(config, env, self._parts)
+        document = document_of(prepared.snapshot.endpoints)
+        self._waiting = _Generation(config, prepared, document, secrets)
+
+    def commit(self) -> None:
+        """Put the prepared snapshot in force, for all requests that begin from now on."""
+        generation, self._waiting = self._waiting, None
+        if generation is None:
+            raise AssertionError("nothing was prepared")
+        if self._number:
+            replaced = self._live[self._number].prepared.snapshot
+            weakref.finalize(replaced.lifetime, self._unused, self._number).atexit = False
+        self._number += 1
+        self._live[self._number] = generation
+        snapshot = generation.prepared.snapshot
+        if self._current is None:
+            self._current = Current(snapshot, generation.document)
+        else:
+            self._current.snapshot, self._current.document = snapshot, generation.document
+        for follow in self.on_commit:
+            follow(generation.config)
+
+    async def discard(self) -> None:
+        """Close what was prepared and is not put in force."""
+        generation, self._waiting = self._waiting, None
+        if generation is not None:
+            await generation.prepared.close()
 
     def _unused(self, number: int) -> None:
         """Any thread may drop the last reference."""
         if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._close_one, number)
+            self._loop.call_soon_threadsafe(self._close_unused, number)
+
+    def _close_unused(self, number: int) -> None:
+        self._close_one(number)
+        hide_values(frozenset[str]().union(*(one.secrets for one in self._live.values())))
 
     def _close_one(self, number: int) -> None:
-        stack = self._stacks.pop(number, None)
-        if stack is not None:
-            task = self._loop.create_task(stack.aclose(), name=f"close configuration {number}")
+        generation = self._live.pop(number, None)
+        if generation is not None:
+            task = self._loop.create_task(generation.prepared.close(), name=f"close configuration {number}")
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         """Close every snapshot, used or not."""
-        for number in list(self._stacks):
+        await self.discard()
+        for number in list(self._live):
             self._close_one(number)
         await asyncio.gather(*self._closing)

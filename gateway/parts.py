@@ -107,7 +107,11 @@ def limits_from(retry: RetryConfig) -> Limits:
     )
 
 
+def cooldown_policy(retry: RetryConfig) -> CooldownPolicy:
+    """Milliseconds of the file → seconds."""
+    return CooldownPolicy(seconds=retry.cooldown_ms / 1000, max_seconds=retry.max_cooldown_ms / 1000)
+
+
 def cooldowns_from(retry: RetryConfig) -> Cooldowns:
     """No candidate cools down yet; in the time of the running loop."""
-    policy = CooldownPolicy(seconds=retry.cooldown_ms / 1000, max_seconds=retry.max_cooldown_ms / 1000)
-    return Cooldowns(policy, clock=asyncio.get_running_loop().time)
+    return Cooldowns(cooldown_policy(retry), clock=asyncio.get_running_loop().time)

@@ -5,6 +5,7 @@ from gateway.core.jsonio import dumps
 from gateway.http.answers.response_recorder import responses_error_body
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
+from gateway.http.endpoints.configuration import get_configuration, reload_configuration
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
@@ -43,6 +44,8 @@ ROUTES = (
     Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ, endpoints=_ANY),
     Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE, endpoints=_ANY),
     Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ, endpoints=_ANY),
+    Route(("GET",), ("/api/v1/config",), get_configuration, Scope.READ),
+    Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),
     Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ, endpoints=_ANY),
     Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ, endpoints=_ANY),

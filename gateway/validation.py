@@ -22,6 +22,7 @@ from gateway.core.names import ModelRef
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.configured import provider_problems, providers_from
 from gateway.upstream.embedded import MODEL, available
+from gateway.upstream.google_token import VARIABLE as SERVICE_ACCOUNT
 from gateway.upstream.keys import has_key, key_from
 from gateway.upstream.provider import Provider
 from gateway.upstream.row_problems import no_format
@@ -50,8 +51,12 @@ def validated(
     bind: str | None = None,
     workers: int = 1,
     endpoints: Sequence[str] = (),
+    files: set[Path] | None = None,
 ) -> Valid:
-    """Load the configuration as `load` does and check all of it. Raises ConfigError with every problem."""
+    """Load the configuration as `load` does and check all of it. `files` gets the paths of all files that decide about
+    the result, also before an error. Raises ConfigError with every problem.
+    """
+    files = set() if files is None else files
 
     def workers_share(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
         if workers > 1 and config.gateway.redis.url is None:
@@ -59,7 +64,8 @@ def validated(
             yield Problem("gateway.redis.url", f"{text}; set it or OPENCLAW_REDIS_URL, or omit --workers")
 
     checks = (_providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
-    loaded = load(path, env, checks=checks, port=port, bind=bind, endpoints=endpoints)
+    loaded = load(path, env, checks=checks, port=port, bind=bind, endpoints=endpoints, files=files)
+    files.update(referenced_files(loaded))
     config = loaded.config
     providers = providers_from(config.models, loaded.env, named_providers(config), config.auth)
     directory = directory_from(
@@ -72,11 +78,19 @@ def validated(
     warnings = (
         *_left_out(config),
         *_endpoints_off(config),
+        *_retired_reload_mode(config),
         *_assumed_default(config),
         *_missing_keys(directory, providers),
         *_uncallable_embeddings(config),
     )
     return Valid(loaded, providers, directory, tuple(str(warning) for warning in warnings))
+
+
+def referenced_files(loaded: Loaded) -> Iterator[Path]:
+    """Files that the configuration names and whose content is not in it."""
+    tls = loaded.config.gateway.tls
+    named = (tls.cert_path, tls.key_path, tls.ca_path, loaded.env.get(SERVICE_ACCOUNT, "").strip())
+    return (Path(name).expanduser() for name in named if name)
 
 
 def embedded_joins(models: ModelsConfig) -> bool:
@@ -193,6 +207,12 @@ def _endpoints_off(config: Config) -> Iterator[Problem]:
             "gateway.http.endpoints",
             f"{text}; set chatCompletions.enabled or responses.enabled, or start with --endpoints chat,responses",
         )
+
+
+def _retired_reload_mode(config: Config) -> Iterator[Problem]:
+    mode = config.gateway.reload.mode
+    if mode in ("hot", "restart"):
+        yield Problem("gateway.reload.mode", f'{mode!r} means "hybrid" now, as in OpenClaw; write that, or "off"')
 
 
 def _uncallable_embeddings(config: Config) -> Iterator[Problem]:

@@ -112,8 +112,6 @@ class GatewayConfig(Section):
     """`gateway`. Times end in `_ms` here and are seconds everywhere else."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.GATEWAY
-    INERT: ClassVar[frozenset[str]] = frozenset({"reload"})
-
     mode: Literal["local", "remote"] = "local"
     port: Annotated[int, Field(ge=1, le=65_535)] = 18_789
     bind: Bind = "loopback"

@@ -11,6 +11,7 @@ GatewayError
 ├── Conflict 409                conflict
 │   ├── SessionBusy             (another request uses the conversation)
 │   └── SessionChanged          (another request changed the conversation)
+├── ConfigurationRefused 422    invalid_configuration
 ├── PayloadTooLarge 413         invalid_request_error
 ├── RateLimited 429             rate_limited
 │   └── LockedOut               (too many wrong credentials)
@@ -24,7 +25,7 @@ GatewayError
 The client's wire format renders them (`gateway.http.errors`). This module does not depend on an HTTP framework.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.core.retry_after import retry_after_seconds
 from gateway.core.usage import Usage
@@ -158,6 +159,16 @@ class SessionChanged(Conflict):
             code="session_changed",
             retry_after=1,
         )
+
+
+class ConfigurationRefused(GatewayError):
+    """A changed configuration can't be used; the last one stays in force. `problems` are texts without secrets."""
+
+    status = 422
+    type = "invalid_configuration"
+
+    def __init__(self, message: str, problems: Sequence[str]) -> None:
+        super().__init__("\n".join((message, *problems)), code="configuration_refused")
 
 
 class PayloadTooLarge(GatewayError):

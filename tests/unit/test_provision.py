@@ -47,5 +47,5 @@ async def test_retry_settings_have_keys():
 
 
 async def test_cooldown_settings_have_keys():
-    policy = cooldowns_from(RetryConfig.model_validate({"cooldownMs": 100, "maxCooldownMs": 200}))._policy
+    policy = cooldowns_from(RetryConfig.model_validate({"cooldownMs": 100, "maxCooldownMs": 200})).policy
     assert (policy.seconds, policy.max_seconds) == (0.1, 0.2)
