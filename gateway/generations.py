@@ -2,7 +2,8 @@
 
 import asyncio
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 
 from gateway.config.root import Config
@@ -22,6 +23,14 @@ class _Generation:
     secrets: frozenset[str] = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What a snapshot has opened, without the snapshot: nothing but requests may keep a replaced one alive."""
+
+    stack: AsyncExitStack
+    secrets: frozenset[str] = field(repr=False)
+
+
 class Generations:
     """Puts configurations in force in this process, in two steps: `prepare`, then `commit` or `discard`.
 
@@ -31,14 +40,15 @@ class Generations:
     """
 
     def __init__(self, parts: Parts) -> None:
-        self.on_prepare: list[Callable[[Config], None]] = []
+        self.on_prepare: list[Callable[[Config], Awaitable[None]]] = []
         self.on_commit: list[Callable[[Config], None]] = []
         self._parts = parts
         self._loop = asyncio.get_running_loop()
         self._waiting: _Generation | None = None
         self._current: Current | None = None
+        self._in_force: _Generation | None = None
         self._number = 0
-        self._live: dict[int, _Generation] = {}
+        self._live: dict[int, _Held] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
     @property
@@ -49,7 +59,9 @@ class Generations:
     @property
     def config(self) -> Config:
         """The configuration in force."""
-        return self._live[self._number].config
+        if self._in_force is None:
+            raise AssertionError("no configuration is in force yet")
+        return self._in_force.config
 
     @property
     def current(self) -> Current:
@@ -64,7 +76,7 @@ class Generations:
         secrets = frozenset(secret_values(config))
         hide_values(secrets.union(*(one.secrets for one in self._live.values())))
         for check in self.on_prepare:
-            check(config)
+            await check(config)
         prepared = await prepared_from(config, env, self._parts)
         document = document_of(prepared.snapshot.endpoints)
         self._waiting = _Generation(config, prepared, document, secrets)
@@ -74,11 +86,12 @@ class Generations:
         generation, self._waiting = self._waiting, None
         if generation is None:
             raise AssertionError("nothing was prepared")
-        if self._number:
-            replaced = self._live[self._number].prepared.snapshot
-            weakref.finalize(replaced.lifetime, self._unused, self._number).atexit = False
+        if self._in_force is not None:
+            lifetime = self._in_force.prepared.snapshot.lifetime
+            weakref.finalize(lifetime, self._unused, self._number).atexit = False
+        self._in_force = generation
         self._number += 1
-        self._live[self._number] = generation
+        self._live[self._number] = _Held(generation.prepared.stack, generation.secrets)
         snapshot = generation.prepared.snapshot
         if self._current is None:
             self._current = Current(snapshot, generation.document)
@@ -103,9 +116,9 @@ class Generations:
         hide_values(frozenset[str]().union(*(one.secrets for one in self._live.values())))
 
     def _close_one(self, number: int) -> None:
-        generation = self._live.pop(number, None)
-        if generation is not None:
-            task = self._loop.create_task(generation.prepared.close(), name=f"close configuration {number}")
+        held = self._live.pop(number, None)
+        if held is not None:
+            task = self._loop.create_task(held.stack.aclose(), name=f"close configuration {number}")
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gateway.access import modes
 from gateway.access.client import ClientResolver
+from gateway.access.host import HostPolicy
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
@@ -102,6 +103,7 @@ async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack:
         await embedded.chat.start()
     return Snapshot(
         endpoints=gateway.http.endpoints.enabled,
+        hosts=HostPolicy((), gateway.http.allowed_hosts) if gateway.http.allowed_hosts else None,
         directory=directory,
         runs=_run_context(gateway, providers, provider_client, parts, lifetime),
         conversations=_conversations(config, parts.conversations),
@@ -110,7 +112,9 @@ async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack:
         embedders=embedders,
         media=_media_policies(gateway.http.endpoints, stack),
         clients=ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback),
-        authenticator=modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins),
+        authenticator=modes.build(
+            gateway.auth, allowed_origins=gateway.control_ui.allowed_origins, allowed_hosts=gateway.http.allowed_hosts
+        ),
         report_upstream_model=gateway.http.endpoints.chat_completions.report_model == "upstream",
         heartbeat=gateway.stream.heartbeat_ms / 1000,
         opening=gateway.stream.opening_heartbeat_ms / 1000,

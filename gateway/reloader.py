@@ -81,14 +81,15 @@ class Reloader:
         valid = read.valid
         config, waiting = applicable(self._running.config, valid.loaded.config)
         loaded = replace(valid.loaded, config=config)
-        contents = [file for file in referenced_files(loaded) if read.files[file] != self._accepted_files.get(file)]
-        changed = loaded != self._running or bool(contents)
+        # Looked at before `apply` reads them, so that a later change is noticed.
+        named = await asyncio.to_thread(look, set(referenced_files(loaded)))
+        changed = loaded != self._running or any(named[file] != self._accepted_files.get(file) for file in named)
         if changed:
             number = self.status.generation + 1
             await self._apply(loaded, number)
             self._running = loaded
             self.status = replace(self.status, generation=number, since=self._clock(), watched=_is_watched(loaded))
-        self._accepted_files = read.files
+        self.files = self._accepted_files = {**read.files, **named}
         if changed or waiting:
             log.info(
                 "Configuration is reloaded" if changed else "Configuration has changes that need a restart",

@@ -13,12 +13,14 @@ from pathlib import Path
 from gateway.agents.configured import directory_from, embedding_choice
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import chain_problems, chain_providers, named_providers
+from gateway.config.gateway import TlsConfig
 from gateway.config.load import Loaded, load
 from gateway.config.problems import Problem, join
 from gateway.config.providers import ModelsConfig
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.names import ModelRef
+from gateway.http.server.tls import TlsFiles, server_context
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.configured import provider_problems, providers_from
 from gateway.upstream.embedded import MODEL, available
@@ -63,7 +65,7 @@ def validated(
             text = f"is missing, while --workers is {workers}, and workers share limits and state through Redis"
             yield Problem("gateway.redis.url", f"{text}; set it or OPENCLAW_REDIS_URL, or omit --workers")
 
-    checks = (_providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
+    checks = (_certificates, _providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
     loaded = load(path, env, checks=checks, port=port, bind=bind, endpoints=endpoints, files=files)
     files.update(referenced_files(loaded))
     config = loaded.config
@@ -88,9 +90,10 @@ def validated(
 
 def referenced_files(loaded: Loaded) -> Iterator[Path]:
     """Files that the configuration names and whose content is not in it."""
-    tls = loaded.config.gateway.tls
-    named = (tls.cert_path, tls.key_path, tls.ca_path, loaded.env.get(SERVICE_ACCOUNT, "").strip())
-    return (Path(name).expanduser() for name in named if name)
+    if (tls := tls_files(loaded.config.gateway.tls)) is not None:
+        yield from (file for file in (tls.certificate, tls.key, tls.authorities) if file is not None)
+    if account := loaded.env.get(SERVICE_ACCOUNT, "").strip():
+        yield Path(account)
 
 
 def embedded_joins(models: ModelsConfig) -> bool:
@@ -192,6 +195,23 @@ def _limited_models(config: Config, _env: Mapping[str, str]) -> Iterator[Problem
             provider = reference.partition("/")[0]
             if provider not in known:
                 yield Problem(join(path, position), _no_provider(provider, known))
+
+
+def _certificates(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
+    files = tls_files(config.gateway.tls)
+    if files is not None:
+        try:
+            server_context(files)
+        except ValueError as error:
+            yield Problem("gateway.tls", str(error))
+
+
+def tls_files(tls: TlsConfig) -> TlsFiles | None:
+    """The files of TLS at the gateway, None without it."""
+    if not (tls.enabled and tls.cert_path and tls.key_path):
+        return None
+    authorities = Path(tls.ca_path).expanduser() if tls.ca_path else None
+    return TlsFiles(Path(tls.cert_path).expanduser(), Path(tls.key_path).expanduser(), authorities)
 
 
 def _tool_servers(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:

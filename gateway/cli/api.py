@@ -34,8 +34,8 @@ def ask(method: str, url: str, gateway: GatewayConfig, *, timeout: float = _TIME
 
 
 def trust(gateway: GatewayConfig, url: str) -> ssl.SSLContext:
-    """The certificates to trust at `url`: for the gateway of this machine exactly its own, because few certificates name
-    a loopback address; else those of the system.
+    """The certificates to trust at `url`: for the gateway of this machine exactly its own, because hardly any names a
+    loopback address; else those of the system.
     """
     certificate = gateway.tls.cert_path
     if certificate is None or not url.startswith(f"{base_url(gateway)}/"):

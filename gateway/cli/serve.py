@@ -30,18 +30,22 @@ from gateway.cli.workers import Workers, check_free
 from gateway.config.environment import config_file, state_directory
 from gateway.config.gateway import DrainConfig, GatewayConfig
 from gateway.config.load import Loaded
+from gateway.config.problems import Problem
 from gateway.config.reload_status import Reloads, ReloadStatus
 from gateway.config.root import Config
 from gateway.config.secret_values import secret_values
 from gateway.core.child_process import python_command
+from gateway.core.errors import ConfigError
+from gateway.generations import Generations
 from gateway.http.keys import DRAIN
 from gateway.http.server.connections import Runner
 from gateway.http.server.listener import listen
 from gateway.http.server.shutdown import DrainPolicy, drain
+from gateway.http.server.tls import ServerTls
 from gateway.observe import log as logs
 from gateway.observe.redact import hide_values
 from gateway.reloader import Load, Read, Reloader, read_first
-from gateway.validation import Valid, validated
+from gateway.validation import Valid, tls_files, validated
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
@@ -203,11 +207,15 @@ async def _serve(
     runner = Runner(app)
     try:
         await runner.setup()
-        await runner.listen(listen(host, gateway.port, shared=shared))
+        files = tls_files(gateway.tls)
+        tls = None if files is None else ServerTls(files)
+        await runner.listen(listen(host, gateway.port, shared=shared), None if tls is None else tls.context)
     except OSError as error:
         await runner.cleanup()
         return _cannot_listen(host, gateway.port, error)
     app[GENERATIONS].on_commit.append(configure_logs)
+    if tls is not None:
+        _rotate(tls, app[GENERATIONS])
     return_large_blocks()
     # All objects of now live as long as the process: the collector need not examine them again.
     gc.collect()
@@ -220,6 +228,19 @@ async def _serve(
     await drain(runner, app[DRAIN], _policy(drain_config), stop.force, notice=stop.notice)
     await runner.cleanup()
     return 0
+
+
+def _rotate(tls: ServerTls, generations: Generations) -> None:
+    """Let a reload read the certificates again."""
+
+    async def prepare(_config: Config) -> None:
+        try:
+            await tls.prepare()
+        except ValueError as error:
+            raise ConfigError((str(Problem("gateway.tls", str(error))),)) from None
+
+    generations.on_prepare.append(prepare)
+    generations.on_commit.append(lambda _: tls.commit())
 
 
 def _policy(config: DrainConfig) -> DrainPolicy:

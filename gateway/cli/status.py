@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
-from gateway.cli.main import COMMANDS, config_option
+from gateway.cli.main import COMMANDS, EXIT_CONFIG, config_option, print_problems
+from gateway.core.errors import ConfigError
 from gateway.core.printable import printable
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ def add_parser(sub: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when the gateway is ready and, without `--ready`, accepts our credential; 1 otherwise."""
+    """0 when the gateway is ready and, without `--ready`, accepts our credential; 1 otherwise; 78 when our own
+    configuration is bad.
+    """
     port = os.environ.get("OPENCLAW_GATEWAY_PORT", "")
     if args.ready and (args.url or port.isdecimal()):
         base = args.url or f"http://127.0.0.1:{port}"
@@ -43,9 +46,17 @@ def _status(args: argparse.Namespace) -> int:
     # Half a second that a health check must not cost.
     from gateway.cli.api import ask, base_url, trust  # noqa: PLC0415
     from gateway.cli.reload import report  # noqa: PLC0415
+    from gateway.config.gateway import GatewayConfig  # noqa: PLC0415
     from gateway.config.load import load  # noqa: PLC0415
 
-    gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    try:
+        gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    except ConfigError as error:
+        print("config  the file is refused; a running gateway goes on with the last one that it accepted")
+        print_problems(error)
+        port = os.environ.get("OPENCLAW_GATEWAY_PORT", "")
+        _print_readiness((args.url or f"http://127.0.0.1:{port or GatewayConfig().port}").rstrip("/"))
+        return EXIT_CONFIG
     base = (args.url or base_url(gateway)).rstrip("/")
     ready = _print_readiness(base, trust(gateway, f"{base}/"))
     if args.ready or not base.startswith(("http://", "https://")):

@@ -104,3 +104,5 @@ class HttpConfig(Section):
     security_headers: SecurityHeadersConfig = SecurityHeadersConfig()
     max_body_bytes_in_flight: Annotated[int, Field(ge=40 * 2**20)] = 256 * 2**20
     """Ours: the bytes of all large request bodies at a time."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Ours: names for which the gateway answers, besides loopback; empty means every name."""

@@ -11,6 +11,7 @@ GatewayError
 ├── Conflict 409                conflict
 │   ├── SessionBusy             (another request uses the conversation)
 │   └── SessionChanged          (another request changed the conversation)
+├── WrongHost 421               invalid_request_error
 ├── ConfigurationRefused 422    invalid_configuration
 ├── PayloadTooLarge 413         invalid_request_error
 ├── RateLimited 429             rate_limited
@@ -158,6 +159,19 @@ class SessionChanged(Conflict):
             "again.",
             code="session_changed",
             retry_after=1,
+        )
+
+
+class WrongHost(GatewayError):
+    """`Host` names another server than this gateway."""
+
+    status = 421
+    type = "invalid_request_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This gateway does not answer for the Host of the request; add it to gateway.http.allowedHosts.",
+            code="host_not_allowed",
         )
 
 

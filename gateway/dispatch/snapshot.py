@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.access.client import ClientResolver
+from gateway.access.host import HostPolicy
 from gateway.access.modes import Authenticator
 from gateway.agents.directory import Directory
 from gateway.conversations.conversation import Conversations
@@ -51,13 +52,15 @@ class MediaPolicies:
 class Snapshot:
     """One configuration in its usable form. Times are seconds.
 
-    `endpoints` are the keys of the enabled endpoints. `tools` are the tool servers, None without any. `quota` is None
+    `endpoints` are the keys of the enabled endpoints. `hosts` is the rule for `Host`, None if every one is answered.
+    `tools` are the tool servers, None without any. `quota` is None
     if `gateway.limits` has no rules.
     `heartbeat` is the pause between the comments of an idle stream. `opening` is the time after which a stream is
     opened although it has no event yet. `body_timeout` is the time limit for a request body.
     """
 
     endpoints: frozenset[str]
+    hosts: HostPolicy | None
     directory: Directory
     runs: RunContext
     conversations: Conversations

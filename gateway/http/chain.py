@@ -17,6 +17,7 @@ from gateway.http.checks.framing import is_well_formed
 from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot, binds
 from gateway.http.errors import response_to
+from gateway.http.keys import SNAPSHOT
 from gateway.http.quota import settle
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
@@ -43,6 +44,7 @@ def checks_of(route: Route) -> tuple[Check, ...]:
 def chained(route: Route) -> Handler:
     """The route's handler with its chain. Exceptions become responses only here."""
     checks, handler = checks_of(route), route.handler
+    binds_snapshot = bool(checks)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         set_request_id(request)  # request id, log context; adds TRACE
@@ -65,6 +67,8 @@ def chained(route: Route) -> Handler:
             for end in ENDINGS:
                 if (waiting := end(request)) is not None:
                     await waiting
+            if binds_snapshot:
+                del request[SNAPSHOT]  # aiohttp keeps the request of an idle connection, and it would keep the snapshot
 
     return answer
 
