@@ -13,7 +13,7 @@ from yarl import URL
 
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
-from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
+from gateway.upstream.transport.endpoint import Endpoint, Origin, endpoint, origin_of, with_headers
 from gateway.upstream.transport.route import Route
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.contract import NO_HEADERS, WireRequest
@@ -89,6 +89,11 @@ class Provider:
     def is_simple(self) -> bool:
         """Whether every model is asked by this row, with its one key: so are most."""
         return not (self.others or self.model_rows or self.only_listed)
+
+    def origins(self) -> frozenset[Origin]:
+        """The servers of this row and of the rows of its models."""
+        rows = (self, *self.model_rows.values())
+        return frozenset(origin_of(row.base_url, row.route) for row in rows if row.base_url)
 
     def row_for(self, model_id: str) -> "Provider":
         """The row for requests to this model."""

@@ -252,7 +252,8 @@ def test_a_broken_installation(installation, report, state: Path):
     assert {path for path, _ in outcomes if path.startswith("needs you")} == {
         "needs you gateway.auth.mode",
         "needs you gateway.roles",
-        "needs you gateway.tls.enabled",
+        "needs you gateway.tls.certPath",
+        "needs you gateway.tls.keyPath",
     }
     assert lines[-1].startswith("Nothing was written")
     assert not state.exists()
