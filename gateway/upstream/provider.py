@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from gateway.core.price import Price
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
@@ -34,7 +35,7 @@ class Provider:
     before a call, for an endpoint that has to be started first.
 
     `models` are those of the configuration, `known` those of the catalogue, and `unlisted` is what is assumed of every
-    other one. `model_rows` are the rows of models with their
+    other one. `prices` are the known prices of models, by id. `model_rows` are the rows of models with their
     own base URL, headers or wire format. `only_listed` means that only the models in `models` exist.
     """
 
@@ -50,6 +51,7 @@ class Provider:
     unlisted: ModelSpec = UNKNOWN_MODEL
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     known: Mapping[str, ModelSpec] = field(default_factory=dict, repr=False)
+    prices: Mapping[str, Price] = field(default_factory=dict, repr=False)
     model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
     only_listed: bool = False
     embedding_model: str | None = None
