@@ -35,6 +35,7 @@ from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
+from gateway.http.endpoints.usage import usage
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.openapi import document
@@ -145,6 +146,7 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ),
             Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE),
             Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
+            Route(("GET",), ("/api/v1/usage",), usage, Scope.READ),
             Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ),
             Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN),
             Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ),

@@ -15,10 +15,12 @@ from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
 from gateway.config.endpoints import EndpointsConfig, FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
+from gateway.config.ledger import LedgerConfig
 from gateway.config.root import Config
 from gateway.config.session import SessionConfig
 from gateway.conversations.conversation import Conversations
 from gateway.dispatch.snapshot import MediaPolicies, Services, Snapshot
+from gateway.ledger.ledger import Ledger
 from gateway.media.document import PdfLimits
 from gateway.media.fetch import Fetcher, FetchPolicy
 from gateway.media.files import FilePolicy
@@ -28,6 +30,7 @@ from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.filters.hold_back import ALL
+from gateway.runs.observers import log_run
 from gateway.runs.reasoning import CallReasoning
 from gateway.runs.trace import RecentRuns
 from gateway.state.configured import Stores, stores_from
@@ -87,15 +90,18 @@ async def provisioned(
         if chat is not None and _uses_provider(directory, MODEL.provider):
             await chat.start()
         stores = await stack.enter_async_context(stores_from(config, state))
+        ledger = await stack.enter_async_context(_ledger(config.gateway.ledger, stores))
         conversations = _conversations(config.session, stores, renew)
         stack.push_async_callback(conversations.close)
         gateway = config.gateway
-        services = Services(stores, conversations, RecentRuns(), tools, started=clock())
+        services = Services(stores, conversations, RecentRuns(), tools, started=clock(), ledger=ledger)
         snapshot = Snapshot(
             directory=directory,
             runs=replace(
                 _run_context(gateway, providers, provider_client, cooldowns or cooldowns_from(gateway.retry)),
                 reasoning=CallReasoning(stores.reasoning),
+                observers=(log_run,) if ledger is None else (log_run, ledger.observer(providers)),
+                metered=ledger is not None,
             ),
             embedders=embedders,
             media=_media_policies(gateway.http.endpoints, stack),
@@ -107,6 +113,20 @@ async def provisioned(
             body_timeout=_BODY_TIMEOUT,
         )
         yield services, snapshot
+
+
+@asynccontextmanager
+async def _ledger(config: LedgerConfig, stores: Stores) -> AsyncIterator[Ledger | None]:
+    """The ledger, None if it is off: by default where a restart would lose it. Its end stores what waits."""
+    if not (stores.survives_restart if config.enabled is None else config.enabled):
+        yield None
+        return
+    ledger = Ledger(stores.usage)
+    ledger.start()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
 
 
 def _conversations(session: SessionConfig, stores: Stores, renew: float) -> Conversations:

@@ -30,6 +30,7 @@ COMMANDS = {
     "openapi": "print the OpenAPI document of all endpoints",
     "status": "ask whether a running gateway is ready",
     "token": "print a new token",
+    "usage": "show what agents, models and callers used and cost",
 }
 
 

@@ -11,6 +11,7 @@ from gateway.access.client import ClientResolver
 from gateway.access.modes import Authenticator
 from gateway.agents.directory import Directory
 from gateway.conversations.conversation import Conversations
+from gateway.ledger.ledger import Ledger
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.runs.context import RunContext
@@ -26,7 +27,7 @@ class Services:
     """The parts that live as long as the process.
 
     `recent` holds the traces of recent runs for operators. `tools` are the tool servers, None without any. `started` is
-    loop time in seconds. `quota` is None if `gateway.limits` has no rules.
+    loop time in seconds. `quota` is None if `gateway.limits` has no rules, and `ledger` if the use is not recorded.
     """
 
     stores: Stores
@@ -35,6 +36,7 @@ class Services:
     tools: Registry | None
     started: float
     quota: Quota | None = None
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)

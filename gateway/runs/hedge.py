@@ -7,7 +7,9 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.core.event import Batch
+from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
+from gateway.runs.attempt_usage import AttemptMeter
 from gateway.runs.attempts import Attempts, RetryPolicy
 from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry
@@ -30,8 +32,9 @@ class HedgingAttempts(Attempts):
         end: float,
         *,
         part: bool = False,
+        turn: Turn | None = None,
     ) -> None:
-        super().__init__(candidates, policy, cooldowns, trace, end, part=part)
+        super().__init__(candidates, policy, cooldowns, trace, end, part=part, turn=turn)
         self._second: tuple[Candidate, Entry, Attempt] | None = None
 
     @property
@@ -57,6 +60,10 @@ class HedgingAttempts(Attempts):
                 trace.current = first
                 return candidate
         return None
+
+    def meter_second(self) -> tuple[AttemptMeter, ...]:
+        """See `meter`, for the second attempt."""
+        return () if self._turn is None or self._second is None else (AttemptMeter(self._second[2], streamed=True),)
 
     def decide(self, *, second: bool) -> None:
         """One of the two sent its first event; the other attempt ends. `second` says which one won."""

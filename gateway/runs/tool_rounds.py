@@ -86,6 +86,7 @@ class ToolRounds:
                 async with aclosing(asked.events()) as batches:
                     async for batch in batches:
                         if passed := answer.feed(batch):
+                            first.trace.show()
                             yield passed
                 first.trace.usage = answer.usage
                 usage, has_text, left = answer.usage, answer.has_text, left - 1
