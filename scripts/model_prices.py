@@ -68,9 +68,9 @@ def main() -> int:
         first = from_litellm(litellm, provider)
         second = genai.get(GENAI.get(provider, ""))
         rows = {
-            model: row(*found, today)
+            model: row(*result, today)
             for model in known
-            if (found := merged.price(f"{provider}/{model}", first.get(model, {}), from_genai(second, model, today)))
+            if (result := merged.price(f"{provider}/{model}", first.get(model, {}), from_genai(second, model, today)))
         }
         if rows:
             prices[provider] = rows
@@ -132,13 +132,13 @@ def differences(one: Tiers, other: Tiers) -> list[str]:
 
 def from_litellm(prices: dict[str, Any], provider: str) -> dict[str, Tiers]:
     """Model id → its price in the file of litellm; a row that says 0 does not know the price."""
-    found: dict[str, Tiers] = {}
+    known: dict[str, Tiers] = {}
     for key, values in prices.items():
         if values.get("litellm_provider") in SOURCES.get(provider, ()):
             tiers = litellm_tiers(values)
             if tiers.get(0, {}).get("input"):
-                found[own_model_id(key, provider)] = tiers
-    return found
+                known[own_model_id(key, provider)] = tiers
+    return known
 
 
 def litellm_tiers(values: Mapping[str, Any]) -> Tiers:
