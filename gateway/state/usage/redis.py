@@ -13,7 +13,10 @@ _PAGE = 64  # segments that one read returns
 
 
 class RedisUsage:
-    """See UsageStore. All keys begin with `prefix`; `clock` gives Unix time in seconds."""
+    """See UsageStore. All keys begin with `prefix`; `clock` gives Unix time in seconds.
+
+    Its calls have the full timeout, because no answer waits for them.
+    """
 
     def __init__(self, redis: RedisClient, policy: UsagePolicy, *, prefix: str, clock: Callable[[], float]) -> None:
         self._redis = redis
@@ -31,7 +34,7 @@ class RedisUsage:
             await client.zadd(key, {member: segment.time})
             await client.expire(key, ttl)
 
-        await self._redis.execute(call, use="usage")
+        await self._redis.execute(call, use="usage", full_timeout=True)
 
     async def read(self, since: float) -> AsyncIterator[list[bytes]]:
         """See UsageStore."""
@@ -49,7 +52,7 @@ class RedisUsage:
         async def call(client: Client) -> Any:
             return await client.zrangebyscore(key, since, "+inf", start=start, num=_PAGE)
 
-        return [bytes(member) for member in await self._redis.execute(call, use="usage")]
+        return [bytes(member) for member in await self._redis.execute(call, use="usage", full_timeout=True)]
 
     def _key(self, time: float) -> str:
         return f"{self._prefix}:usage:{dt.datetime.fromtimestamp(time, dt.UTC):%Y-%m-%d}"
