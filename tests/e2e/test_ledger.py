@@ -59,7 +59,7 @@ async def session(tmp_path_factory):
 
 
 async def command(gateway, *arguments, state):
-    config = str(state / "openclaw.json")
+    config = str(state / "gateway.json5")
     async with started("usage", "--url", gateway.url, "--config", config, *arguments, state=state) as process:
         status = await process.ended()
     return status, process.output, process.errors
