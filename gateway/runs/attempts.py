@@ -13,12 +13,12 @@ from typing import TypeVar
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.runs.attempt_usage import AttemptMeter, estimate_missing
+from gateway.runs.attempt_usage import estimate_missing
 from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry, Failure
 from gateway.runs.failover import HINT_OPENS, KEY_KINDS, MAX_POSTS, RULES, THRESHOLDS, Cooldown, Cursor, Retry, Rule
 from gateway.runs.observers import close_run
-from gateway.runs.trace import ANSWERED, CANCELLED, RunTrace
+from gateway.runs.trace import ANSWERED, CANCELLED, Attempt, RunTrace
 
 T = TypeVar("T")
 
@@ -137,10 +137,13 @@ class Attempts:
         self.succeeded()
         return self._begin(candidate, Entry.FREE, 0.0)
 
-    def meter(self, *, streamed: bool) -> tuple[AttemptMeter, ...]:
-        """The filters that count what the candidate sends for the current attempt; none if the run is not metered."""
+    def meter(self, *, streamed: bool) -> tuple[Attempt, ...]:
+        """The current attempt, as a filter that counts what the candidate sends; nothing if the run is not metered."""
         attempt = self._trace.current
-        return () if self._turn is None or attempt is None else (AttemptMeter(attempt, streamed=streamed),)
+        if self._turn is None or attempt is None:
+            return ()
+        attempt.streamed = streamed
+        return (attempt,)
 
     def first_event_received(self, *, streamed: bool) -> None:
         """The candidate has sent its first event, so its cooldown ends. `streamed`: others may follow."""

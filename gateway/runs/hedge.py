@@ -9,7 +9,6 @@ from collections.abc import Callable
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.runs.attempt_usage import AttemptMeter
 from gateway.runs.attempts import Attempts, RetryPolicy
 from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry
@@ -61,9 +60,12 @@ class HedgingAttempts(Attempts):
                 return candidate
         return None
 
-    def meter_second(self) -> tuple[AttemptMeter, ...]:
+    def meter_second(self) -> tuple[Attempt, ...]:
         """See `meter`, for the second attempt."""
-        return () if self._turn is None or self._second is None else (AttemptMeter(self._second[2], streamed=True),)
+        if self._turn is None or self._second is None:
+            return ()
+        self._second[2].streamed = True
+        return (self._second[2],)
 
     def decide(self, *, second: bool) -> None:
         """One of the two sent its first event; the other attempt ends. `second` says which one won."""

@@ -6,11 +6,14 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.core.event import Batch, Event, RefusalDelta, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
 from gateway.core.names import ModelRef
 from gateway.core.session_key import SessionKey
+from gateway.core.token_estimate import raw_text_bytes, text_bytes
 from gateway.core.usage import Usage
 
 ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
+_MAX_BATCHES = 256  # that an attempt holds before it measures them
 
 
 class Attempt:
@@ -20,17 +23,18 @@ class Attempt:
     kind of the failure. `first_event` is the time until the first event of a streamed answer, None before it.
 
     The rest is for the ledger and is set only in a metered run: `usage` is the provider's own count or, if `estimated`,
-    ours, None without one; `output` are the bytes of text that the provider sent; `streamed` says that it was asked for
-    a stream, and `shown` that the client got a part of the answer.
+    ours, None without one; `streamed` says that the provider was asked for a stream, and `shown` that the client got a
+    part of the answer. As a filter of the provider's answer it sees every event and passes all of them on.
     """
 
     __slots__ = (
+        "_batches",
+        "_bytes",
         "began",
         "estimated",
         "first_event",
         "key",
         "outcome",
-        "output",
         "ref",
         "seconds",
         "shown",
@@ -51,9 +55,36 @@ class Attempt:
         self.first_event: float | None = None
         self.usage: Usage | None = None
         self.estimated = False
-        self.output = 0
         self.streamed = False
         self.shown = False
+        self._batches: list[Batch] = []
+        self._bytes = 0
+
+    def feed(self, batch: Batch) -> Batch:
+        """The same batch. It is measured only if there are many, or at the end if the provider reports no usage."""
+        if batch:
+            last = batch[-1]
+            if isinstance(last, UsageReport) and (last.usage.prompt or last.usage.completion):
+                self.usage = last.usage
+                self._batches.clear()
+            else:
+                self._batches.append(batch)
+                if len(self._batches) > _MAX_BATCHES:
+                    self._measure()
+        return batch
+
+    def forget(self) -> None:
+        """Forget the answer: traces are stored without prompts and answers."""
+        self._batches.clear()
+
+    def take_bytes(self) -> int:
+        """The bytes of text that the provider sent. The attempt forgets the text itself."""
+        self._measure()
+        return self._bytes
+
+    def _measure(self) -> None:
+        self._bytes += sum(_text_bytes(event) for batch in self._batches for event in batch)
+        self._batches.clear()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON. `key_id` names the position of the key in the configuration; the key itself is never disclosed."""
@@ -65,6 +96,14 @@ class Attempt:
             "status": self.status,
             "outcome": self.outcome,
         }
+
+
+def _text_bytes(event: Event) -> int:
+    if isinstance(event, TextDelta):
+        return raw_text_bytes(event.raw)
+    if isinstance(event, (ThinkingDelta, RefusalDelta)):
+        return text_bytes(event.text)
+    return text_bytes(event.arguments) if isinstance(event, ToolCallDelta) else 0
 
 
 class ToolUse(Struct, frozen=True):

@@ -103,6 +103,25 @@ async def test_the_arguments_of_calls_are_counted(booked):
     assert row.completion == 10
 
 
+async def test_a_trace_does_not_hold_an_answer_after_its_end(run_context, scripted):
+    """Also if the provider goes on after its token counts."""
+    late = [[UsageReport(USAGE)], [TextDelta("secret")], [Finish("stop")]]
+    for answer in (ANSWER, UNCOUNTED, late, [[TextDelta("secret")]] * 1000 + [[Finish("stop")]]):
+        ends = []
+        context = run_context(scripted(big=[answer]), observers=(ends.append,), metered=True)
+        turn = Turn("openclaw", (Message("user", (Text("Hi"),)),), stream=True)
+        run = Run(_Agent(), turn, (ModelRef("home", "big"),), context, context.new_trace("main"))
+        assert [batch async for batch in run.events()]
+        (attempt,) = ends[0].trace.attempts
+        assert attempt.take_bytes() in (0, 8, 6000)
+        assert not any("secret" in str(getattr(attempt, name)) for name in attempt.__slots__)
+
+
+async def test_a_long_answer_without_token_counts_is_measured_to_its_end(booked):
+    (row,) = await booked(big=[[[TextDelta("four")]] * 1000 + [[Finish("stop")]]])
+    assert tokens(row) == (PROMPT, 1000, "estimated")
+
+
 async def test_an_unknown_price_is_none(booked):
     (row,) = await booked(chain=("small",), small=[ANSWER])
     assert row.prompt == 100
