@@ -103,6 +103,6 @@ async def _join(call: Call, key: SessionKey, agent: Agent, turn: Turn) -> Conver
     origin = Origin(call.id, "summary", key)
     ask = ask_agent(agent, call.snapshot.runs, call.admit_side, client=call.client, origin=origin)
     window = window_of(agent.candidates[0], call.snapshot.runs)
-    conversation = call.services.conversations.of_turn(key, turn, call.id, ask, window=window)
+    conversation = call.snapshot.conversations.of_turn(key, turn, call.id, ask, window=window)
     await conversation.join()
     return conversation
