@@ -7,6 +7,7 @@ from pydantic import Field
 from gateway.config import accepted
 from gateway.config.auth import AuthConfig
 from gateway.config.endpoints import HttpConfig
+from gateway.config.ledger import LedgerConfig
 from gateway.config.limits import LimitConfig
 from gateway.config.secret import Secret
 from gateway.config.section import Count, Milliseconds, Section
@@ -127,6 +128,7 @@ class GatewayConfig(Section):
     drain: DrainConfig = DrainConfig()
     redis: RedisConfig = RedisConfig()
     state: StateConfig = StateConfig()
+    ledger: LedgerConfig = LedgerConfig()
     limits: tuple[LimitConfig, ...] = ()
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

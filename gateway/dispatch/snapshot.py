@@ -14,6 +14,7 @@ from gateway.access.modes import Authenticator
 from gateway.agents.directory import Directory
 from gateway.conversations.conversation import Conversations
 from gateway.core.lifetime import Lifetime
+from gateway.ledger.ledger import Ledger
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.runs.context import RunContext
@@ -28,12 +29,14 @@ from openclaw_ratelimit import Quota
 class Services:
     """The parts that live as long as the process.
 
-    `recent` holds the traces of recent runs for operators. `started` is loop time in seconds.
+    `recent` holds the traces of recent runs for operators. `started` is loop time in seconds. `ledger` is None if the
+    use of providers is not recorded.
     """
 
     stores: Stores
     recent: RecentRuns
     started: float
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
