@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gateway.access.key_registry import KeyRegistry
 from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
 from gateway.config.auth import AuthConfig
@@ -28,6 +29,7 @@ from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
+from gateway.http.endpoints.keys import create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import DOCUMENT, openapi
@@ -43,6 +45,7 @@ from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
+from gateway.key_sync import KeySync
 from gateway.provision import RENEW, cooldowns_from, provisioned
 from gateway.shared import link_from, open_link
 from openclaw_ratelimit import (
@@ -74,10 +77,13 @@ def create_app(
     """
     gateway = config.gateway
     link = link_from(gateway.redis)
-    quota = _quota(gateway, link)
+    keys = KeyRegistry() if gateway.auth.mode in ("token", "password") else None
+    quota = _quota(gateway, link, keys)
     cooldowns = cooldowns_from(gateway.retry)
     if link is not None:
         CooldownSync(link, cooldowns)
+        if keys is not None and gateway.state.backend == "auto":
+            KeySync(link, keys)
     app = web.Application()
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
@@ -97,10 +103,12 @@ def create_app(
             if link is not None:
                 await stack.enter_async_context(open_link(link))
             services, snapshot = await stack.enter_async_context(
-                provisioned(config, env, state, cooldowns, renew=renew)
+                provisioned(config, env, state, cooldowns, renew=renew, keys=keys)
             )
             app[SERVICES], app[CURRENT] = replace(services, quota=quota), Current(snapshot)
             stores = services.stores
+            if keys is not None:
+                await stack.enter_async_context(keys.serving(stores.keys))
             app[DEGRADED]["store"] = lambda: stores.health.problem is not None
             if stores.inspect is not None:
                 inspecting = asyncio.create_task(_inspected(stores.inspect), name="inspect the store")
@@ -147,6 +155,9 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
             Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ),
             Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN),
+            Route(("GET",), ("/api/v1/keys",), list_keys, Scope.ADMIN),
+            Route(("POST",), ("/api/v1/keys",), create_key, Scope.ADMIN),
+            Route(("DELETE",), ("/api/v1/keys/{name:[^/]+}",), revoke_key, Scope.ADMIN),
             Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ),
             Route(("GET",), ("/api/v1/sessions/{key:[^/]+}",), get_session, Scope.READ),
             Route(("GET",), ("/api/v1/sessions/{key:[^/]+}/export",), export_session, Scope.READ),
@@ -160,9 +171,9 @@ def document_of(routes: tuple[Route, ...]) -> bytes:
     return dumps(document(routes, _API_VERSION))
 
 
-def _quota(config: GatewayConfig, link: ReplicationLink | None) -> Quota | None:
-    """None without limits, so that requests then do no extra work."""
-    if not config.limits:
+def _quota(config: GatewayConfig, link: ReplicationLink | None, keys: KeyRegistry | None) -> Quota | None:
+    """None where there can be no limits: without rules, and without client keys, which bring their own."""
+    if not config.limits and keys is None:
         return None
     return Quota(policies_from(config.limits), link=link)
 

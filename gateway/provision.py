@@ -10,6 +10,8 @@ from pathlib import Path
 
 from gateway.access import modes
 from gateway.access.client import ClientResolver
+from gateway.access.declared_keys import declared_keys
+from gateway.access.key_registry import KeyRegistry
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
@@ -57,10 +59,12 @@ async def provisioned(
     cooldowns: Cooldowns | None = None,
     *,
     renew: float = RENEW,
+    keys: KeyRegistry | None = None,
 ) -> AsyncIterator[tuple[Services, Snapshot]]:
     """What requests of one configuration work with. Raises ConfigError for what `gateway.validation` refuses.
 
-    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`.
+    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`. `keys` are the keys of clients
+    that are made at run time.
     """
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
@@ -90,7 +94,8 @@ async def provisioned(
         conversations = _conversations(config.session, stores, renew)
         stack.push_async_callback(conversations.close)
         gateway = config.gateway
-        services = Services(stores, conversations, RecentRuns(), tools, started=clock())
+        services = Services(stores, conversations, RecentRuns(), tools, started=clock(), keys=keys)
+        declared = declared_keys(gateway.keys)
         snapshot = Snapshot(
             directory=directory,
             runs=replace(
@@ -100,11 +105,17 @@ async def provisioned(
             embedders=embedders,
             media=_media_policies(gateway.http.endpoints, stack),
             clients=ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback),
-            authenticator=modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins),
+            authenticator=modes.build(
+                gateway.auth,
+                allowed_origins=gateway.control_ui.allowed_origins,
+                declared=declared.values(),
+                stored=None if keys is None else keys.replica,
+            ),
             report_upstream_model=gateway.http.endpoints.chat_completions.report_model == "upstream",
             heartbeat=gateway.stream.heartbeat_ms / 1000,
             opening=gateway.stream.opening_heartbeat_ms / 1000,
             body_timeout=_BODY_TIMEOUT,
+            declared_keys=declared,
         )
         yield services, snapshot
 

@@ -21,7 +21,7 @@ LAYERS = (
     {"dispatch"},
     {"http", "ui"},
     {"validation"},
-    {"provision", "cooldown_sync"},
+    {"provision", "cooldown_sync", "key_sync"},
     {"shared"},
     {"app"},
     {"cli"},
@@ -35,7 +35,7 @@ CLIENT = frozenset({"media"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "dispatch", "http", "cooldown_sync", "shared", "state"})
+RATELIMIT_USERS = frozenset({"app", "dispatch", "http", "cooldown_sync", "key_sync", "shared", "state"})
 
 
 def imported(source: str, package: str) -> Iterator[str]:

@@ -7,6 +7,7 @@ from pydantic import Field
 from gateway.config import accepted
 from gateway.config.auth import AuthConfig
 from gateway.config.endpoints import HttpConfig
+from gateway.config.keys import KeyConfig
 from gateway.config.limits import LimitConfig
 from gateway.config.secret import Secret
 from gateway.config.section import Count, Milliseconds, Section
@@ -131,5 +132,6 @@ class GatewayConfig(Section):
     redis: RedisConfig = RedisConfig()
     state: StateConfig = StateConfig()
     limits: tuple[LimitConfig, ...] = ()
+    keys: dict[str, KeyConfig] = Field(default_factory=dict)
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

@@ -21,6 +21,11 @@ def check(config: Config) -> Iterator[Problem]:
         for position, agent in enumerate(limit.agents):
             if agent not in config.agents.entries:
                 yield Problem(join(path, position), _no_agent(agent, config.agents.entries))
+    for name, key in config.gateway.keys.items():
+        for position, agent in enumerate(key.agents or ()):
+            if agent not in config.agents.entries:
+                path = join(f"{join('gateway.keys', name)}.agents", position)
+                yield Problem(path, _no_agent(agent, config.agents.entries))
 
 
 def _no_agent(agent: str, known: Collection[str]) -> str:

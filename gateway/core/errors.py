@@ -5,9 +5,11 @@ GatewayError
 ├── Unauthorized 401            unauthorized
 ├── Forbidden 403               forbidden
 │   ├── MissingScope            (the body has a form of its own, as recorded)
+│   ├── AgentNotAllowed         (the client's key does not include the agent)
 │   └── ProxyAttributionRequired  proxy_attribution_required
 ├── NotFound 404                invalid_request_error
 ├── RequestTimeout 408          invalid_request_error
+├── AlreadyExists 409           conflict
 ├── Conflict 409                conflict
 │   ├── SessionBusy             (another request uses the conversation)
 │   └── SessionChanged          (another request changed the conversation)
@@ -91,6 +93,17 @@ class MissingScope(Forbidden):
         self.scope = scope
 
 
+class AgentNotAllowed(Forbidden):
+    """The caller's key does not include this agent. `param` names the field or header that selected it."""
+
+    def __init__(self, agent: str, param: str) -> None:
+        super().__init__(
+            f"This key may not use the agent '{agent}'. GET /v1/models lists the agents that it may use.",
+            param=param,
+            code="agent_not_allowed",
+        )
+
+
 class ProxyAttributionRequired(Forbidden):
     """A peer that is not a trusted proxy sent forwarded headers, or the headers name no usable client (recorded).
 
@@ -119,6 +132,13 @@ class RequestTimeout(GatewayError):
 
     status = 408
     type = "invalid_request_error"
+
+
+class AlreadyExists(GatewayError):
+    """Something with this name exists. The same request fails until that is removed."""
+
+    status = 409
+    type = "conflict"
 
 
 class Conflict(GatewayError):

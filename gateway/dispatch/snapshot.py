@@ -8,9 +8,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gateway.access.client import ClientResolver
+from gateway.access.key_registry import KeyRegistry
 from gateway.access.modes import Authenticator
 from gateway.agents.directory import Directory
 from gateway.conversations.conversation import Conversations
+from gateway.core.client_key import KeyRecord
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.runs.context import RunContext
@@ -26,7 +28,8 @@ class Services:
     """The parts that live as long as the process.
 
     `recent` holds the traces of recent runs for operators. `tools` are the tool servers, None without any. `started` is
-    loop time in seconds. `quota` is None if `gateway.limits` has no rules.
+    loop time in seconds. `quota` is None where no limits are possible. `keys` are the keys of clients that are made at
+    run time, None where the auth mode checks none.
     """
 
     stores: Stores
@@ -35,6 +38,7 @@ class Services:
     tools: Registry | None
     started: float
     quota: Quota | None = None
+    keys: KeyRegistry | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +58,8 @@ class Snapshot:
     """One configuration in its usable form. Times are seconds.
 
     `heartbeat` is the pause between the comments of an idle stream. `opening` is the time after which a stream is
-    opened although it has no event yet. `body_timeout` is the time limit for a request body.
+    opened although it has no event yet. `body_timeout` is the time limit for a request body. `declared_keys` are those
+    of `gateway.keys` by name.
     """
 
     directory: Directory
@@ -67,3 +72,4 @@ class Snapshot:
     heartbeat: float
     opening: float
     body_timeout: float
+    declared_keys: Mapping[str, KeyRecord]

@@ -1,6 +1,7 @@
-"""Applies `gateway.limits`: reserves tokens before the provider is called, and settles the reservation in every ending.
+"""Applies `gateway.limits` and the limits of client keys: reserves tokens before the provider is called, and settles
+the reservation in every ending.
 
-Without limits, nothing of this runs: no wrapper around handlers, no signal, and no `Quota` in the runtime.
+For a client without limits, nothing of this runs.
 """
 
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes
 from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
+from gateway.http.quota_policies import client_policies
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
@@ -24,6 +26,11 @@ from openclaw_ratelimit import Quota, QuotaPolicy, Refusal
 from openclaw_ratelimit.headers import retry_after
 
 METER = web.RequestKey("meter", Meter)
+
+
+def quota_for(quota: Quota | None, principal: Principal) -> Quota | None:
+    """The quota that applies to this caller, None without a limit for it."""
+    return quota if quota is not None and (quota.policies or principal.limits is not None) else None
 
 
 async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
@@ -67,9 +74,11 @@ async def admitted_embedders(
 async def _admit(
     request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int
 ) -> Meter:
-    caller = identity(request[PRINCIPAL], request[CLIENT])
+    principal = request[PRINCIPAL]
+    caller = identity(principal, request[CLIENT])
     attributes = (("identity", caller), ("agent", agent.id), ("model", str(model)))
-    outcome = await quota.reserve(attributes, prompt + answer, prompt)
+    own = () if principal.limits is None else client_policies(principal.limits)
+    outcome = await quota.reserve(attributes, prompt + answer, prompt, own)
     if isinstance(outcome, Refusal):
         raise _refused(request, outcome, prompt)
     meter = request[METER] = Meter(outcome, prompt)
@@ -87,8 +96,8 @@ def hand_over(request: web.Request) -> Meter | None:
 
 
 def identity(principal: Principal, client: ClientAddress) -> str:
-    """The identity for limits: the user that the proxy names; the owner with the shared secret; without authentication
-    the client's address (the /64 of an IPv6 address).
+    """The identity for limits: the user that the proxy names, or the name of the client's key; the owner with the
+    shared secret; without authentication the client's address (the /64 of an IPv6 address).
     """
     if principal.name is not None:
         return f"user:{principal.name}"

@@ -1,8 +1,10 @@
-"""`gateway.limits` → quota policies."""
+"""`gateway.limits`, and the limits of client keys → quota policies."""
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from gateway.config.limits import LimitConfig
+from gateway.core.identity import ClientLimits
 from openclaw_ratelimit import QuotaPolicy
 
 
@@ -14,6 +16,20 @@ def policies_from(limits: Sequence[LimitConfig]) -> tuple[QuotaPolicy, ...]:
         name = limit.name or _unused("-".join(limit.per) or "all", taken)
         taken.add(name)
         policies += _policies(name, limit)
+    return tuple(policies)
+
+
+@lru_cache(1024)
+def client_policies(limits: ClientLimits) -> tuple[QuotaPolicy, ...]:
+    """The policies of one client. No rule of the configuration has their names, because of the dot."""
+    per = ("identity",)
+    policies = []
+    if limits.requests_per_minute is not None:
+        policies.append(QuotaPolicy("key.requests", "requests", limits.requests_per_minute, per=per))
+    if limits.tokens_per_minute is not None:
+        policies.append(QuotaPolicy("key.tokens", "tokens", limits.tokens_per_minute, per=per))
+    if limits.concurrent_runs is not None:
+        policies.append(QuotaPolicy("key.runs", "runs", limits.concurrent_runs, per=per))
     return tuple(policies)
 
 

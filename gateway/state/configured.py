@@ -13,6 +13,9 @@ from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventLog, EventPolicy
 from gateway.state.health import StoreHealth
+from gateway.state.keys.redis import RedisKeys
+from gateway.state.keys.sqlite import SqliteKeys
+from gateway.state.keys.store import KeyStore
 from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.reasoning.redis import RedisReasoning
 from gateway.state.reasoning.store import ReasoningStore
@@ -41,6 +44,7 @@ class Stores:
     events: EventLog
     reasoning: ReasoningStore
     seals: Seals
+    keys: KeyStore
     health: StoreHealth = field(default_factory=StoreHealth)
     inspect: Callable[[], Awaitable[None]] | None = None
     """Looks at the storage without changing anything, and updates `health`; it may raise Unavailable."""
@@ -64,6 +68,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
                 RedisReasoning(shared, prefix=redis.key_prefix),
                 redis_seals(shared, prefix=redis.key_prefix),
+                RedisKeys(shared, prefix=redis.key_prefix),
                 shared.health,
                 shared.check,
             )
@@ -81,6 +86,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 SqliteEvents(database, EventPolicy(), clock=clock),
                 MemoryReasoning(clock=time.monotonic),
                 sqlite_seals(database),
+                SqliteKeys(database),
                 database.health,
                 database.inspect,
             )

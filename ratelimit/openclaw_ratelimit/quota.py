@@ -91,27 +91,38 @@ class Quota:
         self._dropped: deque[str] = deque()  # runs whose reservation is garbage; any thread may collect it
         self._cached = lru_cache(_MAX_CACHED_CALLERS)(self._shares_of)
 
-    def reserve(self, attributes: Attributes, tokens: int = 0, at_least: int = 0) -> Reserving:
+    @property
+    def policies(self) -> tuple[QuotaPolicy, ...]:
+        """The policies that apply to all callers."""
+        return self._policies
+
+    def reserve(
+        self, attributes: Attributes, tokens: int = 0, at_least: int = 0, own: tuple[QuotaPolicy, ...] = ()
+    ) -> Reserving:
         """Take a request, `tokens` tokens and a run for this caller: `await` it, or `async with` it (see `Reserving`).
 
-        An estimate that is more than a whole quota takes all of it. A request that certainly needs more
-        (`at_least` tokens) is never granted. Raises UsageError for wrong types and a missing attribute.
+        `own` are further policies of this caller, with names of their own. An estimate that is more than a whole quota
+        takes all of it. A request that certainly needs more (`at_least` tokens) is never granted. Raises UsageError for
+        wrong types and a missing attribute.
         """
-        return Reserving(self._reserve(attributes, whole_tokens("tokens", tokens), whole_tokens("at_least", at_least)))
+        tokens, at_least = whole_tokens("tokens", tokens), whole_tokens("at_least", at_least)
+        return Reserving(self._reserve(attributes, tokens, at_least, own))
 
-    async def reset(self, attributes: Attributes) -> None:
+    async def reset(self, attributes: Attributes, own: tuple[QuotaPolicy, ...] = ()) -> None:
         """For operators: forget what this caller's requests and tokens have used up; active runs stay counted.
 
         Takes effect here at once, at the other instances within a moment, or when the storage is back.
         """
-        shares = self._shares_of(pairs_of(attributes))
+        shares = self._shares_of(pairs_of(attributes), own)
         for share in shares:
             self._local.reset(share.key)
         if self._shared is not None:
             await self._shared.reset(shares)
 
-    async def _reserve(self, attributes: Attributes, tokens: int, at_least: int) -> Reservation | Refusal:
-        shares = self._shares(attributes)
+    async def _reserve(
+        self, attributes: Attributes, tokens: int, at_least: int, own: tuple[QuotaPolicy, ...]
+    ) -> Reservation | Refusal:
+        shares = self._shares(attributes, own)
         if not shares:
             return Reservation("", (), (self._local, Counted((), (), ())), None)
         costs = tuple(_cost(share.policy, tokens, at_least) for share in shares)
@@ -206,17 +217,17 @@ class Quota:
         self._runs += 1
         return str(self._runs)
 
-    def _shares(self, attributes: Attributes) -> tuple[Share, ...]:
+    def _shares(self, attributes: Attributes, own: tuple[QuotaPolicy, ...]) -> tuple[Share, ...]:
         if attributes.__class__ is not tuple:
             attributes = pairs_of(attributes)
         try:
             is_short = sum(len(value) for _, value in attributes) <= _MAX_CACHED
-            return (self._cached if is_short else self._shares_of)(attributes)
+            return (self._cached if is_short else self._shares_of)(attributes, own)
         except (TypeError, ValueError):
-            return self._shares_of(pairs_of(attributes))  # raises what is wrong with them
+            return self._shares_of(pairs_of(attributes), own)  # raises what is wrong with them
 
-    def _shares_of(self, attributes: tuple[tuple[str, str], ...]) -> tuple[Share, ...]:
-        return shares_of(self._policies, attributes)
+    def _shares_of(self, attributes: tuple[tuple[str, str], ...], own: tuple[QuotaPolicy, ...]) -> tuple[Share, ...]:
+        return shares_of(check_policies((*self._policies, *own)) if own else self._policies, attributes)
 
 
 def _cost(policy: QuotaPolicy, tokens: int, at_least: int) -> int:
