@@ -31,14 +31,14 @@ Announce = Callable[[int, str], None]
 
 
 class Revocation(NamedTuple):
-    """`found` is whether there was such a key; `pending` whether the store does not know of its revocation yet."""
+    """`existed` is whether there was such a key; `pending` whether the store does not know of its revocation yet."""
 
-    found: bool
+    existed: bool
     pending: bool
 
 
 class KeyRegistry:
-    """`clock` gives Unix time in seconds. `announce` is set by whoever connects the instances."""
+    """`clock` gives Unix time in seconds. `gateway.key_sync` sets `announce`."""
 
     def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self.replica = KeyReplica()
@@ -115,11 +115,11 @@ class KeyRegistry:
                 raise
             drop_tracebacks(error)
             self._wake.set()
-            return Revocation(found=True, pending=True)
+            return Revocation(existed=True, pending=True)
         if digest is not None:
             self._unsaved.pop(digest.hex(), None)
         self._tell(version, name)
-        return Revocation(found=digest is not None or version is not None, pending=False)
+        return Revocation(existed=digest is not None or version is not None, pending=False)
 
     async def records(self) -> list[KeyRecord]:
         """All stored keys by name. Raises Unavailable."""

@@ -8,7 +8,7 @@ import re
 import secrets
 from datetime import UTC, datetime
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from gateway.core.identity import ClientLimits, Scope
 
@@ -33,7 +33,8 @@ class KeyRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
 
     name: str
     digest: str
-    scopes: tuple[str, ...] = DEFAULT_SCOPES
+    # With a factory it is written even if it has the default, which another version may change.
+    scopes: tuple[str, ...] = field(default_factory=lambda: DEFAULT_SCOPES)
     agents: tuple[str, ...] | None = None
     limits: ClientLimits | None = None
     created: float = 0.0

@@ -69,7 +69,7 @@ async def revoke_key(request: web.Request) -> web.StreamResponse:
     """
     name = request.match_info["name"]
     revocation = await _registry(request).revoke(name)
-    if not revocation.found:
+    if not revocation.existed:
         if name in request[SNAPSHOT].declared_keys:
             raise AlreadyExists(
                 f"gateway.keys in the configuration declares '{name}'. Remove it there.", code="key_declared"
