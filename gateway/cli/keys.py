@@ -28,6 +28,7 @@ _COLUMNS = ("name", "scopes", "agents", "limits", "expires", "last used", "sourc
 def add_parser(sub: "Subparsers") -> None:
     """`keys create|list|revoke|generate [NAME] [--config FILE] [--url URL]`."""
     parser = sub.add_parser("keys", help=COMMANDS["keys"], description=__doc__)
+    config_option(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     create = actions.add_parser("create", help="make a key and print it; nobody can print it again")
     create.add_argument("name", metavar="NAME", help="the client's name: its identity for limits and conversations")
@@ -44,6 +45,7 @@ def add_parser(sub: "Subparsers") -> None:
     generate = actions.add_parser("generate", help="print a key and its digest for gateway.keys in the configuration")
     for action in (create, listing, revoke, generate):
         config_option(action)
+        action.set_defaults(config=argparse.SUPPRESS)  # else it would replace the option before the action
     for action in (create, listing, revoke):
         action.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
 
