@@ -23,6 +23,7 @@ from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.answers.response_recorder import responses_error_body
+from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained, endings_of
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
@@ -40,7 +41,7 @@ from gateway.http.endpoints.stored_response import cancel_response, delete_respo
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.openapi import document
-from gateway.http.quota_policies import policies_from
+from gateway.http.quota_policies import budget_policies_from, policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Route, add_routes
@@ -59,6 +60,7 @@ from openclaw_ratelimit import (
 )
 
 _PROBE = ("GET", "HEAD")
+_MAX_WINDOWS = 50_000  # of limits and budgets: several for each client key
 _API_VERSION = "1"  # not the version of the program, which unauthenticated clients need not know
 
 
@@ -107,6 +109,8 @@ def create_app(
             )
             app[SERVICES], app[CURRENT] = replace(services, quota=quota), Current(snapshot)
             stores = services.stores
+            if quota is not None and link is None and stores.budget_windows is not None:
+                await stack.enter_async_context(stored_budgets(quota, stores.budget_windows))
             if keys is not None:
                 await stack.enter_async_context(keys.serving(stores.keys))
             app[DEGRADED]["store"] = lambda: stores.health.problem is not None
@@ -174,9 +178,10 @@ def document_of(routes: tuple[Route, ...]) -> bytes:
 
 def _quota(config: GatewayConfig, link: ReplicationLink | None, keys: KeyRegistry | None) -> Quota | None:
     """None where there can be no limits: without rules, and without client keys, which bring their own."""
-    if not config.limits and keys is None:
+    if not config.limits and not config.budgets and keys is None:
         return None
-    return Quota(policies_from(config.limits), link=link)
+    budgets, _ = budget_policies_from(config.budgets)
+    return Quota((*policies_from(config.limits), *budgets), link=link, capacity=_MAX_WINDOWS)
 
 
 def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:

@@ -109,6 +109,7 @@ def client_key(record: KeyRecord) -> ClientKey:
         is_admin=is_admin,
         agents=None if record.agents is None else _shared(frozenset(record.agents)),
         limits=_shared(record.limits),
+        budget=_shared(record.budget),
     )
     return ClientKey(principal, record.expires)
 

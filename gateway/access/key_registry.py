@@ -82,6 +82,7 @@ class KeyRegistry:
             record.limits,
             created=self._clock(),
             expires=record.expires,
+            budget=record.budget,
         )
         async with self._lock:
             try:

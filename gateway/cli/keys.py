@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.running_gateway import ask
+from gateway.config.budgets import SECONDS
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
 from gateway.core.client_key import digest_of, new_key
@@ -22,7 +23,7 @@ from gateway.core.printable import printable
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
-_COLUMNS = ("name", "scopes", "agents", "limits", "expires", "last used", "source")
+_COLUMNS = ("name", "scopes", "agents", "limits", "budget", "expires", "last used", "source")
 
 
 def add_parser(sub: "Subparsers") -> None:
@@ -37,6 +38,8 @@ def add_parser(sub: "Subparsers") -> None:
     create.add_argument("--requests-per-minute", type=int, metavar="N")
     create.add_argument("--tokens-per-minute", type=int, metavar="N")
     create.add_argument("--concurrent-runs", type=int, metavar="N")
+    create.add_argument("--budget", type=int, metavar="N", help="tokens that it may use in the window")
+    create.add_argument("--budget-window", choices=tuple(SECONDS), default="month", help="(default: month)")
     create.add_argument("--expires", metavar="WHEN", help="a time such as 2027-01-31T00:00:00Z, or days such as 90d")
     listing = actions.add_parser("list", help="list all keys, without the keys themselves")
     listing.add_argument("--json", action="store_true", help="one JSON object per line")
@@ -82,6 +85,7 @@ def _create(args: argparse.Namespace, url: str, gateway: GatewayConfig) -> int:
         "scopes": args.scope,
         "agents": args.agent,
         "limits": limits,
+        "budget": None if args.budget is None else {"tokens": args.budget, "window": args.budget_window},
         "expires_at": _expiry(args.expires),
     }
     answer = ask("POST", url, gateway, wanted)
@@ -133,6 +137,7 @@ def _row(key: dict[str, Any]) -> list[str]:
         ",".join(key["scopes"]) or "none",
         "all" if key["agents"] is None else ",".join(key["agents"]) or "none",
         ",".join(f"{name}={amount}" for name, amount in key["limits"].items()) or "none",
+        "none" if key["budget"] is None else f"{key['budget']['tokens']} tokens a {key['budget']['window']}",
         f"{expires} (expired)" if key["expired"] else expires,
         key["last_used_at"] or "never",
         key["source"],

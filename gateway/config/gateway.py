@@ -6,6 +6,7 @@ from pydantic import Field
 
 from gateway.config import accepted
 from gateway.config.auth import AuthConfig
+from gateway.config.budgets import BudgetConfig
 from gateway.config.endpoints import HttpConfig
 from gateway.config.keys import KeyConfig
 from gateway.config.limits import LimitConfig
@@ -132,6 +133,7 @@ class GatewayConfig(Section):
     redis: RedisConfig = RedisConfig()
     state: StateConfig = StateConfig()
     limits: tuple[LimitConfig, ...] = ()
+    budgets: tuple[BudgetConfig, ...] = ()
     keys: dict[str, KeyConfig] = Field(default_factory=dict)
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

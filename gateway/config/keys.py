@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from gateway.config.budgets import BudgetWindow
 from gateway.config.endpoints import Names
 from gateway.config.secret import Secret
 from gateway.config.section import PositiveCount, Section
@@ -26,6 +27,13 @@ class KeyLimitsConfig(Section):
     concurrent_runs: PositiveCount | None = None
 
 
+class KeyBudgetConfig(Section):
+    """How many tokens the client may use in a window; `gateway.budgets` applies besides."""
+
+    tokens: PositiveCount
+    window: BudgetWindow = "month"
+
+
 class KeyConfig(Section):
     """One key: its SHA-256 as `digest`, or the key itself as a secret reference. No `agents` allows all of them."""
 
@@ -34,6 +42,7 @@ class KeyConfig(Section):
     scopes: tuple[str, ...] = DEFAULT_SCOPES
     agents: Names | None = None
     limits: KeyLimitsConfig = KeyLimitsConfig()
+    budget: KeyBudgetConfig | None = None
     expires: Time | None = None
 
     @property

@@ -185,9 +185,19 @@ def limits_limit_something(config: Config) -> Iterator[Problem]:
         path = join("gateway.limits", index)
         if limit.empty:
             yield Problem(path, "limits nothing; set requestsPerMinute, tokensPerMinute or concurrentRuns")
-        if limit.identities and config.gateway.auth.mode == "none":
-            text = 'names users or keys, while auth mode is "none", which identifies nobody'
-            yield Problem(f"{path}.identities", f"{text}; remove the key")
+        yield from _unidentified(config, path, limit.identities)
+
+
+def budgets_apply_to_somebody(config: Config) -> Iterator[Problem]:
+    """As for limits."""
+    for index, budget in enumerate(config.gateway.budgets):
+        yield from _unidentified(config, join("gateway.budgets", index), budget.identities)
+
+
+def _unidentified(config: Config, path: str, identities: Sequence[str]) -> Iterator[Problem]:
+    if identities and config.gateway.auth.mode == "none":
+        text = 'names users or keys, while auth mode is "none", which identifies nobody'
+        yield Problem(f"{path}.identities", f"{text}; remove the key")
 
 
 def servers_have_one_transport(config: Config) -> Iterator[Problem]:
@@ -231,6 +241,7 @@ RULES: tuple[Rule, ...] = (
     tls_is_not_expected,
     redis_can_be_addressed,
     limits_limit_something,
+    budgets_apply_to_somebody,
     keys_are_checked,
     keys_are_complete,
     servers_have_one_transport,

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from msgspec import Struct, field
 
-from gateway.core.identity import ClientLimits, Scope
+from gateway.core.identity import ClientBudget, ClientLimits, Scope
 
 PREFIX = "ocg_"
 LENGTH = len(PREFIX) + 43
@@ -39,6 +39,7 @@ class KeyRecord(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     limits: ClientLimits | None = None
     created: float = 0.0
     expires: float | None = None
+    budget: ClientBudget | None = None
 
 
 def new_key() -> str:

@@ -15,6 +15,7 @@ GatewayError
 │   └── SessionChanged          (another request changed the conversation)
 ├── PayloadTooLarge 413         invalid_request_error
 ├── RateLimited 429             rate_limited
+│   ├── BudgetExceeded          budget_exceeded
 │   └── LockedOut               (too many wrong credentials)
 ├── Unavailable 503             unavailable
 │   └── Overloaded              (a limit of the gateway's own memory or work)
@@ -205,6 +206,15 @@ class RateLimited(GatewayError):
     def headers(self) -> Mapping[str, str]:
         """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
         return {"Retry-After": str(self.retry_after)}
+
+
+class BudgetExceeded(RateLimited):
+    """A budget is used up until it opens again. A retry before that fails as well."""
+
+    type = "budget_exceeded"
+
+    def __init__(self, message: str, retry_after: int, *, why: str) -> None:
+        super().__init__(message, retry_after, why=why, code="budget_exceeded")
 
 
 class LockedOut(RateLimited):

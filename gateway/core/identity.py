@@ -41,6 +41,13 @@ def granted(scopes: frozenset[str]) -> frozenset[str]:
     return scopes if len(everything) == len(scopes) else everything
 
 
+class ClientBudget(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many tokens a client may use in a sliding window of `window` seconds."""
+
+    tokens: int
+    window: int
+
+
 class ClientLimits(Struct, frozen=True, forbid_unknown_fields=True):
     """Limits of one client, besides those of the configuration; None is no limit."""
 
@@ -57,7 +64,7 @@ class Principal:
     without authentication. `scopes` are the declared names, unknown ones included. An `owner` has the operator's own
     rights. A `shared_secret` caller presented the gateway's token or password, so headers can't narrow its scopes.
     `is_admin` means that the configuration or an administrator has made this user an administrator. `agents` are the
-    ids of the agents that it may use, None for all. `limits` are its own, None without any.
+    ids of the agents that it may use, None for all. `limits` and `budget` are its own, None without any.
     """
 
     name: str | None
@@ -67,6 +74,7 @@ class Principal:
     is_admin: bool = False
     agents: frozenset[str] | None = None
     limits: ClientLimits | None = None
+    budget: ClientBudget | None = None
     _granted: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -4,20 +4,22 @@ the reservation in every ending.
 For a client without limits, nothing of this runs.
 """
 
+import time
 from collections.abc import Mapping
 
 from aiohttp import web
 
 from gateway.access.client import ClientAddress
 from gateway.agents.agent import Agent
-from gateway.core.errors import BadRequest, RateLimited
+from gateway.core.client_key import format_time
+from gateway.core.errors import BadRequest, BudgetExceeded, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
-from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
+from gateway.core.token_estimate import answer_tokens, longest_answer, prompt_tokens, text_bytes, tokens_in
 from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
-from gateway.http.quota_policies import client_policies
+from gateway.http.quota_policies import client_policies, is_budget
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
@@ -30,7 +32,7 @@ METER = web.RequestKey("meter", Meter)
 
 def quota_for(quota: Quota | None, principal: Principal) -> Quota | None:
     """The quota that applies to this caller, None without a limit for it."""
-    return quota if quota is not None and (quota.policies or principal.limits is not None) else None
+    return quota if quota is not None and (quota.policies or client_policies(principal)) else None
 
 
 async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
@@ -38,8 +40,10 @@ async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMet
     model = run.chain[0]
     provider = run.context.providers.get(model.provider)
     prompt = prompt_tokens(run.turn)
-    answer = answer_tokens(run.turn, provider.model(model.model).max_tokens if provider else None)
-    return UsageMeter(run, await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer))
+    limit = provider.model(model.model).max_tokens if provider else None
+    answer, longest = answer_tokens(run.turn, limit), longest_answer(run.turn, limit)
+    meter = await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer, longest=longest)
+    return UsageMeter(run, meter)
 
 
 async def admitted_side_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
@@ -72,15 +76,15 @@ async def admitted_embedders(
 
 
 async def _admit(
-    request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int
+    request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int, longest: int = 0
 ) -> Meter:
     principal = request[PRINCIPAL]
     caller = identity(principal, request[CLIENT])
     attributes = (("identity", caller), ("agent", agent.id), ("model", str(model)))
-    own = () if principal.limits is None else client_policies(principal.limits)
-    outcome = await quota.reserve(attributes, prompt + answer, prompt, own)
+    worst = prompt + longest
+    outcome = await quota.reserve(attributes, prompt + answer, prompt, client_policies(principal), worst)
     if isinstance(outcome, Refusal):
-        raise _refused(request, outcome, prompt)
+        raise _refused(request, outcome, prompt, worst)
     meter = request[METER] = Meter(outcome, prompt)
     if outcome.statuses:
         request[ADDED_HEADERS] = quota_headers(outcome.statuses)
@@ -104,9 +108,11 @@ def identity(principal: Principal, client: ClientAddress) -> str:
     return "owner" if principal.shared_secret else f"address:{client.key}"
 
 
-def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited | BadRequest:
+def _refused(request: web.Request, refusal: Refusal, prompt: int, worst: int) -> RateLimited | BadRequest:
     policy = max(refusal.violated, key=lambda status: status.wait or float("inf")).policy
     seconds = retry_after(refusal)
+    if is_budget(policy.name):
+        return _over_budget(request, refusal, policy, worst, seconds)
     if seconds is None:
         request[ADDED_HEADERS] = quota_headers(refusal.statuses)
         return BadRequest(
@@ -117,6 +123,23 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited
     request[ADDED_HEADERS] = quota_headers(refusal.statuses, seconds)
     message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(message, seconds, why=f"limit {policy.name}")
+
+
+def _over_budget(
+    request: web.Request, refusal: Refusal, policy: QuotaPolicy, worst: int, seconds: int | None
+) -> BudgetExceeded | BadRequest:
+    if seconds is None:
+        return BadRequest(
+            f"The request can take {worst} tokens, more than the budget '{policy.name}' of {_amount(policy)}. Send a "
+            "shorter prompt, or a lower limit of the answer such as max_tokens.",
+            code="budget_exceeded",
+        )
+    request[ADDED_HEADERS] = quota_headers(refusal.statuses, seconds)
+    opens = format_time(time.time() + seconds)
+    message = (
+        f"The budget '{policy.name}' of {_amount(policy)} has no room for this request. It opens again at {opens}."
+    )
+    return BudgetExceeded(message, seconds, why=f"budget {policy.name}")
 
 
 def _amount(policy: QuotaPolicy) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
+from gateway.state.budget_windows import BudgetWindows
 from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
@@ -45,6 +46,8 @@ class Stores:
     reasoning: ReasoningStore
     seals: Seals
     keys: KeyStore
+    budget_windows: BudgetWindows | None = None
+    """None where instances count budgets in Redis."""
     health: StoreHealth = field(default_factory=StoreHealth)
     inspect: Callable[[], Awaitable[None]] | None = None
     """Looks at the storage without changing anything, and updates `health`; it may raise Unavailable."""
@@ -69,6 +72,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 RedisReasoning(shared, prefix=redis.key_prefix),
                 redis_seals(shared, prefix=redis.key_prefix),
                 RedisKeys(shared, prefix=redis.key_prefix),
+                None,
                 shared.health,
                 shared.check,
             )
@@ -87,6 +91,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 MemoryReasoning(clock=time.monotonic),
                 sqlite_seals(database),
                 SqliteKeys(database),
+                BudgetWindows(database, clock=clock),
                 database.health,
                 database.inspect,
             )

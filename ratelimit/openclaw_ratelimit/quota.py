@@ -7,7 +7,7 @@ import asyncio
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -23,6 +23,7 @@ from openclaw_ratelimit.checks import (
 )
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
+from openclaw_ratelimit.memory import WindowRecord
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
 from openclaw_ratelimit.quota_shared import SharedQuota
@@ -97,16 +98,39 @@ class Quota:
         return self._policies
 
     def reserve(
-        self, attributes: Attributes, tokens: int = 0, at_least: int = 0, own: tuple[QuotaPolicy, ...] = ()
+        self,
+        attributes: Attributes,
+        tokens: int = 0,
+        at_least: int = 0,
+        own: tuple[QuotaPolicy, ...] = (),
+        worst: int | None = None,
     ) -> Reserving:
         """Take a request, `tokens` tokens and a run for this caller: `await` it, or `async with` it (see `Reserving`).
 
         `own` are further policies of this caller, with names of their own. An estimate that is more than a whole quota
-        takes all of it. A request that certainly needs more (`at_least` tokens) is never granted. Raises UsageError for
-        wrong types and a missing attribute.
+        takes all of it. A request that certainly needs more (`at_least` tokens) is never granted. Strict policies
+        reserve `worst` tokens, as many as the work can take (None: `tokens`), and never grant more than the whole
+        quota. Raises UsageError for wrong types and a missing attribute.
         """
-        tokens, at_least = whole_tokens("tokens", tokens), whole_tokens("at_least", at_least)
-        return Reserving(self._reserve(attributes, tokens, at_least, own))
+        estimate = whole_tokens("tokens", tokens)
+        estimates = (
+            estimate,
+            whole_tokens("at_least", at_least),
+            estimate if worst is None else whole_tokens("worst", worst),
+        )
+        return Reserving(self._reserve(attributes, estimates, own))
+
+    def take_changes(self, wanted: Callable[[str], bool]) -> list[WindowRecord]:
+        """The windows in this process that have changed since the last call, of policies whose name is `wanted`.
+
+        With them a process that counts alone can go on where it ended: see `restore`.
+        """
+        return self._local.take_changes(wanted)
+
+    def restore(self, windows: Iterable[WindowRecord], passed: float) -> None:
+        """Count on from windows that an earlier process has taken `passed` seconds ago."""
+        for window in windows:
+            self._local.restore(window, passed)
 
     async def reset(self, attributes: Attributes, own: tuple[QuotaPolicy, ...] = ()) -> None:
         """For operators: forget what this caller's requests and tokens have used up; active runs stay counted.
@@ -120,12 +144,12 @@ class Quota:
             await self._shared.reset(shares)
 
     async def _reserve(
-        self, attributes: Attributes, tokens: int, at_least: int, own: tuple[QuotaPolicy, ...]
+        self, attributes: Attributes, estimates: tuple[int, int, int], own: tuple[QuotaPolicy, ...]
     ) -> Reservation | Refusal:
         shares = self._shares(attributes, own)
         if not shares:
             return Reservation("", (), (self._local, Counted((), (), ())), None)
-        costs = tuple(_cost(share.policy, tokens, at_least) for share in shares)
+        costs = tuple(_cost(share.policy, *estimates) for share in shares)
         outcome: Reservation | Refusal | None = None
         if self._shared is not None and self._shared.link.usable():
             outcome = await self._reserve_there(self._shared, shares, costs)
@@ -230,7 +254,9 @@ class Quota:
         return shares_of(check_policies((*self._policies, *own)) if own else self._policies, attributes)
 
 
-def _cost(policy: QuotaPolicy, tokens: int, at_least: int) -> int:
+def _cost(policy: QuotaPolicy, tokens: int, at_least: int, worst: int) -> int:
     if policy.counts != "tokens":
         return 1
+    if policy.strict:
+        return max(1, worst)
     return at_least if at_least > policy.amount else max(1, min(tokens, policy.amount))

@@ -34,7 +34,8 @@ class QuotaPolicy:
 
     Each combination of values of the attributes named in `per` has this quota for itself; without any, all share it.
     `only` restricts the policy to callers whose attribute has one of the values, or begins with one that ends in `*`.
-    `name` goes into headers and keys. Raises `PolicyError`.
+    `name` goes into headers and keys. A `strict` policy of tokens reserves the worst case instead of the estimate, so
+    that work whose worst case is known never exceeds the amount. Raises `PolicyError`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class QuotaPolicy:
     window: int = 60
     per: tuple[str, ...] = ()
     only: Mapping[str, Sequence[str]] = field(default_factory=dict, hash=False)
+    strict: bool = False
     item: RateLimitItemPerSecond = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

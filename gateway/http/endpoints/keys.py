@@ -9,9 +9,10 @@ import structlog
 from aiohttp import web
 
 from gateway.access.key_registry import KeyRegistry
+from gateway.config.budgets import SECONDS, BudgetWindow
 from gateway.core.client_key import DEFAULT_SCOPES, NAME_RULE, KeyRecord, format_time, is_key_name, parse_time
 from gateway.core.errors import AlreadyExists, BadRequest, MissingScope, NotFound
-from gateway.core.identity import ALL_SCOPES, ClientLimits, Scope
+from gateway.core.identity import ALL_SCOPES, ClientBudget, ClientLimits, Scope
 from gateway.core.jsonio import dumps
 from gateway.http.body import read_body
 from gateway.http.errors import JSON
@@ -25,6 +26,13 @@ _DEFAULT_LIMIT, _MAX_LIMIT = 100, 1000  # keys per page
 _MAX_AMOUNT = 2**53
 
 
+class KeyBudget(msgspec.Struct, forbid_unknown_fields=True):
+    """How many tokens the client may use in a sliding window."""
+
+    tokens: int
+    window: BudgetWindow = "month"
+
+
 class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST /api/v1/keys`; null means absent. `expires_at` is a date, a time and a zone (RFC 3339)."""
 
@@ -32,6 +40,7 @@ class KeyRequest(msgspec.Struct, forbid_unknown_fields=True):
     scopes: list[str] | None = None
     agents: list[str] | None = None
     limits: ClientLimits | None = None
+    budget: KeyBudget | None = None
     expires_at: str | None = None
 
 
@@ -106,7 +115,13 @@ def _record(request: web.Request, body: bytes) -> KeyRecord:
             known = ", ".join(sorted(ALL_SCOPES))
             raise BadRequest(f"`scopes`: '{scope[:80]}' is not a scope; known are {known}.", param="scopes")
     return KeyRecord(
-        wanted.name, "", scopes, _agents(request, wanted.agents), _limits(wanted.limits), expires=_expires(wanted)
+        wanted.name,
+        "",
+        scopes,
+        _agents(request, wanted.agents),
+        _limits(wanted.limits),
+        expires=_expires(wanted),
+        budget=_budget(wanted.budget),
     )
 
 
@@ -128,6 +143,14 @@ def _limits(limits: ClientLimits | None) -> ClientLimits | None:
         if amount is not None and not 0 < amount <= _MAX_AMOUNT:
             raise BadRequest(f"`limits.{name}`: must be a whole number from 1 to {_MAX_AMOUNT}.", param="limits")
     return limits
+
+
+def _budget(budget: KeyBudget | None) -> ClientBudget | None:
+    if budget is None:
+        return None
+    if not 0 < budget.tokens <= _MAX_AMOUNT:
+        raise BadRequest(f"`budget.tokens`: must be a whole number from 1 to {_MAX_AMOUNT}.", param="budget")
+    return ClientBudget(budget.tokens, SECONDS[budget.window])
 
 
 def _expires(wanted: KeyRequest) -> float | None:
@@ -165,11 +188,16 @@ def _described(
         "scopes": record.scopes,
         "agents": record.agents,
         "limits": {} if record.limits is None else _amounts(record.limits),
+        "budget": None if record.budget is None else _budget_of(record.budget),
         "created_at": format_time(created) if created else None,
         "expires_at": None if record.expires is None else format_time(record.expires),
         "expired": record.expires is not None and record.expires <= time.time(),
         "last_used_at": None if last_used is None else format_time(last_used),
     }
+
+
+def _budget_of(budget: ClientBudget) -> dict[str, Any]:
+    return {"tokens": budget.tokens, "window": next(name for name, width in SECONDS.items() if width == budget.window)}
 
 
 def _amounts(limits: ClientLimits) -> dict[str, int]:
