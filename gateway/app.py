@@ -12,7 +12,9 @@ from aiohttp import web
 from gateway.access.key_registry import KeyRegistry
 from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
+from gateway.alerts.webhook import Webhook
 from gateway.config.auth import AuthConfig
+from gateway.config.budgets import BudgetAlertsConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
@@ -23,6 +25,7 @@ from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.answers.response_recorder import responses_error_body
+from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained, endings_of
 from gateway.http.endpoints.chat_completions import chat_completions
@@ -89,6 +92,10 @@ def create_app(
     app = web.Application()
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
+    webhook = _webhook(gateway.budget_alerts)
+    app[BUDGET_ALERTS] = BudgetAlerts(
+        budget_policies_from(gateway.budgets)[1], None if webhook is None else webhook.post
+    )
     app[DRAIN] = Drain()
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
@@ -102,6 +109,8 @@ def create_app(
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(bodies.close)
+            if webhook is not None:
+                await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
             services, snapshot = await stack.enter_async_context(
@@ -182,6 +191,12 @@ def _quota(config: GatewayConfig, link: ReplicationLink | None, keys: KeyRegistr
         return None
     budgets, _ = budget_policies_from(config.budgets)
     return Quota((*policies_from(config.limits), *budgets), link=link, capacity=_MAX_WINDOWS)
+
+
+def _webhook(alerts: BudgetAlertsConfig) -> Webhook | None:
+    if alerts.url is None or alerts.secret is None:
+        return None
+    return Webhook(alerts.url.get_secret_value(), alerts.secret.get_secret_value())
 
 
 def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:

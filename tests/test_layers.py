@@ -13,7 +13,7 @@ LAYERS = (
     {"core"},
     {"config", "observe"},
     {"wire"},
-    {"upstream", "state", "media"},
+    {"upstream", "state", "media", "alerts"},
     {"tools"},
     {"agents", "access"},
     {"runs"},
@@ -31,7 +31,7 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # aiohttp is one distribution with two halves; these packages own them.
 SERVER = frozenset({"http", "app", "cli"})
-CLIENT = frozenset({"media"})
+CLIENT = frozenset({"media", "alerts"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
 })  # fmt: skip

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from gateway.config import accepted
 from gateway.config.auth import AuthConfig
-from gateway.config.budgets import BudgetConfig
+from gateway.config.budgets import BudgetAlertsConfig, BudgetConfig
 from gateway.config.endpoints import HttpConfig
 from gateway.config.keys import KeyConfig
 from gateway.config.limits import LimitConfig
@@ -134,6 +134,7 @@ class GatewayConfig(Section):
     state: StateConfig = StateConfig()
     limits: tuple[LimitConfig, ...] = ()
     budgets: tuple[BudgetConfig, ...] = ()
+    budget_alerts: BudgetAlertsConfig = BudgetAlertsConfig()
     keys: dict[str, KeyConfig] = Field(default_factory=dict)
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

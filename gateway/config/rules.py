@@ -194,6 +194,16 @@ def budgets_apply_to_somebody(config: Config) -> Iterator[Problem]:
         yield from _unidentified(config, join("gateway.budgets", index), budget.identities)
 
 
+def budget_alerts_are_signed(config: Config) -> Iterator[Problem]:
+    """A receiver can't trust an alert that anybody could have sent."""
+    alerts = config.gateway.budget_alerts
+    if (alerts.url is None) != (alerts.secret is None):
+        missing = "secret" if alerts.secret is None else "url"
+        yield Problem(f"gateway.budgetAlerts.{missing}", "is missing; alerts need a url and a secret to sign them")
+    if alerts.url is not None and not alerts.url.get_secret_value().startswith(("https://", "http://")):
+        yield Problem("gateway.budgetAlerts.url", "is not an http(s) URL; write one such as https://example.com/alerts")
+
+
 def _unidentified(config: Config, path: str, identities: Sequence[str]) -> Iterator[Problem]:
     if identities and config.gateway.auth.mode == "none":
         text = 'names users or keys, while auth mode is "none", which identifies nobody'
@@ -242,6 +252,7 @@ RULES: tuple[Rule, ...] = (
     redis_can_be_addressed,
     limits_limit_something,
     budgets_apply_to_somebody,
+    budget_alerts_are_signed,
     keys_are_checked,
     keys_are_complete,
     servers_have_one_transport,

@@ -15,7 +15,8 @@ from gateway.core.client_key import format_time
 from gateway.core.errors import BadRequest, BudgetExceeded, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
-from gateway.core.token_estimate import answer_tokens, longest_answer, prompt_tokens, text_bytes, tokens_in
+from gateway.core.token_estimate import answer_tokens, max_answer_tokens, prompt_tokens, text_bytes, tokens_in
+from gateway.http.budget_alerts import BUDGET_ALERTS
 from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
@@ -41,8 +42,8 @@ async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMet
     provider = run.context.providers.get(model.provider)
     prompt = prompt_tokens(run.turn)
     limit = provider.model(model.model).max_tokens if provider else None
-    answer, longest = answer_tokens(run.turn, limit), longest_answer(run.turn, limit)
-    meter = await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer, longest=longest)
+    answer, max_answer = answer_tokens(run.turn, limit), max_answer_tokens(run.turn, limit)
+    meter = await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer, max_answer=max_answer)
     return UsageMeter(run, meter)
 
 
@@ -76,18 +77,21 @@ async def admitted_embedders(
 
 
 async def _admit(
-    request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int, longest: int = 0
+    request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int, max_answer: int = 0
 ) -> Meter:
     principal = request[PRINCIPAL]
     caller = identity(principal, request[CLIENT])
     attributes = (("identity", caller), ("agent", agent.id), ("model", str(model)))
-    worst = prompt + longest
+    worst = prompt + max_answer
     outcome = await quota.reserve(attributes, prompt + answer, prompt, client_policies(principal), worst)
+    is_refused = isinstance(outcome, Refusal)
+    warnings = request.app[BUDGET_ALERTS].observe(outcome.statuses, attributes, 0 if is_refused else worst)
     if isinstance(outcome, Refusal):
+        request[ADDED_HEADERS] = warnings
         raise _refused(request, outcome, prompt, worst)
     meter = request[METER] = Meter(outcome, prompt)
     if outcome.statuses:
-        request[ADDED_HEADERS] = quota_headers(outcome.statuses)
+        request[ADDED_HEADERS] = quota_headers(outcome.statuses) | warnings
     return meter
 
 
@@ -114,13 +118,13 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int, worst: int) ->
     if is_budget(policy.name):
         return _over_budget(request, refusal, policy, worst, seconds)
     if seconds is None:
-        request[ADDED_HEADERS] = quota_headers(refusal.statuses)
+        request[ADDED_HEADERS] |= quota_headers(refusal.statuses)
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    request[ADDED_HEADERS] = quota_headers(refusal.statuses, seconds)
+    request[ADDED_HEADERS] |= quota_headers(refusal.statuses, seconds)
     message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(message, seconds, why=f"limit {policy.name}")
 
@@ -134,7 +138,7 @@ def _over_budget(
             "shorter prompt, or a lower limit of the answer such as max_tokens.",
             code="budget_exceeded",
         )
-    request[ADDED_HEADERS] = quota_headers(refusal.statuses, seconds)
+    request[ADDED_HEADERS] |= quota_headers(refusal.statuses, seconds)
     opens = format_time(time.time() + seconds)
     message = (
         f"The budget '{policy.name}' of {_amount(policy)} has no room for this request. It opens again at {opens}."
