@@ -83,7 +83,7 @@ async def _admit(
     caller = identity(principal, request[CLIENT])
     attributes = (("identity", caller), ("agent", agent.id), ("model", str(model)))
     worst = prompt + max_answer
-    outcome = await quota.reserve(attributes, prompt + answer, prompt, client_policies(principal), worst)
+    outcome = await quota.reserve(attributes, prompt + answer, prompt, own=client_policies(principal), worst=worst)
     is_refused = isinstance(outcome, Refusal)
     warnings = request.app[BUDGET_ALERTS].observe(outcome.statuses, attributes, 0 if is_refused else worst)
     if isinstance(outcome, Refusal):

@@ -102,10 +102,12 @@ class Quota:
         attributes: Attributes,
         tokens: int = 0,
         at_least: int = 0,
+        *,
         own: tuple[QuotaPolicy, ...] = (),
         worst: int | None = None,
+        cost: int = 0,
     ) -> Reserving:
-        """Take a request, `tokens` tokens and a run for this caller: `await` it, or `async with` it (see `Reserving`).
+        """Take a request, `tokens` tokens, a run and `cost` for this caller: `await` it, or `async with` it (see `Reserving`).
 
         `own` are further policies of this caller, with names of their own. An estimate that is more than a whole quota
         takes all of it. A request that certainly needs more (`at_least` tokens) is never granted. Strict policies
@@ -117,6 +119,7 @@ class Quota:
             estimate,
             whole_tokens("at_least", at_least),
             estimate if worst is None else whole_tokens("worst", worst),
+            whole_tokens("cost", cost),
         )
         return Reserving(self._reserve(attributes, estimates, own))
 
@@ -144,7 +147,7 @@ class Quota:
             await self._shared.reset(shares)
 
     async def _reserve(
-        self, attributes: Attributes, estimates: tuple[int, int, int], own: tuple[QuotaPolicy, ...]
+        self, attributes: Attributes, estimates: tuple[int, int, int, int], own: tuple[QuotaPolicy, ...]
     ) -> Reservation | Refusal:
         shares = self._shares(attributes, own)
         if not shares:
@@ -254,7 +257,9 @@ class Quota:
         return shares_of(check_policies((*self._policies, *own)) if own else self._policies, attributes)
 
 
-def _cost(policy: QuotaPolicy, tokens: int, at_least: int, worst: int) -> int:
+def _cost(policy: QuotaPolicy, tokens: int, at_least: int, worst: int, money: int) -> int:
+    if policy.counts == "cost":
+        return max(1, money)
     if policy.counts != "tokens":
         return 1
     if policy.strict:

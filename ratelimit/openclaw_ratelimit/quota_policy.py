@@ -12,7 +12,7 @@ from openclaw_ratelimit.checks import require_count, require_whole_seconds
 from openclaw_ratelimit.errors import PolicyError, UsageError
 from openclaw_ratelimit.notation import parsed
 
-Counted = Literal["requests", "tokens", "runs"]
+Counted = Literal["requests", "tokens", "runs", "cost"]
 Attributes = Mapping[str, str] | tuple[tuple[str, str], ...]
 """The attributes of a request: `{"identity": "alice", "model": "small"}`, or the same as pairs, a little faster."""
 
@@ -30,7 +30,7 @@ class _Window(RateLimitItemPerSecond):
 @dataclass(frozen=True, slots=True)
 class QuotaPolicy:
     """`amount` of `counts` within `window` whole seconds (a sliding window); `runs` are those at the same time and know
-    no window. With `QuotaPolicy.parse` both are written in the notation of `limits`.
+    no window; `cost` is money in any small unit. With `QuotaPolicy.parse` both are written in the notation of `limits`.
 
     Each combination of values of the attributes named in `per` has this quota for itself; without any, all share it.
     `only` restricts the policy to callers whose attribute has one of the values, or begins with one that ends in `*`.

@@ -323,3 +323,16 @@ async def test_a_process_goes_on_with_the_windows_of_an_earlier_one(quota, clock
     third = quota(*policies)
     third.restore([window], 1030.0)
     assert (await third.reserve(ALICE, 1)).statuses[0].remaining == 99, "it has faded away"
+
+
+async def test_money_is_reserved_and_settled_beside_tokens(quota):
+    limited = quota(TOKENS, QuotaPolicy("money", "cost", 1000, 60, PER))
+    held = await limited.reserve(ALICE, 10, cost=600)
+    refusal = await limited.reserve(ALICE, 10, cost=401)
+    assert [status.policy.name for status in refusal.violated] == ["money"]
+    await held.settle(30, 599)
+    last = await limited.reserve(ALICE, 10, cost=401)
+    assert [status.remaining for status in last.statuses] == [1000 - 30 - 10, 0]
+    await last.settle(10)
+    again = await limited.reserve(ALICE, 10, cost=1)
+    assert isinstance(again, Refusal), "without a cost the reserved one counts"
