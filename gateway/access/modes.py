@@ -37,14 +37,15 @@ def build(
     auth: AuthConfig,
     *,
     allowed_origins: Sequence[str] = (),
+    allowed_hosts: Sequence[str] = (),
     declared: Iterable[KeyRecord] = (),
     stored: KeyReplica | None = None,
 ) -> Authenticator:
     """The authenticator of the configured mode. Settings of other modes have no effect.
 
-    `allowed_origins` is `gateway.controlUi.allowedOrigins`. `declared` are the keys of `gateway.keys`, `stored` those
-    that are made at run time, None where nobody can make any; both work in the modes `token` and `password`. Raises
-    `ConfigError` if the mode's secret is missing.
+    `allowed_origins` is `gateway.controlUi.allowedOrigins`, `allowed_hosts` is `gateway.http.allowedHosts`. `declared`
+    are the keys of `gateway.keys`, `stored` those that are made at run time, None where nobody can make any; both work
+    in the modes `token` and `password`. Raises `ConfigError` if the mode's secret is missing.
     """
     match auth.mode:
         case "token":
@@ -54,7 +55,7 @@ def build(
             keys = _keys("password", declared, stored)
             return SharedSecret("password", _required(auth.password, "gateway.auth.password"), keys)
         case "none":
-            return OpenAccess(OriginPolicy(allowed_origins), HostPolicy(allowed_origins), ScopePolicy())
+            return OpenAccess(OriginPolicy(allowed_origins), HostPolicy(allowed_origins, allowed_hosts), ScopePolicy())
         case "trusted-proxy":
             return TrustedProxy(_rules(auth), OriginPolicy(allowed_origins), _scopes(auth), _fallback(auth.password))
         case _:

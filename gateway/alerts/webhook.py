@@ -35,22 +35,27 @@ class Webhook:
 
     def __init__(
         self,
-        url: str,
-        secret: str,
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        self._url = url
-        self._host = urlsplit(url).hostname  # the rest may hold a secret, which no log line may have
-        self._secret = secret.encode()
+        self._url = ""
+        self._host: str | None = None
+        self._secret = b""
         self._clock = clock
         self._sleep = sleep
         self._waiting: asyncio.Queue[bytes] = asyncio.Queue(MAX_WAITING)
         self._task: asyncio.Task[None] | None = None
 
+    def configure(self, url: str | None, secret: str | None) -> None:
+        """Send to this URL from now on, with this secret; to nobody without both."""
+        self._url, self._secret = (url, secret.encode()) if url and secret else ("", b"")
+        self._host = urlsplit(self._url).hostname  # the rest may hold a secret, which no log line may have
+
     def post(self, payload: dict[str, Any]) -> None:
         """Send this object soon; returns at once."""
+        if not self._url:
+            return
         try:
             self._waiting.put_nowait(dumps(payload))
         except asyncio.QueueFull:

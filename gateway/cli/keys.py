@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from gateway.cli.api import ask, base_url
 from gateway.cli.main import COMMANDS, config_option
-from gateway.cli.running_gateway import ask
 from gateway.config.budgets import SECONDS
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"key     {key}\ndigest  sha256:{digest_of(key).hex()}")
         return 0
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    base = (args.url or f"http://127.0.0.1:{gateway.port}").rstrip("/")
+    base = (args.url or base_url(gateway)).rstrip("/")
     if not base.startswith(("http://", "https://")):
         print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
         return 2
@@ -88,7 +88,7 @@ def _create(args: argparse.Namespace, url: str, gateway: GatewayConfig) -> int:
         "budget": None if args.budget is None else {"tokens": args.budget, "window": args.budget_window},
         "expires_at": _expiry(args.expires),
     }
-    answer = ask("POST", url, gateway, wanted)
+    answer = ask("POST", url, gateway, body=wanted)
     if "problem" in answer:
         return _problem(answer)
     print(answer["key"])

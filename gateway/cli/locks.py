@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from gateway.cli.api import ask, base_url
 from gateway.cli.main import COMMANDS, config_option
-from gateway.cli.running_gateway import ask
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
 from gateway.core.printable import printable
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         print("locks release: name what to release, an address or a key of `locks list`", file=sys.stderr)
         return 2
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    bases = [url.rstrip("/") for url in args.url or [f"http://127.0.0.1:{gateway.port}"]]
+    bases = [url.rstrip("/") for url in args.url or [base_url(gateway)]]
     for base in bases:
         if not base.startswith(("http://", "https://")):
             print(f"--url: {base} is not an http(s) URL", file=sys.stderr)

@@ -27,33 +27,27 @@ Attributes = Sequence[tuple[str, str]]
 
 
 class BudgetAlerts:
-    """`warning_amounts` are the tokens of the budgets that only warn, by the names of their policies.
+    """`post` sends an alert to the webhook. `clock` gives Unix time in seconds."""
 
-    `post` sends an alert to the webhook, None without one. `clock` gives Unix time in seconds.
-    """
-
-    def __init__(
-        self,
-        warning_amounts: Mapping[str, int],
-        post: Callable[[dict[str, Any]], None] | None = None,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        self._amounts = warning_amounts
+    def __init__(self, post: Callable[[dict[str, Any]], None], clock: Callable[[], float] = time.time) -> None:
         self._post = post
         self._clock = clock
         self._warned: OrderedDict[tuple[str, ...], int] = OrderedDict()  # budget → the highest threshold
 
-    def observe(self, statuses: Sequence[LimitStatus], attributes: Attributes, reserved: int) -> dict[str, str]:
+    def observe(
+        self, statuses: Sequence[LimitStatus], attributes: Attributes, reserved: int, soft: Mapping[str, int]
+    ) -> dict[str, str]:
         """Warn about the budgets in `statuses`, of a request with these attributes. Returns the response's headers.
 
         `reserved` are the tokens of this request itself, which have not been used yet: 0 if it was refused.
+        `soft` are the amounts of the budgets that only warn, by policy.
         """
         texts = []
         for status in statuses:
             if not is_budget(status.policy.name):
                 continue
             is_refused = status.wait != 0.0
-            amount = self._amounts.get(status.policy.name, status.policy.amount)
+            amount = soft.get(status.policy.name, status.policy.amount)
             used = max(0, status.policy.amount - status.remaining - reserved)
             percent = 100 if is_refused else min(100, used * 100 // amount)
             threshold = next((one for one in _THRESHOLDS if percent >= one), 0)
@@ -76,19 +70,18 @@ class BudgetAlerts:
         now = self._clock()
         log.warning("Budget is used up" if threshold == 100 else "Budget is nearly used up", budget=policy.name,
                     used=used, amount=amount, **values)  # fmt: skip
-        if self._post is not None:
-            self._post({
-                "type": "budget.exhausted" if threshold == 100 else "budget.warning",
-                "id": _id(key, threshold, int(now // _DAY)),
-                "time": format_time(now),
-                "budget": policy.name,
-                "percent": threshold,
-                "used": used,
-                "amount": amount,
-                "unit": "tokens",
-                "window_seconds": policy.window,
-                **values,
-            })  # fmt: skip
+        self._post({
+            "type": "budget.exhausted" if threshold == 100 else "budget.warning",
+            "id": _id(key, threshold, int(now // _DAY)),
+            "time": format_time(now),
+            "budget": policy.name,
+            "percent": threshold,
+            "used": used,
+            "amount": amount,
+            "unit": "tokens",
+            "window_seconds": policy.window,
+            **values,
+        })  # fmt: skip
 
 
 def _id(key: tuple[str, ...], threshold: int, day: int) -> str:

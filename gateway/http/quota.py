@@ -1,11 +1,11 @@
 """Applies `gateway.limits` and the limits of client keys: reserves tokens before the provider is called, and settles
 the reservation in every ending.
 
-For a client without limits, nothing of this runs.
+For a client without limits, a request only finds out that it has nothing to settle.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from aiohttp import web
 
@@ -17,7 +17,7 @@ from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
 from gateway.core.token_estimate import answer_tokens, max_answer_tokens, prompt_tokens, text_bytes, tokens_in
 from gateway.http.budget_alerts import BUDGET_ALERTS
-from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL
+from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL, SNAPSHOT
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
 from gateway.http.quota_policies import client_policies, is_budget
@@ -85,7 +85,9 @@ async def _admit(
     worst = prompt + max_answer
     outcome = await quota.reserve(attributes, prompt + answer, prompt, own=client_policies(principal), worst=worst)
     is_refused = isinstance(outcome, Refusal)
-    warnings = request.app[BUDGET_ALERTS].observe(outcome.statuses, attributes, 0 if is_refused else worst)
+    warnings = request.app[BUDGET_ALERTS].observe(
+        outcome.statuses, attributes, 0 if is_refused else worst, request[SNAPSHOT].soft_budgets
+    )
     if isinstance(outcome, Refusal):
         request[ADDED_HEADERS] = warnings
         raise _refused(request, outcome, prompt, worst)
@@ -152,8 +154,7 @@ def _amount(policy: QuotaPolicy) -> str:
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 
-async def settle(request: web.Request) -> None:
+def settle(request: web.Request) -> Awaitable[None] | None:
     """Settle the reservation of the request, if it has one and nothing has taken it over."""
     meter = request.get(METER)
-    if meter is not None:
-        await meter.settle()
+    return None if meter is None else meter.settle()

@@ -21,6 +21,7 @@ from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
 from gateway.upstream.provider import Provider, secrets_in
+from gateway.upstream.routes import route_for, route_problems, secrets_of_route
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported
 from gateway.upstream.signers import signer_for
 from gateway.wire import DEFAULT_UPSTREAM
@@ -68,6 +69,7 @@ def provider_problems(
         path = join("models.providers", name)
         row = CATALOG.get(name) if _inherits(name, models) else None
         unusable = [*unsupported(path, config, row), *unreachable(path, name, config, row)]
+        unusable += route_problems(f"{path}.request", config.base_url or "", config.request, env)
         if not unusable:
             provider = _configured(name, config, env, models, profiles)
             unusable = [*unsendable(path, provider), *unsigned(path, provider)]
@@ -137,24 +139,28 @@ def _configured(
         timeout=config.timeout_seconds,
         local=row is not None and row.local,
         key_headers=_key_headers(config, row, wire),
+        route=route_for(written, config.request, env),
     )
     provider = replace(provider, models={model.id: _model(model, config, provider, quirks) for model in config.models})
+    secrets = (*secrets_for(wire, env), *secrets_of_route(config.request))
     rows = {
         model.id: _with_keys(
             replace(
                 provider,
+                route=route_for(model.base_url or written, config.request, env),
                 base_url=base_url_for(model.api or wire, model.base_url or written),
                 wire=model.api or wire,
                 key_headers=_key_headers(config, row, model.api or wire),
             ),
             keys,
             {**headers, **_plain(model.headers)},
+            secrets_of_route(config.request),
         )
         for model in config.models
         if model.base_url or model.headers or model.api not in (None, wire)
     }
     signer = signer_for(wire, region or region_from(env), env) if keys[0][1] is None else None
-    return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets_for(wire, env))
+    return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets)
 
 
 def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:

@@ -84,9 +84,9 @@ class Reservation:
         self._used = whole_tokens("tokens", tokens)
 
     async def settle(self, tokens: int | None = None, cost: int | None = None) -> None:
-        """The work is over and took so many tokens (None: as many as reserved, or as `used` says) and cost so much (None:
-        as much as reserved): count the difference and free the places. Once; a second call changes nothing. With a
-        shared storage it returns when that knows, or is known to be away.
+        """The work is over and took so many tokens (None: as many as reserved, or as `used` says) and cost so much
+        (None: as much as reserved): count the difference and free the places. Once; a second call changes nothing. With
+        a shared storage it returns when that knows, or is known to be away.
 
         Fewer tokens than reserved are taken back from where they were counted, more are counted now; so is the cost.
         """

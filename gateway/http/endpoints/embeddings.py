@@ -32,7 +32,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     agent = snapshot.directory.resolve(model, call.options.agent, call.principal)
     wanted = read_request(parsed)
     embedders = snapshot.embedders
-    if (quota := quota_for(services.quota, call.principal)) is not None:
+    if (quota := quota_for(snapshot.quota, call.principal)) is not None:
         embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)
     trace = snapshot.runs.new_trace(agent.id, call.client)
     services.recent.put(call.principal.name, call.id, trace)

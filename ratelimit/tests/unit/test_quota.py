@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from openclaw_ratelimit import Quota, QuotaPolicy, Refusal, Reservation
+from openclaw_ratelimit import PolicyError, Quota, QuotaPolicy, Refusal, Reservation
 
 ALICE = (("identity", "alice"),)
 BOB = (("identity", "bob"),)
@@ -336,3 +336,18 @@ async def test_money_is_reserved_and_settled_beside_tokens(quota):
     await last.settle(10)
     again = await limited.reserve(ALICE, 10, cost=1)
     assert isinstance(again, Refusal), "without a cost the reserved one counts"
+
+
+async def test_other_policies_over_the_same_quota_go_on_counting(quota):
+    requests = QuotaPolicy("all", "requests", 2)
+    limited = quota(requests)
+    assert isinstance(await limited.reserve(ALICE), Reservation)
+    larger = limited.with_policies([QuotaPolicy("all", "requests", 3), QuotaPolicy("runs", "runs", 1)])
+    held = await larger.reserve(ALICE)
+    assert isinstance(held, Reservation)
+    assert isinstance(await larger.reserve(ALICE), Refusal)  # one run at a time
+    await held.settle()
+    assert isinstance(await larger.reserve(ALICE), Reservation)
+    assert isinstance(await limited.reserve(ALICE), Refusal)
+    with pytest.raises(PolicyError):
+        limited.with_policies([requests, requests])

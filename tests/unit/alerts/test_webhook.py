@@ -14,6 +14,12 @@ from gateway.alerts.webhook import MAX_WAITING, Webhook
 SECRET = "a-shared-secret"
 
 
+def to(url, **settings):
+    webhook = Webhook(**settings)
+    webhook.configure(url, SECRET)
+    return webhook
+
+
 class Receiver:
     def __init__(self):
         self.statuses = []
@@ -45,7 +51,7 @@ def webhook(receiver, pauses):
     async def sleep(seconds):
         pauses.append(seconds)
 
-    return Webhook(receiver.url, SECRET, clock=lambda: 1_800_000_000.7, sleep=sleep)
+    return to(receiver.url, clock=lambda: 1_800_000_000.7, sleep=sleep)
 
 
 async def test_an_alert_is_signed_with_its_time(webhook, receiver):
@@ -82,7 +88,7 @@ async def test_a_server_that_is_not_there_ends_the_attempts(pauses):
     async def sleep(seconds):
         pauses.append(seconds)
 
-    webhook = Webhook("http://127.0.0.1:1/", SECRET, sleep=sleep)
+    webhook = to("http://127.0.0.1:1/", sleep=sleep)
     with capture_logs() as logged:
         async with webhook:
             webhook.post({"n": 1})
@@ -91,7 +97,7 @@ async def test_a_server_that_is_not_there_ends_the_attempts(pauses):
 
 
 async def test_what_waits_is_bounded():
-    webhook = Webhook("http://127.0.0.1:1/", SECRET)
+    webhook = to("http://127.0.0.1:1/")
     with capture_logs() as logged:
         for number in range(MAX_WAITING + 1):
             webhook.post({"n": number})
@@ -104,3 +110,12 @@ async def test_the_end_waits_for_what_is_under_way_in_order(webhook, receiver):
             webhook.post({"n": number})
         await asyncio.sleep(0)
     assert [json.loads(body)["n"] for _, body in receiver.received] == [0, 1, 2, 3, 4]
+
+
+async def test_nothing_is_sent_without_a_url(webhook, receiver):
+    async with webhook:
+        webhook.configure(None, None)
+        webhook.post({"n": 1})
+        webhook.configure(receiver.url, "another-secret")
+        webhook.post({"n": 2})
+    assert [body for _, body in receiver.received] == [b'{"n":2}']

@@ -59,6 +59,7 @@ async def test_a_key_is_made_once_listed_without_its_secret_and_revoked(api):
         "scopes": ["operator.write"],
         "agents": None,
         "limits": {"requests_per_minute": 60},
+        "budget": None,
         "created_at": "",
         "expires_at": None,
         "expired": False,
