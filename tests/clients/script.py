@@ -19,9 +19,10 @@ SIGNATURE = "c2lnbmF0dXJl"
 
 @dataclass(frozen=True)
 class Say:
-    """A text."""
+    """A text. `tokens` is how long the request was, as the usage reports it."""
 
     text: str
+    tokens: int = 100
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,20 @@ class Hang:
 Step = tuple[Say | Call | Fail | Hang, ...]
 
 
+def _tokens(step: Step) -> int:
+    return max((part.tokens for part in step if isinstance(part, Say)), default=100)
+
+
 class Script:
-    """The provider. `steps` are the answers to come; `asked` are the bodies of all requests."""
+    """The provider. `steps` are the answers to come; `asked` are the bodies of all requests but `asides`, by words in
+    them, which are no part of the conversation."""
 
     def __init__(self, *, thinks: bool) -> None:
         self.steps: list[Step] = []
         self.asked: list[dict[str, Any]] = []
         self.refused: list[str] = []
         self.aborted = 0
+        self.asides: tuple[str, ...] = ()
         self._thinks = thinks
         self._ids = itertools.count(1)
 
@@ -69,6 +76,8 @@ class Script:
         return app
 
     def _next(self, body: dict[str, Any]) -> Step:
+        if any(aside in json.dumps(body) for aside in self.asides):
+            return (Say("Nothing"),)
         self.asked.append(body)
         return self.steps.pop(0) if self.steps else (Say("There is nothing more in the script."),)
 
@@ -108,7 +117,8 @@ class Script:
         if any(isinstance(part, Hang) for part in step):
             return
         yield chunk({}, "tool_calls" if calls else "stop")
-        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        tokens = _tokens(step)
+        usage = {"prompt_tokens": tokens, "completion_tokens": 10, "total_tokens": tokens + 10}
         yield b"data: " + json.dumps({**head, "choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n"
 
     async def _responses(self, request: web.Request) -> web.StreamResponse:
@@ -141,7 +151,8 @@ class Script:
                 return
             output.append({**item, "status": "completed"})
             yield event("response.output_item.done", output_index=index, item=output[-1])
-        usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+        tokens = _tokens(step)
+        usage = {"input_tokens": tokens, "output_tokens": 10, "total_tokens": tokens + 10}
         yield event(
             "response.completed", response={**response, "status": "completed", "output": output, "usage": usage}
         )
@@ -179,7 +190,7 @@ class Script:
         def event(kind: str, **fields: Any) -> bytes:
             return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
-        usage = {"input_tokens": 100, "output_tokens": 1}
+        usage = {"input_tokens": _tokens(step), "output_tokens": 1}
         head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": []}
         yield event("message_start", message={**head, "stop_reason": None, "usage": usage})
         blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
