@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 import shutil
+import signal
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -55,12 +56,12 @@ class Client(ABC):
     def work(self) -> Path:
         return self.home / "work"
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """An empty home with the documented configuration."""
         shutil.rmtree(self.home, ignore_errors=True)
         self.work.mkdir(parents=True)
         self.script.asides = self.asides
-        self.configure()
+        await self.configure()
 
     def documented(self, language: str) -> str:
         """The page's first block in this language, with the address of this gateway."""
@@ -112,7 +113,7 @@ class Client(ABC):
         return [sys.executable, str(_TOOL_SERVER), str(self.work / "started")]
 
     @abstractmethod
-    def configure(self) -> None:
+    async def configure(self) -> None:
         """Write the documented configuration."""
 
     @abstractmethod
@@ -139,7 +140,12 @@ class Client(ABC):
         """Stop what the client left running."""
 
 
+def interrupt(process: asyncio.subprocess.Process) -> None:
+    """What Ctrl-C does: it reaches the client and the processes that it started."""
+    os.killpg(process.pid, signal.SIGINT)
+
+
 def kill(process: asyncio.subprocess.Process) -> None:
     """End a client and the processes that it started."""
     with contextlib.suppress(ProcessLookupError):  # it has ended
-        os.killpg(process.pid, 9)
+        os.killpg(process.pid, signal.SIGKILL)

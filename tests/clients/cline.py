@@ -1,12 +1,15 @@
 """Cline's command line: `cline` with the provider that `cline auth` configures."""
 
 import json
-import shlex
+import os
 from pathlib import Path
 from typing import ClassVar
 
-from tests.clients.client import MODEL, Client
+from tests.clients.client import MODEL, WINDOW, Client
 from tests.clients.script import Call, Step
+
+_PROVIDERS = ".cline/data/settings/providers.json"
+_TOOL_SERVERS = ".cline/data/settings/cline_mcp_settings.json"
 
 
 class Cline(Client):
@@ -17,10 +20,37 @@ class Cline(Client):
     command: ClassVar[str] = "cline"
     api: ClassVar[str] = "openai-completions"
 
-    def configure(self) -> None:
-        """Nothing in advance: the documented command writes it."""
+    async def configure(self) -> None:
+        await self.execute("sh", "-c", self.documented("sh"))
 
-    async def run(self, prompt: str, *, resume: bool = False, model: str = MODEL) -> str:
-        if not (self.home / ".cline").exists():
-            await self._authenticate()
-        return await super().run(prompt, resume=resume, model=model)
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"PATH": f"{self.program.parent}:{os.environ['PATH']}"}
+
+    def line(self, prompt: str, *, resume: bool = False, model: str = MODEL) -> list[str | Path]:
+        continued = ["--id", self._last_session()] if resume else []
+        return [self.program, *continued, "--model", model, prompt]
+
+    def _last_session(self) -> str:
+        return max(folder.name for folder in (self.home / ".cline/data/sessions").iterdir())
+
+    def shell(self, command: str) -> Call:
+        return Call("run_commands", {"commands": [command]})
+
+    def edit(self, name: str, old: str, new: str) -> list[Step]:
+        return [(Call("editor", {"path": str(self.work / name), "old_text": old, "new_text": new}),)]
+
+    def add_tool_server(self) -> list[Step]:
+        command, *arguments = self.tool_server_line()
+        server = {"transport": {"type": "stdio", "command": command, "args": arguments}}
+        self.write(_TOOL_SERVERS, json.dumps({"mcpServers": {"clock": server}}))
+        return [(Call("time_of", {"city": "Oslo"}),)]
+
+    async def compact(self, prompt: str) -> str:
+        configuration = json.loads((self.home / _PROVIDERS).read_text(encoding="utf-8"))
+        for provider in configuration["providers"].values():
+            provider["settings"]["contextWindow"] = WINDOW
+        self.write(_PROVIDERS, json.dumps(configuration))
+        return await self.run(prompt, resume=True)
+
+    async def stop(self) -> None:
+        await self.execute(self.program, "hub", "stop")

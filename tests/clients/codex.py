@@ -16,7 +16,7 @@ class Codex(Client):
     command: ClassVar[str] = "codex"
     api: ClassVar[str] = "openai-responses"
 
-    def configure(self) -> None:
+    async def configure(self) -> None:
         self.write(".codex/config.toml", self.documented("toml"))
 
     def line(self, prompt: str, *, resume: bool = False, model: str = MODEL) -> list[str | Path]:

@@ -19,7 +19,7 @@ class Opencode(Client):
     api: ClassVar[str] = "openai-completions"
     asides: ClassVar[tuple[str, ...]] = ("You are a title generator",)
 
-    def configure(self) -> None:
+    async def configure(self) -> None:
         self._change({})
 
     def _change(self, more: dict[str, Any], model: dict[str, Any] | None = None) -> None:

@@ -19,15 +19,18 @@ from typing import Any
 from aiohttp import web
 
 from tests.clients.client import Client
+from tests.clients.cline import Cline
 from tests.clients.codex import Codex
+from tests.clients.continue_cli import ContinueCli
 from tests.clients.opencode import Opencode
+from tests.clients.qwen_code import QwenCode
 from tests.clients.scenarios import SCENARIOS
 from tests.clients.script import Script
 from tests.e2e.process import serving
 from tests.process import free_port
 
 TOKEN = "token-of-the-clients"
-CLIENTS: dict[str, type[Client]] = {client.name: client for client in (Codex, Opencode)}
+CLIENTS: dict[str, type[Client]] = {client.name: client for client in (Codex, Opencode, Cline, QwenCode, ContinueCli)}
 PROVIDERS = {
     "openai-completions": ("openai-completions", False),
     "openai-completions, thinking": ("openai-completions", True),
@@ -100,8 +103,8 @@ Scenario = Callable[[Client], Awaitable[None]]
 
 async def problem(scenario: Scenario, client: Client) -> str | None:
     """What goes wrong in a scenario."""
-    client.prepare()
     try:
+        await client.prepare()
         await scenario(client)
     except AssertionError as error:
         return f"{error} {client.script.refused or ''}"

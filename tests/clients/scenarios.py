@@ -1,12 +1,12 @@
 """What each client is to do. Every scenario gets a client that is configured and was never started."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable
 
-from tests.clients.client import CAREFUL_MODEL, TIMEOUT, WINDOW, Client, kill
+from tests.clients.client import CAREFUL_MODEL, TIMEOUT, WINDOW, Client, interrupt, kill
 from tests.clients.script import Fail, Hang, Say
 
+_LONG = f"The first answer: {','.join(str(number) for number in range(10_000, 30_000))}."
 _SUMMARY = "The summary: a first question was answered."
 
 
@@ -23,7 +23,7 @@ async def text(client: Client) -> None:
 async def shell_loop(client: Client) -> None:
     commands = ["echo one > a.txt", "echo two >> a.txt", "cat a.txt"]
     client.script.steps = [*((client.shell(command),) for command in commands), (Say("Finished."),)]
-    assert "Finished." in await client.run("count")
+    assert "Finished." in await client.run("count to two")
     assert (client.work / "a.txt").read_text(encoding="utf-8") == "one\ntwo\n"
     history = _history(client)
     assert "one" in history.rpartition("cat a.txt")[2]
@@ -49,7 +49,7 @@ async def resume(client: Client) -> None:
     client.script.steps = [(client.shell("echo 4711"),), (Say("The number is 4711."),)]
     await client.run("what is the number?")
     client.script.steps = [(Say("As I returned: 4711."),)]
-    assert "As I returned: 4711." in await client.run("again?", resume=True)
+    assert "As I returned: 4711." in await client.run("and again?", resume=True)
     assert "The number is 4711." in _history(client)
 
 
@@ -60,29 +60,29 @@ async def own_tool_server(client: Client) -> None:
 
 
 async def compaction(client: Client) -> None:
-    client.script.steps = [(Say("The first answer.", tokens=WINDOW - 1000),)]
+    client.script.steps = [(Say(_LONG, tokens=WINDOW - 1000),)]
     await client.run("first question")
-    client.script.steps = [(Say(_SUMMARY),), (Say("The second answer."),)]
+    client.script.steps = [(Say(_SUMMARY, tokens=WINDOW),), (Say("The second answer."),)]
     assert "The second answer." in await client.compact("second question")
     history = _history(client)
     assert _SUMMARY in history
-    assert "The first answer." not in history
+    assert _LONG not in history
 
 
 async def fallback(client: Client) -> None:
     client.script.steps = [(Fail(500),), (Say("From the fallback."),)]
-    assert "From the fallback." in await client.run("hello", model=CAREFUL_MODEL)
+    assert "From the fallback." in await client.run("say hello", model=CAREFUL_MODEL)
 
 
 async def cancel(client: Client) -> None:
     client.script.steps = [(Hang("It goes on and on"),)]
-    process = await client.start(*client.line("talk"))
+    process = await client.start(*client.line("talk to me"))
     try:
         async with asyncio.timeout(TIMEOUT):
             while not client.script.asked:
                 await asyncio.sleep(0.05)
             await asyncio.sleep(0.5)
-            process.send_signal(signal.SIGINT)
+            interrupt(process)
             await process.communicate()
             while not client.script.aborted:
                 await asyncio.sleep(0.05)

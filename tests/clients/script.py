@@ -7,7 +7,7 @@ every call must have its result.
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,9 +87,7 @@ class Script:
             return self._refuse(problem)
         offered = [tool["function"]["name"] for tool in body.get("tools", ())]
         step = self._next(body)
-        if isinstance(step[0], Fail):
-            return _failure(step[0])
-        return await self._stream(request, step, self._chunks(step, offered))
+        return await self._answer(request, step, offered, self._chunks(step, offered))
 
     def _chunks(self, step: Step, offered: list[str]) -> Iterator[bytes]:
         head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
@@ -105,7 +103,7 @@ class Script:
             if isinstance(part, Say | Hang):
                 yield from (chunk({"content": word}) for word in part.text.split(" ") for word in (word + " ",))
             elif isinstance(part, Call):
-                name = next(one for one in offered if one == part.tool or one.endswith(f"__{part.tool}"))
+                name = _full_name(part.tool, offered)
                 arguments = json.dumps(part.arguments if part.text is None else {"input": part.text})
                 function = {"name": name, "arguments": ""}
                 call = {"index": calls, "id": f"call_{next(self._ids)}", "type": "function", "function": function}
@@ -126,9 +124,7 @@ class Script:
         if problem := _responses_problem(body["input"], thinks=self._thinks):
             return self._refuse(problem)
         step = self._next(body)
-        if isinstance(step[0], Fail):
-            return _failure(step[0])
-        return await self._stream(request, step, self._events(step, body))
+        return await self._answer(request, step, _offered(body), self._events(step, body))
 
     def _events(self, step: Step, body: dict[str, Any]) -> Iterator[bytes]:
         output: list[dict[str, Any]] = []
@@ -167,8 +163,10 @@ class Script:
             content = [{"type": "output_text", "text": part.text, "annotations": []}]
             item = {"id": f"msg_{number}", "type": "message", "role": "assistant", "content": content}
             return item, [("response.output_text.delta", part.text)]
-        result = _offered(body)[part.tool]
-        call = {"call_id": f"call_{number}", "name": part.tool, **({"namespace": result} if result else {})}
+        offered = _offered(body)
+        name = _full_name(part.tool, offered)
+        namespace = {"namespace": offered[name]} if offered[name] else {}
+        call = {"call_id": f"call_{number}", "name": name, **namespace}
         if part.text is not None:
             item = {"id": f"ctc_{number}", "type": "custom_tool_call", **call, "input": part.text}
             return item, [("response.custom_tool_call_input.delta", part.text)]
@@ -181,10 +179,8 @@ class Script:
         if problem := _messages_problem(body["messages"], thinks=self._thinks):
             return self._refuse(problem)
         step = self._next(body)
-        if isinstance(step[0], Fail):
-            return _failure(step[0])
         offered = [tool["name"] for tool in body.get("tools", ())]
-        return await self._stream(request, step, self._blocks(step, offered))
+        return await self._answer(request, step, offered, self._blocks(step, offered))
 
     def _blocks(self, step: Step, offered: list[str]) -> Iterator[bytes]:
         def event(kind: str, **fields: Any) -> bytes:
@@ -213,10 +209,20 @@ class Script:
     def _block(self, part: Any, offered: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         if isinstance(part, Say | Hang):
             return {"type": "text", "text": ""}, [{"type": "text_delta", "text": part.text}]
-        name = next(one for one in offered if one == part.tool or one.endswith(f"__{part.tool}"))
+        name = _full_name(part.tool, offered)
         arguments = json.dumps(part.arguments if part.text is None else {"input": part.text})
         block = {"type": "tool_use", "id": f"toolu_{next(self._ids)}", "name": name, "input": {}}
         return block, [{"type": "input_json_delta", "partial_json": arguments}]
+
+    async def _answer(
+        self, request: web.Request, step: Step, offered: Iterable[str], frames: Iterator[bytes]
+    ) -> web.StreamResponse:
+        if isinstance(step[0], Fail):
+            return _failure(step[0])
+        for part in step:
+            if isinstance(part, Call) and not _full_name(part.tool, offered):
+                return self._refuse(f"no tool {part.tool} is offered, only {', '.join(offered)}")
+        return await self._stream(request, step, frames)
 
     async def _stream(self, request: web.Request, step: Step, frames: Iterator[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -236,6 +242,11 @@ class Script:
     def _refuse(self, problem: str) -> web.Response:
         self.refused.append(problem)
         return web.json_response({"error": {"message": problem, "type": "invalid_request_error"}}, status=400)
+
+
+def _full_name(tool: str, offered: Iterable[str]) -> str:
+    """The name under which a tool is offered, with the prefix of its server; empty if it is not."""
+    return next((name for name in offered if name == tool or name.endswith(f"__{tool}")), "")
 
 
 def _failure(step: Fail) -> web.Response:
