@@ -49,6 +49,8 @@ class Client(ABC):
     """The format that it speaks."""
     unable: ClassVar[Mapping[str, str]] = {}
     """Why the client itself can't do a scenario, by the scenario's name."""
+    counts_tokens: ClassVar[bool] = False
+    """Whether it estimates the length of a conversation itself instead of reading the usage."""
     asides: ClassVar[tuple[str, ...]] = ()
     """Words in its requests that are no part of the conversation, such as those for a title."""
 
@@ -133,8 +135,8 @@ class Client(ABC):
         """Configure the tool server; the answers that lead to the call `time_of(city="Oslo")`."""
 
     @abstractmethod
-    async def compact(self, prompt: str) -> str:
-        """What the client prints for a prompt in its last session, which it compacts before."""
+    def limit_window(self) -> None:
+        """Configure WINDOW as the context window of the model."""
 
     async def stop(self) -> None:
         """Stop what the client left running."""

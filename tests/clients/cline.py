@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ class Cline(Client):
     package: ClassVar[str] = "cline"
     command: ClassVar[str] = "cline"
     api: ClassVar[str] = "openai-completions"
+    unable: ClassVar[Mapping[str, str]] = {"resume": "Cline continues a session in a terminal only, not with a prompt"}
 
     async def configure(self) -> None:
         await self.execute("sh", "-c", self.documented("sh"))
@@ -45,12 +47,11 @@ class Cline(Client):
         self.write(_TOOL_SERVERS, json.dumps({"mcpServers": {"clock": server}}))
         return [(Call("time_of", {"city": "Oslo"}),)]
 
-    async def compact(self, prompt: str) -> str:
+    def limit_window(self) -> None:
         configuration = json.loads((self.home / _PROVIDERS).read_text(encoding="utf-8"))
         for provider in configuration["providers"].values():
             provider["settings"]["contextWindow"] = WINDOW
         self.write(_PROVIDERS, json.dumps(configuration))
-        return await self.run(prompt, resume=True)
 
     async def stop(self) -> None:
         await self.execute(self.program, "hub", "stop")

@@ -7,6 +7,8 @@ from typing import ClassVar
 from tests.clients.client import MODEL, WINDOW, Client
 from tests.clients.script import Call, Say, Step
 
+_FILE = ".codex/config.toml"
+
 
 class Codex(Client):
     """`codex exec`."""
@@ -17,7 +19,7 @@ class Codex(Client):
     api: ClassVar[str] = "openai-responses"
 
     async def configure(self) -> None:
-        self.write(".codex/config.toml", self.documented("toml"))
+        self.write(_FILE, self.documented("toml"))
 
     def line(self, prompt: str, *, resume: bool = False, model: str = MODEL) -> list[str | Path]:
         free = ["--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
@@ -34,11 +36,10 @@ class Codex(Client):
     def add_tool_server(self) -> list[Step]:
         command, *arguments = self.tool_server_line()
         server = f"\n[mcp_servers.clock]\ncommand = {json.dumps(command)}\nargs = {json.dumps(arguments)}\n"
-        self.write(".codex/config.toml", self.documented("toml") + server)
+        self.write(_FILE, self.documented("toml") + server)
         # Codex offers the tools of a server from the second request on: it does not wait until the server has started.
         wait = self.shell("until [ -e started ]; do sleep 0.2; done; sleep 3")
         return [(wait,), (Call("time_of", {"city": "Oslo"}),)]
 
-    async def compact(self, prompt: str) -> str:
-        limit = ["-c", f"model_auto_compact_token_limit={WINDOW // 2}"]
-        return await self.execute(*self.line(prompt, resume=True)[:-1], *limit, prompt)
+    def limit_window(self) -> None:
+        self.write(_FILE, f"model_auto_compact_token_limit = {WINDOW // 2}\n" + self.documented("toml"))

@@ -17,6 +17,7 @@ class ContinueCli(Client):
     name: ClassVar[str] = "continue"
     package: ClassVar[str] = "@continuedev/cli"
     command: ClassVar[str] = "cn"
+    counts_tokens: ClassVar[bool] = True
     api: ClassVar[str] = "openai-completions"
 
     async def configure(self) -> None:
@@ -44,7 +45,6 @@ class ContinueCli(Client):
         self.write(_FILE, self.documented("yaml") + server)
         return [(Call("time_of", {"city": "Oslo"}),)]
 
-    async def compact(self, prompt: str) -> str:
+    def limit_window(self) -> None:
         window = f"    defaultCompletionOptions:\n      contextLength: {WINDOW}\n"
         self.write(_FILE, self.documented("yaml") + window)
-        return await self.run(prompt, resume=True)

@@ -49,6 +49,5 @@ class Opencode(Client):
         self._change({"mcp": {"clock": {"type": "local", "command": self.tool_server_line(), "enabled": True}}})
         return [(Call("clock_time_of", {"city": "Oslo"}),)]
 
-    async def compact(self, prompt: str) -> str:
+    def limit_window(self) -> None:
         self._change({}, {"limit": {"context": WINDOW, "output": 1000}})
-        return await self.run(prompt, resume=True)

@@ -47,8 +47,10 @@ class QwenCode(Client):
     def add_tool_server(self) -> list[Step]:
         command, *arguments = self.tool_server_line()
         self._change({"mcpServers": {"clock": {"command": command, "args": arguments}}})
-        return [(Call("time_of", {"city": "Oslo"}),)]
+        # A server's tools are offered by name only: the model looks one up and calls it by another tool.
+        tool = "mcp__clock__time_of"
+        call = Call("tool_call", {"name": tool, "arguments": {"city": "Oslo"}})
+        return [(Call("tool_search", {"query": f"select:{tool}"}),), (call,)]
 
-    async def compact(self, prompt: str) -> str:
+    def limit_window(self) -> None:
         self._change({}, {"generationConfig": {"contextWindowSize": WINDOW}})
-        return await self.run(prompt, resume=True)
