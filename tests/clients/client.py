@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -43,7 +45,7 @@ class Client(ABC):
     name: ClassVar[str]
     """Of the client, of its page and of its file here."""
     package: ClassVar[str]
-    command: ClassVar[str]
+    command: ClassVar[str] = ""
     """The name of its program."""
     api: ClassVar[str]
     """The format that it speaks."""
@@ -53,6 +55,19 @@ class Client(ABC):
     """Whether it estimates the length of a conversation itself instead of reading the usage."""
     asides: ClassVar[tuple[str, ...]] = ()
     """Words in its requests that are no part of the conversation, such as those for a title."""
+
+    @classmethod
+    def install(cls, folder: Path) -> Path:
+        """Install the newest version, unless the folder holds one already; its program."""
+        npm_install(cls.package, folder)
+        return folder / "node_modules" / ".bin" / cls.command
+
+    @classmethod
+    def version(cls, program: Path, home: Path) -> str:
+        """What the program says its version is."""
+        environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
+        printed = subprocess.run([program, "--version"], check=True, capture_output=True, text=True, env=environment)
+        return next(word for word in printed.stdout.split() if word[0].isdigit())
 
     @property
     def work(self) -> Path:
@@ -140,6 +155,16 @@ class Client(ABC):
 
     async def stop(self) -> None:
         """Stop what the client left running."""
+
+
+def npm_install(package: str, folder: Path, version: str = "latest") -> None:
+    """Install a package, with the scripts of its own that it needs."""
+    if (folder / "node_modules").exists():
+        return
+    folder.mkdir(parents=True)
+    wanted = {"private": True, "dependencies": {package: version}, "allowScripts": {package: True}}
+    (folder / "package.json").write_text(json.dumps(wanted), encoding="utf-8")
+    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=folder, check=True)
 
 
 def interrupt(process: asyncio.subprocess.Process) -> None:

@@ -6,9 +6,7 @@ A scenario that a client can't do itself is run against the provider without a g
 
 import argparse
 import asyncio
-import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,10 +16,11 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.clients.client import Client
+from tests.clients.client import Client, npm_install
 from tests.clients.cline import Cline
 from tests.clients.codex import Codex
 from tests.clients.continue_cli import ContinueCli
+from tests.clients.openai_agents import OpenaiAgents
 from tests.clients.opencode import Opencode
 from tests.clients.qwen_code import QwenCode
 from tests.clients.scenarios import SCENARIOS
@@ -30,7 +29,7 @@ from tests.e2e.process import serving
 from tests.process import free_port
 
 TOKEN = "token-of-the-clients"
-CLIENTS: dict[str, type[Client]] = {client.name: client for client in (Codex, Opencode, Cline, QwenCode, ContinueCli)}
+CLIENTS: dict[str, type[Client]] = {client.name: client for client in (Codex, Opencode, Cline, QwenCode, ContinueCli, OpenaiAgents)}
 PROVIDERS = {
     "openai-completions": ("openai-completions", False),
     "openai-completions, thinking": ("openai-completions", True),
@@ -38,32 +37,6 @@ PROVIDERS = {
     "anthropic-messages, thinking": ("anthropic-messages", True),
 }
 _NODE = "22"  # some clients need it
-
-
-def installed(client: type[Client], folder: Path) -> Path:
-    """Install a client; its program."""
-    program = folder / "node_modules" / ".bin" / client.command
-    if not program.exists():
-        folder.mkdir(parents=True)
-        package = {"private": True, "dependencies": {client.package: "latest"}, "allowScripts": {client.package: True}}
-        (folder / "package.json").write_text(json.dumps(package), encoding="utf-8")
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=folder, check=True)
-    return program
-
-
-def install_node(folder: Path) -> None:
-    """Put a node that every client runs with before the others in PATH."""
-    if not (folder / "node_modules").exists():
-        folder.mkdir(parents=True)
-        (folder / "package.json").write_text(json.dumps({"dependencies": {"node": _NODE}, "allowScripts": {"node": True}}))
-        subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=folder, check=True)
-    os.environ["PATH"] = f"{folder / 'node_modules' / '.bin'}:{os.environ['PATH']}"
-
-
-def version(client: type[Client], program: Path, home: Path) -> str:
-    environment = {"PATH": os.environ["PATH"], "HOME": str(home)}
-    printed = subprocess.run([program, "--version"], check=True, capture_output=True, text=True, env=environment).stdout
-    return f"{client.name} {printed.strip().splitlines()[-1].removeprefix(f'{client.name} ')}"
 
 
 def configuration(api: str, url: str) -> dict[str, Any]:
@@ -131,36 +104,39 @@ async def directly(scenario: Scenario, client: type[Client], program: Path, fold
 
 
 async def outcome(scenario: Scenario, client: type[Client], program: Path, provider: str, folder: Path) -> str:
-    """Whether a scenario passes: "ok", "-" if the client itself can't do it, or what went wrong."""
-    thinks = PROVIDERS[provider][1]
-    if reason := client.unable.get(scenario.__name__):
-        if await directly(scenario, client, program, folder, thinks=False) is None:
-            return f"FAILED: passes without a gateway, although: {reason}"
-        return "-"
+    """Whether a scenario passes: "ok", or what went wrong, and whether that is so without the gateway too."""
     failure = await through_the_gateway(scenario, client, program, provider, folder)
     if failure is None:
         return "ok"
-    control = await directly(scenario, client, program, folder, thinks=thinks)
+    control = await directly(scenario, client, program, folder, thinks=PROVIDERS[provider][1])
     return f"FAILED: {failure} (without a gateway: {control or 'ok'})"
+
+
+async def row(
+    scenario: Scenario, client: type[Client], program: Path, folder: Path, providers: list[str]
+) -> list[str]:
+    """The outcomes of a scenario; "-" if the client itself can't do it, which is proven."""
+    if scenario.__name__ in client.unable:
+        failure = await directly(scenario, client, program, folder, thinks=False)
+        return ["-" if failure else "FAILED: passes without a gateway, although it is marked"] * len(providers)
+    return [
+        await outcome(scenario, client, program, provider, folder / str(index))
+        for index, provider in enumerate(providers)
+    ]
 
 
 async def table(client: type[Client], folder: Path, options: argparse.Namespace) -> int:
     """Print the table of a client; the number of failures."""
-    program = options.program or installed(client, (options.folder or folder) / client.name)
+    program = options.program or client.install((options.folder or folder) / client.name)
+    providers = [provider for provider in PROVIDERS if options.provider in provider]
+    print(f"\n| {client.name} {client.version(program, folder)} | {' | '.join(providers)} |")  # noqa: T201  the output
+    print(f"|---|{'---|' * len(providers)}")  # noqa: T201
     failures = 0
-    print(f"\n| {version(client, program, folder)} | {' | '.join(PROVIDERS)} |")  # noqa: T201  the command's output
-    print(f"|---|{'---|' * len(PROVIDERS)}")  # noqa: T201
-    for number, scenario in enumerate(SCENARIOS):
-        if options.only and options.only not in scenario.__name__:
-            continue
-        results = []
-        for index, provider in enumerate(PROVIDERS):
-            if options.provider and options.provider not in provider:
-                results.append("")
-                continue
-            results.append(await outcome(scenario, client, program, provider, folder / f"{client.name}{number}-{index}"))
-        failures += sum(result.startswith("FAILED") for result in results)
-        print(f"| {scenario.__name__} | {' | '.join(results)} |", flush=True)  # noqa: T201
+    for scenario in SCENARIOS:
+        if options.only in scenario.__name__:
+            results = await row(scenario, client, program, folder / client.name / scenario.__name__, providers)
+            failures += sum(result.startswith("FAILED") for result in results)
+            print(f"| {scenario.__name__} | {' | '.join(results)} |", flush=True)  # noqa: T201
     for name, reason in client.unable.items():
         print(f"{name}: {reason}")  # noqa: T201
     return failures
@@ -169,13 +145,15 @@ async def table(client: type[Client], folder: Path, options: argparse.Namespace)
 async def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("clients", nargs="*", choices=[[], *CLIENTS], help="all of them if none is named")
-    arguments.add_argument("--only", help="run scenarios with this in their name")
-    arguments.add_argument("--provider", help="run providers with this in their name")
+    arguments.add_argument("--only", default="", help="run scenarios with this in their name")
+    arguments.add_argument("--provider", default="", help="run providers with this in their name")
     arguments.add_argument("--folder", type=Path, help="where clients are installed, to be used again; else temporary")
     arguments.add_argument("--program", type=Path, help="a client that is installed already")
     options = arguments.parse_args()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        install_node((options.folder or Path(temporary)) / "node")
+        node = (options.folder or Path(temporary)) / "node"
+        npm_install("node", node, _NODE)
+        os.environ["PATH"] = f"{node / 'node_modules' / '.bin'}:{os.environ['PATH']}"
         failures = [await table(CLIENTS[name], Path(temporary), options) for name in options.clients or CLIENTS]
     return 1 if any(failures) else 0
 
