@@ -29,7 +29,11 @@ _DOCUMENTED_URL = "http://127.0.0.1:18789"
 _TOKEN_VARIABLE = "OPENCLAW_GATEWAY_TOKEN"
 _TOOL_SERVER = Path(__file__).with_name("tool_server.py")
 # Whatever a client wants from the internet fails at once.
-_NO_INTERNET = {"HTTP_PROXY": "http://127.0.0.1:9", "HTTPS_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost"}
+_NO_INTERNET = {
+    "HTTP_PROXY": "http://127.0.0.1:9",
+    "HTTPS_PROXY": "http://127.0.0.1:9",
+    "NO_PROXY": "127.0.0.1,localhost",
+}
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import web
 
+from tests.clients.claude_code import ClaudeCode
 from tests.clients.client import Client, npm_install
 from tests.clients.cline import Cline
 from tests.clients.codex import Codex
@@ -29,13 +30,16 @@ from tests.e2e.process import serving
 from tests.process import free_port
 
 TOKEN = "token-of-the-clients"
-CLIENTS: dict[str, type[Client]] = {client.name: client for client in (Codex, Opencode, Cline, QwenCode, ContinueCli, OpenaiAgents)}
+CLIENTS: dict[str, type[Client]] = {
+    client.name: client for client in (Codex, Opencode, Cline, QwenCode, ContinueCli, ClaudeCode, OpenaiAgents)
+}
 PROVIDERS = {
     "openai-completions": ("openai-completions", False),
     "openai-completions, thinking": ("openai-completions", True),
     "openai-responses, thinking": ("openai-responses", True),
     "anthropic-messages, thinking": ("anthropic-messages", True),
 }
+_ENDPOINTS = ("chatCompletions", "responses", "messages")
 _NODE = "22"  # some clients need it
 
 
@@ -44,7 +48,7 @@ def configuration(api: str, url: str) -> dict[str, Any]:
     return {
         "gateway": {
             "auth": {"mode": "token", "token": TOKEN},
-            "http": {"endpoints": {"responses": {"enabled": True}, "chatCompletions": {"enabled": True}}},
+            "http": {"endpoints": {name: {"enabled": True} for name in _ENDPOINTS}},
             "retry": {"maxRetries": 0},
         },
         "agents": {
@@ -97,7 +101,9 @@ async def through_the_gateway(
         return await problem(scenario, client(program, folder / "home", gateway.url, TOKEN, script))
 
 
-async def directly(scenario: Scenario, client: type[Client], program: Path, folder: Path, *, thinks: bool) -> str | None:
+async def directly(
+    scenario: Scenario, client: type[Client], program: Path, folder: Path, *, thinks: bool
+) -> str | None:
     script = Script(thinks=thinks)
     async with provided(script) as url:
         return await problem(scenario, client(program, folder / "direct", url, TOKEN, script))
@@ -112,9 +118,7 @@ async def outcome(scenario: Scenario, client: type[Client], program: Path, provi
     return f"FAILED: {failure} (without a gateway: {control or 'ok'})"
 
 
-async def row(
-    scenario: Scenario, client: type[Client], program: Path, folder: Path, providers: list[str]
-) -> list[str]:
+async def row(scenario: Scenario, client: type[Client], program: Path, folder: Path, providers: list[str]) -> list[str]:
     """The outcomes of a scenario; "-" if the client itself can't do it, which is proven."""
     if scenario.__name__ in client.unable:
         failure = await directly(scenario, client, program, folder, thinks=False)

@@ -90,7 +90,12 @@ class Script:
         return await self._answer(request, step, offered, self._chunks(step, offered))
 
     def _chunks(self, step: Step, offered: list[str]) -> Iterator[bytes]:
-        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
+        head = {
+            "id": f"chatcmpl-{next(self._ids)}",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "scripted",
+        }
 
         def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
             choice = {"index": 0, "delta": delta, "finish_reason": finish}
@@ -128,7 +133,13 @@ class Script:
 
     def _events(self, step: Step, body: dict[str, Any]) -> Iterator[bytes]:
         output: list[dict[str, Any]] = []
-        response = {"id": "resp_1", "object": "response", "created_at": 1, "model": "scripted", "status": "in_progress"}
+        response = {
+            "id": f"resp_{next(self._ids)}",
+            "object": "response",
+            "created_at": 1,
+            "model": "scripted",
+            "status": "in_progress",
+        }
 
         def event(kind: str, **fields: Any) -> bytes:
             return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
@@ -187,7 +198,13 @@ class Script:
             return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
         usage = {"input_tokens": _tokens(step), "output_tokens": 1}
-        head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": []}
+        head = {
+            "id": f"msg_{next(self._ids)}",
+            "type": "message",
+            "role": "assistant",
+            "model": "scripted",
+            "content": [],
+        }
         yield event("message_start", message={**head, "stop_reason": None, "usage": usage})
         blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
         if self._thinks:
@@ -280,15 +297,17 @@ def _chat_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None
 
 
 def _messages_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None:
+    blocks = [message["content"] if isinstance(message["content"], list) else [] for message in messages]
+    results = [{block["tool_use_id"] for block in content if block["type"] == "tool_result"} for content in blocks]
+    # Thinking is only needed in the turn that goes on: after the last message of the user's own.
+    turn = max(index for index, message in enumerate(messages) if message["role"] == "user" and not results[index])
     open_calls: set[str] = set()
-    for message in messages:
-        content = message["content"] if isinstance(message["content"], list) else []
-        results = {block["tool_use_id"] for block in content if block["type"] == "tool_result"}
-        if missing := open_calls - results:
+    for index, content in enumerate(blocks):
+        if missing := open_calls - results[index]:
             return f"the calls {sorted(missing)} have no results"
         open_calls = {block["id"] for block in content if block["type"] == "tool_use"}
         signed = [block for block in content if block["type"] == "thinking" and block["signature"] == SIGNATURE]
-        if open_calls and thinks and not signed:
+        if open_calls and thinks and index > turn and not signed:
             return "a message with tool_use lacks its thinking block"
     return f"the calls {sorted(open_calls)} have no results" if open_calls else None
 
