@@ -93,6 +93,12 @@ class EndpointsConfig(Section):
     responses: ResponsesConfig = ResponsesConfig()
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
 
+    @property
+    def enabled(self) -> frozenset[str]:
+        """The keys of the enabled endpoints."""
+        switches = {"chatCompletions": self.chat_completions.enabled, "responses": self.responses.enabled}
+        return frozenset(key for key, enabled in switches.items() if enabled)
+
 
 class SecurityHeadersConfig(Section):
     """Headers of every response besides the fixed ones."""
@@ -107,3 +113,5 @@ class HttpConfig(Section):
     security_headers: SecurityHeadersConfig = SecurityHeadersConfig()
     max_body_bytes_in_flight: Annotated[int, Field(ge=40 * 2**20)] = 256 * 2**20
     """Ours: the bytes of all large request bodies at a time."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Ours: names for which the gateway answers, besides loopback; empty means every name."""

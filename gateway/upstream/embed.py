@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from gateway.core.errors import BadRequest, Unavailable
+from gateway.core.token_estimate import text_bytes, tokens_in
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.client import read_whole, refusal
 from gateway.upstream.deadline import Deadlines
@@ -46,6 +47,12 @@ def joined(replies: Sequence[EmbeddingReply]) -> EmbeddingReply:
     return EmbeddingReply(
         vectors, sum(reply.prompt_tokens for reply in replies), sum(reply.total_tokens for reply in replies)
     )
+
+
+def input_tokens(request: EmbeddingRequest) -> int:
+    """An estimate of the tokens of the inputs."""
+    texts = sum(text_bytes(one) for one in request.inputs if isinstance(one, str))
+    return tokens_in(texts) + sum(len(one) for one in request.inputs if not isinstance(one, str))
 
 
 def texts_of(request: EmbeddingRequest) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ def read_request(request: EmbeddingsRequest, limits: EmbeddingLimits) -> Embeddi
 
 
 def _inputs(raw: Any, limits: EmbeddingLimits) -> tuple[EmbeddingInput, ...]:
-    inputs = _listed(raw)
+    inputs = _as_inputs(raw)
     if not inputs or not any(inputs):
         raise BadRequest("`input` must contain at least one non-empty string.", param="input")
     if len(inputs) > limits.inputs:
@@ -109,16 +109,16 @@ def _inputs(raw: Any, limits: EmbeddingLimits) -> tuple[EmbeddingInput, ...]:
     return inputs
 
 
-def _listed(raw: Any) -> tuple[EmbeddingInput, ...]:
+def _as_inputs(raw: Any) -> tuple[EmbeddingInput, ...]:
     """The texts or lists of token ids, whatever their form."""
     if isinstance(raw, str):
         return (raw,)
     if isinstance(raw, list):
         if raw and all(type(one) is int for one in raw):
             return (tuple(raw),)
-        listed = tuple(tuple(one) if isinstance(one, list) else one for one in raw)
-        if all(isinstance(one, str) or _are_tokens(one) for one in listed):
-            return listed
+        inputs = tuple(tuple(one) if isinstance(one, list) else one for one in raw)
+        if all(isinstance(one, str) or _are_tokens(one) for one in inputs):
+            return inputs
     raise BadRequest(f"`input` {_TEXTS}.", param="input")
 
 

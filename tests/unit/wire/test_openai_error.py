@@ -198,7 +198,7 @@ def test_a_number_that_is_a_status_is_read_as_one(error, kind, status):
     ("raw", "message"),
     [
         ('{"error":{"message":"max_tokens is too large"}}', "Provider returned error: max_tokens is too large"),
-        ("upstream said no", "Provider returned error: upstream said no"),
+        ("upstream says no", "Provider returned error: upstream says no"),
         ("", "Provider returned error"),
         ({"a": 1}, "Provider returned error"),
     ],

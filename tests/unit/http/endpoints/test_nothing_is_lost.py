@@ -8,7 +8,7 @@ from aiohttp import web
 CHAT, RESPONSES = "/v1/chat/completions", "/v1/responses"
 VIDEO = {"type": "video_url", "video_url": {"url": "https://x.example/a.mp4"}}
 IMAGES = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}]
-LOOK = {"name": "look", "parameters": {"type": "object"}}
+FIND = {"name": "look", "parameters": {"type": "object"}}
 
 
 def ask(**fields):
@@ -60,8 +60,8 @@ class TestAnotherFormat:
 async def test_legacy_functions_are_offered_called_and_answered_in_their_own_form(client, provider, stream):
     call = {"index": 0, "id": "c", "type": "function", "function": {"name": "look", "arguments": '{"at":1}'}}
     answering(provider, {"tool_calls": [call]}, "tool_calls")
-    response = await client.post(CHAT, json=ask(functions=[LOOK], function_call={"name": "look"}, stream=stream))
-    assert provider.asked[0]["tools"] == [{"type": "function", "function": LOOK}]
+    response = await client.post(CHAT, json=ask(functions=[FIND], function_call={"name": "look"}, stream=stream))
+    assert provider.asked[0]["tools"] == [{"type": "function", "function": FIND}]
     assert provider.asked[0]["tool_choice"]["function"] == {"name": "look"}
     if stream:
         choices = [event["choices"][0] for event in await events(response)]
@@ -79,7 +79,7 @@ async def test_legacy_functions_are_offered_called_and_answered_in_their_own_for
 @pytest.mark.parametrize("stream", [False, True])
 async def test_a_second_call_that_the_legacy_form_cannot_hold_is_an_error(client, provider, stream):
     provider.says(None, ("c1", "look", "{}"), ("c2", "look", "{}"), finish="tool_calls")
-    response = await client.post(CHAT, json=ask(functions=[LOOK], stream=stream))
+    response = await client.post(CHAT, json=ask(functions=[FIND], stream=stream))
     assert "several calls" in await response.text()
     assert '"finish_reason":"function_call"' not in await response.text()
 
