@@ -40,6 +40,13 @@ class Route:
     credential: CredentialReader = bearer
     error_body: ErrorBody = error_body
 
+    @property
+    def all_methods(self) -> tuple[str, ...]:
+        """The methods, and `HEAD` wherever `GET` works (RFC 9110 §9.3.2)."""
+        if "GET" not in self.methods or "HEAD" in self.methods:
+            return self.methods
+        return (*self.methods, "HEAD")
+
     def is_enabled(self, endpoints: frozenset[str]) -> bool:
         """Whether it is enabled where these endpoints are."""
         return not self.endpoints or not self.endpoints.isdisjoint(endpoints)
@@ -52,9 +59,8 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
     """
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
-        methods = (*route.methods, "HEAD") if "GET" in route.methods else route.methods  # RFC 9110 §9.3.2
         for path in route.paths:
-            paths.setdefault(path, {}).update(dict.fromkeys(methods, route))
+            paths.setdefault(path, {}).update(dict.fromkeys(route.all_methods, route))
     for path, by_method in paths.items():
         public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
         wrong = Route(("*",), (path,), _wrong_method(by_method), None, public=public)
