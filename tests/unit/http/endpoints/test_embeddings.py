@@ -155,3 +155,20 @@ class TestGoogle:
         status, made = await embed(client, ["x"] * 250)
         assert (status, len(made["data"])) == (200, 250), json.dumps(made)[:500]
         assert [len(asked["requests"]) for asked in provider.asked] == [100, 100, 50]
+
+
+class TestBedrock:
+    @pytest.fixture
+    def config(self, config):
+        config["models"]["providers"]["fake"]["api"] = "bedrock-converse-stream"
+        return config
+
+    async def test_a_model_that_takes_one_text_is_asked_for_each(self, client, provider):
+        async def answer(_request):
+            return web.json_response({"embedding": [len(provider.asked)], "inputTextTokenCount": 2})
+
+        provider.answer = answer
+        status, made = await embed(client, ["a", "b"])
+        assert (status, [one["embedding"] for one in made["data"]]) == (200, [[1], [2]]), json.dumps(made)
+        assert provider.asked == [{"inputText": "a"}, {"inputText": "b"}]
+        assert made["usage"] == {"prompt_tokens": 4, "total_tokens": 4}
