@@ -1,5 +1,7 @@
 """All routes of the gateway. `gateway.http.chain` puts the checks around each handler."""
 
+from functools import lru_cache
+
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.response_recorder import responses_error_body
@@ -55,6 +57,7 @@ ROUTES = (
 )
 
 
+@lru_cache(maxsize=8)  # half of what it costs to build an application; the same after most reloads
 def document_of(endpoints: frozenset[str]) -> bytes:
     """The OpenAPI document of the routes that these endpoints enable, as JSON."""
     return dumps(document([route for route in ROUTES if route.is_enabled(endpoints)], _API_VERSION))
