@@ -3,6 +3,7 @@
 import json
 import ssl
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -29,7 +30,7 @@ def ask(method: str, url: str, gateway: GatewayConfig, *, timeout: float = _TIME
     except HTTPError as error:
         body = error.read().decode("utf-8", "replace")
         return {"problem": f"{error.code} {body}", **_error_of(body)}
-    except (URLError, OSError) as error:
+    except (URLError, OSError, HTTPException) as error:
         return {"problem": f"no gateway answers at {url}: {error}"}
 
 
