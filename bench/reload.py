@@ -1,6 +1,6 @@
 """Whether a configuration can be changed under load without harming a request: `python bench/reload.py`. See README.md.
 
-One gateway with TLS serves requests on kept and on new connections, and long streams, while its files are changed in
+One gateway with TLS serves requests on reused and on new connections, and long streams, while its files are changed in
 every way that editors, tools and accidents change them. The provider compares what all attempts of a request show it of
 the configuration: a header of its row, and the agent's prompt. Exit status 1 if a request or a handshake failed, if one
 request saw two generations, or if a bad file was not refused by name.
@@ -166,8 +166,8 @@ class Load:
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def session(self, *, kept: bool) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=self.trust, force_close=not kept, limit=0)
+    def session(self, *, reused: bool) -> aiohttp.ClientSession:
+        connector = aiohttp.TCPConnector(ssl=self.trust, force_close=not reused, limit=0)
         return aiohttp.ClientSession(self.base, connector=connector, headers={"Authorization": f"Bearer {TOKEN}"})
 
     async def ask(self, session: aiohttp.ClientSession, name: str, *, stream: bool) -> None:
@@ -184,7 +184,7 @@ class Load:
         self.times.append(time.monotonic() - started)
 
     async def steady(self, rate: float) -> None:
-        async with self.session(kept=True) as kept, self.session(kept=False) as fresh:
+        async with self.session(reused=True) as reused, self.session(reused=False) as fresh:
             due = time.monotonic()
             while not self.stopped:
                 self._number += 1
@@ -192,7 +192,7 @@ class Load:
                 self.handshakes += new
                 self.requests += 1
                 task = asyncio.create_task(
-                    self.ask(fresh if new else kept, f"request {self._number}", stream=self._number % 4 == 0)
+                    self.ask(fresh if new else reused, f"request {self._number}", stream=self._number % 4 == 0)
                 )
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
@@ -201,7 +201,7 @@ class Load:
             await asyncio.gather(*self._tasks)
 
     async def stream(self, number: int) -> None:
-        async with self.session(kept=True) as session:
+        async with self.session(reused=True) as session:
             count = 0
             while not self.stopped:
                 count += 1
@@ -329,7 +329,7 @@ async def measured(arguments: argparse.Namespace, state: Path) -> bool:
         tasks += [asyncio.create_task(load.stream(number)) for number in range(arguments.streams)]
         started = time.monotonic()
         memory = gateway.megabytes
-        async with load.session(kept=True) as session:
+        async with load.session(reused=True) as session:
             changes = Changes(files, load, session)
             good, bad = itertools.cycle(changes.good), itertools.cycle(changes.bad)
             for number in range(arguments.changes):
