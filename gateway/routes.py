@@ -11,6 +11,7 @@ from gateway.http.endpoints.configuration import get_configuration, reload_confi
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
+from gateway.http.endpoints.keys import create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import openapi
@@ -18,6 +19,7 @@ from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
+from gateway.http.endpoints.usage import usage
 from gateway.http.openapi import document
 from gateway.http.routes import Route
 
@@ -46,10 +48,14 @@ ROUTES = (
     Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ, endpoints=_ANY),
     Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE, endpoints=_ANY),
     Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ, endpoints=_ANY),
+    Route(("GET",), ("/api/v1/usage",), usage, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/config",), get_configuration, Scope.READ),
     Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),
     Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ, endpoints=_ANY),
     Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN, endpoints=_ANY),
+    Route(("GET",), ("/api/v1/keys",), list_keys, Scope.ADMIN, endpoints=_ANY),
+    Route(("POST",), ("/api/v1/keys",), create_key, Scope.ADMIN, endpoints=_ANY),
+    Route(("DELETE",), ("/api/v1/keys/{name:[^/]+}",), revoke_key, Scope.ADMIN, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions/{key:[^/]+}",), get_session, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions/{key:[^/]+}/export",), export_session, Scope.READ, endpoints=_ANY),
@@ -57,7 +63,7 @@ ROUTES = (
 )
 
 
-@lru_cache(maxsize=8)  # half of what it costs to build an application; the same after most reloads
+@lru_cache(maxsize=8)  # half of what it costs to build an application, and the same after most reloads
 def document_of(endpoints: frozenset[str]) -> bytes:
     """The OpenAPI document of the routes that these endpoints enable, as JSON."""
     return dumps(document([route for route in ROUTES if route.is_enabled(endpoints)], _API_VERSION))

@@ -54,10 +54,13 @@ def validated(
     bind: str | None = None,
     workers: int = 1,
     endpoints: Sequence[str] = (),
+    assume_model: bool = True,
     files: set[Path] | None = None,
 ) -> Valid:
-    """Load the configuration as `load` does and check all of it. `files` gets the paths of all files that decide about
-    the result, also before an error. Raises ConfigError with every problem.
+    """Load the configuration as `load` does and check all of it. With `assume_model`, one that names no model gets one.
+
+    `files` gets the paths of all files that decide about the result, also before an error. Raises ConfigError with
+    every problem.
     """
     files = set() if files is None else files
 
@@ -69,6 +72,8 @@ def validated(
     embedded = f"{MODEL.provider}/{MODEL.chat_model}" if available() else None
 
     def with_model(config: Config, env: Mapping[str, str]) -> Config:
+        if not assume_model:
+            return config
         return with_assumed_model(config, env, embedded if embedded_joins(config.models) else None)
 
     checks = (_certificates, _providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
@@ -202,9 +207,14 @@ def _assumed_model(config: Config) -> Iterator[Problem]:
 
 def _limited_models(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
     known = _known(config.models)
-    for index, limit in enumerate(config.gateway.limits):
-        path = f"{join('gateway.limits', index)}.models"
-        for position, reference in enumerate(limit.models):
+    gateway = config.gateway
+    rules = (
+        *((join("gateway.limits", index), limit.models) for index, limit in enumerate(gateway.limits)),
+        *((join("gateway.budgets", index), budget.models) for index, budget in enumerate(gateway.budgets)),
+    )
+    for rule, references in rules:
+        path = f"{rule}.models"
+        for position, reference in enumerate(references):
             provider = reference.partition("/")[0]
             if provider not in known:
                 yield Problem(join(path, position), _no_provider(provider, known))

@@ -70,9 +70,7 @@ def endpoint(
     target = f"{parsed.raw_path.rstrip('/')}{path}" if path else parsed.raw_path
     if query := parsed.raw_query_string:  # of the base URL, such as Azure's `api-version`
         target += f"{'&' if '?' in path else '?'}{query}"
-    if (
-        route is not None and route.proxy is not None and parsed.scheme == "http"
-    ):  # asked of the proxy (RFC 9112 §3.2.2)
+    if route is not None and route.proxy is not None and not origin.tls:  # asked of the proxy (RFC 9112 §3.2.2)
         target = f"http://{parsed.host_port_subcomponent}{target}"
         if route.proxy.authorization is not None:
             every["Proxy-Authorization"] = route.proxy.authorization
