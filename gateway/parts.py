@@ -12,12 +12,14 @@ from pathlib import Path
 
 from gateway.access.key_registry import KeyRegistry
 from gateway.config.gateway import RetryConfig
+from gateway.config.ledger import LedgerConfig
 from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
 from gateway.dispatch.snapshot import Services
+from gateway.ledger.ledger import Ledger
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.trace import RecentRuns
-from gateway.state.configured import stores_from
+from gateway.state.configured import Stores, stores_from
 from gateway.state.sessions.store import LEASE
 from gateway.tools.configured import ToolServers
 from gateway.upstream.embedded import available
@@ -79,10 +81,13 @@ async def open_parts(
             stack.push_async_callback(embedded.chat.close)
             stack.push_async_callback(embedded.embeddings.close)
         stores = await stack.enter_async_context(stores_from(config, state))
+        ledger = await stack.enter_async_context(_ledger(gateway.ledger, stores))
         conversations = Conversations(stores.sessions, wait=config.session.wait_ms / 1000, renew=renew, clock=time.time)
         stack.push_async_callback(conversations.close)
         yield Parts(
-            services=Services(stores, RecentRuns(), started=asyncio.get_running_loop().time(), keys=keys),
+            services=Services(
+                stores, RecentRuns(), started=asyncio.get_running_loop().time(), keys=keys, ledger=ledger
+            ),
             state=state,
             http=http,
             cooldowns=cooldowns or cooldowns_from(gateway.retry),
@@ -91,6 +96,20 @@ async def open_parts(
             embedded=embedded,
             quota=quota,
         )
+
+
+@asynccontextmanager
+async def _ledger(config: LedgerConfig, stores: Stores) -> AsyncIterator[Ledger | None]:
+    """The ledger, None if it is off: by default where a restart would lose it. Its end stores what waits."""
+    if not (stores.survives_restart if config.enabled is None else config.enabled):
+        yield None
+        return
+    ledger = Ledger(stores.usage)
+    ledger.start()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
 
 
 def limits_from(retry: RetryConfig) -> Limits:

@@ -30,6 +30,7 @@ from gateway.parts import Parts, limits_from, open_parts
 from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.filters.hold_back import ALL
+from gateway.runs.observers import log_run
 from gateway.runs.reasoning import CallReasoning
 from gateway.tools.configured import registry_from
 from gateway.upstream.client import ProviderClient
@@ -172,6 +173,7 @@ def _run_context(
 ) -> RunContext:
     stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
+    ledger = parts.services.ledger
     return RunContext(
         providers,
         client,
@@ -180,6 +182,8 @@ def _run_context(
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
         reasoning=CallReasoning(parts.services.stores.reasoning),
+        observers=(log_run,) if ledger is None else (log_run, ledger.observer(providers)),
+        metered=ledger is not None,
         lifetime=lifetime,
     )
 

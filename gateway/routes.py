@@ -19,6 +19,7 @@ from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
+from gateway.http.endpoints.usage import usage
 from gateway.http.openapi import document
 from gateway.http.routes import Route
 
@@ -47,6 +48,7 @@ ROUTES = (
     Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ, endpoints=_ANY),
     Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE, endpoints=_ANY),
     Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ, endpoints=_ANY),
+    Route(("GET",), ("/api/v1/usage",), usage, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/config",), get_configuration, Scope.READ),
     Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),
     Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ, endpoints=_ANY),

@@ -17,7 +17,7 @@ LAYERS = (
     {"tools"},
     {"agents", "access"},
     {"runs"},
-    {"conversations"},
+    {"conversations", "ledger"},
     {"dispatch"},
     {"http", "ui"},
     {"validation"},

@@ -32,6 +32,7 @@ COMMANDS = {
     "reload": "let the running gateway load its changed configuration",
     "status": "ask whether a running gateway is ready",
     "token": "print a new token",
+    "usage": "show what agents, models and callers used and cost",
 }
 
 

@@ -9,6 +9,7 @@ from gateway.config.auth import AuthConfig
 from gateway.config.budgets import BudgetAlertsConfig, BudgetConfig
 from gateway.config.endpoints import HttpConfig
 from gateway.config.keys import KeyConfig
+from gateway.config.ledger import LedgerConfig
 from gateway.config.limits import LimitConfig
 from gateway.config.secret import Secret
 from gateway.config.section import Count, Milliseconds, Section
@@ -129,6 +130,7 @@ class GatewayConfig(Section):
     drain: DrainConfig = DrainConfig()
     redis: RedisConfig = RedisConfig()
     state: StateConfig = StateConfig()
+    ledger: LedgerConfig = LedgerConfig()
     limits: tuple[LimitConfig, ...] = ()
     budgets: tuple[BudgetConfig, ...] = ()
     budget_alerts: BudgetAlertsConfig = BudgetAlertsConfig()

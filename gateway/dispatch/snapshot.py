@@ -16,6 +16,7 @@ from gateway.agents.directory import Directory
 from gateway.conversations.conversation import Conversations
 from gateway.core.client_key import KeyRecord
 from gateway.core.lifetime import Lifetime
+from gateway.ledger.ledger import Ledger
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.runs.context import RunContext
@@ -31,13 +32,15 @@ class Services:
     """The parts that live as long as the process.
 
     `recent` holds the traces of recent runs for operators. `started` is loop time in seconds. `keys` are the keys of
-    clients that are made at run time, None where the auth mode checks none.
+    clients that are made at run time, None where the auth mode checks none. `ledger` is None if the use of providers is
+    not recorded.
     """
 
     stores: Stores
     recent: RecentRuns
     started: float
     keys: KeyRegistry | None = None
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
         options,
         endpoint,
         request.headers.get(HEADER),
+        request.path,
         None if quota is None else partial(admitted_run, request, quota),
         None if quota is None else partial(admitted_side_run, request, quota),
     )

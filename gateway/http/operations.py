@@ -17,7 +17,9 @@ from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, get_response, list_input_items
+from gateway.http.endpoints.usage import FORMATS, usage
 from gateway.http.routes import Handler
+from gateway.ledger.report import DIMENSIONS
 from gateway.wire.openai_chat.schema import ChatRequest, EmbeddingsRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
@@ -147,6 +149,16 @@ OPERATIONS: Mapping[Handler, Operation] = {
         KeyRequest, answer={"type": "object", "required": ["object", "name", "key"]}, required=("name",)
     ),
     revoke_key: Operation(answer={"type": "object", "required": ["object", "name", "deleted", "pending"]}),
+    usage: Operation(
+        None,
+        (
+            Parameter("by", "string", description=f"`row`, or up to three of {', '.join(DIMENSIONS)}"),
+            Parameter("since", "string", description="an age such as `7d`, `12h` or `30m`, or Unix seconds"),
+            Parameter("until", "string", description="the same; now without it"),
+            Parameter("format", "string", description="instead of the header Accept", values=FORMATS),
+        ),
+        {"type": "object", "required": ["object", "data", "total", "lost_rows"]},
+    ),
     list_sessions: Operation(
         None,
         (
