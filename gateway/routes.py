@@ -63,7 +63,7 @@ ROUTES = (
 )
 
 
-@lru_cache(maxsize=8)  # half of what it costs to build an application, and the same after most reloads
+@lru_cache(maxsize=8)  # half of what it costs to build an application; the same after most reloads
 def document_of(endpoints: frozenset[str]) -> bytes:
     """The OpenAPI document of the routes that these endpoints enable, as JSON."""
     return dumps(document([route for route in ROUTES if route.is_enabled(endpoints)], _API_VERSION))
