@@ -20,8 +20,10 @@ from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
+from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.answers.response_recorder import responses_error_body
+from gateway.http.answers.socket_turn import respond_to_event
 from gateway.http.chain import chained, endings_of
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
@@ -32,6 +34,7 @@ from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import DOCUMENT, openapi
 from gateway.http.endpoints.responses import responses
+from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN, responses_socket
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
@@ -86,6 +89,10 @@ def create_app(
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     routes = routes_for(config)
     add_routes(app.router, routes, partial(chained, endings=endings_of(limits=quota is not None)))
+    app[SOCKET_TURN] = chained(
+        Route(("GET",), ("/v1/responses",), respond_to_event, Scope.WRITE), endings_of(limits=quota is not None)
+    )
+    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
     app[DOCUMENT] = document_of(routes)
     hsts = gateway.http.security_headers.strict_transport_security
     app[RESPONSE_HEADERS] = ResponseHeaders({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN])
@@ -132,6 +139,7 @@ def routes_for(config: Config) -> tuple[Route, ...]:
     if endpoints.responses.enabled:
         routes += [
             Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, error_body=responses_error_body),
+            Route(("GET",), ("/v1/responses",), responses_socket, Scope.WRITE, upgrade=True),
             Route(("POST",), ("/v1/responses/compact",), compact_response, Scope.WRITE),
             Route(("POST",), ("/v1/responses/input_tokens",), input_tokens, Scope.WRITE),
             Route(("GET",), ("/v1/responses/{id:[^/]+}",), get_response, Scope.READ),

@@ -25,6 +25,8 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     models: set[type[msgspec.Struct]] = set()
     for route in routes:
+        if route.upgrade:
+            continue  # OpenAPI can't describe a WebSocket
         operation = OPERATIONS.get(route.handler, Operation())
         if operation.body is not None:
             models.add(operation.body)
