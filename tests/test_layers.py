@@ -34,6 +34,7 @@ SERVER = frozenset({"http", "app", "cli"})
 CLIENT = frozenset({"media"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
+    "aiohttp.WSCloseCode", "aiohttp.WSMessage", "aiohttp.WSMsgType",
 })  # fmt: skip
 RATELIMIT_USERS = frozenset({"app", "dispatch", "http", "cooldown_sync", "shared", "state"})
 

@@ -105,8 +105,8 @@ class _Session:
             drain.on_close.discard(self._leave)
             self._ended = True
             await self._end(responding, pings)  # a running response reports a drain that waits no longer
+            await self._end(reading)  # before `_close`, which waits for the client's close frame
             await self._close()
-            await self._end(reading)
 
     async def _end(self, *tasks: "asyncio.Task[None]") -> None:
         for task in tasks:
