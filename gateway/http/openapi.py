@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.core.errors import BadRequest, MissingScope
 from gateway.http.operations import OPERATIONS, Operation, Parameter
+from gateway.http.request_schemas import refined
 from gateway.http.routes import Route
 from gateway.wire.openai_chat.error_body import error_body
 
@@ -42,7 +43,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
         "info": {"title": _TITLE, "version": version, "license": {"name": "MIT", "identifier": "MIT"}},
         "paths": paths,
         "components": {
-            "schemas": {**schemas, "Error": _ERROR, "MissingScope": _MISSING_SCOPE},
+            "schemas": {**refined(schemas), "Error": _ERROR, "MissingScope": _MISSING_SCOPE},
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "The gateway's token or password."}
             },
@@ -61,7 +62,7 @@ def _operation(route: Route, method: str, path: str, operation: Operation) -> di
             *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names),
             *map(_parameter, operation.parameters),
         ],
-        "responses": _responses(route, operation, has_object=bool(names) or bool(operation.body)),
+        "responses": _responses(route, operation, has_object=bool(names) or bool(operation.body) or operation.finds),
     }
     if route.scope is not None:
         described["security"] = [{"bearer": []}]
@@ -81,7 +82,10 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
             schema["enum"] = list(parameter.values)
         case _:
             pass
-    described = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    described: dict[str, Any] = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    if parameter.required:
+        described["required"] = True
+        schema["minLength"] = 1
     return {**described, "description": parameter.description} if parameter.description else described
 
 
@@ -89,7 +93,7 @@ def _responses(route: Route, operation: Operation, *, has_object: bool) -> dict[
     """The responses by status. `has_object` is True if the path or the body names an object, which may not exist."""
     content: dict[str, Any] = {operation.content: {"schema": operation.answer}}
     if operation.streams:
-        content[_SSE] = {"schema": {"type": "string", "description": "Server-sent events, the last is `[DONE]`."}}
+        content[_SSE] = {"schema": _EVENT}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     if route.scope is None:
         return responses
@@ -138,5 +142,11 @@ def schema_of(example: Any) -> dict[str, Any]:
             return {"type": "string"}
 
 
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "description": "One of the server-sent events; `data` is JSON, and `[DONE]` at the end.",
+}
 _ERROR = schema_of(error_body(BadRequest("what was wrong")))
 _MISSING_SCOPE = schema_of(error_body(MissingScope("operator.write")))

@@ -6,6 +6,7 @@ loopback.
 
 import argparse
 import asyncio
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -63,8 +64,17 @@ async def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         async with Provider().serving() as provider, serving(Path(folder), _configuration(provider)) as gateway:
             provider.model(_answers, "scripted")
+            settings = ("--config-file", str(Path(__file__).with_name("schemathesis.toml")))
             arguments = (f"{gateway.url}/openapi.json", "--checks", "all", "--header", f"Authorization: Bearer {TOKEN}")
-            process = await asyncio.create_subprocess_exec(options.program, "run", *arguments, *others, cwd=folder)
+            process = await asyncio.create_subprocess_exec(
+                options.program,
+                *settings,
+                "run",
+                *arguments,
+                *others,
+                cwd=folder,
+                env={**os.environ, "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("hooks.py"))},
+            )
             return await process.wait()
 
 
