@@ -17,12 +17,15 @@ LAYERS = (
     {"tools"},
     {"agents", "access"},
     {"runs"},
-    {"conversations"},
+    {"conversations", "ledger"},
     {"dispatch"},
     {"http", "ui"},
     {"validation"},
+    {"parts", "watch"},
     {"provision", "cooldown_sync"},
     {"shared"},
+    {"routes"},
+    {"generations", "reloader"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -36,7 +39,7 @@ NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
     "aiohttp.WSCloseCode", "aiohttp.WSMessage", "aiohttp.WSMsgType",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "dispatch", "http", "cooldown_sync", "shared", "state"})
+RATELIMIT_USERS = frozenset({"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "shared", "state"})
 
 
 def imported(source: str, package: str) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from gateway.config import accepted
 from gateway.config.secret import Secret
@@ -66,22 +66,37 @@ class CompatConfig(Section):
     supports_own_tools: bool | None = None
 
 
+Dollars = Annotated[float, Field(ge=0, le=10**6)]
+"""US dollars per million tokens."""
+
+
+class TierConfig(Section):
+    """The prices of requests whose prompt has at least `range[0]` tokens."""
+
+    input: Dollars | None = None
+    output: Dollars | None = None
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+    cache_write_1h: Dollars | None = Field(default=None, alias="cacheWrite1h")
+    range: Annotated[tuple[float, ...], Field(min_length=1, max_length=2)]
+
+
 class CostConfig(Section):
-    """US dollars per million tokens."""
+    """Prices of a model. A missing one comes from the catalogue; without any, the price is unknown."""
 
-    UNUSED: ClassVar[frozenset[str]] = accepted.COST
-
-    input: float = 0.0
-    output: float = 0.0
-    cache_read: float = 0.0
-    cache_write: float = 0.0
+    input: Dollars | None = None
+    output: Dollars | None = None
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+    cache_write_1h: Dollars | None = Field(default=None, alias="cacheWrite1h")
+    tiered_pricing: tuple[TierConfig, ...] = ()
 
 
 class ModelConfig(Section):
     """One model of a provider. `base_url`, `api` and `headers` replace or extend those of its provider."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MODEL
-    INERT: ClassVar[frozenset[str]] = frozenset({"name", "cost"})
+    INERT: ClassVar[frozenset[str]] = frozenset({"name"})
 
     id: Annotated[str, Field(min_length=1)]
     name: str | None = None
@@ -110,15 +125,36 @@ class RequestAuthConfig(Section):
     prefix: str = ""
 
 
+class TlsConfig(Section):
+    """`tls`: PEM texts of certificates to trust (`ca`) and of the gateway's own certificate (`cert`, `key`)."""
+
+    ca: SecretStr | None = None  # several lines, unlike other secrets
+    cert: SecretStr | None = None
+    key: SecretStr | None = None
+    passphrase: Secret | None = None
+    server_name: str | None = None
+    insecure_skip_verify: bool = False
+
+
+class ProxyConfig(Section):
+    """`proxy`: the one at `url`, or with `env-proxy` that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY."""
+
+    mode: Literal["env-proxy", "explicit-proxy"]
+    url: Secret | None = None
+    """May hold a login."""
+    tls: dict[str, Any] | None = None
+    """For a proxy that speaks TLS itself: refused (`gateway.upstream`)."""
+
+
 class RequestConfig(Section):
-    """`request`: how calls are sent. `proxy` and `tls` are refused (`gateway.upstream`)."""
+    """`request`: how calls are sent."""
 
     UNUSED: ClassVar[frozenset[str]] = frozenset({"allowPrivateNetwork"})
 
     headers: dict[str, Secret] = Field(default_factory=dict)
     auth: RequestAuthConfig = RequestAuthConfig()
-    proxy: dict[str, Any] | None = None
-    tls: dict[str, Any] | None = None
+    proxy: ProxyConfig | None = None
+    tls: TlsConfig | None = None
 
 
 class ProviderConfig(Section):

@@ -37,4 +37,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("CREATE INDEX sessions_by_owner ON sessions (owner, updated)",),
     ("CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",),
+    (
+        """
+        CREATE TABLE usage_segments (
+            time REAL NOT NULL, id TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (time, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )

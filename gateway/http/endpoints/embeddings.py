@@ -16,6 +16,7 @@ from gateway.http.quota import admitted_embedders
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.http.whole_response import WholeResponse
 from gateway.runs.embed import embed
+from gateway.runs.trace import Origin
 from gateway.wire.openai_chat.embeddings import read_request, render_reply
 from gateway.wire.openai_chat.schema import EMBEDDINGS
 
@@ -32,11 +33,11 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     agent = snapshot.directory.resolve(model, call.options.agent)
     wanted = read_request(parsed)
     embedders = snapshot.embedders
-    if services.quota is not None:
+    if snapshot.quota is not None:
         embedders = await admitted_embedders(
-            request, services.quota, agent, wanted, override=override, embedders=embedders
+            request, snapshot.quota, agent, wanted, override=override, embedders=embedders
         )
-    trace = snapshot.runs.new_trace(agent.id, call.client)
+    trace = snapshot.runs.new_trace(agent.id, call.client, Origin(call.id, call.path))
     services.recent.put(call.principal.name, call.id, trace)
     run_start = time.monotonic()
     reply = await embed(agent, wanted, override, embedders, snapshot.runs, trace=trace)

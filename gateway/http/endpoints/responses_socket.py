@@ -5,6 +5,7 @@ https://www.openresponses.org/specification#websocket-transport
 
 import asyncio
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import structlog
 from aiohttp import WSCloseCode, web
@@ -79,6 +80,8 @@ class _Session:
         self._memory = memory
         self._waiting: asyncio.Queue[SocketEvent | None] = asyncio.Queue()  # None ends the session
         self._number = 0
+        self._ping_interval = request[SNAPSHOT].heartbeat
+        del request[SNAPSHOT]  # an idle WebSocket must not hold a configuration that has been replaced
         self._ended = False
         self._last_error: GatewayError | None = None
         self._code = WSCloseCode.OK
@@ -91,7 +94,7 @@ class _Session:
         drain.on_close.add(self._leave)
         reading = loop.create_task(self._read())
         responding = loop.create_task(self._respond())
-        pings = loop.create_task(self._socket.send_pings(request[SNAPSHOT].heartbeat))
+        pings = loop.create_task(self._socket.send_pings(self._ping_interval))
         try:
             if drain.closed:
                 self._leave()
@@ -193,7 +196,7 @@ async def _in_chain(turn: web.Request) -> web.StreamResponse:
 def _error_event(status: int, body: Mapping[str, object], headers: Mapping[str, str]) -> bytes:
     """The event for an error that came before its response. `code` is a string, as OpenResponses demands."""
     error = body.get("error")
-    fields = error if isinstance(error, dict) else {"message": "The request failed.", "type": "api_error"}
+    fields = error if isinstance(error, dict) else {"message": HTTPStatus(status).phrase, "type": "api_error"}
     code = fields.get("code") or fields["type"]
     event = {"type": "error", "status": status, "error": {**fields, "code": code}}
     shown = {name.lower(): value for name, value in headers.items() if name != "Content-Type"}

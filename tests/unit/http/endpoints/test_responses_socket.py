@@ -1,11 +1,13 @@
 import asyncio
 import dataclasses
+import gc
 import json
 
 import aiohttp
 import pytest
 from aiohttp import WSMsgType, web
 
+from gateway.app import GENERATIONS
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT
 from gateway.http.keys import CURRENT, DRAIN
 from gateway.http.large_bodies import LARGE_BODIES
@@ -405,3 +407,28 @@ class TestLimits:
         error = await last_event(socket, CREATE)
         assert (error["status"], error["error"]["code"]) == (429, "rate_limit_exceeded")
         assert int(error["headers"]["retry-after"]) > 0
+
+
+async def test_an_idle_websocket_holds_no_replaced_configuration(client, socket, provider):
+    provider.says("Hello")
+    await last_event(socket, CREATE)
+    generations = client.app[GENERATIONS]
+    await generations.prepare(generations.config, {})
+    generations.commit()
+    assert (await last_event(socket, CREATE))["type"] == "response.completed"
+    async with asyncio.timeout(10):
+        while generations.in_use > 1:
+            gc.collect()
+            await asyncio.sleep(0)
+
+
+class TestDisabled:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["http"]["endpoints"]["responses"]["enabled"] = False
+        return config
+
+    async def test_a_disabled_endpoint_has_no_websocket(self, client):
+        with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
+            await client.ws_connect("/v1/responses")
+        assert caught.value.status == 404
