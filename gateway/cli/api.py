@@ -33,8 +33,8 @@ def ask(
             answer: dict[str, Any] = json.load(response)
             return answer
     except HTTPError as error:
-        text = error.read().decode("utf-8", "replace")
-        return {"problem": f"{error.code} {text}", **_error_of(text)}
+        body = error.read().decode("utf-8", "replace")
+        return {"problem": f"{error.code} {body}", **_error_of(body)}
     except (URLError, OSError, HTTPException) as error:
         return {"problem": f"no gateway answers at {url}: {error}"}
 
