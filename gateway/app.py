@@ -20,10 +20,12 @@ from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
+from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained
+from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
@@ -32,7 +34,7 @@ from gateway.http.routes import add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
-from gateway.routes import ROUTES
+from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
 from gateway.state.configured import Stores
@@ -83,6 +85,8 @@ def create_app(
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     add_routes(app.router, ROUTES, chained)
+    app[SOCKET_TURN] = chained(EVENTS)
+    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
     app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
     app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 

@@ -157,8 +157,9 @@ class Client(ABC):
     def limit_window(self) -> None:
         """Configure WINDOW as the context window of the model."""
 
-    async def stop(self) -> None:
-        """Stop what the client left running."""
+    def leftover(self) -> list[str | Path]:
+        """The command that stops what the client left running; empty if nothing is."""
+        return []
 
 
 def npm_install(package: str, folder: Path, version: str = "latest") -> None:

@@ -86,7 +86,8 @@ async def problem(scenario: Scenario, client: Client) -> str | None:
     except AssertionError as error:
         return f"{error} {client.script.refused or ''}"
     finally:
-        await client.stop()
+        if leftover := client.leftover():
+            await client.execute(*leftover)
     return f"the provider refused {client.script.refused}" if client.script.refused else None
 
 
