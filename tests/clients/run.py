@@ -39,16 +39,21 @@ PROVIDERS = {
     "openai-responses, thinking": ("openai-responses", True),
     "anthropic-messages, thinking": ("anthropic-messages", True),
 }
-_ENDPOINTS = ("chatCompletions", "responses", "messages")
+_ENDPOINTS = {
+    "openai-completions": "chatCompletions",
+    "openai-responses": "responses",
+    "anthropic-messages": "messages",
+}
 _NODE = "22"  # some clients need it
 
 
-def configuration(api: str, url: str) -> dict[str, Any]:
+def configuration(client_api: str, api: str, url: str) -> dict[str, Any]:
+    """Of a gateway for clients of one format and a provider of another."""
     row = {"baseUrl": f"{url}/v1", "apiKey": "key", "api": api, "models": [{"id": "scripted"}, {"id": "other"}]}
     return {
         "gateway": {
             "auth": {"mode": "token", "token": TOKEN},
-            "http": {"endpoints": {name: {"enabled": True} for name in _ENDPOINTS}},
+            "http": {"endpoints": {_ENDPOINTS[client_api]: {"enabled": True}}},
             "retry": {"maxRetries": 0},
         },
         "agents": {
@@ -98,7 +103,7 @@ async def through_the_gateway(
     script = Script(thinks=thinks)
     state = folder / "state"
     state.mkdir(parents=True)
-    async with provided(script) as url, serving(state, configuration(api, url)) as gateway:
+    async with provided(script) as url, serving(state, configuration(client.api, api, url)) as gateway:
         return await problem(scenario, client(program, folder / "home", gateway.url, TOKEN, script))
 
 
