@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.clients.claude_code import ClaudeCode
-from tests.clients.client import Client, npm_install
+from tests.clients.client import TOOL_SERVER, Client, npm_install
 from tests.clients.cline import Cline
 from tests.clients.codex import Codex
 from tests.clients.continue_cli import ContinueCli
@@ -59,10 +59,11 @@ def configuration(client_api: str, api: str, url: str) -> dict[str, Any]:
         "agents": {
             "defaults": {"model": {"primary": "scripted/scripted"}},
             "entries": {
-                "main": {},
+                "main": {"tools": {"deny": ["*"]}},
                 "careful": {"model": {"primary": "scripted/scripted", "fallbacks": ["scripted/other"]}},
             },
         },
+        "mcp": {"servers": {"clock": {"command": sys.executable, "args": [str(TOOL_SERVER)]}}},
         "models": {"providers": {"scripted": row}},
     }
 
