@@ -155,7 +155,13 @@ async def table(client: type[Client], folder: Path, options: argparse.Namespace)
 
 async def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("clients", nargs="*", choices=[[], *CLIENTS], help="all of them if none is named")
+    arguments.add_argument(
+        "clients",
+        nargs="*",
+        choices=[[], *CLIENTS],
+        metavar="CLIENT",
+        help=f"{', '.join(CLIENTS)}; all of them if none is named",
+    )
     arguments.add_argument("--only", default="", help="run scenarios with this in their name")
     arguments.add_argument("--provider", default="", help="run providers with this in their name")
     arguments.add_argument("--folder", type=Path, help="where clients are installed, to be used again; else temporary")
