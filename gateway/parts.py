@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.access.key_registry import KeyRegistry
 from gateway.config.gateway import RetryConfig
 from gateway.config.ledger import LedgerConfig
 from gateway.config.root import Config
@@ -58,11 +59,18 @@ class Parts:
 
 @asynccontextmanager
 async def open_parts(
-    config: Config, state: Path, *, cooldowns: Cooldowns | None = None, quota: Quota | None = None, renew: float = RENEW
+    config: Config,
+    state: Path,
+    *,
+    cooldowns: Cooldowns | None = None,
+    quota: Quota | None = None,
+    keys: KeyRegistry | None = None,
+    renew: float = RENEW,
 ) -> AsyncIterator[Parts]:
     """The parts for the first configuration and all later ones, closed at the end.
 
-    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`.
+    `cooldowns` are those that other instances know of, too. `keys` are the client keys that are made at run time.
+    `renew`: see `create_app`.
     """
     gateway = config.gateway
     async with AsyncExitStack() as stack:
@@ -77,7 +85,9 @@ async def open_parts(
         conversations = Conversations(stores.sessions, wait=config.session.wait_ms / 1000, renew=renew, clock=time.time)
         stack.push_async_callback(conversations.close)
         yield Parts(
-            services=Services(stores, RecentRuns(), asyncio.get_running_loop().time(), ledger),
+            services=Services(
+                stores, RecentRuns(), started=asyncio.get_running_loop().time(), keys=keys, ledger=ledger
+            ),
             state=state,
             http=http,
             cooldowns=cooldowns or cooldowns_from(gateway.retry),

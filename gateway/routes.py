@@ -12,6 +12,7 @@ from gateway.http.endpoints.configuration import get_configuration, reload_confi
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
+from gateway.http.endpoints.keys import create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import openapi
@@ -55,6 +56,9 @@ ROUTES = (
     Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),
     Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ, endpoints=_ANY),
     Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN, endpoints=_ANY),
+    Route(("GET",), ("/api/v1/keys",), list_keys, Scope.ADMIN, endpoints=_ANY),
+    Route(("POST",), ("/api/v1/keys",), create_key, Scope.ADMIN, endpoints=_ANY),
+    Route(("DELETE",), ("/api/v1/keys/{name:[^/]+}",), revoke_key, Scope.ADMIN, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions/{key:[^/]+}",), get_session, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions/{key:[^/]+}/export",), export_session, Scope.READ, endpoints=_ANY),

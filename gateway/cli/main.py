@@ -25,6 +25,7 @@ COMMANDS = {
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
     "import": "import an OpenClaw installation: report what works, and write a configuration",
+    "keys": "make, list or revoke keys of clients",
     "locks": "list the clients that are locked out, or release one",
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",

@@ -32,6 +32,12 @@ def answer_tokens(turn: Turn, model_limit: int | None) -> int:
     return tokens if model_limit is None else min(model_limit, tokens)
 
 
+def max_answer_tokens(turn: Turn, model_limit: int | None) -> int:
+    """The most tokens that an answer can have: the request's or the model's limit; a default where neither is known."""
+    known = [limit for limit in (turn.sampling.max_tokens, model_limit) if limit is not None]
+    return min(known, default=_ANSWER_TOKENS)
+
+
 def tokens_in(size: int) -> int:
     """Tokens of a text of `size` bytes."""
     return -(-size // _BYTES_PER_TOKEN)

@@ -11,6 +11,7 @@ from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
+from gateway.http.endpoints.keys import KeyRequest, create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
@@ -140,6 +141,18 @@ OPERATIONS: Mapping[Handler, Operation] = {
         {"type": "object", "required": ["object", "key", "released", "pending"]},
         finds=True,
     ),
+    list_keys: Operation(
+        None,
+        (
+            Parameter("limit", "integer", description="keys", values=(1, 1000)),
+            Parameter("after", "string", description="the `next` of the page before"),
+        ),
+        _list_of("client keys"),
+    ),
+    create_key: Operation(
+        KeyRequest, answer={"type": "object", "required": ["object", "name", "key"]}, required=("name",)
+    ),
+    revoke_key: Operation(answer={"type": "object", "required": ["object", "name", "deleted", "pending"]}),
     usage: Operation(
         None,
         (

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
+from gateway.state.budget_windows import BudgetWindows
 from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventLog, EventPolicy
 from gateway.state.health import StoreHealth
+from gateway.state.keys.redis import RedisKeys
+from gateway.state.keys.sqlite import SqliteKeys
+from gateway.state.keys.store import KeyStore
 from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.reasoning.redis import RedisReasoning
 from gateway.state.reasoning.store import ReasoningStore
@@ -45,6 +49,9 @@ class Stores:
     reasoning: ReasoningStore
     seals: Seals
     usage: UsageStore
+    keys: KeyStore
+    budget_windows: BudgetWindows | None = None
+    """None where instances count budgets in Redis."""
     survives_restart: bool = False
     """Whether the data are still there after the process has ended."""
     health: StoreHealth = field(default_factory=StoreHealth)
@@ -73,6 +80,8 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 RedisReasoning(shared, prefix=redis.key_prefix),
                 redis_seals(shared, prefix=redis.key_prefix),
                 RedisUsage(shared, usage, prefix=redis.key_prefix, clock=time.time),
+                RedisKeys(shared, prefix=redis.key_prefix),
+                None,
                 True,
                 shared.health,
                 shared.check,
@@ -92,6 +101,8 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 MemoryReasoning(clock=time.monotonic),
                 sqlite_seals(database),
                 SqliteUsage(database, usage, clock=clock),
+                SqliteKeys(database),
+                BudgetWindows(database, clock=clock),
                 settings.backend != "memory",
                 database.health,
                 database.inspect,

@@ -44,4 +44,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT, WITHOUT ROWID
         """,
     ),
+    (
+        "CREATE TABLE client_keys (name TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, record BLOB NOT NULL) STRICT",
+        "CREATE TABLE client_key_uses (name TEXT PRIMARY KEY, used REAL NOT NULL) STRICT",
+        """
+        CREATE TABLE budget_windows (
+            key TEXT PRIMARY KEY, width INTEGER NOT NULL, age REAL NOT NULL, previous INTEGER NOT NULL,
+            current INTEGER NOT NULL, stored REAL NOT NULL
+        ) STRICT
+        """,
+    ),
 )

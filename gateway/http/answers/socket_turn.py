@@ -52,7 +52,7 @@ async def respond_to_event(request: web.Request) -> web.StreamResponse:
             async with await dispatch(call, ingress.model, ingress.user, response_request.read_turn) as dispatched:
                 await response_request.respond(dispatched)
         else:
-            agent = request[SNAPSHOT].directory.resolve(ingress.model, call.options.agent)
+            agent = request[SNAPSHOT].directory.resolve(ingress.model, call.options.agent, call.principal)
             frames = await response_request.warm_up(agent)
             await SocketStream(event.socket).finish(b"".join(frames))
     except GatewayError:

@@ -12,7 +12,7 @@ from gateway.http.errors import JSON
 from gateway.http.headers import run_headers
 from gateway.http.keys import SERVICES, SNAPSHOT, TRACE
 from gateway.http.large_bodies import decoded
-from gateway.http.quota import admitted_embedders
+from gateway.http.quota import admitted_embedders, quota_for
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.http.whole_response import WholeResponse
 from gateway.runs.embed import embed
@@ -30,13 +30,11 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     model, override = parsed.model or "", call.options.model
     if not model.strip():
         raise BadRequest("Missing `model`.", param="model")
-    agent = snapshot.directory.resolve(model, call.options.agent)
+    agent = snapshot.directory.resolve(model, call.options.agent, call.principal)
     wanted = read_request(parsed)
     embedders = snapshot.embedders
-    if snapshot.quota is not None:
-        embedders = await admitted_embedders(
-            request, snapshot.quota, agent, wanted, override=override, embedders=embedders
-        )
+    if (quota := quota_for(snapshot.quota, call.principal)) is not None:
+        embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)
     trace = snapshot.runs.new_trace(agent.id, call.client, Origin(call.id, call.path))
     services.recent.put(call.principal.name, call.id, trace)
     run_start = time.monotonic()
