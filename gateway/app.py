@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gateway.access.bearer import bearer, bearer_or_api_key
 from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
 from gateway.config.auth import AuthConfig
@@ -29,6 +30,8 @@ from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.locks import list_locks, release_lock
+from gateway.http.endpoints.message_tokens import count_message_tokens
+from gateway.http.endpoints.messages import messages
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import DOCUMENT, openapi
 from gateway.http.endpoints.responses import responses
@@ -37,11 +40,12 @@ from gateway.http.endpoints.sessions import delete_session, export_session, get_
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
+from gateway.http.message_errors import messages_error_body, messages_error_status
 from gateway.http.openapi import document
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
-from gateway.http.routes import Route, add_routes
+from gateway.http.routes import Handler, Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.provision import RENEW, cooldowns_from, provisioned
 from gateway.shared import link_from, open_link
@@ -139,10 +143,16 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("GET",), ("/v1/responses/{id:[^/]+}/input_items",), list_input_items, Scope.READ),
             Route(("POST",), ("/v1/responses/{id:[^/]+}/cancel",), cancel_response, Scope.WRITE),
         ]
-    if endpoints.chat_completions.enabled or endpoints.responses.enabled:
+    if endpoints.messages.enabled:
         routes += [
-            Route(("GET",), ("/v1/models",), list_models, Scope.READ),
-            Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ),
+            _messages_route("/v1/messages", messages),
+            _messages_route("/v1/messages/count_tokens", count_message_tokens),
+        ]
+    if endpoints.any_enabled:
+        reader = bearer_or_api_key if endpoints.messages.enabled else bearer
+        routes += [
+            Route(("GET",), ("/v1/models",), list_models, Scope.READ, credential=reader),
+            Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ, credential=reader),
             Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE),
             Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
             Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ),
@@ -153,6 +163,20 @@ def routes_for(config: Config) -> tuple[Route, ...]:
             Route(("DELETE",), ("/api/v1/sessions/{key:[^/]+}",), delete_session, Scope.ADMIN),
         ]
     return tuple(routes)
+
+
+def _messages_route(path: str, handler: Handler) -> Route:
+    """A route for clients of Anthropic's API."""
+    return Route(
+        ("POST",),
+        (path,),
+        handler,
+        Scope.WRITE,
+        credential=bearer_or_api_key,
+        error_body=messages_error_body,
+        error_status=messages_error_status,
+        id_header="request-id",
+    )
 
 
 def document_of(routes: tuple[Route, ...]) -> bytes:

@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.agents.agent import Agent
 from gateway.core.errors import BadRequest, NotFound
-from gateway.core.names import parse_agent_target
+from gateway.core.names import CLAUDE_NAME, parse_agent_target
 
 
 class Directory:
@@ -17,6 +17,9 @@ class Directory:
         others = (agent.id for agent in agents if agent.id != default)
         names = ["openclaw", "openclaw/default", f"openclaw/{default}", *(f"openclaw/{name}" for name in others)]
         self._models = {name: _model_object(name) for name in names}
+        # Claude Code lists only names that begin with `claude`.
+        names += [CLAUDE_NAME, *(f"{CLAUDE_NAME}-{agent.id}" for agent in agents)]
+        self._anthropic_models = {name: _anthropic_object(name) for name in names}
 
     @property
     def agents(self) -> tuple[Agent, ...]:
@@ -47,6 +50,18 @@ class Directory:
         """The body of `GET /v1/models`."""
         return {"object": "list", "data": list(self._models.values())}
 
+    def anthropic_models(self) -> dict[str, Any]:
+        """The body of `GET /v1/models` for Anthropic's clients."""
+        names = list(self._anthropic_models)
+        data = list(self._anthropic_models.values())
+        return {"data": data, "has_more": False, "first_id": names[0], "last_id": names[-1]}
+
+    def anthropic_model(self, model_id: str) -> dict[str, Any]:
+        """The body of `GET /v1/models/{id}` for Anthropic's clients. Raises NotFound."""
+        if model := self._anthropic_models.get(model_id):
+            return model
+        raise NotFound(f"Model '{model_id}' not found.", code="model_not_found")
+
     def model(self, model_id: str) -> dict[str, Any]:
         """The body of `GET /v1/models/{id}`: exact ids only (recorded). Raises BadRequest or NotFound."""
         if model := self._models.get(model_id):
@@ -60,3 +75,8 @@ class Directory:
 
 def _model_object(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "openclaw", "permission": []}
+
+
+def _anthropic_object(name: str) -> dict[str, Any]:
+    described = {"display_name": name, "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"}
+    return {"type": "model", "id": name, **described}

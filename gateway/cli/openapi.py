@@ -14,7 +14,8 @@ from gateway.config.root import Config
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
-_ALL = {"gateway": {"http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}}}}
+_ON = {"enabled": True}
+_ALL = {"gateway": {"http": {"endpoints": {"chatCompletions": _ON, "responses": _ON, "messages": _ON}}}}
 
 
 def add_parser(sub: "Subparsers") -> None:

@@ -78,11 +78,23 @@ class ResponsesConfig(Section):
     images: ResponsesImagesConfig = ResponsesImagesConfig()
 
 
+class MessagesConfig(Section):
+    """`POST /v1/messages` (ours). Images and documents have the limits of `responses`."""
+
+    enabled: bool = False
+
+
 class EndpointsConfig(Section):
-    """Both are disabled by default, as in OpenClaw; either one enables models and embeddings too."""
+    """All are disabled by default, as in OpenClaw; any one enables models and embeddings too."""
 
     chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
     responses: ResponsesConfig = ResponsesConfig()
+    messages: MessagesConfig = MessagesConfig()
+
+    @property
+    def any_enabled(self) -> bool:
+        """Whether the gateway serves any of them."""
+        return self.chat_completions.enabled or self.responses.enabled or self.messages.enabled
 
 
 class SecurityHeadersConfig(Section):

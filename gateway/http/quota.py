@@ -74,8 +74,13 @@ async def _admit(
         raise _refused(request, outcome, prompt)
     meter = request[METER] = Meter(outcome, prompt)
     if outcome.statuses:
-        request[ADDED_HEADERS] = quota_headers(outcome.statuses)
+        _add_headers(request, quota_headers(outcome.statuses))
     return meter
+
+
+def _add_headers(request: web.Request, headers: dict[str, str]) -> None:
+    known = request.get(ADDED_HEADERS)
+    request[ADDED_HEADERS] = headers if known is None else {**known, **headers}
 
 
 def hand_over(request: web.Request) -> Meter | None:
@@ -99,13 +104,13 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited
     policy = max(refusal.violated, key=lambda status: status.wait or float("inf")).policy
     seconds = retry_after(refusal)
     if seconds is None:
-        request[ADDED_HEADERS] = quota_headers(refusal.statuses)
+        _add_headers(request, quota_headers(refusal.statuses))
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    request[ADDED_HEADERS] = quota_headers(refusal.statuses, seconds)
+    _add_headers(request, quota_headers(refusal.statuses, seconds))
     message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(message, seconds, why=f"limit {policy.name}")
 

@@ -13,11 +13,18 @@ from gateway.wire.openai_chat.error_body import error_body
 ErrorBody = Callable[[GatewayError], dict[str, Any]]
 """The JSON body of an error response."""
 
+
+def error_status(error: GatewayError) -> int:
+    """The status of an error response, as the gateway's own errors have it."""
+    return error.status
+
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MiB = 2**20
 CHAT_BODY = 20 * MiB
 RESPONSES_BODY = 20 * MiB
+MESSAGES_BODY = 20 * MiB
 EMBEDDINGS_BODY = 5 * MiB
 
 
@@ -25,8 +32,8 @@ EMBEDDINGS_BODY = 5 * MiB
 class Route:
     """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either.
 
-    `credential` finds the caller's credential in the headers, `error_body` renders errors: both as the route's clients
-    expect.
+    `credential` finds the caller's credential in the headers, `error_body` and `error_status` render errors, and
+    `id_header` repeats the request's id: all as the route's clients expect.
     """
 
     methods: tuple[str, ...]
@@ -36,6 +43,8 @@ class Route:
     public: bool = False
     credential: CredentialReader = bearer
     error_body: ErrorBody = error_body
+    error_status: Callable[[GatewayError], int] = error_status
+    id_header: str | None = None
 
 
 def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:

@@ -130,7 +130,9 @@ def _parts(
             continue
         placed, extras = entries.get(id(part), ([], NO_EXTRAS))
         yield from queue.before_call(len(placed))
-        yield replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part
+        # A client of another format may add fields of its own, such as a breakpoint of a cache.
+        restores = extras.fields and part.extras.wire != extras.wire
+        yield replace(part, extras=extras) if restores else part
 
 
 class _Queue:

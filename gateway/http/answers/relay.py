@@ -24,11 +24,19 @@ log = structlog.get_logger(__name__)
 
 
 async def respond(
-    request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
+    request: web.Request,
+    dispatched: Dispatched,
+    stream: AnswerStream,
+    renderer: AnswerRenderer,
+    *,
+    ping: bytes | None = None,
 ) -> web.StreamResponse:
-    """Respond streamed or whole, as requested; `stream` is the dispatched one or wraps it. Raises GatewayError."""
+    """Respond streamed or whole, as requested; `stream` is the dispatched one or wraps it. Raises GatewayError.
+
+    `ping` is the heartbeat of the client's format, None for a comment.
+    """
     if dispatched.turn.stream:
-        return await _streamed(request, dispatched, stream, renderer)
+        return await _streamed(request, dispatched, stream, renderer, ping)
     return await _whole(request, dispatched, stream, renderer)
 
 
@@ -56,7 +64,7 @@ async def _whole(
 
 
 async def _streamed(
-    request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
+    request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer, ping: bytes | None
 ) -> web.StreamResponse:
     """Relay the events. Raises GatewayError before the first of them.
 
@@ -76,7 +84,9 @@ async def _streamed(
     holds_last = stream is dispatched.run  # unless something is stored or settled in between
     events = stream.events()
     async with (
-        EventStream(request, headers=headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening) as response,
+        EventStream(
+            request, headers=headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening, ping=ping
+        ) as response,
         aclosing(events),
     ):
         try:

@@ -1,0 +1,15 @@
+"""Errors of the Messages API, with the id of their request."""
+
+from typing import Any
+
+from gateway.core.errors import GatewayError
+from gateway.observe.context import REQUEST_ID
+from gateway.wire.anthropic_messages.error_body import error_body, error_status
+
+
+def messages_error_body(error: GatewayError) -> dict[str, Any]:
+    """The body of an error of the request that the current task serves."""
+    return error_body(error, REQUEST_ID.get())
+
+
+messages_error_status = error_status
