@@ -47,6 +47,7 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
     own = dict(turn.extras.of(WIRE))
     betas = [*own.pop(BETAS, ())]
     thinking, config = own.pop("thinking", None), own.pop("output_config", None)
+    own.pop("output_format", None)  # an earlier name of `output_config.format`
     body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **own}
     retention = body.pop(_CACHE_PARAM, None)
     effort = _effort(turn, body)
@@ -72,10 +73,7 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
         conversation.end_with_user()
     if not thinks(body):
         _without_edits_of_thinking(body)
-    if abilities.json_schema and config and config.get("format"):
-        body["output_config"] = {**body.get("output_config", {}), "format": config["format"]}
-    elif not (abilities.json_schema and "output_format" in body):
-        _add_form(body, turn.sampling.response_format, conversation, abilities)
+    _add_form(body, turn.sampling.response_format, conversation, abilities)
     body["messages"] = conversation.messages
     if conversation.system:
         body["system"] = conversation.system

@@ -90,6 +90,14 @@ class ChatClient:
     def sees(self, seen: Seen, *, stream: bool) -> Seen:  # noqa: ARG002
         return seen
 
+    def arguments(self, text: str) -> str:
+        """The arguments of a call as the client sends them back."""
+        return text
+
+    def settings(self, known: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a question that the format can say, of those that the provider's can."""
+        return known
+
     def body(self, question: Question, *, stream: bool) -> dict[str, Any]:
         body: dict[str, Any] = {"model": "openclaw", "messages": [_chat_message(*one) for one in question.messages]}
         if stream:
@@ -184,6 +192,14 @@ class ResponsesClient:
     def sees(self, seen: Seen, *, stream: bool) -> Seen:  # noqa: ARG002
         return seen
 
+    def arguments(self, text: str) -> str:
+        """The arguments of a call as the client sends them back."""
+        return text
+
+    def settings(self, known: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a question that the format can say, of those that the provider's can."""
+        return known
+
     def body(self, question: Question, *, stream: bool) -> dict[str, Any]:
         items = [item for message in question.messages for item in _items(*message)]
         body: dict[str, Any] = {"model": "openclaw", "input": items, "store": False, "stream": stream}
@@ -264,6 +280,15 @@ class MessagesClient:
         calls = seen.calls if stream else tuple((id_, name, _input(text)) for id_, name, text in seen.calls)
         text, finish = seen.text + seen.refusal, "content_filter" if seen.refusal else seen.finish
         return replace(seen, text=text, refusal="", sources=sources, calls=calls, finish=finish)
+
+    def arguments(self, text: str) -> str:
+        """An object, which the client encodes anew."""
+        return json.dumps(json.loads(text))
+
+    def settings(self, known: dict[str, Any]) -> dict[str, Any]:
+        """The form of an answer has no name here."""
+        kind, form = known["form"]
+        return known | {"form": [kind, form | ({"name": "answer"} if "name" in form else {})]}
 
     def body(self, question: Question, *, stream: bool) -> dict[str, Any]:
         system = [part[1] for role, *parts in question.messages if role == "system" for part in parts]

@@ -261,9 +261,8 @@ TOOLS = [
 @each_way
 async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
     house.answers(ANSWERS["text"])
-    conversation = [
-        [role, *(part for part in parts if part[0] not in house.says.LACKS)] for role, *parts in CONVERSATION
-    ]
+    lacks = house.says.LACKS | client.lacks
+    conversation = [[role, *(part for part in parts if part[0] not in lacks)] for role, *parts in CONVERSATION]
     question = Question(conversation, TOOLS, settings=True)
     status, _ = await ask(client, client.body(question, stream=stream))
     assert status == 200
@@ -271,10 +270,13 @@ async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
         {
             "model": "small",
             "stream": stream,
-            "settings": house.says.SETTINGS,
+            "settings": client.settings(house.says.SETTINGS),
             "tools": TOOLS,
             "choice": None,
-            "messages": conversation,
+            "messages": [
+                [role, *([*part[:3], client.arguments(part[3])] if part[0] == "call" else part for part in parts)]
+                for role, *parts in conversation
+            ],
         }
     ]
     assert house.says.authorised(house.headers[0], "key-of-the-house")
@@ -314,7 +316,7 @@ async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(hou
         [
             "assistant",
             house.says.thought(THOUGHT),
-            *(["call", call.id, call.name, call.arguments] for call in calls),
+            *(["call", call.id, call.name, client.arguments(call.arguments)] for call in calls),
         ],
         *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
@@ -358,7 +360,7 @@ async def test_a_loop_of_three_rounds_has_all_of_its_reasoning_in_order(house, a
         message
         for thought, call in zip(thoughts, calls, strict=True)
         for message in (
-            ["assistant", house.says.thought(thought), ["call", call.id, call.name, call.arguments]],
+            ["assistant", house.says.thought(thought), ["call", call.id, call.name, client.arguments(call.arguments)]],
             ["tool", ["result", call.id, ["text", "a cat"]]],
         )
     ]
@@ -573,7 +575,7 @@ async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_it
     assert (status, read(client, status, body, stream=False)) == (200, seen)
     assert fallback.asked[0]["messages"] == [
         *ASK.messages,
-        ["assistant", *(["call", call.id, call.name, call.arguments] for call in calls)],
+        ["assistant", *(["call", call.id, call.name, client.arguments(call.arguments)] for call in calls)],
         *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
 
@@ -713,7 +715,7 @@ async def test_reasoning_of_three_rounds_goes_back_in_its_order(house, ask, clie
         returned = client.returned(answer, stream=stream)
         body = client.followed(body, client.forgetful(returned) if forgets else returned, [(call.id, "a cat")])
         expected += [
-            ["assistant", house.says.thought(block), ["call", call.id, call.name, call.arguments]],
+            ["assistant", house.says.thought(block), ["call", call.id, call.name, client.arguments(call.arguments)]],
             ["tool", ["result", call.id, ["text", "a cat"]]],
         ]
     house.answers(ANSWERS["text"])
