@@ -40,7 +40,7 @@ from gateway.http.endpoints.sessions import delete_session, export_session, get_
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
-from gateway.http.message_errors import messages_error_body, messages_error_status
+from gateway.http.message_errors import messages_error_body, messages_error_headers, messages_error_status
 from gateway.http.openapi import document
 from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
@@ -175,6 +175,7 @@ def _messages_route(path: str, handler: Handler) -> Route:
         credential=bearer_or_api_key,
         error_body=messages_error_body,
         error_status=messages_error_status,
+        error_headers=messages_error_headers,
         id_header="request-id",
     )
 

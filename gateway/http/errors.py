@@ -48,7 +48,7 @@ def _response(request: web.Request, error: GatewayError, route: Route) -> web.St
         request.app[REFUSAL_LOG].write(request, error)
     elif error.status >= 500:
         log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
-    headers = {"Content-Type": JSON, **error.headers}
+    headers = {"Content-Type": JSON, **route.error_headers(error)}
     response = WholeResponse(dumps(route.error_body(error)), headers, status=route.error_status(error))
     if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded)):
         response.force_close()  # instead of reading the remaining body

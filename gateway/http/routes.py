@@ -1,6 +1,6 @@
 """Routes: methods, paths, handler, and the settings from which the chain is built."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,11 @@ def error_status(error: GatewayError) -> int:
     return error.status
 
 
+def error_headers(error: GatewayError) -> Mapping[str, str]:
+    """The headers of an error response, as the gateway's own errors have them."""
+    return error.headers
+
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MiB = 2**20
@@ -32,8 +37,8 @@ EMBEDDINGS_BODY = 5 * MiB
 class Route:
     """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either.
 
-    `credential` finds the caller's credential in the headers, `error_body` and `error_status` render errors, and
-    `id_header` repeats the request's id: all as the route's clients expect.
+    `credential` finds the caller's credential in the headers, `error_body`, `error_status` and `error_headers` render
+    errors, and `id_header` repeats the request's id: all as the route's clients expect.
     """
 
     methods: tuple[str, ...]
@@ -44,6 +49,7 @@ class Route:
     credential: CredentialReader = bearer
     error_body: ErrorBody = error_body
     error_status: Callable[[GatewayError], int] = error_status
+    error_headers: Callable[[GatewayError], Mapping[str, str]] = error_headers
     id_header: str | None = None
 
 

@@ -138,14 +138,14 @@ async def test_a_tool_loop_reaches_the_provider_as_messages(claudes, provider):
     answer = await claudes.messages.create(**{**ask, "messages": loop})
     assert answer.content[0].text == "Cold."
     assert model.asked[0].body["parallel_tool_calls"] is False
-    system, user, assistant, *rest = model.asked[1].body["messages"]
+    system, user, assistant, *others = model.asked[1].body["messages"]
     assert (system, user) == ({"role": "system", "content": "be brief"}, HI[0])
     assert assistant["content"] == "Let me see."
     assert [(call["id"], json.loads(call["function"]["arguments"])) for call in assistant["tool_calls"]] == [
         ("call_a", {"city": "Oslo"}),
         ("call_b", {}),
     ]
-    assert rest == [
+    assert others == [
         {"role": "tool", "tool_call_id": "call_a", "content": "5 °C"},
         {"role": "tool", "tool_call_id": "call_b", "content": "broken"},
         {"role": "user", "content": "And?"},
@@ -187,9 +187,9 @@ async def test_models_are_listed_with_names_that_clients_of_claude_accept_and_ea
 
 async def test_openais_clients_still_see_the_list_as_openai_has_it(client):
     async with client.get("/v1/models") as response:
-        listed = await response.json()
-    assert listed["object"] == "list"
-    assert not any(one["id"].startswith("claude") for one in listed["data"])
+        models = await response.json()
+    assert models["object"] == "list"
+    assert not any(one["id"].startswith("claude") for one in models["data"])
 
 
 async def test_thinking_and_its_signature_pass_unchanged_between_the_client_and_anthropic(claudes, provider):
@@ -227,8 +227,8 @@ async def test_thinking_and_its_signature_pass_unchanged_between_the_client_and_
 
 async def test_a_tool_that_anthropic_runs_works_with_anthropic_and_is_left_out_elsewhere(claudes, provider):
     use = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
-    found = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
-    message = claude._message(Answer(None, "stop", Usage(1, 1, 2)), [use, found, {"type": "text", "text": "Yes."}])
+    result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": []}
+    message = claude._message(Answer(None, "stop", Usage(1, 1, 2)), [use, result, {"type": "text", "text": "Yes."}])
     model = provider.model(replies(json.dumps(message).encode()), "claude-opus-4-6")
     search = {"type": "web_search_20250305", "name": "web_search", "max_uses": 8}
     answer = await claudes.messages.create(**ASK, tools=[search, CLOCK], extra_headers=on_claude(model))

@@ -65,14 +65,16 @@ class MessageRequest:
 def _refuse_foreign(turn: Turn) -> None:
     """Refuse content of the user that none of the agent's models can be sent. Raises BadRequest."""
     for message in turn.messages:
-        if message.role in ("user", "system"):
-            for part in message.parts:
-                if isinstance(part, Foreign):
-                    kind = str(part.payload.get("type"))[:80]
-                    source = part.payload.get("source")
-                    form = f" with a source of the type '{str(source.get('type'))[:80]}'" if source else ""
-                    raise BadRequest(
-                        f"`messages`: only Anthropic takes blocks of the type '{kind}'{form}, and no model of the agent is "
-                        "one of Anthropic's. Send the content itself.",
-                        param="messages",
-                    )
+        for part in message.parts if message.role in ("user", "system") else ():
+            if isinstance(part, Foreign):
+                raise BadRequest(
+                    f"`messages`: only Anthropic takes {_described(part)}, and the agent has no such model. Send the "
+                    "content itself.",
+                    param="messages",
+                )
+
+
+def _described(part: Foreign) -> str:
+    kind, source = str(part.payload.get("type"))[:80], part.payload.get("source")
+    form = f" with a source of the type '{str(source.get('type'))[:80]}'" if isinstance(source, dict) else ""
+    return f"blocks of the type '{kind}'{form}"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.core.errors import GatewayError
+from gateway.core.errors import GatewayError, ToolChoiceUnmet, ToolRoundsExhausted
 
 _STATUSES = {503: 529}
 """Anthropic reports an overloaded server as 529, and clients treat it as such."""
@@ -22,6 +22,8 @@ _TYPES = {
     529: "overloaded_error",
 }
 
+_RETRIED = frozenset({408, 409, 429})
+_FINAL = (ToolChoiceUnmet, ToolRoundsExhausted)
 _OVERFLOW = "prompt is too long"
 
 
@@ -30,6 +32,14 @@ def error_status(error: GatewayError) -> int:
     if error.code == "unknown_agent":
         return 404
     return _STATUSES.get(error.status, error.status)
+
+
+def may_retry(error: GatewayError) -> bool:
+    """Whether the same request may succeed later. A key that the provider refuses, or a call that its model did not
+    make, costs again without a chance.
+    """
+    transient = error.status in _RETRIED or error.status >= 500
+    return transient and error.type != "upstream_auth_error" and not isinstance(error, _FINAL)
 
 
 def error_body(error: GatewayError, request_id: str | None) -> dict[str, Any]:

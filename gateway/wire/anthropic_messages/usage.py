@@ -61,7 +61,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
 
 
 def whole_usage(usage: Usage) -> dict[str, Any]:
-    """The client's `usage` of a whole message, which also tells how long the cache stores what was written to it."""
+    """The client's `usage` of a whole message, with how long the cache stores what was written to it."""
     written = {
         "ephemeral_5m_input_tokens": max(usage.cache_write - usage.cache_write_1h, 0),
         "ephemeral_1h_input_tokens": usage.cache_write_1h,
