@@ -290,6 +290,7 @@ async def test_refusals_of_the_gateway_have_anthropics_form(gateway, claudes, pr
         with pytest.raises(anthropic.AuthenticationError) as failure:
             await wrong.messages.create(**ASK)
     assert failure.value.body["error"]["type"] == "authentication_error"
+    assert failure.value.response.headers["x-should-retry"] == "false"
     with pytest.raises(anthropic.NotFoundError) as failure:
         await claudes.messages.create(**{**ASK, "model": "claude-openclaw-nobody"})
     assert failure.value.body["error"]["type"] == "not_found_error"
@@ -304,6 +305,7 @@ async def test_refusals_of_the_gateway_have_anthropics_form(gateway, claudes, pr
         await claudes.messages.create(**ASK, extra_headers=few.chosen)
     assert failure.value.body["error"]["type"] == "rate_limit_error"
     assert int(failure.value.response.headers["retry-after"]) > 0
+    assert failure.value.response.headers["x-should-retry"] == "true"
     assert failure.value.response.headers["request-id"] == failure.value.body["request_id"]
 
 

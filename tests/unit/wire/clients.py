@@ -83,12 +83,17 @@ class ChatClient:
     """`POST /v1/chat/completions`."""
 
     path = "/v1/chat/completions"
-    overloaded = 503
+    required: Any = "required"
+    """The choice that demands a tool."""
     lacks: frozenset[str] = frozenset()
     """Kinds of parts that the format has no place for."""
 
     def sees(self, seen: Seen, *, stream: bool) -> Seen:  # noqa: ARG002
         return seen
+
+    def error(self, status: int, name: str) -> tuple[int, str]:
+        """The status and type of an error."""
+        return status, name
 
     def arguments(self, text: str) -> str:
         """The arguments of a call as the client sends them back."""
@@ -186,11 +191,16 @@ class ResponsesClient:
     """`POST /v1/responses`."""
 
     path = "/v1/responses"
-    overloaded = 503
+    required: Any = "required"
+    """The choice that demands a tool."""
     lacks: frozenset[str] = frozenset()
 
     def sees(self, seen: Seen, *, stream: bool) -> Seen:  # noqa: ARG002
         return seen
+
+    def error(self, status: int, name: str) -> tuple[int, str]:
+        """The status and type of an error."""
+        return status, name
 
     def arguments(self, text: str) -> str:
         """The arguments of a call as the client sends them back."""
@@ -271,7 +281,7 @@ class MessagesClient:
     """`POST /v1/messages`."""
 
     path = "/v1/messages"
-    overloaded = 529
+    required = {"type": "any"}  # noqa: RUF012
     lacks = frozenset({"audio"})
 
     def sees(self, seen: Seen, *, stream: bool) -> Seen:
@@ -280,6 +290,10 @@ class MessagesClient:
         calls = seen.calls if stream else tuple((id_, name, _input(text)) for id_, name, text in seen.calls)
         text, finish = seen.text + seen.refusal, "content_filter" if seen.refusal else seen.finish
         return replace(seen, text=text, refusal="", sources=sources, calls=calls, finish=finish)
+
+    def error(self, status: int, name: str) -> tuple[int, str]:  # noqa: ARG002
+        status = {503: 529}.get(status, status)
+        return status, _ERRORS.get(status, "api_error")
 
     def arguments(self, text: str) -> str:
         """An object, which the client encodes anew."""
@@ -359,6 +373,10 @@ class MessagesClient:
 
 CLIENTS = (ChatClient(), ResponsesClient(), MessagesClient())
 
+_ERRORS = {
+    400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large", 504: "timeout_error",
+    529: "overloaded_error",
+}  # fmt: skip
 _FINISH = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter"}
 
 
@@ -440,7 +458,9 @@ def _add(block: dict[str, Any], delta: dict[str, Any], inputs: dict[str, str]) -
 
 def _anthropic_error(payload: dict[str, Any]) -> str:
     assert payload["request_id"].startswith("req_")
-    message: str = ErrorResponse.model_validate(payload).error.message
+    if payload["error"]["type"] != "request_too_large":  # documented, but not among the SDK's types
+        ErrorResponse.model_validate(payload)
+    message: str = payload["error"]["message"]
     return message
 
 
