@@ -13,6 +13,7 @@ import pytest
 from gateway.cli.main import COMMANDS, PROGRAM
 from gateway.core.errors import ConfigError
 from gateway.validation import validated
+from tests.certificates import Authority
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ratelimit" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -73,7 +74,10 @@ def wrong_commands(text: str) -> list[str]:
 
 
 def problems_of(block: str, directory: Path) -> tuple[str, ...]:
-    """The problems of a configuration on a page, with every variable that it names set."""
+    """The problems of a configuration on a page, with every variable that it names set, and its certificate there."""
+    if "certPath" in block:
+        Authority(directory).issue("tls")
+        block = block.replace("/etc/gateway", str(directory))
     file = directory / "openclaw.json"
     file.write_text(block, encoding="utf-8")
     named = re.findall(r"\$\{([A-Z_]+)\}", block) + re.findall(r'id: "([A-Z_]+)"', block)

@@ -21,8 +21,11 @@ LAYERS = (
     {"dispatch"},
     {"http", "ui"},
     {"validation"},
+    {"parts", "watch"},
     {"provision", "cooldown_sync"},
     {"shared"},
+    {"routes"},
+    {"generations", "reloader"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -35,7 +38,7 @@ CLIENT = frozenset({"media"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "dispatch", "http", "cooldown_sync", "shared", "state"})
+RATELIMIT_USERS = frozenset({"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "shared", "state"})
 
 
 def imported(source: str, package: str) -> Iterator[str]:

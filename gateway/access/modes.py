@@ -30,10 +30,11 @@ class Authenticator(Protocol):
         ...
 
 
-def build(auth: AuthConfig, *, allowed_origins: Sequence[str] = ()) -> Authenticator:
+def build(auth: AuthConfig, *, allowed_origins: Sequence[str] = (), allowed_hosts: Sequence[str] = ()) -> Authenticator:
     """The authenticator of the configured mode. Settings of other modes have no effect.
 
-    `allowed_origins` is `gateway.controlUi.allowedOrigins`. Raises `ConfigError` if the mode's secret is missing.
+    `allowed_origins` is `gateway.controlUi.allowedOrigins`, `allowed_hosts` is `gateway.http.allowedHosts`. Raises
+    `ConfigError` if the mode's secret is missing.
     """
     match auth.mode:
         case "token":
@@ -41,7 +42,7 @@ def build(auth: AuthConfig, *, allowed_origins: Sequence[str] = ()) -> Authentic
         case "password":
             return SharedSecret("password", _required(auth.password, "gateway.auth.password"))
         case "none":
-            return OpenAccess(OriginPolicy(allowed_origins), HostPolicy(allowed_origins), ScopePolicy())
+            return OpenAccess(OriginPolicy(allowed_origins), HostPolicy(allowed_origins, allowed_hosts), ScopePolicy())
         case "trusted-proxy":
             return TrustedProxy(_rules(auth), OriginPolicy(allowed_origins), _scopes(auth), _fallback(auth.password))
         case _:

@@ -28,6 +28,7 @@ COMMANDS = {
     "locks": "list the clients that are locked out, or release one",
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",
+    "reload": "let the running gateway load its changed configuration",
     "status": "ask whether a running gateway is ready",
     "token": "print a new token",
 }

@@ -92,9 +92,14 @@ class EndpointsConfig(Section):
     messages: MessagesConfig = MessagesConfig()
 
     @property
-    def any_enabled(self) -> bool:
-        """Whether the gateway serves any of them."""
-        return self.chat_completions.enabled or self.responses.enabled or self.messages.enabled
+    def enabled(self) -> frozenset[str]:
+        """The keys of the enabled endpoints."""
+        switches = {
+            "chatCompletions": self.chat_completions.enabled,
+            "responses": self.responses.enabled,
+            "messages": self.messages.enabled,
+        }
+        return frozenset(key for key, enabled in switches.items() if enabled)
 
 
 class SecurityHeadersConfig(Section):
@@ -110,3 +115,5 @@ class HttpConfig(Section):
     security_headers: SecurityHeadersConfig = SecurityHeadersConfig()
     max_body_bytes_in_flight: Annotated[int, Field(ge=40 * 2**20)] = 256 * 2**20
     """Ours: the bytes of all large request bodies at a time."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Ours: names for which the gateway answers, besides loopback; empty means every name."""

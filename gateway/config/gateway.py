@@ -26,10 +26,9 @@ class ControlUiConfig(Section):
 
 
 class TlsConfig(Section):
-    """TLS at the gateway itself: not supported yet, `enabled` is refused."""
+    """TLS at the gateway itself. `ca_path` (ours in its meaning) makes clients show a certificate."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.TLS
-    INERT: ClassVar[frozenset[str]] = frozenset({"cert_path", "key_path", "ca_path"})
 
     enabled: bool = False
     cert_path: str | None = None
@@ -112,8 +111,6 @@ class GatewayConfig(Section):
     """`gateway`. Times end in `_ms` here and are seconds everywhere else."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.GATEWAY
-    INERT: ClassVar[frozenset[str]] = frozenset({"reload"})
-
     mode: Literal["local", "remote"] = "local"
     port: Annotated[int, Field(ge=1, le=65_535)] = 18_789
     bind: Bind = "loopback"

@@ -4,6 +4,7 @@ Rules about agents are in `gateway.config.references`, those about providers in 
 """
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterator
 
 from gateway.config.auth import AuthConfig
@@ -13,6 +14,8 @@ from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.identity import ALL_SCOPES
 from gateway.core.tool_name import tool_prefix
+
+_HOST = re.compile(r"(?:\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", re.ASCII)
 
 Rule = Callable[[Config], Iterator[Problem]]
 
@@ -127,11 +130,21 @@ def roles_are_not_ignored(config: Config) -> Iterator[Problem]:
         yield Problem("gateway.roles", text)
 
 
-def tls_is_not_expected(config: Config) -> Iterator[Problem]:
-    """A configuration that enables TLS must not get plain HTTP."""
-    if config.gateway.tls.enabled:
-        text = "is not supported yet; put a proxy that terminates TLS in front, and remove the key"
-        yield Problem("gateway.tls.enabled", text)
+def tls_has_a_certificate(config: Config) -> Iterator[Problem]:
+    """OpenClaw makes a certificate that no client trusts."""
+    tls = config.gateway.tls
+    for key, path in (("certPath", tls.cert_path), ("keyPath", tls.key_path)):
+        if tls.enabled and not path:
+            text = "is missing, while tls.enabled is true, and no certificate is generated; name a PEM file"
+            yield Problem(f"gateway.tls.{key}", text)
+
+
+def allowed_hosts_are_names(config: Config) -> Iterator[Problem]:
+    """An entry that matches no `Host` would lock out whom it should let in."""
+    for index, host in enumerate(config.gateway.http.allowed_hosts):
+        if not _HOST.fullmatch(host.strip().lower()) and not _is_address(host.strip().strip("[]")):
+            text = "is no host name; write one such as gateway.example.com or *.example.com, without scheme and port"
+            yield Problem(join("gateway.http.allowedHosts", index), text)
 
 
 def redis_can_be_addressed(config: Config) -> Iterator[Problem]:
@@ -198,7 +211,8 @@ RULES: tuple[Rule, ...] = (
     proxies_are_addresses,
     runs_here,
     roles_are_not_ignored,
-    tls_is_not_expected,
+    tls_has_a_certificate,
+    allowed_hosts_are_names,
     redis_can_be_addressed,
     limits_limit_something,
     servers_have_one_transport,

@@ -11,6 +11,8 @@ GatewayError
 ├── Conflict 409                conflict
 │   ├── SessionBusy             (another request uses the conversation)
 │   └── SessionChanged          (another request changed the conversation)
+├── WrongHost 421               invalid_request_error
+├── ConfigurationRefused 422    invalid_configuration
 ├── PayloadTooLarge 413         invalid_request_error
 ├── RateLimited 429             rate_limited
 │   └── LockedOut               (too many wrong credentials)
@@ -24,7 +26,7 @@ GatewayError
 The client's wire format renders them (`gateway.http.errors`). This module does not depend on an HTTP framework.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.core.retry_after import retry_after_seconds
 from gateway.core.usage import Usage
@@ -158,6 +160,29 @@ class SessionChanged(Conflict):
             code="session_changed",
             retry_after=1,
         )
+
+
+class WrongHost(GatewayError):
+    """`Host` names another server than this gateway."""
+
+    status = 421
+    type = "invalid_request_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This gateway does not answer for the Host of the request; add it to gateway.http.allowedHosts.",
+            code="host_not_allowed",
+        )
+
+
+class ConfigurationRefused(GatewayError):
+    """A changed configuration can't be used; the last one stays in force. `problems` are texts without secrets."""
+
+    status = 422
+    type = "invalid_configuration"
+
+    def __init__(self, message: str, problems: Sequence[str]) -> None:
+        super().__init__("\n".join((message, *problems)), code="configuration_refused")
 
 
 class PayloadTooLarge(GatewayError):

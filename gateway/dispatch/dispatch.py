@@ -99,6 +99,6 @@ async def _join(call: Call, key: SessionKey, agent: Agent, turn: Turn) -> Conver
     """Join the conversation that the turn continues, after earlier requests. Raises SessionBusy or Unavailable."""
     ask = ask_agent(agent, call.snapshot.runs, call.admit_side, client=call.client)
     window = window_of(agent.candidates[0], call.snapshot.runs)
-    conversation = call.services.conversations.of_turn(key, turn, call.id, ask, window=window)
+    conversation = call.snapshot.conversations.of_turn(key, turn, call.id, ask, window=window)
     await conversation.join()
     return conversation

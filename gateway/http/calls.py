@@ -15,11 +15,11 @@ def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
     """The caller, and the options in its headers. Raises MissingScope or BadRequest (see `run_options`)."""
     principal = request[PRINCIPAL]
     options = run_options(request.headers, principal, body)
-    services = request.app[SERVICES]
-    quota = services.quota
+    snapshot = request[SNAPSHOT]
+    quota = snapshot.quota
     return Call(
-        services,
-        request[SNAPSHOT],
+        request.app[SERVICES],
+        snapshot,
         request[TRACE].id,
         principal,
         identity(principal, request[CLIENT]),

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
+from gateway.http.endpoints.configuration import get_configuration, reload_configuration
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.locks import list_locks, release_lock
@@ -72,6 +73,29 @@ _RESUME = (
 )
 
 
+_CONFIGURATION: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["object", "path", "generation", "since", "watched", "last_reload"],
+    "properties": {
+        "object": {"const": "configuration"},
+        "path": {"type": "string"},
+        "generation": {"type": "integer", "description": "counts the configurations that have been in force"},
+        "since": {"type": "integer", "description": "Unix time"},
+        "watched": {"type": "boolean", "description": "whether a changed file is loaded by itself"},
+        "last_reload": {
+            "type": ["object", "null"],
+            "required": ["at", "trigger", "status", "problems", "needs_restart"],
+            "properties": {
+                "at": {"type": "integer", "description": "Unix time"},
+                "trigger": {"enum": ["file", "signal", "request"]},
+                "status": {"enum": ["accepted", "unchanged", "refused"]},
+                "problems": {"type": "array", "items": {"type": "string"}},
+                "needs_restart": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+    },
+}
+
 _SESSION: Mapping[str, Any] = {
     "type": "object",
     "required": ["object", "key"],
@@ -119,6 +143,8 @@ OPERATIONS: Mapping[Handler, Operation] = {
     embeddings: Operation(EmbeddingsRequest, _RUN[:2], _list_of("embeddings"), required=("model", "input")),
     list_models: Operation(answer=_list_of("models")),
     get_model: Operation(answer=_object_of("model")),
+    get_configuration: Operation(answer=_CONFIGURATION),
+    reload_configuration: Operation(answer=_CONFIGURATION),
     list_locks: Operation(answer=_list_of("locked clients")),
     release_lock: Operation(
         None,

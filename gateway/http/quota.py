@@ -1,9 +1,9 @@
 """Applies `gateway.limits`: reserves tokens before the provider is called, and settles the reservation in every ending.
 
-Without limits, nothing of this runs: no wrapper around handlers, no signal, and no `Quota` in the runtime.
+Without limits, a request only finds out that it has nothing to settle: its snapshot has no `Quota`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from aiohttp import web
 
@@ -121,8 +121,7 @@ def _amount(policy: QuotaPolicy) -> str:
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 
-async def settle(request: web.Request) -> None:
+def settle(request: web.Request) -> Awaitable[None] | None:
     """Settle the reservation of the request, if it has one and nothing has taken it over."""
     meter = request.get(METER)
-    if meter is not None:
-        await meter.settle()
+    return None if meter is None else meter.settle()

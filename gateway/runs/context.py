@@ -1,8 +1,9 @@
 """What all runs of one configuration share: providers, their client, the retry policy and cooldowns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from gateway.core.lifetime import Lifetime
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.runs.attempts import Attempts, RetryPolicy
@@ -24,7 +25,7 @@ class RunContext:
 
     With `rescue`, an answer that breaks after the client got a part of it is requested again. `hold_back` is the number
     of characters that are withheld at the beginning of an answer. `reasoning` stores what models need back with their
-    tool calls. `observers` are called once at the end of each run.
+    tool calls. `observers` are called once at the end of each run. `lifetime` is that of the snapshot.
     """
 
     providers: Mapping[str, Provider]
@@ -35,6 +36,7 @@ class RunContext:
     hold_back: float = 0
     reasoning: CallReasoning | None = None
     observers: tuple[Observer, ...] = (log_run,)
+    lifetime: Lifetime = field(default_factory=Lifetime)
 
     def new_trace(self, agent: str, client: str = "") -> RunTrace:
         """The trace of a new run; `client` identifies the client for cooldowns."""

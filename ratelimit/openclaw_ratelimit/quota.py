@@ -4,11 +4,13 @@
 """
 
 import asyncio
+import itertools
 import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from copy import copy
+from functools import lru_cache, partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -61,7 +63,7 @@ class Quota:
         clock: Callable[[], float] | None = None,
         capacity: int = 10_000,
     ) -> None:
-        self._policies = check_policies(policies)
+        self._set_policies(policies)
         require_whole_seconds("lease", lease)
         require_count("capacity", capacity)
         require_seconds("max_run", max_run)
@@ -85,11 +87,25 @@ class Quota:
                 abandoned=self._end_abandoned,
                 was_reset=self._local.reset,
             )
-        self._runs = 0
+        self._run_numbers = itertools.count(1)
         # Run → its start, the shares it holds, and its reservation while that is referenced. In the order of starts.
         self._held: dict[str, tuple[float, Sequence[Share], weakref.ref[Reservation]]] = {}
         self._dropped: deque[str] = deque()  # runs whose reservation is garbage; any thread may collect it
-        self._cached = lru_cache(_MAX_CACHED_CALLERS)(self._shares_of)
+
+    def with_policies(self, policies: Sequence[QuotaPolicy]) -> "Quota":
+        """The same quota under other policies, such as those of a changed configuration; also after the link was
+        opened.
+
+        Both count in the same windows, so what callers have used up under a policy of the same name and window stays
+        used up, and runs stay counted. Raises ConfigurationError.
+        """
+        changed = copy(self)
+        changed._set_policies(policies)  # noqa: SLF001  of the same class
+        return changed
+
+    def _set_policies(self, policies: Sequence[QuotaPolicy]) -> None:
+        self._policies = check_policies(policies)
+        self._cached = lru_cache(_MAX_CACHED_CALLERS)(partial(shares_of, self._policies))
 
     def reserve(self, attributes: Attributes, tokens: int = 0, at_least: int = 0) -> Reserving:
         """Take a request, `tokens` tokens and a run for this caller: `await` it, or `async with` it (see `Reserving`).
@@ -104,7 +120,7 @@ class Quota:
 
         Takes effect here at once, at the other instances within a moment, or when the storage is back.
         """
-        shares = self._shares_of(pairs_of(attributes))
+        shares = shares_of(self._policies, pairs_of(attributes))
         for share in shares:
             self._local.reset(share.key)
         if self._shared is not None:
@@ -203,20 +219,16 @@ class Quota:
         return bool(lost)
 
     def _new_run(self) -> str:
-        self._runs += 1
-        return str(self._runs)
+        return str(next(self._run_numbers))
 
     def _shares(self, attributes: Attributes) -> tuple[Share, ...]:
         if attributes.__class__ is not tuple:
             attributes = pairs_of(attributes)
         try:
             is_short = sum(len(value) for _, value in attributes) <= _MAX_CACHED
-            return (self._cached if is_short else self._shares_of)(attributes)
+            return self._cached(attributes) if is_short else shares_of(self._policies, attributes)
         except (TypeError, ValueError):
-            return self._shares_of(pairs_of(attributes))  # raises what is wrong with them
-
-    def _shares_of(self, attributes: tuple[tuple[str, str], ...]) -> tuple[Share, ...]:
-        return shares_of(self._policies, attributes)
+            return shares_of(self._policies, pairs_of(attributes))  # raises what is wrong with them
 
 
 def _cost(policy: QuotaPolicy, tokens: int, at_least: int) -> int:

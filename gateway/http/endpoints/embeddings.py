@@ -32,9 +32,9 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     agent = snapshot.directory.resolve(model, call.options.agent)
     wanted = read_request(parsed)
     embedders = snapshot.embedders
-    if services.quota is not None:
+    if snapshot.quota is not None:
         embedders = await admitted_embedders(
-            request, services.quota, agent, wanted, override=override, embedders=embedders
+            request, snapshot.quota, agent, wanted, override=override, embedders=embedders
         )
     trace = snapshot.runs.new_trace(agent.id, call.client)
     services.recent.put(call.principal.name, call.id, trace)

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from openclaw_ratelimit import Quota, QuotaPolicy, Refusal, Reservation
+from openclaw_ratelimit import PolicyError, Quota, QuotaPolicy, Refusal, Reservation
 
 ALICE = (("identity", "alice"),)
 BOB = (("identity", "bob"),)
@@ -271,3 +271,18 @@ async def test_a_report_of_absurdly_many_tokens_spends_the_quota_and_no_more(quo
     assert isinstance(await limited.reserve(ALICE), Refusal)
     clock.advance(1.0)
     assert isinstance(await limited.reserve(ALICE), Reservation)
+
+
+async def test_other_policies_over_the_same_quota_go_on_counting(quota):
+    requests = QuotaPolicy("all", "requests", 2)
+    limited = quota(requests)
+    assert isinstance(await limited.reserve(ALICE), Reservation)
+    larger = limited.with_policies([QuotaPolicy("all", "requests", 3), QuotaPolicy("runs", "runs", 1)])
+    held = await larger.reserve(ALICE)
+    assert isinstance(held, Reservation)
+    assert isinstance(await larger.reserve(ALICE), Refusal)  # one run at a time
+    await held.settle()
+    assert isinstance(await larger.reserve(ALICE), Reservation)
+    assert isinstance(await limited.reserve(ALICE), Refusal)
+    with pytest.raises(PolicyError):
+        limited.with_policies([requests, requests])
