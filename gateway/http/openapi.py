@@ -88,7 +88,8 @@ def _responses(route: Route, operation: Operation, *, has_object: bool) -> dict[
     """The responses by status. `has_object` is True if the path or the body names an object, which may not exist."""
     content: dict[str, Any] = {operation.content: {"schema": operation.answer}}
     if operation.streams:
-        content[_SSE] = {"schema": {"type": "string", "description": "Server-sent events, the last is `[DONE]`."}}
+        last = "`message_stop` or `error`" if _has_own_errors(route) else "`[DONE]`"
+        content[_SSE] = {"schema": {"type": "string", "description": f"Server-sent events, the last is {last}."}}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     if route.scope is None:
         return responses
