@@ -8,8 +8,10 @@ from pathlib import Path
 
 from aiohttp import web
 
+from gateway.access.key_registry import KeyRegistry
 from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
+from gateway.alerts.webhook import Webhook
 from gateway.config.auth import AuthConfig
 from gateway.config.reload_status import Reloads
 from gateway.config.root import Config
@@ -18,16 +20,21 @@ from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
+from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
 from gateway.http.answers.event_budget import EventLimits
+from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
+from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained
+from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
 from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import add_routes
 from gateway.http.server.drain import Drain
+from gateway.key_sync import KeySync
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
-from gateway.routes import ROUTES
+from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
 from gateway.state.configured import Stores
@@ -41,6 +48,7 @@ from openclaw_ratelimit import (
     ReplicationLink,
 )
 
+_MAX_WINDOWS = 50_000  # of limits and budgets: several for each client key
 GENERATIONS = web.AppKey("generations", Generations)
 
 
@@ -60,33 +68,43 @@ def create_app(
     """
     gateway = config.gateway
     link = link_from(gateway.redis)
-    quota = Quota((), link=link)  # each snapshot has its own policies over it
+    quota = Quota((), link=link, capacity=_MAX_WINDOWS)  # each snapshot has its own policies over it
     cooldowns = cooldowns_from(gateway.retry)
     if link is not None:
         CooldownSync(link, cooldowns)
+    keys = KeyRegistry() if gateway.auth.mode in ("token", "password") else None
+    if link is not None and keys is not None and gateway.state.backend == "auto":
+        KeySync(link, keys)
+    webhook = Webhook()
     app = web.Application()
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[RELOADS] = reloads
+    app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     add_routes(app.router, ROUTES, chained)
+    app[SOCKET_TURN] = chained(EVENTS)
+    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
     app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
     app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(bodies.close)
+            await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
             parts = await stack.enter_async_context(
-                open_parts(config, state, cooldowns=cooldowns, quota=quota, renew=renew)
+                open_parts(config, state, cooldowns=cooldowns, quota=quota, keys=keys, renew=renew)
             )
             app[SERVICES] = parts.services
+            await _restore(stack, parts.services.stores, keys, quota if link is None else None)
             app[GENERATIONS] = generations = Generations(parts)
             stack.push_async_callback(generations.close)
             generations.on_commit.append(partial(_adjust, app, cooldowns))
+            generations.on_commit.append(partial(_aim, webhook))
             await generations.prepare(config, env)
             generations.commit()
             app[CURRENT] = generations.current
@@ -105,6 +123,20 @@ def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
     hsts = http.security_headers.strict_transport_security
     app[RESPONSE_HEADERS].configure({"Strict-Transport-Security": hsts} if hsts else {})
     cooldowns.policy = cooldown_policy(config.gateway.retry)
+
+
+def _aim(webhook: Webhook, config: Config) -> None:
+    alerts = config.gateway.budget_alerts
+    url, secret = (None if one is None else one.get_secret_value() for one in (alerts.url, alerts.secret))
+    webhook.configure(url, secret)
+
+
+async def _restore(stack: AsyncExitStack, stores: Stores, keys: KeyRegistry | None, quota: Quota | None) -> None:
+    """Go on with what an earlier process has stored. `quota` is None where Redis counts."""
+    if quota is not None and stores.budget_windows is not None:
+        await stack.enter_async_context(stored_budgets(quota, stores.budget_windows))
+    if keys is not None:
+        await stack.enter_async_context(keys.serving(stores.keys))
 
 
 def _watch_health(app: web.Application, stack: AsyncExitStack, stores: Stores) -> None:

@@ -10,13 +10,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from gateway.access.key_registry import KeyRegistry
 from gateway.config.gateway import RetryConfig
+from gateway.config.ledger import LedgerConfig
 from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
 from gateway.dispatch.snapshot import Services
+from gateway.ledger.ledger import Ledger
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.trace import RecentRuns
-from gateway.state.configured import stores_from
+from gateway.state.configured import Stores, stores_from
 from gateway.state.sessions.store import LEASE
 from gateway.tools.configured import ToolServers
 from gateway.upstream.embedded import available
@@ -56,11 +59,18 @@ class Parts:
 
 @asynccontextmanager
 async def open_parts(
-    config: Config, state: Path, *, cooldowns: Cooldowns | None = None, quota: Quota | None = None, renew: float = RENEW
+    config: Config,
+    state: Path,
+    *,
+    cooldowns: Cooldowns | None = None,
+    quota: Quota | None = None,
+    keys: KeyRegistry | None = None,
+    renew: float = RENEW,
 ) -> AsyncIterator[Parts]:
     """The parts for the first configuration and all later ones, closed at the end.
 
-    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`.
+    `cooldowns` are those that other instances know of, too. `keys` are the client keys that are made at run time.
+    `renew`: see `create_app`.
     """
     gateway = config.gateway
     async with AsyncExitStack() as stack:
@@ -71,10 +81,13 @@ async def open_parts(
             stack.push_async_callback(embedded.chat.close)
             stack.push_async_callback(embedded.embeddings.close)
         stores = await stack.enter_async_context(stores_from(config, state))
+        ledger = await stack.enter_async_context(_ledger(gateway.ledger, stores))
         conversations = Conversations(stores.sessions, wait=config.session.wait_ms / 1000, renew=renew, clock=time.time)
         stack.push_async_callback(conversations.close)
         yield Parts(
-            services=Services(stores, RecentRuns(), started=asyncio.get_running_loop().time()),
+            services=Services(
+                stores, RecentRuns(), started=asyncio.get_running_loop().time(), keys=keys, ledger=ledger
+            ),
             state=state,
             http=http,
             cooldowns=cooldowns or cooldowns_from(gateway.retry),
@@ -83,6 +96,20 @@ async def open_parts(
             embedded=embedded,
             quota=quota,
         )
+
+
+@asynccontextmanager
+async def _ledger(config: LedgerConfig, stores: Stores) -> AsyncIterator[Ledger | None]:
+    """The ledger, None if it is off: by default where a restart would lose it. Its end stores what waits."""
+    if not (stores.survives_restart if config.enabled is None else config.enabled):
+        yield None
+        return
+    ledger = Ledger(stores.usage)
+    ledger.start()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
 
 
 def limits_from(retry: RetryConfig) -> Limits:

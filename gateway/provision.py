@@ -2,13 +2,14 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.access import modes
 from gateway.access.client import ClientResolver
+from gateway.access.declared_keys import declared_keys
 from gateway.access.host import HostPolicy
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
@@ -19,7 +20,7 @@ from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
 from gateway.core.lifetime import Lifetime
 from gateway.dispatch.snapshot import MediaPolicies, Services, Snapshot
-from gateway.http.quota_policies import policies_from
+from gateway.http.quota_policies import budget_policies_from, policies_from
 from gateway.media.document import PdfLimits
 from gateway.media.fetch import Fetcher, FetchPolicy
 from gateway.media.files import FilePolicy
@@ -29,6 +30,7 @@ from gateway.parts import Parts, limits_from, open_parts
 from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.filters.hold_back import ALL
+from gateway.runs.observers import log_run
 from gateway.runs.reasoning import CallReasoning
 from gateway.tools.configured import registry_from
 from gateway.upstream.client import ProviderClient
@@ -38,7 +40,7 @@ from gateway.upstream.embedded import MODEL
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
-from openclaw_ratelimit import Quota
+from openclaw_ratelimit import Quota, QuotaPolicy
 
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
@@ -78,7 +80,9 @@ async def prepared_from(config: Config, env: Mapping[str, str], parts: Parts) ->
 
 
 async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack: AsyncExitStack) -> Snapshot:
-    gateway, lifetime = config.gateway, Lifetime()
+    gateway, lifetime, keys = config.gateway, Lifetime(), parts.services.keys
+    declared = declared_keys(gateway.keys)
+    budgets, soft_budgets = budget_policies_from(gateway.budgets)
     limits = limits_from(gateway.retry)
     provider_client = ProviderClient(parts.http.with_connect(limits.connect), limits)
     providers = providers_from(config.models, env, named_providers(config), config.auth)
@@ -108,13 +112,19 @@ async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack:
         runs=_run_context(gateway, providers, provider_client, parts, lifetime),
         conversations=_conversations(config, parts.conversations),
         tools=tools,
-        quota=_quota(gateway, parts.quota),
+        quota=_quota(gateway, parts, budgets),
+        soft_budgets=soft_budgets,
         embedders=embedders,
         media=_media_policies(gateway.http.endpoints, stack),
         clients=ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback),
         authenticator=modes.build(
-            gateway.auth, allowed_origins=gateway.control_ui.allowed_origins, allowed_hosts=gateway.http.allowed_hosts
+            gateway.auth,
+            allowed_origins=gateway.control_ui.allowed_origins,
+            allowed_hosts=gateway.http.allowed_hosts,
+            declared=declared.values(),
+            stored=None if keys is None else keys.replica,
         ),
+        declared_keys=declared,
         report_upstream_model=gateway.http.endpoints.chat_completions.report_model == "upstream",
         heartbeat=gateway.stream.heartbeat_ms / 1000,
         opening=gateway.stream.opening_heartbeat_ms / 1000,
@@ -131,9 +141,12 @@ def _conversations(config: Config, conversations: Conversations) -> Conversation
     )
 
 
-def _quota(gateway: GatewayConfig, quota: Quota | None) -> Quota | None:
-    """None without limits, so that requests then do no extra work."""
-    return quota.with_policies(policies_from(gateway.limits)) if quota is not None and gateway.limits else None
+def _quota(gateway: GatewayConfig, parts: Parts, budgets: Sequence[QuotaPolicy]) -> Quota | None:
+    """None where there can be no limits, so that requests then do no extra work."""
+    policies = (*policies_from(gateway.limits), *budgets)
+    if parts.quota is None or not (policies or parts.services.keys):
+        return None
+    return parts.quota.with_policies(policies)
 
 
 def retry_policy_from(retry: RetryConfig) -> RetryPolicy:
@@ -160,6 +173,7 @@ def _run_context(
 ) -> RunContext:
     stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
+    ledger = parts.services.ledger
     return RunContext(
         providers,
         client,
@@ -168,6 +182,8 @@ def _run_context(
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
         reasoning=CallReasoning(parts.services.stores.reasoning),
+        observers=(log_run,) if ledger is None else (log_run, ledger.observer(providers)),
+        metered=ledger is not None,
         lifetime=lifetime,
     )
 

@@ -6,21 +6,25 @@ from gateway.access.bearer import bearer_or_api_key
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.response_recorder import responses_error_body
+from gateway.http.answers.socket_turn import respond_to_event
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
+from gateway.http.endpoints.keys import create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.message_tokens import count_message_tokens
 from gateway.http.endpoints.messages import messages
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import openapi
 from gateway.http.endpoints.responses import responses
+from gateway.http.endpoints.responses_socket import responses_socket
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
+from gateway.http.endpoints.usage import usage
 from gateway.http.message_errors import messages_error_body, messages_error_headers, messages_error_status
 from gateway.http.openapi import document
 from gateway.http.routes import Handler, Route
@@ -58,6 +62,7 @@ ROUTES = (
     Route(("GET",), ("/openapi.json",), openapi, None, public=True),
     Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE, endpoints=_CHAT),
     Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, endpoints=_RESPONSES, error_body=responses_error_body),
+    Route(("GET",), ("/v1/responses",), responses_socket, Scope.WRITE, endpoints=_RESPONSES, upgrade=True),
     Route(("POST",), ("/v1/responses/compact",), compact_response, Scope.WRITE, endpoints=_RESPONSES),
     Route(("POST",), ("/v1/responses/input_tokens",), input_tokens, Scope.WRITE, endpoints=_RESPONSES),
     Route(("GET",), ("/v1/responses/{id:[^/]+}",), get_response, Scope.READ, endpoints=_RESPONSES),
@@ -70,15 +75,23 @@ ROUTES = (
     Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ, endpoints=_ANY, credential=bearer_or_api_key),
     Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE, endpoints=_ANY),
     Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ, endpoints=_ANY),
+    Route(("GET",), ("/api/v1/usage",), usage, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/config",), get_configuration, Scope.READ),
     Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),
     Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ, endpoints=_ANY),
     Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN, endpoints=_ANY),
+    Route(("GET",), ("/api/v1/keys",), list_keys, Scope.ADMIN, endpoints=_ANY),
+    Route(("POST",), ("/api/v1/keys",), create_key, Scope.ADMIN, endpoints=_ANY),
+    Route(("DELETE",), ("/api/v1/keys/{name:[^/]+}",), revoke_key, Scope.ADMIN, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions/{key:[^/]+}",), get_session, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/sessions/{key:[^/]+}/export",), export_session, Scope.READ, endpoints=_ANY),
     Route(("DELETE",), ("/api/v1/sessions/{key:[^/]+}",), delete_session, Scope.ADMIN, endpoints=_ANY),
 )
+
+
+EVENTS = Route(("GET",), ("/v1/responses",), respond_to_event, Scope.WRITE, endpoints=_RESPONSES)
+"""The events on a WebSocket. Each runs in the chain of a request of its own."""
 
 
 @lru_cache(maxsize=8)  # half of what it costs to build an application, and the same after most reloads

@@ -207,9 +207,14 @@ def _assumed_model(config: Config) -> Iterator[Problem]:
 
 def _limited_models(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
     known = _known(config.models)
-    for index, limit in enumerate(config.gateway.limits):
-        path = f"{join('gateway.limits', index)}.models"
-        for position, reference in enumerate(limit.models):
+    gateway = config.gateway
+    rules = (
+        *((join("gateway.limits", index), limit.models) for index, limit in enumerate(gateway.limits)),
+        *((join("gateway.budgets", index), budget.models) for index, budget in enumerate(gateway.budgets)),
+    )
+    for rule, references in rules:
+        path = f"{rule}.models"
+        for position, reference in enumerate(references):
             provider = reference.partition("/")[0]
             if provider not in known:
                 yield Problem(join(path, position), _no_provider(provider, known))

@@ -13,16 +13,16 @@ LAYERS = (
     {"core"},
     {"config", "observe"},
     {"wire"},
-    {"upstream", "state", "media"},
+    {"upstream", "state", "media", "alerts"},
     {"tools"},
     {"agents", "access"},
     {"runs"},
-    {"conversations"},
+    {"conversations", "ledger"},
     {"dispatch"},
     {"http", "ui"},
     {"validation"},
     {"parts", "watch"},
-    {"provision", "cooldown_sync"},
+    {"provision", "cooldown_sync", "key_sync"},
     {"shared"},
     {"routes"},
     {"generations", "reloader"},
@@ -34,11 +34,14 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # aiohttp is one distribution with two halves; these packages own them.
 SERVER = frozenset({"http", "app", "cli"})
-CLIENT = frozenset({"media"})
+CLIENT = frozenset({"media", "alerts"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
+    "aiohttp.WSCloseCode", "aiohttp.WSMessage", "aiohttp.WSMsgType",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "shared", "state"})
+RATELIMIT_USERS = frozenset(
+    {"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "key_sync", "shared", "state"}
+)
 
 
 def imported(source: str, package: str) -> Iterator[str]:

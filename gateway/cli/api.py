@@ -3,6 +3,7 @@
 import json
 import ssl
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -17,11 +18,16 @@ def base_url(gateway: GatewayConfig) -> str:
     return f"{'https' if gateway.tls.enabled else 'http'}://127.0.0.1:{gateway.port}"
 
 
-def ask(method: str, url: str, gateway: GatewayConfig, *, timeout: float = _TIMEOUT) -> dict[str, Any]:
-    """The gateway's JSON, or `problem` and the error's `code`."""
+def ask(
+    method: str, url: str, gateway: GatewayConfig, *, body: object = None, timeout: float = _TIMEOUT
+) -> dict[str, Any]:
+    """The gateway's JSON, or `problem` and the error's `code`. `body` is sent as JSON."""
     secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
     headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
-    request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310  checked by the caller
+    data = None if body is None else json.dumps(body).encode()
+    if data is not None:
+        headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310  checked by the caller
     try:
         with urllib.request.urlopen(request, timeout=timeout, context=trust(gateway, url)) as response:  # noqa: S310
             answer: dict[str, Any] = json.load(response)
@@ -29,7 +35,7 @@ def ask(method: str, url: str, gateway: GatewayConfig, *, timeout: float = _TIME
     except HTTPError as error:
         body = error.read().decode("utf-8", "replace")
         return {"problem": f"{error.code} {body}", **_error_of(body)}
-    except (URLError, OSError) as error:
+    except (URLError, OSError, HTTPException) as error:
         return {"problem": f"no gateway answers at {url}: {error}"}
 
 

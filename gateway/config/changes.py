@@ -18,6 +18,7 @@ NEEDS_RESTART = (
     "gateway.tls.caPath",
     "gateway.redis",
     "gateway.state",
+    "gateway.ledger",
     "session.maintenance",
     "session.maxBytes",
 )

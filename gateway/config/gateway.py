@@ -6,7 +6,10 @@ from pydantic import Field
 
 from gateway.config import accepted
 from gateway.config.auth import AuthConfig
+from gateway.config.budgets import BudgetAlertsConfig, BudgetConfig
 from gateway.config.endpoints import HttpConfig
+from gateway.config.keys import KeyConfig
+from gateway.config.ledger import LedgerConfig
 from gateway.config.limits import LimitConfig
 from gateway.config.secret import Secret
 from gateway.config.section import Count, Milliseconds, Section
@@ -127,6 +130,10 @@ class GatewayConfig(Section):
     drain: DrainConfig = DrainConfig()
     redis: RedisConfig = RedisConfig()
     state: StateConfig = StateConfig()
+    ledger: LedgerConfig = LedgerConfig()
     limits: tuple[LimitConfig, ...] = ()
+    budgets: tuple[BudgetConfig, ...] = ()
+    budget_alerts: BudgetAlertsConfig = BudgetAlertsConfig()
+    keys: dict[str, KeyConfig] = Field(default_factory=dict)
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

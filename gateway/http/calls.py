@@ -8,7 +8,7 @@ from gateway.core.session_key import HEADER, Endpoint
 from gateway.dispatch.dispatch import Call
 from gateway.http.headers import run_options
 from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES, SNAPSHOT, TRACE
-from gateway.http.quota import admitted_run, admitted_side_run, identity
+from gateway.http.quota import admitted_run, admitted_side_run, identity, quota_for
 
 
 def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
@@ -16,7 +16,7 @@ def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
     principal = request[PRINCIPAL]
     options = run_options(request.headers, principal, body)
     snapshot = request[SNAPSHOT]
-    quota = snapshot.quota
+    quota = quota_for(snapshot.quota, principal)
     return Call(
         request.app[SERVICES],
         snapshot,
@@ -26,6 +26,7 @@ def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
         options,
         endpoint,
         request.headers.get(HEADER),
+        request.path,
         None if quota is None else partial(admitted_run, request, quota),
         None if quota is None else partial(admitted_side_run, request, quota),
     )

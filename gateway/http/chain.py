@@ -69,7 +69,7 @@ def chained(route: Route) -> Handler:
             for end in ENDINGS:
                 if (waiting := end(request)) is not None:
                     await waiting
-            if binds_snapshot:
+            if binds_snapshot and SNAPSHOT in request:
                 del request[SNAPSHOT]  # aiohttp keeps the request of an idle connection, and it would keep the snapshot
 
     return answer

@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.core.errors import BadRequest, MissingScope
 from gateway.http.operations import OPERATIONS, Operation, Parameter
+from gateway.http.request_schemas import refined
 from gateway.http.routes import Route, error_status
 from gateway.wire.anthropic_messages.error_body import error_body as anthropic_error_body
 from gateway.wire.openai_chat.error_body import error_body
@@ -26,6 +27,8 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     models: set[type[msgspec.Struct]] = set()
     for route in routes:
+        if route.upgrade:
+            continue  # OpenAPI can't describe a WebSocket
         operation = OPERATIONS.get(route.handler, Operation())
         if operation.body is not None:
             models.add(operation.body)
@@ -41,9 +44,14 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
         "info": {"title": _TITLE, "version": version, "license": {"name": "MIT", "identifier": "MIT"}},
         "paths": paths,
         "components": {
-            "schemas": {**schemas, "Error": _ERROR, "MissingScope": _MISSING_SCOPE, **_own_errors(routes)},
+            "schemas": {**refined(schemas), "Error": _ERROR, "MissingScope": _MISSING_SCOPE, **_own_errors(routes)},
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "The gateway's token or password."}
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The gateway's token or password, or a client's key.",
+                },
+                "clientKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A client's key."},
             },
         },
     }
@@ -60,10 +68,10 @@ def _operation(route: Route, method: str, path: str, operation: Operation) -> di
             *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names),
             *map(_parameter, operation.parameters),
         ],
-        "responses": _responses(route, operation, has_object=bool(names) or bool(operation.body)),
+        "responses": _responses(route, operation, names),
     }
     if route.scope is not None:
-        described["security"] = [{"bearer": []}]
+        described["security"] = [{"bearer": []}, {"clientKey": []}]
         described["x-scope"] = str(route.scope)
     if operation.body is not None:
         schema = {"$ref": f"#/components/schemas/{operation.body.__name__}", "required": list(operation.required)}
@@ -80,16 +88,19 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
             schema["enum"] = list(parameter.values)
         case _:
             pass
-    described = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    described: dict[str, Any] = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    if parameter.required:
+        described["required"] = True
+        schema["minLength"] = 1
     return {**described, "description": parameter.description} if parameter.description else described
 
 
-def _responses(route: Route, operation: Operation, *, has_object: bool) -> dict[str, Any]:
-    """The responses by status. `has_object` is True if the path or the body names an object, which may not exist."""
+def _responses(route: Route, operation: Operation, names: list[str]) -> dict[str, Any]:
+    """The responses by status. `names` are the parameters of the path."""
+    has_object = bool(names) or operation.body is not None or operation.finds  # one that may not exist
     content: dict[str, Any] = {operation.content: {"schema": operation.answer}}
     if operation.streams:
-        last = "`message_stop` or `error`" if _has_own_errors(route) else "`[DONE]`"
-        content[_SSE] = {"schema": {"type": "string", "description": f"Server-sent events, the last is {last}."}}
+        content[_SSE] = {"schema": _EVENT}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     if route.scope is None:
         return responses
@@ -114,6 +125,13 @@ def _responses(route: Route, operation: Operation, *, has_object: bool) -> dict[
     if has_object:  # a path with escapes matches no route and gets a plain 404
         responses["404"]["content"]["text/plain"] = {"schema": {"type": "string"}}
     responses["403"] = _refusal("The caller lacks the required scope.", schema if own else "MissingScope")
+    if operation.body is not None:
+        names_of_schemas = (schema,) if own else ("MissingScope", "Error")
+        schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names_of_schemas]
+        description = "The caller lacks the required scope, or its key may not use the agent."
+        responses["403"] = {"description": description, "content": {_JSON: {"schema": {"anyOf": schemas}}}}
+    elif "name" in names:
+        responses["409"] = _refusal("The configuration declares this.", "Error")
     return responses
 
 
@@ -151,6 +169,12 @@ def schema_of(example: Any) -> dict[str, Any]:
             return {"type": "string"}
 
 
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "description": "One of the server-sent events; `data` is JSON, and `[DONE]` at the end of OpenAI's streams.",
+}
 _ERROR = schema_of(error_body(BadRequest("what was wrong")))
 _MISSING_SCOPE = schema_of(error_body(MissingScope("operator.write")))
 _ANTHROPIC_ERROR = schema_of(anthropic_error_body(BadRequest("what was wrong"), "id"))

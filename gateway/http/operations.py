@@ -11,6 +11,7 @@ from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
+from gateway.http.endpoints.keys import KeyRequest, create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.message_tokens import count_message_tokens
 from gateway.http.endpoints.messages import messages
@@ -18,7 +19,9 @@ from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, get_response, list_input_items
+from gateway.http.endpoints.usage import FORMATS, usage
 from gateway.http.routes import Handler
+from gateway.ledger.report import DIMENSIONS
 from gateway.wire.anthropic_messages.schema import MessagesRequest
 from gateway.wire.openai_chat.schema import ChatRequest, EmbeddingsRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
@@ -35,13 +38,15 @@ class Parameter:
     location: Literal["query", "header"] = "query"
     description: str = ""
     values: tuple[str, ...] | tuple[int, int] | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One endpoint. `body` is the model of its request body, `required` are the required fields of the body.
 
-    `streams` is True if the response may be a stream of events.
+    `streams` is True if the response may be a stream of events, `finds` if a parameter names an object, which may not
+    exist.
     """
 
     body: type[msgspec.Struct] | None = None
@@ -50,6 +55,7 @@ class Operation:
     content: str = "application/json"
     streams: bool = False
     required: tuple[str, ...] = ()
+    finds: bool = False
 
 
 _RUN = (
@@ -148,13 +154,36 @@ OPERATIONS: Mapping[Handler, Operation] = {
     list_locks: Operation(answer=_list_of("locked clients")),
     release_lock: Operation(
         None,
-        (Parameter("key", "string", description="an address, or a key of the list"),),
+        (Parameter("key", "string", description="an address, or a key of the list", required=True),),
         {"type": "object", "required": ["object", "key", "released", "pending"]},
+        finds=True,
+    ),
+    list_keys: Operation(
+        None,
+        (
+            Parameter("limit", "integer", description="keys", values=(1, 1000)),
+            Parameter("after", "string", description="the `next` of the page before"),
+        ),
+        _list_of("client keys"),
+    ),
+    create_key: Operation(
+        KeyRequest, answer={"type": "object", "required": ["object", "name", "key"]}, required=("name",)
+    ),
+    revoke_key: Operation(answer={"type": "object", "required": ["object", "name", "deleted", "pending"]}),
+    usage: Operation(
+        None,
+        (
+            Parameter("by", "string", description=f"`row`, or up to three of {', '.join(DIMENSIONS)}"),
+            Parameter("since", "string", description="an age such as `7d`, `12h` or `30m`, or Unix seconds"),
+            Parameter("until", "string", description="the same; now without it"),
+            Parameter("format", "string", description="instead of the header Accept", values=FORMATS),
+        ),
+        {"type": "object", "required": ["object", "data", "total", "lost_rows"]},
     ),
     list_sessions: Operation(
         None,
         (
-            Parameter("limit", "integer", description="conversations, 1 to 1000"),
+            Parameter("limit", "integer", description="conversations", values=(1, 1000)),
             Parameter("after", "string", description="the `next` of the page before"),
         ),
         _list_of("sessions"),

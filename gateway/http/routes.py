@@ -41,6 +41,7 @@ class Route:
     It is enabled if one of `endpoints` is (keys of `gateway.http.endpoints`); without any, always.
     `credential` finds the caller's credential in the headers, `error_body`, `error_status` and `error_headers` render
     errors, and `id_header` repeats the request's id: all as the route's clients expect.
+    An `upgrade` route answers only requests that open a WebSocket; others get a 405.
     """
 
     methods: tuple[str, ...]
@@ -54,6 +55,7 @@ class Route:
     error_status: Callable[[GatewayError], int] = error_status
     error_headers: Callable[[GatewayError], Mapping[str, str]] = error_headers
     id_header: str | None = None
+    upgrade: bool = False
 
     def is_enabled(self, endpoints: frozenset[str]) -> bool:
         """Whether it is enabled where these endpoints are."""
@@ -71,11 +73,22 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
             paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
     for path, by_method in paths.items():
         public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
-        wrong = Route(("*",), (path,), _wrong_method(by_method), None, public=public)
-        for method, route in (by_method | {"*": wrong}).items():
-            router.add_route(method, path, chained(route), expect_handler=_expect)
+        answering = {method: route for method, route in by_method.items() if not route.upgrade}
+        wrong = chained(Route(("*",), (path,), _wrong_method(answering), None, public=public))
+        for method, route in by_method.items():
+            handler = _if_upgrade(chained(route), wrong) if route.upgrade else chained(route)
+            router.add_route(method, path, handler, expect_handler=_expect)
+        router.add_route("*", path, wrong, expect_handler=_expect)
     unknown = Route(("*",), ("/{path:.*}",), _not_found, None)
     router.add_route("*", "/{path:.*}", chained(unknown), expect_handler=_expect)
+
+
+def _if_upgrade(handler: Handler, other: Handler) -> Handler:
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        is_upgrade = request.headers.get("Upgrade", "").strip().lower() == "websocket"
+        return await (handler(request) if is_upgrade else other(request))
+
+    return upgrade
 
 
 def _wrong_method(routes: Mapping[str, Route]) -> Handler:

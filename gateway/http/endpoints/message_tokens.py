@@ -16,7 +16,7 @@ async def count_message_tokens(request: web.Request) -> web.StreamResponse:
     snapshot = request[SNAPSHOT]
     asked = await MessageRequest.read(request, counts=True)
     call = asked.call
-    agent = snapshot.directory.resolve(asked.ingress.model, call.options.agent)
+    agent = snapshot.directory.resolve(asked.ingress.model, call.options.agent, call.principal)
     turn = await asked.read_turn(agent)
     run = await prepare(agent, turn, call.options, snapshot.runs, client=call.client)
     return WholeResponse(dumps({"input_tokens": prompt_tokens(run.turn)}), {"Content-Type": JSON})
