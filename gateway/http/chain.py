@@ -17,7 +17,7 @@ from gateway.http.checks.framing import is_well_formed
 from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot, binds
 from gateway.http.errors import response_to
-from gateway.http.keys import SNAPSHOT
+from gateway.http.keys import ADDED_HEADERS, SNAPSHOT, TRACE
 from gateway.http.quota import settle
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
@@ -43,11 +43,13 @@ def checks_of(route: Route) -> tuple[Check, ...]:
 
 def chained(route: Route) -> Handler:
     """The route's handler with its chain. Exceptions become responses only here."""
-    checks, handler = checks_of(route), route.handler
+    checks, handler, id_header = checks_of(route), route.handler, route.id_header
     binds_snapshot = bool(checks)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         set_request_id(request)  # request id, log context; adds TRACE
+        if id_header is not None:
+            request[ADDED_HEADERS] = {id_header: request[TRACE].id}
         if not is_well_formed(request):
             return _malformed()
         try:
@@ -58,7 +60,7 @@ def chained(route: Route) -> Handler:
                     await waiting
             return await handler(request)
         except (Exception, asyncio.CancelledError) as error:
-            response = response_to(request, error, route.error_body)
+            response = response_to(request, error, route)
             if response is None:
                 raise
             drop_tracebacks(error)
