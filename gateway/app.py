@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -29,13 +28,15 @@ from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.locks import list_locks, release_lock
+from gateway.http.endpoints.metrics import SCRAPE, metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import DOCUMENT, openapi
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
-from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
+from gateway.http.instance_metrics import Collector, circuits, degraded, number
+from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.openapi import document
 from gateway.http.quota_policies import policies_from
@@ -43,6 +44,8 @@ from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
+from gateway.metrics import catalog
+from gateway.monitoring import Monitoring, candidates_of
 from gateway.provision import RENEW, cooldowns_from, provisioned
 from gateway.shared import link_from, open_link
 from openclaw_ratelimit import (
@@ -85,7 +88,10 @@ def create_app(
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     routes = routes_for(config)
-    add_routes(app.router, routes, partial(chained, endings=endings_of(limits=quota is not None)))
+    monitoring = Monitoring(config)
+    app[SCRAPE] = monitoring.scrape
+    endings = endings_of(limits=quota is not None)
+    add_routes(app.router, routes, lambda route: chained(route, endings, monitoring.observers(route)))
     app[DOCUMENT] = document_of(routes)
     hsts = gateway.http.security_headers.strict_transport_security
     app[RESPONSE_HEADERS] = ResponseHeaders({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN])
@@ -97,7 +103,7 @@ def create_app(
             if link is not None:
                 await stack.enter_async_context(open_link(link))
             services, snapshot = await stack.enter_async_context(
-                provisioned(config, env, state, cooldowns, renew=renew)
+                provisioned(config, env, state, cooldowns, renew=renew, registry=monitoring.registry)
             )
             app[SERVICES], app[CURRENT] = replace(services, quota=quota), Current(snapshot)
             stores = services.stores
@@ -112,6 +118,9 @@ def create_app(
             )
             stack.push_async_callback(app[BACKGROUND].close)
             app[DRAIN].background_jobs.append(app[BACKGROUND].count)
+            monitoring.collectors += _collectors(app, link)
+            monitoring.collectors.append(circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)))
+            await stack.enter_async_context(monitoring.running())
             yield
 
     app.cleanup_ctx.append(runtime)
@@ -127,6 +136,8 @@ def routes_for(config: Config) -> tuple[Route, ...]:
         Route(_PROBE, ("/ready", "/readyz"), ready, None, public=True),
         Route(("GET",), ("/openapi.json",), openapi, None, public=True),
     ]
+    if config.gateway.metrics.enabled:
+        routes.append(Route(("GET",), ("/metrics", "/api/diagnostics/prometheus"), metrics, Scope.READ))
     if endpoints.chat_completions.enabled:
         routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))
     if endpoints.responses.enabled:
@@ -179,6 +190,24 @@ def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
     )
     delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
     return Lockout(limiter, sleep=asyncio.sleep, delay=delay)
+
+
+def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Collector]:
+    """What a scrape looks up in the parts of the application."""
+    parts = app[DEGRADED]
+    collectors = [
+        degraded(parts),
+        number(catalog.LOCKS, lambda: len(app[LOCKOUT].locked())),
+        number(catalog.DRAINING, lambda: app[DRAIN].started),
+        number(catalog.BACKGROUND_RUNS, app[BACKGROUND].count),
+        number(catalog.GENERATION, lambda: 1),
+    ]
+    if connections := app.get(CONNECTIONS):
+        collectors.append(number(catalog.CONNECTIONS, connections))
+    if link is not None:
+        collectors.append(number(catalog.REDIS_UP, lambda: link.available))
+        collectors.append(number(catalog.REDIS_SECONDS, lambda: link.latency))
+    return collectors
 
 
 async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:

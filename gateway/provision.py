@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +18,20 @@ from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
 from gateway.config.session import SessionConfig
 from gateway.conversations.conversation import Conversations
+from gateway.core.names import ModelRef
 from gateway.dispatch.snapshot import MediaPolicies, Services, Snapshot
 from gateway.media.document import PdfLimits
 from gateway.media.fetch import Fetcher, FetchPolicy
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.media.reader import DocumentReader
+from gateway.metrics.registry import Registry
 from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.filters.hold_back import ALL
 from gateway.runs.reasoning import CallReasoning
+from gateway.runs.run_metrics import RunMetrics
 from gateway.runs.trace import RecentRuns
 from gateway.state.configured import Stores, stores_from
 from gateway.state.sessions.store import LEASE
@@ -57,10 +60,12 @@ async def provisioned(
     cooldowns: Cooldowns | None = None,
     *,
     renew: float = RENEW,
+    registry: Registry | None = None,
 ) -> AsyncIterator[tuple[Services, Snapshot]]:
     """What requests of one configuration work with. Raises ConfigError for what `gateway.validation` refuses.
 
-    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`.
+    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`. `registry` counts the runs; None
+    counts nothing.
     """
     clock = asyncio.get_running_loop().time
     limits = limits_from(config.gateway.retry)
@@ -91,12 +96,13 @@ async def provisioned(
         stack.push_async_callback(conversations.close)
         gateway = config.gateway
         services = Services(stores, conversations, RecentRuns(), tools, started=clock())
+        runs = _run_context(gateway, providers, provider_client, cooldowns or cooldowns_from(gateway.retry))
+        if registry is not None:
+            servers = (server.name for server in tools.servers) if tools is not None else ()
+            runs = replace(runs, observers=(*runs.observers, _run_metrics(registry, directory, providers, servers)))
         snapshot = Snapshot(
             directory=directory,
-            runs=replace(
-                _run_context(gateway, providers, provider_client, cooldowns or cooldowns_from(gateway.retry)),
-                reasoning=CallReasoning(stores.reasoning),
-            ),
+            runs=replace(runs, reasoning=CallReasoning(stores.reasoning)),
             embedders=embedders,
             media=_media_policies(gateway.http.endpoints, stack),
             clients=ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback),
@@ -107,6 +113,18 @@ async def provisioned(
             body_timeout=_BODY_TIMEOUT,
         )
         yield services, snapshot
+
+
+def _run_metrics(
+    registry: Registry, directory: Directory, providers: Mapping[str, Provider], tool_servers: Iterable[str]
+) -> RunMetrics:
+    """The models that count by name: those of agents, and those that a provider's row lists."""
+    models = {
+        ref: None for agent in directory.agents for ref in (*agent.candidates, agent.embedding) if ref is not None
+    }
+    models |= {ModelRef(name, model): None for name, row in providers.items() for model in row.models}
+    agents = (agent.id for agent in directory.agents)
+    return RunMetrics(registry, providers, models=models, agents=agents, tool_servers=tool_servers)
 
 
 def _conversations(session: SessionConfig, stores: Stores, renew: float) -> Conversations:

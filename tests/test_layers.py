@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest first; packages in one set must not import each other.
 LAYERS = (
     {"core"},
-    {"config", "observe"},
+    {"config", "observe", "metrics"},
     {"wire"},
     {"upstream", "state", "media"},
     {"tools"},
@@ -22,7 +22,7 @@ LAYERS = (
     {"http", "ui"},
     {"validation"},
     {"provision", "cooldown_sync"},
-    {"shared"},
+    {"shared", "monitoring"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -30,7 +30,7 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # aiohttp is one distribution with two halves; these packages own them.
-SERVER = frozenset({"http", "app", "cli"})
+SERVER = frozenset({"http", "app", "cli", "monitoring"})
 CLIENT = frozenset({"media"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",

@@ -8,6 +8,7 @@ from gateway.config import accepted
 from gateway.config.auth import AuthConfig
 from gateway.config.endpoints import HttpConfig
 from gateway.config.limits import LimitConfig
+from gateway.config.metrics import MetricsConfig
 from gateway.config.secret import Secret
 from gateway.config.section import Count, Milliseconds, Section
 from gateway.config.state import StateConfig
@@ -131,5 +132,6 @@ class GatewayConfig(Section):
     redis: RedisConfig = RedisConfig()
     state: StateConfig = StateConfig()
     limits: tuple[LimitConfig, ...] = ()
+    metrics: MetricsConfig = MetricsConfig()
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

@@ -18,6 +18,7 @@ from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot
 from gateway.http.errors import response_to
 from gateway.http.quota import settle
+from gateway.http.request_end import RequestObserver, request_ended
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
 
@@ -42,30 +43,40 @@ def endings_of(*, limits: bool) -> tuple[Ending, ...]:
     return (settle,) if limits else ()  # METER → the tokens that were not used are free again
 
 
-def chained(route: Route, endings: tuple[Ending, ...] = ()) -> Handler:
-    """The route's handler with its chain. Exceptions become responses only here."""
+def chained(route: Route, endings: tuple[Ending, ...] = (), observers: tuple[RequestObserver, ...] = ()) -> Handler:
+    """The route's handler with its chain. Exceptions become responses only here. `observers` see every request."""
     checks, handler = checks_of(route), route.handler
 
     async def answer(request: web.Request) -> web.StreamResponse:
         set_request_id(request)  # request id, log context; adds TRACE
-        if not is_well_formed(request):
-            return _malformed()
+        for observer in observers:
+            observer.began()
+        response: web.StreamResponse | None = None
         try:
+            if not is_well_formed(request):
+                response = _malformed()
+                return response
             if "%" in request.raw_path:
                 _refuse_escapes(request)
             for check in checks:
                 if (waiting := check(request)) is not None:
                     await waiting
-            return await handler(request)
+            response = await handler(request)
         except (Exception, asyncio.CancelledError) as error:
             response = response_to(request, error, route.error_body)
             if response is None:
                 raise
             drop_tracebacks(error)
-            return response
         finally:
-            for end in endings:
-                await end(request)
+            try:
+                for end in endings:
+                    await end(request)
+            finally:
+                if observers:
+                    ended = request_ended(request, response)
+                    for observer in observers:
+                        observer.ended(ended)
+        return response
 
     return answer
 

@@ -1,5 +1,6 @@
 """Routes: methods, paths, handler, and the settings from which the chain is built."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,7 @@ from aiohttp import web
 
 from gateway.access.bearer import CredentialReader, bearer
 from gateway.core.errors import GatewayError
+from gateway.metrics.catalog import OTHER
 from gateway.wire.openai_chat.error_body import error_body
 
 ErrorBody = Callable[[GatewayError], dict[str, Any]]
@@ -16,6 +18,8 @@ ErrorBody = Callable[[GatewayError], dict[str, Any]]
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MiB = 2**20
+_ANY_PATH = ("/{path:.*}",)
+_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
 CHAT_BODY = 20 * MiB
 RESPONSES_BODY = 20 * MiB
 EMBEDDINGS_BODY = 5 * MiB
@@ -38,6 +42,13 @@ class Route:
     error_body: ErrorBody = error_body
 
 
+def template_of(route: Route) -> str:
+    """The route's first path with the names of its parameters alone; OTHER for paths that no route has."""
+    if route.paths == _ANY_PATH:
+        return OTHER
+    return _PARAMETER.sub(r"{\1}", route.paths[0])
+
+
 def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:
     """Add the routes, and routes for 404 and 405. `chained` turns a route into its handler.
 
@@ -49,11 +60,12 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
             paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
     for path, by_method in paths.items():
         public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
-        wrong = Route(("*",), (path,), _wrong_method(by_method), None, public=public)
+        paths_of_first = next(iter(by_method.values())).paths
+        wrong = Route(("*",), paths_of_first, _wrong_method(by_method), None, public=public)
         for method, route in (by_method | {"*": wrong}).items():
             router.add_route(method, path, chained(route), expect_handler=_expect)
-    unknown = Route(("*",), ("/{path:.*}",), _not_found, None)
-    router.add_route("*", "/{path:.*}", chained(unknown), expect_handler=_expect)
+    unknown = Route(("*",), _ANY_PATH, _not_found, None)
+    router.add_route("*", _ANY_PATH[0], chained(unknown), expect_handler=_expect)
 
 
 def _wrong_method(methods: Iterable[str]) -> Handler:

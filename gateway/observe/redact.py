@@ -42,7 +42,8 @@ def hide_values(values: Iterable[str]) -> None:
     _Values.pattern = re.compile("|".join(map(re.escape, long))) if long else None
 
 
-def _without_values(text: str) -> str:
+def without_values(text: str) -> str:
+    """`text` without the configured secrets."""
     return text if _Values.pattern is None else _Values.pattern.sub(HIDDEN, text)
 
 
@@ -80,10 +81,10 @@ def _clean(name: str, value: Any) -> Any:
     if isinstance(value, str):
         if len(value) < _MIN_SECRET_CHARS:
             return value
-        value = _without_values(value)
+        value = without_values(value)
         return value if treatment == "keep" else redact_text(value)
     if isinstance(value, Mapping):
         return {key: _clean(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(name, item) for item in value]
-    return redact_text(_without_values(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)))
+    return redact_text(without_values(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)))

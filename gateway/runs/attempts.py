@@ -131,8 +131,10 @@ class Attempts:
         self.succeeded()
         return self._begin(candidate, Entry.FREE, 0.0)
 
-    def first_event_received(self) -> None:
-        """The candidate has sent its first event, so its cooldown ends."""
+    def first_event_received(self, *, streamed: bool) -> None:
+        """The candidate has sent its first event, so its cooldown ends. `streamed`: others may follow."""
+        if streamed:
+            self._trace.first_event()
         if self._entry is not Entry.FREE and self._asked is not None:
             self._entry = Entry.FREE
             self._cooldowns.answered(self._asked.unit)

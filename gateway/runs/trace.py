@@ -16,10 +16,10 @@ class Attempt:
     """One request to one candidate. Times are seconds; `outcome` is None until it has ended.
 
     `waited` is the pause before it, `status` the provider's HTTP status if known, `outcome` ANSWERED, CANCELLED or the
-    kind of the failure.
+    kind of the failure. `first_event` is the time until the first event of a streamed answer, None before it.
     """
 
-    __slots__ = ("began", "key", "outcome", "ref", "seconds", "status", "waited")
+    __slots__ = ("began", "first_event", "key", "outcome", "ref", "seconds", "status", "waited")
 
     def __init__(self, ref: ModelRef, key: str, began: float, waited: float) -> None:
         self.ref = ref
@@ -29,6 +29,7 @@ class Attempt:
         self.status: int | None = None
         self.outcome: str | None = None
         self.seconds: float | None = None
+        self.first_event: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON. `key_id` names the position of the key in the configuration; the key itself is never disclosed."""
@@ -58,7 +59,8 @@ class RunTrace:
     """The trace of one run.
 
     `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end. `waited`
-    is the sum of the pauses before attempts, in seconds. `usage` is what the providers reported so far, None if they
+    is the sum of the pauses before attempts, in seconds. `rescues` counts the attempts that continue or replay a broken
+    answer of which the client has a part. `usage` is what the providers reported so far, None if they
     reported nothing.
     """
 
@@ -72,6 +74,7 @@ class RunTrace:
         "current",
         "observers",
         "outcome",
+        "rescues",
         "tools",
         "usage",
         "waited",
@@ -88,6 +91,7 @@ class RunTrace:
         self.current: Attempt | None = None  # the running attempt, or the last one
         self.tools: tuple[ToolUse, ...] = ()
         self.outcome: str | None = None
+        self.rescues = 0
         self.waited = 0.0
         self._clock = clock
         self._began = clock()
@@ -104,6 +108,11 @@ class RunTrace:
         self.current = attempt = Attempt(ref, key, self._clock(), waited)
         self.attempts.append(attempt)
         return attempt
+
+    def first_event(self) -> None:
+        """The current attempt has sent the first event of its stream."""
+        if (attempt := self.current) is not None:
+            attempt.first_event = self._clock() - attempt.began
 
     def end(self, outcome: str, status: int | None) -> None:
         """End the current attempt. Call this once per attempt."""
