@@ -6,8 +6,10 @@ Prompts, answers and credentials are never in it. Probes are logged at debug onl
 from collections.abc import Callable
 from typing import Any
 
-from gateway.http.keys import CLIENT
-from gateway.http.request_end import RequestEnded
+from aiohttp import web
+
+from gateway.http.keys import CLIENT, Trace
+from gateway.http.request_end import RequestOutcome
 
 Write = Callable[[str, dict[str, Any]], None]
 """Writes the line of an event with these fields."""
@@ -23,23 +25,22 @@ class AccessLog:
     def began(self) -> None:
         """See RequestObserver."""
 
-    def ended(self, ended: RequestEnded) -> None:
+    def ended(self, request: web.Request, trace: Trace, status: int, outcome: RequestOutcome, seconds: float) -> None:
         """See RequestObserver."""
-        request, trace, run = ended.request, ended.trace, ended.trace.run
-        client = request.get(CLIENT)
+        client, run = request.get(CLIENT), trace.run
         fields: dict[str, Any] = {
             "request_id": trace.id,
             "method": request.method,
             "route": self._route,
-            "status": ended.status,
-            "outcome": ended.outcome,
-            "ms": round(ended.seconds * 1000, 1),
+            "status": status,
+            "outcome": outcome,
+            "ms": round(seconds * 1000, 1),
             "client": (request.remote or "unknown") if client is None else client.host,
         }
         if run is not None:
-            usage = run.usage
+            usage, current = run.usage, run.current
             fields["agent"] = run.agent
-            fields["model"] = None if run.answered is None else str(run.answered)
+            fields["model"] = None if current is None else f"{current.ref.provider}/{current.ref.model}"
             fields["attempts"] = len(run.attempts)
             fields["tokens"] = None if usage is None else usage.total
         self._write("Request ended", fields)

@@ -18,7 +18,7 @@ from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot
 from gateway.http.errors import response_to
 from gateway.http.quota import settle
-from gateway.http.request_end import RequestObserver, request_ended
+from gateway.http.request_end import RequestObserver, end_request
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
 
@@ -73,9 +73,7 @@ def chained(route: Route, endings: tuple[Ending, ...] = (), observers: tuple[Req
                     await end(request)
             finally:
                 if observers:
-                    ended = request_ended(request, response)
-                    for observer in observers:
-                        observer.ended(ended)
+                    end_request(observers, request, response)
         return response
 
     return answer

@@ -50,7 +50,7 @@ def number(family: Family, value: Callable[[], float]) -> Collector:
 
 def loop_delay(delay: LoopDelay) -> Collector:
     """The longest delay of the event loop."""
-    return number(catalog.LOOP_DELAY, lambda: delay.longest)
+    return number(catalog.LOOP_DELAY, lambda: delay.max_delay)
 
 
 def degraded(parts: Mapping[str, Callable[[], bool]]) -> Collector:

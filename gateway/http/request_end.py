@@ -1,10 +1,9 @@
-"""The end of a request: one RequestEnded for every observer, such as metrics and the access log."""
+"""The end of a request, for observers such as metrics and the access log."""
 
 import time
 from typing import Literal, Protocol
 
 from aiohttp import web
-from msgspec import Struct
 
 from gateway.http.keys import TRACE, Trace
 from gateway.runs.trace import ANSWERED, CANCELLED
@@ -13,19 +12,7 @@ CLIENT_LEFT = 499
 """The status that is counted when the client has left before its response began, as nginx logs it."""
 
 RequestOutcome = Literal["completed", "refused", "failed", "cancelled"]
-
-
-class RequestEnded(Struct):
-    """How a request ended. `status` is its HTTP status, `seconds` its duration.
-
-    `outcome` says what the status can't: `failed` also if a stream ended with an error, `cancelled` if the client left.
-    """
-
-    request: web.Request
-    trace: Trace
-    status: int
-    outcome: RequestOutcome
-    seconds: float
+"""What the status can't say: `failed` also if a stream ended with an error, `cancelled` if the client left."""
 
 
 class RequestObserver(Protocol):
@@ -34,25 +21,28 @@ class RequestObserver(Protocol):
     def began(self) -> None:
         """A request began."""
 
-    def ended(self, ended: RequestEnded) -> None:
-        """A request ended; called once for each that began."""
+    def ended(self, request: web.Request, trace: Trace, status: int, outcome: RequestOutcome, seconds: float) -> None:
+        """A request ended after so many seconds; called once for each that began."""
 
 
-def request_ended(request: web.Request, response: web.StreamResponse | None) -> RequestEnded:
-    """The end of this request; `response` is None if it was cancelled before it had one."""
+def end_request(
+    observers: tuple[RequestObserver, ...], request: web.Request, response: web.StreamResponse | None
+) -> None:
+    """Tell the observers of the end; `response` is None if the request was cancelled before it had one."""
     trace = request[TRACE]
+    seconds = time.monotonic() - trace.started
     status = CLIENT_LEFT if response is None else response.status
-    return RequestEnded(request, trace, status, _outcome(status, trace), time.monotonic() - trace.started)
+    outcome = _outcome(status, trace)
+    for observer in observers:
+        observer.ended(request, trace, status, outcome, seconds)
 
 
 def _outcome(status: int, trace: Trace) -> RequestOutcome:
     run = trace.run
-    if run is not None and run.outcome is not None and run.outcome != ANSWERED:
-        if run.outcome == CANCELLED:
-            return "cancelled"
-        return "failed" if status < 400 or status >= 500 else "refused"
     if status < 400:
-        return "completed"
-    if status >= 500:
-        return "failed"
-    return "cancelled" if status == CLIENT_LEFT else "refused"
+        if run is None or run.outcome is None or run.outcome == ANSWERED:
+            return "completed"
+        return "cancelled" if run.outcome == CANCELLED else "failed"
+    if status == CLIENT_LEFT or (run is not None and run.outcome == CANCELLED):
+        return "cancelled"
+    return "failed" if status >= 500 else "refused"

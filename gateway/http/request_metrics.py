@@ -1,9 +1,13 @@
 """Counts the requests of each route for `/metrics`."""
 
-from gateway.http.keys import PRINCIPAL, REJECTED
-from gateway.http.request_end import RequestEnded
+from aiohttp import web
+
+from gateway.http.keys import PRINCIPAL, REJECTED, Trace
+from gateway.http.request_end import RequestOutcome
 from gateway.metrics import catalog
 from gateway.metrics.registry import Counter, Registry
+
+_REFUSALS = (401, 403, 429)
 
 
 class RequestMetrics:
@@ -22,32 +26,34 @@ class RequestMetrics:
             self._all = _AllRequests(self._registry, self._endpoint)
         self._all.in_flight.value += 1
 
-    def ended(self, ended: RequestEnded) -> None:
+    def ended(self, request: web.Request, trace: Trace, status: int, outcome: RequestOutcome, seconds: float) -> None:
         """See RequestObserver."""
         if self._all is not None:
             self._all.in_flight.value -= 1
-            self._all.seconds.observe(ended.seconds)
-        key = ended.status // 100, ended.outcome
+            self._all.seconds.observe(seconds)
+        key = status, outcome
         counter = self._requests.get(key)
         if counter is None:
-            counter = self._requests[key] = self._registry.counter(
-                catalog.REQUESTS, self._endpoint, f"{key[0]}xx", ended.outcome
-            )
+            status_class = f"{status // 100}xx"
+            counter = self._registry.counter(catalog.REQUESTS, self._endpoint, status_class, outcome)
+            self._requests[key] = counter
         counter.value += 1
-        if ended.trace.run is not None:
+        if trace.run is not None:
             if self._with_run is None:
                 self._with_run = _WithRun(self._registry, self._endpoint)
-            self._with_run.count(ended)
-        elif ended.status in (401, 403, 429):
-            self._count_refusal(ended)
+            self._with_run.first_byte.observe(seconds if trace.first_byte is None else trace.first_byte - trace.started)
+            if outcome == "completed":  # else the end of the run is not known
+                self._with_run.overhead.observe(seconds - trace.run_seconds)
+        elif status in _REFUSALS:
+            self._count_refusal(request, status)
 
-    def _count_refusal(self, ended: RequestEnded) -> None:
+    def _count_refusal(self, request: web.Request, status: int) -> None:
         """A caller without a principal was refused; with one, it lacks a scope or has reached a limit."""
-        rejected = ended.request.get(REJECTED)
-        if PRINCIPAL in ended.request:
+        if PRINCIPAL in request:
             return
+        rejected = request.get(REJECTED)
         credential = "none" if rejected is None or rejected.credential is None else rejected.credential
-        reason = "locked" if ended.status == 429 else "refused" if rejected is None else rejected.reason
+        reason = "locked" if status == 429 else "refused" if rejected is None else rejected.reason
         self._registry.counter(catalog.AUTH_FAILURES, credential, reason).add()
 
 
@@ -64,13 +70,8 @@ class _AllRequests:
 class _WithRun:
     """The series of requests that ran an agent."""
 
-    def __init__(self, registry: Registry, endpoint: str) -> None:
-        self._first_byte = registry.histogram(catalog.FIRST_BYTE_SECONDS, endpoint)
-        self._overhead = registry.histogram(catalog.OVERHEAD_SECONDS, endpoint)
+    __slots__ = ("first_byte", "overhead")
 
-    def count(self, ended: RequestEnded) -> None:
-        """Count one request."""
-        trace = ended.trace
-        self._first_byte.observe(ended.seconds if trace.first_byte is None else trace.first_byte - trace.started)
-        if ended.outcome == "completed":  # else the end of the run is not known
-            self._overhead.observe(max(0.0, ended.seconds - trace.run_seconds))
+    def __init__(self, registry: Registry, endpoint: str) -> None:
+        self.first_byte = registry.histogram(catalog.FIRST_BYTE_SECONDS, endpoint)
+        self.overhead = registry.histogram(catalog.OVERHEAD_SECONDS, endpoint)

@@ -28,7 +28,7 @@ class LoopDelay:
             self._timer.cancel()
 
     @property
-    def longest(self) -> float:
+    def max_delay(self) -> float:
         """The longest delay of the last half minute or more, in seconds."""
         return max(self._now, self._before)
 

@@ -23,6 +23,8 @@ from gateway.observe.redact import redact, without_values
 _WITH_LINES = frozenset({"exception", "stack"})
 _RAW_IN_JSON = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
+
 _LEVELS = {
     "silent": logging.CRITICAL,
     "fatal": logging.CRITICAL,
@@ -58,8 +60,8 @@ def write_info(event: str, fields: dict[str, Any]) -> None:
         structlog.get_logger(__name__).info(event, **fields)
         return
     now = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-    line = without_values(_json({**fields, "event": event, "level": "info", "timestamp": now}))
-    _json_out.write(f"{line}\n")
+    fields |= {"event": event, "level": "info", "timestamp": now}
+    _json_out.write(f"{without_values(_json(fields))}\n")
     _json_out.flush()
 
 
@@ -133,7 +135,9 @@ def _escape_controls(_logger: object, _method: str, event: EventDict) -> EventDi
 
 
 def _json(event: EventDict, **_options: Any) -> str:
-    line = msgspec.json.encode(event, enc_hook=str).decode()
+    line = _ENCODER.encode(event).decode()
+    if line.isascii() and "\x7f" not in line:
+        return line
     return _RAW_IN_JSON.sub(_escaped, line)  # JSON allows them, but a terminal may obey them
 
 

@@ -33,18 +33,23 @@ _SHAPES = re.compile(
 class _Values:
     """The configured secrets of this process, which no log line may hold whatever they look like."""
 
+    long: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
 
 
 def hide_values(values: Iterable[str]) -> None:
     """Cut these values out of every log line from now on. Shorter ones than eight characters could be words."""
     long = sorted({value for value in values if len(value) >= _MIN_SECRET_CHARS}, key=len, reverse=True)
+    _Values.long = tuple(long)
     _Values.pattern = re.compile("|".join(map(re.escape, long))) if long else None
 
 
 def without_values(text: str) -> str:
     """`text` without the configured secrets."""
-    return text if _Values.pattern is None else _Values.pattern.sub(HIDDEN, text)
+    for value in _Values.long:
+        if value in text:  # this search is many times faster than the pattern's
+            return text if _Values.pattern is None else _Values.pattern.sub(HIDDEN, text)
+    return text
 
 
 def redact_text(text: str) -> str:

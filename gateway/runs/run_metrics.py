@@ -6,6 +6,7 @@ agents and tool servers that the configuration does not name are counted as `oth
 
 from collections.abc import Callable, Iterable, Mapping
 from itertools import pairwise
+from types import MappingProxyType
 
 from gateway.core.names import ModelRef
 from gateway.core.tool_name import tool_prefix
@@ -54,26 +55,39 @@ class RunMetrics:
         """Count one run."""
         trace = finished.trace
         attempts = trace.attempts
+        metrics: _ModelMetrics | None = None
         for attempt in attempts:
-            self._metrics(attempt.ref).count(attempt)
+            ref = attempt.ref
+            models = self._models.get(ref.provider)
+            metrics = (None if models is None else models.get(ref.model)) or self._unnamed(ref)
+            metrics.count(attempt)
+        if metrics is not None and finished.usage is not None:
+            self._count_usage(metrics, finished, finished.usage)
         if len(attempts) > 1:
             self._count_failovers(attempts)
-        if trace.rescues:
-            self._registry.counter(catalog.RESCUES, _short(finished.outcome)).add()
-        if finished.usage is not None and attempts:
-            ref = attempts[-1].ref if trace.answered is None else trace.answered
-            agent = trace.agent if trace.agent in self._agents else OTHER
-            cost = None if self._price is None else self._price(ref, finished.usage)
-            self._metrics(ref).count_tokens(agent, finished.usage, cost)
+            if trace.rescues:
+                outcome = finished.outcome if finished.outcome in _ENDINGS else "failed"
+                self._registry.counter(catalog.RESCUES, outcome).add()
         for use in trace.tools:
             server = self._servers.get(use.tool.partition("__")[0], OTHER)
             self._registry.counter(catalog.TOOL_CALLS, server, use.outcome).add()
 
+    def _count_usage(self, metrics: "_ModelMetrics", finished: RunFinished, usage: Usage) -> None:
+        """`metrics` are those of the last attempt; the model that answered is another one after a hedge."""
+        trace = finished.trace
+        if len(trace.attempts) > 1 and trace.current is not None:
+            metrics = self._metrics(trace.current.ref)
+        agent = trace.agent if trace.agent in self._agents else OTHER
+        cost = None
+        if self._price is not None and trace.current is not None:
+            cost = self._price(trace.current.ref, usage)
+        metrics.count_tokens(agent, usage, cost)
+
     def _metrics(self, ref: ModelRef) -> "_ModelMetrics":
-        models = self._models.get(ref.provider)
-        if models is None:
-            return self._other
-        return models.get(ref.model) or self._others[ref.provider]
+        return self._models.get(ref.provider, _NO_MODELS).get(ref.model) or self._unnamed(ref)
+
+    def _unnamed(self, ref: ModelRef) -> "_ModelMetrics":
+        return self._others.get(ref.provider, self._other)
 
     def _count_failovers(self, attempts: list[Attempt]) -> None:
         for before, after in pairwise(attempts):
@@ -81,6 +95,9 @@ class RunMetrics:
                 source, target = self._metrics(before.ref), self._metrics(after.ref)
                 labels = (*source.names, *target.names, before.outcome, _LANE, _SUSPENDED)
                 self._registry.counter(catalog.FAILOVERS, *labels).add()
+
+
+_NO_MODELS: "Mapping[str, _ModelMetrics]" = MappingProxyType({})
 
 
 class _ModelMetrics:
@@ -160,8 +177,3 @@ class _TokenCounters:
 
     def _made(self, kind: str) -> Counter:
         return self._registry.counter(catalog.TOKENS, *self._labels, kind)
-
-
-def _short(outcome: str) -> str:
-    """`answered`, `cancelled` or `failed`."""
-    return outcome if outcome in _ENDINGS else "failed"
