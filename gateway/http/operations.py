@@ -11,6 +11,7 @@ from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.locks import list_locks, release_lock
+from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
@@ -102,6 +103,9 @@ OPERATIONS: Mapping[Handler, Operation] = {
     embeddings: Operation(EmbeddingsRequest, _RUN[:2], _list_of("embeddings"), required=("model", "input")),
     list_models: Operation(answer=_list_of("models")),
     get_model: Operation(answer=_object_of("model")),
+    metrics: Operation(
+        answer={"type": "string", "description": "Prometheus' text format 0.0.4."}, content="text/plain"
+    ),
     list_locks: Operation(answer=_list_of("locked clients")),
     release_lock: Operation(
         None,

@@ -29,7 +29,7 @@ def loop(monkeypatch: pytest.MonkeyPatch) -> Loop:
     return fake
 
 
-def test_the_longest_delay_is_reported_for_half_a_minute_and_forgotten_after_a_minute(loop: Loop):
+def test_the_maximum_is_reported_for_half_a_minute_and_forgotten_after_a_minute(loop: Loop):
     delay = LoopDelay()
     delay.start()
 
