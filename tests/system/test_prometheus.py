@@ -43,7 +43,6 @@ async def gateway(tmp_path_factory):
             provider.model(says(), "good")
             provider.model(refuses(500), "broken")
             models = [{"id": "good"}, {"id": "broken"}]
-            chain = {"primary": "fake/broken", "fallbacks": ["fake/good"]}
             config: dict[str, Any] = {
                 "gateway": {
                     "auth": {"mode": "token", "token": TOKEN, "rateLimit": {"exemptLoopback": False}},
