@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from gateway.agents.assumed_model import AssumedModel, with_assumed_model
 from gateway.agents.configured import directory_from, embedding_choice
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import chain_problems, chain_providers, named_providers
@@ -58,8 +59,13 @@ def validated(
             text = f"is missing, while --workers is {workers}, and workers share limits and state through Redis"
             yield Problem("gateway.redis.url", f"{text}; set it or OPENCLAW_REDIS_URL, or omit --workers")
 
+    embedded = f"{MODEL.provider}/{MODEL.chat_model}" if available() else None
+
+    def with_model(config: Config, env: Mapping[str, str]) -> Config:
+        return with_assumed_model(config, env, embedded if embedded_joins(config.models) else None)
+
     checks = (_providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
-    loaded = load(path, env, checks=checks, port=port, bind=bind, endpoints=endpoints)
+    loaded = load(path, env, complete=with_model, checks=checks, port=port, bind=bind, endpoints=endpoints)
     config = loaded.config
     providers = providers_from(config.models, loaded.env, named_providers(config), config.auth)
     directory = directory_from(
@@ -73,6 +79,7 @@ def validated(
         *_left_out(config),
         *_endpoints_off(config),
         *_assumed_default(config),
+        *_assumed_model(config),
         *_missing_keys(directory, providers),
         *_uncallable_embeddings(config),
     )
@@ -85,7 +92,7 @@ def embedded_joins(models: ModelsConfig) -> bool:
 
 
 def _providers(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
-    yield from provider_problems(config.models, env, config.auth)
+    yield from provider_problems(config.models, env, named_providers(config), config.auth)
 
 
 def _chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
@@ -168,6 +175,12 @@ def _assumed_default(config: Config) -> Iterator[Problem]:
     if agents.default is None:
         text = f"is missing, so the first of several agents, {agents.default_id!r}, answers for openclaw"
         yield Problem("agents.default", f"{text}; name one here")
+
+
+def _assumed_model(config: Config) -> Iterator[Problem]:
+    model = config.agents.defaults.model
+    if isinstance(model, AssumedModel):
+        yield Problem("agents.defaults.model", f"is missing, so {model.primary} is asked; name a model here")
 
 
 def _limited_models(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:

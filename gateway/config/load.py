@@ -48,6 +48,7 @@ def load(
     path: Path | None,
     env: Mapping[str, str],
     *,
+    complete: Callable[[Config, Mapping[str, str]], Config] = lambda config, _env: config,
     checks: Sequence[Check] = (),
     port: int | None = None,
     bind: str | None = None,
@@ -55,9 +56,9 @@ def load(
 ) -> Loaded:
     """Load the file at `path`, at `OPENCLAW_CONFIG_PATH`, or `openclaw.json` in the state directory.
 
-    If the last one does not exist, everything has its default. `checks` are rules beside those of this package; `port`
-    and `bind` come from the command line and win, and `endpoints` are enabled whatever the file says. Raises
-    ConfigError with every problem.
+    If the last one does not exist, everything has its default. `complete` fills in what the file leaves out, from its
+    variables; `checks` are rules beside those of this package. `port` and `bind` come from the command line and win,
+    and `endpoints` are enabled whatever the file says. Raises ConfigError with every problem.
     """
     file = config_file(path, env)
     is_usual = path is None and not env.get("OPENCLAW_CONFIG_PATH")
@@ -85,7 +86,12 @@ def load(
     problems += unreported(resolver.problems, problems)
     problems += fill(clean, variables, port, bind)
     enable(clean, endpoints)
-    config = _checked(clean, problems, lambda config: [one for check in checks for one in check(config, variables)])
+    config = _checked(
+        clean,
+        problems,
+        lambda config: complete(config, variables),
+        lambda config: [one for check in checks for one in check(config, variables)],
+    )
     return Loaded(_settled(config), file, ignored, walk.inert, state, variables)
 
 
@@ -127,9 +133,15 @@ def _resolve_key_names(tree: dict[str, Any], resolver: Resolver) -> None:
             provider["apiKey"] = resolver.key(provider["apiKey"])
 
 
-def _checked(tree: dict[str, Any], problems: list[Problem], checks: Callable[[Config], Iterable[Problem]]) -> Config:
+def _checked(
+    tree: dict[str, Any],
+    problems: list[Problem],
+    complete: Callable[[Config], Config],
+    checks: Callable[[Config], Iterable[Problem]],
+) -> Config:
     """The configuration, or ConfigError with `problems` and all that pydantic, the rules and the checks add to them."""
     config, refused = _validated(tree)
+    config = complete(config)
     problems += unreported(refused, problems)
     more = [problem for rule in RULES for problem in rule(config)]
     # References to an agent or a provider can't be judged when it was left out as a whole.

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from gateway.config import accepted
 from gateway.config.secret import Secret
@@ -110,15 +110,36 @@ class RequestAuthConfig(Section):
     prefix: str = ""
 
 
+class TlsConfig(Section):
+    """`tls`: PEM texts of certificates to trust (`ca`) and of the gateway's own certificate (`cert`, `key`)."""
+
+    ca: SecretStr | None = None  # several lines, unlike other secrets
+    cert: SecretStr | None = None
+    key: SecretStr | None = None
+    passphrase: Secret | None = None
+    server_name: str | None = None
+    insecure_skip_verify: bool = False
+
+
+class ProxyConfig(Section):
+    """`proxy`: the one at `url`, or with `env-proxy` that of HTTPS_PROXY, HTTP_PROXY and NO_PROXY."""
+
+    mode: Literal["env-proxy", "explicit-proxy"]
+    url: Secret | None = None
+    """May hold a login."""
+    tls: dict[str, Any] | None = None
+    """For a proxy that speaks TLS itself: refused (`gateway.upstream`)."""
+
+
 class RequestConfig(Section):
-    """`request`: how calls are sent. `proxy` and `tls` are refused (`gateway.upstream`)."""
+    """`request`: how calls are sent."""
 
     UNUSED: ClassVar[frozenset[str]] = frozenset({"allowPrivateNetwork"})
 
     headers: dict[str, Secret] = Field(default_factory=dict)
     auth: RequestAuthConfig = RequestAuthConfig()
-    proxy: dict[str, Any] | None = None
-    tls: dict[str, Any] | None = None
+    proxy: ProxyConfig | None = None
+    tls: TlsConfig | None = None
 
 
 class ProviderConfig(Section):

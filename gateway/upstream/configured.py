@@ -4,7 +4,7 @@ A configured row overrides the catalogue's row of the same id field by field. A 
 error, never replaced by the catalogue's: a prompt goes only to the host that the configuration names.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from pydantic import SecretStr
@@ -21,6 +21,7 @@ from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
 from gateway.upstream.provider import Provider, secrets_in
+from gateway.upstream.routes import route_for, route_problems, secrets_of_route
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported
 from gateway.upstream.signers import signer_for
 from gateway.wire import DEFAULT_UPSTREAM
@@ -41,30 +42,34 @@ def providers_from(
     `profiles`) or if the configuration names it elsewhere (`named`), unless `models.mode` is `replace`. Raises
     ConfigError with every problem of `provider_problems`.
     """
-    problems = provider_problems(models, env, profiles)
+    problems = provider_problems(models, env, named, profiles)
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
     built_in = {
         name: replace(row, known=known_models(name, row.wire, CATALOG[name].quirks))
-        for name, row in _catalogue(models, env, profiles).items()
-        if row.api_key or name in named
+        for name, row in _built_in(models, env, named, profiles)
     }
     configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
     return built_in | configured
 
 
 def provider_problems(
-    models: ModelsConfig, env: Mapping[str, str], profiles: ProfilesConfig = _NO_PROFILES
+    models: ModelsConfig,
+    env: Mapping[str, str],
+    named: Collection[str] = (),
+    profiles: ProfilesConfig = _NO_PROFILES,
 ) -> list[Problem]:
-    """Why rows can't be used: their wire format, login, address, a key or a header that can't be sent."""
+    """Why rows can't be used: their wire format, login, address, a key or a header that can't be sent. The arguments
+    are those of `providers_from`.
+    """
     problems: list[Problem] = []
-    for name, provider in _catalogue(models, env, profiles).items():
-        if name not in models.providers:
-            problems += unsendable(join("models.providers", name), provider)
+    for name, provider in _built_in(models, env, named, profiles):
+        problems += unsendable(join("models.providers", name), provider)
     for name, config in models.providers.items():
         path = join("models.providers", name)
         row = CATALOG.get(name) if _inherits(name, models) else None
         unusable = [*unsupported(path, config, row), *unreachable(path, name, config, row)]
+        unusable += route_problems(f"{path}.request", config.base_url or "", config.request, env)
         if not unusable:
             provider = _configured(name, config, env, models, profiles)
             unusable = [*unsendable(path, provider), *unsigned(path, provider)]
@@ -72,11 +77,19 @@ def provider_problems(
     return problems
 
 
-def _catalogue(models: ModelsConfig, env: Mapping[str, str], profiles: ProfilesConfig) -> dict[str, Provider]:
-    """The built-in providers that can be called; the others have no address, or a format that is not served."""
+def _built_in(
+    models: ModelsConfig, env: Mapping[str, str], named: Collection[str], profiles: ProfilesConfig
+) -> Iterator[tuple[str, Provider]]:
+    """The built-in providers that join and that the configuration has no row for. One without an address, or in a
+    format that is not served, can't be called.
+    """
     if models.mode == "replace":
-        return {}
-    return {name: _from_row(name, row, env, profiles) for name, row in CATALOG.items() if row.base_url and row.served}
+        return
+    for name, row in CATALOG.items():
+        if row.base_url and row.served and name not in models.providers:
+            keys = keys_of_row(name, row, env, profiles)
+            if name in named or keys[0][1]:
+                yield name, _from_row(name, row, env, keys)
 
 
 def _inherits(name: str, models: ModelsConfig) -> bool:
@@ -84,8 +97,7 @@ def _inherits(name: str, models: ModelsConfig) -> bool:
     return models.mode == "merge" and name in CATALOG
 
 
-def _from_row(name: str, row: Row, env: Mapping[str, str], profiles: ProfilesConfig) -> Provider:
-    keys = keys_of_row(name, row, env, profiles)
+def _from_row(name: str, row: Row, env: Mapping[str, str], keys: list[NamedKey]) -> Provider:
     region = _region(row, None, env)
     provider = Provider(
         id=name,
@@ -127,24 +139,28 @@ def _configured(
         timeout=config.timeout_seconds,
         local=row is not None and row.local,
         key_headers=_key_headers(config, row, wire),
+        route=route_for(written, config.request, env),
     )
     provider = replace(provider, models={model.id: _model(model, config, provider, quirks) for model in config.models})
+    secrets = (*secrets_for(wire, env), *secrets_of_route(config.request))
     rows = {
         model.id: _with_keys(
             replace(
                 provider,
+                route=route_for(model.base_url or written, config.request, env),
                 base_url=base_url_for(model.api or wire, model.base_url or written),
                 wire=model.api or wire,
                 key_headers=_key_headers(config, row, model.api or wire),
             ),
             keys,
             {**headers, **_plain(model.headers)},
+            secrets_of_route(config.request),
         )
         for model in config.models
         if model.base_url or model.headers or model.api not in (None, wire)
     }
     signer = signer_for(wire, region or region_from(env), env) if keys[0][1] is None else None
-    return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets_for(wire, env))
+    return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets)
 
 
 def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:

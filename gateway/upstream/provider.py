@@ -14,6 +14,7 @@ from yarl import URL
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
+from gateway.upstream.transport.route import Route
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.contract import NO_HEADERS, WireRequest
 from gateway.wire.model import UNKNOWN_MODEL, ModelSpec
@@ -30,8 +31,9 @@ class Provider:
     request, credential included; `key_headers` made them from the key, and `signer` makes those that are new for every
     request. `key_id` names the key without disclosing it. `secrets` are all keys and header values of the row, to be
     cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
-    the waiting limits when the row sets one. A `local` provider may have to load its model first. `prepare` is awaited
-    before a call, for an endpoint that has to be started first.
+    the waiting limits when the row sets one; `route` is how it is connected to, None for the usual way. A `local`
+    provider may have to load its model first. `prepare` is awaited before a call, for an endpoint that has to be
+    started first.
 
     `models` are those of the configuration, `known` those of the catalogue, and `unlisted` is what is assumed of every
     other one. `model_rows` are the rows of models with their
@@ -54,6 +56,7 @@ class Provider:
     only_listed: bool = False
     embedding_model: str | None = None
     timeout: float | None = None
+    route: Route | None = None
     local: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
     prepare: Callable[[], Awaitable[None]] | None = None
@@ -112,7 +115,7 @@ class Provider:
         key = (path, *headers.items()) if headers else path
         made = self.endpoints.get(key)
         if made is None:
-            made = endpoint(self.base_url.rstrip("/"), self.headers, {**DEFAULTS, **headers}, path)
+            made = endpoint(self.base_url.rstrip("/"), self.headers, {**DEFAULTS, **headers}, path, self.route)
             if len(self.endpoints) < _MAX_ENDPOINTS:
                 self.endpoints[key] = made
         return made

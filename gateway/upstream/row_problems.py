@@ -30,10 +30,6 @@ def unsupported(path: str, config: ProviderConfig, row: Row | None) -> Iterator[
     signed = (config.api or (row.api if row is not None else "")) in SIGNED
     if config.auth == "oauth" or (config.auth == "aws-sdk" and not signed):
         yield Problem(f"{path}.auth", f'"{config.auth}" logins are not supported; use an API key')
-    if config.request.proxy is not None:
-        yield Problem(f"{path}.request.proxy", "calls through a proxy are not supported; remove the key")
-    if config.request.tls is not None:
-        yield Problem(f"{path}.request.tls", "custom TLS settings are not supported; remove the key")
     yield from _incomplete_auth(f"{path}.request.auth", config)
     key = config.api_key.get_secret_value() if config.api_key else ""
     if key.startswith(_SUBSCRIPTION):

@@ -59,6 +59,8 @@ SERVED = {
         file("groq/x", auth={"profiles": {"groq:default": {"provider": "groq", "mode": "api_key"}}}),
         ["https://api.groq.com/openai/v1/chat/completions"],
     ),
+    "no model": (file(None, channels={"whatsapp": {}}), [CHAT]),
+    "no model, a key in the environment": (file(None, models={}), ["https://openrouter.ai/api/v1/chat/completions"]),
     "no token, channels": (file(gateway={}, channels={"telegram": {}}, cron={}), [CHAT]),
     "several agents without a default": (
         file(agents={"ownership": "explicit", "defaults": {"model": "house/m"}, "entries": {"ops": {}, "home": {}}}),
@@ -105,7 +107,7 @@ REFUSED = {
     ),
     "a provider with a login": (file("openai-codex/gpt-5.5"), "agents.defaults.model"),
     "a provider that does not exist": (file("ghost/m"), "agents.defaults.model"),
-    "no model": (file(None, channels={"whatsapp": {}}), "agents.defaults.model"),
+    "no model, and nothing that it could be": (file(None, models={"mode": "replace"}), "agents.defaults.model"),
     "an unknown key": (file(session={"threadBinding": 1}), "session.threadBinding"),
     "an address that is none": (with_row("house", baseUrl="${env.URL}"), "models.providers.house.baseUrl"),
     "a secret file that is absent": (

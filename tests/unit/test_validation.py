@@ -44,6 +44,18 @@ def models(rows: str, model: str, mode: str = "merge") -> str:
 OWN = "own:{baseUrl:'http://own/v1',models:[{id:'m'}]}"
 
 
+def test_a_closed_list_of_providers_without_models_needs_a_model(problems):
+    rows = "own:{baseUrl:'http://own/v1'}"
+    assert problems(models(rows, "{}", mode="replace")) == [
+        "agents.defaults.model: is missing, and so is that of main; set one of them"
+    ]
+
+
+def test_a_model_that_the_file_does_not_name_is_assumed_with_a_warning(valid):
+    (warning,) = valid(models(OWN, "{}")).warnings
+    assert warning == "agents.defaults.model: is missing, so own/m is asked; name a model here"
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -124,17 +136,17 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
         ),
         (
             (
-                "p:{baseUrl:'http://h',request:{proxy:{mode:'env-proxy'},tls:{insecureSkipVerify:true},"
+                "p:{baseUrl:'http://h',request:{proxy:{mode:'explicit-proxy',tls:{}},tls:{ca:'c'},"
                 "auth:{mode:'header',headerName:'x'}}}"
             ),
             "'p/m'",
             [
-                "models.providers.p.request.proxy: calls through a proxy are not supported; remove the key",
-                "models.providers.p.request.tls: custom TLS settings are not supported; remove the key",
                 'models.providers.p.request.auth.value: is missing, while mode is "header"; set it',
+                "models.providers.p.request.proxy.tls: TLS to the proxy itself is not supported; remove the key",
+                'models.providers.p.request.proxy.url: is missing, while mode is "explicit-proxy"; set it',
+                "models.providers.p.request.tls: ca is not a list of certificates in PEM form",
             ],
         ),
-        (OWN, "{}", ["agents.defaults.model: is missing, and so is that of main; set one of them"]),
     ],
 )
 def test_an_unusable_provider_model_or_fallback_is_a_problem_at_its_path(problems, rows, model, expected):

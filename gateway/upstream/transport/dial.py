@@ -22,6 +22,8 @@ from gateway.upstream.transport.errors import (
     TlsFailed,
     TransportError,
 )
+from gateway.upstream.transport.route import Proxy, TlsSettings
+from gateway.upstream.transport.tunnel import open_tunnel
 
 _DNS_TTL = 60.0  # seconds that a name's addresses are cached
 _HAPPY_EYEBALLS_DELAY = 0.25  # seconds before an attempt to connect to the next address (RFC 8305 §5)
@@ -33,7 +35,7 @@ class Dialer:
     def __init__(self, timeout: float) -> None:
         self._timeout = timeout
         self._dns_cache: dict[tuple[str, int], tuple[float, list[AddrInfoType]]] = {}
-        self._tls_context: ssl.SSLContext | None = None
+        self._tls_contexts: dict[TlsSettings | None, ssl.SSLContext] = {}
 
     async def connect(self, origin: Origin) -> ProviderConnection:
         """A new connection. Raises ConnectionTimeout, NameUnknown, CannotConnect, TlsFailed or NoFileDescriptors."""
@@ -43,21 +45,25 @@ class Dialer:
         except TimeoutError as error:
             raise ConnectionTimeout(f"no connection within {self._timeout:g} s") from error
         except OSError as error:
-            self._dns_cache.pop((origin.host, origin.port), None)  # the addresses may have changed
+            self._dns_cache.clear()  # the addresses may have changed
             raise _cause(error, tls=origin.tls) from error
 
     async def _connect(self, origin: Origin) -> ProviderConnection:
         loop = asyncio.get_running_loop()
-        addresses = await self._addresses(origin.host, origin.port)
+        settings, proxy = (origin.route.tls, origin.route.proxy) if origin.route is not None else (None, None)
+        server: Origin | Proxy = origin if proxy is None else proxy
+        addresses = await self._addresses(server.host, server.port)
         factory = partial(ProviderConnection, loop)
-        tls = await self._tls() if origin.tls else None
-        name = origin.host.rstrip(".") if origin.tls else None
-        if len(addresses) == 1 and addresses[0][0] == AF_INET:  # there is no choice, and this takes half the time
+        tls = await self._tls(settings) if origin.tls else None
+        name = ((settings and settings.server_name) or origin.host.rstrip(".")) if origin.tls else None
+        if proxy is None and len(addresses) == 1 and addresses[0][0] == AF_INET:  # no choice, and half the time
             host, port = addresses[0][4][:2]
             _, connection = await loop.create_connection(factory, host, port, ssl=tls, server_hostname=name)
             return connection
         sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
         try:
+            if proxy is not None and origin.tls:
+                await open_tunnel(sock, proxy, origin.host, origin.port)
             _, connection = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
         except BaseException:
             sock.close()
@@ -73,13 +79,14 @@ class Dialer:
         self._dns_cache[host, port] = (loop.time() + _DNS_TTL, addresses)
         return addresses
 
-    async def _tls(self) -> ssl.SSLContext:
-        """The system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR. Reading them takes a while."""
-        if self._tls_context is None:
-            trust = await asyncio.to_thread(ssl.create_default_context)
-            trust.set_alpn_protocols(["http/1.1"])
-            self._tls_context = trust
-        return self._tls_context
+    async def _tls(self, settings: TlsSettings | None) -> ssl.SSLContext:
+        """By default with the system's certificates, or those of SSL_CERT_FILE and SSL_CERT_DIR."""
+        context = self._tls_contexts.get(settings)
+        if context is None:
+            context = await asyncio.to_thread((settings or TlsSettings()).context)  # reading certificates takes a while
+            context.set_alpn_protocols(["http/1.1"])
+            self._tls_contexts[settings] = context
+        return context
 
 
 _PREDICATES = {

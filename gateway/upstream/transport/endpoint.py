@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from yarl import URL
 
+from gateway.upstream.transport.route import Route
+
 # The transport sets the headers of the connection and of the body's framing.
 _FRAMING = frozenset({
     "connection", "content-length", "expect", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
@@ -14,11 +16,14 @@ _FRAMING = frozenset({
 
 
 class Origin(NamedTuple):
-    """The server of a connection. Connections to the same origin are interchangeable."""
+    """The server of a connection, and the route to it if it has one of its own. Connections to the same origin are
+    interchangeable.
+    """
 
     host: str
     port: int
     tls: bool
+    route: Route | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +34,9 @@ class Endpoint:
     head: bytes = field(repr=False)  # contains the credential
 
 
-def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str], path: str = "") -> Endpoint:
+def endpoint(
+    url: str, headers: Mapping[str, str], defaults: Mapping[str, str], path: str = "", route: Route | None = None
+) -> Endpoint:
     """POST to `path` below `url` with these headers, and with the `defaults` that they don't replace.
 
     `path` is sent as it is: encoded, such as a model's id whose colons are escaped.
@@ -53,9 +60,15 @@ def endpoint(url: str, headers: Mapping[str, str], defaults: Mapping[str, str], 
     target = f"{parsed.raw_path.rstrip('/')}{path}" if path else parsed.raw_path
     if query := parsed.raw_query_string:  # of the base URL, such as Azure's `api-version`
         target += f"{'&' if '?' in path else '?'}{query}"
+    if (
+        route is not None and route.proxy is not None and parsed.scheme == "http"
+    ):  # asked of the proxy (RFC 9112 §3.2.2)
+        target = f"http://{parsed.host_port_subcomponent}{target}"
+        if route.proxy.authorization is not None:
+            every["Proxy-Authorization"] = route.proxy.authorization
     lines = [f"POST {target} HTTP/1.1", *(_line(name, value) for name, value in every.items())]
     head = "\r\n".join([*lines, "Content-Length: "]).encode()
-    return Endpoint(Origin(parsed.raw_host, parsed.port, parsed.scheme == "https"), head)
+    return Endpoint(Origin(parsed.raw_host, parsed.port, parsed.scheme == "https", route), head)
 
 
 def with_headers(made: Endpoint, headers: Mapping[str, str]) -> Endpoint:

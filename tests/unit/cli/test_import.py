@@ -203,7 +203,7 @@ def test_an_installation_with_mixed_formats(installation, report, state: Path):
                     },
                     "radius": {"baseUrl": "https://radius.example/v1", "api": "pi-messages", "apiKey": SECRET},
                     "cloud": {"baseUrl": "https://cloud.example", "auth": "aws-sdk"},
-                    "behind": {"baseUrl": "https://h.example/v1", "request": {"proxy": {"mode": "env-proxy"}}},
+                    "behind": {"baseUrl": "https://h.example/v1", "request": {"tls": {"ca": "no PEM"}}},
                     "bare": {"baseUrl": "h.example/v1", "apiKey": SECRET},
                 }
             },
@@ -219,7 +219,7 @@ def test_an_installation_with_mixed_formats(installation, report, state: Path):
         "changed agents.defaults.model: provider 'radius' speaks a message protocol of its own",
         "left out agents.defaults.model.fallbacks[1]: provider 'github-copilot' signs in with GitHub Copilot",
         "left out models.providers.bare.baseUrl: is not an http or https URL with a host",
-        "left out models.providers.behind.request.proxy: calls through a proxy are not supported; remove the key",
+        "left out models.providers.behind.request.tls: ca is not a list of certificates in PEM form",
         'left out models.providers.cloud.auth: "aws-sdk" logins are not supported; use an API key',
         f"left out models.providers.radius.api: {no_format}",
         f"left out models.providers.house.models[1].api: {no_format}",
@@ -265,7 +265,7 @@ def test_a_built_in_provider_never_takes_the_part_of_a_row_that_is_left_out(inst
             "gateway": {"auth": {"token": SECRET}, **ON},
             "models": {
                 "providers": {
-                    "openai": {"baseUrl": "https://proxy.example/v1", "request": {"proxy": {"mode": "env-proxy"}}},
+                    "openai": {"baseUrl": "https://proxy.example/v1", "request": {"tls": {"ca": "no PEM"}}},
                     "house": {"baseUrl": "http://house.example/v1"},
                 }
             },

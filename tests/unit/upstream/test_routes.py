@@ -1,0 +1,236 @@
+"""Providers behind a proxy, and with TLS settings of their own: real sockets, a real handshake."""
+
+import asyncio
+import datetime as dt
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+
+from gateway.config.providers import ModelsConfig
+from gateway.upstream.configured import provider_problems, providers_from
+from gateway.upstream.http import Client
+from gateway.upstream.provider import Provider
+from gateway.upstream.transport.errors import CannotConnect, TlsFailed
+
+TUNNEL = b"HTTP/1.1 200 Connection established\r\n\r\n"
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+
+
+def row(base_url: str, env: dict[str, str] | None = None, **request: Any) -> Provider:
+    config = {"providers": {"p": {"baseUrl": base_url, "apiKey": "k", "request": request}}}
+    return providers_from(ModelsConfig.model_validate(config), env or {})["p"]
+
+
+async def answer(provider: Provider) -> int:
+    client = Client(connect=5.0)
+    try:
+        response = await client.post(provider.endpoint("/chat"), b"{}")
+        response.abandon()
+        return response.status
+    finally:
+        await client.close()
+
+
+Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def listening(serve: Serve, context: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """A server on this machine, and its port. It waits for its connections to end."""
+    jobs: set[asyncio.Task[None]] = set()
+
+    async def job(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        jobs.add(cast("asyncio.Task[None]", asyncio.current_task()))
+        try:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                await serve(reader, writer)
+        finally:
+            await closed(writer)
+
+    server = await asyncio.start_server(job, "127.0.0.1", 0, ssl=context)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+        await asyncio.gather(*jobs)
+
+
+async def closed(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError, ssl.SSLError):
+        await writer.wait_closed()
+
+
+@asynccontextmanager
+async def server(context: ssl.SSLContext | None = None) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A server that answers every request with an empty object, its port, and the heads that it received."""
+    heads: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(ANSWER)
+        await reader.read()
+
+    async with listening(serve, context) as port:
+        yield port, heads
+
+
+@asynccontextmanager
+async def tunnelling(answered: bytes = TUNNEL) -> AsyncIterator[tuple[int, list[bytes]]]:
+    """A proxy for CONNECT, its port, and the heads that it received. Whatever is asked, it connects to this machine."""
+    heads: list[bytes] = []
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        await closed(writer)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(head := await reader.readuntil(b"\r\n\r\n"))
+        writer.write(answered)
+        if answered == TUNNEL:
+            port = int(head.split(b" ")[1].rpartition(b":")[2])
+            far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+            await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+    async with listening(serve) as port:
+        yield port, heads
+
+
+class Certificate:
+    """A certificate that signs itself, for one name."""
+
+    def __init__(self, name: str, passphrase: bytes | None = None) -> None:
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        now = dt.datetime.now(dt.UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, SHA256())
+        )
+        encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
+        self.pem = certificate.public_bytes(Encoding.PEM).decode()
+        self.key = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+    def server(self, folder: Path, clients: str | None = None) -> ssl.SSLContext:
+        file = folder / "server.pem"
+        file.write_text(self.pem + self.key, encoding="utf-8")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        if clients is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_verify_locations(cadata=clients)
+        return context
+
+
+async def test_a_plain_address_is_asked_of_the_proxy_with_its_login():
+    async with server() as (port, heads):
+        provider = row(
+            "http://model.internal/v1", proxy={"mode": "explicit-proxy", "url": f"http://me:pass@127.0.0.1:{port}"}
+        )
+        assert await answer(provider) == 200
+    (head,) = heads
+    assert head.startswith(b"POST http://model.internal/v1/chat HTTP/1.1\r\nHost: model.internal\r\n")
+    assert b"Proxy-Authorization: Basic bWU6cGFzcw==\r\n" in head
+    assert "pass" in provider.secrets
+
+
+async def test_a_tls_address_is_reached_through_a_tunnel_and_its_certificate_is_checked_by_name(tmp_path: Path):
+    own = Certificate("model.internal")
+    async with server(own.server(tmp_path)) as (port, heads), tunnelling() as (proxy, asked):
+        url = f"https://model.internal:{port}/v1"
+        request = {"proxy": {"mode": "explicit-proxy", "url": f"http://me:pass@127.0.0.1:{proxy}"}}
+        assert await answer(row(url, tls={"ca": own.pem}, **request)) == 200
+        with pytest.raises(TlsFailed):
+            await answer(row(url, **request))
+    assert asked[0].startswith(f"CONNECT model.internal:{port} HTTP/1.1\r\n".encode())
+    assert b"Proxy-Authorization: Basic bWU6cGFzcw==\r\n" in asked[0]
+    assert b"Proxy-Authorization" not in heads[0]
+
+
+@pytest.mark.parametrize(
+    ("answered", "reason"),
+    [
+        (b"HTTP/1.1 407 Login\r\n\r\n", r"the proxy 127\.0\.0\.1:\d+ wants a login"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", r"the proxy 127\.0\.0\.1:\d+ answered with status 502"),
+        (b"", r"the proxy 127\.0\.0\.1:\d+ gave no answer"),
+        (b"HTTP/1.1 200 OK\r\n\r\nhello", r"the proxy 127\.0\.0\.1:\d+ answered with status 200"),
+    ],
+)
+async def test_a_proxy_that_opens_no_tunnel_is_named(answered: bytes, reason: str):
+    async with tunnelling(answered) as (proxy, _):
+        provider = row(
+            "https://model.internal/v1", proxy={"mode": "explicit-proxy", "url": f"http://127.0.0.1:{proxy}"}
+        )
+        with pytest.raises(CannotConnect, match=reason):
+            await answer(provider)
+
+
+async def test_the_environment_names_the_proxy_and_the_hosts_without_one():
+    async with server() as (port, heads):
+        env = {"HTTP_PROXY": f"http://127.0.0.1:{port}", "NO_PROXY": "localhost,.corp"}
+        assert await answer(row("http://model.internal/v1", env, proxy={"mode": "env-proxy"})) == 200
+    assert heads[0].startswith(b"POST http://model.internal/v1/chat ")
+    assert row("http://model.corp/v1", env, proxy={"mode": "env-proxy"}).route is None
+    assert row("http://model.internal/v1", env).route is None  # only where the row asks for it
+
+
+async def test_a_server_gets_the_clients_certificate_whose_key_has_a_passphrase(tmp_path: Path):
+    own, client = Certificate("model.internal"), Certificate("gateway", b"pass phrase")
+    tls = {"ca": own.pem, "serverName": "model.internal"}
+    mine = {"cert": client.pem, "key": client.key, "passphrase": "pass phrase"}
+    async with server(own.server(tmp_path, clients=client.pem)) as (port, _):
+        url = f"https://127.0.0.1:{port}/v1"
+        assert await answer(row(url, tls={**tls, **mine})) == 200
+        with pytest.raises(Exception, match=r"certificate|handshake|ended before"):
+            await answer(row(url, tls=tls))
+
+
+async def test_a_certificate_is_accepted_unchecked_only_if_the_row_says_so(tmp_path: Path):
+    own = Certificate("somebody.else")
+    async with server(own.server(tmp_path)) as (port, _):
+        url = f"https://127.0.0.1:{port}/v1"
+        assert await answer(row(url, tls={"insecureSkipVerify": True})) == 200
+        with pytest.raises(TlsFailed, match="not trusted"):
+            await answer(row(url))
+
+
+@pytest.mark.parametrize(
+    ("request_config", "problem"),
+    [
+        (
+            {"proxy": {"mode": "explicit-proxy", "url": "https://p:1"}},
+            "request.proxy.url: is not an http URL with a host",
+        ),
+        ({"proxy": {"mode": "env-proxy"}}, "request.proxy.mode: the proxy of the environment is not an http URL"),
+        ({"tls": {"cert": "c", "key": "k"}}, "request.tls: cert and key are not a certificate and its key"),
+    ],
+)
+def test_settings_that_can_not_be_used_are_problems_at_their_path(request_config: dict[str, Any], problem: str):
+    config = {"providers": {"p": {"baseUrl": "https://h/v1", "request": request_config}}}
+    (reported,) = provider_problems(ModelsConfig.model_validate(config), {"HTTPS_PROXY": "socks5://h:1"})
+    assert str(reported).startswith(f"models.providers.p.{problem}")
+
+
+def test_a_wrong_passphrase_is_a_problem_and_asks_nobody_at_the_terminal():
+    client = Certificate("gateway", b"right")
+    tls = {"cert": client.pem, "key": client.key}
+    config = {"providers": {"p": {"baseUrl": "https://h/v1", "request": {"tls": tls}}}}
+    (reported,) = provider_problems(ModelsConfig.model_validate(config), {})
+    assert "passphrase is wrong" in str(reported)
