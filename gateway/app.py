@@ -46,7 +46,7 @@ from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.metrics import catalog
-from gateway.monitoring import Monitoring, candidates_of
+from gateway.monitoring import Monitoring, OtherProcesses, candidates_of
 from gateway.provision import RENEW, cooldowns_from, provisioned
 from gateway.shared import link_from, open_link
 from openclaw_ratelimit import (
@@ -70,11 +70,12 @@ def create_app(
     *,
     renew: float = RENEW,
     background: BackgroundPolicy | None = None,
+    others: OtherProcesses | None = None,
 ) -> web.Application:
     """The application of one configuration. It opens its resources at start and closes them at the end.
 
     `renew` are the seconds between two renewals of a conversation's lease; `background` says how background runs are
-    logged.
+    logged. `others` are the other workers, whose metrics are shown together with those of this process.
     """
     gateway = config.gateway
     link = link_from(gateway.redis)
@@ -89,7 +90,7 @@ def create_app(
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     routes = routes_for(config)
-    monitoring = Monitoring(config)
+    monitoring = Monitoring(config, others)
     app[SCRAPE] = monitoring.scrape
     endings = endings_of(limits=quota is not None)
     add_routes(app.router, routes, lambda route: chained(route, endings, monitoring.observers(route)))

@@ -18,6 +18,7 @@ from gateway.cli.greeting import announce
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.serving_options import ENDPOINTS, serving_options
 from gateway.cli.stop import Stop
+from gateway.cli.worker_metrics import MetricsHub, parent_metrics
 from gateway.cli.workers import Workers, check_free, report_serving
 from gateway.config.gateway import DrainConfig, GatewayConfig
 from gateway.config.secret_values import secret_values
@@ -90,8 +91,12 @@ def _supervise(args: argparse.Namespace, valid: Valid, host: str, *, first: bool
             [*python_command("gateway"), "serve", *given, "--worker"],
             announce=lambda: announce(valid, host, first=first, workers=args.workers),
             shutdown_timeout=policy.notice + policy.limit + _KILL_MARGIN,
+            metrics=(metrics := MetricsHub()),
         )
-        return await workers.run()
+        try:
+            return await workers.run()
+        finally:
+            await metrics.close()
 
     with asyncio.Runner() as runner:
         return runner.run(supervised())
@@ -101,7 +106,8 @@ async def _serve(valid: Valid, host: str, *, first: bool, worker: bool) -> int:
     loaded, gateway = valid.loaded, valid.loaded.config.gateway
     stop = Stop()
     (stop.listen_to_parent if worker else stop.listen_to_signals)()
-    app = create_app(loaded.config, loaded.env, loaded.state_directory)
+    others = parent_metrics(os.environ) if worker else None
+    app = create_app(loaded.config, loaded.env, loaded.state_directory, others=others)
     runner = Runner(app)
     try:
         await runner.setup()

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 import structlog
 
 from gateway.cli.stop import INTERRUPT, TERMINATE, ignore_others
+from gateway.cli.worker_metrics import MetricsHub
 from gateway.core.restart import RestartDelay
 
 log = structlog.get_logger(__name__)
@@ -40,16 +41,23 @@ class Workers:
     """`count` workers, restarted when they end, until a stop signal.
 
     `command` starts one; its number is appended. `announce` is called once, when all of them serve.
-    `shutdown_timeout` is the time in seconds that workers get to end before they are killed.
+    `shutdown_timeout` is the time in seconds that workers get to end before they are killed. `metrics` adds theirs up.
     """
 
     def __init__(
-        self, count: int, command: Sequence[str], *, announce: Callable[[], None], shutdown_timeout: float
+        self,
+        count: int,
+        command: Sequence[str],
+        *,
+        announce: Callable[[], None],
+        shutdown_timeout: float,
+        metrics: MetricsHub,
     ) -> None:
         self._numbers = range(1, count + 1)
         self._command = command
         self._announce = announce
         self._shutdown_timeout = shutdown_timeout
+        self._metrics = metrics
         self._alive: dict[int, Process] = {}
         self._serving: set[int] = set()
         self._first_serves = asyncio.Event()
@@ -118,13 +126,16 @@ class Workers:
                 await process.wait()
 
     async def _spawn(self, number: int) -> Process:
-        return await asyncio.create_subprocess_exec(
-            *self._command,
-            str(number),
-            stdin=PIPE,
-            stdout=PIPE,
-            start_new_session=True,  # the terminal's signals are for the parent, which passes them on once
-        )
+        with self._metrics.joining(os.environ) as (descriptor, environment):
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                str(number),
+                stdin=PIPE,
+                stdout=PIPE,
+                pass_fds=(descriptor,),
+                env=environment,
+                start_new_session=True,  # the terminal's signals are for the parent, which passes them on once
+            )
 
     def _count_as_serving(self, number: int) -> None:
         self._first_serves.set()

@@ -43,7 +43,7 @@ def number(family: Family, value: Callable[[], float]) -> Collector:
     """A gauge without labels."""
 
     def collect(registry: Registry) -> None:
-        registry.gauge(family).set(value())
+        registry.gauge(family).set(float(value()))
 
     return collect
 
