@@ -19,16 +19,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from math import sqrt
 from statistics import fmean, median, variance
-from time import perf_counter_ns
+from time import perf_counter, perf_counter_ns
 
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from gateway.access import modes
 from gateway.access.bearer import bearer
 from gateway.access.client import ClientAddress, ClientResolver
+from gateway.access.client_keys import KeyReplica, KeyRing
 from gateway.access.headers import Headers
 from gateway.access.outcome import Outcome, Rejected
 from gateway.access.shared_secret import SharedSecret
+from gateway.core.client_key import LENGTH as KEY_LENGTH
+from gateway.core.client_key import PREFIX, KeyRecord, digest_of
 
 BOUND = 4.5
 BATCH = 10_000  # guesses made ahead of their measurement
@@ -83,6 +86,16 @@ def comparisons(chance: random.Random) -> Iterator[Comparison]:
     def token(secret: str) -> Judge:
         return SharedSecret("token", secret)
 
+    def partly_a_key(which: int) -> Guess:
+        """Class 0 knows the first 40 characters of a client's key, class 1 of a key that does not exist."""
+        replica = KeyReplica()
+        replica.loaded = True
+        keys = [PREFIX + word(KEY_LENGTH - len(PREFIX)) for _ in range(2)]
+        replica.put(KeyRecord("client", digest_of(keys[0]).hex()))
+        ring = KeyRing("token", (), replica, perf_counter)
+        guess = keys[which][:40] + word(KEY_LENGTH - 40)
+        return SharedSecret("token", word(LENGTH), ring), headers(guess)
+
     for known in (1, 32, 63):
         yield Comparison(
             f"the first {known} of {LENGTH} characters right / none",
@@ -94,6 +107,7 @@ def comparisons(chance: random.Random) -> Iterator[Comparison]:
     # The time may depend on the guess's length, which the attacker knows, but not on the secret's.
     yield Comparison("the secret as long as the guess / shorter", lambda which: as_long(which, 24))
     yield Comparison("the secret as long as the guess / longer", lambda which: as_long(which, 200))
+    yield Comparison(f"the first 40 of {KEY_LENGTH} characters of a key right / none", partly_a_key)
     yield Comparison(
         f"control, leaks: the first 32 of {LENGTH} right / none",
         lambda which: partly_right(which, slice(32), Leaky),

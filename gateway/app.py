@@ -3,52 +3,43 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
-from functools import lru_cache
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
+from gateway.access.key_registry import KeyRegistry
 from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
+from gateway.alerts.webhook import Webhook
 from gateway.config.auth import AuthConfig
-from gateway.config.gateway import GatewayConfig
+from gateway.config.reload_status import Reloads
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.errors import Unavailable
-from gateway.core.identity import Scope
-from gateway.core.jsonio import dumps
 from gateway.core.tracebacks import drop_tracebacks
+from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.event_budget import EventLimits
-from gateway.http.answers.response_recorder import responses_error_body
-from gateway.http.chain import chained, endings_of
-from gateway.http.endpoints.chat_completions import chat_completions
-from gateway.http.endpoints.compact_response import compact_response
-from gateway.http.endpoints.embeddings import embeddings
-from gateway.http.endpoints.health import live, ready, started
-from gateway.http.endpoints.input_tokens import input_tokens
-from gateway.http.endpoints.locks import list_locks, release_lock
-from gateway.http.endpoints.metrics import SCRAPE, metrics
-from gateway.http.endpoints.models import get_model, list_models
-from gateway.http.endpoints.openapi import DOCUMENT, openapi
-from gateway.http.endpoints.responses import responses
-from gateway.http.endpoints.runs import get_run
-from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
-from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
-from gateway.http.instance_metrics import Collector, circuits, degraded, number
-from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, SERVICES, Current
+from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
+from gateway.http.budget_book import stored_budgets
+from gateway.http.chain import chained
+from gateway.http.endpoints.metrics import SCRAPE
+from gateway.http.instance_metrics import Collector, circuits, counted, degraded, number
+from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
-from gateway.http.openapi import document
-from gateway.http.quota_policies import policies_from
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
-from gateway.http.routes import Route, add_routes
+from gateway.http.routes import add_routes
 from gateway.http.server.drain import Drain
+from gateway.key_sync import KeySync
 from gateway.metrics import catalog
 from gateway.monitoring import Monitoring, OtherProcesses, candidates_of
-from gateway.provision import RENEW, cooldowns_from, provisioned
+from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
+from gateway.routes import ROUTES
+from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
+from gateway.state.configured import Stores
 from openclaw_ratelimit import (
     BudgetPolicy,
     DelayPolicy,
@@ -59,8 +50,8 @@ from openclaw_ratelimit import (
     ReplicationLink,
 )
 
-_PROBE = ("GET", "HEAD")
-_API_VERSION = "1"  # not the version of the program, which unauthenticated clients need not know
+_MAX_WINDOWS = 50_000  # of limits and budgets: several for each client key
+GENERATIONS = web.AppKey("generations", Generations)
 
 
 def create_app(
@@ -70,56 +61,67 @@ def create_app(
     *,
     renew: float = RENEW,
     background: BackgroundPolicy | None = None,
+    reloads: Reloads | None = None,
     others: OtherProcesses | None = None,
 ) -> web.Application:
-    """The application of one configuration. It opens its resources at start and closes them at the end.
+    """The application of a configuration. It opens its resources at start and closes them at the end.
 
     `renew` are the seconds between two renewals of a conversation's lease; `background` says how background runs are
-    logged. `others` are the other workers, whose metrics are shown together with those of this process.
+    logged; `reloads` loads changed configurations, None where there is no file to load. `others` are the other workers,
+    whose metrics are shown together with those of this process.
     """
     gateway = config.gateway
     link = link_from(gateway.redis)
-    quota = _quota(gateway, link)
+    quota = Quota((), link=link, capacity=_MAX_WINDOWS)  # each snapshot has its own policies over it
     cooldowns = cooldowns_from(gateway.retry)
     if link is not None:
         CooldownSync(link, cooldowns)
+    keys = KeyRegistry() if gateway.auth.mode in ("token", "password") else None
+    if link is not None and keys is not None and gateway.state.backend == "auto":
+        KeySync(link, keys)
+    webhook = Webhook()
     app = web.Application()
     app[LOCKOUT] = _lockout(gateway.auth, link)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
+    app[RELOADS] = reloads
+    app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    routes = routes_for(config)
     monitoring = Monitoring(config, others)
     app[SCRAPE] = monitoring.scrape
-    endings = endings_of(limits=quota is not None)
-    add_routes(app.router, routes, lambda route: chained(route, endings, monitoring.observers(route)))
-    app[DOCUMENT] = document_of(routes)
-    hsts = gateway.http.security_headers.strict_transport_security
-    app[RESPONSE_HEADERS] = ResponseHeaders({"Strict-Transport-Security": hsts} if hsts else {}, app[DRAIN])
+    add_routes(app.router, ROUTES, lambda route: chained(route, monitoring.observers(route)))
+    app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
     app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(bodies.close)
+            await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
-            services, snapshot = await stack.enter_async_context(
-                provisioned(config, env, state, cooldowns, renew=renew, registry=monitoring.registry)
+            parts = await stack.enter_async_context(
+                open_parts(
+                    config,
+                    state,
+                    cooldowns=cooldowns,
+                    quota=quota,
+                    keys=keys,
+                    renew=renew,
+                    registry=monitoring.registry,
+                )
             )
-            app[SERVICES], app[CURRENT] = replace(services, quota=quota), Current(snapshot)
-            stores = services.stores
-            app[DEGRADED]["store"] = lambda: stores.health.problem is not None
-            if stores.inspect is not None:
-                inspecting = asyncio.create_task(_inspected(stores.inspect), name="inspect the store")
-                stack.push_async_callback(_ended, inspecting)
-            if (tools := services.tools) is not None:
-                app[DEGRADED]["mcp"] = lambda: tools.degraded
-            app[BACKGROUND] = BackgroundRuns(
-                services.stores.events, background, EventLimits.of(gateway.state.max_response_bytes)
-            )
-            stack.push_async_callback(app[BACKGROUND].close)
-            app[DRAIN].background_jobs.append(app[BACKGROUND].count)
+            app[SERVICES] = parts.services
+            await _restore(stack, parts.services.stores, keys, quota if link is None else None)
+            app[GENERATIONS] = generations = Generations(parts)
+            stack.push_async_callback(generations.close)
+            generations.on_commit.append(partial(_adjust, app, cooldowns))
+            generations.on_commit.append(partial(_aim, webhook))
+            await generations.prepare(config, env)
+            generations.commit()
+            app[CURRENT] = generations.current
+            _watch_health(app, stack, parts.services.stores)
+            _run_in_background(app, stack, background, gateway.state.max_response_bytes)
             monitoring.collectors += _collectors(app, link)
             monitoring.collectors.append(circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)))
             await stack.enter_async_context(monitoring.running())
@@ -129,56 +131,69 @@ def create_app(
     return app
 
 
-def routes_for(config: Config) -> tuple[Route, ...]:
-    """The enabled routes. A disabled endpoint is a plain 404 (recorded)."""
-    endpoints = config.gateway.http.endpoints
-    routes = [
-        Route(_PROBE, ("/health", "/healthz"), live, None, public=True),
-        Route(_PROBE, ("/startup", "/startupz"), started, None, public=True),
-        Route(_PROBE, ("/ready", "/readyz"), ready, None, public=True),
-        Route(("GET",), ("/openapi.json",), openapi, None, public=True),
+def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
+    """Adjust what outlives configurations to the one that has come in force."""
+    http = config.gateway.http
+    app[LARGE_BODIES].resize(http.max_body_bytes_in_flight)
+    hsts = http.security_headers.strict_transport_security
+    app[RESPONSE_HEADERS].configure({"Strict-Transport-Security": hsts} if hsts else {})
+    cooldowns.policy = cooldown_policy(config.gateway.retry)
+
+
+def _aim(webhook: Webhook, config: Config) -> None:
+    alerts = config.gateway.budget_alerts
+    url, secret = (None if one is None else one.get_secret_value() for one in (alerts.url, alerts.secret))
+    webhook.configure(url, secret)
+
+
+async def _restore(stack: AsyncExitStack, stores: Stores, keys: KeyRegistry | None, quota: Quota | None) -> None:
+    """Go on with what an earlier process has stored. `quota` is None where Redis counts."""
+    if quota is not None and stores.budget_windows is not None:
+        await stack.enter_async_context(stored_budgets(quota, stores.budget_windows))
+    if keys is not None:
+        await stack.enter_async_context(keys.serving(stores.keys))
+
+
+def _watch_health(app: web.Application, stack: AsyncExitStack, stores: Stores) -> None:
+    current, degraded = app[CURRENT], app[DEGRADED]
+    degraded["store"] = lambda: stores.health.problem is not None
+    degraded["mcp"] = lambda: (tools := current.snapshot.tools) is not None and tools.degraded
+    if stores.inspect is not None:
+        inspecting = asyncio.create_task(_inspected(stores.inspect), name="inspect the store")
+        stack.push_async_callback(_ended, inspecting)
+
+
+def _run_in_background(
+    app: web.Application, stack: AsyncExitStack, policy: BackgroundPolicy | None, max_bytes: int
+) -> None:
+    app[BACKGROUND] = runs = BackgroundRuns(app[SERVICES].stores.events, policy, EventLimits.of(max_bytes))
+    stack.push_async_callback(runs.close)
+    app[DRAIN].background_jobs.append(runs.count)
+
+
+def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Collector]:
+    """What a scrape looks up in the parts of the application."""
+    parts = app[DEGRADED]
+    collectors = [
+        degraded(parts),
+        number(catalog.LOCKS, lambda: len(app[LOCKOUT].locked())),
+        number(catalog.DRAINING, lambda: app[DRAIN].started),
+        number(catalog.BACKGROUND_RUNS, app[BACKGROUND].count),
     ]
-    if config.gateway.metrics.enabled:
-        routes.append(Route(("GET",), ("/metrics", "/api/diagnostics/prometheus"), metrics, Scope.READ))
-    if endpoints.chat_completions.enabled:
-        routes.append(Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE))
-    if endpoints.responses.enabled:
-        routes += [
-            Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, error_body=responses_error_body),
-            Route(("POST",), ("/v1/responses/compact",), compact_response, Scope.WRITE),
-            Route(("POST",), ("/v1/responses/input_tokens",), input_tokens, Scope.WRITE),
-            Route(("GET",), ("/v1/responses/{id:[^/]+}",), get_response, Scope.READ),
-            Route(("DELETE",), ("/v1/responses/{id:[^/]+}",), delete_response, Scope.WRITE),
-            Route(("GET",), ("/v1/responses/{id:[^/]+}/input_items",), list_input_items, Scope.READ),
-            Route(("POST",), ("/v1/responses/{id:[^/]+}/cancel",), cancel_response, Scope.WRITE),
-        ]
-    if endpoints.chat_completions.enabled or endpoints.responses.enabled:
-        routes += [
-            Route(("GET",), ("/v1/models",), list_models, Scope.READ),
-            Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ),
-            Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE),
-            Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ),
-            Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ),
-            Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN),
-            Route(("GET",), ("/api/v1/sessions",), list_sessions, Scope.READ),
-            Route(("GET",), ("/api/v1/sessions/{key:[^/]+}",), get_session, Scope.READ),
-            Route(("GET",), ("/api/v1/sessions/{key:[^/]+}/export",), export_session, Scope.READ),
-            Route(("DELETE",), ("/api/v1/sessions/{key:[^/]+}",), delete_session, Scope.ADMIN),
-        ]
-    return tuple(routes)
-
-
-@lru_cache(maxsize=8)  # half of what it costs to build an application; the routes are the same after a reload
-def document_of(routes: tuple[Route, ...]) -> bytes:
-    """The OpenAPI document of these routes, as JSON."""
-    return dumps(document(routes, _API_VERSION))
-
-
-def _quota(config: GatewayConfig, link: ReplicationLink | None) -> Quota | None:
-    """None without limits, so that requests then do no extra work."""
-    if not config.limits:
-        return None
-    return Quota(policies_from(config.limits), link=link)
+    if (reloads := app[RELOADS]) is not None:
+        collectors.append(number(catalog.GENERATION, lambda: reloads.status.generation))
+        collectors.append(
+            number(catalog.RELOAD_ACCEPTED, lambda: (last := reloads.status.last) is None or last.status != "refused")
+        )
+    if (ledger := app[SERVICES].ledger) is not None:
+        collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.written, "written"))
+        collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.lost, "lost"))
+    if connections := app.get(CONNECTIONS):
+        collectors.append(number(catalog.CONNECTIONS, connections))
+    if link is not None:
+        collectors.append(number(catalog.REDIS_UP, lambda: link.available))
+        collectors.append(number(catalog.REDIS_SECONDS, lambda: link.latency))
+    return collectors
 
 
 def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
@@ -193,24 +208,6 @@ def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
     )
     delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
     return Lockout(limiter, sleep=asyncio.sleep, delay=delay)
-
-
-def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Collector]:
-    """What a scrape looks up in the parts of the application."""
-    parts = app[DEGRADED]
-    collectors = [
-        degraded(parts),
-        number(catalog.LOCKS, lambda: len(app[LOCKOUT].locked())),
-        number(catalog.DRAINING, lambda: app[DRAIN].started),
-        number(catalog.BACKGROUND_RUNS, app[BACKGROUND].count),
-        number(catalog.GENERATION, lambda: 1),
-    ]
-    if connections := app.get(CONNECTIONS):
-        collectors.append(number(catalog.CONNECTIONS, connections))
-    if link is not None:
-        collectors.append(number(catalog.REDIS_UP, lambda: link.available))
-        collectors.append(number(catalog.REDIS_SECONDS, lambda: link.latency))
-    return collectors
 
 
 async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:

@@ -1,168 +1,173 @@
-"""Configuration → everything that a run needs, opened, and closed at the end. HTTP and the command line share it."""
+"""Configuration → the snapshot that requests use, with what only it holds. HTTP and the command line share it."""
 
 import asyncio
 import random
-import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from gateway.access import modes
 from gateway.access.client import ClientResolver
+from gateway.access.declared_keys import declared_keys
+from gateway.access.host import HostPolicy
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
 from gateway.config.endpoints import EndpointsConfig, FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
-from gateway.config.session import SessionConfig
 from gateway.conversations.conversation import Conversations
+from gateway.core.lifetime import Lifetime
 from gateway.core.names import ModelRef
 from gateway.dispatch.snapshot import MediaPolicies, Services, Snapshot
+from gateway.http.quota_policies import budget_policies_from, policies_from
 from gateway.media.document import PdfLimits
 from gateway.media.fetch import Fetcher, FetchPolicy
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.media.reader import DocumentReader
 from gateway.metrics.registry import Registry
+from gateway.parts import Parts, limits_from, open_parts
 from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
-from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.filters.hold_back import ALL
+from gateway.runs.observers import log_run
 from gateway.runs.reasoning import CallReasoning
 from gateway.runs.run_metrics import RunMetrics
-from gateway.runs.trace import RecentRuns
-from gateway.state.configured import Stores, stores_from
-from gateway.state.sessions.store import LEASE
+from gateway.runs.trace import Observer
 from gateway.tools.configured import registry_from
+from gateway.tools.registry import Registry as ToolRegistry
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.configured import providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
-from gateway.upstream.embedded import MODEL, available
-from gateway.upstream.embedded.chat import EmbeddedChat
-from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
-from gateway.upstream.http import Limits, Timeouts, create_client
+from gateway.upstream.embedded import MODEL
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
+from openclaw_ratelimit import Quota, QuotaPolicy
 
-RENEW = LEASE / 3
-"""Seconds between two renewals of a conversation's lease."""
+_METRICS = frozenset({"metrics"})  # see `gateway.routes`
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
 
-@asynccontextmanager
-async def provisioned(
-    config: Config,
-    env: Mapping[str, str],
-    state: Path,
-    cooldowns: Cooldowns | None = None,
-    *,
-    renew: float = RENEW,
-    registry: Registry | None = None,
-) -> AsyncIterator[tuple[Services, Snapshot]]:
-    """What requests of one configuration work with. Raises ConfigError for what `gateway.validation` refuses.
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A snapshot that can be put in force. `close` it once nothing refers to its lifetime, or if it is not used."""
 
-    `cooldowns` are those that other instances know of, too. `renew`: see `create_app`. `registry` counts the runs; None
-    counts nothing.
+    snapshot: Snapshot
+    stack: AsyncExitStack
+
+    async def close(self) -> None:
+        """Close what only this snapshot holds, such as tool servers that no later one has."""
+        await self.stack.aclose()
+
+
+@asynccontextmanager
+async def provisioned(config: Config, env: Mapping[str, str], state: Path) -> AsyncIterator[tuple[Services, Snapshot]]:
+    """What requests of one configuration work with. Raises ConfigError for what `gateway.validation` refuses."""
+    async with open_parts(config, state) as parts:
+        prepared = await prepared_from(config, env, parts)
+        try:
+            yield parts.services, prepared.snapshot
+        finally:
+            await prepared.close()
+
+
+async def prepared_from(config: Config, env: Mapping[str, str], parts: Parts) -> Prepared:
+    """The snapshot of a configuration over the parts of this process. It changes nothing that others use.
+
+    Raises ConfigError for what `gateway.validation` refuses.
     """
-    clock = asyncio.get_running_loop().time
-    limits = limits_from(config.gateway.retry)
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(create_client(limits))
-        provider_client = ProviderClient(http, limits)
-        providers = providers_from(config.models, env, named_providers(config), config.auth)
-        embedders: dict[str, Embedder] = {
-            name: HttpEmbedder(http, limits, provider_client.deadlines) for name in providers
-        }
-        chat = None
-        if available() and embedded_joins(config.models):
-            chat = EmbeddedChat()
-            stack.push_async_callback(chat.close)
-            vectors = EmbeddedEmbeddings()
-            stack.push_async_callback(vectors.close)
-            providers[MODEL.provider] = local_provider(chat)
-            embedders[MODEL.provider] = LocalEmbedder(vectors)
-        fallback = EMBEDDED_EMBEDDING if chat is not None else None
-        tools = await stack.enter_async_context(registry_from(config))
-        directory = directory_from(
-            config, providers, state=state, clock=clock, fallback_embedding=fallback, tools=tools
-        )
-        if chat is not None and _uses_provider(directory, MODEL.provider):
-            await chat.start()
-        stores = await stack.enter_async_context(stores_from(config, state))
-        conversations = _conversations(config.session, stores, renew)
-        stack.push_async_callback(conversations.close)
-        gateway = config.gateway
-        services = Services(stores, conversations, RecentRuns(), tools, started=clock())
-        runs = _run_context(gateway, providers, provider_client, cooldowns or cooldowns_from(gateway.retry))
-        if registry is not None:
-            servers = (server.name for server in tools.servers) if tools is not None else ()
-            runs = replace(runs, observers=(*runs.observers, _run_metrics(registry, directory, providers, servers)))
-        snapshot = Snapshot(
-            directory=directory,
-            runs=replace(runs, reasoning=CallReasoning(stores.reasoning)),
-            embedders=embedders,
-            media=_media_policies(gateway.http.endpoints, stack),
-            clients=ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback),
-            authenticator=modes.build(gateway.auth, allowed_origins=gateway.control_ui.allowed_origins),
-            report_upstream_model=gateway.http.endpoints.chat_completions.report_model == "upstream",
-            heartbeat=gateway.stream.heartbeat_ms / 1000,
-            opening=gateway.stream.opening_heartbeat_ms / 1000,
-            body_timeout=_BODY_TIMEOUT,
-        )
-        yield services, snapshot
+        snapshot = await _snapshot(config, env, parts, stack)
+        return Prepared(snapshot, stack.pop_all())
+    raise AssertionError("unreachable: nothing in the stack suppresses exceptions")
+
+
+async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack: AsyncExitStack) -> Snapshot:
+    gateway, lifetime, keys = config.gateway, Lifetime(), parts.services.keys
+    declared = declared_keys(gateway.keys)
+    budgets, soft_budgets = budget_policies_from(gateway.budgets)
+    limits = limits_from(gateway.retry)
+    provider_client = ProviderClient(parts.http.with_connect(limits.connect), limits)
+    providers = providers_from(config.models, env, named_providers(config), config.auth)
+    stack.enter_context(parts.http.serving([origin for one in providers.values() for origin in one.origins()]))
+    embedders: dict[str, Embedder] = {
+        name: HttpEmbedder(provider_client.http, limits, provider_client.deadlines) for name in providers
+    }
+    embedded = parts.embedded if embedded_joins(config.models) else None
+    if embedded is not None:
+        providers[MODEL.provider] = local_provider(embedded.chat)
+        embedders[MODEL.provider] = LocalEmbedder(embedded.embeddings)
+    tools = await stack.enter_async_context(registry_from(config, parts.tools))
+    directory = directory_from(
+        config,
+        providers,
+        state=parts.state,
+        clock=asyncio.get_running_loop().time,
+        fallback_embedding=None if embedded is None else EMBEDDED_EMBEDDING,
+        tools=tools,
+    )
+    if embedded is not None and _uses_provider(directory, MODEL.provider):
+        await embedded.chat.start()
+    runs = _run_context(gateway, providers, provider_client, parts, lifetime)
+    return Snapshot(
+        endpoints=gateway.http.endpoints.enabled | (_METRICS if gateway.metrics.enabled else frozenset()),
+        hosts=HostPolicy((), gateway.http.allowed_hosts) if gateway.http.allowed_hosts else None,
+        directory=directory,
+        runs=replace(runs, observers=(*runs.observers, *_run_metrics(parts.registry, directory, providers, tools))),
+        conversations=_conversations(config, parts.conversations),
+        tools=tools,
+        quota=_quota(gateway, parts, budgets),
+        soft_budgets=soft_budgets,
+        embedders=embedders,
+        media=_media_policies(gateway.http.endpoints, stack),
+        clients=ClientResolver(gateway.trusted_proxies, gateway.allow_real_ip_fallback),
+        authenticator=modes.build(
+            gateway.auth,
+            allowed_origins=gateway.control_ui.allowed_origins,
+            allowed_hosts=gateway.http.allowed_hosts,
+            declared=declared.values(),
+            stored=None if keys is None else keys.replica,
+        ),
+        declared_keys=declared,
+        report_upstream_model=gateway.http.endpoints.chat_completions.report_model == "upstream",
+        heartbeat=gateway.stream.heartbeat_ms / 1000,
+        opening=gateway.stream.opening_heartbeat_ms / 1000,
+        body_timeout=_BODY_TIMEOUT,
+        lifetime=lifetime,
+    )
 
 
 def _run_metrics(
-    registry: Registry, directory: Directory, providers: Mapping[str, Provider], tool_servers: Iterable[str]
-) -> RunMetrics:
+    registry: Registry | None, directory: Directory, providers: Mapping[str, Provider], tools: ToolRegistry | None
+) -> tuple[Observer, ...]:
     """The models that count by name: those of agents, and those that a provider's row lists."""
-    models = {
-        ref: None for agent in directory.agents for ref in (*agent.candidates, agent.embedding) if ref is not None
-    }
+    if registry is None:
+        return ()
+    chains = ((*agent.candidates, agent.embedding) for agent in directory.agents)
+    models = {ref: None for chain in chains for ref in chain if ref is not None}
     models |= {ModelRef(name, model): None for name, row in providers.items() for model in row.models}
     agents = (agent.id for agent in directory.agents)
-    return RunMetrics(registry, providers, models=models, agents=agents, tool_servers=tool_servers)
+    servers = () if tools is None else (server.name for server in tools.servers)
+    return (RunMetrics(registry, providers, models=models, agents=agents, tool_servers=servers),)
 
 
-def _conversations(session: SessionConfig, stores: Stores, renew: float) -> Conversations:
-    return Conversations(
-        stores.sessions,
+def _conversations(config: Config, conversations: Conversations) -> Conversations:
+    session = config.session
+    return conversations.with_settings(
         wait=session.wait_ms / 1000,
-        renew=renew,
-        clock=time.time,
         summarise_over=session.max_bytes if session.compaction == "summarize" else None,
     )
 
 
-def limits_from(retry: RetryConfig) -> Limits:
-    """The timeouts of the configuration (milliseconds) in seconds."""
-    whole = retry.silence_timeout_ms / 1000
-    return Limits(
-        connect=retry.connect_timeout_ms / 1000,
-        total=retry.total_timeout_ms / 1000,
-        fallback=Timeouts(
-            first_event=retry.first_event_timeout_ms / 1000,
-            idle=retry.idle_timeout_ms / 1000,
-            thinking=retry.thinking_timeout_ms / 1000,
-            whole=whole,
-        ),
-        last=Timeouts(
-            first_event=retry.last_first_event_timeout_ms / 1000,
-            idle=retry.last_idle_timeout_ms / 1000,
-            thinking=retry.last_thinking_timeout_ms / 1000,
-            whole=whole,
-        ),
-        stall_after=retry.stall_after_ms / 1000,
-    )
-
-
-def cooldowns_from(retry: RetryConfig) -> Cooldowns:
-    """No candidate cools down yet; in the time of the running loop."""
-    policy = CooldownPolicy(seconds=retry.cooldown_ms / 1000, max_seconds=retry.max_cooldown_ms / 1000)
-    return Cooldowns(policy, clock=asyncio.get_running_loop().time)
+def _quota(gateway: GatewayConfig, parts: Parts, budgets: Sequence[QuotaPolicy]) -> Quota | None:
+    """None where there can be no limits, so that requests then do no extra work."""
+    policies = (*policies_from(gateway.limits), *budgets)
+    if parts.quota is None or not (policies or parts.services.keys):
+        return None
+    return parts.quota.with_policies(policies)
 
 
 def retry_policy_from(retry: RetryConfig) -> RetryPolicy:
@@ -181,17 +186,26 @@ def retry_policy_from(retry: RetryConfig) -> RetryPolicy:
 
 
 def _run_context(
-    config: GatewayConfig, providers: Mapping[str, Provider], client: ProviderClient, cooldowns: Cooldowns
+    config: GatewayConfig,
+    providers: Mapping[str, Provider],
+    client: ProviderClient,
+    parts: Parts,
+    lifetime: Lifetime,
 ) -> RunContext:
     stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
+    ledger = parts.services.ledger
     return RunContext(
         providers,
         client,
         retry_policy_from(config.retry),
-        cooldowns,
+        parts.cooldowns,
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
+        reasoning=CallReasoning(parts.services.stores.reasoning),
+        observers=(log_run,) if ledger is None else (log_run, ledger.observer(providers)),
+        metered=ledger is not None,
+        lifetime=lifetime,
     )
 
 

@@ -14,15 +14,18 @@ from gateway.agents.assumed_model import AssumedModel, with_assumed_model
 from gateway.agents.configured import directory_from, embedding_choice
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import chain_problems, chain_providers, named_providers
+from gateway.config.gateway import TlsConfig
 from gateway.config.load import Loaded, load
 from gateway.config.problems import Problem, join
 from gateway.config.providers import ModelsConfig
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.names import ModelRef
+from gateway.http.server.tls import TlsFiles, server_context
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.configured import provider_problems, providers_from
 from gateway.upstream.embedded import MODEL, available
+from gateway.upstream.google_token import VARIABLE as SERVICE_ACCOUNT
 from gateway.upstream.keys import has_key, key_from
 from gateway.upstream.provider import Provider
 from gateway.upstream.row_problems import no_format
@@ -51,8 +54,15 @@ def validated(
     bind: str | None = None,
     workers: int = 1,
     endpoints: Sequence[str] = (),
+    assume_model: bool = True,
+    files: set[Path] | None = None,
 ) -> Valid:
-    """Load the configuration as `load` does and check all of it. Raises ConfigError with every problem."""
+    """Load the configuration as `load` does and check all of it. With `assume_model`, one that names no model gets one.
+
+    `files` gets the paths of all files that decide about the result, also before an error. Raises ConfigError with
+    every problem.
+    """
+    files = set() if files is None else files
 
     def workers_share(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
         if workers > 1 and config.gateway.redis.url is None:
@@ -62,10 +72,13 @@ def validated(
     embedded = f"{MODEL.provider}/{MODEL.chat_model}" if available() else None
 
     def with_model(config: Config, env: Mapping[str, str]) -> Config:
+        if not assume_model:
+            return config
         return with_assumed_model(config, env, embedded if embedded_joins(config.models) else None)
 
-    checks = (_providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
-    loaded = load(path, env, complete=with_model, checks=checks, port=port, bind=bind, endpoints=endpoints)
+    checks = (_certificates, _providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
+    loaded = load(path, env, complete=with_model, checks=checks, port=port, bind=bind, endpoints=endpoints, files=files)
+    files.update(referenced_files(loaded))
     config = loaded.config
     providers = providers_from(config.models, loaded.env, named_providers(config), config.auth)
     directory = directory_from(
@@ -78,12 +91,21 @@ def validated(
     warnings = (
         *_left_out(config),
         *_endpoints_off(config),
+        *_retired_reload_mode(config),
         *_assumed_default(config),
         *_assumed_model(config),
         *_missing_keys(directory, providers),
         *_uncallable_embeddings(config),
     )
     return Valid(loaded, providers, directory, tuple(str(warning) for warning in warnings))
+
+
+def referenced_files(loaded: Loaded) -> Iterator[Path]:
+    """Files that the configuration names and whose content is not in it."""
+    if (tls := tls_files(loaded.config.gateway.tls)) is not None:
+        yield from (file for file in (tls.certificate, tls.key, tls.authorities) if file is not None)
+    if account := loaded.env.get(SERVICE_ACCOUNT, "").strip():
+        yield Path(account)
 
 
 def embedded_joins(models: ModelsConfig) -> bool:
@@ -185,12 +207,34 @@ def _assumed_model(config: Config) -> Iterator[Problem]:
 
 def _limited_models(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
     known = _known(config.models)
-    for index, limit in enumerate(config.gateway.limits):
-        path = f"{join('gateway.limits', index)}.models"
-        for position, reference in enumerate(limit.models):
+    gateway = config.gateway
+    rules = (
+        *((join("gateway.limits", index), limit.models) for index, limit in enumerate(gateway.limits)),
+        *((join("gateway.budgets", index), budget.models) for index, budget in enumerate(gateway.budgets)),
+    )
+    for rule, references in rules:
+        path = f"{rule}.models"
+        for position, reference in enumerate(references):
             provider = reference.partition("/")[0]
             if provider not in known:
                 yield Problem(join(path, position), _no_provider(provider, known))
+
+
+def _certificates(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
+    files = tls_files(config.gateway.tls)
+    if files is not None:
+        try:
+            server_context(files)
+        except ValueError as error:
+            yield Problem("gateway.tls", str(error))
+
+
+def tls_files(tls: TlsConfig) -> TlsFiles | None:
+    """The files of TLS at the gateway, None without it."""
+    if not (tls.enabled and tls.cert_path and tls.key_path):
+        return None
+    authorities = Path(tls.ca_path).expanduser() if tls.ca_path else None
+    return TlsFiles(Path(tls.cert_path).expanduser(), Path(tls.key_path).expanduser(), authorities)
 
 
 def _tool_servers(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
@@ -206,6 +250,12 @@ def _endpoints_off(config: Config) -> Iterator[Problem]:
             "gateway.http.endpoints",
             f"{text}; set chatCompletions.enabled or responses.enabled, or start with --endpoints chat,responses",
         )
+
+
+def _retired_reload_mode(config: Config) -> Iterator[Problem]:
+    mode = config.gateway.reload.mode
+    if mode in ("hot", "restart"):
+        yield Problem("gateway.reload.mode", f'{mode!r} means "hybrid" now, as in OpenClaw; write that, or "off"')
 
 
 def _uncallable_embeddings(config: Config) -> Iterator[Problem]:

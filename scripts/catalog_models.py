@@ -90,14 +90,18 @@ def main() -> int:
 
 def from_prices(prices: dict[str, Any], name: str, ids: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     """(model id, abilities) of one provider in the price file; fine-tunes and other modes are left out."""
-    prefixes = {_PREFIXES.get(name, one) for one in ids}
     for key, row in prices.items():
         if row.get("litellm_provider") not in ids or row.get("mode") not in ("chat", "responses", "embedding"):
             continue
-        prefix, slash, name_there = key.partition("/")
-        model = name_there if slash and prefix in prefixes else key
+        model = own_model_id(key, name)
         if not model.startswith("ft:"):
             yield model, abilities(row)
+
+
+def own_model_id(key: str, name: str) -> str:
+    """The id that our provider `name` gives a model of the price file."""
+    prefix, slash, name_there = key.partition("/")
+    return name_there if slash and prefix in {_PREFIXES.get(name, one) for one in SOURCES[name]} else key
 
 
 def abilities(row: dict[str, Any]) -> dict[str, Any]:

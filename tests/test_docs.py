@@ -13,6 +13,7 @@ import pytest
 from gateway.cli.main import COMMANDS, PROGRAM
 from gateway.core.errors import ConfigError
 from gateway.validation import validated
+from tests.certificates import Authority
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "ratelimit" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -53,6 +54,12 @@ def parser_of(name: str) -> argparse.ArgumentParser:
     return subparser
 
 
+def usage_of(parser: argparse.ArgumentParser) -> str:
+    """The help of a command and of its actions."""
+    actions = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return parser.format_help() + "".join(usage_of(one) for action in actions for one in action.choices.values())
+
+
 def wrong_commands(text: str) -> list[str]:
     """Command lines of the program, or of make, that would be refused."""
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
@@ -66,25 +73,31 @@ def wrong_commands(text: str) -> list[str]:
         if name not in COMMANDS:
             wrong.append(f"{PROGRAM} {name}")
             continue
-        usage = parser_of(name).format_help() + "--version --help"
+        usage = usage_of(parser_of(name)) + "--version --help"
         options = (word.partition("=")[0] for word in words if word.startswith("-"))
         wrong += [f"{PROGRAM} {name} {option}" for option in options if not re.search(rf"{option}\b", usage)]
     return wrong
 
 
 def problems_of(block: str, directory: Path) -> tuple[str, ...]:
-    """The problems of a configuration on a page, with every variable that it names set."""
+    """The problems of a configuration on a page, with every variable that it names set, and its certificate there."""
+    if "certPath" in block:
+        Authority(directory).issue("tls")
+        block = block.replace("/etc/gateway", str(directory))
     file = directory / "openclaw.json"
     file.write_text(block, encoding="utf-8")
     named = re.findall(r"\$\{([A-Z_]+)\}", block) + re.findall(r'id: "([A-Z_]+)"', block)
     try:
-        loaded = validated(file, dict.fromkeys(named, "a-value-for-the-pages")).loaded
+        loaded = validated(file, dict.fromkeys(named, _VALUE)).loaded
     except ConfigError as error:
         # Pages show parts of a configuration, often without the model.
         return tuple(
             problem for problem in error.problems if not problem.startswith("agents.defaults.model: is missing")
         )
     return (*(f"{key} is inert" for key in loaded.inert), *(f"{name} is ignored" for name in loaded.ignored))
+
+
+_VALUE = "ocg_" + "a-value-for-the-pages".ljust(43, "0")  # any secret, also a client's key
 
 
 @EVERY_PAGE

@@ -13,16 +13,19 @@ LAYERS = (
     {"core"},
     {"config", "observe", "metrics"},
     {"wire"},
-    {"upstream", "state", "media"},
+    {"upstream", "state", "media", "alerts"},
     {"tools"},
     {"agents", "access"},
     {"runs"},
-    {"conversations"},
+    {"conversations", "ledger"},
     {"dispatch"},
     {"http", "ui"},
     {"validation"},
-    {"provision", "cooldown_sync"},
+    {"parts", "watch"},
+    {"provision", "cooldown_sync", "key_sync"},
     {"shared", "monitoring"},
+    {"routes"},
+    {"generations", "reloader"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -31,11 +34,13 @@ LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # aiohttp is one distribution with two halves; these packages own them.
 SERVER = frozenset({"http", "app", "cli", "monitoring"})
-CLIENT = frozenset({"media"})
+CLIENT = frozenset({"media", "alerts"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
 })  # fmt: skip
-RATELIMIT_USERS = frozenset({"app", "dispatch", "http", "cooldown_sync", "shared", "state"})
+RATELIMIT_USERS = frozenset(
+    {"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "key_sync", "shared", "state"}
+)
 
 
 def imported(source: str, package: str) -> Iterator[str]:

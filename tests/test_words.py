@@ -22,9 +22,7 @@ ALLOWED = {
     ("docs/sessions.md", "kept"): "a field of stored transcripts",
     ("gateway/conversations/transcript.py", "kept"): "a field of stored transcripts",
     ("gateway/state/events/sqlite.py", "standing"): "a column of the SQLite file",
-    ("tests/e2e/every_host.py", "sign"): "a method of cryptography",
     ("gateway/state/schema.py", "standing"): "a column of the SQLite file",
-    ("tests/contract/test_redis_sentinels.py", "sign"): "a method of cryptography's certificates",
 }
 
 # The whole identifier, without leading underscores → the term.
@@ -45,7 +43,6 @@ NAMES = {
     "opened": "open_…",
     "places?": "index, slot, cursor",
     "rests?": "cooldown",
-    "sign": "heartbeat",
     "take_unshared|void": "pop_unsynced, cleared_until",
 }
 # A part of an identifier between underscores → the term.

@@ -1,7 +1,8 @@
-"""Checks `Host` where the gateway requires no secret, so that no web page reaches it through DNS rebinding.
+"""Checks `Host`, so that no web page reaches the gateway through DNS rebinding.
 
 A page of evil.example can let its own name resolve to 127.0.0.1. The browser then takes the gateway for a part of that
-page and sends no `Origin` with a GET, but it still names evil.example in `Host`.
+page and sends no `Origin` with a GET, but it still names evil.example in `Host`. A gateway that requires no secret
+always checks it; any gateway does with `gateway.http.allowedHosts`.
 """
 
 from collections.abc import Sequence
@@ -12,14 +13,17 @@ from gateway.access.origin import ANY, parse_origin
 
 
 class HostPolicy:
-    """The rule for `Host`: this machine's loopback names and addresses, or a host of `gateway.controlUi.allowedOrigins`
-    (`*` allows all). Ports don't count.
+    """The rule for `Host`: this machine's loopback names and addresses, the `hosts`, or a host of the `origins`, which
+    are `gateway.controlUi.allowedOrigins` (`*` allows all). A host `*.example.com` stands for all names below it. Ports
+    don't count.
     """
 
-    def __init__(self, allowed_origins: Sequence[str] = ()) -> None:
-        self._any = any(origin.strip() == ANY for origin in allowed_origins)
-        parsed = (parse_origin(origin) for origin in allowed_origins)
-        self._allowed = frozenset(origin[1] for origin in parsed if origin is not None)
+    def __init__(self, origins: Sequence[str] = (), hosts: Sequence[str] = ()) -> None:
+        names = [host.strip().lower() for host in hosts]
+        self._any = any(origin.strip() == ANY for origin in origins)
+        parsed = (parse_origin(origin) for origin in origins)
+        self._allowed = frozenset([*names, *(origin[1] for origin in parsed if origin is not None)])
+        self._suffixes = tuple(name[1:] for name in names if name.startswith("*."))
 
     def allows(self, headers: Headers) -> bool:
         """Whether the request's Host is allowed. A request without one is not."""
@@ -29,8 +33,8 @@ class HostPolicy:
         address = parse_address(host)
         if address is not None:
             return address.is_loopback or _without_port(host) in self._allowed
-        name = _without_port(host)
-        return name in ("localhost", "localhost.") or name in self._allowed
+        name = _without_port(host).removesuffix(".")
+        return name == "localhost" or name in self._allowed or name.endswith(self._suffixes)
 
 
 def _without_port(host: str) -> str:

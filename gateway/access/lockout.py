@@ -8,7 +8,7 @@ from typing import Protocol
 
 from gateway.access.client import ClientAddress
 from gateway.access.outcome import Authenticated, Outcome, Rejected
-from gateway.core.errors import LockedOut, Unauthorized
+from gateway.core.errors import LockedOut, Unauthorized, Unavailable
 from gateway.core.identity import Principal
 from gateway.core.retry_after import retry_after_seconds
 
@@ -112,7 +112,9 @@ class Lockout:
         return outcome.principal
 
     async def admit(self, outcome: Outcome, client: ClientAddress) -> Principal:
-        """The principal. Raises `Unauthorized`, `LockedOut`, and what the limiter raises."""
+        """The principal. Raises `Unauthorized`, `LockedOut`, `Unavailable` for a key that can't be checked now, and
+        what the limiter raises.
+        """
         principal = self.admit_now(outcome, client)
         if principal is not None:
             return principal
@@ -123,7 +125,7 @@ class Lockout:
         if client.loopback and self._delay is not None:
             if wrong:
                 await self._sleep(self._delay.next(key))
-            raise Unauthorized
+            raise _refusal(outcome)
         if wrong:
             _raise_if_locked(await self._limiter.record_failure(key))
             raise Unauthorized
@@ -132,7 +134,13 @@ class Lockout:
         if isinstance(outcome, Authenticated):
             _raise_if_locked(await self._limiter.record_success(key))
             return outcome.principal
-        raise Unauthorized
+        raise _refusal(outcome)
+
+
+def _refusal(outcome: Outcome) -> Unauthorized | Unavailable:
+    if isinstance(outcome, Rejected) and outcome.reason == "unverifiable":
+        return Unavailable("The gateway can't check client keys now. Try again.")
+    return Unauthorized()
 
 
 def _raise_if_locked(verdict: Verdict) -> None:

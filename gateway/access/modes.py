@@ -1,21 +1,24 @@
 """Settings → authenticator. `shared_secret`, `trusted_proxy` and `open` implement the auth modes."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from typing import Protocol, assert_never
 
 from pydantic import SecretStr
 
 from gateway.access.bearer import CredentialReader, bearer
 from gateway.access.client import ClientAddress
+from gateway.access.client_keys import KeyReplica, KeyRing
 from gateway.access.headers import Headers
 from gateway.access.host import HostPolicy
 from gateway.access.open import OpenAccess
 from gateway.access.origin import OriginPolicy
-from gateway.access.outcome import Outcome
+from gateway.access.outcome import Credential, Outcome
 from gateway.access.scopes import ScopePolicy
 from gateway.access.shared_secret import SharedSecret
 from gateway.access.trusted_proxy import ProxyRules, TrustedProxy
 from gateway.config.auth import AuthConfig
+from gateway.core.client_key import KeyRecord
 from gateway.core.errors import ConfigError
 from gateway.core.identity import Scope
 
@@ -30,22 +33,37 @@ class Authenticator(Protocol):
         ...
 
 
-def build(auth: AuthConfig, *, allowed_origins: Sequence[str] = ()) -> Authenticator:
+def build(
+    auth: AuthConfig,
+    *,
+    allowed_origins: Sequence[str] = (),
+    allowed_hosts: Sequence[str] = (),
+    declared: Iterable[KeyRecord] = (),
+    stored: KeyReplica | None = None,
+) -> Authenticator:
     """The authenticator of the configured mode. Settings of other modes have no effect.
 
-    `allowed_origins` is `gateway.controlUi.allowedOrigins`. Raises `ConfigError` if the mode's secret is missing.
+    `allowed_origins` is `gateway.controlUi.allowedOrigins`, `allowed_hosts` is `gateway.http.allowedHosts`. `declared`
+    are the keys of `gateway.keys`, `stored` those that are made at run time, None where nobody can make any; both work
+    in the modes `token` and `password`. Raises `ConfigError` if the mode's secret is missing.
     """
     match auth.mode:
         case "token":
-            return SharedSecret("token", _required(auth.token, "gateway.auth.token"))
+            keys = _keys("token", declared, stored)
+            return SharedSecret("token", _required(auth.token, "gateway.auth.token"), keys)
         case "password":
-            return SharedSecret("password", _required(auth.password, "gateway.auth.password"))
+            keys = _keys("password", declared, stored)
+            return SharedSecret("password", _required(auth.password, "gateway.auth.password"), keys)
         case "none":
-            return OpenAccess(OriginPolicy(allowed_origins), HostPolicy(allowed_origins), ScopePolicy())
+            return OpenAccess(OriginPolicy(allowed_origins), HostPolicy(allowed_origins, allowed_hosts), ScopePolicy())
         case "trusted-proxy":
             return TrustedProxy(_rules(auth), OriginPolicy(allowed_origins), _scopes(auth), _fallback(auth.password))
         case _:
             assert_never(auth.mode)
+
+
+def _keys(credential: Credential, declared: Iterable[KeyRecord], stored: KeyReplica | None) -> KeyRing | None:
+    return None if stored is None else KeyRing(credential, declared, stored, time.time)
 
 
 def _rules(auth: AuthConfig) -> ProxyRules:

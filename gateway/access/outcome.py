@@ -3,18 +3,19 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct
+
 from gateway.core.identity import Principal
 
 Credential = Literal["token", "password"]
 """The class of a guessable secret. Failures count per class and client."""
 
-Reason = Literal["missing", "wrong", "refused"]
-"""Why a caller is refused: it sent no credential, it sent a wrong credential, or its identity or Origin is not allowed,
-so no credential would help. Only `wrong` counts as a failure (recorded)."""
+Reason = Literal["missing", "wrong", "refused", "unverifiable"]
+"""Why a caller is refused: it sent no credential, it sent a wrong credential, its identity, key or Origin is not
+allowed, or its key can't be checked now. Only `wrong` counts as a failure (recorded)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(Struct, frozen=True):
     """The caller is authenticated. `credential` is the class of secret that it presented, None if it needed none."""
 
     principal: Principal

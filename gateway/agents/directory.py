@@ -1,10 +1,11 @@
-"""The agents by the names that clients use, and the list of `/v1/models`."""
+"""The agents by the names that clients use, and the list of `/v1/models`. A client sees only those that it may use."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gateway.agents.agent import Agent
-from gateway.core.errors import BadRequest, NotFound
+from gateway.core.errors import AgentNotAllowed, BadRequest, NotFound
+from gateway.core.identity import Principal
 from gateway.core.names import parse_agent_target
 
 
@@ -17,45 +18,54 @@ class Directory:
         others = (agent.id for agent in agents if agent.id != default)
         names = ["openclaw", "openclaw/default", f"openclaw/{default}", *(f"openclaw/{name}" for name in others)]
         self._models = {name: _model_object(name) for name in names}
+        self._agent_of = {name: _agent_id(name, default) for name in names}
 
     @property
     def agents(self) -> tuple[Agent, ...]:
         """Every agent, in the order of the configuration."""
         return tuple(self._agents.values())
 
-    def resolve(self, model: str, selected: str | None) -> Agent:
+    def resolve(self, model: str, selected: str | None, principal: Principal) -> Agent:
         """The agent of a request; `selected` is `x-openclaw-agent-id` and wins, but `model` must be well-formed.
 
-        A blank `model` means the default agent. Raises BadRequest (texts as recorded).
+        A blank `model` means the default agent. Raises BadRequest (texts as recorded), and AgentNotAllowed.
         """
         target = parse_agent_target(model) if model.strip() else parse_agent_target("openclaw")
         if target is None:
             raise BadRequest("Invalid `model`. Use `openclaw` or `openclaw/<agentId>`.", param="model")
         if selected is not None:
-            return self._agent(selected.lower(), selected, "x-openclaw-agent-id")
+            return self._agent(selected.lower(), selected, "x-openclaw-agent-id", principal)
         if target.id is None:
-            return self.default
-        return self._agent(target.id, target.id, "model")
+            return self._agent(self.default.id, self.default.id, "model", principal)
+        return self._agent(target.id, target.id, "model", principal)
 
-    def _agent(self, agent_id: str, name: str, param: str) -> Agent:
+    def _agent(self, agent_id: str, name: str, param: str, principal: Principal) -> Agent:
         agent = self._agents.get(agent_id)
         if agent is None:
             raise BadRequest(f"Unknown agent '{name[:80]}'.", param=param, code="unknown_agent")
+        if not principal.may_use(agent_id):
+            raise AgentNotAllowed(agent_id, param)
         return agent
 
-    def models(self) -> dict[str, Any]:
+    def models(self, principal: Principal) -> dict[str, Any]:
         """The body of `GET /v1/models`."""
-        return {"object": "list", "data": list(self._models.values())}
+        models = [model for name, model in self._models.items() if principal.may_use(self._agent_of[name])]
+        return {"object": "list", "data": models}
 
-    def model(self, model_id: str) -> dict[str, Any]:
+    def model(self, model_id: str, principal: Principal) -> dict[str, Any]:
         """The body of `GET /v1/models/{id}`: exact ids only (recorded). Raises BadRequest or NotFound."""
-        if model := self._models.get(model_id):
+        if (model := self._models.get(model_id)) and principal.may_use(self._agent_of[model_id]):
             return model
         if not model_id:
             raise BadRequest("Missing model id.")
         if parse_agent_target(model_id) is None:
             raise BadRequest("Invalid model id. Use `openclaw` or `openclaw/<agentId>`.")
         raise NotFound(f"Model '{model_id}' not found.", code="model_not_found")
+
+
+def _agent_id(name: str, default: str) -> str:
+    target = parse_agent_target(name)
+    return default if target is None or target.id is None else target.id
 
 
 def _model_object(name: str) -> dict[str, Any]:

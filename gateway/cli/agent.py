@@ -64,7 +64,7 @@ async def _ask(loaded: Loaded, args: argparse.Namespace, message: str) -> int:
         return turn
 
     async with provisioned(loaded.config, loaded.env, loaded.state_directory) as (services, snapshot):
-        call = Call(services, snapshot, new_id("cli_"), OWNER, "owner", options, "openai", args.session_key)
+        call = Call(services, snapshot, new_id("cli_"), OWNER, "owner", options, "openai", args.session_key, "agent")
         try:
             check_session_header(args.session_key)
             async with await dispatch(call, turn.model, None, read_turn) as dispatched:

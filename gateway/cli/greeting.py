@@ -4,6 +4,7 @@ import sys
 
 import structlog
 
+from gateway.cli.api import base_url
 from gateway.config.gateway import GatewayConfig
 from gateway.validation import Valid
 
@@ -37,7 +38,7 @@ def announce(valid: Valid, host: str, *, first: bool, workers: int = 1) -> None:
 
 def _greet(gateway: GatewayConfig) -> None:
     """Print how to make a first request; the token is printed for the person at the terminal, never logged."""
-    base = f"http://127.0.0.1:{gateway.port}/v1"
+    base = f"{base_url(gateway)}/v1"
     secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
     auth = f" -H 'Authorization: Bearer {secret.get_secret_value()}'" if secret else ""
     body = '{"model":"openclaw/default","messages":[{"role":"user","content":"hi"}]}'

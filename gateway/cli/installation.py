@@ -42,6 +42,8 @@ class Import:
 
     tree: dict[str, Any]
     variables: dict[str, str]
+    names_models: bool
+    """Whether the installation names a model for some agent."""
     findings: list[Finding] = field(default_factory=list)
     valid: Valid | None = None
 
@@ -65,7 +67,7 @@ def imported(directory: Path, env: Mapping[str, str]) -> Import:
     tree = document.read(file, env)
     dotenv = directory / ".env"
     variables = parse(dotenv.read_text(encoding="utf-8-sig", errors="replace")) if dotenv.is_file() else {}
-    result = Import(tree, variables)
+    result = Import(tree, variables, _names_models(tree))
     result.findings += _without_other_sections(tree)
     _move_agents(tree, directory)
     _absolute_files(tree, directory)
@@ -82,6 +84,13 @@ def imported(directory: Path, env: Mapping[str, str]) -> Import:
     if result.valid is not None:
         result.findings = [*_works(result.valid), *result.findings]
     return result
+
+
+def _names_models(tree: dict[str, Any]) -> bool:
+    agents = gathered(tree["agents"]) if isinstance(tree.get("agents"), dict) else {}
+    entries = agents.get("entries")
+    settings = (agents.get("defaults"), *(entries.values() if isinstance(entries, dict) else ()))
+    return any(isinstance(one, dict) and one.get("model") for one in settings)
 
 
 def _checker(result: Import, env: Mapping[str, str], scratch: Path) -> Callable[[dict[str, Any]], tuple[str, ...]]:
@@ -119,7 +128,8 @@ def _load(result: Import, env: Mapping[str, str], scratch: Path) -> Valid:
     (scratch / "openclaw.json").write_text(result.config_text, encoding="utf-8")
     (scratch / ".env").write_text(result.dotenv_text, encoding="utf-8")
     own = {name: value for name, value in env.items() if name != "OPENCLAW_CONFIG_PATH"}
-    return validated(None, {**own, "OPENCLAW_STATE_DIR": str(scratch)})
+    # No other model answers for an agent whose own one is left out.
+    return validated(None, {**own, "OPENCLAW_STATE_DIR": str(scratch)}, assume_model=not result.names_models)
 
 
 def _without_other_sections(tree: dict[str, Any]) -> Iterator[Finding]:

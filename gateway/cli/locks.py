@@ -4,15 +4,13 @@ The running gateway is asked, so that a release holds at every instance, also wh
 """
 
 import argparse
-import json
 import os
 import sys
-import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.error import HTTPError, URLError
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from gateway.cli.api import ask, base_url
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
@@ -20,8 +18,6 @@ from gateway.core.printable import printable
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
-
-_TIMEOUT = 5.0  # seconds
 
 
 def add_parser(sub: "Subparsers") -> None:
@@ -42,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         print("locks release: name what to release, an address or a key of `locks list`", file=sys.stderr)
         return 2
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    bases = [url.rstrip("/") for url in args.url or [f"http://127.0.0.1:{gateway.port}"]]
+    bases = [url.rstrip("/") for url in args.url or [base_url(gateway)]]
     for base in bases:
         if not base.startswith(("http://", "https://")):
             print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
@@ -54,7 +50,7 @@ def _list(bases: list[str], gateway: GatewayConfig) -> int:
     locks: dict[str, int] = {}
     failed = False
     for base in bases:
-        answer = _ask("GET", f"{base}/api/v1/locks", gateway)
+        answer = ask("GET", f"{base}/api/v1/locks", gateway)
         if "data" in answer:
             for lock in answer["data"]:
                 locks[lock["key"]] = max(lock["seconds"], locks.get(lock["key"], 0))
@@ -67,7 +63,7 @@ def _list(bases: list[str], gateway: GatewayConfig) -> int:
 
 
 def _release(key: str, bases: list[str], gateway: GatewayConfig) -> int:
-    answers = [_ask("DELETE", f"{base}/api/v1/locks?key={quote(key, safe='')}", gateway) for base in bases]
+    answers = [ask("DELETE", f"{base}/api/v1/locks?key={quote(key, safe='')}", gateway) for base in bases]
     released = [answer for answer in answers if "problem" not in answer]
     # The release at one instance may have reached the next one before it was asked.
     unknown = [answer for answer in answers if answer.get("code") == "lock_not_found"]
@@ -80,26 +76,3 @@ def _release(key: str, bases: list[str], gateway: GatewayConfig) -> int:
         if any(answer["pending"] for answer in released):
             print("Redis is away: instances that were not asked follow when it is back", file=sys.stderr)
     return int(failed)
-
-
-def _ask(method: str, url: str, gateway: GatewayConfig) -> dict[str, Any]:
-    """The gateway's JSON, or `problem` and the error's `code`."""
-    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
-    headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
-    request = urllib.request.Request(url, headers=headers, method=method)  # noqa: S310  checked by the caller
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
-            answer: dict[str, Any] = json.load(response)
-            return answer
-    except HTTPError as error:
-        body = error.read().decode("utf-8", "replace")
-        return {"problem": f"{error.code} {body}", "code": _code_of(body)}
-    except (URLError, OSError) as error:
-        return {"problem": f"no gateway answers at {url}: {error}"}
-
-
-def _code_of(body: str) -> Any:
-    try:
-        return json.loads(body)["error"]["code"]
-    except (ValueError, LookupError, TypeError):
-        return None

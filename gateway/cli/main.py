@@ -25,11 +25,14 @@ COMMANDS = {
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
     "import": "import an OpenClaw installation: report what works, and write a configuration",
+    "keys": "make, list or revoke keys of clients",
     "locks": "list the clients that are locked out, or release one",
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",
+    "reload": "let the running gateway load its changed configuration",
     "status": "ask whether a running gateway is ready",
     "token": "print a new token",
+    "usage": "show what agents, models and callers used and cost",
 }
 
 

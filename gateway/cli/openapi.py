@@ -6,15 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.app import document_of, routes_for
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import load
-from gateway.config.root import Config
+from gateway.routes import document_of
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
-_ALL = {"gateway": {"http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}}}}
+_ALL = frozenset({"chatCompletions", "responses"})
 
 
 def add_parser(sub: "Subparsers") -> None:
@@ -24,6 +23,8 @@ def add_parser(sub: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print it."""
-    config = load(Path(args.config), os.environ).config if args.config else Config.model_validate(_ALL)
-    sys.stdout.write(document_of(routes_for(config)).decode() + "\n")
+    endpoints = _ALL
+    if args.config:
+        endpoints = load(Path(args.config), os.environ).config.gateway.http.endpoints.enabled
+    sys.stdout.write(document_of(endpoints).decode() + "\n")
     return 0

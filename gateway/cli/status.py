@@ -4,7 +4,6 @@
 """
 
 import argparse
-import json
 import os
 import sys
 import urllib.request
@@ -12,12 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
 
-from gateway.cli.main import COMMANDS, config_option
+from gateway.cli.main import COMMANDS, EXIT_CONFIG, config_option, print_problems
+from gateway.core.errors import ConfigError
 from gateway.core.printable import printable
 
 if TYPE_CHECKING:
+    import ssl
+
     from gateway.cli.main import Subparsers
-    from gateway.config.gateway import GatewayConfig
 
 _TIMEOUT = 5.0  # seconds
 
@@ -31,44 +32,57 @@ def add_parser(sub: "Subparsers") -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """0 when the gateway is ready and, without `--ready`, accepts our credential; 1 otherwise."""
+    """0 when the gateway is ready and, without `--ready`, accepts our credential; 1 otherwise; 78 when our own
+    configuration is bad.
+    """
     port = os.environ.get("OPENCLAW_GATEWAY_PORT", "")
     if args.ready and (args.url or port.isdecimal()):
         base = args.url or f"http://127.0.0.1:{port}"
         return 0 if _print_readiness(base.rstrip("/")) else 1
-    gateway = _configured(args.config)
-    base = (args.url or f"http://127.0.0.1:{gateway.port}").rstrip("/")
-    ready = _print_readiness(base)
-    if args.ready:
+    return _status(args)
+
+
+def _status(args: argparse.Namespace) -> int:
+    # Half a second that a health check must not cost.
+    from gateway.cli.api import ask, base_url, trust  # noqa: PLC0415
+    from gateway.cli.reload import report  # noqa: PLC0415
+    from gateway.config.gateway import GatewayConfig  # noqa: PLC0415
+    from gateway.config.load import load  # noqa: PLC0415
+
+    try:
+        gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    except ConfigError as error:
+        print("config  the file is refused; a running gateway goes on with the last one that it accepted")
+        print_problems(error)
+        port = os.environ.get("OPENCLAW_GATEWAY_PORT", "")
+        _print_readiness((args.url or f"http://127.0.0.1:{port or GatewayConfig().port}").rstrip("/"))
+        return EXIT_CONFIG
+    base = (args.url or base_url(gateway)).rstrip("/")
+    ready = _print_readiness(base, trust(gateway, f"{base}/"))
+    if args.ready or not base.startswith(("http://", "https://")):
         return 0 if ready else 1
-    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
-    headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
-    accepted, text = _get(f"{base}/v1/models", headers)
-    if accepted:
-        print("agents  " + ", ".join(printable(model["id"]) for model in json.loads(text)["data"]))
+    models = ask("GET", f"{base}/v1/models", gateway, timeout=_TIMEOUT)
+    if accepted := "problem" not in models:
+        print("agents  " + ", ".join(printable(model["id"]) for model in models["data"]))
     else:
-        print(f"agents  {printable(text)}")
+        print(f"agents  {printable(models['problem'])}")
+    configuration = ask("GET", f"{base}/api/v1/config", gateway, timeout=_TIMEOUT)
+    if "problem" not in configuration:
+        print("config  " + report(configuration).replace("\n", "\n        "))
     return 0 if ready and accepted else 1
 
 
-def _configured(config: str | None) -> "GatewayConfig":
-    from gateway.config.load import load  # noqa: PLC0415 - half a second that a health check must not cost
-
-    return load(Path(config) if config else None, os.environ).config.gateway
-
-
-def _print_readiness(base: str) -> bool:
-    ready, text = _get(f"{base}/readyz", {})
+def _print_readiness(base: str, context: "ssl.SSLContext | None" = None) -> bool:
+    ready, text = _get(f"{base}/readyz", context)
     print(f"ready   {printable(text)}")
     return ready
 
 
-def _get(url: str, headers: dict[str, str]) -> tuple[bool, str]:
+def _get(url: str, context: "ssl.SSLContext | None") -> tuple[bool, str]:
     if not url.startswith(("http://", "https://")):
         return False, "not an http(s) URL"
     try:
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310  checked above
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
+        with urllib.request.urlopen(url, timeout=_TIMEOUT, context=context) as response:  # noqa: S310  checked above
             return True, response.read().decode()
     except HTTPError as error:
         return False, f"{error.code} {error.read().decode('utf-8', 'replace')}"

@@ -1,18 +1,11 @@
 """When a serving process stops, and how fast: asked by a signal, or by the parent of workers through a pipe."""
 
 import asyncio
-import os
 import signal
-import sys
 
 import structlog
 
 log = structlog.get_logger(__name__)
-
-TERMINATE = b"T"
-"""What a parent writes to a worker for each SIGTERM that it receives."""
-INTERRUPT = b"I"
-"""Likewise for each SIGINT."""
 
 
 class Stop:
@@ -35,29 +28,21 @@ class Stop:
         loop.add_signal_handler(signal.SIGINT, lambda: self.request(notice=False))
         ignore_others()
 
-    def listen_to_parent(self) -> None:
-        """Let the parent request a stop through standard input, or by closing it.
+    def listen_as_worker(self) -> None:
+        """Let the signals of service managers, which signal every process of a service, request a stop.
 
-        A signal may arrive as well, because service managers signal every process of the service; so signals alone
-        never force the end, however many there are.
+        They never force the end, however many there are: only the parent's do (`gateway.cli.parent`). It also reloads.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGQUIT, signal.SIGINT):
             loop.add_signal_handler(number, self.requested.set)
         ignore_others()
-        pipe = sys.stdin.fileno()
-        os.set_blocking(pipe, False)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
 
-        def read() -> None:
-            words = os.read(pipe, 64)
-            if not words:
-                loop.remove_reader(pipe)
-                self.notice = self.notice and self.requested.is_set()
-                self.requested.set()
-            for word in words:
-                self.request(notice=word == TERMINATE[0])
-
-        loop.add_reader(pipe, read)
+    def abandon(self) -> None:
+        """The parent has died: stop at once, because another one may already be taking over."""
+        self.notice = self.notice and self.requested.is_set()
+        self.requested.set()
 
     def request(self, *, notice: bool = True) -> None:
         """Request a stop, or force it if one was requested before."""
@@ -69,8 +54,9 @@ class Stop:
 
 
 def ignore_others() -> None:
-    """Log the other signals that would end the process with everything that it is doing, such as the SIGHUP of a closed
-    terminal or of a log rotation, in the running loop.
+    """Log the other signals that would end the process with everything that it is doing, in the running loop.
+
+    SIGHUP reloads the configuration once the gateway serves (`gateway.cli.reload_triggers`).
     """
     loop = asyncio.get_running_loop()
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM):
@@ -78,5 +64,5 @@ def ignore_others() -> None:
 
 
 def _log_ignored(number: signal.Signals) -> None:
-    advice = "restart the gateway to use a changed configuration" if number is signal.SIGHUP else "SIGTERM stops it"
+    advice = "the gateway is starting" if number is signal.SIGHUP else "SIGTERM stops it"
     log.info("Signal ignored", signal=number.name, advice=advice)

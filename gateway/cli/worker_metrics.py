@@ -106,7 +106,7 @@ class ParentMetrics:
             self._writer.close()
 
     async def total(self, own: Snapshot) -> Snapshot:
-        """The metrics of all processes. Raises TimeoutError, ConnectionError or EOFError if the parent does not answer."""
+        """The metrics of all. Raises TimeoutError, ConnectionError or EOFError if the parent does not answer."""
         if self._reader is None:
             raise ConnectionError("the parent is not connected")
         async with asyncio.timeout(_TIMEOUT), self._turn:

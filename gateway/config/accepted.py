@@ -28,7 +28,6 @@ PROVIDER = frozenset({
     "agentRuntime", "injectNumCtxForOpenAICompat", "localService",
 })  # fmt: skip
 MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource", "thinkingLevelMap"})
-COST = frozenset({"tieredPricing"})
 COMPAT = frozenset({
     "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool", "openRouterRouting",
     "requiresAssistantAfterToolResult", "requiresMistralToolIds",

@@ -6,6 +6,7 @@
 import os
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,65 @@ _MAX_BYTES = 2 * 1024 * 1024
 _OFFSET = re.compile(r"near (\d+)")
 
 
-def read(file: Path, env: Mapping[str, str]) -> dict[str, Any]:
+def read(file: Path, env: Mapping[str, str], files: set[Path] | None = None) -> dict[str, Any]:
     """The file's top-level object. Raises ConfigError naming file, line and column.
 
-    Included files must be in the directory of `file` or below, or below a directory of `OPENCLAW_INCLUDE_ROOTS`.
+    Included files must be in the directory of `file` or below, or below a directory of `OPENCLAW_INCLUDE_ROOTS`. The
+    paths of all of them are added to `files`, those of files that can't be read included.
     """
+    files = set() if files is None else files
     roots = [file.parent, *(Path(root) for root in env.get("OPENCLAW_INCLUDE_ROOTS", "").split(os.pathsep) if root)]
-    tree = _included(_parsed(file), (file.resolve(),), [root.resolve() for root in roots])
+    reading = _Reading([root.resolve() for root in roots], files)
+    tree = reading.included(reading.parsed(file), (file.resolve(),))
     if not isinstance(tree, dict):
         raise ConfigError((f"{file}: must hold one object: {{ … }}",))
     return tree
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """One reading of a file and of those that it includes: where they may be, and where they were."""
+
+    roots: list[Path]
+    files: set[Path]
+
+    def parsed(self, file: Path) -> Any:
+        """The content of one file. Raises ConfigError."""
+        self.files.add(file)
+        return _parsed(file)
+
+    def included(self, value: Any, chain: tuple[Path, ...]) -> Any:
+        """`value` with every `{$include: file or files, …siblings}` replaced; siblings win over what is included.
+
+        `chain` are the files that lead here, from the first.
+        """
+        if isinstance(value, list):
+            return [self.included(item, chain) for item in value]
+        if not isinstance(value, dict):
+            return value
+        siblings = {key: self.included(item, chain) for key, item in value.items() if key != "$include"}
+        if "$include" not in value:
+            return siblings
+        names = value["$include"] if isinstance(value["$include"], list) else [value["$include"]]
+        result: Any = {}
+        for name in names:
+            file = self._allowed(name, chain)
+            result = _merged(result, self.included(self.parsed(file), (*chain, file)))
+        return _merged(result, siblings) if siblings else result
+
+    def _allowed(self, name: object, chain: tuple[Path, ...]) -> Path:
+        here = chain[-1]
+        if not isinstance(name, str) or not name or "\0" in name:
+            raise ConfigError((f"{here}: $include must be a file name or a list of file names",))
+        file = (here.parent / name).resolve()
+        if not any(file.is_relative_to(root) for root in self.roots):
+            advice = "move the file there, or name its directory in OPENCLAW_INCLUDE_ROOTS"
+            raise ConfigError((f"{here}: $include of {name} leaves the configuration's directory; {advice}",))
+        if file in chain:
+            raise ConfigError((f"{here}: $include of {name} includes itself, directly or through other files",))
+        if len(chain) > _MAX_DEPTH:
+            raise ConfigError((f"{here}: $include of {name} is nested more than {_MAX_DEPTH} deep",))
+        return file
 
 
 def _parsed(file: Path) -> Any:
@@ -67,38 +117,6 @@ def _explanation(error: pyjson5.Json5Exception) -> str:
             return "nested too deeply"
         case _:
             return "not valid JSON5; look for a missing comma, quote or value here or just before"
-
-
-def _included(value: Any, chain: tuple[Path, ...], roots: list[Path]) -> Any:
-    """`value` with every `{$include: file or files, …siblings}` replaced; siblings win over what is included."""
-    if isinstance(value, list):
-        return [_included(item, chain, roots) for item in value]
-    if not isinstance(value, dict):
-        return value
-    siblings = {key: _included(item, chain, roots) for key, item in value.items() if key != "$include"}
-    if "$include" not in value:
-        return siblings
-    names = value["$include"] if isinstance(value["$include"], list) else [value["$include"]]
-    result: Any = {}
-    for name in names:
-        file = _allowed(name, chain, roots)
-        result = _merged(result, _included(_parsed(file), (*chain, file), roots))
-    return _merged(result, siblings) if siblings else result
-
-
-def _allowed(name: object, chain: tuple[Path, ...], roots: list[Path]) -> Path:
-    here = chain[-1]
-    if not isinstance(name, str) or not name or "\0" in name:
-        raise ConfigError((f"{here}: $include must be a file name or a list of file names",))
-    file = (here.parent / name).resolve()
-    if not any(file.is_relative_to(root) for root in roots):
-        advice = "move the file there, or name its directory in OPENCLAW_INCLUDE_ROOTS"
-        raise ConfigError((f"{here}: $include of {name} leaves the configuration's directory; {advice}",))
-    if file in chain:
-        raise ConfigError((f"{here}: $include of {name} includes itself, directly or through other files",))
-    if len(chain) > _MAX_DEPTH:
-        raise ConfigError((f"{here}: $include of {name} is nested more than {_MAX_DEPTH} deep",))
-    return file
 
 
 def _merged(base: Any, over: Any) -> Any:

@@ -84,6 +84,12 @@ class EndpointsConfig(Section):
     chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
     responses: ResponsesConfig = ResponsesConfig()
 
+    @property
+    def enabled(self) -> frozenset[str]:
+        """The keys of the enabled endpoints."""
+        switches = {"chatCompletions": self.chat_completions.enabled, "responses": self.responses.enabled}
+        return frozenset(key for key, enabled in switches.items() if enabled)
+
 
 class SecurityHeadersConfig(Section):
     """Headers of every response besides the fixed ones."""
@@ -98,3 +104,5 @@ class HttpConfig(Section):
     security_headers: SecurityHeadersConfig = SecurityHeadersConfig()
     max_body_bytes_in_flight: Annotated[int, Field(ge=40 * 2**20)] = 256 * 2**20
     """Ours: the bytes of all large request bodies at a time."""
+    allowed_hosts: tuple[str, ...] = ()
+    """Ours: names for which the gateway answers, besides loopback; empty means every name."""

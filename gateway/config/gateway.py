@@ -6,7 +6,10 @@ from pydantic import Field
 
 from gateway.config import accepted
 from gateway.config.auth import AuthConfig
+from gateway.config.budgets import BudgetAlertsConfig, BudgetConfig
 from gateway.config.endpoints import HttpConfig
+from gateway.config.keys import KeyConfig
+from gateway.config.ledger import LedgerConfig
 from gateway.config.limits import LimitConfig
 from gateway.config.metrics import MetricsConfig
 from gateway.config.secret import Secret
@@ -27,10 +30,9 @@ class ControlUiConfig(Section):
 
 
 class TlsConfig(Section):
-    """TLS at the gateway itself: not supported yet, `enabled` is refused."""
+    """TLS at the gateway itself. `ca_path` (ours in its meaning) makes clients show a certificate."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.TLS
-    INERT: ClassVar[frozenset[str]] = frozenset({"cert_path", "key_path", "ca_path"})
 
     enabled: bool = False
     cert_path: str | None = None
@@ -113,8 +115,6 @@ class GatewayConfig(Section):
     """`gateway`. Times end in `_ms` here and are seconds everywhere else."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.GATEWAY
-    INERT: ClassVar[frozenset[str]] = frozenset({"reload"})
-
     mode: Literal["local", "remote"] = "local"
     port: Annotated[int, Field(ge=1, le=65_535)] = 18_789
     bind: Bind = "loopback"
@@ -131,7 +131,11 @@ class GatewayConfig(Section):
     drain: DrainConfig = DrainConfig()
     redis: RedisConfig = RedisConfig()
     state: StateConfig = StateConfig()
+    ledger: LedgerConfig = LedgerConfig()
     limits: tuple[LimitConfig, ...] = ()
     metrics: MetricsConfig = MetricsConfig()
+    budgets: tuple[BudgetConfig, ...] = ()
+    budget_alerts: BudgetAlertsConfig = BudgetAlertsConfig()
+    keys: dict[str, KeyConfig] = Field(default_factory=dict)
     roles: dict[str, Any] | None = None
     """OpenClaw's named roles: refused, because they would not be enforced (`gateway.config.rules`)."""

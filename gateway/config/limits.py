@@ -29,17 +29,23 @@ def _references(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(references)
 
 
+RuleName = Annotated[str, AfterValidator(_plain)]
+"""The name of a rule, which goes into headers."""
+ModelPatterns = Annotated[tuple[str, ...], AfterValidator(_references)]
+"""`provider/model`, or `provider/*`."""
+
+
 class LimitConfig(Section):
     """One rule. Each combination of the dimensions in `per` has its own amounts; without any, all callers share them.
 
     The filters restrict the rule, except empty ones. Of rules with the same `name` the first that applies counts.
     """
 
-    name: Annotated[str, AfterValidator(_plain)] | None = None
+    name: RuleName | None = None
     per: tuple[Dimension, ...] = ("identity",)
     identities: tuple[str, ...] = ()
     agents: Names = ()
-    models: Annotated[tuple[str, ...], AfterValidator(_references)] = ()
+    models: ModelPatterns = ()
     requests_per_minute: PositiveCount | None = None
     tokens_per_minute: PositiveCount | None = None
     concurrent_runs: PositiveCount | None = None

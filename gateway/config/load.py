@@ -53,21 +53,25 @@ def load(
     port: int | None = None,
     bind: str | None = None,
     endpoints: Sequence[str] = (),
+    files: set[Path] | None = None,
 ) -> Loaded:
     """Load the file at `path`, at `OPENCLAW_CONFIG_PATH`, or `openclaw.json` in the state directory.
 
     If the last one does not exist, everything has its default. `complete` fills in what the file leaves out, from its
     variables; `checks` are rules beside those of this package. `port` and `bind` come from the command line and win,
-    and `endpoints` are enabled whatever the file says. Raises ConfigError with every problem.
+    and `endpoints` are enabled whatever the file says. The paths of all files that decide about the result are added to
+    `files`, also before an error. Raises ConfigError with every problem.
     """
+    files = set() if files is None else files
     file = config_file(path, env)
     is_usual = path is None and not env.get("OPENCLAW_CONFIG_PATH")
-    tree = {} if is_usual and not file.exists() else document.read(file, env)
+    state = state_directory(env)
+    files |= {file, state / ".env"}
+    tree = {} if is_usual and not file.exists() else document.read(file, env, files)
     ours, ignored, problems = _sections(tree)
     variables = ours.pop("env", None)
     if isinstance(variables, dict) and "shellEnv" in variables:
         ignored = (*ignored, "env.shellEnv")
-    state = state_directory(env)
     env, more = with_state_variables(env, state)
     problems += more
     variables, more = with_file_variables(env, variables)
@@ -75,7 +79,7 @@ def load(
     stored, more = stored_profiles(state)
     problems += more
     ours["auth"] = with_stored(ours.get("auth"), stored)
-    resolver = Resolver(variables, file.parent)
+    resolver = Resolver(variables, file.parent, files=files)
     walk = Walk(resolver)
     resolver.secrets = _secrets(ours.pop("secrets", {}), walk, resolver)
     clean = walk.section(ours, Config, "")

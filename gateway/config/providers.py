@@ -66,22 +66,37 @@ class CompatConfig(Section):
     supports_own_tools: bool | None = None
 
 
+Dollars = Annotated[float, Field(ge=0, le=10**6)]
+"""US dollars per million tokens."""
+
+
+class TierConfig(Section):
+    """The prices of requests whose prompt has at least `range[0]` tokens."""
+
+    input: Dollars | None = None
+    output: Dollars | None = None
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+    cache_write_1h: Dollars | None = Field(default=None, alias="cacheWrite1h")
+    range: Annotated[tuple[float, ...], Field(min_length=1, max_length=2)]
+
+
 class CostConfig(Section):
-    """US dollars per million tokens."""
+    """Prices of a model. A missing one comes from the catalogue; without any, the price is unknown."""
 
-    UNUSED: ClassVar[frozenset[str]] = accepted.COST
-
-    input: float = 0.0
-    output: float = 0.0
-    cache_read: float = 0.0
-    cache_write: float = 0.0
+    input: Dollars | None = None
+    output: Dollars | None = None
+    cache_read: Dollars | None = None
+    cache_write: Dollars | None = None
+    cache_write_1h: Dollars | None = Field(default=None, alias="cacheWrite1h")
+    tiered_pricing: tuple[TierConfig, ...] = ()
 
 
 class ModelConfig(Section):
     """One model of a provider. `base_url`, `api` and `headers` replace or extend those of its provider."""
 
     UNUSED: ClassVar[frozenset[str]] = accepted.MODEL
-    INERT: ClassVar[frozenset[str]] = frozenset({"name", "cost"})
+    INERT: ClassVar[frozenset[str]] = frozenset({"name"})
 
     id: Annotated[str, Field(min_length=1)]
     name: str | None = None

@@ -16,11 +16,16 @@ def check(config: Config) -> Iterator[Problem]:
         owner = agents.defaults.system_agent.agent_id
         path = "agents.defaults.systemAgent.agentId" if owner == agents.default else "agents.default"
         yield Problem(path, _no_agent(agents.default, agents.entries))
-    for index, limit in enumerate(config.gateway.limits):
-        path = f"{join('gateway.limits', index)}.agents"
-        for position, agent in enumerate(limit.agents):
-            if agent not in config.agents.entries:
-                yield Problem(join(path, position), _no_agent(agent, config.agents.entries))
+    gateway = config.gateway
+    rules = (
+        *((join("gateway.limits", index), limit.agents) for index, limit in enumerate(gateway.limits)),
+        *((join("gateway.budgets", index), budget.agents) for index, budget in enumerate(gateway.budgets)),
+        *((join("gateway.keys", name), key.agents or ()) for name, key in gateway.keys.items()),
+    )
+    for path, names in rules:
+        for position, agent in enumerate(names):
+            if agent not in agents.entries:
+                yield Problem(join(f"{path}.agents", position), _no_agent(agent, agents.entries))
 
 
 def _no_agent(agent: str, known: Collection[str]) -> str:

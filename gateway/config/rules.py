@@ -4,15 +4,19 @@ Rules about agents are in `gateway.config.references`, those about providers in 
 """
 
 import ipaddress
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 
 from gateway.config.auth import AuthConfig
 from gateway.config.problems import Problem, join
 from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
 from gateway.config.shape import nearest
+from gateway.core.client_key import NAME_RULE, is_key, is_key_name
 from gateway.core.identity import ALL_SCOPES
 from gateway.core.tool_name import tool_prefix
+
+_HOST = re.compile(r"(?:\*\.)?[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*", re.ASCII)
 
 Rule = Callable[[Config], Iterator[Problem]]
 
@@ -71,13 +75,42 @@ def identity_scopes_are_known(config: Config) -> Iterator[Problem]:
     if not auth.identity_scopes_apply_to_http:
         return
     for user, scopes in auth.identity_scopes.items():
-        for index, scope in enumerate(scopes):
-            if scope not in ALL_SCOPES:
-                near = nearest(scope, ALL_SCOPES)
-                hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(ALL_SCOPES))}"
-                yield Problem(
-                    join(join("gateway.auth.identityScopes", user), index), f"{scope!r} is not a scope; {hint}"
-                )
+        yield from _unknown_scopes(join("gateway.auth.identityScopes", user), scopes)
+
+
+def _unknown_scopes(path: str, scopes: Sequence[str]) -> Iterator[Problem]:
+    for index, scope in enumerate(scopes):
+        if scope not in ALL_SCOPES:
+            near = nearest(scope, ALL_SCOPES)
+            hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(ALL_SCOPES))}"
+            yield Problem(join(path, index), f"{scope!r} is not a scope; {hint}")
+
+
+def keys_are_checked(config: Config) -> Iterator[Problem]:
+    """Without a secret to check, a key would restrict nobody; a proxy's users have their identity already."""
+    mode = config.gateway.auth.mode
+    if config.gateway.keys and mode not in ("token", "password"):
+        text = f'is set, while auth mode is "{mode}", in which no keys are checked'
+        yield Problem("gateway.keys", f'{text}; remove it, or set the mode to "token" or "password"')
+
+
+def keys_are_complete(config: Config) -> Iterator[Problem]:
+    """A key has a name, one secret of its own, and scopes that exist."""
+    known: dict[str, str] = {}
+    for name, key in config.gateway.keys.items():
+        path = join("gateway.keys", name)
+        if not is_key_name(name):
+            yield Problem(path, f"the name of a key must be {NAME_RULE}")
+        if (key.key is None) == (key.digest is None):
+            yield Problem(path, "needs either key or digest; `openclaw-gateway keys generate` prints both")
+        if key.key is not None and not is_key(key.key.get_secret_value()):
+            text = "is not a client key, which is ocg_ and 43 characters that a generator has chosen"
+            yield Problem(f"{path}.key", f"{text}; `openclaw-gateway keys generate` prints one")
+        if (digest := key.sha256) is not None:
+            if digest in known:
+                yield Problem(path, f"has the same key as {known[digest]!r}; give each client its own")
+            known.setdefault(digest, name)
+        yield from _unknown_scopes(f"{path}.scopes", key.scopes)
 
 
 def custom_bind_has_an_address(config: Config) -> Iterator[Problem]:
@@ -134,11 +167,21 @@ def roles_are_not_ignored(config: Config) -> Iterator[Problem]:
         yield Problem("gateway.roles", text)
 
 
-def tls_is_not_expected(config: Config) -> Iterator[Problem]:
-    """A configuration that enables TLS must not get plain HTTP."""
-    if config.gateway.tls.enabled:
-        text = "is not supported yet; put a proxy that terminates TLS in front, and remove the key"
-        yield Problem("gateway.tls.enabled", text)
+def tls_has_a_certificate(config: Config) -> Iterator[Problem]:
+    """OpenClaw makes a certificate that no client trusts."""
+    tls = config.gateway.tls
+    for key, path in (("certPath", tls.cert_path), ("keyPath", tls.key_path)):
+        if tls.enabled and not path:
+            text = "is missing, while tls.enabled is true, and no certificate is generated; name a PEM file"
+            yield Problem(f"gateway.tls.{key}", text)
+
+
+def allowed_hosts_are_names(config: Config) -> Iterator[Problem]:
+    """An entry that matches no `Host` would lock out whom it should let in."""
+    for index, host in enumerate(config.gateway.http.allowed_hosts):
+        if not _HOST.fullmatch(host.strip().lower()) and not _is_address(host.strip().strip("[]")):
+            text = "is no host name; write one such as gateway.example.com or *.example.com, without scheme and port"
+            yield Problem(join("gateway.http.allowedHosts", index), text)
 
 
 def redis_can_be_addressed(config: Config) -> Iterator[Problem]:
@@ -162,9 +205,29 @@ def limits_limit_something(config: Config) -> Iterator[Problem]:
         path = join("gateway.limits", index)
         if limit.empty:
             yield Problem(path, "limits nothing; set requestsPerMinute, tokensPerMinute or concurrentRuns")
-        if limit.identities and config.gateway.auth.mode != "trusted-proxy":
-            text = f'names users, while auth mode is "{config.gateway.auth.mode}", which does not identify users'
-            yield Problem(f"{path}.identities", f"{text}; remove the key")
+        yield from _unidentified(config, path, limit.identities)
+
+
+def budgets_apply_to_somebody(config: Config) -> Iterator[Problem]:
+    """As for limits."""
+    for index, budget in enumerate(config.gateway.budgets):
+        yield from _unidentified(config, join("gateway.budgets", index), budget.identities)
+
+
+def budget_alerts_are_signed(config: Config) -> Iterator[Problem]:
+    """A receiver can't trust an alert that anybody could have sent."""
+    alerts = config.gateway.budget_alerts
+    if (alerts.url is None) != (alerts.secret is None):
+        missing = "secret" if alerts.secret is None else "url"
+        yield Problem(f"gateway.budgetAlerts.{missing}", "is missing; alerts need a url and a secret to sign them")
+    if alerts.url is not None and not alerts.url.get_secret_value().startswith(("https://", "http://")):
+        yield Problem("gateway.budgetAlerts.url", "is not an http(s) URL; write one such as https://example.com/alerts")
+
+
+def _unidentified(config: Config, path: str, identities: Sequence[str]) -> Iterator[Problem]:
+    if identities and config.gateway.auth.mode == "none":
+        text = 'names users or keys, while auth mode is "none", which identifies nobody'
+        yield Problem(f"{path}.identities", f"{text}; remove the key")
 
 
 def servers_have_one_transport(config: Config) -> Iterator[Problem]:
@@ -206,9 +269,14 @@ RULES: tuple[Rule, ...] = (
     metrics_have_a_port_of_their_own,
     runs_here,
     roles_are_not_ignored,
-    tls_is_not_expected,
+    tls_has_a_certificate,
+    allowed_hosts_are_names,
     redis_can_be_addressed,
     limits_limit_something,
+    budgets_apply_to_somebody,
+    budget_alerts_are_signed,
+    keys_are_checked,
+    keys_are_complete,
     servers_have_one_transport,
     servers_have_distinct_prefixes,
 )

@@ -69,13 +69,14 @@ def is_reference(value: object) -> bool:
 class Resolver:
     """Resolves values. One that can't be resolved is reported in `problems` and returned as MISSING.
 
-    Paths of secret files are relative to `directory`, that of the configuration file.
+    Paths of secret files are relative to `directory`, that of the configuration file. `files` gets those that are read.
     """
 
     env: Mapping[str, str]
     directory: Path
     secrets: SecretsConfig = field(default_factory=SecretsConfig)
     problems: list[Problem] = field(default_factory=list)
+    files: set[Path] = field(default_factory=set)
 
     def resolve(self, value: Any, path: str) -> Any:
         """`value` with everything inside it resolved."""
@@ -131,6 +132,7 @@ class Resolver:
         if provider is None or provider.path is None:
             return self._fail(path, f"there is no secrets.providers.{alias} with a path; add it")
         file = self.directory / Path(provider.path).expanduser()
+        self.files.add(file)
         try:
             if file.stat().st_size > _MAX_BYTES:
                 return self._fail(path, f"secret file {file} is larger than 1 MB")
@@ -138,7 +140,7 @@ class Resolver:
         except (OSError, UnicodeDecodeError):
             return self._fail(path, f"secret file {file} can't be read; check that it exists and its permissions")
         if provider.mode == "singleValue":
-            return text.strip()
+            return text.strip() or self._fail(path, f"secret file {file} is empty; write the secret into it")
         return self._at_pointer(text, pointer, path, file)
 
     def _at_pointer(self, text: str, pointer: str, path: str, file: Path) -> str | Missing:

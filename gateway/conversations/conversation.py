@@ -7,6 +7,7 @@ A run that fails or is cancelled does not change the history; it adds a note to 
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from copy import copy
 from dataclasses import replace
 from typing import Self
 
@@ -38,8 +39,8 @@ _MAX_NOTES = 10  # in a row: without a limit, endless retries would displace the
 class Conversations:
     """The conversations of one store.
 
-    `wait` and `renew` are those of `Leases`; `clock` gives Unix time in seconds. Transcripts that approach
-    `summarise_over` bytes are summarised; None means never.
+    `wait` (seconds) limits how long a turn waits for its lease, `renew` is that of `Leases`; `clock` gives Unix time in
+    seconds. Transcripts that approach `summarise_over` bytes are summarised; None means never.
     """
 
     def __init__(
@@ -51,9 +52,16 @@ class Conversations:
         clock: Callable[[], float],
         summarise_over: int | None = None,
     ) -> None:
-        self.leases = Leases(store, wait=wait, renew=renew)
+        self.leases = Leases(store, renew=renew)
+        self.wait = wait
         self.clock = clock
         self.summarise_over = summarise_over
+
+    def with_settings(self, *, wait: float, summarise_over: int | None) -> "Conversations":
+        """The same conversations, with the same leases, under other settings."""
+        changed = copy(self)
+        changed.wait, changed.summarise_over = wait, summarise_over
+        return changed
 
     def of_turn(
         self, key: SessionKey, turn: Turn, request: str, ask: Ask, *, window: int | None = None
@@ -102,7 +110,7 @@ class Conversation:
 
     async def join(self) -> None:
         """Acquire the lease and read the history. Raises SessionBusy or Unavailable."""
-        self._lease = await self._all.leases.acquire(self._key)
+        self._lease = await self._all.leases.acquire(self._key, self._all.wait)
         try:
             await self._read(self._lease.entries)
         except BaseException as error:

@@ -18,21 +18,18 @@ log = structlog.get_logger(__name__)
 
 
 class Leases:
-    """The leases of one store. `wait` is the time limit for acquiring a lease, `renew` the pause between renewals; both
-    in seconds.
-    """
+    """The leases of one store. `renew` is the pause between renewals in seconds."""
 
-    def __init__(self, store: SessionStore, *, wait: float, renew: float) -> None:
+    def __init__(self, store: SessionStore, *, renew: float) -> None:
         self.store = store
         self.renew = renew
-        self._wait = wait
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewals: set[asyncio.Task[None]] = set()
         self._closed = False
 
-    async def acquire(self, key: SessionKey) -> "HeldLease":
-        """Acquire the lease of a conversation. Raises SessionBusy or Unavailable."""
-        return HeldLease(self, await self.store.acquire(key, self._wait))
+    async def acquire(self, key: SessionKey, wait: float) -> "HeldLease":
+        """Acquire the lease of a conversation within `wait` seconds. Raises SessionBusy or Unavailable."""
+        return HeldLease(self, await self.store.acquire(key, wait))
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         """Start a task that `close` waits for."""

@@ -19,6 +19,7 @@ from gateway.core.turn import Sampling, Turn
 from gateway.runs.answer_stream import AnswerStream, whole_answer
 from gateway.runs.context import RunContext
 from gateway.runs.run import Run, RunOptions, prepare
+from gateway.runs.trace import NO_ORIGIN, Origin
 
 log = structlog.get_logger(__name__)
 
@@ -43,12 +44,19 @@ class Summary:
     entries_shown: int
 
 
-def ask_agent(agent: Agent, context: RunContext, admit: Admit | None = None, *, client: str = "") -> Ask:
+def ask_agent(
+    agent: Agent,
+    context: RunContext,
+    admit: Admit | None = None,
+    *,
+    client: str = "",
+    origin: Origin = NO_ORIGIN,
+) -> Ask:
     """An Ask that uses the agent's model, prompt and fallbacks. `admit` is None without limits."""
 
     async def ask(messages: tuple[Message, ...]) -> str:
         turn = Turn("openclaw", messages, sampling=Sampling(max_tokens=_MAX_TOKENS))
-        run = await prepare(agent, turn, RunOptions(tools=False), context, client=client)
+        run = await prepare(agent, turn, RunOptions(tools=False), context, client=client, origin=origin)
         return (await whole_answer(run if admit is None else await admit(run))).text or ""
 
     return ask

@@ -5,14 +5,19 @@ GatewayError
 ├── Unauthorized 401            unauthorized
 ├── Forbidden 403               forbidden
 │   ├── MissingScope            (the body has a form of its own, as recorded)
+│   ├── AgentNotAllowed         (the client's key does not include the agent)
 │   └── ProxyAttributionRequired  proxy_attribution_required
 ├── NotFound 404                invalid_request_error
 ├── RequestTimeout 408          invalid_request_error
+├── AlreadyExists 409           conflict
 ├── Conflict 409                conflict
 │   ├── SessionBusy             (another request uses the conversation)
 │   └── SessionChanged          (another request changed the conversation)
+├── WrongHost 421               invalid_request_error
+├── ConfigurationRefused 422    invalid_configuration
 ├── PayloadTooLarge 413         invalid_request_error
 ├── RateLimited 429             rate_limited
+│   ├── BudgetExceeded          budget_exceeded
 │   └── LockedOut               (too many wrong credentials)
 ├── Unavailable 503             unavailable
 │   └── Overloaded              (a limit of the gateway's own memory or work)
@@ -24,7 +29,7 @@ GatewayError
 The client's wire format renders them (`gateway.http.errors`). This module does not depend on an HTTP framework.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gateway.core.retry_after import retry_after_seconds
 from gateway.core.usage import Usage
@@ -91,6 +96,17 @@ class MissingScope(Forbidden):
         self.scope = scope
 
 
+class AgentNotAllowed(Forbidden):
+    """The caller's key does not include this agent. `param` names the field or header that selected it."""
+
+    def __init__(self, agent: str, param: str) -> None:
+        super().__init__(
+            f"This key may not use the agent '{agent}'. GET /v1/models lists the agents that it may use.",
+            param=param,
+            code="agent_not_allowed",
+        )
+
+
 class ProxyAttributionRequired(Forbidden):
     """A peer that is not a trusted proxy sent forwarded headers, or the headers name no usable client (recorded).
 
@@ -119,6 +135,13 @@ class RequestTimeout(GatewayError):
 
     status = 408
     type = "invalid_request_error"
+
+
+class AlreadyExists(GatewayError):
+    """Something with this name exists. The same request fails until that is removed."""
+
+    status = 409
+    type = "conflict"
 
 
 class Conflict(GatewayError):
@@ -160,6 +183,29 @@ class SessionChanged(Conflict):
         )
 
 
+class WrongHost(GatewayError):
+    """`Host` names another server than this gateway."""
+
+    status = 421
+    type = "invalid_request_error"
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This gateway does not answer for the Host of the request; add it to gateway.http.allowedHosts.",
+            code="host_not_allowed",
+        )
+
+
+class ConfigurationRefused(GatewayError):
+    """A changed configuration can't be used; the last one stays in force. `problems` are texts without secrets."""
+
+    status = 422
+    type = "invalid_configuration"
+
+    def __init__(self, message: str, problems: Sequence[str]) -> None:
+        super().__init__("\n".join((message, *problems)), code="configuration_refused")
+
+
 class PayloadTooLarge(GatewayError):
     """The request body exceeds the route's limit."""
 
@@ -185,6 +231,15 @@ class RateLimited(GatewayError):
     def headers(self) -> Mapping[str, str]:
         """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
         return {"Retry-After": str(self.retry_after)}
+
+
+class BudgetExceeded(RateLimited):
+    """A budget is used up until it opens again. A retry before that fails as well."""
+
+    type = "budget_exceeded"
+
+    def __init__(self, message: str, retry_after: int, *, why: str) -> None:
+        super().__init__(message, retry_after, why=why, code="budget_exceeded")
 
 
 class LockedOut(RateLimited):

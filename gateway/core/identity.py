@@ -6,6 +6,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from msgspec import Struct
+
 
 class Scope(StrEnum):
     """Operator scopes in OpenClaw's order (recorded). A caller may also have scopes with other names."""
@@ -34,18 +36,35 @@ def implies(scope: str) -> frozenset[str]:
 
 
 def granted(scopes: frozenset[str]) -> frozenset[str]:
-    """`scopes` and all scopes that they imply."""
-    return scopes.union(*(implies(scope) for scope in scopes))
+    """`scopes` and all scopes that they imply: the same object where they imply no other."""
+    everything = scopes.union(*(implies(scope) for scope in scopes))
+    return scopes if len(everything) == len(scopes) else everything
+
+
+class ClientBudget(Struct, frozen=True, forbid_unknown_fields=True):
+    """How many tokens a client may use in a sliding window of `window` seconds."""
+
+    tokens: int
+    window: int
+
+
+class ClientLimits(Struct, frozen=True, forbid_unknown_fields=True):
+    """Limits of one client, besides those of the configuration; None is no limit."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    concurrent_runs: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
     """An authenticated caller.
 
-    `name` is the identity that a trusted proxy verified, None with a shared secret or without authentication. `scopes`
-    are the declared names, unknown ones included. An `owner` has the operator's own rights. A `shared_secret` caller
-    presented the gateway's token or password, so headers can't narrow its scopes. `is_admin` means that the
-    configuration names this user as an administrator.
+    `name` is the identity that a trusted proxy verified, or the name of the client key; None with a shared secret or
+    without authentication. `scopes` are the declared names, unknown ones included. An `owner` has the operator's own
+    rights. A `shared_secret` caller presented the gateway's token or password, so headers can't narrow its scopes.
+    `is_admin` means that the configuration or an administrator has made this user an administrator. `agents` are the
+    ids of the agents that it may use, None for all. `limits` and `budget` are its own, None without any.
     """
 
     name: str | None
@@ -53,6 +72,9 @@ class Principal:
     owner: bool
     shared_secret: bool
     is_admin: bool = False
+    agents: frozenset[str] | None = None
+    limits: ClientLimits | None = None
+    budget: ClientBudget | None = None
     _granted: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -61,6 +83,10 @@ class Principal:
     def allows(self, scope: str) -> bool:
         """Whether the caller has `scope`, or a scope that implies it."""
         return scope in self._granted
+
+    def may_use(self, agent: str) -> bool:
+        """Whether the caller may use the agent with this id."""
+        return self.agents is None or agent in self.agents
 
     @property
     def administers(self) -> bool:

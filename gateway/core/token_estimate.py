@@ -32,6 +32,12 @@ def answer_tokens(turn: Turn, model_limit: int | None) -> int:
     return tokens if model_limit is None else min(model_limit, tokens)
 
 
+def max_answer_tokens(turn: Turn, model_limit: int | None) -> int:
+    """The most tokens that an answer can have: the request's or the model's limit; a default where neither is known."""
+    known = [limit for limit in (turn.sampling.max_tokens, model_limit) if limit is not None]
+    return min(known, default=_ANSWER_TOKENS)
+
+
 def tokens_in(size: int) -> int:
     """Tokens of a text of `size` bytes."""
     return -(-size // _BYTES_PER_TOKEN)
@@ -47,6 +53,11 @@ def text_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
+def raw_text_bytes(text: RawText) -> int:
+    """The length of a text. A raw JSON string is not decoded: its escapes count as they are."""
+    return text_bytes(text) if isinstance(text, str) else memoryview(text).nbytes - 2
+
+
 def _messages(messages: tuple[Message, ...]) -> tuple[int, int]:
     """Bytes of text, and the number of images."""
     size = 0
@@ -54,7 +65,7 @@ def _messages(messages: tuple[Message, ...]) -> tuple[int, int]:
     for message in messages:
         for part in message.parts:
             if type(part) is Text:
-                size += _raw_text_bytes(part.raw)
+                size += raw_text_bytes(part.raw)
             else:
                 part_size, part_images = _part(part)
                 size += part_size
@@ -62,15 +73,10 @@ def _messages(messages: tuple[Message, ...]) -> tuple[int, int]:
     return size, images
 
 
-def _raw_text_bytes(text: RawText) -> int:
-    """The length of a text. A raw JSON string is not decoded: its escapes count as they are."""
-    return text_bytes(text) if isinstance(text, str) else memoryview(text).nbytes - 2
-
-
 def _part(part: Part) -> tuple[int, int]:
     """Bytes of text and the number of images in one part."""
     if isinstance(part, Text):
-        return _raw_text_bytes(part.raw), 0
+        return raw_text_bytes(part.raw), 0
     if isinstance(part, Image):
         return 0, 1
     if isinstance(part, File):

@@ -19,6 +19,7 @@ from gateway.core.turn import Turn
 from gateway.dispatch.snapshot import Services, Snapshot
 from gateway.runs.answer_stream import AnswerStream
 from gateway.runs.run import Run, RunOptions, prepare
+from gateway.runs.trace import Origin
 
 ReadTurn = Callable[[Agent], Awaitable[Turn]]
 """Reads the client's turn for this agent, including its images and documents. Raises GatewayError."""
@@ -27,10 +28,10 @@ ReadTurn = Callable[[Agent], Awaitable[Turn]]
 class Call(Struct, frozen=True):
     """The context of one request: its caller, its options, and the services and the snapshot that it uses.
 
-    `id` is the id of the request; `client` identifies the client for limits and cooldowns. `session` is the header
-    `x-openclaw-session-key`; without it, `endpoint` separates the conversations of the two APIs. `admit` applies the
-    client's limits to the run, `admit_side` to a run that the gateway makes for it, such as a summary; both are None
-    without limits.
+    `id` is the id of the request and `path` its path; `client` identifies the client for limits and cooldowns.
+    `session` is the header `x-openclaw-session-key`; without it, `endpoint` separates the conversations of the APIs.
+    `admit` applies the client's limits to the run, `admit_side` to a run that the gateway makes for it, such as a
+    summary; both are None without limits.
     """
 
     services: Services
@@ -41,6 +42,7 @@ class Call(Struct, frozen=True):
     options: RunOptions
     endpoint: Endpoint
     session: str | None = None
+    path: str = ""
     admit: Admit | None = None
     admit_side: Admit | None = None
 
@@ -73,7 +75,7 @@ class Dispatched(Struct):
 async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn) -> Dispatched:
     """The run of a request. `model` and `user` are its fields; `read_turn` reads the rest. Raises GatewayError."""
     snapshot = call.snapshot
-    agent = snapshot.directory.resolve(model, call.options.agent)
+    agent = snapshot.directory.resolve(model, call.options.agent, call.principal)
     key = session_key(call.session, user, endpoint=call.endpoint, agent=agent.id, principal=call.principal)
     turn = await read_turn(agent)
     if (reasoning := snapshot.runs.reasoning) is not None and turn.has_tool_results():
@@ -81,7 +83,8 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
     conversation = None if key is None else await _join(call, key, agent, turn)
     try:
         shown = turn if conversation is None else conversation.turn
-        run = await prepare(agent, shown, call.options, snapshot.runs, client=call.client)
+        origin = Origin(call.id, call.path, key)
+        run = await prepare(agent, shown, call.options, snapshot.runs, client=call.client, origin=origin)
         if conversation is not None:
             run = conversation.fitted(run)
         stream: AnswerStream = run if call.admit is None else await call.admit(run)
@@ -97,8 +100,9 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
 
 async def _join(call: Call, key: SessionKey, agent: Agent, turn: Turn) -> Conversation:
     """Join the conversation that the turn continues, after earlier requests. Raises SessionBusy or Unavailable."""
-    ask = ask_agent(agent, call.snapshot.runs, call.admit_side, client=call.client)
+    origin = Origin(call.id, "summary", key)
+    ask = ask_agent(agent, call.snapshot.runs, call.admit_side, client=call.client, origin=origin)
     window = window_of(agent.candidates[0], call.snapshot.runs)
-    conversation = call.services.conversations.of_turn(key, turn, call.id, ask, window=window)
+    conversation = call.snapshot.conversations.of_turn(key, turn, call.id, ask, window=window)
     await conversation.join()
     return conversation

@@ -2,15 +2,21 @@
 
 Services live as long as the process. A snapshot belongs to one configuration and never changes. `gateway.http.chain`
 binds the current snapshot to each request, which uses it to its end, so a reload only has to replace the snapshot.
+What a snapshot holds is closed when nothing refers to its `lifetime` any more.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gateway.access.client import ClientResolver
+from gateway.access.host import HostPolicy
+from gateway.access.key_registry import KeyRegistry
 from gateway.access.modes import Authenticator
 from gateway.agents.directory import Directory
 from gateway.conversations.conversation import Conversations
+from gateway.core.client_key import KeyRecord
+from gateway.core.lifetime import Lifetime
+from gateway.ledger.ledger import Ledger
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.runs.context import RunContext
@@ -25,16 +31,16 @@ from openclaw_ratelimit import Quota
 class Services:
     """The parts that live as long as the process.
 
-    `recent` holds the traces of recent runs for operators. `tools` are the tool servers, None without any. `started` is
-    loop time in seconds. `quota` is None if `gateway.limits` has no rules.
+    `recent` holds the traces of recent runs for operators. `started` is loop time in seconds. `keys` are the keys of
+    clients that are made at run time, None where the auth mode checks none. `ledger` is None if the use of providers is
+    not recorded.
     """
 
     stores: Stores
-    conversations: Conversations
     recent: RecentRuns
-    tools: Registry | None
     started: float
-    quota: Quota | None = None
+    keys: KeyRegistry | None = None
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +59,29 @@ class MediaPolicies:
 class Snapshot:
     """One configuration in its usable form. Times are seconds.
 
+    `endpoints` are the keys of the enabled endpoints. `hosts` is the rule for `Host`, None if every one is answered.
+    `tools` are the tool servers, None without any. `quota` is None where there are neither limits nor budgets nor
+    client keys, which bring their own. `soft_budgets` are the amounts of the budgets that only warn, by policy.
+    `declared_keys` are those of `gateway.keys` by name.
     `heartbeat` is the pause between the comments of an idle stream. `opening` is the time after which a stream is
     opened although it has no event yet. `body_timeout` is the time limit for a request body.
     """
 
+    endpoints: frozenset[str]
+    hosts: HostPolicy | None
     directory: Directory
     runs: RunContext
+    conversations: Conversations
+    tools: Registry | None
+    quota: Quota | None
+    soft_budgets: Mapping[str, int]
     embedders: Mapping[str, Embedder]
     media: MediaPolicies
     clients: ClientResolver
     authenticator: Authenticator
+    declared_keys: Mapping[str, KeyRecord]
     report_upstream_model: bool
     heartbeat: float
     opening: float
     body_timeout: float
+    lifetime: Lifetime = field(default_factory=Lifetime)

@@ -8,24 +8,25 @@ from gateway.core.session_key import HEADER, Endpoint
 from gateway.dispatch.dispatch import Call
 from gateway.http.headers import run_options
 from gateway.http.keys import CLIENT, PRINCIPAL, SERVICES, SNAPSHOT, TRACE
-from gateway.http.quota import admitted_run, admitted_side_run, identity
+from gateway.http.quota import admitted_run, admitted_side_run, identity, quota_for
 
 
 def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
     """The caller, and the options in its headers. Raises MissingScope or BadRequest (see `run_options`)."""
     principal = request[PRINCIPAL]
     options = run_options(request.headers, principal, body)
-    services = request.app[SERVICES]
-    quota = services.quota
+    snapshot = request[SNAPSHOT]
+    quota = quota_for(snapshot.quota, principal)
     return Call(
-        services,
-        request[SNAPSHOT],
+        request.app[SERVICES],
+        snapshot,
         request[TRACE].id,
         principal,
         identity(principal, request[CLIENT]),
         options,
         endpoint,
         request.headers.get(HEADER),
+        request.path,
         None if quota is None else partial(admitted_run, request, quota),
         None if quota is None else partial(admitted_side_run, request, quota),
     )

@@ -15,22 +15,26 @@ from gateway.http.checks.authenticate import authenticates
 from gateway.http.checks.client import identify_client
 from gateway.http.checks.framing import is_well_formed
 from gateway.http.checks.scopes import requires
-from gateway.http.checks.snapshot import bind_snapshot
+from gateway.http.checks.snapshot import bind_snapshot, binds
 from gateway.http.errors import response_to
+from gateway.http.keys import SNAPSHOT
 from gateway.http.quota import settle
 from gateway.http.request_end import RequestObserver, end_request
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
 
 Check = Callable[[web.Request], Awaitable[None] | None]
-Ending = Callable[[web.Request], Awaitable[None]]
+Ending = Callable[[web.Request], Awaitable[None] | None]
+
+ENDINGS: tuple[Ending, ...] = (settle,)  # METER → the tokens that were not used are free again
+"""What follows the handler, in order, in every ending of a request."""
 
 
 def checks_of(route: Route) -> tuple[Check, ...]:
     """The checks of this route, in order."""
     if route.scope is not None:
         return (
-            bind_snapshot,  # the configuration in force → SNAPSHOT
+            binds(route.endpoints),  # the configuration in force → SNAPSHOT, or 404 if it disables the route
             identify_client,  # trusted proxies → CLIENT, or 403
             authenticates(route.credential),  # credential → outcome → PRINCIPAL, or 401 or 429
             requires(route.scope),  # the principal has the scope, or 403
@@ -38,14 +42,10 @@ def checks_of(route: Route) -> tuple[Check, ...]:
     return () if route.public else (bind_snapshot, identify_client)
 
 
-def endings_of(*, limits: bool) -> tuple[Ending, ...]:
-    """What follows the handler, in order, in every ending of a request."""
-    return (settle,) if limits else ()  # METER → the tokens that were not used are free again
-
-
-def chained(route: Route, endings: tuple[Ending, ...] = (), observers: tuple[RequestObserver, ...] = ()) -> Handler:
+def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handler:
     """The route's handler with its chain. Exceptions become responses only here. `observers` see every request."""
     checks, handler = checks_of(route), route.handler
+    binds_snapshot = bool(checks)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         set_request_id(request)  # request id, log context; adds TRACE
@@ -69,11 +69,13 @@ def chained(route: Route, endings: tuple[Ending, ...] = (), observers: tuple[Req
             drop_tracebacks(error)
         finally:
             try:
-                for end in endings:
-                    await end(request)
+                for end in ENDINGS:
+                    if (waiting := end(request)) is not None:
+                        await waiting
             finally:
-                if observers:
-                    end_request(observers, request, response)
+                if binds_snapshot:  # aiohttp keeps the request of an idle connection, and it would keep the snapshot
+                    request.pop(SNAPSHOT, None)
+                end_request(observers, request, response)
         return response
 
     return answer

@@ -48,6 +48,15 @@ def number(family: Family, value: Callable[[], float]) -> Collector:
     return collect
 
 
+def counted(family: Family, value: Callable[[], float], *labels: str) -> Collector:
+    """A counter that another part of the program keeps."""
+
+    def collect(registry: Registry) -> None:
+        registry.counter(family, *labels).value = float(value())
+
+    return collect
+
+
 def loop_delay(delay: LoopDelay) -> Collector:
     """The longest delay of the event loop."""
     return number(catalog.LOOP_DELAY, lambda: delay.max_delay)

@@ -8,6 +8,7 @@ from aiohttp import web
 from gateway.access.client import ClientAddress
 from gateway.access.lockout import Lockout
 from gateway.access.outcome import Rejected
+from gateway.config.reload_status import Reloads
 from gateway.core.identity import Principal
 from gateway.dispatch.snapshot import Services, Snapshot
 from gateway.http.server.drain import Drain
@@ -31,15 +32,17 @@ class Trace:
 
 @dataclass(slots=True)
 class Current:
-    """The snapshot that new requests begin with."""
+    """The snapshot that new requests begin with. `document` is the OpenAPI document of its routes, as JSON."""
 
     snapshot: Snapshot
+    document: bytes = b""
 
 
 SERVICES = web.AppKey("services", Services)
 CURRENT = web.AppKey("current", Current)
 LOCKOUT = web.AppKey("lockout", Lockout)
 DRAIN = web.AppKey("drain", Drain)
+RELOADS: web.AppKey[Reloads | None] = web.AppKey("reloads")
 DEGRADED = web.AppKey("degraded", dict[str, Callable[[], bool]])
 """Optional parts by name, with a function that returns whether the part is failing. `/readyz` reports them."""
 CONNECTIONS: web.AppKey[Callable[[], int]] = web.AppKey("connections")

@@ -29,12 +29,16 @@ class LargeBodies:
     """The large bodies of one application: at most `total` bytes at a time, for one caller three quarters of that."""
 
     def __init__(self, total: int) -> None:
-        self._total = total
-        self._share = total * 3 // 4
+        self.resize(total)
         self._used = 0
         self._by_caller: Counter[str] = Counter()
         # One thread: more would compete with the event loop for the interpreter.
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="decode")
+
+    def resize(self, total: int) -> None:
+        """Change the budget; what is reserved stays reserved."""
+        self._total = total
+        self._share = total * 3 // 4
 
     @property
     def used(self) -> int:

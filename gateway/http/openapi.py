@@ -42,7 +42,12 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
         "components": {
             "schemas": {**schemas, "Error": _ERROR, "MissingScope": _MISSING_SCOPE},
             "securitySchemes": {
-                "bearer": {"type": "http", "scheme": "bearer", "description": "The gateway's token or password."}
+                "bearer": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "The gateway's token or password, or a client's key.",
+                },
+                "clientKey": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "A client's key."},
             },
         },
     }
@@ -59,10 +64,10 @@ def _operation(route: Route, method: str, path: str, operation: Operation) -> di
             *({"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names),
             *map(_parameter, operation.parameters),
         ],
-        "responses": _responses(route, operation, has_object=bool(names) or bool(operation.body)),
+        "responses": _responses(route, operation, names),
     }
     if route.scope is not None:
-        described["security"] = [{"bearer": []}]
+        described["security"] = [{"bearer": []}, {"clientKey": []}]
         described["x-scope"] = str(route.scope)
     if operation.body is not None:
         schema = {"$ref": f"#/components/schemas/{operation.body.__name__}", "required": list(operation.required)}
@@ -83,8 +88,9 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
     return {**described, "description": parameter.description} if parameter.description else described
 
 
-def _responses(route: Route, operation: Operation, *, has_object: bool) -> dict[str, Any]:
-    """The responses by status. `has_object` is True if the path or the body names an object, which may not exist."""
+def _responses(route: Route, operation: Operation, names: list[str]) -> dict[str, Any]:
+    """The responses by status. `names` are the parameters of the path."""
+    has_object = bool(names) or operation.body is not None  # one that may not exist
     content: dict[str, Any] = {operation.content: {"schema": operation.answer}}
     if operation.streams:
         content[_SSE] = {"schema": {"type": "string", "description": "Server-sent events, the last is `[DONE]`."}}
@@ -108,6 +114,12 @@ def _responses(route: Route, operation: Operation, *, has_object: bool) -> dict[
     if has_object:  # a path with escapes matches no route and gets a plain 404
         responses["404"]["content"]["text/plain"] = {"schema": {"type": "string"}}
     responses["403"] = _refusal("The caller lacks the required scope.", "MissingScope")
+    if operation.body is not None:
+        schemas = [{"$ref": f"#/components/schemas/{name}"} for name in ("MissingScope", "Error")]
+        description = "The caller lacks the required scope, or its key may not use the agent."
+        responses["403"] = {"description": description, "content": {_JSON: {"schema": {"anyOf": schemas}}}}
+    elif "name" in names:
+        responses["409"] = _refusal("The configuration declares this.", "Error")
     return responses
 
 

@@ -8,15 +8,19 @@ import msgspec
 
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
+from gateway.http.endpoints.configuration import get_configuration, reload_configuration
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
+from gateway.http.endpoints.keys import KeyRequest, create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, get_response, list_input_items
+from gateway.http.endpoints.usage import FORMATS, usage
 from gateway.http.routes import Handler
+from gateway.ledger.report import DIMENSIONS
 from gateway.wire.openai_chat.schema import ChatRequest, EmbeddingsRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
@@ -70,6 +74,29 @@ _RESUME = (
 )
 
 
+_CONFIGURATION: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["object", "path", "generation", "since", "watched", "last_reload"],
+    "properties": {
+        "object": {"const": "configuration"},
+        "path": {"type": "string"},
+        "generation": {"type": "integer", "description": "counts the configurations that have been in force"},
+        "since": {"type": "integer", "description": "Unix time"},
+        "watched": {"type": "boolean", "description": "whether a changed file is loaded by itself"},
+        "last_reload": {
+            "type": ["object", "null"],
+            "required": ["at", "trigger", "status", "problems", "needs_restart"],
+            "properties": {
+                "at": {"type": "integer", "description": "Unix time"},
+                "trigger": {"enum": ["file", "signal", "request"]},
+                "status": {"enum": ["accepted", "unchanged", "refused"]},
+                "problems": {"type": "array", "items": {"type": "string"}},
+                "needs_restart": {"type": "array", "items": {"type": "string"}},
+            },
+        },
+    },
+}
+
 _SESSION: Mapping[str, Any] = {
     "type": "object",
     "required": ["object", "key"],
@@ -103,6 +130,8 @@ OPERATIONS: Mapping[Handler, Operation] = {
     embeddings: Operation(EmbeddingsRequest, _RUN[:2], _list_of("embeddings"), required=("model", "input")),
     list_models: Operation(answer=_list_of("models")),
     get_model: Operation(answer=_object_of("model")),
+    get_configuration: Operation(answer=_CONFIGURATION),
+    reload_configuration: Operation(answer=_CONFIGURATION),
     metrics: Operation(
         answer={"type": "string", "description": "Prometheus' text format 0.0.4."}, content="text/plain"
     ),
@@ -111,6 +140,28 @@ OPERATIONS: Mapping[Handler, Operation] = {
         None,
         (Parameter("key", "string", description="an address, or a key of the list"),),
         {"type": "object", "required": ["object", "key", "released", "pending"]},
+    ),
+    list_keys: Operation(
+        None,
+        (
+            Parameter("limit", "integer", description="keys", values=(1, 1000)),
+            Parameter("after", "string", description="the `next` of the page before"),
+        ),
+        _list_of("client keys"),
+    ),
+    create_key: Operation(
+        KeyRequest, answer={"type": "object", "required": ["object", "name", "key"]}, required=("name",)
+    ),
+    revoke_key: Operation(answer={"type": "object", "required": ["object", "name", "deleted", "pending"]}),
+    usage: Operation(
+        None,
+        (
+            Parameter("by", "string", description=f"`row`, or up to three of {', '.join(DIMENSIONS)}"),
+            Parameter("since", "string", description="an age such as `7d`, `12h` or `30m`, or Unix seconds"),
+            Parameter("until", "string", description="the same; now without it"),
+            Parameter("format", "string", description="instead of the header Accept", values=FORMATS),
+        ),
+        {"type": "object", "required": ["object", "data", "total", "lost_rows"]},
     ),
     list_sessions: Operation(
         None,

@@ -1,21 +1,26 @@
-"""Applies `gateway.limits`: reserves tokens before the provider is called, and settles the reservation in every ending.
+"""Applies `gateway.limits` and the limits of client keys: reserves tokens before the provider is called, and settles
+the reservation in every ending.
 
-Without limits, nothing of this runs: no wrapper around handlers, no signal, and no `Quota` in the runtime.
+For a client without limits, a request only finds out that it has nothing to settle.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Awaitable, Mapping
 
 from aiohttp import web
 
 from gateway.access.client import ClientAddress
 from gateway.agents.agent import Agent
-from gateway.core.errors import BadRequest, RateLimited
+from gateway.core.client_key import format_time
+from gateway.core.errors import BadRequest, BudgetExceeded, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
-from gateway.core.token_estimate import answer_tokens, prompt_tokens, text_bytes, tokens_in
-from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL
+from gateway.core.token_estimate import answer_tokens, max_answer_tokens, prompt_tokens, text_bytes, tokens_in
+from gateway.http.budget_alerts import BUDGET_ALERTS
+from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL, SNAPSHOT
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
+from gateway.http.quota_policies import client_policies, is_budget
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
@@ -26,13 +31,20 @@ from openclaw_ratelimit.headers import retry_after
 METER = web.RequestKey("meter", Meter)
 
 
+def quota_for(quota: Quota | None, principal: Principal) -> Quota | None:
+    """The quota that applies to this caller, None without a limit for it."""
+    return quota if quota is not None and (quota.policies or client_policies(principal)) else None
+
+
 async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
     """The run with a reservation under every limit. Raises RateLimited, or BadRequest for a prompt that never fits."""
     model = run.chain[0]
     provider = run.context.providers.get(model.provider)
     prompt = prompt_tokens(run.turn)
-    answer = answer_tokens(run.turn, provider.model(model.model).max_tokens if provider else None)
-    return UsageMeter(run, await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer))
+    limit = provider.model(model.model).max_tokens if provider else None
+    answer, max_answer = answer_tokens(run.turn, limit), max_answer_tokens(run.turn, limit)
+    meter = await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer, max_answer=max_answer)
+    return UsageMeter(run, meter)
 
 
 async def admitted_side_run(request: web.Request, quota: Quota, run: Run) -> UsageMeter:
@@ -65,16 +77,23 @@ async def admitted_embedders(
 
 
 async def _admit(
-    request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int
+    request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int, max_answer: int = 0
 ) -> Meter:
-    caller = identity(request[PRINCIPAL], request[CLIENT])
+    principal = request[PRINCIPAL]
+    caller = identity(principal, request[CLIENT])
     attributes = (("identity", caller), ("agent", agent.id), ("model", str(model)))
-    outcome = await quota.reserve(attributes, prompt + answer, prompt)
+    worst = prompt + max_answer
+    outcome = await quota.reserve(attributes, prompt + answer, prompt, own=client_policies(principal), worst=worst)
+    is_refused = isinstance(outcome, Refusal)
+    warnings = request.app[BUDGET_ALERTS].observe(
+        outcome.statuses, attributes, 0 if is_refused else worst, request[SNAPSHOT].soft_budgets
+    )
     if isinstance(outcome, Refusal):
-        raise _refused(request, outcome, prompt)
+        request[ADDED_HEADERS] = warnings
+        raise _refused(request, outcome, prompt, worst)
     meter = request[METER] = Meter(outcome, prompt)
     if outcome.statuses:
-        request[ADDED_HEADERS] = quota_headers(outcome.statuses)
+        request[ADDED_HEADERS] = quota_headers(outcome.statuses) | warnings
     return meter
 
 
@@ -87,27 +106,46 @@ def hand_over(request: web.Request) -> Meter | None:
 
 
 def identity(principal: Principal, client: ClientAddress) -> str:
-    """The identity for limits: the user that the proxy names; the owner with the shared secret; without authentication
-    the client's address (the /64 of an IPv6 address).
+    """The identity for limits: the user that the proxy names, or the name of the client's key; the owner with the
+    shared secret; without authentication the client's address (the /64 of an IPv6 address).
     """
     if principal.name is not None:
         return f"user:{principal.name}"
     return "owner" if principal.shared_secret else f"address:{client.key}"
 
 
-def _refused(request: web.Request, refusal: Refusal, prompt: int) -> RateLimited | BadRequest:
+def _refused(request: web.Request, refusal: Refusal, prompt: int, worst: int) -> RateLimited | BadRequest:
     policy = max(refusal.violated, key=lambda status: status.wait or float("inf")).policy
     seconds = retry_after(refusal)
+    if is_budget(policy.name):
+        return _over_budget(request, refusal, policy, worst, seconds)
     if seconds is None:
-        request[ADDED_HEADERS] = quota_headers(refusal.statuses)
+        request[ADDED_HEADERS] |= quota_headers(refusal.statuses)
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    request[ADDED_HEADERS] = quota_headers(refusal.statuses, seconds)
+    request[ADDED_HEADERS] |= quota_headers(refusal.statuses, seconds)
     message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(message, seconds, why=f"limit {policy.name}")
+
+
+def _over_budget(
+    request: web.Request, refusal: Refusal, policy: QuotaPolicy, worst: int, seconds: int | None
+) -> BudgetExceeded | BadRequest:
+    if seconds is None:
+        return BadRequest(
+            f"The request can take {worst} tokens, more than the budget '{policy.name}' of {_amount(policy)}. Send a "
+            "shorter prompt, or a lower limit of the answer such as max_tokens.",
+            code="budget_exceeded",
+        )
+    request[ADDED_HEADERS] |= quota_headers(refusal.statuses, seconds)
+    opens = format_time(time.time() + seconds)
+    message = (
+        f"The budget '{policy.name}' of {_amount(policy)} has no room for this request. It opens again at {opens}."
+    )
+    return BudgetExceeded(message, seconds, why=f"budget {policy.name}")
 
 
 def _amount(policy: QuotaPolicy) -> str:
@@ -116,8 +154,7 @@ def _amount(policy: QuotaPolicy) -> str:
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 
-async def settle(request: web.Request) -> None:
+def settle(request: web.Request) -> Awaitable[None] | None:
     """Settle the reservation of the request, if it has one and nothing has taken it over."""
     meter = request.get(METER)
-    if meter is not None:
-        await meter.settle()
+    return None if meter is None else meter.settle()

@@ -7,6 +7,7 @@ headers describe the one with the least remaining.
 from collections.abc import Sequence
 from math import ceil
 
+from gateway.http.quota_policies import is_budget
 from openclaw_ratelimit import LimitStatus
 from openclaw_ratelimit.headers import ratelimit_headers
 
@@ -14,8 +15,10 @@ from openclaw_ratelimit.headers import ratelimit_headers
 def quota_headers(statuses: Sequence[LimitStatus], within: int | None = None) -> dict[str, str]:
     """The headers of a response under these policies. `within` is the `Retry-After` of a refusal (seconds).
 
+    Budgets have no place in them: their windows are too long for clients that pace themselves by these headers.
     `t` is the remaining time of the window, at most `Retry-After`, because the draft requires that it is not later.
     """
+    statuses = [status for status in statuses if not is_budget(status.policy.name)]
     headers = ratelimit_headers(statuses, within)
     for unit in ("requests", "tokens"):
         counted = [status for status in statuses if status.policy.counts == unit]

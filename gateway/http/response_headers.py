@@ -19,16 +19,19 @@ SECURITY_HEADERS = {
 class ResponseHeaders:
     """Adds the headers to a response, or encodes the whole head of one.
 
-    `configured` are headers of every response by configuration. Once `drain` has started, every response also closes
-    its connection.
+    Once `drain` has started, every response also closes its connection.
     """
 
-    def __init__(self, configured: Mapping[str, str], drain: Drain) -> None:
-        self._common = {**SECURITY_HEADERS, **configured}
-        self._common_lines = _lines(self._common)
+    def __init__(self, drain: Drain) -> None:
+        self.configure({})
         self._drain = drain
         self._date = ""
         self._second = 0
+
+    def configure(self, headers: Mapping[str, str]) -> None:
+        """Set the headers that every response has by configuration."""
+        self._common = {**SECURITY_HEADERS, **headers}
+        self._common_lines = _lines(self._common)
 
     async def add(self, request: web.Request, response: web.StreamResponse) -> None:
         """The `on_response_prepare` signal."""

@@ -1,7 +1,7 @@
 """Routes: methods, paths, handler, and the settings from which the chain is built."""
 
 import re
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.access.bearer import CredentialReader, bearer
 from gateway.core.errors import GatewayError
+from gateway.http.keys import SNAPSHOT
 from gateway.metrics.catalog import OTHER
 from gateway.wire.openai_chat.error_body import error_body
 
@@ -29,6 +30,7 @@ EMBEDDINGS_BODY = 5 * MiB
 class Route:
     """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either.
 
+    It is enabled if one of `endpoints` is (keys of `gateway.http.endpoints`); without any, always.
     `credential` finds the caller's credential in the headers, `error_body` renders errors: both as the route's clients
     expect.
     """
@@ -38,8 +40,13 @@ class Route:
     handler: Handler
     scope: str | None
     public: bool = False
+    endpoints: frozenset[str] = frozenset()
     credential: CredentialReader = bearer
     error_body: ErrorBody = error_body
+
+    def is_enabled(self, endpoints: frozenset[str]) -> bool:
+        """Whether it is enabled where these endpoints are."""
+        return not self.endpoints or not self.endpoints.isdisjoint(endpoints)
 
 
 def template_of(route: Route) -> str:
@@ -50,7 +57,7 @@ def template_of(route: Route) -> str:
 
 
 def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:
-    """Add the routes, and routes for 404 and 405. `chained` turns a route into its handler.
+    """Add the routes, enabled or not, and routes for 404 and 405. `chained` turns a route into its handler.
 
     aiohttp's own 404 and 405 would send `100 Continue` first, so the client would send its body for nothing.
     """
@@ -68,10 +75,13 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
     router.add_route("*", _ANY_PATH[0], chained(unknown), expect_handler=_expect)
 
 
-def _wrong_method(methods: Iterable[str]) -> Handler:
-    allowed = tuple(methods)
-
+def _wrong_method(routes: Mapping[str, Route]) -> Handler:
     async def wrong_method(request: web.Request) -> web.StreamResponse:
+        snapshot = request.get(SNAPSHOT)  # a public path has none, and is always enabled
+        endpoints = frozenset() if snapshot is None else snapshot.endpoints
+        allowed = [method for method, route in routes.items() if route.is_enabled(endpoints)]
+        if not allowed:
+            raise web.HTTPNotFound
         raise web.HTTPMethodNotAllowed(request.method, allowed)
 
     return wrong_method

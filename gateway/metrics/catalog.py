@@ -122,6 +122,18 @@ GENERATION = Family(
     "The configuration in use, counted from 1 at the start.",
     merge="min",
 )
+RELOAD_ACCEPTED = Family(
+    "openclaw_gateway_config_last_reload_successful",
+    "gauge",
+    "0 after a changed configuration was refused; the earlier one stays in use.",
+    merge="min",
+)
+LEDGER_ROWS = Family(
+    "openclaw_gateway_ledger_rows_total",
+    "counter",
+    "Rows of the ledger that were written, and rows that were lost.",
+    ("outcome",),
+)
 LOOP_DELAY = Family(
     "openclaw_gateway_event_loop_delay_max_seconds",
     "gauge",

@@ -20,7 +20,7 @@ _SHAPES = re.compile(
     | (?P<query>[?&](?i:key|api[_-]?key|(?:access_?)?token|sig(?:nature)?)=)[^&\s"']+
     | (?P<label>(?i:api[ _-]?key|access[ _-]?key|token|secret|passw(?:or)?d)(?:\s+provided)?["']?\s*[:=]\s*["']?)
       [^\s"',;&]{4,}                                                     # "api_key": "…", API key provided: …
-    | (?<![\w-])(?:sk|pk|rk|gsk|xai|pplx|hf|nvapi|csk|r8|gh[opsu]|glpat|xox[abps])[-_][\w.*-]{4,}
+    | (?<![\w-])(?:sk|pk|rk|ocg|gsk|xai|pplx|hf|nvapi|csk|r8|gh[opsu]|glpat|xox[abps])[-_][\w.*-]{4,}
     | (?<![\w-])AIza[\w-]{16,}
     | (?<![\w-])eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?                        # JSON Web Token
     | (?<!\w)[0-9a-fA-F]{32,}(?!\w)

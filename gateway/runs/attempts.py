@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from gateway.core.tracebacks import drop_tracebacks
+from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.attempt_usage import estimate_missing
 from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry, Failure
 from gateway.runs.failover import HINT_OPENS, KEY_KINDS, MAX_POSTS, RULES, THRESHOLDS, Cooldown, Cursor, Retry, Rule
 from gateway.runs.observers import close_run
-from gateway.runs.trace import ANSWERED, CANCELLED, RunTrace
+from gateway.runs.trace import ANSWERED, CANCELLED, Attempt, RunTrace
 
 T = TypeVar("T")
 
@@ -45,11 +47,13 @@ class Attempts:
     """The attempts of one answer. Call `first`, then `after` for each failure, then `succeeded`; `close` in every case.
 
     With `part` the answer is one round of a run, and the code that began the run calls `close_run`. `end` is the
-    deadline in clock time. `fresh` is True if the current attempt must use a new connection.
+    deadline in clock time. With `turn` each attempt counts its usage, by an estimate if need be. `fresh` is True if the
+    current attempt must use a new connection.
     """
 
     __slots__ = (
-        "_asked", "_cooldowns", "_cursor", "_earlier", "_entry", "_part", "_policy", "_trace", "end", "fresh",
+        "_asked", "_cooldowns", "_cursor", "_earlier", "_entry", "_part", "_policy", "_trace", "_turn",
+        "end", "fresh",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +65,7 @@ class Attempts:
         end: float,
         *,
         part: bool = False,
+        turn: Turn | None = None,
     ) -> None:
         self.end = end
         self.fresh = False
@@ -72,6 +77,7 @@ class Attempts:
         self._part = part
         self._policy = policy
         self._trace = trace
+        self._turn = turn
 
     async def ask(self, call: Callable[[Candidate], Awaitable[T]]) -> T:
         """Call `call` with candidates until one succeeds, and return its result. Raises the last failure."""
@@ -131,6 +137,14 @@ class Attempts:
         self.succeeded()
         return self._begin(candidate, Entry.FREE, 0.0)
 
+    def meter(self, *, streamed: bool) -> tuple[Attempt, ...]:
+        """The current attempt, as a filter that counts what the candidate sends; nothing if the run is not metered."""
+        attempt = self._trace.current
+        if self._turn is None or attempt is None:
+            return ()
+        attempt.streamed = streamed
+        return (attempt,)
+
     def first_event_received(self, *, streamed: bool) -> None:
         """The candidate has sent its first event, so its cooldown ends. `streamed`: others may follow."""
         if streamed:
@@ -138,6 +152,11 @@ class Attempts:
         if self._entry is not Entry.FREE and self._asked is not None:
             self._entry = Entry.FREE
             self._cooldowns.answered(self._asked.unit)
+
+    def show(self) -> None:
+        """The client gets a part of the current attempt's answer."""
+        if not self._part:
+            self._trace.show()
 
     def succeeded(self) -> None:
         """The answer is complete."""
@@ -154,6 +173,8 @@ class Attempts:
             self._entry = Entry.FREE
         if self._asked is not None:
             self._trace.end(CANCELLED, None)
+        if self._turn is not None:
+            estimate_missing(self._trace.attempts[self._earlier :], self._turn)
         if not self._part:
             close_run(self._trace)
 

@@ -1,8 +1,9 @@
 """What all runs of one configuration share: providers, their client, the retry policy and cooldowns."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from gateway.core.lifetime import Lifetime
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.runs.attempts import Attempts, RetryPolicy
@@ -11,7 +12,7 @@ from gateway.runs.cooldowns import Cooldowns
 from gateway.runs.hedge import HedgingAttempts
 from gateway.runs.observers import log_run
 from gateway.runs.reasoning import CallReasoning
-from gateway.runs.trace import Observer, RunTrace
+from gateway.runs.trace import NO_ORIGIN, Observer, Origin, RunTrace
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.http import Timeouts
 from gateway.upstream.provider import Provider
@@ -24,7 +25,8 @@ class RunContext:
 
     With `rescue`, an answer that breaks after the client got a part of it is requested again. `hold_back` is the number
     of characters that are withheld at the beginning of an answer. `reasoning` stores what models need back with their
-    tool calls. `observers` are called once at the end of each run.
+    tool calls. `observers` are called once at the end of each run. `metered`: each attempt counts its own usage.
+    `lifetime` is that of the snapshot.
     """
 
     providers: Mapping[str, Provider]
@@ -35,10 +37,12 @@ class RunContext:
     hold_back: float = 0
     reasoning: CallReasoning | None = None
     observers: tuple[Observer, ...] = (log_run,)
+    metered: bool = False
+    lifetime: Lifetime = field(default_factory=Lifetime)
 
-    def new_trace(self, agent: str, client: str = "") -> RunTrace:
-        """The trace of a new run; `client` identifies the client for cooldowns."""
-        return RunTrace(agent, self.policy.clock, client, self.observers)
+    def new_trace(self, agent: str, client: str = "", origin: Origin = NO_ORIGIN) -> RunTrace:
+        """The trace of a new run; `client` identifies the client for cooldowns, `origin` the request."""
+        return RunTrace(agent, self.policy.clock, client, self.observers, origin)
 
     def attempts(
         self,
@@ -53,16 +57,23 @@ class RunContext:
 
         Raises NotFound or BadRequest if there is no candidate.
         """
-        return self.attempts_of(candidates_for(turn, chain, self.providers), trace, timeout, part=part)
+        metered = turn if self.metered else None
+        return self.attempts_of(candidates_for(turn, chain, self.providers), trace, timeout, part=part, metered=metered)
 
     def attempts_of(
-        self, candidates: tuple[Candidate, ...], trace: RunTrace, timeout: float | None = None, *, part: bool = False
+        self,
+        candidates: tuple[Candidate, ...],
+        trace: RunTrace,
+        timeout: float | None = None,
+        *,
+        part: bool = False,
+        metered: Turn | None = None,
     ) -> Attempts:
-        """The same for the given candidates."""
+        """The same for the given candidates. `metered`: see `turn` of Attempts."""
         policy = self.policy
         end = policy.clock() + self.time(timeout)
         kind = Attempts if policy.hedge_after is None else HedgingAttempts
-        return kind(candidates, policy, self.cooldowns, trace, end, part=part)
+        return kind(candidates, policy, self.cooldowns, trace, end, part=part, turn=metered)
 
     def read_pdfs(self, chain: Sequence[ModelRef]) -> bool:
         """Whether every model of the chain takes PDFs as they are."""

@@ -80,7 +80,7 @@ class Cooldowns:
     """The cooldowns of one process. `clock` counts seconds."""
 
     def __init__(self, policy: CooldownPolicy, *, clock: Callable[[], float]) -> None:
-        self._policy = policy
+        self.policy = policy
         self._clock = clock
         self._publish: Callable[[SharedCooldown], None] = lambda _: None
         self._entries: dict[str, _Cooldown] = {}
@@ -143,13 +143,13 @@ class Cooldowns:
             if (
                 known.until is None or known.until <= self._clock() + _TIMER_GRAIN
             ):  # else a new Retry-After has opened it
-                seconds = max(known.seconds, self._policy.seconds) * 2
-                self._open(unit, known, min(seconds, self._policy.max_seconds), run)
+                seconds = max(known.seconds, self.policy.seconds) * 2
+                self._open(unit, known, min(seconds, self.policy.max_seconds), run)
         elif known.until is None and known.run is not run:
             known.run = run
             known.failures += 1
             if known.failures >= failure.threshold:
-                self._open(unit, known, self._policy.seconds, run)
+                self._open(unit, known, self.policy.seconds, run)
 
     def hinted(self, unit: str, failure: Failure, run: RunTrace) -> None:
         """The provider sent `Retry-After`: the cooldown opens at once."""
@@ -190,7 +190,7 @@ class Cooldowns:
         if entry.until is None:
             entry.learnt, entry.kind, entry.hinted = True, shared.kind, False
             entry.until = self._clock() + min(shared.seconds, _MAX_HINT)
-            entry.seconds = min(shared.seconds, self._policy.max_seconds)
+            entry.seconds = min(shared.seconds, self.policy.max_seconds)
             entry.touched = self._clock()
 
     def _entry(self, unit: str, kind: UpstreamKind) -> _Cooldown:
@@ -203,7 +203,7 @@ class Cooldowns:
         return entry
 
     def _open(self, unit: str, entry: _Cooldown, seconds: float, run: RunTrace, *, hinted: bool = False) -> None:
-        entry.seconds = min(seconds, self._policy.max_seconds)
+        entry.seconds = min(seconds, self.policy.max_seconds)
         entry.until = self._clock() + seconds
         entry.hinted, entry.learnt = hinted, False
         entry.client, entry.others_came = run.client, False

@@ -6,6 +6,7 @@ from dataclasses import replace
 from gateway.agents.agent import Agent
 from gateway.core.errors import BadRequest, Unavailable
 from gateway.core.names import ModelRef, parse_model_ref
+from gateway.runs.attempt_usage import metered_embedding
 from gateway.runs.candidates import Candidate, unknown_model
 from gateway.runs.context import RunContext
 from gateway.runs.trace import RunTrace
@@ -35,9 +36,12 @@ async def embed(
     model = provider.model(ref.model)
     candidates = tuple(Candidate(ref, row, model) for row in provider.row_for(ref.model).in_turn())
     attempts = context.attempts_of(candidates, trace)
-    return await attempts.ask(
-        lambda one: embedder.embed(one.provider, model, request, attempts.end, fresh=attempts.fresh)
-    )
+
+    async def ask(one: Candidate) -> EmbeddingReply:
+        call = embedder.embed(one.provider, model, request, attempts.end, fresh=attempts.fresh)
+        return await (metered_embedding(call, trace, request) if context.metered else call)
+
+    return await attempts.ask(ask)
 
 
 def embedding_model(agent: Agent, override: str | None) -> ModelRef:

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Callable
 
 from gateway.core.event import Batch
+from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
 from gateway.runs.attempts import Attempts, RetryPolicy
 from gateway.runs.candidates import Candidate
@@ -30,8 +31,9 @@ class HedgingAttempts(Attempts):
         end: float,
         *,
         part: bool = False,
+        turn: Turn | None = None,
     ) -> None:
-        super().__init__(candidates, policy, cooldowns, trace, end, part=part)
+        super().__init__(candidates, policy, cooldowns, trace, end, part=part, turn=turn)
         self._second: tuple[Candidate, Entry, Attempt] | None = None
 
     @property
@@ -57,6 +59,13 @@ class HedgingAttempts(Attempts):
                 trace.current = first
                 return candidate
         return None
+
+    def meter_second(self) -> tuple[Attempt, ...]:
+        """See `meter`, for the second attempt."""
+        if self._turn is None or self._second is None:
+            return ()
+        self._second[2].streamed = True
+        return (self._second[2],)
 
     def decide(self, *, second: bool) -> None:
         """One of the two sent its first event; the other attempt ends. `second` says which one won."""

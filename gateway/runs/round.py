@@ -63,7 +63,13 @@ class Round(Struct, frozen=True):
                 asked, filters = self._plan(candidate, rescue, has_fallback=has_fallback)
                 timeouts = context.timeouts(turn) if has_fallback else client.limits.last
                 first = client.ask(
-                    candidate.provider, candidate.model, asked, timeouts, end=attempts.end, fresh=attempts.fresh
+                    candidate.provider,
+                    candidate.model,
+                    asked,
+                    timeouts,
+                    end=attempts.end,
+                    fresh=attempts.fresh,
+                    filters=attempts.meter(streamed=asked.stream),
                 )
                 answer = self._hedged(first, asked, attempts) if has_fallback and seen is None else first
                 has_event = False
@@ -81,6 +87,7 @@ class Round(Struct, frozen=True):
                                 seen.add(batch)
                             if batch[-1].__class__ in _ENDINGS and self._called_tools(batch):
                                 await self._remember(seen, batch)
+                            attempts.show()
                             yield batch
                 except (UpstreamError, ToolChoiceUnmet) as error:
                     drop_tracebacks(error)
@@ -143,7 +150,8 @@ class Round(Struct, frozen=True):
         def ask(candidate: Candidate) -> ProviderAnswer:
             client = self.context.provider_client
             timeouts = self.context.timeouts(self.turn) if hedging.has_third else client.limits.last
-            return client.ask(candidate.provider, candidate.model, asked, timeouts, end=attempts.end)
+            filters = hedging.meter_second()
+            return client.ask(candidate.provider, candidate.model, asked, timeouts, end=attempts.end, filters=filters)
 
         return HedgedAnswer(answer, hedging, after, ask)
 

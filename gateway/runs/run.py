@@ -17,7 +17,7 @@ from gateway.runs.candidates import unknown_model
 from gateway.runs.context import RunContext
 from gateway.runs.round import Round
 from gateway.runs.tool_rounds import ToolRounds, offered_tools
-from gateway.runs.trace import RunTrace
+from gateway.runs.trace import NO_ORIGIN, Origin, RunTrace
 from gateway.tools.registry import OfferedTools
 from gateway.upstream.provider import Provider
 
@@ -63,12 +63,20 @@ class Run(Struct, frozen=True):
         return ToolRounds(self._round(), offer, self.agent.tool_limits)
 
 
-async def prepare(agent: Agent, turn: Turn, options: RunOptions, context: RunContext, *, client: str = "") -> Run:
+async def prepare(
+    agent: Agent,
+    turn: Turn,
+    options: RunOptions,
+    context: RunContext,
+    *,
+    client: str = "",
+    origin: Origin = NO_ORIGIN,
+) -> Run:
     """Add the agent's prompt and resolve the model chain. Raises BadRequest or NotFound for an invalid override, and
     BadRequest if a client's tool has the name of one of the agent's tools.
 
     The client's system and developer messages follow the agent's prompt; nothing else is added. `client` is any text
-    that identifies the client for cooldowns.
+    that identifies the client for cooldowns, and `origin` names the request.
     """
     chain = chain_for(agent, options.model, context.providers)
     prompt = await agent.prompt.text(options.channel)
@@ -79,7 +87,7 @@ async def prepare(agent: Agent, turn: Turn, options: RunOptions, context: RunCon
     offer = None
     if agent.toolset is not None and options.tools:
         offer = offered_tools(agent.toolset.offer(), turn, chain[0], context.providers)
-    return Run(agent, turn, chain, context, context.new_trace(agent.id, client), offer)
+    return Run(agent, turn, chain, context, context.new_trace(agent.id, client, origin), offer)
 
 
 def chain_for(agent: Agent, override: str | None, providers: Mapping[str, Provider]) -> tuple[ModelRef, ...]:

@@ -4,11 +4,11 @@ All series of one configuration's models are made at start or at their first use
 agents and tool servers that the configuration does not name are counted as `other`.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import pairwise
-from types import MappingProxyType
 
 from gateway.core.names import ModelRef
+from gateway.core.price import NANODOLLARS, Price, cost
 from gateway.core.tool_name import tool_prefix
 from gateway.core.usage import Usage
 from gateway.metrics import catalog
@@ -20,9 +20,6 @@ from gateway.upstream.provider import Provider
 _CHANNEL = "webchat"  # what OpenClaw calls its HTTP API; a client's own `x-openclaw-message-channel` is no label
 _LANE, _SUSPENDED = "main", "false"
 _ENDINGS = (ANSWERED, CANCELLED)
-
-Price = Callable[[ModelRef, Usage], float | None]
-"""What a model's tokens cost in US dollars; None if its price is unknown."""
 
 
 class RunMetrics:
@@ -36,16 +33,16 @@ class RunMetrics:
         models: Iterable[ModelRef],
         agents: Iterable[str],
         tool_servers: Iterable[str] = (),
-        price: Price | None = None,
     ) -> None:
         self._registry = registry
-        self._price = price
         self._agents = frozenset(agents)
         self._servers = {tool_prefix(name): name for name in tool_servers}
         self._models: dict[str, dict[str, _ModelMetrics]] = {}
         for ref in models:
-            wire = providers[ref.provider].row_for(ref.model).wire if ref.provider in providers else OTHER
-            made = _ModelMetrics(registry, ref.provider, ref.model, wire)
+            row = providers.get(ref.provider)
+            wire = OTHER if row is None else row.row_for(ref.model).wire
+            price = None if row is None else row.prices.get(ref.model)
+            made = _ModelMetrics(registry, ref.provider, ref.model, wire, price)
             made.prepare()
             self._models.setdefault(ref.provider, {})[ref.model] = made
         self._others = {name: _ModelMetrics(registry, name, OTHER, OTHER) for name in self._models}
@@ -55,14 +52,17 @@ class RunMetrics:
         """Count one run."""
         trace = finished.trace
         attempts = trace.attempts
-        metrics: _ModelMetrics | None = None
+        metered = False
         for attempt in attempts:
-            ref = attempt.ref
-            models = self._models.get(ref.provider)
-            metrics = (None if models is None else models.get(ref.model)) or self._unnamed(ref)
+            metrics = self._metrics(attempt.ref)
             metrics.count(attempt)
-        if metrics is not None and finished.usage is not None:
-            self._count_usage(metrics, finished, finished.usage)
+            if attempt.usage is not None:
+                metered = True
+                if not attempt.estimated:
+                    metrics.count_tokens(trace.agent if trace.agent in self._agents else OTHER, attempt.usage)
+        if not metered and finished.usage is not None and trace.current is not None:
+            agent = trace.agent if trace.agent in self._agents else OTHER
+            self._metrics(trace.current.ref).count_tokens(agent, finished.usage)
         if len(attempts) > 1:
             self._count_failovers(attempts)
             if trace.rescues:
@@ -72,22 +72,9 @@ class RunMetrics:
             server = self._servers.get(use.tool.partition("__")[0], OTHER)
             self._registry.counter(catalog.TOOL_CALLS, server, use.outcome).add()
 
-    def _count_usage(self, metrics: "_ModelMetrics", finished: RunFinished, usage: Usage) -> None:
-        """`metrics` are those of the last attempt; the model that answered is another one after a hedge."""
-        trace = finished.trace
-        if len(trace.attempts) > 1 and trace.current is not None:
-            metrics = self._metrics(trace.current.ref)
-        agent = trace.agent if trace.agent in self._agents else OTHER
-        cost = None
-        if self._price is not None and trace.current is not None:
-            cost = self._price(trace.current.ref, usage)
-        metrics.count_tokens(agent, usage, cost)
-
     def _metrics(self, ref: ModelRef) -> "_ModelMetrics":
-        return self._models.get(ref.provider, _NO_MODELS).get(ref.model) or self._unnamed(ref)
-
-    def _unnamed(self, ref: ModelRef) -> "_ModelMetrics":
-        return self._others.get(ref.provider, self._other)
+        models = self._models.get(ref.provider)
+        return (None if models is None else models.get(ref.model)) or self._others.get(ref.provider, self._other)
 
     def _count_failovers(self, attempts: list[Attempt]) -> None:
         for before, after in pairwise(attempts):
@@ -97,13 +84,11 @@ class RunMetrics:
                 self._registry.counter(catalog.FAILOVERS, *labels).add()
 
 
-_NO_MODELS: "Mapping[str, _ModelMetrics]" = MappingProxyType({})
-
-
 class _ModelMetrics:
     """The series of one model; `names` are its labels `provider` and `model`."""
 
-    def __init__(self, registry: Registry, provider: str, model: str, wire: str) -> None:
+    def __init__(self, registry: Registry, provider: str, model: str, wire: str, price: Price | None = None) -> None:
+        self._price = price
         self.names = (provider, model)
         self._registry = registry
         self._wire = wire
@@ -136,12 +121,12 @@ class _ModelMetrics:
                 self._first_token = self._registry.histogram(catalog.FIRST_TOKEN_SECONDS, *self.names)
             self._first_token.observe(attempt.first_event)
 
-    def count_tokens(self, agent: str, usage: Usage, cost: float | None) -> None:
-        """Count the tokens of a run and its cost in US dollars."""
+    def count_tokens(self, agent: str, usage: Usage) -> None:
+        """Count tokens and, if the price is known, what they cost."""
         counters = self._tokens.get(agent)
         if counters is None:
             counters = self._tokens[agent] = _TokenCounters(self._registry, agent, *self.names)
-        counters.count(usage, cost)
+        counters.count(usage, None if self._price is None else cost(usage, self._price))
 
     def _attempts_that(self, outcome: str, reason: str) -> Counter:
         return self._registry.counter(catalog.ATTEMPTS, *self.names, self._wire, outcome, reason)
@@ -155,9 +140,10 @@ class _TokenCounters:
         self._labels = (agent, _CHANNEL, model, provider)
         self._input, self._output = self._made("input"), self._made("output")
         self._kinds: dict[str, Counter] = {}
+        self._cost: Counter | None = None
 
-    def count(self, usage: Usage, cost: float | None) -> None:
-        """Count one run."""
+    def count(self, usage: Usage, nanodollars: int | None) -> None:
+        """Count one answer."""
         self._input.value += usage.prompt
         self._output.value += usage.completion
         if usage.cached:
@@ -166,8 +152,10 @@ class _TokenCounters:
             self._kind("cache_write").value += usage.cache_write
         if usage.reasoning:
             self._kind("reasoning").value += usage.reasoning
-        if cost is not None:
-            self._registry.counter(catalog.COST, *self._labels).value += cost
+        if nanodollars is not None:
+            if self._cost is None:
+                self._cost = self._registry.counter(catalog.COST, *self._labels)
+            self._cost.value += nanodollars / NANODOLLARS
 
     def _kind(self, kind: str) -> Counter:
         known = self._kinds.get(kind)

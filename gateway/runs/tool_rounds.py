@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from gateway.agents.tool_limits import ToolLimits
 from gateway.core.errors import BadRequest, GatewayError, ToolRoundsExhausted
-from gateway.core.event import Stream
+from gateway.core.event import Stream, UsageReport
 from gateway.core.message import Message, ToolCall
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
@@ -86,6 +86,8 @@ class ToolRounds:
                 async with aclosing(asked.events()) as batches:
                     async for batch in batches:
                         if passed := answer.feed(batch):
+                            if not isinstance(passed[0], UsageReport):  # only the gateway sees a round's own
+                                first.trace.show()
                             yield passed
                 first.trace.usage = answer.usage
                 usage, has_text, left = answer.usage, answer.has_text, left - 1

@@ -6,10 +6,14 @@ from typing import Any
 
 from msgspec import Struct
 
+from gateway.core.event import Batch, Event, RefusalDelta, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
 from gateway.core.names import ModelRef
+from gateway.core.session_key import SessionKey
+from gateway.core.token_estimate import raw_text_bytes, text_bytes
 from gateway.core.usage import Usage
 
 ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
+_MAX_BATCHES = 256  # that an attempt holds before it measures them
 
 
 class Attempt:
@@ -17,9 +21,28 @@ class Attempt:
 
     `waited` is the pause before it, `status` the provider's HTTP status if known, `outcome` ANSWERED, CANCELLED or the
     kind of the failure. `first_event` is the time until the first event of a streamed answer, None before it.
+
+    The rest is for the ledger and is set only in a metered run: `usage` is the provider's own count or, if `estimated`,
+    ours, None without one; `streamed` says that the provider was asked for a stream, and `shown` that the client got a
+    part of the answer. As a filter of the provider's answer it sees every event and passes all of them on.
     """
 
-    __slots__ = ("began", "first_event", "key", "outcome", "ref", "seconds", "status", "waited")
+    __slots__ = (
+        "_batches",
+        "_bytes",
+        "began",
+        "estimated",
+        "first_event",
+        "key",
+        "outcome",
+        "ref",
+        "seconds",
+        "shown",
+        "status",
+        "streamed",
+        "usage",
+        "waited",
+    )
 
     def __init__(self, ref: ModelRef, key: str, began: float, waited: float) -> None:
         self.ref = ref
@@ -30,6 +53,38 @@ class Attempt:
         self.outcome: str | None = None
         self.seconds: float | None = None
         self.first_event: float | None = None
+        self.usage: Usage | None = None
+        self.estimated = False
+        self.streamed = False
+        self.shown = False
+        self._batches: list[Batch] = []
+        self._bytes = 0
+
+    def feed(self, batch: Batch) -> Batch:
+        """The same batch. It is measured only if there are many, or at the end if the provider reports no usage."""
+        if batch:
+            last = batch[-1]
+            if isinstance(last, UsageReport) and (last.usage.prompt or last.usage.completion):
+                self.usage = last.usage
+                self._batches.clear()
+            else:
+                self._batches.append(batch)
+                if len(self._batches) > _MAX_BATCHES:
+                    self._measure()
+        return batch
+
+    def forget(self) -> None:
+        """Forget the answer: traces are stored without prompts and answers."""
+        self._batches.clear()
+
+    def take_bytes(self) -> int:
+        """The bytes of text that the provider sent. The attempt forgets the text itself."""
+        self._measure()
+        return self._bytes
+
+    def _measure(self) -> None:
+        self._bytes += sum(_text_bytes(event) for batch in self._batches for event in batch)
+        self._batches.clear()
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON. `key_id` names the position of the key in the configuration; the key itself is never disclosed."""
@@ -41,6 +96,14 @@ class Attempt:
             "status": self.status,
             "outcome": self.outcome,
         }
+
+
+def _text_bytes(event: Event) -> int:
+    if isinstance(event, TextDelta):
+        return raw_text_bytes(event.raw)
+    if isinstance(event, (ThinkingDelta, RefusalDelta)):
+        return text_bytes(event.text)
+    return text_bytes(event.arguments) if isinstance(event, ToolCallDelta) else 0
 
 
 class ToolUse(Struct, frozen=True):
@@ -55,13 +118,24 @@ class ToolUse(Struct, frozen=True):
         return {"tool": self.tool, "seconds": round(self.seconds, 4), "outcome": self.outcome}
 
 
+class Origin(Struct, frozen=True):
+    """The request that a run belongs to: its id, its path ("agent" and "summary" are not HTTP), its conversation."""
+
+    request: str = ""
+    endpoint: str = ""
+    session: SessionKey | None = None
+
+
+NO_ORIGIN = Origin()
+
+
 class RunTrace:
     """The trace of one run.
 
-    `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end. `waited`
-    is the sum of the pauses before attempts, in seconds. `rescues` counts the attempts that continue or replay a broken
-    answer of which the client has a part. `usage` is what the providers reported so far, None if they
-    reported nothing.
+    `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end. `origin`
+    names the request. `waited` is the sum of the pauses before attempts, in seconds. `rescues` counts the attempts that
+    continue or replay a broken answer of which the client has a part. `usage` is what the providers reported so far,
+    None if they reported nothing.
     """
 
     __slots__ = (
@@ -73,6 +147,7 @@ class RunTrace:
         "client",
         "current",
         "observers",
+        "origin",
         "outcome",
         "rescues",
         "tools",
@@ -81,9 +156,15 @@ class RunTrace:
     )
 
     def __init__(
-        self, agent: str, clock: Callable[[], float], client: str = "", observers: "tuple[Observer, ...]" = ()
+        self,
+        agent: str,
+        clock: Callable[[], float],
+        client: str = "",
+        observers: "tuple[Observer, ...]" = (),
+        origin: Origin = NO_ORIGIN,
     ) -> None:
         self.agent = agent
+        self.origin = origin
         self.client = client
         self.observers = observers
         self.usage: Usage | None = None
@@ -102,6 +183,11 @@ class RunTrace:
         """The model of the current or last attempt; None before the first."""
         return self.current.ref if self.current is not None else None
 
+    @property
+    def ended(self) -> float:
+        """The end of the run in clock time; now while it is active."""
+        return self._clock() if self._ended is None else self._ended
+
     def begin(self, ref: ModelRef, key: str, waited: float) -> Attempt:
         """Begin an attempt after a pause of `waited` seconds."""
         self.waited += waited
@@ -113,6 +199,11 @@ class RunTrace:
         """The current attempt has sent the first event of its stream."""
         if (attempt := self.current) is not None:
             attempt.first_event = self._clock() - attempt.began
+
+    def show(self) -> None:
+        """The client gets a part of the current attempt's answer."""
+        if (attempt := self.current) is not None:
+            attempt.shown = True
 
     def end(self, outcome: str, status: int | None) -> None:
         """End the current attempt. Call this once per attempt."""

@@ -8,11 +8,15 @@ from pathlib import Path
 
 from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
+from gateway.state.budget_windows import BudgetWindows
 from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventLog, EventPolicy
 from gateway.state.health import StoreHealth
+from gateway.state.keys.redis import RedisKeys
+from gateway.state.keys.sqlite import SqliteKeys
+from gateway.state.keys.store import KeyStore
 from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.reasoning.redis import RedisReasoning
 from gateway.state.reasoning.store import ReasoningStore
@@ -27,6 +31,9 @@ from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy, SessionStore
 from gateway.state.sqlite import Database
 from gateway.state.steady_clock import SteadyClock
+from gateway.state.usage.redis import RedisUsage
+from gateway.state.usage.sqlite import SqliteUsage
+from gateway.state.usage.store import UsagePolicy, UsageStore
 
 FILE = "gateway.sqlite"
 """The name of the database file in the state directory."""
@@ -41,6 +48,12 @@ class Stores:
     events: EventLog
     reasoning: ReasoningStore
     seals: Seals
+    usage: UsageStore
+    keys: KeyStore
+    budget_windows: BudgetWindows | None = None
+    """None where instances count budgets in Redis."""
+    survives_restart: bool = False
+    """Whether the data are still there after the process has ended."""
     health: StoreHealth = field(default_factory=StoreHealth)
     inspect: Callable[[], Awaitable[None]] | None = None
     """Looks at the storage without changing anything, and updates `health`; it may raise Unavailable."""
@@ -52,6 +65,8 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
     settings, redis = config.gateway.state, config.gateway.redis
     responses = ResponsePolicy(settings.keep_responses, settings.max_response_bytes)
     sessions = SessionPolicy(config.session.maintenance.prune_after, config.session.max_bytes)
+    ledger = config.gateway.ledger
+    usage = UsagePolicy(ledger.retention_days * 86_400.0, ledger.max_bytes)
     address = redis_address(redis)
     if address is not None and settings.backend == "auto":
         client = create_client(address)
@@ -64,6 +79,10 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
                 RedisReasoning(shared, prefix=redis.key_prefix),
                 redis_seals(shared, prefix=redis.key_prefix),
+                RedisUsage(shared, usage, prefix=redis.key_prefix, clock=time.time),
+                RedisKeys(shared, prefix=redis.key_prefix),
+                None,
+                True,
                 shared.health,
                 shared.check,
             )
@@ -81,6 +100,10 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 SqliteEvents(database, EventPolicy(), clock=clock),
                 MemoryReasoning(clock=time.monotonic),
                 sqlite_seals(database),
+                SqliteUsage(database, usage, clock=clock),
+                SqliteKeys(database),
+                BudgetWindows(database, clock=clock),
+                settings.backend != "memory",
                 database.health,
                 database.inspect,
             )

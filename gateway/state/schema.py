@@ -37,4 +37,21 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
     ("CREATE INDEX sessions_by_owner ON sessions (owner, updated)",),
     ("CREATE TABLE secrets (name TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT",),
+    (
+        """
+        CREATE TABLE usage_segments (
+            time REAL NOT NULL, id TEXT NOT NULL, data BLOB NOT NULL, PRIMARY KEY (time, id)
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
+    (
+        "CREATE TABLE client_keys (name TEXT PRIMARY KEY, digest BLOB NOT NULL UNIQUE, record BLOB NOT NULL) STRICT",
+        "CREATE TABLE client_key_uses (name TEXT PRIMARY KEY, used REAL NOT NULL) STRICT",
+        """
+        CREATE TABLE budget_windows (
+            key TEXT PRIMARY KEY, width INTEGER NOT NULL, age REAL NOT NULL, previous INTEGER NOT NULL,
+            current INTEGER NOT NULL, stored REAL NOT NULL
+        ) STRICT
+        """,
+    ),
 )

@@ -54,6 +54,11 @@ class Database:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
 
+    @property
+    def exists(self) -> bool:
+        """Whether there may be data: the file is there, or this process has used the database."""
+        return self._thread is not None or (self._path is not None and self._path.exists())
+
     async def read(self, work: Work[T]) -> T:
         """Run `work` in the thread and return its result. Raises Unavailable when the database can't be used."""
         return await self._put(work, writes=False)

@@ -1,7 +1,8 @@
-"""The built-in providers, as rows of data: `providers.toml`, and what their models can do: `models.json`.
+"""The built-in providers, as rows of data: `providers.toml`, what their models can do: `models.json`, and what they
+cost: `prices.json`.
 
-A configured row with the same id overrides the built-in row field by field. `scripts/catalog_models.py` generates
-`models.json` at a release; its first line names the sources and the date.
+A configured row with the same id overrides the built-in row field by field. `scripts/catalog_models.py` and
+`scripts/model_prices.py` generate the JSON files at a release; their first lines name the sources and the date.
 """
 
 import json
@@ -84,10 +85,18 @@ REFUSED: Mapping[str, str] = {
 
 
 @cache
-def _abilities() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    text = (files("gateway.upstream") / "models.json").read_text(encoding="utf-8")
-    models: Mapping[str, Mapping[str, Mapping[str, Any]]] = json.loads(text)["models"]
-    return models
+def _table(name: str) -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
+    """Provider → model → the row of a generated file, `models` or `prices`."""
+    text = (files("gateway.upstream") / f"{name}.json").read_text(encoding="utf-8")
+    table: Mapping[str, Mapping[str, Mapping[str, Any]]] = json.loads(text)[name]
+    return table
+
+
+def model_rows(name: str, provider: str) -> Mapping[str, Mapping[str, Any]]:
+    """The rows of a generated file (`models` or `prices`) for a built-in provider, by model id."""
+    row = CATALOG.get(provider)
+    names = [one for one, other in CATALOG.items() if other is row]  # an alias has the models of its provider
+    return next((_table(name)[one] for one in names if one in _table(name)), {})
 
 
 def known_models(provider: str, wire: str, quirks: Mapping[str, object]) -> dict[str, ModelSpec]:
@@ -95,12 +104,9 @@ def known_models(provider: str, wire: str, quirks: Mapping[str, object]) -> dict
 
     The format's profile gets `supported_reasoning_efforts` beside the row's quirks.
     """
-    row = CATALOG.get(provider)
-    names = [name for name, other in CATALOG.items() if other is row]  # an alias has the models of its provider
-    rows = next((_abilities()[name] for name in names if name in _abilities()), {})
     return {
         model: _known(model, abilities, provider, wire, quirks)
-        for model, abilities in rows.items()
+        for model, abilities in model_rows("models", provider).items()
         if not abilities.get("embedding")
     }
 

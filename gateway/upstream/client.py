@@ -6,6 +6,7 @@ that waits here aborts the request at the provider.
 
 import asyncio
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 
@@ -21,7 +22,7 @@ from gateway.upstream.transport.response import Response
 from gateway.wire import UPSTREAMS, WITHOUT_STOP
 from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.efforts import asks_to_reason
-from gateway.wire.function_tools import CallRestorer, as_functions, needs_functions
+from gateway.wire.function_tools import as_functions, needs_functions
 from gateway.wire.model import ModelSpec
 from gateway.wire.stop_sequences import StopSequences
 
@@ -45,13 +46,29 @@ class ProviderClient:
     deadlines: Deadlines = field(default_factory=Deadlines)
 
     def ask(
-        self, provider: Provider, model: ModelSpec, turn: Turn, timeouts: Timeouts, *, end: float, fresh: bool = False
+        self,
+        provider: Provider,
+        model: ModelSpec,
+        turn: Turn,
+        timeouts: Timeouts,
+        *,
+        end: float,
+        fresh: bool = False,
+        filters: "tuple[AnswerFilter, ...]" = (),
     ) -> "ProviderAnswer":
         """One attempt. It starts with the first `read` and fails at `end` (loop time) at the latest.
 
-        `fresh` forces a new connection.
+        `fresh` forces a new connection. `filters` see the events as the provider sent them.
         """
-        return ProviderAnswer(self, provider, model, turn, timeouts, end=end, fresh=fresh)
+        return ProviderAnswer(self, provider, model, turn, timeouts, end=end, fresh=fresh, filters=filters)
+
+
+class AnswerFilter(Protocol):
+    """Passes on a provider's events, perhaps others in their place."""
+
+    def feed(self, batch: Batch) -> Batch:
+        """The events to pass on. Raises UpstreamError."""
+        ...
 
 
 class ProviderAnswer:
@@ -68,7 +85,6 @@ class ProviderAnswer:
     _deadline: Deadline | None = None
     _parser: Parser | None = None
     _response: Response | None = None
-    _filters: tuple[CallRestorer | StopSequences, ...] = ()  # for what the wire format lacks
     _since = 0.0
     _wait = 0.0
 
@@ -82,6 +98,7 @@ class ProviderAnswer:
         *,
         end: float,
         fresh: bool,
+        filters: tuple[AnswerFilter, ...] = (),
     ) -> None:
         self._client = client
         self._provider = provider
@@ -90,6 +107,7 @@ class ProviderAnswer:
         self._timeouts = timeouts
         self._end = end
         self._fresh = fresh
+        self._filters = filters  # followed by those for what the wire format lacks
 
     async def read(self) -> Batch:
         """The next batch: the events of one network read, or a whole answer; empty at the end.

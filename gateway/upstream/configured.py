@@ -14,12 +14,14 @@ from gateway.config.problems import Problem, join
 from gateway.config.profiles import ProfilesConfig
 from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
 from gateway.core.errors import ConfigError
+from gateway.core.price import Price
 from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_headers_of
 from gateway.upstream.aws import region_from, secrets_for
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
+from gateway.upstream.prices import configured_price, known_prices
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.routes import route_for, route_problems, secrets_of_route
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported
@@ -46,7 +48,7 @@ def providers_from(
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
     built_in = {
-        name: replace(row, known=known_models(name, row.wire, CATALOG[name].quirks))
+        name: replace(row, known=known_models(name, row.wire, CATALOG[name].quirks), prices=known_prices(name))
         for name, row in _built_in(models, env, named, profiles)
     }
     configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
@@ -127,13 +129,15 @@ def _configured(
     keys = keys_for(name, config, row, env, profiles)
     region = _region(row, config.region, env)
     written = config.base_url or (CATALOG[name].url(env, region) if _inherits(name, models) else "")
-    known = known_models(name, wire, quirks) if row and _is_there(config, row, env) else {}
+    is_built_in = row is not None and _is_there(config, row, env)
+    known = known_models(name, wire, quirks) if is_built_in else {}
     provider = Provider(
         id=name,
         base_url=base_url_for(wire, written),
         wire=wire,
         unlisted=model_from("", wire, quirks),
         known=known,
+        prices=_prices(config, known_prices(name) if is_built_in else {}),
         only_listed=not written,  # without one, each model has its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
@@ -161,6 +165,12 @@ def _configured(
     }
     signer = signer_for(wire, region or region_from(env), env) if keys[0][1] is None else None
     return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets)
+
+
+def _prices(config: ProviderConfig, known: Mapping[str, Price]) -> Mapping[str, Price]:
+    """The catalogue's prices with the configured ones, which win."""
+    configured = {model.id: configured_price(model.cost, known.get(model.id)) for model in config.models}
+    return {**known, **{name: price for name, price in configured.items() if price is not None}}
 
 
 def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:

@@ -4,13 +4,15 @@ All requests to providers go through this client, so that the transport can be r
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from copy import copy
 from dataclasses import dataclass
 
 from gateway import __version__
 from gateway.upstream.transport.dial import Dialer
-from gateway.upstream.transport.endpoint import Endpoint
+from gateway.upstream.transport.endpoint import Endpoint, Origin
 from gateway.upstream.transport.errors import Disconnected, StaleConnection
 from gateway.upstream.transport.pool import Pool
 from gateway.upstream.transport.response import Response
@@ -68,9 +70,34 @@ class Client:
     """
 
     def __init__(self, connect: float, stale_window: float = _STALE_WINDOW) -> None:
+        self._connect = connect
         self._stale_window = stale_window
         self._dialer = Dialer(connect)
         self._pool = Pool()
+        self._users: Counter[Origin] = Counter()
+
+    def with_connect(self, connect: float) -> "Client":
+        """The same connections, with another timeout for new ones."""
+        if connect == self._connect:
+            return self
+        changed = copy(self)
+        changed._connect, changed._dialer = connect, Dialer(connect)  # noqa: SLF001  of the same class
+        return changed
+
+    @contextmanager
+    def serving(self, origins: Collection[Origin]) -> Iterator[None]:
+        """One configuration uses these origins. Idle connections to origins that no configuration uses any more are
+        closed at the end of the block.
+        """
+        self._users.update(origins)
+        try:
+            yield
+        finally:
+            self._users.subtract(origins)
+            for origin in origins:
+                if self._users[origin] <= 0:
+                    del self._users[origin]
+                    self._pool.discard(origin)
 
     async def post(self, endpoint: Endpoint, body: bytes, *, fresh: bool = False) -> Response:
         """Send one request and wait for the response's head; `fresh` forces a new connection.

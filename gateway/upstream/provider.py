@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 from yarl import URL
 
+from gateway.core.price import Price
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
-from gateway.upstream.transport.endpoint import Endpoint, endpoint, with_headers
+from gateway.upstream.transport.endpoint import Endpoint, Origin, endpoint, origin_of, with_headers
 from gateway.upstream.transport.route import Route
 from gateway.wire import DEFAULT_UPSTREAM
 from gateway.wire.contract import NO_HEADERS, WireRequest
@@ -36,7 +37,7 @@ class Provider:
     started first.
 
     `models` are those of the configuration, `known` those of the catalogue, and `unlisted` is what is assumed of every
-    other one. `model_rows` are the rows of models with their
+    other one. `prices` are the known prices of models, by id. `model_rows` are the rows of models with their
     own base URL, headers or wire format. `only_listed` means that only the models in `models` exist.
     """
 
@@ -52,6 +53,7 @@ class Provider:
     unlisted: ModelSpec = UNKNOWN_MODEL
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     known: Mapping[str, ModelSpec] = field(default_factory=dict, repr=False)
+    prices: Mapping[str, Price] = field(default_factory=dict, repr=False)
     model_rows: Mapping[str, "Provider"] = field(default_factory=dict)
     only_listed: bool = False
     embedding_model: str | None = None
@@ -89,6 +91,11 @@ class Provider:
     def is_simple(self) -> bool:
         """Whether every model is asked by this row, with its one key: so are most."""
         return not (self.others or self.model_rows or self.only_listed)
+
+    def origins(self) -> frozenset[Origin]:
+        """The servers of this row and of the rows of its models."""
+        rows = (self, *self.model_rows.values())
+        return frozenset(origin_of(row.base_url, row.route) for row in rows if row.base_url)
 
     def row_for(self, model_id: str) -> "Provider":
         """The row for requests to this model."""

@@ -21,7 +21,7 @@ from openclaw_ratelimit.errors import (
 from openclaw_ratelimit.events import Event, EventKind, Listener, log_event
 from openclaw_ratelimit.limit_status import LimitStatus
 from openclaw_ratelimit.limiter import FailureLimiter
-from openclaw_ratelimit.memory import ProcessStorage
+from openclaw_ratelimit.memory import ProcessStorage, WindowRecord
 from openclaw_ratelimit.peer import Argument, Ask, Peer
 from openclaw_ratelimit.policy import BudgetPolicy, DelayPolicy, LockoutPolicy
 from openclaw_ratelimit.quota import Quota
@@ -66,6 +66,7 @@ __all__ = [
     "StorageUnavailable",
     "UsageError",
     "Verdict",
+    "WindowRecord",
     "log_event",
 ]
 

@@ -11,7 +11,7 @@ from openclaw_ratelimit.errors import Locked, QuotaExceeded
 from openclaw_ratelimit.limit_status import LimitStatus
 from openclaw_ratelimit.reservation import Refusal
 
-_UNITS = {"requests": "", "tokens": ';qu="tokens"', "runs": ';qu="concurrent-requests"'}
+_UNITS = {"requests": "", "tokens": ';qu="tokens"', "runs": ';qu="concurrent-requests"', "cost": ';qu="cost"'}
 
 
 def retry_after(refused: Locked | QuotaExceeded | Refusal) -> int | None:

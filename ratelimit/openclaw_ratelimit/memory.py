@@ -15,6 +15,17 @@ from limits.aio.storage import MovingWindowSupport, SlidingWindowCounterSupport,
 _SAME = 0.001  # seconds by which two starts of one window may differ, as they are sums of floats
 
 
+@dataclass(frozen=True, slots=True)
+class WindowRecord:
+    """A sliding window as it can be stored: its key, its width, and how long ago it began (seconds), and its counts."""
+
+    key: str
+    width: int
+    age: float
+    previous: int
+    current: int
+
+
 @dataclass(slots=True)
 class _Counts:
     """A sliding window: what was counted since `start` and in the window before that. After `until` nothing counts."""
@@ -42,6 +53,7 @@ class ProcessStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
         self._counters: dict[str, tuple[int, float]] = {}
         self._windows: dict[str, deque[float]] = {}
         self._sliding: OrderedDict[str, _Counts] = OrderedDict()
+        self._changed: dict[str, int] | None = None  # sliding windows since the last `take_changes`, with their width
         self._ends: list[tuple[float, str]] = []  # heap: when windows end; entries of a window that went on are stale
 
     @property
@@ -110,6 +122,8 @@ class ProcessStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
             heapq.heappush(self._ends, (until, key))
         counts.current += amount
         self._sliding.move_to_end(key)
+        if self._changed is not None:
+            self._changed[key] = expiry
         return counts.start
 
     def forget(self, key: str) -> None:
@@ -126,6 +140,30 @@ class ProcessStorage(Storage, MovingWindowSupport, SlidingWindowCounterSupport):
             counts.current = max(0, counts.current - amount)
         elif abs(counts.start - expiry - start) < _SAME:
             counts.previous = max(0, counts.previous - amount)
+        if self._changed is not None:
+            self._changed[key] = expiry
+
+    def take_changes(self, wanted: Callable[[str], bool]) -> list[WindowRecord]:
+        """The sliding windows that have changed since the last call, if `wanted` accepts their key."""
+        changed, self._changed = self._changed or {}, {}
+        now, records = self._clock(), []
+        for key, width in changed.items():
+            counts = self._sliding.get(key)
+            if counts is not None and wanted(key):
+                _roll(counts, now, width)
+                records.append(WindowRecord(key, width, now - counts.start, counts.previous, counts.current))
+        return records
+
+    def restore(self, window: WindowRecord, passed: float) -> None:
+        """Add a window that was taken `passed` seconds ago, unless it has faded away or there is no room."""
+        now = self._clock()
+        counts = _Counts(now - window.age - passed, 0.0, window.previous, window.current)
+        _roll(counts, now, window.width)
+        if not (counts.previous or counts.current) or not self.has_room(window.key):
+            return
+        counts.until = counts.start + 2 * window.width
+        heapq.heappush(self._ends, (counts.until, window.key))
+        self._sliding[window.key] = counts
 
     async def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Add to a counter that starts over `expiry` seconds after its first addition."""

@@ -4,11 +4,13 @@
 """
 
 import asyncio
+import itertools
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Sequence
+from copy import copy
+from functools import lru_cache, partial
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ from openclaw_ratelimit.checks import (
 )
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
+from openclaw_ratelimit.memory import WindowRecord
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
 from openclaw_ratelimit.quota_shared import SharedQuota
@@ -61,7 +64,7 @@ class Quota:
         clock: Callable[[], float] | None = None,
         capacity: int = 10_000,
     ) -> None:
-        self._policies = check_policies(policies)
+        self._set_policies(policies)
         require_whole_seconds("lease", lease)
         require_count("capacity", capacity)
         require_seconds("max_run", max_run)
@@ -85,36 +88,88 @@ class Quota:
                 abandoned=self._end_abandoned,
                 was_reset=self._local.reset,
             )
-        self._runs = 0
+        self._run_numbers = itertools.count(1)
         # Run → its start, the shares it holds, and its reservation while that is referenced. In the order of starts.
         self._held: dict[str, tuple[float, Sequence[Share], weakref.ref[Reservation]]] = {}
         self._dropped: deque[str] = deque()  # runs whose reservation is garbage; any thread may collect it
-        self._cached = lru_cache(_MAX_CACHED_CALLERS)(self._shares_of)
 
-    def reserve(self, attributes: Attributes, tokens: int = 0, at_least: int = 0) -> Reserving:
-        """Take a request, `tokens` tokens and a run for this caller: `await` it, or `async with` it (see `Reserving`).
+    def with_policies(self, policies: Sequence[QuotaPolicy]) -> "Quota":
+        """The same quota under other policies, such as those of a changed configuration; also after the link was
+        opened.
 
-        An estimate that is more than a whole quota takes all of it. A request that certainly needs more
-        (`at_least` tokens) is never granted. Raises UsageError for wrong types and a missing attribute.
+        Both count in the same windows, so what callers have used up under a policy of the same name and window stays
+        used up, and runs stay counted. Raises ConfigurationError.
         """
-        return Reserving(self._reserve(attributes, whole_tokens("tokens", tokens), whole_tokens("at_least", at_least)))
+        changed = copy(self)
+        changed._set_policies(policies)  # noqa: SLF001  of the same class
+        return changed
 
-    async def reset(self, attributes: Attributes) -> None:
+    def _set_policies(self, policies: Sequence[QuotaPolicy]) -> None:
+        self._policies = check_policies(policies)
+        self._cached = lru_cache(_MAX_CACHED_CALLERS)(partial(_shares_under, self._policies))
+
+    @property
+    def policies(self) -> tuple[QuotaPolicy, ...]:
+        """The policies that apply to all callers."""
+        return self._policies
+
+    def reserve(
+        self,
+        attributes: Attributes,
+        tokens: int = 0,
+        at_least: int = 0,
+        *,
+        own: tuple[QuotaPolicy, ...] = (),
+        worst: int | None = None,
+        cost: int = 0,
+    ) -> Reserving:
+        """Take a request, `tokens` tokens, a run and `cost` for this caller: `await` it, or `async with` it (see
+        `Reserving`).
+
+        `own` are further policies of this caller, with names of their own. An estimate that is more than a whole quota
+        takes all of it. A request that certainly needs more (`at_least` tokens) is never granted. Strict policies
+        reserve `worst` tokens, as many as the work can take (None: `tokens`), and never grant more than the whole
+        quota. Raises UsageError for wrong types and a missing attribute.
+        """
+        estimate = whole_tokens("tokens", tokens)
+        estimates = (
+            estimate,
+            whole_tokens("at_least", at_least),
+            estimate if worst is None else whole_tokens("worst", worst),
+            whole_tokens("cost", cost),
+        )
+        return Reserving(self._reserve(attributes, estimates, own))
+
+    def take_changes(self, wanted: Callable[[str], bool]) -> list[WindowRecord]:
+        """The windows in this process that have changed since the last call, of policies whose name is `wanted`.
+
+        With them a process that counts alone can go on where it ended: see `restore`.
+        """
+        return self._local.take_changes(wanted)
+
+    def restore(self, windows: Iterable[WindowRecord], passed: float) -> None:
+        """Count on from windows that an earlier process has taken `passed` seconds ago."""
+        for window in windows:
+            self._local.restore(window, passed)
+
+    async def reset(self, attributes: Attributes, own: tuple[QuotaPolicy, ...] = ()) -> None:
         """For operators: forget what this caller's requests and tokens have used up; active runs stay counted.
 
         Takes effect here at once, at the other instances within a moment, or when the storage is back.
         """
-        shares = self._shares_of(pairs_of(attributes))
+        shares = _shares_under(self._policies, pairs_of(attributes), own)
         for share in shares:
             self._local.reset(share.key)
         if self._shared is not None:
             await self._shared.reset(shares)
 
-    async def _reserve(self, attributes: Attributes, tokens: int, at_least: int) -> Reservation | Refusal:
-        shares = self._shares(attributes)
+    async def _reserve(
+        self, attributes: Attributes, estimates: tuple[int, int, int, int], own: tuple[QuotaPolicy, ...]
+    ) -> Reservation | Refusal:
+        shares = self._shares(attributes, own)
         if not shares:
             return Reservation("", (), (self._local, Counted((), (), ())), None)
-        costs = tuple(_cost(share.policy, tokens, at_least) for share in shares)
+        costs = tuple(_cost(share.policy, *estimates) for share in shares)
         outcome: Reservation | Refusal | None = None
         if self._shared is not None and self._shared.link.usable():
             outcome = await self._reserve_there(self._shared, shares, costs)
@@ -203,23 +258,31 @@ class Quota:
         return bool(lost)
 
     def _new_run(self) -> str:
-        self._runs += 1
-        return str(self._runs)
+        return str(next(self._run_numbers))
 
-    def _shares(self, attributes: Attributes) -> tuple[Share, ...]:
+    def _shares(self, attributes: Attributes, own: tuple[QuotaPolicy, ...]) -> tuple[Share, ...]:
         if attributes.__class__ is not tuple:
             attributes = pairs_of(attributes)
         try:
             is_short = sum(len(value) for _, value in attributes) <= _MAX_CACHED
-            return (self._cached if is_short else self._shares_of)(attributes)
+            if is_short:
+                return self._cached(attributes, own)
+            return _shares_under(self._policies, attributes, own)
         except (TypeError, ValueError):
-            return self._shares_of(pairs_of(attributes))  # raises what is wrong with them
-
-    def _shares_of(self, attributes: tuple[tuple[str, str], ...]) -> tuple[Share, ...]:
-        return shares_of(self._policies, attributes)
+            return _shares_under(self._policies, pairs_of(attributes), own)  # raises what is wrong with them
 
 
-def _cost(policy: QuotaPolicy, tokens: int, at_least: int) -> int:
+def _shares_under(
+    policies: tuple[QuotaPolicy, ...], attributes: tuple[tuple[str, str], ...], own: tuple[QuotaPolicy, ...]
+) -> tuple[Share, ...]:
+    return shares_of(check_policies((*policies, *own)) if own else policies, attributes)
+
+
+def _cost(policy: QuotaPolicy, tokens: int, at_least: int, worst: int, money: int) -> int:
+    if policy.counts == "cost":
+        return max(1, money)
     if policy.counts != "tokens":
         return 1
+    if policy.strict:
+        return max(1, worst)
     return at_least if at_least > policy.amount else max(1, min(tokens, policy.amount))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from openclaw_ratelimit.limit_status import LimitStatus, of_runs, of_window
-from openclaw_ratelimit.memory import ProcessStorage
+from openclaw_ratelimit.memory import ProcessStorage, WindowRecord
 from openclaw_ratelimit.quota_policy import Share
 
 
@@ -76,6 +76,14 @@ class LocalQuota:
     def reset(self, key: str) -> None:
         """Forget what was counted in a window."""
         self._storage.forget(key)
+
+    def take_changes(self, wanted: Callable[[str], bool]) -> list[WindowRecord]:
+        """The windows that have changed since the last call, of policies whose name is `wanted`."""
+        return self._storage.take_changes(lambda key: wanted(key.split(":")[1]))
+
+    def restore(self, window: WindowRecord, passed: float) -> None:
+        """Count on from a window that was taken `passed` seconds ago."""
+        self._storage.restore(window, passed)
 
     def _placed(self, shares: Sequence[Share]) -> tuple[Share, ...]:
         return tuple(

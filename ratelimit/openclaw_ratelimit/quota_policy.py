@@ -12,7 +12,7 @@ from openclaw_ratelimit.checks import require_count, require_whole_seconds
 from openclaw_ratelimit.errors import PolicyError, UsageError
 from openclaw_ratelimit.notation import parsed
 
-Counted = Literal["requests", "tokens", "runs"]
+Counted = Literal["requests", "tokens", "runs", "cost"]
 Attributes = Mapping[str, str] | tuple[tuple[str, str], ...]
 """The attributes of a request: `{"identity": "alice", "model": "small"}`, or the same as pairs, a little faster."""
 
@@ -30,11 +30,12 @@ class _Window(RateLimitItemPerSecond):
 @dataclass(frozen=True, slots=True)
 class QuotaPolicy:
     """`amount` of `counts` within `window` whole seconds (a sliding window); `runs` are those at the same time and know
-    no window. With `QuotaPolicy.parse` both are written in the notation of `limits`.
+    no window; `cost` is money in any small unit. With `QuotaPolicy.parse` both are written in the notation of `limits`.
 
     Each combination of values of the attributes named in `per` has this quota for itself; without any, all share it.
     `only` restricts the policy to callers whose attribute has one of the values, or begins with one that ends in `*`.
-    `name` goes into headers and keys. Raises `PolicyError`.
+    `name` goes into headers and keys. A `strict` policy of tokens reserves the worst case instead of the estimate, so
+    that work whose worst case is known never exceeds the amount. Raises `PolicyError`.
     """
 
     name: str
@@ -43,6 +44,7 @@ class QuotaPolicy:
     window: int = 60
     per: tuple[str, ...] = ()
     only: Mapping[str, Sequence[str]] = field(default_factory=dict, hash=False)
+    strict: bool = False
     item: RateLimitItemPerSecond = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -83,15 +83,23 @@ class Reservation:
         """For `async with`: so many tokens were needed; the last call holds."""
         self._used = whole_tokens("tokens", tokens)
 
-    async def settle(self, tokens: int | None = None) -> None:
-        """The work is over and took so many tokens (None: as many as reserved, or as `used` says): count the difference
-        and free the places. Once; a second call changes nothing. With a shared storage it returns when that knows,
-        or is known to be away.
+    async def settle(self, tokens: int | None = None, cost: int | None = None) -> None:
+        """The work is over and took so many tokens (None: as many as reserved, or as `used` says) and cost so much
+        (None: as much as reserved): count the difference and free the places. Once; a second call changes nothing. With
+        a shared storage it returns when that knows, or is known to be away.
 
-        Fewer tokens than reserved are taken back from where they were counted, more are counted now.
+        Fewer tokens than reserved are taken back from where they were counted, more are counted now; so is the cost.
         """
-        tokens = self._used if tokens is None else whole_tokens("tokens", tokens)
-        await self._correct(lambda share, cost: tokens - cost if tokens is not None and _is_tokens(share) else 0)
+        amounts: dict[str, int | None] = {
+            "tokens": self._used if tokens is None else whole_tokens("tokens", tokens),
+            "cost": None if cost is None else whole_tokens("cost", cost),
+        }
+
+        def correction(share: Share, reserved: int) -> int:
+            amount = amounts.get(share.policy.counts)
+            return 0 if amount is None else amount - reserved
+
+        await self._correct(correction)
 
     async def undo(self) -> None:
         """The work was not done: give everything back, the request too. Once, and not after `settle`."""
@@ -159,7 +167,3 @@ def whole_tokens(name: str, tokens: int) -> int:
     if tokens.__class__ is not int or tokens < 0:
         raise UsageError(f"{name} must be a whole number of at least 0, not {tokens!r}")
     return min(tokens, MAX_COUNT)
-
-
-def _is_tokens(share: Share) -> bool:
-    return share.policy.counts == "tokens"

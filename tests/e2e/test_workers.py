@@ -183,7 +183,7 @@ async def test_any_worker_shows_the_metrics_of_all_also_of_one_that_was_killed(s
         await asyncio.sleep(0)
         victim = children(gateway.process.pid).pop()
         now = await until_counted(own, 40)
-        assert now["openclaw_gateway_build_info"] == 1
+        assert now["openclaw_gateway_build_info"] == now["openclaw_gateway_config_generation"] == 1
         os.kill(victim, signal.SIGKILL)
         await until(lambda: gateway.process.errors.count("Worker ended") == 1, "the parent has seen the end")
         await until_counted(gateway.url, 40)

@@ -39,7 +39,10 @@ class ScriptedAnswer:
 
     choice_in_words = False
 
-    def __init__(self, owner: "Scripted", model: str, batches: list[Any], *, whole: bool) -> None:
+    def __init__(
+        self, owner: "Scripted", model: str, batches: list[Any], filters: tuple[Any, ...], *, whole: bool
+    ) -> None:
+        self._filters = filters
         self._owner = owner
         self._model = model
         if whole and not any(isinstance(one, Exception) for one in batches):
@@ -51,6 +54,8 @@ class ScriptedAnswer:
         batch = next(self._batches, [])
         if isinstance(batch, Exception):
             raise batch
+        for one in self._filters:
+            batch = one.feed(batch)
         return batch
 
     def end(self) -> None:
@@ -75,13 +80,22 @@ class Scripted:
         }
 
     def ask(
-        self, provider: Provider, model: Any, turn: Any, timeouts: Any, *, end: float, fresh: bool = False
+        self,
+        provider: Provider,
+        model: Any,
+        turn: Any,
+        timeouts: Any,
+        *,
+        end: float,
+        fresh: bool = False,
+        filters: tuple[Any, ...] = (),
     ) -> "ScriptedAnswer":
         assert end > 0
         self.turns.append(turn)
         self.timeouts.append(timeouts)
         self.fresh.append(fresh)
-        answer = ScriptedAnswer(self, model.id, self._next(provider, model.id), whole=not turn.stream)
+        batches = self._next(provider, model.id)
+        answer = ScriptedAnswer(self, model.id, batches, filters, whole=not turn.stream)
         answer.choice_in_words = self.choice_in_words
         return answer
 
@@ -118,7 +132,11 @@ def run_context(time: Time, cooldowns: Cooldowns) -> Callable[..., RunContext]:
     and RetryPolicy."""
 
     def build(provider_client: Any = None, **settings: Any) -> RunContext:
-        shared = {name: settings.pop(name) for name in ("rescue", "hold_back", "reasoning") if name in settings}
+        shared = {
+            name: settings.pop(name)
+            for name in ("rescue", "hold_back", "reasoning", "observers", "metered")
+            if name in settings
+        }
         providers = settings.pop("providers", {name: Provider(name, f"http://{name}/v1") for name in ("home", "other")})
         policy = RetryPolicy(clock=time, sleep=time.sleep, random=lambda: 0.5, **settings)
         return RunContext(providers, provider_client or Scripted(), policy, cooldowns, **shared)

@@ -3,7 +3,8 @@
 import asyncio
 
 from gateway.config.gateway import RetryConfig
-from gateway.provision import cooldowns_from, limits_from, retry_policy_from
+from gateway.parts import cooldowns_from, limits_from
+from gateway.provision import retry_policy_from
 from gateway.upstream.http import Limits, Timeouts
 
 
@@ -46,5 +47,5 @@ async def test_retry_settings_have_keys():
 
 
 async def test_cooldown_settings_have_keys():
-    policy = cooldowns_from(RetryConfig.model_validate({"cooldownMs": 100, "maxCooldownMs": 200}))._policy
+    policy = cooldowns_from(RetryConfig.model_validate({"cooldownMs": 100, "maxCooldownMs": 200})).policy
     assert (policy.seconds, policy.max_seconds) == (0.1, 0.2)

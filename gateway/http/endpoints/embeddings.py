@@ -12,10 +12,11 @@ from gateway.http.errors import JSON
 from gateway.http.headers import run_headers
 from gateway.http.keys import SERVICES, SNAPSHOT, TRACE
 from gateway.http.large_bodies import decoded
-from gateway.http.quota import admitted_embedders
+from gateway.http.quota import admitted_embedders, quota_for
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.http.whole_response import WholeResponse
 from gateway.runs.embed import embed
+from gateway.runs.trace import Origin
 from gateway.wire.openai_chat.embeddings import read_request, render_reply
 from gateway.wire.openai_chat.schema import EMBEDDINGS
 
@@ -29,14 +30,12 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     model, override = parsed.model or "", call.options.model
     if not model.strip():
         raise BadRequest("Missing `model`.", param="model")
-    agent = snapshot.directory.resolve(model, call.options.agent)
+    agent = snapshot.directory.resolve(model, call.options.agent, call.principal)
     wanted = read_request(parsed)
     embedders = snapshot.embedders
-    if services.quota is not None:
-        embedders = await admitted_embedders(
-            request, services.quota, agent, wanted, override=override, embedders=embedders
-        )
-    trace = snapshot.runs.new_trace(agent.id, call.client)
+    if (quota := quota_for(snapshot.quota, call.principal)) is not None:
+        embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)
+    trace = snapshot.runs.new_trace(agent.id, call.client, Origin(call.id, call.path))
     request[TRACE].run = trace
     services.recent.put(call.principal.name, call.id, trace)
     run_start = time.monotonic()

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from gateway.core.jsonio import dumps
 from gateway.http.errors import JSON
-from gateway.http.keys import DEGRADED, DRAIN, SERVICES
+from gateway.http.keys import DEGRADED, DRAIN, RELOADS, SERVICES
 
 _HEADERS = {"Content-Type": JSON, "Cache-Control": "no-store"}
 
@@ -22,9 +22,14 @@ async def started(_: web.Request) -> web.StreamResponse:
 
 
 async def ready(request: web.Request) -> web.StreamResponse:
-    """Whether to send requests here. A 503 names what is `failing`; `degraded` names unavailable optional parts."""
+    """Whether to send requests here. A 503 names what is `failing`; `degraded` names unavailable optional parts, and
+    `configuration` while the last change of it is refused.
+    """
     failing = ["draining"] if request.app[DRAIN].started else []
     degraded = [name for name, is_failing in request.app[DEGRADED].items() if is_failing()]
+    reloads = request.app[RELOADS]
+    if reloads is not None and (last := reloads.status.last) is not None and last.status == "refused":
+        degraded.append("configuration")
     uptime = int((asyncio.get_running_loop().time() - request.app[SERVICES].started) * 1000)
     body = dumps({"ready": not failing, "failing": failing, "degraded": degraded, "uptimeMs": uptime})
     return web.Response(status=503 if failing else 200, body=body, headers=_HEADERS)

@@ -24,7 +24,7 @@ async def input_tokens(request: web.Request) -> web.StreamResponse:
     body = await read_body(request, RESPONSES_BODY, snapshot.body_timeout)
     call = call_of(request, body, "openresponses")
     ingress = await decoded(request, partial(ResponsesIngress.read, body))
-    agent = snapshot.directory.resolve(ingress.model, call.options.agent)
+    agent = snapshot.directory.resolve(ingress.model, call.options.agent, call.principal)
     turn = await ResponseRequest(request, ingress, call.options.model).read_turn(agent)
     run = await prepare(agent, turn, call.options, snapshot.runs, client=call.client)
     counted = {"object": "response.input_tokens", "input_tokens": prompt_tokens(run.turn)}

@@ -1,12 +1,11 @@
-"""`GET /openapi.json`: the routes, for programs. The document is built at start."""
+"""`GET /openapi.json`: the enabled routes, for programs. The document is built with each snapshot."""
 
 from aiohttp import web
 
 from gateway.http.errors import JSON
-
-DOCUMENT = web.AppKey("openapi", bytes)
+from gateway.http.keys import CURRENT
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:
-    """The OpenAPI document of all routes."""
-    return web.Response(body=request.app[DOCUMENT], headers={"Content-Type": JSON})
+    """The OpenAPI document of all enabled routes."""
+    return web.Response(body=request.app[CURRENT].document, headers={"Content-Type": JSON})

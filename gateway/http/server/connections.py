@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from typing import Any, cast
 
 from aiohttp import web
@@ -104,10 +105,10 @@ class Runner(web.AppRunner):
         self._listening: socket.socket | None = None
         app[CONNECTIONS] = lambda: len(self.connections)
 
-    async def listen(self, listening: socket.socket) -> None:
-        """Accept connections from this listening socket. The runner owns and closes it."""
+    async def listen(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        """Accept connections from this listening socket, encrypted with `tls`. The runner owns and closes it."""
         self._listening = listening
-        await web.SockSite(self, listening, backlog=BACKLOG).start()
+        await web.SockSite(self, listening, backlog=BACKLOG, ssl_context=tls).start()
 
     def stop_accepting(self) -> bool:
         """Stop accepting new connections but serve those already in the accept queue. False if not supported."""

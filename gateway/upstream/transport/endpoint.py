@@ -34,6 +34,17 @@ class Endpoint:
     head: bytes = field(repr=False)  # contains the credential
 
 
+def origin_of(url: str, route: Route | None = None) -> Origin:
+    """The server of a base URL. Raises ValueError for an invalid one."""
+    return _origin(URL(url), route)
+
+
+def _origin(parsed: URL, route: Route | None) -> Origin:
+    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.port is None:
+        raise ValueError("the base URL is not an http or https URL with a host")
+    return Origin(parsed.raw_host, parsed.port, parsed.scheme == "https", route)
+
+
 def endpoint(
     url: str, headers: Mapping[str, str], defaults: Mapping[str, str], path: str = "", route: Route | None = None
 ) -> Endpoint:
@@ -45,8 +56,7 @@ def endpoint(
     invalid URL or header.
     """
     parsed = URL(url)
-    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.port is None:
-        raise ValueError("the base URL is not an http or https URL with a host")
+    origin = _origin(parsed, route)
     names = {name.lower() for name in headers}
     if framing := sorted(_FRAMING & names):
         raise ValueError(f"the header '{framing[0]}' can't be set")
@@ -60,15 +70,13 @@ def endpoint(
     target = f"{parsed.raw_path.rstrip('/')}{path}" if path else parsed.raw_path
     if query := parsed.raw_query_string:  # of the base URL, such as Azure's `api-version`
         target += f"{'&' if '?' in path else '?'}{query}"
-    if (
-        route is not None and route.proxy is not None and parsed.scheme == "http"
-    ):  # asked of the proxy (RFC 9112 §3.2.2)
+    if route is not None and route.proxy is not None and not origin.tls:  # asked of the proxy (RFC 9112 §3.2.2)
         target = f"http://{parsed.host_port_subcomponent}{target}"
         if route.proxy.authorization is not None:
             every["Proxy-Authorization"] = route.proxy.authorization
     lines = [f"POST {target} HTTP/1.1", *(_line(name, value) for name, value in every.items())]
     head = "\r\n".join([*lines, "Content-Length: "]).encode()
-    return Endpoint(Origin(parsed.raw_host, parsed.port, parsed.scheme == "https", route), head)
+    return Endpoint(origin, head)
 
 
 def with_headers(made: Endpoint, headers: Mapping[str, str]) -> Endpoint:

@@ -39,6 +39,11 @@ class Pool:
         if self._timer is None:
             self._timer = loop.call_later(self._idle_timeout, self._sweep)
 
+    def discard(self, origin: Origin) -> None:
+        """Abort the idle connections to this origin."""
+        for connection in self._idle.pop(origin, ()):
+            connection.abort()
+
     async def close(self) -> None:
         """Abort all idle connections, and all connections that are released later."""
         self._closed = True

@@ -9,7 +9,8 @@ from gateway.core.usage import Usage
 def read_usage(payload: Mapping[str, Any]) -> Usage:
     """A provider's token counts, in any of their common variants; an invalid count is 0.
 
-    DeepSeek reports `prompt_cache_hit_tokens` at the top level; some servers omit `total_tokens`.
+    DeepSeek reports `prompt_cache_hit_tokens` at the top level; some servers omit `total_tokens`. xAI counts reasoning
+    beside `completion_tokens`, which its total shows; here the completion includes it.
     """
     get = payload.get
     prompt, completion = _count(get("prompt_tokens")), _count(get("completion_tokens"))
@@ -19,10 +20,13 @@ def read_usage(payload: Mapping[str, Any]) -> Usage:
         cache_write = _count(prompt_details.get("cache_write_tokens"))
     details = get("completion_tokens_details")
     reasoning = details.get("reasoning_tokens") if isinstance(details, dict) else None
+    total = _count(get("total_tokens"))
+    if (beside := _count(reasoning)) and total == prompt + completion + beside:
+        completion += beside
     return Usage(
         prompt,
         completion,
-        _count(get("total_tokens")) or prompt + completion,
+        total or prompt + completion,
         cached or _count(get("prompt_cache_hit_tokens")),
         reasoning if type(reasoning) is int else None,
         cache_write,

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from openclaw_ratelimit import Quota, QuotaPolicy, Refusal, Reservation
+from openclaw_ratelimit import PolicyError, Quota, QuotaPolicy, Refusal, Reservation
 
 ALICE = (("identity", "alice"),)
 BOB = (("identity", "bob"),)
@@ -271,3 +271,83 @@ async def test_a_report_of_absurdly_many_tokens_spends_the_quota_and_no_more(quo
     assert isinstance(await limited.reserve(ALICE), Refusal)
     clock.advance(1.0)
     assert isinstance(await limited.reserve(ALICE), Reservation)
+
+
+async def test_a_caller_has_further_policies_of_its_own(quota):
+    limited = quota(REQUESTS)
+    own = (QuotaPolicy("own", "requests", 1, 60, PER),)
+    assert isinstance(await limited.reserve(ALICE, own=own), Reservation)
+    assert isinstance(await limited.reserve(ALICE, own=own), Refusal)
+    assert isinstance(await limited.reserve(BOB, own=own), Reservation)
+    assert isinstance(await limited.reserve(ALICE), Reservation), "they hold only where they are given"
+    assert limited.policies == (REQUESTS,)
+    await limited.reset(ALICE, own)
+    assert isinstance(await limited.reserve(ALICE, own=own), Reservation)
+
+
+async def test_what_a_caller_of_its_own_policy_used_outlives_a_change_of_its_amount(quota):
+    limited = quota()
+    small, large = (QuotaPolicy("own", "tokens", amount, 60, PER) for amount in (10, 15))
+    await limited.reserve(ALICE, 10, own=(small,))
+    reservation = await limited.reserve(ALICE, 5, own=(large,))
+    assert reservation.statuses[0].remaining == 0
+
+
+async def test_a_strict_policy_reserves_the_worst_case_and_is_settled_to_what_was_used(quota):
+    limited = quota(QuotaPolicy("budget", "tokens", 1000, 60, PER, strict=True))
+    held = await limited.reserve(ALICE, 10, worst=600)
+    assert isinstance(await limited.reserve(ALICE, 10, worst=401), Refusal)
+    await held.settle(599)
+    assert isinstance(await limited.reserve(ALICE, 10, worst=401), Reservation)
+    never = await limited.reserve(BOB, 10, worst=1001)
+    assert never.retry_after is None, "an estimate would take all of it"
+
+
+async def test_a_process_goes_on_with_the_windows_of_an_earlier_one(quota, clock):
+    policies = (QuotaPolicy("budget", "tokens", 100, 60, PER), QuotaPolicy("other", "tokens", 100, 60, PER))
+    first = quota(*policies)
+    first.take_changes(lambda name: name == "budget")
+    clock.advance(5.0)
+    await first.reserve(ALICE, 60)
+    clock.advance(60.0)
+    await first.reserve(ALICE, 40)
+    (window,) = first.take_changes(lambda name: name == "budget")
+    assert (window.width, window.age, window.previous, window.current) == (60, 0.0, 60, 40)
+    assert first.take_changes(str.isascii) == []
+    clock.advance(30.0)
+    second = quota(*policies)
+    second.restore([window], 30.0)
+    remaining = [(await one.reserve(ALICE, 1)).statuses[0].remaining for one in (first, second)]
+    assert remaining == [29, 29], "half of 60 still counts"
+    clock.advance(1000.0)
+    third = quota(*policies)
+    third.restore([window], 1030.0)
+    assert (await third.reserve(ALICE, 1)).statuses[0].remaining == 99, "it has faded away"
+
+
+async def test_money_is_reserved_and_settled_beside_tokens(quota):
+    limited = quota(TOKENS, QuotaPolicy("money", "cost", 1000, 60, PER))
+    held = await limited.reserve(ALICE, 10, cost=600)
+    refusal = await limited.reserve(ALICE, 10, cost=401)
+    assert [status.policy.name for status in refusal.violated] == ["money"]
+    await held.settle(30, 599)
+    last = await limited.reserve(ALICE, 10, cost=401)
+    assert [status.remaining for status in last.statuses] == [1000 - 30 - 10, 0]
+    await last.settle(10)
+    again = await limited.reserve(ALICE, 10, cost=1)
+    assert isinstance(again, Refusal), "without a cost the reserved one counts"
+
+
+async def test_other_policies_over_the_same_quota_go_on_counting(quota):
+    requests = QuotaPolicy("all", "requests", 2)
+    limited = quota(requests)
+    assert isinstance(await limited.reserve(ALICE), Reservation)
+    larger = limited.with_policies([QuotaPolicy("all", "requests", 3), QuotaPolicy("runs", "runs", 1)])
+    held = await larger.reserve(ALICE)
+    assert isinstance(held, Reservation)
+    assert isinstance(await larger.reserve(ALICE), Refusal)  # one run at a time
+    await held.settle()
+    assert isinstance(await larger.reserve(ALICE), Reservation)
+    assert isinstance(await limited.reserve(ALICE), Refusal)
+    with pytest.raises(PolicyError):
+        limited.with_policies([requests, requests])

@@ -5,7 +5,7 @@ import pytest
 from gateway.access.client import ClientAddress
 from gateway.access.lockout import Lockout
 from gateway.access.outcome import Authenticated, Rejected
-from gateway.core.errors import LockedOut, Unauthorized
+from gateway.core.errors import LockedOut, Unauthorized, Unavailable
 from gateway.core.identity import OWNER
 from openclaw_ratelimit import BudgetPolicy, FailureDelay, FailureLimiter, LockoutPolicy
 
@@ -73,6 +73,17 @@ async def status_of(lockout, outcome, client):
 
 async def statuses_of(lockout, outcomes, client=client()):  # noqa: B008  # a frozen value
     return [await status_of(lockout, outcome, client) for outcome in outcomes]
+
+
+async def test_a_key_that_can_not_be_checked_is_neither_counted_nor_refused(lockout, exempting):
+    unknown = Rejected("unverifiable", "token")
+    for one, address in ((lockout, client()), (exempting, LOOPBACK)):
+        for _ in range(5):
+            with pytest.raises(Unavailable):
+                await one.admit(unknown, address)
+        assert await status_of(one, RIGHT, address) == 200
+    await statuses_of(lockout, [WRONG] * 3)
+    assert (await status_of(lockout, unknown, client()))[0] == 429, "a lock comes first"
 
 
 async def test_the_last_allowed_failure_is_401_and_then_even_the_right_secret_is_429(lockout, clock):

@@ -38,7 +38,7 @@ BROKEN = {
     "an unknown key": f"{{{TOKEN},{OWN},{AGENT},tools:{{alow:[]}}}}",
     "a value of a wrong type": f"{{{TOKEN},{OWN},{AGENT},session:{{maxBytes:'big'}}}}",
     "a variable that is not set": own("{baseUrl:'http://127.0.0.1:9/v1',apiKey:'${ABSENT_VARIABLE}'}"),
-    "no model": f"{{{TOKEN},{OWN}}}",
+    "no model that could be assumed": f"{{{TOKEN},models:{{mode:'replace'}}}}",
     "an unknown provider": f"{{{TOKEN},{OWN},agents:{{defaults:{{model:'ghost/m'}}}}}}",
     "a wire format that is not served": own("{baseUrl:'http://h',api:'pi-messages'}"),
     "a model's wire format that is not served": own("{baseUrl:'http://h',models:[{id:'m',api:'pi-messages'}]}"),

@@ -118,8 +118,8 @@ def test_an_installation_with_variables(installation, report, state: Path):
         "works agents.entries.main: groq/x → xai/grok, the default agent",
         "works models.providers.openai: api.openai.com:443, openai-responses, with a key",
         "works models.providers.groq: api.groq.com:443, openai-completions, with a key",
-        "works models.providers.xai: api.x.ai:443, openai-responses, without a key",
         "works models.providers.mistral: api.mistral.ai:443, openai-completions, without a key",
+        "works models.providers.xai: api.x.ai:443, openai-responses, without a key",
         "changed gateway.http.endpoints: no endpoint was enabled; chatCompletions and responses are now",
         (
             "missing models.providers.xai.apiKey: is missing, so api.x.ai:443 will refuse every call; set an API key "
@@ -252,7 +252,8 @@ def test_a_broken_installation(installation, report, state: Path):
     assert {path for path, _ in outcomes if path.startswith("needs you")} == {
         "needs you gateway.auth.mode",
         "needs you gateway.roles",
-        "needs you gateway.tls.enabled",
+        "needs you gateway.tls.certPath",
+        "needs you gateway.tls.keyPath",
     }
     assert lines[-1].startswith("Nothing was written")
     assert not state.exists()
@@ -287,6 +288,14 @@ def test_an_installation_without_a_model_that_can_be_asked_needs_its_owner(insta
     assert status == 1
     assert any(line.startswith("needs you agents.defaults.model: is missing") for line in lines)
     assert not state.exists()
+
+
+def test_an_installation_that_names_no_model_is_answered_by_the_one_that_a_key_names(installation, report, state: Path):
+    folder = installation({"gateway": ON, "channels": {}}, f"ANTHROPIC_API_KEY={SECRET}\n")
+    status, lines = report(folder)
+    assert status == 0
+    assert "works agents.entries.main: anthropic/claude-opus-5, the default agent" in lines
+    assert str(served(state).directory.default.candidates[0]) == "anthropic/claude-opus-5"
 
 
 def test_a_file_that_exists_is_not_replaced(installation, report, state: Path):

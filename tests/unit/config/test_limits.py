@@ -35,10 +35,11 @@ def test_a_rule_with_a_mistake_is_refused(refused, rule, path, text):
     assert any(problem.startswith(f"{path}: ") and text in problem for problem in problems), problems
 
 
-@pytest.mark.parametrize("auth", ['{mode:"token",token:"t"}', '{mode:"none"}'])
-def test_users_can_only_be_named_where_they_have_names(refused, auth):
-    (problem,) = refused(f'{{gateway:{{auth:{auth},limits:[{{identities:["alice"],concurrentRuns:1}}]}}}}')
-    assert problem.startswith("gateway.limits[0].identities: names users, while auth mode is")
+def test_users_and_keys_can_only_be_named_where_somebody_has_a_name(refused, loaded):
+    limits = '[{identities:["alice"],concurrentRuns:1}]'
+    (problem,) = refused(f'{{gateway:{{auth:{{mode:"none"}},limits:{limits}}}}}')
+    assert problem.startswith("gateway.limits[0].identities: names users or keys, while auth mode is")
+    assert loaded(f'{{gateway:{{auth:{{mode:"token",token:"t"}},limits:{limits}}}}}')
 
 
 def test_a_trusted_proxy_names_users(loaded):

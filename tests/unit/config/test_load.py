@@ -60,7 +60,6 @@ def test_a_configuration_of_openclaw_loads_as_it_stands(loaded):
         "gateway.controlUi.enabled",
         "gateway.http.endpoints.chatCompletions.maxBodyBytes",
         "models.providers.mock.models[].name",
-        "models.providers.mock.models[].cost",
         "agents.defaults.heartbeat",
         "agents.defaults.skipBootstrap",
         "agents.defaults.maxConcurrent",

@@ -16,7 +16,7 @@ from tests.unit.config.test_documentation import sections_in
 
 ROOT = Path(__file__).parents[3]
 
-REFUSED = {("GatewayConfig", "mode"), ("GatewayConfig", "roles"), ("TlsConfig", "enabled")}
+REFUSED = {("GatewayConfig", "mode"), ("GatewayConfig", "roles")}
 """Their one effect is that `gateway.config.rules` refuses a value."""
 MOVED = {("AgentsConfig", "older_list"), ("AgentListItem", "id")}
 """Read from the file's tree, before there are models."""
@@ -76,7 +76,7 @@ def is_read(model: type[Section], field: str, reads: set[tuple[str, str, str]]) 
 def test_every_key_has_a_reader_or_is_declared_as_one_without_effect(reads):
     every = {*fields_with_effect(Config), *fields_with_effect(secrets.SecretsConfig)}
     unread = {(model.__name__, field) for model, field in every if not is_read(model, field, reads)}
-    assert unread - MOVED == REFUSED | {("GatewayConfig", "tls")}
+    assert unread - MOVED == REFUSED
 
 
 def test_a_key_that_is_refused_has_its_rule(reads):

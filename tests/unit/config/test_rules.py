@@ -118,13 +118,22 @@ def test_roles_are_refused_rather_than_ignored(refused):
     assert refused("{gateway:{roles:{default:'guest'}}}")[0].startswith("gateway.roles: named roles are not enforced")
 
 
-def test_tls_is_refused_rather_than_ignored(refused):
-    assert [p.partition(":")[0] for p in refused("{gateway:{tls:{enabled:true}}}")] == ["gateway.tls.enabled"]
+def test_tls_needs_a_certificate_and_a_key(refused):
+    problems = refused("{gateway:{tls:{enabled:true}}}")
+    assert [problem.partition(":")[0] for problem in problems] == ["gateway.tls.certPath", "gateway.tls.keyPath"]
+
+
+def test_allowed_hosts_are_names_without_scheme_and_port(loaded, refused):
+    loaded('{gateway:{http:{allowedHosts:["gw.example.com","*.example.com","192.0.2.1","[2001:db8::1]","localhost"]}}}')
+    problems = refused('{gateway:{http:{allowedHosts:["https://gw.example.com","gw:443","*","a/b"]}}}')
+    assert [problem.partition(":")[0] for problem in problems] == [
+        f"gateway.http.allowedHosts[{index}]" for index in range(4)
+    ]
 
 
 def test_keys_without_effect_are_named(loaded):
-    text = '{gateway:{reload:{mode:"off"}},agents:{entries:{main:{models:{"p/m":{params:{a:1}}}}}}}'
-    assert loaded(text).inert == ("gateway.reload", 'agents.entries.main.models["p/m"].params')
+    text = '{gateway:{reload:{debounceMs:5}},agents:{entries:{main:{models:{"p/m":{params:{a:1}}}}}}}'
+    assert loaded(text).inert == ("gateway.reload.debounceMs", 'agents.entries.main.models["p/m"].params')
 
 
 @pytest.mark.parametrize(

@@ -221,10 +221,10 @@ async def test_all_retries_share_one_deadline(talk, time):
     await talk(provider_client, 0, 9)
     ends, ask = [], provider_client.ask
 
-    def slow(*asked, end, fresh):
+    def slow(*asked, end, **options):
         ends.append(end)
         time.now += 10
-        return ask(*asked, end=end, fresh=fresh)
+        return ask(*asked, end=end, **options)
 
     provider_client.ask = slow
     run = await talk(provider_client, 9, 11)

@@ -21,7 +21,7 @@ async def echo(request: web.Request) -> web.Response:
 async def response_to(aiohttp_server):
     """The server's whole response to these bytes on one connection."""
     app = web.Application()
-    app[RESPONSE_HEADERS] = ResponseHeaders({}, Drain())
+    app[RESPONSE_HEADERS] = ResponseHeaders(Drain())
     app.router.add_post("/", chained(Route(("POST",), ("/",), echo, None, public=True)))
     server = await aiohttp_server(app)
 

@@ -37,7 +37,8 @@ async def sent(aiohttp_server, drain):
         return response
 
     app = web.Application()
-    app[RESPONSE_HEADERS] = headers = ResponseHeaders({"Strict-Transport-Security": "max-age=1"}, drain)
+    app[RESPONSE_HEADERS] = headers = ResponseHeaders(drain)
+    headers.configure({"Strict-Transport-Security": "max-age=1"})
     app.on_response_prepare.append(headers.add)
     app.router.add_route("*", "/{name}", answer)
     server = await aiohttp_server(app)

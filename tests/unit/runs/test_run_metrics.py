@@ -1,15 +1,18 @@
 import random
 import string
+from dataclasses import replace
 
 import pytest
 
 from gateway.core.names import ModelRef
+from gateway.core.price import PICODOLLARS, Price, Rates
 from gateway.core.upstream_error import UpstreamKind
 from gateway.core.usage import Usage
 from gateway.metrics import catalog
 from gateway.metrics.registry import Registry
 from gateway.runs.run_metrics import RunMetrics
 from gateway.runs.trace import ANSWERED, CANCELLED, RunFinished, RunTrace, ToolUse
+from gateway.upstream.provider import Provider
 
 A, B = ModelRef("p", "a"), ModelRef("q", "b")
 
@@ -62,12 +65,26 @@ def test_tokens_belong_to_the_model_that_answered(registry, metrics, time):
 
 
 def test_a_known_price_gives_the_cost_and_an_unknown_one_no_series(registry, time):
-    metrics = RunMetrics(
-        registry, {}, models=[A, B], agents=["main"], price=lambda ref, usage: usage.prompt / 1e6 if ref == A else None
-    )
-    metrics(finished(time, (A, ANSWERED), usage=Usage(1000, 0, 1000)))
-    metrics(finished(time, (B, ANSWERED), usage=Usage(1000, 0, 1000)))
-    assert series(registry, catalog.COST) == {'agent="main",channel="webchat",model="a",provider="p"': 0.001}
+    price = Price(Rates(input=2 * PICODOLLARS, output=10 * PICODOLLARS))
+    rows = {name: Provider(name, f"http://{name}.example/v1") for name in ("p", "q")}
+    rows["p"] = replace(rows["p"], prices={"a": price})
+    metrics = RunMetrics(registry, rows, models=[A, B], agents=["main"])
+    metrics(finished(time, (A, ANSWERED), usage=Usage(1000, 100, 1100)))
+    metrics(finished(time, (B, ANSWERED), usage=Usage(1000, 100, 1100)))
+    assert series(registry, catalog.COST) == {'agent="main",channel="webchat",model="a",provider="p"': 0.003}
+
+
+def test_a_metered_run_counts_each_attempt_by_its_model_but_no_estimates(registry, metrics, time):
+    run = finished(time, (A, "stall"), (B, ANSWERED), (B, ANSWERED), usage=Usage(9, 9, 18))
+    first, second, third = run.trace.attempts
+    first.usage, second.usage = Usage(5, 1, 6), Usage(7, 2, 9)
+    third.usage, third.estimated = Usage(100, 100, 200), True
+    metrics(run)
+    tail = 'token_type="input"'
+    assert {labels: value for labels, value in series(registry, catalog.TOKENS).items() if labels.endswith(tail)} == {
+        f'agent="main",channel="webchat",model="a",provider="p",{tail}': 5,
+        f'agent="main",channel="webchat",model="b",provider="q",{tail}': 7,
+    }
 
 
 def test_only_a_failure_before_another_model_is_a_failover(registry, metrics, time):

@@ -169,7 +169,7 @@ def test_the_timeout_is_the_providers_own():
         {"baseUrl": "http://own/v1", "api": "pi-messages"},
         {"baseUrl": "http://own/v1", "models": [{"id": "m", "api": "pi-messages"}]},
         {"baseUrl": "http://own/v1", "auth": "oauth"},
-        {"baseUrl": "http://own/v1", "request": {"proxy": {"mode": "env-proxy"}}},
+        {"baseUrl": "http://own/v1", "request": {"proxy": {"mode": "explicit-proxy"}}},
         {},
     ],
 )

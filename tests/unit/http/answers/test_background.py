@@ -7,7 +7,7 @@ import openai
 import pytest
 
 from gateway.http.answers.background import BackgroundPolicy
-from gateway.http.keys import SERVICES
+from gateway.http.keys import CURRENT
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy
 from gateway.state.schema import MIGRATIONS
@@ -231,7 +231,7 @@ class TestLimits:
         released.set()
         await ended(official, created.id)
         assert (await official.responses.create(model="openclaw", input="hi")).status == "completed"
-        assert client.app[SERVICES].quota is not None
+        assert client.app[CURRENT].snapshot.quota is not None
 
 
 @pytest.mark.parametrize("shape", SHAPES)

@@ -18,6 +18,7 @@ from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.state.configured import Stores
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventPage, EventPolicy
+from gateway.state.keys.sqlite import SqliteKeys
 from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
@@ -73,6 +74,7 @@ async def stores(clock):
             SqliteEvents(database, EventPolicy(), clock=clock, monotonic=clock),
             MemoryReasoning(clock=clock),
             sqlite_seals(database),
+            SqliteKeys(database),
         )
     finally:
         await database.close()

@@ -30,7 +30,7 @@ async def answer(aiohttp_client):
         limits = {"opening": opening, "heartbeat": heartbeat}
         app = web.Application()
         app[DRAIN] = Drain()
-        app[RESPONSE_HEADERS] = ResponseHeaders({}, app[DRAIN])
+        app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
         app.router.add_post("/", chained(Route(("POST",), ("/",), handler, None, public=True)))
         client = await aiohttp_client(app)
         return await client.post("/")

@@ -34,6 +34,15 @@ FIELDS = st.sampled_from(
         ({"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 0}}, Usage(0, 5, 5, reasoning=0)),
         ({"completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 4}}, Usage(0, 5, 5, reasoning=4)),
         ({"completion_tokens": 5, "completion_tokens_details": {}}, Usage(0, 5, 5)),
+        (
+            {
+                "prompt_tokens": 32,
+                "completion_tokens": 9,
+                "total_tokens": 135,
+                "completion_tokens_details": {"reasoning_tokens": 94},
+            },
+            Usage(32, 103, 135, reasoning=94),  # xAI counts reasoning beside the completion
+        ),
         ({"prompt_tokens": None, "completion_tokens": "5", "prompt_tokens_details": None}, Usage()),
         ({"prompt_tokens": True, "completion_tokens": 2.0, "total_tokens": -1}, Usage()),
         ({"completion_tokens_details": {"reasoning_tokens": True}, "prompt_tokens_details": [1]}, Usage()),

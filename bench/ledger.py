@@ -1,0 +1,68 @@
+"""The ledger against the provider's own books: `python bench/ledger.py [--requests 100000]`.
+
+One gateway gets requests of all kinds (whole, streamed, responses, background, embeddings, conversations) with 5 % of
+faults at the provider, fallbacks, rescues, and 4 % of clients that disconnect at a random moment. Then every request
+that reached the provider is compared with its row: the same model and the same tokens where the provider reported them.
+The exit status is 1 if a row is missing, double or different.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import aiohttp
+from gateway_process import ROOT, running
+
+sys.path.insert(0, str(ROOT))
+from tests.fault.conftest import TOKEN, settings
+from tests.fault.ledger_load import Books, Load, compared, serve_books
+from tests.fault.provider import FaultProvider
+
+
+async def measured(requests: int, seed: int, state: Path) -> int:
+    """Run the load and print both books. 1 if they differ."""
+    async with FaultProvider().serving() as provider:
+        books = Books(seed)
+        serve_books(provider, books)
+        config = settings({"fake": {"baseUrl": provider.url, "apiKey": "k"}}, {})
+        config["agents"]["defaults"]["model"] = {"primary": "fake/first", "fallbacks": ["fake/second"]}
+        config["memory"]["search"]["model"] = "vectors"
+        config["gateway"]["retry"] |= {"maxRetries": 0, "lastFirstEventTimeoutMs": 30_000, "totalTimeoutMs": 60_000}
+        config["gateway"]["drain"] = {"noticeMs": 0}
+        async with running(config, state) as gateway:
+            base, headers = f"http://127.0.0.1:{gateway.port}", {"Authorization": f"Bearer {TOKEN}"}
+            timeout = aiohttp.ClientTimeout(total=300)
+            async with aiohttp.ClientSession(base, headers=headers, timeout=timeout) as client:
+                load = Load(client, seed)
+                began = time.monotonic()
+                await load.run(requests)
+                seconds = time.monotonic() - began
+                result = await compared(client, books, killed=load.killed, wait=60.0)
+                size = sum(file.stat().st_size for file in state.glob("gateway.sqlite*"))
+        attempts = sum(map(len, books.entries.values()))
+    print(f"{requests} requests in {seconds:.0f} s, {attempts} at the provider, {len(load.killed)} clients killed")
+    print(f"equal to the provider's count: {result.exact}")
+    print(f"estimated, the provider sent no count: {result.estimated}")
+    print(f"failed before an answer: {result.unbilled}, never reached the provider: {result.unsent}")
+    print(f"size of the store with conversations and responses: {size / 2**20:.0f} MiB")
+    print(f"missing, double or different: {len(result.problems)}")
+    for problem in result.problems[:20]:
+        print(f"  {problem}")
+    return int(bool(result.problems))
+
+
+def main() -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as state:
+        return asyncio.run(measured(options.requests, options.seed, Path(state)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

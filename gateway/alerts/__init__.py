@@ -1,0 +1,1 @@
+"""Alerts to systems of the operator."""

@@ -1,0 +1,60 @@
+"""Asks a running gateway: where it is by its configuration, and with its own credential."""
+
+import json
+import ssl
+import urllib.request
+from pathlib import Path
+from typing import Any
+from urllib.error import HTTPError, URLError
+
+from gateway.config.gateway import GatewayConfig
+
+_TIMEOUT = 60.0  # seconds; a reload may wait for tool servers
+
+
+def base_url(gateway: GatewayConfig) -> str:
+    """The gateway of this machine."""
+    return f"{'https' if gateway.tls.enabled else 'http'}://127.0.0.1:{gateway.port}"
+
+
+def ask(
+    method: str, url: str, gateway: GatewayConfig, *, body: object = None, timeout: float = _TIMEOUT
+) -> dict[str, Any]:
+    """The gateway's JSON, or `problem` and the error's `code`. `body` is sent as JSON."""
+    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
+    headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
+    data = None if body is None else json.dumps(body).encode()
+    if data is not None:
+        headers["Content-Type"] = "application/json"
+    request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310  checked by the caller
+    try:
+        with urllib.request.urlopen(request, timeout=timeout, context=trust(gateway, url)) as response:  # noqa: S310
+            answer: dict[str, Any] = json.load(response)
+            return answer
+    except HTTPError as error:
+        text = error.read().decode("utf-8", "replace")
+        return {"problem": f"{error.code} {text}", **_error_of(text)}
+    except (URLError, OSError) as error:
+        return {"problem": f"no gateway answers at {url}: {error}"}
+
+
+def trust(gateway: GatewayConfig, url: str) -> ssl.SSLContext:
+    """The certificates to trust at `url`: for the gateway of this machine exactly its own, because hardly any names a
+    loopback address; else those of the system.
+    """
+    certificate = gateway.tls.cert_path
+    if certificate is None or not url.startswith(f"{base_url(gateway)}/"):
+        return ssl.create_default_context()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.load_verify_locations(Path(certificate).expanduser())
+    return context
+
+
+def _error_of(body: str) -> dict[str, Any]:
+    try:
+        error = json.loads(body)["error"]
+        return {"code": error["code"], "message": error["message"]}
+    except (ValueError, LookupError, TypeError):
+        return {}

@@ -1,0 +1,157 @@
+"""`openclaw-gateway keys`: make, list and revoke keys of clients; `generate` prints one for the configuration.
+
+The running gateway is asked, so that a change holds at every instance. `generate` asks nobody and stores nothing.
+"""
+
+import argparse
+import json
+import os
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from gateway.cli.api import ask, base_url
+from gateway.cli.main import COMMANDS, config_option
+from gateway.config.budgets import SECONDS
+from gateway.config.gateway import GatewayConfig
+from gateway.config.load import load
+from gateway.core.client_key import digest_of, new_key
+from gateway.core.printable import printable
+
+if TYPE_CHECKING:
+    from gateway.cli.main import Subparsers
+
+_COLUMNS = ("name", "scopes", "agents", "limits", "budget", "expires", "last used", "source")
+
+
+def add_parser(sub: "Subparsers") -> None:
+    """`keys create|list|revoke|generate [NAME] [--config FILE] [--url URL]`."""
+    parser = sub.add_parser("keys", help=COMMANDS["keys"], description=__doc__)
+    config_option(parser)
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    create = actions.add_parser("create", help="make a key and print it; nobody can print it again")
+    create.add_argument("name", metavar="NAME", help="the client's name: its identity for limits and conversations")
+    create.add_argument("--scope", action="append", metavar="SCOPE", help="may be repeated (default: operator.write)")
+    create.add_argument("--agent", action="append", metavar="ID", help="an agent it may use (default: all); repeatable")
+    create.add_argument("--requests-per-minute", type=int, metavar="N")
+    create.add_argument("--tokens-per-minute", type=int, metavar="N")
+    create.add_argument("--concurrent-runs", type=int, metavar="N")
+    create.add_argument("--budget", type=int, metavar="N", help="tokens that it may use in the window")
+    create.add_argument("--budget-window", choices=tuple(SECONDS), default="month", help="(default: month)")
+    create.add_argument("--expires", metavar="WHEN", help="a time such as 2027-01-31T00:00:00Z, or days such as 90d")
+    listing = actions.add_parser("list", help="list all keys, without the keys themselves")
+    listing.add_argument("--json", action="store_true", help="one JSON object per line")
+    revoke = actions.add_parser("revoke", help="revoke a key at every instance")
+    revoke.add_argument("name", metavar="NAME")
+    generate = actions.add_parser("generate", help="print a key and its digest for gateway.keys in the configuration")
+    for action in (create, listing, revoke, generate):
+        config_option(action)
+        action.set_defaults(config=argparse.SUPPRESS)  # else it would replace the option before the action
+    for action in (create, listing, revoke):
+        action.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0 when it is done, 1 when the gateway refuses or does not answer, 2 for a wrong command line."""
+    if args.action == "generate":
+        key = new_key()
+        print(f"key     {key}\ndigest  sha256:{digest_of(key).hex()}")
+        return 0
+    gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    base = (args.url or base_url(gateway)).rstrip("/")
+    if not base.startswith(("http://", "https://")):
+        print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
+        return 2
+    url = f"{base}/api/v1/keys"
+    match args.action:
+        case "create":
+            return _create(args, url, gateway)
+        case "revoke":
+            return _revoke(args.name, url, gateway)
+        case _:
+            return _list(url, gateway, as_json=args.json)
+
+
+def _create(args: argparse.Namespace, url: str, gateway: GatewayConfig) -> int:
+    limits = {
+        "requests_per_minute": args.requests_per_minute,
+        "tokens_per_minute": args.tokens_per_minute,
+        "concurrent_runs": args.concurrent_runs,
+    }
+    wanted = {
+        "name": args.name,
+        "scopes": args.scope,
+        "agents": args.agent,
+        "limits": limits,
+        "budget": None if args.budget is None else {"tokens": args.budget, "window": args.budget_window},
+        "expires_at": _expiry(args.expires),
+    }
+    answer = ask("POST", url, gateway, body=wanted)
+    if "problem" in answer:
+        return _problem(answer)
+    print(answer["key"])
+    print(f"Key {printable(args.name)} is made. Store it now: the gateway has only its digest.", file=sys.stderr)
+    return 0
+
+
+def _revoke(name: str, url: str, gateway: GatewayConfig) -> int:
+    answer = ask("DELETE", f"{url}/{quote(name, safe='@')}", gateway)
+    if "problem" in answer:
+        return _problem(answer)
+    print(f"revoked {printable(name)}")
+    if answer["pending"]:
+        text = "The store is away: other instances accept the key until it is back, so keep this instance running."
+        print(text, file=sys.stderr)
+    return 0
+
+
+def _list(url: str, gateway: GatewayConfig, *, as_json: bool) -> int:
+    keys: list[dict[str, Any]] = []
+    after: str | None = ""
+    while after is not None:
+        answer = ask("GET", f"{url}?limit=1000&after={quote(after)}", gateway)
+        if "problem" in answer:
+            return _problem(answer)
+        keys += answer["data"]
+        after = answer["next"]
+    if as_json:
+        for key in keys:
+            print(json.dumps(key))
+        return 0
+    rows = [_row(key) for key in keys]
+    if sys.stdout.isatty():
+        rows = [list(_COLUMNS), *rows]
+        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+        rows = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
+    for row in rows:
+        print("\t".join(row) if not sys.stdout.isatty() else "  ".join(row).rstrip())
+    return 0
+
+
+def _row(key: dict[str, Any]) -> list[str]:
+    expires = key["expires_at"] or "never"
+    cells = (
+        key["name"],
+        ",".join(key["scopes"]) or "none",
+        "all" if key["agents"] is None else ",".join(key["agents"]) or "none",
+        ",".join(f"{name}={amount}" for name, amount in key["limits"].items()) or "none",
+        "none" if key["budget"] is None else f"{key['budget']['tokens']} tokens a {key['budget']['window']}",
+        f"{expires} (expired)" if key["expired"] else expires,
+        key["last_used_at"] or "never",
+        key["source"],
+    )
+    return [printable(str(cell)) for cell in cells]
+
+
+def _expiry(text: str | None) -> str | None:
+    """`90d` as a time; any other text is the gateway's to judge."""
+    if text is None or not (text.endswith("d") and text[:-1].isdecimal() and len(text) <= len("36500d")):
+        return text
+    return (datetime.now(UTC) + timedelta(days=int(text[:-1]))).isoformat()
+
+
+def _problem(answer: dict[str, Any]) -> int:
+    print(printable(str(answer["problem"])), file=sys.stderr)
+    return 1

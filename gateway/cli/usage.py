@@ -1,0 +1,123 @@
+"""`openclaw-gateway usage`: what agents, models and callers used and cost, from the ledger of the running gateway."""
+
+import argparse
+import json
+import os
+import sys
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlencode
+
+from gateway.cli.main import COMMANDS, config_option
+from gateway.config.gateway import GatewayConfig
+from gateway.config.load import load
+from gateway.core.printable import printable
+
+if TYPE_CHECKING:
+    from gateway.cli.main import Subparsers
+
+_TIMEOUT = 60.0  # seconds
+_COLUMNS = {
+    "attempts": "attempts",
+    "failed": "failed",
+    "prompt_tokens": "prompt",
+    "cached_tokens": "cached",
+    "completion_tokens": "completion",
+    "cost": "cost $",
+}
+
+
+def add_parser(sub: "Subparsers") -> None:
+    """`usage [--by COLUMNS] [--since AGE] [--until AGE] [--format FORMAT] [--config FILE] [--url URL]`."""
+    parser = sub.add_parser("usage", help=COMMANDS["usage"], description=__doc__)
+    columns = "agent, model, provider, caller, day, outcome, endpoint, key, session; up to three with commas, or row"
+    parser.add_argument("--by", default="agent", metavar="COLUMNS", help=f"{columns} (default: agent)")
+    parser.add_argument("--since", default="7d", metavar="AGE", help="such as 7d, 12h or 30m (default: 7d)")
+    parser.add_argument("--until", metavar="AGE", help="the same (default: now)")
+    parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    config_option(parser)
+    parser.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report. 0, or 1 when the gateway refuses or doesn't answer, 2 for a wrong command line."""
+    gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
+    base = (args.url or f"http://127.0.0.1:{gateway.port}").rstrip("/")
+    if not base.startswith(("http://", "https://")):
+        print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
+        return 2
+    if args.format == "table" and args.by == "row":
+        print("usage: --by row needs --format json or csv", file=sys.stderr)
+        return 2
+    query = {"by": args.by, "since": args.since, "format": "csv" if args.format == "csv" else "json"}
+    if args.until:
+        query["until"] = args.until
+    request = urllib.request.Request(  # noqa: S310  checked above
+        f"{base}/api/v1/usage?{urlencode(query)}", headers=_credential(gateway)
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
+            return _print(response, args.format)
+    except HTTPError as error:
+        print(printable(_message(error.read().decode("utf-8", "replace"), error.code)), file=sys.stderr)
+    except (URLError, OSError) as error:
+        print(f"no gateway answers at {base}: {error}", file=sys.stderr)
+    return 1
+
+
+def _credential(gateway: GatewayConfig) -> dict[str, str]:
+    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
+    return {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
+
+
+def _message(body: str, status: int) -> str:
+    try:
+        return f"{status} {json.loads(body)['error']['message']}"
+    except (ValueError, LookupError, TypeError):
+        return f"{status} {body}"
+
+
+def _print(response: Any, form: str) -> int:
+    if form != "table":
+        for line in response:
+            text = line.decode()
+            print(printable(text, lines=True) if sys.stdout.isatty() else text, end="")
+        if form == "json" and sys.stdout.isatty():
+            print()
+        return 0
+    report = json.load(response)
+    heads = [*report["by"], *_COLUMNS.values()]
+    lines = [[*(str(row[name]) or "-" for name in report["by"]), *_numbers(row)] for row in report["data"]]
+    lines.sort(key=lambda line: line[: len(report["by"])])
+    total = ["total", *[""] * (len(report["by"]) - 1), *_numbers(report["total"])]
+    _table([heads, *lines, total], texts=len(report["by"]))
+    if unpriced := report["total"]["unpriced_attempts"]:
+        print(f"{unpriced} attempts have no known price and are not in the cost", file=sys.stderr)
+    if estimated := report["total"]["estimated_attempts"]:
+        print(f"{estimated} attempts have estimated tokens, because the provider reported none", file=sys.stderr)
+    if lost := report["lost_rows"]:
+        print(f"{lost} rows are lost, because the store did not keep up", file=sys.stderr)
+    return 0
+
+
+def _numbers(row: dict[str, Any]) -> list[str]:
+    cells = []
+    for name in _COLUMNS:
+        value = row[name]
+        cells.append("unknown" if value is None else f"{value:.6f}" if name == "cost" else f"{value}")
+    return cells
+
+
+def _table(lines: Sequence[Sequence[str]], *, texts: int) -> None:
+    """Print columns; the first `texts` of them are left-aligned, numbers are right-aligned."""
+    shown = [[printable(cell) for cell in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
+    for line in shown:
+        cells = [
+            cell.ljust(width) if index < texts else cell.rjust(width)
+            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())

@@ -1,0 +1,148 @@
+"""The parts of a process that outlive its configurations: every snapshot uses the same ones.
+
+So a changed configuration loses no conversation, count, cooldown, connection or started tool server.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gateway.access.key_registry import KeyRegistry
+from gateway.config.gateway import RetryConfig
+from gateway.config.ledger import LedgerConfig
+from gateway.config.root import Config
+from gateway.conversations.conversation import Conversations
+from gateway.dispatch.snapshot import Services
+from gateway.ledger.ledger import Ledger
+from gateway.metrics.registry import Registry
+from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
+from gateway.runs.trace import RecentRuns
+from gateway.state.configured import Stores, stores_from
+from gateway.state.sessions.store import LEASE
+from gateway.tools.configured import ToolServers
+from gateway.upstream.embedded import available
+from gateway.upstream.embedded.chat import EmbeddedChat
+from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
+from gateway.upstream.http import Client, Limits, Timeouts, create_client
+from openclaw_ratelimit import Quota
+
+RENEW = LEASE / 3
+"""Seconds between two renewals of a conversation's lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """The embedded model: its chat server, and its embeddings."""
+
+    chat: EmbeddedChat
+    embeddings: EmbeddedEmbeddings
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """`http` holds the connections to providers, `tools` the started tool servers. `conversations` and `quota` are
+    there for each snapshot to put its own settings over them; `quota` is None where nothing is limited. `embedded` is
+    None if it is not installed. `registry` counts runs; None counts nothing.
+    """
+
+    services: Services
+    state: Path
+    http: Client
+    cooldowns: Cooldowns
+    conversations: Conversations
+    tools: ToolServers
+    embedded: Embedded | None
+    quota: Quota | None
+    registry: Registry | None = None
+
+
+@asynccontextmanager
+async def open_parts(
+    config: Config,
+    state: Path,
+    *,
+    cooldowns: Cooldowns | None = None,
+    quota: Quota | None = None,
+    keys: KeyRegistry | None = None,
+    renew: float = RENEW,
+    registry: Registry | None = None,
+) -> AsyncIterator[Parts]:
+    """The parts for the first configuration and all later ones, closed at the end.
+
+    `cooldowns` are those that other instances know of, too. `keys` are the client keys that are made at run time.
+    `renew`: see `create_app`. `registry` counts runs.
+    """
+    gateway = config.gateway
+    async with AsyncExitStack() as stack:
+        http = await stack.enter_async_context(create_client(limits_from(gateway.retry)))
+        embedded = None
+        if available():
+            embedded = Embedded(EmbeddedChat(), EmbeddedEmbeddings())
+            stack.push_async_callback(embedded.chat.close)
+            stack.push_async_callback(embedded.embeddings.close)
+        stores = await stack.enter_async_context(stores_from(config, state))
+        ledger = await stack.enter_async_context(_ledger(gateway.ledger, stores))
+        conversations = Conversations(stores.sessions, wait=config.session.wait_ms / 1000, renew=renew, clock=time.time)
+        stack.push_async_callback(conversations.close)
+        yield Parts(
+            services=Services(
+                stores, RecentRuns(), started=asyncio.get_running_loop().time(), keys=keys, ledger=ledger
+            ),
+            state=state,
+            http=http,
+            cooldowns=cooldowns or cooldowns_from(gateway.retry),
+            conversations=conversations,
+            tools=ToolServers(),
+            embedded=embedded,
+            quota=quota,
+            registry=registry,
+        )
+
+
+@asynccontextmanager
+async def _ledger(config: LedgerConfig, stores: Stores) -> AsyncIterator[Ledger | None]:
+    """The ledger, None if it is off: by default where a restart would lose it. Its end stores what waits."""
+    if not (stores.survives_restart if config.enabled is None else config.enabled):
+        yield None
+        return
+    ledger = Ledger(stores.usage)
+    ledger.start()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+def limits_from(retry: RetryConfig) -> Limits:
+    """The timeouts of the configuration (milliseconds) in seconds."""
+    whole = retry.silence_timeout_ms / 1000
+    return Limits(
+        connect=retry.connect_timeout_ms / 1000,
+        total=retry.total_timeout_ms / 1000,
+        fallback=Timeouts(
+            first_event=retry.first_event_timeout_ms / 1000,
+            idle=retry.idle_timeout_ms / 1000,
+            thinking=retry.thinking_timeout_ms / 1000,
+            whole=whole,
+        ),
+        last=Timeouts(
+            first_event=retry.last_first_event_timeout_ms / 1000,
+            idle=retry.last_idle_timeout_ms / 1000,
+            thinking=retry.last_thinking_timeout_ms / 1000,
+            whole=whole,
+        ),
+        stall_after=retry.stall_after_ms / 1000,
+    )
+
+
+def cooldown_policy(retry: RetryConfig) -> CooldownPolicy:
+    """Milliseconds of the file → seconds."""
+    return CooldownPolicy(seconds=retry.cooldown_ms / 1000, max_seconds=retry.max_cooldown_ms / 1000)
+
+
+def cooldowns_from(retry: RetryConfig) -> Cooldowns:
+    """No candidate cools down yet; in the time of the running loop."""
+    return Cooldowns(cooldown_policy(retry), clock=asyncio.get_running_loop().time)

@@ -1,0 +1,1 @@
+"""Keys of clients: their records, without the keys, and when they were last used."""

@@ -1,0 +1,13 @@
+-- KEYS: hash of name -> digest and record, hash of the version. ARGV: name, digest and record, the most keys
+-- Returns the new version, 0 if another key has the name, -1 if there is no room.
+local stored = redis.call('HGET', KEYS[1], ARGV[1])
+if stored == ARGV[2] then
+  return redis.call('HGET', KEYS[2], 'version') -- this call was here before, and its answer got lost
+end
+if stored then return 0 end
+if redis.call('HLEN', KEYS[1]) >= tonumber(ARGV[3]) then return -1 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
+-- A Redis that lost its data begins with another version than before.
+local time = redis.call('TIME')
+redis.call('HSETNX', KEYS[2], 'version', string.format('%.0f', time[1] * 1000000 + time[2]))
+return redis.call('HINCRBY', KEYS[2], 'version', 1)

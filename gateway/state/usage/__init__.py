@@ -1,0 +1,1 @@
+"""Stores of the ledger: a contract, SQLite and Redis."""

@@ -1,0 +1,103 @@
+"""Keys of clients at three real gateways that share one real Redis, and at one with a file."""
+
+import asyncio
+import signal
+import time
+from contextlib import AsyncExitStack
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from tests.e2e.conftest import TOKEN
+from tests.e2e.process import serving
+from tests.servers import redis_server
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+MAX_WAIT = 10.0
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def redis(tmp_path_factory):
+    async with redis_server(tmp_path_factory.mktemp("redis"), appendonly="yes", appendfsync="always") as ready:
+        yield ready
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateways(config, redis, tmp_path_factory):
+    """Three gateways of one Redis, without the delay of wrong keys from this machine."""
+    auth = config["gateway"]["auth"] | {"rateLimit": {"exemptLoopback": False, "maxAttempts": 1000, "global": False}}
+    shared = config | {"gateway": config["gateway"] | {"auth": auth, "redis": {"url": redis.url}}}
+    async with AsyncExitStack() as stack:
+        yield [await stack.enter_async_context(serving(tmp_path_factory.mktemp("state"), shared)) for _ in range(3)]
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def call():
+    async with aiohttp.ClientSession() as session:
+
+        async def call(gateway, method="GET", path="/v1/models", key=TOKEN, body=None):
+            headers = {"Authorization": f"Bearer {key}"}
+            async with session.request(method, gateway.url + path, headers=headers, json=body) as response:
+                return response.status, await response.json()
+
+        yield call
+
+
+async def make(call, gateway, name):
+    status, made = await call(gateway, "POST", "/api/v1/keys", body={"name": name})
+    assert status == 200, made
+    return made["key"]
+
+
+async def until_status(call, gateway, key, status):
+    async with asyncio.timeout(MAX_WAIT):
+        while (await call(gateway, key=key))[0] != status:
+            await asyncio.sleep(0.002)
+
+
+async def test_a_revoked_key_is_refused_everywhere_within_a_second(gateways, call):
+    took = []
+    for round_number in range(5):
+        key = await make(call, gateways[round_number % 3], "ci")
+        await asyncio.gather(*(until_status(call, gateway, key, 200) for gateway in gateways))
+        began = time.monotonic()
+        assert (await call(gateways[(round_number + 1) % 3], "DELETE", "/api/v1/keys/ci"))[1]["pending"] is False
+        await asyncio.gather(*(until_status(call, gateway, key, 401) for gateway in gateways))
+        took.append(time.monotonic() - began)
+    assert max(took) <= 1.0, took
+
+
+async def test_a_revocation_without_redis_holds_at_the_asked_instance_and_at_the_others_when_it_is_back(
+    gateways, redis, call
+):
+    key, other = await make(call, gateways[0], "away"), await make(call, gateways[0], "stays")
+    for gateway in gateways:
+        await until_status(call, gateway, key, 200)
+        await until_status(call, gateway, other, 200)
+    await redis.stop()
+    try:
+        status, answer = await call(gateways[0], "DELETE", "/api/v1/keys/away")
+        assert (status, answer["pending"]) == (200, True)
+        assert [(await call(gateway, key=key))[0] for gateway in gateways] == [401, 200, 200]
+        assert [(await call(gateway, key=other))[0] for gateway in gateways] == [200] * 3
+    finally:
+        await redis.start()
+    await asyncio.gather(*(until_status(call, gateway, key, 401) for gateway in gateways))
+    assert [(await call(gateway, key=other))[0] for gateway in gateways] == [200] * 3
+
+
+async def test_keys_outlive_a_killed_gateway_with_a_file(config, tmp_path, call):
+    async with serving(tmp_path, config) as gateway:
+        key, revoked = await make(call, gateway, "ci"), await make(call, gateway, "gone")
+        assert (await call(gateway, key=key))[0] == 200
+        assert (await call(gateway, "DELETE", "/api/v1/keys/gone"))[0] == 200
+        gateway.process.signal(signal.SIGKILL)
+        await gateway.process.ended()
+    stored = b"".join(file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
+    assert b"operator.write" in stored
+    assert key.encode() not in stored
+    async with serving(tmp_path, config) as gateway:
+        assert (await call(gateway, key=key))[0] == 200
+        assert (await call(gateway, key=revoked))[0] == 401

@@ -1,0 +1,148 @@
+"""Budgets through the whole application: who has which, warnings, and refusals in the form of each endpoint."""
+
+import json
+
+import pytest
+from aiohttp import web
+from structlog.testing import capture_logs
+
+CHAT = "/v1/chat/completions"
+HI = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 17}  # 1 + 17 tokens, as the provider counts
+HELPER = HI | {"model": "openclaw/helper"}
+
+
+class Receiver:
+    def __init__(self):
+        self.alerts = []
+
+    async def handle(self, request):
+        self.alerts.append(json.loads(await request.read()))
+        return web.Response()
+
+
+@pytest.fixture
+async def receiver(aiohttp_server, config):
+    receiver = Receiver()
+    app = web.Application()
+    app.router.add_post("/", receiver.handle)
+    server = await aiohttp_server(app)
+    config["gateway"]["budgetAlerts"] = {"url": str(server.make_url("/")), "secret": "of-the-webhook"}
+    return receiver
+
+
+@pytest.fixture
+def budgets(config):
+    """Sets `gateway.budgets`. Request it before `client`."""
+    config["agents"]["entries"]["helper"] = {}
+
+    def to(*budgets):
+        config["gateway"]["budgets"] = list(budgets)
+
+    return to
+
+
+@pytest.fixture
+def hundred(budgets):
+    budgets({"name": "team", "tokens": 100, "window": "day"})
+
+
+async def spend(client, times, body=HI, **headers):
+    return [(await client.post(CHAT, json=body, headers=headers)).status for _ in range(times)]
+
+
+async def test_a_budget_is_used_up_to_the_last_request_that_fits(hundred, client, provider):
+    provider.says("Hello")
+    assert await spend(client, 7) == [200] * 5 + [429] * 2
+    assert len(provider.asked) == 5
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CHAT, HI),
+        (CHAT, HI | {"stream": True}),
+        ("/v1/responses", {"model": "openclaw", "input": "hi", "max_output_tokens": 17}),
+    ],
+)
+async def test_a_refusal_says_which_budget_and_when_it_opens_again(hundred, client, provider, path, body):
+    provider.says("Hello")
+    await spend(client, 5)
+    response = await client.post(path, json=body)
+    error = (await response.json())["error"]
+    assert (response.status, error["type"], error["code"]) == (429, "budget_exceeded", "budget_exceeded")
+    assert error["message"].startswith(
+        "The budget 'team-budget' of 100 tokens in 86400 s has no room for this request. "
+    )
+    assert 86_400 <= int(response.headers["Retry-After"]) <= 2 * 86_400
+    assert not [name for name in response.headers if "ratelimit" in name.lower()]
+
+
+async def test_warnings_come_at_80_and_100_percent_once_each(receiver, hundred, client, provider):
+    provider.says("Hello")
+    with capture_logs() as logged:
+        headers = [(await client.post(CHAT, json=HI)).headers.get("x-openclaw-budget") for _ in range(7)]
+        await client.close()
+    assert headers[:5] == [None] * 5, "72 tokens are used when the fifth begins"
+    assert headers[5] == headers[6] == "team-budget; used=90; amount=100; percent=90"
+    assert [line["event"] for line in logged if "udget" in line["event"]] == ["Budget is used up"]
+    (alert,) = receiver.alerts
+    assert (alert["type"], alert["percent"], alert["used"], alert["identity"]) == ("budget.exhausted", 100, 90, "owner")
+
+
+@pytest.fixture
+def soft(budgets):
+    budgets({"name": "soft", "tokens": 100, "window": "day", "hard": False})
+
+
+async def test_a_soft_budget_warns_and_refuses_nothing(receiver, soft, client, provider):
+    provider.says("Hello")
+    headers = [(await client.post(CHAT, json=HI)).headers.get("x-openclaw-budget") for _ in range(7)]
+    await client.close()
+    assert headers[4] is None
+    assert headers[5:] == [
+        "soft-budget; used=90; amount=100; percent=90",
+        "soft-budget; used=108; amount=100; percent=108",
+    ]
+    assert [(alert["type"], alert["percent"]) for alert in receiver.alerts] == [
+        ("budget.warning", 80),
+        ("budget.exhausted", 100),
+    ]
+    assert len({alert["id"] for alert in receiver.alerts}) == 2
+    assert len(provider.asked) == 7
+
+
+@pytest.fixture
+def by_agent(budgets):
+    budgets({"name": "helpers", "per": ["agent"], "agents": ["helper"], "tokens": 40, "window": "hour"})
+
+
+async def test_a_budget_of_an_agent_stops_only_this_agent(by_agent, client, provider):
+    provider.says("Hello")
+    assert await spend(client, 3, HELPER) == [200, 200, 429]
+    assert await spend(client, 3) == [200] * 3
+
+
+async def test_a_key_has_a_budget_of_its_own(client, provider):
+    provider.says("Hello")
+    keys = []
+    for name in ("first", "second"):
+        response = await client.post("/api/v1/keys", json={"name": name, "budget": {"tokens": 40, "window": "day"}})
+        made = await response.json()
+        assert made["budget"] == {"tokens": 40, "window": "day"}
+        keys.append(made["key"])
+    for key in keys:
+        assert await spend(client, 3, Authorization=f"Bearer {key}") == [200, 200, 429]
+    assert await spend(client, 3) == [200] * 3
+
+
+@pytest.mark.parametrize("budget", [{"tokens": 0}, {"tokens": 5, "window": "year"}, {"window": "day"}, {"tokens": "5"}])
+async def test_a_wrong_budget_makes_no_key(client, budget):
+    response = await client.post("/api/v1/keys", json={"name": "ci", "budget": budget})
+    assert response.status == 400
+
+
+async def test_a_run_that_fails_costs_no_budget(hundred, client, provider):
+    provider.refuses(500, "no")
+    assert await spend(client, 8) == [502] * 8
+    provider.says("Hello")
+    assert await spend(client, 6) == [200] * 5 + [429]
