@@ -29,7 +29,9 @@ ON_ALL_CORES = -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder
 COMPOSE := OPENCLAW_ENV_FILE=.env.example OPENCLAW_GATEWAY_TOKEN=any REDIS_PASSWORD=any \
 	$(VENV)/lib/python3*/site-packages/compose/docker-compose
 
-.PHONY: help run test system-test check bench clients lock clean
+FUZZER := $(abspath $(VENV))/schemathesis/bin/schemathesis
+
+.PHONY: help run test system-test check bench clients compliance schemathesis lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
@@ -55,8 +57,15 @@ check: $(DEV_READY) ## formatting, lint, types, OpenAPI document and container f
 bench: $(DEV_READY) ## measure the gateway's own cost
 	$(BIN)/python bench/run.py $(ARGS)
 
-clients: $(DEV_READY) ## run real clients against the gateway, installed by npm; ARGS="--only text" selects
+clients: $(DEV_READY) ## run real clients against the gateway, installed by npm; ARGS="opencode --only text" selects
 	$(BIN)/python -m tests.clients.run $(ARGS)
+
+compliance: $(DEV_READY) ## run the OpenResponses compliance suite; ARGS="FOLDER" is where it is
+	$(BIN)/python -m tests.compliance.run $(ARGS)
+
+schemathesis: $(DEV_READY) ## test the OpenAPI document with Schemathesis, installed beside the project; ARGS are its options
+	@test -x $(FUZZER) || { $(PYTHON) -m venv $(VENV)/schemathesis && $(VENV)/schemathesis/bin/pip install --quiet schemathesis; }
+	$(BIN)/python -m tests.api_fuzzing.run --program $(FUZZER) $(ARGS)
 
 lock: ## compile both locks anew; needs uv
 	$(LOCK_COMMAND) --group build --upgrade -o requirements.lock

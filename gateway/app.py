@@ -20,11 +20,13 @@ from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
+from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained
 from gateway.http.endpoints.metrics import SCRAPE
+from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
 from gateway.http.instance_metrics import Collector, circuits, counted, degraded, number
 from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
@@ -36,7 +38,7 @@ from gateway.key_sync import KeySync
 from gateway.metrics import catalog
 from gateway.monitoring import Monitoring, OtherProcesses, candidates_of
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
-from gateway.routes import ROUTES
+from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
 from gateway.state.configured import Stores
@@ -91,6 +93,8 @@ def create_app(
     monitoring = Monitoring(config, others)
     app[SCRAPE] = monitoring.scrape
     add_routes(app.router, ROUTES, lambda route: chained(route, monitoring.observers(route)))
+    app[SOCKET_TURN] = chained(EVENTS, monitoring.observers(EVENTS))
+    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
     app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
     app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 

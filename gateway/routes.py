@@ -5,6 +5,7 @@ from functools import lru_cache
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.response_recorder import responses_error_body
+from gateway.http.answers.socket_turn import respond_to_event
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
@@ -17,6 +18,7 @@ from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import openapi
 from gateway.http.endpoints.responses import responses
+from gateway.http.endpoints.responses_socket import responses_socket
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
@@ -40,6 +42,7 @@ ROUTES = (
     Route(("GET",), ("/openapi.json",), openapi, None, public=True),
     Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE, endpoints=_CHAT),
     Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, endpoints=_RESPONSES, error_body=responses_error_body),
+    Route(("GET",), ("/v1/responses",), responses_socket, Scope.WRITE, endpoints=_RESPONSES, upgrade=True),
     Route(("POST",), ("/v1/responses/compact",), compact_response, Scope.WRITE, endpoints=_RESPONSES),
     Route(("POST",), ("/v1/responses/input_tokens",), input_tokens, Scope.WRITE, endpoints=_RESPONSES),
     Route(("GET",), ("/v1/responses/{id:[^/]+}",), get_response, Scope.READ, endpoints=_RESPONSES),
@@ -64,6 +67,10 @@ ROUTES = (
     Route(("GET",), ("/api/v1/sessions/{key:[^/]+}/export",), export_session, Scope.READ, endpoints=_ANY),
     Route(("DELETE",), ("/api/v1/sessions/{key:[^/]+}",), delete_session, Scope.ADMIN, endpoints=_ANY),
 )
+
+
+EVENTS = Route(("GET",), ("/v1/responses",), respond_to_event, Scope.WRITE, endpoints=_RESPONSES)
+"""The events on a WebSocket. Each runs in the chain of a request of its own."""
 
 
 @lru_cache(maxsize=8)  # half of what it costs to build an application, and the same after most reloads

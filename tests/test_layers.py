@@ -37,6 +37,7 @@ SERVER = frozenset({"http", "app", "cli", "monitoring"})
 CLIENT = frozenset({"media", "alerts"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
+    "aiohttp.WSCloseCode", "aiohttp.WSMessage", "aiohttp.WSMsgType",
 })  # fmt: skip
 RATELIMIT_USERS = frozenset(
     {"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "key_sync", "shared", "state"}

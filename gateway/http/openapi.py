@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.core.errors import BadRequest, MissingScope
 from gateway.http.operations import OPERATIONS, Operation, Parameter
+from gateway.http.request_schemas import refined
 from gateway.http.routes import Route
 from gateway.wire.openai_chat.error_body import error_body
 
@@ -25,6 +26,8 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     models: set[type[msgspec.Struct]] = set()
     for route in routes:
+        if route.upgrade:
+            continue  # OpenAPI can't describe a WebSocket
         operation = OPERATIONS.get(route.handler, Operation())
         if operation.body is not None:
             models.add(operation.body)
@@ -40,7 +43,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
         "info": {"title": _TITLE, "version": version, "license": {"name": "MIT", "identifier": "MIT"}},
         "paths": paths,
         "components": {
-            "schemas": {**schemas, "Error": _ERROR, "MissingScope": _MISSING_SCOPE},
+            "schemas": {**refined(schemas), "Error": _ERROR, "MissingScope": _MISSING_SCOPE},
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -84,16 +87,19 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
             schema["enum"] = list(parameter.values)
         case _:
             pass
-    described = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    described: dict[str, Any] = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    if parameter.required:
+        described["required"] = True
+        schema["minLength"] = 1
     return {**described, "description": parameter.description} if parameter.description else described
 
 
 def _responses(route: Route, operation: Operation, names: list[str]) -> dict[str, Any]:
     """The responses by status. `names` are the parameters of the path."""
-    has_object = bool(names) or operation.body is not None  # one that may not exist
+    has_object = bool(names) or operation.body is not None or operation.finds  # one that may not exist
     content: dict[str, Any] = {operation.content: {"schema": operation.answer}}
     if operation.streams:
-        content[_SSE] = {"schema": {"type": "string", "description": "Server-sent events, the last is `[DONE]`."}}
+        content[_SSE] = {"schema": _EVENT}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     if route.scope is None:
         return responses
@@ -148,5 +154,11 @@ def schema_of(example: Any) -> dict[str, Any]:
             return {"type": "string"}
 
 
+_EVENT = {
+    "type": "object",
+    "required": ["data"],
+    "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+    "description": "One of the server-sent events; `data` is JSON, and `[DONE]` at the end.",
+}
 _ERROR = schema_of(error_body(BadRequest("what was wrong")))
 _MISSING_SCOPE = schema_of(error_body(MissingScope("operator.write")))

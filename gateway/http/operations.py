@@ -36,13 +36,15 @@ class Parameter:
     location: Literal["query", "header"] = "query"
     description: str = ""
     values: tuple[str, ...] | tuple[int, int] | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One endpoint. `body` is the model of its request body, `required` are the required fields of the body.
 
-    `streams` is True if the response may be a stream of events.
+    `streams` is True if the response may be a stream of events, `finds` if a parameter names an object, which may not
+    exist.
     """
 
     body: type[msgspec.Struct] | None = None
@@ -51,6 +53,7 @@ class Operation:
     content: str = "application/json"
     streams: bool = False
     required: tuple[str, ...] = ()
+    finds: bool = False
 
 
 _RUN = (
@@ -138,8 +141,9 @@ OPERATIONS: Mapping[Handler, Operation] = {
     list_locks: Operation(answer=_list_of("locked clients")),
     release_lock: Operation(
         None,
-        (Parameter("key", "string", description="an address, or a key of the list"),),
+        (Parameter("key", "string", description="an address, or a key of the list", required=True),),
         {"type": "object", "required": ["object", "key", "released", "pending"]},
+        finds=True,
     ),
     list_keys: Operation(
         None,
@@ -166,7 +170,7 @@ OPERATIONS: Mapping[Handler, Operation] = {
     list_sessions: Operation(
         None,
         (
-            Parameter("limit", "integer", description="conversations, 1 to 1000"),
+            Parameter("limit", "integer", description="conversations", values=(1, 1000)),
             Parameter("after", "string", description="the `next` of the page before"),
         ),
         _list_of("sessions"),

@@ -32,7 +32,7 @@ class Route:
 
     It is enabled if one of `endpoints` is (keys of `gateway.http.endpoints`); without any, always.
     `credential` finds the caller's credential in the headers, `error_body` renders errors: both as the route's clients
-    expect.
+    expect. An `upgrade` route answers only requests that open a WebSocket; others get a 405.
     """
 
     methods: tuple[str, ...]
@@ -43,6 +43,7 @@ class Route:
     endpoints: frozenset[str] = frozenset()
     credential: CredentialReader = bearer
     error_body: ErrorBody = error_body
+    upgrade: bool = False
 
     def is_enabled(self, endpoints: frozenset[str]) -> bool:
         """Whether it is enabled where these endpoints are."""
@@ -50,10 +51,14 @@ class Route:
 
 
 def template_of(route: Route) -> str:
-    """The route's first path with the names of its parameters alone; OTHER for paths that no route has."""
+    """The route's first path with the names of its parameters alone; OTHER for paths that no route has.
+
+    Connections of WebSockets have a name of their own, because they last for hours.
+    """
     if route.paths == _ANY_PATH:
         return OTHER
-    return _PARAMETER.sub(r"{\1}", route.paths[0])
+    template = _PARAMETER.sub(r"{\1}", route.paths[0])
+    return f"{template} (WebSocket)" if route.upgrade else template
 
 
 def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:
@@ -67,12 +72,23 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
             paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
     for path, by_method in paths.items():
         public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
+        answering = {method: route for method, route in by_method.items() if not route.upgrade}
         paths_of_first = next(iter(by_method.values())).paths
-        wrong = Route(("*",), paths_of_first, _wrong_method(by_method), None, public=public)
-        for method, route in (by_method | {"*": wrong}).items():
-            router.add_route(method, path, chained(route), expect_handler=_expect)
+        wrong = chained(Route(("*",), paths_of_first, _wrong_method(answering), None, public=public))
+        for method, route in by_method.items():
+            handler = _if_upgrade(chained(route), wrong) if route.upgrade else chained(route)
+            router.add_route(method, path, handler, expect_handler=_expect)
+        router.add_route("*", path, wrong, expect_handler=_expect)
     unknown = Route(("*",), _ANY_PATH, _not_found, None)
     router.add_route("*", _ANY_PATH[0], chained(unknown), expect_handler=_expect)
+
+
+def _if_upgrade(handler: Handler, other: Handler) -> Handler:
+    async def upgrade(request: web.Request) -> web.StreamResponse:
+        is_upgrade = request.headers.get("Upgrade", "").strip().lower() == "websocket"
+        return await (handler(request) if is_upgrade else other(request))
+
+    return upgrade
 
 
 def _wrong_method(routes: Mapping[str, Route]) -> Handler:

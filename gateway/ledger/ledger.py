@@ -57,6 +57,8 @@ class Ledger:
         """Rows that this process could not store."""
         self.written = 0
         """Rows that this process has stored."""
+        self.reporting = asyncio.Lock()
+        """Held by a report while it reads: reports run one after the other, so that they leave time for requests."""
         self._clock = clock
         self._interval = interval
         self._max_queued = max_queued

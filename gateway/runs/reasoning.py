@@ -8,7 +8,7 @@ that lacks them. They are only added for the client of the original run.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
-from itertools import groupby
+from itertools import groupby, takewhile
 
 import structlog
 from msgspec import Struct
@@ -42,10 +42,11 @@ class CallReasoning:
                 {
                     "thinking": [write_part(one.block) for one in before],
                     "at": [[one.characters, one.calls] for one in before],
+                    "text": text_length,
                     "extras": write_extras(call.extras),
                 }
             )
-            for call, before in _calls_of(parts)
+            for call, before, text_length in _calls_of(parts)
             if before or call.extras.fields
         }
         if not entries:
@@ -86,22 +87,42 @@ class _Placed(Struct, frozen=True):
     calls: int = 0
 
 
-def _calls_of(parts: Sequence[Part]) -> Iterator[tuple[ToolCall, list[_Placed]]]:
-    """Every call of an answer with all reasoning before it."""
+class _Entry(Struct, frozen=True):
+    """What is stored for a call. `text_length` is that of the text of its answer before it, as `_length` counts."""
+
+    placed: list[_Placed] = []
+    extras: Extras = NO_EXTRAS
+    text_length: int = 0
+
+
+_NO_ENTRY = _Entry()
+
+
+def _calls_of(parts: Sequence[Part]) -> Iterator[tuple[ToolCall, list[_Placed], int]]:
+    """Every call of an answer with all reasoning before it, and the length of the text before it."""
     before: list[_Placed] = []
-    characters = calls = 0
+    characters = calls = length = 0
     for part in parts:
         if type(part) is Thinking and part.owner is not None:
             before.append(_Placed(part, characters, calls))
         elif type(part) is Text:
             characters += len(part.text)
+            length += _length(part)
         elif type(part) is ToolCall:
-            yield part, list(before)
+            yield part, list(before), length
             calls += 1
 
 
+def _length(text: Text) -> int:
+    """The number of characters without whitespace, which clients trim."""
+    return len("".join(text.text.split()))
+
+
 def _restored(messages: list[Message], client: str, stored: Mapping[str, bytes]) -> list[Message]:
-    """The messages of one answer with their reasoning, which the last of their calls knows best."""
+    """The assistant's messages in a row, with the reasoning of the answer that called tools: the last one.
+
+    The last of its calls knows most of it. A client may have sent the answer in several messages, and others before it.
+    """
     entries = {
         id(part): _read(entry)
         for message in messages
@@ -110,14 +131,33 @@ def _restored(messages: list[Message], client: str, stored: Mapping[str, bytes])
     }
     if not entries:
         return messages
-    placed = max((blocks for blocks, _ in entries.values()), key=len)
-    owners = {None, *(one.block.owner for one in placed)}
-    queue = _Queue(placed)
-    return [replace(message, parts=tuple(_parts(message, entries, owners, queue))) for message in messages]
+    call, known = max(entries.items(), key=lambda item: len(item[1].placed))
+    owners = {None, *(one.block.owner for one in known.placed)}
+    queue = _Queue(known.placed)
+    start = _start_of_answer(messages, call, known.text_length)
+    answer = (replace(message, parts=tuple(_parts(message, entries, owners, queue))) for message in messages[start:])
+    return [*messages[:start], *answer]
+
+
+def _start_of_answer(messages: list[Message], call: int, text_length: int) -> int:
+    """The index of the first message of the answer with this call: messages before it hold more text than it had."""
+    start, length = len(messages), 0
+    for index in reversed(range(len(messages))):
+        parts = messages[index].parts
+        if start == len(messages):
+            parts = tuple(takewhile(lambda part: id(part) != call, parts))
+            if len(parts) == len(messages[index].parts):
+                continue  # the call is in an earlier message
+            start = index
+        length += sum(_length(part) for part in parts if type(part) is Text)
+        if length > text_length:
+            break
+        start = index
+    return start
 
 
 def _parts(
-    message: Message, entries: Mapping[int, tuple[list[_Placed], Extras]], owners: set[Owner | None], queue: "_Queue"
+    message: Message, entries: Mapping[int, _Entry], owners: set[Owner | None], queue: "_Queue"
 ) -> Iterator[Part]:
     for part in message.parts:
         if type(part) is Thinking and queue.any and part.owner in owners:
@@ -128,9 +168,9 @@ def _parts(
         if type(part) is not ToolCall:
             yield part
             continue
-        placed, extras = entries.get(id(part), ([], NO_EXTRAS))
-        yield from queue.before_call(len(placed))
-        yield replace(part, extras=extras) if part.extras is NO_EXTRAS and extras.fields else part
+        entry = entries.get(id(part), _NO_ENTRY)
+        yield from queue.before_call(len(entry.placed))
+        yield replace(part, extras=entry.extras) if part.extras is NO_EXTRAS and entry.extras.fields else part
 
 
 class _Queue:
@@ -167,7 +207,7 @@ class _Queue:
         self._calls += 1
 
 
-def _read(entry: bytes) -> tuple[list[_Placed], Extras]:
+def _read(entry: bytes) -> _Entry:
     try:
         fields = loads(entry)
         blocks = [read_part(block) for block in fields["thinking"]]
@@ -177,9 +217,9 @@ def _read(entry: bytes) -> tuple[list[_Placed], Extras]:
             for block, position in zip(blocks, positions, strict=True)
             if isinstance(block, Thinking)
         ]
-        return placed, read_extras(fields)
+        return _Entry(placed, read_extras(fields), fields.get("text", 0))
     except (UnknownVersion, KeyError):
-        return [], NO_EXTRAS  # another version wrote this
+        return _NO_ENTRY  # another version wrote this
 
 
 def _key(client: str, call: ToolCall) -> str:

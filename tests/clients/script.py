@@ -7,7 +7,7 @@ every call must have its result.
 import asyncio
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,9 +19,10 @@ SIGNATURE = "c2lnbmF0dXJl"
 
 @dataclass(frozen=True)
 class Say:
-    """A text."""
+    """A text. `tokens` is how long the request was, as the usage reports it."""
 
     text: str
+    tokens: int = 100
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,20 @@ class Hang:
 Step = tuple[Say | Call | Fail | Hang, ...]
 
 
+def _tokens(step: Step) -> int:
+    return max((part.tokens for part in step if isinstance(part, Say)), default=100)
+
+
 class Script:
-    """The provider. `steps` are the answers to come; `asked` are the bodies of all requests."""
+    """The provider. `steps` are the answers to come; `asked` are the bodies of all requests but `asides`, by words in
+    them, which are no part of the conversation."""
 
     def __init__(self, *, thinks: bool) -> None:
         self.steps: list[Step] = []
         self.asked: list[dict[str, Any]] = []
         self.refused: list[str] = []
         self.aborted = 0
+        self.asides: tuple[str, ...] = ()
         self._thinks = thinks
         self._ids = itertools.count(1)
 
@@ -69,6 +76,8 @@ class Script:
         return app
 
     def _next(self, body: dict[str, Any]) -> Step:
+        if any(aside in json.dumps(body) for aside in self.asides):
+            return (Say("Nothing"),)
         self.asked.append(body)
         return self.steps.pop(0) if self.steps else (Say("There is nothing more in the script."),)
 
@@ -78,12 +87,15 @@ class Script:
             return self._refuse(problem)
         offered = [tool["function"]["name"] for tool in body.get("tools", ())]
         step = self._next(body)
-        if isinstance(step[0], Fail):
-            return _failure(step[0])
-        return await self._stream(request, step, self._chunks(step, offered))
+        return await self._answer(request, step, offered, self._chunks(step, offered))
 
     def _chunks(self, step: Step, offered: list[str]) -> Iterator[bytes]:
-        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "scripted"}
+        head = {
+            "id": f"chatcmpl-{next(self._ids)}",
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": "scripted",
+        }
 
         def chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
             choice = {"index": 0, "delta": delta, "finish_reason": finish}
@@ -96,7 +108,7 @@ class Script:
             if isinstance(part, Say | Hang):
                 yield from (chunk({"content": word}) for word in part.text.split(" ") for word in (word + " ",))
             elif isinstance(part, Call):
-                name = next(one for one in offered if one == part.tool or one.endswith(f"__{part.tool}"))
+                name = _full_name(part.tool, offered)
                 arguments = json.dumps(part.arguments if part.text is None else {"input": part.text})
                 function = {"name": name, "arguments": ""}
                 call = {"index": calls, "id": f"call_{next(self._ids)}", "type": "function", "function": function}
@@ -108,7 +120,8 @@ class Script:
         if any(isinstance(part, Hang) for part in step):
             return
         yield chunk({}, "tool_calls" if calls else "stop")
-        usage = {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}
+        tokens = _tokens(step)
+        usage = {"prompt_tokens": tokens, "completion_tokens": 10, "total_tokens": tokens + 10}
         yield b"data: " + json.dumps({**head, "choices": [], "usage": usage}).encode() + b"\n\ndata: [DONE]\n\n"
 
     async def _responses(self, request: web.Request) -> web.StreamResponse:
@@ -116,13 +129,17 @@ class Script:
         if problem := _responses_problem(body["input"], thinks=self._thinks):
             return self._refuse(problem)
         step = self._next(body)
-        if isinstance(step[0], Fail):
-            return _failure(step[0])
-        return await self._stream(request, step, self._events(step, body))
+        return await self._answer(request, step, _offered(body), self._events(step, body))
 
     def _events(self, step: Step, body: dict[str, Any]) -> Iterator[bytes]:
         output: list[dict[str, Any]] = []
-        response = {"id": "resp_1", "object": "response", "created_at": 1, "model": "scripted", "status": "in_progress"}
+        response = {
+            "id": f"resp_{next(self._ids)}",
+            "object": "response",
+            "created_at": 1,
+            "model": "scripted",
+            "status": "in_progress",
+        }
 
         def event(kind: str, **fields: Any) -> bytes:
             return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
@@ -141,7 +158,8 @@ class Script:
                 return
             output.append({**item, "status": "completed"})
             yield event("response.output_item.done", output_index=index, item=output[-1])
-        usage = {"input_tokens": 100, "output_tokens": 10, "total_tokens": 110}
+        tokens = _tokens(step)
+        usage = {"input_tokens": tokens, "output_tokens": 10, "total_tokens": tokens + 10}
         yield event(
             "response.completed", response={**response, "status": "completed", "output": output, "usage": usage}
         )
@@ -156,8 +174,10 @@ class Script:
             content = [{"type": "output_text", "text": part.text, "annotations": []}]
             item = {"id": f"msg_{number}", "type": "message", "role": "assistant", "content": content}
             return item, [("response.output_text.delta", part.text)]
-        result = _offered(body)[part.tool]
-        call = {"call_id": f"call_{number}", "name": part.tool, **({"namespace": result} if result else {})}
+        offered = _offered(body)
+        name = _full_name(part.tool, offered)
+        namespace = {"namespace": offered[name]} if offered[name] else {}
+        call = {"call_id": f"call_{number}", "name": name, **namespace}
         if part.text is not None:
             item = {"id": f"ctc_{number}", "type": "custom_tool_call", **call, "input": part.text}
             return item, [("response.custom_tool_call_input.delta", part.text)]
@@ -170,17 +190,21 @@ class Script:
         if problem := _messages_problem(body["messages"], thinks=self._thinks):
             return self._refuse(problem)
         step = self._next(body)
-        if isinstance(step[0], Fail):
-            return _failure(step[0])
         offered = [tool["name"] for tool in body.get("tools", ())]
-        return await self._stream(request, step, self._blocks(step, offered))
+        return await self._answer(request, step, offered, self._blocks(step, offered))
 
     def _blocks(self, step: Step, offered: list[str]) -> Iterator[bytes]:
         def event(kind: str, **fields: Any) -> bytes:
             return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
 
-        usage = {"input_tokens": 100, "output_tokens": 1}
-        head = {"id": "msg_1", "type": "message", "role": "assistant", "model": "scripted", "content": []}
+        usage = {"input_tokens": _tokens(step), "output_tokens": 1}
+        head = {
+            "id": f"msg_{next(self._ids)}",
+            "type": "message",
+            "role": "assistant",
+            "model": "scripted",
+            "content": [],
+        }
         yield event("message_start", message={**head, "stop_reason": None, "usage": usage})
         blocks: list[tuple[dict[str, Any], list[dict[str, Any]]]] = []
         if self._thinks:
@@ -202,10 +226,20 @@ class Script:
     def _block(self, part: Any, offered: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
         if isinstance(part, Say | Hang):
             return {"type": "text", "text": ""}, [{"type": "text_delta", "text": part.text}]
-        name = next(one for one in offered if one == part.tool or one.endswith(f"__{part.tool}"))
+        name = _full_name(part.tool, offered)
         arguments = json.dumps(part.arguments if part.text is None else {"input": part.text})
         block = {"type": "tool_use", "id": f"toolu_{next(self._ids)}", "name": name, "input": {}}
         return block, [{"type": "input_json_delta", "partial_json": arguments}]
+
+    async def _answer(
+        self, request: web.Request, step: Step, offered: Iterable[str], frames: Iterator[bytes]
+    ) -> web.StreamResponse:
+        if isinstance(step[0], Fail):
+            return _failure(step[0])
+        for part in step:
+            if isinstance(part, Call) and not _full_name(part.tool, offered):
+                return self._refuse(f"no tool {part.tool} is offered, only {', '.join(offered)}")
+        return await self._stream(request, step, frames)
 
     async def _stream(self, request: web.Request, step: Step, frames: Iterator[bytes]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -225,6 +259,11 @@ class Script:
     def _refuse(self, problem: str) -> web.Response:
         self.refused.append(problem)
         return web.json_response({"error": {"message": problem, "type": "invalid_request_error"}}, status=400)
+
+
+def _full_name(tool: str, offered: Iterable[str]) -> str:
+    """The name under which a tool is offered, with the prefix of its server; empty if it is not."""
+    return next((name for name in offered if name == tool or name.endswith(f"__{tool}")), "")
 
 
 def _failure(step: Fail) -> web.Response:
@@ -258,15 +297,17 @@ def _chat_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None
 
 
 def _messages_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None:
+    blocks = [message["content"] if isinstance(message["content"], list) else [] for message in messages]
+    results = [{block["tool_use_id"] for block in content if block["type"] == "tool_result"} for content in blocks]
+    # Thinking is only needed in the turn that goes on: after the last message of the user's own.
+    turn = max(index for index, message in enumerate(messages) if message["role"] == "user" and not results[index])
     open_calls: set[str] = set()
-    for message in messages:
-        content = message["content"] if isinstance(message["content"], list) else []
-        results = {block["tool_use_id"] for block in content if block["type"] == "tool_result"}
-        if missing := open_calls - results:
+    for index, content in enumerate(blocks):
+        if missing := open_calls - results[index]:
             return f"the calls {sorted(missing)} have no results"
         open_calls = {block["id"] for block in content if block["type"] == "tool_use"}
         signed = [block for block in content if block["type"] == "thinking" and block["signature"] == SIGNATURE]
-        if open_calls and thinks and not signed:
+        if open_calls and thinks and index > turn and not signed:
             return "a message with tool_use lacks its thinking block"
     return f"the calls {sorted(open_calls)} have no results" if open_calls else None
 

@@ -42,6 +42,11 @@ class EventStream(EventSourceResponse):
         return self.prepared or self._opening is not None
 
     @property
+    def response(self) -> Self:
+        """See ClientStream."""
+        return self
+
+    @property
     def opened_early(self) -> bool:
         """Whether a heartbeat opened the stream."""
         return self._opening is not None
@@ -74,7 +79,7 @@ class EventStream(EventSourceResponse):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: object, *exc_info: object) -> None:
+    async def __aexit__(self, kind: object, /, *exc_info: object) -> None:
         self._timer.cancel()
         broken = kind is not None and self.is_open and self._req is not None
         if broken:

@@ -27,7 +27,7 @@ async def test_the_document_contains_every_route(client, document):
         for resource in client.app.router.resources()
         for route in resource
         if route.method != "*"
-    }
+    } - {("/v1/responses", "get")}  # a WebSocket, which OpenAPI can't describe
     described = {(path, method) for path, methods in document["paths"].items() for method in methods}
     assert {(path.split("{")[0], method) for path, method in served} == {
         (path.split("{")[0], method) for path, method in described

@@ -88,3 +88,23 @@ async def test_reasoning_of_an_answer_that_a_client_sends_in_several_messages_is
     messages = [Message("assistant", parts) for parts in (INTERLEAVED[:2], INTERLEAVED[2:5], INTERLEAVED[5:])]
     turn = Turn("openclaw", (HELLO, *messages, *RESULTS))
     assert await reasoning.restored("ann", turn) == turn
+
+
+@pytest.mark.parametrize("held", [(), (Thinking("hm"),)], ids=["dropped by the client", "returned by the client"])
+async def test_reasoning_returns_to_its_own_answer_and_not_to_the_one_before_it(reasoning, held):
+    """Clients put their summary of a compacted conversation before the last answer."""
+    summary = Message("assistant", (*held, Text("The summary of a long conversation.")))
+    said = Text("And further.")
+    await reasoning.remember("ann", [THOUGHT, replace(said, raw="And further. \n"), *CALLS])
+
+    def turn(*parts):
+        return Turn("openclaw", (HELLO, summary, Message("assistant", parts), *RESULTS))
+
+    assert await reasoning.restored("ann", turn(*held, said, *CALLS)) == turn(THOUGHT, said, *CALLS)
+
+
+async def test_reasoning_goes_before_the_text_that_a_client_sends_in_a_message_of_its_own(reasoning):
+    await reasoning.remember("ann", [THOUGHT, Text("I look it up."), *CALLS])
+    messages = (Message("assistant", (Text("I look it up."),)), Message("assistant", CALLS))
+    restored = await reasoning.restored("ann", Turn("openclaw", (HELLO, *messages, *RESULTS)))
+    assert restored.messages[1] == Message("assistant", (THOUGHT, Text("I look it up.")))

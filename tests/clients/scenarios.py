@@ -1,0 +1,109 @@
+"""What each client is to do. Every scenario gets a client that is configured and was never started."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from tests.clients.client import CAREFUL_MODEL, TIMEOUT, WINDOW, Client, interrupt, kill
+from tests.clients.script import Fail, Hang, Say, Step
+
+_LONG = f"The first answer: {','.join(str(number) for number in range(10_000, 30_000))}."
+_FIRST = "the first question"
+_SUMMARY = "The summary: somebody was curious."
+
+
+def _history(client: Client) -> str:
+    asked = client.script.asked[-1]
+    return str(asked.get("messages") or asked.get("input"))
+
+
+async def text(client: Client) -> None:
+    client.script.steps = [(Say("Hello from the script."),)]
+    assert "Hello from the script." in await client.run("say hello")
+
+
+async def shell_loop(client: Client) -> None:
+    commands = ["echo one > a.txt", "echo two >> a.txt", "cat a.txt"]
+    client.script.steps = [*((client.shell(command),) for command in commands), (Say("Finished."),)]
+    assert "Finished." in await client.run("count to two")
+    assert (client.work / "a.txt").read_text(encoding="utf-8") == "one\ntwo\n"
+    history = _history(client)
+    assert "one" in history.rpartition("cat a.txt")[2]
+    assert len(client.script.asked) == 4
+
+
+async def edit(client: Client) -> None:
+    (client.work / "a.txt").write_text("one\ntwo\n", encoding="utf-8")
+    client.script.steps = [*client.edit("a.txt", "two", "three"), (Say("Edited."),)]
+    assert "Edited." in await client.run("edit a.txt")
+    assert (client.work / "a.txt").read_text(encoding="utf-8") == "one\nthree\n"
+
+
+async def parallel(client: Client) -> None:
+    calls = tuple(client.shell(f"echo {name} > {name}.txt") for name in ("a", "b", "c"))
+    client.script.steps = [calls, (Say("All three."),)]
+    assert "All three." in await client.run("write three files")
+    assert [(client.work / f"{name}.txt").read_text(encoding="utf-8") for name in "abc"] == ["a\n", "b\n", "c\n"]
+    assert len(client.script.asked) == 2
+
+
+async def resume(client: Client) -> None:
+    client.script.steps = [(client.shell("echo 4711"),), (Say("The number is 4711."),)]
+    await client.run("what is the number?")
+    client.script.steps = [(Say("As I returned: 4711."),)]
+    assert "As I returned: 4711." in await client.run("and again?", resume=True)
+    assert "The number is 4711." in _history(client)
+
+
+async def own_tool_server(client: Client) -> None:
+    client.script.steps = [*client.add_tool_server(), (Say("It is noon."),)]
+    assert "It is noon." in await client.run("what time is it in Oslo?")
+    assert "noon in Oslo" in _history(client)
+
+
+async def compaction(client: Client) -> None:
+    client.limit_window()
+    rounds: list[Step] = [(Say(_LONG), client.shell("echo one"))]
+    if not client.counts_tokens:
+        rounds.append((Say("And further.", tokens=WINDOW - 1000), client.shell("echo two")))
+    last = (Say("The last answer."),)  # Continue asks twice for it: after a compaction it says "continue"
+    client.script.steps = [*rounds, (Say(_SUMMARY, tokens=WINDOW),), last, last]
+    assert "The last answer." in await client.run(_FIRST)
+    history = _history(client)
+    assert _SUMMARY in history
+    assert _FIRST not in history or _LONG not in history
+
+
+async def fallback(client: Client) -> None:
+    client.script.steps = [(Fail(500),), (Say("From the fallback."),)]
+    assert "From the fallback." in await client.run("say hello", model=CAREFUL_MODEL)
+
+
+async def cancel(client: Client) -> None:
+    client.script.steps = [(Hang("It goes on and on"),)]
+    process = await client.start(*client.line("talk to me"))
+    try:
+        async with asyncio.timeout(TIMEOUT):
+            while not client.script.asked:
+                await asyncio.sleep(0.05)
+            await asyncio.sleep(0.5)
+            interrupt(process)
+            await process.communicate()
+            while not client.script.aborted:
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError("the provider's answer was not aborted") from None
+    finally:
+        kill(process)
+
+
+SCENARIOS: tuple[Callable[[Client], Awaitable[None]], ...] = (
+    text,
+    shell_loop,
+    edit,
+    parallel,
+    resume,
+    own_tool_server,
+    compaction,
+    fallback,
+    cancel,
+)
