@@ -52,10 +52,16 @@ class Gateway:
 
 
 @asynccontextmanager
-async def running(config: dict[str, Any], state: Path, *, address_space: int | None = None) -> AsyncIterator[Gateway]:
-    """Start a gateway with this configuration, and stop it at the end. `address_space` limits it, in KiB."""
-    file, port = state / "openclaw.json", free_port()
-    file.write_text(json.dumps(config), encoding="utf-8")
+async def running(
+    config: dict[str, Any], state: Path, *, address_space: int | None = None, file: Path | None = None
+) -> AsyncIterator[Gateway]:
+    """Start a gateway with this configuration, and stop it at the end. `address_space` limits it, in KiB. With `file`,
+    the configuration is there already.
+    """
+    port = free_port()
+    if file is None:
+        file = state / "openclaw.json"
+        file.write_text(json.dumps(config), encoding="utf-8")
     command = [sys.executable, "-m", "gateway", "serve", "--port", str(port), "--config", str(file)]
     if address_space is not None:
         command = ["sh", "-c", f'ulimit -v {address_space}; exec "$@"', "sh", *command]

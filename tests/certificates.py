@@ -31,7 +31,7 @@ class Authority:
         self._folder = folder
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate = self._sign(self._name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
+        certificate = self._signed(self._name, self._key.public_key(), x509.BasicConstraints(ca=True, path_length=0))
         self.file = folder / "authority.pem"
         self.file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
@@ -39,14 +39,14 @@ class Authority:
         """A new certificate in `name`.pem, its key in `name`.key; both files are replaced."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        made = self._sign(subject, key.public_key(), x509.BasicConstraints(ca=False, path_length=None), host)
+        made = self._signed(subject, key.public_key(), x509.BasicConstraints(ca=False, path_length=None), host)
         encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
         issued = Issued(self._folder / f"{name}.pem", self._folder / f"{name}.key", made.serial_number)
         _replace(issued.key, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
         _replace(issued.certificate, made.public_bytes(Encoding.PEM))
         return issued
 
-    def _sign(
+    def _signed(
         self,
         subject: x509.Name,
         key: ec.EllipticCurvePublicKey,

@@ -14,7 +14,7 @@ _MAX_AGE = "600"  # seconds for which a browser remembers a preflight
 _HEADER_NAMES = re.compile(r"[\w!#$%&'*+.^`|~, -]{0,1000}", re.ASCII)
 _EXPOSED = ", ".join(
     (
-        *("Retry-After", "Server-Timing", "X-Request-ID", "WWW-Authenticate"),
+        *("Retry-After", "Server-Timing", "X-Request-ID", "request-id", "WWW-Authenticate"),
         *("x-openclaw-model", "x-openclaw-attempts", "x-openclaw-budget", "RateLimit", "RateLimit-Policy"),
         *(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
     )

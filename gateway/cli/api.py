@@ -3,6 +3,7 @@
 import json
 import ssl
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -32,9 +33,9 @@ def ask(
             answer: dict[str, Any] = json.load(response)
             return answer
     except HTTPError as error:
-        text = error.read().decode("utf-8", "replace")
-        return {"problem": f"{error.code} {text}", **_error_of(text)}
-    except (URLError, OSError) as error:
+        body = error.read().decode("utf-8", "replace")
+        return {"problem": f"{error.code} {body}", **_error_of(body)}
+    except (URLError, OSError, HTTPException) as error:
         return {"problem": f"no gateway answers at {url}: {error}"}
 
 

@@ -7,6 +7,7 @@ import argparse
 import os
 import sys
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError, URLError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
 _TIMEOUT = 5.0  # seconds
+_NO_HTTP = "it speaks no HTTP; with TLS, name an https URL"
 
 
 def add_parser(sub: "Subparsers") -> None:
@@ -37,9 +39,12 @@ def run(args: argparse.Namespace) -> int:
     """
     port = os.environ.get("OPENCLAW_GATEWAY_PORT", "")
     if args.ready and (args.url or port.isdecimal()):
-        base = args.url or f"http://127.0.0.1:{port}"
-        return 0 if _print_readiness(base.rstrip("/")) else 1
-    return _status(args)
+        base = (args.url or f"http://127.0.0.1:{port}").rstrip("/")
+        ready, text = _get(f"{base}/readyz")
+        if text != _NO_HTTP or args.url:
+            print(f"ready   {printable(text)}")
+            return 0 if ready else 1
+    return _status(args)  # the configuration says whether the gateway speaks TLS
 
 
 def _status(args: argparse.Namespace) -> int:
@@ -78,7 +83,7 @@ def _print_readiness(base: str, context: "ssl.SSLContext | None" = None) -> bool
     return ready
 
 
-def _get(url: str, context: "ssl.SSLContext | None") -> tuple[bool, str]:
+def _get(url: str, context: "ssl.SSLContext | None" = None) -> tuple[bool, str]:
     if not url.startswith(("http://", "https://")):
         return False, "not an http(s) URL"
     try:
@@ -86,6 +91,8 @@ def _get(url: str, context: "ssl.SSLContext | None") -> tuple[bool, str]:
             return True, response.read().decode()
     except HTTPError as error:
         return False, f"{error.code} {error.read().decode('utf-8', 'replace')}"
+    except (HTTPException, ConnectionResetError):
+        return False, _NO_HTTP
     except (URLError, OSError) as error:
         print(f"no gateway answers at {url}", file=sys.stderr)
         return False, str(error)

@@ -88,7 +88,7 @@ class WorkerReloads:
             raise ConfigError(tuple(dict.fromkeys(problems)))
         self._in_force = loaded
         self._has.update(dict.fromkeys(numbers, loaded))
-        await self._ask(numbers, messages.COMMIT)
+        await self._ask(numbers & self._pipes.serving, messages.COMMIT)
 
     async def _ask(self, numbers: Collection[int], data: bytes) -> dict[int, tuple[str, ...]]:
         """The replies of these workers: problems or (). A worker that ends meanwhile has none, one that hangs is left

@@ -86,17 +86,28 @@ class EmbeddingsConfig(Section):
     max_total_chars: PositiveCount = 4_000_000
 
 
+class MessagesConfig(Section):
+    """`POST /v1/messages` (ours). Images and documents have the limits of `responses`."""
+
+    enabled: bool = False
+
+
 class EndpointsConfig(Section):
-    """Both are disabled by default, as in OpenClaw; either one enables models and embeddings too."""
+    """All are disabled by default, as in OpenClaw; any one enables models and embeddings too."""
 
     chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
     responses: ResponsesConfig = ResponsesConfig()
     embeddings: EmbeddingsConfig = EmbeddingsConfig()
+    messages: MessagesConfig = MessagesConfig()
 
     @property
     def enabled(self) -> frozenset[str]:
         """The keys of the enabled endpoints."""
-        switches = {"chatCompletions": self.chat_completions.enabled, "responses": self.responses.enabled}
+        switches = {
+            "chatCompletions": self.chat_completions.enabled,
+            "responses": self.responses.enabled,
+            "messages": self.messages.enabled,
+        }
         return frozenset(key for key, enabled in switches.items() if enabled)
 
 

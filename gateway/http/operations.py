@@ -13,6 +13,9 @@ from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.keys import KeyRequest, create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
+from gateway.http.endpoints.message_tokens import count_message_tokens
+from gateway.http.endpoints.messages import messages
+from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
@@ -20,6 +23,7 @@ from gateway.http.endpoints.stored_response import cancel_response, get_response
 from gateway.http.endpoints.usage import FORMATS, usage
 from gateway.http.routes import Handler
 from gateway.ledger.report import DIMENSIONS
+from gateway.wire.anthropic_messages.schema import MessagesRequest
 from gateway.wire.openai_chat.schema import ChatRequest, EmbeddingsRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
@@ -35,13 +39,15 @@ class Parameter:
     location: Literal["query", "header"] = "query"
     description: str = ""
     values: tuple[str, ...] | tuple[int, int] | None = None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
     """One endpoint. `body` is the model of its request body, `required` are the required fields of the body.
 
-    `streams` is True if the response may be a stream of events.
+    `streams` is True if the response may be a stream of events, `finds` if a parameter names an object, which may not
+    exist.
     """
 
     body: type[msgspec.Struct] | None = None
@@ -50,6 +56,7 @@ class Operation:
     content: str = "application/json"
     streams: bool = False
     required: tuple[str, ...] = ()
+    finds: bool = False
 
 
 _RUN = (
@@ -103,6 +110,13 @@ _SESSION: Mapping[str, Any] = {
 }
 
 
+_MESSAGE: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "type", "role", "content", "stop_reason", "usage"],
+    "properties": {"id": {"type": "string"}, "type": {"const": "message"}, "content": {"type": "array"}},
+}
+
+
 def _list_of(kind: str) -> dict[str, Any]:
     fields = {"object": {"const": "list"}, "data": {"type": "array", "items": {"type": "object"}}}
     return {"type": "object", "required": ["object", "data"], "properties": fields, "description": f"A list of {kind}."}
@@ -123,6 +137,13 @@ OPERATIONS: Mapping[Handler, Operation] = {
         {"type": "object", "required": ["object", "input_tokens"], "properties": {"input_tokens": {"type": "integer"}}},
         required=("model", "input"),
     ),
+    messages: Operation(MessagesRequest, _RUN, _MESSAGE, streams=True, required=("model", "messages", "max_tokens")),
+    count_message_tokens: Operation(
+        MessagesRequest,
+        _RUN,
+        {"type": "object", "required": ["input_tokens"], "properties": {"input_tokens": {"type": "integer"}}},
+        required=("model", "messages"),
+    ),
     get_response: Operation(None, _RESUME, _object_of("response"), streams=True),
     cancel_response: Operation(answer=_object_of("response")),
     list_input_items: Operation(None, _PAGE, _list_of("input items")),
@@ -131,11 +152,15 @@ OPERATIONS: Mapping[Handler, Operation] = {
     get_model: Operation(answer=_object_of("model")),
     get_configuration: Operation(answer=_CONFIGURATION),
     reload_configuration: Operation(answer=_CONFIGURATION),
+    metrics: Operation(
+        answer={"type": "string", "description": "Prometheus' text format 0.0.4."}, content="text/plain"
+    ),
     list_locks: Operation(answer=_list_of("locked clients")),
     release_lock: Operation(
         None,
-        (Parameter("key", "string", description="an address, or a key of the list"),),
+        (Parameter("key", "string", description="an address, or a key of the list", required=True),),
         {"type": "object", "required": ["object", "key", "released", "pending"]},
+        finds=True,
     ),
     list_keys: Operation(
         None,
@@ -162,7 +187,7 @@ OPERATIONS: Mapping[Handler, Operation] = {
     list_sessions: Operation(
         None,
         (
-            Parameter("limit", "integer", description="conversations, 1 to 1000"),
+            Parameter("limit", "integer", description="conversations", values=(1, 1000)),
             Parameter("after", "string", description="the `next` of the page before"),
         ),
         _list_of("sessions"),

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping
 from email.utils import formatdate
+from http import HTTPStatus
 
 from aiohttp import HttpVersion10, web
 
@@ -42,7 +43,7 @@ class ResponseHeaders:
             headers["X-Request-ID"] = trace.id
         if (added := request.get(ADDED_HEADERS)) is not None:
             headers.update(added)
-        if self._drain.started:
+        if self._drain.started and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
             response.force_close()
             headers["Connection"] = "close"
 

@@ -8,7 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.http.response_headers import RESPONSE_HEADERS
 
-_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus} | {529: "529 Overloaded"}
 _JOIN_LIMIT = 64 * 1024  # bytes; a longer body is not copied behind its head
 
 
@@ -22,7 +22,7 @@ class WholeResponse(web.StreamResponse):
     def __init__(self, body: bytes, headers: Mapping[str, str], *, status: int = 200) -> None:
         super().__init__(status=status)
         self.body = body
-        self._given = headers
+        self.given = headers
         self._alive: bool | None = None
         self._sent = False
 
@@ -49,7 +49,7 @@ class WholeResponse(web.StreamResponse):
             raise TypeError("only an application's responses have its headers")
         self._sent = True
         body = self.body
-        own = {**self._given, "Content-Length": str(len(body))}
+        own = {**self.given, "Content-Length": str(len(body))}
         alive = request.keep_alive and self._alive is None
         head, self._alive = request.app[RESPONSE_HEADERS].head(request, _STATUS[self.status], own, alive=alive)
         if request.method == "HEAD":

@@ -57,6 +57,8 @@ class Ledger:
         """Rows that this process could not store."""
         self.written = 0
         """Rows that this process has stored."""
+        self.reporting = asyncio.Lock()
+        """Held by a report while it reads: reports run one after the other, so that they leave time for requests."""
         self._clock = clock
         self._interval = interval
         self._max_queued = max_queued
@@ -121,6 +123,9 @@ class Ledger:
                 drop_tracebacks(error)
                 log.warning("The ledger can't be written", reason=error.message, waiting=len(self._queue))
                 await asyncio.sleep(_RETRY)
+            except Exception:  # a defect: nobody awaits the task before the end
+                log.exception("The ledger stops")
+                raise
 
     async def _pause(self, seconds: float) -> None:
         """Wait; less if the ledger is closing."""

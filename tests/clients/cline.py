@@ -53,5 +53,5 @@ class Cline(Client):
             provider["settings"]["contextWindow"] = WINDOW
         self.write(_PROVIDERS, json.dumps(configuration))
 
-    async def stop(self) -> None:
-        await self.execute(self.program, "hub", "stop")
+    def leftover(self) -> list[str | Path]:
+        return [self.program, "hub", "stop"]

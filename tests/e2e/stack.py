@@ -120,9 +120,12 @@ class Stack:
 
 
 @asynccontextmanager
-async def stack(folder: Path, more: dict[str, Any], *, gateways: int = 3, idle: str = IDLE) -> AsyncIterator[Stack]:
+async def stack(
+    folder: Path, more: dict[str, Any], *, gateways: int = 3, idle: str = IDLE, client: str | None = None
+) -> AsyncIterator[Stack]:
     """Everything, ready. `more` is merged into the gateways' configuration, section by section; nginx gives connections
-    to gateways up that are `idle` for so long.
+    to gateways up that are `idle` for so long. With `client`, this is everybody's address: for clients that can't send
+    the header of a load balancer.
     """
     for name in ("redis", "nginx/gateway.d"):
         (folder / name).mkdir(parents=True)
@@ -133,7 +136,10 @@ async def stack(folder: Path, more: dict[str, Any], *, gateways: int = 3, idle: 
             for number in range(1, gateways + 1):
                 await made.start(number)
             names.addresses = list(made.gateways)
-            async with nginx(folder / "nginx", nginx_config(names, made.port, idle)) as made.nginx:
+            config = nginx_config(names, made.port, idle)
+            if client is not None:
+                config = config.replace("X-Forwarded-For $remote_addr", f"X-Forwarded-For {client}")
+            async with nginx(folder / "nginx", config) as made.nginx:
                 await made.wait_until_listed()
                 yield made
         finally:

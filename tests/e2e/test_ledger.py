@@ -13,13 +13,23 @@ import pytest_asyncio
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving, started
 from tests.fault.acts import later, says
-from tests.fault.conftest import settings
+from tests.fault.conftest import SLACK, settings
 from tests.fault.provider import FaultProvider
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHAT = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+
+
+LAST_SECOND = 1.0 + SLACK
+
+
+async def until(happens):
+    """Wait for what the load causes."""
+    async with asyncio.timeout(30):
+        while not happens():
+            await asyncio.sleep(0.02)
 
 
 def configuration(provider, **more):
@@ -145,14 +155,13 @@ async def test_sigterm_under_load_loses_no_row(tmp_path):
                             return  # the gateway takes no more connections
 
             clients = [asyncio.create_task(client()) for _ in range(16)]
-            await asyncio.sleep(1.5)
+            await until(lambda: len(model.calls) > 200)
             gateway.process.signal(signal.SIGTERM)
             assert await gateway.process.ended() == 0
             stopping.set()
             await asyncio.gather(*clients)
         async with serving(tmp_path, made) as gateway, aiohttp.ClientSession(gateway.url, headers=HEADERS) as session:
             rows = await rows_of(session)
-        assert len(model.calls) > 100
         assert len(rows) == len(model.calls)
 
 
@@ -171,7 +180,7 @@ async def test_kill_9_loses_the_rows_of_the_last_second_at_most(tmp_path):
                         return  # killed
 
             clients = [asyncio.create_task(client()) for _ in range(8)]
-            await asyncio.sleep(2.5)
+            await until(lambda: len(model.calls) > 200 and model.calls[-1].at > model.calls[0].at + 2 * LAST_SECOND)
             gateway.process.signal(signal.SIGKILL)
             killed = asyncio.get_running_loop().time()
             await gateway.process.ended()
@@ -179,6 +188,5 @@ async def test_kill_9_loses_the_rows_of_the_last_second_at_most(tmp_path):
         async with serving(tmp_path, made) as gateway, aiohttp.ClientSession(gateway.url, headers=HEADERS) as session:
             rows = await rows_of(session)
         lost = len(model.calls) - len(rows)
-        last_second = sum(call.at > killed - 1.0 for call in model.calls)
-        assert len(rows) > 50
+        last_second = sum(call.at > killed - LAST_SECOND for call in model.calls)
         assert 0 <= lost <= last_second

@@ -14,7 +14,7 @@ import pytest_asyncio
 from tests.e2e.answers import DONE, SEEN, chunk, says, streams
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import Gateway, serving, started
-from tests.e2e.test_workers import children, until
+from tests.e2e.test_workers import children, until, who_answers
 from tests.servers import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -117,6 +117,11 @@ async def test_a_bad_file_changes_nothing_and_is_named_everywhere(setup, provide
     )
     assert str(setup.file) in body["error"]["message"]
     assert "Configuration is refused, the last one stays in force" in setup.gateway.process.errors
+    options = ("--config", str(setup.file), "--url", setup.gateway.url)
+    async with started("status", *options, state=setup.folder) as command:
+        assert await command.ended() == 78
+    assert "config  the file is refused" in command.output
+    assert '"degraded":["configuration"]' in command.output
     setup.write()
     await setup.noticed(status="unchanged")
     assert (await setup.ask("GET", "/readyz"))[1]["degraded"] == []
@@ -166,6 +171,11 @@ async def test_what_needs_a_restart_is_named_by_the_command(setup):
     ) as command:
         assert await command.ended() == 0
     assert "needs a restart: gateway.redis\nneeds a restart: session.maxBytes\n" in command.output
+    options = ("--config", str(setup.file), "--url", setup.gateway.url)
+    async with started("status", *options, state=setup.folder) as command:
+        assert await command.ended() == 0
+    assert "config  generation " in command.output
+    assert "needs a restart: gateway.redis\n" in command.output
     del setup.tree["gateway"]["redis"], setup.tree["session"]
     setup.write()
     assert (await setup.reload())["last_reload"]["needs_restart"] == []
@@ -222,7 +232,9 @@ async def test_all_workers_change_or_none_and_a_new_worker_has_the_accepted_conf
                 return len(workers) == 2 and worker not in workers
 
             await until(replaced, "the worker is replaced")
-            await asyncio.sleep(1)
+            async with asyncio.timeout(20):
+                while len(await who_answers(gateway.url)) < 2:
+                    pass
             assert await agents() == {seen}
             gateway.process.signal(signal.SIGHUP)
             await setup.noticed(trigger="signal", status="refused")

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import aclosing
+from typing import Protocol, Self
 
 import structlog
 from aiohttp import web
@@ -23,12 +25,49 @@ from gateway.wire.contract import AnswerRenderer, Renderer
 log = structlog.get_logger(__name__)
 
 
+class ClientStream(Protocol):
+    """Where a stream goes: an `EventStream`, or a `SocketStream`. Its first frames open it.
+
+    `is_open`: a failure can only be reported in the stream. `opened_early`: it has headers of before the first event.
+    `response` is what the handler returns.
+    """
+
+    @property
+    def is_open(self) -> bool: ...  # noqa: D102
+
+    @property
+    def opened_early(self) -> bool: ...  # noqa: D102
+
+    @property
+    def response(self) -> web.StreamResponse: ...  # noqa: D102
+
+    async def relay(self, frames: bytes) -> None:
+        """Send whole frames."""
+        ...
+
+    async def finish(self, frames: bytes) -> None:
+        """Send the last frames."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, kind: object, /, *exc_info: object) -> None: ...
+
+
+OpenStream = Callable[..., ClientStream]
+"""Makes a ClientStream from a request, and the keyword arguments of `EventStream`."""
+
+
 async def respond(
-    request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
+    request: web.Request,
+    dispatched: Dispatched,
+    stream: AnswerStream,
+    renderer: AnswerRenderer,
+    open_stream: OpenStream = EventStream,
 ) -> web.StreamResponse:
     """Respond streamed or whole, as requested; `stream` is the dispatched one or wraps it. Raises GatewayError."""
+    request[TRACE].run = dispatched.run.trace
     if dispatched.turn.stream:
-        return await _streamed(request, dispatched, stream, renderer)
+        return await _streamed(request, dispatched, stream, renderer, open_stream)
     return await _whole(request, dispatched, stream, renderer)
 
 
@@ -42,21 +81,27 @@ async def _whole(
     request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
 ) -> web.StreamResponse:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
+    trace = request[TRACE]
     run_start = time.monotonic()
     answer = await whole_answer(stream)
     run_end = time.monotonic()
+    trace.run_seconds = run_end - run_start
     body = renderer.body(answer, reported_model(dispatched, request[SNAPSHOT]))
     headers = run_headers(
         stream.trace,
-        gateway=run_start - request[TRACE].started + time.monotonic() - run_end,
-        upstream=run_end - run_start,
+        gateway=run_start - trace.started + time.monotonic() - run_end,
+        upstream=trace.run_seconds,
     )
     headers["Content-Type"] = JSON
     return WholeResponse(body, headers)
 
 
 async def _streamed(
-    request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
+    request: web.Request,
+    dispatched: Dispatched,
+    stream: AnswerStream,
+    renderer: AnswerRenderer,
+    open_stream: OpenStream,
 ) -> web.StreamResponse:
     """Relay the events. Raises GatewayError before the first of them.
 
@@ -76,7 +121,7 @@ async def _streamed(
     holds_last = stream is dispatched.run  # unless something is stored or settled in between
     events = stream.events()
     async with (
-        EventStream(request, headers=headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening) as response,
+        open_stream(request, headers=headers, heartbeat=snapshot.heartbeat, opening=snapshot.opening) as response,
         aclosing(events),
     ):
         try:
@@ -97,9 +142,10 @@ async def _streamed(
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
             await response.finish(held + _late_headers(response, stream) + rendered.fail(error))
         else:
+            request[TRACE].run_seconds = time.monotonic() - run_start
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
             await response.finish(held + _late_headers(response, stream) + rendered.close())
-    return response
+    return response.response
 
 
 def _finishes(batch: Batch) -> bool:
@@ -107,7 +153,7 @@ def _finishes(batch: Batch) -> bool:
     return batch[-1].__class__ is Finish or (len(batch) > 1 and batch[-2].__class__ is Finish)
 
 
-def _late_headers(response: EventStream, stream: AnswerStream) -> bytes:
+def _late_headers(response: ClientStream, stream: AnswerStream) -> bytes:
     """A comment with the headers that were unknown when a heartbeat opened the stream; empty if no heartbeat did."""
     trace = stream.trace
     if not response.opened_early or not trace.attempts:

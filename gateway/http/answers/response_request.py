@@ -1,7 +1,7 @@
 """One request of the Responses API: resolves its references, and stores and sends its response."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from aiohttp import web
@@ -18,7 +18,9 @@ from gateway.core.turn import Turn
 from gateway.dispatch.dispatch import Dispatched
 from gateway.http.answers.background import BACKGROUND, Job
 from gateway.http.answers.background_events import replay
-from gateway.http.answers.relay import respond
+from gateway.http.answers.connection_memory import ConnectionMemory
+from gateway.http.answers.event_stream import EventStream
+from gateway.http.answers.relay import OpenStream, respond
 from gateway.http.answers.response_recorder import ResponseRecorder, Storage
 from gateway.http.answers.stored_responses import history, owner_of, referred_items
 from gateway.http.errors import JSON
@@ -29,17 +31,35 @@ from gateway.http.quota import hand_over, identity
 from gateway.media.files import with_file_texts
 from gateway.media.images import checked_images
 from gateway.media.url_parts import check_url_parts
-from gateway.state.responses.store import StoredResponse
+from gateway.state.responses.store import ResponseStore, StoredResponse
+from gateway.wire.openai_responses.call_ids import check_results
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 from gateway.wire.openai_responses.response_object import Head, response_object
 from gateway.wire.openai_responses.stream import Renderer
 
 
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """How the client gets its response. A WebSocket is always `streamed`, and has a `memory` for responses with `store`
+    false.
+    """
+
+    open_stream: OpenStream = EventStream
+    streamed: bool = False
+    memory: ConnectionMemory | None = None
+
+
+HTTP = Transport()
+
+
 class ResponseRequest:
     """Call `read_turn`, then `respond`."""
 
-    def __init__(self, request: web.Request, ingress: ResponsesIngress, model: str | None) -> None:
+    def __init__(
+        self, request: web.Request, ingress: ResponsesIngress, model: str | None, transport: Transport = HTTP
+    ) -> None:
         self._request = request
+        self._transport = transport
         self._model = model  # an override of the agent's models
         self._ingress = ingress
         self._large = BODY in request
@@ -47,25 +67,29 @@ class ResponseRequest:
         self._owner = owner_of(request)
         self._stores = request.app[SERVICES].stores
         self._store = self._stores.responses
+        self._known: ResponseStore = transport.memory or self._store  # the responses that the client may continue
         self._seal: Seal | None = None
         self._own: tuple[Message, ...] = ()  # the messages that the request adds to its conversation
         self._agent = ""
         self._wants_stream = False
+        self.failed = False  # whether the stream of the response has reported a failure
 
     async def read_turn(self, agent: Agent) -> Turn:
         """The request with its earlier conversation, images and documents. Raises BadRequest or NotFound."""
         ingress, media = self._ingress, self._request[SNAPSHOT].media
         self._agent = agent.id
         if references := ingress.references():
-            ingress.refer(await referred_items(self._store, self._owner, references))
+            ingress.refer(await referred_items(self._known, self._owner, references))
         if ingress.needs_seal:
             self._seal = await self._stores.seals.of(self._owner.subject)
         read = partial(ingress.turn, self._seal)
         turn = await decoded(self._request, read) if self._large else read()
+        if self._transport.streamed:
+            turn = structs.replace(turn, stream=True)
         self._wants_stream = turn.stream
         check_url_parts(turn, media.max_url_parts)
         earlier = (
-            await history(self._store, self._owner, agent.id, ingress.previous) if ingress.previous is not None else ()
+            await history(self._known, self._owner, agent.id, ingress.previous) if ingress.previous is not None else ()
         )
         turn = await checked_images(turn, media.response_images)
         turn = await with_file_texts(
@@ -73,6 +97,8 @@ class ResponseRequest:
         )
         instructions = ingress.instructions
         self._own = turn.messages[len(instructions) :]  # instructions apply to one turn, as in OpenAI's API
+        if ingress.previous is not None:
+            check_results(earlier, self._own)
         if not (earlier or ingress.background):
             return turn
         messages = (*instructions, *earlier, *self._own)
@@ -88,7 +114,7 @@ class ResponseRequest:
         seal = self._seal if ingress.sealed else None
         head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn), seal)
         renderer = Renderer(head, now=time.time)
-        storage = Storage(self._store if ingress.stored else None, self._record(head))
+        storage = Storage(self._store if ingress.stored else self._transport.memory, self._record(head))
         if ingress.background:
             return await self._start_in_background(
                 dispatched,
@@ -96,8 +122,10 @@ class ResponseRequest:
                 head,
             )
         recorder = ResponseRecorder(dispatched.stream, storage, head, renderer, streamed=dispatched.turn.stream)
-        response = await respond(self._request, dispatched, recorder, _RecordedRenderer(renderer, recorder))
+        shown = _RecordedRenderer(renderer, recorder)
+        response = await respond(self._request, dispatched, recorder, shown, self._transport.open_stream)
         await recorder.store_other_end()
+        self.failed = renderer.final is not None and renderer.final["status"] == "failed"
         return response
 
     def _record(self, head: Head) -> StoredResponse:
@@ -114,6 +142,20 @@ class ResponseRequest:
             session=owner.session,
             previous=ingress.previous,
         )
+
+    async def warm_up(self, agent: Agent) -> list[bytes]:
+        """Store the input without an answer, for turns that continue it. Returns the events, without a run.
+
+        Raises as `read_turn`.
+        """
+        turn = await self.read_turn(agent)
+        head = Head(new_id("resp_"), int(time.time()), turn.model, self._ingress.echo(turn))
+        renderer = Renderer(head, now=time.time)
+        response = renderer.outcome()
+        store = self._store if self._ingress.stored else self._transport.memory
+        if store is not None:
+            await store.put(replace(self._record(head), body=dumps(response)))
+        return renderer.end(response)
 
     async def _start_in_background(self, dispatched: Dispatched, job: Job, head: Head) -> web.StreamResponse:
         """Start the run as a background task, and return the queued response or its stream."""

@@ -22,10 +22,11 @@ _CANCEL_TIMEOUT = 10.0  # seconds for a worker to stop, on any instance
 async def get_response(request: web.Request) -> web.StreamResponse:
     """The current response; with `stream=true` its events after `starting_after`, until its end."""
     stored = await find(request)
-    if request.query.get("stream", "").lower() in ("true", "1") and request.method != "HEAD":
+    first = _number(request.query.get("starting_after"))
+    if _truth("stream", request.query.get("stream", "")) and request.method != "HEAD":
         if not loads(stored.body)["background"]:
             raise BadRequest("`stream`: only background responses can be streamed again.", param="stream")
-        return await replay(request, stored, _number(request.query.get("starting_after")))
+        return await replay(request, stored, first)
     stored = await current(request.app[SERVICES].stores, stored)
     return web.Response(body=stored.body, headers={"Content-Type": JSON})
 
@@ -96,3 +97,13 @@ def _limit(value: str | None) -> int:
 
 def _json(payload: dict[str, Any]) -> web.Response:
     return web.Response(body=dumps(payload), headers={"Content-Type": JSON})
+
+
+def _truth(name: str, value: str) -> bool:
+    """A boolean of the query; empty is false. Raises BadRequest."""
+    if (lower := value.lower()) not in _TRUTHS:
+        raise BadRequest(f"`{name}`: must be true or false.", param=name)
+    return _TRUTHS[lower]
+
+
+_TRUTHS = {"": False, "false": False, "0": False, "true": True, "1": True}

@@ -45,7 +45,8 @@ async def usage(request: web.Request) -> web.StreamResponse:
     await ledger.flush()
     if by == ("row",):
         return await _list_rows(request, rows(ledger.store, since, until, caller=caller), as_csv=as_csv)
-    summed = await report(ledger.store, since, until, by, caller=caller)
+    async with ledger.reporting:
+        summed = await report(ledger.store, since, until, by, caller=caller)
     if as_csv:
         lines = [(*group, *totals.as_dict().values()) for group, totals in sorted(summed.groups.items())]
         text = _csv([(*by, *Totals().as_dict()), *lines])

@@ -14,13 +14,21 @@ from gateway.core.errors import Unavailable
 class Drain:
     """`started`: `/readyz` reports the drain, but the process still serves requests. `closed`: the process accepts no
     connections. `forced`: the remaining handlers have been cancelled. `background_jobs` are functions that count the
-    jobs without a connection.
+    jobs without a connection. `on_close` are called once the process is `closed`: they end connections that stay open
+    between answers.
     """
 
     started: bool = False
     closed: bool = False
     forced: bool = False
     background_jobs: list[Callable[[], int]] = field(default_factory=list)
+    on_close: set[Callable[[], None]] = field(default_factory=set)
+
+    def close(self) -> None:
+        """The process accepts no connections any more."""
+        self.closed = True
+        for end in tuple(self.on_close):
+            end()
 
     def refusal(self, request: web.Request) -> Unavailable | None:
         """The error for the client of a cancelled handler. None if the drain is not the reason.

@@ -38,7 +38,7 @@ async def drain(runner: Runner, state: Drain, policy: DrainPolicy, force: asynci
     if runner.stop_accepting():
         await _wait(force, _HANDSHAKE_TIME)
     await runner.stop_listening()
-    state.closed = True
+    state.close()
     await _wait_for_answers(runner, state, policy.limit, force, min_idle=policy.notice if notice else 0.0)
     state.forced = True
     if count := _background_jobs(state):

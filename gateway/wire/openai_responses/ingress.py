@@ -18,7 +18,7 @@ from gateway.wire.openai_responses.input_items import input_items
 from gateway.wire.openai_responses.items import read_input, referred
 from gateway.wire.openai_responses.options import options_of, response_format, wants_encrypted_reasoning
 from gateway.wire.openai_responses.request import encode_choice, encode_tools
-from gateway.wire.openai_responses.schema import RESPONSES, ResponsesRequest
+from gateway.wire.openai_responses.schema import RESPONSE_CREATE, RESPONSES, ResponseCreate, ResponsesRequest
 from gateway.wire.openai_responses.tools import choice_of, read_tools
 from gateway.wire.ranges import token_cap, whole, within
 from gateway.wire.request_body import unreadable
@@ -44,6 +44,23 @@ class ResponsesIngress:
         `model` is required, but may be "" for the default agent, as in OpenClaw.
         """
         request, _ = RESPONSES.read(body)
+        return cls._checked(request, body)
+
+    @classmethod
+    def read_event(cls, event: bytes) -> "ResponsesIngress":
+        """Check an event of a WebSocket as `read` does. Raises BadRequest, also unless it is a `response.create`.
+
+        `stream` and `stream_options` have no effect: a response is always streamed.
+        """
+        request, _ = RESPONSE_CREATE.read(event)
+        if request.type != "response.create":
+            raise BadRequest("`type`: must be `response.create`.", param="type", code="unknown_event")
+        if request.background:
+            raise BadRequest("`background`: is not supported over a WebSocket; use HTTP.", param="background")
+        return cls._checked(request, event)
+
+    @classmethod
+    def _checked(cls, request: ResponsesRequest, body: bytes) -> "ResponsesIngress":
         if request.model is None:
             raise BadRequest("`model`: must be a string, such as `openclaw`.", param="model")
         _refuse_unsupported(request)
@@ -84,6 +101,11 @@ class ResponsesIngress:
     def background(self) -> bool:
         """Whether the caller asks for a background response."""
         return bool(self._request.background)
+
+    @property
+    def generates(self) -> bool:
+        """Whether the caller asks for an answer; an event of a WebSocket may only prepare its conversation."""
+        return not (isinstance(self._request, ResponseCreate) and self._request.generate is False)
 
     @property
     def previous(self) -> str | None:

@@ -58,4 +58,15 @@ class ResponsesRequest(Struct):
     safety_identifier: str | None = None
 
 
+class ResponseCreate(ResponsesRequest):
+    """The event `response.create` of a WebSocket: a request with its type.
+
+    `generate` false only prepares a conversation: it has no answer.
+    """
+
+    type: str | None = None
+    generate: bool | None = None
+
+
 RESPONSES = BodyReader(ResponsesRequest)
+RESPONSE_CREATE = BodyReader(ResponseCreate)

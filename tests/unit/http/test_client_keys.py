@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from gateway.app import GENERATIONS
 from gateway.cli.main import main
+from gateway.config.load import load
 from gateway.core.client_key import digest_of, new_key
 
 DECLARED, SPENT = new_key(), new_key()
@@ -277,3 +279,38 @@ def open_config(config):
 async def test_no_keys_are_made_where_none_are_checked(open_config, client):
     async with client.post("/api/v1/keys", json={"name": "ci"}) as response:
         assert (response.status, (await response.json())["error"]["code"]) == (400, "keys_unused")
+
+
+async def test_declared_keys_and_budgets_follow_a_changed_configuration(client, api, config, tmp_path, provider):
+    provider.says("hi")
+    stored, later = await create(api), new_key()
+    del config["gateway"]["keys"]["file"]
+    config["gateway"]["keys"]["later"] = {"key": later, "budget": {"tokens": 5, "window": "hour"}}
+    file = tmp_path / "changed.json"
+    file.write_text(json.dumps(config), encoding="utf-8")
+    loaded = load(file, {})
+    await client.app[GENERATIONS].prepare(loaded.config, loaded.env)
+    assert (await api("GET", "/v1/models", key=DECLARED))[0] == 200, "nothing changes before the new one is in force"
+    client.app[GENERATIONS].commit()
+    assert (await api("GET", "/v1/models", key=DECLARED))[0] == 401
+    assert (await api("GET", "/v1/models", key=later))[0] == 200
+    assert (await api("GET", "/v1/models", key=stored))[0] == 200
+    assert (await api("POST", "/v1/chat/completions", HELLO | {"max_tokens": 9}, key=later))[0] == 400
+    assert [one["name"] for one in (await api("GET"))[1]["data"]] == ["ci", "later", "spent"]
+
+
+async def test_a_revoked_key_ends_its_web_socket_at_the_next_event(client, api, provider):
+    provider.says("hi")
+    key = await create(api)
+    event = {"type": "response.create", "model": "openclaw/helper", "input": "hi"}
+    async with client.ws_connect("/v1/responses", headers=using(key)) as socket:
+        await socket.send_json(event)
+        while (await socket.receive_json())["type"] != "response.completed":
+            pass
+        await api("DELETE", "/api/v1/keys/ci")
+        await socket.send_json(event)
+        refusal = await socket.receive_json()
+        assert (refusal["type"], refusal["status"]) == ("error", 401)
+        await socket.receive()
+        assert socket.closed
+    assert len(provider.asked) == 1

@@ -180,6 +180,17 @@ async def test_only_background_responses_can_be_replayed_or_cancelled(client, of
     assert (await client.post(f"/v1/responses/{created.id}/cancel")).status == 400
 
 
+@pytest.mark.parametrize(
+    ("query", "param"),
+    [("stream=null", "stream"), ("stream=yes&stream=no", "stream"), ("starting_after=-1", "starting_after")],
+)
+async def test_an_invalid_query_is_refused_for_every_response(client, official, provider, query, param):
+    provider.says("Hello")
+    created = await official.responses.create(model="openclaw", input="hi")
+    response = await client.get(f"/v1/responses/{created.id}?{query}")
+    assert (response.status, (await response.json())["error"]["param"]) == (400, param)
+
+
 @pytest.mark.parametrize("after", ["x", "-1", "1.5", ""])
 async def test_an_invalid_starting_after_is_refused(client, official, provider, after):
     provider.says("Hello")

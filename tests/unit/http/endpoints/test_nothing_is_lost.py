@@ -129,3 +129,19 @@ async def test_a_conversation_goes_on_after_an_answer_of_images(client, provider
     provider.says("ok")
     await client.post(CHAT, json=ask(user="ann"))
     assert provider.asked[1]["messages"][1] == {"role": "assistant", "content": None, "images": IMAGES}
+
+
+class TestMessages:
+    @pytest.fixture
+    def config(self, config):
+        config["gateway"]["http"]["endpoints"]["messages"] = {"enabled": True}
+        return config
+
+    @pytest.mark.parametrize("stream", [False, True])
+    async def test_a_client_of_messages_sees_images_as_text(self, client, provider, stream):
+        answering(provider, {"content": "See: ", "images": IMAGES})
+        body = ask(max_tokens=100, stream=stream)
+        text = await (await client.post("/v1/messages", json=body)).text()
+        assert "![](data:image/png;base64,AA==)" in text
+        if stream:
+            assert '"type":"message_stop"' in text

@@ -116,7 +116,7 @@ async def test_with_authorities_clients_need_a_certificate_of_one_of_them(author
     served, other = authority.issue("server"), Authority(tmp_path / "other", "Another authority")
     async with Server(TlsFiles(served.certificate, served.key, authority.file)) as server:
         assert await server.serial(client_context(authority, authority.issue("client"))) == served.serial
-        for certificate in (None, other.issue("unknown_client")):
+        for certificate in (None, other.issue("another")):
             with pytest.raises((ssl.SSLError, ConnectionError, asyncio.IncompleteReadError)):
                 await server.serial(client_context(authority, certificate))
 

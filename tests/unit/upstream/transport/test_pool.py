@@ -46,3 +46,20 @@ async def test_a_connection_that_is_released_after_close_is_aborted(client, ask,
     await client.close()
     assert await whole(response) == b"hello"
     await wire.until(lambda: wire.open == 0)
+
+
+async def test_configurations_share_connections_until_none_has_the_address_any_more(client, ask, wire, whole):
+    wire.answers = [HELLO]
+    changed = client.with_connect(1.0)
+    assert changed._pool is client._pool
+    assert client.with_connect(changed._connect)._pool is client._pool
+    assert await whole(await ask()) == b"hello"
+    (origin,) = client._pool._idle
+    with client.serving([origin]):
+        with changed.serving([origin]):
+            pass
+        assert await whole(await ask()) == b"hello"
+        assert wire.connections == 1
+    await wire.until(lambda: wire.open == 0)
+    assert await whole(await ask()) == b"hello"
+    assert wire.connections == 2

@@ -1,0 +1,45 @@
+"""What no schema can say: names that the configuration defines, and rules between the fields of a body.
+
+Schemathesis loads this file on its own, in its own environment.
+"""
+
+from typing import Any
+
+import schemathesis
+
+
+def _is_valid(case: Any) -> bool:
+    return case.meta is None or case.meta.generation.mode.is_positive
+
+
+@schemathesis.hook
+def map_case(_context: Any, case: Any) -> Any:
+    """Address the agent that exists."""
+    body = case.body
+    if _is_valid(case) and isinstance(body, dict) and isinstance(body.get("model"), str):
+        case.body = {**body, "model": "openclaw"}
+    return case
+
+
+@schemathesis.hook
+def filter_case(_context: Any, case: Any) -> bool:
+    """Only bodies whose tools have different names, and whose `tool_choice` and `background` can be met."""
+    body = case.body
+    if not _is_valid(case) or not isinstance(body, dict):
+        return True
+    if body.get("background") and body.get("store") is False:
+        return False
+    tools, choice = body.get("tools"), body.get("tool_choice")
+    names = [_name(tool) for tool in tools] if isinstance(tools, list) else []
+    if len(set(names)) < len(names):
+        return False
+    if choice == "required":
+        return bool(names)
+    return not isinstance(choice, dict) or _name(choice) in names
+
+
+def _name(entry: Any) -> tuple[str, str]:
+    kind = entry.get("type") or "function"
+    own = entry.get(kind)
+    fields = own if isinstance(own, dict) else entry
+    return kind, str(fields.get("name")).strip()

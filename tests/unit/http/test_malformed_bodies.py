@@ -1,0 +1,56 @@
+"""No body makes the gateway fail. `MUTATIONS=20000` in the environment tries as many of them."""
+
+import os
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from tests.unit.http.mutations import mutations
+
+COUNT = int(os.environ.get("MUTATIONS", "600"))
+
+
+@pytest.fixture
+def config(config):
+    config["memory"] = {"search": {"provider": "fake", "model": "small"}}
+    return config
+
+
+@pytest.fixture
+def answering(provider):
+    """A provider that answers every request, with a call if one is demanded."""
+
+    async def answer(request):
+        body = provider.asked[-1]
+        if "messages" not in body:
+            data = [{"index": index, "embedding": [0.5, 0.25]} for index, _ in enumerate(body["input"])]
+            return web.json_response({"data": data, "usage": {"prompt_tokens": 1, "total_tokens": 1}})
+        choice = body.get("tool_choice", "auto")
+        if choice in ("auto", "none"):
+            provider.says("Hello")
+        else:
+            name = body["tools"][0]["function"]["name"] if choice == "required" else choice["function"]["name"]
+            provider.says(None, ("call_1", name, "{}"), finish="tool_calls")
+        scripted, provider.answer = provider.answer, answer
+        return await scripted(request)
+
+    provider.answer = answer
+    return provider
+
+
+async def test_no_malformed_body_makes_the_gateway_fail(client, answering):
+    failed: list[tuple[object, ...]] = []
+    answered = 0
+    for path, body in mutations(COUNT):
+        try:
+            async with client.post(path, data=body, headers={"Content-Type": "application/json"}) as response:
+                status, text = response.status, await response.text()
+        except aiohttp.ServerDisconnectedError:
+            status, text = 0, ""
+        if not 200 <= status < 500 or "internal error" in text:
+            failed.append((status, path, body[:2000], text[:300]))
+        answered += len(answering.asked)
+        answering.asked.clear()
+    assert failed == []
+    assert answered
