@@ -33,8 +33,12 @@ def filter_case(_context: Any, case: Any) -> bool:
     names = [_name(tool) for tool in tools] if isinstance(tools, list) else []
     if len(set(names)) < len(names):
         return False
-    if choice == "required":
+    if choice == "required" or (isinstance(choice, dict) and choice.get("type") == "any"):
         return bool(names)
+    if isinstance(choice, dict) and choice.get("type") in ("auto", "none"):
+        return True
+    if isinstance(choice, dict) and choice.get("type") == "tool":
+        return choice.get("name") in [tool.get("name") for tool in tools or ()]
     return not isinstance(choice, dict) or _name(choice) in names
 
 
