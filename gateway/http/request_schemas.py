@@ -187,13 +187,15 @@ _MESSAGES_FURTHER: dict[str, dict[str, Any]] = {
             "role",
             "content",
             role=_kind("user", "assistant", "system"),
-            content={"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("TextBlock")}]},
+            content={"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": _ref("TextBlock")}]},
         ),
         "description": "`content` may have all blocks of Anthropic's API.",
     },
     "MessageTool": {
-        **_object("name", "input_schema", type=_or_null(_kind("custom")), name=_TEXT, input_schema={"type": "object"}),
-        "description": "Further types: the tools that Anthropic defines.",
+        **_object(
+            "name", "input_schema", type=_or_null({"type": "string"}), name=_TEXT, input_schema={"type": "object"}
+        ),
+        "description": "A type other than `custom` is a tool that Anthropic defines.",
     },
 }
 _FIELDS: Mapping[str, Schema] = {
