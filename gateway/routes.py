@@ -17,6 +17,7 @@ from gateway.http.endpoints.keys import create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.message_tokens import count_message_tokens
 from gateway.http.endpoints.messages import messages
+from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import openapi
 from gateway.http.endpoints.responses import responses
@@ -37,6 +38,7 @@ _CHAT = frozenset({"chatCompletions"})
 _RESPONSES = frozenset({"responses"})
 _MESSAGES = frozenset({"messages"})
 _ANY = _CHAT | _RESPONSES | _MESSAGES
+_METRICS = frozenset({"metrics"})  # `gateway.metrics`, which is no endpoint of OpenClaw's
 
 
 def _messages(path: str, handler: Handler) -> Route:
@@ -76,6 +78,7 @@ ROUTES = (
     Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE, endpoints=_ANY),
     Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/usage",), usage, Scope.READ, endpoints=_ANY),
+    Route(("GET",), ("/metrics", "/api/diagnostics/prometheus"), metrics, Scope.READ, endpoints=_METRICS),
     Route(("GET",), ("/api/v1/config",), get_configuration, Scope.READ),
     Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),
     Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ, endpoints=_ANY),

@@ -15,6 +15,7 @@ from gateway.http.endpoints.keys import KeyRequest, create_key, list_keys, revok
 from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.message_tokens import count_message_tokens
 from gateway.http.endpoints.messages import messages
+from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
@@ -151,6 +152,9 @@ OPERATIONS: Mapping[Handler, Operation] = {
     get_model: Operation(answer=_object_of("model")),
     get_configuration: Operation(answer=_CONFIGURATION),
     reload_configuration: Operation(answer=_CONFIGURATION),
+    metrics: Operation(
+        answer={"type": "string", "description": "Prometheus' text format 0.0.4."}, content="text/plain"
+    ),
     list_locks: Operation(answer=_list_of("locked clients")),
     release_lock: Operation(
         None,

@@ -1,5 +1,6 @@
 """Routes: methods, paths, handler, and the settings from which the chain is built."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from aiohttp import web
 from gateway.access.bearer import CredentialReader, bearer
 from gateway.core.errors import GatewayError
 from gateway.http.keys import SNAPSHOT
+from gateway.metrics.catalog import OTHER
 from gateway.wire.openai_chat.error_body import error_body
 
 ErrorBody = Callable[[GatewayError], dict[str, Any]]
@@ -28,6 +30,8 @@ def error_headers(error: GatewayError) -> Mapping[str, str]:
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MiB = 2**20
+_ANY_PATH = ("/{path:.*}",)
+_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
 CHAT_BODY = 20 * MiB
 RESPONSES_BODY = 20 * MiB
 MESSAGES_BODY = 20 * MiB
@@ -62,6 +66,17 @@ class Route:
         return not self.endpoints or not self.endpoints.isdisjoint(endpoints)
 
 
+def template_of(route: Route) -> str:
+    """The route's first path with the names of its parameters alone; OTHER for paths that no route has.
+
+    Connections of WebSockets have a name of their own, because they last for hours.
+    """
+    if route.paths == _ANY_PATH:
+        return OTHER
+    template = _PARAMETER.sub(r"{\1}", route.paths[0])
+    return f"{template} (WebSocket)" if route.upgrade else template
+
+
 def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:
     """Add the routes, enabled or not, and routes for 404 and 405. `chained` turns a route into its handler.
 
@@ -74,13 +89,14 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
     for path, by_method in paths.items():
         public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
         answering = {method: route for method, route in by_method.items() if not route.upgrade}
-        wrong = chained(Route(("*",), (path,), _wrong_method(answering), None, public=public))
+        paths_of_first = next(iter(by_method.values())).paths
+        wrong = chained(Route(("*",), paths_of_first, _wrong_method(answering), None, public=public))
         for method, route in by_method.items():
             handler = _if_upgrade(chained(route), wrong) if route.upgrade else chained(route)
             router.add_route(method, path, handler, expect_handler=_expect)
         router.add_route("*", path, wrong, expect_handler=_expect)
-    unknown = Route(("*",), ("/{path:.*}",), _not_found, None)
-    router.add_route("*", "/{path:.*}", chained(unknown), expect_handler=_expect)
+    unknown = Route(("*",), _ANY_PATH, _not_found, None)
+    router.add_route("*", _ANY_PATH[0], chained(unknown), expect_handler=_expect)
 
 
 def _if_upgrade(handler: Handler, other: Handler) -> Handler:

@@ -1,13 +1,14 @@
 """A stream of server-sent events to the client: opens late, writes in batches, sends heartbeats, limits stalls."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Self
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from gateway.http.keys import DRAIN
+from gateway.http.keys import DRAIN, TRACE
 
 _STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
 _NON_BLOCKING = 60 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
@@ -126,4 +127,5 @@ class EventStream(EventSourceResponse):
 
     async def _prepare(self, *, early: bool) -> None:
         self.headers.update(self._run_headers(early=early))
+        self._request[TRACE].first_byte = time.monotonic()
         await self.prepare(self._request)
