@@ -147,6 +147,13 @@ def proxies_are_addresses(config: Config) -> Iterator[Problem]:
             yield Problem(join("gateway.trustedProxies", index), text)
 
 
+def metrics_have_a_port_of_their_own(config: Config) -> Iterator[Problem]:
+    """Two listeners can't share a port."""
+    metrics = config.gateway.metrics
+    if metrics.port is not None and metrics.port == config.gateway.port:
+        yield Problem("gateway.metrics.port", "is the gateway's own port; choose another, or remove the key")
+
+
 def runs_here(config: Config) -> Iterator[Problem]:
     """OpenClaw's `remote` makes its command line a client of another gateway."""
     if config.gateway.mode == "remote":
@@ -265,6 +272,7 @@ RULES: tuple[Rule, ...] = (
     bind_is_served,
     reachable_only_with_auth,
     proxies_are_addresses,
+    metrics_have_a_port_of_their_own,
     runs_here,
     roles_are_not_ignored,
     tls_has_a_certificate,

@@ -137,7 +137,7 @@ async def _admit(
     reserved = {} if isinstance(outcome, Refusal) else {"tokens": worst, "cost": max(1, money or 0)}
     warnings = request.app[BUDGET_ALERTS].observe(outcome.statuses, attributes, reserved, soft)
     if isinstance(outcome, Refusal):
-        request[ADDED_HEADERS] = warnings
+        _add_headers(request, warnings)
         raise _refused(request, outcome, prompt, worst)
     if money is None and (budget := _hard_money(outcome.statuses, soft)) is not None:
         await outcome.undo()
@@ -148,7 +148,7 @@ async def _admit(
         )
     meter = request[METER] = Meter(outcome, prompt, price)
     if outcome.statuses:
-        request[ADDED_HEADERS] = quota_headers(outcome.statuses) | warnings
+        _add_headers(request, quota_headers(outcome.statuses) | warnings)
     return meter
 
 
@@ -156,6 +156,11 @@ def _hard_money(statuses: Sequence[LimitStatus], soft: Mapping[str, int]) -> str
     """The name of a budget in dollars that refuses."""
     names = (status.policy.name for status in statuses if status.policy.counts == "cost")
     return next((name for name in names if name not in soft), None)
+
+
+def _add_headers(request: web.Request, headers: dict[str, str]) -> None:
+    known = request.get(ADDED_HEADERS)
+    request[ADDED_HEADERS] = headers if known is None else {**known, **headers}
 
 
 def hand_over(request: web.Request) -> Meter | None:
