@@ -214,9 +214,11 @@ def _uses_provider(directory: Directory, provider: str) -> bool:
 
 
 def _media_policies(endpoints: EndpointsConfig, stack: AsyncExitStack) -> MediaPolicies:
+    response_images = _image_policy(endpoints.responses.images, stack, "input")
     return MediaPolicies(
         images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
-        response_images=_image_policy(endpoints.responses.images, stack, "input"),
+        response_images=response_images,
+        message_images=replace(response_images, field="content"),
         response_files=_file_policy(endpoints.responses.files, stack),
         max_url_parts=endpoints.responses.max_url_parts,
     )

@@ -211,7 +211,13 @@ def limits_limit_something(config: Config) -> Iterator[Problem]:
 def budgets_apply_to_somebody(config: Config) -> Iterator[Problem]:
     """As for limits."""
     for index, budget in enumerate(config.gateway.budgets):
-        yield from _unidentified(config, join("gateway.budgets", index), budget.identities)
+        path = join("gateway.budgets", index)
+        yield from _unidentified(config, path, budget.identities)
+        if (budget.tokens is None) == (budget.usd is None):
+            yield Problem(path, "needs either tokens or usd")
+    for name, key in config.gateway.keys.items():
+        if key.budget is not None and (key.budget.tokens is None) == (key.budget.usd is None):
+            yield Problem(f"{join('gateway.keys', name)}.budget", "needs either tokens or usd")
 
 
 def budget_alerts_are_signed(config: Config) -> Iterator[Problem]:

@@ -44,11 +44,11 @@ def checks_of(route: Route) -> tuple[Check, ...]:
 
 def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handler:
     """The route's handler with its chain. Exceptions become responses only here. `observers` see every request."""
-    checks, handler = checks_of(route), route.handler
+    checks, handler, id_header = checks_of(route), route.handler, route.id_header
     binds_snapshot = bool(checks)
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        set_request_id(request)  # request id, log context; adds TRACE
+        set_request_id(request, id_header)  # request id, log context; adds TRACE
         for observer in observers:
             observer.began()
         response: web.StreamResponse | None = None
@@ -63,7 +63,7 @@ def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handle
                     await waiting
             response = await handler(request)
         except (Exception, asyncio.CancelledError) as error:
-            response = response_to(request, error, route.error_body)
+            response = response_to(request, error, route)
             if response is None:
                 raise
             drop_tracebacks(error)

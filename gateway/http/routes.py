@@ -16,6 +16,17 @@ from gateway.wire.openai_chat.error_body import error_body
 ErrorBody = Callable[[GatewayError], dict[str, Any]]
 """The JSON body of an error response."""
 
+
+def error_status(error: GatewayError) -> int:
+    """The status of an error response, as the gateway's own errors have it."""
+    return error.status
+
+
+def error_headers(error: GatewayError) -> Mapping[str, str]:
+    """The headers of an error response, as the gateway's own errors have them."""
+    return error.headers
+
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MiB = 2**20
@@ -23,6 +34,7 @@ _ANY_PATH = ("/{path:.*}",)
 _PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
 CHAT_BODY = 20 * MiB
 RESPONSES_BODY = 20 * MiB
+MESSAGES_BODY = 20 * MiB
 EMBEDDINGS_BODY = 5 * MiB
 
 
@@ -31,8 +43,9 @@ class Route:
     """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either.
 
     It is enabled if one of `endpoints` is (keys of `gateway.http.endpoints`); without any, always.
-    `credential` finds the caller's credential in the headers, `error_body` renders errors: both as the route's clients
-    expect. An `upgrade` route answers only requests that open a WebSocket; others get a 405.
+    `credential` finds the caller's credential in the headers, `error_body`, `error_status` and `error_headers` render
+    errors, and `id_header` repeats the request's id: all as the route's clients expect.
+    An `upgrade` route answers only requests that open a WebSocket; others get a 405.
     """
 
     methods: tuple[str, ...]
@@ -43,6 +56,9 @@ class Route:
     endpoints: frozenset[str] = frozenset()
     credential: CredentialReader = bearer
     error_body: ErrorBody = error_body
+    error_status: Callable[[GatewayError], int] = error_status
+    error_headers: Callable[[GatewayError], Mapping[str, str]] = error_headers
+    id_header: str | None = None
     upgrade: bool = False
 
     def is_enabled(self, endpoints: frozenset[str]) -> bool:

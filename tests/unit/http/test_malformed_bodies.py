@@ -32,8 +32,8 @@ def answering(provider):
         else:
             name = body["tools"][0]["function"]["name"] if choice == "required" else choice["function"]["name"]
             provider.says(None, ("call_1", name, "{}"), finish="tool_calls")
-        said, provider.answer = provider.answer, answer
-        return await said(request)
+        scripted, provider.answer = provider.answer, answer
+        return await scripted(request)
 
     provider.answer = answer
     return provider
