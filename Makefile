@@ -13,6 +13,7 @@ PYTHON ?= $(shell for name in $(CANDIDATES); do \
 # Stamps: an install runs again only when its lock or the project's metadata has changed.
 RUN_READY := $(VENV)/.run-ready
 DEV_READY := $(VENV)/.dev-ready
+PROMETHEUS := $(VENV)/prometheus
 
 LOCK_COMMAND := uv pip compile pyproject.toml --quiet --universal --extra local --extra mcp \
 	--generate-hashes --no-emit-index-url --no-emit-find-links --no-emit-package openclaw-ratelimit \
@@ -30,17 +31,20 @@ COMPOSE := OPENCLAW_ENV_FILE=.env.example OPENCLAW_GATEWAY_TOKEN=any REDIS_PASSW
 
 FUZZER := $(abspath $(VENV))/schemathesis/bin/schemathesis
 
-.PHONY: help run test check bench clients compliance schemathesis lock clean
+.PHONY: help run test system-test check bench clients compliance schemathesis lock clean
 .DELETE_ON_ERROR:
 
 help: ## list the commands
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 8
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 8
 
 run: $(RUN_READY) ## start the gateway; options for it go into ARGS="..."
 	@exec $(BIN)/python -m gateway serve $(ARGS)
 
 test: $(DEV_READY) ## run the whole test suite on all cores, or what pytest is told with ARGS="..." in one process
 	$(BIN)/python -m pytest $(or $(ARGS),$(ON_ALL_CORES))
+
+system-test: $(DEV_READY) $(PROMETHEUS)/usr/bin/prometheus ## dashboard and alerts with a real Prometheus; needs Debian's apt-get
+	PATH="$(CURDIR)/$(PROMETHEUS)/usr/bin:$$PATH" $(BIN)/python -m pytest tests/system
 
 check: $(DEV_READY) ## formatting, lint, types, OpenAPI document and container files
 	$(BIN)/ruff format --check .
@@ -88,6 +92,13 @@ define install
 		set -- "$$uv" pip install --python $(BIN)/python; else set -- $(BIN)/python -m pip install; fi; \
 	"$$@" --no-deps --require-hashes -r $(1) && "$$@" --no-deps --no-build-isolation -e ./ratelimit -e .
 endef
+
+# Debian's package, unpacked beside the virtual environment: nothing is installed into the system.
+$(PROMETHEUS)/usr/bin/prometheus: | $(BIN)/python
+	@mkdir -p $(PROMETHEUS)
+	cd $(PROMETHEUS) && { apt-get download --quiet prometheus || { apt-get update --quiet && apt-get download --quiet prometheus; }; }
+	@dpkg-deb --extract $(PROMETHEUS)/prometheus_*.deb $(PROMETHEUS)
+	@rm $(PROMETHEUS)/prometheus_*.deb
 
 $(RUN_READY): requirements.lock pyproject.toml ratelimit/pyproject.toml | $(BIN)/python
 	$(call install,requirements.lock)

@@ -25,14 +25,18 @@ from gateway.http.answers.event_budget import EventLimits
 from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained
+from gateway.http.endpoints.metrics import SCRAPE
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
-from gateway.http.keys import CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
+from gateway.http.instance_metrics import Collector, circuits, counted, degraded, number
+from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
+from gateway.metrics import catalog
+from gateway.monitoring import Monitoring, OtherProcesses, candidates_of
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
 from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
@@ -60,11 +64,13 @@ def create_app(
     renew: float = RENEW,
     background: BackgroundPolicy | None = None,
     reloads: Reloads | None = None,
+    others: OtherProcesses | None = None,
 ) -> web.Application:
     """The application of a configuration. It opens its resources at start and closes them at the end.
 
     `renew` are the seconds between two renewals of a conversation's lease; `background` says how background runs are
-    logged; `reloads` loads changed configurations, None where there is no file to load.
+    logged; `reloads` loads changed configurations, None where there is no file to load. `others` are the other workers,
+    whose metrics are shown together with those of this process.
     """
     gateway = config.gateway
     link = link_from(gateway.redis)
@@ -84,8 +90,10 @@ def create_app(
     app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    add_routes(app.router, ROUTES, chained)
-    app[SOCKET_TURN] = chained(EVENTS)
+    monitoring = Monitoring(config, others)
+    app[SCRAPE] = monitoring.scrape
+    add_routes(app.router, ROUTES, lambda route: chained(route, monitoring.observers(route)))
+    app[SOCKET_TURN] = chained(EVENTS, monitoring.observers(EVENTS))
     app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
     app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
     app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
@@ -97,7 +105,15 @@ def create_app(
             if link is not None:
                 await stack.enter_async_context(open_link(link))
             parts = await stack.enter_async_context(
-                open_parts(config, state, cooldowns=cooldowns, quota=quota, keys=keys, renew=renew)
+                open_parts(
+                    config,
+                    state,
+                    cooldowns=cooldowns,
+                    quota=quota,
+                    keys=keys,
+                    renew=renew,
+                    registry=monitoring.registry,
+                )
             )
             app[SERVICES] = parts.services
             await _restore(stack, parts.services.stores, keys, quota if link is None else None)
@@ -110,6 +126,9 @@ def create_app(
             app[CURRENT] = generations.current
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
+            monitoring.collectors += _collectors(app, link)
+            monitoring.collectors.append(circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)))
+            await stack.enter_async_context(monitoring.running())
             yield
 
     app.cleanup_ctx.append(runtime)
@@ -154,6 +173,31 @@ def _run_in_background(
     app[BACKGROUND] = runs = BackgroundRuns(app[SERVICES].stores.events, policy, EventLimits.of(max_bytes))
     stack.push_async_callback(runs.close)
     app[DRAIN].background_jobs.append(runs.count)
+
+
+def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Collector]:
+    """What a scrape looks up in the parts of the application."""
+    parts = app[DEGRADED]
+    collectors = [
+        degraded(parts),
+        number(catalog.LOCKS, lambda: len(app[LOCKOUT].locked())),
+        number(catalog.DRAINING, lambda: app[DRAIN].started),
+        number(catalog.BACKGROUND_RUNS, app[BACKGROUND].count),
+    ]
+    if (reloads := app[RELOADS]) is not None:
+        collectors.append(number(catalog.GENERATION, lambda: reloads.status.generation))
+        collectors.append(
+            number(catalog.RELOAD_ACCEPTED, lambda: (last := reloads.status.last) is None or last.status != "refused")
+        )
+    if (ledger := app[SERVICES].ledger) is not None:
+        collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.written, "written"))
+        collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.lost, "lost"))
+    if connections := app.get(CONNECTIONS):
+        collectors.append(number(catalog.CONNECTIONS, connections))
+    if link is not None:
+        collectors.append(number(catalog.REDIS_UP, lambda: link.available))
+        collectors.append(number(catalog.REDIS_SECONDS, lambda: link.latency))
+    return collectors
 
 
 def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:

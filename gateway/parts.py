@@ -17,6 +17,7 @@ from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
 from gateway.dispatch.snapshot import Services
 from gateway.ledger.ledger import Ledger
+from gateway.metrics.registry import Registry
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.trace import RecentRuns
 from gateway.state.configured import Stores, stores_from
@@ -44,7 +45,7 @@ class Embedded:
 class Parts:
     """`http` holds the connections to providers, `tools` the started tool servers. `conversations` and `quota` are
     there for each snapshot to put its own settings over them; `quota` is None where nothing is limited. `embedded` is
-    None if it is not installed.
+    None if it is not installed. `registry` counts runs; None counts nothing.
     """
 
     services: Services
@@ -55,6 +56,7 @@ class Parts:
     tools: ToolServers
     embedded: Embedded | None
     quota: Quota | None
+    registry: Registry | None = None
 
 
 @asynccontextmanager
@@ -66,11 +68,12 @@ async def open_parts(
     quota: Quota | None = None,
     keys: KeyRegistry | None = None,
     renew: float = RENEW,
+    registry: Registry | None = None,
 ) -> AsyncIterator[Parts]:
     """The parts for the first configuration and all later ones, closed at the end.
 
     `cooldowns` are those that other instances know of, too. `keys` are the client keys that are made at run time.
-    `renew`: see `create_app`.
+    `renew`: see `create_app`. `registry` counts runs.
     """
     gateway = config.gateway
     async with AsyncExitStack() as stack:
@@ -95,6 +98,7 @@ async def open_parts(
             tools=ToolServers(),
             embedded=embedded,
             quota=quota,
+            registry=registry,
         )
 
 

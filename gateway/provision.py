@@ -19,6 +19,7 @@ from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
 from gateway.core.lifetime import Lifetime
+from gateway.core.names import ModelRef
 from gateway.dispatch.snapshot import MediaPolicies, Services, Snapshot
 from gateway.http.quota_policies import budget_policies_from, policies_from
 from gateway.media.document import PdfLimits
@@ -26,13 +27,17 @@ from gateway.media.fetch import Fetcher, FetchPolicy
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.media.reader import DocumentReader
+from gateway.metrics.registry import Registry
 from gateway.parts import Parts, limits_from, open_parts
 from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.filters.hold_back import ALL
 from gateway.runs.observers import log_run
 from gateway.runs.reasoning import CallReasoning
+from gateway.runs.run_metrics import RunMetrics
+from gateway.runs.trace import Observer
 from gateway.tools.configured import registry_from
+from gateway.tools.registry import Registry as ToolRegistry
 from gateway.upstream.client import ProviderClient
 from gateway.upstream.configured import providers_from
 from gateway.upstream.embed import Embedder, HttpEmbedder
@@ -42,6 +47,7 @@ from gateway.upstream.provider import Provider
 from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
 from openclaw_ratelimit import Quota, QuotaPolicy
 
+_METRICS = frozenset({"metrics"})  # see `gateway.routes`
 _BODY_TIMEOUT = 30.0  # seconds for a request body to arrive (recorded)
 
 
@@ -105,11 +111,12 @@ async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack:
     )
     if embedded is not None and _uses_provider(directory, MODEL.provider):
         await embedded.chat.start()
+    runs = _run_context(gateway, providers, provider_client, parts, lifetime)
     return Snapshot(
-        endpoints=gateway.http.endpoints.enabled,
+        endpoints=gateway.http.endpoints.enabled | (_METRICS if gateway.metrics.enabled else frozenset()),
         hosts=HostPolicy((), gateway.http.allowed_hosts) if gateway.http.allowed_hosts else None,
         directory=directory,
-        runs=_run_context(gateway, providers, provider_client, parts, lifetime),
+        runs=replace(runs, observers=(*runs.observers, *_run_metrics(parts.registry, directory, providers, tools))),
         conversations=_conversations(config, parts.conversations),
         tools=tools,
         quota=_quota(gateway, parts, budgets),
@@ -131,6 +138,20 @@ async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack:
         body_timeout=_BODY_TIMEOUT,
         lifetime=lifetime,
     )
+
+
+def _run_metrics(
+    registry: Registry | None, directory: Directory, providers: Mapping[str, Provider], tools: ToolRegistry | None
+) -> tuple[Observer, ...]:
+    """The models that count by name: those of agents, and those that a provider's row lists."""
+    if registry is None:
+        return ()
+    chains = ((*agent.candidates, agent.embedding) for agent in directory.agents)
+    models = {ref: None for chain in chains for ref in chain if ref is not None}
+    models |= {ModelRef(name, model): None for name, row in providers.items() for model in row.models}
+    agents = (agent.id for agent in directory.agents)
+    servers = () if tools is None else (server.name for server in tools.servers)
+    return (RunMetrics(registry, providers, models=models, agents=agents, tool_servers=servers),)
 
 
 def _conversations(config: Config, conversations: Conversations) -> Conversations:
@@ -193,9 +214,11 @@ def _uses_provider(directory: Directory, provider: str) -> bool:
 
 
 def _media_policies(endpoints: EndpointsConfig, stack: AsyncExitStack) -> MediaPolicies:
+    response_images = _image_policy(endpoints.responses.images, stack, "input")
     return MediaPolicies(
         images=_image_policy(endpoints.chat_completions.images, stack, "messages"),
-        response_images=_image_policy(endpoints.responses.images, stack, "input"),
+        response_images=response_images,
+        message_images=replace(response_images, field="content"),
         response_files=_file_policy(endpoints.responses.files, stack),
         max_url_parts=endpoints.responses.max_url_parts,
     )

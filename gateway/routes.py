@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 
+from gateway.access.bearer import bearer_or_api_key
 from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.response_recorder import responses_error_body
@@ -14,6 +15,9 @@ from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.keys import create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
+from gateway.http.endpoints.message_tokens import count_message_tokens
+from gateway.http.endpoints.messages import messages
+from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.openapi import openapi
 from gateway.http.endpoints.responses import responses
@@ -22,8 +26,9 @@ from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.endpoints.usage import usage
+from gateway.http.message_errors import messages_error_body, messages_error_headers, messages_error_status
 from gateway.http.openapi import document
-from gateway.http.routes import Route
+from gateway.http.routes import Handler, Route
 
 _PROBE = ("GET", "HEAD")
 _API_VERSION = "1"  # not the version of the program, which unauthenticated clients need not know
@@ -31,7 +36,26 @@ _API_VERSION = "1"  # not the version of the program, which unauthenticated clie
 # Keys of `gateway.http.endpoints`. A route is enabled if one of its endpoints is; else it is a plain 404 (recorded).
 _CHAT = frozenset({"chatCompletions"})
 _RESPONSES = frozenset({"responses"})
-_ANY = _CHAT | _RESPONSES
+_MESSAGES = frozenset({"messages"})
+_ANY = _CHAT | _RESPONSES | _MESSAGES
+_METRICS = frozenset({"metrics"})  # `gateway.metrics`, which is no endpoint of OpenClaw's
+
+
+def _messages(path: str, handler: Handler) -> Route:
+    """A route for clients of Anthropic's API."""
+    return Route(
+        ("POST",),
+        (path,),
+        handler,
+        Scope.WRITE,
+        endpoints=_MESSAGES,
+        credential=bearer_or_api_key,
+        error_body=messages_error_body,
+        error_status=messages_error_status,
+        error_headers=messages_error_headers,
+        id_header="request-id",
+    )
+
 
 ROUTES = (
     Route(_PROBE, ("/health", "/healthz"), live, None, public=True),
@@ -47,11 +71,14 @@ ROUTES = (
     Route(("DELETE",), ("/v1/responses/{id:[^/]+}",), delete_response, Scope.WRITE, endpoints=_RESPONSES),
     Route(("GET",), ("/v1/responses/{id:[^/]+}/input_items",), list_input_items, Scope.READ, endpoints=_RESPONSES),
     Route(("POST",), ("/v1/responses/{id:[^/]+}/cancel",), cancel_response, Scope.WRITE, endpoints=_RESPONSES),
-    Route(("GET",), ("/v1/models",), list_models, Scope.READ, endpoints=_ANY),
-    Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ, endpoints=_ANY),
+    _messages("/v1/messages", messages),
+    _messages("/v1/messages/count_tokens", count_message_tokens),
+    Route(("GET",), ("/v1/models",), list_models, Scope.READ, endpoints=_ANY, credential=bearer_or_api_key),
+    Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ, endpoints=_ANY, credential=bearer_or_api_key),
     Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE, endpoints=_ANY),
     Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/usage",), usage, Scope.READ, endpoints=_ANY),
+    Route(("GET",), ("/metrics", "/api/diagnostics/prometheus"), metrics, Scope.READ, endpoints=_METRICS),
     Route(("GET",), ("/api/v1/config",), get_configuration, Scope.READ),
     Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),
     Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ, endpoints=_ANY),

@@ -244,11 +244,12 @@ def _tool_servers(config: Config, _env: Mapping[str, str]) -> Iterator[Problem]:
 
 def _endpoints_off(config: Config) -> Iterator[Problem]:
     endpoints = config.gateway.http.endpoints
-    if not (endpoints.chat_completions.enabled or endpoints.responses.enabled):
+    if not endpoints.enabled:
         text = "no endpoint is enabled, so every API request is answered with 404"
         yield Problem(
             "gateway.http.endpoints",
-            f"{text}; set chatCompletions.enabled or responses.enabled, or start with --endpoints chat,responses",
+            f"{text}; set chatCompletions.enabled, responses.enabled or messages.enabled, or start with --endpoints "
+            "chat,responses,messages",
         )
 
 

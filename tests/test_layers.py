@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 # Lowest first; packages in one set must not import each other.
 LAYERS = (
     {"core"},
-    {"config", "observe"},
+    {"config", "observe", "metrics"},
     {"wire"},
     {"upstream", "state", "media", "alerts"},
     {"tools"},
@@ -23,7 +23,7 @@ LAYERS = (
     {"validation"},
     {"parts", "watch"},
     {"provision", "cooldown_sync", "key_sync"},
-    {"shared"},
+    {"shared", "monitoring"},
     {"routes"},
     {"generations", "reloader"},
     {"app"},
@@ -33,7 +33,7 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # aiohttp is one distribution with two halves; these packages own them.
-SERVER = frozenset({"http", "app", "cli"})
+SERVER = frozenset({"http", "app", "cli", "monitoring"})
 CLIENT = frozenset({"media", "alerts"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",

@@ -1,4 +1,4 @@
-"""The bearer credential in an Authorization header. `shared_secret` compares it."""
+"""The credential in the headers of a request. `shared_secret` compares it."""
 
 from collections.abc import Callable
 
@@ -20,3 +20,14 @@ def bearer(headers: Headers) -> str | None:
     if value is None or value[:7].lower() != _SCHEME:
         return None
     return value[7:].strip() or None
+
+
+def bearer_or_api_key(headers: Headers) -> str | None:
+    """The bearer credential, else the one in `x-api-key`, as Anthropic's clients send it; None without one.
+
+    A client that has both sends its own maker's key in `x-api-key`, from its environment.
+    """
+    credential = bearer(headers)
+    if credential is not None:
+        return credential
+    return (headers.get("x-api-key") or "").strip() or None

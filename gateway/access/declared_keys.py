@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gateway.config.budgets import SECONDS
+from gateway.config.budgets import SECONDS, nanodollars
 from gateway.config.keys import KeyBudgetConfig, KeyConfig, KeyLimitsConfig
 from gateway.core.client_key import KeyRecord
 from gateway.core.identity import ClientBudget, ClientLimits
@@ -20,7 +20,10 @@ def declared_keys(keys: Mapping[str, KeyConfig]) -> dict[str, KeyRecord]:
 
 
 def _budget(budget: KeyBudgetConfig | None) -> ClientBudget | None:
-    return None if budget is None else ClientBudget(budget.tokens, SECONDS[budget.window])
+    if budget is None:
+        return None
+    money = None if budget.usd is None else nanodollars(budget.usd)
+    return ClientBudget(SECONDS[budget.window], budget.tokens, money)
 
 
 def _limits(limits: KeyLimitsConfig) -> ClientLimits | None:

@@ -6,7 +6,7 @@ from typing import Any
 from gateway.agents.agent import Agent
 from gateway.core.errors import AgentNotAllowed, BadRequest, NotFound
 from gateway.core.identity import Principal
-from gateway.core.names import parse_agent_target
+from gateway.core.names import CLAUDE_NAME, parse_agent_target
 
 
 class Directory:
@@ -18,6 +18,9 @@ class Directory:
         others = (agent.id for agent in agents if agent.id != default)
         names = ["openclaw", "openclaw/default", f"openclaw/{default}", *(f"openclaw/{name}" for name in others)]
         self._models = {name: _model_object(name) for name in names}
+        # Claude Code lists only names that begin with `claude`.
+        names += [CLAUDE_NAME, *(f"{CLAUDE_NAME}-{agent.id}" for agent in agents)]
+        self._anthropic_models = {name: _anthropic_object(name) for name in names}
         self._agent_of = {name: _agent_id(name, default) for name in names}
 
     @property
@@ -52,6 +55,19 @@ class Directory:
         models = [model for name, model in self._models.items() if principal.may_use(self._agent_of[name])]
         return {"object": "list", "data": models}
 
+    def anthropic_models(self, principal: Principal) -> dict[str, Any]:
+        """The body of `GET /v1/models` for Anthropic's clients."""
+        names = [name for name in self._anthropic_models if principal.may_use(self._agent_of[name])]
+        data = [self._anthropic_models[name] for name in names]
+        first, last = (names[0], names[-1]) if names else (None, None)
+        return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+
+    def anthropic_model(self, model_id: str, principal: Principal) -> dict[str, Any]:
+        """The body of `GET /v1/models/{id}` for Anthropic's clients. Raises NotFound."""
+        if (model := self._anthropic_models.get(model_id)) and principal.may_use(self._agent_of[model_id]):
+            return model
+        raise NotFound(f"Model '{model_id}' not found.", code="model_not_found")
+
     def model(self, model_id: str, principal: Principal) -> dict[str, Any]:
         """The body of `GET /v1/models/{id}`: exact ids only (recorded). Raises BadRequest or NotFound."""
         if (model := self._models.get(model_id)) and principal.may_use(self._agent_of[model_id]):
@@ -70,3 +86,8 @@ def _agent_id(name: str, default: str) -> str:
 
 def _model_object(name: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": "openclaw", "permission": []}
+
+
+def _anthropic_object(name: str) -> dict[str, Any]:
+    described = {"display_name": name, "created_at": "1970-01-01T00:00:00Z", "lifecycle": "active"}
+    return {"type": "model", "id": name, **described}

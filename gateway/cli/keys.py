@@ -38,7 +38,9 @@ def add_parser(sub: "Subparsers") -> None:
     create.add_argument("--requests-per-minute", type=int, metavar="N")
     create.add_argument("--tokens-per-minute", type=int, metavar="N")
     create.add_argument("--concurrent-runs", type=int, metavar="N")
-    create.add_argument("--budget", type=int, metavar="N", help="tokens that it may use in the window")
+    amount = create.add_mutually_exclusive_group()
+    amount.add_argument("--budget", type=int, metavar="N", help="tokens that it may use in the window")
+    amount.add_argument("--budget-usd", type=float, metavar="X", help="US dollars that it may use in the window")
     create.add_argument("--budget-window", choices=tuple(SECONDS), default="month", help="(default: month)")
     create.add_argument("--expires", metavar="WHEN", help="a time such as 2027-01-31T00:00:00Z, or days such as 90d")
     listing = actions.add_parser("list", help="list all keys, without the keys themselves")
@@ -85,7 +87,9 @@ def _create(args: argparse.Namespace, url: str, gateway: GatewayConfig) -> int:
         "scopes": args.scope,
         "agents": args.agent,
         "limits": limits,
-        "budget": None if args.budget is None else {"tokens": args.budget, "window": args.budget_window},
+        "budget": None
+        if args.budget is None and args.budget_usd is None
+        else {"tokens": args.budget, "usd": args.budget_usd, "window": args.budget_window},
         "expires_at": _expiry(args.expires),
     }
     answer = ask("POST", url, gateway, body=wanted)
@@ -137,12 +141,19 @@ def _row(key: dict[str, Any]) -> list[str]:
         ",".join(key["scopes"]) or "none",
         "all" if key["agents"] is None else ",".join(key["agents"]) or "none",
         ",".join(f"{name}={amount}" for name, amount in key["limits"].items()) or "none",
-        "none" if key["budget"] is None else f"{key['budget']['tokens']} tokens a {key['budget']['window']}",
+        _budget(key["budget"]),
         f"{expires} (expired)" if key["expired"] else expires,
         key["last_used_at"] or "never",
         key["source"],
     )
     return [printable(str(cell)) for cell in cells]
+
+
+def _budget(budget: dict[str, Any] | None) -> str:
+    if budget is None:
+        return "none"
+    amount = f"{budget['tokens']} tokens" if "tokens" in budget else f"{budget['usd']:g} USD"
+    return f"{amount} a {budget['window']}"
 
 
 def _expiry(text: str | None) -> str | None:

@@ -13,7 +13,7 @@ from gateway.routes import document_of
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
-_ALL = frozenset({"chatCompletions", "responses"})
+_ALL = frozenset({"chatCompletions", "responses", "messages"})
 
 
 def add_parser(sub: "Subparsers") -> None:

@@ -25,6 +25,7 @@ from gateway.cli.parent import Parent
 from gateway.cli.reload_triggers import ReloadTriggers
 from gateway.cli.serving_options import serving_options
 from gateway.cli.stop import Stop
+from gateway.cli.worker_metrics import MetricsHub, parent_metrics
 from gateway.cli.worker_reloads import WorkerReloads
 from gateway.cli.workers import Workers, check_free
 from gateway.config.environment import config_file, state_directory
@@ -42,6 +43,7 @@ from gateway.http.server.connections import Runner
 from gateway.http.server.listener import listen
 from gateway.http.server.shutdown import DrainPolicy, drain
 from gateway.http.server.tls import ServerTls
+from gateway.monitoring import OtherProcesses
 from gateway.observe import log as logs
 from gateway.observe.redact import hide_values
 from gateway.reloader import Load, Read, Reloader, read_first
@@ -123,6 +125,7 @@ def _supervise(count: int, read: Read, load: Load, *, first: bool) -> int:
             [*python_command("gateway"), "serve", "--worker"],
             announce=lambda: announce(valid, host, first=first, workers=count),
             shutdown_timeout=policy.notice + policy.limit + _KILL_MARGIN,
+            metrics=(metrics := MetricsHub()),
         )
 
         async def apply(loaded: Loaded, generation: int) -> None:
@@ -136,7 +139,10 @@ def _supervise(count: int, read: Read, load: Load, *, first: bool) -> int:
         reloads.on_request = lambda number: triggers.start(reloads.answer(reloader, number))
         workers.follower = reloads
         workers.on_stop.append(triggers.close)
-        return await workers.run(triggers.listen)
+        try:
+            return await workers.run(triggers.listen)
+        finally:
+            await metrics.close()
 
     with asyncio.Runner() as runner:
         return runner.run(supervised())
@@ -180,7 +186,7 @@ async def _serve_as_worker(loaded: Loaded, status: ReloadStatus) -> int:
     stop.listen_as_worker()
     parent = Parent(status)
     parent.listen(stop)
-    app = _app(loaded, parent)
+    app = _app(loaded, parent, parent_metrics(os.environ))
 
     def serving() -> None:
         parent.report_serving(app[GENERATIONS])
@@ -188,8 +194,8 @@ async def _serve_as_worker(loaded: Loaded, status: ReloadStatus) -> int:
     return await _serve(app, loaded, stop, serving, parent.close, shared=True)
 
 
-def _app(loaded: Loaded, reloads: Reloads) -> web.Application:
-    return create_app(loaded.config, loaded.env, loaded.state_directory, reloads=reloads)
+def _app(loaded: Loaded, reloads: Reloads, others: OtherProcesses | None = None) -> web.Application:
+    return create_app(loaded.config, loaded.env, loaded.state_directory, reloads=reloads, others=others)
 
 
 async def _serve(

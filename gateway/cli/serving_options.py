@@ -2,7 +2,7 @@
 
 import argparse
 
-ENDPOINTS = {"chat": "chatCompletions", "responses": "responses"}
+ENDPOINTS = {"chat": "chatCompletions", "responses": "responses", "messages": "messages"}
 """Name on the command line → key of `gateway.http.endpoints`."""
 
 

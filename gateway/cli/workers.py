@@ -6,6 +6,7 @@ output once it serves.
 """
 
 import asyncio
+import os
 import signal
 import socket
 from asyncio.subprocess import PIPE, Process
@@ -16,6 +17,7 @@ import structlog
 
 from gateway.cli.messages import INTERRUPT, SERVING, TERMINATE
 from gateway.cli.stop import ignore_others
+from gateway.cli.worker_metrics import MetricsHub
 from gateway.core.restart import RestartDelay
 
 log = structlog.get_logger(__name__)
@@ -56,7 +58,7 @@ class Workers:
 
     `command` starts one; its number is appended. `announce` is called once, when all of them serve.
     `shutdown_timeout` is the time in seconds that workers get to end before they are killed. `follower` takes part in
-    the life of each worker.
+    the life of each worker. `metrics` adds theirs up.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class Workers:
         *,
         announce: Callable[[], None],
         shutdown_timeout: float,
+        metrics: MetricsHub,
         follower: "Follower | None" = None,
     ) -> None:
         self._numbers = range(1, count + 1)
@@ -73,6 +76,7 @@ class Workers:
         self._announce = announce
         self._shutdown_timeout = shutdown_timeout
         self.follower = follower
+        self._metrics = metrics
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
         self._alive: dict[int, Process] = {}
         self._serving: set[int] = set()
@@ -177,14 +181,17 @@ class Workers:
         return True
 
     async def _spawn(self, number: int) -> Process:
-        return await asyncio.create_subprocess_exec(
-            *self._command,
-            str(number),
-            stdin=PIPE,
-            stdout=PIPE,
-            limit=_MAX_LINE,
-            start_new_session=True,  # the terminal's signals are for the parent, which passes them on once
-        )
+        with self._metrics.joining(os.environ) as (descriptor, environment):
+            return await asyncio.create_subprocess_exec(
+                *self._command,
+                str(number),
+                stdin=PIPE,
+                stdout=PIPE,
+                limit=_MAX_LINE,
+                pass_fds=(descriptor,),
+                env=environment,
+                start_new_session=True,  # the terminal's signals are for the parent, which passes them on once
+            )
 
     def _count_as_serving(self, number: int) -> None:
         self._first_serves.set()

@@ -19,6 +19,8 @@ NEEDS_RESTART = (
     "gateway.redis",
     "gateway.state",
     "gateway.ledger",
+    "gateway.metrics",
+    "logging.requests",
     "session.maintenance",
     "session.maxBytes",
 )

@@ -78,16 +78,27 @@ class ResponsesConfig(Section):
     images: ResponsesImagesConfig = ResponsesImagesConfig()
 
 
+class MessagesConfig(Section):
+    """`POST /v1/messages` (ours). Images and documents have the limits of `responses`."""
+
+    enabled: bool = False
+
+
 class EndpointsConfig(Section):
-    """Both are disabled by default, as in OpenClaw; either one enables models and embeddings too."""
+    """All are disabled by default, as in OpenClaw; any one enables models and embeddings too."""
 
     chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
     responses: ResponsesConfig = ResponsesConfig()
+    messages: MessagesConfig = MessagesConfig()
 
     @property
     def enabled(self) -> frozenset[str]:
         """The keys of the enabled endpoints."""
-        switches = {"chatCompletions": self.chat_completions.enabled, "responses": self.responses.enabled}
+        switches = {
+            "chatCompletions": self.chat_completions.enabled,
+            "responses": self.responses.enabled,
+            "messages": self.messages.enabled,
+        }
         return frozenset(key for key, enabled in switches.items() if enabled)
 
 

@@ -11,6 +11,7 @@ from gateway.config.endpoints import HttpConfig
 from gateway.config.keys import KeyConfig
 from gateway.config.ledger import LedgerConfig
 from gateway.config.limits import LimitConfig
+from gateway.config.metrics import MetricsConfig
 from gateway.config.secret import Secret
 from gateway.config.section import Count, Milliseconds, Section
 from gateway.config.state import StateConfig
@@ -132,6 +133,7 @@ class GatewayConfig(Section):
     state: StateConfig = StateConfig()
     ledger: LedgerConfig = LedgerConfig()
     limits: tuple[LimitConfig, ...] = ()
+    metrics: MetricsConfig = MetricsConfig()
     budgets: tuple[BudgetConfig, ...] = ()
     budget_alerts: BudgetAlertsConfig = BudgetAlertsConfig()
     keys: dict[str, KeyConfig] = Field(default_factory=dict)

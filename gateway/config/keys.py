@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from gateway.config.budgets import BudgetWindow
+from gateway.config.budgets import BudgetWindow, Dollars
 from gateway.config.endpoints import Names
 from gateway.config.secret import Secret
 from gateway.config.section import PositiveCount, Section
@@ -28,9 +28,10 @@ class KeyLimitsConfig(Section):
 
 
 class KeyBudgetConfig(Section):
-    """How many tokens the client may use in a window; `gateway.budgets` applies besides."""
+    """How many `tokens`, or US dollars, the client may use in a window; `gateway.budgets` applies besides."""
 
-    tokens: PositiveCount
+    tokens: PositiveCount | None = None
+    usd: Dollars | None = None
     window: BudgetWindow = "month"
 
 

@@ -17,3 +17,5 @@ class LoggingConfig(Section):
     console_level: Level | None = None
     console_style: Literal["pretty", "compact", "json"] | None = None
     """None chooses by the terminal: pretty on one, JSON lines otherwise."""
+    requests: bool = True
+    """Ours: one line at info for each request."""

@@ -147,6 +147,13 @@ def proxies_are_addresses(config: Config) -> Iterator[Problem]:
             yield Problem(join("gateway.trustedProxies", index), text)
 
 
+def metrics_have_a_port_of_their_own(config: Config) -> Iterator[Problem]:
+    """Two listeners can't share a port."""
+    metrics = config.gateway.metrics
+    if metrics.port is not None and metrics.port == config.gateway.port:
+        yield Problem("gateway.metrics.port", "is the gateway's own port; choose another, or remove the key")
+
+
 def runs_here(config: Config) -> Iterator[Problem]:
     """OpenClaw's `remote` makes its command line a client of another gateway."""
     if config.gateway.mode == "remote":
@@ -204,7 +211,13 @@ def limits_limit_something(config: Config) -> Iterator[Problem]:
 def budgets_apply_to_somebody(config: Config) -> Iterator[Problem]:
     """As for limits."""
     for index, budget in enumerate(config.gateway.budgets):
-        yield from _unidentified(config, join("gateway.budgets", index), budget.identities)
+        path = join("gateway.budgets", index)
+        yield from _unidentified(config, path, budget.identities)
+        if (budget.tokens is None) == (budget.usd is None):
+            yield Problem(path, "needs either tokens or usd")
+    for name, key in config.gateway.keys.items():
+        if key.budget is not None and (key.budget.tokens is None) == (key.budget.usd is None):
+            yield Problem(f"{join('gateway.keys', name)}.budget", "needs either tokens or usd")
 
 
 def budget_alerts_are_signed(config: Config) -> Iterator[Problem]:
@@ -259,6 +272,7 @@ RULES: tuple[Rule, ...] = (
     bind_is_served,
     reachable_only_with_auth,
     proxies_are_addresses,
+    metrics_have_a_port_of_their_own,
     runs_here,
     roles_are_not_ignored,
     tls_has_a_certificate,

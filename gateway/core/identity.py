@@ -42,10 +42,11 @@ def granted(scopes: frozenset[str]) -> frozenset[str]:
 
 
 class ClientBudget(Struct, frozen=True, forbid_unknown_fields=True):
-    """How many tokens a client may use in a sliding window of `window` seconds."""
+    """How many tokens or nanodollars a client may use in a sliding window of `window` seconds: one of the two."""
 
-    tokens: int
     window: int
+    tokens: int | None = None
+    nanodollars: int | None = None
 
 
 class ClientLimits(Struct, frozen=True, forbid_unknown_fields=True):

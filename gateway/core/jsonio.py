@@ -89,6 +89,17 @@ def objects_of(array: msgspec.Raw) -> list[RawFields]:
         return [entry for entry in _to_raw_fields(loads_tolerant(bytes(array))) if isinstance(entry, dict)]
 
 
+def only_objects_of(array: msgspec.Raw) -> list[RawFields]:
+    """The objects in a raw array, as RawFields. Raises NotAnObject for any other value in it."""
+    try:
+        return _OBJECTS.decode(array)
+    except (ValueError, RecursionError):
+        entries = _to_raw_fields(loads_tolerant(bytes(array)))
+    if not all(isinstance(entry, dict) for entry in entries):
+        raise NotAnObject("not an array of objects")
+    return entries
+
+
 def _to_raw_fields(values: list[Any]) -> list[Any]:
     return [
         {name: msgspec.Raw(dumps(field)) for name, field in value.items()} if isinstance(value, dict) else value

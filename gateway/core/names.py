@@ -4,6 +4,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+CLAUDE_NAME = "claude-openclaw"
+"""The default agent for clients that accept only names of Claude; `-<agent>` follows for the others."""
+
 _AGENT = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 
 
@@ -16,15 +19,16 @@ class AgentTarget:
 
 @lru_cache(maxsize=1024)
 def parse_agent_target(model: str) -> AgentTarget | None:
-    """Parse the `model` of a request: `openclaw`, `openclaw/default`, `openclaw/<id>`, `openclaw:<id>`, `agent:<id>`.
+    """Parse the `model` of a request: `openclaw`, `openclaw/default`, `openclaw/<id>`, `openclaw:<id>`, `agent:<id>`,
+    or ours for clients that accept only names of Claude: `claude-openclaw`, `claude-openclaw-<id>`.
 
     The name is trimmed and case-folded (recorded). Returns None if it is not an agent target. `openclaw:default` and
     `agent:default` name an agent with the id `default`; `openclaw/default` names the default agent (recorded).
     """
     name = model.strip().lower()
-    if name in ("openclaw", "openclaw/default"):
+    if name in ("openclaw", "openclaw/default", CLAUDE_NAME):
         return AgentTarget(None)
-    for prefix in ("openclaw/", "openclaw:", "agent:"):
+    for prefix in ("openclaw/", "openclaw:", "agent:", f"{CLAUDE_NAME}-"):
         if name.startswith(prefix):
             agent = name[len(prefix) :]
             return AgentTarget(agent) if _AGENT.fullmatch(agent) else None

@@ -19,8 +19,8 @@ HEADER = "x-openclaw-session-key"
 RESERVED = ("subagent:", "cron:", "acp:", "harness:")
 """Prefixes that OpenClaw reserves for itself (recorded)."""
 
-Endpoint = Literal["openai", "openresponses"]
-"""The endpoint that received `user`. Chat and responses have different conversations (recorded)."""
+Endpoint = Literal["openai", "openresponses", "messages"]
+"""The endpoint that received `user`. Each has conversations of its own (recorded of chat and responses)."""
 
 _PRINTED = re.compile(r"(?:user:(?P<owner>[^:]+):)?agent:(?P<agent>[a-z0-9][a-z0-9_-]{0,63}):(?P<name>.+)", re.DOTALL)
 _MAX_NAME_CHARS = 1024  # OpenClaw accepts 600 (recorded)

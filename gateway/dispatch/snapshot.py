@@ -46,11 +46,12 @@ class Services:
 @dataclass(frozen=True, slots=True)
 class MediaPolicies:
     """The limits of media in requests: `images` for chat requests; `response_images`, `response_files` and at most
-    `max_url_parts` parts by URL for Responses requests.
+    `max_url_parts` parts by URL for Responses requests; Messages requests have the same, with `message_images`.
     """
 
     images: ImagePolicy
     response_images: ImagePolicy
+    message_images: ImagePolicy
     response_files: FilePolicy
     max_url_parts: int
 

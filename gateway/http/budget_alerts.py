@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from gateway.core.client_key import format_time
+from gateway.core.price import NANODOLLARS
 from gateway.http.quota_policies import is_budget
 from openclaw_ratelimit import LimitStatus
 
@@ -35,11 +36,15 @@ class BudgetAlerts:
         self._warned: OrderedDict[tuple[str, ...], int] = OrderedDict()  # budget → the highest threshold
 
     def observe(
-        self, statuses: Sequence[LimitStatus], attributes: Attributes, reserved: int, soft: Mapping[str, int]
+        self,
+        statuses: Sequence[LimitStatus],
+        attributes: Attributes,
+        reserved: Mapping[str, int],
+        soft: Mapping[str, int],
     ) -> dict[str, str]:
         """Warn about the budgets in `statuses`, of a request with these attributes. Returns the response's headers.
 
-        `reserved` are the tokens of this request itself, which have not been used yet: 0 if it was refused.
+        `reserved` is what this request itself has reserved and not used yet, by unit; empty if it was refused.
         `soft` are the amounts of the budgets that only warn, by policy.
         """
         texts = []
@@ -48,12 +53,13 @@ class BudgetAlerts:
                 continue
             is_refused = status.wait != 0.0
             amount = soft.get(status.policy.name, status.policy.amount)
-            used = max(0, status.policy.amount - status.remaining - reserved)
+            used = max(0, status.policy.amount - status.remaining - reserved.get(status.policy.counts, 0))
             percent = 100 if is_refused else min(100, used * 100 // amount)
             threshold = next((one for one in _THRESHOLDS if percent >= one), 0)
             self._warn(status, attributes, threshold, used, amount)
             if threshold:
-                texts.append(f"{status.policy.name}; used={used}; amount={amount}; percent={used * 100 // amount}")
+                shown = f"used={_shown(status, used)}; amount={_shown(status, amount)}"
+                texts.append(f"{status.policy.name}; {shown}; percent={used * 100 // amount}")
         return {HEADER: ", ".join(texts)} if texts else {}
 
     def _warn(self, status: LimitStatus, attributes: Attributes, threshold: int, used: int, amount: int) -> None:
@@ -69,19 +75,24 @@ class BudgetAlerts:
             return
         now = self._clock()
         log.warning("Budget is used up" if threshold == 100 else "Budget is nearly used up", budget=policy.name,
-                    used=used, amount=amount, **values)  # fmt: skip
+                    used=_shown(status, used), amount=_shown(status, amount), **values)  # fmt: skip
         self._post({
             "type": "budget.exhausted" if threshold == 100 else "budget.warning",
             "id": _id(key, threshold, int(now // _DAY)),
             "time": format_time(now),
             "budget": policy.name,
             "percent": threshold,
-            "used": used,
-            "amount": amount,
-            "unit": "tokens",
+            "used": _shown(status, used),
+            "amount": _shown(status, amount),
+            "unit": "usd" if policy.counts == "cost" else "tokens",
             "window_seconds": policy.window,
             **values,
         })  # fmt: skip
+
+
+def _shown(status: LimitStatus, amount: int) -> int | float:
+    """Tokens, or US dollars."""
+    return amount / NANODOLLARS if status.policy.counts == "cost" else amount
 
 
 def _id(key: tuple[str, ...], threshold: int, day: int) -> str:

@@ -19,6 +19,7 @@ from gateway.http.checks.snapshot import bind_snapshot, binds
 from gateway.http.errors import response_to
 from gateway.http.keys import SNAPSHOT
 from gateway.http.quota import settle
+from gateway.http.request_end import RequestObserver, end_request
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
 
@@ -41,34 +42,41 @@ def checks_of(route: Route) -> tuple[Check, ...]:
     return () if route.public else (bind_snapshot, identify_client)
 
 
-def chained(route: Route) -> Handler:
-    """The route's handler with its chain. Exceptions become responses only here."""
-    checks, handler = checks_of(route), route.handler
+def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handler:
+    """The route's handler with its chain. Exceptions become responses only here. `observers` see every request."""
+    checks, handler, id_header = checks_of(route), route.handler, route.id_header
     binds_snapshot = bool(checks)
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        set_request_id(request)  # request id, log context; adds TRACE
-        if not is_well_formed(request):
-            return _malformed()
+        set_request_id(request, id_header)  # request id, log context; adds TRACE
+        for observer in observers:
+            observer.began()
+        response: web.StreamResponse | None = None
         try:
+            if not is_well_formed(request):
+                response = _malformed()
+                return response
             if "%" in request.raw_path:
                 _refuse_escapes(request)
             for check in checks:
                 if (waiting := check(request)) is not None:
                     await waiting
-            return await handler(request)
+            response = await handler(request)
         except (Exception, asyncio.CancelledError) as error:
-            response = response_to(request, error, route.error_body)
+            response = response_to(request, error, route)
             if response is None:
                 raise
             drop_tracebacks(error)
-            return response
         finally:
-            for end in ENDINGS:
-                if (waiting := end(request)) is not None:
-                    await waiting
-            if binds_snapshot and SNAPSHOT in request:
-                del request[SNAPSHOT]  # aiohttp keeps the request of an idle connection, and it would keep the snapshot
+            try:
+                for end in ENDINGS:
+                    if (waiting := end(request)) is not None:
+                        await waiting
+            finally:
+                if binds_snapshot:  # aiohttp keeps the request of an idle connection, and it would keep the snapshot
+                    request.pop(SNAPSHOT, None)
+                end_request(observers, request, response)
+        return response
 
     return answer
 

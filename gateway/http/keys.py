@@ -12,14 +12,22 @@ from gateway.config.reload_status import Reloads
 from gateway.core.identity import Principal
 from gateway.dispatch.snapshot import Services, Snapshot
 from gateway.http.server.drain import Drain
+from gateway.runs.trace import RunTrace
 
 
 @dataclass(slots=True)
 class Trace:
-    """A request's id, for log lines and `x-request-id`, and the monotonic time of its start (seconds)."""
+    """A request's id, for log lines and `x-request-id`, and the monotonic time of its start (seconds).
+
+    `run` is the run that answers it, if any; if it is answered, it took `run_seconds`. `first_byte` is the monotonic
+    time at which its stream opened, None if it has none.
+    """
 
     id: str
     started: float
+    run: RunTrace | None = None
+    run_seconds: float = 0.0
+    first_byte: float | None = None
 
 
 @dataclass(slots=True)
@@ -37,6 +45,8 @@ DRAIN = web.AppKey("drain", Drain)
 RELOADS: web.AppKey[Reloads | None] = web.AppKey("reloads")
 DEGRADED = web.AppKey("degraded", dict[str, Callable[[], bool]])
 """Optional parts by name, with a function that returns whether the part is failing. `/readyz` reports them."""
+CONNECTIONS: web.AppKey[Callable[[], int]] = web.AppKey("connections")
+"""Counts the open connections of clients; absent where nothing listens."""
 
 TRACE = web.RequestKey("trace", Trace)
 ADDED_HEADERS = web.RequestKey("added_headers", dict[str, str])

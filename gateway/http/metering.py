@@ -1,10 +1,13 @@
 """Counts the tokens of one request during its run. `quota` uses the count."""
 
+from collections.abc import Callable
 from contextlib import aclosing
 
 from gateway.core.errors import GatewayError, ToolChoiceUnmet
 from gateway.core.event import Batch, RefusalDelta, Stream, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
+from gateway.core.price import Price, cost
 from gateway.core.token_estimate import text_bytes, tokens_in
+from gateway.core.usage import Usage
 from gateway.runs.run import Run
 from gateway.runs.trace import RunTrace
 from gateway.upstream.embed import Embedder
@@ -19,10 +22,14 @@ class Meter:
 
     A request that fails before any answer costs nothing. If the answer breaks or the client disconnects, the request
     costs the prompt and the received part of the answer: else a client could get answers for free by disconnecting.
+
+    `price` is that of the model that answers. Where it is not known, the request costs as much as was reserved.
     """
 
-    def __init__(self, reservation: Reservation, prompt: int) -> None:
+    def __init__(self, reservation: Reservation, prompt: int, price: Callable[[], Price | None] = lambda: None) -> None:
         self.reservation = reservation
+        self._price = price
+        self._usage: Usage | None = None
         self._prompt = prompt
         self._bytes = 0
         self._counted = 0
@@ -41,6 +48,7 @@ class Meter:
         """The run has failed: the answer is missing, incomplete, or not what the request demanded."""
         if error.usage is not None:
             self._counted = max(self._counted, error.usage.total)
+            self._usage = error.usage
         self._failed = not isinstance(error, ToolChoiceUnmet)
 
     def add(self, batch: Batch) -> None:
@@ -52,6 +60,7 @@ class Meter:
                 self._bytes += text_bytes(event.arguments)
             elif isinstance(event, UsageReport):
                 self._counted = event.usage.total
+                self._usage = event.usage
 
     @property
     def tokens(self) -> int:
@@ -62,9 +71,17 @@ class Meter:
             return 0
         return self._prompt + tokens_in(self._bytes)
 
+    def _cost(self) -> int | None:
+        """Nanodollars."""
+        tokens = self.tokens
+        if not tokens:
+            return 0
+        usage = self._usage if self._counted and self._usage is not None else None
+        return cost(usage or Usage(self._prompt, max(0, tokens - self._prompt), tokens), self._price())
+
     async def settle(self) -> None:
         """Settle the reservation; a second time changes nothing."""
-        await self.reservation.settle(self.tokens)
+        await self.reservation.settle(self.tokens, self._cost())
 
 
 class UsageMeter:

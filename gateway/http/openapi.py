@@ -4,7 +4,7 @@ https://spec.openapis.org/oas/v3.1.1. A route without a row in `operations` is d
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -12,7 +12,8 @@ import msgspec
 from gateway.core.errors import BadRequest, MissingScope
 from gateway.http.operations import OPERATIONS, Operation, Parameter
 from gateway.http.request_schemas import refined
-from gateway.http.routes import Route
+from gateway.http.routes import Route, error_status
+from gateway.wire.anthropic_messages.error_body import error_body as anthropic_error_body
 from gateway.wire.openai_chat.error_body import error_body
 
 _PATH_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
@@ -21,7 +22,7 @@ _SSE = "text/event-stream"
 _TITLE = "OpenClaw gateway"
 
 
-def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
+def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
     """The OpenAPI document of these routes."""
     paths: dict[str, dict[str, Any]] = {}
     models: set[type[msgspec.Struct]] = set()
@@ -43,7 +44,7 @@ def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
         "info": {"title": _TITLE, "version": version, "license": {"name": "MIT", "identifier": "MIT"}},
         "paths": paths,
         "components": {
-            "schemas": {**refined(schemas), "Error": _ERROR, "MissingScope": _MISSING_SCOPE},
+            "schemas": {**refined(schemas), "Error": _ERROR, "MissingScope": _MISSING_SCOPE, **_own_errors(routes)},
             "securitySchemes": {
                 "bearer": {
                     "type": "http",
@@ -117,17 +118,31 @@ def _responses(route: Route, operation: Operation, names: list[str]) -> dict[str
         refusals |= {"400": "The request is invalid."}
     if has_object:
         refusals |= {"404": "Not found."}
-    responses |= {status: _refusal(description, "Error") for status, description in sorted(refusals.items())}
+    own = _has_own_errors(route)
+    if own:
+        refusals["529"] = refusals.pop("503")
+    schema = "AnthropicError" if own else "Error"
+    responses |= {status: _refusal(description, schema) for status, description in sorted(refusals.items())}
     if has_object:  # a path with escapes matches no route and gets a plain 404
         responses["404"]["content"]["text/plain"] = {"schema": {"type": "string"}}
-    responses["403"] = _refusal("The caller lacks the required scope.", "MissingScope")
+    responses["403"] = _refusal("The caller lacks the required scope.", schema if own else "MissingScope")
     if operation.body is not None:
-        schemas = [{"$ref": f"#/components/schemas/{name}"} for name in ("MissingScope", "Error")]
+        names_of_schemas = (schema,) if own else ("MissingScope", "Error")
+        schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names_of_schemas]
         description = "The caller lacks the required scope, or its key may not use the agent."
         responses["403"] = {"description": description, "content": {_JSON: {"schema": {"anyOf": schemas}}}}
     elif "name" in names:
         responses["409"] = _refusal("The configuration declares this.", "Error")
     return responses
+
+
+def _has_own_errors(route: Route) -> bool:
+    """Whether the errors of a route have Anthropic's form."""
+    return route.error_status is not error_status
+
+
+def _own_errors(routes: Iterable[Route]) -> dict[str, Any]:
+    return {"AnthropicError": _ANTHROPIC_ERROR} if any(map(_has_own_errors, routes)) else {}
 
 
 def _refusal(description: str, schema: str) -> dict[str, Any]:
@@ -159,7 +174,8 @@ _EVENT = {
     "type": "object",
     "required": ["data"],
     "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
-    "description": "One of the server-sent events; `data` is JSON, and `[DONE]` at the end.",
+    "description": "One of the server-sent events; `data` is JSON, and `[DONE]` at the end of OpenAI's streams.",
 }
 _ERROR = schema_of(error_body(BadRequest("what was wrong")))
 _MISSING_SCOPE = schema_of(error_body(MissingScope("operator.write")))
+_ANTHROPIC_ERROR = schema_of(anthropic_error_body(BadRequest("what was wrong"), "id"))

@@ -13,6 +13,9 @@ from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.keys import KeyRequest, create_key, list_keys, revoke_key
 from gateway.http.endpoints.locks import list_locks, release_lock
+from gateway.http.endpoints.message_tokens import count_message_tokens
+from gateway.http.endpoints.messages import messages
+from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
@@ -20,6 +23,7 @@ from gateway.http.endpoints.stored_response import cancel_response, get_response
 from gateway.http.endpoints.usage import FORMATS, usage
 from gateway.http.routes import Handler
 from gateway.ledger.report import DIMENSIONS
+from gateway.wire.anthropic_messages.schema import MessagesRequest
 from gateway.wire.openai_chat.schema import ChatRequest, EmbeddingsRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
@@ -107,6 +111,13 @@ _SESSION: Mapping[str, Any] = {
 }
 
 
+_MESSAGE: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["id", "type", "role", "content", "stop_reason", "usage"],
+    "properties": {"id": {"type": "string"}, "type": {"const": "message"}, "content": {"type": "array"}},
+}
+
+
 def _list_of(kind: str) -> dict[str, Any]:
     fields = {"object": {"const": "list"}, "data": {"type": "array", "items": {"type": "object"}}}
     return {"type": "object", "required": ["object", "data"], "properties": fields, "description": f"A list of {kind}."}
@@ -127,6 +138,13 @@ OPERATIONS: Mapping[Handler, Operation] = {
         {"type": "object", "required": ["object", "input_tokens"], "properties": {"input_tokens": {"type": "integer"}}},
         required=("model", "input"),
     ),
+    messages: Operation(MessagesRequest, _RUN, _MESSAGE, streams=True, required=("model", "messages", "max_tokens")),
+    count_message_tokens: Operation(
+        MessagesRequest,
+        _RUN,
+        {"type": "object", "required": ["input_tokens"], "properties": {"input_tokens": {"type": "integer"}}},
+        required=("model", "messages"),
+    ),
     get_response: Operation(None, _RESUME, _object_of("response"), streams=True),
     cancel_response: Operation(answer=_object_of("response")),
     list_input_items: Operation(None, _PAGE, _list_of("input items")),
@@ -135,6 +153,9 @@ OPERATIONS: Mapping[Handler, Operation] = {
     get_model: Operation(answer=_object_of("model")),
     get_configuration: Operation(answer=_CONFIGURATION),
     reload_configuration: Operation(answer=_CONFIGURATION),
+    metrics: Operation(
+        answer={"type": "string", "description": "Prometheus' text format 0.0.4."}, content="text/plain"
+    ),
     list_locks: Operation(answer=_list_of("locked clients")),
     release_lock: Operation(
         None,

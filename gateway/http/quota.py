@@ -5,7 +5,8 @@ For a client without limits, a request only finds out that it has nothing to set
 """
 
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from aiohttp import web
 
@@ -15,7 +16,9 @@ from gateway.core.client_key import format_time
 from gateway.core.errors import BadRequest, BudgetExceeded, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
+from gateway.core.price import NANODOLLARS, Price, cost
 from gateway.core.token_estimate import answer_tokens, max_answer_tokens, prompt_tokens, text_bytes, tokens_in
+from gateway.core.usage import Usage
 from gateway.http.budget_alerts import BUDGET_ALERTS
 from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL, SNAPSHOT
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
@@ -24,8 +27,9 @@ from gateway.http.quota_policies import client_policies, is_budget
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
 from gateway.upstream.embed import Embedder
+from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingRequest
-from openclaw_ratelimit import Quota, QuotaPolicy, Refusal
+from openclaw_ratelimit import LimitStatus, Quota, QuotaPolicy, Refusal
 from openclaw_ratelimit.headers import retry_after
 
 METER = web.RequestKey("meter", Meter)
@@ -43,7 +47,12 @@ async def admitted_run(request: web.Request, quota: Quota, run: Run) -> UsageMet
     prompt = prompt_tokens(run.turn)
     limit = provider.model(model.model).max_tokens if provider else None
     answer, max_answer = answer_tokens(run.turn, limit), max_answer_tokens(run.turn, limit)
-    meter = await _admit(request, quota, run.agent, model, prompt=prompt, answer=answer, max_answer=max_answer)
+    providers = run.context.providers
+    prices = [price_of(providers, ref) for ref in run.chain]
+    amounts = _Amounts(prompt, prompt + answer, prompt + max_answer, _max_cost(prompt, max_answer, prices))
+    meter = await _admit(
+        request, quota, run.agent, model, amounts, price=lambda: price_of(providers, run.trace.answered or model)
+    )
     return UsageMeter(run, meter)
 
 
@@ -72,29 +81,86 @@ async def admitted_embedders(
     if embedder is None:
         return {}
     prompt = tokens_in(sum(text_bytes(text) for text in wanted.inputs))
-    meter = await _admit(request, quota, agent, model, prompt=prompt, answer=0)
+    price = price_of(request[SNAPSHOT].runs.providers, model)
+    amounts = _Amounts(prompt, prompt, prompt, _max_cost(prompt, 0, [price]))
+    meter = await _admit(request, quota, agent, model, amounts, price=lambda: price)
     return {model.provider: MeteredEmbedder(embedder, meter)}
 
 
+class _Amounts(NamedTuple):
+    """What a request takes: tokens of its prompt, an estimate of all, the most that it can take, and the most that this
+    can cost in nanodollars (None: the price is unknown).
+    """
+
+    prompt: int
+    estimate: int
+    worst: int
+    cost: int | None
+
+
+def price_of(providers: Mapping[str, Provider], model: ModelRef) -> Price | None:
+    """The price of a model, None if it is unknown."""
+    provider = providers.get(model.provider)
+    return None if provider is None else provider.prices.get(model.model)
+
+
+def _max_cost(prompt: int, answer: int, prices: Sequence[Price | None]) -> int | None:
+    """The most that a request can cost, whichever model of the chain answers. None if the price of the first is
+    unknown; a fallback without one is taken for no more expensive than the others.
+    """
+    if prices[0] is None:
+        return None
+    total = prompt + answer
+    # What a provider stores in its cache may cost more than what it only reads.
+    usages = (Usage(prompt, answer, total), Usage(prompt, answer, total, cache_write=prompt))
+    known = [one for price in prices for usage in usages if (one := cost(usage, price)) is not None]
+    return max(known, default=None)
+
+
 async def _admit(
-    request: web.Request, quota: Quota, agent: Agent, model: ModelRef, *, prompt: int, answer: int, max_answer: int = 0
+    request: web.Request,
+    quota: Quota,
+    agent: Agent,
+    model: ModelRef,
+    amounts: _Amounts,
+    *,
+    price: Callable[[], Price | None],
 ) -> Meter:
     principal = request[PRINCIPAL]
     caller = identity(principal, request[CLIENT])
     attributes = (("identity", caller), ("agent", agent.id), ("model", str(model)))
-    worst = prompt + max_answer
-    outcome = await quota.reserve(attributes, prompt + answer, prompt, own=client_policies(principal), worst=worst)
-    is_refused = isinstance(outcome, Refusal)
-    warnings = request.app[BUDGET_ALERTS].observe(
-        outcome.statuses, attributes, 0 if is_refused else worst, request[SNAPSHOT].soft_budgets
+    (prompt, estimate, worst, money) = amounts
+    outcome = await quota.reserve(
+        attributes, estimate, prompt, own=client_policies(principal), worst=worst, cost=money or 0
     )
+    soft = request[SNAPSHOT].soft_budgets
+    reserved = {} if isinstance(outcome, Refusal) else {"tokens": worst, "cost": max(1, money or 0)}
+    warnings = request.app[BUDGET_ALERTS].observe(outcome.statuses, attributes, reserved, soft)
     if isinstance(outcome, Refusal):
-        request[ADDED_HEADERS] = warnings
+        _add_headers(request, warnings)
         raise _refused(request, outcome, prompt, worst)
-    meter = request[METER] = Meter(outcome, prompt)
+    if money is None and (budget := _hard_money(outcome.statuses, soft)) is not None:
+        await outcome.undo()
+        raise BadRequest(
+            f"The budget '{budget}' counts US dollars, but the price of {model} is not known. Ask the operator to set "
+            "its `cost` in models.providers.",
+            code="price_unknown",
+        )
+    meter = request[METER] = Meter(outcome, prompt, price)
     if outcome.statuses:
-        request[ADDED_HEADERS] = quota_headers(outcome.statuses) | warnings
+        _add_headers(request, quota_headers(outcome.statuses) | warnings)
     return meter
+
+
+def _hard_money(statuses: Sequence[LimitStatus], soft: Mapping[str, int]) -> str | None:
+    """The name of a budget in dollars that refuses."""
+    names = (status.policy.name for status in statuses if status.policy.counts == "cost")
+    return next((name for name in names if name not in soft), None)
+
+
+def _add_headers(request: web.Request, headers: dict[str, str]) -> None:
+    known = request.get(ADDED_HEADERS)
+    request[ADDED_HEADERS] = headers if known is None else {**known, **headers}
 
 
 def hand_over(request: web.Request) -> Meter | None:
@@ -135,8 +201,9 @@ def _over_budget(
     request: web.Request, refusal: Refusal, policy: QuotaPolicy, worst: int, seconds: int | None
 ) -> BudgetExceeded | BadRequest:
     if seconds is None:
+        amount = "more" if policy.counts == "cost" else f"{worst} tokens, more"
         return BadRequest(
-            f"The request can take {worst} tokens, more than the budget '{policy.name}' of {_amount(policy)}. Send a "
+            f"The request can take {amount} than the budget '{policy.name}' of {_amount(policy)}. Send a "
             "shorter prompt, or a lower limit of the answer such as max_tokens.",
             code="budget_exceeded",
         )
@@ -151,6 +218,8 @@ def _over_budget(
 def _amount(policy: QuotaPolicy) -> str:
     if policy.counts == "runs":
         return f"{policy.amount} runs at the same time"
+    if policy.counts == "cost":
+        return f"{policy.amount / NANODOLLARS:g} US dollars in {policy.window} s"
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 

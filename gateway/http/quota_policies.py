@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from typing import Literal
 
-from gateway.config.budgets import SECONDS, BudgetConfig
+from gateway.config.budgets import SECONDS, BudgetConfig, nanodollars
 from gateway.config.limits import LimitConfig
 from gateway.core.identity import ClientBudget, ClientLimits, Principal
 from openclaw_ratelimit import QuotaPolicy
 
 _BUDGET, _KEY_BUDGET = "-budget", "key.budget."  # no other policy ends or begins so: those of limits end with a unit
-_UNLIMITED = 2**53 - 1  # tokens: a budget that only warns
+_UNLIMITED = 2**53 - 1  # a budget that only warns
 
 
 def policies_from(limits: Sequence[LimitConfig]) -> tuple[QuotaPolicy, ...]:
@@ -35,14 +36,21 @@ def budget_policies_from(budgets: Sequence[BudgetConfig]) -> tuple[tuple[QuotaPo
     for budget in budgets:
         name = budget.name or _unused("-".join((*budget.per, budget.window)), taken)
         taken.add(name)
-        amount = budget.tokens if budget.hard else _UNLIMITED
         only = _filters(budget.identities, budget.agents, budget.models)
         window = SECONDS[budget.window]
-        policy = QuotaPolicy(f"{name}{_BUDGET}", "tokens", amount, window, budget.per, only, strict=True)
-        policies.append(policy)
-        if not budget.hard:
-            warnings[policy.name] = budget.tokens
+        for counts, amount in _amounts(budget.tokens, None if budget.usd is None else nanodollars(budget.usd)):
+            if not budget.hard:
+                warnings[f"{name}{_BUDGET}"] = amount
+            held = amount if budget.hard else _UNLIMITED
+            policies.append(QuotaPolicy(f"{name}{_BUDGET}", counts, held, window, budget.per, only, strict=True))
     return tuple(policies), warnings
+
+
+def _amounts(tokens: int | None, money: int | None) -> Iterator[tuple[Literal["tokens", "cost"], int]]:
+    if tokens is not None:
+        yield "tokens", tokens
+    if money is not None:
+        yield "cost", money
 
 
 def client_policies(principal: Principal) -> tuple[QuotaPolicy, ...]:
@@ -58,7 +66,10 @@ def _client_policies(limits: ClientLimits, budget: ClientBudget | None) -> tuple
     policies = []
     if budget is not None:
         name = f"{_KEY_BUDGET}{budget.window}"
-        policies.append(QuotaPolicy(name, "tokens", budget.tokens, budget.window, per, strict=True))
+        policies += [
+            QuotaPolicy(name, counts, amount, budget.window, per, strict=True)
+            for counts, amount in _amounts(budget.tokens, budget.nanodollars)
+        ]
     if limits.requests_per_minute is not None:
         policies.append(QuotaPolicy("key.requests", "requests", limits.requests_per_minute, per=per))
     if limits.tokens_per_minute is not None:

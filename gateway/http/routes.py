@@ -1,5 +1,6 @@
 """Routes: methods, paths, handler, and the settings from which the chain is built."""
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,16 +10,31 @@ from aiohttp import web
 from gateway.access.bearer import CredentialReader, bearer
 from gateway.core.errors import GatewayError
 from gateway.http.keys import SNAPSHOT
+from gateway.metrics.catalog import OTHER
 from gateway.wire.openai_chat.error_body import error_body
 
 ErrorBody = Callable[[GatewayError], dict[str, Any]]
 """The JSON body of an error response."""
 
+
+def error_status(error: GatewayError) -> int:
+    """The status of an error response, as the gateway's own errors have it."""
+    return error.status
+
+
+def error_headers(error: GatewayError) -> Mapping[str, str]:
+    """The headers of an error response, as the gateway's own errors have them."""
+    return error.headers
+
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MiB = 2**20
+_ANY_PATH = ("/{path:.*}",)
+_PARAMETER = re.compile(r"{(\w+)(?::[^}]*)?}")
 CHAT_BODY = 20 * MiB
 RESPONSES_BODY = 20 * MiB
+MESSAGES_BODY = 20 * MiB
 EMBEDDINGS_BODY = 5 * MiB
 
 
@@ -27,8 +43,9 @@ class Route:
     """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either.
 
     It is enabled if one of `endpoints` is (keys of `gateway.http.endpoints`); without any, always.
-    `credential` finds the caller's credential in the headers, `error_body` renders errors: both as the route's clients
-    expect. An `upgrade` route answers only requests that open a WebSocket; others get a 405.
+    `credential` finds the caller's credential in the headers, `error_body`, `error_status` and `error_headers` render
+    errors, and `id_header` repeats the request's id: all as the route's clients expect.
+    An `upgrade` route answers only requests that open a WebSocket; others get a 405.
     """
 
     methods: tuple[str, ...]
@@ -39,11 +56,25 @@ class Route:
     endpoints: frozenset[str] = frozenset()
     credential: CredentialReader = bearer
     error_body: ErrorBody = error_body
+    error_status: Callable[[GatewayError], int] = error_status
+    error_headers: Callable[[GatewayError], Mapping[str, str]] = error_headers
+    id_header: str | None = None
     upgrade: bool = False
 
     def is_enabled(self, endpoints: frozenset[str]) -> bool:
         """Whether it is enabled where these endpoints are."""
         return not self.endpoints or not self.endpoints.isdisjoint(endpoints)
+
+
+def template_of(route: Route) -> str:
+    """The route's first path with the names of its parameters alone; OTHER for paths that no route has.
+
+    Connections of WebSockets have a name of their own, because they last for hours.
+    """
+    if route.paths == _ANY_PATH:
+        return OTHER
+    template = _PARAMETER.sub(r"{\1}", route.paths[0])
+    return f"{template} (WebSocket)" if route.upgrade else template
 
 
 def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Callable[[Route], Handler]) -> None:
@@ -58,13 +89,14 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
     for path, by_method in paths.items():
         public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
         answering = {method: route for method, route in by_method.items() if not route.upgrade}
-        wrong = chained(Route(("*",), (path,), _wrong_method(answering), None, public=public))
+        paths_of_first = next(iter(by_method.values())).paths
+        wrong = chained(Route(("*",), paths_of_first, _wrong_method(answering), None, public=public))
         for method, route in by_method.items():
             handler = _if_upgrade(chained(route), wrong) if route.upgrade else chained(route)
             router.add_route(method, path, handler, expect_handler=_expect)
         router.add_route("*", path, wrong, expect_handler=_expect)
-    unknown = Route(("*",), ("/{path:.*}",), _not_found, None)
-    router.add_route("*", "/{path:.*}", chained(unknown), expect_handler=_expect)
+    unknown = Route(("*",), _ANY_PATH, _not_found, None)
+    router.add_route("*", _ANY_PATH[0], chained(unknown), expect_handler=_expect)
 
 
 def _if_upgrade(handler: Handler, other: Handler) -> Handler:

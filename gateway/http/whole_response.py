@@ -8,7 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.http.response_headers import RESPONSE_HEADERS
 
-_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus} | {529: "529 Overloaded"}
 _JOIN_LIMIT = 64 * 1024  # bytes; a longer body is not copied behind its head
 
 

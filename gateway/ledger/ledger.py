@@ -123,6 +123,9 @@ class Ledger:
                 drop_tracebacks(error)
                 log.warning("The ledger can't be written", reason=error.message, waiting=len(self._queue))
                 await asyncio.sleep(_RETRY)
+            except Exception:  # a defect: nobody awaits the task before the end
+                log.exception("The ledger stops")
+                raise
 
     async def _pause(self, seconds: float) -> None:
         """Wait; less if the ledger is closing."""

@@ -116,7 +116,7 @@ async def _read(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, l
         kinds = ", ".join(sorted(policy.mimes))
         raise _refusal(name, f"{f'the kind {mime}' if mime else 'an unknown kind'} is not accepted; these are: {kinds}")
     if budget.native_pdfs and mime == "application/pdf":
-        return "", [File(name, mime, base64.b64encode(data).decode())]
+        return "", [replace(file, name=name, mime=mime, data=base64.b64encode(data).decode(), url=None)]
     charset = _CHARSET.search(declared)
     try:
         task = ReadTask(mime, charset and charset[1], policy.max_chars, policy.pdf)

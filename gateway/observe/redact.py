@@ -33,17 +33,23 @@ _SHAPES = re.compile(
 class _Values:
     """The configured secrets of this process, which no log line may hold whatever they look like."""
 
+    long: tuple[str, ...] = ()
     pattern: re.Pattern[str] | None = None
 
 
 def hide_values(values: Iterable[str]) -> None:
     """Cut these values out of every log line from now on. Shorter ones than eight characters could be words."""
     long = sorted({value for value in values if len(value) >= _MIN_SECRET_CHARS}, key=len, reverse=True)
+    _Values.long = tuple(long)
     _Values.pattern = re.compile("|".join(map(re.escape, long))) if long else None
 
 
-def _without_values(text: str) -> str:
-    return text if _Values.pattern is None else _Values.pattern.sub(HIDDEN, text)
+def without_values(text: str) -> str:
+    """`text` without the configured secrets."""
+    for value in _Values.long:
+        if value in text:  # this search is many times faster than the pattern's
+            return text if _Values.pattern is None else _Values.pattern.sub(HIDDEN, text)
+    return text
 
 
 def redact_text(text: str) -> str:
@@ -80,10 +86,10 @@ def _clean(name: str, value: Any) -> Any:
     if isinstance(value, str):
         if len(value) < _MIN_SECRET_CHARS:
             return value
-        value = _without_values(value)
+        value = without_values(value)
         return value if treatment == "keep" else redact_text(value)
     if isinstance(value, Mapping):
         return {key: _clean(str(key), item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(name, item) for item in value]
-    return redact_text(_without_values(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)))
+    return redact_text(without_values(value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)))

@@ -86,6 +86,11 @@ class RunContext:
                 return False
         return True
 
+    def wires(self, chain: Sequence[ModelRef]) -> frozenset[str]:
+        """The wire formats of the models of the chain that have a provider."""
+        rows = [(self.providers.get(ref.provider), ref.model) for ref in chain]
+        return frozenset(row.row_for(model).wire for row, model in rows if row is not None)
+
     def timeouts(self, turn: Turn) -> Timeouts:
         """The timeouts of an attempt that has a fallback. Without rescue, a stream that has begun has no fallback."""
         limits = self.provider_client.limits

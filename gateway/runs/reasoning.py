@@ -170,7 +170,9 @@ def _parts(
             continue
         entry = entries.get(id(part), _NO_ENTRY)
         yield from queue.before_call(len(entry.placed))
-        yield replace(part, extras=entry.extras) if part.extras is NO_EXTRAS and entry.extras.fields else part
+        # A client of another format may add fields of its own, such as a breakpoint of a cache.
+        restores = entry.extras.fields and part.extras.wire != entry.extras.wire
+        yield replace(part, extras=entry.extras) if restores else part
 
 
 class _Queue:

@@ -97,7 +97,7 @@ class Round(Struct, frozen=True):
                     return
                 finally:
                     answer.end()
-                rescue = rescue or _Rescue()
+                rescue = rescue or _Rescue(self.trace)
                 candidate = (
                     rescue.second_try(failure, attempts, in_words=answer.choice_in_words)
                     if isinstance(failure, ToolChoiceUnmet)
@@ -177,12 +177,13 @@ class Round(Struct, frozen=True):
 class _Rescue:
     """What to ask for after a failed attempt, depending on the part of the answer that the client has."""
 
-    __slots__ = ("_cause", "_may_prefill", "_seen", "_unmet")
+    __slots__ = ("_cause", "_may_prefill", "_seen", "_trace", "_unmet")
 
-    def __init__(self) -> None:
+    def __init__(self, trace: RunTrace) -> None:
         self._cause: UpstreamError | None = None  # the failure that broke the answer of which the client has a part
         self._may_prefill = True
         self._seen: Accumulator | None = None
+        self._trace = trace
         self._unmet: ToolChoiceUnmet | None = None
 
     def second_try(self, unmet: ToolChoiceUnmet, attempts: Attempts, *, in_words: bool) -> Candidate:
@@ -219,6 +220,7 @@ class _Rescue:
             filters = (SecondTry(self._unmet), *filters)
         if self._seen is None or not shows_content(self._seen):
             return asked, filters
+        self._trace.rescues += 1
         if self._may_prefill and candidate.model.accepts_prefill:
             continued = prefilled(asked, self._seen, self._cause)
             if continued is not None:

@@ -133,8 +133,9 @@ class RunTrace:
     """The trace of one run.
 
     `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end. `origin`
-    names the request. `waited` is the sum of the pauses before attempts, in seconds. `usage` is what the providers
-    reported so far, None if they reported nothing.
+    names the request. `waited` is the sum of the pauses before attempts, in seconds. `rescues` counts the attempts that
+    continue or replay a broken answer of which the client has a part. `usage` is what the providers reported so far,
+    None if they reported nothing.
     """
 
     __slots__ = (
@@ -148,6 +149,7 @@ class RunTrace:
         "observers",
         "origin",
         "outcome",
+        "rescues",
         "tools",
         "usage",
         "waited",
@@ -170,6 +172,7 @@ class RunTrace:
         self.current: Attempt | None = None  # the running attempt, or the last one
         self.tools: tuple[ToolUse, ...] = ()
         self.outcome: str | None = None
+        self.rescues = 0
         self.waited = 0.0
         self._clock = clock
         self._began = clock()

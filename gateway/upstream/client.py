@@ -19,7 +19,7 @@ from gateway.upstream.http import Client, Limits, Timeouts
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
-from gateway.wire import UPSTREAMS, WITHOUT_STOP
+from gateway.wire import OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
 from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.efforts import asks_to_reason
 from gateway.wire.function_tools import as_functions, needs_functions
@@ -161,7 +161,8 @@ class ProviderAnswer:
         if provider.prepare is not None:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
-        if not self._model.own_tools and needs_functions(turn, wire.name):
+        own = self._model.own_tools
+        if not (own and wire.name in OWN_TOOLS) and needs_functions(turn, wire.name, labelled=own):
             turn = self._offered_as_functions(turn, wire)
         if turn.sampling.stop and wire.name in WITHOUT_STOP:
             self._filters += (StopSequences(turn.sampling.stop),)
@@ -207,12 +208,12 @@ class ProviderAnswer:
 
     def _offered_as_functions(self, turn: Turn, wire: UpstreamFormat) -> Turn:
         """The turn for an endpoint that knows only functions; its calls are turned back. Raises BadRequest."""
-        hosted = [tool.name for tool in turn.tools if tool.kind == "hosted"]
+        asked, restorer = as_functions(turn, wire.name, labelled=self._model.own_tools)
+        hosted = [tool.name for tool in turn.tools if tool.kind == "hosted" and tool not in asked.tools]
         if hosted:
             log.info("Tools that the provider does not run are left out", provider=self._provider.id, tools=hosted)
-        turn, restorer = as_functions(turn, wire.name)
         self._filters += (restorer,)
-        return turn
+        return asked
 
     def _mark_stall(self, error: UpstreamError) -> None:
         """Reclassify a broken connection after a long silence as STALL: a retry would make the client wait again."""

@@ -25,6 +25,9 @@ UPSTREAMS: Mapping[str, UpstreamFormat] = {
 OWN_TOOLS = frozenset({"openai-responses", "azure-openai-responses"})
 """The formats with tools that are no functions (custom, hosted, shell …) which the gateway sends in them unchanged."""
 
+LABELLED_TOOLS = frozenset({"anthropic-messages"})
+"""The formats with tools that are no functions which the gateway sends unchanged if the client offered them in them."""
+
 WITHOUT_STOP = frozenset({"openai-responses", "azure-openai-responses"})
 """The formats without stop sequences: the gateway ends the answer."""
 

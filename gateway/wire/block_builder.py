@@ -1,9 +1,9 @@
 """Turns the content blocks of one answer into events, for formats whose answers are lists of blocks.
 
-Blocks come one after another: text, reasoning, redacted reasoning, tool calls. Blocks of other kinds have no event.
+Blocks come one after another: text, reasoning, redacted reasoning, tool calls. Blocks of other kinds are foreign parts.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Raw
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from gateway.core.event import (
     Batch,
     CitationFound,
+    ForeignFound,
     TextDelta,
     ThinkingDelta,
     ThinkingEnd,
@@ -18,7 +19,8 @@ from gateway.core.event import (
     ToolCallDelta,
 )
 from gateway.core.ids import new_id
-from gateway.core.message import Citation, Owner, Thinking
+from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.message import Citation, Foreign, Owner, Thinking
 from gateway.core.raw_text import is_empty, text_of
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.surrogates import SurrogateJoiner
@@ -40,7 +42,8 @@ class BlockBuilder:
     """
 
     __slots__ = (
-        "_arguments", "_call", "_citations", "_halves", "_ids", "_owner", "_prefix", "_redacted", "_signature",
+        "_arguments", "_call", "_citations", "_foreign",
+        "_foreign_input", "_halves", "_ids", "_owner", "_prefix", "_redacted", "_signature",
         "_start", "_texts", "_thoughts", "calls", "characters", "kind",
     )  # fmt: skip
 
@@ -55,6 +58,8 @@ class BlockBuilder:
         self._arguments: str | None = None  # for a call of which no piece has come
         self._call = -1
         self._citations: list[Citation] = []
+        self._foreign: dict[str, Any] | None = None
+        self._foreign_input: list[str] = []
         self._texts: list[Raw] = []
         self._start = 0
         self.kind: Kind | None = None
@@ -87,6 +92,15 @@ class BlockBuilder:
         self._call = self.calls
         self.calls += 1
         batch.append(ToolCallBegin(self._call, self._unique(call_id), name))
+
+    def begin_foreign(self, payload: Any, batch: Batch) -> None:
+        """A block begins that only its own format understands."""
+        self.begin("other", batch)
+        self._foreign = payload if isinstance(payload, dict) and isinstance(payload.get("type"), str) else None
+
+    def foreign_input(self, piece: str | None) -> None:
+        """More of the input of the open block, as JSON."""
+        self._foreign_input.append(piece or "")
 
     def text(self, text: str, batch: Batch, *, exact: bool = False) -> None:
         """More text. `exact` text has no half of a surrogate pair."""
@@ -149,6 +163,20 @@ class BlockBuilder:
             self._redacted = []
         elif kind == "call" and self._arguments is not None:
             batch.append(ToolCallDelta(self._call, self._arguments))
+        elif kind == "other":
+            self._end_foreign(batch)
+
+    def _end_foreign(self, batch: Batch) -> None:
+        payload, given = self._foreign, "".join(self._foreign_input)
+        self._foreign, self._foreign_input = None, []
+        if payload is None:
+            return
+        if given:
+            try:
+                payload["input"] = loads(given.encode("utf-8", "surrogatepass"))
+            except InvalidJSON:
+                return  # it was cut off
+        batch.append(ForeignFound(Foreign(self._owner.wire, payload)))
 
     def _unique(self, call_id: str | None) -> str:
         """The provider's id, or a new one if it gives none or repeats one."""

@@ -33,6 +33,25 @@ def add_thinking(body: dict[str, Any], effort: str | None, budget: int | None, a
         body["output_config"] = {**body.get("output_config", {}), "effort": level}
 
 
+def fits(thinking: Any, max_tokens: int, abilities: Abilities) -> bool:
+    """Whether a client's own `thinking` is one that the model accepts as it is."""
+    match thinking.get("type") if isinstance(thinking, dict) else None:
+        case "enabled":
+            budget = thinking.get("budget_tokens")
+            return abilities.thinking == "budget" and type(budget) is int and _MIN_BUDGET <= budget < max_tokens
+        case "adaptive":
+            return abilities.thinking == "adaptive"
+        case "disabled":
+            return abilities.thinking != "none" and not abilities.thinks_always
+        case _:
+            return False
+
+
+def level_of(effort: Any, abilities: Abilities) -> str | None:
+    """The effort, or the next lower one that the model knows; None without one."""
+    return _level(effort, abilities.efforts) if isinstance(effort, str) else None
+
+
 def _add_budget(body: dict[str, Any], effort: str | None, budget: int | None) -> None:
     body.pop("thinking", None)
     wanted = budget if budget is not None else _BUDGETS.get(effort or "", 0)

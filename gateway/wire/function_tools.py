@@ -1,7 +1,8 @@
 """Offers all tools as functions to a model whose endpoint knows nothing else, and turns its calls back.
 
 A custom tool becomes a function with one string `input`, a tool of a namespace a function with a longer name. Tools
-that the maker of a format runs (`hosted`) are left out, and so are parts that only another format understands.
+that the maker of a format runs (`hosted`) are left out, and so are parts that only another format understands. With
+`labelled`, the model knows the hosted tools of its own format.
 """
 
 import hashlib
@@ -22,10 +23,11 @@ _INPUT = re.compile(r'\s*\{\s*"input"\s*:\s*"')
 _OPEN_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?\Z")
 
 
-def needs_functions(turn: Turn, wire: str) -> bool:
+def needs_functions(turn: Turn, wire: str, *, labelled: bool = False) -> bool:
     """Whether the turn has anything but functions, or parts that the format `wire` does not understand."""
-    if any(tool.kind != "function" or tool.namespace is not None for tool in turn.tools):
-        return True
+    for tool in turn.tools:
+        if (tool.kind != "function" or tool.namespace is not None) and not (labelled and _is_own(tool, wire)):
+            return True
     for message in turn.messages:
         for part in message.parts:
             if type(part) is Text:  # nearly all are
@@ -37,12 +39,18 @@ def needs_functions(turn: Turn, wire: str) -> bool:
     return False
 
 
-def as_functions(turn: Turn, wire: str) -> tuple[Turn, "CallRestorer"]:
+def _is_own(tool: ToolSpec, wire: str) -> bool:
+    """Whether the tool is a hosted one, offered in the format `wire`."""
+    return tool.kind == "hosted" and tool.extras.wire == wire
+
+
+def as_functions(turn: Turn, wire: str, *, labelled: bool = False) -> tuple[Turn, "CallRestorer"]:
     """The turn for such an endpoint of the format `wire`, and the filter for its answer.
 
     Raises BadRequest if the turn demands a hosted tool, or holds a conversation that only its provider can read.
     """
-    tools = tuple(_function(tool) for tool in turn.tools if tool.kind != "hosted")
+    known = [tool for tool in turn.tools if tool.kind != "hosted" or (labelled and _is_own(tool, wire))]
+    tools = tuple(tool if tool.kind == "hosted" else _function(tool) for tool in known)
     choice = turn.tool_choice
     if choice is not None and choice.mode != "none":
         choice = _choice(choice, turn, tools)
@@ -80,6 +88,8 @@ def function_name(name: str, namespace: str | None) -> str:
 def _choice(choice: ToolChoice, turn: Turn, tools: tuple[ToolSpec, ...]) -> ToolChoice:
     if choice.mode == "pinned":
         if choice.kind == "hosted":
+            if any(tool.kind == "hosted" and tool.name == choice.name for tool in tools):
+                return choice
             raise _not_here(f"tool_choice demands the tool '{choice.name}'")
         return ToolChoice("pinned", function_name(choice.name or "", choice.namespace))
     if choice.mode == "required" and not tools:

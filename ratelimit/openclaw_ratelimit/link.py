@@ -75,6 +75,8 @@ class ReplicationLink:
         self.reason = "not connected yet"
         self.beats = 0
         """How many times both sides were compared and brought in step."""
+        self.latency = 0.0
+        """Seconds that the last heartbeat took."""
         self.client = client
         self.clock = ServerClock(clock)
         self.channel = f"{{{name}}}:{database_of(client)}:events"
@@ -247,7 +249,9 @@ class ReplicationLink:
             self._beat_now.clear()
             if await self.clock.read(self.ask, self.key("clock"), self.server_time):
                 raise StorageUnavailable("the server's clock was set")
+            started = time.monotonic()
             await self._peers.beat(self.ask)
+            self.latency = time.monotonic() - started
             self.beats += 1
 
     async def _listen(self, connection: Connection) -> None:

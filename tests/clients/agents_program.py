@@ -23,8 +23,8 @@ async def main() -> None:
     options = arguments.parse_args()
     servers = []
     if options.tool_server:
-        command, *rest = options.tool_server
-        servers.append(MCPServerStdio({"command": command, "args": rest}))
+        command, *others = options.tool_server
+        servers.append(MCPServerStdio({"command": command, "args": others}))
         await servers[0].connect()
     agent = Agent("assistant", model=options.model, tools=[shell], mcp_servers=servers)
     session = SQLiteSession("one", "sessions.db")

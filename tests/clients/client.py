@@ -19,7 +19,7 @@ from tests.clients.script import Call, Script, Step
 
 MODEL = "openclaw/main"
 CAREFUL_MODEL = "openclaw/careful"
-"""The agent with a fallback."""
+"""The agent with a fallback and with tools that the gateway runs."""
 TIMEOUT = 60.0
 WINDOW = 100_000
 """The context window of the model, in tokens, for a client that is to compact a conversation."""
@@ -27,7 +27,7 @@ WINDOW = 100_000
 _PAGES = Path(__file__).parents[2] / "docs" / "clients"
 _DOCUMENTED_URL = "http://127.0.0.1:18789"
 _TOKEN_VARIABLE = "OPENCLAW_GATEWAY_TOKEN"
-_TOOL_SERVER = Path(__file__).with_name("tool_server.py")
+TOOL_SERVER = Path(__file__).with_name("tool_server.py")
 # Whatever a client wants from the internet fails at once.
 _NO_INTERNET = {
     "HTTP_PROXY": "http://127.0.0.1:9",
@@ -131,7 +131,7 @@ class Client(ABC):
 
     def tool_server_line(self) -> list[str]:
         """The command of the tool server."""
-        return [sys.executable, str(_TOOL_SERVER), str(self.work / "started")]
+        return [sys.executable, str(TOOL_SERVER), str(self.work / "started")]
 
     @abstractmethod
     async def configure(self) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.clients.claude_code import ClaudeCode
-from tests.clients.client import Client, npm_install
+from tests.clients.client import TOOL_SERVER, Client, npm_install
 from tests.clients.cline import Cline
 from tests.clients.codex import Codex
 from tests.clients.continue_cli import ContinueCli
@@ -39,25 +39,31 @@ PROVIDERS = {
     "openai-responses, thinking": ("openai-responses", True),
     "anthropic-messages, thinking": ("anthropic-messages", True),
 }
-_ENDPOINTS = ("chatCompletions", "responses", "messages")
+_ENDPOINTS = {
+    "openai-completions": "chatCompletions",
+    "openai-responses": "responses",
+    "anthropic-messages": "messages",
+}
 _NODE = "22"  # some clients need it
 
 
-def configuration(api: str, url: str) -> dict[str, Any]:
+def configuration(client_api: str, api: str, url: str) -> dict[str, Any]:
+    """Of a gateway for clients of one format and a provider of another."""
     row = {"baseUrl": f"{url}/v1", "apiKey": "key", "api": api, "models": [{"id": "scripted"}, {"id": "other"}]}
     return {
         "gateway": {
             "auth": {"mode": "token", "token": TOKEN},
-            "http": {"endpoints": {name: {"enabled": True} for name in _ENDPOINTS}},
+            "http": {"endpoints": {_ENDPOINTS[client_api]: {"enabled": True}}},
             "retry": {"maxRetries": 0},
         },
         "agents": {
             "defaults": {"model": {"primary": "scripted/scripted"}},
             "entries": {
-                "main": {},
+                "main": {"tools": {"deny": ["*"]}},
                 "careful": {"model": {"primary": "scripted/scripted", "fallbacks": ["scripted/other"]}},
             },
         },
+        "mcp": {"servers": {"clock": {"command": sys.executable, "args": [str(TOOL_SERVER)]}}},
         "models": {"providers": {"scripted": row}},
     }
 
@@ -98,7 +104,7 @@ async def through_the_gateway(
     script = Script(thinks=thinks)
     state = folder / "state"
     state.mkdir(parents=True)
-    async with provided(script) as url, serving(state, configuration(api, url)) as gateway:
+    async with provided(script) as url, serving(state, configuration(client.api, api, url)) as gateway:
         return await problem(scenario, client(program, folder / "home", gateway.url, TOKEN, script))
 
 
@@ -149,7 +155,13 @@ async def table(client: type[Client], folder: Path, options: argparse.Namespace)
 
 async def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("clients", nargs="*", choices=[[], *CLIENTS], help="all of them if none is named")
+    arguments.add_argument(
+        "clients",
+        nargs="*",
+        choices=[[], *CLIENTS],
+        metavar="CLIENT",
+        help=f"{', '.join(CLIENTS)}; all of them if none is named",
+    )
     arguments.add_argument("--only", default="", help="run scenarios with this in their name")
     arguments.add_argument("--provider", default="", help="run providers with this in their name")
     arguments.add_argument("--folder", type=Path, help="where clients are installed, to be used again; else temporary")

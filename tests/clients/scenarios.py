@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.clients.client import CAREFUL_MODEL, TIMEOUT, WINDOW, Client, interrupt, kill
-from tests.clients.script import Fail, Hang, Say, Step
+from tests.clients.script import Call, Fail, Hang, Say, Step
 
 _LONG = f"The first answer: {','.join(str(number) for number in range(10_000, 30_000))}."
 _FIRST = "the first question"
@@ -60,6 +60,13 @@ async def own_tool_server(client: Client) -> None:
     assert "noon in Oslo" in _history(client)
 
 
+async def tool_server_of_the_agent(client: Client) -> None:
+    cities = ("Oslo", "Bergen", "Hamar")
+    client.script.steps = [*((Call("time_of", {"city": city}),) for city in cities), (Say("It is noon everywhere."),)]
+    assert "It is noon everywhere." in await client.run("what time is it in Norway?", model=CAREFUL_MODEL)
+    assert all(f"noon in {city}" in _history(client) for city in cities)
+
+
 async def compaction(client: Client) -> None:
     client.limit_window()
     rounds: list[Step] = [(Say(_LONG), client.shell("echo one"))]
@@ -103,6 +110,7 @@ SCENARIOS: tuple[Callable[[Client], Awaitable[None]], ...] = (
     parallel,
     resume,
     own_tool_server,
+    tool_server_of_the_agent,
     compaction,
     fallback,
     cancel,

@@ -1,4 +1,7 @@
-"""A tool server of the client's own: one tool, over standard input and output. It makes a file when it has started."""
+"""A tool server of a client or of the gateway: one tool, over standard input and output.
+
+It makes the files that its arguments name when it has started.
+"""
 
 import sys
 from pathlib import Path
@@ -14,5 +17,6 @@ def time_of(city: str) -> str:
     return f"noon in {city}"
 
 
-Path(sys.argv[1]).touch()
+for file in sys.argv[1:]:
+    Path(file).touch()
 server.run()

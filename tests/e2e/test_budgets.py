@@ -25,8 +25,11 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 @pytest.fixture(scope="module")
 def config(config):
     config["gateway"]["budgets"] = [
-        {"name": "fixed", "per": ["model"], "models": ["fake/budget*"], "tokens": BUDGET, "window": "day"}
+        {"name": "fixed", "per": ["model"], "models": ["fake/budget*"], "tokens": BUDGET, "window": "day"},
+        {"name": "money", "per": ["model"], "models": ["fake/money*"], "usd": 10, "window": "day"},
     ]
+    cost = {"input": 100, "output": 100}  # dollars per million tokens, so that ten of them buy BUDGET tokens
+    config["models"]["providers"]["fake"]["models"] = [{"id": "money", "cost": cost}]
     return config
 
 
@@ -70,9 +73,10 @@ async def ask(client, model, max_tokens):
         return response.status, dict(response.headers), await response.json()
 
 
-async def test_200_requests_at_once_at_99_percent_overspend_nothing(clients, provider):
+@pytest.mark.parametrize("name", ["budget-full", "money"])
+async def test_200_requests_at_once_at_99_percent_overspend_nothing(clients, provider, name):
     billing = Billing()
-    model = provider.model(billing, "budget-full")
+    model = provider.model(billing, name)
     assert (await ask(clients[0], model, BUDGET * 99 // 100 - PROMPT))[0] == 200
     assert billing.billed == BUDGET * 99 // 100
     answers = await asyncio.gather(*(ask(clients[number % 3], model, 100 - PROMPT) for number in range(200)))

@@ -17,6 +17,7 @@ from tests.e2e.process import serving, started
 from tests.e2e.provider import Model
 from tests.process import alive, free_port
 from tests.servers import redis_server
+from tests.unit.http.metrics import Scraped
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -146,3 +147,53 @@ async def test_a_port_in_use_is_reported_once(shared, tmp_path):
         async with started(*arguments, state=tmp_path) as process:
             assert await process.ended() == 1
     assert process.errors.splitlines() == [f"openclaw-gateway can't listen on 127.0.0.1:{port}: Address already in use"]
+
+
+async def test_any_worker_shows_the_metrics_of_all_also_of_one_that_was_killed(shared, tmp_path, provider):
+    model = provider.model(streams(chunk({"content": "Hello"}), chunk({}, "stop"), DONE))
+    metrics_port = free_port()
+    shared["gateway"]["metrics"] = {"port": metrics_port}
+
+    async def scraped(url: str) -> Scraped:
+        async with aiohttp.ClientSession(headers=HEADERS) as client, client.get(f"{url}/metrics") as response:
+            assert response.status == 200, await response.text()
+            return Scraped(await response.text())
+
+    async def answers(url: str, times: int) -> None:
+        """Each on its own connection, so that both workers get some."""
+        for _ in range(times):
+            async with aiohttp.ClientSession() as client, await streamed_whole(client, url, model) as response:
+                assert response.status == 200
+
+    counted = ("openclaw_gateway_upstream_attempts_total", {"outcome": "answered"})
+
+    async def until_counted(url: str, number: int) -> Scraped:
+        """The other worker's count arrives within a second."""
+        end = asyncio.get_running_loop().time() + MAX_WAIT
+        while (now := await scraped(url))[counted] < number and asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(0.1)
+        assert now[counted] == number, [sample for sample in now.samples if sample.name == counted[0]]
+        return now
+
+    async with serving(tmp_path, shared, "--workers", "2") as gateway:
+        own = f"http://127.0.0.1:{metrics_port}"
+        await answers(gateway.url, 40)
+        for url in (gateway.url, own, gateway.url, own):
+            await until_counted(url, 40)
+        await asyncio.sleep(0)
+        victim = children(gateway.process.pid).pop()
+        now = await until_counted(own, 40)
+        assert now["openclaw_gateway_build_info"] == now["openclaw_gateway_config_generation"] == 1
+        os.kill(victim, signal.SIGKILL)
+        await until(lambda: gateway.process.errors.count("Worker ended") == 1, "the parent has seen the end")
+        await until_counted(gateway.url, 40)
+        await until(lambda: len(children(gateway.process.pid)) == 2, "a new worker")
+        await answers(gateway.url, 20)
+        for url in (gateway.url, own, gateway.url, own):
+            await until_counted(url, 60)
+
+
+async def streamed_whole(client: aiohttp.ClientSession, url: str, model: Model) -> aiohttp.ClientResponse:
+    response = await client.post(f"{url}/v1/chat/completions", json=ASKED, headers=HEADERS | model.chosen)
+    await response.read()
+    return response

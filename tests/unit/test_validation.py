@@ -256,7 +256,8 @@ def test_endpoints_that_are_off_are_a_warning(valid):
     assert valid(text).warnings == (
         (
             "gateway.http.endpoints: no endpoint is enabled, so every API request is answered with 404; "
-            "set chatCompletions.enabled or responses.enabled, or start with --endpoints chat,responses"
+            "set chatCompletions.enabled, responses.enabled or messages.enabled, or start with --endpoints "
+            "chat,responses,messages"
         ),
     )
 

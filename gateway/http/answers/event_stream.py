@@ -1,13 +1,14 @@
 """A stream of server-sent events to the client: opens late, writes in batches, sends heartbeats, limits stalls."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Self
 
 from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 
-from gateway.http.keys import DRAIN
+from gateway.http.keys import DRAIN, TRACE
 
 _STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
 _NON_BLOCKING = 60 * 1024  # bytes that an empty write buffer accepts at once (its high-water mark is 64 KiB)
@@ -17,13 +18,20 @@ class EventStream(EventSourceResponse):
     """An SSE response. Its first write opens it, or else a heartbeat after `opening` seconds of silence.
 
     Before that, a failure can still set the status. Opening calls `headers`, with `early=True` for a heartbeat, because
-    the answering model is not known yet. The heartbeat task writes between relayed frames, so relay only whole frames.
+    the answering model is not known yet. The heartbeat task writes between relayed frames, so relay only whole frames;
+    `ping` is its frame, a comment unless the client's format has one.
     """
 
     _send_headers_immediately = False  # what opens the stream is written at once, so the head goes with it
 
     def __init__(
-        self, request: web.Request, *, headers: Callable[..., dict[str, str]], heartbeat: float, opening: float
+        self,
+        request: web.Request,
+        *,
+        headers: Callable[..., dict[str, str]],
+        heartbeat: float,
+        opening: float,
+        ping: bytes | None = None,
     ) -> None:
         # `_write` limits each write. The base class would set a socket option per stream, which accepted connections
         # inherit from the listening socket (`gateway.http.server.listener.listen`).
@@ -32,6 +40,7 @@ class EventStream(EventSourceResponse):
         del self.headers["Connection"]  # aiohttp sets it according to the HTTP version
         self._request = request
         self._run_headers = headers
+        self._ping_frame = ping
         self._opening: asyncio.Task[None] | None = None
         self._timer = asyncio.get_running_loop().call_later(opening, self._open_early)
 
@@ -98,7 +107,16 @@ class EventStream(EventSourceResponse):
 
     async def _send_heartbeat(self) -> None:
         await self._prepare(early=True)
-        await self.write(b": waiting for the model\n\n")
+        await self.write(self._ping_frame or b": waiting for the model\n\n")
+
+    async def _ping(self) -> None:
+        """The heartbeat task of the base class, with the frame of the client's format."""
+        while True:
+            await asyncio.sleep(self._ping_interval)
+            try:
+                await self.write(self._ping_frame or b": ping\n\n")
+            except (ConnectionResetError, RuntimeError):  # RuntimeError: the response has ended
+                return
 
     async def _open(self) -> None:
         self._timer.cancel()
@@ -109,4 +127,5 @@ class EventStream(EventSourceResponse):
 
     async def _prepare(self, *, early: bool) -> None:
         self.headers.update(self._run_headers(early=early))
+        self._request[TRACE].first_byte = time.monotonic()
         await self.prepare(self._request)

@@ -65,6 +65,7 @@ async def respond(
     open_stream: OpenStream = EventStream,
 ) -> web.StreamResponse:
     """Respond streamed or whole, as requested; `stream` is the dispatched one or wraps it. Raises GatewayError."""
+    request[TRACE].run = dispatched.run.trace
     if dispatched.turn.stream:
         return await _streamed(request, dispatched, stream, renderer, open_stream)
     return await _whole(request, dispatched, stream, renderer)
@@ -80,14 +81,16 @@ async def _whole(
     request: web.Request, dispatched: Dispatched, stream: AnswerStream, renderer: AnswerRenderer
 ) -> web.StreamResponse:
     """Wait for the whole answer. Raises GatewayError, so that a failure keeps its status."""
+    trace = request[TRACE]
     run_start = time.monotonic()
     answer = await whole_answer(stream)
     run_end = time.monotonic()
+    trace.run_seconds = run_end - run_start
     body = renderer.body(answer, reported_model(dispatched, request[SNAPSHOT]))
     headers = run_headers(
         stream.trace,
-        gateway=run_start - request[TRACE].started + time.monotonic() - run_end,
-        upstream=run_end - run_start,
+        gateway=run_start - trace.started + time.monotonic() - run_end,
+        upstream=trace.run_seconds,
     )
     headers["Content-Type"] = JSON
     return WholeResponse(body, headers)
@@ -139,6 +142,7 @@ async def _streamed(
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
             await response.finish(held + _late_headers(response, stream) + rendered.fail(error))
         else:
+            request[TRACE].run_seconds = time.monotonic() - run_start
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
             await response.finish(held + _late_headers(response, stream) + rendered.close())
     return response.response

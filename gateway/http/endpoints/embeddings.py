@@ -36,10 +36,12 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     if (quota := quota_for(snapshot.quota, call.principal)) is not None:
         embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)
     trace = snapshot.runs.new_trace(agent.id, call.client, Origin(call.id, call.path))
+    request[TRACE].run = trace
     services.recent.put(call.principal.name, call.id, trace)
     run_start = time.monotonic()
     reply = await embed(agent, wanted, override, embedders, snapshot.runs, trace=trace)
     run_end = time.monotonic()
+    request[TRACE].run_seconds = run_end - run_start
     payload = render_reply(reply, model=model, as_base64=wanted.base64)
     headers = run_headers(
         trace, gateway=run_start - request[TRACE].started + time.monotonic() - run_end, upstream=run_end - run_start

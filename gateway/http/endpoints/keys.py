@@ -9,11 +9,12 @@ import structlog
 from aiohttp import web
 
 from gateway.access.key_registry import KeyRegistry
-from gateway.config.budgets import SECONDS, BudgetWindow
+from gateway.config.budgets import SECONDS, BudgetWindow, nanodollars
 from gateway.core.client_key import DEFAULT_SCOPES, NAME_RULE, KeyRecord, format_time, is_key_name, parse_time
 from gateway.core.errors import AlreadyExists, BadRequest, MissingScope, NotFound
 from gateway.core.identity import ALL_SCOPES, ClientBudget, ClientLimits, Scope
 from gateway.core.jsonio import dumps
+from gateway.core.price import NANODOLLARS
 from gateway.http.body import read_body
 from gateway.http.errors import JSON
 from gateway.http.keys import PRINCIPAL, SERVICES, SNAPSHOT
@@ -24,12 +25,14 @@ log = structlog.get_logger(__name__)
 _MAX_BODY = 64 * 2**10
 _DEFAULT_LIMIT, _MAX_LIMIT = 100, 1000  # keys per page
 _MAX_AMOUNT = 2**53
+_MAX_DOLLARS = 1_000_000
 
 
 class KeyBudget(msgspec.Struct, forbid_unknown_fields=True):
-    """How many tokens the client may use in a sliding window."""
+    """How many tokens or US dollars the client may use in a sliding window: one of the two."""
 
-    tokens: int
+    tokens: int | None = None
+    usd: float | None = None
     window: BudgetWindow = "month"
 
 
@@ -148,9 +151,13 @@ def _limits(limits: ClientLimits | None) -> ClientLimits | None:
 def _budget(budget: KeyBudget | None) -> ClientBudget | None:
     if budget is None:
         return None
-    if not 0 < budget.tokens <= _MAX_AMOUNT:
+    if (budget.tokens is None) == (budget.usd is None):
+        raise BadRequest("`budget`: needs either `tokens` or `usd`.", param="budget")
+    if budget.tokens is not None and not 0 < budget.tokens <= _MAX_AMOUNT:
         raise BadRequest(f"`budget.tokens`: must be a whole number from 1 to {_MAX_AMOUNT}.", param="budget")
-    return ClientBudget(budget.tokens, SECONDS[budget.window])
+    if budget.usd is not None and not 0 < budget.usd <= _MAX_DOLLARS:
+        raise BadRequest(f"`budget.usd`: must be more than 0 and at most {_MAX_DOLLARS}.", param="budget")
+    return ClientBudget(SECONDS[budget.window], budget.tokens, None if budget.usd is None else nanodollars(budget.usd))
 
 
 def _expires(wanted: KeyRequest) -> float | None:
@@ -197,7 +204,13 @@ def _described(
 
 
 def _budget_of(budget: ClientBudget) -> dict[str, Any]:
-    return {"tokens": budget.tokens, "window": next(name for name, width in SECONDS.items() if width == budget.window)}
+    if budget.nanodollars is not None:
+        return {"usd": budget.nanodollars / NANODOLLARS, "window": _window(budget)}
+    return {"tokens": budget.tokens, "window": _window(budget)}
+
+
+def _window(budget: ClientBudget) -> str:
+    return next(name for name, width in SECONDS.items() if width == budget.window)
 
 
 def _amounts(limits: ClientLimits) -> dict[str, int]:

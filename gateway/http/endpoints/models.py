@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `/v1/models/{id}`: agents, never provider models."""
+"""`GET /v1/models` and `/v1/models/{id}`: agents, never provider models. Anthropic's clients get Anthropic's form."""
 
 from aiohttp import web
 
@@ -6,15 +6,20 @@ from gateway.core.jsonio import dumps
 from gateway.http.errors import JSON
 from gateway.http.keys import PRINCIPAL, SNAPSHOT
 
+_ANTHROPIC = "anthropic-version"
+
 
 async def list_models(request: web.Request) -> web.StreamResponse:
     """List the agents."""
-    return web.Response(
-        body=dumps(request[SNAPSHOT].directory.models(request[PRINCIPAL])), headers={"Content-Type": JSON}
-    )
+    directory, principal = request[SNAPSHOT].directory, request[PRINCIPAL]
+    anthropic = _ANTHROPIC in request.headers
+    models = directory.anthropic_models(principal) if anthropic else directory.models(principal)
+    return web.Response(body=dumps(models), headers={"Content-Type": JSON})
 
 
 async def get_model(request: web.Request) -> web.StreamResponse:
     """Describe one agent; `%2F` and a plain slash in the id are equivalent."""
-    model = request[SNAPSHOT].directory.model(request.match_info["id"], request[PRINCIPAL])
+    directory, principal, model_id = request[SNAPSHOT].directory, request[PRINCIPAL], request.match_info["id"]
+    anthropic = _ANTHROPIC in request.headers
+    model = directory.anthropic_model(model_id, principal) if anthropic else directory.model(model_id, principal)
     return web.Response(body=dumps(model), headers={"Content-Type": JSON})

@@ -10,6 +10,7 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import HttpParser
 from aiohttp.web_protocol import RequestHandler
 
+from gateway.http.keys import CONNECTIONS
 from gateway.http.response_headers import SECURITY_HEADERS
 from gateway.http.server.head_limit import HEAD_LIMIT, HeadLimit
 from gateway.http.server.listener import BACKLOG, stop_accepting
@@ -102,6 +103,7 @@ class Runner(web.AppRunner):
             shutdown_timeout=_SHUTDOWN_TIMEOUT,
         )
         self._listening: socket.socket | None = None
+        app[CONNECTIONS] = lambda: len(self.connections)
 
     async def listen(self, listening: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept connections from this listening socket, encrypted with `tls`. The runner owns and closes it."""

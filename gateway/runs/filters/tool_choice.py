@@ -6,14 +6,14 @@ A client that demands a call never gets an answer without it: the stream fails w
 from msgspec.structs import replace
 
 from gateway.core.errors import ToolChoiceUnmet
-from gateway.core.event import Batch, Finish, ToolCallBegin, UsageReport
+from gateway.core.event import Batch, Event, Finish, ForeignFound, ToolCallBegin, UsageReport
 from gateway.core.turn import ToolChoice
 from gateway.core.usage import NO_USAGE
 
 
 def demands_call(choice: ToolChoice | None) -> bool:
-    """Whether this `tool_choice` demands a tool call."""
-    return choice is not None and choice.mode in ("required", "pinned")
+    """Whether this `tool_choice` demands a tool call that the client gets. The provider runs hosted tools itself."""
+    return choice is not None and choice.mode in ("required", "pinned") and choice.kind != "hosted"
 
 
 class ToolChoiceGuard:
@@ -32,7 +32,7 @@ class ToolChoiceGuard:
             return batch
         name = self._choice.name
         self._held += batch
-        if any(isinstance(event, ToolCallBegin) and name in (None, event.name) for event in batch):
+        if any(_meets(event, name) for event in batch):
             self._met = True
             held, self._held = self._held, []
             return held
@@ -40,6 +40,13 @@ class ToolChoiceGuard:
             usage = next((event.usage for event in batch if isinstance(event, UsageReport)), None)
             raise ToolChoiceUnmet(_sentence(self._choice), param="tool_choice", usage=usage)
         return []
+
+
+def _meets(event: Event, name: str | None) -> bool:
+    """Whether it is the demanded call; without a name, also that of a hosted tool."""
+    if isinstance(event, ForeignFound):
+        return name is None
+    return isinstance(event, ToolCallBegin) and name in (None, event.name)
 
 
 class SecondTry:

@@ -180,7 +180,7 @@ class StreamParser:
     def _other(self, event: Event, batch: Batch) -> None:
         blocks = self._blocks
         match event.type:
-            case "content_block_start" if event.content_block is not None:
+            case "content_block_start" if bytes(event.content_block) != b"null":
                 self._started = True
                 begin_block(blocks, event.content_block, batch)
             case "content_block_stop":

@@ -24,3 +24,19 @@ def read_citation(raw: Any) -> Citation | None:
 
 def _first(raw: dict[str, Any], names: tuple[str, ...]) -> str | None:
     return next((value for name in names if isinstance(value := raw.get(name), str)), None)
+
+
+def citation_object(citation: Citation) -> dict[str, Any]:
+    """The citation for a client. Sources of other formats are web pages, of which no text is known."""
+    own = citation.extras.of(WIRE)
+    kind = own.get("type")
+    if not isinstance(kind, str):
+        own, kind = {"cited_text": "", "encrypted_index": ""}, "web_search_result_location"
+    shown = {**own, "type": kind}
+    if kind == "web_search_result_location":
+        shown |= {"url": citation.url, "title": citation.title}
+    elif kind == "search_result_location":
+        shown |= {"source": citation.url, "title": citation.title}
+    else:
+        shown["document_title"] = citation.title
+    return shown

@@ -21,7 +21,9 @@ from gateway.core.message import (
     ToolCall,
 )
 from gateway.wire.anthropic_messages import WIRE
+from gateway.wire.anthropic_messages.signature import is_from_client
 from gateway.wire.arguments import arguments_object
+from gateway.wire.claude import OTHER, abilities_of
 from gateway.wire.unsupported import unsupported
 
 Block = dict[str, Any]
@@ -35,11 +37,11 @@ def user_block(part: Part) -> Block | None:
     """The block of a part of a user's message or of a tool result; None for a part without content."""
     match part:
         case Text(raw):
-            return None if part.blank else _marked({"type": "text", "text": raw}, part.extras)
+            return None if part.blank else marked({"type": "text", "text": raw}, part.extras)
         case Refusal(text):
             return {"type": "text", "text": text} if text.strip() else None
         case Image(url):
-            return _marked({"type": "image", "source": _image_source(url)}, part.extras)
+            return marked({"type": "image", "source": _image_source(url)}, part.extras)
         case File():
             return _document(part)
         case Foreign(wire, payload) if wire == WIRE:
@@ -59,11 +61,12 @@ def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None
     """
     match part:
         case Text(raw):
-            return None if part.blank else _marked({"type": "text", "text": raw}, part.extras)
+            return None if part.blank else marked({"type": "text", "text": raw}, part.extras)
         case ToolCall(_, name):
-            return {"type": "tool_use", "id": call_id, "name": name, "input": arguments_object(part)}
+            block = {"type": "tool_use", "id": call_id, "name": name, "input": arguments_object(part)}
+            return marked(block, part.extras)
         case Thinking():
-            return _thinking(part) if part.owner == owner else None
+            return _thinking(part) if part.owner == owner or _may_be_own(part, owner) else None
         case Refusal(text):
             return {"type": "text", "text": text} if text.strip() else None
         case Foreign(wire, payload) if wire == WIRE:
@@ -74,13 +77,18 @@ def assistant_block(part: Part, owner: Owner, call_id: str = "") -> Block | None
             return None  # sources, which the provider accepts only with its own positions
 
 
+def _may_be_own(block: Thinking, owner: Owner) -> bool:
+    """Whether a client returned the block with a signature that only Claude can have made and can verify."""
+    return is_from_client(block) and abilities_of(owner.model) is not OTHER
+
+
 def _thinking(block: Thinking) -> Block | None:
     if block.signature is not None:
         return {"type": "thinking", "thinking": block.text, "signature": block.signature}
     return None if block.encrypted is None else {"type": "redacted_thinking", "data": block.encrypted}
 
 
-def _marked(block: Block, extras: Extras) -> Block:
+def marked(block: Block, extras: Extras) -> Block:
     """The block with the fields that belong to this format, and the client's cache breakpoint.
 
     Clients of other formats write `cache_control` as Anthropic defines it, so its label does not matter.
@@ -114,7 +122,7 @@ def _document(file: File) -> Block:
     else:
         raise unsupported(WIRE, f"files of the type {mime[:80]!r}")
     title = {"title": file.name[:_MAX_TITLE]} if file.name else {}
-    return _marked({"type": "document", "source": source, **title}, file.extras)
+    return marked({"type": "document", "source": source, **title}, file.extras)
 
 
 def _text_of(data: str) -> str:

@@ -8,9 +8,9 @@ model accepts that, and are text of the user elsewhere.
 from collections.abc import Iterable
 from typing import Any
 
-from gateway.core.message import Message, Owner, Part, ToolCall, ToolResult
+from gateway.core.message import Extras, Message, Owner, Part, ToolCall, ToolResult
 from gateway.core.raw_text import text_of
-from gateway.wire.anthropic_messages.content import Block, assistant_block, user_block
+from gateway.wire.anthropic_messages.content import Block, assistant_block, marked, user_block
 from gateway.wire.call_ids import CallIds
 
 _START = "(The conversation begins with your message.)"
@@ -46,7 +46,7 @@ class Conversation:
             if message.role == "assistant":
                 self._assistant(message.parts)
             else:
-                self._user(message.parts)
+                self._user(message)
         self._end_user_turn()
 
     def end_with_user(self) -> None:
@@ -90,14 +90,14 @@ class Conversation:
         else:
             self.messages.append({"role": "assistant", "content": blocks})
 
-    def _user(self, parts: tuple[Part, ...]) -> None:
-        for part in parts:
+    def _user(self, message: Message) -> None:
+        for part in message.parts:
             if type(part) is ToolResult:
-                self._result(part)
+                self._result(part, message.extras)
             elif (block := user_block(part)) is not None:
                 self._content.append(block)
 
-    def _result(self, result: ToolResult) -> None:
+    def _result(self, result: ToolResult, extras: Extras) -> None:
         blocks = [block for part in result.content if (block := user_block(part)) is not None]
         call_id = self._ids.result(result.call_id)
         if call_id is None:  # its call is not part of the request any more
@@ -110,7 +110,7 @@ class Conversation:
             encoded["content"] = blocks
         if result.is_error:
             encoded["is_error"] = True
-        self._results.append(encoded)
+        self._results.append(marked(encoded, extras))
 
     def _end_user_turn(self) -> None:
         content = [*self._results, *self._content]

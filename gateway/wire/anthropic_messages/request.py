@@ -11,13 +11,13 @@ from msgspec import Struct
 from gateway.core.jsonio import dumps
 from gateway.core.message import Owner
 from gateway.core.turn import ResponseFormat, Sampling, Turn
-from gateway.wire.anthropic_messages import WIRE
+from gateway.wire.anthropic_messages import BETAS, WIRE
 from gateway.wire.anthropic_messages.cache import add_breakpoints
 from gateway.wire.anthropic_messages.messages import Conversation
 from gateway.wire.anthropic_messages.profile import profile_of
 from gateway.wire.anthropic_messages.tools import add_tools
 from gateway.wire.claude import Abilities
-from gateway.wire.claude_thinking import add_thinking, thinks
+from gateway.wire.claude_thinking import add_thinking, fits, level_of, thinks
 from gateway.wire.model import ModelSpec
 from gateway.wire.structured_schema import reduced
 
@@ -26,11 +26,14 @@ _CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`
 _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's level of thinking, and OpenAI's field
 
 
+_THINKING_EDITS = "clear_thinking"
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
 
 
 class BuiltRequest(Struct, frozen=True):
-    """The JSON body, whether it demands a tool call in words only, and the beta that it needs, if any."""
+    """The JSON body, whether it demands a tool call in words only, and the betas that it needs or the client asks for,
+    if any.
+    """
 
     body: bytes
     choice_in_words: bool
@@ -41,7 +44,11 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
     """The provider's request. Raises UpstreamError for content that the format can't carry."""
     profile = profile_of(model)
     abilities = profile.abilities(model)
-    body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **turn.extras.of(WIRE)}
+    own = dict(turn.extras.of(WIRE))
+    betas = [*own.pop(BETAS, ())]
+    thinking, config = own.pop("thinking", None), own.pop("output_config", None)
+    own.pop("output_format", None)  # an earlier name of `output_config.format`
+    body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **own}
     retention = body.pop(_CACHE_PARAM, None)
     effort = _effort(turn, body)
     body["model"] = model.id
@@ -50,7 +57,7 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
     messages = turn.messages if model.tools else [message for message in turn.messages if not message.hidden]
     conversation = Conversation(Owner(WIRE, model.provider, model.id), late_system=abilities.late_system)
     conversation.add(messages)
-    add_thinking(body, effort, turn.options.thinking_budget, abilities)
+    _add_thinking(body, thinking, config, (effort, turn.options.thinking_budget), abilities)
     if abilities.thinking == "budget" and conversation.in_tool_loop_without_thinking:
         body.pop("thinking", None)  # the reasoning before these calls was another model's
     instruction = add_tools(
@@ -64,6 +71,8 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
         conversation.end_prefill()
     else:
         conversation.end_with_user()
+    if not thinks(body):
+        _without_edits_of_thinking(body)
     _add_form(body, turn.sampling.response_format, conversation, abilities)
     body["messages"] = conversation.messages
     if conversation.system:
@@ -74,8 +83,9 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
         _tell(conversation.messages, instruction)
     if turn.stream:
         body["stream"] = True
-    beta = _BINDING_BETA if profile.block_binding and abilities.bound and _unbind(body) else None
-    return BuiltRequest(dumps(body), instruction is not None, beta)
+    if profile.block_binding and abilities.bound and _unbind(body) and _BINDING_BETA not in betas:
+        betas.append(_BINDING_BETA)
+    return BuiltRequest(dumps(body), instruction is not None, ",".join(betas) or None)
 
 
 def _unbind(body: dict[str, Any]) -> bool:
@@ -93,6 +103,44 @@ def _unbind(body: dict[str, Any]) -> bool:
         return False
     body["thinking"] = {**thinking, "block_binding": {"prefix_mismatch_behavior": "drop_block"}}
     return True
+
+
+def _add_thinking(
+    body: dict[str, Any], own: Any, config: Any, neutral: tuple[str | None, int | None], abilities: Abilities
+) -> None:
+    """Set how the model reasons: as a client of this format asks (`own` and `config` are its `thinking` and
+    `output_config`) if the model accepts that, else by the `neutral` effort and budget.
+    """
+    if fits(own, body["max_tokens"], abilities):
+        body["thinking"] = own
+        _add_effort(body, config, abilities)
+    elif own is None and config is not None:  # an effort alone does not ask for reasoning
+        _add_effort(body, config, abilities)
+    else:
+        effort, budget = neutral
+        if own is not None and own.get("type") == "adaptive":
+            effort = effort or "high"  # Anthropic's default
+        add_thinking(body, effort, budget, abilities)
+
+
+def _add_effort(body: dict[str, Any], config: dict[str, Any] | None, abilities: Abilities) -> None:
+    """The effort that the client gave in this format, if the model knows any."""
+    effort = (config or {}).get("effort")
+    if effort is not None and (level := level_of(effort, abilities)) is not None:
+        body["output_config"] = {**body.get("output_config", {}), "effort": level}
+
+
+def _without_edits_of_thinking(body: dict[str, Any]) -> None:
+    """Leave out the client's edits of reasoning, which the provider refuses in a request without reasoning."""
+    managed = body.get("context_management")
+    edits = managed.get("edits") if isinstance(managed, dict) else None
+    if isinstance(managed, dict) and isinstance(edits, list):
+        others = [
+            edit for edit in edits if not (isinstance(edit, dict) and str(edit.get("type")).startswith(_THINKING_EDITS))
+        ]
+        body["context_management"] = {**managed, "edits": others}
+        if not others:
+            del body["context_management"]
 
 
 def _effort(turn: Turn, body: dict[str, Any]) -> str | None:

@@ -31,7 +31,7 @@ class Event(Struct, gc=False):
     type: str | None = None
     index: int | None = None
     delta: Delta | None = None
-    content_block: "Block | None" = None
+    content_block: Raw = Raw(b"null")
     message: "Message | None" = None
     usage: Any = None
     error: Any = None
@@ -55,7 +55,7 @@ class Message(Struct, gc=False):
     """A whole answer, its beginning in `message_start`, or an error in its place."""
 
     type: str | None = None
-    content: list[Block] | None = None
+    content: list[Raw] | None = None
     stop_reason: str | None = None
     stop_sequence: str | None = None
     stop_details: Any = None
@@ -65,3 +65,4 @@ class Message(Struct, gc=False):
 
 EVENT = StructDecoder(Event)
 MESSAGE = StructDecoder(Message)
+BLOCK = StructDecoder(Block)

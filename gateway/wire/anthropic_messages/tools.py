@@ -45,10 +45,13 @@ def add_tools(body: dict[str, Any], turn: Turn, called: Iterable[str], *, forced
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
+    own = tool.extras.of(WIRE)
+    if own.get("type") not in (None, "custom"):  # a tool that Anthropic defines, as the client offered it
+        return dict(own)
     raw: dict[str, Any] = {"name": tool.name, "input_schema": object_schema(tool.parameters)}
     if tool.description:
         raw["description"] = tool.description
-    raw.update(tool.extras.of(WIRE))
+    raw.update(own)
     if isinstance(breakpoint_ := tool.extras.fields.get("cache_control"), dict):
         raw["cache_control"] = breakpoint_
     return raw

@@ -45,3 +45,25 @@ class UsageReader:
     def _add(self, name: str, value: Any) -> None:
         if type(value) is int and value >= 0:
             self._counts[name] = max(value, self._counts.get(name, 0))
+
+
+def usage_object(usage: Usage) -> dict[str, Any]:
+    """The client's `usage`. `input_tokens` excludes what was read from the prompt cache and what was written to it."""
+    counts: dict[str, Any] = {
+        "input_tokens": max(usage.prompt - usage.cached - usage.cache_write, 0),
+        "cache_creation_input_tokens": usage.cache_write,
+        "cache_read_input_tokens": usage.cached,
+        "output_tokens": usage.completion,
+    }
+    if usage.reasoning is not None:
+        counts["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
+    return counts
+
+
+def whole_usage(usage: Usage) -> dict[str, Any]:
+    """The client's `usage` of a whole message, with how long the cache stores what was written to it."""
+    written = {
+        "ephemeral_5m_input_tokens": max(usage.cache_write - usage.cache_write_1h, 0),
+        "ephemeral_1h_input_tokens": usage.cache_write_1h,
+    }
+    return {**usage_object(usage), "cache_creation": written}

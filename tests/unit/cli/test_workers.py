@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from gateway.cli.worker_metrics import MetricsHub
 from gateway.cli.workers import Workers, check_free
 from gateway.http.server.listener import listen
 
@@ -28,7 +29,13 @@ class Started:
         note = f"import sys; open({str(self._file)!r}, 'a').write(sys.argv[1] + '\\n'); "
         command = [program, "-c", note + code]
         self.announced = asyncio.Event()
-        self._workers = Workers(count, command, announce=self.announced.set, shutdown_timeout=shutdown_timeout)
+        self._workers = Workers(
+            count,
+            command,
+            announce=self.announced.set,
+            shutdown_timeout=shutdown_timeout,
+            metrics=MetricsHub(),
+        )
         self.result = asyncio.create_task(self._workers.run())
 
     @property

@@ -112,7 +112,7 @@ def config(provider: Provider) -> dict[str, Any]:
     return {
         "gateway": {
             "auth": {"mode": "token", "token": TOKEN},
-            "http": {"endpoints": {"responses": {"enabled": True}, "chatCompletions": {"enabled": True}}},
+            "http": {"endpoints": {name: {"enabled": True} for name in ("responses", "chatCompletions", "messages")}},
             "stream": {"rescue": False},
             "retry": {"maxRetries": 0},
         },

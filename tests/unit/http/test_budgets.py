@@ -135,7 +135,18 @@ async def test_a_key_has_a_budget_of_its_own(client, provider):
     assert await spend(client, 3) == [200] * 3
 
 
-@pytest.mark.parametrize("budget", [{"tokens": 0}, {"tokens": 5, "window": "year"}, {"window": "day"}, {"tokens": "5"}])
+@pytest.mark.parametrize(
+    "budget",
+    [
+        {"tokens": 0},
+        {"tokens": 5, "window": "year"},
+        {"window": "day"},
+        {"tokens": "5"},
+        {"tokens": 5, "usd": 1},
+        {"usd": 0},
+        {"usd": 1e9},
+    ],
+)
 async def test_a_wrong_budget_makes_no_key(client, budget):
     response = await client.post("/api/v1/keys", json={"name": "ci", "budget": budget})
     assert response.status == 400
@@ -146,3 +157,68 @@ async def test_a_run_that_fails_costs_no_budget(hundred, client, provider):
     assert await spend(client, 8) == [502] * 8
     provider.says("Hello")
     assert await spend(client, 6) == [200] * 5 + [429]
+
+
+@pytest.fixture
+def priced(config):
+    """A tenth of a cent for a token of the prompt, two for one of the answer."""
+    config["models"]["providers"]["fake"]["models"][0]["cost"] = {"input": 1000, "output": 2000}
+
+
+@pytest.fixture
+def ten_cents(budgets):
+    budgets({"name": "team", "usd": 0.1, "window": "day"})
+
+
+async def test_a_budget_in_dollars_is_reserved_at_the_highest_and_settled_at_the_true_cost(
+    receiver, priced, ten_cents, client, provider
+):
+    provider.says("Hello")  # 11 and 7 tokens: 2.5 cents; at most 3.5 are reserved
+    assert await spend(client, 4) == [200] * 3 + [429]
+    response = await client.post(CHAT, json=HI | {"max_tokens": 12})
+    assert response.status == 200, "this one has room: exactly 2.5 cents"
+    assert response.headers.get("x-openclaw-budget") is None, "three quarters were used before"
+    response = await client.post(CHAT, json=HI)
+    error = (await response.json())["error"]
+    assert error["message"].startswith("The budget 'team-budget' of 0.1 US dollars in 86400 s has no room")
+    assert response.headers["x-openclaw-budget"] == "team-budget; used=0.1; amount=0.1; percent=100"
+    await client.close()
+    assert receiver.alerts[-1]["unit"] == "usd"
+
+
+async def test_a_model_without_a_price_is_refused_under_a_hard_budget_in_dollars(ten_cents, client, provider):
+    response = await client.post(CHAT, json=HI)
+    error = (await response.json())["error"]
+    assert (response.status, error["code"]) == (400, "price_unknown")
+    assert "fake/small" in error["message"]
+    assert provider.asked == []
+
+
+@pytest.fixture
+def soft_dollars(budgets):
+    budgets({"name": "team", "usd": 0.1, "window": "day", "hard": False})
+
+
+async def test_a_soft_budget_in_dollars_lets_models_without_a_price_through(soft_dollars, client, provider):
+    provider.says("Hello")
+    assert await spend(client, 3) == [200] * 3
+
+
+async def test_a_key_may_have_a_budget_in_dollars(priced, client, provider):
+    provider.says("Hello")
+    response = await client.post("/api/v1/keys", json={"name": "ci", "budget": {"usd": 0.06, "window": "day"}})
+    made = await response.json()
+    assert made["budget"] == {"usd": 0.06, "window": "day"}
+    assert await spend(client, 3, Authorization=f"Bearer {made['key']}") == [200, 200, 429]
+
+
+async def test_a_stream_and_a_failure_are_settled_at_their_cost(priced, ten_cents, client, provider):
+    provider.refuses(500, "no")
+    assert await spend(client, 5) == [502] * 5
+    provider.says("Hel|lo")
+    body = HI | {"stream": True}
+    for _ in range(3):
+        async with client.post(CHAT, json=body) as response:
+            assert response.status == 200
+            await response.read()
+    assert await spend(client, 1, body) == [429]

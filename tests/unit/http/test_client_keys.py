@@ -297,3 +297,20 @@ async def test_declared_keys_and_budgets_follow_a_changed_configuration(client, 
     assert (await api("GET", "/v1/models", key=stored))[0] == 200
     assert (await api("POST", "/v1/chat/completions", HELLO | {"max_tokens": 9}, key=later))[0] == 400
     assert [one["name"] for one in (await api("GET"))[1]["data"]] == ["ci", "later", "spent"]
+
+
+async def test_a_revoked_key_ends_its_web_socket_at_the_next_event(client, api, provider):
+    provider.says("hi")
+    key = await create(api)
+    event = {"type": "response.create", "model": "openclaw/helper", "input": "hi"}
+    async with client.ws_connect("/v1/responses", headers=using(key)) as socket:
+        await socket.send_json(event)
+        while (await socket.receive_json())["type"] != "response.completed":
+            pass
+        await api("DELETE", "/api/v1/keys/ci")
+        await socket.send_json(event)
+        refusal = await socket.receive_json()
+        assert (refusal["type"], refusal["status"]) == ("error", 401)
+        await socket.receive()
+        assert socket.closed
+    assert len(provider.asked) == 1

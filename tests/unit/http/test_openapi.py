@@ -6,6 +6,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.http.openapi import schema_of
+from gateway.wire.anthropic_messages.schema import MessagesRequest
 from gateway.wire.openai_chat.schema import ChatRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
@@ -35,7 +36,11 @@ async def test_the_document_contains_every_route(client, document):
 
 
 async def test_bodies_are_described_by_the_models_that_read_them(document):
-    for path, model in (("/v1/chat/completions", ChatRequest), ("/v1/responses", ResponsesRequest)):
+    for path, model in (
+        ("/v1/chat/completions", ChatRequest),
+        ("/v1/responses", ResponsesRequest),
+        ("/v1/messages", MessagesRequest),
+    ):
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         assert content["schema"]["$ref"] == f"#/components/schemas/{model.__name__}"
         described = document["components"]["schemas"][model.__name__]["properties"]
@@ -47,6 +52,8 @@ async def test_required_fields_and_ranges_match_what_the_gateway_refuses(client,
         ("/v1/chat/completions", ["messages"]),
         ("/v1/responses", ["model", "input"]),
         ("/v1/embeddings", ["model", "input"]),
+        ("/v1/messages", ["model", "messages", "max_tokens"]),
+        ("/v1/messages/count_tokens", ["model", "messages"]),
     ):
         content = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         assert content["schema"]["required"] == fields
@@ -67,6 +74,15 @@ async def test_errors_match_their_schema(client, document):
     error = document["components"]["schemas"]["Error"]
     assert schema_of(await response.json())["required"] == error["required"] == ["error"]
     assert error["properties"]["error"]["required"] == ["code", "message", "param", "type"]
+
+
+async def test_errors_of_the_messages_api_match_their_schema(client, document):
+    response = await client.post("/v1/messages", json={}, headers={"Authorization": "Bearer wrong"})
+    error = document["components"]["schemas"]["AnthropicError"]
+    assert schema_of(await response.json())["required"] == error["required"] == ["error", "request_id", "type"]
+    answers = document["paths"]["/v1/messages"]["post"]["responses"]
+    assert answers["529"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/AnthropicError"}
+    assert "503" not in answers
 
 
 class TestSwitchedOff:

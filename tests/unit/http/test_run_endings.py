@@ -39,8 +39,8 @@ def observe(app):
     ends = []
     current = app[CURRENT]
     runs = current.snapshot.runs
-    assert runs.observers == (log_run,)
-    current.snapshot = replace(current.snapshot, runs=replace(runs, observers=(log_run, ends.append)))
+    assert runs.observers[0] is log_run
+    current.snapshot = replace(current.snapshot, runs=replace(runs, observers=(*runs.observers, ends.append)))
     return ends
 
 

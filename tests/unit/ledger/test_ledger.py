@@ -143,7 +143,7 @@ async def test_two_flushes_at_the_same_time_store_each_row_once(ledger, store):
     assert len(store.requests) == 1
 
 
-async def test_an_unexpected_error_of_the_task_is_raised_at_the_end(ledger, store):
+async def test_an_unexpected_error_of_the_task_is_logged_at_once_and_raised_at_the_end(ledger, store, capsys):
     observe = ledger.observer({})
     ledger.start()
 
@@ -154,5 +154,6 @@ async def test_an_unexpected_error_of_the_task_is_raised_at_the_end(ledger, stor
     observe(finished())
     for _ in range(10):
         await asyncio.sleep(0)
+    assert "The ledger stops" in capsys.readouterr().out
     with pytest.raises(ValueError, match="a defect"):
         await ledger.close()

@@ -94,13 +94,13 @@ async def test_reasoning_of_an_answer_that_a_client_sends_in_several_messages_is
 async def test_reasoning_returns_to_its_own_answer_and_not_to_the_one_before_it(reasoning, held):
     """Clients put their summary of a compacted conversation before the last answer."""
     summary = Message("assistant", (*held, Text("The summary of a long conversation.")))
-    said = Text("And further.")
-    await reasoning.remember("ann", [THOUGHT, replace(said, raw="And further. \n"), *CALLS])
+    words = Text("And further.")
+    await reasoning.remember("ann", [THOUGHT, replace(words, raw="And further. \n"), *CALLS])
 
     def turn(*parts):
         return Turn("openclaw", (HELLO, summary, Message("assistant", parts), *RESULTS))
 
-    assert await reasoning.restored("ann", turn(*held, said, *CALLS)) == turn(THOUGHT, said, *CALLS)
+    assert await reasoning.restored("ann", turn(*held, words, *CALLS)) == turn(THOUGHT, words, *CALLS)
 
 
 async def test_reasoning_goes_before_the_text_that_a_client_sends_in_a_message_of_its_own(reasoning):

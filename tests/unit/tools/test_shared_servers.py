@@ -11,18 +11,18 @@ def config(**servers):
 
 async def test_an_unchanged_server_goes_on_and_a_changed_one_is_started_beside_it():
     started = ToolServers()
-    first = registry_from(config(kept=SERVER, changed=SERVER), started)
-    second = registry_from(config(kept=SERVER, changed=SERVER | {"requestTimeoutMs": 1}), started)
+    first = registry_from(config(same=SERVER, changed=SERVER), started)
+    second = registry_from(config(same=SERVER, changed=SERVER | {"requestTimeoutMs": 1}), started)
     old = await first.__aenter__()
     new = await second.__aenter__()
     assert old is not None
     assert new is not None
     assert [server is other for server, other in zip(old.servers, new.servers, strict=True)] == [True, False]
     await first.__aexit__(None, None, None)
-    kept, changed = new.servers
-    assert [one.server for one in started._started] == [kept, changed]
+    same, changed = new.servers
+    assert [one.server for one in started._started] == [same, changed]
     assert old.servers[1]._task.done()  # type: ignore[attr-defined]
-    assert not kept._task.done()  # type: ignore[attr-defined]
+    assert not same._task.done()  # type: ignore[attr-defined]
     await second.__aexit__(None, None, None)
     assert started._started == []
-    assert kept._task.done()  # type: ignore[attr-defined]
+    assert same._task.done()  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Clients of both formats: how they ask, and what they see, as OpenAI's own types understand it.
+"""Clients of all formats: how they ask, and what they see, as their makers' own types understand it.
 
 A conversation, and a provider's view of it, are in words of no format: a message is a list of its role and its parts,
 such as `["user", ["text", "hi"], ["image", url]]`; a tool is its name, description and parameters.
@@ -8,6 +8,9 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+from anthropic.types import ErrorResponse, RawMessageStreamEvent
+from anthropic.types import Message as SdkMessage
 from msgspec import Struct
 from msgspec.structs import replace
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
@@ -18,6 +21,7 @@ from pydantic import TypeAdapter
 from gateway.core.answer import Answer
 
 _EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
+_CLAUDE_EVENT: TypeAdapter[Any] = TypeAdapter(RawMessageStreamEvent)
 
 
 class Seen(Struct, frozen=True):
@@ -34,7 +38,7 @@ class Seen(Struct, frozen=True):
 
 
 def visible(answer: Answer) -> Seen:
-    """What a client sees of an answer, in either format."""
+    """What a client sees of an answer, in any format; `sees` of a client says what its format can't show."""
     usage = answer.usage
     return Seen(
         answer.text or "",
@@ -49,6 +53,9 @@ def visible(answer: Answer) -> Seen:
 
 def error_of(body: bytes) -> Seen:
     """What a client reads of an answer with a status of 400 and above."""
+    payload = json.loads(body)
+    if payload.get("type") == "error":
+        return Seen(error=_anthropic_error(payload))
     return Seen(error=ErrorObject.model_validate(json.loads(body)["error"]).message)
 
 
@@ -76,6 +83,25 @@ class ChatClient:
     """`POST /v1/chat/completions`."""
 
     path = "/v1/chat/completions"
+    required: Any = "required"
+    """The choice that demands a tool."""
+    lacks: frozenset[str] = frozenset()
+    """Kinds of parts that the format has no place for."""
+
+    def sees(self, seen: Seen, *, stream: bool) -> Seen:  # noqa: ARG002
+        return seen
+
+    def error(self, status: int, name: str) -> tuple[int, str]:
+        """The status and type of an error."""
+        return status, name
+
+    def arguments(self, text: str) -> str:
+        """The arguments of a call as the client sends them back."""
+        return text
+
+    def settings(self, known: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a question that the format can say, of those that the provider's can."""
+        return known
 
     def body(self, question: Question, *, stream: bool) -> dict[str, Any]:
         body: dict[str, Any] = {"model": "openclaw", "messages": [_chat_message(*one) for one in question.messages]}
@@ -165,6 +191,24 @@ class ResponsesClient:
     """`POST /v1/responses`."""
 
     path = "/v1/responses"
+    required: Any = "required"
+    """The choice that demands a tool."""
+    lacks: frozenset[str] = frozenset()
+
+    def sees(self, seen: Seen, *, stream: bool) -> Seen:  # noqa: ARG002
+        return seen
+
+    def error(self, status: int, name: str) -> tuple[int, str]:
+        """The status and type of an error."""
+        return status, name
+
+    def arguments(self, text: str) -> str:
+        """The arguments of a call as the client sends them back."""
+        return text
+
+    def settings(self, known: dict[str, Any]) -> dict[str, Any]:
+        """The settings of a question that the format can say, of those that the provider's can."""
+        return known
 
     def body(self, question: Question, *, stream: bool) -> dict[str, Any]:
         items = [item for message in question.messages for item in _items(*message)]
@@ -233,7 +277,211 @@ class ResponsesClient:
         )
 
 
-CLIENTS = (ChatClient(), ResponsesClient())
+class MessagesClient:
+    """`POST /v1/messages`."""
+
+    path = "/v1/messages"
+    required = {"type": "any"}  # noqa: RUF012
+    lacks = frozenset({"audio"})
+
+    def sees(self, seen: Seen, *, stream: bool) -> Seen:
+        """Refusals are text; a stop reason says that they are one. Sources have no offsets. Whole input is JSON."""
+        sources = tuple((url, title, 0, 0) for url, title, _, _ in seen.sources)
+        calls = seen.calls if stream else tuple((id_, name, _input(text)) for id_, name, text in seen.calls)
+        text, finish = seen.text + seen.refusal, "content_filter" if seen.refusal else seen.finish
+        return replace(seen, text=text, refusal="", sources=sources, calls=calls, finish=finish)
+
+    def error(self, status: int, name: str) -> tuple[int, str]:  # noqa: ARG002
+        status = {503: 529}.get(status, status)
+        return status, _ERRORS.get(status, "api_error")
+
+    def arguments(self, text: str) -> str:
+        """An object, which the client encodes anew."""
+        return json.dumps(json.loads(text))
+
+    def settings(self, known: dict[str, Any]) -> dict[str, Any]:
+        """The form of an answer has no name here."""
+        kind, form = known["form"]
+        return known | {"form": [kind, form | ({"name": "answer"} if "name" in form else {})]}
+
+    def body(self, question: Question, *, stream: bool) -> dict[str, Any]:
+        system = [part[1] for role, *parts in question.messages if role == "system" for part in parts]
+        messages = [_claude_message(*one) for one in question.messages if one[0] != "system"]
+        body: dict[str, Any] = {"model": "openclaw", "max_tokens": 32_000, "messages": messages, "stream": stream}
+        if system:
+            body["system"] = [{"type": "text", "text": text} for text in system]
+        if question.tools:
+            names = ("name", "description", "input_schema")
+            body["tools"] = [dict(zip(names, tool, strict=True)) for tool in question.tools]
+        if question.pinned:
+            body["tool_choice"] = {"type": "tool", "name": question.pinned}
+        if question.settings:
+            form = {"type": "json_schema", "schema": SCHEMA["schema"]}
+            body |= {"max_tokens": 77, "temperature": 0.5, "output_config": {"effort": "low", "format": form}}
+            body["thinking"] = {"type": "adaptive"}
+        return body
+
+    def whole(self, body: bytes) -> Seen:
+        payload = json.loads(body)
+        SdkMessage.model_validate(payload)
+        raw = msgspec.json.decode(body, type=_Whole)
+        inputs = {block.id: bytes(block.input).decode() for block in raw.content}
+        return self._seen(payload, inputs)
+
+    def stream(self, body: bytes) -> Seen:
+        message, inputs, error = _joined(body)
+        return self._seen(message, inputs, error)
+
+    def returned(self, body: bytes, *, stream: bool) -> list[dict[str, Any]]:
+        """The message that a client sends back that keeps everything."""
+        message = _joined(body)[0] if stream else json.loads(body)
+        return [{"role": "assistant", "content": message["content"]}]
+
+    def followed(self, question: dict[str, Any], returned: list[dict[str, Any]], results: list[Any]) -> dict[str, Any]:
+        blocks = [{"type": "tool_result", "tool_use_id": call, "content": output} for call, output in results]
+        return {**question, "messages": [*question["messages"], *returned, {"role": "user", "content": blocks}]}
+
+    def pictured(self, text: str, url: str) -> Any:
+        return [{"type": "text", "text": text}, _claude_image(url)]
+
+    def file(self, name: str, uri: str) -> list[dict[str, Any]]:
+        mime, _, data = uri.removeprefix("data:").partition(";base64,")
+        source = {"type": "base64", "media_type": mime, "data": data}
+        return [{"role": "user", "content": [{"type": "document", "title": name, "source": source}]}]
+
+    def forgetful(self, returned: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        known = ("text", "tool_use")
+        return [{**one, "content": [block for block in one["content"] if block["type"] in known]} for one in returned]
+
+    def _seen(self, message: dict[str, Any], inputs: dict[str, str], error: str | None = None) -> Seen:
+        blocks, usage = message["content"], message["usage"]
+        texts = [block for block in blocks if block["type"] == "text"]
+        sources = [one for block in texts for one in block["citations"] or ()]
+        cached = usage["cache_read_input_tokens"]
+        thinking = (usage.get("output_tokens_details") or {}).get("thinking_tokens", 0)
+        return Seen(
+            "".join(block["text"] for block in texts),
+            "",
+            "".join(block["thinking"] for block in blocks if block["type"] == "thinking"),
+            tuple((block["id"], block["name"], inputs[block["id"]]) for block in blocks if block["type"] == "tool_use"),
+            tuple((one["url"], one["title"], 0, 0) for one in sources),
+            (usage["input_tokens"] + cached, usage["output_tokens"], cached, thinking),
+            None if error else _FINISH[message["stop_reason"]],
+            error,
+        )
+
+
+CLIENTS = (ChatClient(), ResponsesClient(), MessagesClient())
+
+_ERRORS = {
+    400: "invalid_request_error", 404: "not_found_error", 413: "request_too_large", 504: "timeout_error",
+    529: "overloaded_error",
+}  # fmt: skip
+_FINISH = {"end_turn": "stop", "max_tokens": "length", "tool_use": "tool_calls", "refusal": "content_filter"}
+
+
+class _WholeBlock(msgspec.Struct):
+    id: str = ""
+    input: msgspec.Raw = msgspec.Raw()
+
+
+class _Whole(msgspec.Struct):
+    """A message with the inputs of its calls as they were written."""
+
+    content: list[_WholeBlock]
+
+
+def _input(text: str) -> str:
+    """The input of a call in a whole message, where it must be an object."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return json.dumps({"input": text}, separators=(",", ":"), ensure_ascii=False)
+    return text
+
+
+def _joined(body: bytes) -> tuple[dict[str, Any], dict[str, str], str | None]:
+    """The message of a stream, the inputs of its calls by id, and its error. The order of events is checked."""
+    *frames, empty = body.decode().split("\n\n")
+    assert empty == ""
+    payloads: list[dict[str, Any]] = []
+    for frame in frames:
+        name, data = frame.removeprefix("event: ").split("\ndata: ")
+        payloads.append(json.loads(data))
+        assert payloads[-1]["type"] == name
+    error = _anthropic_error(payloads.pop()) if payloads[-1]["type"] == "error" else None
+    payloads = [payload for payload in payloads if payload["type"] != "ping"]
+    for payload in payloads:
+        _CLAUDE_EVENT.validate_python(payload)
+    start, *events = payloads
+    assert start["type"] == "message_start"
+    message, inputs = start["message"], {}
+    blocks: list[dict[str, Any]] = message["content"]
+    is_open = False
+    for event in events:
+        match event["type"]:
+            case "content_block_start":
+                assert (is_open, event["index"]) == (False, len(blocks))
+                is_open = True
+                blocks.append(event["content_block"])
+            case "content_block_delta":
+                assert (is_open, event["index"]) == (True, len(blocks) - 1)
+                _add(blocks[-1], event["delta"], inputs)
+            case "content_block_stop":
+                assert (is_open, event["index"]) == (True, len(blocks) - 1)
+                is_open = False
+            case "message_delta":
+                message |= event["delta"]
+                message["usage"] |= event["usage"]
+    if error is None:
+        assert [event["type"] for event in events[-2:]] == ["message_delta", "message_stop"]
+        assert not is_open
+    for block in blocks:
+        if block["type"] == "tool_use" and error is None and message["stop_reason"] != "max_tokens":
+            block["input"] = json.loads(inputs[block["id"]])
+    return message, inputs, error
+
+
+def _add(block: dict[str, Any], delta: dict[str, Any], inputs: dict[str, str]) -> None:
+    match delta["type"]:
+        case "text_delta":
+            block["text"] += delta["text"]
+        case "citations_delta":
+            block["citations"] = [*(block["citations"] or ()), delta["citation"]]
+        case "thinking_delta":
+            block["thinking"] += delta["thinking"]
+        case "signature_delta":
+            block["signature"] += delta["signature"]
+        case "input_json_delta":
+            inputs[block["id"]] = inputs.get(block["id"], "") + delta["partial_json"]
+
+
+def _anthropic_error(payload: dict[str, Any]) -> str:
+    assert payload["request_id"].startswith("req_")
+    if payload["error"]["type"] != "request_too_large":  # documented, but not among the SDK's types
+        ErrorResponse.model_validate(payload)
+    message: str = payload["error"]["message"]
+    return message
+
+
+def _claude_message(role: str, *parts: list[Any]) -> dict[str, Any]:
+    blocks: list[dict[str, Any]] = []
+    for kind, *fields in parts:
+        match kind, *fields:
+            case "text", text:
+                blocks.append({"type": "text", "text": text})
+            case "image", url:
+                blocks.append(_claude_image(url))
+            case "call", id_, name, arguments:
+                blocks.append({"type": "tool_use", "id": id_, "name": name, "input": json.loads(arguments)})
+            case "result", call, (_, output):
+                blocks.append({"type": "tool_result", "tool_use_id": call, "content": output})
+    return {"role": "assistant" if role == "assistant" else "user", "content": blocks}
+
+
+def _claude_image(url: str) -> dict[str, Any]:
+    mime, _, data = url.removeprefix("data:").partition(";base64,")
+    return {"type": "image", "source": {"type": "base64", "media_type": mime, "data": data}}
 
 
 def _events(body: bytes) -> list[dict[str, Any]]:

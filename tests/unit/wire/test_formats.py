@@ -155,7 +155,7 @@ def config() -> dict[str, Any]:
     return {
         "gateway": {
             "auth": {"mode": "token", "token": TOKEN},
-            "http": {"endpoints": {"responses": {"enabled": True}, "chatCompletions": {"enabled": True}}},
+            "http": {"endpoints": {name: {"enabled": True} for name in ("responses", "chatCompletions", "messages")}},
             "stream": {"rescue": False},
             "retry": {"maxRetries": 0},
         },
@@ -206,7 +206,7 @@ def test_every_wire_format_is_proven_here():
 async def test_a_client_sees_what_the_provider_sent(house, ask, client, stream, name):
     house.answers(ANSWERS[name])
     status, body = await ask(client, client.body(ASK, stream=stream))
-    seen = visible(house.says.received(ANSWERS[name], stream=stream))
+    seen = client.sees(visible(house.says.received(ANSWERS[name], stream=stream)), stream=stream)
     assert (status, read(client, status, body, stream=stream)) == (200, seen)
 
 
@@ -215,7 +215,7 @@ async def test_a_client_sees_what_the_provider_sent(house, ask, client, stream, 
 async def test_an_error_before_the_first_event_keeps_its_status(house, ask, client, stream):
     house.refuses("Too many people.")
     status, body = await ask(client, client.body(ASK, stream=stream))
-    assert status == 503
+    assert status == client.error(503, "")[0]
     assert "Too many people." in error_of(body).error
 
 
@@ -224,7 +224,7 @@ async def test_an_error_before_the_first_event_keeps_its_status(house, ask, clie
 async def test_an_error_in_place_of_an_answer_is_an_error(house, ask, client, stream):
     house.sends([house.says.failure("Too many people.", stream=stream)], stream=stream)
     status, body = await ask(client, client.body(ASK, stream=stream))
-    assert status == 503
+    assert status == client.error(503, "")[0]
     assert "Too many people." in error_of(body).error
 
 
@@ -261,9 +261,8 @@ TOOLS = [
 @each_way
 async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
     house.answers(ANSWERS["text"])
-    conversation = [
-        [role, *(part for part in parts if part[0] not in house.says.LACKS)] for role, *parts in CONVERSATION
-    ]
+    lacks = house.says.LACKS | client.lacks
+    conversation = [[role, *(part for part in parts if part[0] not in lacks)] for role, *parts in CONVERSATION]
     question = Question(conversation, TOOLS, settings=True)
     status, _ = await ask(client, client.body(question, stream=stream))
     assert status == 200
@@ -271,10 +270,13 @@ async def test_a_provider_gets_what_the_client_sent(house, ask, client, stream):
         {
             "model": "small",
             "stream": stream,
-            "settings": house.says.SETTINGS,
+            "settings": client.settings(house.says.SETTINGS),
             "tools": TOOLS,
             "choice": None,
-            "messages": conversation,
+            "messages": [
+                [role, *([*part[:3], client.arguments(part[3])] if part[0] == "call" else part for part in parts)]
+                for role, *parts in conversation
+            ],
         }
     ]
     assert house.says.authorised(house.headers[0], "key-of-the-house")
@@ -314,7 +316,7 @@ async def test_reasoning_goes_back_to_its_model_with_the_call_that_it_led_to(hou
         [
             "assistant",
             house.says.thought(THOUGHT),
-            *(["call", call.id, call.name, call.arguments] for call in calls),
+            *(["call", call.id, call.name, client.arguments(call.arguments)] for call in calls),
         ],
         *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
@@ -351,14 +353,14 @@ async def test_a_loop_of_three_rounds_has_all_of_its_reasoning_in_order(house, a
         body = client.followed(body, client.forgetful(returned) if forgets else returned, [(call.id, "a cat")])
     house.answers(ANSWERS["text"])
     status, answer = await ask(client, body)
-    seen = visible(house.says.received(ANSWERS["text"], stream=stream))
+    seen = client.sees(visible(house.says.received(ANSWERS["text"], stream=stream)), stream=stream)
     assert (status, read(client, status, answer, stream=stream)) == (200, seen)
     _, *steps = house.asked[3]["messages"]
     assert steps == [
         message
         for thought, call in zip(thoughts, calls, strict=True)
         for message in (
-            ["assistant", house.says.thought(thought), ["call", call.id, call.name, call.arguments]],
+            ["assistant", house.says.thought(thought), ["call", call.id, call.name, client.arguments(call.arguments)]],
             ["tool", ["result", call.id, ["text", "a cat"]]],
         )
     ]
@@ -569,11 +571,11 @@ async def test_a_fallback_of_any_format_answers_without_reasoning_that_is_not_it
     calls = calls_of(house, stream=True)  # with a fallback, also a whole answer is asked for as a stream
     results = [(call.id, "a cat") for call in calls]
     status, body = await ask(client, client.followed(first, client.returned(body, stream=False), results))
-    seen = visible(fallback.says.received(ANSWERS["thinking"], stream=False))
+    seen = client.sees(visible(fallback.says.received(ANSWERS["thinking"], stream=False)), stream=False)
     assert (status, read(client, status, body, stream=False)) == (200, seen)
     assert fallback.asked[0]["messages"] == [
         *ASK.messages,
-        ["assistant", *(["call", call.id, call.name, call.arguments] for call in calls)],
+        ["assistant", *(["call", call.id, call.name, client.arguments(call.arguments)] for call in calls)],
         *(["tool", ["result", call.id, ["text", "a cat"]]] for call in calls),
     ]
 
@@ -616,7 +618,7 @@ async def test_a_fallback_of_any_format_finishes_an_answer_that_broke_off(house,
     house.sends(frames[: len(frames) // 2], stream=True)
     fallback.answers(ANSWERS["text and calls"])
     status, body = await ask(client, client.body(ASK, stream=True))
-    seen = visible(fallback.says.received(ANSWERS["text and calls"], stream=True))
+    seen = client.sees(visible(fallback.says.received(ANSWERS["text and calls"], stream=True)), stream=True)
     assert (status, read(client, status, body, stream=True)) == (200, seen)
     assert len(fallback.asked) == 1
 
@@ -713,7 +715,7 @@ async def test_reasoning_of_three_rounds_goes_back_in_its_order(house, ask, clie
         returned = client.returned(answer, stream=stream)
         body = client.followed(body, client.forgetful(returned) if forgets else returned, [(call.id, "a cat")])
         expected += [
-            ["assistant", house.says.thought(block), ["call", call.id, call.name, call.arguments]],
+            ["assistant", house.says.thought(block), ["call", call.id, call.name, client.arguments(call.arguments)]],
             ["tool", ["result", call.id, ["text", "a cat"]]],
         ]
     house.answers(ANSWERS["text"])

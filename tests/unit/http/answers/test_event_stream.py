@@ -21,13 +21,13 @@ SOON = 0.02
 async def answer(aiohttp_client):
     """Send a request to an app whose handler runs the test's `work` on its stream; the response's body is unread."""
 
-    async def ask(work, *, opening=NEVER, heartbeat=NEVER):
+    async def ask(work, *, opening=NEVER, heartbeat=NEVER, ping=None):
         async def handler(request):
             async with EventStream(request, headers=lambda **_: {"x-run": "running"}, **limits) as stream:
                 await work(stream)
             return stream
 
-        limits = {"opening": opening, "heartbeat": heartbeat}
+        limits = {"opening": opening, "heartbeat": heartbeat, "ping": ping}
         app = web.Application()
         app[DRAIN] = Drain()
         app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
@@ -58,6 +58,20 @@ async def test_the_response_has_the_headers_of_a_stream_and_of_the_run(answer):
     assert headers["X-Accel-Buffering"] == "no"
     assert headers["x-run"] == "running"
     assert "Content-Length" not in headers
+
+
+async def test_a_clients_own_heartbeat_opens_a_silent_stream_and_is_repeated(answer):
+    go_on = asyncio.Event()
+
+    async def work(stream):
+        await go_on.wait()
+        await stream.finish(b"data: 1\n\n")
+
+    ping = b"event: ping\ndata: {}\n\n"
+    response = await answer(work, opening=SOON, heartbeat=SOON, ping=ping)
+    assert [await response.content.readexactly(len(ping)) for _ in range(3)] == [ping] * 3
+    go_on.set()
+    assert (await response.read()).replace(ping, b"") == b"data: 1\n\n"
 
 
 async def test_a_heartbeat_opens_a_silent_stream(answer):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gateway.core.accumulator import accumulated
 from gateway.core.answer import Answer
 from gateway.core.event import CitationFound, Finish, RefusalDelta, TextDelta, ThinkingEnd, UsageReport
-from gateway.core.message import Owner, Text, Thinking, ToolCall
+from gateway.core.message import Foreign, Owner, Text, Thinking, ToolCall
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.wire.anthropic_messages import WIRE
@@ -301,7 +301,7 @@ def test_an_open_block_of_reasoning_is_a_sign_of_life():
     assert batch == [ThinkingEnd(Thinking("", "s", owner=OWNER))]
 
 
-def test_blocks_of_tools_that_the_provider_runs_are_passed_over():
+def test_blocks_of_tools_that_the_provider_runs_are_parts_that_only_this_format_understands():
     own = [
         begin(0, type="server_tool_use", id="srvtoolu_1", name="web_search", input={}),
         delta(0, "input_json_delta", partial_json='{"query": "x"}'),
@@ -309,7 +309,10 @@ def test_blocks_of_tools_that_the_provider_runs_are_passed_over():
         begin(1, type="web_search_tool_result", tool_use_id="srvtoolu_1", content=[{"type": "web_search_result"}]),
         end(1),
     ]
-    assert answer(START, *own, *TEXT, reason("end_turn"), STOP).parts == (Text("Hello"),)
+    search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
+    result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"type": "web_search_result"}]}
+    parts = answer(START, *own, *TEXT, reason("end_turn"), STOP).parts
+    assert parts == (Foreign(WIRE, search), Foreign(WIRE, result), Text("Hello"))
 
 
 @pytest.mark.parametrize(

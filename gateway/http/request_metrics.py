@@ -1,0 +1,77 @@
+"""Counts the requests of each route for `/metrics`."""
+
+from aiohttp import web
+
+from gateway.http.keys import PRINCIPAL, REJECTED, Trace
+from gateway.http.request_end import RequestOutcome
+from gateway.metrics import catalog
+from gateway.metrics.registry import Counter, Registry
+
+_REFUSALS = (401, 403, 429)
+
+
+class RequestMetrics:
+    """An observer of the requests of one route. Its series are made at start, or when they are first needed."""
+
+    def __init__(self, registry: Registry, endpoint: str) -> None:
+        self._registry = registry
+        self._endpoint = endpoint
+        self._requests: dict[tuple[int, str], Counter] = {}
+        self._all: _AllRequests | None = None
+        self._with_run: _WithRun | None = None
+
+    def began(self) -> None:
+        """See RequestObserver."""
+        if self._all is None:
+            self._all = _AllRequests(self._registry, self._endpoint)
+        self._all.in_flight.value += 1
+
+    def ended(self, request: web.Request, trace: Trace, status: int, outcome: RequestOutcome, seconds: float) -> None:
+        """See RequestObserver."""
+        if self._all is not None:
+            self._all.in_flight.value -= 1
+            self._all.seconds.observe(seconds)
+        key = status, outcome
+        counter = self._requests.get(key)
+        if counter is None:
+            status_class = f"{status // 100}xx"
+            counter = self._registry.counter(catalog.REQUESTS, self._endpoint, status_class, outcome)
+            self._requests[key] = counter
+        counter.value += 1
+        if trace.run is not None:
+            if self._with_run is None:
+                self._with_run = _WithRun(self._registry, self._endpoint)
+            self._with_run.first_byte.observe(seconds if trace.first_byte is None else trace.first_byte - trace.started)
+            if outcome == "completed":  # else the end of the run is not known
+                self._with_run.overhead.observe(seconds - trace.run_seconds)
+        elif status in _REFUSALS:
+            self._count_refusal(request, status)
+
+    def _count_refusal(self, request: web.Request, status: int) -> None:
+        """A caller without a principal was refused; with one, it lacks a scope or has reached a limit."""
+        if PRINCIPAL in request:
+            return
+        rejected = request.get(REJECTED)
+        credential = "none" if rejected is None or rejected.credential is None else rejected.credential
+        reason = "locked" if status == 429 else "refused" if rejected is None else rejected.reason
+        self._registry.counter(catalog.AUTH_FAILURES, credential, reason).add()
+
+
+class _AllRequests:
+    """The series of all requests of a route. A route that nobody uses has none."""
+
+    __slots__ = ("in_flight", "seconds")
+
+    def __init__(self, registry: Registry, endpoint: str) -> None:
+        self.in_flight = registry.gauge(catalog.IN_FLIGHT, endpoint)
+        self.seconds = registry.histogram(catalog.REQUEST_SECONDS, endpoint)
+
+
+class _WithRun:
+    """The series of requests that ran an agent."""
+
+    __slots__ = ("first_byte", "overhead")
+
+    def __init__(self, registry: Registry, endpoint: str) -> None:
+        self.first_byte = registry.histogram(catalog.FIRST_BYTE_SECONDS, endpoint)
+        self.overhead = registry.histogram(catalog.OVERHEAD_SECONDS, endpoint)

@@ -1,0 +1,1 @@
+"""Numbers about this process for Prometheus. This package imports nothing of the gateway: others feed it."""

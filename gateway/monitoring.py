@@ -1,0 +1,160 @@
+"""Composes what watches the gateway: metrics with their own listener, and the access log."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Protocol
+
+import structlog
+from aiohttp import web
+
+from gateway.access.host import HostPolicy
+from gateway.config.metrics import MetricsConfig
+from gateway.config.root import Config
+from gateway.core.errors import Unavailable
+from gateway.core.names import ModelRef
+from gateway.dispatch import snapshot as dispatched
+from gateway.http import instance_metrics as instance
+from gateway.http.access_log import AccessLog
+from gateway.http.endpoints.metrics import SCRAPE, metrics
+from gateway.http.request_end import RequestObserver
+from gateway.http.request_metrics import RequestMetrics
+from gateway.http.routes import Handler, Route, template_of
+from gateway.http.server.listener import listen
+from gateway.metrics.catalog import DROPPED, FAMILIES
+from gateway.metrics.loop_delay import LoopDelay
+from gateway.metrics.registry import Registry, Snapshot
+from gateway.metrics.text import rendered
+from gateway.observe.log import shows_debug, shows_info, write_info
+from gateway.runs.candidates import Candidate
+
+log = structlog.get_logger(__name__)
+
+_HOSTS = {"loopback": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104  what `lan` means
+
+
+Source = Callable[[], Snapshot]
+"""Returns the metrics of this process."""
+
+
+class OtherProcesses(Protocol):
+    """The further processes of one gateway, whose metrics are shown together."""
+
+    def sharing(self, own: Source) -> AbstractAsyncContextManager[None]:
+        """Share the metrics of this process with them."""
+        ...
+
+    async def total(self, own: Snapshot) -> Snapshot:
+        """The metrics of all. Raises TimeoutError, ConnectionError or EOFError if nobody answers."""
+        ...
+
+
+class Monitoring:
+    """The metrics and the access log of one process. `registry` is None if metrics are disabled. `others` are the
+    further processes of this gateway.
+
+    `collectors` set the gauges that are looked up at a scrape.
+    """
+
+    def __init__(self, config: Config, others: OtherProcesses | None = None) -> None:
+        self._others = others
+        self._config = config.gateway.metrics
+        self._logs_requests = config.logging.requests and shows_info()
+        self.registry = Registry() if self._config.enabled else None
+        self.collectors: list[instance.Collector] = [instance.build, instance.process]
+
+    def observers(self, route: Route) -> tuple[RequestObserver, ...]:
+        """Who sees the requests of this route."""
+        name, observers = template_of(route), list[RequestObserver]()
+        if self.registry is not None:
+            observers.append(RequestMetrics(self.registry, name))
+        if self._logs_requests and (shows_debug() or not route.public):
+            observers.append(AccessLog(name, write_info))
+        return tuple(observers)
+
+    async def scrape(self) -> bytes:
+        """The exposition text of now, of all processes. Raises Unavailable if the others can't be asked."""
+        snapshot = self.snapshot()
+        if self._others is not None:
+            try:
+                snapshot = await self._others.total(snapshot)
+            except (TimeoutError, ConnectionError, EOFError) as error:
+                raise Unavailable("The parent of this worker does not send the metrics of all workers.") from error
+        return rendered(FAMILIES, snapshot)
+
+    def snapshot(self) -> Snapshot:
+        """The metrics of this process; none if they are disabled."""
+        registry = self.registry
+        if registry is None:
+            return {}
+        for collect in self.collectors:
+            collect(registry)
+        registry.counter(DROPPED).value = registry.dropped.value
+        return registry.snapshot()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Measure the event loop, join the other processes, and serve the listener of its own if one is configured.
+
+        Raises OSError.
+        """
+        if self.registry is None:
+            yield
+            return
+        async with AsyncExitStack() as stack:
+            delay = LoopDelay()
+            self.collectors.append(instance.loop_delay(delay))
+            delay.start()
+            stack.callback(delay.stop)
+            if self._others is not None:
+                await stack.enter_async_context(self._others.sharing(self.snapshot))
+            shared = self._others is not None
+            await stack.enter_async_context(_listening(self._config, self.scrape, shared=shared))
+            yield
+
+
+@asynccontextmanager
+async def _listening(
+    config: MetricsConfig, scrape: Callable[[], Awaitable[bytes]], *, shared: bool
+) -> AsyncIterator[None]:
+    """The listener of its own; `shared` with the other workers, of which any answers for all."""
+    if config.port is None:
+        yield
+        return
+    app = web.Application(middlewares=[_only_this_host] if config.bind == "loopback" else [])
+    app[SCRAPE] = scrape
+    app.router.add_get("/metrics", metrics)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        host = _HOSTS[config.bind]
+        try:
+            listening = listen(host, config.port, shared=shared)
+        except OSError as error:
+            raise OSError(f"gateway.metrics.port: can't listen on {host}:{config.port}: {error.strerror}") from error
+        await web.SockSite(runner, listening).start()
+        log.info("Metrics are served", host=host, port=config.port)
+        yield
+    finally:
+        await runner.cleanup()
+
+
+@web.middleware
+async def _only_this_host(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No web page reads the metrics through DNS rebinding: see `gateway.access.host`."""
+    if not _THIS_HOST.allows(request.headers):
+        raise web.HTTPForbidden
+    return await handler(request)
+
+
+_THIS_HOST = HostPolicy()
+
+
+def candidates_of(snapshot: dispatched.Snapshot) -> Iterator[Candidate]:
+    """The models of all agents, with each of their keys."""
+    refs: dict[ModelRef, None] = dict.fromkeys(ref for agent in snapshot.directory.agents for ref in agent.candidates)
+    for ref in refs:
+        provider = snapshot.runs.providers.get(ref.provider)
+        if provider is not None:
+            row, model = provider.row_for(ref.model), provider.model(ref.model)
+            for one in (row, *row.others):
+                yield Candidate(ref, one, model)

@@ -1,0 +1,58 @@
+"""An error as Anthropic's clients know it (https://platform.claude.com/docs/en/api/errors)."""
+
+from typing import Any
+
+from gateway.core.errors import GatewayError, ToolChoiceUnmet, ToolRoundsExhausted
+
+_STATUSES = {503: 529}
+"""Anthropic reports an overloaded server as 529, and clients treat it as such."""
+
+_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    409: "invalid_request_error",
+    413: "request_too_large",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+
+_RETRIED = frozenset({408, 409, 429})
+_FINAL = (ToolChoiceUnmet, ToolRoundsExhausted)
+_OVERFLOW = "prompt is too long"
+
+
+def error_status(error: GatewayError) -> int:
+    """The status for a client of this format. An unknown agent is a model that does not exist."""
+    if error.code == "unknown_agent":
+        return 404
+    return _STATUSES.get(error.status, error.status)
+
+
+def may_retry(error: GatewayError) -> bool:
+    """Whether the same request may succeed later. A key that the provider refuses, or a call that its model did not
+    make, costs again without a chance.
+    """
+    transient = error.status in _RETRIED or error.status >= 500
+    return transient and error.type != "upstream_auth_error" and not isinstance(error, _FINAL)
+
+
+def error_body(error: GatewayError, request_id: str | None) -> dict[str, Any]:
+    """The error object. `details` has the gateway's code and the field that is wrong.
+
+    Clients recognise a conversation that is too long by its text, so the text begins with Anthropic's words.
+    """
+    status = error_status(error)
+    message = error.message
+    if error.code == "context_length_exceeded" and _OVERFLOW not in message.lower():
+        message = f"{_OVERFLOW}: {message}"
+    described: dict[str, Any] = {"type": _TYPES.get(status, "api_error"), "message": message}
+    details = {name: value for name, value in (("error_code", error.code), ("param", error.param)) if value is not None}
+    if details:
+        described["details"] = details
+    return {"type": "error", "error": described, "request_id": request_id}

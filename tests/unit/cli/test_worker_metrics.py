@@ -1,0 +1,97 @@
+import asyncio
+import contextlib
+import os
+
+import pytest
+
+from gateway.cli import worker_metrics
+from gateway.cli.worker_metrics import MetricsHub, parent_metrics
+from gateway.metrics.catalog import CONNECTIONS, REQUESTS
+from gateway.metrics.registry import Registry
+
+LABELS = ("/v1/models", "2xx", "completed")
+SERIES = 'endpoint="/v1/models",status="2xx",outcome="completed"'
+
+
+class Worker:
+    """A worker in this process: its registry, and its connection to the parent."""
+
+    def __init__(self, hub: MetricsHub) -> None:
+        with hub.joining({"HOME": "/"}) as (descriptor, environment):
+            assert environment["HOME"] == "/"
+            own = os.dup(descriptor)  # as a child process inherits it
+        parent = parent_metrics(environment | {worker_metrics._VARIABLE: str(own)})
+        assert parent is not None
+        self.parent = parent
+        self.registry = Registry()
+
+    def counts(self, requests: int, connections: int) -> None:
+        self.registry.counter(REQUESTS, *LABELS).add(requests)
+        self.registry.gauge(CONNECTIONS).set(connections)
+
+    async def total(self) -> tuple[float, float]:
+        """Requests and connections of all."""
+        total = await self.parent.total(self.registry.snapshot())
+        return total[REQUESTS.name][SERIES], total[CONNECTIONS.name][""]
+
+
+@pytest.fixture
+async def hub():
+    hub = MetricsHub()
+    yield hub
+    await hub.close()
+
+
+@contextlib.asynccontextmanager
+async def joined(hub: MetricsHub):
+    worker = Worker(hub)
+    async with worker.parent.sharing(worker.registry.snapshot):
+        yield worker
+
+
+async def test_each_worker_shows_the_sum_of_all(hub):
+    async with joined(hub) as first, joined(hub) as second:
+        first.counts(2, 5)
+        second.counts(3, 1)
+        assert await first.total() == (2, 5)  # the other one has sent nothing yet
+        assert await second.total() == (5, 6)
+        assert await first.total() == (5, 6)
+
+
+async def test_the_end_of_a_worker_leaves_what_it_counted_and_takes_its_gauges(hub):
+    async with joined(hub) as first:
+        first.counts(1, 5)
+        async with joined(hub) as second:
+            second.counts(10, 7)  # sent at its end
+        while len(hub._readers) > 1:
+            await asyncio.sleep(0)
+        assert await first.total() == (11, 5)
+
+
+async def test_a_worker_sends_without_being_asked(hub, monkeypatch):
+    monkeypatch.setattr(worker_metrics, "_PUSH_INTERVAL", 0.001)
+    async with joined(hub) as first, joined(hub) as second:
+        second.counts(4, 2)
+        first.counts(1, 1)
+        async with asyncio.timeout(10):
+            while await first.total() != (5, 3):
+                await asyncio.sleep(0.001)
+
+
+async def test_scrapes_at_the_same_time_each_get_their_answer(hub):
+    async with joined(hub) as worker:
+        worker.counts(3, 1)
+        assert await asyncio.gather(*(worker.total() for _ in range(20))) == [(3, 1)] * 20
+
+
+async def test_a_parent_that_is_gone_is_an_error_and_not_a_wrong_sum(hub):
+    async with joined(hub) as worker:
+        worker.counts(3, 1)
+        await worker.total()
+        await hub.close()
+        with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+            await worker.total()
+
+
+def test_a_process_that_no_parent_started_has_none():
+    assert parent_metrics({}) is None

@@ -1,0 +1,160 @@
+import asyncio
+import io
+import json
+import logging
+
+import pytest
+import structlog
+
+from gateway.observe.log import configure
+from gateway.observe.redact import hide_values
+from tests.unit.http.conftest import TOKEN
+
+CHAT = "/v1/chat/completions"
+ASK = {"model": "openclaw", "messages": [{"role": "user", "content": "a secret plan"}]}
+
+
+@pytest.fixture
+def style() -> str:
+    return "json"
+
+
+@pytest.fixture
+def level() -> str:
+    return "info"
+
+
+@pytest.fixture
+def out(style: str, level: str):
+    """The log, configured before the application is made."""
+    root = logging.getLogger()
+    handlers, before = root.handlers[:], root.level
+    stream = io.StringIO()
+    configure(stream_is_tty=False, style=style, level=level, stream=stream)
+    yield stream
+    hide_values([])
+    logging.captureWarnings(capture=False)
+    root.handlers[:] = handlers
+    root.setLevel(before)
+    structlog.reset_defaults()
+    configure_nothing()
+
+
+def configure_nothing() -> None:
+    from gateway.observe import log  # noqa: PLC0415  # only to undo what `configure` has set
+
+    log._threshold, log._json_out = logging.NOTSET, None
+
+
+@pytest.fixture
+async def logged(out, client):
+    return client
+
+
+def lines(out: io.StringIO) -> list[dict]:
+    every = [json.loads(line) for line in out.getvalue().splitlines()]
+    return [line for line in every if line["event"] == "Request ended"]
+
+
+async def test_an_answer_has_one_line_with_all_that_operators_ask_for(logged, provider, out):
+    provider.says("Hello")
+    async with logged.post(CHAT, json=ASK, headers={"x-request-id": "my-id.7"}) as response:
+        assert response.status == 200
+    (line,) = lines(out)
+    assert line.pop("timestamp").endswith("Z")
+    assert line.pop("ms") > 0
+    assert line == {
+        "event": "Request ended",
+        "level": "info",
+        "request_id": "my-id.7",
+        "method": "POST",
+        "route": CHAT,
+        "status": 200,
+        "outcome": "completed",
+        "client": "127.0.0.1",
+        "agent": "main",
+        "model": "fake/small",
+        "attempts": 1,
+        "tokens": 18,
+    }
+    assert "secret plan" not in out.getvalue()
+
+
+async def test_a_failure_and_a_client_that_leaves_have_their_line_too(logged, provider, out):
+    provider.refuses(503, "no")
+    async with logged.post(CHAT, json=ASK) as response:
+        assert response.status == 503
+    asked, left = provider.hangs()
+    request = asyncio.create_task(logged.post(CHAT, json=ASK))
+    await asked.wait()
+    request.cancel()
+    await left.wait()
+    await asyncio.gather(request, return_exceptions=True)
+    async with logged.get("/nowhere") as response:
+        assert response.status == 404
+    assert [(line["status"], line["outcome"], line["route"]) for line in lines(out)] == [
+        (503, "failed", CHAT),
+        (499, "cancelled", CHAT),
+        (404, "refused", "other"),
+    ]
+
+
+async def test_probes_are_not_logged(logged, out):
+    for path in ("/healthz", "/readyz", "/startupz"):
+        async with logged.get(path) as response:
+            assert response.status == 200
+    assert lines(out) == []
+
+
+async def test_a_configured_secret_is_cut_out_wherever_a_client_writes_it(logged, out):
+    async with logged.get("/v1/models", headers={"x-request-id": TOKEN}) as response:
+        assert response.status == 200
+    assert [line["request_id"] for line in lines(out)] == ["[redacted]"]
+
+
+class TestText:
+    @pytest.fixture
+    def style(self) -> str:
+        return "compact"
+
+    async def test_a_text_line_has_the_same_fields(self, logged, provider, out):
+        provider.says("Hello")
+        async with logged.post(CHAT, json=ASK) as response:
+            assert response.status == 200
+        (line,) = (line for line in out.getvalue().splitlines() if "Request ended" in line)
+        for part in ("status=200", f"route={CHAT}", "model=fake/small", "attempts=1", "tokens=18", "client=127.0.0.1"):
+            assert part in line
+        assert line.isprintable()
+
+
+class TestDebug:
+    @pytest.fixture
+    def level(self) -> str:
+        return "debug"
+
+    async def test_probes_are_logged_at_debug(self, logged, out):
+        async with logged.get("/healthz") as response:
+            assert response.status == 200
+        assert [line["route"] for line in lines(out)] == ["/health"]
+
+
+class TestWarnings:
+    @pytest.fixture
+    def level(self) -> str:
+        return "warn"
+
+    async def test_nothing_is_written_above_info(self, logged, out):
+        async with logged.get("/v1/models") as response:
+            assert response.status == 200
+        assert lines(out) == []
+
+
+class TestOff:
+    @pytest.fixture
+    def config(self, config):
+        return config | {"logging": {"requests": False}}
+
+    async def test_it_can_be_switched_off(self, logged, out):
+        async with logged.get("/v1/models") as response:
+            assert response.status == 200
+        assert lines(out) == []
