@@ -99,6 +99,7 @@ def _responses(route: Route, operation: Operation, names: list[str]) -> dict[str
     """The responses by status. `names` are the parameters of the path."""
     has_object = bool(names) or operation.body is not None or operation.finds  # one that may not exist
     content: dict[str, Any] = {operation.content: {"schema": operation.answer}}
+    content |= {text: {"schema": {"type": "string"}} for text in operation.texts}
     if operation.streams:
         content[_SSE] = {"schema": _EVENT}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
