@@ -45,6 +45,8 @@ def filter_case(_context: Any, case: Any) -> bool:
 
 def _name(entry: Any) -> tuple[str, str]:
     kind = entry.get("type") or "function"
+    if kind not in ("function", "custom"):
+        return kind, ""
     own = entry.get(kind)
     fields = own if isinstance(own, dict) else entry
     return kind, str(fields.get("name")).strip()
