@@ -30,7 +30,7 @@ def out(style: str, level: str):
     root = logging.getLogger()
     handlers, before = root.handlers[:], root.level
     stream = io.StringIO()
-    configure(stream_is_tty=False, style=style, level=level, stream=stream)
+    configure_uncached(style, level, stream)
     yield stream
     hide_values([])
     logging.captureWarnings(capture=False)
@@ -38,6 +38,12 @@ def out(style: str, level: str):
     root.setLevel(before)
     structlog.reset_defaults()
     configure_nothing()
+
+
+def configure_uncached(style: str, level: str, stream: io.StringIO) -> None:
+    """Configure the log, but let no module keep its logger: later tests of this process have another configuration."""
+    configure(stream_is_tty=False, style=style, level=level, stream=stream)
+    structlog.configure(cache_logger_on_first_use=False)
 
 
 def configure_nothing() -> None:
@@ -151,7 +157,7 @@ class TestWarnings:
 
 async def test_a_level_that_changes_while_it_serves_takes_effect(logged, out):
     for level, count in (("warn", 0), ("info", 1), ("error", 1), ("debug", 2)):
-        configure(stream_is_tty=False, style="json", level=level, stream=out)
+        configure_uncached("json", level, out)
         async with logged.get("/v1/models") as response:
             assert response.status == 200
         assert len(lines(out)) == count
