@@ -34,7 +34,7 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
             models.add(operation.body)
         for path in route.paths:
             described = paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", path), {})
-            for method in route.methods:
+            for method in route.all_methods:
                 described[method.lower()] = _operation(route, method, path, operation)
     _, schemas = msgspec.json.schema_components(
         sorted(models, key=lambda model: model.__name__), ref_template="#/components/schemas/{name}"
@@ -99,6 +99,7 @@ def _responses(route: Route, operation: Operation, names: list[str]) -> dict[str
     """The responses by status. `names` are the parameters of the path."""
     has_object = bool(names) or operation.body is not None or operation.finds  # one that may not exist
     content: dict[str, Any] = {operation.content: {"schema": operation.answer}}
+    content |= {text: {"schema": {"type": "string"}} for text in operation.texts}
     if operation.streams:
         content[_SSE] = {"schema": _EVENT}
     responses: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}

@@ -46,14 +46,15 @@ class Parameter:
 class Operation:
     """One endpoint. `body` is the model of its request body, `required` are the required fields of the body.
 
-    `streams` is True if the response may be a stream of events, `finds` if a parameter names an object, which may not
-    exist.
+    `texts` are further content types of the response. `streams` is True if the response may be a stream of events,
+    `finds` if a parameter names an object, which may not exist.
     """
 
     body: type[msgspec.Struct] | None = None
     parameters: tuple[Parameter, ...] = ()
     answer: Mapping[str, Any] = field(default_factory=lambda: _OBJECT)
     content: str = "application/json"
+    texts: tuple[str, ...] = ()
     streams: bool = False
     required: tuple[str, ...] = ()
     finds: bool = False
@@ -183,6 +184,7 @@ OPERATIONS: Mapping[Handler, Operation] = {
             Parameter("format", "string", description="instead of the header Accept", values=FORMATS),
         ),
         {"type": "object", "required": ["object", "data", "total", "lost_rows"]},
+        texts=("text/csv", "application/jsonl"),
     ),
     list_sessions: Operation(
         None,

@@ -30,7 +30,6 @@ _CHAT: list[Any] = [
         "logit_bias": {"5": 1},
         "max_tokens": 9,
         "temperature": 0.5,
-        "user": "ann",
         "seed": 7,
         "n": 1,
         "reasoning_effort": "low",
