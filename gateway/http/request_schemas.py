@@ -7,10 +7,13 @@ name, and a `tool_choice` that names no tool, are refused too, which no schema c
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.core.identity import ALL_SCOPES
+
 Schema = Mapping[str, Any]
 
 _NULL: Schema = {"type": "null"}
 _TEXT: Schema = {"type": "string", "pattern": r"\S"}
+_AMOUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53}
 _CAP: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 
 
@@ -180,5 +183,14 @@ _FIELDS: Mapping[str, Schema] = {
         )
     },
     "EmbeddingsRequest": _EMBEDDINGS,
+    "KeyRequest": {
+        "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"},
+        "scopes": _or_null({"type": "array", "items": _kind(*sorted(ALL_SCOPES))}),
+    },
+    "ClientLimits": dict.fromkeys(("requests_per_minute", "tokens_per_minute", "concurrent_runs"), _or_null(_AMOUNT)),
+    "KeyBudget": {
+        "tokens": _or_null(_AMOUNT),
+        "usd": _or_null({"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}),
+    },
 }
 _FURTHER = {"ChatRequest": _CHAT_FURTHER, "ResponsesRequest": _RESPONSES_FURTHER}
