@@ -21,7 +21,7 @@ def map_case(_context: Any, case: Any) -> Any:
     if isinstance(body.get("model"), str):
         body = {**body, "model": "openclaw"}
     known = {"agents": ["main"], "expires_at": "2999-01-01T00:00:00Z"}
-    case.body = {**body, **{name: value for name, value in known.items() if body.get(name)}}
+    case.body = {**body, **{name: value for name, value in known.items() if body.get(name) is not None}}
     return case
 
 
