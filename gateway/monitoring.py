@@ -58,7 +58,7 @@ class Monitoring:
     def __init__(self, config: Config, others: OtherProcesses | None = None) -> None:
         self._others = others
         self._config = config.gateway.metrics
-        self._logs_requests = config.logging.requests and shows_info()
+        self._logs_requests = config.logging.requests
         self.registry = Registry() if self._config.enabled else None
         self.collectors: list[instance.Collector] = [instance.build, instance.process]
 
@@ -67,8 +67,8 @@ class Monitoring:
         name, observers = template_of(route), list[RequestObserver]()
         if self.registry is not None:
             observers.append(RequestMetrics(self.registry, name))
-        if self._logs_requests and (shows_debug() or not route.public):
-            observers.append(AccessLog(name, write_info))
+        if self._logs_requests:
+            observers.append(AccessLog(name, write_info, _shows_probes if route.public else shows_info))
         return tuple(observers)
 
     async def scrape(self) -> bytes:
@@ -136,6 +136,10 @@ async def _listening(
         yield
     finally:
         await runner.cleanup()
+
+
+def _shows_probes() -> bool:
+    return shows_info() and shows_debug()
 
 
 @web.middleware

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from gateway.access import modes
 from gateway.access.client import ClientResolver
+from gateway.access.cors import CorsPolicy
 from gateway.access.declared_keys import declared_keys
 from gateway.access.host import HostPolicy
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
 from gateway.agents.model_chain import named_providers
-from gateway.config.endpoints import EndpointsConfig, FilesConfig, ImagesConfig
+from gateway.config.endpoints import EmbeddingsConfig, EndpointsConfig, FilesConfig, ImagesConfig
 from gateway.config.gateway import GatewayConfig, RetryConfig
 from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
@@ -45,6 +46,7 @@ from gateway.upstream.embedded import MODEL
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
 from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
+from gateway.wire.openai_chat.embeddings import EmbeddingLimits
 from openclaw_ratelimit import Quota, QuotaPolicy
 
 _METRICS = frozenset({"metrics"})  # see `gateway.routes`
@@ -136,8 +138,15 @@ async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack:
         heartbeat=gateway.stream.heartbeat_ms / 1000,
         opening=gateway.stream.opening_heartbeat_ms / 1000,
         body_timeout=_BODY_TIMEOUT,
+        session_from_user=config.session.from_user,
+        cors=CorsPolicy(gateway.control_ui.allowed_origins),
+        embedding_limits=_embedding_limits(gateway.http.endpoints.embeddings),
         lifetime=lifetime,
     )
+
+
+def _embedding_limits(config: EmbeddingsConfig) -> EmbeddingLimits:
+    return EmbeddingLimits(config.max_inputs, config.max_input_chars, config.max_total_chars)
 
 
 def _run_metrics(

@@ -32,7 +32,7 @@ COMPAT = frozenset({
     "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool", "openRouterRouting",
     "requiresAssistantAfterToolResult", "requiresMistralToolIds",
     "requiresOpenAiAnthropicToolPayload", "requiresReasoningContentOnAssistantMessages", "requiresThinkingAsText",
-    "sendSessionAffinityHeaders", "sendSessionIdHeader", "strictMessageKeys", "supportsEagerToolInputStreaming",
+    "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
     "thinkingFormat", "toolCallArgumentsEncoding", "toolSchemaProfile",
     "unsupportedToolSchemaKeywords", "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",

@@ -78,6 +78,14 @@ class ResponsesConfig(Section):
     images: ResponsesImagesConfig = ResponsesImagesConfig()
 
 
+class EmbeddingsConfig(Section):
+    """Ours: limits of `POST /v1/embeddings`. Characters are UTF-16 units, as in OpenClaw; a token id counts as one."""
+
+    max_inputs: PositiveCount = 2048
+    max_input_chars: PositiveCount = 200_000
+    max_total_chars: PositiveCount = 4_000_000
+
+
 class MessagesConfig(Section):
     """`POST /v1/messages` (ours). Images and documents have the limits of `responses`."""
 
@@ -89,6 +97,7 @@ class EndpointsConfig(Section):
 
     chat_completions: ChatCompletionsConfig = ChatCompletionsConfig()
     responses: ResponsesConfig = ResponsesConfig()
+    embeddings: EmbeddingsConfig = EmbeddingsConfig()
     messages: MessagesConfig = MessagesConfig()
 
     @property

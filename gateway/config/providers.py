@@ -36,13 +36,10 @@ OPENCLAW_FORMATS = frozenset({
 class CompatConfig(Section):
     """What an endpoint can and can't do; None means that the provider's or the wire format's default holds.
 
-    OpenClaw's names and meanings (its page on custom providers), then six of ours at the end.
+    OpenClaw's names and meanings (its page on custom providers), then ours at the end.
     """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.COMPAT
-    INERT: ClassVar[frozenset[str]] = frozenset({
-        "supports_strict_mode", "requires_tool_result_name", "requires_string_content",
-    })  # fmt: skip
 
     supports_tools: bool | None = None
     supports_developer_role: bool | None = None
@@ -56,14 +53,21 @@ class CompatConfig(Section):
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
     requires_tool_result_name: bool | None = None
     requires_string_content: bool | None = None
+    strict_message_keys: bool | None = None
     supported_reasoning_efforts: tuple[str, ...] | None = None
     reasoning_effort_map: dict[str, str] | None = None
     accepts_prefill: bool | None = None
     supports_tool_choice: bool | None = None
     supports_parallel_tool_calls: bool | None = None
     embedding_base64: bool | None = None
+    embedding_batch_size: PositiveCount | None = None
+    supports_embedding_tokens: bool | None = None
     supports_tool_call_fields: bool | None = None
     supports_own_tools: bool | None = None
+    supports_unknown_fields: bool | None = None
+    supports_prompt_cache: bool | None = None
+    supports_block_binding: bool | None = None
+    seed_field: Literal["seed", "random_seed"] | None = None
 
 
 Dollars = Annotated[float, Field(ge=0, le=10**6)]

@@ -37,7 +37,7 @@ class MaintenanceConfig(Section):
 class SessionConfig(Section):
     """`session`. `max_bytes` (ours) caps the stored history of one conversation; the oldest turns go first, and with
     `compaction` (ours) "summarize" the agent's model summarises them before. `wait_ms` (ours) is how long a request
-    waits for another one on the same conversation.
+    waits for another one on the same conversation. `from_user` (ours): the field `user` of a request names one.
     """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.SESSION
@@ -46,3 +46,4 @@ class SessionConfig(Section):
     max_bytes: PositiveCount = 2 * 1024 * 1024
     wait_ms: Milliseconds = 30_000
     compaction: Literal["drop", "summarize"] = "drop"
+    from_user: bool = True

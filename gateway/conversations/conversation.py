@@ -100,6 +100,7 @@ class Conversation:
         self._window: HistoryWindow | None = None
         self._notes = 0
         self._new: tuple[Message, ...] = ()
+        self._restarts = False
         self._lease: HeldLease | None = None
         self._began = False
 
@@ -131,6 +132,8 @@ class Conversation:
             shown, joined = _joined(entries, self.turn)
         self.turn, self._new = structs.replace(self.turn, messages=joined.shown()), joined.new
         self._window, self._notes = HistoryWindow(joined, shown), shown.notes
+        if joined.differs:
+            self._restarts, self._new = True, (*joined.history, *joined.new)
 
     async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         await self.leave(error)
@@ -159,6 +162,8 @@ class Conversation:
             entry = Entry(self._all.clock(), self._request, "completed", added, str(trace.answered))
             if self._window is not None and self._window.trimmed:
                 entry = replace(entry, entries_shown=self._window.entries_shown)
+            if self._restarts:
+                entry = replace(entry, restarts=True, entries_shown=None)
         await self._held().end(write_entry(self._summarising(entry)))
 
     async def leave(self, error: BaseException | None) -> None:
@@ -190,6 +195,8 @@ class Conversation:
     def _summarising(self, entry: Entry) -> Entry:
         """The entry with the summary that this turn paid for. It is stored however the turn ended."""
         summary = self._summary
+        if entry.restarts:
+            return entry  # a summary is of turns that are not shown any more
         return entry if summary is None else replace(entry, summary=summary.text, entries_shown=summary.entries_shown)
 
 

@@ -4,6 +4,9 @@ Clients differ: some send only the new messages, some the whole conversation, so
 a client sends again are recognised by their content and are not stored twice. Three rules keep new messages from being
 taken for repeated ones: repeated messages are at the beginning, they include an answer (a client can't know one by
 chance), and the last message is always new.
+
+A client that sends answers which are not the end of the stored history has a history of its own: it has edited a
+message, or begun another chat under the same name. Then its history counts, from the point where both differ.
 """
 
 from collections.abc import Hashable, Sequence
@@ -18,12 +21,16 @@ _UNANSWERED = "No result was given."
 class MergedHistory:
     """The messages for the model, in this order: the request's `instructions`, the `summary` of the turns before the
     `history`, the `history`, and the `new` messages, which the transcript gets.
+
+    `differs`: the client has a history of its own, so `history` is only what both have in common, and the stored turns
+    are not shown any more.
     """
 
     instructions: tuple[Message, ...]
     summary: tuple[Message, ...]
     history: tuple[Message, ...]
     new: tuple[Message, ...]
+    differs: bool = False
 
     def shown(self, start: int = 0) -> tuple[Message, ...]:
         """All messages, with the history from its message `start` on."""
@@ -41,9 +48,12 @@ def join(history: Sequence[Message], sent: Sequence[Message], summary: Sequence[
     while start < len(sent) and sent[start].role in ("system", "developer"):
         start += 1
     instructions, conversation = tuple(sent[:start]), tuple(sent[start:])
-    known, everything = _overlap(_visible(history), _visible(conversation))
+    known, everything, common = _overlap(_visible(history), _visible(conversation))
     known = _index_after(conversation, known)
     new = conversation[known:]
+    if common is not None:
+        before = tuple(history[: _index_after(history, common)])
+        return MergedHistory(instructions, tuple(summary) if before else (), before, new, differs=True)
     if everything:
         return MergedHistory((*instructions, *conversation[:known]), (), (), new)
     return MergedHistory(instructions, tuple(summary), tuple(history), new)
@@ -60,22 +70,27 @@ def _index_after(messages: Sequence[Message], visible: int) -> int:
     return ends[visible - 1] if visible else 0
 
 
-def _overlap(history: Sequence[Message], sent: Sequence[Message]) -> tuple[int, bool]:
-    """How many messages of `sent` repeat the history, and whether `sent` contains all of the history."""
+def _overlap(history: Sequence[Message], sent: Sequence[Message]) -> tuple[int, bool, int | None]:
+    """How many messages of `sent` repeat the history, whether `sent` contains all of the history, and how many messages
+    of the history both have in common if they differ after them (None if they do not differ).
+    """
     if len(sent) < 2 or not history or not any(message.role == "assistant" for message in sent[:-1]):
-        return 0, False
+        return 0, False, None
     old, asked = [_content(message) for message in history], [_content(message) for message in sent]
     repeated = asked[:-1]
-    best = 0
-    for length in _prefixes(repeated, old):
-        if length > best and any(message.role == "assistant" for message in sent[:length]):
-            best = length
+    best, common, reaches_end = 0, 0, False
+    for begin, length in enumerate(_prefixes(repeated, old)):
+        if not any(message.role == "assistant" for message in sent[:length]):
+            continue
+        reaches_end = reaches_end or begin + length == len(old)
+        if length > best:
+            best, common = length, begin + length
     # The transcript may have lost its oldest turns, which the client still has.
     if any(message.role == "assistant" for message in history):
         for begin, length in enumerate(_prefixes(old, repeated)):
             if begin and length == len(old) and begin + length > best:
-                return begin + length, True
-    return best, False
+                return begin + length, True, None
+    return best, False, None if reaches_end else common
 
 
 def _prefixes(pattern: list[Hashable], text: list[Hashable]) -> list[int]:

@@ -25,7 +25,8 @@ class Entry:
 
     Only completed turns have messages: the client's new ones and the answer. With a `summary`, `entries_shown` is the
     number of entries directly before this one that the summary does not replace. Without one, it is the number of
-    entries that fitted into the context window of `model`; None means all.
+    entries that fitted into the context window of `model`; None means all. `restarts`: the messages are all that models
+    get, because the client's own history has replaced the turns before.
     """
 
     at: float
@@ -36,6 +37,7 @@ class Entry:
     reason: str | None = None
     summary: str | None = None
     entries_shown: int | None = None
+    restarts: bool = False
 
 
 def write_entry(entry: Entry) -> bytes:
@@ -49,6 +51,8 @@ def write_entry(entry: Entry) -> bytes:
         fields["summary"] = entry.summary
     if entry.entries_shown is not None:
         fields[_SHOWN] = entry.entries_shown
+    if entry.restarts:
+        fields["restarts"] = True
     return dumps(write_messages(entry.messages) | fields)
 
 
@@ -64,6 +68,7 @@ def read_entry(stored: bytes) -> Entry:
         fields.get("reason"),
         fields.get("summary"),
         fields.get(_SHOWN),
+        fields.get("restarts", False),
     )
 
 
@@ -93,6 +98,9 @@ def view(transcript: Sequence[bytes]) -> View:
         if (text := entries[index].get("summary")) is not None:
             first = max(0, index - entries[index][_SHOWN])
             summary = (Message("system", (Text(f"{_SUMMARY}\n\n{text}"),)),)
+            break
+        if entries[index].get("restarts"):
+            first = index
             break
     messages: list[Message] = []
     starts: list[int] = []

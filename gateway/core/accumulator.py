@@ -106,6 +106,12 @@ class Accumulator:
         return "".join(self._refusal)
 
     @property
+    def stand_ins(self) -> str:
+        """The texts that stand for the foreign parts so far, such as images."""
+        self._join()
+        return "".join([content.text or "" for content in self._order if isinstance(content, Foreign)])
+
+    @property
     def thinking(self) -> tuple[Thinking, ...]:
         """The blocks of reasoning; an unfinished one comes last and has no owner."""
         self._join()

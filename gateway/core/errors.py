@@ -16,6 +16,7 @@ GatewayError
 ├── WrongHost 421               invalid_request_error
 ├── ConfigurationRefused 422    invalid_configuration
 ├── PayloadTooLarge 413         invalid_request_error
+├── UnsupportedCoding 415       invalid_request_error
 ├── RateLimited 429             rate_limited
 │   ├── BudgetExceeded          budget_exceeded
 │   └── LockedOut               (too many wrong credentials)
@@ -211,6 +212,25 @@ class PayloadTooLarge(GatewayError):
 
     status = 413
     type = "invalid_request_error"
+
+
+class UnsupportedCoding(GatewayError):
+    """The request body has a content coding that is not one of `accepted` (RFC 9110 §15.5.16)."""
+
+    status = 415
+    type = "invalid_request_error"
+
+    def __init__(self, coding: str, accepted: str) -> None:
+        super().__init__(
+            f"The request body has the content coding '{coding[:40]}'; send it without one, or with one of {accepted}.",
+            code="unsupported_content_coding",
+        )
+        self._accepted = accepted
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """The codings that a client may use instead."""
+        return {"Accept-Encoding": self._accepted}
 
 
 class RateLimited(GatewayError):

@@ -81,12 +81,12 @@ def fields_of(document: bytes) -> dict[str, Any]:
     return {name: _to_raw_fields(value) if isinstance(value, list) else value for name, value in decoded.items()}
 
 
-def objects_of(array: msgspec.Raw) -> list[RawFields]:
-    """The objects in a raw array, as RawFields. Skips all other values."""
+def entries_of(array: msgspec.Raw) -> list[Any]:
+    """The values in a raw array; objects are RawFields."""
     try:
         return _OBJECTS.decode(array)
     except (ValueError, RecursionError):
-        return [entry for entry in _to_raw_fields(loads_tolerant(bytes(array))) if isinstance(entry, dict)]
+        return _to_raw_fields(loads_tolerant(bytes(array)))
 
 
 def only_objects_of(array: msgspec.Raw) -> list[RawFields]:
@@ -138,7 +138,7 @@ def dumps_each(values: Sequence[str | msgspec.Raw]) -> list[bytes]:
 
 
 _ENCODER = msgspec.json.Encoder()
-_OBJECTS = msgspec.json.Decoder(list[RawFields])
+_OBJECTS: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[RawFields])
 _Plain = None | bool | int | float | str
 _FIELDS = msgspec.json.Decoder(dict[str, _Plain | list[_Plain | RawFields] | dict[str, Any]])
 

@@ -148,10 +148,15 @@ class Citation(Struct, frozen=True):
 
 
 class Foreign(Struct, frozen=True):
-    """A part that only its own wire format understands."""
+    """A part that only its own wire format understands.
+
+    `text` is what stands for it in any other format: "" if it can be left out, None if nothing can, so that a model of
+    another format can't be sent it.
+    """
 
     wire: str
     payload: Mapping[str, Any]
+    text: str | None = None
 
 
 Content = Text | Image | Audio | File | Refusal | Foreign

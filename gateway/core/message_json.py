@@ -112,7 +112,7 @@ def _write_content(part: Content) -> dict[str, Any]:
         case Refusal():
             return _with_extras({"type": "refusal", "text": part.text}, part.extras)
         case Foreign():
-            return {"type": "foreign", "wire": part.wire, "payload": part.payload}
+            return {"type": "foreign", "wire": part.wire, "payload": part.payload, "text": part.text}
         case _:
             assert_never(part)
 
@@ -163,7 +163,7 @@ def _read_content(fields: Mapping[str, Any]) -> Content:
         case "refusal":
             return Refusal(fields["text"], read_extras(fields))
         case "foreign":
-            return Foreign(fields["wire"], fields["payload"])
+            return Foreign(fields["wire"], fields["payload"], fields.get("text", ""))
         case other:
             raise UnknownVersion(f"this gateway does not know parts of type {other!r}")
 

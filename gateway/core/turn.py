@@ -17,6 +17,7 @@ class ToolSpec(Struct, frozen=True):
 
     `description` and `parameters` describe a tool of any kind as a function, for formats that know only functions; a
     `hosted` tool has neither. `extras` are the unknown fields of a function, or the whole tool of another kind.
+    `outer` are the fields beside the function in the client's format.
     `in_input`: a message of the input offers the tool, so that the format of that message does not repeat it.
     """
 
@@ -29,6 +30,7 @@ class ToolSpec(Struct, frozen=True):
     namespace: str | None = None
     namespace_description: str | None = None
     in_input: bool = False
+    outer: Extras = NO_EXTRAS
 
 
 @dataclass(frozen=True, slots=True)

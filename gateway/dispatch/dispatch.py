@@ -76,6 +76,8 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
     """The run of a request. `model` and `user` are its fields; `read_turn` reads the rest. Raises GatewayError."""
     snapshot = call.snapshot
     agent = snapshot.directory.resolve(model, call.options.agent, call.principal)
+    if not snapshot.session_from_user:
+        user = None
     key = session_key(call.session, user, endpoint=call.endpoint, agent=agent.id, principal=call.principal)
     turn = await read_turn(agent)
     if (reasoning := snapshot.runs.reasoning) is not None and turn.has_tool_results():

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from gateway.access.client import ClientResolver
+from gateway.access.cors import CorsPolicy
 from gateway.access.host import HostPolicy
 from gateway.access.key_registry import KeyRegistry
 from gateway.access.modes import Authenticator
@@ -24,6 +25,7 @@ from gateway.runs.trace import RecentRuns
 from gateway.state.configured import Stores
 from gateway.tools.registry import Registry
 from gateway.upstream.embed import Embedder
+from gateway.wire.openai_chat.embeddings import EmbeddingLimits
 from openclaw_ratelimit import Quota
 
 
@@ -65,7 +67,8 @@ class Snapshot:
     client keys, which bring their own. `soft_budgets` are the amounts of the budgets that only warn, by policy.
     `declared_keys` are those of `gateway.keys` by name.
     `heartbeat` is the pause between the comments of an idle stream. `opening` is the time after which a stream is
-    opened although it has no event yet. `body_timeout` is the time limit for a request body.
+    opened although it has no event yet. `body_timeout` is the time limit for a request body. `session_from_user`: the
+    field `user` of a request names its conversation.
     """
 
     endpoints: frozenset[str]
@@ -86,3 +89,6 @@ class Snapshot:
     opening: float
     body_timeout: float
     lifetime: Lifetime = field(default_factory=Lifetime)
+    session_from_user: bool = True
+    cors: CorsPolicy = field(default_factory=CorsPolicy)
+    embedding_limits: EmbeddingLimits = field(default_factory=EmbeddingLimits)

@@ -16,17 +16,23 @@ Write = Callable[[str, dict[str, Any]], None]
 
 
 class AccessLog:
-    """An observer of the requests of one route, `route` its template. `write` writes a line."""
+    """An observer of the requests of one route, `route` its template. `write` writes a line.
 
-    def __init__(self, route: str, write: Write) -> None:
+    `is_shown` says whether lines are written now, because the level of the log may change.
+    """
+
+    def __init__(self, route: str, write: Write, is_shown: Callable[[], bool]) -> None:
         self._route = route
         self._write = write
+        self._is_shown = is_shown
 
     def began(self) -> None:
         """See RequestObserver."""
 
     def ended(self, request: web.Request, trace: Trace, status: int, outcome: RequestOutcome, seconds: float) -> None:
         """See RequestObserver."""
+        if not self._is_shown():
+            return
         client, run = request.get(CLIENT), trace.run
         fields: dict[str, Any] = {
             "request_id": trace.id,

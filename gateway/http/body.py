@@ -1,18 +1,28 @@
-"""Reads a request body, bounded in size, values and time. Only handlers of authenticated requests call it."""
+"""Reads a request body, bounded in size, values and time, and decodes its content coding.
+
+Only handlers of authenticated requests call it.
+"""
 
 import asyncio
+from collections.abc import Iterator
 
 from aiohttp import web
 
-from gateway.core.errors import BadRequest, PayloadTooLarge, RequestTimeout
+from gateway.core.content_coding import CODINGS, BrokenCoding, ContentDecoder
+from gateway.core.errors import BadRequest, PayloadTooLarge, RequestTimeout, UnsupportedCoding
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.large_bodies import LARGE, BodyReservation, reserved
 from gateway.http.quota import identity
 
+_MAX_PIECE = 64 * 1024  # bytes that are decompressed before other requests have their turn
+_ACCEPTED = ", ".join(name for name in CODINGS if not name.startswith("x-"))
+
 
 async def read_body(request: web.Request, limit: int, within: float) -> bytes:
-    """The whole body: at most `limit` bytes, complete `within` seconds. Raises PayloadTooLarge, RequestTimeout, or
-    Overloaded for a large body while there are too many of them.
+    """The whole body, decompressed: at most `limit` bytes before and after, complete `within` seconds.
+
+    Raises BadRequest, PayloadTooLarge, RequestTimeout, UnsupportedCoding, or Overloaded for a large body while there
+    are too many of them.
 
     A declared length above the limit is refused before reading. `100 Continue` is sent here, so that a refused client
     never sends its body.
@@ -20,6 +30,7 @@ async def read_body(request: web.Request, limit: int, within: float) -> bytes:
     declared = request.content_length or 0
     if declared > limit:
         raise PayloadTooLarge("Payload too large")
+    decoder = _decoder(request) if "Content-Encoding" in request.headers else None
     reservation: BodyReservation | None = None
     if declared > LARGE:
         reservation = _reserved(request)
@@ -28,37 +39,86 @@ async def read_body(request: web.Request, limit: int, within: float) -> bytes:
     if "Expect" in request.headers:
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
-    if reservation is None and content.is_eof():  # the body arrived with the headers
+    if reservation is None and decoder is None and content.is_eof():  # the body arrived with the headers
         data = content.read_nowait()
         if len(data) > limit:
             raise PayloadTooLarge("Payload too large")
         return data
+    body = _Body(request, limit, reservation)
     try:
         async with asyncio.timeout(within):
-            return await _read_parts(request, limit, reservation)
+            if decoder is None:
+                while part := await content.readany():
+                    body.add(part)
+            else:
+                await _decode(request, limit, decoder, body)
     except TimeoutError:
         raise RequestTimeout("Request body timeout") from None
     except web.PayloadAccessError:
         raise BadRequest("The request body ended early.") from None
+    return body.joined()
 
 
-async def _read_parts(request: web.Request, limit: int, reservation: BodyReservation | None) -> bytes:
-    content = request.content
-    parts: list[bytes] = []
-    size = counted = 0
-    while part := await content.readany():
-        size += len(part)
-        if size > limit:
+async def _decode(request: web.Request, limit: int, decoder: ContentDecoder, body: "_Body") -> None:
+    received = 0
+    try:
+        while part := await request.content.readany():
+            received += len(part)
+            if received > limit:
+                raise PayloadTooLarge("Payload too large")
+            for piece in _pieces(decoder, part):
+                body.add(piece)
+                await asyncio.sleep(0)
+        decoder.finish()
+    except BrokenCoding as error:
+        coding = request.headers["Content-Encoding"]
+        raise BadRequest(f"The request can't be decoded as {coding}: {error}.", code="invalid_content_coding") from None
+
+
+def _pieces(decoder: ContentDecoder, part: bytes) -> Iterator[bytes]:
+    for start in range(0, len(part), _MAX_PIECE):
+        decoder.feed(part[start : start + _MAX_PIECE])
+        while piece := decoder.take():
+            yield piece
+
+
+def _decoder(request: web.Request) -> ContentDecoder | None:
+    """The decoder for the content coding of the request; several codings are not supported."""
+    coding = ", ".join(request.headers.getall("Content-Encoding")).strip().lower()
+    if coding in ("", "identity"):
+        return None
+    if coding not in CODINGS:
+        raise UnsupportedCoding(coding, _ACCEPTED)
+    return ContentDecoder(coding, max_piece=_MAX_PIECE)
+
+
+class _Body:
+    """The parts of one body; a large one is reserved, and its values are counted."""
+
+    def __init__(self, request: web.Request, limit: int, reservation: BodyReservation | None) -> None:
+        self._request = request
+        self._limit = limit
+        self._reservation = reservation
+        self._parts: list[bytes] = []
+        self._size = self._counted = 0
+
+    def add(self, part: bytes) -> None:
+        """Add the next part. Raises PayloadTooLarge or Overloaded."""
+        self._size += len(part)
+        if self._size > self._limit:
             raise PayloadTooLarge("Payload too large")
-        parts.append(part)
-        if size > LARGE:
-            if reservation is None:
-                reservation = _reserved(request)
-            reservation.grow(size)
-            for uncounted in parts[counted:]:
-                reservation.count(uncounted)
-            counted = len(parts)
-    return b"".join(parts)
+        self._parts.append(part)
+        if self._size > LARGE:
+            if self._reservation is None:
+                self._reservation = _reserved(self._request)
+            self._reservation.grow(self._size)
+            for uncounted in self._parts[self._counted :]:
+                self._reservation.count(uncounted)
+            self._counted = len(self._parts)
+
+    def joined(self) -> bytes:
+        """The whole body."""
+        return b"".join(self._parts)
 
 
 def _reserved(request: web.Request) -> BodyReservation:

@@ -17,9 +17,10 @@ from gateway.http.checks.framing import is_well_formed
 from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot, binds
 from gateway.http.errors import response_to
-from gateway.http.keys import SNAPSHOT
+from gateway.http.keys import CURRENT, SNAPSHOT
 from gateway.http.quota import settle
 from gateway.http.request_end import RequestObserver, end_request
+from gateway.http.response_headers import add_headers
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
 
@@ -56,8 +57,8 @@ def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handle
             if not is_well_formed(request):
                 response = _malformed()
                 return response
-            if "%" in request.raw_path:
-                _refuse_escapes(request)
+            if "Origin" in request.headers or "%" in request.raw_path:
+                _look_closer(request)
             for check in checks:
                 if (waiting := check(request)) is not None:
                     await waiting
@@ -87,7 +88,10 @@ def _malformed() -> web.Response:
     return response
 
 
-def _refuse_escapes(request: web.Request) -> None:
+def _look_closer(request: web.Request) -> None:
+    """What few requests need: headers for a web page, and the refusal of paths with escapes."""
+    if "Origin" in request.headers:
+        add_headers(request, request.app[CURRENT].snapshot.cors.response_headers(request.headers))
     if not is_exact(request.raw_path):
         bind_snapshot(request)
         identify_client(request)

@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from aiohttp import web
 
-from gateway.core.errors import GatewayError, Overloaded, PayloadTooLarge, RequestTimeout
+from gateway.core.errors import GatewayError, Overloaded, PayloadTooLarge, RequestTimeout, UnsupportedCoding
 from gateway.core.jsonio import dumps
 from gateway.http.keys import DRAIN
 from gateway.http.refusals import REFUSAL_LOG, is_refusal
@@ -50,6 +50,6 @@ def _response(request: web.Request, error: GatewayError, route: Route) -> web.St
         log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
     headers = {"Content-Type": JSON, **route.error_headers(error)}
     response = WholeResponse(dumps(route.error_body(error)), headers, status=route.error_status(error))
-    if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded)):
+    if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded, UnsupportedCoding)):
         response.force_close()  # instead of reading the remaining body
     return response

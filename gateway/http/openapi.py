@@ -34,7 +34,7 @@ def document(routes: Sequence[Route], version: str) -> dict[str, Any]:
             models.add(operation.body)
         for path in route.paths:
             described = paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", path), {})
-            for method in route.methods:
+            for method in route.all_methods:
                 described[method.lower()] = _operation(route, method, path, operation)
     _, schemas = msgspec.json.schema_components(
         sorted(models, key=lambda model: model.__name__), ref_template="#/components/schemas/{name}"

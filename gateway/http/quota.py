@@ -17,16 +17,17 @@ from gateway.core.errors import BadRequest, BudgetExceeded, RateLimited
 from gateway.core.identity import Principal
 from gateway.core.names import ModelRef
 from gateway.core.price import NANODOLLARS, Price, cost
-from gateway.core.token_estimate import answer_tokens, max_answer_tokens, prompt_tokens, text_bytes, tokens_in
+from gateway.core.token_estimate import answer_tokens, max_answer_tokens, prompt_tokens
 from gateway.core.usage import Usage
 from gateway.http.budget_alerts import BUDGET_ALERTS
-from gateway.http.keys import ADDED_HEADERS, CLIENT, PRINCIPAL, SNAPSHOT
+from gateway.http.keys import CLIENT, PRINCIPAL, SNAPSHOT
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
 from gateway.http.quota_policies import client_policies, is_budget
+from gateway.http.response_headers import add_headers
 from gateway.runs.embed import embedding_model
 from gateway.runs.run import Run
-from gateway.upstream.embed import Embedder
+from gateway.upstream.embed import Embedder, input_tokens
 from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingRequest
 from openclaw_ratelimit import LimitStatus, Quota, QuotaPolicy, Refusal
@@ -80,7 +81,7 @@ async def admitted_embedders(
     embedder = embedders.get(model.provider)
     if embedder is None:
         return {}
-    prompt = tokens_in(sum(text_bytes(text) for text in wanted.inputs))
+    prompt = input_tokens(wanted)
     price = price_of(request[SNAPSHOT].runs.providers, model)
     amounts = _Amounts(prompt, prompt, prompt, _max_cost(prompt, 0, [price]))
     meter = await _admit(request, quota, agent, model, amounts, price=lambda: price)
@@ -137,7 +138,7 @@ async def _admit(
     reserved = {} if isinstance(outcome, Refusal) else {"tokens": worst, "cost": max(1, money or 0)}
     warnings = request.app[BUDGET_ALERTS].observe(outcome.statuses, attributes, reserved, soft)
     if isinstance(outcome, Refusal):
-        _add_headers(request, warnings)
+        add_headers(request, warnings)
         raise _refused(request, outcome, prompt, worst)
     if money is None and (budget := _hard_money(outcome.statuses, soft)) is not None:
         await outcome.undo()
@@ -148,7 +149,7 @@ async def _admit(
         )
     meter = request[METER] = Meter(outcome, prompt, price)
     if outcome.statuses:
-        _add_headers(request, quota_headers(outcome.statuses) | warnings)
+        add_headers(request, quota_headers(outcome.statuses) | warnings)
     return meter
 
 
@@ -156,11 +157,6 @@ def _hard_money(statuses: Sequence[LimitStatus], soft: Mapping[str, int]) -> str
     """The name of a budget in dollars that refuses."""
     names = (status.policy.name for status in statuses if status.policy.counts == "cost")
     return next((name for name in names if name not in soft), None)
-
-
-def _add_headers(request: web.Request, headers: dict[str, str]) -> None:
-    known = request.get(ADDED_HEADERS)
-    request[ADDED_HEADERS] = headers if known is None else {**known, **headers}
 
 
 def hand_over(request: web.Request) -> Meter | None:
@@ -186,13 +182,13 @@ def _refused(request: web.Request, refusal: Refusal, prompt: int, worst: int) ->
     if is_budget(policy.name):
         return _over_budget(request, refusal, policy, worst, seconds)
     if seconds is None:
-        request[ADDED_HEADERS] |= quota_headers(refusal.statuses)
+        add_headers(request, quota_headers(refusal.statuses))
         return BadRequest(
             f"The prompt has about {prompt} tokens, more than the limit '{policy.name}' of {_amount(policy)} can ever "
             "let through. Send a shorter one.",
             code="rate_limit_exceeded",
         )
-    request[ADDED_HEADERS] |= quota_headers(refusal.statuses, seconds)
+    add_headers(request, quota_headers(refusal.statuses, seconds))
     message = f"The limit '{policy.name}' of {_amount(policy)} is reached. Try again in {seconds} s."
     return RateLimited(message, seconds, why=f"limit {policy.name}")
 
@@ -207,7 +203,7 @@ def _over_budget(
             "shorter prompt, or a lower limit of the answer such as max_tokens.",
             code="budget_exceeded",
         )
-    request[ADDED_HEADERS] |= quota_headers(refusal.statuses, seconds)
+    add_headers(request, quota_headers(refusal.statuses, seconds))
     opens = format_time(time.time() + seconds)
     message = (
         f"The budget '{policy.name}' of {_amount(policy)} has no room for this request. It opens again at {opens}."

@@ -166,8 +166,44 @@ _EMBEDDINGS: Schema = {
     "dimensions": _or_null({"type": "integer", "minimum": 1}),
     "encoding_format": _or_null(_kind("float", "base64")),
 }
+_MESSAGES: Schema = {
+    "model": {"type": "string"},
+    "messages": {"type": "array", "minItems": 1, "items": _ref("Message")},
+    "max_tokens": _CAP,
+    "system": _or_null({"type": "string"}, {"type": "array", "items": _ref("TextBlock")}),
+    "temperature": _number(0, 1),
+    "top_p": _number(0, 1),
+    "top_k": _or_null({"type": "integer", "minimum": 0, "maximum": 2**31}),
+    "stop_sequences": _or_null({"type": "array", "items": {"type": "string", "minLength": 1}}),
+    "tools": _or_null({"type": "array", "items": _ref("MessageTool")}),
+    "tool_choice": _or_null(
+        _object("type", type=_kind("auto", "any", "none")), _object("type", "name", type=_kind("tool"), name=_TEXT)
+    ),
+    "output_config": _or_null(
+        _object(format=_or_null(_object("type", "schema", type=_kind("json_schema"), schema={"type": "object"})))
+    ),
+}
+_MESSAGES_FURTHER: dict[str, dict[str, Any]] = {
+    "TextBlock": {**_object("type", "text", type=_kind("text"), text={"type": "string"})},
+    "Message": {
+        **_object(
+            "role",
+            "content",
+            role=_kind("user", "assistant", "system"),
+            content={"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": _ref("TextBlock")}]},
+        ),
+        "description": "`content` may have all blocks of Anthropic's API.",
+    },
+    "MessageTool": {
+        **_object(
+            "name", "input_schema", type=_or_null({"type": "string"}), name=_TEXT, input_schema={"type": "object"}
+        ),
+        "description": "A type other than `custom` is a tool that Anthropic defines.",
+    },
+}
 _FIELDS: Mapping[str, Schema] = {
     "ChatRequest": _CHAT,
+    "MessagesRequest": _MESSAGES,
     "ResponsesRequest": _RESPONSES,
     "TextOptions": {
         "format": _or_null(
@@ -193,4 +229,8 @@ _FIELDS: Mapping[str, Schema] = {
         "usd": _or_null({"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}),
     },
 }
-_FURTHER = {"ChatRequest": _CHAT_FURTHER, "ResponsesRequest": _RESPONSES_FURTHER}
+_FURTHER = {
+    "ChatRequest": _CHAT_FURTHER,
+    "ResponsesRequest": _RESPONSES_FURTHER,
+    "MessagesRequest": _MESSAGES_FURTHER,
+}

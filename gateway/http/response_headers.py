@@ -73,6 +73,12 @@ class ResponseHeaders:
         return self._date
 
 
+def add_headers(request: web.Request, headers: Mapping[str, str]) -> None:
+    """Add headers to the response of a request, whatever it will be."""
+    if headers:
+        request[ADDED_HEADERS] = {**request.get(ADDED_HEADERS, {}), **headers}
+
+
 RESPONSE_HEADERS = web.AppKey("response_headers", ResponseHeaders)
 
 

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from gateway.access.bearer import CredentialReader, bearer
 from gateway.core.errors import GatewayError
-from gateway.http.keys import SNAPSHOT
+from gateway.http.keys import CURRENT, SNAPSHOT
 from gateway.metrics.catalog import OTHER
 from gateway.wire.openai_chat.error_body import error_body
 
@@ -61,6 +61,13 @@ class Route:
     id_header: str | None = None
     upgrade: bool = False
 
+    @property
+    def all_methods(self) -> tuple[str, ...]:
+        """The methods, and `HEAD` wherever `GET` works (RFC 9110 §9.3.2)."""
+        if "GET" not in self.methods or "HEAD" in self.methods or self.upgrade:
+            return self.methods
+        return (*self.methods, "HEAD")
+
     def is_enabled(self, endpoints: frozenset[str]) -> bool:
         """Whether it is enabled where these endpoints are."""
         return not self.endpoints or not self.endpoints.isdisjoint(endpoints)
@@ -85,7 +92,7 @@ def add_routes(router: web.UrlDispatcher, routes: Iterable[Route], chained: Call
     paths: dict[str, dict[str, Route]] = {}
     for route in routes:
         for path in route.paths:
-            paths.setdefault(path, {}).update(dict.fromkeys(route.methods, route))
+            paths.setdefault(path, {}).update(dict.fromkeys(route.all_methods, route))
     for path, by_method in paths.items():
         public = all(route.public for route in by_method.values())  # then the 405 is public too (recorded)
         answering = {method: route for method, route in by_method.items() if not route.upgrade}
@@ -114,6 +121,10 @@ def _wrong_method(routes: Mapping[str, Route]) -> Handler:
         allowed = [method for method, route in routes.items() if route.is_enabled(endpoints)]
         if not allowed:
             raise web.HTTPNotFound
+        if request.method == "OPTIONS":
+            policy = (snapshot or request.app[CURRENT].snapshot).cors
+            if headers := policy.preflight_headers(request.headers, allowed):
+                return web.Response(status=204, headers=headers)
         raise web.HTTPMethodNotAllowed(request.method, allowed)
 
     return wrong_method

@@ -6,11 +6,12 @@ A provider bills what it has computed, also if the client leaves or the stream b
 import asyncio
 from collections.abc import Awaitable, Iterable
 
-from gateway.core.token_estimate import prompt_tokens, text_bytes, tokens_in
+from gateway.core.token_estimate import prompt_tokens, tokens_in
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.runs.trace import ANSWERED, CANCELLED, Attempt, RunTrace
+from gateway.upstream.embed import input_tokens
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 
 _ABORTED = frozenset({
@@ -42,22 +43,18 @@ async def metered_embedding(
     try:
         reply = await call
     except asyncio.CancelledError:
-        _estimate(attempt, _input_tokens(request))
+        _estimate(attempt, input_tokens(request))
         raise
     except UpstreamError as error:
         if error.kind.value in _ABORTED:
-            _estimate(attempt, _input_tokens(request))
+            _estimate(attempt, input_tokens(request))
         raise
     if tokens := max(reply.prompt_tokens, reply.total_tokens):
         attempt.usage = Usage(tokens, 0, tokens)
     else:
-        _estimate(attempt, _input_tokens(request))
+        _estimate(attempt, input_tokens(request))
     attempt.shown = True
     return reply
-
-
-def _input_tokens(request: EmbeddingRequest) -> int:
-    return tokens_in(sum(text_bytes(text) for text in request.inputs))
 
 
 def _estimate(attempt: Attempt, prompt: int, completion: int = 0) -> None:

@@ -25,7 +25,7 @@ from gateway.core.upstream_error import UpstreamError, UpstreamKind
 MAX_SIZE = 4 * 2**20
 """Characters; a longer answer is not replayed."""
 
-Channel = str | int  # "text", "refusal", or the index of a tool call
+Channel = str | int  # "text", "refusal", "foreign", or the index of a tool call
 
 
 class Diverged(UpstreamError):
@@ -54,12 +54,12 @@ def seen_answer() -> Accumulator:
 
 def shows_content(seen: Accumulator) -> bool:
     """Whether the client has received more than reasoning, which a replay need not repeat."""
-    return bool(seen.overflowed or seen.text or seen.refusal or seen.tool_calls)
+    return bool(seen.overflowed or seen.text or seen.refusal or seen.tool_calls or seen.stand_ins)
 
 
 def plain_text(seen: Accumulator) -> str | None:
     """The text that the client has received; None if there is none, or if there is other content."""
-    return None if seen.refusal or seen.tool_calls else seen.text or None
+    return None if seen.refusal or seen.tool_calls or seen.stand_ins else seen.text or None
 
 
 class Replay:
@@ -73,7 +73,7 @@ class Replay:
     def __init__(self, seen: Accumulator, cause: UpstreamError | None = None) -> None:
         self._cause = cause
         calls = seen.tool_calls
-        shown: dict[Channel, str] = {"text": seen.text, "refusal": seen.refusal}
+        shown: dict[Channel, str] = {"text": seen.text, "refusal": seen.refusal, "foreign": seen.stand_ins}
         shown |= {index: call.arguments for index, call in calls.items()}
         self._expected = {channel: text for channel, text in shown.items() if text}
         self._repeated = dict.fromkeys(self._expected, 0)  # characters
@@ -119,10 +119,22 @@ class Replay:
                 self._finish(event)
             case ThinkingDelta() | ThinkingEnd() if self._is_behind:
                 self._withhold(event)
-            case ForeignFound() if self._is_behind:
-                pass  # the client has those of the first answer
-            case ThinkingDelta() | ThinkingEnd() | CitationFound() | ForeignFound() | UsageReport() | ToolWork():
+            case ForeignFound(part):
+                self._compare_foreign(event, part.text)
+            case ThinkingDelta() | ThinkingEnd() | CitationFound() | UsageReport() | ToolWork():
                 self._held.append(event)
+
+    def _compare_foreign(self, event: ForeignFound, text: str | None) -> None:
+        """A part that a text stands for, such as an image, is either repeated or new as a whole; of the others the
+        client has those of the first answer.
+        """
+        if not text:
+            if not self._is_behind:
+                self._held.append(event)
+        elif new := self._new("foreign", text):
+            if new != text:
+                raise Diverged(self._cause)
+            self._held.append(event)
 
     def _begin(self, event: ToolCallBegin) -> None:
         known = self._calls.pop(event.index, None)

@@ -13,6 +13,7 @@ from gateway.core.token_estimate import raw_text_bytes, text_bytes
 from gateway.core.usage import Usage
 
 ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
+_MAX_REASON = 500  # characters
 _MAX_BATCHES = 256  # that an attempt holds before it measures them
 
 
@@ -20,7 +21,8 @@ class Attempt:
     """One request to one candidate. Times are seconds; `outcome` is None until it has ended.
 
     `waited` is the pause before it, `status` the provider's HTTP status if known, `outcome` ANSWERED, CANCELLED or the
-    kind of the failure. `first_event` is the time until the first event of a streamed answer, None before it.
+    kind of the failure, `reason` the message of the failure, without secrets. `first_event` is the time until the
+    first event of a streamed answer, None before it.
 
     The rest is for the ledger and is set only in a metered run: `usage` is the provider's own count or, if `estimated`,
     ours, None without one; `streamed` says that the provider was asked for a stream, and `shown` that the client got a
@@ -35,6 +37,7 @@ class Attempt:
         "first_event",
         "key",
         "outcome",
+        "reason",
         "ref",
         "seconds",
         "shown",
@@ -51,6 +54,7 @@ class Attempt:
         self.waited = waited
         self.status: int | None = None
         self.outcome: str | None = None
+        self.reason: str | None = None
         self.seconds: float | None = None
         self.first_event: float | None = None
         self.usage: Usage | None = None
@@ -88,7 +92,7 @@ class Attempt:
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON. `key_id` names the position of the key in the configuration; the key itself is never disclosed."""
-        return {
+        fields = {
             "model": str(self.ref),
             "key_id": self.key,
             "waited": round(self.waited, 4),
@@ -96,6 +100,7 @@ class Attempt:
             "status": self.status,
             "outcome": self.outcome,
         }
+        return fields if self.reason is None else {**fields, "reason": self.reason}
 
 
 def _text_bytes(event: Event) -> int:
@@ -205,12 +210,13 @@ class RunTrace:
         if (attempt := self.current) is not None:
             attempt.shown = True
 
-    def end(self, outcome: str, status: int | None) -> None:
-        """End the current attempt. Call this once per attempt."""
+    def end(self, outcome: str, status: int | None, reason: str | None = None) -> None:
+        """End the current attempt, a failed one with its message. Call this once per attempt."""
         attempt = self.current
         if attempt is None:
             raise AssertionError("there is no attempt to end")
         attempt.outcome, attempt.status = outcome, status
+        attempt.reason = None if reason is None else reason[:_MAX_REASON]
         attempt.seconds = self._clock() - attempt.began
 
     def ran(self, use: ToolUse) -> None:

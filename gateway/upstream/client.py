@@ -198,12 +198,31 @@ class ProviderAnswer:
                 self._wait = max(self._wait, self._provider.timeout or self._timeouts.thinking)
                 deadline.when = min(self._since + self._wait, self._end)
         deadline.when = None
-        batch = await _read_trailing(response, parser) if parser.complete and not parser.done else []
+        batch = await self._read_trailing(response, parser) if parser.complete and not parser.done else []
         if batch and not parser.complete:
             return batch  # more content: the answer was not complete
         self.over = True
         batch = [*batch, *parser.close()]
         await _finish(response)
+        return batch
+
+    async def _read_trailing(self, response: Response, parser: Parser) -> Batch:
+        """Read what follows a finish reason: usually token counts. Content means that the answer was not complete.
+
+        A failure here does not fail the answer, unless the finish reason means nothing: a server that sends one with
+        every piece of text has not ended its answer when it falls silent.
+        """
+        batch: Batch = []
+        wait = _USAGE_WAIT if parser.end == "sure" else self._wait
+        try:
+            async with asyncio.timeout(min(wait, self._end - asyncio.get_running_loop().time())):
+                while parser.complete and not parser.done and (data := await response.read()):
+                    batch += parser.feed(data)
+        except (UpstreamError, TransportError, TimeoutError) as error:
+            response.abandon()
+            if parser.end == "doubtful":
+                raise self._timeout() if isinstance(error, TimeoutError) else error from None
+            log.info("Stream failed after its finish reason", reason=type(error).__name__)
         return batch
 
     def _offered_as_functions(self, turn: Turn, wire: UpstreamFormat) -> Turn:
@@ -268,22 +287,6 @@ async def read_whole(response: Response) -> bytes:
             raise UpstreamError(UpstreamKind.MALFORMED, "The provider's answer is too large.")
         pieces.append(data)
     return b"".join(pieces)
-
-
-async def _read_trailing(response: Response, parser: Parser) -> Batch:
-    """Read what follows a finish reason: usually token counts. Content means that the answer was not complete.
-
-    A failure here does not fail the answer.
-    """
-    batch: Batch = []
-    try:
-        async with asyncio.timeout(_USAGE_WAIT):
-            while parser.complete and not parser.done and (data := await response.read()):
-                batch += parser.feed(data)
-    except (UpstreamError, TransportError, TimeoutError) as error:
-        log.info("Stream failed after its finish reason", reason=type(error).__name__)
-        response.abandon()
-    return batch
 
 
 async def _finish(response: Response) -> None:

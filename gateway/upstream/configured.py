@@ -235,7 +235,7 @@ def _model(model: ModelConfig, config: ProviderConfig, provider: Provider, quirk
 
 
 def _quirks(compat: CompatConfig) -> dict[str, object]:
-    """What some wire format reads; keys that none reads are `CompatConfig.INERT`."""
+    """What some wire format reads."""
     return {
         "supports_tools": compat.supports_tools,
         "supports_tool_choice": compat.supports_tool_choice,
@@ -249,11 +249,21 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "max_tokens_field": compat.max_tokens_field,
         "accepts_prefill": compat.accepts_prefill,
         "embedding_base64": compat.embedding_base64,
+        "embedding_batch_size": compat.embedding_batch_size,
+        "supports_embedding_tokens": compat.supports_embedding_tokens,
         "supports_tool_call_fields": compat.supports_tool_call_fields,
         "supports_reasoning_effort": compat.supports_reasoning_effort,
         "supported_reasoning_efforts": compat.supported_reasoning_efforts,
         "reasoning_effort_map": compat.reasoning_effort_map,
         "supports_own_tools": compat.supports_own_tools,
+        "supports_strict_mode": compat.supports_strict_mode,
+        "strict_message_keys": compat.strict_message_keys,
+        "requires_string_content": compat.requires_string_content,
+        "requires_tool_result_name": compat.requires_tool_result_name,
+        "supports_unknown_fields": compat.supports_unknown_fields,
+        "supports_prompt_cache": compat.supports_prompt_cache,
+        "supports_block_binding": compat.supports_block_binding,
+        "seed_field": compat.seed_field,
     }
 
 

@@ -6,10 +6,12 @@ message: keys and header values are cut out literally, other credentials by shap
 
 import email.utils
 import math
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.printable import printable
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import HIDDEN, redact_text
 from gateway.upstream.provider import Provider
@@ -25,10 +27,14 @@ from gateway.upstream.transport.errors import (
     TransportError,
 )
 from gateway.wire.contract import UpstreamFormat
+from gateway.wire.error_reason import reason_in
 
 _MAX_MESSAGE = 2000
 _MAX_RETRY_AFTER = 86_400.0  # seconds; a longer hint is no use to a client
 _MAX_NAME = 200  # characters of `code` and `param`
+_MAX_PAGE = 4096  # bytes
+_MAX_EXCERPT = 300  # characters of a body that nobody can read
+_TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
 
 # The provider's own words are about the request, and clients match on them.
 _VERBATIM = frozenset({
@@ -43,7 +49,21 @@ def from_status(wire: UpstreamFormat, status: int, headers: Mapping[str, str], b
         payload = loads(body)
     except InvalidJSON:
         payload = None
-    return wire.error(status, payload, retry_after(headers, datetime.now(UTC)))
+    hint = retry_after(headers, datetime.now(UTC))
+    error = wire.error(status, payload, hint)
+    unexplained = wire.error(status, None, hint).message
+    if error.message == unexplained and (reason := reason_in(payload) or _beginning(body)):
+        error.message = f"{unexplained.removesuffix('.')}: {reason}"
+    return error
+
+
+def _beginning(body: bytes) -> str:
+    """The beginning of a body that nobody can read; of a page its title."""
+    text = body[:_MAX_PAGE].decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        text = title[1] if title else ""
+    return printable(" ".join(text.split()))[:_MAX_EXCERPT]
 
 
 def presentable(provider: Provider, error: UpstreamError) -> UpstreamError:

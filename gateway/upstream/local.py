@@ -4,6 +4,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.authorise import fixed_headers
+from gateway.upstream.embed import texts_of
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
@@ -68,5 +69,5 @@ class LocalEmbedder:
                 f"The embedded provider has one embedding model: {MODEL.provider}/{MODEL.embedding_model}.",
                 code="model_not_found",
             )
-        result = await self._vectors.embed(request.inputs, request.dimensions)
+        result = await self._vectors.embed(texts_of(request), request.dimensions)
         return EmbeddingReply([dumps(vector) for vector in result.vectors], result.tokens, result.tokens)

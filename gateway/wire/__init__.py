@@ -13,8 +13,8 @@ from gateway.wire.openai_responses.upstream import AzureResponses, OpenAIRespons
 
 UPSTREAMS: Mapping[str, UpstreamFormat] = {
     "openai-completions": OpenAIChat(),
-    "openai-responses": OpenAIResponses(ChatEmbeddings()),
-    "azure-openai-responses": AzureResponses(ChatEmbeddings()),
+    "openai-responses": OpenAIResponses(ChatEmbeddings(of_openai=True)),
+    "azure-openai-responses": AzureResponses(ChatEmbeddings(of_openai=True)),
     "anthropic-messages": AnthropicMessages(),
     "ollama": Ollama(),
     "google-generative-ai": GoogleGenerative(),

@@ -5,8 +5,8 @@ nothing; `Parser.close` reports a truncated stream as `UpstreamError`.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -18,6 +18,12 @@ from gateway.core.upstream_error import UpstreamError
 from gateway.wire.model import ModelSpec
 
 NO_HEADERS: Mapping[str, str] = {}
+
+
+End = Literal["sure", "likely", "doubtful"]
+"""How far a finish reason can be trusted before the stream ends: `likely` if text came with it, so that it may stand in
+every chunk, `doubtful` if text followed an earlier one.
+"""
 
 
 class WireRequest(Struct, frozen=True):
@@ -38,6 +44,11 @@ class Parser(Protocol):
     @property
     def complete(self) -> bool:
         """Whether the answer seems to be at its end; token counts may still come, or more text after all."""
+        ...
+
+    @property
+    def end(self) -> End:
+        """See End; of an answer that is `complete`."""
         ...
 
     done: bool
@@ -137,14 +148,27 @@ class AnswerRenderer(Protocol):
         ...
 
 
+EmbeddingInput = str | tuple[int, ...]
+"""A text, or the ids of its tokens."""
+
+
 @dataclass(frozen=True, slots=True)
 class EmbeddingRequest:
-    """Texts to embed; `dimensions` None for the model's own; `base64` when the caller wants packed float32."""
+    """Texts to embed; `dimensions` None for the model's own; `base64` when the caller wants packed float32.
+
+    `replies` are those of the first batches, if a provider takes fewer inputs at a time: a retry goes on after them.
+    """
 
     model: str
-    inputs: tuple[str, ...]
+    inputs: tuple[EmbeddingInput, ...]
     dimensions: int | None = None
     base64: bool = False
+    replies: "list[EmbeddingReply]" = field(default_factory=list, compare=False)
+
+    @property
+    def has_tokens(self) -> bool:
+        """Whether an input is the ids of its tokens."""
+        return any(not isinstance(one, str) for one in self.inputs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +189,16 @@ class EmbeddingsFormat(Protocol):
         """See UpstreamFormat."""
         ...
 
+    def max_inputs(self, model: ModelSpec) -> int:
+        """The most inputs of one request."""
+        ...
+
+    def takes_tokens(self, model: ModelSpec) -> bool:
+        """Whether an input may be the ids of its tokens."""
+        ...
+
     def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
-        """The provider's request; `model` is the embedding model."""
+        """The provider's request; `model` is the embedding model. There are at most `max_inputs`."""
         ...
 
     def parse(self, body: bytes, expected: int) -> EmbeddingReply:

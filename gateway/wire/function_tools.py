@@ -1,8 +1,8 @@
 """Offers all tools as functions to a model whose endpoint knows nothing else, and turns its calls back.
 
 A custom tool becomes a function with one string `input`, a tool of a namespace a function with a longer name. Tools
-that the maker of a format runs (`hosted`) are left out, and so are parts that only another format understands. With
-`labelled`, the model knows the hosted tools of its own format.
+that the maker of a format runs (`hosted`) are left out, and texts stand for parts that only another format understands.
+With `labelled`, the model knows the hosted tools of its own format.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from gateway.core.event import Batch, Event, Finish, ToolCallBegin, ToolCallDelt
 from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.message import NO_EXTRAS, Foreign, Message, Part, Text, ToolCall
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
+from gateway.wire.foreign import stand_in
 
 _MAX_NAME_CHARS = 64
 _FOREIGN_CHARS = re.compile(r"[^A-Za-z0-9_-]")
@@ -47,7 +48,8 @@ def _is_own(tool: ToolSpec, wire: str) -> bool:
 def as_functions(turn: Turn, wire: str, *, labelled: bool = False) -> tuple[Turn, "CallRestorer"]:
     """The turn for such an endpoint of the format `wire`, and the filter for its answer.
 
-    Raises BadRequest if the turn demands a hosted tool, or holds a conversation that only its provider can read.
+    Raises BadRequest if the turn demands a hosted tool, or holds a conversation that only its provider can read, and
+    UpstreamError for a part of another format that nothing stands for.
     """
     known = [tool for tool in turn.tools if tool.kind != "hosted" or (labelled and _is_own(tool, wire))]
     tools = tuple(tool if tool.kind == "hosted" else _function(tool) for tool in known)
@@ -118,8 +120,12 @@ def _parts(parts: tuple[Part, ...], wire: str) -> Iterator[Part]:
                     "`input`: only the provider that compacted a conversation can read it; send the original items.",
                     param="input",
                 )
-            continue
-        yield _call(part) if isinstance(part, ToolCall) else part
+            if (text := stand_in(part, wire)) is not None:
+                yield text
+        elif isinstance(part, ToolCall):
+            yield _call(part)
+        else:
+            yield part
 
 
 def _call(call: ToolCall) -> ToolCall:

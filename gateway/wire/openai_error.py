@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.error_reason import reason_in
 from gateway.wire.statuses import default_message, kind_of_status
 
 _BY_CODE = {
@@ -61,7 +62,9 @@ _DECISIVE = frozenset(
 )
 
 _OVERFLOW_TEXT = re.compile(
-    r"context (length|window|size)|maximum context|too many tokens|prompt is too long", re.IGNORECASE
+    r"context (length|window|size)|maximum context|too many tokens|prompt is too long"
+    r"|input token count|exceeds the maximum number of tokens",  # Google
+    re.IGNORECASE,
 )
 _RATE_TEXT = re.compile(
     r"tokens per (minute|hour|day)|requests per (minute|hour|day)|rate.?limit|\bTPM\b", re.IGNORECASE
@@ -83,8 +86,7 @@ def error_in(error: Any) -> UpstreamError:
 def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
     """One UpstreamError from the HTTP status (None: none was given) and the decoded body (anything)."""
     fields = _fields(payload)
-    message = fields.get("message") or fields.get("detail")
-    message = message if isinstance(message, str) and message.strip() else None
+    message = reason_in(payload)
     code, param = fields.get("code"), fields.get("param")
     code = code if isinstance(code, str) else None
     kind = _kind(status, code, fields, message or "")

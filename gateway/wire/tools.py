@@ -14,25 +14,26 @@ from gateway.core.turn import AUTO, ToolChoice, ToolSpec
 PREFIX = "Invalid tools/tool_choice: "
 
 
-def read_tools(raw: list[Any], wire: str) -> tuple[ToolSpec, ...]:
+def read_tools(raw: list[Any], wire: str, path: str = "tools", *, flat: bool = False) -> tuple[ToolSpec, ...]:
     """The offered functions and custom tools of a chat request, in the caller's order. Raises BadRequest.
 
-    `wire` labels fields that only the client's format defines.
+    `wire` labels fields that only the client's format defines, `path` is the field of the request. `flat`: see
+    `read_function`.
     """
-    tools = tuple(_tool(item, f"tools[{index}]", wire) for index, item in enumerate(raw))
+    tools = tuple(_tool(item, f"{path}[{index}]", wire, flat=flat) for index, item in enumerate(raw))
     names: set[str] = set()
     for index, tool in enumerate(tools):
         if tool.name in names:
-            raise BadRequest(f"{PREFIX}two tools are called '{tool.name}'", param=f"tools[{index}]")
+            raise BadRequest(f"{PREFIX}two tools are called '{tool.name}'", param=f"{path}[{index}]")
         names.add(tool.name)
     return tools
 
 
-def _tool(raw: Any, path: str, wire: str) -> ToolSpec:
+def _tool(raw: Any, path: str, wire: str, *, flat: bool) -> ToolSpec:
     custom = raw.get("custom") if isinstance(raw, dict) and raw.get("type") == "custom" else None
     if isinstance(custom, dict):
         return custom_tool(custom, f"{path}.custom", Extras(wire, raw))
-    return read_function(raw, path, wire, flat=False)
+    return read_function(raw, path, wire, flat=flat)
 
 
 def custom_tool(fields: Mapping[str, Any], path: str, extras: Extras) -> ToolSpec:
@@ -88,33 +89,61 @@ def read_function(raw: Any, path: str, wire: str, *, flat: bool) -> ToolSpec:
         parameters if isinstance(parameters, dict) else None,
         strict if isinstance(strict, bool) else None,
         Extras(wire, unknown) if unknown else NO_EXTRAS,
+        outer=_outer(raw, wire) if function is not raw else NO_EXTRAS,
     )
 
 
 _KNOWN = frozenset({"type", "name", "description", "parameters", "strict"})
 
 
+def _outer(raw: Mapping[str, Any], wire: str) -> Extras:
+    """The fields beside `function`, such as `cache_control`."""
+    if raw.keys() <= _KNOWN_BESIDE:
+        return NO_EXTRAS
+    unknown = {name: value for name, value in raw.items() if name not in _KNOWN_BESIDE and value is not None}
+    return Extras(wire, unknown) if unknown else NO_EXTRAS
+
+
+_KNOWN_BESIDE = frozenset({"type", "function"})
+
+
 def read_choice(raw: Any, tools: tuple[ToolSpec, ...]) -> ToolChoice:
     """The caller's tool choice. Raises BadRequest, also when no offered tool can satisfy it."""
     if isinstance(raw, str):
         return _mode(raw, tools)
+    return _named(raw, tools, "tool_choice")
+
+
+def _named(raw: Any, tools: tuple[ToolSpec, ...], path: str) -> ToolChoice:
+    """The choice of one tool, at this path of the request."""
     if not isinstance(raw, dict):
-        raise BadRequest(f"{PREFIX}tool_choice must be a string or object", param="tool_choice")
+        raise BadRequest(f"{PREFIX}{path} must be a string or object", param=path)
     kind = raw.get("type")
-    if kind == "allowed_tools":
-        raise BadRequest(f"{PREFIX}tool_choice {kind} is not supported", param="tool_choice.type")
     if kind not in ("function", "custom"):
-        raise BadRequest(f"{PREFIX}unsupported tool_choice type", param="tool_choice.type")
+        raise BadRequest(f"{PREFIX}unsupported {path} type", param=f"{path}.type")
     function = raw.get(kind)
     flat = not isinstance(function, dict) and "name" in raw
     name = raw["name"] if flat else function.get("name") if isinstance(function, dict) else None
-    param = "tool_choice.name" if flat else f"tool_choice.{kind}.name"
+    param = f"{path}.name" if flat else f"{path}.{kind}.name"
     if not isinstance(name, str) or not name.strip():
         raise BadRequest(f"{PREFIX}{param} is required", param=param)
     name = name.strip()
     if all(tool.name != name or tool.kind != kind for tool in tools):
-        raise BadRequest(f"{PREFIX}tool_choice requested unknown tool: {name}", param=param)
+        raise BadRequest(f"{PREFIX}{path} requested unknown tool: {name}", param=param)
     return ToolChoice("pinned", name, kind)
+
+
+def read_allowed(choice: Mapping[str, Any], tools: tuple[ToolSpec, ...]) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
+    """The choice `allowed_tools` of a chat request, and the tools that it leaves on offer. Raises BadRequest."""
+    path = "tool_choice.allowed_tools"
+    allowed = choice.get("allowed_tools", choice)  # some clients send it flat, as in the Responses API
+    mode, entries = (allowed.get("mode", "auto"), allowed.get("tools")) if isinstance(allowed, dict) else (None, None)
+    if mode not in ("auto", "required"):
+        raise BadRequest(f"{PREFIX}{path}.mode must be auto or required", param=f"{path}.mode")
+    if not isinstance(entries, list) or not entries:
+        raise BadRequest(f"{PREFIX}{path}.tools must list tools", param=f"{path}.tools")
+    names = [_named(entry, tools, f"{path}.tools[{index}]").name for index, entry in enumerate(entries)]
+    return ToolChoice(mode), tuple(tool for tool in tools if tool.name in names)
 
 
 def _mode(mode: str, tools: tuple[ToolSpec, ...]) -> ToolChoice:

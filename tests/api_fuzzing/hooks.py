@@ -41,6 +41,11 @@ def filter_case(_context: Any, case: Any) -> bool:
         return False
     if choice == "required":
         return bool(names)
+    if isinstance(choice, dict) and choice.get("type") in ("auto", "none"):
+        return True
+    if isinstance(choice, dict) and choice.get("type") in ("any", "tool"):  # of the Messages API
+        own = [tool.get("name") for tool in tools or () if tool.get("type") in (None, "custom")]
+        return choice.get("name") in own if choice["type"] == "tool" else bool(own)
     return not isinstance(choice, dict) or _name(choice) in names
 
 

@@ -45,7 +45,7 @@ def _configuration(provider: Provider) -> dict[str, Any]:
                     "global": False,
                 },  # it sends wrong tokens
             },
-            "http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}},
+            "http": {"endpoints": {name: {"enabled": True} for name in ("chatCompletions", "responses", "messages")}},
         },
         "agents": {"defaults": {"model": {"primary": "fake/scripted"}}, "entries": {"main": {}}},
         "memory": {"search": {"provider": "fake", "model": "scripted"}},

@@ -30,8 +30,8 @@ async def test_an_unknown_path_is_a_plain_404_without_a_credential(gateway, path
         ("OPTIONS", CHAT, "POST"),
         ("DELETE", "/v1/responses", "POST"),
         ("GET", "/v1/embeddings", "POST"),
-        ("POST", "/v1/models", "GET"),
-        ("HEAD", "/v1/models", "GET"),
+        ("POST", "/v1/models", "GET, HEAD"),
+        ("OPTIONS", "/v1/models", "GET, HEAD"),
         ("POST", "/healthz", "GET, HEAD"),
     ],
 )

@@ -29,6 +29,7 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
     call = call_of(request, body, "openai")
     large = len(body) > LARGE
     ingress = await decoded(request, partial(ChatIngress.read, body)) if large else ChatIngress.read(body)
+    legacy = ingress.legacy_functions
     del body  # the run may last for minutes
 
     async def read_turn(_agent: Agent) -> Turn:
@@ -36,5 +37,5 @@ async def chat_completions(request: web.Request) -> web.StreamResponse:
         return await checked_images(turn, snapshot.media.images)
 
     async with await dispatch(call, ingress.model, ingress.user, read_turn) as dispatched:
-        renderer = ChatRenderer(now=time.time(), include_usage=dispatched.turn.include_usage)
+        renderer = ChatRenderer(now=time.time(), include_usage=dispatched.turn.include_usage, functions=legacy)
         return await respond(request, dispatched, dispatched.stream, renderer)

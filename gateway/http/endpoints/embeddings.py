@@ -31,7 +31,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     if not model.strip():
         raise BadRequest("Missing `model`.", param="model")
     agent = snapshot.directory.resolve(model, call.options.agent, call.principal)
-    wanted = read_request(parsed)
+    wanted = read_request(parsed, snapshot.embedding_limits)
     embedders = snapshot.embedders
     if (quota := quota_for(snapshot.quota, call.principal)) is not None:
         embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)

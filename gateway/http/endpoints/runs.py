@@ -1,4 +1,6 @@
-"""`GET /api/v1/runs/{id}`: the attempts of a recent run, for operators. It stores no content of the conversation.
+"""`GET /api/v1/runs/{id}`: the attempts of a recent run, for operators, with what a provider wrote about a failure.
+
+It holds nothing else of the conversation.
 
 Only an administrator sees the runs of other users.
 """

@@ -23,7 +23,7 @@ async def get_response(request: web.Request) -> web.StreamResponse:
     """The current response; with `stream=true` its events after `starting_after`, until its end."""
     stored = await find(request)
     first = _number(request.query.get("starting_after"))
-    if _truth("stream", request.query.get("stream", "")):
+    if _truth("stream", request.query.get("stream", "")) and request.method != "HEAD":
         if not loads(stored.body)["background"]:
             raise BadRequest("`stream`: only background responses can be streamed again.", param="stream")
         return await replay(request, stored, first)

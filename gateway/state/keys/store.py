@@ -45,7 +45,7 @@ class KeyStore(Protocol):
         ...
 
     def read_all(self) -> AsyncIterator[list[KeyRecord]]:
-        """All keys, in pages. One that is added or removed meanwhile may be missing or present."""
+        """All keys, in pages. One that is added or removed meanwhile may be missing or present; one may come twice."""
         ...
 
     async def mark_used(self, uses: Mapping[str, float]) -> None:

@@ -17,6 +17,7 @@ from gateway.wire.anthropic_messages.errors import classify
 from gateway.wire.anthropic_messages.shapes import EVENT, MESSAGE, Delta, Event, Message
 from gateway.wire.anthropic_messages.usage import UsageReader
 from gateway.wire.block_builder import BlockBuilder, malformed
+from gateway.wire.contract import End
 from gateway.wire.framing.sse import OversizedEvent, SseDecoder
 from gateway.wire.model import ModelSpec
 
@@ -86,6 +87,9 @@ def _explanation(details: Any) -> str | None:
 
 class StreamParser:
     """Reads one streamed message until its `message_stop`. The end is held back until then: more usage may come."""
+
+    end: End = "sure"
+    """See Parser: the end has an event of its own."""
 
     __slots__ = ("_blocks", "_decoder", "_end", "_started", "_usage", "done", "failure")
 

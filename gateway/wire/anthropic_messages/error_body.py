@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.core.errors import GatewayError, ToolChoiceUnmet, ToolRoundsExhausted
+from gateway.core.errors import BudgetExceeded, GatewayError, ToolChoiceUnmet, ToolRoundsExhausted
 
 _STATUSES = {503: 529}
 """Anthropic reports an overloaded server as 529, and clients treat it as such."""
@@ -23,7 +23,7 @@ _TYPES = {
 }
 
 _RETRIED = frozenset({408, 409, 429})
-_FINAL = (ToolChoiceUnmet, ToolRoundsExhausted)
+_FINAL = (BudgetExceeded, ToolChoiceUnmet, ToolRoundsExhausted)
 _OVERFLOW = "prompt is too long"
 
 
@@ -35,8 +35,8 @@ def error_status(error: GatewayError) -> int:
 
 
 def may_retry(error: GatewayError) -> bool:
-    """Whether the same request may succeed later. A key that the provider refuses, or a call that its model did not
-    make, costs again without a chance.
+    """Whether the same request may succeed soon. A key that the provider refuses, a budget that is used up, or a call
+    that its model did not make, costs again without a chance.
     """
     transient = error.status in _RETRIED or error.status >= 500
     return transient and error.type != "upstream_auth_error" and not isinstance(error, _FINAL)

@@ -78,6 +78,8 @@ def _block(part: Part, seal: Seal | None) -> Block | None:
             return {"type": "tool_use", "id": call_id, "name": name, "input": arguments_object(part)}
         case Foreign(wire, payload) if wire == WIRE:
             return dict(payload)
+        case Foreign(text=str() as text) if text:
+            return {"type": "text", "text": text, "citations": None}
         case _:
             return None  # citations are at their text
 

@@ -236,6 +236,9 @@ class Renderer:
         if part.wire == WIRE:
             self._begin_block(dict(part.payload))
             self._end_block()
+        elif part.text:
+            self._open_text()
+            self._plain([part.text])
 
     def _add_arguments(self, index: int, arguments: str) -> None:
         if index != self._call or self._kind != "tool_use":

@@ -52,6 +52,7 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     if tool.description:
         raw["description"] = tool.description
     raw.update(own)
-    if isinstance(breakpoint_ := tool.extras.fields.get("cache_control"), dict):
-        raw["cache_control"] = breakpoint_
+    for extras in (tool.extras, tool.outer):
+        if isinstance(breakpoint_ := extras.fields.get("cache_control"), dict):
+            raw["cache_control"] = breakpoint_
     return raw

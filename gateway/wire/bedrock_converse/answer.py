@@ -18,6 +18,7 @@ from gateway.wire.bedrock_converse.errors import exception
 from gateway.wire.bedrock_converse.shapes import ANSWER, EVENT, Block, Event, Reasoning
 from gateway.wire.bedrock_converse.usage import read_usage
 from gateway.wire.block_builder import BlockBuilder, malformed
+from gateway.wire.contract import End
 from gateway.wire.framing.aws_eventstream import BrokenStream, EventStreamDecoder, StreamMessage
 from gateway.wire.model import ModelSpec
 
@@ -110,6 +111,9 @@ def _finish(raw: str | None, blocks: BlockBuilder) -> Finish:
 
 class StreamParser:
     """Reads one streamed answer until its `metadata`. The end is held back until then."""
+
+    end: End = "sure"
+    """See Parser: the end has an event of its own."""
 
     __slots__ = ("_blocks", "_decoder", "_end", "_started", "_usage", "done", "failure")
 

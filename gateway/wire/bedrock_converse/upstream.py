@@ -9,6 +9,7 @@ from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
 from gateway.wire.bedrock_converse import WIRE
 from gateway.wire.bedrock_converse.answer import StreamParser, parse_answer
+from gateway.wire.bedrock_converse.embeddings import BedrockEmbeddings
 from gateway.wire.bedrock_converse.errors import classify
 from gateway.wire.bedrock_converse.profile import profile_from
 from gateway.wire.bedrock_converse.request import build_request
@@ -22,7 +23,7 @@ class BedrockConverse:
 
     name = WIRE
     key_header = None
-    embeddings = None
+    embeddings = BedrockEmbeddings()
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

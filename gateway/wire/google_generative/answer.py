@@ -23,6 +23,7 @@ from gateway.core.jsonio import InvalidJSON
 from gateway.core.message import Extras, Owner, Thinking
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.arguments import arguments_text
+from gateway.wire.contract import End
 from gateway.wire.framing.sse import OversizedEvent, SseDecoder
 from gateway.wire.google_generative import WIRE
 from gateway.wire.google_generative.citations import read_citations
@@ -68,6 +69,11 @@ class StreamParser:
         self._reader = _Reader(model)
         self.done = False
         self.failure: UpstreamError | None = None
+
+    @property
+    def end(self) -> End:
+        """See Parser."""
+        return self._reader.finish_is
 
     @property
     def complete(self) -> bool:
@@ -126,6 +132,7 @@ class _Reader:
         self._grounding: Any = None
         self.started = False
         self.finish: str | None = None
+        self.finish_is: End = "sure"
         self.finish_passed = False
         self._explanation: str | None = None
 
@@ -173,12 +180,17 @@ class _Reader:
         logprobs = _logprobs(candidate.logprobs_result) if candidate.logprobs_result is not None else None
         for part in parts or ():
             self._part(part, logprobs, batch)
-        if len(batch) > events_before:
+        with_content = len(batch) > events_before
+        if with_content:
             self.finish_passed = True
         self._citations = candidate.citation_metadata or self._citations
         self._grounding = candidate.grounding_metadata or self._grounding
         reason = candidate.finish_reason
         if reason and reason != "FINISH_REASON_UNSPECIFIED":
+            if self.finish is not None and self.finish_passed:
+                self.finish_is = "doubtful"
+            elif with_content:
+                self.finish_is = "likely"
             self.finish, self.finish_passed = reason, False
             self._explanation = candidate.finish_message
             if reason not in _FINISH and reason not in FILTERED:

@@ -13,6 +13,8 @@ from gateway.wire.google_generative.usage import read_usage
 from gateway.wire.model import ModelSpec
 
 _ARRAY = ord("[")
+_MAX_INPUTS = 100
+_MAX_INSTANCES = 250  # at Vertex AI; its Gemini models take one
 
 
 class _Vector(msgspec.Struct):
@@ -34,6 +36,14 @@ class GoogleEmbeddings:
     def paths(self) -> tuple[str, ...]:
         """The path names the model."""
         return ()
+
+    def max_inputs(self, model: ModelSpec) -> int:  # noqa: ARG002
+        """See EmbeddingsFormat."""
+        return _MAX_INPUTS
+
+    def takes_tokens(self, model: ModelSpec) -> bool:  # noqa: ARG002
+        """See EmbeddingsFormat."""
+        return False
 
     def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
         """One request for all texts."""
@@ -86,6 +96,14 @@ class VertexEmbeddings:
     def paths(self) -> tuple[str, ...]:
         """The path names the model."""
         return ()
+
+    def max_inputs(self, model: ModelSpec) -> int:
+        """See EmbeddingsFormat."""
+        return 1 if "gemini" in model.id else _MAX_INSTANCES
+
+    def takes_tokens(self, model: ModelSpec) -> bool:  # noqa: ARG002
+        """See EmbeddingsFormat."""
+        return False
 
     def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
         """One request for all texts. A text that is too long has to be an error, not cut silently."""

@@ -25,6 +25,7 @@ from gateway.core.message import Owner, Thinking
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.wire.arguments import arguments_text
+from gateway.wire.contract import End
 from gateway.wire.framing.ndjson import NdjsonDecoder, OversizedLine
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama import WIRE
@@ -78,6 +79,9 @@ class StreamParser:
 
     thinking = False
     """See Parser: reasoning is shown, so there is no other sign of it."""
+
+    end: End = "sure"
+    """See Parser: the end has an event of its own."""
 
     __slots__ = ("_calls", "_decoder", "_half", "_ids", "_owner", "_started", "_thought", "complete", "done", "failure")
 

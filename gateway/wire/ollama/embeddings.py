@@ -12,6 +12,7 @@ from gateway.wire.ollama.errors import error_in
 
 _ARRAY = ord("[")
 _PATH = "/api/embed"
+_MAX_INPUTS = 512  # the server embeds them one after the other
 
 
 class _Answer(msgspec.Struct):
@@ -29,6 +30,14 @@ class OllamaEmbeddings:
     def paths(self) -> tuple[str, ...]:
         """See EmbeddingsFormat."""
         return (_PATH,)
+
+    def max_inputs(self, model: ModelSpec) -> int:  # noqa: ARG002
+        """See EmbeddingsFormat."""
+        return _MAX_INPUTS
+
+    def takes_tokens(self, model: ModelSpec) -> bool:  # noqa: ARG002
+        """See EmbeddingsFormat."""
+        return False
 
     def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
         """The provider's request. A text that is too long has to be an error, not cut silently (`truncate`)."""

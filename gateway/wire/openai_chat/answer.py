@@ -6,12 +6,15 @@ deviation fails as MALFORMED; nothing is guessed.
 """
 
 from operator import attrgetter
+from typing import Any
 
 from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.contract import End
 from gateway.wire.framing.sse import OversizedEvent, PlainEvents, SseDecoder
 from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat.beside import completion_events, completion_fields
 from gateway.wire.openai_chat.delta import DeltaReader, malformed
 from gateway.wire.openai_chat.shapes import (
     COMPLETION,
@@ -59,14 +62,15 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     if choice is None or choice.message is None:
         raise malformed("it has no message")
     batch: Batch = []
-    calls = 0
+    calls, cited = 0, False
     if _has_only_text(choice):
         batch.append(TextDelta(choice.message.content, choice.logprobs))  # type: ignore[arg-type]  # a Raw string
     else:
         reader = DeltaReader(model)
         reader.read(choice.message, choice.logprobs, batch)
         reader.end_thinking(batch)
-        calls = reader.calls
+        calls, cited = reader.calls, reader.cited
+    batch += completion_events(completion_fields(answer), cited=cited)
     batch.append(_finish(choice, calls=calls))
     if answer.usage:
         batch.append(UsageReport(read_usage(answer.usage)))
@@ -112,14 +116,28 @@ class StreamParser:
     chunk, and an answer that goes on was not complete.
     """
 
-    __slots__ = ("_decoder", "_finish", "_finish_passed", "_mixed", "_reader", "_started", "_usage", "done", "failure")
+    __slots__ = (
+        "_beside",
+        "_decoder",
+        "_finish",
+        "_finish_is",
+        "_finish_passed",
+        "_mixed",
+        "_reader",
+        "_started",
+        "_usage",
+        "done",
+        "failure",
+    )
 
     def __init__(self, model: ModelSpec) -> None:
         self._decoder = SseDecoder()
         self._reader = DeltaReader(model)
         self._mixed = False
+        self._beside: dict[str, Any] = {}  # fields about the whole answer; servers repeat them in every chunk
         self._started = False
         self._finish: Finish | None = None
+        self._finish_is: End = "sure"
         self._finish_passed = False
         self._usage: UsageReport | None = None
         self.done = False
@@ -129,6 +147,11 @@ class StreamParser:
     def thinking(self) -> bool:
         """Whether a block of reasoning is open."""
         return self._reader.thinking.open
+
+    @property
+    def end(self) -> End:
+        """See Parser."""
+        return self._finish_is
 
     @property
     def complete(self) -> bool:
@@ -215,6 +238,7 @@ class StreamParser:
         """End the answer: emit the finish that was held back, and the usage."""
         self.done = True
         if self._finish is not None:
+            batch += completion_events(self._beside, cited=self._reader.cited)
             batch.append(self._finish)
             if self._usage is not None:
                 batch.append(self._usage)
@@ -242,7 +266,13 @@ class StreamParser:
                         or delta.annotations
                         or delta.reasoning_details
                         or delta.function_call
+                        or delta.audio
+                        or delta.images
                         or choice.index
+                        or completion.citations
+                        or completion.search_results
+                        or completion.images
+                        or completion.related_questions
                     )
                 ):
                     batch.append(TextDelta(text, choice.logprobs))
@@ -253,6 +283,7 @@ class StreamParser:
                 plain = exact and self._reader.plain and self._finish is None
             elif completion.error and not self.complete:
                 raise error_in(completion.error)
+            self._beside |= completion_fields(completion)
             # Some servers repeat a running count in every chunk: only the one with or after the finish counts.
             if completion.usage and self._finish is not None:
                 self._usage = UsageReport(read_usage(completion.usage))
@@ -270,9 +301,14 @@ class StreamParser:
             self._reader.read(delta, choice.logprobs, batch)
         elif choice.text is not None:
             raise malformed("it is a text completion, not a chat completion")
-        if len(batch) > events_before:
+        with_content = len(batch) > events_before
+        if with_content:
             self._finish_passed = True
         if choice.finish_reason:
+            if self._finish is not None and self._finish_passed:
+                self._finish_is = "doubtful"
+            elif with_content:
+                self._finish_is = "likely"
             self._reader.end_thinking(batch)
             self._finish = _finish(choice, calls=self._reader.calls)
             self._finish_passed = False

@@ -25,6 +25,7 @@ from gateway.core.raw_text import RawText, is_empty, is_string
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.beside import message_events
 from gateway.wire.openai_chat.citations import read_annotations
 from gateway.wire.openai_chat.shapes import CALL_FIELDS, Call, Delta
 from gateway.wire.openai_chat.thinking import ThinkingReader
@@ -39,7 +40,7 @@ def malformed(what: str) -> UpstreamError:
 class DeltaReader:
     """Reads the deltas of one answer of `model`; tracks open calls, open reasoning and half a surrogate pair."""
 
-    __slots__ = ("_halves", "_ids", "_model", "_open_calls", "calls", "thinking")
+    __slots__ = ("_halves", "_ids", "_model", "_open_calls", "calls", "cited", "thinking")
 
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
@@ -48,6 +49,7 @@ class DeltaReader:
         self.thinking = ThinkingReader()
         self._halves = SurrogateJoiner()
         self.calls = 0
+        self.cited = False  # whether the message itself has named a source
 
     @property
     def plain(self) -> bool:
@@ -75,10 +77,18 @@ class DeltaReader:
             batch.append(TextDelta(text_raw, logprobs))
         if delta.refusal:
             batch.append(RefusalDelta(delta.refusal))
-        if delta.annotations:
-            batch += [CitationFound(citation) for citation in read_annotations(delta.annotations)]
+        if delta.annotations or delta.audio or delta.images:
+            self._read_beside(delta, batch)
         if calls:
             self._tool_calls(calls, batch)
+
+    def _read_beside(self, delta: Delta, batch: Batch) -> None:
+        citations = read_annotations(delta.annotations)
+        self.cited = self.cited or bool(citations)
+        batch += [CitationFound(citation) for citation in citations]
+        if events := list(message_events(delta)):
+            self.end_thinking(batch)
+            batch += events
 
     def end_thinking(self, batch: Batch) -> None:
         """Close an open block of reasoning: other content begins, or the answer ends."""

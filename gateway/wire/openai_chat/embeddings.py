@@ -6,6 +6,7 @@ floats and packs them itself, as little-endian float32 of the same numbers.
 
 import base64
 import struct
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import msgspec
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.wire.contract import EmbeddingReply, EmbeddingRequest, WireRequest
+from gateway.wire.contract import EmbeddingInput, EmbeddingReply, EmbeddingRequest, WireRequest
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
@@ -21,9 +22,16 @@ from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
 
 _PATH = "/embeddings"
-_MAX_INPUTS = 128
-_MAX_UNITS = 8192
-_MAX_TOTAL = 65536
+_TEXTS = "must be a string or an array of strings, or token ids in arrays"
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingLimits:
+    """Limits of a client's request: inputs, and UTF-16 units of one text and of all. A token id counts as one unit."""
+
+    inputs: int = 2048
+    units: int = 200_000
+    total: int = 4_000_000
 
 
 class _Vector(msgspec.Struct):
@@ -42,7 +50,18 @@ _EMBEDDINGS = StructDecoder(_Embeddings)
 
 
 class ChatEmbeddings:
-    """See `gateway.wire.contract.EmbeddingsFormat`."""
+    """See `gateway.wire.contract.EmbeddingsFormat`. `of_openai`: the server is OpenAI's, which takes token ids."""
+
+    def __init__(self, *, of_openai: bool = False) -> None:
+        self._of_openai = of_openai
+
+    def max_inputs(self, model: ModelSpec) -> int:
+        """See EmbeddingsFormat."""
+        return profile_of(model).embedding_batch
+
+    def takes_tokens(self, model: ModelSpec) -> bool:
+        """See EmbeddingsFormat."""
+        return self._of_openai or profile_of(model).embedding_tokens
 
     def paths(self) -> tuple[str, ...]:
         """See EmbeddingsFormat."""
@@ -57,9 +76,9 @@ class ChatEmbeddings:
         return parse_reply(body, expected)
 
 
-def read_request(request: EmbeddingsRequest) -> EmbeddingRequest:
-    """Check inputs and format (limits as in OpenClaw, counted in UTF-16 units). Raises BadRequest."""
-    inputs = _inputs(request.input)
+def read_request(request: EmbeddingsRequest, limits: EmbeddingLimits) -> EmbeddingRequest:
+    """Check inputs and format. Raises BadRequest."""
+    inputs = _inputs(request.input, limits)
     dimensions = request.dimensions
     if dimensions is not None and (dimensions != int(dimensions) or dimensions <= 0):
         raise BadRequest("`dimensions`: must be a whole number above 0.", param="dimensions")
@@ -73,23 +92,48 @@ def read_request(request: EmbeddingsRequest) -> EmbeddingRequest:
     )
 
 
-def _inputs(raw: Any) -> tuple[str, ...]:
-    inputs = (raw,) if isinstance(raw, str) else raw
-    if not isinstance(inputs, (list, tuple)) or not all(isinstance(text, str) for text in inputs):
-        raise BadRequest("`input` must be a string or an array of strings.", param="input")
+def _inputs(raw: Any, limits: EmbeddingLimits) -> tuple[EmbeddingInput, ...]:
+    inputs = _as_inputs(raw)
     if not inputs or not any(inputs):
         raise BadRequest("`input` must contain at least one non-empty string.", param="input")
-    if len(inputs) > _MAX_INPUTS:
-        raise BadRequest(f"Too many inputs (max {_MAX_INPUTS}).", param="input")
+    if len(inputs) > limits.inputs:
+        raise _too_much(f"Too many inputs (max {limits.inputs}", "maxInputs")
     total = 0
-    for index, text in enumerate(inputs):
-        units = len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
-        if units > _MAX_UNITS:
-            raise BadRequest(f"Input too long (max {_MAX_UNITS} chars).", param=f"input[{index}]")
+    for index, one in enumerate(inputs):
+        units = _units(one)
+        if units > limits.units:
+            raise _too_much(f"Input too long (max {limits.units} chars", "maxInputChars", f"input[{index}]")
         total += units
-    if total > _MAX_TOTAL:
-        raise BadRequest(f"Total input too large (max {_MAX_TOTAL} chars).", param="input")
-    return tuple(inputs)
+    if total > limits.total:
+        raise _too_much(f"Total input too large (max {limits.total} chars", "maxTotalChars")
+    return inputs
+
+
+def _as_inputs(raw: Any) -> tuple[EmbeddingInput, ...]:
+    """The texts or lists of token ids, whatever their form."""
+    if isinstance(raw, str):
+        return (raw,)
+    if isinstance(raw, list):
+        if raw and all(type(one) is int for one in raw):
+            return (tuple(raw),)
+        inputs = tuple(tuple(one) if isinstance(one, list) else one for one in raw)
+        if all(isinstance(one, str) or _are_tokens(one) for one in inputs):
+            return inputs
+    raise BadRequest(f"`input` {_TEXTS}.", param="input")
+
+
+def _are_tokens(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and all(type(one) is int and one >= 0 for one in value)
+
+
+def _units(one: EmbeddingInput) -> int:
+    if not isinstance(one, str) or one.isascii():
+        return len(one)
+    return len(one.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _too_much(what: str, key: str, param: str = "input") -> BadRequest:
+    return BadRequest(f"{what}; see gateway.http.endpoints.embeddings.{key}).", param=param)
 
 
 def build_request(request: EmbeddingRequest, model: ModelSpec) -> bytes:

@@ -7,19 +7,20 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
+from msgspec.structs import replace
+
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import NO_EXTRAS, Extras
-from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, Options, ResponseFormat, Sampling, Turn
+from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, Options, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.legacy import read_functions
 from gateway.wire.openai_chat.messages import read_messages
 from gateway.wire.openai_chat.request import OPTIONS
 from gateway.wire.openai_chat.schema import CHAT, ChatRequest
 from gateway.wire.ranges import token_cap, within
 from gateway.wire.request_body import unreadable
-from gateway.wire.tools import read_choice, read_tools
-
-_RETIRED = frozenset({"functions", "function_call"})  # replaced by `tools`; ignored, as OpenClaw does
+from gateway.wire.tools import read_allowed, read_choice, read_tools
 
 
 class ChatIngress:
@@ -49,16 +50,22 @@ class ChatIngress:
         user = self._request.user
         return user if user and user.strip() else None
 
+    @property
+    def legacy_functions(self) -> bool:
+        """Whether the request offers `functions`, so that the answer has a `function_call`."""
+        return bool(self._request.functions) and not self._request.tools
+
     def turn(self) -> Turn:
         """The decoded request. Raises BadRequest for invalid tools, or when no message needs an answer."""
         request = self._request
         try:
-            tools = read_tools(decoded(request.tools), WIRE) if request.tools else ()
-            choice = read_choice(request.tool_choice, tools) if request.tool_choice is not None else None
+            tools, choice = self._tools()
             messages = read_messages(request.messages or [])
         except InvalidJSON as error:  # the first pass does not decode all numbers: one may be out of range
             raise unreadable(error) from None
         options, extras = _options(self._others) if self._others else (NO_OPTIONS, NO_EXTRAS)
+        if self.legacy_functions and options.parallel_tool_calls is None:
+            options = replace(options, parallel_tool_calls=False)  # an answer has one `function_call`
         stream_options = request.stream_options
         return Turn(
             model=self.model,
@@ -72,6 +79,21 @@ class ChatIngress:
             extras=extras,
             options=options,
         )
+
+    def _tools(self) -> tuple[tuple[ToolSpec, ...], ToolChoice | None]:
+        """The tools on offer, and the choice among them. Raises BadRequest."""
+        request = self._request
+        if self.legacy_functions:
+            return read_functions(decoded(request.functions or []), request.function_call)
+        if request.functions or isinstance(request.function_call, dict):
+            field = "functions" if request.functions else "function_call"
+            raise BadRequest(f"`{field}`: is the older form of `tools`; send only one of both.", param=field)
+        tools = read_tools(decoded(request.tools), WIRE) if request.tools else ()
+        choice = request.tool_choice
+        if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+            allowed, tools = read_allowed(choice, tools)
+            return tools, allowed
+        return tools, None if choice is None else read_choice(choice, tools)
 
 
 def _sampling(request: ChatRequest) -> Sampling:
@@ -145,7 +167,7 @@ def _options(others: Mapping[str, Any]) -> tuple[Options, Extras]:
     unknown: dict[str, Any] = {}
     for name, value in others.items():
         option = OPTIONS.get(name)
-        if value is None or name in _RETIRED:
+        if value is None:
             continue
         if option is not None and type(value) in _OPTION_TYPES.get(name, (str,)):
             options[option] = value

@@ -1,7 +1,7 @@
 """Decodes `messages` of a client's request, preserving roles, order, names, ids and unknown fields.
 
-Entries that OpenClaw skips silently (not an object, unknown role) are skipped here too, because clients rely on the
-200. Null means absent. Text stays encoded as it arrived; code that needs its characters decodes it.
+What can't be read is refused with its path, never left out. Null means absent. Text stays encoded as it arrived; code
+that needs its characters decodes it.
 """
 
 import re
@@ -11,7 +11,7 @@ from typing import Any, get_args
 from msgspec import Raw
 
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import RawFields, dumps, loads, objects_of
+from gateway.core.jsonio import RawFields, dumps, entries_of, loads
 from gateway.core.message import (
     NO_EXTRAS,
     Audio,
@@ -30,19 +30,24 @@ from gateway.core.message import (
 )
 from gateway.core.raw_text import is_string
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.legacy import FunctionCalls
 from gateway.wire.openai_chat.thinking import FIELDS, read_fields
 
 _ROLES: dict[str, Role] = {role: role for role in get_args(Role)}
 _RAW_ROLES: dict[bytes, Role] = {dumps(role): role for role in _ROLES.values()}
 _NO_MESSAGE = "Missing user message in `messages`."
 _ABSENT = Raw(b"null")
+_NULL = b"null"
 _DATA_URI = re.compile(r"data:([^;,]+);base64,")
 
 
 def read_messages(entries: list[Any]) -> tuple[Message, ...]:
-    """Messages in order, from their raw fields. Raises BadRequest when no message needs an answer."""
+    """Messages in order, from their raw fields. Raises BadRequest for one that can't be read, with its path, and when
+    no message needs an answer.
+    """
+    functions = FunctionCalls()
     messages = tuple(
-        [message for fields in entries if isinstance(fields, dict) and (message := _message(fields)) is not None]
+        [message for at, entry in enumerate(entries) if (message := _message(entry, at, functions)) is not None]
     )
     for message in messages:
         if message.role not in ("system", "developer") and not message.blank:
@@ -50,68 +55,123 @@ def read_messages(entries: list[Any]) -> tuple[Message, ...]:
     raise BadRequest(_NO_MESSAGE, param="messages")
 
 
-def _message(fields: RawFields) -> Message | None:
+def _message(fields: RawFields, at: int, functions: FunctionCalls) -> Message | None:
+    """The message at this index; None if it has nothing to say."""
+    if not isinstance(fields, dict):
+        raise _refused(f"messages[{at}]", "must be an object")
     raw_role = fields.get("role", _ABSENT)
     role = _RAW_ROLES.get(bytes(raw_role)) or _ROLES.get(_string(raw_role) or "")
     if role is None:
-        return None
+        raise _refused(f"messages[{at}].role", f"must be one of {', '.join(_ROLES)}")
     content = fields.get("content", _ABSENT)
     if len(fields) == 2 and role != "tool" and is_string(content):
         return Message(role, (Text(content),))
-    parts, is_array = _content(content)
-    name = _string(fields.get("name", _ABSENT))
+    parts, is_array = _content(content, at)
+    name = _text_field(fields, "name", at)
     if role == "tool":
-        call_id = _string(fields.get("tool_call_id", _ABSENT))
+        call_id = _text_field(fields, "tool_call_id", at)
         return Message(role, (ToolResult(call_id or "", parts, is_array),), name, _unknown_fields(fields, _KNOWN_TOOL))
+    if role == "function" and (result := functions.result(name, parts, is_array=is_array)) is not None:
+        return result
     all_parts: tuple[Part, ...] = parts
     known = _KNOWN
     if role == "assistant":
         known = _KNOWN_ASSISTANT
-        all_parts = _assistant_parts(fields, parts)
+        all_parts = _assistant_parts(fields, parts, at, functions)
     extras = _unknown_fields(fields, known)
     if not all_parts and extras is NO_EXTRAS:
         return None
     return Message(role, all_parts, name, extras, is_array)
 
 
-_KNOWN = frozenset({"role", "content", "name", "tool_calls"})
-_KNOWN_ASSISTANT = _KNOWN | {"refusal", *FIELDS}
+_KNOWN = frozenset({"role", "content", "name"})
+_KNOWN_ASSISTANT = _KNOWN | {"tool_calls", "function_call", "refusal", *FIELDS}
 _KNOWN_TOOL = frozenset({"role", "content", "name", "tool_call_id"})
 
 
-def _assistant_parts(fields: RawFields, content: tuple[Content, ...]) -> tuple[Part, ...]:
+def _refused(path: str, problem: str) -> BadRequest:
+    return BadRequest(f"`{path}`: {problem}.", param=path)
+
+
+def _text_field(fields: RawFields, field: str, at: int) -> str | None:
+    raw = fields.get(field, _ABSENT)
+    if is_string(raw):
+        return loads(raw)  # type: ignore[no-any-return]  # a string
+    if bytes(raw) != _NULL:
+        raise _refused(f"messages[{at}].{field}", "must be a string")
+    return None
+
+
+def _assistant_parts(
+    fields: RawFields, content: tuple[Content, ...], at: int, functions: FunctionCalls
+) -> tuple[Part, ...]:
     """Reasoning, content, a refusal, calls: the parts of an assistant message, in the order of generation."""
     parts: list[Part] = list(content)
     if not fields.keys().isdisjoint(FIELDS):
         thinking = read_fields({name: loads(fields[name]) for name in FIELDS if name in fields})
         if thinking is not None:
             parts.insert(0, thinking)
-    if (refusal := _string(fields.get("refusal", _ABSENT))) is not None:
+    if (refusal := _text_field(fields, "refusal", at)) is not None:
         parts.append(Refusal(refusal, Extras(WIRE, {"place": "message"})))
-    if isinstance(calls := loads(fields.get("tool_calls", _ABSENT)), list):
-        parts += [call for raw in calls if (call := _tool_call(raw)) is not None]
+    calls = loads(fields.get("tool_calls", _ABSENT))
+    if isinstance(calls, list):
+        path = f"messages[{at}].tool_calls"
+        parts += [_tool_call(raw, f"{path}[{index}]") for index, raw in enumerate(calls) if raw is not None]
+    elif calls is not None:
+        raise _refused(f"messages[{at}].tool_calls", "must be an array")
+    if (call := loads(fields.get("function_call", _ABSENT))) is not None:
+        parts.append(functions.call(call, f"messages[{at}].function_call"))
     return tuple(parts)
 
 
-def _content(content: Raw) -> tuple[tuple[Content, ...], bool]:
+def _content(content: Raw, at: int) -> tuple[tuple[Content, ...], bool]:
     if is_string(content):
         return (Text(content),), False
-    if memoryview(content)[0] != ord("["):
-        return (), False
-    return tuple([part for item in objects_of(content) if (part := _part(item)) is not None]), True
+    if memoryview(content)[0] == ord("["):
+        parts = [_part(item, at, index) for index, item in enumerate(entries_of(content))]
+        return tuple([part for part in parts if part is not None]), True
+    if bytes(content) != _NULL:
+        raise _refused(f"messages[{at}].content", "must be a string or an array of parts")
+    return (), False
 
 
-def _part(fields: RawFields) -> Content | None:
-    reader = _PARTS.get(_string(fields.get("type", _ABSENT)) or "")
+def _part(fields: Any, at: int, index: int) -> Content | None:
+    """The part at this index; None if it is null, or a text without any text.
+
+    A type that nobody here knows is for a provider of this format to read.
+    """
+    if not isinstance(fields, dict):
+        if isinstance(fields, str):  # some clients send bare texts
+            return Text(fields)
+        if fields is None:
+            return None
+        raise _refused(f"messages[{at}].content[{index}]", "must be an object with a `type`")
+    kind = _string(fields.get("type", _ABSENT))
+    reader = _PARTS.get(kind or "")
     if reader is not None:
-        return reader(fields)
-    text = fields.get("input_text", _ABSENT)
-    return Text(text) if is_string(text) else None
+        try:
+            return reader(fields)
+        except _NotText:
+            raise _refused(f"messages[{at}].content[{index}].text", "must be a string") from None
+    if kind:
+        return _foreign(fields)
+    for name in ("input_text", "text"):
+        if is_string(text := fields.get(name, _ABSENT)):
+            return Text(text, _unknown_fields(fields, ("type", name)))
+    raise _refused(f"messages[{at}].content[{index}].type", "must name the type of the part")
+
+
+class _NotText(ValueError):
+    """The text of a part is something else."""
 
 
 def _text(fields: RawFields) -> Text | None:
     text = fields.get("text", _ABSENT)
-    return Text(text, _unknown_fields(fields, ("type", "text"))) if is_string(text) else None
+    if is_string(text):
+        return Text(text, _unknown_fields(fields, ("type", "text")))
+    if bytes(text) != _NULL:
+        raise _NotText
+    return None
 
 
 def _image(fields: RawFields) -> Image | None:
@@ -124,6 +184,13 @@ def _image(fields: RawFields) -> Image | None:
             image["url"], detail if isinstance(detail, str) else None, _unknown_fields(fields, ("type", "image_url"))
         )
     return Image("")  # no usable address: the media check refuses it
+
+
+def _input_image(fields: RawFields) -> Content:
+    url, detail = fields.get("image_url", _ABSENT), _string(fields.get("detail", _ABSENT))
+    if not is_string(url):
+        return _foreign(fields)  # by an id of files that were uploaded to the provider
+    return Image(loads(url), detail, _unknown_fields(fields, ("type", "image_url", "detail")))
 
 
 def _foreign(fields: RawFields) -> Foreign:
@@ -157,11 +224,13 @@ def _refusal(fields: RawFields) -> Content:
     return Refusal(refusal, Extras(WIRE, {"place": "part", **unknown}))
 
 
-# Part types of the format; entries of other types are skipped, as in OpenClaw.
+# `input_text`, `output_text` and `input_image` are those of OpenAI's Responses API, which some clients send here too.
 _PARTS: dict[str, Callable[[RawFields], Content | None]] = {
     "text": _text,
     "input_text": _text,
+    "output_text": _text,
     "image_url": _image,
+    "input_image": _input_image,
     "input_audio": _audio,
     "file": _file,
     "refusal": _refusal,
@@ -177,31 +246,33 @@ def _unknown_fields(fields: RawFields, known: Collection[str]) -> Extras:
     return Extras(WIRE, unknown) if unknown else NO_EXTRAS
 
 
-def _tool_call(raw: Any) -> ToolCall | None:
+def _tool_call(raw: Any, path: str) -> ToolCall:
     if isinstance(raw, dict) and raw.get("type") == "custom":
-        return _custom_call(raw)
+        return _custom_call(raw, path)
     function = raw.get("function") if isinstance(raw, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
-        return None
+        raise _refused(f"{path}.function.name", "must be a string")
     arguments = function.get("arguments")
     if not isinstance(arguments, str):
         arguments = "{}" if arguments is None else dumps(arguments).decode()
-    call_id = raw.get("id")
-    return ToolCall(call_id if isinstance(call_id, str) else "", function["name"], arguments, _call_extras(raw))
+    return ToolCall(_call_id(raw, path), function["name"], arguments, _call_extras(raw))
 
 
-def _custom_call(raw: dict[str, Any]) -> ToolCall | None:
-    custom, call_id = raw.get("custom"), raw.get("id")
+def _custom_call(raw: dict[str, Any], path: str) -> ToolCall:
+    custom = raw.get("custom")
     if not isinstance(custom, dict) or not isinstance(custom.get("name"), str):
-        return None
+        raise _refused(f"{path}.custom.name", "must be a string")
     text = custom.get("input")
-    return ToolCall(
-        call_id if isinstance(call_id, str) else "",
-        custom["name"],
-        text if isinstance(text, str) else "",
-        _call_extras(raw),
-        "custom",
-    )
+    if text is not None and not isinstance(text, str):
+        raise _refused(f"{path}.custom.input", "must be a string")
+    return ToolCall(_call_id(raw, path), custom["name"], text or "", _call_extras(raw), "custom")
+
+
+def _call_id(raw: dict[str, Any], path: str) -> str:
+    call_id = raw.get("id")
+    if call_id is not None and not isinstance(call_id, str):
+        raise _refused(f"{path}.id", "must be a string")
+    return call_id or ""
 
 
 def _call_extras(raw: dict[str, Any]) -> Extras:

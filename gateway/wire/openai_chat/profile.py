@@ -14,8 +14,19 @@ _NAMES = {
     "supports_usage_in_streaming": "usage_in_streaming",
     "max_tokens_field": "max_tokens_field",
     "embedding_base64": "embedding_base64",
+    "embedding_batch_size": "embedding_batch",
+    "supports_embedding_tokens": "embedding_tokens",
     "supports_unknown_fields": "unknown_fields",
     "supports_tool_call_fields": "tool_call_fields",
+    "supports_store": "store",
+    "supports_temperature": "temperature",
+    "supports_prompt_cache_key": "cache_key",
+    "supports_json_schema_response_format": "json_schema",
+    "supports_strict_mode": "strict_tools",
+    "strict_message_keys": "strict_messages",
+    "requires_string_content": "string_content",
+    "requires_tool_result_name": "result_name",
+    "seed_field": "seed_field",
 }
 """The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
 
@@ -26,9 +37,16 @@ class Profile:
 
     `developer_role`: knows the role `developer`, else it is sent as `system`. `max_tokens_field`: name of the cap.
     `usage_in_streaming`: understands `stream_options.include_usage`. `tool_choice`, `parallel_tool_calls`: understands
-    those fields. `embedding_base64`: can answer embeddings as base64. `unknown_fields`: tolerates unknown request
-    fields; `tool_call_fields`: tolerates unknown fields of tool calls in the history, where another provider may have
-    added them. `efforts`: the values of `reasoning_effort` that it accepts.
+    those fields. `embedding_base64`: can answer embeddings as base64, `embedding_batch`: the most inputs of one request
+    for them, `embedding_tokens`: inputs may be token ids. `unknown_fields`: tolerates unknown request fields;
+    `tool_call_fields`: tolerates unknown fields of tool calls in the history, where another provider may have added
+    them. `efforts`: the values of `reasoning_effort` that it accepts.
+
+    `store`, `cache_key` (and `prompt_cache_retention`, `prompt_cache_options`), `temperature` (and `top_p` and the
+    penalties): understands those fields. `json_schema`: understands a schema as `response_format`; `strict_tools`:
+    understands `strict` of a function. `strict_messages`: refuses fields of messages, parts and tools that it does not
+    know, and so does an endpoint without `unknown_fields`. `string_content`: content must be one text, not an array.
+    `result_name`: a tool's result must have the name of the tool. `seed_field`: the name of the seed.
     """
 
     tool_choice: bool = True
@@ -37,9 +55,29 @@ class Profile:
     usage_in_streaming: bool = True
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     embedding_base64: bool = False
+    embedding_batch: int = 2048
+    embedding_tokens: bool = False
     unknown_fields: bool = True
     tool_call_fields: bool = True
     efforts: Efforts = ANY_EFFORT
+    store: bool = True
+    temperature: bool = True
+    cache_key: bool = True
+    json_schema: bool = True
+    strict_tools: bool = True
+    strict_messages: bool = False
+    string_content: bool = False
+    result_name: bool = False
+    seed_field: Literal["seed", "random_seed"] = "seed"
+
+    def __post_init__(self) -> None:
+        if not self.unknown_fields:
+            object.__setattr__(self, "strict_messages", True)  # the class is frozen
+
+    @property
+    def refuses_fields(self) -> bool:
+        """Whether any field of a request has to be left out."""
+        return not (self.store and self.cache_key and self.unknown_fields)
 
 
 DEFAULT = Profile()

@@ -31,6 +31,8 @@ class ChatRequest(Struct):
     response_format: Any = None
     tools: list[Any] | None = None
     tool_choice: Any = None
+    functions: list[Any] | None = None
+    function_call: Any = None
     user: str | None = None
     n: Any = None
 

@@ -16,6 +16,10 @@ without them (https://ai.google.dev/gemini-api/docs/thought-signatures); LiteLLM
 """
 
 
+COMPLETION_FIELDS = ("citations", "search_results", "images", "related_questions")
+"""Fields of a completion that are about the whole answer (Perplexity)."""
+
+
 class Function(Struct, gc=False):
     """The function of a tool call; in a stream each field may arrive in pieces or at once."""
 
@@ -47,6 +51,8 @@ class Delta(Struct, gc=False):
     refusal: str | None = None
     annotations: Any = None
     function_call: Function | None = None
+    audio: Any = None
+    images: Any = None
 
 
 class Choice(Struct, gc=False):
@@ -70,6 +76,10 @@ class Completion(Struct, gc=False):
     choices: list[Choice] | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
+    citations: Any = None
+    search_results: Any = None
+    images: Any = None
+    related_questions: Any = None
 
 
 class WholeMessage(Delta, gc=False):
@@ -93,6 +103,10 @@ class WholeCompletion(Struct, gc=False):
     choices: list[WholeChoice] | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
+    citations: Any = None
+    search_results: Any = None
+    images: Any = None
+    related_questions: Any = None
 
 
 class TextOnly(Struct, gc=False):
@@ -106,6 +120,8 @@ class TextOnly(Struct, gc=False):
     refusal: None = None
     annotations: None = None
     function_call: None = None
+    audio: None = None
+    images: None = None
 
 
 class TextChoice(Struct, gc=False):
@@ -128,6 +144,10 @@ class TextChunk(Struct, gc=False):
     choices: tuple[TextChoice]
     usage: None = None
     error: None = None
+    citations: None = None
+    search_results: None = None
+    images: None = None
+    related_questions: None = None
 
 
 COMPLETION = StructDecoder(Completion)

@@ -42,6 +42,11 @@ def fields_of(blocks: Iterable[Thinking], owner: Owner) -> dict[str, Any]:
     return {**texts, "reasoning_details": details} if details else texts
 
 
+def reasoning_details(block: Thinking) -> _Details:
+    """The block's `reasoning_details`, which a client of this format may send back."""
+    return _objects(block.extras.of(WIRE).get("reasoning_details"))
+
+
 def read_fields(message: Mapping[str, Any]) -> Thinking | None:
     """The reasoning in a client's assistant message, without an owner; None if there is none."""
     field, text = None, ""

@@ -30,7 +30,29 @@ def read_usage(payload: Mapping[str, Any]) -> Usage:
         cached or _count(get("prompt_cache_hit_tokens")),
         reasoning if type(reasoning) is int else None,
         cache_write,
+        others=None if payload.keys() <= _COUNTS else _others(payload),
     )
+
+
+_PROMPT_DETAILS = frozenset({"cached_tokens", "cache_write_tokens"})
+_COMPLETION_DETAILS = frozenset({"reasoning_tokens"})
+_COUNTS = frozenset({"prompt_tokens", "completion_tokens", "total_tokens", "prompt_cache_hit_tokens"})
+_DETAILS = {"prompt_tokens_details": _PROMPT_DETAILS, "completion_tokens_details": _COMPLETION_DETAILS}
+
+
+def _others(payload: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The fields that `Usage` has no place for, below their names; null means absent."""
+    others: dict[str, Any] = {}
+    for name, value in payload.items():
+        if value is None or name in _COUNTS:
+            continue
+        if (known := _DETAILS.get(name)) is None:
+            others[name] = value
+        elif isinstance(value, dict):
+            details = {field: count for field, count in value.items() if field not in known and count is not None}
+            if details:
+                others[name] = details
+    return others or None
 
 
 def _count(value: Any) -> int:
@@ -51,4 +73,7 @@ def usage_object(usage: Usage) -> dict[str, Any]:
             details["cache_write_tokens"] = usage.cache_write
     if usage.reasoning is not None:
         counts["completion_tokens_details"] = {"reasoning_tokens": usage.reasoning}
+    for name, value in (usage.others or {}).items():
+        known = counts.get(name)
+        counts[name] = {**value, **known} if isinstance(known, dict) and isinstance(value, dict) else value
     return counts

@@ -11,6 +11,7 @@ from gateway.core.event import Batch, Finish, FinishReason, UsageReport
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.message import Owner
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.contract import End
 from gateway.wire.framing.sse import OversizedEvent, SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_responses import WIRE
@@ -67,6 +68,9 @@ def _finish(response: ProviderResponse, reader: OutputReader) -> Finish:
 
 class StreamParser:
     """Reads the events of one response until `response.completed`, `response.incomplete` or a failure."""
+
+    end: End = "sure"
+    """See Parser: the end has an event of its own."""
 
     __slots__ = ("_decoder", "_events", "_started", "done", "failure")
 

@@ -193,7 +193,7 @@ class _Conversation:
         if (result := result_of(item)) is not None:
             self._output(call_id, read_content(result, f"{path}.output"))
             if call is None:  # an item of its own
-                self._messages.append(Message("tool", (Foreign(WIRE, {ITEM: own}),)))
+                self._messages.append(Message("tool", (Foreign(WIRE, {ITEM: own}, ""),)))
 
     def _output(self, call_id: str, parts: tuple[ContentPart, ...], *, is_error: bool = False) -> None:
         content = tuple(part for part in parts if isinstance(part, Text | Image | Refusal))
@@ -209,7 +209,7 @@ class _Conversation:
             raise BadRequest(f"`{path}.encrypted_content`: must be a string.", param=f"{path}.encrypted_content")
         self._attach()
         own = {name: value for name, value in item.items() if name != "id"}
-        self._messages.append(summary_message(item) or Message("user", (Foreign(WIRE, {ITEM: own}),)))
+        self._messages.append(summary_message(item) or Message("user", (Foreign(WIRE, {ITEM: own}, ""),)))
 
     def tools(self, item: Mapping[str, Any], path: str) -> None:
         """Keep the place of tools that the input offers; `ingress` reads them."""
@@ -217,7 +217,7 @@ class _Conversation:
             raise BadRequest(f"`{path}.tools`: must be an array.", param=f"{path}.tools")
         self._attach()
         own = {name: value for name, value in item.items() if name != "id"}
-        self._messages.append(Message("developer", (Foreign(WIRE, {ITEM: own}),)))
+        self._messages.append(Message("developer", (Foreign(WIRE, {ITEM: own}, ""),)))
 
     def skip(self, item: Mapping[str, Any], path: str) -> None:
         """Skip an item that only its own provider can read, or that is no part of the conversation."""

@@ -127,7 +127,7 @@ class OutputReader:
             self._complete_call(item, arguments_of(raw), batch)
         elif isinstance(kind, str):
             self.end_thinking(batch)
-            batch.append(ForeignFound(Foreign(WIRE, {ITEM: raw})))
+            batch.append(ForeignFound(Foreign(WIRE, {ITEM: raw}, "")))
 
     def output(self, items: list[Any], batch: Batch) -> None:
         """All items of a complete response: those that were not streamed."""

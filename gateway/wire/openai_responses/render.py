@@ -1,9 +1,11 @@
 """Renders a whole answer as one `response` object."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from gateway.core.answer import Answer
-from gateway.core.message import Foreign, Refusal, Text, Thinking, ToolCall
+from gateway.core.message import Foreign, Part, Refusal, Text, Thinking, ToolCall
+from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.client_tools import ID_PREFIXES
 from gateway.wire.openai_responses.item_id import output_id
 from gateway.wire.openai_responses.reasoning import reasoning_item
@@ -37,37 +39,69 @@ def answer_object(answer: Answer, head: Head, *, completed: int) -> dict[str, An
 
 
 def _items(answer: Answer, head: Head) -> list[dict[str, Any]]:
-    logprobs = (answer.logprobs or {}).get("content") or ()
-    sources = [annotation(citation) for citation in answer.citations]
-    output: list[dict[str, Any]] = []
-    content: list[dict[str, Any]] = []  # of the message that is not complete yet
-
-    def end_message(phase: Phase) -> None:
-        if content:
-            output.append(message_item(output_id("msg", head.id, len(output)), "completed", content.copy(), phase))
-            content.clear()
-
+    items = _Items(answer, head)
     for part in answer.parts:
+        items.add(part)
+    return items.end(has_calls=bool(answer.tool_calls))
+
+
+class _Items:
+    """Collects the output items; a message is complete when another item follows."""
+
+    def __init__(self, answer: Answer, head: Head) -> None:
+        self._head = head
+        self._output: list[dict[str, Any]] = []
+        self._content: list[dict[str, Any]] = []  # of the message that is not complete yet
+        # They are of the whole text, so the first text has them.
+        self._logprobs: Sequence[Any] = (answer.logprobs or {}).get("content") or ()
+        self._sources = [annotation(citation) for citation in answer.citations]
+
+    def add(self, part: Part) -> None:
+        """Add a part of the answer. Citations are at their text already; an answer has no further parts."""
         match part:
             case Text():
-                content.append(text_part(part.text, logprobs, sources))
-                logprobs, sources = (), []  # they are of the whole text
+                self._content.append(self._text(part.text))
             case Refusal(text):
-                content.append(refusal_part(text))
+                self._content.append(refusal_part(text))
             case Thinking():
-                end_message("commentary")
-                item = output_id("rs", head.id, len(output))
-                output.append(reasoning_item(item, "completed", part, seal=head.seal))
+                self._end_message("commentary")
+                self._output.append(reasoning_item(self._next_id("rs"), "completed", part, seal=self._head.seal))
             case ToolCall():
-                end_message("commentary")
-                output.append(call_item(output_id(ID_PREFIXES[part.kind], head.id, len(output)), "completed", part))
-            case Foreign():
-                end_message("commentary")
-                if (own := foreign_item(part, head.id, len(output))) is not None:
-                    output.append(own)
+                self._end_message("commentary")
+                self._output.append(call_item(self._next_id(ID_PREFIXES[part.kind]), "completed", part))
+            case Foreign(wire) if wire == WIRE:
+                self._end_message("commentary")
+                if (own := foreign_item(part, self._head.id, len(self._output))) is not None:
+                    self._output.append(own)
+            case Foreign(text=str() as text) if text:
+                self._append(text)
             case _:
-                pass  # citations are at their text; an answer has no other parts
-    if not (content or answer.tool_calls or any(item["type"] == "message" for item in output)):
-        content.append(text_part("", logprobs, sources))
-    end_message("commentary" if answer.tool_calls else "final_answer")
-    return output
+                pass
+
+    def end(self, *, has_calls: bool) -> list[dict[str, Any]]:
+        """The items of the whole answer; without any, there is an empty message."""
+        if not (self._content or has_calls or any(item["type"] == "message" for item in self._output)):
+            self._content.append(self._text(""))
+        self._end_message("commentary" if has_calls else "final_answer")
+        return self._output
+
+    def _append(self, text: str) -> None:
+        """Add the text that stands for a part of another format, to the text before it."""
+        last = self._content[-1] if self._content else None
+        if last is not None and last["type"] == "output_text":
+            last["text"] += text
+        else:
+            self._content.append(self._text(text))
+
+    def _text(self, text: str) -> dict[str, Any]:
+        part = text_part(text, self._logprobs, self._sources)
+        self._logprobs, self._sources = (), []
+        return part
+
+    def _end_message(self, phase: Phase) -> None:
+        if self._content:
+            self._output.append(message_item(self._next_id("msg"), "completed", self._content, phase))
+            self._content = []
+
+    def _next_id(self, prefix: str) -> str:
+        return output_id(prefix, self._head.id, len(self._output))

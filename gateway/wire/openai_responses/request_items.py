@@ -4,7 +4,7 @@ Nothing is stored at the provider, so items have no ids, except reasoning, which
 directly before the item that it led to. Reasoning of other models is left out, and so is reasoning without a successor.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from gateway.core.message import (
@@ -24,6 +24,7 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
+from gateway.wire.foreign import stand_in
 from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.client_tools import OUTPUT_TYPES, call_fields, output_value
 from gateway.wire.openai_responses.profile import Profile
@@ -59,7 +60,7 @@ class _Encoder:
             role = "system"
         content: list[Part] = []
         thinking: list[Item] = []
-        for part in message.parts:
+        for part in _own_parts(message.parts):
             if isinstance(part, Thinking):
                 self._message(role, content)
                 content = []
@@ -69,7 +70,7 @@ class _Encoder:
             if isinstance(part, Citation):
                 continue
             item = self._item(part)
-            if item is None and not _is_content(part):
+            if item is None and not isinstance(part, _CONTENT):
                 continue
             self.items += thinking
             thinking = []
@@ -119,10 +120,16 @@ class _Encoder:
         self.items.append(item)
 
 
-def _is_content(part: Part) -> bool:
-    if isinstance(part, Foreign):
-        return part.wire == WIRE
-    return isinstance(part, Text | Image | Audio | File | Refusal)
+_CONTENT = Text | Image | Audio | File | Refusal | Foreign
+
+
+def _own_parts(parts: Iterable[Part]) -> Iterator[Part]:
+    """The parts; texts stand for those of another format."""
+    for part in parts:
+        if not isinstance(part, Foreign) or part.wire == WIRE:
+            yield part
+        elif (text := stand_in(part, WIRE)) is not None:
+            yield text
 
 
 def _phase(parts: Iterable[Part]) -> str | None:
@@ -181,6 +188,9 @@ def _content_part(part: Part, text_type: str) -> tuple[Item, ...]:
             return (_file(part),)
         case Foreign(wire, payload) if wire == WIRE:
             return (dict(payload),)
+        case Foreign():
+            other = stand_in(part, WIRE)
+            return () if other is None else ({"type": text_type, "text": other.raw},)
         case _:
             return ()
 

@@ -241,10 +241,10 @@ class Renderer:
         return self._message, [*events, *self._message.begin(kind)]
 
     def _foreign(self, part: Foreign) -> list[Announcement]:
-        events = self._end_reasoning(None, "completed") + self._end_message("completed", "commentary")
         item = foreign_item(part, self._head.id, len(self._output))
         if item is None:
-            return events
+            return self._announced(TextDelta(part.text)) if part.text else []
+        events = self._end_reasoning(None, "completed") + self._end_message("completed", "commentary")
         index = self._next_index()
         self._output[index] = item
         where = {"output_index": index, "item": item}

@@ -110,10 +110,27 @@ def test_a_question_that_is_asked_again_is_new():
     assert join((U1, A1, U2, A2), [U1, A1, U2]).new == (U2,)
 
 
-def test_a_client_with_a_different_continuation_keeps_the_common_part():
-    joined = join((U1, A1, U2, A2), [U1, A1, U3])
-    assert joined.shown() == (U1, A1, U2, A2, U3)
+def test_a_history_that_differs_wins_over_the_stored_one_from_the_point_where_it_differs():
+    joined = join((U1, *HIDDEN, A1, U2, A2), [SYSTEM, U1, A1, U3])
+    assert joined.differs
+    assert joined.shown() == (SYSTEM, U1, *HIDDEN, A1, U3)
     assert joined.new == (U3,)
+
+
+def test_another_chat_under_the_same_name_is_not_mixed_with_the_stored_one():
+    joined = join((U1, A1), [U2, A2, U3], [SYSTEM])
+    assert joined.differs
+    assert joined.shown() == joined.new == (U2, A2, U3)
+
+
+@given(conversations, conversations, questions)
+def test_a_history_of_the_clients_own_is_all_that_the_model_gets(stored, own, new):
+    joined = join(stored, [*own, *new])
+    if joined.differs:
+        assert [message for message in joined.shown() if message not in stored] == [
+            message for message in (*own, *new) if message not in stored
+        ]
+        assert joined.shown()[-len(own) - len(new) :] == (*own, *new)
 
 
 def test_changes_of_form_in_repeated_messages_make_no_difference():

@@ -10,7 +10,7 @@ from typing import Any
 import openai
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestClient
+from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.app import create_app
 from gateway.config.load import load
@@ -136,7 +136,9 @@ async def client(aiohttp_client: Any, config: dict[str, Any], policy: Background
     file.write_text(json.dumps(config), encoding="utf-8")
     loaded = load(file, {})
     app = create_app(loaded.config, loaded.env, tmp_path, renew=0.1, background=policy)
-    gateway: TestClient = await aiohttp_client(app, headers={"Authorization": f"Bearer {TOKEN}"})
+    server = TestServer(app)
+    await server.start_server(auto_decompress=False)  # as the gateway's own runner
+    gateway: TestClient = await aiohttp_client(server, headers={"Authorization": f"Bearer {TOKEN}"})
     return gateway
 
 

@@ -149,6 +149,14 @@ class TestWarnings:
         assert lines(out) == []
 
 
+async def test_a_level_that_changes_while_it_serves_takes_effect(logged, out):
+    for level, count in (("warn", 0), ("info", 1), ("error", 1), ("debug", 2)):
+        configure(stream_is_tty=False, style="json", level=level, stream=out)
+        async with logged.get("/v1/models") as response:
+            assert response.status == 200
+        assert len(lines(out)) == count
+
+
 class TestOff:
     @pytest.fixture
     def config(self, config):

@@ -222,3 +222,21 @@ async def test_a_stream_and_a_failure_are_settled_at_their_cost(priced, ten_cent
             assert response.status == 200
             await response.read()
     assert await spend(client, 1, body) == [429]
+
+
+@pytest.fixture
+def messages(config):
+    config["gateway"]["http"]["endpoints"]["messages"] = {"enabled": True}
+
+
+async def test_a_refusal_has_the_form_of_anthropics_api_and_its_sdk_does_not_retry_it(
+    hundred, messages, client, provider
+):
+    provider.says("Hello")
+    await spend(client, 5)
+    response = await client.post("/v1/messages", json=HI | {"model": "openclaw"})
+    body = await response.json()
+    assert (response.status, body["type"], body["error"]["type"]) == (429, "error", "rate_limit_error")
+    assert body["error"]["message"].startswith("The budget 'team-budget' of 100 tokens")
+    assert int(response.headers["Retry-After"]) >= 86_400
+    assert response.headers["x-should-retry"] == "false"

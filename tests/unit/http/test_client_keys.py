@@ -23,6 +23,7 @@ def config(config):
         "spent": {"digest": f"sha256:{digest_of(SPENT).hex()}", "expires": "2020-01-01T00:00:00Z"},
     }
     config["agents"]["entries"]["helper"] = {}
+    config["gateway"]["http"]["endpoints"]["messages"] = {"enabled": True}
     return config
 
 
@@ -314,3 +315,21 @@ async def test_a_revoked_key_ends_its_web_socket_at_the_next_event(client, api, 
         await socket.receive()
         assert socket.closed
     assert len(provider.asked) == 1
+
+
+async def test_a_key_opens_the_messages_api_in_its_own_header(client, api, provider):
+    provider.says("hi")
+    body = {"model": "openclaw/helper", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]}
+    headers = {"X-Forwarded-For": "198.51.100.7", "Authorization": "", "anthropic-version": "2023-06-01"}
+    for key, model, status in (
+        (DECLARED, "openclaw/helper", 200),
+        (DECLARED, "openclaw/main", 403),
+        (new_key(), "openclaw/helper", 401),
+    ):
+        asked = body | {"model": model}
+        async with client.post("/v1/messages", json=asked, headers=headers | {"x-api-key": key}) as response:
+            assert response.status == status
+            assert (await response.json())["type"] == ("message" if status == 200 else "error")
+    async with client.get("/v1/models", headers=headers | {"x-api-key": DECLARED}) as response:
+        ids = [model["id"] for model in (await response.json())["data"]]
+        assert ids == ["openclaw/helper", "claude-openclaw-helper"]

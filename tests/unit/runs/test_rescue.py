@@ -6,6 +6,7 @@ from msgspec import Raw
 from gateway.core.accumulator import Accumulator
 from gateway.core.event import (
     Finish,
+    ForeignFound,
     RefusalDelta,
     TextDelta,
     ThinkingDelta,
@@ -13,6 +14,7 @@ from gateway.core.event import (
     ToolCallDelta,
     UsageReport,
 )
+from gateway.core.message import Foreign
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.runs.failover import another_model_may_answer
@@ -166,3 +168,16 @@ def test_reasoning_is_not_sent_twice():
     assert replayed(seen(ThinkingDelta("hm"), TextDelta("a")), ThinkingDelta("hm"), TextDelta("ab"), STOP) == [
         *(TextDelta("b"), STOP),
     ]
+
+
+def picture(name):
+    return ForeignFound(Foreign("w", {"message": {"images": [name]}}, f"![]({name})"))
+
+
+def test_a_repeated_image_is_not_sent_twice_and_another_one_is_another_answer():
+    shown = seen(TextDelta("See"), picture("a"))
+    assert shows_content(seen(picture("a")))
+    assert replayed(shown, TextDelta("See"), picture("a"), picture("b"), STOP) == [picture("b"), STOP]
+    for other in (picture("b"), STOP):
+        with pytest.raises(Diverged):
+            replayed(shown, TextDelta("See"), other)

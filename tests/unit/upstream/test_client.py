@@ -381,3 +381,64 @@ async def test_prepare_is_awaited_before_the_request(client, remote):
 async def test_a_server_that_streams_unasked_is_understood(client, remote):
     remote.streams(HELLO, END, DONE)
     assert await whole(client, remote) == [TextDelta("Hello"), STOP]
+
+
+def finished(text):
+    return event({"content": text}, "stop")
+
+
+def stops_with_pause(pause, *after):
+    """A provider that says `stop` in every chunk and pauses before the rest of its answer; None for no end at all."""
+
+    async def answer(request):
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(finished("Hel"))
+        await response.write(finished("lo"))
+        await asyncio.sleep(pause)
+        for one in after:
+            await response.write(one)
+        if not after:
+            await asyncio.sleep(60)
+        return response
+
+    return answer
+
+
+@pytest.fixture
+def _no_usage_wait(monkeypatch):
+    monkeypatch.setattr("gateway.upstream.client._USAGE_WAIT", 0.01)
+
+
+@pytest.mark.usefixtures("_no_usage_wait")
+class TestAStopInEveryChunk:
+    async def test_text_after_a_pause_is_not_cut(self, client, remote):
+        remote.answer = stops_with_pause(0.1, finished(" there"), DONE)
+        assert await streamed(client, remote) == [*map(TextDelta, ("Hel", "lo", " there")), STOP]
+
+    async def test_silence_is_a_stall_and_no_success(self, client, remote):
+        remote.answer = stops_with_pause(0.1)
+        error = await failure(streamed(client, remote, Timeouts(5.0, 0.2, 5.0, 5.0)))
+        assert error.kind is UpstreamKind.STALL
+
+    async def test_a_finish_reason_by_itself_still_ends_an_answer_that_stays_open(self, client, remote):
+        async def open_end(request):
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await response.write(HELLO + END)
+            await asyncio.sleep(60)
+            return response
+
+        remote.answer = open_end
+        assert await streamed(client, remote) == [TextDelta("Hello"), STOP]
+
+    async def test_one_finish_reason_beside_text_ends_it_after_the_limit_of_any_silence(self, client, remote):
+        async def open_end(request):
+            response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+            await response.prepare(request)
+            await response.write(finished("Hello"))
+            await asyncio.sleep(60)
+            return response
+
+        remote.answer = open_end
+        assert await streamed(client, remote, Timeouts(5.0, 0.2, 5.0, 5.0)) == [TextDelta("Hello"), STOP]

@@ -66,7 +66,7 @@ NAME = "The provider 'acme' (acme:80)"
         (500, b"<html>", UpstreamKind.SERVER_ERROR, f"{NAME} answered with status 500."),
         (500, b'{"error":"oh"}', UpstreamKind.SERVER_ERROR, f"{NAME} failed: oh"),
         (503, b"", UpstreamKind.OVERLOADED, f"{NAME} answered with status 503."),
-        (429, b"[1]", UpstreamKind.RATE_LIMITED, f"{NAME} answered with status 429."),
+        (429, b"[1]", UpstreamKind.RATE_LIMITED, f"{NAME} answered with status 429: [1]"),
         (307, b"", UpstreamKind.UNUSABLE, f"{NAME} answered with status 307, which is no answer."),
         (401, b'{"error":"no"}', UpstreamKind.AUTH, f"{NAME} refused the gateway's credential: no"),
         (402, b'{"error":"no"}', UpstreamKind.BILLING, f"{NAME} refused the gateway's credential: no"),

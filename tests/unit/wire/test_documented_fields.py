@@ -56,7 +56,7 @@ MESSAGES = [
         "reasoning_details": [{"type": "reasoning.encrypted", "data": "AAA=", "index": 0}],
     },
     {"role": "tool", "content": "", "tool_call_id": "c3"},
-    {"role": "function", "content": "old", "name": "look"},
+    {"role": "function", "content": "a result without its call", "name": "look"},
     SAY,
 ]
 
@@ -98,8 +98,9 @@ CHAT_CHANGED: dict[str, tuple[Any, dict[str, Any]]] = {
     "max_tokens": (5, {"max_completion_tokens": 5}),
     "n": (1, {}),
     "user": ("ann", {}),  # names the conversation, which is the gateway's business
-    "functions": ([FUNCTION], {}),
-    "function_call": ("auto", {}),
+    # Their form of today, and back in the answer.
+    "functions": ([FUNCTION], {"tools": [TOOL], "parallel_tool_calls": False}),
+    "function_call": (None, {}),  # beside `functions` a tool choice
     "stream_options": ({"include_usage": False}, {}),  # tokens are always asked for, and shown if they are wanted
 }
 

@@ -10,6 +10,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.event import Finish, TextDelta, ToolCallBegin, ToolCallDelta
 from gateway.core.message import Extras, Foreign, Message, Text, ToolCall, ToolResult
 from gateway.core.turn import ToolChoice, ToolSpec, Turn
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.function_tools import CallRestorer, as_functions, function_name, needs_functions
 
 FUNCTION = ToolSpec("look", "d", {"type": "object"})
@@ -72,11 +73,23 @@ def test_calls_in_the_history_have_the_names_and_the_form_of_functions():
 
 
 def test_parts_of_another_format_are_left_out_and_a_message_of_nothing_else_too():
-    offer = Message("developer", (Foreign("openai-responses", {"item": {"type": "additional_tools"}}),))
+    offer = Message("developer", (Foreign("openai-responses", {"item": {"type": "additional_tools"}}, ""),))
     own = Foreign("openai-completions", {"type": "file"})
     mixed = Message("user", (Text("hi"), own, offer.parts[0]))
     asked, _ = as_functions(turn(offer, mixed), "openai-completions")
     assert asked.messages == (Message("user", (Text("hi"), own)),)
+
+
+def test_a_text_stands_for_a_part_of_another_format():
+    picture = Foreign("another", {"type": "picture"}, "![](data:image/png;base64,AA==)")
+    asked, _ = as_functions(turn(Message("assistant", (Text("See:"), picture)), ASK), "openai-completions")
+    assert asked.messages[0] == Message("assistant", (Text("See:"), Text("![](data:image/png;base64,AA==)")))
+
+
+def test_a_part_of_another_format_that_nothing_stands_for_is_refused_by_name():
+    with pytest.raises(UpstreamError, match="parts of the type 'video_url'") as refused:
+        as_functions(turn(Message("user", (Foreign("another", {"type": "video_url"}),))), "openai-completions")
+    assert refused.value.kind is UpstreamKind.UNSUPPORTED
 
 
 def test_a_conversation_that_only_its_provider_can_read_is_refused():

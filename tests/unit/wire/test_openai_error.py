@@ -147,9 +147,21 @@ def test_a_status_that_is_no_answer_says_so():
         ({"error": {"message": " "}}, "The provider answered with status 400."),
         ({"error": {"message": {"a": 1}}}, "The provider answered with status 400."),
         ({"detail": [{"loc": ["body"]}]}, "The provider answered with status 400."),
+        # The shapes of Mistral, Google's compatible endpoint, FastAPI, Cloudflare, and of servers by themselves.
+        ({"message": {"detail": [{"loc": ["body", "zz"], "msg": "Extra inputs"}]}}, "body.zz: Extra inputs"),
+        ([{"error": {"code": 400, "message": "no"}}], "no"),
+        ({"detail": [{"loc": ["body", "n"], "msg": "no"}, {"loc": [], "msg": "again"}]}, "body.n: no; again"),
+        ({"errors": [{"code": 7, "message": "no"}], "success": False}, "no"),
+        ({"msg": "no"}, "no"),
+        ({"error_message": "no"}, "no"),
+        ({"error": "invalid_grant", "error_description": "no"}, "invalid_grant"),
+        ({"error": {"error": {"message": "no"}}}, "no"),
+        ({"error": {"message": "no", "details": "more"}}, "no"),
+        ({"errors": ["no", "no", "never"]}, "no; never"),
+        ({"error": {"errors": [{"reason": "no"}]}}, "no"),
         ({}, "The provider answered with status 400."),
         ([], "The provider answered with status 400."),
-        ("no", "The provider answered with status 400."),
+        ("no", "no"),
         (None, "The provider answered with status 400."),
     ],
 )
@@ -180,3 +192,30 @@ def test_param_and_hint_are_passed_on():
 def test_a_number_that_is_a_status_is_read_as_one(error, kind, status):
     error_found = error_in(error)
     assert (error_found.kind, error_found.upstream_status) == (kind, status)
+
+
+@pytest.mark.parametrize(
+    ("raw", "message"),
+    [
+        ('{"error":{"message":"max_tokens is too large"}}', "Provider returned error: max_tokens is too large"),
+        ("upstream says no", "Provider returned error: upstream says no"),
+        ("", "Provider returned error"),
+        ({"a": 1}, "Provider returned error"),
+    ],
+)
+def test_the_cause_behind_a_router_is_part_of_the_message(raw, message):
+    error = {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw, "provider_name": "X"}}
+    assert classify(400, {"error": error}).message == message
+
+
+def test_an_overflow_in_a_list_of_google_is_an_overflow():
+    text = "The input token count (1200000) exceeds the maximum number of tokens allowed (1048575)."
+    failure = classify(400, [{"error": {"code": 400, "message": text, "status": "INVALID_ARGUMENT"}}])
+    assert (failure.kind, failure.code) == (Kind.CONTEXT_OVERFLOW, "context_length_exceeded")
+
+
+def test_a_deep_payload_has_no_reason():
+    payload = "no"
+    for _ in range(50):
+        payload = {"error": payload}
+    assert classify(400, payload).message == "The provider answered with status 400."

@@ -3,7 +3,7 @@ import pytest
 from gateway.core.errors import BadRequest
 from gateway.core.message import Extras
 from gateway.core.turn import AUTO, ToolChoice, ToolSpec
-from gateway.wire.tools import read_choice, read_tools
+from gateway.wire.tools import read_allowed, read_choice, read_tools
 
 TOOLS = (ToolSpec("f"), ToolSpec("g"))
 
@@ -28,6 +28,8 @@ def function(**fields):
         (function(description=1, parameters=[], strict="yes"), ToolSpec("f")),
         (function(description=None, parameters=None, strict=None), ToolSpec("f")),
         (function(zz=1), ToolSpec("f", extras=Extras("openai-completions", {"zz": 1}))),
+        ({**function(), "cache_control": {}}, ToolSpec("f", outer=Extras("openai-completions", {"cache_control": {}}))),
+        ({**function(), "cache_control": None}, ToolSpec("f")),
     ],
 )
 def test_a_function_tool_is_decoded(raw, tool):
@@ -110,7 +112,6 @@ def test_auto_and_none_need_no_tools(raw):
             "tool_choice requested unknown tool: f",
             "tool_choice.custom.name",
         ),
-        ({"type": "allowed_tools"}, "tool_choice allowed_tools is not supported", "tool_choice.type"),
         ({"type": "function"}, "tool_choice.function.name is required", "tool_choice.function.name"),
         ({"type": "function", "function": {}}, "tool_choice.function.name is required", "tool_choice.function.name"),
         (
@@ -132,6 +133,40 @@ def test_an_impossible_choice_is_refused(raw, why, param):
         read_choice(raw, TOOLS)
     assert caught.value.message == f"Invalid tools/tool_choice: {why}"
     assert caught.value.param == param
+
+
+def allowed(mode="auto", *names):
+    entries = [{"type": "function", "function": {"name": name}} for name in names]
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": entries}}
+
+
+def test_allowed_tools_leave_those_on_offer():
+    first, *_ = TOOLS
+    for raw in (
+        allowed("required", first.name),
+        {"type": "allowed_tools", **allowed("required", first.name)["allowed_tools"]},
+    ):
+        assert read_allowed(raw, TOOLS) == (ToolChoice("required"), (first,))
+    assert read_allowed(allowed("auto", *(tool.name for tool in TOOLS)), TOOLS) == (AUTO, TOOLS)
+
+
+@pytest.mark.parametrize(
+    ("raw", "param"),
+    [
+        ({"type": "allowed_tools", "allowed_tools": 7}, "tool_choice.allowed_tools.mode"),
+        (allowed("none", "f"), "tool_choice.allowed_tools.mode"),
+        (allowed("auto"), "tool_choice.allowed_tools.tools"),
+        (allowed("auto", "unknown"), "tool_choice.allowed_tools.tools[0].function.name"),
+        (
+            {"type": "allowed_tools", "allowed_tools": {"tools": [7]}},
+            "tool_choice.allowed_tools.tools[0]",
+        ),
+    ],
+)
+def test_allowed_tools_that_are_none_are_refused_by_their_path(raw, param):
+    with pytest.raises(BadRequest) as refused:
+        read_allowed(raw, TOOLS)
+    assert refused.value.param == param
 
 
 def test_required_without_tools_is_refused():

@@ -79,6 +79,7 @@ async def test_a_chat_client_that_drops_it(official, provider, shape, stream):
     answers(provider, message(None, CALL, **shape), message("Open."))
     reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
     del reply["reasoning_content"]
+    reply.pop("reasoning_details", None)
     await chat(official, [*ASK, reply, RESULT], stream=stream, tools=[CHAT_TOOL])
     assert returned(provider) == [shape]
 
@@ -358,6 +359,7 @@ async def test_parallel_calls_share_one_reasoning(official, provider, shape, str
     answers(provider, message(None, CALL, other, **shape), message("Open."))
     reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
     del reply["reasoning_content"]
+    reply.pop("reasoning_details", None)
     results = [{**RESULT, "tool_call_id": call[0]} for call in (CALL, other)]
     await chat(official, [*ASK, reply, *results], stream=stream, tools=[CHAT_TOOL])
     assert returned(provider) == [shape]
@@ -371,6 +373,7 @@ async def test_calls_with_one_id_are_distinguished(official, provider, shape, st
     for _ in range(2):
         reply = await chat(official, messages, stream=stream, tools=[CHAT_TOOL])
         del reply["reasoning_content"]
+        reply.pop("reasoning_details", None)
         messages += [reply, RESULT]
     await chat(official, messages, stream=stream, tools=[CHAT_TOOL])
     assert returned(provider) == [shape, {"reasoning": "Then I look."}]
@@ -380,6 +383,7 @@ async def test_a_client_may_write_the_arguments_anew(official, provider, shape, 
     answers(provider, message(None, ("call_1", "look", '{"b": 1, "a": "\u00e9"}'), **shape), message("Open."))
     reply = await chat(official, ASK, stream=stream, tools=[CHAT_TOOL])
     del reply["reasoning_content"]
+    reply.pop("reasoning_details", None)
     reply["tool_calls"][0]["function"]["arguments"] = '{"a":"\\u00e9","b":1}'
     await chat(official, [*ASK, reply, RESULT], stream=stream, tools=[CHAT_TOOL])
     assert returned(provider) == [shape]
@@ -491,6 +495,7 @@ class TestOtherUsers:
 
         reply = await ask("alice", ASK)
         del reply["reasoning_content"]
+        reply.pop("reasoning_details", None)
         await ask("bob", [*ASK, reply, RESULT])
         assert returned(provider) == [{}]
         await ask("alice", [*ASK, reply, RESULT])

@@ -1,10 +1,17 @@
 import gzip
+import sys
 import zlib
 
+import brotli
 import pytest
 
 from gateway.upstream.transport.content_encoding import Decoder
 from gateway.upstream.transport.errors import BodyBroken, NotHTTP
+
+if sys.version_info >= (3, 14):
+    from compression.zstd import compress
+else:
+    from backports.zstd import compress
 
 TEXT = b"a lobster " * 1000
 
@@ -33,6 +40,9 @@ def decoded(decoder, pieces):
         ("gzip", gzip.compress(TEXT[:500], mtime=0) + gzip.compress(TEXT[500:], mtime=0)),
         ("deflate", zlib.compress(TEXT)),
         ("deflate", raw(TEXT)),
+        ("br", brotli.compress(TEXT)),
+        ("zstd", compress(TEXT)),
+        ("zstd", compress(TEXT[:500]) + compress(TEXT[500:])),
     ],
 )
 def test_a_compressed_body_is_read_however_it_is_cut_into_pieces(encoding, body, size):
@@ -52,7 +62,7 @@ def test_a_cut_or_foreign_body_is_broken(body):
         decoded(Decoder("gzip"), [body])
 
 
-@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "x" * 1000])
+@pytest.mark.parametrize("encoding", ["lzma", "gzip, gzip", "x" * 1000])
 def test_another_encoding_is_named(encoding):
     with pytest.raises(NotHTTP, match=encoding[:40]):
         decoded(Decoder(encoding), [b"x"])

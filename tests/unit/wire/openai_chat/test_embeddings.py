@@ -11,15 +11,16 @@ from gateway.core.errors import BadRequest
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingRequest
 from gateway.wire.model import ModelSpec
-from gateway.wire.openai_chat.embeddings import build_request, parse_reply, read_request, render_reply
+from gateway.wire.openai_chat.embeddings import EmbeddingLimits, build_request, parse_reply, read_request, render_reply
 from gateway.wire.openai_chat.profile import Profile
 from gateway.wire.openai_chat.schema import EMBEDDINGS
 
+LIMITS = EmbeddingLimits(128, 8192, 65536)
 EMOJI = "\N{GRINNING FACE}"
 
 
 def asked(**fields):
-    return read_request(EMBEDDINGS.read(json.dumps({"model": "openclaw", **fields}).encode())[0])
+    return read_request(EMBEDDINGS.read(json.dumps({"model": "openclaw", **fields}).encode())[0], LIMITS)
 
 
 def refused(**fields):
@@ -35,6 +36,8 @@ def refused(**fields):
         ({"input": ["a", "b"]}, EmbeddingRequest("openclaw", ("a", "b"))),
         ({"input": ["a", ""]}, EmbeddingRequest("openclaw", ("a", ""))),
         ({"input": " "}, EmbeddingRequest("openclaw", (" ",))),
+        ({"input": [1, 2]}, EmbeddingRequest("openclaw", ((1, 2),))),
+        ({"input": [[1, 2], [3]]}, EmbeddingRequest("openclaw", ((1, 2), (3,)))),
         ({"input": "a", "encoding_format": "float"}, EmbeddingRequest("openclaw", ("a",))),
         ({"input": "a", "encoding_format": None}, EmbeddingRequest("openclaw", ("a",))),
         ({"input": "a", "encoding_format": "base64"}, EmbeddingRequest("openclaw", ("a",), base64=True)),
@@ -49,20 +52,38 @@ def test_an_embeddings_request_is_decoded(fields, request_):
 @pytest.mark.parametrize(
     ("fields", "param", "message"),
     [
-        ({}, "input", "`input` must be a string or an array of strings."),
-        ({"input": None}, "input", "`input` must be a string or an array of strings."),
-        ({"input": 7}, "input", "`input` must be a string or an array of strings."),
-        ({"input": {"a": 1}}, "input", "`input` must be a string or an array of strings."),
-        ({"input": [1, 2, 3]}, "input", "`input` must be a string or an array of strings."),
-        ({"input": ["a", 1]}, "input", "`input` must be a string or an array of strings."),
-        ({"input": [["a"]]}, "input", "`input` must be a string or an array of strings."),
+        ({}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
+        ({"input": None}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
+        ({"input": 7}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
+        ({"input": {"a": 1}}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
+        ({"input": [1, True]}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
+        ({"input": [[1, -2]]}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
+        ({"input": [[]]}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
+        ({"input": ["a", 1]}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
+        ({"input": [["a"]]}, "input", "`input` must be a string or an array of strings, or token ids in arrays."),
         ({"input": ""}, "input", "`input` must contain at least one non-empty string."),
         ({"input": []}, "input", "`input` must contain at least one non-empty string."),
         ({"input": ["", ""]}, "input", "`input` must contain at least one non-empty string."),
-        ({"input": ["a"] * 129}, "input", "Too many inputs (max 128)."),
-        ({"input": "a" * 8193}, "input[0]", "Input too long (max 8192 chars)."),
-        ({"input": ["a", EMOJI * 4097]}, "input[1]", "Input too long (max 8192 chars)."),
-        ({"input": ["a" * 8192] * 8 + ["b"]}, "input", "Total input too large (max 65536 chars)."),
+        (
+            {"input": ["a"] * 129},
+            "input",
+            "Too many inputs (max 128; see gateway.http.endpoints.embeddings.maxInputs).",
+        ),
+        (
+            {"input": "a" * 8193},
+            "input[0]",
+            "Input too long (max 8192 chars; see gateway.http.endpoints.embeddings.maxInputChars).",
+        ),
+        (
+            {"input": ["a", EMOJI * 4097]},
+            "input[1]",
+            "Input too long (max 8192 chars; see gateway.http.endpoints.embeddings.maxInputChars).",
+        ),
+        (
+            {"input": ["a" * 8192] * 8 + ["b"]},
+            "input",
+            "Total input too large (max 65536 chars; see gateway.http.endpoints.embeddings.maxTotalChars).",
+        ),
         ({"input": "a", "dimensions": 0}, "dimensions", "`dimensions`: must be a whole number above 0."),
         ({"input": "a", "dimensions": -1}, "dimensions", "`dimensions`: must be a whole number above 0."),
         ({"input": "a", "dimensions": 1.5}, "dimensions", "`dimensions`: must be a whole number above 0."),

@@ -66,9 +66,15 @@ def test_every_event_is_rendered_as_its_delta(event, delta):
     assert deltas(event) == [delta]
 
 
-def test_reasoning_is_shown_without_its_signatures():
-    block = Thinking("hm", signature="s", extras=Extras(WIRE, {"reasoning_details": [{"data": "x"}]}))
-    assert deltas(ThinkingDelta("hm"), ThinkingEnd(block)) == [{"reasoning_content": "hm"}]
+def test_reasoning_is_shown_with_the_details_of_this_format_only():
+    details = [{"type": "reasoning.encrypted", "data": "x"}]
+    block = Thinking("hm", signature="s", extras=Extras(WIRE, {"reasoning_details": details}))
+    other = Thinking("hm", signature="s", extras=Extras("another", {"reasoning_details": details}))
+    shown = [{"reasoning_content": "hm"}, {"reasoning_details": details}]
+    assert deltas(ThinkingDelta("hm"), ThinkingEnd(block)) == shown
+    assert deltas(ThinkingDelta("hm"), ThinkingEnd(other)) == shown[:1]
+    message = body(Answer("a", "stop", thinking=(block, other)))["message"]
+    assert (message["reasoning_content"], message["reasoning_details"]) == ("hmhm", details)
 
 
 def test_citations_are_rendered_as_annotations():

@@ -92,8 +92,8 @@ PINNED_G = {"type": "function", "function": {"name": "g"}}
         (None, True, [SENT_F, SENT_G], None),
         (AUTO, True, [SENT_F, SENT_G], "auto"),
         (ToolChoice("required"), True, [SENT_F, SENT_G], "required"),
-        (ToolChoice("pinned", "g"), True, [SENT_G], PINNED_G),
-        (ToolChoice("none"), True, None, None),
+        (ToolChoice("pinned", "g"), True, [SENT_F, SENT_G], PINNED_G),
+        (ToolChoice("none"), True, [SENT_F, SENT_G], "none"),
         (AUTO, False, [SENT_F, SENT_G], None),
         (ToolChoice("required"), False, [SENT_F, SENT_G], None),
         (ToolChoice("pinned", "g"), False, [SENT_G], None),
@@ -105,7 +105,7 @@ def test_tools_are_offered_according_to_the_tool_choice(choice, understood, tool
     body = sent(turn, profile=Profile(tool_choice=understood))
     assert body.get("tools") == tools
     assert body.get("tool_choice") == sent_choice
-    assert ("parallel_tool_calls" in body) == (tools is not None)
+    assert ("parallel_tool_calls" in body) == (choice is None or choice.mode != "none")
 
 
 @pytest.mark.parametrize("choice", [None, AUTO, ToolChoice("none")])

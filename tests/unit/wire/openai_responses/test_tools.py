@@ -240,7 +240,7 @@ def test_items_of_hosted_tools_come_to_the_client_in_their_place_and_go_back():
     search = {"id": "ws_1", "type": "web_search_call", "status": "completed", "action": {"type": "search"}}
     text = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Found."}]}
     answer = answered(search, text)
-    assert answer.interleaved[0] == Foreign("openai-responses", {"item": search})
+    assert answer.interleaved[0] == Foreign("openai-responses", {"item": search}, "")
     ingress = read()
     turn = ingress.turn()
     head = Head("resp_1", 1, "m", ingress.echo(turn))

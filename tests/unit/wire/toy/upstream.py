@@ -22,7 +22,7 @@ from gateway.core.message import ToolResult as Result
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
-from gateway.wire.contract import WireRequest
+from gateway.wire.contract import End, WireRequest
 from gateway.wire.model import ModelSpec
 from tests.unit.wire.toy import WIRE
 
@@ -111,6 +111,7 @@ class ToyParser:
 
     def __init__(self, owner: Owner) -> None:
         self.thinking = False
+        self.end: End = "sure"
         self.complete = False
         self.done = False
         self.failure: UpstreamError | None = None

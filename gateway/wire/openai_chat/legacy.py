@@ -1,0 +1,59 @@
+"""`functions`, `function_call` and the role `function`: the form that tools had before `tools`.
+
+Older clients still send it. Providers get tools, and the client gets its answer in the form that it asked in.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.core.errors import BadRequest
+from gateway.core.jsonio import dumps
+from gateway.core.message import Content, Message, ToolCall, ToolResult
+from gateway.core.turn import AUTO, ToolChoice, ToolSpec
+from gateway.wire.openai_chat import WIRE
+from gateway.wire.tools import read_tools
+
+
+def read_functions(raw: list[Any], choice: Any) -> tuple[tuple[ToolSpec, ...], ToolChoice | None]:
+    """`functions` as tools, and `function_call` as a tool choice. Raises BadRequest."""
+    tools = read_tools(raw, WIRE, "functions", flat=True)
+    name = choice.get("name") if isinstance(choice, dict) else None
+    if any(tool.name == name for tool in tools):
+        return tools, ToolChoice("pinned", name)
+    match choice:
+        case None:
+            return tools, None
+        case "auto":
+            return tools, AUTO
+        case "none":
+            return tools, ToolChoice("none")
+        case {"name": str()}:
+            raise BadRequest(f"`function_call.name`: {name!r} is not in `functions`.", param="function_call.name")
+        case _:
+            problem = "must be auto, none or an object with a `name`"
+            raise BadRequest(f"`function_call`: {problem}.", param="function_call")
+
+
+class FunctionCalls:
+    """Pairs the function calls of a history with their results: they have no ids, so they get some by their order."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._open: dict[str, str] = {}  # name → id of the call without a result
+
+    def call(self, raw: Any, path: str) -> ToolCall:
+        """The call in an assistant's `function_call`. Raises BadRequest."""
+        name = raw.get("name") if isinstance(raw, dict) else None
+        if not isinstance(name, str):
+            raise BadRequest(f"`{path}.name`: must be a string.", param=f"{path}.name")
+        arguments = raw.get("arguments")
+        if not isinstance(arguments, str):
+            arguments = "{}" if arguments is None else dumps(arguments).decode()
+        self._count += 1
+        self._open[name] = call_id = f"call_function_{self._count}"
+        return ToolCall(call_id, name, arguments)
+
+    def result(self, name: str | None, content: Sequence[Content], *, is_array: bool) -> Message | None:
+        """The message of the role `function` with this name; None if it follows no call."""
+        call_id = self._open.pop(name or "", None)
+        return None if call_id is None else Message("tool", (ToolResult(call_id, tuple(content), is_array),))
