@@ -65,6 +65,7 @@ _CHAT: Schema = {
     **_SAMPLING,
     "messages": {
         "type": "array",
+        "items": _ref("AnyChatMessage"),
         "contains": _ref("ChatMessage"),
         "description": "Messages as in OpenAI's API; at least one of them needs an answer.",
     },
@@ -83,10 +84,20 @@ _CHAT: Schema = {
     "tools": _or_null({"type": "array", "items": _ref("ChatTool")}),
     "tool_choice": _or_null(*_CHOICES),
 }
+_TEXT_PART: Schema = _object("type", "text", type=_kind("text"), text={"type": "string"})
 _CHAT_FURTHER: dict[str, dict[str, Any]] = {
     "ChatMessage": {
         **_object("role", "content", role=_kind("user", "assistant"), content=_TEXT),
         "description": "`content` may also be an array of parts: text, images, audio, files.",
+    },
+    "AnyChatMessage": {
+        **_object(
+            "role",
+            role=_kind("user", "assistant", "system", "developer"),
+            content=_or_null({"type": "string"}, {"type": "array", "items": _TEXT_PART}),
+            name=_or_null({"type": "string"}),
+        ),
+        "description": "Also the results of tools (`role: tool`), and parts with images, audio and files.",
     },
     "ChatTool": {
         "anyOf": [
