@@ -83,6 +83,8 @@ _CHAT: Schema = {
     ),
     "tools": _or_null({"type": "array", "items": _ref("ChatTool")}),
     "tool_choice": _or_null(*_CHOICES),
+    "functions": _or_null({"type": "array", "items": _FUNCTION}),
+    "function_call": _or_null(_kind("auto", "none"), _FUNCTION),
 }
 _TEXT_PART: Schema = _object("type", "text", type=_kind("text"), text={"type": "string"})
 _CHAT_FURTHER: dict[str, dict[str, Any]] = {

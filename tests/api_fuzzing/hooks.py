@@ -38,6 +38,8 @@ def filter_case(_context: Any, case: Any) -> bool:
         return False  # 1.0 is an integer for a schema only
     if isinstance(budget := body.get("budget"), dict) and (budget.get("tokens") is None) == (budget.get("usd") is None):
         return False
+    if body.get("functions") is not None or body.get("function_call") is not None:
+        return False  # the older form of tools, which excludes the newer one
     tools, choice = body.get("tools"), body.get("tool_choice")
     names = [_name(tool) for tool in tools] if isinstance(tools, list) else []
     if len(set(names)) < len(names):
