@@ -6,6 +6,7 @@ import logging
 import pytest
 import structlog
 
+from gateway.observe import log
 from gateway.observe.log import configure
 from gateway.observe.redact import hide_values
 from tests.unit.http.conftest import TOKEN
@@ -47,9 +48,7 @@ def configure_uncached(style: str, level: str, stream: io.StringIO) -> None:
 
 
 def configure_nothing() -> None:
-    from gateway.observe import log  # noqa: PLC0415  # only to undo what `configure` has set
-
-    log._threshold, log._json_out = logging.NOTSET, None
+    log._threshold, log._lines = logging.NOTSET, None
 
 
 @pytest.fixture
@@ -58,6 +57,7 @@ async def logged(out, client):
 
 
 def lines(out: io.StringIO) -> list[dict]:
+    log._flush_lines()
     every = [json.loads(line) for line in out.getvalue().splitlines()]
     return [line for line in every if line["event"] == "Request ended"]
 
@@ -172,3 +172,15 @@ class TestOff:
         async with logged.get("/v1/models") as response:
             assert response.status == 200
         assert lines(out) == []
+
+
+async def test_a_line_is_written_before_the_next_one_of_another_kind_and_soon(logged, out):
+    async with logged.get("/v1/models") as response:
+        assert response.status == 200
+    structlog.get_logger("test").warning("Something else")
+    assert [json.loads(line)["event"] for line in out.getvalue().splitlines()] == ["Request ended", "Something else"]
+    async with logged.get("/v1/models") as response:
+        assert response.status == 200
+    async with asyncio.timeout(5):
+        while out.getvalue().count("Request ended") < 2:
+            await asyncio.sleep(0.01)
