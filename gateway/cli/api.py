@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import time
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
@@ -10,6 +11,7 @@ from urllib.error import HTTPError, URLError
 
 from gateway.config.gateway import GatewayConfig
 
+_NEW_CERTIFICATE = 2.0  # seconds until a gateway has taken over a replaced certificate
 _TIMEOUT = 60.0  # seconds; a reload may wait for tool servers
 
 
@@ -28,6 +30,14 @@ def ask(
     if data is not None:
         headers["Content-Type"] = "application/json"
     request = urllib.request.Request(url, data, headers, method=method)  # noqa: S310  checked by the caller
+    answer = _answer(request, url, gateway, timeout)
+    if "CERTIFICATE_VERIFY_FAILED" in answer.get("problem", ""):
+        time.sleep(_NEW_CERTIFICATE)  # the file may have been replaced just now
+        answer = _answer(request, url, gateway, timeout)
+    return answer
+
+
+def _answer(request: urllib.request.Request, url: str, gateway: GatewayConfig, timeout: float) -> dict[str, Any]:
     try:
         with urllib.request.urlopen(request, timeout=timeout, context=trust(gateway, url)) as response:  # noqa: S310
             answer: dict[str, Any] = json.load(response)

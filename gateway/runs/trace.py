@@ -11,6 +11,7 @@ from gateway.core.names import ModelRef
 from gateway.core.session_key import SessionKey
 from gateway.core.token_estimate import raw_text_bytes, text_bytes
 from gateway.core.usage import Usage
+from gateway.observe.redact import redact_text, without_values
 
 ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
 _MAX_REASON = 500  # characters
@@ -100,7 +101,9 @@ class Attempt:
             "status": self.status,
             "outcome": self.outcome,
         }
-        return fields if self.reason is None else {**fields, "reason": self.reason}
+        if self.reason is not None:
+            fields["reason"] = redact_text(without_values(self.reason))
+        return fields
 
 
 def _text_bytes(event: Event) -> int:

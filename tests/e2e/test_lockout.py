@@ -70,9 +70,9 @@ async def test_a_missing_credential_is_not_counted(unauthenticated, address):
         {},
         {"Authorization": "Basic d3Jvbmc6"},
         {"Authorization": "wrong"},
-        {"x-api-key": "wrong"},
+        {"x-api-key": "wrong"},  # a credential only where Anthropic's clients send theirs
     ) * LIMIT:
-        assert await status(unauthenticated, address | headers) == 401
+        assert await status(unauthenticated, address | headers, "/api/v1/sessions") == 401
     assert await status(unauthenticated, address | RIGHT) == 200
 
 

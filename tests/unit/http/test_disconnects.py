@@ -7,10 +7,12 @@ import struct
 
 import pytest
 
+from gateway.http.endpoints.models import list_models
 from gateway.http.errors import response_to
-from gateway.wire.openai_chat.error_body import error_body
+from gateway.http.routes import Route
 from tests.unit.http.conftest import TOKEN
 
+ROUTE = Route(("GET",), ("/v1/models",), list_models, None)
 CHAT = json.dumps({"model": "openclaw", "stream": True, "messages": [{"role": "user", "content": "q"}]})
 BACKGROUND = {"model": "openclaw", "input": "q", "background": True}
 
@@ -61,14 +63,12 @@ class _Transport:
 
 @pytest.mark.parametrize("transport", [None, _Transport(closing=True)])
 def test_a_connection_error_of_a_client_that_has_left_is_a_debug_line(transport, capsys):
-    assert (
-        response_to(_Request(transport), ConnectionResetError("Cannot write to closing transport"), error_body) is None
-    )
+    assert response_to(_Request(transport), ConnectionResetError("Cannot write to closing transport"), ROUTE) is None
     output = capsys.readouterr().out
     assert "debug" in output
     assert "Traceback" not in output
 
 
 def test_a_connection_error_of_something_else_is_an_error(capsys):
-    assert response_to(_Request(_Transport(closing=False)), ConnectionResetError("x"), error_body).status == 500
+    assert response_to(_Request(_Transport(closing=False)), ConnectionResetError("x"), ROUTE).status == 500
     assert "Request failed" in capsys.readouterr().out

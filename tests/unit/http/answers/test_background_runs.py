@@ -27,6 +27,8 @@ from gateway.state.seals import sqlite_seals
 from gateway.state.sessions.sqlite import SqliteSessions
 from gateway.state.sessions.store import SessionPolicy
 from gateway.state.sqlite import Database
+from gateway.state.usage.sqlite import SqliteUsage
+from gateway.state.usage.store import UsagePolicy
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 from gateway.wire.openai_responses.response_object import Head, response_object
 from gateway.wire.openai_responses.stream import Renderer
@@ -74,6 +76,7 @@ async def stores(clock):
             SqliteEvents(database, EventPolicy(), clock=clock, monotonic=clock),
             MemoryReasoning(clock=clock),
             sqlite_seals(database),
+            SqliteUsage(database, UsagePolicy(86_400.0, 2**20), clock=clock),
             SqliteKeys(database),
         )
     finally:
