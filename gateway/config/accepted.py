@@ -35,7 +35,7 @@ COMPAT = frozenset({
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
     "thinkingFormat", "toolCallArgumentsEncoding", "toolSchemaProfile",
-    "unsupportedToolSchemaKeywords", "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
+    "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
 
 PROFILES = frozenset({"cooldowns"})

@@ -14,7 +14,8 @@ class ModelSpec:
     images are then forwarded. A `reasoning` model may think for minutes before its first word. `accepts_prefill`: it
     continues a trailing assistant message. `own_tools`: its endpoint knows the tools of its wire format that are no
     functions. `profile` holds what only its wire format reads (`UpstreamFormat.profile`), None for that format's
-    defaults. `provider` is the id of the provider's row.
+    defaults. `provider` is the id of the provider's row. `unsupported_schema_keywords`: it refuses tools whose
+    JSON Schema has one of these.
     """
 
     id: str
@@ -29,6 +30,7 @@ class ModelSpec:
     params: Mapping[str, Any] | None = None
     provider: str = ""
     output_limit: int | None = None
+    unsupported_schema_keywords: frozenset[str] = frozenset()
 
     def clamp(self, tokens: int) -> int:
         """The client's cap on the answer, within what the model gives."""
@@ -48,6 +50,7 @@ class ModelSpec:
             self.profile,
             self.params,
             provider,
+            unsupported_schema_keywords=self.unsupported_schema_keywords,
         )
 
 

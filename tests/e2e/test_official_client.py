@@ -122,12 +122,12 @@ async def test_a_demanded_call_that_was_not_made_is_an_error(official, provider,
     assert (refused.value.status_code, refused.value.type) == (502, "api_error")
 
 
-async def test_tool_choice_none_offers_no_tools(official, provider):
+async def test_tool_choice_none_is_sent_with_the_tools(official, provider):
     model = provider.model(says("Hello"))
     await official.chat.completions.create(
         model="openclaw", messages=HI, tools=[WEATHER], tool_choice="none", extra_headers=model.chosen
     )
-    assert "tools" not in model.body
+    assert (model.body["tools"], model.body["tool_choice"]) == ([WEATHER], "none")
 
 
 async def test_a_tool_loop_reaches_the_provider_unchanged(official, provider):

@@ -31,8 +31,10 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
         messages = list(pictures_after_results(messages, reads_images=model.images is not False))
     body["messages"] = encode_messages(messages, model)
     _add_sampling(body, turn.sampling, model, profile)
-    if turn.tools:
+    if turn.tools and model.tools:
         _add_tools(body, turn.tools, turn.tool_choice, profile)
+    elif turn.tools:  # of a request with `tool_choice: "none"`: any other is refused for such a model
+        body.pop("parallel_tool_calls", None)
     if not profile.parallel_tool_calls:
         body.pop("parallel_tool_calls", None)
     if profile.refuses_fields:

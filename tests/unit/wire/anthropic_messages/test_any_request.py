@@ -75,10 +75,10 @@ choices = st.builds(
     lambda kind, name: {"type": kind, "name": name}, st.sampled_from(["auto", "any", "none", "tool"]), texts
 )
 requests = st.builds(
-    lambda said, offered, choice, more: {
+    lambda sent, offered, choice, more: {
         "model": "openclaw",
         "max_tokens": 9,
-        "messages": [{"role": "user", "content": "hi"}, *said],
+        "messages": [{"role": "user", "content": "hi"}, *sent],
         "tools": offered,
         **({"tool_choice": choice} if offered else {}),
         **more,

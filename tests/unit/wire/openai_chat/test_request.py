@@ -108,6 +108,11 @@ def test_tools_are_offered_according_to_the_tool_choice(choice, understood, tool
     assert ("parallel_tool_calls" in body) == (choice is None or choice.mode != "none")
 
 
+def test_a_model_without_tools_gets_none_that_must_not_be_called():
+    turn = Turn("openclaw", HI, tools=(F,), tool_choice=ToolChoice("none"))
+    assert sent(turn, tools=False) == PLAIN
+
+
 @pytest.mark.parametrize("choice", [None, AUTO, ToolChoice("none")])
 def test_without_tools_no_tool_choice_is_sent(choice):
     assert sent(Turn("openclaw", HI, tool_choice=choice)) == PLAIN
