@@ -97,5 +97,12 @@ def _print(findings: Sequence[Finding], fixed: Sequence[Finding]) -> None:
         print(f"{severity} {printable(f'{finding.id}: {finding.seen}')}")
         print(printable(f"         why: {finding.why}"))
         print(printable(f"         fix: {finding.fix}"))
-    counts = [sum(one.severity == severity for one in findings) for severity in _COLORS]
-    print(f"{counts[0]} errors, {counts[1]} warnings, {counts[2]} notes" if findings else "no findings")
+    print(_summary(findings))
+
+
+def _summary(findings: Sequence[Finding]) -> str:
+    parts = []
+    for severity, noun in (("error", "error"), ("warning", "warning"), ("info", "note")):
+        if count := sum(finding.severity == severity for finding in findings):
+            parts.append(f"{count} {noun}{'' if count == 1 else 's'}")
+    return ", ".join(parts) or "no findings"

@@ -1,6 +1,7 @@
 """When a certificate expires, read from its DER form (RFC 5280 §4.1), which the standard library does not decode."""
 
-import ssl
+import base64
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ from gateway.validation import tls_files
 
 WARNING_DAYS = 21
 _DAY = 86_400.0
-_END = "-----END CERTIFICATE-----"
+_PEM = re.compile(r"-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----(.*?)-----END", re.DOTALL)
 _UTC_TIME, _VERSION = 0x17, 0xA0
 _VALIDITY = 3  # after the serial number, the algorithm and the issuer
 
@@ -34,10 +35,10 @@ def check_certificate(setup: Setup) -> Iterator[Finding]:
 def expiry(file: Path) -> float:
     """Unix time in seconds at which the first certificate of a PEM file expires. Raises ValueError."""
     text = file.read_text(encoding="ascii", errors="replace")
-    start = text.find("-----BEGIN CERTIFICATE-----")
-    pem, end, _ = text[max(start, 0) :].partition(_END)
-    data = ssl.PEM_cert_to_DER_cert(pem + end)
-    certificate = next(_items(data))[1]
+    body = _PEM.search(text)
+    if body is None:
+        raise ValueError(f"{file} holds no certificate in PEM form")
+    certificate = next(_items(base64.b64decode(body[1])))[1]
     fields = [item for item in _items(next(_items(certificate))[1]) if item[0] != _VERSION]
     _, (kind, raw) = _items(fields[_VALIDITY][1])
     shape = "%y%m%d%H%M%SZ" if kind == _UTC_TIME else "%Y%m%d%H%M%SZ"

@@ -1,5 +1,6 @@
 """Checks of files and of this machine: modes, the state directory, disk space, open files."""
 
+import shlex
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,9 @@ def check_modes(setup: Setup) -> Iterator[Finding]:
         files.append(("files.key-mode", tls.key, 0o600))
     for kind, path, mode in files:
         if path.exists() and (actual := stat.S_IMODE(path.stat().st_mode)) & 0o077:
-            yield Finding(kind, f"{path} has mode {actual:04o}", f"chmod {mode:o} {path}", (path, mode))
+            yield Finding(
+                kind, f"{path} has mode {actual:04o}", f"chmod {mode:o} {shlex.quote(str(path))}", (path, mode)
+            )
 
 
 def check_state(setup: Setup) -> Iterator[Finding]:

@@ -58,8 +58,10 @@ async def check_providers(setup: Setup) -> AsyncIterator[Finding]:
 
 def check_proxy(setup: Setup) -> Iterator[Finding]:
     """A proxy in the environment that no provider is called through."""
-    variable = next((name for name in _PROXIES if setup.env.get(name, "").strip()), None)
-    if setup.valid is None or variable is None:
+    if setup.valid is None:
+        return
+    variable = next((name for name in _PROXIES if setup.valid.loaded.env.get(name, "").strip()), None)
+    if variable is None:
         return
     rows = [row.provider for row in _rows(setup.valid)]
     remote = [row for row in rows if not row.local]

@@ -47,6 +47,7 @@ async def list_models(provider: Provider, http: Client) -> Listing:
     """Ask for the models with this row's key. Raises TransportError, also after 15 seconds without an answer."""
     path, headers = _CALLS[provider.wire]
     made = provider.endpoint(path, headers)
+    # The transport prebuilds heads of POST requests; here only the method differs.
     get = Endpoint(made.origin, b"GET" + made.head.removeprefix(b"POST"))
     try:
         async with asyncio.timeout(_TIMEOUT):

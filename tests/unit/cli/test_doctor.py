@@ -54,7 +54,7 @@ def test_an_error_exits_with_1_and_says_what_why_and_how(file, capsys):
     assert lines[0].startswith("error    endpoints.off: gateway.http.endpoints: no endpoint is enabled")
     assert lines[1] == "         why: Every API request is answered with 404."
     assert lines[2].startswith("         fix: set chatCompletions.enabled")
-    assert lines[3] == "1 errors, 0 warnings, 0 notes"
+    assert lines[3] == "1 error"
     assert doctor("--endpoints", "chat") == 0
 
 
