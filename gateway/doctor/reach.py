@@ -92,22 +92,23 @@ def _rows(valid: Valid) -> list[_Row]:
 def _findings(
     provider: Provider, models: set[str], listing: Listing | TransportError | None, now: float
 ) -> Iterator[Finding]:
-    path, name = f"models.providers.{provider.id}", named(provider)
+    name = named(provider)
     if listing is None:
         fix = f"openclaw-gateway agent --agent main --message hi  # a paid call, with an agent that uses {provider.id}"
         yield Finding("provider.not-checked", name, fix)
     elif isinstance(listing, TransportError):
-        yield _unreachable(path, name, listing)
+        yield _unreachable(provider, listing)
     else:
         yield from _skew(name, listing.date, now)
         yield from _answered(provider, listing, models)
 
 
-def _unreachable(path: str, name: str, error: TransportError) -> Finding:
+def _unreachable(provider: Provider, error: TransportError) -> Finding:
+    path, name = f"models.providers.{provider.id}", named(provider)
     seen = f"{name}: {error}"
     match error:
         case NameUnknown():
-            fix = f"correct {path}.baseUrl, or this machine's DNS (getent hosts NAME)"
+            fix = f"correct {path}.baseUrl, or this machine's DNS (getent hosts {provider.address.rpartition(':')[0]})"
             return Finding("provider.name-unknown", f"{name}: the host name is unknown", fix)
         case TlsFailed():
             fix = f"set {path}.request.tls.ca to the certificate of its authority, or correct {path}.baseUrl"

@@ -24,12 +24,16 @@ KEY = "sk-provider-key-that-nothing-may-print"
 
 @dataclass
 class FakeProvider:
-    """Lists `models` with `status`; `skew` seconds are added to its clock. `asked` holds method, path and key."""
+    """Lists `models` with `status`, or sends `answer`; `skew` seconds are added to its clock.
+
+    `asked` holds method, path and key.
+    """
 
     url: str = ""
     status: int = 200
     models: list[str] = field(default_factory=lambda: ["model-a", "model-b"])
     skew: float = 0.0
+    answer: Any = None
     asked: list[tuple[str, str, str]] = field(default_factory=list)
 
 
@@ -41,7 +45,8 @@ def provider() -> Iterator[FakeProvider]:
         def do_GET(self) -> None:
             fake.asked.append((self.command, self.path, self.headers.get("Authorization", "")))
             refusal = {"error": {"message": f"Incorrect API key provided: {KEY}"}}
-            good = {"object": "list", "data": [{"id": name} for name in fake.models]}
+            good: Any = {"object": "list", "data": [{"id": name} for name in fake.models]}
+            good = good if fake.answer is None else fake.answer
             body = json.dumps(good if fake.status == 200 else refusal).encode()
             self.send_response_only(fake.status)
             self.send_header("Date", email.utils.formatdate(time.time() + fake.skew, usegmt=True))

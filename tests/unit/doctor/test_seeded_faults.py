@@ -112,7 +112,7 @@ FAULTS: dict[str, tuple[Callable[[HealthySetup], None], str]] = {
     ),
     "provider.name-unknown": (
         put("models.providers.own.baseUrl", "http://no-such-host.invalid/v1"),
-        "getent hosts",
+        "getent hosts no-such-host.invalid",
     ),
     "provider.tls": (
         lambda healthy: healthy.put("models.providers.own.baseUrl", healthy.provider.url.replace("http", "https")),
