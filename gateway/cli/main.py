@@ -31,6 +31,7 @@ COMMANDS = {
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",
     "reload": "let the running gateway load its changed configuration",
+    "service": "write a systemd unit for the gateway",
     "status": "ask whether a running gateway is ready",
     "token": "print a new token",
     "usage": "show what agents, models and callers used and cost",
@@ -67,11 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def config_option(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the option that all commands have; `args.config` is a path as text, or None."""
+def config_option(parser: argparse.ArgumentParser, *, of_action: bool = False) -> None:
+    """Give `parser` the option that all commands have; `args.config` is a path as text, or None.
+
+    `of_action`: the parser is that of an action, and its command has the option too.
+    """
     parser.add_argument(
         "--config",
         metavar="FILE",
+        default=argparse.SUPPRESS if of_action else None,  # an action's default would replace the command's value
         help="configuration file (else OPENCLAW_CONFIG_PATH, else openclaw.json in the state directory)",
     )
 
