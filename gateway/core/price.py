@@ -68,7 +68,9 @@ def cost(usage: Usage, price: Price | None) -> int | None:
     """
     if price is None:
         return None
-    known = price.rates_for(usage.prompt)
+    known = price.rates_for(usage.prompt) if price.tiers else price.rates
+    if not (usage.cached or usage.cache_write) and known.input is not None and known.output is not None:
+        return (usage.prompt * known.input + usage.completion * known.output + 500) // 1000  # so are most answers
     plain, read, write, hour = known.of_prompt()
     long = min(usage.cache_write_1h, usage.cache_write)
     total = 0

@@ -7,10 +7,13 @@ name, and a `tool_choice` that names no tool, are refused too, which no schema c
 from collections.abc import Mapping
 from typing import Any
 
+from gateway.core.identity import ALL_SCOPES
+
 Schema = Mapping[str, Any]
 
 _NULL: Schema = {"type": "null"}
 _TEXT: Schema = {"type": "string", "pattern": r"\S"}
+_AMOUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53}
 _CAP: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 
 
@@ -62,6 +65,7 @@ _CHAT: Schema = {
     **_SAMPLING,
     "messages": {
         "type": "array",
+        "items": _ref("AnyChatMessage"),
         "contains": _ref("ChatMessage"),
         "description": "Messages as in OpenAI's API; at least one of them needs an answer.",
     },
@@ -79,11 +83,23 @@ _CHAT: Schema = {
     ),
     "tools": _or_null({"type": "array", "items": _ref("ChatTool")}),
     "tool_choice": _or_null(*_CHOICES),
+    "functions": _or_null({"type": "array", "items": _FUNCTION}),
+    "function_call": _or_null(_kind("auto", "none"), _FUNCTION),
 }
+_TEXT_PART: Schema = _object("type", "text", type=_kind("text"), text={"type": "string"})
 _CHAT_FURTHER: dict[str, dict[str, Any]] = {
     "ChatMessage": {
         **_object("role", "content", role=_kind("user", "assistant"), content=_TEXT),
         "description": "`content` may also be an array of parts: text, images, audio, files.",
+    },
+    "AnyChatMessage": {
+        **_object(
+            "role",
+            role=_kind("user", "assistant", "system", "developer"),
+            content=_or_null({"type": "string"}, {"type": "array", "items": _TEXT_PART}),
+            name=_or_null({"type": "string"}),
+        ),
+        "description": "Also the results of tools (`role: tool`), and parts with images, audio and files.",
     },
     "ChatTool": {
         "anyOf": [
@@ -216,6 +232,15 @@ _FIELDS: Mapping[str, Schema] = {
         )
     },
     "EmbeddingsRequest": _EMBEDDINGS,
+    "KeyRequest": {
+        "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._@-]{0,63}$"},
+        "scopes": _or_null({"type": "array", "items": _kind(*sorted(ALL_SCOPES))}),
+    },
+    "ClientLimits": dict.fromkeys(("requests_per_minute", "tokens_per_minute", "concurrent_runs"), _or_null(_AMOUNT)),
+    "KeyBudget": {
+        "tokens": _or_null(_AMOUNT),
+        "usd": _or_null({"type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000}),
+    },
 }
 _FURTHER = {
     "ChatRequest": _CHAT_FURTHER,

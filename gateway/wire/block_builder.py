@@ -176,7 +176,8 @@ class BlockBuilder:
                 payload["input"] = loads(given.encode("utf-8", "surrogatepass"))
             except InvalidJSON:
                 return  # it was cut off
-        batch.append(ForeignFound(Foreign(self._owner.wire, payload)))
+        # What the provider's own tools did can be left out elsewhere: the text around it says what came of it.
+        batch.append(ForeignFound(Foreign(self._owner.wire, payload, text="")))
 
     def _unique(self, call_id: str | None) -> str:
         """The provider's id, or a new one if it gives none or repeats one."""

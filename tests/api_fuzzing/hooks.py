@@ -14,21 +14,32 @@ def _is_valid(case: Any) -> bool:
 
 @schemathesis.hook
 def map_case(_context: Any, case: Any) -> Any:
-    """Address the agent that exists."""
+    """Address the agent that exists, and create keys for it that have not expired."""
     body = case.body
-    if _is_valid(case) and isinstance(body, dict) and isinstance(body.get("model"), str):
-        case.body = {**body, "model": "openclaw"}
+    if not _is_valid(case) or not isinstance(body, dict):
+        return case
+    if isinstance(body.get("model"), str):
+        body = {**body, "model": "openclaw"}
+    known = {"agents": ["main"], "expires_at": "2999-01-01T00:00:00Z"}
+    case.body = {**body, **{name: value for name, value in known.items() if body.get(name) is not None}}
     return case
 
 
 @schemathesis.hook
 def filter_case(_context: Any, case: Any) -> bool:
-    """Only bodies whose tools have different names, and whose `tool_choice` and `background` can be met."""
+    """Only bodies whose tools have different names, and whose `tool_choice`, `background` and `budget` can be met."""
     body = case.body
     if not _is_valid(case) or not isinstance(body, dict):
         return True
     if body.get("background") and body.get("store") is False:
         return False
+    amounts = [*(body.get("limits") or {}).values(), (body.get("budget") or {}).get("tokens")]
+    if any(isinstance(amount, float) for amount in amounts):
+        return False  # 1.0 is an integer for a schema only
+    if isinstance(budget := body.get("budget"), dict) and (budget.get("tokens") is None) == (budget.get("usd") is None):
+        return False
+    if body.get("functions") is not None or body.get("function_call") is not None:
+        return False  # the older form of tools, which excludes the newer one
     tools, choice = body.get("tools"), body.get("tool_choice")
     names = [_name(tool) for tool in tools] if isinstance(tools, list) else []
     if len(set(names)) < len(names):

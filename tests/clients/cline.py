@@ -43,7 +43,8 @@ class Cline(Client):
 
     def add_tool_server(self) -> list[Step]:
         command, *arguments = self.tool_server_line()
-        server = {"transport": {"type": "stdio", "command": command, "args": arguments}}
+        # A busy machine takes longer than the three seconds that Cline waits for a server.
+        server = {"transport": {"type": "stdio", "command": command, "args": arguments}, "timeout": 60}
         self.write(_TOOL_SERVERS, json.dumps({"mcpServers": {"clock": server}}))
         return [(Call("time_of", {"city": "Oslo"}),)]
 

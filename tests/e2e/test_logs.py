@@ -103,7 +103,7 @@ async def test_every_log_line_is_an_event_and_has_the_id_of_its_request(config, 
     lines = [json.loads(line) for line in gateway.process.errors.splitlines()]
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
     about = {line["event"]: line for line in lines if line.get("request_id") == "trace-7"}
-    assert about.keys() == {"Run failed", "Request refused"}
+    assert about.keys() == {"Run failed", "Request refused", "Request ended"}
     refused = about["Request refused"]
     assert (refused["level"], refused["status"], refused["type"]) == ("warning", 502, "upstream_error")
     assert gateway.process.output == ""

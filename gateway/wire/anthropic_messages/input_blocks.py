@@ -77,7 +77,7 @@ def assistant_part(fields: RawFields, path: str, seal: Seal | None) -> Part | No
         case "redacted_thinking":
             return read_redacted(optional(fields, "data") or "", seal)
         case _:
-            return _foreign(fields)
+            return _foreign(fields, text="")  # what Anthropic's own tools did can be left out elsewhere
 
 
 def _content(fields: RawFields, path: str) -> Content:
@@ -85,8 +85,8 @@ def _content(fields: RawFields, path: str) -> Content:
     return _foreign(fields) if reader is None else reader(fields, path)
 
 
-def _foreign(fields: RawFields) -> Foreign:
-    return Foreign(WIRE, {name: loads(value) for name, value in fields.items()})
+def _foreign(fields: RawFields, text: str | None = None) -> Foreign:
+    return Foreign(WIRE, {name: loads(value) for name, value in fields.items()}, text)
 
 
 def _text(fields: RawFields, path: str) -> Text:

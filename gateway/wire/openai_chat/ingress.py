@@ -99,7 +99,9 @@ class ChatIngress:
 def _sampling(request: ChatRequest) -> Sampling:
     if _unset(request) == _ALL_UNSET:
         return NO_SAMPLING
-    if request.n is not None and not (type(request.n) is int and request.n <= 1):
+    if request.n is not None and not (
+        type(request.n) in (int, float) and request.n <= 1 and request.n == int(request.n)
+    ):
         raise BadRequest("`n`: only one answer per request is supported; send `n` requests instead.", param="n")
     settings: dict[str, Any] = {}
     for field in ("max_completion_tokens", "max_tokens"):  # the first takes precedence; both are checked

@@ -71,7 +71,7 @@ def test_the_owners_secret_still_works_even_if_it_begins_like_a_key(authenticate
         assert authenticate(bearer(secret), secret=secret) == Authenticated(OWNER, "token")
 
 
-@pytest.mark.parametrize("guess", [new_key(), "ocg_", "ocg_x", "ocg_" + "é" * 43, "ocg_" + "\udcff" * 43, "x"])
+@pytest.mark.parametrize("guess", ["ocg_" + "A" * 43, "ocg_", "ocg_x", "ocg_" + "é" * 43, "ocg_" + "\udcff" * 43, "x"])
 def test_a_wrong_key_is_a_wrong_credential(authenticate, stored, guess):
     stored.put(record(new_key()))
     assert authenticate(bearer(guess)) == Rejected("wrong", "token")

@@ -90,12 +90,39 @@ _EMBEDDINGS: list[Any] = [
     {"model": "openclaw", "input": "hi", "encoding_format": "base64", "dimensions": 2},
     {"model": "openclaw", "input": ["a", "b"], "user": "ann"},
 ]
+_MESSAGES: list[Any] = [
+    {"model": "openclaw", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "stream": True},
+    {
+        "model": "openclaw",
+        "max_tokens": 99,
+        "system": [{"type": "text", "text": "be brief", "cache_control": {"type": "ephemeral"}}],
+        "messages": [
+            {"role": "user", "content": [{"type": "text", "text": "hi"}]},
+            {
+                "role": "assistant",
+                "content": [
+                    {"type": "thinking", "thinking": "t", "signature": "c2ln"},
+                    {"type": "tool_use", "id": "toolu_1", "name": "get_weather", "input": {"city": "Oslo"}},
+                ],
+            },
+            {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": "5C"}]},
+        ],
+        "tools": [{"name": "get_weather", "input_schema": _PARAMETERS, "description": "d"}],
+        "tool_choice": {"type": "tool", "name": "get_weather"},
+        "stop_sequences": ["a"],
+        "temperature": 0.5,
+        "thinking": {"type": "disabled"},
+        "metadata": {"user_id": "u"},
+    },
+]
 BODIES = {
     "/v1/chat/completions": _CHAT,
     "/v1/responses": _RESPONSES,
     "/v1/responses/compact": _RESPONSES[:2],
     "/v1/responses/input_tokens": _RESPONSES,
     "/v1/embeddings": _EMBEDDINGS,
+    "/v1/messages": _MESSAGES,
+    "/v1/messages/count_tokens": _MESSAGES,
 }
 
 

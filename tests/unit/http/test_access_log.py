@@ -6,6 +6,7 @@ import logging
 import pytest
 import structlog
 
+from gateway.observe import log
 from gateway.observe.log import configure
 from gateway.observe.redact import hide_values
 from tests.unit.http.conftest import TOKEN
@@ -30,7 +31,7 @@ def out(style: str, level: str):
     root = logging.getLogger()
     handlers, before = root.handlers[:], root.level
     stream = io.StringIO()
-    configure(stream_is_tty=False, style=style, level=level, stream=stream)
+    configure_uncached(style, level, stream)
     yield stream
     hide_values([])
     logging.captureWarnings(capture=False)
@@ -40,10 +41,14 @@ def out(style: str, level: str):
     configure_nothing()
 
 
-def configure_nothing() -> None:
-    from gateway.observe import log  # noqa: PLC0415  # only to undo what `configure` has set
+def configure_uncached(style: str, level: str, stream: io.StringIO) -> None:
+    """Configure the log, but let no module keep its logger: later tests of this process have another configuration."""
+    configure(stream_is_tty=False, style=style, level=level, stream=stream)
+    structlog.configure(cache_logger_on_first_use=False)
 
-    log._threshold, log._json_out = logging.NOTSET, None
+
+def configure_nothing() -> None:
+    log._threshold, log._lines = logging.NOTSET, None
 
 
 @pytest.fixture
@@ -52,6 +57,7 @@ async def logged(out, client):
 
 
 def lines(out: io.StringIO) -> list[dict]:
+    log._flush_lines()
     every = [json.loads(line) for line in out.getvalue().splitlines()]
     return [line for line in every if line["event"] == "Request ended"]
 
@@ -151,7 +157,7 @@ class TestWarnings:
 
 async def test_a_level_that_changes_while_it_serves_takes_effect(logged, out):
     for level, count in (("warn", 0), ("info", 1), ("error", 1), ("debug", 2)):
-        configure(stream_is_tty=False, style="json", level=level, stream=out)
+        configure_uncached("json", level, out)
         async with logged.get("/v1/models") as response:
             assert response.status == 200
         assert len(lines(out)) == count
@@ -166,3 +172,16 @@ class TestOff:
         async with logged.get("/v1/models") as response:
             assert response.status == 200
         assert lines(out) == []
+
+
+async def test_a_line_is_written_before_the_next_one_of_another_kind_and_soon(logged, out):
+    async with logged.get("/v1/models") as response:
+        assert response.status == 200
+    structlog.get_logger("test").warning("Something else")
+    events = [json.loads(line)["event"] for line in out.getvalue().splitlines()]
+    assert [event for event in events if "HTTP/1.1" not in event] == ["Request ended", "Something else"]
+    async with logged.get("/v1/models") as response:
+        assert response.status == 200
+    async with asyncio.timeout(5):
+        while out.getvalue().count("Request ended") < 2:
+            await asyncio.sleep(0.01)

@@ -13,6 +13,7 @@ COUNT = int(os.environ.get("MUTATIONS", "600"))
 
 @pytest.fixture
 def config(config):
+    config["gateway"]["http"]["endpoints"]["messages"] = {"enabled": True}
     config["memory"] = {"search": {"provider": "fake", "model": "small"}}
     return config
 

@@ -312,7 +312,7 @@ def test_blocks_of_tools_that_the_provider_runs_are_parts_that_only_this_format_
     search = {"type": "server_tool_use", "id": "srvtoolu_1", "name": "web_search", "input": {"query": "x"}}
     result = {"type": "web_search_tool_result", "tool_use_id": "srvtoolu_1", "content": [{"type": "web_search_result"}]}
     parts = answer(START, *own, *TEXT, reason("end_turn"), STOP).parts
-    assert parts == (Foreign(WIRE, search), Foreign(WIRE, result), Text("Hello"))
+    assert parts == (Foreign(WIRE, search, ""), Foreign(WIRE, result, ""), Text("Hello"))
 
 
 @pytest.mark.parametrize(

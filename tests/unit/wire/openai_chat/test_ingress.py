@@ -57,6 +57,7 @@ def refused(raw):
         ({"stop": {}}, "stop", "`stop`: must be a string."),
         ({"n": 2}, "n", "`n`: only one answer per request is supported"),
         ({"n": 1.5}, "n", "`n`: only one answer"),
+        ({"n": 0.5}, "n", "`n`: only one answer"),
         ({"n": True}, "n", "`n`: only one answer"),
         ({"n": "1"}, "n", "`n`: only one answer"),
         ({"max_completion_tokens": 0}, "max_completion_tokens", f"must be between 1 and {SAFE}."),
@@ -173,6 +174,7 @@ def test_a_plain_request_is_decoded_as_a_plain_turn():
         ({"stop": " "}, Sampling(stop=(" ",))),
         ({"response_format": {"type": "text"}}, Sampling(response_format=ResponseFormat("text"))),
         ({"n": 1}, Sampling()),
+        ({"n": 1.0}, Sampling()),
         ({"n": 0}, Sampling()),
     ],
 )
