@@ -34,16 +34,20 @@ def check_certificate(setup: Setup) -> Iterator[Finding]:
 
 def expiry(file: Path) -> float:
     """Unix time in seconds at which the first certificate of a PEM file expires. Raises ValueError."""
-    text = file.read_text(encoding="ascii", errors="replace")
-    body = _PEM.search(text)
-    if body is None:
-        raise ValueError(f"{file} holds no certificate in PEM form")
-    certificate = next(_items(base64.b64decode(body[1])))[1]
+    certificate = next(_items(first_certificate(file)))[1]
     fields = [item for item in _items(next(_items(certificate))[1]) if item[0] != _VERSION]
     _, (kind, raw) = _items(fields[_VALIDITY][1])
     shape = "%y%m%d%H%M%SZ" if kind == _UTC_TIME else "%Y%m%d%H%M%SZ"
     when = datetime.strptime(raw.decode("ascii"), shape).replace(tzinfo=UTC)
     return when.timestamp()
+
+
+def first_certificate(file: Path) -> bytes:
+    """The first certificate of a PEM file in DER form. Raises ValueError."""
+    body = _PEM.search(file.read_text(encoding="ascii", errors="replace"))
+    if body is None:
+        raise ValueError(f"{file} holds no certificate in PEM form")
+    return base64.b64decode(body[1])
 
 
 def _items(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -28,7 +28,9 @@ KINDS: Mapping[str, Kind] = {
     "auth.weak-secret": Kind("warning", "The secret is full access, and this one can be guessed over the network."),
     "key.expired": Kind("warning", "The client that uses this key is refused."),
     "metrics.open": Kind("warning", "Names of agents, models and providers are readable without a credential."),
-    "budget.no-alerts": Kind("warning", "A soft budget refuses nothing, so nobody hears that it is exceeded."),
+    "budget.no-alerts": Kind(
+        "warning", "A soft budget refuses nothing; only headers and the log show that it is exceeded."
+    ),
     "secret.plain-text": Kind("info", "Backups and copies of the file contain the secret."),
     "files.config-mode": Kind("warning", "Other users of this machine can read or change the configuration."),
     "files.env-mode": Kind("warning", "Other users of this machine can read the secrets or change them."),
