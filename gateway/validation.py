@@ -185,7 +185,7 @@ def _missing_keys(directory: Directory, providers: Mapping[str, Provider]) -> It
     names = dict.fromkeys(ref.provider for agent in directory.agents for ref in agent.candidates)
     for name in names:
         provider, row = providers.get(name), CATALOG.get(name)
-        if provider is None or row is None or provider.local or provider.api_key or provider.headers:
+        if provider is None or row is None or provider.local or provider.api_key or provider.headers or provider.signer:
             continue
         if provider.key_id != "none":
             text = f"is missing, so {provider.address} will refuse every call"
@@ -256,7 +256,7 @@ def _endpoints_off(config: Config) -> Iterator[Problem]:
 def _retired_reload_mode(config: Config) -> Iterator[Problem]:
     mode = config.gateway.reload.mode
     if mode in ("hot", "restart"):
-        yield Problem("gateway.reload.mode", f'{mode!r} means "hybrid" now, as in OpenClaw; write that, or "off"')
+        yield Problem("gateway.reload.mode", f'{mode!r} means "hybrid" now, as in OpenClaw; write "hybrid", or "off"')
 
 
 def _uncallable_embeddings(config: Config) -> Iterator[Problem]:

@@ -21,7 +21,7 @@ LAYERS = (
     {"dispatch"},
     {"http", "ui"},
     {"validation"},
-    {"parts", "watch"},
+    {"parts", "watch", "doctor"},
     {"provision", "cooldown_sync", "key_sync"},
     {"shared", "monitoring"},
     {"routes"},

@@ -49,8 +49,7 @@ def add_parser(sub: "Subparsers") -> None:
     revoke.add_argument("name", metavar="NAME")
     generate = actions.add_parser("generate", help="print a key and its digest for gateway.keys in the configuration")
     for action in (create, listing, revoke, generate):
-        config_option(action)
-        action.set_defaults(config=argparse.SUPPRESS)  # else it would replace the option before the action
+        config_option(action, of_action=True)
     for action in (create, listing, revoke):
         action.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
 

@@ -24,12 +24,14 @@ COMMANDS = {
     "serve": "run the gateway (the default command)",
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
+    "doctor": "look for faults of the set-up, and name what to type for each",
     "import": "import an OpenClaw installation: report what works, and write a configuration",
     "keys": "make, list or revoke keys of clients",
     "locks": "list the clients that are locked out, or release one",
     "models": "list agents, providers and models",
     "openapi": "print the OpenAPI document of all endpoints",
     "reload": "let the running gateway load its changed configuration",
+    "service": "write a systemd unit for the gateway",
     "status": "ask whether a running gateway is ready",
     "token": "print a new token",
     "usage": "show what agents, models and callers used and cost",
@@ -66,11 +68,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def config_option(parser: argparse.ArgumentParser) -> None:
-    """Give `parser` the option that all commands have; `args.config` is a path as text, or None."""
+def config_option(parser: argparse.ArgumentParser, *, of_action: bool = False) -> None:
+    """Give `parser` the option that all commands have; `args.config` is a path as text, or None.
+
+    `of_action`: the parser is that of an action, and its command has the option too.
+    """
     parser.add_argument(
         "--config",
         metavar="FILE",
+        default=argparse.SUPPRESS if of_action else None,  # an action's default would replace the command's value
         help="configuration file (else OPENCLAW_CONFIG_PATH, else openclaw.json in the state directory)",
     )
 

@@ -304,3 +304,10 @@ def test_no_problem_quotes_a_secret(problems):
 def test_a_built_in_provider_that_is_not_named_and_has_no_key_can_not_be_called(valid, where, expected):
     providers = valid(f"{{{ON},models:{{providers:{{{OWN}}}}},{where}}}").providers
     assert sorted(providers) == sorted(["own", *expected])
+
+
+def test_a_provider_whose_calls_are_signed_lacks_no_key(valid):
+    text = f"{{{ON},agents:{{defaults:{{model:'amazon-bedrock/anthropic.claude-x'}}}}}}"
+    (warning,) = valid(text).warnings
+    assert warning.startswith("models.providers.amazon-bedrock.apiKey: is missing")
+    assert valid(text, {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "a-secret"}).warnings == ()

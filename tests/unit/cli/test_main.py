@@ -1,5 +1,7 @@
+import argparse
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -48,3 +50,12 @@ def test_a_short_command_imports_no_server():
     code = "import sys; from gateway.cli.main import main; main(['token']); print('aiohttp' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.parametrize(("command", "action"), [("keys", "list"), ("service", "install")])
+def test_an_action_takes_the_configuration_file_before_it_after_it_or_not_at_all(command, action):
+    parser = argparse.ArgumentParser()
+    import_module(f"gateway.cli.{command}").add_parser(parser.add_subparsers())
+    assert parser.parse_args([command, action]).config is None
+    assert parser.parse_args([command, "--config", "a", action]).config == "a"
+    assert parser.parse_args([command, action, "--config", "a"]).config == "a"

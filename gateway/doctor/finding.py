@@ -1,0 +1,44 @@
+"""One finding: what was seen and what to do. Its kind has the severity and why it matters."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from gateway.doctor.kinds import KINDS, Severity
+from gateway.observe.redact import HIDDEN
+
+_MIN_SECRET = 4  # characters; a shorter one would damage words
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`fix` is the exact command or key to change. `mode` is the file mode that would remove the finding: the only
+    repair that `--fix` makes.
+    """
+
+    id: str
+    seen: str
+    fix: str
+    mode: tuple[Path, int] | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """That of its kind."""
+        return KINDS[self.id].severity
+
+    @property
+    def why(self) -> str:
+        """That of its kind."""
+        return KINDS[self.id].why
+
+    def as_dict(self) -> dict[str, str]:
+        """`id`, `severity`, `seen`, `why`, `fix`."""
+        return {"id": self.id, "severity": self.severity, "seen": self.seen, "why": self.why, "fix": self.fix}
+
+    def without(self, secrets: Collection[str]) -> "Finding":
+        """The same finding with each of the secrets replaced by `[redacted]`, as nothing else may print one."""
+        seen, fix = self.seen, self.fix
+        for secret in sorted(secrets, key=len, reverse=True):
+            if len(secret) >= _MIN_SECRET:
+                seen, fix = seen.replace(secret, HIDDEN), fix.replace(secret, HIDDEN)
+        return replace(self, seen=seen, fix=fix)
