@@ -24,10 +24,10 @@ from gateway.upstream.provider import Provider
 
 log = structlog.get_logger(__name__)
 
-INTERVAL = 0.5
+INTERVAL = 0.9
 """Seconds between two writes."""
 _MAX_QUEUED = 20_000  # runs that wait for the store, about a kilobyte each
-_MAX_SEGMENT = 500  # runs in one segment: to encode more would hold up the event loop
+_MAX_SEGMENT = 2000  # runs in one segment, whose encoding takes some milliseconds
 _RETRY = 1.0  # seconds until a failed write is repeated
 _CLOSING = 10.0  # seconds for the last writes
 
