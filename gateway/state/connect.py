@@ -1,5 +1,6 @@
 """Creates Redis clients: bounded pools, short timeouts, no hidden retries. Only `sentinels` creates others."""
 
+import asyncio
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis, SSLConnection, UnixDomainSocketConnection
@@ -47,12 +48,24 @@ def create_client(address: RedisAddress) -> Redis | RedisCluster:
 
 
 async def close_client(client: Redis | RedisCluster) -> None:
-    """Close the client's connections, and its connections to Sentinels, which redis-py does not close."""
+    """Close the client's connections, also those that redis-py does not close: to Sentinels, and to nodes that a
+    cluster's client had replaced or was about to look up again.
+    """
     await client.aclose()
+    if isinstance(client, RedisCluster):
+        await client.nodes_manager.aclose()
+        if unowned := {task for task in asyncio.all_tasks() if _disconnects(task)}:
+            await asyncio.wait(unowned, timeout=_CONNECT_TIMEOUT)
     pool = client.connection_pool if isinstance(client, Redis) else None
     if isinstance(pool, SentinelConnectionPool):
         for sentinel in pool.sentinel_manager.sentinels:
             await sentinel.aclose()
+
+
+def _disconnects(task: "asyncio.Task[Any]") -> bool:
+    """Whether the task is one in which redis-py disconnects a replaced node; it awaits none of them."""
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and "disconnect" in code.co_name and "redis" in code.co_filename
 
 
 def _pool(settings: dict[str, Any], kind: type[Any] | None = None, **more: Any) -> BlockingConnectionPool:

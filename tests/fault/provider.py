@@ -10,7 +10,7 @@ import socket
 import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,7 +109,8 @@ class FaultProvider:
                 for writer in self.connections - self._busy - self._ended:
                     self._ended.add(writer)
                     if not writer.is_closing():
-                        writer.write_eof()
+                        with suppress(OSError):  # the gateway has just closed it
+                            writer.write_eof()
                 await asyncio.wait(self._tasks, timeout=0.01)
         self._ended.clear()
 
