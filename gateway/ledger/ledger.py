@@ -17,7 +17,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.ids import new_id
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.ledger.booking import Booking
-from gateway.ledger.row import Row, Rows, encode_rows
+from gateway.ledger.row import Row, Rows, compress, encode_rows
 from gateway.runs.trace import Observer, RunFinished
 from gateway.state.usage.store import Segment, UsageStore
 from gateway.upstream.provider import Provider
@@ -143,7 +143,7 @@ class Ledger:
 
         A segment that may or may not be stored is stored again unchanged.
         """
-        pending = self._pending = self._pending or self._next_segment()
+        pending = self._pending = self._pending or await self._next_segment()
         await self.store.append(pending.segment)
         self._pending = None
         for _ in range(pending.runs):
@@ -151,11 +151,12 @@ class Ledger:
         self._unreported -= pending.lost
         self.written += pending.rows
 
-    def _next_segment(self) -> "_Pending":
+    async def _next_segment(self) -> "_Pending":
         bookings = list(islice(self._queue, _MAX_SEGMENT))
         rows: list[Row] = [row for booking in bookings for row in booking.rows()]
-        data = encode_rows(Rows(rows, self._unreported))
-        return _Pending(Segment(new_id(""), self._clock(), data), len(bookings), len(rows), self._unreported)
+        lost = self._unreported
+        data = await asyncio.to_thread(compress, encode_rows(Rows(rows, lost)))
+        return _Pending(Segment(new_id(""), self._clock(), data), len(bookings), len(rows), lost)
 
     def _lose(self, rows: int) -> None:
         if not rows:

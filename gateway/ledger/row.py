@@ -1,5 +1,6 @@
-"""A row of the ledger: one request to a provider. Rows are stored in segments, as compact JSON."""
+"""A row of the ledger: one request to a provider. Rows are stored in segments, as compressed JSON."""
 
+import zlib
 from collections.abc import Sequence
 from typing import Literal
 
@@ -61,10 +62,17 @@ _DECODER = msgspec.json.Decoder(Rows)
 
 
 def encode_rows(rows: Rows) -> bytes:
-    """The data of a segment."""
+    """The data of a segment, before `compress`."""
     return _ENCODER.encode(rows)
 
 
+def compress(data: bytes) -> bytes:
+    """The data as they are stored, an eighth of their size: rows resemble each other. It takes milliseconds, during
+    which other threads can run.
+    """
+    return zlib.compress(data, 1)
+
+
 def decode_rows(data: bytes) -> Rows:
-    """The rows that `encode_rows` encoded."""
-    return _DECODER.decode(data)
+    """The rows of stored data."""
+    return _DECODER.decode(zlib.decompress(data))

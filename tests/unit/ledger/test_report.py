@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from gateway.core.errors import Unavailable
 from gateway.ledger import report as reports
 from gateway.ledger.report import DIMENSIONS, OTHERS, report, rows
-from gateway.ledger.row import Row, Rows, decode_rows, encode_rows
+from gateway.ledger.row import Row, Rows, compress, decode_rows, encode_rows
 
 ROW = Row(
     100.0, "r", 1, "main", "owner", "", "/v1/chat/completions", "openai", "gpt", "openai-responses", "apiKey",
@@ -20,7 +20,7 @@ class Store:
 
     async def read(self, since):
         assert since <= 1000
-        yield [encode_rows(segment) for segment in self.segments]
+        yield [compress(encode_rows(segment)) for segment in self.segments]
 
 
 def store(*all_rows, lost=0):
@@ -28,7 +28,7 @@ def store(*all_rows, lost=0):
 
 
 def test_a_row_is_stored_unchanged():
-    assert decode_rows(encode_rows(Rows((ROW,), 3))) == Rows([ROW], 3)
+    assert decode_rows(compress(encode_rows(Rows((ROW,), 3)))) == Rows([ROW], 3)
 
 
 async def test_rows_are_summed_by_their_columns():
