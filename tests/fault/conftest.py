@@ -11,7 +11,7 @@ from tests.fault.provider import FaultProvider
 
 __all__ = ["TOKEN", "client", "gateway"]
 
-CONNECT, LIMIT, STALL, BACKOFF, COOLDOWN = 0.3, 0.8, 0.5, 0.04, 0.4  # seconds
+CONNECT, LIMIT, STALL, BACKOFF, COOLDOWN = 0.3, 1.2, 0.5, 0.04, 0.4  # seconds
 THINKING, TOTAL = 3.0, 6.0  # seconds
 TIMER_DELAY = 0.15  # seconds that a limit may be late: it is checked ten times a second
 SLACK = 1.5  # seconds that a busy machine may add
