@@ -95,11 +95,11 @@ def _print(response: Any, form: str) -> int:
     total = ["total", *[""] * (len(report["by"]) - 1), *_numbers(report["total"])]
     _table([heads, *lines, total], texts=len(report["by"]))
     if unpriced := report["total"]["unpriced_attempts"]:
-        print(f"{unpriced} attempts have no known price and are not in the cost", file=sys.stderr)
+        print(f"Attempts without a known price, not in the cost: {unpriced}", file=sys.stderr)
     if estimated := report["total"]["estimated_attempts"]:
-        print(f"{estimated} attempts have estimated tokens, because the provider reported none", file=sys.stderr)
+        print(f"Attempts with estimated tokens, as the provider reported none: {estimated}", file=sys.stderr)
     if lost := report["lost_rows"]:
-        print(f"{lost} rows are lost, because the store did not keep up", file=sys.stderr)
+        print(f"Rows that are lost, because the store did not keep up: {lost}", file=sys.stderr)
     return 0
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import signal
-from contextlib import AsyncExitStack
+import sqlite3
+from contextlib import AsyncExitStack, closing, suppress
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -109,13 +111,24 @@ async def test_a_request_that_could_never_fit_is_refused_for_good(clients, provi
     assert model.asked == []
 
 
+async def until_stored(state: Path) -> None:
+    """Wait until the gateway has written what was used of its budgets."""
+    async with asyncio.timeout(20):
+        while True:
+            for file in state.rglob("gateway.sqlite"):
+                with closing(sqlite3.connect(file)) as database, suppress(sqlite3.OperationalError):  # not made yet
+                    if database.execute("SELECT 1 FROM budget_windows WHERE current > 0").fetchone():
+                        return
+            await asyncio.sleep(0.02)
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 async def test_a_budget_outlives_a_gateway_without_redis(config, tmp_path, provider, number):
     model = provider.model(Billing(), f"budget-alone-{number.value}")
     async with serving(tmp_path, config) as gateway, aiohttp.ClientSession(gateway.url, headers=HEADERS) as client:
         assert (await ask(client, model, BUDGET - 2 * PROMPT))[0] == 200
         if number is signal.SIGKILL:
-            await asyncio.sleep(1.5)  # what a killed process has spent in its last second is lost
+            await until_stored(tmp_path)  # what a killed process has spent in its last second is lost
         gateway.process.signal(number)
         await gateway.process.ended()
     async with serving(tmp_path, config) as gateway, aiohttp.ClientSession(gateway.url, headers=HEADERS) as client:

@@ -33,7 +33,7 @@ async def test_the_commands_reach_the_gateway_and_no_other_certificate_is_truste
         # The watch may have been faster, so it is "accepted" or "unchanged".
         assert "generation 2, last reload " in await says("reload", status=0)
         assert "agents  openclaw" in await says("status", status=0)
-        # Whoever has taken the port would show another certificate, and must not get the token.
+        # Another program on this port would show another certificate, and must not get the token.
         other = authority.issue("another")
         file.write_text(file.read_text(encoding="utf-8").replace(str(served.certificate), str(other.certificate)))
         file.write_text(file.read_text(encoding="utf-8").replace(str(served.key), str(other.key)))

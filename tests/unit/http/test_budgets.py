@@ -1,4 +1,4 @@
-"""Budgets through the whole application: who has which, warnings, and refusals in the form of each endpoint."""
+"""Budgets through the whole application: which apply to a client, warnings, refusals in each endpoint's format."""
 
 import json
 
