@@ -13,11 +13,15 @@ from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
 from gateway.alerts.webhook import Webhook
 from gateway.config.auth import AuthConfig
+from gateway.config.environment import config_file
+from gateway.config.load import Loaded
 from gateway.config.reload_status import Reloads
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
+from gateway.doctor.running import RunningDoctor
+from gateway.doctor.setup import Setup, setup_in_force
 from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
@@ -25,6 +29,7 @@ from gateway.http.answers.event_budget import EventLimits
 from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained
+from gateway.http.endpoints.doctor import DOCTOR
 from gateway.http.endpoints.metrics import SCRAPE
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
 from gateway.http.instance_metrics import Collector, circuits, counted, degraded, number
@@ -124,6 +129,7 @@ def create_app(
             await generations.prepare(config, env)
             generations.commit()
             app[CURRENT] = generations.current
+            app[DOCTOR] = RunningDoctor(partial(_setup, generations, reloads, state))
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
             monitoring.collectors += _collectors(app, link)
@@ -133,6 +139,17 @@ def create_app(
 
     app.cleanup_ctx.append(runtime)
     return app
+
+
+def _setup(generations: Generations, reloads: Reloads | None, state: Path) -> Setup:
+    """What this process serves, for its doctor."""
+    env = generations.env
+    if reloads is None:
+        return setup_in_force(Loaded(generations.config, config_file(None, env), state_directory=state, env=env))
+    status = reloads.status
+    loaded = Loaded(generations.config, Path(status.path), status.ignored, status.inert, state, env)
+    refused = status.last is not None and status.last.status == "refused"
+    return setup_in_force(loaded, status.last.problems if refused and status.last is not None else ())
 
 
 def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:

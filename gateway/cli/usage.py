@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 
+from gateway.cli.api import base_url, credential, open_url
 from gateway.cli.main import COMMANDS, config_option
-from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
 from gateway.core.printable import printable
 
@@ -45,7 +45,7 @@ def add_parser(sub: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report. 0, or 1 when the gateway refuses or doesn't answer, 2 for a wrong command line."""
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    base = (args.url or f"http://127.0.0.1:{gateway.port}").rstrip("/")
+    base = (args.url or base_url(gateway)).rstrip("/")
     if not base.startswith(("http://", "https://")):
         print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
         return 2
@@ -56,21 +56,16 @@ def run(args: argparse.Namespace) -> int:
     if args.until:
         query["until"] = args.until
     request = urllib.request.Request(  # noqa: S310  checked above
-        f"{base}/api/v1/usage?{urlencode(query)}", headers=_credential(gateway)
+        f"{base}/api/v1/usage?{urlencode(query)}", headers=credential(gateway)
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
+        with open_url(request, gateway, _TIMEOUT) as response:
             return _print(response, args.format)
     except HTTPError as error:
         print(printable(_message(error.read().decode("utf-8", "replace"), error.code)), file=sys.stderr)
     except (URLError, OSError) as error:
         print(f"no gateway answers at {base}: {error}", file=sys.stderr)
     return 1
-
-
-def _credential(gateway: GatewayConfig) -> dict[str, str]:
-    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
-    return {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
 
 
 def _message(body: str, status: int) -> str:

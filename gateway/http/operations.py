@@ -9,6 +9,7 @@ import msgspec
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
+from gateway.http.endpoints.doctor import doctor, doctor_stream
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.keys import KeyRequest, create_key, list_keys, revoke_key
@@ -104,6 +105,29 @@ _CONFIGURATION: Mapping[str, Any] = {
     },
 }
 
+_DOCTOR: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["object", "deep", "findings"],
+    "properties": {
+        "object": {"const": "doctor"},
+        "deep": {"type": "boolean"},
+        "findings": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id", "severity", "seen", "why", "fix"],
+                "properties": {
+                    "id": {"type": "string", "description": "docs/doctor.md lists all"},
+                    "severity": {"enum": ["error", "warning", "info"]},
+                    "seen": {"type": "string"},
+                    "why": {"type": "string", "description": "why it matters"},
+                    "fix": {"type": "string", "description": "the command to run or the key to change"},
+                },
+            },
+        },
+    },
+}
+
 _SESSION: Mapping[str, Any] = {
     "type": "object",
     "required": ["object", "key"],
@@ -153,6 +177,15 @@ OPERATIONS: Mapping[Handler, Operation] = {
     get_model: Operation(answer=_object_of("model")),
     get_configuration: Operation(answer=_CONFIGURATION),
     reload_configuration: Operation(answer=_CONFIGURATION),
+    doctor: Operation(
+        None,
+        (
+            Parameter("only", "string", description="ids of findings or groups such as `redis`, with commas"),
+            Parameter("deep", "boolean", description="also what takes seconds or writes a key of Redis for a moment"),
+        ),
+        _DOCTOR,
+    ),
+    doctor_stream: Operation(answer={"type": "string"}, content="text/event-stream"),
     metrics: Operation(
         answer={"type": "string", "description": "Prometheus' text format 0.0.4."}, content="text/plain"
     ),
