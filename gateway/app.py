@@ -13,15 +13,12 @@ from gateway.access.lockout import Lockout
 from gateway.access.secret_strength import needs_budget
 from gateway.alerts.webhook import Webhook
 from gateway.config.auth import AuthConfig
-from gateway.config.environment import config_file
-from gateway.config.load import Loaded
 from gateway.config.reload_status import Reloads
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
-from gateway.doctor.running import RunningDoctor
-from gateway.doctor.setup import Setup, setup_in_force
+from gateway.dispatch.candidates import candidates_of
 from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
@@ -29,11 +26,19 @@ from gateway.http.answers.event_budget import EventLimits
 from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained
-from gateway.http.endpoints.doctor import DOCTOR
 from gateway.http.endpoints.metrics import SCRAPE
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
 from gateway.http.instance_metrics import Collector, circuits, counted, degraded, number
-from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
+from gateway.http.keys import (
+    BACKGROUND_RUNS,
+    CONNECTIONS,
+    CURRENT,
+    DEGRADED,
+    DRAIN,
+    LOCKOUT,
+    RELOADS,
+    SERVICES,
+)
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
@@ -41,7 +46,8 @@ from gateway.http.routes import add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
 from gateway.metrics import catalog
-from gateway.monitoring import Monitoring, OtherProcesses, candidates_of
+from gateway.monitoring import Monitoring, OtherProcesses
+from gateway.operating import add_doctor, add_status
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
 from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
@@ -88,8 +94,7 @@ def create_app(
         KeySync(link, keys)
     webhook = Webhook()
     app = web.Application()
-    app[LOCKOUT] = _lockout(gateway.auth, link)
-    app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
+    app[LOCKOUT], app[REFUSAL_LOG] = _lockout(gateway.auth, link), RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[RELOADS] = reloads
     app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
@@ -97,6 +102,7 @@ def create_app(
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     monitoring = Monitoring(config, others)
     app[SCRAPE] = monitoring.scrape
+    add_status(app, link, reloads, monitoring)
     add_routes(app.router, ROUTES, lambda route: chained(route, monitoring.observers(route)))
     app[SOCKET_TURN] = chained(EVENTS, monitoring.observers(EVENTS))
     app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
@@ -129,7 +135,7 @@ def create_app(
             await generations.prepare(config, env)
             generations.commit()
             app[CURRENT] = generations.current
-            app[DOCTOR] = RunningDoctor(partial(_setup, generations, reloads, state))
+            add_doctor(app, generations, reloads, state)
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
             monitoring.collectors += _collectors(app, link)
@@ -139,17 +145,6 @@ def create_app(
 
     app.cleanup_ctx.append(runtime)
     return app
-
-
-def _setup(generations: Generations, reloads: Reloads | None, state: Path) -> Setup:
-    """What this process serves, for its doctor."""
-    env = generations.env
-    if reloads is None:
-        return setup_in_force(Loaded(generations.config, config_file(None, env), state_directory=state, env=env))
-    status = reloads.status
-    loaded = Loaded(generations.config, Path(status.path), status.ignored, status.inert, state, env)
-    refused = status.last is not None and status.last.status == "refused"
-    return setup_in_force(loaded, status.last.problems if refused and status.last is not None else ())
 
 
 def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
@@ -189,6 +184,7 @@ def _run_in_background(
 ) -> None:
     app[BACKGROUND] = runs = BackgroundRuns(app[SERVICES].stores.events, policy, EventLimits.of(max_bytes))
     stack.push_async_callback(runs.close)
+    app[BACKGROUND_RUNS] = runs.count
     app[DRAIN].background_jobs.append(runs.count)
 
 

@@ -70,6 +70,11 @@ class Ledger:
         self._closing = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Runs that are not stored yet."""
+        return len(self._queue)
+
     def observer(self, providers: Mapping[str, Provider]) -> Observer:
         """An observer of runs that use these providers. It only queues."""
         queue, clock, max_queued = self._queue, self._clock, self._max_queued
