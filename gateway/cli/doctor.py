@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from gateway.cli.api import ask, credential, trust
 from gateway.cli.first_run import first_configuration
 from gateway.cli.main import COMMANDS, config_option
+from gateway.cli.output import amount, styled
 from gateway.cli.serve import listen_host
 from gateway.cli.serving_options import serving_options
 from gateway.config.gateway import GatewayConfig
@@ -140,12 +141,10 @@ def _fix(finding: Finding) -> bool:
 
 
 def _print(findings: Sequence[Finding], fixed: Sequence[Finding]) -> None:
-    color = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     for finding in fixed:
         print(printable(f"fixed    {finding.id}: {finding.seen} ({finding.fix})"))
     for finding in findings:
-        severity = f"{finding.severity:<8}"
-        severity = f"\x1b[{_COLORS[finding.severity]}m{severity}\x1b[0m" if color else severity
+        severity = styled(f"{finding.severity:<8}", _COLORS[finding.severity])
         print(f"{severity} {printable(f'{finding.id}: {finding.seen}')}")
         print(printable(f"         why: {finding.why}"))
         print(printable(f"         fix: {finding.fix}"))
@@ -156,5 +155,5 @@ def _summary(findings: Sequence[Finding]) -> str:
     parts = []
     for severity, noun in (("error", "error"), ("warning", "warning"), ("info", "note")):
         if count := sum(finding.severity == severity for finding in findings):
-            parts.append(f"{count} {noun}{'' if count == 1 else 's'}")
+            parts.append(amount(count, noun))
     return ", ".join(parts) or "no findings"
