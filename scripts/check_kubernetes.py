@@ -69,9 +69,9 @@ def _schema(api: str, kind: str) -> dict[str, Any] | None:
 
 def main() -> int:
     """0 when there are no problems, else 1."""
-    found = [f"{file}: {problem}" for file in sys.argv[1:] for problem in problems_of(Path(file).read_text("utf-8"))]
-    print("\n".join(found), file=sys.stderr, end="\n" if found else "")
-    return int(bool(found))
+    problems = [f"{file}: {problem}" for file in sys.argv[1:] for problem in problems_of(Path(file).read_text("utf-8"))]
+    print("\n".join(problems), file=sys.stderr, end="\n" if problems else "")
+    return int(bool(problems))
 
 
 if __name__ == "__main__":

@@ -137,7 +137,7 @@ SCRIPTS: Mapping[str, Callable[[Sequence[Node]], str]] = {"bash": bash, "zsh": z
 def _cases(nodes: Sequence[Node]) -> dict[str, str]:
     """What bash and zsh have in common: how the words before the cursor lead to a command."""
     values = [_options(node, option) for node, option in _with_value(nodes)]
-    rest = [_options(node, option) for node, option in _with_value(nodes) if not option.choices and not option.is_path]
+    plain = [_options(node, option) for node, option in _with_value(nodes) if not option.choices and not option.is_path]
     below = {node.path for node in nodes}
     return {
         "paths": _join(
@@ -147,7 +147,7 @@ def _cases(nodes: Sequence[Node]) -> dict[str, str]:
             if (*node.path, word) in below
         ),
         "values": _join(f"        {one}) skip=1 ;;" for one in values),
-        "values_of_prev": _join(f"        {one}) return ;;" for one in rest),
+        "values_of_prev": _join(f"        {one}) return ;;" for one in plain),
     }
 
 

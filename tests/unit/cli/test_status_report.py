@@ -45,7 +45,7 @@ def test_everything_that_needs_an_operator_is_named():
     assert readiness_of(STATUS) == "yes, degraded: redis"
 
 
-def test_nothing_to_report_is_said_so():
+def test_a_gateway_without_work_has_short_lines():
     quiet = {**STATUS, "cooldowns": [], "locks": 0, "redis": None, "ledger": None, "configuration": None}
     fields = dict(fields_of(quiet))
     assert (fields["cooldowns"], fields["locks"]) == ("none", "none")
