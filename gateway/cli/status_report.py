@@ -61,7 +61,7 @@ def _queue(status: dict[str, Any]) -> str:
     parts += [
         amount(queue["background_runs"], "background run"),
         f"{amount(queue['conversations'], 'turn')} waiting for a conversation",
-        f"{amount(queue['ledger_runs'], 'run')} waiting for the ledger",
+        f"{amount(queue['ledger_rows'], 'row')} waiting for the ledger",
     ]
     if status["connections"] is not None:
         parts.append(amount(status["connections"], "connection"))

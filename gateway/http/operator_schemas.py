@@ -97,12 +97,12 @@ STATUS: Mapping[str, Any] = {
         },
         "queue": {
             "type": "object",
-            "required": ["requests", "conversations", "background_runs", "ledger_runs"],
+            "required": ["requests", "conversations", "background_runs", "ledger_rows"],
             "properties": {
                 "requests": {"type": ["integer", "null"], "description": "being answered; null without metrics"},
                 "conversations": {**_COUNT, "description": "turns that wait for their conversation"},
                 "background_runs": _COUNT,
-                "ledger_runs": {**_COUNT, "description": "runs that wait to be written to the ledger"},
+                "ledger_rows": {**_COUNT, "description": "rows that wait to be written to the ledger"},
             },
         },
         "store": {

@@ -72,8 +72,8 @@ class Ledger:
 
     @property
     def waiting(self) -> int:
-        """Runs that are not stored yet."""
-        return len(self._queue)
+        """Rows that are not stored yet."""
+        return self._waiting
 
     def observer(self, providers: Mapping[str, Provider]) -> Observer:
         """An observer of runs that use these providers. It encodes the rows at once.

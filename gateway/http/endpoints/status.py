@@ -46,7 +46,7 @@ async def status(request: web.Request) -> web.StreamResponse:
             "requests": None if in_flight is None else in_flight - 1,  # without this one
             "conversations": request[SNAPSHOT].conversations.leases.waiting,
             "background_runs": app[BACKGROUND_RUNS](),
-            "ledger_runs": 0 if services.ledger is None else services.ledger.waiting,
+            "ledger_rows": 0 if services.ledger is None else services.ledger.waiting,
         },
         "store": {"backend": store.backend, "problem": store.health.problem},
         "redis": _redis(app),

@@ -19,7 +19,7 @@ STATUS = {
         {"host": "b", "process": 2, "version": "1.2.2", "generation": 3, "self": False},
     ],
     "cooldowns": [{"provider": "openai", "model": "m", "key": "apiKey", "reason": "rate_limited", "seconds": 7}],
-    "queue": {"requests": 3, "conversations": 1, "background_runs": 0, "ledger_runs": 2},
+    "queue": {"requests": 3, "conversations": 1, "background_runs": 0, "ledger_rows": 2},
     "store": {"backend": "redis", "problem": "is full"},
     "redis": {"available": False, "reason": "refused", "latency_seconds": 0.0},
     "ledger": {"written_rows": 1, "lost_rows": 5},
@@ -38,7 +38,7 @@ def test_everything_that_needs_an_operator_is_named():
     ]
     assert fields["cooldowns"] == "openai/m with apiKey for 7 s (rate_limited)"
     assert fields["queue"].startswith(
-        "3 requests, 0 background runs, 1 turn waiting for a conversation, 2 runs waiting"
+        "3 requests, 0 background runs, 1 turn waiting for a conversation, 2 rows waiting"
     )
     assert (fields["store"], fields["redis"]) == ("redis: is full", "away: refused")
     assert (fields["ledger"], fields["locks"]) == ("1 row written, 5 lost", "1 client")

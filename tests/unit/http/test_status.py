@@ -30,7 +30,7 @@ async def test_a_gateway_without_work(client):
     body = await status(client)
     assert (body["ready"], body["failing"], body["degraded"], body["cooldowns"]) == (True, [], [], [])
     assert body["store"] == {"backend": "sqlite", "problem": None}
-    assert body["queue"] == {"requests": 0, "conversations": 0, "background_runs": 0, "ledger_runs": 0}
+    assert body["queue"] == {"requests": 0, "conversations": 0, "background_runs": 0, "ledger_rows": 0}
     assert [one["self"] for one in body["instances"]] == [True]
     assert body["ledger"] == {"written_rows": 0, "lost_rows": 0}
     assert (body["redis"], body["locks"]) == (None, 0)
