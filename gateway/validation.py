@@ -79,6 +79,11 @@ def validated(
     checks = (_certificates, _providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
     loaded = load(path, env, complete=with_model, checks=checks, port=port, bind=bind, endpoints=endpoints, files=files)
     files.update(referenced_files(loaded))
+    return valid_from(loaded)
+
+
+def valid_from(loaded: Loaded) -> Valid:
+    """The providers, agents and warnings of a configuration that passed all checks."""
     config = loaded.config
     providers = providers_from(config.models, loaded.env, named_providers(config), config.auth)
     directory = directory_from(
