@@ -147,8 +147,8 @@ class ProxyConfig(Section):
     mode: Literal["env-proxy", "explicit-proxy"]
     url: Secret | None = None
     """May hold a login."""
-    tls: dict[str, Any] | None = None
-    """For a proxy that speaks TLS itself: refused (`gateway.upstream`)."""
+    tls: TlsConfig | None = None
+    """For a proxy at an https URL."""
 
 
 class RequestConfig(Section):
