@@ -256,6 +256,7 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supported_reasoning_efforts": compat.supported_reasoning_efforts,
         "reasoning_effort_map": compat.reasoning_effort_map,
         "unsupported_tool_schema_keywords": compat.unsupported_tool_schema_keywords,
+        "tool_schema_profile": compat.tool_schema_profile,
         "supports_own_tools": compat.supports_own_tools,
         "supports_strict_mode": compat.supports_strict_mode,
         "strict_message_keys": compat.strict_message_keys,
