@@ -90,8 +90,8 @@ def rounds_of(house: House) -> list[tuple[Thinking, tuple[ToolCall, ...]]]:
         (
             Thinking(f"Round {number}:\n…", base64.b64encode(b"signature %d" % number).decode()),
             tuple(
-                ToolCall(f"call_{number}{place}", "local__weather", json.dumps({"city": city}, ensure_ascii=False))
-                for place, city in enumerate(cities)
+                ToolCall(f"call_{number}{index}", "local__weather", json.dumps({"city": city}, ensure_ascii=False))
+                for index, city in enumerate(cities)
             ),
         )
         for number, cities in enumerate(CITIES)
