@@ -25,7 +25,7 @@ from gateway.http.server.tls import TlsFiles, server_context
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.configured import provider_problems, providers_from
 from gateway.upstream.embedded import MODEL, available
-from gateway.upstream.google_token import VARIABLE as SERVICE_ACCOUNT
+from gateway.upstream.google_login import credentials_file
 from gateway.upstream.keys import has_key, key_from
 from gateway.upstream.provider import Provider
 from gateway.upstream.row_problems import no_format
@@ -109,8 +109,8 @@ def referenced_files(loaded: Loaded) -> Iterator[Path]:
     """Files that the configuration names and whose content is not in it."""
     if (tls := tls_files(loaded.config.gateway.tls)) is not None:
         yield from (file for file in (tls.certificate, tls.key, tls.authorities) if file is not None)
-    if account := loaded.env.get(SERVICE_ACCOUNT, "").strip():
-        yield Path(account)
+    if login := credentials_file(loaded.env):
+        yield Path(login)
 
 
 def embedded_joins(models: ModelsConfig) -> bool:
