@@ -29,12 +29,8 @@ class Limiter(Protocol):
         """Seconds until the key's lock ends, 0.0 without a lock."""
         ...
 
-    def must_ask(self, key: str) -> bool:
-        """Whether the key has failures on record, so that even a success must be recorded."""
-        ...
-
-    def remember(self, key: str) -> None:
-        """Record a success of a key without failures."""
+    def succeed_now(self, key: str) -> bool:
+        """Record a success of a key that nothing stands against. False if `record_success` must decide."""
         ...
 
     async def record_failure(self, key: str) -> Verdict:
@@ -106,10 +102,7 @@ class Lockout:
             if self._delay.has_failures(key):
                 self._delay.reset(key)
             return outcome.principal
-        if self._limiter.must_ask(key):
-            return None
-        self._limiter.remember(key)
-        return outcome.principal
+        return outcome.principal if self._limiter.succeed_now(key) else None
 
     async def admit(self, outcome: Outcome, client: ClientAddress) -> Principal:
         """The principal. Raises `Unauthorized`, `LockedOut`, `Unavailable` for a key that can't be checked now, and
