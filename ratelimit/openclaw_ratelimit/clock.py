@@ -30,7 +30,7 @@ class _Reading(NamedTuple):
 _ELAPSED: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 elapsed: Callable[[], float] = time.monotonic if _ELAPSED is None else partial(time.clock_gettime, _ELAPSED)
-"""Seconds that go on while the machine sleeps, unlike `time.monotonic`. Not a Python function: good requests call it."""
+"""Seconds that go on while the machine sleeps, unlike `time.monotonic`. A builtin, as good requests call it."""
 
 
 class ServerClock:
