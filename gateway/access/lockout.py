@@ -45,6 +45,10 @@ class Limiter(Protocol):
         """End the key's lock and forget its failures; whether there were any."""
         ...
 
+    def release_as_of(self, key: str, age: float) -> None:
+        """End the lock and forget the failures that the key had `age` seconds ago."""
+        ...
+
     def locked(self) -> Sequence[tuple[str, float]]:
         """The keys that are locked, and for how many more seconds."""
         ...
@@ -82,6 +86,8 @@ class Lockout:
         self._limiter = limiter
         self._sleep = sleep
         self._delay = delay
+        self.announce: Callable[[str], Awaitable[None]] | None = None
+        """Called with each key that an operator has released."""
 
     def locked(self) -> Sequence[tuple[str, float]]:
         """The clients' keys that are locked, and for how many more seconds."""
@@ -89,7 +95,14 @@ class Lockout:
 
     async def unlock(self, key: str) -> bool:
         """For operators: end a lock at all instances, and forget the failures; whether there were any."""
-        return await self._limiter.unlock(key)
+        released = await self._limiter.unlock(key)
+        if self.announce is not None:
+            await self.announce(key)
+        return released
+
+    def release_as_of(self, key: str, age: float) -> None:
+        """An operator has released `key` `age` seconds ago at another instance, which could not publish that."""
+        self._limiter.release_as_of(key, age)
 
     def admit_now(self, outcome: Outcome, client: ClientAddress) -> Principal | None:
         """The principal if no failures are on record. None if `admit` must decide."""

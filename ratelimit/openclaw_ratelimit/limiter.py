@@ -174,6 +174,14 @@ class FailureLimiter:
         emit(self._on_event, Event(EventKind.RELEASED, self.kind, key))
         return stood
 
+    def release_as_of(self, key: str | bytes, age: float) -> None:
+        """An operator has unlocked `key` `age` seconds ago at another instance that could not reach the storage: do so
+        here, and tell the storage at the next heartbeat. What failed since then counts, and a lock since then holds.
+
+        For programs whose instances reach each other by another way than the storage.
+        """
+        self._records.release_as_of(listed_key(key), age)
+
     def locked(self) -> list[Lock]:
         """For operators: the locked keys, as they are stored, and for how many more seconds; the soonest first."""
         return self._records.locked()
