@@ -10,6 +10,8 @@ from aiohttp import web
 
 from gateway.access.key_registry import KeyRegistry
 from gateway.access.lockout import Lockout
+from gateway.access.release_spool import ReleaseSpool
+from gateway.access.release_sync import ReleaseSync
 from gateway.access.secret_strength import needs_budget
 from gateway.alerts.webhook import Webhook
 from gateway.config.auth import AuthConfig
@@ -115,6 +117,7 @@ def create_app(
             await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
+                await stack.enter_async_context(_release_sync(app[LOCKOUT], config, state, link).running())
             parts = await stack.enter_async_context(
                 open_parts(
                     config,
@@ -225,6 +228,13 @@ def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
     )
     delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
     return Lockout(limiter, sleep=asyncio.sleep, delay=delay)
+
+
+def _release_sync(lockout: Lockout, config: Config, state: Path, link: ReplicationLink) -> ReleaseSync:
+    """For gateways with the same state directory that count together: under one prefix, in one database."""
+    group = link.channel.replace("{", "").replace("}", "").replace(":", "-")
+    spool = ReleaseSpool(state / "released-locks" / group, max_age=config.gateway.auth.rate_limit.lockout_ms / 1000)
+    return ReleaseSync(lockout, spool, lambda: not link.available)
 
 
 async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:

@@ -85,5 +85,9 @@ def _release(key: str, bases: list[str], gateway: GatewayConfig) -> int:
     if released:
         print(f"released {printable(str(released[0]['key']))}")
         if any(answer["pending"] for answer in released):
-            print("Redis is away: instances that were not asked follow when it is back", file=sys.stderr)
+            print(
+                "Redis is away: other gateways with this state directory follow within a second, those on other "
+                "machines when Redis is back",
+                file=sys.stderr,
+            )
     return int(failed)
