@@ -44,7 +44,7 @@ from gateway.http.keys import (
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
-from gateway.http.routes import add_routes
+from gateway.http.routes import Handler, Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
 from gateway.metrics import catalog
@@ -105,11 +105,7 @@ def create_app(
     monitoring = Monitoring(config, others)
     app[SCRAPE] = monitoring.scrape
     add_status(app, link, reloads, monitoring)
-    add_routes(app.router, ROUTES, lambda route: chained(route, monitoring.observers(route)))
-    app[SOCKET_TURN] = chained(EVENTS, monitoring.observers(EVENTS))
-    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
-    app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
-    app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
+    _serve_routes(app, monitoring)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -148,6 +144,19 @@ def create_app(
 
     app.cleanup_ctx.append(runtime)
     return app
+
+
+def _serve_routes(app: web.Application, monitoring: Monitoring) -> None:
+    """Every route with its chain, and the headers of every response."""
+
+    def chain(route: Route) -> Handler:
+        return chained(route, monitoring.observers(route))
+
+    add_routes(app.router, ROUTES, chain)
+    app[SOCKET_TURN] = chain(EVENTS)
+    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
+    app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
+    app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 
 
 def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
