@@ -66,8 +66,6 @@ def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handle
         except (Exception, asyncio.CancelledError) as error:
             response = response_to(request, error, route)
             if response is None:
-                if isinstance(error, ConnectionError):  # aiohttp would log it; it knows of the disconnect in a moment
-                    raise asyncio.CancelledError from None
                 raise
             drop_tracebacks(error)
         finally:

@@ -66,7 +66,8 @@ class _Transport:
 
 @pytest.mark.parametrize("transport", [None, _Transport(closing=True)])
 def test_a_connection_error_of_a_client_that_has_left_is_a_debug_line(transport, capsys):
-    assert response_to(_Request(transport), ConnectionResetError("Cannot write to closing transport"), ROUTE) is None
+    with pytest.raises(asyncio.CancelledError):
+        response_to(_Request(transport), ConnectionResetError("Cannot write to closing transport"), ROUTE)
     output = capsys.readouterr().out
     assert "debug" in output
     assert "Traceback" not in output
