@@ -185,11 +185,67 @@ async def test_models_are_listed_with_names_that_clients_of_claude_accept_and_ea
         assert answer.model == name
 
 
+async def test_the_models_come_in_pages_in_both_directions(claudes):
+    everything = [model async for model in claudes.models.list()]
+    names = [model.id for model in everything]
+    assert len(names) > 6
+    for limit in (1, 2, 3, len(names), 1000):
+        page = await claudes.models.list(limit=limit)
+        assert ([model.id for model in page.data], page.has_more) == (names[:limit], limit < len(names))
+        assert (page.first_id, page.last_id) == (names[0], names[:limit][-1])
+        assert [model.id async for model in page] == names
+    middle = names[3]
+    assert [model.id async for model in claudes.models.list(after_id=middle, limit=2)] == names[4:]
+    page = await claudes.models.list(before_id=middle, limit=2)
+    assert ([model.id for model in page.data], page.has_more) == (names[1:3], True)
+    assert (page.first_id, page.last_id) == (names[1], names[2])
+    assert [model.id async for model in page] == [*names[1:3], names[0]]
+    for ends in ({"after_id": names[-1]}, {"before_id": names[0]}):
+        page = await claudes.models.list(**ends)
+        assert (page.data, page.has_more, page.first_id, page.last_id) == ([], False, None, None)
+    assert [model.id async for model in claudes.models.list(lifecycle=["active", "retired"])] == names
+    assert [model async for model in claudes.models.list(lifecycle=["deprecated"])] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"limit": "9" * 5000}, "limit"),
+        ({"limit": "\u0663"}, "limit"),
+        ({"after_id": "openclaw/nobody"}, "after_id"),
+        ({"before_id": ""}, "before_id"),
+        ({"after_id": "openclaw", "before_id": "openclaw"}, "before_id"),
+        ({"lifecycle": ["sometimes"]}, "lifecycle"),
+    ],
+)
+async def test_a_page_that_does_not_exist_is_refused_in_anthropics_form(claudes, query, named):
+    with pytest.raises(anthropic.BadRequestError, match=f"`{named}`") as failure:
+        await claudes.models.list(extra_query=query)
+    assert failure.value.body["error"]["details"]["param"] == named
+
+
+async def test_a_model_that_does_not_exist_and_a_wrong_key_are_errors_of_anthropics_form(gateway, claudes):
+    with pytest.raises(anthropic.NotFoundError) as failure:
+        await claudes.models.retrieve("claude-openclaw-nobody")
+    assert failure.value.body["error"]["type"] == "not_found_error"
+    assert failure.value.body["request_id"] == failure.value.request_id
+    async with sdk(gateway.url, api_key="wrong") as wrong:
+        with pytest.raises(anthropic.AuthenticationError) as failure:
+            await wrong.models.list()
+    assert failure.value.body["error"]["type"] == "authentication_error"
+
+
 async def test_openais_clients_still_see_the_list_as_openai_has_it(client):
     async with client.get("/v1/models") as response:
         models = await response.json()
     assert models["object"] == "list"
     assert not any(one["id"].startswith("claude") for one in models["data"])
+    async with client.get("/v1/models?limit=1&after_id=nobody") as response:  # of Anthropic's form only
+        assert await response.json() == models
+    async with client.get("/v1/models/openclaw/nobody") as response:
+        assert set((await response.json())["error"]) == {"message", "type", "param", "code"}
 
 
 async def test_thinking_and_its_signature_pass_unchanged_between_the_client_and_anthropic(claudes, provider):
