@@ -89,6 +89,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         case _:
             pass
     described: dict[str, Any] = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    if parameter.pattern:
+        schema["pattern"] = parameter.pattern
     if parameter.required:
         described["required"] = True
         schema["minLength"] = 1

@@ -20,7 +20,7 @@ from gateway.http.endpoints.models import ANTHROPIC_VERSION, LIFECYCLES, MAX_LIM
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.stored_response import cancel_response, get_response, list_input_items
-from gateway.http.endpoints.usage import FORMATS, usage
+from gateway.http.endpoints.usage import AGE, FORMATS, MAX_COLUMNS, TIME, usage
 from gateway.http.routes import Handler
 from gateway.ledger.report import DIMENSIONS
 from gateway.wire.anthropic_messages.schema import MessagesRequest
@@ -32,7 +32,9 @@ _OBJECT: Mapping[str, Any] = {"type": "object"}
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter in the query or a header. `values` are the allowed values, or a number's minimum and maximum."""
+    """A parameter in the query or a header. `values` are the allowed values, or a number's minimum and maximum;
+    `pattern` is a regular expression for the whole text.
+    """
 
     name: str
     type: Literal["string", "integer", "boolean"]
@@ -40,6 +42,7 @@ class Parameter:
     description: str = ""
     values: tuple[str, ...] | tuple[int, int] | None = None
     required: bool = False
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,9 @@ _MODELS_PAGE = (
     Parameter("lifecycle", "string", description="only models in this stage; several may be given", values=LIFECYCLES),
 )
 
+
+_NAMES = "|".join(DIMENSIONS)
+_WHEN = f"^({AGE.pattern}|{TIME.pattern})$"
 
 _CONFIGURATION: Mapping[str, Any] = {
     "type": "object",
@@ -198,9 +204,16 @@ OPERATIONS: Mapping[Handler, Operation] = {
     usage: Operation(
         None,
         (
-            Parameter("by", "string", description=f"`row`, or up to three of {', '.join(DIMENSIONS)}"),
-            Parameter("since", "string", description="an age such as `7d`, `12h` or `30m`, or Unix seconds"),
-            Parameter("until", "string", description="the same; now without it"),
+            Parameter(
+                "by",
+                "string",
+                description=f"`row`, or up to three different ones of {', '.join(DIMENSIONS)}",
+                pattern=f"^(row|({_NAMES})(,({_NAMES})){{0,{MAX_COLUMNS - 1}}})$",
+            ),
+            Parameter(
+                "since", "string", description="an age such as `7d`, `12h` or `30m`, or Unix seconds", pattern=_WHEN
+            ),
+            Parameter("until", "string", description="the same; now without it", pattern=_WHEN),
             Parameter("format", "string", description="instead of the header Accept", values=FORMATS),
         ),
         {"type": "object", "required": ["object", "data", "total", "lost_rows"]},

@@ -44,17 +44,16 @@ def _page(request: web.Request, models: Sequence[dict[str, Any]]) -> dict[str, A
     wanted = [*query.getall("lifecycle", ()), *query.getall("lifecycle[]", ())]
     if unknown := [name for name in wanted if name not in LIFECYCLES]:
         raise BadRequest(f"`lifecycle`: '{unknown[0][:80]}' is none of {', '.join(LIFECYCLES)}.", param="lifecycle")
-    if wanted:
-        models = [model for model in models if model["lifecycle"] in wanted]
     after, before = query.get("after_id"), query.get("before_id")
     if after is not None and before is not None:
         raise BadRequest("`after_id` and `before_id` exclude each other.", param="before_id")
     if before is not None:
         models = models[: _position("before_id", before, models)]
-        page = models[-limit:]
-    else:
-        models = models if after is None else models[_position("after_id", after, models) + 1 :]
-        page = models[:limit]
+    elif after is not None:
+        models = models[_position("after_id", after, models) + 1 :]
+    if wanted:
+        models = [model for model in models if model["lifecycle"] in wanted]
+    page = models[:limit] if before is None else models[-limit:]
     first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
     return {"data": page, "has_more": len(page) < len(models), "first_id": first, "last_id": last}
 
