@@ -13,7 +13,7 @@ from gateway.core.turn import Turn
 from gateway.runs.candidates import Candidate, candidates_for
 from gateway.runs.observers import log_run
 from gateway.runs.run import Run
-from gateway.runs.trace import RunTrace
+from gateway.runs.trace import Observer, RunTrace
 from gateway.upstream.count import can_count, count
 
 
@@ -32,9 +32,11 @@ class _Counting(Candidate, frozen=True):
 
 
 class PromptCount:
-    """The count of one run's prompt, with the tools that the agent offers. `trace` has the requests to providers."""
+    """The count of one run's prompt, with the tools that the agent offers. `trace` has the requests to providers;
+    `observers` are called at its end, beside the log.
+    """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, *observers: Observer) -> None:
         self._run = run
         turn = run.turn
         if run.offer is not None:
@@ -42,7 +44,7 @@ class PromptCount:
         self._turn: Turn = turn
         self._candidates = _candidates(run, turn)
         own = run.trace
-        self.trace = RunTrace(own.agent, run.context.policy.clock, own.client, (log_run,), own.origin)
+        self.trace = RunTrace(own.agent, run.context.policy.clock, own.client, (log_run, *observers), own.origin)
 
     @property
     def asks_provider(self) -> bool:

@@ -8,7 +8,6 @@ from gateway.upstream.whole import ask_whole
 from gateway.wire import OWN_TOOLS, UPSTREAMS
 from gateway.wire.function_tools import as_functions, needs_functions
 from gateway.wire.model import ModelSpec
-from gateway.wire.schema_keywords import with_known_keywords
 
 _NO_ENDPOINT = frozenset({404, 405, 501})
 """Statuses of servers that speak a format without its counting."""
@@ -44,6 +43,6 @@ def _as_sent(turn: Turn, model: ModelSpec, wire: str) -> Turn:
     own = model.own_tools
     if not (own and wire in OWN_TOOLS) and needs_functions(turn, wire, labelled=own):
         turn, _ = as_functions(turn, wire, labelled=own)
-    if turn.tools and model.unsupported_schema_keywords:
-        turn = with_known_keywords(turn, model.unsupported_schema_keywords)
+    if turn.tools and model.tool_schemas is not None:
+        turn = model.tool_schemas.accepted(turn)
     return turn

@@ -14,6 +14,7 @@ from gateway.http.quota import admit_count, quota_for
 from gateway.http.whole_response import WholeResponse
 from gateway.runs.count import PromptCount
 from gateway.runs.run import prepare
+from gateway.runs.trace import Origin
 
 HEADER = "x-openclaw-token-count"
 """Who counted: `provider`, or `estimate` for the gateway's own estimate."""
@@ -28,13 +29,14 @@ async def respond_with_count(
     turn = await read_turn(agent)
     if (reasoning := snapshot.runs.reasoning) is not None and turn.has_tool_results():
         turn = await reasoning.restored(call.client, turn)
-    run = await prepare(agent, turn, call.options, snapshot.runs, client=call.client)
-    counting = PromptCount(run)
+    origin = Origin(call.id, call.path, user=call.principal.name)
+    run = await prepare(agent, turn, call.options, snapshot.runs, client=call.client, origin=origin)
+    counting = PromptCount(run, call.services.recent.ended)
     if counting.asks_provider:
         if (quota := quota_for(snapshot.quota, call.principal)) is not None:
             await admit_count(request, quota, run)
         trace.run = counting.trace
-        call.services.recent.put(call.principal.name, call.id, counting.trace)
+        call.services.recent.put(counting.trace)
     start = time.monotonic()
     counted = await counting.result()
     end = time.monotonic()
