@@ -71,7 +71,7 @@ class PromptCount:
 def _candidates(run: Run, turn: Turn) -> tuple[Candidate, ...]:
     """None for a turn that no model of the chain can take: a count is no run, and needs no refusal."""
     try:
-        found = candidates_for(turn, run.chain, run.context.providers)
+        fitting = candidates_for(turn, run.chain, run.context.providers)
     except (BadRequest, NotFound):
         return ()
-    return tuple(_Counting(one.ref, one.provider, one.model) for one in found)
+    return tuple(_Counting(one.ref, one.provider, one.model) for one in fitting)

@@ -7,7 +7,7 @@ import pytest
 from aiohttp import web
 
 PATH = "/v1/messages"
-LOOK = {"name": "look", "input_schema": {"type": "object", "properties": {"at": {"type": "integer"}}}}
+LOOKUP = {"name": "look", "input_schema": {"type": "object", "properties": {"at": {"type": "integer"}}}}
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg=="
 PNG = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PIXEL}}
 USE = {"type": "tool_use", "id": "toolu_1", "name": "look", "input": {"at": 1}}
@@ -28,7 +28,7 @@ def after_call(*results, **fields):
         {"role": "assistant", "content": [USE]},
         {"role": "user", "content": [*results]},
     ]
-    return {"model": "openclaw", "max_tokens": 99, "messages": messages, "tools": [LOOK], **fields}
+    return {"model": "openclaw", "max_tokens": 99, "messages": messages, "tools": [LOOKUP], **fields}
 
 
 def result(*content):
@@ -97,7 +97,7 @@ def nulls_in(value):
 async def test_null_means_absent_at_every_depth_and_none_reaches_the_provider(client, provider):
     provider.says("ok")
     text = {**TEXT, "cache_control": None, "citations": None}
-    tool = {**LOOK, "type": None, "description": None, "cache_control": None, "strict": None, "input_examples": None}
+    tool = {**LOOKUP, "type": None, "description": None, "cache_control": None, "strict": None, "input_examples": None}
     names = "system tool_choice metadata thinking stop_sequences temperature top_p top_k stream service_tier"
     nothing = dict.fromkeys(f"{names} output_config context_management container mcp_servers speed".split())
     body = after_call({**result(text), "is_error": None, "cache_control": None}, **nothing, tools=[tool])
@@ -120,7 +120,11 @@ class TestStrictProvider:
         body = after_call(
             {**result({**TEXT, **cached}), **cached}, {**TEXT, **cached}, context_management={"edits": []}
         )
-        body |= {"tools": [{**LOOK, **cached, "defer_loading": True}], "system": [{**TEXT, **cached}], "unheard_of": 1}
+        body |= {
+            "tools": [{**LOOKUP, **cached, "defer_loading": True}],
+            "system": [{**TEXT, **cached}],
+            "unheard_of": 1,
+        }
         await asked(client, body)
         assert "cache_control" not in json.dumps(provider.asked[0])
         assert "defer_loading" not in json.dumps(provider.asked[0])
@@ -201,7 +205,7 @@ async def test_arguments_of_any_form_are_an_object(client, provider, stream, arg
     function = {"name": "look"} | ({} if arguments is None else {"arguments": arguments})
     call = {"index": 0, "id": "call_1", "type": "function", "function": function}
     answering(provider, {"tool_calls": [call]}, finish="tool_calls")
-    (block,), stop = await content_of(client, {**HI, "tools": [LOOK]}, stream=stream)
+    (block,), stop = await content_of(client, {**HI, "tools": [LOOKUP]}, stream=stream)
     assert (block["type"], block["name"], block["input"], stop) == ("tool_use", "look", given, "tool_use")
 
 
@@ -214,7 +218,7 @@ async def test_ids_of_calls_are_unique_over_a_conversation(client, provider, str
     answering(provider, {"tool_calls": calls}, finish="tool_calls")
     ids = []
     for _ in range(2):
-        blocks, _ = await content_of(client, {**HI, "tools": [LOOK]}, stream=stream)
+        blocks, _ = await content_of(client, {**HI, "tools": [LOOKUP]}, stream=stream)
         ids += [block["id"] for block in blocks]
     assert len(ids) == 6
     assert all(ids)
@@ -268,8 +272,8 @@ async def test_pictures_of_a_tool_never_end_the_request(client, provider, pictur
     kinds = [
         part["type"] for message in messages if isinstance(message["content"], list) for part in message["content"]
     ]
-    told = json.dumps(messages)
-    assert kinds.count("image_url") == len(pictures) or "image" in told.lower()
+    sent = json.dumps(messages)
+    assert kinds.count("image_url") == len(pictures) or "image" in sent.lower()
 
 
 async def test_a_compressed_message_is_read(client, provider):
