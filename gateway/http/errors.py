@@ -39,7 +39,7 @@ def response_to(request: web.Request, error: BaseException, route: Route) -> web
             raise asyncio.CancelledError from None  # as in a moment by aiohttp, which would log this error
         case _:
             log.error("Request failed", method=request.method, path=request.path, exc_info=error)
-            body = dumps(route.error_body(GatewayError("internal error")))
+            body = dumps(route.errors_for(request.headers).body(GatewayError("internal error")))
             return WholeResponse(body, {"Content-Type": JSON}, status=500)
 
 
@@ -48,8 +48,9 @@ def _response(request: web.Request, error: GatewayError, route: Route) -> web.St
         request.app[REFUSAL_LOG].write(request, error)
     elif error.status >= 500:
         log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
-    headers = {"Content-Type": JSON, **route.error_headers(error)}
-    response = WholeResponse(dumps(route.error_body(error)), headers, status=route.error_status(error))
+    form = route.errors_for(request.headers)
+    headers = {"Content-Type": JSON, **form.headers(error)}
+    response = WholeResponse(dumps(form.body(error)), headers, status=form.status(error))
     if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded, UnsupportedCoding)):
         response.force_close()  # instead of reading the remaining body
     return response
