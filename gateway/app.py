@@ -90,7 +90,7 @@ def create_app(
     app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    monitoring = Monitoring(config, others)
+    monitoring = Monitoring(config, env, others)
     app[SCRAPE] = monitoring.scrape
     add_routes(app.router, ROUTES, lambda route: chained(route, monitoring.observers(route)))
     app[SOCKET_TURN] = chained(EVENTS, monitoring.observers(EVENTS))
@@ -101,6 +101,7 @@ def create_app(
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(bodies.close)
+            await stack.enter_async_context(monitoring.exporting())
             await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
@@ -113,6 +114,7 @@ def create_app(
                     keys=keys,
                     renew=renew,
                     registry=monitoring.registry,
+                    traces=monitoring.traces,
                 )
             )
             app[SERVICES] = parts.services

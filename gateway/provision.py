@@ -203,7 +203,12 @@ def _run_context(
 ) -> RunContext:
     stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
-    ledger = parts.services.ledger
+    ledger, traces = parts.services.ledger, parts.services.traces
+    observers: list[Observer] = [log_run]
+    if ledger is not None:
+        observers.append(ledger.observer(providers))
+    if traces is not None:
+        observers.append(traces.observer(providers))
     return RunContext(
         providers,
         client,
@@ -212,8 +217,8 @@ def _run_context(
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
         reasoning=CallReasoning(parts.services.stores.reasoning),
-        observers=(log_run,) if ledger is None else (log_run, ledger.observer(providers)),
-        metered=ledger is not None,
+        observers=tuple(observers),
+        metered=ledger is not None or traces is not None,
         lifetime=lifetime,
     )
 

@@ -10,6 +10,7 @@ from gateway.access.lockout import Lockout
 from gateway.access.outcome import Rejected
 from gateway.config.reload_status import Reloads
 from gateway.core.identity import Principal
+from gateway.core.trace_context import TraceContext
 from gateway.dispatch.snapshot import Services, Snapshot
 from gateway.http.server.drain import Drain
 from gateway.runs.trace import RunTrace
@@ -20,7 +21,7 @@ class Trace:
     """A request's id, for log lines and `x-request-id`, and the monotonic time of its start (seconds).
 
     `run` is the run that answers it, if any; if it is answered, it took `run_seconds`. `first_byte` is the monotonic
-    time at which its stream opened, None if it has none.
+    time at which its stream opened, None if it has none. `context` is its span, None without tracing.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Trace:
     run: RunTrace | None = None
     run_seconds: float = 0.0
     first_byte: float | None = None
+    context: TraceContext | None = None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from gateway.core.event import Batch, Event, RefusalDelta, TextDelta, ThinkingDe
 from gateway.core.names import ModelRef
 from gateway.core.session_key import SessionKey
 from gateway.core.token_estimate import raw_text_bytes, text_bytes
+from gateway.core.trace_context import CURRENT_ATTEMPT, TraceContext
 from gateway.core.usage import Usage
 from gateway.observe.redact import redact_text, without_values
 
@@ -115,11 +116,14 @@ def _text_bytes(event: Event) -> int:
 
 
 class ToolUse(Struct, frozen=True):
-    """One tool call of the agent. Times are seconds; `outcome` is ANSWERED, CANCELLED, LEFT_OUT or its failure."""
+    """One tool call of the agent. Times are seconds; `outcome` is ANSWERED, CANCELLED, LEFT_OUT or its failure. `began`
+    is clock time.
+    """
 
     tool: str
     seconds: float
     outcome: str
+    began: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, without arguments and results."""
@@ -127,11 +131,15 @@ class ToolUse(Struct, frozen=True):
 
 
 class Origin(Struct, frozen=True):
-    """The request that a run belongs to: its id, its path ("agent" and "summary" are not HTTP), its conversation."""
+    """The request that a run belongs to: its id, its path ("agent" and "summary" are not HTTP), its conversation.
+
+    `context` is the span of the run, None without tracing.
+    """
 
     request: str = ""
     endpoint: str = ""
     session: SessionKey | None = None
+    context: TraceContext | None = None
 
 
 NO_ORIGIN = Origin()
@@ -192,6 +200,11 @@ class RunTrace:
         return self.current.ref if self.current is not None else None
 
     @property
+    def began(self) -> float:
+        """The start of the run in clock time."""
+        return self._began
+
+    @property
     def ended(self) -> float:
         """The end of the run in clock time; now while it is active."""
         return self._clock() if self._ended is None else self._ended
@@ -201,6 +214,8 @@ class RunTrace:
         self.waited += waited
         self.current = attempt = Attempt(ref, key, self._clock(), waited)
         self.attempts.append(attempt)
+        if (context := self.origin.context) is not None:
+            CURRENT_ATTEMPT.set(context.numbered(len(self.attempts)))
         return attempt
 
     def first_event(self) -> None:
