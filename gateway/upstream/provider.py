@@ -31,10 +31,10 @@ class Provider:
 
     `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
     request, credential included; `key_headers` made them from the key, and `signer` makes those that are new for every
-    request. A `traced` provider gets the `traceparent` of each attempt, but not the client's `tracestate`, which may hold
-    what is meant for others. `key_id` names the key without disclosing it. `secrets` are all keys and header values of
-    the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces the
-    waiting limits when the row sets one; `route` is how it is connected to, None for the usual way. A `local`
+    request. A `traced` provider gets the `traceparent` of each attempt, but not the client's `tracestate`, which may
+    hold what is meant for others. `key_id` names the key without disclosing it. `secrets` are all keys and header
+    values of the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds)
+    replaces the waiting limits when the row sets one; `route` is how it is connected to, None for the usual way. A `local`
     provider may have to load its model first. `prepare` is awaited before a call, for an endpoint that has to be
     started first.
 
