@@ -12,6 +12,7 @@ STATE_HEADER = "tracestate"
 _TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?", re.DOTALL)
 _SAMPLED = 1
 _SPAN_BITS, _TRACE_BITS = 64, 128
+_MAX_SPAN_ID = 2**_SPAN_BITS - 1
 
 
 class TraceContext(Struct, frozen=True):
@@ -32,7 +33,7 @@ class TraceContext(Struct, frozen=True):
 
     def numbered(self, number: int) -> "TraceContext":
         """The span under this one with this number, always with the same id."""
-        span_id = (self.span_id + number) % 2**_SPAN_BITS or 2**_SPAN_BITS - 1
+        span_id = (self.span_id - 1 + number) % _MAX_SPAN_ID + 1
         return TraceContext(self.trace_id, span_id, self.sampled, self.span_id, self.state)
 
     @property

@@ -97,7 +97,10 @@ class Exporter:
             spans: list[Span] = []
             while self._queue and len(spans) < _BATCH:
                 spans.extend(self._queue.popleft().spans())
-            problem = self._sink.send(spans)
+            try:
+                problem = self._sink.send(spans)
+            except Exception as error:  # noqa: BLE001  of the SDK; it must not end the thread
+                problem = f"{type(error).__name__}: {error}"
             if problem is None:
                 self.sent += len(spans)
             else:
@@ -108,11 +111,16 @@ class Exporter:
 
     def _report(self, problem: str | None) -> None:
         """Log in the event loop, whose lines must not mix with those of a thread."""
-        if self._loop is None or self._loop.is_closed():
+        if self._loop is None:
             return
-        if problem is None:
-            self._loop.call_soon_threadsafe(lambda: log.info("The collector takes traces again"))
-        else:
-            self._loop.call_soon_threadsafe(
-                lambda: log.warning("Traces are lost while the collector does not take them", reason=problem)
-            )
+        try:
+            self._loop.call_soon_threadsafe(_log, problem)
+        except RuntimeError:  # the loop has been closed: `close` waited, and has reported what is lost
+            return
+
+
+def _log(problem: str | None) -> None:
+    if problem is None:
+        log.info("The collector takes traces again")
+    else:
+        log.warning("Traces are lost while the collector does not take them", reason=problem)

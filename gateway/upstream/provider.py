@@ -34,9 +34,9 @@ class Provider:
     request. A `traced` provider gets the `traceparent` of each attempt, but not the client's `tracestate`, which may
     hold what is meant for others. `key_id` names the key without disclosing it. `secrets` are all keys and header
     values of the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds)
-    replaces the waiting limits when the row sets one; `route` is how it is connected to, None for the usual way. A `local`
-    provider may have to load its model first. `prepare` is awaited before a call, for an endpoint that has to be
-    started first.
+    replaces the waiting limits when the row sets one; `route` is how it is connected to, None for the usual way. A
+    `local` provider may have to load its model first. `prepare` is awaited before a call, for an endpoint that has to
+    be started first.
 
     `models` are those of the configuration, `known` those of the catalogue, and `unlisted` is what is assumed of every
     other one. `prices` are the known prices of models, by id. `model_rows` are the rows of models with their

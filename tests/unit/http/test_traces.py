@@ -1,5 +1,4 @@
 import asyncio
-import json
 import re
 
 import pytest
@@ -8,7 +7,9 @@ from aiohttp import web
 from gateway.traces import exporter
 from tests.otlp import collecting
 from tests.unit.http.conftest import TOKEN, USAGE
+from tests.unit.http.metrics import scraped
 
+SPANS = "openclaw_gateway_trace_spans_total"
 CHAT = "/v1/chat/completions"
 ASK = {"model": "openclaw", "messages": [{"role": "user", "content": "a secret plan"}]}
 SERVER, CLIENT, INTERNAL = 2, 3, 1
@@ -22,20 +23,6 @@ async def collector(monkeypatch, config):
     async with collecting() as running:
         config["diagnostics"] = {"otel": {"enabled": True, "endpoint": running.url}}
         yield running
-
-
-@pytest.fixture
-def received(provider):
-    """The headers of each request to the provider."""
-    every = []
-    handle = provider.handle
-
-    async def recorded(request: web.Request) -> web.StreamResponse:
-        every.append(request.headers)
-        return await handle(request)
-
-    provider.handle = recorded
-    return every
 
 
 async def post(client, path=CHAT, headers=None, **more) -> int:
@@ -242,11 +229,11 @@ async def test_a_request_without_a_run_has_a_span(collector, client):
     assert not refused.failed
 
 
-async def test_a_provider_gets_no_trace_context_unless_its_row_asks_for_it(collector, provider, received, client):
+async def test_a_provider_gets_no_trace_context_unless_its_row_asks_for_it(collector, provider, client):
     provider.says("Hello")
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=some"}
     assert await post(client, headers=headers) == 200
-    assert not [name for name in received[0] if name.lower().startswith("trace")]
+    assert not [name for name in provider.headers[0] if name.lower().startswith("trace")]
 
 
 @pytest.fixture
@@ -255,8 +242,9 @@ def sending(config):
 
 
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.usefixtures("sending", "failing")
 async def test_a_provider_whose_row_asks_for_it_continues_the_trace_of_each_attempt(
-    sending, failing, collector, received, client, stream
+    collector, provider, client, stream
 ):
     headers = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=some"}
     assert await post(client, headers=headers, stream=stream) == 200
@@ -264,20 +252,139 @@ async def test_a_provider_whose_row_asks_for_it_continues_the_trace_of_each_atte
     attempts = sorted(
         (span for span in spans if span.kind == CLIENT), key=lambda span: span.attributes["openclaw.attempt.number"]
     )
-    assert [one["traceparent"] for one in received] == [f"00-{TRACE}-{span.id}-01" for span in attempts]
-    assert not any("tracestate" in one for one in received)
+    assert [one["traceparent"] for one in provider.headers] == [f"00-{TRACE}-{span.id}-01" for span in attempts]
+    assert not any("tracestate" in one for one in provider.headers)
 
 
-async def test_an_unrecorded_trace_is_passed_on_as_such(sending, collector, provider, received, client):
+async def test_an_unrecorded_trace_is_passed_on_as_such(sending, collector, provider, client):
     provider.says("Hello")
     assert await post(client, headers={"traceparent": f"00-{TRACE}-{PARENT}-00"}) == 200
-    (sent,) = received
+    (sent,) = provider.headers
     assert ANY_TRACEPARENT.fullmatch(sent["traceparent"])
     assert sent["traceparent"].startswith(f"00-{TRACE}-")
     assert sent["traceparent"].endswith("-00")
 
 
-async def test_without_tracing_a_provider_that_may_get_the_context_gets_none(sending, provider, received, client):
+async def test_without_tracing_a_provider_that_may_get_the_context_gets_none(sending, provider, client):
     provider.says("Hello")
     assert await post(client, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"}) == 200
-    assert "traceparent" not in received[0]
+    assert "traceparent" not in provider.headers[0]
+
+
+@pytest.fixture
+def hedging(config, provider):
+    """Two models that are asked in parallel, of which the second one answers."""
+    config["gateway"]["retry"]["hedgeAfterMs"] = 1
+    config["agents"]["defaults"]["model"] = {"primary": "fake/blind", "fallbacks": ["fake/small"]}
+    provider.says("Hello")
+    answer = provider.answer
+
+    async def by_model(request: web.Request) -> web.StreamResponse:
+        if provider.asked[-1]["model"] == "blind":
+            await asyncio.Event().wait()
+        return await answer(request)
+
+    provider.answer = by_model
+
+
+async def test_of_two_parallel_attempts_each_has_its_span(sending, hedging, collector, provider, client):
+    assert await post(client, stream=True) == 200
+    spans = await collector.received(4)
+    slow, fast = named(spans, "chat blind"), named(spans, "chat small")
+    assert slow.attributes["openclaw.attempt.outcome"] == "cancelled"
+    assert fast.attributes["openclaw.attempt.outcome"] == "answered"
+    assert slow.start < fast.start < slow.end
+    sent = {
+        asked["model"]: headers["traceparent"] for asked, headers in zip(provider.asked, provider.headers, strict=True)
+    }
+    assert sent == {"blind": f"00-{slow.trace}-{slow.id}-01", "small": f"00-{fast.trace}-{fast.id}-01"}
+
+
+@pytest.fixture
+def embedding(config, provider):
+    config["memory"] = {"search": {"provider": "fake", "model": "small"}}
+
+    async def answer(_request: web.Request) -> web.StreamResponse:
+        data = [{"object": "embedding", "index": 0, "embedding": [0.5, 0.25]}]
+        return web.json_response({"object": "list", "data": data, "usage": {"prompt_tokens": 3, "total_tokens": 3}})
+
+    provider.answer = answer
+
+
+async def test_an_embedding_is_a_span_of_its_request(embedding, sending, collector, provider, client):
+    async with client.post("/v1/embeddings", json={"model": "openclaw", "input": "a secret plan"}) as response:
+        assert response.status == 200
+    spans = await collector.received(2)
+    request, attempt = named(spans, "POST /v1/embeddings"), named(spans, "embeddings small")
+    assert attempt.parent == request.id
+    assert attempt.attributes["gen_ai.operation.name"] == "embeddings"
+    assert attempt.attributes["gen_ai.usage.input_tokens"] == 3
+    assert provider.headers[0]["traceparent"] == f"00-{attempt.trace}-{attempt.id}-01"
+    assert len(spans) == 2
+
+
+async def test_a_background_run_that_outlives_its_request_is_in_the_same_trace(collector, provider, client):
+    provider.says("Hello")
+    body = {"model": "openclaw", "input": "hi", "background": True}
+    async with client.post("/v1/responses", json=body) as response:
+        assert response.status == 200
+    spans = await collector.received(3)
+    request, run = named(spans, "POST /v1/responses"), named(spans, "invoke_agent main")
+    assert (run.trace, run.parent) == (request.trace, request.id)
+
+
+@pytest.fixture
+def naming_sessions(collector, config):
+    config["diagnostics"]["otel"]["sessionAttribute"] = True
+
+
+async def test_a_conversation_is_named_by_a_hash_where_that_is_enabled(naming_sessions, collector, provider, client):
+    provider.says("Hello")
+    for user in ("somebody", "somebody", "another"):
+        assert await post(client, user=user) == 200
+    spans = await collector.received(9)
+    ids = [span.attributes["gen_ai.conversation.id"] for span in spans if span.name == "invoke_agent main"]
+    assert len(ids) == 3
+    assert len(set(ids)) == 2
+    assert not any(b"somebody" in body for body in collector.bodies)
+
+
+@pytest.fixture
+def sampling(collector, config):
+    config["diagnostics"]["otel"]["sampleRate"] = 0
+
+
+async def test_with_a_rate_of_zero_only_what_clients_record_is_recorded(sampling, collector, provider, client):
+    provider.says("Hello")
+    for _ in range(20):
+        assert await post(client) == 200
+    assert await post(client, headers={"traceparent": f"00-{TRACE}-{PARENT}-01"}) == 200
+    assert {span.trace for span in await collector.received(3)} == {TRACE}
+
+
+@pytest.fixture
+def with_headers(collector, config):
+    config["diagnostics"]["otel"] |= {
+        "headers": {"X-Collector-Token": "secret-of-the-collector"},
+        "serviceName": "mine",
+    }
+
+
+async def test_the_collector_gets_the_configured_headers_and_the_name_of_the_service(
+    with_headers, collector, provider, client
+):
+    provider.says("Hello")
+    assert await post(client) == 200
+    spans = await collector.received(3)
+    assert {headers["x-collector-token"] for headers in collector.headers} == {"secret-of-the-collector"}
+    assert {span.resource["service.name"] for span in spans} == {"mine"}
+
+
+async def test_spans_are_counted(collector, provider, client):
+    provider.says("Hello")
+    assert await post(client) == 200
+    await collector.received(3)
+    async with asyncio.timeout(10):
+        while (now := await scraped(client))[SPANS, {"outcome": "sent"}] < 3:
+            await asyncio.sleep(0.01)
+    assert now[SPANS, {"outcome": "lost"}] == 0
