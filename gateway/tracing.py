@@ -1,8 +1,7 @@
 """Makes the traces of a process from `diagnostics.otel`. Nothing of OpenTelemetry is imported unless it is enabled."""
 
 from collections.abc import Iterator, Mapping
-from importlib.machinery import PathFinder
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, distribution
 from urllib.parse import urlsplit
 
 from gateway.config.diagnostics import OtelConfig, collector_url
@@ -13,7 +12,7 @@ from gateway.traces.sampling import Sampler
 from gateway.traces.traces import Traces
 
 _PATH = "/v1/traces"
-_MODULES = ("opentelemetry.sdk.trace", "opentelemetry.exporter.otlp.proto.http")
+_PACKAGES = ("opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
 _VARIABLE, _TRACES_VARIABLE = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 _SERVICE_VARIABLE = "OTEL_SERVICE_NAME"
 
@@ -35,7 +34,7 @@ def tracing_problems(config: Config, env: Mapping[str, str]) -> Iterator[Problem
     """Why traces that are enabled can't be exported."""
     if not config.diagnostics.traces:
         return
-    if not all(map(_is_installed, _MODULES)):
+    if not all(map(_is_installed, _PACKAGES)):
         text = "OpenTelemetry's packages are not installed; install the extra: pip install 'openclaw-gateway[otel]'"
         yield Problem("diagnostics.otel.enabled", text)
     for variable in (_VARIABLE, _TRACES_VARIABLE):
@@ -54,17 +53,10 @@ def url_from(otel: OtelConfig, env: Mapping[str, str]) -> str:
     return base if urlsplit(base).path.endswith(_PATH) else base.rstrip("/") + _PATH
 
 
-def _is_installed(module: str) -> bool:
-    """Whether a module inside namespace packages is there; nothing is imported."""
-    found = find_spec(module.partition(".")[0])
-    for name in _prefixes(module):
-        if found is None or found.submodule_search_locations is None:
-            return False
-        found = PathFinder.find_spec(name, found.submodule_search_locations)
-    return found is not None
-
-
-def _prefixes(module: str) -> Iterator[str]:
-    """Each package on the way to a module, without the first one."""
-    parts = module.split(".")
-    return (".".join(parts[: count + 1]) for count in range(1, len(parts)))
+def _is_installed(package: str) -> bool:
+    """Whether a package is there; nothing is imported."""
+    try:
+        distribution(package)
+    except PackageNotFoundError:
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 import time
@@ -131,10 +130,5 @@ async def test_a_dead_collector_is_logged_once_and_costs_no_request_anything(con
 
 async def test_nothing_of_opentelemetry_is_imported_without_traces(config, tmp_path):
     async with serving(tmp_path, config) as gateway:
-        threads = {
-            (Path(f"/proc/{gateway.process.pid}/task/{task}/comm")).read_text(encoding="utf-8").strip()
-            for task in os.listdir(f"/proc/{gateway.process.pid}/task")
-        }
-        maps = Path(f"/proc/{gateway.process.pid}/maps").read_text(encoding="utf-8")
-    assert "google/_upb" not in maps  # protobuf's own library, which OpenTelemetry's exporter loads
-    assert "export traces" not in threads
+        loaded = Path(f"/proc/{gateway.process.pid}/maps").read_text(encoding="utf-8")
+    assert "_upb" not in loaded  # the library of protobuf, which OpenTelemetry's exporter loads
