@@ -53,8 +53,8 @@ def test_numbered_spans_differ_and_are_never_zero():
 
 
 def test_two_traceparents_are_none():
-    begun = Sampler(1.0, accept=True).begin(headers(("traceparent", VALID), ("traceparent", VALID)))
-    assert begun.parent == 0
+    context = Sampler(1.0, accept=True).begin(headers(("traceparent", VALID), ("traceparent", VALID)))
+    assert context.parent == 0
 
 
 def test_several_tracestates_are_one_list_and_a_long_one_is_dropped():
