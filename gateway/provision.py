@@ -204,7 +204,7 @@ def _run_context(
     stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
     ledger, traces = parts.services.ledger, parts.services.traces
-    observers: list[Observer] = [log_run]
+    observers: list[Observer] = [log_run, parts.services.recent.ended]
     if ledger is not None:
         observers.append(ledger.observer(providers))
     if traces is not None:

@@ -50,7 +50,8 @@ class Call(Struct, frozen=True):
 
     def origin(self, endpoint: str, session: SessionKey | None = None) -> Origin:
         """The origin of a run for this request."""
-        return Origin(self.id, endpoint, session, None if self.context is None else self.context.child())
+        context = None if self.context is None else self.context.child()
+        return Origin(self.id, endpoint, session, self.principal.name, context)
 
 
 class Dispatched(Struct):
@@ -96,7 +97,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
         if conversation is not None:
             run = conversation.fitted(run)
         stream: AnswerStream = run if call.admit is None else await call.admit(run)
-        call.services.recent.put(call.principal.name, call.id, run.trace)
+        call.services.recent.put(run.trace)
         if conversation is not None:
             stream = SessionRecorder(stream, conversation)
     except BaseException as error:

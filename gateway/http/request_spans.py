@@ -15,7 +15,7 @@ from gateway.traces.span import Span
 from gateway.traces.traces import Traces
 
 
-class RequestRecord(Struct, frozen=True, gc=False):
+class EndedRequest(Struct, frozen=True, gc=False):
     """A request that has ended at `time` (Unix time in seconds), after `seconds`."""
 
     time: float
@@ -75,7 +75,7 @@ class RequestSpans:
         error = None
         if outcome == "failed":  # a stream that broke has the status of its beginning
             error = str(status) if status >= 500 or trace.run is None else trace.run.outcome
-        record = RequestRecord(
+        record = EndedRequest(
             self._traces.clock(),
             seconds,
             context,

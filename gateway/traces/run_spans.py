@@ -10,7 +10,9 @@ from msgspec import Struct
 from gateway.core.trace_context import TraceContext, new_span_id
 from gateway.core.usage import Usage
 from gateway.ledger.booking import digest
-from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, Attempt, RunFinished, ToolUse
+from gateway.runs.attempt import ANSWERED, CANCELLED, Attempt
+from gateway.runs.run_record import LEFT_OUT, ToolUse
+from gateway.runs.trace import RunFinished
 from gateway.traces import names
 from gateway.traces.span import Span
 from gateway.upstream.provider import Provider
@@ -20,7 +22,7 @@ _ENDINGS = (ANSWERED, CANCELLED, None)
 Attributes = dict[str, str | int | float | bool]
 
 
-class RunRecord(Struct, frozen=True, gc=False):
+class EndedRun(Struct, frozen=True, gc=False):
     """A run that has ended at `time` (Unix time in seconds). `providers` are those of its configuration;
     `names_session` adds the hash of its conversation's key.
     """

@@ -8,7 +8,7 @@ from multidict import CIMultiDictProxy
 from gateway.core.trace_context import TraceContext
 from gateway.runs.trace import Observer, RunFinished
 from gateway.traces.exporter import Exporter
-from gateway.traces.run_spans import RunRecord
+from gateway.traces.run_spans import EndedRun
 from gateway.traces.sampling import Sampler
 from gateway.traces.span import Record
 from gateway.upstream.provider import Provider
@@ -44,6 +44,6 @@ class Traces:
         def observe(finished: RunFinished) -> None:
             context = finished.trace.origin.context
             if context is not None and context.sampled:
-                self.exporter.put(RunRecord(self.clock(), finished, context, providers, self._names_session))
+                self.exporter.put(EndedRun(self.clock(), finished, context, providers, self._names_session))
 
         return observe

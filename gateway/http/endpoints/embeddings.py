@@ -36,7 +36,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
         embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)
     trace = snapshot.runs.new_trace(agent.id, call.client, call.origin(call.path))
     request[TRACE].run = trace
-    services.recent.put(call.principal.name, call.id, trace)
+    services.recent.put(trace)
     run_start = time.monotonic()
     reply = await embed(agent, wanted, override, embedders, snapshot.runs, trace=trace)
     run_end = time.monotonic()

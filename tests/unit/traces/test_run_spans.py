@@ -5,7 +5,9 @@ from gateway.core.names import ModelRef
 from gateway.core.session_key import SessionKey
 from gateway.core.trace_context import TraceContext
 from gateway.core.usage import Usage
-from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, Origin, RunFinished, RunTrace, ToolUse
+from gateway.runs.attempt import ANSWERED, CANCELLED
+from gateway.runs.run_record import LEFT_OUT, ToolUse
+from gateway.runs.trace import Origin, RunFinished, RunTrace
 from gateway.traces import names
 from gateway.traces.exporter import Exporter
 from gateway.traces.opentelemetry import OpenTelemetrySink
@@ -52,7 +54,7 @@ def exported():
 
 
 def run_of(clock, context=CONTEXT, endpoint="/v1/chat/completions", session=None):
-    return RunTrace("main", clock, "user:ann", origin=Origin("req", endpoint, session, context))
+    return RunTrace("main", clock, "user:ann", origin=Origin("req", endpoint, session, context=context))
 
 
 def attempt(trace, ref, outcome, seconds, status=200, *, waited=0.0, reason=None):
