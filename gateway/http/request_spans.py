@@ -11,7 +11,7 @@ from gateway.core.trace_context import TraceContext
 from gateway.http.keys import PRINCIPAL, Trace
 from gateway.http.request_end import RequestOutcome
 from gateway.traces import names
-from gateway.traces.span import Span
+from gateway.traces.span import NANOSECONDS, Span
 from gateway.traces.traces import Traces
 
 
@@ -48,8 +48,8 @@ class EndedRequest(Struct, frozen=True, gc=False):
             f"{self.method} {self.route}",
             "server",
             self.context,
-            self.time - self.seconds,
-            self.time,
+            round((self.time - self.seconds) * NANOSECONDS),
+            round(self.time * NANOSECONDS),
             attributes,
             self.outcome == "failed",
         )

@@ -20,7 +20,6 @@ from gateway.traces.span import Span
 _KINDS = {"server": SpanKind.SERVER, "client": SpanKind.CLIENT, "internal": SpanKind.INTERNAL}
 _UNSET, _ERROR = Status(StatusCode.UNSET), Status(StatusCode.ERROR)
 _SAMPLED, _UNSAMPLED = TraceFlags(TraceFlags.SAMPLED), TraceFlags(TraceFlags.DEFAULT)
-_NANOSECONDS = 1_000_000_000
 _NO_STATE = TraceState()
 _LOGGERS = ("opentelemetry", "urllib3.connectionpool")
 
@@ -68,8 +67,8 @@ class OpenTelemetrySink:
             dict(span.attributes),
             kind=_KINDS[span.kind],
             status=_ERROR if span.failed else _UNSET,
-            start_time=round(span.start * _NANOSECONDS),
-            end_time=round(span.end * _NANOSECONDS),
+            start_time=span.start,
+            end_time=span.end,
             instrumentation_scope=self._scope,
         )
 

@@ -14,7 +14,7 @@ from gateway.runs.attempt import ANSWERED, CANCELLED, Attempt
 from gateway.runs.run_record import LEFT_OUT, ToolUse
 from gateway.runs.trace import RunFinished
 from gateway.traces import names
-from gateway.traces.span import Span
+from gateway.traces.span import NANOSECONDS, Span
 from gateway.upstream.provider import Provider
 
 _EMBEDDINGS = "/v1/embeddings"
@@ -42,7 +42,7 @@ class EndedRun(Struct, frozen=True, gc=False):
     def spans(self) -> Iterator[Span]:
         """See Record. A run that only embeds has no agent at work, so its attempts belong to the request."""
         trace = self.finished.trace
-        offset = self.time - trace.ended  # from clock time to Unix time
+        offset = round(self.time * NANOSECONDS) - _ns(trace.ended)  # from clock time to Unix time
         context, embeds = self.context, trace.origin.endpoint == _EMBEDDINGS
         above = context.parent if embeds else context.span_id
         if not embeds:
@@ -55,7 +55,7 @@ class EndedRun(Struct, frozen=True, gc=False):
             if use.outcome != LEFT_OUT:
                 yield _tool(use, context, offset)
 
-    def _run(self, offset: float) -> Span:
+    def _run(self, offset: int) -> Span:
         finished = self.finished
         trace = finished.trace
         attributes: Attributes = {
@@ -74,10 +74,10 @@ class EndedRun(Struct, frozen=True, gc=False):
         if finished.failed:
             attributes[names.ERROR] = finished.outcome
         name = f"{names.INVOKE_AGENT} {trace.agent}"
-        start, end = offset + trace.began, offset + trace.ended
+        start, end = offset + _ns(trace.began), offset + _ns(trace.ended)
         return Span(name, "internal", self.context, start, end, attributes, finished.failed)
 
-    def _attempt(self, number: int, attempt: Attempt, context: TraceContext, offset: float, *, embeds: bool) -> Span:
+    def _attempt(self, number: int, attempt: Attempt, context: TraceContext, offset: int, *, embeds: bool) -> Span:
         ref = attempt.ref
         provider = self.providers.get(ref.provider)
         row = None if provider is None else provider.row_for(ref.model)
@@ -106,12 +106,12 @@ class EndedRun(Struct, frozen=True, gc=False):
         failed = attempt.outcome not in _ENDINGS
         if failed:
             attributes[names.ERROR] = str(attempt.outcome)
-        start = offset + attempt.began
+        start, end = attempt.began, attempt.began + (attempt.seconds or 0.0)
         name = f"{operation} {ref.model}"
-        return Span(name, "client", context, start, start + (attempt.seconds or 0.0), attributes, failed)
+        return Span(name, "client", context, offset + _ns(start), offset + _ns(end), attributes, failed)
 
 
-def _tool(use: ToolUse, run: TraceContext, offset: float) -> Span:
+def _tool(use: ToolUse, run: TraceContext, offset: int) -> Span:
     failed = use.outcome not in _ENDINGS
     attributes: Attributes = {
         names.OPERATION: names.EXECUTE_TOOL,
@@ -122,8 +122,12 @@ def _tool(use: ToolUse, run: TraceContext, offset: float) -> Span:
     if failed:
         attributes[names.ERROR] = use.outcome
     context = TraceContext(run.trace_id, new_span_id(), run.sampled, run.span_id, run.state)
-    start = offset + use.began
-    return Span(f"{names.EXECUTE_TOOL} {use.tool}", "internal", context, start, start + use.seconds, attributes, failed)
+    start, end = offset + _ns(use.began), offset + _ns(use.began + use.seconds)
+    return Span(f"{names.EXECUTE_TOOL} {use.tool}", "internal", context, start, end, attributes, failed)
+
+
+def _ns(seconds: float) -> int:
+    return round(seconds * NANOSECONDS)
 
 
 def _tokens(usage: Usage) -> Attributes:

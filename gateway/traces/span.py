@@ -7,17 +7,19 @@ from msgspec import Struct
 
 from gateway.core.trace_context import TraceContext
 
+NANOSECONDS = 1_000_000_000
+"""In a second."""
 Kind = Literal["server", "client", "internal"]
 
 
 class Span(Struct, frozen=True):
-    """One piece of work. `start` and `end` are Unix time in seconds."""
+    """One piece of work. `start` and `end` are Unix time in nanoseconds."""
 
     name: str
     kind: Kind
     context: TraceContext
-    start: float
-    end: float
+    start: int
+    end: int
     attributes: Mapping[str, str | int | float | bool]
     failed: bool = False
 

@@ -388,3 +388,20 @@ async def test_spans_are_counted(collector, provider, client):
         while (now := await scraped(client))[SPANS, {"outcome": "sent"}] < 3:
             await asyncio.sleep(0.01)
     assert now[SPANS, {"outcome": "lost"}] == 0
+
+
+async def test_each_event_on_a_web_socket_is_a_request_of_its_own(collector, provider, client):
+    provider.says("Hello")
+    headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+    async with client.ws_connect("/v1/responses", headers=headers) as socket:
+        for _ in range(2):
+            await socket.send_json({"type": "response.create", "model": "openclaw", "input": "hi"})
+            while (await socket.receive_json())["type"] != "response.completed":
+                pass
+    spans = await collector.received(7)
+    assert {span.trace for span in spans} == {TRACE}
+    events = [span for span in spans if span.name == "GET /v1/responses"]
+    runs = [span for span in spans if span.name == "invoke_agent main"]
+    assert {run.parent for run in runs} == {event.id for event in events}
+    assert len(runs) == len(events) == 2
+    assert len([span for span in spans if span.name == "GET /v1/responses (WebSocket)"]) == 1

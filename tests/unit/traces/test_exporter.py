@@ -26,7 +26,9 @@ class One:
     size = 1
 
     def __init__(self, name="work", *, failed=False):
-        self._span = Span(name, "client", CONTEXT, 100.25, 101.5, {"a": 1, "b": "two", "c": True}, failed)
+        self._span = Span(
+            name, "client", CONTEXT, 100_250_000_000, 101_500_000_000, {"a": 1, "b": "two", "c": True}, failed
+        )
 
     def spans(self):
         yield self._span
