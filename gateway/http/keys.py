@@ -12,6 +12,7 @@ from gateway.config.reload_status import Reloads
 from gateway.core.identity import Principal
 from gateway.core.trace_context import TraceContext
 from gateway.dispatch.snapshot import Services, Snapshot
+from gateway.http.metering import Meter
 from gateway.http.server.drain import Drain
 from gateway.runs.trace import RunTrace
 
@@ -21,7 +22,9 @@ class Trace:
     """A request's id, for log lines and `x-request-id`, and the monotonic time of its start (seconds).
 
     `run` is the run that answers it, if any; if it is answered, it took `run_seconds`. `first_byte` is the monotonic
-    time at which its stream opened, None if it has none. `context` is its span, None without tracing.
+    time at which its stream opened, None if it has none. `added_headers` are headers that a step of the request adds to
+    its response. `meter` holds its reservation under limits and budgets until something else takes it over. `context`
+    is its span, None without tracing.
     """
 
     id: str
@@ -29,6 +32,8 @@ class Trace:
     run: RunTrace | None = None
     run_seconds: float = 0.0
     first_byte: float | None = None
+    added_headers: dict[str, str] | None = None
+    meter: Meter | None = None
     context: TraceContext | None = None
 
 
@@ -51,8 +56,6 @@ CONNECTIONS: web.AppKey[Callable[[], int]] = web.AppKey("connections")
 """Counts the open connections of clients; absent where nothing listens."""
 
 TRACE = web.RequestKey("trace", Trace)
-ADDED_HEADERS = web.RequestKey("added_headers", dict[str, str])
-"""Headers that a step of the request adds to its response."""
 SNAPSHOT = web.RequestKey("snapshot", Snapshot)
 CLIENT = web.RequestKey("client", ClientAddress)
 REJECTED = web.RequestKey("rejected", Rejected)
