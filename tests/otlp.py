@@ -31,10 +31,13 @@ class ReceivedSpan:
 
 @dataclass
 class Collector:
-    """`status` is what it answers with; `headers` are those of the requests, `bodies` their bytes."""
+    """`status` is what it answers with, and `location` where it redirects to. `headers` are those of the requests, and
+    `bodies` their bytes.
+    """
 
     port: int = 0
     status: int = 200
+    location: str = ""
     spans: list[ReceivedSpan] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
@@ -54,7 +57,7 @@ class Collector:
             if self.status == 200:
                 self.spans += decoded(body)
             self.news.notify_all()
-        return web.Response(status=self.status)
+        return web.Response(status=self.status, headers={"Location": self.location} if self.location else {})
 
     async def received(self, count: int) -> list[ReceivedSpan]:
         """The first `count` spans or more, in the order of their start."""

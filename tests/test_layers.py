@@ -73,7 +73,7 @@ def gateway_problem(room: str, name: str) -> str | None:
             return None if room == "state" else f"{room} may not import {name}"
         case "mcp" | "mcp_types" | "anyio" | "httpx2":
             return None if room == "tools" else f"{room} may not import {name}"
-        case "opentelemetry":
+        case "opentelemetry" | "requests":
             return None if room == "traces" else f"{room} may not import {name}"
         case "httptools" | "aiohappyeyeballs":
             return None if room == "upstream" else f"{room} may not import {name}"

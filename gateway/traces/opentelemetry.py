@@ -5,6 +5,7 @@ import platform
 import uuid
 from collections.abc import Mapping, Sequence
 
+import requests
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
@@ -86,7 +87,9 @@ class _Problems(logging.Handler):
 
 def otlp_sink(url: str, headers: Mapping[str, str], service: str) -> OpenTelemetrySink:
     """A sink that posts protobuf to an OTLP/HTTP collector."""
-    return OpenTelemetrySink(OTLPSpanExporter(endpoint=url, headers=dict(headers)), service)
+    session = requests.Session()
+    session.max_redirects = 0  # the headers hold the collector's credential, which no other host may get
+    return OpenTelemetrySink(OTLPSpanExporter(endpoint=url, headers=dict(headers), session=session), service)
 
 
 def _span_context(context: TraceContext, span_id: int, *, is_remote: bool) -> SpanContext:

@@ -164,3 +164,17 @@ async def test_the_queue_is_bounded_and_what_does_not_fit_is_counted(monkeypatch
     assert exporter.lost == 15
     await exporter.close()
     assert exporter.lost == 26
+
+
+@pytest.mark.parametrize("status", [302, 307, 308])
+async def test_a_collector_that_redirects_gets_no_headers_sent_to_another_host(log, status):
+    async with collecting() as other, collecting() as collector:
+        collector.status, collector.location = status, f"{other.url}/v1/traces"
+        exporter = Exporter(otlp_sink(f"{collector.url}/v1/traces", {"x-token": "secret"}, "mine"), interval=0.01)
+        exporter.start()
+        exporter.put(One())
+        await until(lambda: LOST in events(log))
+        await exporter.close()
+        assert other.headers == []
+        assert collector.headers[0]["x-token"] == "secret"
+        assert exporter.lost == 1
