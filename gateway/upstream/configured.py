@@ -156,6 +156,7 @@ def _configured(
         only_listed=not written,  # without one, each model has its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
+        traced=config.send_trace_context,
         local=row is not None and row.local,
         key_headers=_key_headers(config, row, wire),
         route=route_for(written, config.request, env),

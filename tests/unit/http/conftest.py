@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,13 +27,15 @@ async def silent(request: web.Request) -> web.StreamResponse:
 
 @dataclass
 class Provider:
-    """The provider of the gateway's models; `asked` holds the request bodies that it received."""
+    """The provider of the gateway's models; `asked` holds the request bodies that it received, `headers` theirs."""
 
     url: str = ""
     answer: Answer = silent
     asked: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.headers.append(request.headers)
         self.asked.append(await request.json())
         return await self.answer(request)
 
