@@ -1,0 +1,54 @@
+"""What providers of every format send, read without an application, and requests written for them."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.accumulator import accumulated
+from gateway.core.message import Message, Owner, Text, Thinking
+from gateway.core.turn import Turn
+from gateway.wire import UPSTREAMS
+from gateway.wire.model import ModelSpec
+from tests.unit.wire.clients import visible
+from tests.unit.wire.every_format import (
+    ANSWERS,
+    each_answer,
+)
+from tests.unit.wire.formats import FORMATS, PROVIDERS
+
+
+def test_every_wire_format_is_proven_here(toy_in_the_table):
+    assert PROVIDERS.keys() == UPSTREAMS.keys()
+    assert all(name == upstream.name for name, upstream in UPSTREAMS.items())
+
+
+@pytest.mark.parametrize("api", PROVIDERS)
+def test_reasoning_of_another_model_is_never_sent(api):
+    upstream, says = FORMATS[api], PROVIDERS[api]
+    asking = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
+    for owner in (Owner(api, "house", "large"), Owner(api, "home", "small"), Owner("other", "house", "small")):
+        thinking = Message("assistant", (Thinking("secret", "s", owner=owner), Text("Hello")))
+        request = upstream.request(Turn("m", (asking[0], thinking, asking[1])), ModelSpec("small", provider="house"))
+        assert says.asked(request.path, request.body)["messages"][1] == ["assistant", ["text", "Hello"]]
+        assert b"secret" not in request.body
+
+
+@pytest.mark.parametrize("api", PROVIDERS)
+@each_answer
+@given(data=st.data())
+def test_a_whole_answer_and_a_stream_under_any_split_say_the_same(api, name, data):
+    upstream, says, model = FORMATS[api], PROVIDERS[api], ModelSpec("small", provider="house")
+    whole = accumulated(upstream.parse_answer(says.whole(ANSWERS[name]), model))
+    assert visible(whole) == visible(says.received(ANSWERS[name], stream=False))
+    stream = b"".join(says.frames(ANSWERS[name]))
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+    edges = [0, *sorted(cuts), len(stream)]
+    parser, events = upstream.parser(model), []
+    for start, end in pairwise(edges):
+        events += parser.feed(stream[start:end])
+    streamed = accumulated([*events, *parser.close()])
+    assert visible(streamed) == visible(says.received(ANSWERS[name], stream=True))
+    if says.received(ANSWERS[name], stream=True) == says.received(ANSWERS[name], stream=False):
+        assert streamed == whole
