@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient
 from gateway.upstream.catalog import CATALOG, Row
 from gateway.wire import UPSTREAMS
 from tests.unit.wire import toy
-from tests.unit.wire.every_format import TOKEN, House, Running, serve
+from tests.unit.wire.every_format import TOKEN, House, SharedServers, serve
 from tests.unit.wire.formats import FORMATS, PROVIDERS
 
 
@@ -22,13 +22,13 @@ def toy_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Running]:
+async def running(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SharedServers]:
     async with AsyncExitStack() as stack:
-        yield Running(stack, lambda: tmp_path_factory.mktemp("gateway"))
+        yield SharedServers(stack, lambda: tmp_path_factory.mktemp("gateway"))
 
 
 @pytest.fixture
-def open_house(toy_in_the_table: None, running: Running, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def open_house(toy_in_the_table: None, running: SharedServers, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """A provider of a format, known to the gateway by a row of the catalogue and nothing else."""
 
     async def build(name: str, api: str) -> House:
@@ -72,7 +72,7 @@ def config() -> dict[str, Any]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def gateway(house: House, running: Running, config: dict[str, Any]) -> tuple[TestClient, str]:
+async def gateway(house: House, running: SharedServers, config: dict[str, Any]) -> tuple[TestClient, str]:
     """A gateway that knows the provider, shared with other cases, and a client key of this case."""
     return await running.gateway(config)
 

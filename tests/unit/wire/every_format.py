@@ -134,7 +134,7 @@ class Gateway:
     keys: Iterator[str]
 
 
-class Running:
+class SharedServers:
     """What the cases of a file share: a provider's server for each name and format, and a gateway for each
     configuration. It runs until `stack` is closed.
     """
