@@ -20,7 +20,7 @@ from gateway.core.price import NANODOLLARS, Price, cost
 from gateway.core.token_estimate import answer_tokens, max_answer_tokens, prompt_tokens
 from gateway.core.usage import Usage
 from gateway.http.budget_alerts import BUDGET_ALERTS
-from gateway.http.keys import CLIENT, PRINCIPAL, SNAPSHOT
+from gateway.http.keys import CLIENT, PRINCIPAL, SNAPSHOT, TRACE, Trace
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
 from gateway.http.quota_policies import client_policies, is_budget
@@ -32,8 +32,6 @@ from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingRequest
 from openclaw_ratelimit import LimitStatus, Quota, QuotaPolicy, Refusal
 from openclaw_ratelimit.headers import retry_after
-
-METER = web.RequestKey("meter", Meter)
 
 
 def quota_for(quota: Quota | None, principal: Principal) -> Quota | None:
@@ -62,6 +60,11 @@ async def admitted_side_run(request: web.Request, quota: Quota, run: Run) -> Usa
     metered = await admitted_run(request, quota, run)
     hand_over(request)
     return metered
+
+
+async def admit_count(request: web.Request, quota: Quota, run: Run) -> None:
+    """Take a request without tokens: the provider counts a prompt, and charges nothing. Raises RateLimited."""
+    await _admit(request, quota, run.agent, run.chain[0], _Amounts(0, 0, 0, 0), price=lambda: None)
 
 
 async def admitted_embedders(
@@ -147,7 +150,7 @@ async def _admit(
             "its `cost` in models.providers.",
             code="price_unknown",
         )
-    meter = request[METER] = Meter(outcome, prompt, price)
+    meter = request[TRACE].meter = Meter(outcome, prompt, price)
     if outcome.statuses:
         add_headers(request, quota_headers(outcome.statuses) | warnings)
     return meter
@@ -161,9 +164,8 @@ def _hard_money(statuses: Sequence[LimitStatus], soft: Mapping[str, int]) -> str
 
 def hand_over(request: web.Request) -> Meter | None:
     """Take the meter of an admitted run that outlives its request. The caller settles it."""
-    meter = request.get(METER)
-    if meter is not None:
-        del request[METER]
+    trace = request[TRACE]
+    meter, trace.meter = trace.meter, None
     return meter
 
 
@@ -219,7 +221,7 @@ def _amount(policy: QuotaPolicy) -> str:
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 
-def settle(request: web.Request) -> Awaitable[None] | None:
+def settle(trace: Trace) -> Awaitable[None] | None:
     """Settle the reservation of the request, if it has one and nothing has taken it over."""
-    meter = request.get(METER)
+    meter = trace.meter
     return None if meter is None else meter.settle()

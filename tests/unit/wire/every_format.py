@@ -28,6 +28,7 @@ from tests.unit.wire.clients import CLIENTS, Question, Seen, error_of
 from tests.unit.wire.formats import PROVIDERS
 
 TOKEN = "token-of-the-tests"
+TOOL_SERVER = Path(__file__).parents[2] / "tool_server.py"
 PIXEL = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk"
     "+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

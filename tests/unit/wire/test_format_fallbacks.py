@@ -1,7 +1,6 @@
 """A fallback of every format takes over from a provider of every format, through the whole application."""
 
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +13,7 @@ from tests.unit.wire.every_format import (
     ASK,
     TEXT,
     THOUGHT,
+    TOOL_SERVER,
     USAGE,
     calls_of,
     each_client,
@@ -22,9 +22,6 @@ from tests.unit.wire.every_format import (
 from tests.unit.wire.own_tools import AS_FUNCTIONS, OWN_ITEMS, OWN_TOOLS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-TOOL_SERVER = Path(__file__).parents[2] / "tool_server.py"
 
 
 @each_client
