@@ -19,8 +19,8 @@ from gateway.core.upstream_error import UpstreamError
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.model import model_from
 from gateway.wire import LABELLED_TOOLS, OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
+from tests.unit.wire.every_format import ANSWERS
 from tests.unit.wire.formats import PROVIDERS
-from tests.unit.wire.test_formats import ANSWERS
 
 PAGE = Path(__file__).parents[3] / "docs" / "providers" / "README.md"
 COLUMNS = (
