@@ -68,7 +68,7 @@ def demanded(api: str) -> str:
 
 
 def answers(name: str, attribute: str) -> Callable[[str], str]:
-    """Whether something of an answer has a place of its own."""
+    """Whether something of an answer has a field of its own."""
     return lambda api: YES if getattr(PROVIDERS[api].received(ANSWERS[name], stream=False), attribute) else NO
 
 
@@ -145,12 +145,12 @@ def test_a_format_without_a_column_can_do_what_its_twin_can(api: str):
 def test_every_built_in_provider_is_on_the_page_with_its_format_its_key_and_its_page():
     text = PAGE.read_text(encoding="utf-8")
     _, *rows = rows_of(text, "Built-in providers")
-    listed = {}
+    on_page = {}
     for ids, api, keys, page in rows:
         assert (PAGE.parent / re.search(r"\]\(([^)#]+)", page)[1]).exists()
         for name in re.findall(r"`([^`]+)`", ids):
-            listed[name] = (api.strip("`"), tuple(re.findall(r"`([^`]+)`", keys)))
-    assert listed == {name: (row.api, row.key_variables) for name, row in CATALOG.items()}
+            on_page[name] = (api.strip("`"), tuple(re.findall(r"`([^`]+)`", keys)))
+    assert on_page == {name: (row.api, row.key_variables) for name, row in CATALOG.items()}
 
 
 def test_every_provider_that_is_refused_is_on_the_page_with_what_to_use_instead():
