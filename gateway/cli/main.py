@@ -22,6 +22,7 @@ EXIT_CONFIG = 78
 
 COMMANDS = {
     "serve": "run the gateway (the default command)",
+    "budgets": "show what is used of budgets",
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
     "doctor": "look for faults of the set-up, and name what to type for each",
