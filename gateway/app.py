@@ -27,7 +27,7 @@ from gateway.http.budget_book import stored_budgets
 from gateway.http.chain import chained
 from gateway.http.endpoints.metrics import SCRAPE
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
-from gateway.http.instance_metrics import Collector, circuits, counted, degraded, number
+from gateway.http.instance_metrics import Collector, budgets, circuits, counted, degraded, number
 from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
@@ -36,7 +36,7 @@ from gateway.http.routes import add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
 from gateway.metrics import catalog
-from gateway.monitoring import Monitoring, OtherProcesses, candidates_of
+from gateway.monitoring import Monitoring, OtherProcesses, budget_names, candidates_of
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
 from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
@@ -127,6 +127,7 @@ def create_app(
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
             monitoring.collectors += _collectors(app, link)
+            monitoring.collectors.append(budgets(app[BUDGET_ALERTS], lambda: budget_names(app[CURRENT].snapshot)))
             monitoring.collectors.append(circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)))
             await stack.enter_async_context(monitoring.running())
             yield
@@ -192,6 +193,7 @@ def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Coll
     if (ledger := app[SERVICES].ledger) is not None:
         collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.written, "written"))
         collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.lost, "lost"))
+        collectors.append(number(catalog.LEDGER_PENDING, lambda: ledger.pending))
     if connections := app.get(CONNECTIONS):
         collectors.append(number(catalog.CONNECTIONS, connections))
     if link is not None:

@@ -16,6 +16,7 @@ from gateway.dispatch import snapshot as dispatched
 from gateway.http import instance_metrics as instance
 from gateway.http.access_log import AccessLog
 from gateway.http.endpoints.metrics import SCRAPE, metrics
+from gateway.http.quota_policies import is_budget
 from gateway.http.request_end import RequestObserver
 from gateway.http.request_metrics import RequestMetrics
 from gateway.http.routes import Handler, Route, template_of
@@ -151,6 +152,12 @@ async def _only_this_host(request: web.Request, handler: Handler) -> web.StreamR
 
 
 _THIS_HOST = HostPolicy()
+
+
+def budget_names(snapshot: dispatched.Snapshot) -> Iterator[str]:
+    """The budgets of the configuration."""
+    policies = () if snapshot.quota is None else snapshot.quota.policies
+    return (policy.name for policy in policies if is_budget(policy.name))
 
 
 def candidates_of(snapshot: dispatched.Snapshot) -> Iterator[Candidate]:

@@ -214,6 +214,7 @@ def _run_context(
         reasoning=CallReasoning(parts.services.stores.reasoning),
         observers=(log_run,) if ledger is None else (log_run, ledger.observer(providers)),
         metered=ledger is not None,
+        on_attempt=None if ledger is None else ledger.on_attempt,
         lifetime=lifetime,
     )
 

@@ -1,7 +1,7 @@
 """Writes the ledger behind the answers: runs queue their ends, and one task stores them in batches.
 
 The queue is bounded. Rows that do not fit, because the store does not answer, are counted, and the count is stored with
-the next rows. A process that is killed loses the rows of the last interval.
+the next rows. A process that is killed loses the rows of the last interval; the next one counts them by its journal.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.ids import new_id
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.ledger.booking import Booking
+from gateway.ledger.journal import Journal
 from gateway.ledger.row import Row, Rows, compress, encode_rows
 from gateway.runs.trace import Observer, RunFinished
 from gateway.state.usage.store import Segment, UsageStore
@@ -42,23 +43,28 @@ class _Pending(NamedTuple):
 
 
 class Ledger:
-    """The queue and its task. Call `start` in the event loop, and `close` at the end; it stores what waits."""
+    """The queue and its task. Call `start` in the event loop, and `close` at the end; it stores what waits.
+
+    Without a `journal` nobody learns what a killed process has lost.
+    """
 
     def __init__(
         self,
         store: UsageStore,
         *,
+        journal: Journal | None = None,
         clock: Callable[[], float] = time.time,
         interval: float = INTERVAL,
         max_queued: int = _MAX_QUEUED,
     ) -> None:
         self.store = store
         self.lost = 0
-        """Rows that this process could not store."""
+        """Rows that this process could not store, and those that an earlier one lost when it was killed."""
         self.written = 0
         """Rows that this process has stored."""
         self.reporting = asyncio.Lock()
         """Held by a report while it reads: reports run one after the other, so that they leave time for requests."""
+        self._journal = journal
         self._clock = clock
         self._interval = interval
         self._max_queued = max_queued
@@ -69,6 +75,16 @@ class Ledger:
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def on_attempt(self) -> Callable[[], None] | None:
+        """To be called at the begin of each attempt, None if that is not counted."""
+        return None if self._journal is None else self._journal.begin
+
+    @property
+    def pending(self) -> int:
+        """Rows that are not stored yet, those of running attempts included. Without a journal, runs that wait."""
+        return len(self._queue) if self._journal is None else self._journal.owed
 
     def observer(self, providers: Mapping[str, Provider]) -> Observer:
         """An observer of runs that use these providers. It only queues."""
@@ -86,6 +102,10 @@ class Ledger:
 
     def start(self) -> None:
         """Start to write."""
+        if self._journal is not None and (rows := self._journal.recovered):
+            log.error("An earlier process was killed, and rows of the ledger are lost", rows=rows)
+            self.lost += rows
+            self._unreported += rows
         self._task = asyncio.create_task(self._write(), name="write the ledger")
 
     async def close(self) -> None:
@@ -103,6 +123,8 @@ class Ledger:
             rows = sum(len(booking.finished.trace.attempts) for booking in self._queue)
             self._queue.clear()
             self._lose(rows)
+        if self._journal is not None:
+            self._journal.close(self._unreported)
 
     async def flush(self) -> None:
         """Store what waits now. Raises Unavailable."""
@@ -112,7 +134,7 @@ class Ledger:
 
     async def _write(self) -> None:
         while not (self._closing and not (self._queue or self._pending or self._unreported)):
-            if not (self._queue or self._closing):
+            if not (self._queue or self._unreported or self._closing):
                 self._wake.clear()
                 await self._wake.wait()
             if not self._closing:
@@ -150,6 +172,8 @@ class Ledger:
             self._queue.popleft()
         self._unreported -= pending.lost
         self.written += pending.rows
+        if self._journal is not None:
+            self._journal.settle(pending.rows + pending.lost)
 
     async def _next_segment(self) -> "_Pending":
         bookings = list(islice(self._queue, _MAX_SEGMENT))
