@@ -49,14 +49,14 @@ def known_budgets(
     in_use: dict[str, list[tuple[str, ...]]] = {}
     for one in seen:
         in_use.setdefault(one.policy.name, []).append(one.values)
-    found: dict[tuple[str, ...], Budget] = {}
+    result: dict[tuple[str, ...], Budget] = {}
 
     def add(policy: QuotaPolicy, values: tuple[str, ...]) -> None:
         attributes = dict(zip(policy.per, values, strict=True))
         if all(attributes.get(name) == value for name, value in wanted.items() if name != "name"):
             amount = snapshot.soft_budgets.get(policy.name)
             budget = Budget(policy, values, policy.amount if amount is None else amount, amount is None)
-            found.setdefault((policy.name, *values), budget)  # of policies with one name the first one applies
+            result.setdefault((policy.name, *values), budget)  # of policies with one name the first one applies
 
     for policy in () if snapshot.quota is None else snapshot.quota.policies:
         if is_budget(policy.name) and wanted.get("name") in (None, policy.name):
@@ -67,7 +67,7 @@ def known_budgets(
         for policy in client_policies(client):
             if is_budget(policy.name) and wanted.get("name") in (None, policy.name):
                 add(policy, (f"user:{client.name}",))
-    return list(found.values())
+    return list(result.values())
 
 
 async def usages(quota: Quota, budgets: Sequence[Budget]) -> list[QuotaUsage]:
@@ -76,8 +76,8 @@ async def usages(quota: Quota, budgets: Sequence[Budget]) -> list[QuotaUsage]:
     result: list[QuotaUsage] = []
     for start in range(0, len(budgets), _PAGE):
         page = budgets[start : start + _PAGE]
-        for found in await asyncio.gather(*(_usage(plain, budget) for budget in page)):
-            result += found
+        for usage in await asyncio.gather(*(_usage(plain, budget) for budget in page)):
+            result += usage
     return result
 
 

@@ -27,8 +27,8 @@ _COUNTS = struct.Struct("=8sQQ")
 class Journal:
     """Counts attempts that began (`begin`) and those whose row is stored or counted as lost (`settle`).
 
-    `recovered` are the rows that killed processes of this folder owed: it begins with them, so that they are not
-    forgotten if this process is killed, too.
+    `recovered` are the rows that killed processes of this folder had not stored: it begins with them, so that they are
+    not forgotten if this process is killed, too.
     """
 
     def __init__(self, file: Path, descriptor: int, recovered: int) -> None:
@@ -41,16 +41,18 @@ class Journal:
 
     @classmethod
     def open(cls, folder: Path) -> Self:
-        """The journal of this process, and what killed ones owed. Raises OSError."""
+        """The journal of this process, and what killed ones had not stored. Raises OSError."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = folder / f"{os.getpid()}-{secrets.token_hex(4)}.journal"
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+        unlocked = file.with_suffix(".new")  # nobody takes it for that of a killed process
+        descriptor = os.open(unlocked, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            abandoned = _abandoned(folder, but=file)
+            abandoned = _abandoned(folder)
             journal = cls(file, descriptor, sum(rows for _, _, rows in abandoned))
+            unlocked.rename(file)
         except BaseException:
-            file.unlink(missing_ok=True)
+            unlocked.unlink(missing_ok=True)
             os.close(descriptor)
             raise
         for other, lock, _ in abandoned:  # from here on this journal counts them
@@ -59,7 +61,7 @@ class Journal:
         return journal
 
     def begin(self) -> None:
-        """An attempt begins: its row is owed."""
+        """An attempt begins: its row is pending."""
         self._counts[1] += 1
 
     def settle(self, rows: int) -> None:
@@ -67,7 +69,7 @@ class Journal:
         self._counts[2] += rows
 
     @property
-    def owed(self) -> int:
+    def pending(self) -> int:
         """The rows that a kill at this moment would lose."""
         return self._counts[1] - self._counts[2]
 
@@ -82,12 +84,10 @@ class Journal:
         os.close(self._descriptor)
 
 
-def _abandoned(folder: Path, *, but: Path) -> list[tuple[Path, int, int]]:
+def _abandoned(folder: Path) -> list[tuple[Path, int, int]]:
     """The journals of processes that are gone, each with its open and locked file and the rows that it owes."""
-    found = []
+    journals = []
     for file in folder.glob("*.journal"):
-        if file == but:
-            continue
         descriptor = None
         with suppress(FileNotFoundError):
             descriptor = os.open(file, os.O_RDWR)
@@ -96,8 +96,8 @@ def _abandoned(folder: Path, *, but: Path) -> list[tuple[Path, int, int]]:
         if _is_locked(descriptor) or not os.fstat(descriptor).st_nlink:  # its process runs, or another one has read it
             os.close(descriptor)
             continue
-        found.append((file, descriptor, _owed(file, os.pread(descriptor, _COUNTS.size, 0))))
-    return found
+        journals.append((file, descriptor, _pending_of(file, os.pread(descriptor, _COUNTS.size, 0))))
+    return journals
 
 
 def _is_locked(descriptor: int) -> bool:
@@ -108,7 +108,7 @@ def _is_locked(descriptor: int) -> bool:
     return False
 
 
-def _owed(file: Path, data: bytes) -> int:
+def _pending_of(file: Path, data: bytes) -> int:
     if len(data) < _COUNTS.size:
         return 0  # its process was killed before it could count
     magic, began, settled = _COUNTS.unpack(data)

@@ -84,7 +84,7 @@ class Ledger:
     @property
     def pending(self) -> int:
         """Rows that are not stored yet, those of running attempts included. Without a journal, runs that wait."""
-        return len(self._queue) if self._journal is None else self._journal.owed
+        return len(self._queue) if self._journal is None else self._journal.pending
 
     def observer(self, providers: Mapping[str, Provider]) -> Observer:
         """An observer of runs that use these providers. It only queues."""

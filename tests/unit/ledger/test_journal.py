@@ -1,4 +1,4 @@
-"""The journal: what a killed process owed, read by the next one."""
+"""The journal: the rows that a killed process had not stored, counted by the next one."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ os.kill(os.getpid(), signal.SIGKILL)
     assert subprocess.run(words, check=False).returncode == -9
 
 
-def test_the_rows_that_a_killed_process_owed_are_counted_once(folder):
+def test_the_rows_that_a_killed_process_had_not_stored_are_counted_once(folder):
     killed(folder, 7, 4)
     first = Journal.open(folder)
     second = Journal.open(folder)
@@ -44,8 +44,8 @@ def test_the_rows_that_a_killed_process_owed_are_counted_once(folder):
 
 
 def test_the_journals_of_several_killed_processes_add_up(folder):
-    for owed in (2, 0, 5):
-        killed(folder, owed)
+    for pending in (2, 0, 5):
+        killed(folder, pending)
     assert Journal.open(folder).recovered == 7
     assert len(list(folder.iterdir())) == 1
 
@@ -54,7 +54,7 @@ def test_a_process_that_runs_owes_nothing_to_others(folder):
     running = Journal.open(folder)
     running.begin()
     other = Journal.open(folder)
-    assert (running.owed, other.recovered) == (1, 0)
+    assert (running.pending, other.recovered) == (1, 0)
     running.close(0)
     other.close(0)
 
@@ -114,7 +114,7 @@ async def test_the_next_ledger_stores_how_many_rows_were_lost_without_waiting_fo
     assert list(folder.iterdir()) == []
 
 
-async def test_rows_are_owed_from_the_begin_of_an_attempt_until_they_are_stored(folder):
+async def test_rows_are_pending_from_the_begin_of_an_attempt_until_they_are_stored(folder):
     store = Store()
     ledger = ledger_of(folder, store)
     observe = ledger.observer({})
@@ -143,3 +143,23 @@ async def test_rows_that_can_not_be_stored_at_the_end_are_counted_by_the_next_pr
     later.start()
     await later.close()
     assert store.lost == 2
+
+
+def test_processes_that_start_at_the_same_time_do_not_disturb_each_other(folder):
+    killed(folder, 7)
+    code = """
+import sys
+from pathlib import Path
+from gateway.ledger.journal import Journal
+journal = Journal.open(Path(sys.argv[1]))
+print(journal.recovered, flush=True)
+sys.stdin.read()
+journal.close(0)
+"""
+    words = [sys.executable, "-c", code, str(folder)]
+    started = [subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+    recovered = [int(process.stdout.readline()) for process in started]
+    for process in started:
+        process.communicate()
+    assert sorted(recovered) == [0, 0, 0, 7]
+    assert list(folder.iterdir()) == []
