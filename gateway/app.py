@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from gateway.access.key_registry import KeyRegistry
-from gateway.access.lockout import Lockout
-from gateway.access.secret_strength import needs_budget
 from gateway.alerts.webhook import Webhook
-from gateway.config.auth import AuthConfig
 from gateway.config.reload_status import Reloads
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
@@ -35,6 +33,7 @@ from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
+from gateway.lockouts import lockout_from
 from gateway.metrics import catalog
 from gateway.monitoring import Monitoring, OtherProcesses, budget_names, candidates_of
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
@@ -42,15 +41,8 @@ from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
 from gateway.state.configured import Stores
-from openclaw_ratelimit import (
-    BudgetPolicy,
-    DelayPolicy,
-    FailureDelay,
-    FailureLimiter,
-    LockoutPolicy,
-    Quota,
-    ReplicationLink,
-)
+from gateway.state.sessions.store import SessionStore
+from openclaw_ratelimit import Quota, ReplicationLink
 
 _MAX_WINDOWS = 50_000  # of limits and budgets: several for each client key
 GENERATIONS = web.AppKey("generations", Generations)
@@ -83,7 +75,7 @@ def create_app(
         KeySync(link, keys)
     webhook = Webhook()
     app = web.Application()
-    app[LOCKOUT] = _lockout(gateway.auth, link)
+    app[LOCKOUT], adjust_lockout = lockout_from(gateway.auth, link, sleep=asyncio.sleep)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[RELOADS] = reloads
@@ -119,8 +111,7 @@ def create_app(
             await _restore(stack, parts.services.stores, keys, quota if link is None else None)
             app[GENERATIONS] = generations = Generations(parts)
             stack.push_async_callback(generations.close)
-            generations.on_commit.append(partial(_adjust, app, cooldowns))
-            generations.on_commit.append(partial(_aim, webhook))
+            generations.on_commit += [adjust_lockout, partial(_adjust, app, cooldowns), partial(_aim, webhook)]
             await generations.prepare(config, env)
             generations.commit()
             app[CURRENT] = generations.current
@@ -143,6 +134,11 @@ def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
     hsts = http.security_headers.strict_transport_security
     app[RESPONSE_HEADERS].configure({"Strict-Transport-Security": hsts} if hsts else {})
     cooldowns.policy = cooldown_policy(config.gateway.retry)
+    _resize(app[SERVICES].stores.sessions, config.session.max_bytes)
+
+
+def _resize(sessions: SessionStore, max_bytes: int) -> None:
+    sessions.policy = replace(sessions.policy, max_bytes=max_bytes)
 
 
 def _aim(webhook: Webhook, config: Config) -> None:
@@ -200,20 +196,6 @@ def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Coll
         collectors.append(number(catalog.REDIS_UP, lambda: link.available))
         collectors.append(number(catalog.REDIS_SECONDS, lambda: link.latency))
     return collectors
-
-
-def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
-    config = auth.rate_limit
-    policy = LockoutPolicy(config.max_attempts, config.window_ms / 1000, config.lockout_ms / 1000)
-    limiter = FailureLimiter(
-        policy,
-        budget=BudgetPolicy(config.global_per_minute) if needs_budget(auth) else None,
-        link=link,
-        kind="token" if auth.mode == "token" else "password",  # the mode's only class of credential
-        while_away=config.failure_mode,
-    )
-    delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
-    return Lockout(limiter, sleep=asyncio.sleep, delay=delay)
 
 
 async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:

@@ -87,6 +87,10 @@ class Lockout:
         self._sleep = sleep
         self._delay = delay
 
+    def exempt_loopback(self, delay: Delay | None) -> None:
+        """Set or remove the delay; without one, direct loopback clients are counted and locked as others."""
+        self._delay = delay
+
     def locked(self) -> Sequence[tuple[str, float]]:
         """The clients' keys that are locked, and for how many more seconds."""
         return self._limiter.locked()

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from openclaw_ratelimit import Quota, QuotaPolicy, Refusal, ReplicationLink, Reservation
+from openclaw_ratelimit import LockoutPolicy, Quota, QuotaPolicy, Refusal, ReplicationLink, Reservation
 from support.instances import PATIENT, POLICY, Instance, client, until
 from support.servers import redis_server
 from support.slow import hop
@@ -161,3 +161,15 @@ async def test_an_unlock_without_redis_holds_whichever_instance_reconnects_first
             await until(lambda number=number: instances[number].link.available)
         await until(lambda: not any(one.limiter.locked_for("a") for one in instances), 1.0)
         assert sum([await one.failures("a", 3) for one in instances]) == POLICY.max_attempts
+
+
+async def test_instances_that_are_adjusted_while_they_share_count_by_the_new_numbers(instances):
+    await instances[0].failures("a", POLICY.max_attempts - 1)
+    looser = LockoutPolicy(max_attempts=POLICY.max_attempts + 2, window=POLICY.window, lockout=POLICY.lockout)
+    for one in instances:
+        one.limiter.adjust(looser)
+    allowed = [await one.failures("a", 3) for one in instances]
+    assert sum(allowed) == 3, "as many as the new number has left, over all instances"
+    for one in instances:
+        one.limiter.adjust(LockoutPolicy(max_attempts=1, window=POLICY.window, lockout=POLICY.lockout))
+    assert sum([await one.failures("b", 2) for one in instances]) == 1
