@@ -22,7 +22,7 @@ from gateway.ledger.journal import FOLDER, Journal
 from gateway.ledger.ledger import Ledger
 from gateway.metrics.registry import Registry
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
-from gateway.runs.trace import RecentRuns
+from gateway.runs.recent_runs import RecentRuns
 from gateway.state.configured import Stores, stores_from
 from gateway.state.sessions.store import LEASE
 from gateway.tools.configured import ToolServers
