@@ -17,6 +17,7 @@ from tests.fault.provider import Call, FaultProvider, Model
 FAULTS = 0.05
 KILLS = 0.04
 PIECES = tuple(f"word{number} " for number in range(12))
+_UNSENT = ("stale_connection", "connect_timeout")
 _MAX_CALLS = 1000  # that the provider remembers
 _FRAMES = tuple(framed(chunk({"content": piece})) for piece in PIECES)
 KINDS = ("whole", "stream", "stream", "responses", "background", "embedding", "session", "killed")
@@ -234,9 +235,10 @@ def _compare(
     result: Comparison, marker: str, billed: list[Entry], booked: list[dict[str, Any]], *, may_differ: bool
 ) -> None:
     sent = list(booked)
-    for row in booked:  # a connection that was closed before the request arrived
-        if row["error"] == "stale_connection" and len(sent) > len(billed):
+    for row in booked:  # the connection was closed, or not made, before the request arrived
+        if row["error"] in _UNSENT and len(sent) > len(billed):
             sent.remove(row)
+            result.unsent += 1
     if may_differ and len(sent) == len(billed) + 1 and sent[-1]["outcome"] == "cancelled":
         result.unsent += 1  # the client left before the request reached the provider
         sent.pop()
