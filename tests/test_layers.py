@@ -23,7 +23,7 @@ LAYERS = (
     {"validation"},
     {"parts", "watch", "doctor"},
     {"provision", "cooldown_sync", "key_sync"},
-    {"shared", "monitoring"},
+    {"shared", "monitoring", "lockouts"},
     {"routes"},
     {"generations", "reloader"},
     {"app"},
@@ -40,7 +40,7 @@ NEITHER = frozenset({
     "aiohttp.WSCloseCode", "aiohttp.WSMessage", "aiohttp.WSMsgType",
 })  # fmt: skip
 RATELIMIT_USERS = frozenset(
-    {"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "key_sync", "shared", "state"}
+    {"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "key_sync", "lockouts", "shared", "state"}
 )
 
 
