@@ -16,26 +16,38 @@ from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
+from gateway.dispatch.candidates import candidates_of
 from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
+from gateway.http.budget_report import configured_budgets
 from gateway.http.chain import chained
 from gateway.http.endpoints.metrics import SCRAPE
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
 from gateway.http.instance_metrics import Collector, budgets, circuits, counted, degraded, number
-from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
+from gateway.http.keys import (
+    BACKGROUND_RUNS,
+    CONNECTIONS,
+    CURRENT,
+    DEGRADED,
+    DRAIN,
+    LOCKOUT,
+    RELOADS,
+    SERVICES,
+)
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
-from gateway.http.routes import add_routes
+from gateway.http.routes import Handler, Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
-from gateway.lockouts import lockout_from
+from gateway.lockouts import lockout_from, releases_from
 from gateway.metrics import catalog
-from gateway.monitoring import Monitoring, OtherProcesses, budget_names, candidates_of
+from gateway.monitoring import Monitoring, OtherProcesses
+from gateway.operating import add_doctor, add_status
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
 from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
@@ -75,7 +87,7 @@ def create_app(
         KeySync(link, keys)
     webhook = Webhook()
     app = web.Application()
-    app[LOCKOUT], adjust_lockout = lockout_from(gateway.auth, link, sleep=asyncio.sleep)
+    app[LOCKOUT], *followers = lockout_from(gateway.auth, link, sleep=asyncio.sleep)
     app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[RELOADS] = reloads
@@ -84,11 +96,8 @@ def create_app(
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     monitoring = Monitoring(config, others)
     app[SCRAPE] = monitoring.scrape
-    add_routes(app.router, ROUTES, lambda route: chained(route, monitoring.observers(route)))
-    app[SOCKET_TURN] = chained(EVENTS, monitoring.observers(EVENTS))
-    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
-    app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
-    app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
+    add_status(app, link, reloads, monitoring)
+    _serve_routes(app, monitoring)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -96,6 +105,9 @@ def create_app(
             await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
+                releases, keep_releases = releases_from(app[LOCKOUT], config, state, link)
+                await stack.enter_async_context(releases.running())
+                followers.append(keep_releases)
             parts = await stack.enter_async_context(
                 open_parts(
                     config,
@@ -111,20 +123,34 @@ def create_app(
             await _restore(stack, parts.services.stores, keys, quota if link is None else None)
             app[GENERATIONS] = generations = Generations(parts)
             stack.push_async_callback(generations.close)
-            generations.on_commit += [adjust_lockout, partial(_adjust, app, cooldowns), partial(_aim, webhook)]
+            generations.on_commit += [*followers, partial(_adjust, app, cooldowns), partial(_aim, webhook)]
             await generations.prepare(config, env)
             generations.commit()
             app[CURRENT] = generations.current
+            add_doctor(app, generations, reloads, state)
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
             monitoring.collectors += _collectors(app, link)
-            monitoring.collectors.append(budgets(app[BUDGET_ALERTS], lambda: budget_names(app[CURRENT].snapshot)))
+            monitoring.collectors.append(budgets(app[BUDGET_ALERTS], lambda: configured_budgets(app[CURRENT].snapshot)))
             monitoring.collectors.append(circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)))
             await stack.enter_async_context(monitoring.running())
             yield
 
     app.cleanup_ctx.append(runtime)
     return app
+
+
+def _serve_routes(app: web.Application, monitoring: Monitoring) -> None:
+    """Every route with its chain, and the headers of every response."""
+
+    def chain(route: Route) -> Handler:
+        return chained(route, monitoring.observers(route))
+
+    add_routes(app.router, ROUTES, chain)
+    app[SOCKET_TURN] = chain(EVENTS)
+    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
+    app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
+    app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 
 
 def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
@@ -169,6 +195,7 @@ def _run_in_background(
 ) -> None:
     app[BACKGROUND] = runs = BackgroundRuns(app[SERVICES].stores.events, policy, EventLimits.of(max_bytes))
     stack.push_async_callback(runs.close)
+    app[BACKGROUND_RUNS] = runs.count
     app[DRAIN].background_jobs.append(runs.count)
 
 

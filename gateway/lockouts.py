@@ -1,9 +1,12 @@
 """Configuration → the lockout, which follows changed configurations: what is on record outlives them."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from gateway.access.lockout import Lockout
+from gateway.access.release_spool import ReleaseSpool
+from gateway.access.release_sync import ReleaseSync
 from gateway.access.secret_strength import needs_budget
 from gateway.config.auth import AuthConfig, RateLimitConfig
 from gateway.config.root import Config
@@ -43,6 +46,25 @@ def lockout_from(
         lockout.exempt_loopback(delay if limits.exempt_loopback else None)
 
     return lockout, adjust
+
+
+def releases_from(
+    lockout: Lockout, config: Config, state: Path, link: ReplicationLink
+) -> tuple[ReleaseSync, Callable[[Config], None]]:
+    """What passes released locks to gateways with the same state directory that count together (under one prefix, in
+    one database), and a function that adjusts it to another configuration.
+    """
+    group = link.channel.replace("{", "").replace("}", "").replace(":", "-")
+    spool = ReleaseSpool(state / "released-locks" / group, max_age=_lockout(config))
+
+    def adjust(config: Config) -> None:
+        spool.max_age = max(spool.max_age, _lockout(config))  # locks that were earned before last as long as then
+
+    return ReleaseSync(lockout, spool, lambda: not link.available), adjust
+
+
+def _lockout(config: Config) -> float:
+    return config.gateway.auth.rate_limit.lockout_ms / 1000
 
 
 def _policy(limits: RateLimitConfig) -> LockoutPolicy:

@@ -70,6 +70,12 @@ def known_budgets(
     return list(result.values())
 
 
+def configured_budgets(snapshot: Snapshot) -> Iterator[str]:
+    """The names of the configuration's budgets."""
+    policies = () if snapshot.quota is None else snapshot.quota.policies
+    return (policy.name for policy in policies if is_budget(policy.name))
+
+
 async def usages(quota: Quota, budgets: Sequence[Budget]) -> list[QuotaUsage]:
     """What has been used of each of these budgets."""
     plain = quota.with_policies(())

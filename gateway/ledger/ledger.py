@@ -87,6 +87,11 @@ class Ledger:
         """Rows that are not stored yet; with a journal also those of running attempts."""
         return self._waiting if self._journal is None else self._journal.pending
 
+    @property
+    def waiting(self) -> int:
+        """Rows that are not stored yet."""
+        return self._waiting
+
     def observer(self, providers: Mapping[str, Provider]) -> Observer:
         """An observer of runs that use these providers. It encodes the rows at once.
 
