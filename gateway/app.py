@@ -94,7 +94,7 @@ def create_app(
     app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    monitoring = Monitoring(config, others)
+    monitoring = Monitoring(config, env, others)
     app[SCRAPE] = monitoring.scrape
     add_status(app, link, reloads, monitoring)
     _serve_routes(app, monitoring)
@@ -102,6 +102,7 @@ def create_app(
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(bodies.close)
+            await stack.enter_async_context(monitoring.exporting())
             await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
@@ -117,6 +118,7 @@ def create_app(
                     keys=keys,
                     renew=renew,
                     registry=monitoring.registry,
+                    traces=monitoring.traces,
                 )
             )
             app[SERVICES] = parts.services
@@ -130,9 +132,7 @@ def create_app(
             add_doctor(app, generations, reloads, state)
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
-            monitoring.collectors += _collectors(app, link)
-            monitoring.collectors.append(budgets(app[BUDGET_ALERTS], lambda: configured_budgets(app[CURRENT].snapshot)))
-            monitoring.collectors.append(circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)))
+            monitoring.collectors += _collectors(app, link, cooldowns)
             await stack.enter_async_context(monitoring.running())
             yield
 
@@ -199,7 +199,7 @@ def _run_in_background(
     app[DRAIN].background_jobs.append(runs.count)
 
 
-def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Collector]:
+def _collectors(app: web.Application, link: ReplicationLink | None, cooldowns: Cooldowns) -> list[Collector]:
     """What a scrape looks up in the parts of the application."""
     parts = app[DEGRADED]
     collectors = [
@@ -207,6 +207,8 @@ def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Coll
         number(catalog.LOCKS, lambda: len(app[LOCKOUT].locked())),
         number(catalog.DRAINING, lambda: app[DRAIN].started),
         number(catalog.BACKGROUND_RUNS, app[BACKGROUND].count),
+        budgets(app[BUDGET_ALERTS], lambda: configured_budgets(app[CURRENT].snapshot)),
+        circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)),
     ]
     if (reloads := app[RELOADS]) is not None:
         collectors.append(number(catalog.GENERATION, lambda: reloads.status.generation))

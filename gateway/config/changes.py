@@ -20,6 +20,7 @@ NEEDS_RESTART = (
     "gateway.ledger",
     "gateway.metrics",
     "logging.requests",
+    "diagnostics",
     "session.maintenance",
 )
 """Keys whose values stay those of the start. All others take effect with the next request."""

@@ -18,7 +18,7 @@ from gateway.http.whole_response import WholeResponse
 from openclaw_ratelimit import QuotaUsage
 
 FILTERS: Final = ("name", "identity", "agent", "model")
-MAX_LIMIT: Final = 1000
+MAX_BUDGETS: Final = 1000
 _DEFAULT_LIMIT = 100
 
 
@@ -72,8 +72,8 @@ def _described(budget: Budget, usage: QuotaUsage, now: float) -> dict[str, Any]:
 
 def _limit(request: web.Request) -> int:
     value = request.query.get("limit", str(_DEFAULT_LIMIT))
-    if not (value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_LIMIT))):
+    if not (value.isascii() and value.isdecimal() and len(value) <= len(str(MAX_BUDGETS))):
         value = "0"
-    if not 1 <= int(value) <= MAX_LIMIT:
-        raise BadRequest(f"`limit`: must be a whole number from 1 to {MAX_LIMIT}.", param="limit")
+    if not 1 <= int(value) <= MAX_BUDGETS:
+        raise BadRequest(f"`limit`: must be a whole number from 1 to {MAX_BUDGETS}.", param="limit")
     return int(value)
