@@ -23,7 +23,7 @@ async def no_sleep(_seconds):
     raise AssertionError("nobody failed")
 
 
-async def test_releases_are_stored_as_long_as_the_longest_lock_that_was_ever_configured(tmp_path):
+async def test_releases_stay_stored_while_a_lock_of_an_earlier_setting_can_last(tmp_path):
     before, longer, shorter = (config_of(tmp_path, seconds * 1000) for seconds in (60, 3600, 60))
     link = link_from(before.gateway.redis)
     lockout, _ = lockout_from(before.gateway.auth, link, sleep=no_sleep)
