@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import uvloop
 from aiohttp import web
 from gateway_process import Gateway, running  # first: it makes the tests' certificates importable
 
@@ -365,8 +366,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     random.seed(arguments.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        return 0 if asyncio.run(measured(arguments, Path(folder))) else 1
+    with tempfile.TemporaryDirectory() as folder, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return 0 if runner.run(measured(arguments, Path(folder))) else 1
 
 
 if __name__ == "__main__":

@@ -3,18 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from gateway.access.key_registry import KeyRegistry
-from gateway.access.lockout import Lockout
-from gateway.access.release_spool import ReleaseSpool
-from gateway.access.release_sync import ReleaseSync
-from gateway.access.secret_strength import needs_budget
 from gateway.alerts.webhook import Webhook
-from gateway.config.auth import AuthConfig
 from gateway.config.reload_status import Reloads
 from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
@@ -27,10 +23,11 @@ from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, Connecti
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.budget_alerts import BUDGET_ALERTS, BudgetAlerts
 from gateway.http.budget_book import stored_budgets
+from gateway.http.budget_report import configured_budgets
 from gateway.http.chain import chained
 from gateway.http.endpoints.metrics import SCRAPE
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
-from gateway.http.instance_metrics import Collector, circuits, counted, degraded, number
+from gateway.http.instance_metrics import Collector, budgets, circuits, counted, degraded, number
 from gateway.http.keys import (
     BACKGROUND_RUNS,
     CONNECTIONS,
@@ -47,6 +44,7 @@ from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.routes import Handler, Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
+from gateway.lockouts import lockout_from, releases_from
 from gateway.metrics import catalog
 from gateway.monitoring import Monitoring, OtherProcesses
 from gateway.operating import add_doctor, add_status
@@ -55,15 +53,8 @@ from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
 from gateway.state.configured import Stores
-from openclaw_ratelimit import (
-    BudgetPolicy,
-    DelayPolicy,
-    FailureDelay,
-    FailureLimiter,
-    LockoutPolicy,
-    Quota,
-    ReplicationLink,
-)
+from gateway.state.sessions.store import SessionStore
+from openclaw_ratelimit import Quota, ReplicationLink
 
 _MAX_WINDOWS = 50_000  # of limits and budgets: several for each client key
 GENERATIONS = web.AppKey("generations", Generations)
@@ -96,7 +87,8 @@ def create_app(
         KeySync(link, keys)
     webhook = Webhook()
     app = web.Application()
-    app[LOCKOUT], app[REFUSAL_LOG] = _lockout(gateway.auth, link), RefusalLog(asyncio.get_running_loop().time)
+    app[LOCKOUT], *followers = lockout_from(gateway.auth, link, sleep=asyncio.sleep)
+    app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[RELOADS] = reloads
     app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
@@ -114,7 +106,9 @@ def create_app(
             await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
-                await stack.enter_async_context(_release_sync(app[LOCKOUT], config, state, link).running())
+                releases, keep_releases = releases_from(app[LOCKOUT], config, state, link)
+                await stack.enter_async_context(releases.running())
+                followers.append(keep_releases)
             parts = await stack.enter_async_context(
                 open_parts(
                     config,
@@ -131,16 +125,14 @@ def create_app(
             await _restore(stack, parts.services.stores, keys, quota if link is None else None)
             app[GENERATIONS] = generations = Generations(parts)
             stack.push_async_callback(generations.close)
-            generations.on_commit.append(partial(_adjust, app, cooldowns))
-            generations.on_commit.append(partial(_aim, webhook))
+            generations.on_commit += [*followers, partial(_adjust, app, cooldowns), partial(_aim, webhook)]
             await generations.prepare(config, env)
             generations.commit()
             app[CURRENT] = generations.current
             add_doctor(app, generations, reloads, state)
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
-            monitoring.collectors += _collectors(app, link)
-            monitoring.collectors.append(circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)))
+            monitoring.collectors += _collectors(app, link, cooldowns)
             await stack.enter_async_context(monitoring.running())
             yield
 
@@ -168,6 +160,11 @@ def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
     hsts = http.security_headers.strict_transport_security
     app[RESPONSE_HEADERS].configure({"Strict-Transport-Security": hsts} if hsts else {})
     cooldowns.policy = cooldown_policy(config.gateway.retry)
+    _resize(app[SERVICES].stores.sessions, config.session.max_bytes)
+
+
+def _resize(sessions: SessionStore, max_bytes: int) -> None:
+    sessions.policy = replace(sessions.policy, max_bytes=max_bytes)
 
 
 def _aim(webhook: Webhook, config: Config) -> None:
@@ -202,7 +199,7 @@ def _run_in_background(
     app[DRAIN].background_jobs.append(runs.count)
 
 
-def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Collector]:
+def _collectors(app: web.Application, link: ReplicationLink | None, cooldowns: Cooldowns) -> list[Collector]:
     """What a scrape looks up in the parts of the application."""
     parts = app[DEGRADED]
     collectors = [
@@ -210,6 +207,8 @@ def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Coll
         number(catalog.LOCKS, lambda: len(app[LOCKOUT].locked())),
         number(catalog.DRAINING, lambda: app[DRAIN].started),
         number(catalog.BACKGROUND_RUNS, app[BACKGROUND].count),
+        budgets(app[BUDGET_ALERTS], lambda: configured_budgets(app[CURRENT].snapshot)),
+        circuits(cooldowns, lambda: candidates_of(app[CURRENT].snapshot)),
     ]
     if (reloads := app[RELOADS]) is not None:
         collectors.append(number(catalog.GENERATION, lambda: reloads.status.generation))
@@ -219,33 +218,13 @@ def _collectors(app: web.Application, link: ReplicationLink | None) -> list[Coll
     if (ledger := app[SERVICES].ledger) is not None:
         collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.written, "written"))
         collectors.append(counted(catalog.LEDGER_ROWS, lambda: ledger.lost, "lost"))
+        collectors.append(number(catalog.LEDGER_PENDING, lambda: ledger.pending))
     if connections := app.get(CONNECTIONS):
         collectors.append(number(catalog.CONNECTIONS, connections))
     if link is not None:
         collectors.append(number(catalog.REDIS_UP, lambda: link.available))
         collectors.append(number(catalog.REDIS_SECONDS, lambda: link.latency))
     return collectors
-
-
-def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
-    config = auth.rate_limit
-    policy = LockoutPolicy(config.max_attempts, config.window_ms / 1000, config.lockout_ms / 1000)
-    limiter = FailureLimiter(
-        policy,
-        budget=BudgetPolicy(config.global_per_minute) if needs_budget(auth) else None,
-        link=link,
-        kind="token" if auth.mode == "token" else "password",  # the mode's only class of credential
-        while_away=config.failure_mode,
-    )
-    delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
-    return Lockout(limiter, sleep=asyncio.sleep, delay=delay)
-
-
-def _release_sync(lockout: Lockout, config: Config, state: Path, link: ReplicationLink) -> ReleaseSync:
-    """For gateways with the same state directory that count together: under one prefix, in one database."""
-    group = link.channel.replace("{", "").replace("}", "").replace(":", "-")
-    spool = ReleaseSpool(state / "released-locks" / group, max_age=config.gateway.auth.rate_limit.lockout_ms / 1000)
-    return ReleaseSync(lockout, spool, lambda: not link.available)
 
 
 async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:

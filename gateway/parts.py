@@ -10,12 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from gateway.access.key_registry import KeyRegistry
 from gateway.config.gateway import RetryConfig
 from gateway.config.ledger import LedgerConfig
 from gateway.config.root import Config
 from gateway.conversations.conversation import Conversations
 from gateway.dispatch.snapshot import Services
+from gateway.ledger.journal import FOLDER, Journal
 from gateway.ledger.ledger import Ledger
 from gateway.metrics.registry import Registry
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
@@ -29,6 +32,8 @@ from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
 from gateway.upstream.http import Client, Limits, Timeouts, create_client
 from openclaw_ratelimit import Quota
+
+log = structlog.get_logger(__name__)
 
 RENEW = LEASE / 3
 """Seconds between two renewals of a conversation's lease."""
@@ -86,7 +91,7 @@ async def open_parts(
             stack.push_async_callback(embedded.chat.close)
             stack.push_async_callback(embedded.embeddings.close)
         stores = await stack.enter_async_context(stores_from(config, state))
-        ledger = await stack.enter_async_context(_ledger(gateway.ledger, stores))
+        ledger = await stack.enter_async_context(_ledger(gateway.ledger, stores, state))
         conversations = Conversations(stores.sessions, wait=config.session.wait_ms / 1000, renew=renew, clock=time.time)
         stack.push_async_callback(conversations.close)
         yield Parts(
@@ -110,17 +115,26 @@ async def open_parts(
 
 
 @asynccontextmanager
-async def _ledger(config: LedgerConfig, stores: Stores) -> AsyncIterator[Ledger | None]:
+async def _ledger(config: LedgerConfig, stores: Stores, state: Path) -> AsyncIterator[Ledger | None]:
     """The ledger, None if it is off: by default where a restart would lose it. Its end stores what waits."""
     if not (stores.survives_restart if config.enabled is None else config.enabled):
         yield None
         return
-    ledger = Ledger(stores.usage)
+    ledger = Ledger(stores.usage, journal=_journal(state / FOLDER) if stores.survives_restart else None)
     ledger.start()
     try:
         yield ledger
     finally:
         await ledger.close()
+
+
+def _journal(folder: Path) -> Journal | None:
+    try:
+        return Journal.open(folder)
+    except OSError as error:
+        log.warning("If this process is killed, nobody will know how many rows of the ledger are lost",
+                    folder=str(folder), reason=error.strerror)  # fmt: skip
+        return None
 
 
 def limits_from(retry: RetryConfig) -> Limits:

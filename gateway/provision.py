@@ -222,6 +222,7 @@ def _run_context(
         reasoning=CallReasoning(parts.services.stores.reasoning),
         observers=tuple(observers),
         metered=ledger is not None or traces is not None,
+        on_attempt=None if ledger is None else ledger.on_attempt,
         lifetime=lifetime,
     )
 

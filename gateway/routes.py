@@ -7,6 +7,7 @@ from gateway.core.identity import Scope
 from gateway.core.jsonio import dumps
 from gateway.http.answers.response_recorder import responses_error_body
 from gateway.http.answers.socket_turn import respond_to_event
+from gateway.http.endpoints.budgets import list_budgets
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
@@ -93,6 +94,7 @@ ROUTES = (
     Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE, endpoints=_ANY),
     Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/usage",), usage, Scope.READ, endpoints=_ANY),
+    Route(("GET",), ("/api/v1/budgets",), list_budgets, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/metrics", "/api/diagnostics/prometheus"), metrics, Scope.READ, endpoints=_METRICS),
     Route(("GET",), ("/api/v1/config",), get_configuration, Scope.READ),
     Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),

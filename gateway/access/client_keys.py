@@ -39,6 +39,10 @@ class KeyReplica:
     def __len__(self) -> int:
         return len(self._keys)
 
+    def principals(self) -> list[Principal]:
+        """The owners of the keys."""
+        return [key.principal for key in self._keys.values()]
+
     def get(self, digest: bytes) -> ClientKey | None:
         """The key with this SHA-256."""
         return self._keys.get(digest)

@@ -89,6 +89,10 @@ class Lockout:
         self.announce: Callable[[str], Awaitable[None]] | None = None
         """Called with each key that an operator has released."""
 
+    def exempt_loopback(self, delay: Delay | None) -> None:
+        """Set or remove the delay; without one, direct loopback clients are counted and locked as others."""
+        self._delay = delay
+
     def locked(self) -> Sequence[tuple[str, float]]:
         """The clients' keys that are locked, and for how many more seconds."""
         return self._limiter.locked()

@@ -22,7 +22,7 @@ class ReleaseSync:
 
     def __init__(self, lockout: Lockout, spool: ReleaseSpool, is_away: Callable[[], bool]) -> None:
         self._lockout = lockout
-        self._spool = spool
+        self.spool = spool
         self._is_away = is_away
         lockout.announce = self._announce
 
@@ -40,12 +40,12 @@ class ReleaseSync:
         if not self._is_away():
             return
         try:
-            await asyncio.to_thread(self._spool.write, key)
+            await asyncio.to_thread(self.spool.write, key)
         except OSError as error:
             log.warning("Other gateways on this machine can't read of a released lock", reason=str(error))
 
     async def _run(self) -> None:
         while True:
-            for release in await asyncio.to_thread(self._spool.read):
+            for release in await asyncio.to_thread(self.spool.read):
                 self._lockout.release_as_of(release.key, release.age)
             await asyncio.sleep(_INTERVAL)

@@ -23,6 +23,7 @@ EXIT_CONFIG = 78
 
 COMMANDS = {
     "serve": "run the gateway (the default command)",
+    "budgets": "show what is used of budgets",
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
     "completion": "print the completion of commands and options for bash, zsh or fish",

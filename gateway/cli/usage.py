@@ -95,7 +95,7 @@ def _print(response: Any, form: str) -> int:
     if estimated := report["total"]["estimated_attempts"]:
         print(f"Attempts with estimated tokens, as the provider reported none: {estimated}", file=sys.stderr)
     if lost := report["lost_rows"]:
-        print(f"Rows that are lost, because the store did not keep up: {lost}", file=sys.stderr)
+        print(f"Rows that are lost, because a process was killed or the store did not keep up: {lost}", file=sys.stderr)
     return 0
 
 

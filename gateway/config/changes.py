@@ -11,7 +11,6 @@ NEEDS_RESTART = (
     "gateway.bind",
     "gateway.customBindHost",
     "gateway.auth.mode",
-    "gateway.auth.rateLimit",
     "gateway.tls.enabled",
     "gateway.tls.certPath",
     "gateway.tls.keyPath",
@@ -23,7 +22,6 @@ NEEDS_RESTART = (
     "logging.requests",
     "diagnostics",
     "session.maintenance",
-    "session.maxBytes",
 )
 """Keys whose values stay those of the start. All others take effect with the next request."""
 

@@ -11,20 +11,42 @@ from typing import Any
 
 import structlog
 from aiohttp import web
+from msgspec import Struct
 
 from gateway.core.client_key import format_time
 from gateway.core.price import NANODOLLARS
 from gateway.http.quota_policies import is_budget
-from openclaw_ratelimit import LimitStatus
+from openclaw_ratelimit import LimitStatus, QuotaPolicy
 
 log = structlog.get_logger(__name__)
 
 HEADER = "x-openclaw-budget"
 _THRESHOLDS = (100, 80)  # per cent
-_MAX_WARNED = 10_000
+_MAX_WARNED = _MAX_SEEN = 10_000
 _DAY = 86_400
 
 Attributes = Sequence[tuple[str, str]]
+
+
+class Seen(Struct):
+    """A budget as a request saw it: `values` are those of the policy's `per`. `used` of `amount` was used at the Unix
+    time `at`; it begins to fade after `left` seconds at the latest, and has faded after `reset` seconds.
+    """
+
+    policy: QuotaPolicy
+    values: tuple[str, ...]
+    used: int
+    amount: int
+    at: float
+    left: float
+    reset: float
+
+    def ratio(self, now: float) -> float:
+        """The used part of the amount at this time, if nothing was used since; rather too much than too little."""
+        passed = now - self.at
+        if passed > self.left:
+            return max(0.0, self.used * (self.reset - passed) / max(self.reset - self.left, 1e-9)) / self.amount
+        return self.used / self.amount
 
 
 class BudgetAlerts:
@@ -34,6 +56,22 @@ class BudgetAlerts:
         self._post = post
         self._clock = clock
         self._warned: OrderedDict[tuple[str, ...], int] = OrderedDict()  # budget → the highest threshold
+        self._seen: OrderedDict[tuple[str, ...], Seen] = OrderedDict()
+        self.refusals: dict[str, int] = {}
+        """Refused requests by budget."""
+
+    @property
+    def seen(self) -> Sequence[Seen]:
+        """The budgets that requests to this process had, most recently seen last; at most some thousands."""
+        return list(self._seen.values())
+
+    def ratios(self) -> dict[str, float]:
+        """The highest used part of each budget's amount, of all that have it."""
+        now = self._clock()
+        ratios: dict[str, float] = {}
+        for one in self._seen.values():
+            ratios[one.policy.name] = max(ratios.get(one.policy.name, 0.0), one.ratio(now))
+        return ratios
 
     def observe(
         self,
@@ -56,15 +94,27 @@ class BudgetAlerts:
             used = max(0, status.policy.amount - status.remaining - reserved.get(status.policy.counts, 0))
             percent = 100 if is_refused else min(100, used * 100 // amount)
             threshold = next((one for one in _THRESHOLDS if percent >= one), 0)
-            self._warn(status, attributes, threshold, used, amount)
+            if is_refused:
+                self.refusals[status.policy.name] = self.refusals.get(status.policy.name, 0) + 1
+            values = {name: value for name, value in attributes if name in status.policy.per}
+            self._see(status, values, used, amount)
+            self._warn(status, values, threshold, used, amount)
             if threshold:
                 shown = f"used={_shown(status, used)}; amount={_shown(status, amount)}"
                 texts.append(f"{status.policy.name}; {shown}; percent={used * 100 // amount}")
         return {HEADER: ", ".join(texts)} if texts else {}
 
-    def _warn(self, status: LimitStatus, attributes: Attributes, threshold: int, used: int, amount: int) -> None:
+    def _see(self, status: LimitStatus, values: Mapping[str, str], used: int, amount: int) -> None:
         policy = status.policy
-        values = {name: value for name, value in attributes if name in policy.per}
+        ordered = tuple(values[name] for name in policy.per)
+        key = (policy.name, *ordered)
+        self._seen[key] = Seen(policy, ordered, used, amount, self._clock(), status.left, status.reset)
+        self._seen.move_to_end(key)
+        if len(self._seen) > _MAX_SEEN:
+            self._seen.popitem(last=False)
+
+    def _warn(self, status: LimitStatus, values: Mapping[str, str], threshold: int, used: int, amount: int) -> None:
+        policy = status.policy
         key = (policy.name, *values.values())
         before = self._warned.pop(key, 0)
         if threshold:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from gateway import __version__
+from gateway.http.budget_alerts import BudgetAlerts
 from gateway.metrics import catalog
 from gateway.metrics.loop_delay import LoopDelay
 from gateway.metrics.registry import Family, Registry
@@ -68,6 +69,19 @@ def degraded(parts: Mapping[str, Callable[[], bool]]) -> Collector:
     def collect(registry: Registry) -> None:
         for name, is_failing in parts.items():
             registry.gauge(catalog.DEGRADED, name).set(float(is_failing()))
+
+    return collect
+
+
+def budgets(alerts: BudgetAlerts, configured: Callable[[], Iterable[str]]) -> Collector:
+    """What is used of budgets and what they refuse: of those of the configuration, and of keys that were used."""
+
+    def collect(registry: Registry) -> None:
+        ratios = dict.fromkeys(configured(), 0.0) | alerts.ratios()
+        registry.forget(catalog.BUDGET_USED)
+        for name, ratio in ratios.items():
+            registry.gauge(catalog.BUDGET_USED, name).set(ratio)
+            registry.counter(catalog.BUDGET_REFUSALS, name).value = alerts.refusals.get(name, 0)
 
     return collect
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from gateway.http.endpoints.budgets import FILTERS, MAX_BUDGETS, list_budgets
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
@@ -208,6 +209,14 @@ OPERATIONS: Mapping[Handler, Operation] = {
         ),
         {"type": "object", "required": ["object", "data", "total", "lost_rows"]},
         texts=("text/csv", "application/jsonl"),
+    ),
+    list_budgets: Operation(
+        None,
+        (
+            Parameter("limit", "integer", description="budgets", values=(1, MAX_BUDGETS)),
+            *(Parameter(name, "string", description=f"only those with this {name}") for name in FILTERS),
+        ),
+        _list_of("budgets"),
     ),
     list_sessions: Operation(
         None,

@@ -1,7 +1,8 @@
 """Writes the ledger behind the answers: the end of a run is encoded, and one task stores what waits in batches.
 
 What waits is bounded. Rows that do not fit, because the store does not answer, are counted, and the count is stored
-with the next rows. A process that is killed loses the rows of the last interval.
+with the next rows. A process that is killed loses the rows of the last interval; the next one counts them by its
+journal.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from gateway.core.errors import Unavailable
 from gateway.core.ids import new_id
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.ledger.booking import rows_of
+from gateway.ledger.journal import Journal
 from gateway.ledger.row import EncodedRows, compress
 from gateway.runs.trace import Observer, RunFinished
 from gateway.state.usage.store import Segment, UsageStore
@@ -41,23 +43,28 @@ class _Pending:
 
 
 class Ledger:
-    """The queue and its task. Call `start` in the event loop, and `close` at the end; it stores what waits."""
+    """The queue and its task. Call `start` in the event loop, and `close` at the end; it stores what waits.
+
+    Without a `journal` nobody learns what a killed process has lost.
+    """
 
     def __init__(
         self,
         store: UsageStore,
         *,
+        journal: Journal | None = None,
         clock: Callable[[], float] = time.time,
         interval: float = INTERVAL,
         max_waiting: int = _MAX_WAITING,
     ) -> None:
         self.store = store
         self.lost = 0
-        """Rows that this process could not store."""
+        """Rows that this process could not store, and those that an earlier one lost when it was killed."""
         self.written = 0
         """Rows that this process has stored."""
         self.reporting = asyncio.Lock()
         """Held by a report while it reads: reports run one after the other, so that they leave time for requests."""
+        self._journal = journal
         self._clock = clock
         self._interval = interval
         self._max_waiting = max_waiting
@@ -69,6 +76,16 @@ class Ledger:
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def on_attempt(self) -> Callable[[], None] | None:
+        """To be called at the begin of each attempt, None if that is not counted."""
+        return None if self._journal is None else self._journal.begin
+
+    @property
+    def pending(self) -> int:
+        """Rows that are not stored yet; with a journal also those of running attempts."""
+        return self._waiting if self._journal is None else self._journal.pending
 
     @property
     def waiting(self) -> int:
@@ -97,6 +114,10 @@ class Ledger:
 
     def start(self) -> None:
         """Start to write."""
+        if self._journal is not None and (rows := self._journal.recovered):
+            log.error("An earlier process was killed, and rows of the ledger are lost", rows=rows)
+            self.lost += rows
+            self._unreported += rows
         self._task = asyncio.create_task(self._write(), name="write the ledger")
 
     async def close(self) -> None:
@@ -114,6 +135,8 @@ class Ledger:
             rows, self._waiting = self._waiting, 0
             self._batches.clear()
             self._lose(rows)
+        if self._journal is not None:
+            self._journal.close(self._unreported)
 
     async def flush(self) -> None:
         """Store what waits now. Raises Unavailable."""
@@ -123,7 +146,7 @@ class Ledger:
 
     async def _write(self) -> None:
         while not (self._closing and not (self._waiting or self._unreported)):
-            if not (self._waiting or self._closing):
+            if not (self._waiting or self._unreported or self._closing):
                 self._wake.clear()
                 await self._wake.wait()
             if not self._closing:
@@ -166,6 +189,8 @@ class Ledger:
         self._waiting -= pending.rows.count
         self._unreported -= pending.lost
         self.written += pending.rows.count
+        if self._journal is not None:
+            self._journal.settle(pending.rows.count + pending.lost)
 
     def _filling(self) -> EncodedRows:
         """The batch for the next run, whose rows stay together."""

@@ -140,6 +140,21 @@ LEDGER_ROWS = Family(
     "Rows of the ledger that were written, and rows that were lost.",
     ("outcome",),
 )
+LEDGER_PENDING = Family(
+    "openclaw_gateway_ledger_pending_rows",
+    "gauge",
+    "Rows of the ledger that are not stored yet, running attempts included.",
+)
+BUDGET_USED = Family(
+    "openclaw_gateway_budget_used_ratio",
+    "gauge",
+    "The used part of a budget, as requests to this instance saw it; the highest, if clients or agents have their own.",
+    ("budget",),
+    merge="max",
+)
+BUDGET_REFUSALS = Family(
+    "openclaw_gateway_budget_refusals_total", "counter", "Requests that were refused because of a budget.", ("budget",)
+)
 LOOP_DELAY = Family(
     "openclaw_gateway_event_loop_delay_max_seconds",
     "gauge",

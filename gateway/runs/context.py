@@ -1,6 +1,6 @@
 """What all runs of one configuration share: providers, their client, the retry policy and cooldowns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from gateway.core.lifetime import Lifetime
@@ -26,6 +26,7 @@ class RunContext:
     With `rescue`, an answer that breaks after the client got a part of it is requested again. `hold_back` is the number
     of characters that are withheld at the beginning of an answer. `reasoning` stores what models need back with their
     tool calls. `observers` are called once at the end of each run. `metered`: each attempt counts its own usage.
+    `on_attempt` is called when an attempt begins.
     `lifetime` is that of the snapshot.
     """
 
@@ -38,11 +39,14 @@ class RunContext:
     reasoning: CallReasoning | None = None
     observers: tuple[Observer, ...] = (log_run,)
     metered: bool = False
+    on_attempt: Callable[[], None] | None = None
     lifetime: Lifetime = field(default_factory=Lifetime)
 
     def new_trace(self, agent: str, client: str = "", origin: Origin = NO_ORIGIN) -> RunTrace:
         """The trace of a new run; `client` identifies the client for cooldowns, `origin` the request."""
-        return RunTrace(agent, self.policy.clock, client, self.observers, origin)
+        trace = RunTrace(agent, self.policy.clock, client, self.observers, origin)
+        trace.on_attempt = self.on_attempt
+        return trace
 
     def attempts(
         self,

@@ -34,10 +34,10 @@ NO_ORIGIN = Origin()
 class RunTrace:
     """The trace of one run.
 
-    `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end. `origin`
-    names the request. `waited` is the sum of the pauses before attempts, in seconds. `rescues` counts the attempts that
-    continue or replay a broken answer of which the client has a part. `usage` is what the providers reported so far,
-    None if they reported nothing.
+    `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end,
+    `on_attempt` when an attempt begins. `origin` names the request. `waited` is the sum of the pauses before attempts,
+    in seconds. `rescues` counts the attempts that continue or replay a broken answer of which the client has a part.
+    `usage` is what the providers reported so far, None if they reported nothing.
     """
 
     __slots__ = (
@@ -49,6 +49,7 @@ class RunTrace:
         "client",
         "current",
         "observers",
+        "on_attempt",
         "origin",
         "outcome",
         "rescues",
@@ -69,6 +70,7 @@ class RunTrace:
         self.origin = origin
         self.client = client
         self.observers = observers
+        self.on_attempt: Callable[[], None] | None = None
         self.usage: Usage | None = None
         self.attempts: list[Attempt] = []
         self.current: Attempt | None = None  # the running attempt, or the last one
@@ -98,6 +100,8 @@ class RunTrace:
     def begin(self, ref: ModelRef, key: str, waited: float) -> Attempt:
         """Begin an attempt after a pause of `waited` seconds."""
         self.waited += waited
+        if self.on_attempt is not None:
+            self.on_attempt()
         self.current = attempt = Attempt(ref, key, self._clock(), waited)
         self.attempts.append(attempt)
         if (context := self.origin.context) is not None:

@@ -2,6 +2,7 @@
 
 from gateway.core.errors import Unavailable
 from gateway.core.jsonio import dumps
+from gateway.core.price import Price, Rates
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.authorise import fixed_headers
 from gateway.upstream.embed import texts_of
@@ -14,6 +15,8 @@ from gateway.wire.model import ModelSpec
 
 # A model this small sometimes repeats itself until its context is full, which takes a thread more than a minute.
 _MAX_OUTPUT_TOKENS = 512
+
+_FREE = Price(Rates(0, 0, 0, 0, 0), source="embedded")  # it computes on this machine: known, and nothing
 
 
 def local_provider(chat: EmbeddedChat) -> Provider:
@@ -40,6 +43,7 @@ def local_provider(chat: EmbeddedChat) -> Provider:
         headers=fixed_headers(chat.api_key, {}),
         models={model.id: model},
         only_listed=True,
+        prices={MODEL.chat_model: _FREE, MODEL.embedding_model: _FREE},
         embedding_model=MODEL.embedding_model,
         local=True,
         secrets=secrets_in((chat.api_key,), {}, chat.base_url),

@@ -19,7 +19,7 @@ from openclaw_ratelimit.errors import (
     UsageError,
 )
 from openclaw_ratelimit.events import Event, EventKind, Listener, log_event
-from openclaw_ratelimit.limit_status import LimitStatus
+from openclaw_ratelimit.limit_status import LimitStatus, QuotaUsage
 from openclaw_ratelimit.limiter import FailureLimiter
 from openclaw_ratelimit.memory import ProcessStorage, WindowRecord
 from openclaw_ratelimit.peer import Argument, Ask, Peer
@@ -58,6 +58,7 @@ __all__ = [
     "Quota",
     "QuotaExceeded",
     "QuotaPolicy",
+    "QuotaUsage",
     "RateLimitError",
     "Refusal",
     "ReplicationLink",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from openclaw_ratelimit.errors import QuotaExceeded
+from openclaw_ratelimit.limit_status import QuotaUsage
 from openclaw_ratelimit.limiter import FailureLimiter
 from openclaw_ratelimit.loop_runner import LoopRunner
 from openclaw_ratelimit.policy import LockoutPolicy
@@ -138,6 +139,10 @@ class BlockingQuota:
             yield outcome
         finally:
             self._thread.run(lambda _: outcome.settle(), self._index)
+
+    def usage(self, attributes: Attributes) -> tuple[QuotaUsage, ...]:
+        """As `Quota.usage`."""
+        return self._thread.run(lambda quota: quota.usage(attributes), self._index)
 
     def reset(self, attributes: Attributes) -> None:
         """As `Quota.reset`."""

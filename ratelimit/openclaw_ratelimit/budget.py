@@ -44,6 +44,15 @@ class FailureBudget:
         self._granted: OrderedDict[str, float] = OrderedDict()
         self._waiting = WaitingRoom(2 * self.policy.interval, capacity)
 
+    def adjusted(self, policy: BudgetPolicy, clock: Callable[[], float]) -> "FailureBudget":
+        """What is known so far, under another policy. A spent budget stays spent until its window ends."""
+        changed = FailureBudget(policy, clock=clock, capacity=self._capacity)
+        for key, age in self.known():
+            changed.know(key, age)
+        changed._failures.extend(self._failures)
+        changed.spent_until = self.spent_until
+        return changed
+
     def closed_to(self, key: str) -> bool:
         """Whether the budget is spent and `key` has no recent success, so that even a success has to `charge`."""
         return self.spent_until > self.clock() and not self._knows(key)

@@ -49,7 +49,6 @@ class FailureReplica:
     ) -> None:
         self.link = link
         self._records = records
-        self._budget = budget
         self._keys = (*(link.key(f"{kind}:{part}") for part in _PARTS), link.key("clock"))
         self._kind = kind
         self._prefix = f"{kind} ".encode()
@@ -57,19 +56,26 @@ class FailureReplica:
         self._id = ""  # of the storage's data
         self._heard = 0  # number of the last message
         self._published = 0  # number of the last message at the last heartbeat; it must arrive before the next
+        self._capacity = capacity
+        self._rules: tuple[Argument, ...] = ()
+        self.adjust(policy, budget)
+        link.clock.follow(records.shift)
+        link.add(self, kind=kind)
+
+    def adjust(self, policy: LockoutPolicy, budget: FailureBudget | None) -> None:
+        """Decide by these numbers from the next call on."""
+        self._budget = budget
         rules = budget.policy if budget is not None else None
-        self._rules: tuple[Argument, ...] = (
+        self._rules = (
             policy.max_attempts,
             _ms(policy.window),
             _ms(policy.lockout),
-            capacity,
+            self._capacity,
             rules.failures if rules else 0,
             _ms(rules.window) if rules else 0,
             _ms(rules.interval) if rules else 0,
             _ms(rules.memory) if rules else 0,
         )
-        link.clock.follow(records.shift)
-        link.add(self, kind=kind)
 
     def fail(self, key: str, id: str) -> "asyncio.Future[Any]":  # noqa: A002  the field's name
         """Count one failure of `key`; the reply is for `failed`. Raises StorageUnavailable."""

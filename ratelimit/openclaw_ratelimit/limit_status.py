@@ -31,6 +31,28 @@ class LimitStatus:
     wait: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class QuotaUsage:
+    """What one caller has used under one policy with a window. Times are seconds.
+
+    `used` is what counts now, `reserved` the part of it that this process has reserved for work that is not settled
+    (strict policies only). `left` is the rest of the current window; `reset` is when all would be free again.
+    """
+
+    policy: QuotaPolicy
+    used: int
+    reserved: int
+    left: float
+    reset: float
+
+
+def usage_of(policy: QuotaPolicy, previous: int, current: int, left: float, reserved: int) -> QuotaUsage:
+    """The use of a window with these counts."""
+    width = policy.window
+    used = floor(previous * left / width + current)
+    return QuotaUsage(policy, used, min(reserved, used), left, _until(previous, current, left, width, 1))
+
+
 def of_window(policy: QuotaPolicy, previous: int, current: int, left: float, cost: int) -> LimitStatus:
     """The status of a window with these counts; `cost` is what it has no place for, 0 when it is counted already."""
     width = policy.window

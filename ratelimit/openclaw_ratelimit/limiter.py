@@ -69,6 +69,7 @@ class FailureLimiter:
         self._budget = FailureBudget(budget, clock=local, capacity=capacity) if budget is not None else None
         self._replica: FailureReplica | None = None
         self._calls: FailureCalls | None = None
+        self._clock, self._capacity = local, capacity
         self._deciding: dict[str, int] = {}
         if link is not None:
             self._replica = FailureReplica(link, policy, self._records, self._budget, kind=kind, capacity=capacity)
@@ -78,6 +79,31 @@ class FailureLimiter:
     def __len__(self) -> int:
         """Keys on record here."""
         return len(self._records)
+
+    def adjust(
+        self,
+        policy: LockoutPolicy,
+        *,
+        budget: BudgetPolicy | None = None,
+        while_away: Literal["local", "deny"] = "local",
+    ) -> None:
+        """Decide by other numbers from now on, such as those of a changed configuration.
+
+        Failures and successes on record stay, and so do locks until their ends. Where fewer failures are allowed now,
+        the next one of a key that has had more already starts its lock. Adjust each instance; the link may be open.
+        Raises ConfigurationError.
+        """
+        _check(policy, budget, self.kind, while_away, has_both_clocks=False)
+        self._deny = while_away == "deny"
+        if budget is None:
+            self._budget = None
+        elif self._budget is None:
+            self._budget = FailureBudget(budget, clock=self._clock, capacity=self._capacity)
+        elif self._budget.policy != budget:
+            self._budget = self._budget.adjusted(budget, self._clock)
+        self.policy = self._records.policy = policy
+        if self._replica is not None:
+            self._replica.adjust(policy, self._budget)
 
     def attempt(self, key: str | bytes) -> Attempt:
         """`async with limiter.attempt(key) as attempt:` around one login; see `Attempt`."""

@@ -109,6 +109,18 @@ if op == 'reserve' then
   return answer
 end
 
+-- Per key, with its width: previous, current, seconds left. Nothing is taken.
+if op == 'look' then
+  local answer = {}
+  for i = first, #KEYS do
+    local width = tonumber(ARGV[3 + i - first])
+    local start, previous, current = window(KEYS[i], width)
+    answer[#answer + 1], answer[#answer + 2] = previous, current
+    answer[#answer + 1] = text(left(start, width))
+  end
+  return answer
+end
+
 -- Per key: its width and a correction. A run ends; a positive correction counts now, a negative one is subtracted from
 -- the window that began at the given time.
 if op == 'settle' then

@@ -9,6 +9,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from copy import copy
 from functools import lru_cache, partial
 from itertools import takewhile
@@ -25,6 +26,7 @@ from openclaw_ratelimit.checks import (
 )
 from openclaw_ratelimit.errors import ConfigurationError, StorageUnavailable
 from openclaw_ratelimit.events import Event, EventKind, Listener, emit, log, log_event
+from openclaw_ratelimit.limit_status import QuotaUsage
 from openclaw_ratelimit.memory import WindowRecord
 from openclaw_ratelimit.quota_local import LocalQuota
 from openclaw_ratelimit.quota_policy import Attributes, QuotaPolicy, Share, check_policies, pairs_of, shares_of
@@ -151,6 +153,17 @@ class Quota:
         """Count on from windows that an earlier process has taken `passed` seconds ago."""
         for window in windows:
             self._local.restore(window, passed)
+
+    async def usage(self, attributes: Attributes, own: tuple[QuotaPolicy, ...] = ()) -> tuple[QuotaUsage, ...]:
+        """What this caller has used under each policy with a window; nothing is taken. At all instances, or while the
+        storage is away as far as this one knows. Raises UsageError for a missing attribute.
+        """
+        shares = _shares_under(self._policies, pairs_of(attributes), own)
+        shares = tuple(share for share in shares if share.policy.counts != "runs")
+        if self._shared is not None and shares and self._shared.link.usable():
+            with suppress(StorageUnavailable):
+                return await self._shared.usage(shares, self._local.reserved)
+        return await self._local.usage(shares)
 
     async def reset(self, attributes: Attributes, own: tuple[QuotaPolicy, ...] = ()) -> None:
         """For operators: forget what this caller's requests and tokens have used up; active runs stay counted.

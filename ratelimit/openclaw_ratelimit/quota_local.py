@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
-from openclaw_ratelimit.limit_status import LimitStatus, of_runs, of_window
+from openclaw_ratelimit.limit_status import LimitStatus, QuotaUsage, of_runs, of_window, usage_of
 from openclaw_ratelimit.memory import ProcessStorage, WindowRecord
 from openclaw_ratelimit.quota_policy import Share
 
@@ -33,6 +33,7 @@ class LocalQuota:
         self._storage = ProcessStorage(clock, capacity)
         self._windows = SlidingWindowCounterRateLimiter(self._storage)
         self._running: dict[str, set[str]] = {}
+        self._reserved: dict[str, int] = {}  # under strict policies, by work that is not settled
 
     async def reserve(self, shares: Sequence[Share], costs: Sequence[int], run: str) -> Decision:
         """Take `costs` of all shares, or nothing of any."""
@@ -64,6 +65,24 @@ class LocalQuota:
                 self._storage.count(share.key, share.policy.window, correction)
             elif correction:
                 self._storage.give_back(share.key, share.policy.window, start, -correction)
+
+    def release(self, shares: Sequence[Share], costs: Sequence[int]) -> None:
+        """The work that has reserved `costs` is over; `settle` says what it has used."""
+        for share, cost in zip(shares, costs, strict=True):
+            if share.policy.strict and (reserved := self._reserved.pop(share.key, 0) - cost) > 0:
+                self._reserved[share.key] = reserved
+
+    async def usage(self, shares: Sequence[Share]) -> tuple[QuotaUsage, ...]:
+        """What has been used of each window."""
+        usages = []
+        for share in shares:
+            previous, left, current, _ = await self._storage.get_sliding_window(share.key, share.policy.window)
+            usages.append(usage_of(share.policy, previous, current, left, self.reserved(share)))
+        return tuple(usages)
+
+    def reserved(self, share: Share) -> int:
+        """What work of this process that is not settled has reserved under a strict policy."""
+        return self._reserved.get(share.key, 0)
 
     def end(self, share: Share, run: str) -> None:
         """Free the place of the run, if it still has one."""
@@ -99,6 +118,8 @@ class LocalQuota:
                 starts.append(0.0)
             else:
                 starts.append(self._storage.count(share.key, share.policy.window, cost))
+                if share.policy.strict:
+                    self._reserved[share.key] = self._reserved.get(share.key, 0) + cost
         return tuple(starts)
 
     async def _statuses(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from openclaw_ratelimit.errors import CallRejected, StorageUnavailable
 from openclaw_ratelimit.events import log
-from openclaw_ratelimit.limit_status import of_runs, of_window
+from openclaw_ratelimit.limit_status import QuotaUsage, of_runs, of_window, usage_of
 from openclaw_ratelimit.peer import Argument, Ask, ignore_outcome
 from openclaw_ratelimit.quota_local import Decision
 from openclaw_ratelimit.quota_pending import Pending
@@ -73,6 +73,15 @@ class SharedQuota:
         for share, cost in zip(shares, costs, strict=True):
             arguments += (share.policy.amount, _width(share), cost)
         return self._call([self._key(share) for share in shares], arguments)
+
+    async def usage(self, shares: Sequence[Share], reserved: Callable[[Share], int]) -> tuple[QuotaUsage, ...]:
+        """What has been used of each window at all instances. Raises StorageUnavailable."""
+        arguments: list[Argument] = ["look", self.link.server_time(), *(share.policy.window for share in shares)]
+        reply = await asyncio.shield(self._call([self._key(share) for share in shares], arguments))
+        return tuple(
+            usage_of(share.policy, int(previous), int(current), float(left), reserved(share))
+            for share, previous, current, left in zip(shares, reply[::3], reply[1::3], reply[2::3], strict=True)
+        )
 
     def undo(self, shares: Sequence[Share], costs: Sequence[int], run: str, answer: "asyncio.Future[Any]") -> None:
         """The caller has left before the answer came: give back what the answer says was taken."""

@@ -119,6 +119,7 @@ class Reservation:
         if self._forget is not None:
             self._forget(self._run, None)
         here, there = self._here, self._there
+        self._local.release(here.shares, here.costs)
         self._local.settle(
             here.shares, [*map(correction, here.shares, here.costs)], here.starts or [0.0] * len(here.shares), self._run
         )

@@ -91,6 +91,16 @@ async def test_200_requests_at_once_at_99_percent_overspend_nothing(clients, pro
     assert 86_000 < int(headers["Retry-After"]) <= 2 * 86_400
 
 
+async def test_every_instance_shows_the_same_use_of_a_budget(clients, provider):
+    model = provider.model(Billing(), "budget-shown")
+    for number, client in enumerate(clients):
+        assert (await ask(client, model, 100 * (number + 1) - PROMPT))[0] == 200
+    for client in clients:
+        async with client.get("/api/v1/budgets?name=fixed-budget&model=fake/budget-shown") as response:
+            (shown,) = (await response.json())["data"]
+        assert (shown["used"], shown["reserved"], shown["remaining"]) == (600, 0, BUDGET - 600)
+
+
 async def test_what_answers_did_not_take_is_there_for_others(clients, provider):
     parts = itertools.cycle((0.0, 0.9, 0.3, 1.0, 0.6))
     billing = Billing(lambda: next(parts))

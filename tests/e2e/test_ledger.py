@@ -23,6 +23,7 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 
 LAST_SECOND = 1.0 + SLACK
+CLIENTS = 8
 
 
 async def until(happens):
@@ -165,7 +166,7 @@ async def test_sigterm_under_load_loses_no_row(tmp_path):
         assert len(rows) == len(model.calls)
 
 
-async def test_kill_9_loses_the_rows_of_the_last_second_at_most(tmp_path):
+async def test_kill_9_loses_the_rows_of_the_last_second_at_most_and_the_next_start_counts_them(tmp_path):
     async with FaultProvider().serving() as provider:
         model = provider.model("unscripted", says())
         made = configuration(provider)
@@ -179,7 +180,7 @@ async def test_kill_9_loses_the_rows_of_the_last_second_at_most(tmp_path):
                     except aiohttp.ClientError:
                         return  # killed
 
-            clients = [asyncio.create_task(client()) for _ in range(8)]
+            clients = [asyncio.create_task(client()) for _ in range(CLIENTS)]
             await until(lambda: len(model.calls) > 200 and model.calls[-1].at > model.calls[0].at + 2 * LAST_SECOND)
             gateway.process.signal(signal.SIGKILL)
             killed = asyncio.get_running_loop().time()
@@ -187,6 +188,15 @@ async def test_kill_9_loses_the_rows_of_the_last_second_at_most(tmp_path):
             await asyncio.gather(*clients)
         async with serving(tmp_path, made) as gateway, aiohttp.ClientSession(gateway.url, headers=HEADERS) as session:
             rows = await rows_of(session)
+            _, report = await usage_of(session)
+            async with session.get("/metrics") as response:
+                metrics = await response.text()
+            _, _, notes = await command(gateway, state=tmp_path)
         lost = len(model.calls) - len(rows)
         last_second = sum(call.at > killed - LAST_SECOND for call in model.calls)
         assert 0 <= lost <= last_second
+        counted = report["lost_rows"]
+        assert lost <= counted <= lost + CLIENTS, "an attempt may not have reached the provider yet"
+        assert f'openclaw_gateway_ledger_rows_total{{outcome="lost"}} {counted}' in metrics
+        assert f"a process was killed or the store did not keep up: {counted}" in notes
+        assert f'"rows":{counted},"event":"An earlier process was killed' in gateway.process.errors

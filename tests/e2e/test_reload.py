@@ -164,13 +164,13 @@ async def test_the_gateways_own_token_changes_with_a_signal(setup):
 
 async def test_what_needs_a_restart_is_named_by_the_command(setup):
     setup.tree["gateway"]["redis"] = {"keyPrefix": "another"}
-    setup.tree["session"] = {"maxBytes": 1_000_000, "waitMs": 1_000}
+    setup.tree["session"] = {"maintenance": {"pruneAfter": "3d"}, "maxBytes": 1_000_000}
     setup.write()
     async with started(
         "reload", "--config", str(setup.file), "--url", setup.gateway.url, state=setup.folder
     ) as command:
         assert await command.ended() == 0
-    assert "needs a restart: gateway.redis\nneeds a restart: session.maxBytes\n" in command.output
+    assert "needs a restart: gateway.redis\nneeds a restart: session.maintenance\n" in command.output
     options = ("--config", str(setup.file), "--url", setup.gateway.url)
     async with started("status", *options, state=setup.folder) as command:
         assert await command.ended() == 0

@@ -12,10 +12,14 @@ import aiohttp
 
 from tests.fault.acts import CHUNKED, LAST, framed, head, refuses, replies
 from tests.fault.canonical import DONE, chunk, event
-from tests.fault.provider import Call, FaultProvider
+from tests.fault.provider import Call, FaultProvider, Model
 
 FAULTS = 0.05
 KILLS = 0.04
+PIECES = tuple(f"word{number} " for number in range(12))
+_UNSENT = ("stale_connection", "connect_timeout")
+_MAX_CALLS = 1000  # that the provider remembers
+_FRAMES = tuple(framed(chunk({"content": piece})) for piece in PIECES)
 KINDS = ("whole", "stream", "stream", "responses", "background", "embedding", "session", "killed")
 
 
@@ -35,6 +39,7 @@ class Books:
     """The provider's own books, by the marker in the prompt, in the order of arrival."""
 
     seed: int = 1
+    models: dict[str, Model] = field(default_factory=dict)
     entries: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
@@ -44,6 +49,8 @@ class Books:
         """Answer a request, perhaps with a fault, and note what it cost."""
         marker = _marker(call.body)
         entry = Entry(call.body["model"])
+        if len(calls := self.models[entry.model].calls) > _MAX_CALLS:
+            calls.clear()  # the books have what counts of them
         self.entries[marker].append(entry)
         draw = self._random.random()
         if draw < FAULTS:
@@ -83,20 +90,18 @@ class Books:
         entry.done = True
 
     async def _stream(self, call: Call, entry: Entry) -> None:
-        pieces = [f"word{number} " for number in range(12)]
         await call.send(head(headers=CHUNKED))
-        for number, piece in enumerate(pieces):
-            if entry.fault == "cut" and number == 6:
+        for part in range(0, len(PIECES), 3):
+            if part == len(PIECES) // 2 and entry.fault == "cut":
                 await asyncio.sleep(0.02)
                 call.reset()
                 return
-            if entry.fault == "garbage" and number == 6:
+            if part == len(PIECES) // 2 and entry.fault == "garbage":
                 await call.send(framed(b"data: {broken\n\n"))
                 return
-            entry.bytes += len(piece)
-            await call.send(framed(chunk({"content": piece})))
-            if number % 4 == 3:
-                await asyncio.sleep(0)
+            entry.bytes += sum(map(len, PIECES[part : part + 3]))
+            await call.send(b"".join(_FRAMES[part : part + 3]))
+            await asyncio.sleep(0)
         usage = None if self._random.random() < 0.02 else self._usage()
         last = [chunk({}, "stop"), *([event({"choices": [], "usage": usage})] if usage else []), DONE]
         entry.usage = usage
@@ -166,7 +171,7 @@ class Load:
             if response.status != 200:
                 return response.status
         while made["status"] in ("queued", "in_progress"):
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.05)
             async with self._client.get(f"/v1/responses/{made['id']}") as response:
                 made = await response.json()
         return made["status"]
@@ -201,12 +206,21 @@ async def read_rows(client: aiohttp.ClientSession) -> list[dict[str, Any]]:
         return [json.loads(line) for line in (await response.text()).splitlines()]
 
 
+async def attempts_of(client: aiohttp.ClientSession) -> int:
+    """How many rows the ledger has, none of them lost."""
+    async with client.get("/api/v1/usage?by=endpoint&since=1d") as response:
+        report = await response.json()
+    assert report["lost_rows"] == 0
+    return int(report["total"]["attempts"])
+
+
 async def compared(client: aiohttp.ClientSession, books: Books, *, killed: set[str], wait: float = 10.0) -> Comparison:
     """Compare the books as soon as the runs of killed clients have ended, too."""
     expected = sum(map(len, books.entries.values()))
     async with asyncio.timeout(wait):
-        while len(rows := await read_rows(client)) < expected:
+        while await attempts_of(client) < expected:
             await asyncio.sleep(0.1)
+    rows = await read_rows(client)
     by_request: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in rows:
         by_request[row["request"]].append(row)
@@ -221,9 +235,10 @@ def _compare(
     result: Comparison, marker: str, billed: list[Entry], booked: list[dict[str, Any]], *, may_differ: bool
 ) -> None:
     sent = list(booked)
-    for row in booked:  # a connection that was closed before the request arrived
-        if row["error"] == "stale_connection" and len(sent) > len(billed):
+    for row in booked:  # the connection was closed, or not made, before the request arrived
+        if row["error"] in _UNSENT and len(sent) > len(billed):
             sent.remove(row)
+            result.unsent += 1
     if may_differ and len(sent) == len(billed) + 1 and sent[-1]["outcome"] == "cancelled":
         result.unsent += 1  # the client left before the request reached the provider
         sent.pop()
@@ -251,4 +266,4 @@ def _compare(
 def serve_books(provider: FaultProvider, books: Books) -> None:
     """Let these models answer as the books say."""
     for name in ("first", "second", "vectors"):
-        provider.model(name, books.act)
+        books.models[name] = provider.model(name, books.act)

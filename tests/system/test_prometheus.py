@@ -49,6 +49,7 @@ async def gateway(tmp_path_factory):
                     "http": {"endpoints": {"chatCompletions": {"enabled": True}}},
                     "retry": {"maxRetries": 0},
                     "redis": {"url": redis.url},
+                    "budgets": [{"name": "team", "tokens": 10**9}],
                 },
                 "agents": {
                     "default": "main",
@@ -151,6 +152,12 @@ async def test_promtool_finds_nothing_wrong_with_rules_and_metrics(gateway: Gate
         subprocess.run, ["promtool", "check", "metrics"], input=text, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stderr.decode()) == (0, "")
+
+
+async def test_the_alerts_about_budgets_and_the_ledger_fire_when_they_should():
+    words = ["promtool", "test", "rules", str(Path(__file__).with_name("rules.test.yml"))]
+    done = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 async def test_a_scrape_takes_less_than_20_milliseconds(prometheus: Prometheus):

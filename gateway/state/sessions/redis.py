@@ -31,7 +31,7 @@ class RedisSessions:
         self, redis: RedisClient, policy: SessionPolicy, *, prefix: str, waiter_ttl: float = WAITER_TTL
     ) -> None:
         self._redis = redis
-        self._policy = policy
+        self.policy = policy
         self._waiter_ttl = waiter_ttl
         self._prefix = prefix
         self._index = SessionIndex(redis, prefix=prefix, retention=policy.ttl)
@@ -52,12 +52,12 @@ class RedisSessions:
 
     async def _poll_lease(self, lease: Lease, wait: float) -> tuple[bytes, ...]:
         keys = self._keys(lease.key)
-        arguments = (lease.token, *map(_ms, (self._policy.lease, self._waiter_ttl, self._policy.ttl)))
+        arguments = (lease.token, *map(_ms, (self.policy.lease, self._waiter_ttl, self.policy.ttl)))
         clock = asyncio.get_running_loop().time
         deadline = clock() + wait
         lapsed, since = b"", 0.0  # the end of a lease that is over by Redis's clock, and when this was seen first
         while True:
-            lost = lapsed if lapsed and clock() - since >= self._policy.grace else b""
+            lost = lapsed if lapsed and clock() - since >= self.policy.grace else b""
             acquired, result, *more = await self._redis.run_script(
                 scripts.ACQUIRE_LEASE, keys, (*arguments, lost, _ms(_HELD))
             )
@@ -80,7 +80,7 @@ class RedisSessions:
 
     async def renew(self, lease: Lease) -> bool:
         """See SessionStore."""
-        arguments = (lease.token, _ms(self._policy.lease), _ms(_HELD))
+        arguments = (lease.token, _ms(self.policy.lease), _ms(_HELD))
         return bool(await self._redis.run_script(scripts.RENEW_LEASE, self._keys(lease.key), arguments))
 
     async def append(self, lease: Lease, entry: bytes) -> None:
@@ -88,7 +88,7 @@ class RedisSessions:
         self._redis.room.check(len(entry), CONVERSATIONS)
         keys = self._keys(lease.key)
         keys.append(f"{keys[0].removesuffix('facts')}added:{lease.token}")
-        policy = self._policy
+        policy = self.policy
         arguments = (lease.token, entry, policy.max_bytes, _ms(policy.ttl), str(lease.key), _ms(_APPEND_MEMORY))
         append = ScriptCall(scripts.APPEND_ENTRY, keys, arguments)
         # The entry holds an answer that has been paid for.
@@ -98,7 +98,7 @@ class RedisSessions:
 
     async def release(self, lease: Lease) -> None:
         """See SessionStore."""
-        await self._redis.run_script(scripts.RELEASE_LEASE, self._keys(lease.key), (lease.token, _ms(self._policy.ttl)))
+        await self._redis.run_script(scripts.RELEASE_LEASE, self._keys(lease.key), (lease.token, _ms(self.policy.ttl)))
 
     async def read(self, key: SessionKey) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
         """See SessionStore."""

@@ -23,7 +23,7 @@ class SqliteSessions:
 
     def __init__(self, database: Database, policy: SessionPolicy, *, clock: Callable[[], float]) -> None:
         self._database = database
-        self._policy = policy
+        self.policy = policy
         self._clock = clock
         self._queue = KeyedQueue()
         self._leases: set[Lease] = set()
@@ -45,7 +45,7 @@ class SqliteSessions:
         """See SessionStore. A lease of this process does not expire."""
         if lease not in self._leases:
             return False
-        since = self._clock() - self._policy.ttl
+        since = self._clock() - self.policy.ttl
         _, last = await self._database.read(lambda connection: _current(connection, lease, since))
         return last == lease.token
 
@@ -64,7 +64,7 @@ class SqliteSessions:
 
     async def read(self, key: SessionKey) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
         """See SessionStore."""
-        since = self._clock() - self._policy.ttl
+        since = self._clock() - self.policy.ttl
 
         def work(connection: sqlite3.Connection) -> tuple[SessionFacts, tuple[bytes, ...]] | None:
             row = connection.execute(f"{_FACTS} WHERE key = ? AND updated > ?", (str(key), since)).fetchone()
@@ -77,7 +77,7 @@ class SqliteSessions:
 
     async def delete(self, key: SessionKey) -> bool:
         """See SessionStore."""
-        since = self._clock() - self._policy.ttl
+        since = self._clock() - self.policy.ttl
 
         def work(connection: sqlite3.Connection) -> bool:
             rows = connection.execute("DELETE FROM sessions WHERE key = ? RETURNING updated", (str(key),)).fetchall()
@@ -89,7 +89,7 @@ class SqliteSessions:
         self, owner: str | None, *, everybody: bool, limit: int, after: Cursor | None = None
     ) -> SessionPage:
         """See SessionStore."""
-        since = self._clock() - self._policy.ttl
+        since = self._clock() - self.policy.ttl
         query, values = f"{_FACTS} WHERE updated > ?", list[object]((since,))
         if not everybody:
             query, values = f"{query} AND owner IS ?", [*values, owner]
@@ -102,7 +102,7 @@ class SqliteSessions:
         return SessionPage(sessions, last)
 
     async def _rows(self, key: SessionKey) -> list[tuple[int, bytes]]:
-        since = self._clock() - self._policy.ttl
+        since = self._clock() - self.policy.ttl
         return await self._database.read(
             lambda connection: connection.execute(f"{_ENTRIES} ORDER BY e.id", (str(key), since)).fetchall()
         )
@@ -112,9 +112,9 @@ class SqliteSessions:
         self._swept = now if self._swept is None else self._swept
         if now - self._swept >= _SWEEP_INTERVAL:
             self._swept = now
-            connection.execute("DELETE FROM sessions WHERE updated <= ?", (now - self._policy.ttl - _MAX_RUN,))
+            connection.execute("DELETE FROM sessions WHERE updated <= ?", (now - self.policy.ttl - _MAX_RUN,))
         key = lease.key
-        session, last = _current(connection, lease, now - self._policy.ttl)
+        session, last = _current(connection, lease, now - self.policy.ttl)
         if last != lease.token:
             return False
         if session is not None and not last:
@@ -140,7 +140,7 @@ class SqliteSessions:
                 ) WHERE so_far > :max_bytes
             )
             """,
-            {"session": session, "max_bytes": self._policy.max_bytes},
+            {"session": session, "max_bytes": self.policy.max_bytes},
         )
         connection.execute(
             """

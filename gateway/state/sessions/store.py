@@ -68,7 +68,9 @@ class SessionPolicy:
 
 
 class SessionStore(Protocol):
-    """Every method raises Unavailable (503) when the storage is not reachable."""
+    """Every method raises Unavailable (503) when the storage is not reachable. `policy.max_bytes` may change."""
+
+    policy: SessionPolicy
 
     async def acquire(self, key: SessionKey, wait: float) -> Lease:
         """Wait until all earlier requests are done, at most `wait` seconds, and take the lease. Raises SessionBusy."""

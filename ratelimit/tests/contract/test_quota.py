@@ -68,6 +68,11 @@ class Histories(Machine):
         self.run(self.quotas[instance].reset(caller))
         self.model.reset(caller)
 
+    @rule(instance=st.integers(0, 2), caller=st.sampled_from(CALLERS))
+    def look(self, instance, caller):
+        usages = self.run(self.quotas[instance].usage(caller))
+        assert [(one.policy.name, one.used) for one in usages] == list(self.model.used(caller, self.now))
+
     @rule(quarters=st.integers(1, 24))
     def time_passes(self, quarters):
         self.now += 16 * quarters

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from openclaw_ratelimit import Quota, QuotaPolicy, Refusal, ReplicationLink, Reservation
+from openclaw_ratelimit import LockoutPolicy, Quota, QuotaPolicy, Refusal, ReplicationLink, Reservation
 from support.instances import PATIENT, POLICY, Instance, client, until
 from support.servers import redis_server
 from support.slow import hop
@@ -186,3 +186,15 @@ async def test_a_release_that_is_heard_late_from_an_instance_that_has_ended_reac
         async with Instance(server.url, link=PATIENT) as new:
             assert not new.limiter.must_ask("a")
         assert sum([await each.failures("a", 3) for each in (one, other)]) == POLICY.max_attempts
+
+
+async def test_instances_that_are_adjusted_while_they_share_count_by_the_new_numbers(instances):
+    await instances[0].failures("a", POLICY.max_attempts - 1)
+    looser = LockoutPolicy(max_attempts=POLICY.max_attempts + 2, window=POLICY.window, lockout=POLICY.lockout)
+    for one in instances:
+        one.limiter.adjust(looser)
+    allowed = [await one.failures("a", 3) for one in instances]
+    assert sum(allowed) == 3, "as many as the new number has left, over all instances"
+    for one in instances:
+        one.limiter.adjust(LockoutPolicy(max_attempts=1, window=POLICY.window, lockout=POLICY.lockout))
+    assert sum([await one.failures("b", 2) for one in instances]) == 1

@@ -68,6 +68,11 @@ class Model:
         for policy, key, window in self.applying(caller):
             yield policy.amount - (self.running[key] if policy.counts == "runs" else window.used(now))
 
+    def used(self, caller, now):
+        for policy, _, window in self.applying(caller):
+            if policy.counts != "runs":
+                yield policy.name, window.used(now)
+
     def reserve(self, caller, tokens, now):
         applying = list(self.applying(caller))
         costs = [self.cost(policy, tokens) for policy, _, _ in applying]

@@ -2,7 +2,7 @@ import asyncio
 
 import pytest
 
-from openclaw_ratelimit import BudgetPolicy, FailureLimiter, LockoutPolicy, Verdict
+from openclaw_ratelimit import BudgetPolicy, ConfigurationError, FailureLimiter, LockoutPolicy, Verdict
 
 POLICY = LockoutPolicy(max_attempts=3, window=4.0, lockout=5.0)
 
@@ -149,3 +149,54 @@ async def test_expired_entries_are_dropped_in_passing(limiter, clock):
     clock.advance(5.0)
     await limiter.record_failure("a")
     assert len(limiter) == 1
+
+
+async def test_an_adjusted_limiter_decides_by_the_new_numbers_and_forgets_nothing(limiter, clock):
+    await lock(limiter, "locked")
+    for _ in range(2):
+        await limiter.record_failure("a")
+    limiter.adjust(LockoutPolicy(max_attempts=5, window=4.0, lockout=50.0))
+    assert (await limiter.record_failure("a")).remaining == 2
+    assert limiter.locked_for("locked") == 5.0, "a lock stays as it was earned"
+    limiter.adjust(LockoutPolicy(max_attempts=2, window=4.0, lockout=60.0))
+    assert await limiter.record_failure("a") == Verdict(True, 0, 60.0), "the next failure locks at once"
+    clock.advance(5.0)
+    assert [lock.key for lock in limiter.locked()] == ["a"]
+    assert await limiter.record_failure("b") == Verdict(True, 1, 0.0)
+
+
+async def test_a_wider_window_counts_the_failures_that_are_still_on_record(limiter, clock):
+    await limiter.record_failure("a")
+    clock.advance(3.0)
+    limiter.adjust(LockoutPolicy(max_attempts=3, window=60.0, lockout=5.0))
+    clock.advance(30.0)
+    assert (await limiter.record_failure("a")).remaining == 1
+
+
+async def test_the_common_budget_can_be_changed_switched_off_and_on(clock):
+    limiter = FailureLimiter(POLICY, budget=BudgetPolicy(failures=2), clock=clock)
+    assert (await limiter.record_success("owner")).allowed
+    for key in ("a", "b"):
+        await limiter.record_failure(key)
+    assert limiter.must_ask("new")
+    assert not limiter.must_ask("owner")
+    limiter.adjust(POLICY, budget=BudgetPolicy(failures=3))
+    assert limiter.must_ask("new"), "a spent budget stays spent until its window ends"
+    assert not limiter.must_ask("owner"), "its success is remembered"
+    clock.advance(61.0)
+    for key in ("c", "d"):
+        await limiter.record_failure(key)
+    assert not limiter.must_ask("new")
+    await limiter.record_failure("e")
+    assert limiter.must_ask("new")
+    limiter.adjust(POLICY)
+    assert not limiter.must_ask("new")
+    limiter.adjust(POLICY, budget=BudgetPolicy(failures=1))
+    await limiter.record_failure("f")
+    assert limiter.must_ask("new")
+
+
+async def test_a_wrong_adjustment_changes_nothing(limiter):
+    with pytest.raises(ConfigurationError, match="while_away"):
+        limiter.adjust(LockoutPolicy(max_attempts=1), while_away="perhaps")
+    assert limiter.policy == POLICY

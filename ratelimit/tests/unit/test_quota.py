@@ -351,3 +351,20 @@ async def test_other_policies_over_the_same_quota_go_on_counting(quota):
     assert isinstance(await limited.reserve(ALICE), Refusal)
     with pytest.raises(PolicyError):
         limited.with_policies([requests, requests])
+
+
+async def test_the_usage_of_a_caller_says_what_is_used_and_what_running_work_has_reserved(quota, clock):
+    budget = QuotaPolicy("budget", "tokens", 1000, 60, PER, strict=True)
+    limited = quota(budget, RUNS)
+    assert [(one.used, one.reserved, one.left) for one in await limited.usage(ALICE)] == [(0, 0, 60.0)]
+    held = await limited.reserve(ALICE, 10, worst=600)
+    clock.advance(20.0)
+    other = await limited.reserve(ALICE, 10, worst=100)
+    assert [(one.used, one.reserved, one.left) for one in await limited.usage(ALICE)] == [(700, 700, 40.0)]
+    await held.settle(50)
+    assert [(one.used, one.reserved) for one in await limited.usage(ALICE)] == [(150, 100)]
+    await other.undo()
+    (usage,) = await limited.usage(ALICE)
+    assert (usage.policy, usage.used, usage.reserved) == (budget, 50, 0)
+    assert await limited.usage(BOB, (QuotaPolicy("own", "tokens", 1),)) != ()
+    assert [one.used for one in await limited.usage(BOB)] == [0]

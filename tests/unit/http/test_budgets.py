@@ -6,7 +6,12 @@ import pytest
 from aiohttp import web
 from structlog.testing import capture_logs
 
+from gateway.http.budget_alerts import Seen
+from openclaw_ratelimit import QuotaPolicy
+from tests.unit.http.metrics import scraped
+
 CHAT = "/v1/chat/completions"
+TEAM = {"budget": "team-budget"}
 HI = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 17}  # 1 + 17 tokens, as the provider counts
 HELPER = HI | {"model": "openclaw/helper"}
 
@@ -109,6 +114,23 @@ async def test_a_soft_budget_warns_and_refuses_nothing(receiver, soft, client, p
     ]
     assert len({alert["id"] for alert in receiver.alerts}) == 2
     assert len(provider.asked) == 7
+
+
+async def test_metrics_show_the_used_part_and_the_refusals(hundred, client, provider):
+    provider.says("Hello")
+    used, refused = "openclaw_gateway_budget_used_ratio", "openclaw_gateway_budget_refusals_total"
+    now = await scraped(client)
+    assert (now[used, TEAM], now[refused, TEAM]) == (0.0, 0.0), "an alert needs the series before the first refusal"
+    await spend(client, 7)
+    now = await scraped(client)
+    assert (now[used, TEAM], now[refused, TEAM]) == (0.9, 2.0)
+    assert "identity" not in now.text
+
+
+@pytest.mark.parametrize(("passed", "ratio"), [(0.0, 0.9), (40.0, 0.9), (70.0, 0.45), (100.0, 0.0), (500.0, 0.0)])
+def test_what_a_request_saw_counts_to_the_end_of_the_window_and_then_fades(passed, ratio):
+    seen = Seen(QuotaPolicy("team-budget", "tokens", 100), (), 90, 100, at=1000.0, left=40.0, reset=100.0)
+    assert seen.ratio(1000.0 + passed) == pytest.approx(ratio)
 
 
 @pytest.fixture

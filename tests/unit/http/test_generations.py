@@ -118,3 +118,52 @@ async def test_a_request_for_another_host_is_misdirected_in_every_mode_but_probe
     assert (error["type"], error["code"]) == ("invalid_request_error", "host_not_allowed")
     for path in ("/healthz", "/readyz"):
         assert (await client.get(path, headers={"Host": "evil.example.com"})).status == 200
+
+
+async def test_lockout_settings_take_effect_at_once_and_what_is_on_record_stays(client, config, swap):
+    async def guess(times=1, bearer="wrong"):
+        headers = {"Authorization": f"Bearer {bearer}"}
+        return [(await client.get("/v1/models", headers=headers)).status for _ in range(times)]
+
+    async def limited(**settings):
+        await swap(auth=config["gateway"]["auth"] | {"rateLimit": {"exemptLoopback": False, **settings}})
+
+    await limited(maxAttempts=6)
+    assert await guess(2) == [401] * 2
+    await limited(maxAttempts=3, lockoutMs=60_000)
+    assert await guess(3) == [401, 429, 429], "three guesses in all"
+    await limited(maxAttempts=50)
+    assert await guess() == [429], "a lock holds to its end"
+    await limited(exemptLoopback=True)
+    token = config["gateway"]["auth"]["token"]
+    assert await guess(bearer=token) == [200], "clients of this machine are exempt again"
+
+
+async def test_a_changed_size_of_conversations_counts_from_the_next_turn(client, config, provider, tmp_path):
+    def messages():
+        return len(provider.asked[-1]["messages"])
+
+    async def say():
+        body = {"model": "openclaw", "user": "u", "messages": [{"role": "user", "content": "x" * 400}]}
+        async with client.post("/v1/chat/completions", json=body) as response:
+            assert response.status == 200
+
+    async def sized(max_bytes):
+        file = tmp_path / "next.json"
+        file.write_text(json.dumps(config | {"session": {"maxBytes": max_bytes}}), encoding="utf-8")
+        loaded = load(file, {})
+        await client.app[GENERATIONS].prepare(loaded.config, loaded.env)
+        client.app[GENERATIONS].commit()
+
+    provider.says("Hello")
+    for _ in range(3):
+        await say()
+    assert messages() == 5
+    await sized(1_000)
+    await say()
+    await say()
+    assert messages() < 5, "the oldest turns are dropped"
+    await sized(1_000_000)
+    for _ in range(4):
+        await say()
+    assert messages() > 7
