@@ -21,7 +21,7 @@ def response_to(request: web.Request, error: BaseException, route: Route) -> web
     """The error response for an exception of a handler, in the form of its route. An unexpected exception is logged and
     becomes a 500.
 
-    Returns None for a cancellation that must propagate, and if the client has disconnected.
+    Returns None for a cancellation that must propagate. Raises CancelledError if the client has disconnected.
     """
     match error:
         case GatewayError():
@@ -36,7 +36,7 @@ def response_to(request: web.Request, error: BaseException, route: Route) -> web
             return None if refusal is None else _response(request, refusal, route)
         case ConnectionError() if request.transport is None or request.transport.is_closing():
             log.debug("The client disconnected", method=request.method, path=request.path)
-            return None
+            raise asyncio.CancelledError from None  # as in a moment by aiohttp, which would log this error
         case _:
             log.error("Request failed", method=request.method, path=request.path, exc_info=error)
             body = dumps(route.errors_for(request.headers).body(GatewayError("internal error")))

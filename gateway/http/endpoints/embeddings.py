@@ -16,7 +16,6 @@ from gateway.http.quota import admitted_embedders, quota_for
 from gateway.http.routes import EMBEDDINGS_BODY
 from gateway.http.whole_response import WholeResponse
 from gateway.runs.embed import embed
-from gateway.runs.trace import Origin
 from gateway.wire.openai_chat.embeddings import read_request, render_reply
 from gateway.wire.openai_chat.schema import EMBEDDINGS
 
@@ -35,7 +34,7 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     embedders = snapshot.embedders
     if (quota := quota_for(snapshot.quota, call.principal)) is not None:
         embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)
-    trace = snapshot.runs.new_trace(agent.id, call.client, Origin(call.id, call.path, user=call.principal.name))
+    trace = snapshot.runs.new_trace(agent.id, call.client, call.origin(call.path))
     request[TRACE].run = trace
     services.recent.put(trace)
     run_start = time.monotonic()
