@@ -169,7 +169,10 @@ OPERATIONS: Mapping[Handler, Operation] = {
         ),
         DOCTOR,
     ),
-    doctor_stream: Operation(answer={"type": "string"}, content="text/event-stream"),
+    doctor_stream: Operation(
+        answer={"type": "object", "required": ["data"], "properties": {"data": {"type": "string"}}},
+        content="text/event-stream",
+    ),
     metrics: Operation(
         answer={"type": "string", "description": "Prometheus' text format 0.0.4."}, content="text/plain"
     ),

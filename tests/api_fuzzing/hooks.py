@@ -44,6 +44,8 @@ def _name_what_exists(case: Any) -> None:
     elif case.path == "/api/v1/runs/{id}":
         _, request_id = _ask("POST", "/v1/responses", {"model": "openclaw", "input": "hi", "store": False})
         case.path_parameters = {**case.path_parameters, "id": request_id}
+    elif case.path == "/api/v1/doctor" and query.get("only"):
+        query["only"] = "config,redis"
     elif case.path == "/api/v1/sessions" and query.get("after") is not None:
         query["after"] = "1700000000.0:agent:main:main"
     elif case.path == "/v1/models" and query.get("after_id") is not None:

@@ -69,6 +69,8 @@ async def doctor_stream(request: web.Request) -> web.StreamResponse:
     }
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     began = loop.time()
     for number in range(EVENTS):
         if number:

@@ -61,6 +61,8 @@ async def _list_rows(request: web.Request, pages: AsyncIterator[list[Row]], *, a
     page: list[Row] = await anext(pages, [])  # a store that can't be read is an error before the response begins
     response = web.StreamResponse(headers={"Content-Type": content, "Cache-Control": "no-store"})
     await response.prepare(request)
+    if request.method == "HEAD":
+        return response
     if as_csv:
         await response.write(_csv([Row.__struct_fields__]).encode())
     while page:
