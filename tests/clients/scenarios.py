@@ -1,10 +1,9 @@
 """What each client is to do. Every scenario gets a client that is configured and was never started."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
-from tests.clients.client import CAREFUL_MODEL, TIMEOUT, WINDOW, Client, interrupt, kill
-from tests.clients.script import Call, Fail, Hang, Say, Step
+from tests.clients.client import CAREFUL_MODEL, MAX_WAIT, WINDOW, Client, Scenario, interrupt, kill
+from tests.clients.script import Call, Cut, Fail, Hang, Say, Step
 
 _LONG = f"The first answer: {','.join(str(number) for number in range(10_000, 30_000))}."
 _FIRST = "the first question"
@@ -81,29 +80,33 @@ async def compaction(client: Client) -> None:
 
 
 async def fallback(client: Client) -> None:
-    client.script.steps = [(Fail(500),), (Say("From the fallback."),)]
+    client.script.steps = [(Fail(),), (Say("From the fallback."),)]
     assert "From the fallback." in await client.run("say hello", model=CAREFUL_MODEL)
+
+
+async def rescue(client: Client) -> None:
+    client.script.steps = [(Cut("The answer goes"),), (Say("The answer goes on to its end."),)]
+    assert "goes on to its end." in await client.run("talk to me", model=CAREFUL_MODEL)
 
 
 async def cancel(client: Client) -> None:
     client.script.steps = [(Hang("It goes on and on"),)]
     process = await client.start(*client.line("talk to me"))
+    end = asyncio.ensure_future(process.communicate())
     try:
-        async with asyncio.timeout(TIMEOUT):
-            while not client.script.asked:
-                await asyncio.sleep(0.05)
-            await asyncio.sleep(0.5)
+        async with asyncio.timeout(MAX_WAIT):
+            await client.script.wait_until(lambda: client.script.hanging > 0)
             interrupt(process)
-            await process.communicate()
-            while not client.script.aborted:
-                await asyncio.sleep(0.05)
+            await client.script.wait_until(lambda: client.script.aborted > 0)
+            await end
     except TimeoutError:
         raise AssertionError("the provider's answer was not aborted") from None
     finally:
         kill(process)
+        await end
 
 
-SCENARIOS: tuple[Callable[[Client], Awaitable[None]], ...] = (
+SCENARIOS: tuple[Scenario, ...] = (
     text,
     shell_loop,
     edit,
@@ -113,5 +116,6 @@ SCENARIOS: tuple[Callable[[Client], Awaitable[None]], ...] = (
     tool_server_of_the_agent,
     compaction,
     fallback,
+    rescue,
     cancel,
 )
