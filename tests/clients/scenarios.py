@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.clients.client import CAREFUL_MODEL, MAX_WAIT, WINDOW, Client, Scenario, interrupt, kill
-from tests.clients.script import Call, Cut, Fail, Hang, Say, Step
+from tests.clients.script import Break, Call, Fail, Hang, Say, Step
 
 _LONG = f"The first answer: {','.join(str(number) for number in range(10_000, 30_000))}."
 _FIRST = "the first question"
@@ -85,7 +85,7 @@ async def fallback(client: Client) -> None:
 
 
 async def rescue(client: Client) -> None:
-    client.script.steps = [(Cut("The answer goes"),), (Say("The answer goes on to its end."),)]
+    client.script.steps = [(Break("The answer goes"),), (Say("The answer goes on to its end."),)]
     assert "goes on to its end." in await client.run("talk to me", model=CAREFUL_MODEL)
 
 

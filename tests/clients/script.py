@@ -1,7 +1,7 @@
 """A provider that follows a script: one step for each request, in the format in which it is asked.
 
-It is strict about what real providers are strict about: reasoning must come back with the calls that it led to, and
-every call must have its result.
+It is strict about what real providers are strict about: reasoning must come back with the calls that it led to, every
+call must have its result, and in chat completions only the first message may be a system message.
 """
 
 import asyncio
@@ -52,13 +52,13 @@ class Hang:
 
 
 @dataclass(frozen=True)
-class Cut:
+class Break:
     """The beginning of a text; then the connection breaks."""
 
     text: str
 
 
-Step = tuple[Say | Call | Fail | Hang | Cut, ...]
+Step = tuple[Say | Call | Fail | Hang | Break, ...]
 
 _OPENAI_FAILURES: Mapping[str, tuple[int, str, str | None, str]] = {
     "broken": (500, "server_error", None, "The server had an error while processing your request."),
@@ -116,11 +116,11 @@ class Script:
 
     @web.middleware
     async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._key in (None, given):
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._key in (None, bearer, request.headers.get("x-api-key")):
             return await handler(request)
         if request.path.endswith("/messages"):
-            return _anthropic_error(401, "authentication_error", "invalid x-api-key")
+            return _anthropic_error(401, "authentication_error", "Invalid bearer token")
         return _openai_error(401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided.")
 
     async def _next(self, body: dict[str, Any]) -> Step:
@@ -155,7 +155,7 @@ class Script:
             yield chunk({"reasoning_content": THOUGHT})
         calls = 0
         for part in step:
-            if isinstance(part, Say | Hang | Cut):
+            if isinstance(part, Say | Hang | Break):
                 yield from (chunk({"content": word}) for word in part.text.split(" ") for word in (word + " ",))
             elif isinstance(part, Call):
                 name = _full_name(part.tool, offered)
@@ -220,7 +220,7 @@ class Script:
 
     def _item(self, part: Any, body: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         number = next(self._ids)
-        if isinstance(part, Say | Hang | Cut):
+        if isinstance(part, Say | Hang | Break):
             content = [{"type": "output_text", "text": part.text, "annotations": []}]
             item = {"id": f"msg_{number}", "type": "message", "role": "assistant", "content": content}
             return item, [("response.output_text.delta", part.text)]
@@ -274,7 +274,7 @@ class Script:
         yield event("message_stop")
 
     def _block(self, part: Any, offered: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        if isinstance(part, Say | Hang | Cut):
+        if isinstance(part, Say | Hang | Break):
             return {"type": "text", "text": ""}, [{"type": "text_delta", "text": part.text}]
         name = _full_name(part.tool, offered)
         arguments = json.dumps(part.arguments if part.text is None else {"input": part.text})
@@ -296,7 +296,7 @@ class Script:
         await response.prepare(request)
         for frame in frames:
             await response.write(frame)
-        if any(isinstance(part, Cut) for part in step) and request.transport is not None:
+        if any(isinstance(part, Break) for part in step) and request.transport is not None:
             request.transport.close()
         if any(isinstance(part, Hang) for part in step):
             await self._count_hanging()
@@ -325,7 +325,12 @@ def _full_name(tool: str, offered: Iterable[str]) -> str:
 
 
 def _is_endless(step: Step) -> bool:
-    return any(isinstance(part, Hang | Cut) for part in step)
+    return any(isinstance(part, Hang | Break) for part in step)
+
+
+def messages_of(failure: Fail) -> tuple[str, str]:
+    """Its message in each maker's words."""
+    return _OPENAI_FAILURES[failure.kind][-1], _ANTHROPIC_FAILURES[failure.kind][-1]
 
 
 def _failure(step: Fail, path: str) -> web.Response:
@@ -360,6 +365,8 @@ def _offered(body: dict[str, Any]) -> dict[str, str | None]:
 
 
 def _chat_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None:
+    if any(message["role"] in ("system", "developer") for message in messages[1:]):
+        return "System message must be at the beginning."  # so do the templates of Qwen's newer models
     open_calls: set[str] = set()
     for message in messages:
         calls = [call["id"] for call in message.get("tool_calls") or ()]
