@@ -31,8 +31,8 @@ def config(config, provider):
 def blocks(page: str, language: str, url: str) -> list[str]:
     """The blocks of a page, with the address of this gateway and its token."""
     text = (PAGES / page).read_text(encoding="utf-8")
-    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    return [block.replace(DOCUMENTED_URL, url).replace(f"${VARIABLE}", TOKEN) for block in found]
+    matches = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [block.replace(DOCUMENTED_URL, url).replace(f"${VARIABLE}", TOKEN) for block in matches]
 
 
 def exported(block: str) -> dict[str, str]:
