@@ -1,6 +1,8 @@
 """The outcomes of a run by cell, in a file, so that an interrupted run can go on."""
 
-from collections.abc import Iterable, Iterator
+import os
+from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -47,13 +49,11 @@ class Results:
         with self._file.open("ab") as file:
             file.write(msgspec.json.encode(result) + b"\n")
 
-    def failures(self) -> list[Result]:
-        return [result for result in self._by_cell.values() if result.failed]
 
-    def counts(self) -> dict[str, int]:
-        """The number of cells that passed, that the client can't do, and that failed."""
-        outcomes = ["failed" if result.failed else result.outcome for result in self._by_cell.values()]
-        return {"passed": outcomes.count(PASSED), "unable": outcomes.count(UNABLE), "failed": outcomes.count("failed")}
+def counts(results: Iterable[Result]) -> dict[str, int]:
+    """The number of cells that passed, that the client can't do, and that failed."""
+    outcomes = Counter("failed" if result.failed else result.outcome for result in results)
+    return {"passed": outcomes[PASSED], "the client's own limits": outcomes[UNABLE], "failed": outcomes["failed"]}
 
 
 def row_of(name: str, outcomes: Iterable[str]) -> str:
@@ -62,9 +62,12 @@ def row_of(name: str, outcomes: Iterable[str]) -> str:
     return f"| {' | '.join([name, *cells])} |"
 
 
-def _read(file: Path) -> Iterator[Result]:
-    """The results of the file. A line that a killed run has begun is left out."""
-    if file.exists():
-        for line in file.read_bytes().splitlines(keepends=True):
-            if line.endswith(b"\n"):
-                yield msgspec.json.decode(line, type=Result)
+def _read(file: Path) -> list[Result]:
+    """The results of the file. A line that a killed run has begun is removed from it."""
+    if not file.exists():
+        return []
+    written = file.read_bytes()
+    whole, _, begun = written.rpartition(b"\n")
+    if begun:
+        os.truncate(file, len(written) - len(begun))
+    return [msgspec.json.decode(line, type=Result) for line in whole.splitlines()]

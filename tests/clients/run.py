@@ -19,14 +19,16 @@ from tests.clients.client import Client, Scenario, npm_install
 from tests.clients.cline import Cline
 from tests.clients.codex import Codex
 from tests.clients.continue_cli import ContinueCli
+from tests.clients.open_webui import OpenWebui
 from tests.clients.openai_agents import OpenaiAgents
 from tests.clients.opencode import Opencode
 from tests.clients.qwen_code import QwenCode
-from tests.clients.results import Cell, Result, Results, row_of
+from tests.clients.results import Cell, Result, Results, counts, row_of
 from tests.clients.scenarios import SCENARIOS
 
 CLIENTS: dict[str, type[Client]] = {
-    client.name: client for client in (Codex, Opencode, Cline, QwenCode, ContinueCli, ClaudeCode, OpenaiAgents)
+    client.name: client
+    for client in (Codex, Opencode, Cline, QwenCode, ContinueCli, ClaudeCode, OpenaiAgents, OpenWebui)
 }
 _NODE = "22"  # some clients need it
 
@@ -47,8 +49,8 @@ async def result_of(
     return result
 
 
-async def table(client: type[Client], folder: Path, results: Results, options: argparse.Namespace) -> None:
-    """Print the table of a client, and below it what went wrong."""
+async def table(client: type[Client], folder: Path, results: Results, options: argparse.Namespace) -> list[Result]:
+    """Print the table of a client, and below it what went wrong. Returns all of it."""
     program = options.program or client.installed(options.folder / client.name)
     if options.program is None and not (options.resume and program.exists()):
         client.install(options.folder / client.name)
@@ -58,17 +60,19 @@ async def table(client: type[Client], folder: Path, results: Results, options: a
     jobs = asyncio.Semaphore(options.jobs if client.runs_in_parallel else 1)
     print(f"\n| {client.name} {version} | {' | '.join(providers)} |")  # noqa: T201  the output
     print(f"|---|{'---|' * len(providers)}", flush=True)  # noqa: T201
-    failures: list[Result] = []
+    collected: list[Result] = []
     for scenario in (*SCENARIOS, *client.scenarios):
         if options.only in scenario.__name__:
             cells = [Cell(client.name, version, scenario.__name__, provider) for provider in providers]
             row = await asyncio.gather(*(result_of(runner, scenario, cell, results, jobs) for cell in cells))
-            failures += [result for result in row if result.failed]
+            collected += row
             print(row_of(scenario.__name__, [result.outcome for result in row]), flush=True)  # noqa: T201
     for name, reason in client.unable.items():
         print(f"- {name}: {reason}")  # noqa: T201
-    for failure in failures:
-        print(f"FAILED {failure.cell.scenario}, {failure.cell.provider}: {failure.outcome}", flush=True)  # noqa: T201
+    for result in collected:
+        if result.failed:
+            print(f"FAILED {result.cell.scenario}, {result.cell.provider}: {result.outcome}", flush=True)  # noqa: T201
+    return collected
 
 
 def arguments() -> argparse.Namespace:
@@ -108,10 +112,11 @@ async def main() -> int:
         if not node.exists():
             npm_install("node", node, _NODE)
         os.environ["PATH"] = f"{node / 'node_modules' / '.bin'}:{os.environ['PATH']}"
+        collected: list[Result] = []
         for name in options.clients or CLIENTS:
-            await table(CLIENTS[name], Path(temporary), results, options)
-    print("\n" + ", ".join(f"{number} {kind}" for kind, number in results.counts().items()))  # noqa: T201
-    return 1 if results.failures() else 0
+            collected += await table(CLIENTS[name], Path(temporary), results, options)
+    print(f"\nCells: {', '.join(f'{number} {kind}' for kind, number in counts(collected).items())}")  # noqa: T201
+    return 1 if any(result.failed for result in collected) else 0
 
 
 if __name__ == "__main__":

@@ -104,6 +104,7 @@ class Script:
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=2**26, middlewares=[self._authenticate])
+        app.router.add_get("/v1/models", _models)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/responses", self._responses)
         app.router.add_post("/v1/messages", self._messages)
@@ -317,6 +318,13 @@ class Script:
     def _refuse(self, problem: str) -> web.Response:
         self.refused.append(problem)
         return web.json_response({"error": {"message": problem, "type": "invalid_request_error"}}, status=400)
+
+
+async def _models(_request: web.Request) -> web.Response:
+    """The gateway's agents, for clients that ask the provider directly."""
+    names = ("openclaw/main", "openclaw/careful")
+    models = [{"id": name, "object": "model", "created": 1, "owned_by": "openclaw"} for name in names]
+    return web.json_response({"object": "list", "data": models})
 
 
 def _full_name(tool: str, offered: Iterable[str]) -> str:
