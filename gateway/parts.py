@@ -19,7 +19,7 @@ from gateway.dispatch.snapshot import Services
 from gateway.ledger.ledger import Ledger
 from gateway.metrics.registry import Registry
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
-from gateway.runs.trace import RecentRuns
+from gateway.runs.recent_runs import RecentRuns
 from gateway.state.configured import Stores, stores_from
 from gateway.state.sessions.store import LEASE
 from gateway.tools.configured import ToolServers

@@ -204,6 +204,7 @@ def _run_context(
     stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
     ledger = parts.services.ledger
+    observers: tuple[Observer, ...] = (log_run, parts.services.recent.ended)
     return RunContext(
         providers,
         client,
@@ -212,7 +213,7 @@ def _run_context(
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
         reasoning=CallReasoning(parts.services.stores.reasoning),
-        observers=(log_run,) if ledger is None else (log_run, ledger.observer(providers)),
+        observers=observers if ledger is None else (*observers, ledger.observer(providers)),
         metered=ledger is not None,
         lifetime=lifetime,
     )

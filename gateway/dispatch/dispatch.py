@@ -85,12 +85,12 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
     conversation = None if key is None else await _join(call, key, agent, turn)
     try:
         shown = turn if conversation is None else conversation.turn
-        origin = Origin(call.id, call.path, key)
+        origin = Origin(call.id, call.path, key, call.principal.name)
         run = await prepare(agent, shown, call.options, snapshot.runs, client=call.client, origin=origin)
         if conversation is not None:
             run = conversation.fitted(run)
         stream: AnswerStream = run if call.admit is None else await call.admit(run)
-        call.services.recent.put(call.principal.name, call.id, run.trace)
+        call.services.recent.put(run.trace)
         if conversation is not None:
             stream = SessionRecorder(stream, conversation)
     except BaseException as error:
@@ -102,7 +102,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
 
 async def _join(call: Call, key: SessionKey, agent: Agent, turn: Turn) -> Conversation:
     """Join the conversation that the turn continues, after earlier requests. Raises SessionBusy or Unavailable."""
-    origin = Origin(call.id, "summary", key)
+    origin = Origin(call.id, "summary", key, call.principal.name)
     ask = ask_agent(agent, call.snapshot.runs, call.admit_side, client=call.client, origin=origin)
     window = window_of(agent.candidates[0], call.snapshot.runs)
     conversation = call.snapshot.conversations.of_turn(key, turn, call.id, ask, window=window)

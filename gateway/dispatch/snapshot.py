@@ -21,7 +21,7 @@ from gateway.ledger.ledger import Ledger
 from gateway.media.files import FilePolicy
 from gateway.media.images import ImagePolicy
 from gateway.runs.context import RunContext
-from gateway.runs.trace import RecentRuns
+from gateway.runs.recent_runs import RecentRuns
 from gateway.state.configured import Stores
 from gateway.tools.registry import Registry
 from gateway.upstream.embed import Embedder

@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from aiohttp import web
 
 from gateway.http.keys import TRACE, Trace
-from gateway.runs.trace import ANSWERED, CANCELLED
+from gateway.runs.attempt import ANSWERED, CANCELLED
 
 CLIENT_LEFT = 499
 """The status that is counted when the client has left before its response began, as nginx logs it."""

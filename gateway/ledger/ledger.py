@@ -1,23 +1,22 @@
-"""Writes the ledger behind the answers: runs queue their ends, and one task stores them in batches.
+"""Writes the ledger behind the answers: the end of a run is encoded, and one task stores what waits in batches.
 
-The queue is bounded. Rows that do not fit, because the store does not answer, are counted, and the count is stored with
-the next rows. A process that is killed loses the rows of the last interval.
+What waits is bounded. Rows that do not fit, because the store does not answer, are counted, and the count is stored
+with the next rows. A process that is killed loses the rows of the last interval.
 """
 
 import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from itertools import islice
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import structlog
 
 from gateway.core.errors import Unavailable
 from gateway.core.ids import new_id
 from gateway.core.tracebacks import drop_tracebacks
-from gateway.ledger.booking import Booking
-from gateway.ledger.row import Row, Rows, compress, encode_rows
+from gateway.ledger.booking import rows_of
+from gateway.ledger.row import EncodedRows, compress
 from gateway.runs.trace import Observer, RunFinished
 from gateway.state.usage.store import Segment, UsageStore
 from gateway.upstream.provider import Provider
@@ -26,19 +25,19 @@ log = structlog.get_logger(__name__)
 
 INTERVAL = 0.9
 """Seconds between two writes."""
-_MAX_QUEUED = 20_000  # runs that wait for the store, about a kilobyte each
-_MAX_SEGMENT = 2000  # runs in one segment, whose encoding takes some milliseconds
+_MAX_WAITING = 20_000  # rows that wait for the store, a third of a kilobyte each
+_MAX_SEGMENT = 2000  # rows in one segment
 _RETRY = 1.0  # seconds until a failed write is repeated
 _CLOSING = 10.0  # seconds for the last writes
 
 
-class _Pending(NamedTuple):
-    """A segment that is being written: the runs and rows in it, and the lost rows that it counts."""
+@dataclass(slots=True)
+class _Pending:
+    """Rows that are being written, and the lost rows that are counted with them; `segment` once it is compressed."""
 
-    segment: Segment
-    runs: int
-    rows: int
+    rows: EncodedRows
     lost: int
+    segment: Segment | None = None
 
 
 class Ledger:
@@ -50,7 +49,7 @@ class Ledger:
         *,
         clock: Callable[[], float] = time.time,
         interval: float = INTERVAL,
-        max_queued: int = _MAX_QUEUED,
+        max_waiting: int = _MAX_WAITING,
     ) -> None:
         self.store = store
         self.lost = 0
@@ -61,8 +60,9 @@ class Ledger:
         """Held by a report while it reads: reports run one after the other, so that they leave time for requests."""
         self._clock = clock
         self._interval = interval
-        self._max_queued = max_queued
-        self._queue: deque[Booking] = deque()
+        self._max_waiting = max_waiting
+        self._batches: deque[EncodedRows] = deque()  # the last one is being filled
+        self._waiting = 0  # rows in all of them, and in the pending segment
         self._unreported = 0  # lost rows that no stored segment counts
         self._pending: _Pending | None = None
         self._lock = asyncio.Lock()
@@ -71,16 +71,22 @@ class Ledger:
         self._task: asyncio.Task[None] | None = None
 
     def observer(self, providers: Mapping[str, Provider]) -> Observer:
-        """An observer of runs that use these providers. It only queues."""
-        queue, clock, max_queued = self._queue, self._clock, self._max_queued
+        """An observer of runs that use these providers. It encodes the rows at once.
+
+        The objects of thousands of runs, held for a second, would cost every request the processor's caches.
+        """
+        clock, max_waiting = self._clock, self._max_waiting
 
         def observe(finished: RunFinished) -> None:
-            if len(queue) >= max_queued:
+            if self._waiting >= max_waiting:
                 self._lose(len(finished.trace.attempts))
                 return
-            if not queue:
+            if not self._waiting:
                 self._wake.set()
-            queue.append(Booking(clock(), finished, providers))
+            batch = self._filling()
+            for row in rows_of(finished, clock(), providers):
+                batch.add(row)
+                self._waiting += 1
 
         return observe
 
@@ -99,20 +105,20 @@ class Ledger:
             await asyncio.wait({task})
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
-        if self._queue:
-            rows = sum(len(booking.finished.trace.attempts) for booking in self._queue)
-            self._queue.clear()
+        if self._waiting:
+            rows, self._waiting = self._waiting, 0
+            self._batches.clear()
             self._lose(rows)
 
     async def flush(self) -> None:
         """Store what waits now. Raises Unavailable."""
         async with self._lock:
-            while self._pending or self._queue or self._unreported:
+            while self._waiting or self._unreported:
                 await self._write_segment()
 
     async def _write(self) -> None:
-        while not (self._closing and not (self._queue or self._pending or self._unreported)):
-            if not (self._queue or self._closing):
+        while not (self._closing and not (self._waiting or self._unreported)):
+            if not (self._waiting or self._closing):
                 self._wake.clear()
                 await self._wake.wait()
             if not self._closing:
@@ -121,7 +127,7 @@ class Ledger:
                 await self.flush()
             except Unavailable as error:
                 drop_tracebacks(error)
-                log.warning("The ledger can't be written", reason=error.message, waiting=len(self._queue))
+                log.warning("The ledger can't be written", reason=error.message, waiting=self._waiting)
                 await asyncio.sleep(_RETRY)
             except Exception:  # a defect: nobody awaits the task before the end
                 log.exception("The ledger stops")
@@ -139,29 +145,33 @@ class Ledger:
             return
 
     async def _write_segment(self) -> None:
-        """Store the oldest runs, and remove them from the queue when they are stored.
+        """Store the oldest rows.
 
         A segment that may or may not be stored is stored again unchanged.
         """
-        pending = self._pending = self._pending or await self._next_segment()
+        pending = self._pending
+        if pending is None:
+            rows = self._batches.popleft() if self._batches else EncodedRows()
+            pending = self._pending = _Pending(rows, self._unreported)
+        if pending.segment is None:
+            data = await asyncio.to_thread(compress, pending.rows.segment(pending.lost))
+            pending.segment = Segment(new_id(""), self._clock(), data)
         await self.store.append(pending.segment)
         self._pending = None
-        for _ in range(pending.runs):
-            self._queue.popleft()
+        self._waiting -= pending.rows.count
         self._unreported -= pending.lost
-        self.written += pending.rows
+        self.written += pending.rows.count
 
-    async def _next_segment(self) -> "_Pending":
-        bookings = list(islice(self._queue, _MAX_SEGMENT))
-        rows: list[Row] = [row for booking in bookings for row in booking.rows()]
-        lost = self._unreported
-        data = await asyncio.to_thread(compress, encode_rows(Rows(rows, lost)))
-        return _Pending(Segment(new_id(""), self._clock(), data), len(bookings), len(rows), lost)
+    def _filling(self) -> EncodedRows:
+        """The batch for the next run, whose rows stay together."""
+        if not self._batches or self._batches[-1].count >= _MAX_SEGMENT:
+            self._batches.append(EncodedRows())
+        return self._batches[-1]
 
     def _lose(self, rows: int) -> None:
         if not rows:
             return
         if not self._unreported:
-            log.error("The ledger loses rows, because its store does not keep up", waiting=len(self._queue))
+            log.error("The ledger loses rows, because its store does not keep up", waiting=self._waiting)
         self.lost += rows
         self._unreported += rows

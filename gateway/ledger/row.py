@@ -61,6 +61,28 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(Rows)
 
 
+class EncodedRows:
+    """Rows as JSON, one behind the other. `count` is their number."""
+
+    __slots__ = ("_data", "count")
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self.count = 0
+
+    def add(self, row: Row) -> None:
+        """Encode a row. Nothing of it is referenced after that."""
+        data = self._data
+        if data:
+            data += b","
+        _ENCODER.encode_into(row, data, -1)
+        self.count += 1
+
+    def segment(self, lost: int) -> bytes:
+        """The data of a segment with these rows, before `compress`; `lost` as in Rows."""
+        return b"[[%b],%d]" % (bytes(self._data), lost)
+
+
 def encode_rows(rows: Rows) -> bytes:
     """The data of a segment, before `compress`."""
     return _ENCODER.encode(rows)

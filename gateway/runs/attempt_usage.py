@@ -10,7 +10,8 @@ from gateway.core.token_estimate import prompt_tokens, tokens_in
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
-from gateway.runs.trace import ANSWERED, CANCELLED, Attempt, RunTrace
+from gateway.runs.attempt import ANSWERED, CANCELLED, Attempt
+from gateway.runs.trace import RunTrace
 from gateway.upstream.embed import input_tokens
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest
 

@@ -13,12 +13,13 @@ from typing import TypeVar
 from gateway.core.tracebacks import drop_tracebacks
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.runs.attempt import ANSWERED, CANCELLED, Attempt
 from gateway.runs.attempt_usage import estimate_missing
 from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry, Failure
 from gateway.runs.failover import HINT_OPENS, KEY_KINDS, MAX_POSTS, RULES, THRESHOLDS, Cooldown, Cursor, Retry, Rule
 from gateway.runs.observers import close_run
-from gateway.runs.trace import ANSWERED, CANCELLED, Attempt, RunTrace
+from gateway.runs.trace import RunTrace
 
 T = TypeVar("T")
 

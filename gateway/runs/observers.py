@@ -7,7 +7,8 @@ import structlog
 from gateway.core.errors import GatewayError
 from gateway.core.upstream_error import UpstreamError
 from gateway.observe.log import shows_debug
-from gateway.runs.trace import ANSWERED, CANCELLED, RunFinished, RunTrace
+from gateway.runs.attempt import ANSWERED, CANCELLED
+from gateway.runs.trace import RunFinished, RunTrace
 
 log = structlog.get_logger(__name__)
 

@@ -14,7 +14,8 @@ from gateway.core.usage import Usage
 from gateway.metrics import catalog
 from gateway.metrics.catalog import OTHER
 from gateway.metrics.registry import Counter, Histogram, Registry
-from gateway.runs.trace import ANSWERED, CANCELLED, Attempt, RunFinished
+from gateway.runs.attempt import ANSWERED, CANCELLED, Attempt
+from gateway.runs.trace import RunFinished
 from gateway.upstream.provider import Provider
 
 _CHANNEL = "webchat"  # what OpenClaw calls its HTTP API; a client's own `x-openclaw-message-channel` is no label

@@ -19,11 +19,12 @@ from gateway.core.message import Message, ToolCall
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.usage import NO_USAGE
+from gateway.runs.attempt import ANSWERED, CANCELLED
 from gateway.runs.observers import close_run
 from gateway.runs.round import Round
 from gateway.runs.round_answer import RoundAnswer
 from gateway.runs.round_messages import Pictures, round_messages, stored_messages
-from gateway.runs.trace import ANSWERED, CANCELLED, LEFT_OUT, ToolUse
+from gateway.runs.run_record import LEFT_OUT, ToolUse
 from gateway.tools.contract import ToolOutput, failed
 from gateway.tools.registry import OfferedTools
 from gateway.upstream.provider import Provider

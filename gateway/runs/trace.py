@@ -1,137 +1,29 @@
 """The trace of a run: each attempt, the pause before it and its outcome. For headers, logs and operators."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
 
-from gateway.core.event import Batch, Event, RefusalDelta, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
 from gateway.core.names import ModelRef
 from gateway.core.session_key import SessionKey
-from gateway.core.token_estimate import raw_text_bytes, text_bytes
 from gateway.core.usage import Usage
-from gateway.observe.redact import redact_text, without_values
+from gateway.runs.attempt import Attempt
+from gateway.runs.run_record import AttemptRecord, RunRecord, ToolUse
 
-ANSWERED, CANCELLED, LEFT_OUT = "answered", "cancelled", "left_out"
 _MAX_REASON = 500  # characters
-_MAX_BATCHES = 256  # that an attempt holds before it measures them
-
-
-class Attempt:
-    """One request to one candidate. Times are seconds; `outcome` is None until it has ended.
-
-    `waited` is the pause before it, `status` the provider's HTTP status if known, `outcome` ANSWERED, CANCELLED or the
-    kind of the failure, `reason` the message of the failure, without secrets. `first_event` is the time until the
-    first event of a streamed answer, None before it.
-
-    The rest is for the ledger and is set only in a metered run: `usage` is the provider's own count or, if `estimated`,
-    ours, None without one; `streamed` says that the provider was asked for a stream, and `shown` that the client got a
-    part of the answer. As a filter of the provider's answer it sees every event and passes all of them on.
-    """
-
-    __slots__ = (
-        "_batches",
-        "_bytes",
-        "began",
-        "estimated",
-        "first_event",
-        "key",
-        "outcome",
-        "reason",
-        "ref",
-        "seconds",
-        "shown",
-        "status",
-        "streamed",
-        "usage",
-        "waited",
-    )
-
-    def __init__(self, ref: ModelRef, key: str, began: float, waited: float) -> None:
-        self.ref = ref
-        self.key = key
-        self.began = began
-        self.waited = waited
-        self.status: int | None = None
-        self.outcome: str | None = None
-        self.reason: str | None = None
-        self.seconds: float | None = None
-        self.first_event: float | None = None
-        self.usage: Usage | None = None
-        self.estimated = False
-        self.streamed = False
-        self.shown = False
-        self._batches: list[Batch] = []
-        self._bytes = 0
-
-    def feed(self, batch: Batch) -> Batch:
-        """The same batch. It is measured only if there are many, or at the end if the provider reports no usage."""
-        if batch:
-            last = batch[-1]
-            if isinstance(last, UsageReport) and (last.usage.prompt or last.usage.completion):
-                self.usage = last.usage
-                self._batches.clear()
-            else:
-                self._batches.append(batch)
-                if len(self._batches) > _MAX_BATCHES:
-                    self._measure()
-        return batch
-
-    def forget(self) -> None:
-        """Forget the answer: traces are stored without prompts and answers."""
-        self._batches.clear()
-
-    def take_bytes(self) -> int:
-        """The bytes of text that the provider sent. The attempt forgets the text itself."""
-        self._measure()
-        return self._bytes
-
-    def _measure(self) -> None:
-        self._bytes += sum(_text_bytes(event) for batch in self._batches for event in batch)
-        self._batches.clear()
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON. `key_id` names the position of the key in the configuration; the key itself is never disclosed."""
-        fields = {
-            "model": str(self.ref),
-            "key_id": self.key,
-            "waited": round(self.waited, 4),
-            "seconds": None if self.seconds is None else round(self.seconds, 4),
-            "status": self.status,
-            "outcome": self.outcome,
-        }
-        if self.reason is not None:
-            fields["reason"] = redact_text(without_values(self.reason))
-        return fields
-
-
-def _text_bytes(event: Event) -> int:
-    if isinstance(event, TextDelta):
-        return raw_text_bytes(event.raw)
-    if isinstance(event, (ThinkingDelta, RefusalDelta)):
-        return text_bytes(event.text)
-    return text_bytes(event.arguments) if isinstance(event, ToolCallDelta) else 0
-
-
-class ToolUse(Struct, frozen=True):
-    """One tool call of the agent. Times are seconds; `outcome` is ANSWERED, CANCELLED, LEFT_OUT or its failure."""
-
-    tool: str
-    seconds: float
-    outcome: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """As JSON, without arguments and results."""
-        return {"tool": self.tool, "seconds": round(self.seconds, 4), "outcome": self.outcome}
 
 
 class Origin(Struct, frozen=True):
-    """The request that a run belongs to: its id, its path ("agent" and "summary" are not HTTP), its conversation."""
+    """The request that a run belongs to: its id, its path ("agent" and "summary" are not HTTP), its conversation.
+
+    `user` is the verified identity, None without one.
+    """
 
     request: str = ""
     endpoint: str = ""
     session: SessionKey | None = None
+    user: str | None = None
 
 
 NO_ORIGIN = Origin()
@@ -231,17 +123,22 @@ class RunTrace:
         self.outcome = outcome
         self._ended = self._clock()
 
+    def record(self) -> RunRecord:
+        """The run as far as it has come; `outcome` is None while it is active."""
+        return RunRecord(
+            self.agent,
+            self.outcome,
+            self.ended - self._began,
+            [
+                AttemptRecord(one.ref, one.key, one.waited, one.seconds, one.status, one.outcome, one.reason)
+                for one in self.attempts
+            ],
+            self.tools,
+        )
+
     def as_dict(self) -> dict[str, Any]:
-        """As JSON; `outcome` is null while the run is active."""
-        fields: dict[str, Any] = {
-            "agent": self.agent,
-            "outcome": self.outcome,
-            "seconds": round((self._ended or self._clock()) - self._began, 4),
-            "attempts": [attempt.as_dict() for attempt in self.attempts],
-        }
-        if self.tools:
-            fields["tools"] = [use.as_dict() for use in self.tools]
-        return fields
+        """The record as JSON."""
+        return self.record().as_dict()
 
 
 class RunFinished(Struct, frozen=True):
@@ -261,28 +158,3 @@ class RunFinished(Struct, frozen=True):
 
 Observer = Callable[[RunFinished], None]
 """Called once at the end of each run. It must neither raise nor block."""
-
-
-class RecentRuns:
-    """The traces of the last `max_runs` runs of this process by request id, without prompts and answers.
-
-    A client may choose its request ids, so each `user` (the verified identity, None without one) has ids of its own.
-    """
-
-    def __init__(self, max_runs: int = 1000) -> None:
-        self._max_runs = max_runs
-        self._traces: OrderedDict[tuple[str | None, str], RunTrace] = OrderedDict()
-
-    def put(self, user: str | None, request_id: str, trace: RunTrace) -> None:
-        """Store a trace. A later one of the same user with the same id replaces it."""
-        self._traces[user, request_id] = trace
-        if len(self._traces) > self._max_runs:
-            self._traces.popitem(last=False)
-
-    def get(self, user: str | None, request_id: str, *, everybody: bool = False) -> RunTrace | None:
-        """The trace of the user's request; None if unknown. With `everybody`, else the latest one of another user."""
-        trace = self._traces.get((user, request_id))
-        if trace is None and everybody:
-            others = (trace for (_, known), trace in reversed(self._traces.items()) if known == request_id)
-            trace = next(others, None)
-        return trace

@@ -35,9 +35,9 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     embedders = snapshot.embedders
     if (quota := quota_for(snapshot.quota, call.principal)) is not None:
         embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)
-    trace = snapshot.runs.new_trace(agent.id, call.client, Origin(call.id, call.path))
+    trace = snapshot.runs.new_trace(agent.id, call.client, Origin(call.id, call.path, user=call.principal.name))
     request[TRACE].run = trace
-    services.recent.put(call.principal.name, call.id, trace)
+    services.recent.put(trace)
     run_start = time.monotonic()
     reply = await embed(agent, wanted, override, embedders, snapshot.runs, trace=trace)
     run_end = time.monotonic()

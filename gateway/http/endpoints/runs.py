@@ -16,14 +16,14 @@ from gateway.http.keys import PRINCIPAL, SERVICES
 async def get_run(request: web.Request) -> web.StreamResponse:
     """The attempts of the run with this request id, also while it runs."""
     request_id, principal = request.match_info["id"], request[PRINCIPAL]
-    trace = request.app[SERVICES].recent.get(principal.name, request_id, everybody=principal.administers)
-    if trace is None:
+    run = request.app[SERVICES].recent.get(principal.name, request_id, everybody=principal.administers)
+    if run is None:
         raise NotFound(
             "You have no recent run with this request id. This instance keeps the last 1000 runs; the id is the "
             "answer's `X-Request-ID`.",
             code="run_not_found",
         )
     return web.Response(
-        body=dumps({"request_id": request_id, **trace.as_dict()}),
+        body=dumps({"request_id": request_id, **run.as_dict()}),
         headers={"Content-Type": JSON, "Cache-Control": "no-store"},
     )

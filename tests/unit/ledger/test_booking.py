@@ -14,7 +14,7 @@ from gateway.core.session_key import SessionKey
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
-from gateway.ledger.booking import Booking
+from gateway.ledger.booking import rows_of
 from gateway.runs.run import Run
 from gateway.runs.trace import Origin
 from gateway.upstream.provider import Provider
@@ -49,7 +49,7 @@ def booked(run_context, scripted):
         except GatewayError:
             pass  # the rows tell
         (finished,) = ends
-        return list(Booking(5000.0, finished, providers).rows())
+        return list(rows_of(finished, 5000.0, providers))
 
     return run
 
@@ -196,7 +196,7 @@ async def test_a_client_that_leaves_before_the_answer_begins_pays_for_the_prompt
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    (row,) = Booking(0.0, ends[0], context.providers).rows()
+    (row,) = rows_of(ends[0], 0.0, context.providers)
     assert tokens(row) == (PROMPT, 0, "estimated")
     assert (row.outcome, row.absorbed) == ("cancelled", True)
 

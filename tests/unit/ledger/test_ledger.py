@@ -8,7 +8,8 @@ from gateway.core.errors import Unavailable
 from gateway.core.names import ModelRef
 from gateway.ledger.ledger import Ledger
 from gateway.ledger.row import decode_rows
-from gateway.runs.trace import ANSWERED, RunFinished, RunTrace
+from gateway.runs.attempt import ANSWERED
+from gateway.runs.trace import RunFinished, RunTrace
 
 
 class Store:
@@ -57,7 +58,7 @@ def store():
 
 @pytest.fixture
 def ledger(store):
-    return Ledger(store, clock=lambda: 1000.0, interval=0.0, max_queued=3)
+    return Ledger(store, clock=lambda: 1000.0, interval=0.0, max_waiting=6)
 
 
 async def test_a_run_is_stored_by_the_task_and_not_by_the_observer(ledger, store):
@@ -157,3 +158,26 @@ async def test_an_unexpected_error_of_the_task_is_logged_at_once_and_raised_at_t
     assert "The ledger stops" in capsys.readouterr().out
     with pytest.raises(ValueError, match="a defect"):
         await ledger.close()
+
+
+async def test_a_report_that_is_given_up_loses_no_row(ledger, store):
+    """A client that leaves cancels the flush before its report, while the rows are compressed."""
+    observe = ledger.observer({})
+    observe(finished())
+    flush = asyncio.create_task(ledger.flush())
+    await asyncio.sleep(0)
+    flush.cancel()
+    await asyncio.wait({flush})
+    assert flush.cancelled()
+    assert store.segments == {}
+    await ledger.flush()
+    assert len(store.requests) == 1
+
+
+async def test_many_rows_are_stored_in_segments_and_the_rows_of_a_run_stay_together(store):
+    ledger = Ledger(store, clock=lambda: 1000.0)
+    observe = ledger.observer({})
+    for _ in range(1500):
+        observe(finished(attempts=3))
+    await ledger.flush()
+    assert [len(rows.rows) for rows in store.stored] == [2001, 2001, 498]

@@ -9,7 +9,7 @@ from gateway.core.message import Message, Text
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
 from gateway.core.usage import Usage
-from gateway.ledger.booking import Booking
+from gateway.ledger.booking import rows_of
 from gateway.runs.embed import embed
 from gateway.runs.run import RunOptions, prepare
 from gateway.runs.trace import Origin
@@ -45,7 +45,7 @@ def metered(run_context):
 
 
 def booked(ends, context):
-    return [row for finished in ends for row in Booking(0.0, finished, context.providers).rows()]
+    return [row for finished in ends for row in rows_of(finished, 0.0, context.providers)]
 
 
 async def test_each_tool_round_is_a_row_with_its_own_tokens(metered, agent, scripted):

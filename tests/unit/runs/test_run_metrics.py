@@ -10,8 +10,10 @@ from gateway.core.upstream_error import UpstreamKind
 from gateway.core.usage import Usage
 from gateway.metrics import catalog
 from gateway.metrics.registry import Registry
+from gateway.runs.attempt import ANSWERED, CANCELLED
 from gateway.runs.run_metrics import RunMetrics
-from gateway.runs.trace import ANSWERED, CANCELLED, RunFinished, RunTrace, ToolUse
+from gateway.runs.run_record import ToolUse
+from gateway.runs.trace import RunFinished, RunTrace
 from gateway.upstream.provider import Provider
 
 A, B = ModelRef("p", "a"), ModelRef("q", "b")
