@@ -98,6 +98,8 @@ class Runner:
         async with provided(script) as url:
             configured = configuration(self._client.api, api, url)
             async with serving(state, configured, max_wait=_MAX_START) as gateway:
+                # A tool server that is slow to start connects after the gateway serves.
+                await gateway.process.wait_for_output("Tool server connected", _MAX_START)
                 return await self._run(scenario, folder / "home", gateway.url, script)
 
     async def _directly(self, scenario: Scenario, folder: Path, *, thinks: bool) -> tuple[str | None, str | None]:
