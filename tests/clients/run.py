@@ -8,6 +8,7 @@ against the provider without a gateway, where it has to fail too; a failure is c
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 import traceback
@@ -105,6 +106,8 @@ def arguments() -> argparse.Namespace:
 
 async def main() -> int:
     options = arguments()
+    if (task := asyncio.current_task()) is not None:  # so that clients and gateways end with it, as after Ctrl-C
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     options.folder.mkdir(parents=True, exist_ok=True)
     results = Results(options.folder / "results.jsonl", resume=options.resume)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
