@@ -69,7 +69,8 @@ async def table(client: type[Client], folder: Path, results: Results, options: a
             collected += row
             print(row_of(scenario.__name__, [result.outcome for result in row]), flush=True)  # noqa: T201
     for name, reason in client.unable.items():
-        print(f"- {name}: {reason}")  # noqa: T201
+        if options.only in name:
+            print(f"`-` {name}: {reason}")  # noqa: T201
     for result in collected:
         if result.failed:
             print(f"FAILED {result.cell.scenario}, {result.cell.provider}: {result.outcome}", flush=True)  # noqa: T201
