@@ -16,6 +16,7 @@ from statistics import median
 from typing import Any
 
 import report
+from awake_cores import awake_cores
 from load import Cost, Job
 from procfs import rss_bytes
 from program import Program, ProgramError
@@ -172,10 +173,11 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every process is stopped
     raise_open_file_limit()
     environment = machine()
-    print(environment, flush=True)
     rows: list[Row] = []
     try:
-        with Testbed(redis=options.redis) as testbed:
+        with awake_cores() as awake, Testbed(redis=options.redis) as testbed:
+            environment += f"; idle cores {'stay awake' if awake else 'may sleep: start this as root'}"
+            print(environment, flush=True)
             for row in measure(Contest(testbed, options), lambda name: not options.only or name in options.only):
                 rows.append(row)
                 print(".", end="", file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ from gateway.http.checks.framing import is_well_formed
 from gateway.http.checks.scopes import requires
 from gateway.http.checks.snapshot import bind_snapshot, binds
 from gateway.http.errors import response_to
-from gateway.http.keys import CURRENT, SNAPSHOT
+from gateway.http.keys import CURRENT, SNAPSHOT, Trace
 from gateway.http.quota import settle
 from gateway.http.request_end import RequestObserver, end_request
 from gateway.http.response_headers import add_headers
@@ -25,9 +25,9 @@ from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
 
 Check = Callable[[web.Request], Awaitable[None] | None]
-Ending = Callable[[web.Request], Awaitable[None] | None]
+Ending = Callable[[Trace], Awaitable[None] | None]
 
-ENDINGS: tuple[Ending, ...] = (settle,)  # METER → the tokens that were not used are free again
+ENDINGS: tuple[Ending, ...] = (settle,)  # its meter → the tokens that were not used are free again
 """What follows the handler, in order, in every ending of a request."""
 
 
@@ -49,7 +49,7 @@ def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handle
     binds_snapshot = bool(checks)
 
     async def answer(request: web.Request) -> web.StreamResponse:
-        set_request_id(request, id_header)  # request id, log context; adds TRACE
+        trace = set_request_id(request, id_header)  # request id, log context; adds TRACE
         for observer in observers:
             observer.began()
         response: web.StreamResponse | None = None
@@ -71,12 +71,12 @@ def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handle
         finally:
             try:
                 for end in ENDINGS:
-                    if (waiting := end(request)) is not None:
+                    if (waiting := end(trace)) is not None:
                         await waiting
             finally:
-                if binds_snapshot:  # aiohttp keeps the request of an idle connection, and it would keep the snapshot
-                    request.pop(SNAPSHOT, None)
-                end_request(observers, request, response)
+                if binds_snapshot and SNAPSHOT in request:
+                    del request[SNAPSHOT]  # aiohttp holds the request of an idle connection, and with it this
+                end_request(observers, request, trace, response)
         return response
 
     return answer

@@ -11,6 +11,7 @@ from gateway.access.outcome import Rejected
 from gateway.config.reload_status import Reloads
 from gateway.core.identity import Principal
 from gateway.dispatch.snapshot import Services, Snapshot
+from gateway.http.metering import Meter
 from gateway.http.server.drain import Drain
 from gateway.runs.trace import RunTrace
 
@@ -20,7 +21,8 @@ class Trace:
     """A request's id, for log lines and `x-request-id`, and the monotonic time of its start (seconds).
 
     `run` is the run that answers it, if any; if it is answered, it took `run_seconds`. `first_byte` is the monotonic
-    time at which its stream opened, None if it has none.
+    time at which its stream opened, None if it has none. `added_headers` are headers that a step of the request adds to
+    its response. `meter` holds its reservation under limits and budgets until something else takes it over.
     """
 
     id: str
@@ -28,6 +30,8 @@ class Trace:
     run: RunTrace | None = None
     run_seconds: float = 0.0
     first_byte: float | None = None
+    added_headers: dict[str, str] | None = None
+    meter: Meter | None = None
 
 
 @dataclass(slots=True)
@@ -49,8 +53,6 @@ CONNECTIONS: web.AppKey[Callable[[], int]] = web.AppKey("connections")
 """Counts the open connections of clients; absent where nothing listens."""
 
 TRACE = web.RequestKey("trace", Trace)
-ADDED_HEADERS = web.RequestKey("added_headers", dict[str, str])
-"""Headers that a step of the request adds to its response."""
 SNAPSHOT = web.RequestKey("snapshot", Snapshot)
 CLIENT = web.RequestKey("client", ClientAddress)
 REJECTED = web.RequestKey("rejected", Rejected)

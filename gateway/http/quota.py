@@ -20,7 +20,7 @@ from gateway.core.price import NANODOLLARS, Price, cost
 from gateway.core.token_estimate import answer_tokens, max_answer_tokens, prompt_tokens
 from gateway.core.usage import Usage
 from gateway.http.budget_alerts import BUDGET_ALERTS
-from gateway.http.keys import CLIENT, PRINCIPAL, SNAPSHOT
+from gateway.http.keys import CLIENT, PRINCIPAL, SNAPSHOT, TRACE, Trace
 from gateway.http.metering import Meter, MeteredEmbedder, UsageMeter
 from gateway.http.quota_headers import quota_headers
 from gateway.http.quota_policies import client_policies, is_budget
@@ -32,8 +32,6 @@ from gateway.upstream.provider import Provider
 from gateway.wire.contract import EmbeddingRequest
 from openclaw_ratelimit import LimitStatus, Quota, QuotaPolicy, Refusal
 from openclaw_ratelimit.headers import retry_after
-
-METER = web.RequestKey("meter", Meter)
 
 
 def quota_for(quota: Quota | None, principal: Principal) -> Quota | None:
@@ -147,7 +145,7 @@ async def _admit(
             "its `cost` in models.providers.",
             code="price_unknown",
         )
-    meter = request[METER] = Meter(outcome, prompt, price)
+    meter = request[TRACE].meter = Meter(outcome, prompt, price)
     if outcome.statuses:
         add_headers(request, quota_headers(outcome.statuses) | warnings)
     return meter
@@ -161,9 +159,8 @@ def _hard_money(statuses: Sequence[LimitStatus], soft: Mapping[str, int]) -> str
 
 def hand_over(request: web.Request) -> Meter | None:
     """Take the meter of an admitted run that outlives its request. The caller settles it."""
-    meter = request.get(METER)
-    if meter is not None:
-        del request[METER]
+    trace = request[TRACE]
+    meter, trace.meter = trace.meter, None
     return meter
 
 
@@ -219,7 +216,7 @@ def _amount(policy: QuotaPolicy) -> str:
     return f"{policy.amount} {policy.counts} in {policy.window} s"
 
 
-def settle(request: web.Request) -> Awaitable[None] | None:
+def settle(trace: Trace) -> Awaitable[None] | None:
     """Settle the reservation of the request, if it has one and nothing has taken it over."""
-    meter = request.get(METER)
+    meter = trace.meter
     return None if meter is None else meter.settle()

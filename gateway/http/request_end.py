@@ -5,7 +5,7 @@ from typing import Literal, Protocol
 
 from aiohttp import web
 
-from gateway.http.keys import TRACE, Trace
+from gateway.http.keys import Trace
 from gateway.runs.attempt import ANSWERED, CANCELLED
 
 CLIENT_LEFT = 499
@@ -26,10 +26,9 @@ class RequestObserver(Protocol):
 
 
 def end_request(
-    observers: tuple[RequestObserver, ...], request: web.Request, response: web.StreamResponse | None
+    observers: tuple[RequestObserver, ...], request: web.Request, trace: Trace, response: web.StreamResponse | None
 ) -> None:
     """Tell the observers of the end; `response` is None if the request was cancelled before it had one."""
-    trace = request[TRACE]
     seconds = time.monotonic() - trace.started
     status = CLIENT_LEFT if response is None else response.status
     outcome = _outcome(status, trace)

@@ -17,6 +17,7 @@ class RequestMetrics:
         self._registry = registry
         self._endpoint = endpoint
         self._requests: dict[tuple[int, str], Counter] = {}
+        self._refusals: dict[tuple[str, str], Counter] = {}
         self._all: _AllRequests | None = None
         self._with_run: _WithRun | None = None
 
@@ -54,7 +55,11 @@ class RequestMetrics:
         rejected = request.get(REJECTED)
         credential = "none" if rejected is None or rejected.credential is None else rejected.credential
         reason = "locked" if status == 429 else "refused" if rejected is None else rejected.reason
-        self._registry.counter(catalog.AUTH_FAILURES, credential, reason).add()
+        counter = self._refusals.get((credential, reason))
+        if counter is None:
+            counter = self._registry.counter(catalog.AUTH_FAILURES, credential, reason)
+            self._refusals[credential, reason] = counter
+        counter.value += 1
 
 
 class _AllRequests:

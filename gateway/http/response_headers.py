@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from aiohttp import HttpVersion10, web
 
-from gateway.http.keys import ADDED_HEADERS, TRACE
+from gateway.http.keys import TRACE
 from gateway.http.server.drain import Drain
 
 SECURITY_HEADERS = {
@@ -41,8 +41,8 @@ class ResponseHeaders:
         del headers["Server"]  # as in OpenClaw; it would reveal the software and its version
         if (trace := request.get(TRACE)) is not None:
             headers["X-Request-ID"] = trace.id
-        if (added := request.get(ADDED_HEADERS)) is not None:
-            headers.update(added)
+            if trace.added_headers is not None:
+                headers.update(trace.added_headers)
         if self._drain.started and response.status != HTTPStatus.SWITCHING_PROTOCOLS:
             response.force_close()
             headers["Connection"] = "close"
@@ -54,10 +54,10 @@ class ResponseHeaders:
         for a value with a line break.
         """
         lines = _lines(own)
-        if (trace := request.get(TRACE)) is not None:
-            lines += f"X-Request-ID: {trace.id}\r\n"
-        if (added := request.get(ADDED_HEADERS)) is not None:
-            lines += _lines(added)
+        trace = request[TRACE]
+        lines += f"X-Request-ID: {trace.id}\r\n"
+        if trace.added_headers is not None:
+            lines += _lines(trace.added_headers)
         alive = alive and not self._drain.started
         old = request.version == HttpVersion10
         if old or not alive:
@@ -76,7 +76,8 @@ class ResponseHeaders:
 def add_headers(request: web.Request, headers: Mapping[str, str]) -> None:
     """Add headers to the response of a request, whatever it will be."""
     if headers:
-        request[ADDED_HEADERS] = {**request.get(ADDED_HEADERS, {}), **headers}
+        trace = request[TRACE]
+        trace.added_headers = {**(trace.added_headers or {}), **headers}
 
 
 RESPONSE_HEADERS = web.AppKey("response_headers", ResponseHeaders)

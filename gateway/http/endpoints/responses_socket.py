@@ -22,7 +22,7 @@ from gateway.core.errors import (
 from gateway.core.jsonio import dumps, loads
 from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemory
 from gateway.http.answers.socket_turn import EVENT, SocketEvent
-from gateway.http.keys import ADDED_HEADERS, CLIENT, DRAIN, PRINCIPAL, SERVICES, SNAPSHOT, TRACE
+from gateway.http.keys import CLIENT, DRAIN, PRINCIPAL, SERVICES, SNAPSHOT, TRACE
 from gateway.http.large_bodies import LARGE_BODIES
 from gateway.http.quota import identity
 from gateway.http.routes import RESPONSES_BODY, Handler
@@ -181,7 +181,7 @@ class _Session:
         response = await asyncio.create_task(_in_chain(turn))
         if response is self._socket:
             return
-        given = {**response.given, **turn.get(ADDED_HEADERS, {})} if isinstance(response, WholeResponse) else {}
+        given = {**response.given, **(turn[TRACE].added_headers or {})} if isinstance(response, WholeResponse) else {}
         body = loads(response.body) if isinstance(response, WholeResponse) else {}
         await self._socket.send_text(_error_event(response.status, body, {**given, "X-Request-ID": turn[TRACE].id}))
         if response.status == Unauthorized.status:

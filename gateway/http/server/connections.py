@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from gateway.http.keys import CONNECTIONS
 from gateway.http.response_headers import SECURITY_HEADERS
+from gateway.http.server.exact_routes import ExactRoutes
 from gateway.http.server.head_limit import HEAD_LIMIT, HeadLimit
 from gateway.http.server.listener import BACKLOG, stop_accepting
 
@@ -19,6 +21,9 @@ _MAX_HEADERS = HEAD_LIMIT // 4  # the shortest line has four bytes, so HEAD_LIMI
 _KEEP_ALIVE = 75.0  # seconds
 _LINGER = 2.0  # seconds in which aiohttp reads and discards a refused body
 _SHUTDOWN_TIMEOUT = 1.0  # seconds for a handler at the end; `drain` has already waited for running answers
+
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 
 class _ErrorResponse(web.Response):
@@ -131,7 +136,7 @@ class Runner(web.AppRunner):
         server = await super()._make_server()
         loop = asyncio.get_running_loop()
         return Server(
-            server.request_handler,
+            cast("_Handler", ExactRoutes(self.app).handle),
             request_factory=server.request_factory,
             handler_cancellation=server.handler_cancellation,
             loop=loop,

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from aiohttp import web
 
-from gateway.http.keys import ADDED_HEADERS, TRACE, Trace
+from gateway.http.keys import TRACE, Trace
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
 from gateway.http.server.drain import Drain
 from gateway.http.whole_response import WholeResponse
@@ -24,8 +24,7 @@ async def sent(aiohttp_server, drain):
     """Sends a request as bytes, and returns the lines of the response's head, its body, and whether it was the last."""
 
     async def answer(request):
-        request[TRACE] = Trace("req-1", 0.0)
-        request[ADDED_HEADERS] = {"X-RateLimit-Limit": "5"}
+        request[TRACE] = Trace("req-1", 0.0, added_headers={"X-RateLimit-Limit": "5"})
         body, status = BODIES[request.path], 429 if request.path == "/empty" else 200
         headers = TYPE | {"x-openclaw-model": request.query.get("model", "é")}
         if "theirs" in request.query:
