@@ -8,7 +8,7 @@ become text of the user at the same index: what precedes them stays the same for
 from collections.abc import Sequence
 from itertools import groupby
 
-from gateway.core.message import NO_EXTRAS, Message, Role, Text
+from gateway.core.message import NO_EXTRAS, Extras, Message, Role, Text
 
 _SYSTEM = ("system", "developer")
 _SEPARATOR = "\n\n"
@@ -41,11 +41,16 @@ def _is_input(message: Message) -> bool:
 
 
 def _joined(role: Role, messages: Sequence[Message]) -> Message:
-    """One message with the content of all: a text, if they have nothing else."""
+    """One message with the content and the fields of all: a text, if they have no other content."""
     if len(messages) == 1 and messages[0].role == role:
         return messages[0]
+    name = next((message.name for message in messages if message.name and message.role == role), None)
+    extras = NO_EXTRAS
+    for message in messages:
+        if message.extras.fields:
+            extras = Extras(message.extras.wire, {**extras.of(message.extras.wire), **message.extras.fields})
     parts = tuple(part for message in messages for part in message.parts)
     texts = [part.text for part in parts if type(part) is Text and part.extras is NO_EXTRAS]
     if len(texts) == len(parts):
-        return Message(role, (Text(_SEPARATOR.join(texts)),))
-    return Message(role, parts, content_is_array=True)
+        return Message(role, (Text(_SEPARATOR.join(texts)),), name, extras)
+    return Message(role, parts, name, extras, content_is_array=True)

@@ -63,11 +63,11 @@ def row_of(name: str, outcomes: Iterable[str]) -> str:
 
 
 def _read(file: Path) -> list[Result]:
-    """The results of the file. A line that a killed run has begun is removed from it."""
+    """The results of the file. The incomplete line of a killed run is removed from it."""
     if not file.exists():
         return []
     written = file.read_bytes()
-    whole, _, begun = written.rpartition(b"\n")
-    if begun:
-        os.truncate(file, len(written) - len(begun))
+    whole, _, partial = written.rpartition(b"\n")
+    if partial:
+        os.truncate(file, len(written) - len(partial))
     return [msgspec.json.decode(line, type=Result) for line in whole.splitlines()]

@@ -17,8 +17,8 @@ def overflow_text(message: str) -> str:
         return message
     limit = _LIMIT.search(message)
     lengths = [_value(match[1] or match[2]) for match in _TOKENS.finditer(message)]
-    if limit is not None and (longest := max(lengths, default=0)) > _value(limit[1]):
-        return f"{_WORDS}: {longest} tokens > {_value(limit[1])} maximum ({message})"
+    if limit is not None and (prompt_tokens := max(lengths, default=0)) > _value(limit[1]):
+        return f"{_WORDS}: {prompt_tokens} tokens > {_value(limit[1])} maximum ({message})"
     return f"{_WORDS}: {message}"
 
 

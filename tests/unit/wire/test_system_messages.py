@@ -86,6 +86,13 @@ def test_pictures_and_fields_of_parts_survive():
     assert second.parts == (picture, Text("c"))
 
 
+def test_fields_of_messages_survive():
+    fields = [Extras("openai-completions", {name: 1}) for name in ("x_a", "x_b")]
+    messages = [Message("system", (Text(name),), name, extras) for name, extras in zip("ab", fields, strict=True)]
+    (joined,) = with_system_first(messages)
+    assert (joined.name, joined.extras.fields) == ("a", {"x_a": 1, "x_b": 1})
+
+
 CLAUDE_CODE = {
     "model": "openclaw",
     "max_tokens": 99,
