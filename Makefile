@@ -52,7 +52,7 @@ check: $(DEV_READY) ## formatting, lint, types, OpenAPI document and container f
 	$(BIN)/mypy
 	$(BIN)/python -m gateway openapi > $(VENV)/openapi.json && $(BIN)/openapi-spec-validator --schema 3.1 $(VENV)/openapi.json
 	$(BIN)/hadolint Dockerfile
-	$(BIN)/kubernetes-validate --strict --quiet deploy/kubernetes/*.yaml
+	$(BIN)/python scripts/check_kubernetes.py deploy/kubernetes/*.yaml
 	$(COMPOSE) --env-file .env.example config --quiet
 
 bench: $(DEV_READY) ## measure the gateway's own cost

@@ -10,6 +10,8 @@ from aiohttp import web
 
 from gateway.access.key_registry import KeyRegistry
 from gateway.access.lockout import Lockout
+from gateway.access.release_spool import ReleaseSpool
+from gateway.access.release_sync import ReleaseSync
 from gateway.access.secret_strength import needs_budget
 from gateway.alerts.webhook import Webhook
 from gateway.config.auth import AuthConfig
@@ -18,6 +20,7 @@ from gateway.config.root import Config
 from gateway.cooldown_sync import CooldownSync
 from gateway.core.errors import Unavailable
 from gateway.core.tracebacks import drop_tracebacks
+from gateway.dispatch.candidates import candidates_of
 from gateway.generations import Generations
 from gateway.http.answers.background import BACKGROUND, BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.connection_memory import CONNECTION_MEMORIES, ConnectionMemories
@@ -28,15 +31,25 @@ from gateway.http.chain import chained
 from gateway.http.endpoints.metrics import SCRAPE
 from gateway.http.endpoints.responses_socket import CONNECTION_LIMIT, SOCKET_TURN
 from gateway.http.instance_metrics import Collector, circuits, counted, degraded, number
-from gateway.http.keys import CONNECTIONS, CURRENT, DEGRADED, DRAIN, LOCKOUT, RELOADS, SERVICES
+from gateway.http.keys import (
+    BACKGROUND_RUNS,
+    CONNECTIONS,
+    CURRENT,
+    DEGRADED,
+    DRAIN,
+    LOCKOUT,
+    RELOADS,
+    SERVICES,
+)
 from gateway.http.large_bodies import LARGE_BODIES, LargeBodies
 from gateway.http.refusals import REFUSAL_LOG, RefusalLog
 from gateway.http.response_headers import RESPONSE_HEADERS, ResponseHeaders
-from gateway.http.routes import add_routes
+from gateway.http.routes import Handler, Route, add_routes
 from gateway.http.server.drain import Drain
 from gateway.key_sync import KeySync
 from gateway.metrics import catalog
-from gateway.monitoring import Monitoring, OtherProcesses, candidates_of
+from gateway.monitoring import Monitoring, OtherProcesses
+from gateway.operating import add_doctor, add_status
 from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
 from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
@@ -83,8 +96,7 @@ def create_app(
         KeySync(link, keys)
     webhook = Webhook()
     app = web.Application()
-    app[LOCKOUT] = _lockout(gateway.auth, link)
-    app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
+    app[LOCKOUT], app[REFUSAL_LOG] = _lockout(gateway.auth, link), RefusalLog(asyncio.get_running_loop().time)
     app[DRAIN] = Drain()
     app[RELOADS] = reloads
     app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
@@ -92,11 +104,8 @@ def create_app(
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
     monitoring = Monitoring(config, others)
     app[SCRAPE] = monitoring.scrape
-    add_routes(app.router, ROUTES, lambda route: chained(route, monitoring.observers(route)))
-    app[SOCKET_TURN] = chained(EVENTS, monitoring.observers(EVENTS))
-    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
-    app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
-    app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
+    add_status(app, link, reloads, monitoring)
+    _serve_routes(app, monitoring)
 
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
@@ -104,6 +113,7 @@ def create_app(
             await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
+                await stack.enter_async_context(_release_sync(app[LOCKOUT], config, state, link).running())
             parts = await stack.enter_async_context(
                 open_parts(
                     config,
@@ -124,6 +134,7 @@ def create_app(
             await generations.prepare(config, env)
             generations.commit()
             app[CURRENT] = generations.current
+            add_doctor(app, generations, reloads, state)
             _watch_health(app, stack, parts.services.stores)
             _run_in_background(app, stack, background, gateway.state.max_response_bytes)
             monitoring.collectors += _collectors(app, link)
@@ -133,6 +144,19 @@ def create_app(
 
     app.cleanup_ctx.append(runtime)
     return app
+
+
+def _serve_routes(app: web.Application, monitoring: Monitoring) -> None:
+    """Every route with its chain, and the headers of every response."""
+
+    def chain(route: Route) -> Handler:
+        return chained(route, monitoring.observers(route))
+
+    add_routes(app.router, ROUTES, chain)
+    app[SOCKET_TURN] = chain(EVENTS)
+    app[CONNECTION_MEMORIES], app[CONNECTION_LIMIT] = ConnectionMemories(), 3600.0
+    app[RESPONSE_HEADERS] = ResponseHeaders(app[DRAIN])
+    app.on_response_prepare.append(app[RESPONSE_HEADERS].add)
 
 
 def _adjust(app: web.Application, cooldowns: Cooldowns, config: Config) -> None:
@@ -172,6 +196,7 @@ def _run_in_background(
 ) -> None:
     app[BACKGROUND] = runs = BackgroundRuns(app[SERVICES].stores.events, policy, EventLimits.of(max_bytes))
     stack.push_async_callback(runs.close)
+    app[BACKGROUND_RUNS] = runs.count
     app[DRAIN].background_jobs.append(runs.count)
 
 
@@ -212,6 +237,13 @@ def _lockout(auth: AuthConfig, link: ReplicationLink | None) -> Lockout:
     )
     delay = FailureDelay(DelayPolicy(window=policy.window)) if config.exempt_loopback else None
     return Lockout(limiter, sleep=asyncio.sleep, delay=delay)
+
+
+def _release_sync(lockout: Lockout, config: Config, state: Path, link: ReplicationLink) -> ReleaseSync:
+    """For gateways with the same state directory that count together: under one prefix, in one database."""
+    group = link.channel.replace("{", "").replace("}", "").replace(":", "-")
+    spool = ReleaseSpool(state / "released-locks" / group, max_age=config.gateway.auth.rate_limit.lockout_ms / 1000)
+    return ReleaseSync(lockout, spool, lambda: not link.available)
 
 
 async def _inspected(inspect: Callable[[], Awaitable[None]]) -> None:

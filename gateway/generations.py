@@ -18,6 +18,7 @@ from gateway.routes import document_of
 @dataclass(frozen=True, slots=True)
 class _Generation:
     config: Config
+    env: Mapping[str, str] = field(repr=False)
     prepared: Prepared
     document: bytes
     secrets: frozenset[str] = field(repr=False)
@@ -59,9 +60,18 @@ class Generations:
     @property
     def config(self) -> Config:
         """The configuration in force."""
+        return self._accepted.config
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """The environment that the configuration in force was made with."""
+        return self._accepted.env
+
+    @property
+    def _accepted(self) -> _Generation:
         if self._in_force is None:
             raise AssertionError("no configuration is in force yet")
-        return self._in_force.config
+        return self._in_force
 
     @property
     def current(self) -> Current:
@@ -79,7 +89,7 @@ class Generations:
             await check(config)
         prepared = await prepared_from(config, env, self._parts)
         document = document_of(prepared.snapshot.endpoints)
-        self._waiting = _Generation(config, prepared, document, secrets)
+        self._waiting = _Generation(config, env, prepared, document, secrets)
 
     def commit(self) -> None:
         """Put the prepared snapshot in force, for all requests that begin from now on."""

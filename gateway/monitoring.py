@@ -1,6 +1,6 @@
 """Composes what watches the gateway: metrics with their own listener, and the access log."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
@@ -11,8 +11,6 @@ from gateway.access.host import HostPolicy
 from gateway.config.metrics import MetricsConfig
 from gateway.config.root import Config
 from gateway.core.errors import Unavailable
-from gateway.core.names import ModelRef
-from gateway.dispatch import snapshot as dispatched
 from gateway.http import instance_metrics as instance
 from gateway.http.access_log import AccessLog
 from gateway.http.endpoints.metrics import SCRAPE, metrics
@@ -20,12 +18,11 @@ from gateway.http.request_end import RequestObserver
 from gateway.http.request_metrics import RequestMetrics
 from gateway.http.routes import Handler, Route, template_of
 from gateway.http.server.listener import listen
-from gateway.metrics.catalog import DROPPED, FAMILIES
+from gateway.metrics.catalog import DROPPED, FAMILIES, IN_FLIGHT
 from gateway.metrics.loop_delay import LoopDelay
 from gateway.metrics.registry import Registry, Snapshot
 from gateway.metrics.text import rendered
 from gateway.observe.log import shows_debug, shows_info, write_info
-from gateway.runs.candidates import Candidate
 
 log = structlog.get_logger(__name__)
 
@@ -91,6 +88,13 @@ class Monitoring:
         registry.counter(DROPPED).value = registry.dropped.value
         return registry.snapshot()
 
+    def in_flight(self) -> int | None:
+        """The requests that this process answers now; None if metrics are disabled."""
+        if self.registry is None:
+            return None
+        gauges = self.registry.snapshot().get(IN_FLIGHT.name, {})
+        return int(sum(value for value in gauges.values() if isinstance(value, float | int)))
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Measure the event loop, join the other processes, and serve the listener of its own if one is configured.
@@ -151,14 +155,3 @@ async def _only_this_host(request: web.Request, handler: Handler) -> web.StreamR
 
 
 _THIS_HOST = HostPolicy()
-
-
-def candidates_of(snapshot: dispatched.Snapshot) -> Iterator[Candidate]:
-    """The models of all agents, with each of their keys."""
-    refs: dict[ModelRef, None] = dict.fromkeys(ref for agent in snapshot.directory.agents for ref in agent.candidates)
-    for ref in refs:
-        provider = snapshot.runs.providers.get(ref.provider)
-        if provider is not None:
-            row, model = provider.row_for(ref.model), provider.model(ref.model)
-            for one in (row, *row.others):
-                yield Candidate(ref, one, model)

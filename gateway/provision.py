@@ -45,6 +45,7 @@ from gateway.upstream.embed import Embedder, HttpEmbedder
 from gateway.upstream.embedded import MODEL
 from gateway.upstream.local import LocalEmbedder, local_provider
 from gateway.upstream.provider import Provider
+from gateway.upstream.signers import token_sources
 from gateway.validation import EMBEDDED_EMBEDDING, embedded_joins
 from gateway.wire.openai_chat.embeddings import EmbeddingLimits
 from openclaw_ratelimit import Quota, QuotaPolicy
@@ -95,6 +96,8 @@ async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack:
     provider_client = ProviderClient(parts.http.with_connect(limits.connect), limits)
     providers = providers_from(config.models, env, named_providers(config), config.auth)
     stack.enter_context(parts.http.serving([origin for one in providers.values() for origin in one.origins()]))
+    for tokens in token_sources(providers.values()):
+        stack.push_async_callback(tokens.close)
     embedders: dict[str, Embedder] = {
         name: HttpEmbedder(provider_client.http, limits, provider_client.deadlines) for name in providers
     }

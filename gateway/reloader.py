@@ -48,7 +48,7 @@ class Reloader:
         self._lock = asyncio.Lock()
         self.files = first.files
         """The state of every file at the last attempt."""
-        self.status = ReloadStatus(str(self._running.path), 1, clock(), _is_watched(self._running))
+        self.status = _status(self._running, 1, clock(), None)
 
     @property
     def running(self) -> Loaded:
@@ -88,7 +88,7 @@ class Reloader:
             number = self.status.generation + 1
             await self._apply(loaded, number)
             self._running = loaded
-            self.status = replace(self.status, generation=number, since=self._clock(), watched=_is_watched(loaded))
+            self.status = _status(loaded, number, self._clock(), self.status.last)
         self.files = self._accepted_files = {**read.files, **named}
         if changed or waiting:
             log.info(
@@ -140,5 +140,6 @@ def read_first(load: Load, known: set[Path]) -> Read:
     return Read(valid, {**look(files), **before})
 
 
-def _is_watched(loaded: Loaded) -> bool:
-    return loaded.config.gateway.reload.mode != "off"
+def _status(loaded: Loaded, generation: int, since: float, last: Reload | None) -> ReloadStatus:
+    watched = loaded.config.gateway.reload.mode != "off"
+    return ReloadStatus(str(loaded.path), generation, since, watched, loaded.ignored, loaded.inert, last)

@@ -10,6 +10,7 @@ from gateway.http.answers.socket_turn import respond_to_event
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
+from gateway.http.endpoints.doctor import doctor, doctor_stream
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.health import live, ready, started
 from gateway.http.endpoints.input_tokens import input_tokens
@@ -24,6 +25,7 @@ from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.responses_socket import responses_socket
 from gateway.http.endpoints.runs import get_run
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
+from gateway.http.endpoints.status import status
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.endpoints.usage import usage
 from gateway.http.message_errors import messages_error_body, messages_error_headers, messages_error_status
@@ -81,6 +83,9 @@ ROUTES = (
     Route(("GET",), ("/metrics", "/api/diagnostics/prometheus"), metrics, Scope.READ, endpoints=_METRICS),
     Route(("GET",), ("/api/v1/config",), get_configuration, Scope.READ),
     Route(("POST",), ("/api/v1/reload",), reload_configuration, Scope.ADMIN),
+    Route(("GET",), ("/api/v1/status",), status, Scope.READ),
+    Route(("GET",), ("/api/v1/doctor",), doctor, Scope.READ),
+    Route(("GET",), ("/api/v1/doctor/stream",), doctor_stream, Scope.READ),
     Route(("GET",), ("/api/v1/locks",), list_locks, Scope.READ, endpoints=_ANY),
     Route(("DELETE",), ("/api/v1/locks",), release_lock, Scope.ADMIN, endpoints=_ANY),
     Route(("GET",), ("/api/v1/keys",), list_keys, Scope.ADMIN, endpoints=_ANY),

@@ -25,7 +25,7 @@ from gateway.http.server.tls import TlsFiles, server_context
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.configured import provider_problems, providers_from
 from gateway.upstream.embedded import MODEL, available
-from gateway.upstream.google_token import VARIABLE as SERVICE_ACCOUNT
+from gateway.upstream.google_login import credentials_file
 from gateway.upstream.keys import has_key, key_from
 from gateway.upstream.provider import Provider
 from gateway.upstream.row_problems import no_format
@@ -79,6 +79,11 @@ def validated(
     checks = (_certificates, _providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
     loaded = load(path, env, complete=with_model, checks=checks, port=port, bind=bind, endpoints=endpoints, files=files)
     files.update(referenced_files(loaded))
+    return valid_from(loaded)
+
+
+def valid_from(loaded: Loaded) -> Valid:
+    """The providers, agents and warnings of a configuration that passed all checks."""
     config = loaded.config
     providers = providers_from(config.models, loaded.env, named_providers(config), config.auth)
     directory = directory_from(
@@ -104,8 +109,8 @@ def referenced_files(loaded: Loaded) -> Iterator[Path]:
     """Files that the configuration names and whose content is not in it."""
     if (tls := tls_files(loaded.config.gateway.tls)) is not None:
         yield from (file for file in (tls.certificate, tls.key, tls.authorities) if file is not None)
-    if account := loaded.env.get(SERVICE_ACCOUNT, "").strip():
-        yield Path(account)
+    if login := credentials_file(loaded.env):
+        yield Path(login)
 
 
 def embedded_joins(models: ModelsConfig) -> bool:

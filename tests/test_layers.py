@@ -22,10 +22,11 @@ LAYERS = (
     {"http", "ui"},
     {"validation"},
     {"parts", "watch", "doctor"},
-    {"provision", "cooldown_sync", "key_sync"},
+    {"provision", "cooldown_sync", "instance_sync", "key_sync"},
     {"shared", "monitoring"},
     {"routes"},
     {"generations", "reloader"},
+    {"operating"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -33,14 +34,26 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # aiohttp is one distribution with two halves; these packages own them.
-SERVER = frozenset({"http", "app", "cli", "monitoring"})
+SERVER = frozenset({"http", "app", "cli", "monitoring", "operating"})
 CLIENT = frozenset({"media", "alerts"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
     "aiohttp.WSCloseCode", "aiohttp.WSMessage", "aiohttp.WSMsgType",
 })  # fmt: skip
 RATELIMIT_USERS = frozenset(
-    {"app", "parts", "provision", "dispatch", "http", "cooldown_sync", "key_sync", "shared", "state"}
+    {
+        "app",
+        "parts",
+        "provision",
+        "dispatch",
+        "http",
+        "cooldown_sync",
+        "instance_sync",
+        "key_sync",
+        "operating",
+        "shared",
+        "state",
+    }
 )
 
 

@@ -29,12 +29,8 @@ class Limiter(Protocol):
         """Seconds until the key's lock ends, 0.0 without a lock."""
         ...
 
-    def must_ask(self, key: str) -> bool:
-        """Whether the key has failures on record, so that even a success must be recorded."""
-        ...
-
-    def remember(self, key: str) -> None:
-        """Record a success of a key without failures."""
+    def succeed_now(self, key: str) -> bool:
+        """Record a success of a key that nothing stands against. False if `record_success` must decide."""
         ...
 
     async def record_failure(self, key: str) -> Verdict:
@@ -47,6 +43,10 @@ class Limiter(Protocol):
 
     async def unlock(self, key: str) -> bool:
         """End the key's lock and forget its failures; whether there were any."""
+        ...
+
+    def release_as_of(self, key: str, age: float) -> None:
+        """End the lock and forget the failures that the key had `age` seconds ago."""
         ...
 
     def locked(self) -> Sequence[tuple[str, float]]:
@@ -86,6 +86,8 @@ class Lockout:
         self._limiter = limiter
         self._sleep = sleep
         self._delay = delay
+        self.announce: Callable[[str], Awaitable[None]] | None = None
+        """Called with each key that an operator has released."""
 
     def locked(self) -> Sequence[tuple[str, float]]:
         """The clients' keys that are locked, and for how many more seconds."""
@@ -93,7 +95,14 @@ class Lockout:
 
     async def unlock(self, key: str) -> bool:
         """For operators: end a lock at all instances, and forget the failures; whether there were any."""
-        return await self._limiter.unlock(key)
+        released = await self._limiter.unlock(key)
+        if self.announce is not None:
+            await self.announce(key)
+        return released
+
+    def release_as_of(self, key: str, age: float) -> None:
+        """An operator has released `key` `age` seconds ago at another instance, which could not publish that."""
+        self._limiter.release_as_of(key, age)
 
     def admit_now(self, outcome: Outcome, client: ClientAddress) -> Principal | None:
         """The principal if no failures are on record. None if `admit` must decide."""
@@ -106,10 +115,7 @@ class Lockout:
             if self._delay.has_failures(key):
                 self._delay.reset(key)
             return outcome.principal
-        if self._limiter.must_ask(key):
-            return None
-        self._limiter.remember(key)
-        return outcome.principal
+        return outcome.principal if self._limiter.succeed_now(key) else None
 
     async def admit(self, outcome: Outcome, client: ClientAddress) -> Principal:
         """The principal. Raises `Unauthorized`, `LockedOut`, `Unavailable` for a key that can't be checked now, and

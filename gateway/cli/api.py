@@ -24,8 +24,7 @@ def ask(
     method: str, url: str, gateway: GatewayConfig, *, body: object = None, timeout: float = _TIMEOUT
 ) -> dict[str, Any]:
     """The gateway's JSON, or `problem` and the error's `code`. `body` is sent as JSON."""
-    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
-    headers = {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
+    headers = credential(gateway)
     data = None if body is None else json.dumps(body).encode()
     if data is not None:
         headers["Content-Type"] = "application/json"
@@ -37,9 +36,37 @@ def ask(
     return answer
 
 
+def credential(gateway: GatewayConfig) -> dict[str, str]:
+    """The header with the configuration's own credential; empty without one."""
+    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
+    return {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect is an error: following it would send the credential to another host."""
+
+    def redirect_request(self, *_: object) -> None:
+        """See the base class."""
+
+
+def open_url(request: urllib.request.Request, gateway: GatewayConfig, timeout: float) -> Any:
+    """The response. The gateway of this machine is asked without a proxy, which would see the credential.
+
+    Raises HTTPError, also for a redirect, URLError, OSError and HTTPException.
+    """
+    url = request.full_url
+    handlers: list[urllib.request.BaseHandler] = [
+        urllib.request.HTTPSHandler(context=trust(gateway, url)),
+        _NoRedirect(),
+    ]
+    if url.startswith(f"{base_url(gateway)}/"):
+        handlers.append(urllib.request.ProxyHandler({}))
+    return urllib.request.build_opener(*handlers).open(request, timeout=timeout)
+
+
 def _answer(request: urllib.request.Request, url: str, gateway: GatewayConfig, timeout: float) -> dict[str, Any]:
     try:
-        with urllib.request.urlopen(request, timeout=timeout, context=trust(gateway, url)) as response:  # noqa: S310
+        with open_url(request, gateway, timeout) as response:
             answer: dict[str, Any] = json.load(response)
             return answer
     except HTTPError as error:

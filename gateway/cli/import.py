@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 
 from gateway.cli.installation import Import, imported
 from gateway.cli.main import COMMANDS, config_option
+from gateway.cli.output import styled
 from gateway.config.environment import config_file, state_directory
 from gateway.config.starter import write_private
 from gateway.core.errors import ConfigError
+from gateway.core.printable import printable
 
 if TYPE_CHECKING:
     from gateway.cli.main import Subparsers
 
-_OUTCOMES = ("works", "changed", "missing", "left out", "needs you")
+_COLORS = {"works": "32", "changed": "36", "missing": "33", "left out": "33", "needs you": "31"}
 
 
 def add_parser(sub: "Subparsers") -> None:
@@ -57,12 +59,11 @@ def _write(texts: dict[Path, str]) -> list[Path]:
 
 
 def _print(result: Import, written: list[Path]) -> None:
-    for outcome in _OUTCOMES:
+    for outcome, color in _COLORS.items():
         for finding in result.findings:
             if finding.outcome == outcome:
-                print(
-                    f"{outcome:<9}  {finding.path}: {finding.text}" if finding.path else f"{outcome:<9}  {finding.text}"
-                )
+                text = f"{finding.path}: {finding.text}" if finding.path else finding.text
+                print(f"{styled(f'{outcome:<9}', color)}  {printable(text)}")
     for file in written:
         print(f"Wrote {file}")
     if result.valid is None:

@@ -3,7 +3,6 @@
 Nothing in the installation is changed. Keys that OpenClaw keeps in its stores become variables of the new `.env`.
 """
 
-import copy
 import json
 import re
 import tempfile
@@ -13,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.agents.model_chain import chain_problems
+from gateway.cli.relocation import make_paths_absolute, move_agents, move_profiles, without_other_sections
 from gateway.cli.repairs import Finding, repaired
-from gateway.config import accepted, document
+from gateway.config import document
 from gateway.config.agents import gathered
 from gateway.config.dotenv import parse, rendered
 from gateway.config.problems import Problem
-from gateway.config.profile_store import stored_profiles
 from gateway.config.root import Config
 from gateway.config.starter import new_token
 from gateway.core.errors import ConfigError
@@ -30,9 +29,7 @@ from gateway.validation import Valid, validated
 FILES = ("openclaw.json", "clawdbot.json", "moltbot.json")
 """The names of the configuration file, the older ones last."""
 
-_KEPT = frozenset(Config.model_fields) | {"env", "secrets"}
 _VARIABLE = re.compile(r"\$\{([A-Z_][A-Z0-9_]*)")
-_NOT_LETTERS = re.compile(r"[^A-Z0-9]+")
 _ALWAYS = ("OPENCLAW_GATEWAY_TOKEN", "OPENCLAW_GATEWAY_PASSWORD")
 
 
@@ -68,10 +65,10 @@ def imported(directory: Path, env: Mapping[str, str]) -> Import:
     dotenv = directory / ".env"
     variables = parse(dotenv.read_text(encoding="utf-8-sig", errors="replace")) if dotenv.is_file() else {}
     result = Import(tree, variables, _names_models(tree))
-    result.findings += _without_other_sections(tree)
-    _move_agents(tree, directory)
-    _absolute_files(tree, directory)
-    result.findings += _move_profiles(result, directory)
+    result.findings += without_other_sections(tree)
+    move_agents(tree, directory)
+    make_paths_absolute(tree, directory)
+    result.findings += move_profiles(tree, variables, directory)
     with tempfile.TemporaryDirectory() as scratch:
         check = _checker(result, env, Path(scratch))
         result.findings += repaired(tree, check)
@@ -130,72 +127,6 @@ def _load(result: Import, env: Mapping[str, str], scratch: Path) -> Valid:
     own = {name: value for name, value in env.items() if name != "OPENCLAW_CONFIG_PATH"}
     # No other model answers for an agent whose own one is left out.
     return validated(None, {**own, "OPENCLAW_STATE_DIR": str(scratch)}, assume_model=not result.names_models)
-
-
-def _without_other_sections(tree: dict[str, Any]) -> Iterator[Finding]:
-    """Sections that the gateway does not serve."""
-    others = [name for name in tree if name not in _KEPT]
-    for name in others:
-        del tree[name]
-    if shown := [name for name in others if name not in accepted.BOOKKEEPING]:
-        yield Finding(", ".join(shown), "left out", "not served by this gateway")
-
-
-def _move_agents(tree: dict[str, Any], directory: Path) -> None:
-    """Agents in the newer form, each with its workspace of the installation."""
-    if not isinstance(tree.get("agents"), dict):
-        return
-    agents = tree["agents"] = {key: value for key, value in gathered(tree["agents"]).items() if value is not None}
-    entries, defaults = agents.get("entries"), agents.get("defaults")
-    shared = isinstance(defaults, dict) and defaults.get("workspace")
-    for name, entry in entries.items() if isinstance(entries, dict) else ():
-        for folder in (f"workspace-{name}", "workspace"):
-            if isinstance(entry, dict) and not entry.get("workspace") and not shared and (directory / folder).is_dir():
-                entry["workspace"] = str((directory / folder).resolve())
-
-
-def _absolute_files(tree: dict[str, Any], directory: Path) -> None:
-    """Secret files are relative to the directory of the configuration, which changes."""
-    secrets = tree.get("secrets")
-    providers = secrets.get("providers") if isinstance(secrets, dict) else None
-    for provider in providers.values() if isinstance(providers, dict) else ():
-        path = provider.get("path") if isinstance(provider, dict) else None
-        if isinstance(path, str) and not path.startswith(("~", "$")):
-            provider["path"] = str((directory / path).resolve())
-
-
-def _move_profiles(result: Import, directory: Path) -> Iterator[Finding]:
-    """The keys of the stores as variables; logins as they are, for the report."""
-    stored, problems = stored_profiles(directory)
-    for problem in problems:
-        yield Finding(problem.path, "left out", problem.text)
-    section: Any = result.tree.setdefault("auth", {})
-    profiles: Any = section.setdefault("profiles", {}) if isinstance(section, dict) else {}
-    if not isinstance(profiles, dict):
-        return
-    for name, profile in stored.items():
-        entry = profiles.setdefault(name, {"provider": profile["provider"], "mode": profile["mode"]})
-        key = profile.get("key")
-        if isinstance(key, str) and isinstance(entry, dict):
-            variable = f"OPENCLAW_PROFILE_{_NOT_LETTERS.sub('_', name.upper()).strip('_')}"
-            result.variables[variable] = key
-            entry["key"] = f"${{{variable}}}"
-        elif key and isinstance(entry, dict):
-            entry["key"] = copy.deepcopy(key)
-    for name, entry in list(profiles.items()):
-        if isinstance(entry, dict) and entry.get("mode") in ("oauth", "aws-sdk"):
-            del profiles[name]
-            advice = _key_advice(str(entry.get("provider")))
-            yield Finding(
-                f'auth.profiles["{name}"]', "left out", f'"{entry["mode"]}" logins are not supported; {advice}'
-            )
-    if section == {"profiles": {}}:
-        del result.tree["auth"]
-
-
-def _key_advice(provider: str) -> str:
-    row = CATALOG.get(provider)
-    return f"set {row.key_variables[0]}" if row and row.key_variables else "use an API key"
 
 
 def _open_endpoints(tree: dict[str, Any]) -> Iterator[Finding]:

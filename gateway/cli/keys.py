@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from gateway.cli.api import ask, base_url
 from gateway.cli.main import COMMANDS, config_option
+from gateway.cli.output import print_table
 from gateway.config.budgets import SECONDS
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
@@ -44,13 +45,13 @@ def add_parser(sub: "Subparsers") -> None:
     create.add_argument("--budget-window", choices=tuple(SECONDS), default="month", help="(default: month)")
     create.add_argument("--expires", metavar="WHEN", help="a time such as 2027-01-31T00:00:00Z, or days such as 90d")
     listing = actions.add_parser("list", help="list all keys, without the keys themselves")
-    listing.add_argument("--json", action="store_true", help="one JSON object per line")
     revoke = actions.add_parser("revoke", help="revoke a key at every instance")
     revoke.add_argument("name", metavar="NAME")
     generate = actions.add_parser("generate", help="print a key and its digest for gateway.keys in the configuration")
     for action in (create, listing, revoke, generate):
         config_option(action, of_action=True)
     for action in (create, listing, revoke):
+        action.add_argument("--json", action="store_true", help="print the gateway's object; of a list, one per line")
         action.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
 
 
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
         case "create":
             return _create(args, url, gateway)
         case "revoke":
-            return _revoke(args.name, url, gateway)
+            return _revoke(args.name, url, gateway, as_json=args.json)
         case _:
             return _list(url, gateway, as_json=args.json)
 
@@ -94,16 +95,16 @@ def _create(args: argparse.Namespace, url: str, gateway: GatewayConfig) -> int:
     answer = ask("POST", url, gateway, body=wanted)
     if "problem" in answer:
         return _problem(answer)
-    print(answer["key"])
+    print(json.dumps(answer) if args.json else answer["key"])
     print(f"Key {printable(args.name)} is made. Store it now: the gateway has only its digest.", file=sys.stderr)
     return 0
 
 
-def _revoke(name: str, url: str, gateway: GatewayConfig) -> int:
+def _revoke(name: str, url: str, gateway: GatewayConfig, *, as_json: bool) -> int:
     answer = ask("DELETE", f"{url}/{quote(name, safe='@')}", gateway)
     if "problem" in answer:
         return _problem(answer)
-    print(f"revoked {printable(name)}")
+    print(json.dumps(answer) if as_json else f"revoked {printable(name)}")
     if answer["pending"]:
         text = "The store is away: other instances accept the key until it is back, so keep this instance running."
         print(text, file=sys.stderr)
@@ -123,19 +124,13 @@ def _list(url: str, gateway: GatewayConfig, *, as_json: bool) -> int:
         for key in keys:
             print(json.dumps(key))
         return 0
-    rows = [_row(key) for key in keys]
-    if sys.stdout.isatty():
-        rows = [list(_COLUMNS), *rows]
-        widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-        rows = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
-    for row in rows:
-        print("\t".join(row) if not sys.stdout.isatty() else "  ".join(row).rstrip())
+    print_table(_COLUMNS, map(_row, keys))
     return 0
 
 
 def _row(key: dict[str, Any]) -> list[str]:
     expires = key["expires_at"] or "never"
-    cells = (
+    return [
         key["name"],
         ",".join(key["scopes"]) or "none",
         "all" if key["agents"] is None else ",".join(key["agents"]) or "none",
@@ -144,8 +139,7 @@ def _row(key: dict[str, Any]) -> list[str]:
         f"{expires} (expired)" if key["expired"] else expires,
         key["last_used_at"] or "never",
         key["source"],
-    )
-    return [printable(str(cell)) for cell in cells]
+    ]
 
 
 def _budget(budget: dict[str, Any] | None) -> str:

@@ -4,6 +4,7 @@ The running gateway is asked, so that a release holds at every instance, also wh
 """
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from urllib.parse import quote
 
 from gateway.cli.api import ask, base_url
 from gateway.cli.main import COMMANDS, config_option
+from gateway.cli.output import on_terminal, print_table
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load
 from gateway.core.printable import printable
@@ -21,11 +23,12 @@ if TYPE_CHECKING:
 
 
 def add_parser(sub: "Subparsers") -> None:
-    """`locks list|release [KEY] [--config FILE] [--url URL]...`."""
+    """`locks list|release [KEY] [--json] [--config FILE] [--url URL]...`."""
     parser = sub.add_parser("locks", help=COMMANDS["locks"], description=__doc__)
     parser.add_argument("action", choices=("list", "release"))
     parser.add_argument("key", nargs="?", metavar="KEY", help="what to release: an address, or a key of the list")
     config_option(parser)
+    parser.add_argument("--json", action="store_true", help="list one JSON object per line")
     where = (
         "where the gateway is (default: this machine, the configured port); may be repeated to ask several instances"
     )
@@ -43,10 +46,12 @@ def run(args: argparse.Namespace) -> int:
         if not base.startswith(("http://", "https://")):
             print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
             return 2
-    return _list(bases, gateway) if args.action == "list" else _release(args.key, bases, gateway)
+    if args.action == "list":
+        return _list(bases, gateway, as_json=args.json)
+    return _release(args.key, bases, gateway)
 
 
-def _list(bases: list[str], gateway: GatewayConfig) -> int:
+def _list(bases: list[str], gateway: GatewayConfig, *, as_json: bool) -> int:
     locks: dict[str, int] = {}
     failed = False
     for base in bases:
@@ -57,8 +62,14 @@ def _list(bases: list[str], gateway: GatewayConfig) -> int:
         else:
             failed = True
             print(printable(str(answer["problem"])), file=sys.stderr)
-    for key, seconds in sorted(locks.items(), key=lambda lock: lock[1]):
-        print(printable(str(key)), f"{seconds} s", sep="\t")
+    held = sorted(locks.items(), key=lambda lock: lock[1])
+    if as_json:
+        for key, seconds in held:
+            print(json.dumps({"key": key, "seconds": seconds}))
+    elif held or not on_terminal():
+        print_table(("client", "locked for"), [(key, f"{seconds} s") for key, seconds in held])
+    elif not failed:
+        print("No client is locked out.", file=sys.stderr)
     return int(failed)
 
 
@@ -74,5 +85,9 @@ def _release(key: str, bases: list[str], gateway: GatewayConfig) -> int:
     if released:
         print(f"released {printable(str(released[0]['key']))}")
         if any(answer["pending"] for answer in released):
-            print("Redis is away: instances that were not asked follow when it is back", file=sys.stderr)
+            print(
+                "Redis is away: other gateways with this state directory follow within a second, those on other "
+                "machines when Redis is back",
+                file=sys.stderr,
+            )
     return int(failed)

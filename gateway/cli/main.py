@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": "run the gateway (the default command)",
     "check": "check the configuration and list every problem",
     "agent": "run one agent turn and print the answer",
+    "completion": "print the completion of commands and options for bash, zsh or fish",
     "doctor": "look for faults of the set-up, and name what to type for each",
     "import": "import an OpenClaw installation: report what works, and write a configuration",
     "keys": "make, list or revoke keys of clients",

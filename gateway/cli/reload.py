@@ -1,6 +1,7 @@
 """`openclaw-gateway reload`: let the running gateway load its changed configuration, and report what came of it."""
 
 import argparse
+import json
 import os
 import sys
 from pathlib import Path
@@ -16,10 +17,11 @@ if TYPE_CHECKING:
 
 
 def add_parser(sub: "Subparsers") -> None:
-    """`reload [--config FILE] [--url URL]`."""
+    """`reload [--config FILE] [--url URL] [--json]`."""
     parser = sub.add_parser("reload", help=COMMANDS["reload"], description=__doc__)
     config_option(parser)
     parser.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
+    parser.add_argument("--json", action="store_true", help="print the object of GET /api/v1/config")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -36,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     if "problem" in answer:
         print(printable(str(answer.get("message") or answer["problem"]), lines=True), file=sys.stderr)
         return 1
-    print(report(answer))
+    print(json.dumps(answer, indent=2) if args.json else report(answer))
     return 0
 
 

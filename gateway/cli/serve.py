@@ -21,6 +21,7 @@ from gateway.cli.event_loop import EventLoop
 from gateway.cli.first_run import ensure_config
 from gateway.cli.greeting import announce
 from gateway.cli.main import COMMANDS, config_option
+from gateway.cli.open_files import raise_limit
 from gateway.cli.parent import Parent
 from gateway.cli.reload_triggers import ReloadTriggers
 from gateway.cli.serving_options import serving_options
@@ -66,6 +67,7 @@ def add_parser(sub: "Subparsers") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Serve until SIGINT or SIGTERM. 1 when the port can't be used. Raises ConfigError for a bad configuration."""
+    raise_limit()
     if args.worker is not None:
         return _work(args.worker)
     path = Path(args.config) if args.config else None

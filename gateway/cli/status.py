@@ -1,15 +1,16 @@
-"""`openclaw-gateway status`: ask the running gateway whether it is ready and accepts our credential.
+"""`openclaw-gateway status`: the state of the running gateway, its instances, cooldowns, queues and store.
 
 `--ready` asks only for readiness, for health checks: it runs every few seconds, so it imports no more than it needs.
 """
 
 import argparse
+import json
 import os
 import sys
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 
 from gateway.cli.main import COMMANDS, EXIT_CONFIG, config_option, print_problems
@@ -26,11 +27,12 @@ _NO_HTTP = "it speaks no HTTP; with TLS, name an https URL"
 
 
 def add_parser(sub: "Subparsers") -> None:
-    """`status [--config FILE] [--url URL] [--ready]`."""
+    """`status [--config FILE] [--url URL] [--ready] [--json]`."""
     parser = sub.add_parser("status", help=COMMANDS["status"], description=__doc__)
     config_option(parser)
     parser.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
     parser.add_argument("--ready", action="store_true", help="ask only whether it is ready, without a credential")
+    parser.add_argument("--json", action="store_true", help="print the object of GET /api/v1/status")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -50,7 +52,6 @@ def run(args: argparse.Namespace) -> int:
 def _status(args: argparse.Namespace) -> int:
     # Half a second that a health check must not cost.
     from gateway.cli.api import ask, base_url, trust  # noqa: PLC0415
-    from gateway.cli.reload import report  # noqa: PLC0415
     from gateway.config.gateway import GatewayConfig  # noqa: PLC0415
     from gateway.config.load import load  # noqa: PLC0415
 
@@ -63,18 +64,26 @@ def _status(args: argparse.Namespace) -> int:
         _print_readiness((args.url or f"http://127.0.0.1:{port or GatewayConfig().port}").rstrip("/"))
         return EXIT_CONFIG
     base = (args.url or base_url(gateway)).rstrip("/")
-    ready = _print_readiness(base, trust(gateway, f"{base}/"))
     if args.ready or not base.startswith(("http://", "https://")):
-        return 0 if ready else 1
-    models = ask("GET", f"{base}/v1/models", gateway, timeout=_TIMEOUT)
-    if accepted := "problem" not in models:
-        print("agents  " + ", ".join(printable(model["id"]) for model in models["data"]))
+        return 0 if _print_readiness(base, trust(gateway, f"{base}/")) else 1
+    status = ask("GET", f"{base}/api/v1/status", gateway, timeout=_TIMEOUT)
+    if "problem" in status:
+        _print_readiness(base, trust(gateway, f"{base}/"))
+        print(printable(status["problem"]), file=sys.stderr)
+        return 1
+    if args.json:
+        print(json.dumps(status, indent=2))
     else:
-        print(f"agents  {printable(models['problem'])}")
-    configuration = ask("GET", f"{base}/api/v1/config", gateway, timeout=_TIMEOUT)
-    if "problem" not in configuration:
-        print("config  " + report(configuration).replace("\n", "\n        "))
-    return 0 if ready and accepted else 1
+        _print(status, ask("GET", f"{base}/v1/models", gateway, timeout=_TIMEOUT))
+    return 0 if status["ready"] else 1
+
+
+def _print(status: dict[str, Any], models: dict[str, Any]) -> None:
+    from gateway.cli.output import print_fields  # noqa: PLC0415
+    from gateway.cli.status_report import fields_of, readiness_of  # noqa: PLC0415
+
+    agents = models["problem"] if "problem" in models else ", ".join(model["id"] for model in models["data"])
+    print_fields([("ready", readiness_of(status)), ("agents", agents), *fields_of(status)])
 
 
 def _print_readiness(base: str, context: "ssl.SSLContext | None" = None) -> bool:

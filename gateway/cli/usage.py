@@ -5,14 +5,14 @@ import json
 import os
 import sys
 import urllib.request
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 
+from gateway.cli.api import base_url, credential, open_url
 from gateway.cli.main import COMMANDS, config_option
-from gateway.config.gateway import GatewayConfig
+from gateway.cli.output import print_table
 from gateway.config.load import load
 from gateway.core.printable import printable
 
@@ -38,6 +38,7 @@ def add_parser(sub: "Subparsers") -> None:
     parser.add_argument("--since", default="7d", metavar="AGE", help="such as 7d, 12h or 30m (default: 7d)")
     parser.add_argument("--until", metavar="AGE", help="the same (default: now)")
     parser.add_argument("--format", choices=("table", "json", "csv"), default="table", help="default: table")
+    parser.add_argument("--json", action="store_const", dest="format", const="json", help="the same as --format json")
     config_option(parser)
     parser.add_argument("--url", help="URL of the gateway (default: this machine, the configured port)")
 
@@ -45,7 +46,7 @@ def add_parser(sub: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report. 0, or 1 when the gateway refuses or doesn't answer, 2 for a wrong command line."""
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    base = (args.url or f"http://127.0.0.1:{gateway.port}").rstrip("/")
+    base = (args.url or base_url(gateway)).rstrip("/")
     if not base.startswith(("http://", "https://")):
         print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
         return 2
@@ -56,21 +57,16 @@ def run(args: argparse.Namespace) -> int:
     if args.until:
         query["until"] = args.until
     request = urllib.request.Request(  # noqa: S310  checked above
-        f"{base}/api/v1/usage?{urlencode(query)}", headers=_credential(gateway)
+        f"{base}/api/v1/usage?{urlencode(query)}", headers=credential(gateway)
     )
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as response:  # noqa: S310
+        with open_url(request, gateway, _TIMEOUT) as response:
             return _print(response, args.format)
     except HTTPError as error:
         print(printable(_message(error.read().decode("utf-8", "replace"), error.code)), file=sys.stderr)
     except (URLError, OSError) as error:
         print(f"no gateway answers at {base}: {error}", file=sys.stderr)
     return 1
-
-
-def _credential(gateway: GatewayConfig) -> dict[str, str]:
-    secret = gateway.auth.token if gateway.auth.mode == "token" else gateway.auth.password
-    return {"Authorization": f"Bearer {secret.get_secret_value()}"} if secret else {}
 
 
 def _message(body: str, status: int) -> str:
@@ -93,7 +89,7 @@ def _print(response: Any, form: str) -> int:
     lines = [[*(str(row[name]) or "-" for name in report["by"]), *_numbers(row)] for row in report["data"]]
     lines.sort(key=lambda line: line[: len(report["by"])])
     total = ["total", *[""] * (len(report["by"]) - 1), *_numbers(report["total"])]
-    _table([heads, *lines, total], texts=len(report["by"]))
+    print_table(heads, [*lines, total], numbers=len(_COLUMNS), is_report=True)
     if unpriced := report["total"]["unpriced_attempts"]:
         print(f"Attempts without a known price, not in the cost: {unpriced}", file=sys.stderr)
     if estimated := report["total"]["estimated_attempts"]:
@@ -109,15 +105,3 @@ def _numbers(row: dict[str, Any]) -> list[str]:
         value = row[name]
         cells.append("unknown" if value is None else f"{value:.6f}" if name == "cost" else f"{value}")
     return cells
-
-
-def _table(lines: Sequence[Sequence[str]], *, texts: int) -> None:
-    """Print columns; the first `texts` of them are left-aligned, numbers are right-aligned."""
-    shown = [[printable(cell) for cell in line] for line in lines]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)]
-    for line in shown:
-        cells = [
-            cell.ljust(width) if index < texts else cell.rjust(width)
-            for index, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())

@@ -34,7 +34,7 @@ COMPAT = frozenset({
     "requiresOpenAiAnthropicToolPayload", "requiresReasoningContentOnAssistantMessages", "requiresThinkingAsText",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
-    "thinkingFormat", "toolCallArgumentsEncoding", "toolSchemaProfile",
+    "thinkingFormat", "toolCallArgumentsEncoding",
     "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
 

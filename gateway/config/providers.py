@@ -57,6 +57,7 @@ class CompatConfig(Section):
     supported_reasoning_efforts: tuple[str, ...] | None = None
     reasoning_effort_map: dict[str, str] | None = None
     unsupported_tool_schema_keywords: tuple[str, ...] | None = None
+    tool_schema_profile: Literal["gemini", "llamacpp", "xai"] | None = None
     accepts_prefill: bool | None = None
     supports_tool_choice: bool | None = None
     supports_parallel_tool_calls: bool | None = None
@@ -148,8 +149,8 @@ class ProxyConfig(Section):
     mode: Literal["env-proxy", "explicit-proxy"]
     url: Secret | None = None
     """May hold a login."""
-    tls: dict[str, Any] | None = None
-    """For a proxy that speaks TLS itself: refused (`gateway.upstream`)."""
+    tls: TlsConfig | None = None
+    """For a proxy at an https URL."""
 
 
 class RequestConfig(Section):

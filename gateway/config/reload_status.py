@@ -24,13 +24,16 @@ class Reload:
 @dataclass(frozen=True, slots=True)
 class ReloadStatus:
     """`generation` counts the configurations that have been in force, beginning with 1; this one is in force since
-    Unix time `since`. `watched` says whether changed files are loaded by themselves. `last` is None before any attempt.
+    Unix time `since`. `watched` says whether changed files are loaded by themselves. `ignored` and `inert` are those of
+    `Loaded`. `last` is None before any attempt.
     """
 
     path: str
     generation: int
     since: float
     watched: bool
+    ignored: tuple[str, ...] = ()
+    inert: tuple[str, ...] = ()
     last: Reload | None = None
 
 

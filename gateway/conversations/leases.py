@@ -23,13 +23,20 @@ class Leases:
     def __init__(self, store: SessionStore, *, renew: float) -> None:
         self.store = store
         self.renew = renew
+        self.waiting = 0
+        """Turns that wait for an earlier one of their conversation, or for the store."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._renewals: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def acquire(self, key: SessionKey, wait: float) -> "HeldLease":
         """Acquire the lease of a conversation within `wait` seconds. Raises SessionBusy or Unavailable."""
-        return HeldLease(self, await self.store.acquire(key, wait))
+        self.waiting += 1
+        try:
+            lease = await self.store.acquire(key, wait)
+        finally:
+            self.waiting -= 1
+        return HeldLease(self, lease)
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> "asyncio.Task[None]":
         """Start a task that `close` waits for."""

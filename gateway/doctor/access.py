@@ -1,5 +1,6 @@
 """Checks of who gets in, and of secrets in the configuration file."""
 
+import stat
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -62,9 +63,17 @@ def check_plain_text(setup: Setup) -> Iterator[Finding]:
     except ConfigError:
         return  # it has changed since it was loaded
     for path in _paths_of(tree, secrets, ""):
+        if path == "gateway.auth.token" and _is_own_file(setup):
+            continue
         name = path.rpartition(".")[2]
         fix = f'put it into {setup.state / ".env"} as NAME=…, and write {name}: "${{NAME}}" in {setup.file}'
         yield Finding("secret.plain-text", f"{path} is a secret in plain text", fix)
+
+
+def _is_own_file(setup: Setup) -> bool:
+    """Whether it is the file that a first start writes with a new token: it and its directory are the owner's alone."""
+    is_private = not stat.S_IMODE(setup.file.stat().st_mode) & 0o077
+    return is_private and setup.file == setup.state / "openclaw.json"
 
 
 def _paths_of(value: Any, secrets: Collection[str], path: str) -> Iterator[str]:

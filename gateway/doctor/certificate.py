@@ -22,7 +22,7 @@ def check_certificate(setup: Setup) -> Iterator[Finding]:
     files = None if setup.valid is None else tls_files(setup.valid.loaded.config.gateway.tls)
     if files is None:
         return
-    left = (expiry(files.certificate) - setup.machine.now()) / _DAY
+    left = (expiry(first_certificate(files.certificate)) - setup.machine.now()) / _DAY
     if left > WARNING_DAYS:
         return
     fix = f"renew it and replace {files.certificate} and {files.key}; a running gateway loads them by itself"
@@ -32,10 +32,10 @@ def check_certificate(setup: Setup) -> Iterator[Finding]:
         yield Finding("tls.expiring", f"{files.certificate} expires in {int(left)} days", fix)
 
 
-def expiry(file: Path) -> float:
-    """Unix time in seconds at which the first certificate of a PEM file expires. Raises ValueError."""
-    certificate = next(_items(first_certificate(file)))[1]
-    fields = [item for item in _items(next(_items(certificate))[1]) if item[0] != _VERSION]
+def expiry(certificate: bytes) -> float:
+    """Unix time in seconds at which a certificate in DER form expires."""
+    body = next(_items(certificate))[1]
+    fields = [item for item in _items(next(_items(body))[1]) if item[0] != _VERSION]
     _, (kind, raw) = _items(fields[_VALIDITY][1])
     shape = "%y%m%d%H%M%SZ" if kind == _UTC_TIME else "%Y%m%d%H%M%SZ"
     when = datetime.strptime(raw.decode("ascii"), shape).replace(tzinfo=UTC)

@@ -3,8 +3,9 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, Self
 
-from gateway.doctor.kinds import KINDS, Severity
+from gateway.doctor.kinds import KINDS, Kind, Severity
 from gateway.observe.redact import HIDDEN
 
 _MIN_SECRET = 4  # characters; a shorter one would damage words
@@ -13,23 +14,29 @@ _MIN_SECRET = 4  # characters; a shorter one would damage words
 @dataclass(frozen=True, slots=True)
 class Finding:
     """`fix` is the exact command or key to change. `mode` is the file mode that would remove the finding: the only
-    repair that `--fix` makes.
+    repair that `--fix` makes. `kind` is that of the id, unless a newer gateway has sent an id that is unknown here.
     """
 
     id: str
     seen: str
     fix: str
     mode: tuple[Path, int] | None = None
+    kind: Kind | None = None
+
+    @classmethod
+    def from_dict(cls, fields: Any) -> Self:
+        """What `as_dict` of another process returned. Raises KeyError."""
+        return cls(fields["id"], fields["seen"], fields["fix"], kind=Kind(fields["severity"], fields["why"]))
 
     @property
     def severity(self) -> Severity:
         """That of its kind."""
-        return KINDS[self.id].severity
+        return (self.kind or KINDS[self.id]).severity
 
     @property
     def why(self) -> str:
         """That of its kind."""
-        return KINDS[self.id].why
+        return (self.kind or KINDS[self.id]).why
 
     def as_dict(self) -> dict[str, str]:
         """`id`, `severity`, `seen`, `why`, `fix`."""

@@ -9,10 +9,14 @@ Severity = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of finding. Ids never change their meaning, because scripts select by them."""
+    """A kind of finding. Ids never change their meaning, because scripts select by them.
+
+    Only `--deep` looks for a `deep` one.
+    """
 
     severity: Severity
     why: str
+    deep: bool = False
 
 
 KINDS: Mapping[str, Kind] = {
@@ -42,10 +46,16 @@ KINDS: Mapping[str, Kind] = {
     "port.taken": Kind("error", "The gateway can't listen."),
     "tls.expired": Kind("error", "Every client refuses the connection."),
     "tls.expiring": Kind("warning", "Once it has expired, every client refuses the connection."),
+    "tls.stale": Kind("warning", "Clients see the old certificate until it has expired.", deep=True),
     "redis.unreachable": Kind("error", "Limits, locks and conversations need the shared store."),
     "redis.old": Kind("error", "The scripts of limits and conversations need a newer Redis."),
     "redis.evicts": Kind("error", "A full Redis drops conversations, locks and counts without an error."),
     "redis.slow": Kind("warning", "Each request waits for Redis several times."),
+    "redis.no-writes": Kind("error", "Conversations, locks and counts are lost.", deep=True),
+    "redis.rights": Kind("error", "What needs one of these commands fails.", deep=True),
+    "redis.clock": Kind(
+        "warning", "Budgets and locks end by Redis's clock, keys and certificates by this machine's.", deep=True
+    ),
     "redis.not-inspected": Kind("info", "Version and eviction policy are unknown."),
     "proxy.not-used": Kind("warning", "Providers are called directly, which a closed network blocks."),
     "provider.unreachable": Kind("error", "No call to this provider succeeds."),
@@ -57,4 +67,17 @@ KINDS: Mapping[str, Kind] = {
     "provider.not-checked": Kind("info", "Its calls are signed, and it has no free call to check them with."),
     "model.unknown": Kind("warning", "Calls for this model may be refused."),
     "clock.skew": Kind("warning", "Signed calls, tokens, expiry times and budgets depend on the right time."),
+    "front.unreachable": Kind("error", "No client can use this address.", deep=True),
+    "front.tls": Kind("error", "Clients refuse the connection.", deep=True),
+    "front.tls-expiring": Kind("warning", "Once it has expired, every client refuses the connection.", deep=True),
+    "front.attribution": Kind("error", "Every request through this address is refused with 403.", deep=True),
+    "front.spoofable": Kind(
+        "error", "A client can choose the address that locks and limits count, and so avoid both.", deep=True
+    ),
+    "front.client-hidden": Kind(
+        "warning", "All clients count as one: wrong secrets of one of them lock out all.", deep=True
+    ),
+    "front.buffers": Kind(
+        "error", "Clients see an answer only when it is complete, and long ones time out.", deep=True
+    ),
 }

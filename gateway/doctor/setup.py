@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gateway.config.environment import config_file, state_directory
+from gateway.config.load import Loaded
 from gateway.config.secret_values import secret_values
 from gateway.core.errors import ConfigError
 from gateway.upstream.provider import Provider
-from gateway.validation import Valid, validated
+from gateway.validation import Valid, valid_from, validated
 
 
 def _free_bytes(folder: Path) -> int:
@@ -19,7 +20,8 @@ def _free_bytes(folder: Path) -> int:
 
 
 def _open_files() -> int:
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    """The hard limit: the gateway raises the soft one itself."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,8 @@ class Machine:
 class Setup:
     """`valid` is None for a configuration that is refused; `problems` then says why.
 
-    `file` and `state` exist or not; `env` is the process's environment without the file's variables.
+    A running gateway serves a `valid` one although its file is refused now. `file` and `state` exist or not; `env` is
+    the process's environment without the file's variables. `runs` says whether this process is the gateway.
     """
 
     file: Path
@@ -44,6 +47,7 @@ class Setup:
     valid: Valid | None
     problems: tuple[str, ...] = ()
     machine: Machine = field(default_factory=Machine)
+    runs: bool = False
 
     def secrets(self) -> set[str]:
         """Every secret of the configuration, of its providers and of the environment's own variables."""
@@ -63,6 +67,11 @@ def load_setup(path: Path | None, env: Mapping[str, str], machine: Machine | Non
     except ConfigError as error:
         return Setup(file, state, env, None, error.problems, machine)
     return Setup(file, state, env, valid, (), machine)
+
+
+def setup_in_force(loaded: Loaded, problems: tuple[str, ...] = ()) -> Setup:
+    """The configuration that this process serves, and the `problems` of a changed file that it refused."""
+    return Setup(loaded.path, loaded.state_directory, loaded.env, valid_from(loaded), problems, runs=True)
 
 
 def _rows(provider: Provider) -> Iterator[Provider]:

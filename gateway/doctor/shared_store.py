@@ -23,7 +23,7 @@ async def check_redis(setup: Setup) -> AsyncIterator[Finding]:
     if address is None:
         return
     client = create_client(address)
-    redis, where = RedisClient(client), _named(address)
+    redis, where = RedisClient(client), named(address)
     try:
         times = []
         for _ in range(_PINGS):
@@ -72,7 +72,8 @@ async def _info(client: Client) -> dict[str, Any]:
     return {**await client.info("server"), **await client.info("memory")}
 
 
-def _named(address: RedisAddress) -> str:
+def named(address: RedisAddress) -> str:
+    """The server in words, without user and password."""
     if address.kind == "socket":
         return f"Redis at {address.path}"
     return "Redis at " + ", ".join(f"{host}:{port}" for host, port in address.hosts)

@@ -14,6 +14,7 @@ from gateway.dispatch.snapshot import Services, Snapshot
 from gateway.http.metering import Meter
 from gateway.http.server.drain import Drain
 from gateway.runs.trace import RunTrace
+from openclaw_ratelimit import ReplicationLink
 
 
 @dataclass(slots=True)
@@ -51,6 +52,10 @@ DEGRADED = web.AppKey("degraded", dict[str, Callable[[], bool]])
 """Optional parts by name, with a function that returns whether the part is failing. `/readyz` reports them."""
 CONNECTIONS: web.AppKey[Callable[[], int]] = web.AppKey("connections")
 """Counts the open connections of clients; absent where nothing listens."""
+BACKGROUND_RUNS: web.AppKey[Callable[[], int]] = web.AppKey("background_runs")
+"""Counts the background runs of this process."""
+LINK: web.AppKey[ReplicationLink | None] = web.AppKey("link")
+"""The link to the Redis of all instances, None without one."""
 
 TRACE = web.RequestKey("trace", Trace)
 SNAPSHOT = web.RequestKey("snapshot", Snapshot)

@@ -9,6 +9,7 @@ import msgspec
 from gateway.http.endpoints.chat_completions import chat_completions
 from gateway.http.endpoints.compact_response import compact_response
 from gateway.http.endpoints.configuration import get_configuration, reload_configuration
+from gateway.http.endpoints.doctor import doctor, doctor_stream
 from gateway.http.endpoints.embeddings import embeddings
 from gateway.http.endpoints.input_tokens import input_tokens
 from gateway.http.endpoints.keys import KeyRequest, create_key, list_keys, revoke_key
@@ -19,8 +20,10 @@ from gateway.http.endpoints.metrics import metrics
 from gateway.http.endpoints.models import get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
+from gateway.http.endpoints.status import status
 from gateway.http.endpoints.stored_response import cancel_response, get_response, list_input_items
 from gateway.http.endpoints.usage import FORMATS, usage
+from gateway.http.operator_schemas import CONFIGURATION, DOCTOR, STATUS
 from gateway.http.routes import Handler
 from gateway.ledger.report import DIMENSIONS
 from gateway.wire.anthropic_messages.schema import MessagesRequest
@@ -81,29 +84,6 @@ _RESUME = (
 )
 
 
-_CONFIGURATION: Mapping[str, Any] = {
-    "type": "object",
-    "required": ["object", "path", "generation", "since", "watched", "last_reload"],
-    "properties": {
-        "object": {"const": "configuration"},
-        "path": {"type": "string"},
-        "generation": {"type": "integer", "description": "counts the configurations that have been in force"},
-        "since": {"type": "integer", "description": "Unix time"},
-        "watched": {"type": "boolean", "description": "whether a changed file is loaded by itself"},
-        "last_reload": {
-            "type": ["object", "null"],
-            "required": ["at", "trigger", "status", "problems", "needs_restart"],
-            "properties": {
-                "at": {"type": "integer", "description": "Unix time"},
-                "trigger": {"enum": ["file", "signal", "request"]},
-                "status": {"enum": ["accepted", "unchanged", "refused"]},
-                "problems": {"type": "array", "items": {"type": "string"}},
-                "needs_restart": {"type": "array", "items": {"type": "string"}},
-            },
-        },
-    },
-}
-
 _SESSION: Mapping[str, Any] = {
     "type": "object",
     "required": ["object", "key"],
@@ -151,8 +131,18 @@ OPERATIONS: Mapping[Handler, Operation] = {
     embeddings: Operation(EmbeddingsRequest, _RUN[:2], _list_of("embeddings"), required=("model", "input")),
     list_models: Operation(answer=_list_of("models")),
     get_model: Operation(answer=_object_of("model")),
-    get_configuration: Operation(answer=_CONFIGURATION),
-    reload_configuration: Operation(answer=_CONFIGURATION),
+    get_configuration: Operation(answer=CONFIGURATION),
+    reload_configuration: Operation(answer=CONFIGURATION),
+    status: Operation(answer=STATUS),
+    doctor: Operation(
+        None,
+        (
+            Parameter("only", "string", description="ids of findings or groups such as `redis`, with commas"),
+            Parameter("deep", "boolean", description="also what takes seconds or writes a key of Redis for a moment"),
+        ),
+        DOCTOR,
+    ),
+    doctor_stream: Operation(answer={"type": "string"}, content="text/event-stream"),
     metrics: Operation(
         answer={"type": "string", "description": "Prometheus' text format 0.0.4."}, content="text/plain"
     ),

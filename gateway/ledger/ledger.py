@@ -70,6 +70,11 @@ class Ledger:
         self._closing = False
         self._task: asyncio.Task[None] | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Rows that are not stored yet."""
+        return self._waiting
+
     def observer(self, providers: Mapping[str, Provider]) -> Observer:
         """An observer of runs that use these providers. It encodes the rows at once.
 

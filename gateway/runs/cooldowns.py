@@ -122,6 +122,11 @@ class Cooldowns:
             return False
         return entry.probing or self._clock() + _TIMER_GRAIN < entry.until
 
+    def remaining(self, unit: str) -> float:
+        """The seconds until a run may probe a candidate that cools down; 0 if it does not, or if one probes it now."""
+        entry = self._entries.get(unit)
+        return 0.0 if entry is None or entry.until is None else max(0.0, entry.until - self._clock())
+
     def hinted_wait(self, unit: str) -> float:
         """The remaining seconds of a `Retry-After` that the provider sent to this process; 0 without one."""
         entry = self._entries.get(unit)

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
@@ -57,6 +58,7 @@ class Stores:
     health: StoreHealth = field(default_factory=StoreHealth)
     inspect: Callable[[], Awaitable[None]] | None = None
     """Looks at the storage without changing anything, and updates `health`; it may raise Unavailable."""
+    backend: Literal["redis", "sqlite", "memory"] = "memory"
 
 
 @asynccontextmanager
@@ -85,6 +87,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 True,
                 shared.health,
                 shared.check,
+                "redis",
             )
         finally:
             await session_store.close()
@@ -106,6 +109,7 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
                 settings.backend != "memory",
                 database.health,
                 database.inspect,
+                "memory" if settings.backend == "memory" else "sqlite",
             )
         finally:
             await database.close()

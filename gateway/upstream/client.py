@@ -24,7 +24,6 @@ from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.efforts import asks_to_reason
 from gateway.wire.function_tools import as_functions, needs_functions
 from gateway.wire.model import ModelSpec
-from gateway.wire.schema_keywords import with_known_keywords
 from gateway.wire.stop_sequences import StopSequences
 
 log = structlog.get_logger(__name__)
@@ -165,8 +164,8 @@ class ProviderAnswer:
         own = self._model.own_tools
         if not (own and wire.name in OWN_TOOLS) and needs_functions(turn, wire.name, labelled=own):
             turn = self._offered_as_functions(turn, wire)
-        if turn.tools and self._model.unsupported_schema_keywords:
-            turn = with_known_keywords(turn, self._model.unsupported_schema_keywords)
+        if turn.tools and self._model.tool_schemas is not None:
+            turn = self._model.tool_schemas.accepted(turn)
         if turn.sampling.stop and wire.name in WITHOUT_STOP:
             self._filters += (StopSequences(turn.sampling.stop),)
         asked = wire.request(turn, self._model)

@@ -12,11 +12,11 @@ from yarl import URL
 
 from gateway.config.problems import Problem, join
 from gateway.config.profiles import ProfilesConfig
-from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig
+from gateway.config.providers import CompatConfig, ModelConfig, ModelsConfig, ProviderConfig, RequestConfig
 from gateway.core.errors import ConfigError
 from gateway.core.price import Price
-from gateway.upstream.authorise import KeyHeaders, bearer, fixed_headers, key_headers_of
-from gateway.upstream.aws import region_from, secrets_for
+from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers, key_headers_of
+from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
@@ -24,12 +24,13 @@ from gateway.upstream.model import model_from
 from gateway.upstream.prices import configured_price, known_prices
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.routes import route_for, route_problems, secrets_of_route
-from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported
-from gateway.upstream.signers import signer_for
-from gateway.wire import DEFAULT_UPSTREAM
+from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported, without_project
+from gateway.upstream.signers import secrets_for, signer_for
+from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
 from gateway.wire.model import ModelSpec
 
 _NO_PROFILES = ProfilesConfig()
+_NO_REQUEST = RequestConfig()
 
 
 def providers_from(
@@ -66,7 +67,8 @@ def provider_problems(
     """
     problems: list[Problem] = []
     for name, provider in _built_in(models, env, named, profiles):
-        problems += unsendable(join("models.providers", name), provider)
+        path = join("models.providers", name)
+        problems += [*unsendable(path, provider), *without_project(path, provider)]
     for name, config in models.providers.items():
         path = join("models.providers", name)
         row = CATALOG.get(name) if _inherits(name, models) else None
@@ -74,7 +76,7 @@ def provider_problems(
         unusable += route_problems(f"{path}.request", config.base_url or "", config.request, env)
         if not unusable:
             provider = _configured(name, config, env, models, profiles)
-            unusable = [*unsendable(path, provider), *unsigned(path, provider)]
+            unusable = [*unsendable(path, provider), *unsigned(path, provider), *without_project(path, provider)]
         problems += unusable
     return problems
 
@@ -104,14 +106,27 @@ def _from_row(name: str, row: Row, env: Mapping[str, str], keys: list[NamedKey])
     provider = Provider(
         id=name,
         base_url=row.url(env, region),
-        signer=signer_for(row.api, region, env) if keys[0][1] is None else None,
+        signer=None if _has_credential(row.api, keys, {}) else _signer(row.api, region, env),
         wire=row.api,
         key_headers=row.key_headers,
         unlisted=model_from("", row.api, row.quirks),
         embedding_model=row.embedding_model,
         local=row.local,
     )
-    return _with_keys(provider, keys, {}, secrets_for(row.api, env))
+    return _with_keys(provider, keys, {}, secrets_for(row.api, env) if provider.signer else ())
+
+
+def _signer(wire: str, region: str, env: Mapping[str, str], request: RequestConfig = _NO_REQUEST) -> Signer | None:
+    """What signs the requests of a row with the login of the environment. Token servers are behind the row's proxy."""
+    proxy = RequestConfig(proxy=request.proxy)
+    return signer_for(wire, region, env, lambda url: route_for(url, proxy, env))
+
+
+def _has_credential(wire: str, keys: list[NamedKey], headers: Mapping[str, str]) -> bool:
+    """Whether a row has a key, or a header of its own that authorises its requests."""
+    format_ = UPSTREAMS.get(wire)
+    own = {name.lower() for name in headers} & {"authorization", (format_ and format_.key_header) or ""}
+    return keys[0][1] is not None or bool(own)
 
 
 def _region(row: Row | None, configured: str | None, env: Mapping[str, str]) -> str:
@@ -146,7 +161,9 @@ def _configured(
         route=route_for(written, config.request, env),
     )
     provider = replace(provider, models={model.id: _model(model, config, provider, quirks) for model in config.models})
-    secrets = (*secrets_for(wire, env), *secrets_of_route(config.request))
+    is_keyed = _has_credential(wire, keys, headers)
+    signer = None if is_keyed else _signer(wire, region or region_from(env), env, config.request)
+    secrets = (*(secrets_for(wire, env) if signer else ()), *secrets_of_route(config.request))
     rows = {
         model.id: _with_keys(
             replace(
@@ -155,15 +172,15 @@ def _configured(
                 base_url=base_url_for(model.api or wire, model.base_url or written),
                 wire=model.api or wire,
                 key_headers=_key_headers(config, row, model.api or wire),
+                signer=signer if model.api in (None, wire) else None,
             ),
             keys,
             {**headers, **_plain(model.headers)},
-            secrets_of_route(config.request),
+            secrets,
         )
         for model in config.models
         if model.base_url or model.headers or model.api not in (None, wire)
     }
-    signer = signer_for(wire, region or region_from(env), env) if keys[0][1] is None else None
     return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets)
 
 
@@ -257,6 +274,7 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supported_reasoning_efforts": compat.supported_reasoning_efforts,
         "reasoning_effort_map": compat.reasoning_effort_map,
         "unsupported_tool_schema_keywords": compat.unsupported_tool_schema_keywords,
+        "tool_schema_profile": compat.tool_schema_profile,
         "supports_own_tools": compat.supports_own_tools,
         "supports_strict_mode": compat.supports_strict_mode,
         "strict_message_keys": compat.strict_message_keys,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from gateway.wire import LABELLED_TOOLS, OWN_TOOLS, UPSTREAMS
 from gateway.wire.model import ModelSpec
+from gateway.wire.schema_profile import schema_profile
 
 
 def model_from(model_id: str, wire: str, quirks: Mapping[str, object]) -> ModelSpec:
@@ -14,9 +15,5 @@ def model_from(model_id: str, wire: str, quirks: Mapping[str, object]) -> ModelS
         accepts_prefill=quirks.get("accepts_prefill") is True,
         own_tools=wire in OWN_TOOLS | LABELLED_TOOLS and quirks.get("supports_own_tools") is not False,
         profile=UPSTREAMS[wire].profile(quirks),
-        unsupported_schema_keywords=_names(quirks.get("unsupported_tool_schema_keywords")),
+        tool_schemas=schema_profile(quirks.get("tool_schema_profile"), quirks.get("unsupported_tool_schema_keywords")),
     )
-
-
-def _names(value: object) -> frozenset[str]:
-    return frozenset(str(name) for name in value) if isinstance(value, list | tuple) else frozenset()

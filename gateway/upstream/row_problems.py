@@ -13,6 +13,7 @@ from gateway.upstream.http import DEFAULTS
 from gateway.upstream.provider import Provider
 from gateway.upstream.transport.endpoint import endpoint
 from gateway.wire import UPSTREAMS
+from gateway.wire.google_generative import VERTEX
 
 _SUBSCRIPTION = "sk-ant-oat"  # how a token of a Claude subscription begins
 
@@ -106,6 +107,13 @@ def unsigned(path: str, provider: Provider) -> Iterator[Problem]:
     if provider.wire in SIGNED and not (provider.api_key or provider.signer or has_header):
         text = "there is no AWS credential; set AWS_BEARER_TOKEN_BEDROCK, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         yield Problem(f"{path}.apiKey", f"{text}, or AWS_PROFILE")
+
+
+def without_project(path: str, provider: Provider) -> Iterator[Problem]:
+    """A row of Vertex AI that is called with a token, at an address that only API keys have."""
+    if provider.wire == VERTEX and provider.signer is not None and "/projects/" not in provider.base_url:
+        address = "https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION"
+        yield Problem(f"{path}.baseUrl", f"has no project, which calls without an API key need; write {address}")
 
 
 def _blamed(where: str, provider_path: str, row: Provider) -> str:

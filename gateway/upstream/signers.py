@@ -1,24 +1,54 @@
 """The logins of the environment: what authorises a row that has no key, by its wire format."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from gateway.core.errors import ConfigError
-from gateway.upstream import aws
+from gateway.upstream import aws, entra_login, google_login
 from gateway.upstream.authorise import Signer
-from gateway.upstream.google_token import VARIABLE, TokenSource, read_account
+from gateway.upstream.oauth_token import Login, TokenSource
+from gateway.upstream.provider import Provider
+from gateway.upstream.transport.route import Route
 from gateway.wire.google_generative import VERTEX
 
+AZURE = "azure-openai-responses"
+RouteTo = Callable[[str], Route | None]
+"""The route to a token server."""
 
-def signer_for(wire: str, region: str, env: Mapping[str, str]) -> Signer | None:
-    """What signs the requests of this format with the environment's access key or service account; None for a format
-    without signatures, and without either. Raises ConfigError for a service account that can't be used.
+
+def signer_for(wire: str, region: str, env: Mapping[str, str], route_to: RouteTo = lambda _: None) -> Signer | None:
+    """What signs the requests of this format with the environment's access key, service account or application; None
+    for a format without signatures, and without any of them. Raises ConfigError for a login that can't be used.
     """
-    if wire != VERTEX:
+    login = _login(wire, env)
+    if login is None:
         return aws.signer_for(wire, region, env)
-    path = env.get(VARIABLE, "").strip()
-    if not path:
+    try:
+        return TokenSource(login, route_to(login.token_uri))
+    except ValueError as error:
+        raise ConfigError((f"{login.label}: the address of its token server {error}",)) from None
+
+
+def secrets_for(wire: str, env: Mapping[str, str]) -> tuple[str | None, ...]:
+    """What of the environment's login must not appear in a message."""
+    login = _login(wire, env)
+    return aws.secrets_for(wire, env) if login is None else login.secrets
+
+
+def token_sources(providers: Iterable[Provider]) -> Iterator[TokenSource]:
+    """What has to be closed after the last request to these providers."""
+    for provider in providers:
+        if isinstance(provider.signer, TokenSource):
+            yield provider.signer
+
+
+def _login(wire: str, env: Mapping[str, str]) -> Login | None:
+    if wire == AZURE:
+        return entra_login.login_from(env)
+    path = google_login.credentials_file(env) if wire == VERTEX else None
+    if path is None:
         return None
     try:
-        return TokenSource(read_account(path)).headers_for
+        return google_login.login_from(path)
     except ValueError as error:
-        raise ConfigError((f"{VARIABLE}: {error}",)) from None
+        named = google_login.VARIABLE if env.get(google_login.VARIABLE, "").strip() else path
+        raise ConfigError((f"{named}: {error}",)) from None

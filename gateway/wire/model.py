@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from gateway.wire.schema_profile import SchemaProfile
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
@@ -14,8 +16,8 @@ class ModelSpec:
     images are then forwarded. A `reasoning` model may think for minutes before its first word. `accepts_prefill`: it
     continues a trailing assistant message. `own_tools`: its endpoint knows the tools of its wire format that are no
     functions. `profile` holds what only its wire format reads (`UpstreamFormat.profile`), None for that format's
-    defaults. `provider` is the id of the provider's row. `unsupported_schema_keywords`: it refuses tools whose
-    JSON Schema has one of these.
+    defaults. `provider` is the id of the provider's row. `tool_schemas`: what its endpoint refuses in the
+    schemas of tools, None if it accepts every one.
     """
 
     id: str
@@ -30,7 +32,7 @@ class ModelSpec:
     params: Mapping[str, Any] | None = None
     provider: str = ""
     output_limit: int | None = None
-    unsupported_schema_keywords: frozenset[str] = frozenset()
+    tool_schemas: SchemaProfile | None = None
 
     def clamp(self, tokens: int) -> int:
         """The client's cap on the answer, within what the model gives."""
@@ -50,7 +52,7 @@ class ModelSpec:
             self.profile,
             self.params,
             provider,
-            unsupported_schema_keywords=self.unsupported_schema_keywords,
+            tool_schemas=self.tool_schemas,
         )
 
 

@@ -40,10 +40,8 @@ class Attempt:
     async def succeeded(self) -> None:
         """The secret was right. Raises Locked when it must be refused all the same."""
         self._finish()
-        if self._limiter.must_ask(self._key):
+        if not self._limiter.succeed_now(self._key):
             _allowed(await self._limiter.record_success(self._key))
-        else:
-            self._limiter.remember(self._key)
 
     def discard(self) -> None:
         """It was no attempt, for instance because no secret was given: nothing is counted."""

@@ -30,48 +30,49 @@ class FailureBudget:
         capacity: int = 10_000,
     ) -> None:
         self.policy = policy or BudgetPolicy()
-        self._clock = clock
+        self.clock = clock
         self._capacity = capacity
-        # Exact to an hour in a day is enough, and remembering runs on every good request.
-        self._refresh = self.policy.memory / 24
+        self.refresh = self.policy.memory / 24
+        """Seconds for which a success stays as it is: exact to an hour in a day is enough."""
         # The moving window of `limits`, without its two coroutines for each failure.
         self._failures: deque[float] = deque(maxlen=self.policy.failures)
         self._reserve: deque[float] = deque()
         self.spent_until = 0.0
         """By the clock; a time that is over says nothing."""
-        self._successes: OrderedDict[str, float] = OrderedDict()
+        self.successes: OrderedDict[str, float] = OrderedDict()
+        """When a key had its last success, by the clock. Read only; `remember` adds to it."""
         self._granted: OrderedDict[str, float] = OrderedDict()
         self._waiting = WaitingRoom(2 * self.policy.interval, capacity)
 
     def closed_to(self, key: str) -> bool:
         """Whether the budget is spent and `key` has no recent success, so that even a success has to `charge`."""
-        return self.spent_until > self._clock() and not self._knows(key)
+        return self.spent_until > self.clock() and not self._knows(key)
 
     def remember(self, key: str) -> bool:
         """`key` had a success; whether that was news."""
-        last = self._successes.get(key)
-        if last is not None and self._clock() - last < self._refresh:
+        last = self.successes.get(key)
+        if last is not None and self.clock() - last < self.refresh:
             return False
         self.know(key, 0.0)
         return True
 
     def know(self, key: str, age: float) -> None:
         """`key` had a success so many seconds ago."""
-        self._successes[key] = max(self._clock() - age, self._successes.get(key, 0.0))
-        self._successes.move_to_end(key)
-        if len(self._successes) > self._capacity:
-            self._successes.popitem(last=False)
+        self.successes[key] = max(self.clock() - age, self.successes.get(key, 0.0))
+        self.successes.move_to_end(key)
+        if len(self.successes) > self._capacity:
+            self.successes.popitem(last=False)
 
     def known(self) -> Iterator[tuple[str, float]]:
         """Keys with a success that is still remembered, and the seconds since."""
-        now = self._clock()
-        for key, last in list(self._successes.items()):
+        now = self.clock()
+        for key, last in list(self.successes.items()):
             if now - last < self.policy.memory:
                 yield key, now - last
 
     def charge(self, key: str, *, failed: bool) -> float:
         """Count one attempt of `key`; 0.0 when its result may be known, else the seconds to wait before the next."""
-        if self.spent_until > self._clock():
+        if self.spent_until > self.clock():
             return 0.0 if self._knows(key) else self._ration(key)
         if failed:
             self.count()
@@ -79,7 +80,7 @@ class FailureBudget:
 
     def count(self) -> None:
         """One failure of anybody."""
-        now = self._clock()
+        now = self.clock()
         if self.spent_until > now:
             return  # a known key's, which is not counted
         failures = self._failures
@@ -89,10 +90,10 @@ class FailureBudget:
 
     def close(self, seconds: float) -> None:
         """The budget is spent for so long."""
-        self.spent_until = max(self.spent_until, self._clock() + seconds)
+        self.spent_until = max(self.spent_until, self.clock() + seconds)
 
     def _ration(self, key: str) -> float:
-        now = self._clock()
+        now = self.clock()
         interval = self.policy.interval
         while self._granted and next(iter(self._granted.values())) <= now - interval:
             self._granted.popitem(last=False)
@@ -108,5 +109,5 @@ class FailureBudget:
         return 0.0
 
     def _knows(self, key: str) -> bool:
-        last = self._successes.get(key)
-        return last is not None and self._clock() - last < self.policy.memory
+        last = self.successes.get(key)
+        return last is not None and self.clock() - last < self.policy.memory

@@ -6,6 +6,7 @@ correction by as much, so that locks and windows last as long as they would have
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from openclaw_ratelimit.peer import Argument, Ask
@@ -26,12 +27,10 @@ class _Reading(NamedTuple):
     correction: int  # milliseconds
 
 
-def elapsed() -> float:
-    """Seconds that go on while the machine sleeps, unlike `time.monotonic`."""
-    return time.clock_gettime(_ELAPSED) if _ELAPSED is not None else time.monotonic()
-
-
 _ELAPSED: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+elapsed: Callable[[], float] = time.monotonic if _ELAPSED is None else partial(time.clock_gettime, _ELAPSED)
+"""Seconds that go on while the machine sleeps, unlike `time.monotonic`. A builtin, as good requests call it."""
 
 
 class ServerClock:

@@ -29,8 +29,8 @@ class FailureLimiter:
     and neither counted nor able to prolong it. When the lock ends the history is clean. With a `budget` everybody's
     failures count together as well (`FailureBudget`).
 
-    `attempt` is one call for a login. The calls below it: `locked_for` and `must_ask` are synchronous and cost a few
-    dictionary lookups, because every good request asks. Recording is one step, here or, with a `link`, in the
+    `attempt` is one call for a login. The calls below it: `locked_for` and `succeed_now` are synchronous and cost a
+    few dictionary lookups, because every good request asks. Recording is one step, here or, with a `link`, in the
     shared storage; so however many failures arrive at once, at however many instances, `max_attempts` are allowed.
 
     Keys are text or bytes; very long ones and those that are not UTF-8 are stored as digests. Limiters of one link have
@@ -96,23 +96,26 @@ class FailureLimiter:
 
     def must_ask(self, key: str | bytes) -> bool:
         """Whether a success of `key` must go through `record_success`, because of a lock, failures or the budget."""
-        # Every good request asks: hence `_stored` written out, and no call that is not needed.
+        return self._must_ask(_stored(key))
+
+    def succeed_now(self, key: str | bytes) -> bool:
+        """Take a success of `key` without awaiting anything, as nearly always; False when `must_ask`, and then
+        `record_success` decides.
+        """
+        # Every good request asks: hence `_stored`, `_must_ask` and `remember` written out, and no needless call.
         if key.__class__ is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
             key = stored_key(key)
         if self._records.stands_against(key) or key in self._deciding:
-            return True
-        budget = self._budget
-        return budget is not None and budget.spent_until > 0.0 and budget.closed_to(key)
-
-    def remember(self, key: str | bytes) -> None:
-        """Remember a success for which `must_ask` was False. Nearly free, except once an hour."""
+            return False
         budget = self._budget
         if budget is None:
-            return
-        if key.__class__ is not str or len(key) > MAX_KEY_BYTES or not key.isascii():
-            key = stored_key(key)
-        if budget.remember(key) and self._replica is not None:
+            return True
+        if budget.spent_until > 0.0 and budget.closed_to(key):
+            return False
+        last = budget.successes.get(key)
+        if (last is None or budget.clock() - last >= budget.refresh) and budget.remember(key) and self._replica:
             self._replica.remember(key)
+        return True
 
     async def record_failure(self, key: str | bytes) -> Verdict:
         """Count one failure of `key`; `allowed` if the client may learn it. Raises StorageUnavailable, see the class.
@@ -171,6 +174,14 @@ class FailureLimiter:
         emit(self._on_event, Event(EventKind.RELEASED, self.kind, key))
         return stood
 
+    def release_as_of(self, key: str | bytes, age: float) -> None:
+        """An operator has unlocked `key` `age` seconds ago at another instance that could not reach the storage: do so
+        here, and tell the storage at the next heartbeat. What failed since then counts, and a lock since then holds.
+
+        For programs whose instances reach each other by another way than the storage.
+        """
+        self._records.release_as_of(listed_key(key), age)
+
     def locked(self) -> list[Lock]:
         """For operators: the locked keys, as they are stored, and for how many more seconds; the soonest first."""
         return self._records.locked()
@@ -178,6 +189,11 @@ class FailureLimiter:
     def failures(self, key: str | bytes) -> int:
         """For operators: how many failures of `key` count now; 0 while it is locked."""
         return self._records.failures(listed_key(key))
+
+    def _must_ask(self, key: str) -> bool:
+        if self._records.stands_against(key) or key in self._deciding:
+            return True
+        return self._budget is not None and self._budget.closed_to(key)
 
     def _count_abandoned(self, key: str, id_: str) -> None:
         if not self._deny:

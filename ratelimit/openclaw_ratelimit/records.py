@@ -131,6 +131,13 @@ class Records:
         self._note_unsynced(key, now, now)
         return stood
 
+    def release_as_of(self, key: str, age: float) -> None:
+        """`release` as it was `age` seconds ago: what failed and what was locked since then stands."""
+        now = self._clock()
+        if 0.0 <= age < max(self.policy.lockout, self.policy.window):
+            self.apply_release(key, now - age + self.policy.lockout, now - age)
+            self._note_unsynced(key, now - age, now)
+
     def add(self, key: str, failure: Failure) -> bool:
         """Add a failure that another instance or the storage has counted. Returns whether it was new."""
         now = self._clock()

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from tests.certificates import Authority
-from tests.e2e.process import environment, started
+from tests.e2e.process import environment, serving, started
 from tests.process import free_port, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -29,3 +29,13 @@ async def test_a_running_gateway_does_not_make_its_own_port_taken(config, tmp_pa
         async with running(command, environment=environment(tmp_path)) as doctor:
             assert await doctor.ended() == 0, doctor.output + doctor.errors
             assert doctor.output == "no findings\n"
+
+
+async def test_a_first_start_has_no_findings(tmp_path):
+    async with serving(tmp_path, None) as gateway:
+        words = ["--url", gateway.url, "--deep"]
+        variables = {**environment(tmp_path), "OPENCLAW_GATEWAY_PORT": str(gateway.port)}
+        for command in (["doctor"], ["doctor", *words]):
+            async with running([sys.executable, "-m", "gateway", *command], environment=variables) as doctor:
+                assert await doctor.ended() == 0, doctor.output + doctor.errors
+                assert doctor.output == "no findings\n"

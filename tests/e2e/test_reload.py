@@ -174,7 +174,7 @@ async def test_what_needs_a_restart_is_named_by_the_command(setup):
     options = ("--config", str(setup.file), "--url", setup.gateway.url)
     async with started("status", *options, state=setup.folder) as command:
         assert await command.ended() == 0
-    assert "config  generation " in command.output
+    assert "config     generation " in command.output
     assert "needs a restart: gateway.redis\n" in command.output
     del setup.tree["gateway"]["redis"], setup.tree["session"]
     setup.write()

@@ -6,27 +6,18 @@ as dead, and the next reader ends its run as failed.
 
 import asyncio
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from aiohttp import web
 
-from gateway.core.accumulator import Accumulator
 from gateway.core.errors import GatewayError, Unavailable
-from gateway.core.event import Batch
-from gateway.core.event_json import write_batch
-from gateway.core.jsonio import loads
-from gateway.core.message import Message
 from gateway.core.tracebacks import drop_tracebacks
-from gateway.http.answers.background_entry import end_entry, head_entry
+from gateway.http.answers.background_job import Job
 from gateway.http.answers.event_budget import EventBudget, EventLimits, EventsFull, OversizedRun, RunEvents
-from gateway.http.answers.response_recorder import Storage, store_ended
-from gateway.http.large_bodies import BodyReservation
-from gateway.http.metering import Meter
-from gateway.runs.answer_stream import AnswerStream
+from gateway.http.answers.run_logs import RunLogs
 from gateway.state.events.store import EventLog, LeaseState
-from gateway.wire.openai_responses.stream import Renderer
 
 log = structlog.get_logger(__name__)
 
@@ -49,80 +40,15 @@ class BackgroundPolicy:
     max_unwritten: int = 4 * 2**20
 
 
-@dataclass(slots=True)
-class Job:
-    """One background run. `waiting` are entries to write, `unwritten` their bytes, `number` the number of the first of
-    them, `final` the response at the end. `ended`: no more entries will be added. `cut_off` is the error of a run whose
-    events were too many; its log is deleted.
-    """
-
-    run: AnswerStream
-    renderer: Renderer
-    storage: Storage
-    sealed: bool = False
-    caller: str = ""
-    meter: Meter | None = None
-    body: BodyReservation | None = None
-    number: int = 0
-    ended: bool = False
-    waiting: list[bytes] = field(default_factory=list)
-    answer: Accumulator = field(default_factory=Accumulator)
-    final: dict[str, Any] | None = None
-    unwritten: int = 0
-    cut_off: GatewayError | None = None
-    cancelled: asyncio.Event = field(default_factory=asyncio.Event)
-    written: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def name(self) -> str:
-        """The response's id."""
-        return self.storage.record.id
-
-    def messages(self) -> tuple[Message, ...]:
-        """The messages that continue the conversation; none unless the answer is complete."""
-        if not self.answer.finished:
-            return ()
-        answer = self.answer.answer()
-        return *answer.tool_work, *answer.messages()
-
-    def add(self, batch: Batch) -> int:
-        """Add a batch of the answer and return its bytes in the log. Raises UpstreamError for what the client's format
-        can't express.
-        """
-        self.renderer.frames(batch)
-        self.answer.add(batch)
-        entry = write_batch(batch)
-        self.waiting.append(entry)
-        self.unwritten += len(entry)
-        return len(entry)
-
-    def cut(self, error: GatewayError) -> None:
-        """End the run with this error, and without the part of its answer: that was too large."""
-        self.cut_off = error
-        self.cancelled.set()
-
-    def end_cut_off(self, error: GatewayError) -> None:
-        """Close the job of a run that was cut off."""
-        self.cut_off = error
-        self.close({**self.renderer.failure(error), "output": ()})
-        self.waiting.clear()
-        self.answer = Accumulator()
-
-    def close(self, response: dict[str, Any]) -> None:
-        """End the run with this response."""
-        self.final = response
-        self.waiting.append(end_entry(response["status"]))
-
-
 class BackgroundRuns:
     """Owns the tasks of background runs; `close` ends them."""
 
     def __init__(
         self, events: EventLog, policy: BackgroundPolicy | None = None, limits: EventLimits | None = None
     ) -> None:
-        self._budget = EventBudget(limits or EventLimits())
-        self._events = events
-        self._policy = policy or BackgroundPolicy()
+        self._policy = policy = policy or BackgroundPolicy()
+        self._budget = budget = EventBudget(limits or EventLimits())
+        self._logs = RunLogs(events, budget, max_unwritten=policy.max_unwritten, retry=policy.flush)
         self._jobs: dict[asyncio.Task[None], Job] = {}
         self._closing = False
 
@@ -140,9 +66,7 @@ class BackgroundRuns:
     async def start(self, job: Job) -> None:
         """Start a run. The log contains its head entry when this returns. Raises Unavailable."""
         self.check()
-        await self._events.begin(job.name)
-        job.waiting.append(head_entry(sealed=job.sealed))
-        await self._write(job)
+        await self._logs.begin(job)
         task = asyncio.create_task(self._work(job), name=job.name)
         self._jobs[task] = job
         task.add_done_callback(self._done)
@@ -193,20 +117,20 @@ class BackgroundRuns:
                 job.close(job.renderer.cancellation())
         job.ended = True
         try:
-            if lease == "lost" or not await self._end(job):
+            if lease == "lost" or not await self._logs.end(job, self._max_wait):
                 log.warning("A background run was abandoned: another instance ended it", response=job.name)
         finally:
-            self._budget.end(counted)
+            self._logs.release(counted)
+
+    def _max_wait(self) -> float:
+        return self._policy.shutdown_timeout if self._closing else self._policy.store_timeout
 
     async def _pump(self, job: Job, counted: RunEvents) -> None:
         """Read the whole run into the job, and close the job."""
         try:
             async with aclosing(job.run.events()) as batches:
                 async for batch in batches:
-                    self._budget.grow(counted, job.add(batch))
-                    while job.unwritten > self._policy.max_unwritten:
-                        job.written.clear()
-                        await job.written.wait()
+                    await self._logs.add(job, counted, job.add(batch))
         except (OversizedRun, EventsFull) as error:
             log.warning("A background run was cut off", response=job.name, reason=error.message)
             drop_tracebacks(error)
@@ -230,9 +154,9 @@ class BackgroundRuns:
                     break
                 if cancelled.done():
                     return "cancelled"
-                if job.waiting or clock() - renewed >= self._policy.heartbeat:
+                if self._logs.is_due(job) or clock() - renewed >= self._policy.heartbeat:
                     try:
-                        lease = await self._write(job)
+                        lease = await self._logs.write(job)
                     except Unavailable:
                         continue  # nothing is lost: the next write includes the waiting entries
                     renewed = clock()
@@ -242,60 +166,6 @@ class BackgroundRuns:
             await _cancel(cancelled)
         pump.result()
         return "held"
-
-    async def _write(self, job: Job) -> LeaseState:
-        await self._evict()
-        ready = tuple(job.waiting)
-        lease = await self._events.add(job.name, job.number, ready)
-        job.number += len(ready)
-        del job.waiting[: len(ready)]
-        job.unwritten -= sum(map(len, ready))
-        job.written.set()
-        return lease
-
-    async def _evict(self) -> None:
-        """Delete the logs for which there is no room. Raises Unavailable."""
-        evicted = self._budget.evicted
-        while evicted:
-            name = evicted.pop()
-            try:
-                await self._events.delete(name)
-            except Unavailable:
-                evicted.append(name)
-                raise
-
-    async def _end(self, job: Job) -> bool:
-        """Store the response and its last entries, retrying until the deadline. Returns False if another instance has
-        already ended the run.
-        """
-        clock = asyncio.get_running_loop().time
-        started = clock()
-        while True:
-            try:
-                return await self._close(job)
-            except Unavailable:
-                policy = self._policy
-                if clock() - started >= (policy.shutdown_timeout if self._closing else policy.store_timeout):
-                    return False
-                await asyncio.sleep(policy.flush)
-
-    async def _close(self, job: Job) -> bool:
-        """One attempt of `_end`. The response is stored first, so that a client that sees the end can continue it.
-
-        Raises Unavailable.
-        """
-        *others, end = job.waiting or [b""]
-        if await self._events.add(job.name, job.number, others) == "lost":
-            return False
-        job.number, job.waiting = job.number + len(others), [end]
-        store, response = job.storage.store, job.final
-        if store is not None and response is not None:
-            stored = await store_ended(store, job.storage.record, response, job.messages())
-            job.waiting = [end_entry(loads(stored.body)["status"])]
-        if job.cut_off is not None:
-            await self._events.delete(job.name)
-            return True
-        return await self._events.add(job.name, job.number, job.waiting, last=True) != "lost"
 
 
 BACKGROUND = web.AppKey("background", BackgroundRuns)

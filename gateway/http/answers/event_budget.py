@@ -1,7 +1,8 @@
 """The bytes of events that background runs may store: per run, per caller, and in all of this process.
 
 A run counts from its first event until its log is deleted. Without room, the log that ended first is deleted; if none
-has ended, the largest running run is cut off. `gateway.http.answers.background` deletes the logs and ends the runs.
+has ended, the largest running run is cut off. `gateway.http.answers.run_logs` deletes the logs, and `background` ends
+the runs. Until a log is deleted, growing runs wait: see `has_room`.
 """
 
 from collections import Counter
@@ -63,6 +64,7 @@ class EventBudget:
         self.evicted: list[str] = []
         self._limits = limits
         self._runs: dict[RunEvents, None] = {}  # the ended ones in the order of their ends
+        self._leaving: dict[str, RunEvents] = {}  # evicted and cut off, but their logs are not deleted yet
         self._by_caller: Counter[str] = Counter()
         self._total = 0
 
@@ -87,12 +89,27 @@ class EventBudget:
         while self._total > limits.total:
             self._make_room(self._runs, run)
 
+    def has_room(self, run: RunEvents) -> bool:
+        """Whether the run may grow: what must be deleted for it is deleted."""
+        if not self._leaving:
+            return True
+        everybody = sum(one.size for one in self._leaving.values())
+        caller = sum(one.size for one in self._leaving.values() if one.caller == run.caller)
+        limits = self._limits
+        return self._by_caller[run.caller] + caller <= limits.caller and self._total + everybody <= limits.total
+
+    def deleted(self, name: str) -> None:
+        """The log of an evicted run is deleted."""
+        self._leaving.pop(name, None)
+
     def end(self, run: RunEvents) -> None:
-        """The run has ended; its log stays until there is no room."""
+        """The run has ended. Its log stays until there is no room; that of a run that was cut off is deleted."""
         if run in self._runs:
             del self._runs[run]
             run.cut = None
             self._runs[run] = None
+        else:
+            self.deleted(run.name)
 
     def _make_room(self, candidates: Iterable[RunEvents], growing: RunEvents) -> None:
         ended: RunEvents | None = None
@@ -116,6 +133,7 @@ class EventBudget:
     def _forget(self, run: RunEvents) -> None:
         del self._runs[run]
         self._count(run, -run.size)
+        self._leaving[run.name] = run
 
     def _count(self, run: RunEvents, size: int) -> None:
         self._total += size

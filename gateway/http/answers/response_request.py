@@ -16,8 +16,9 @@ from gateway.core.message import Message
 from gateway.core.seal import Seal
 from gateway.core.turn import Turn
 from gateway.dispatch.dispatch import Dispatched
-from gateway.http.answers.background import BACKGROUND, Job
+from gateway.http.answers.background import BACKGROUND
 from gateway.http.answers.background_events import replay
+from gateway.http.answers.background_job import Job
 from gateway.http.answers.connection_memory import ConnectionMemory
 from gateway.http.answers.event_stream import EventStream
 from gateway.http.answers.relay import OpenStream, respond

@@ -19,7 +19,7 @@ async def get_configuration(request: web.Request) -> web.StreamResponse:
     Raises MissingScope for callers who administer nothing but their own.
     """
     _require_administrator(request)
-    return _json(_status(_reloads(request)))
+    return _json(status_of(_reloads(request)))
 
 
 async def reload_configuration(request: web.Request) -> web.StreamResponse:
@@ -32,7 +32,7 @@ async def reload_configuration(request: web.Request) -> web.StreamResponse:
     result = await reloads.reload("request")
     if result.status == "refused":
         raise ConfigurationRefused("The configuration is refused, the last one stays in force.", result.problems)
-    return _json(_status(reloads, result))
+    return _json(status_of(reloads, result))
 
 
 def _reloads(request: web.Request) -> Reloads:
@@ -42,7 +42,8 @@ def _reloads(request: web.Request) -> Reloads:
     return reloads
 
 
-def _status(reloads: Reloads, result: Reload | None = None) -> Mapping[str, Any]:
+def status_of(reloads: Reloads, result: Reload | None = None) -> Mapping[str, Any]:
+    """The configuration in force, and the last `result` of loading a changed one."""
     status = reloads.status
     last = result or status.last
     return {

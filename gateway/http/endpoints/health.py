@@ -1,6 +1,7 @@
 """Probes: live, started, ready. Public: they skip the proxy and auth checks, as in OpenClaw."""
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
 
@@ -25,11 +26,17 @@ async def ready(request: web.Request) -> web.StreamResponse:
     """Whether to send requests here. A 503 names what is `failing`; `degraded` names unavailable optional parts, and
     `configuration` while the last change of it is refused.
     """
-    failing = ["draining"] if request.app[DRAIN].started else []
-    degraded = [name for name, is_failing in request.app[DEGRADED].items() if is_failing()]
-    reloads = request.app[RELOADS]
+    state = readiness(request.app)
+    uptime = int((asyncio.get_running_loop().time() - request.app[SERVICES].started) * 1000)
+    body = dumps({**state, "uptimeMs": uptime})
+    return web.Response(status=200 if state["ready"] else 503, body=body, headers=_HEADERS)
+
+
+def readiness(app: web.Application) -> dict[str, Any]:
+    """`ready`, and the names of what is `failing` and `degraded`."""
+    failing = ["draining"] if app[DRAIN].started else []
+    degraded = [name for name, is_failing in app[DEGRADED].items() if is_failing()]
+    reloads = app[RELOADS]
     if reloads is not None and (last := reloads.status.last) is not None and last.status == "refused":
         degraded.append("configuration")
-    uptime = int((asyncio.get_running_loop().time() - request.app[SERVICES].started) * 1000)
-    body = dumps({"ready": not failing, "failing": failing, "degraded": degraded, "uptimeMs": uptime})
-    return web.Response(status=503 if failing else 200, body=body, headers=_HEADERS)
+    return {"ready": not failing, "failing": failing, "degraded": degraded}

@@ -26,7 +26,9 @@ async def list_locks(request: web.Request) -> web.StreamResponse:
 async def release_lock(request: web.Request) -> web.StreamResponse:
     """Unlock `?key=`, an address or a key of the list, at every instance, and forget its failures.
 
-    While Redis is away only this instance can know of it; `pending` says that the others follow when Redis is back.
+    While Redis is away only the instances of this machine can know of it; `pending` says that the others follow when
+    Redis is back, and `released` whether this instance had anything to release.
+
     Raises MissingScope like `list_locks`, BadRequest and NotFound.
     """
     _require_administrator(request)
@@ -37,13 +39,11 @@ async def release_lock(request: web.Request) -> web.StreamResponse:
     key = key if address is None else client_key(address)
     released = await request.app[LOCKOUT].unlock(key)
     redis_is_away = request.app[DEGRADED].get("redis", bool)()
-    if not released:
-        where = " at this instance, and Redis is away, so ask the others, too" if redis_is_away else ""
+    if not released and not redis_is_away:
         raise NotFound(
-            f"Nothing is held against this key{where}; GET /api/v1/locks lists those that are locked.",
-            code="lock_not_found",
+            "Nothing is held against this key; GET /api/v1/locks lists those that are locked.", code="lock_not_found"
         )
-    return _json({"object": "lock.released", "key": key, "released": True, "pending": redis_is_away})
+    return _json({"object": "lock.released", "key": key, "released": released, "pending": redis_is_away})
 
 
 def _require_administrator(request: web.Request) -> None:

@@ -6,8 +6,10 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from functools import partial
 from socket import AF_INET, IPPROTO_TCP, SOCK_STREAM
+from typing import TypeVar
 
 import aiohappyeyeballs
 from aiohappyeyeballs import AddrInfoType
@@ -23,7 +25,9 @@ from gateway.upstream.transport.errors import (
     TransportError,
 )
 from gateway.upstream.transport.route import Proxy, TlsSettings
-from gateway.upstream.transport.tunnel import open_tunnel
+from gateway.upstream.transport.tunnel import Tunnel
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
 _DNS_TTL = 60.0  # seconds that a name's addresses are cached
 _HAPPY_EYEBALLS_DELAY = 0.25  # seconds before an attempt to connect to the next address (RFC 8305 §5)
@@ -49,26 +53,56 @@ class Dialer:
             raise _cause(error, tls=origin.tls) from error
 
     async def _connect(self, origin: Origin) -> ProviderConnection:
-        loop = asyncio.get_running_loop()
         settings, proxy = (origin.route.tls, origin.route.proxy) if origin.route is not None else (None, None)
-        server: Origin | Proxy = origin if proxy is None else proxy
-        addresses = await self._addresses(server.host, server.port)
-        factory = partial(ProviderConnection, loop)
+        if proxy is not None:
+            return await self._connect_through(proxy, origin, settings)
+        factory = partial(ProviderConnection, asyncio.get_running_loop())
         tls = await self._tls(settings) if origin.tls else None
-        name = ((settings and settings.server_name) or origin.host.rstrip(".")) if origin.tls else None
-        if proxy is None and len(addresses) == 1 and addresses[0][0] == AF_INET:  # no choice, and half the time
-            host, port = addresses[0][4][:2]
-            _, connection = await loop.create_connection(factory, host, port, ssl=tls, server_hostname=name)
+        name = _server_name(origin, settings) if origin.tls else None
+        _, connection = await self._open(factory, origin.host, origin.port, tls, name)
+        return connection
+
+    async def _connect_through(self, proxy: Proxy, origin: Origin, settings: TlsSettings | None) -> ProviderConnection:
+        """A connection to the proxy; for a TLS server, through a tunnel, whose TLS may be inside the proxy's."""
+        loop = asyncio.get_running_loop()
+        connection = ProviderConnection(loop)
+        tunnel = Tunnel(proxy, origin.host, origin.port) if origin.tls else None
+        tls = await self._tls(proxy.tls) if proxy.tls is not None else None
+        name = _server_name(proxy, proxy.tls) if proxy.tls is not None else None
+        try:
+            transport, _ = await self._open(lambda: tunnel or connection, proxy.host, proxy.port, tls, name)
+        except OSError as error:
+            self._dns_cache.clear()
+            raise _cause(error, tls=tls is not None, proxy=proxy) from error
+        if tunnel is None:
             return connection
+        try:
+            await tunnel.open()
+            inner = await self._tls(settings)
+            secured = await loop.start_tls(transport, connection, inner, server_hostname=_server_name(origin, settings))
+        except BaseException:
+            transport.abort()
+            raise
+        if secured is None:
+            raise CannotConnect("ended the connection during the TLS handshake")
+        connection.connection_made(secured)
+        return connection
+
+    async def _open(
+        self, factory: Callable[[], _P], host: str, port: int, tls: ssl.SSLContext | None, name: str | None
+    ) -> tuple[asyncio.Transport, _P]:
+        """A connection to whichever address of the host accepts one first."""
+        loop = asyncio.get_running_loop()
+        addresses = await self._addresses(host, port)
+        if len(addresses) == 1 and addresses[0][0] == AF_INET:  # no choice, and half the time
+            address, port = addresses[0][4][:2]
+            return await loop.create_connection(factory, address, port, ssl=tls, server_hostname=name)
         sock = await aiohappyeyeballs.start_connection(addresses, happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY)
         try:
-            if proxy is not None and origin.tls:
-                await open_tunnel(sock, proxy, origin.host, origin.port)
-            _, connection = await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
+            return await loop.create_connection(factory, sock=sock, ssl=tls, server_hostname=name)
         except BaseException:
             sock.close()
             raise
-        return connection
 
     async def _addresses(self, host: str, port: int) -> list[AddrInfoType]:
         loop = asyncio.get_running_loop()
@@ -89,6 +123,11 @@ class Dialer:
         return context
 
 
+def _server_name(server: Origin | Proxy, settings: TlsSettings | None) -> str:
+    """The name in the handshake, which the certificate must have."""
+    return (settings and settings.server_name) or server.host.rstrip(".")
+
+
 _PREDICATES = {
     errno.ECONNREFUSED: "refused the connection",
     errno.ECONNRESET: "reset the connection while it was being established",
@@ -97,19 +136,26 @@ _PREDICATES = {
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 
-def _cause(error: OSError, *, tls: bool) -> TransportError:
-    """What an exception of the socket layer means."""
+def _cause(error: OSError, *, tls: bool, proxy: Proxy | None = None) -> TransportError:
+    """What an exception of the socket layer means. It was the connection to the server, or to the `proxy`."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return TlsFailed(f"its certificate is not trusted ({error.verify_message})")
+        whose = "its certificate" if proxy is None else f"the certificate of {proxy.label}"
+        return TlsFailed(f"{whose} is not trusted ({error.verify_message})")
     if isinstance(error, ssl.SSLError):
-        return TlsFailed(f"the TLS handshake failed ({error.reason or 'the server does not speak TLS'})")
+        handshake = "the TLS handshake" if proxy is None else f"the TLS handshake with {proxy.label}"
+        return TlsFailed(f"{handshake} failed ({error.reason or 'the server does not speak TLS'})")
     if isinstance(error, socket.gaierror):
-        return NameUnknown(error.strerror or "unknown name")
+        reason = error.strerror or "unknown name"
+        if proxy is not None:
+            return CannotConnect(f"can't be reached: the host name of {proxy.label} can't be resolved ({reason})")
+        return NameUnknown(reason)
     number = error.errno
     if number is None and (match := _ERRNO.search(str(error))):  # several addresses, joined into one text
         number = int(match[1])
     if number in (errno.EMFILE, errno.ENFILE):
         return NoFileDescriptors(os.strerror(number))
     if number is None:
-        return CannotConnect("ended the connection during the TLS handshake" if tls else "can't be reached")
-    return CannotConnect(_PREDICATES.get(number) or f"can't be reached ({os.strerror(number)})")
+        predicate = "ended the connection during the TLS handshake" if tls else "can't be reached"
+    else:
+        predicate = _PREDICATES.get(number) or f"can't be reached ({os.strerror(number)})"
+    return CannotConnect(predicate if proxy is None else f"can't be reached: {proxy.label} {predicate}")

@@ -50,22 +50,37 @@ def _load(context: ssl.SSLContext, certificate: str, key: str | None, passphrase
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy. `authorization` is the value of its header, None without a login."""
+    """An HTTP proxy. `authorization` is the value of its header, None without a login. `tls` are the settings of the
+    connection to the proxy itself, None for one that speaks plain HTTP.
+    """
 
     host: str
     port: int
     authorization: str | None = field(default=None, repr=False)
+    tls: TlsSettings | None = None
+
+    @property
+    def label(self) -> str:
+        """How messages name it."""
+        return f"the proxy {self.host}:{self.port}"
 
 
-def proxy_at(url: str) -> Proxy:
-    """The proxy at this URL, with the login that it holds. Raises ValueError."""
+_USUAL_TLS = TlsSettings()
+
+
+def proxy_at(url: str, tls: TlsSettings | None = None) -> Proxy:
+    """The proxy at this URL, with the login that it holds; `tls` are the settings for one at an https URL. Raises
+    ValueError.
+    """
     parsed = URL(url)
-    if parsed.scheme != "http" or not parsed.raw_host or parsed.port is None:
-        raise ValueError("is not an http URL with a host; write one such as http://proxy:3128")
-    if parsed.user is None:
-        return Proxy(parsed.raw_host, parsed.port)
-    login = base64.b64encode(f"{parsed.user}:{parsed.password or ''}".encode()).decode()
-    return Proxy(parsed.raw_host, parsed.port, f"Basic {login}")
+    if parsed.scheme not in ("http", "https") or not parsed.raw_host or parsed.port is None:
+        raise ValueError("is not an http or https URL with a host; write one such as http://proxy:3128")
+    authorization = None
+    if parsed.user is not None:
+        login = base64.b64encode(f"{parsed.user}:{parsed.password or ''}".encode()).decode()
+        authorization = f"Basic {login}"
+    secured = (tls or _USUAL_TLS) if parsed.scheme == "https" else None
+    return Proxy(parsed.raw_host, parsed.port, authorization, secured)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from gateway.core.jsonio import dumps
 from gateway.core.turn import ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.wire.google_generative.contents import contents_of
 from gateway.wire.google_generative.profile import generation_of
-from gateway.wire.google_generative.schema import reduced
 from gateway.wire.google_generative.thinking import thinking_config
 from gateway.wire.model import ModelSpec
+from gateway.wire.schema_openapi import reduced
 
 _TOP_LEVEL = frozenset({
     "safetySettings", "cachedContent", "labels", "toolConfig", "tools", "generationConfig", "systemInstruction",

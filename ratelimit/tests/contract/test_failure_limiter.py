@@ -68,17 +68,17 @@ class Histories(Machine):
     def success(self, instance, key):
         self.step()
         limiter, model = self.limiters[instance], self.models[instance]
-        stands_against_it = limiter.must_ask(key)
+        must_ask = limiter.must_ask(key)
         expected = model.succeed(key, self.now)
-        if stands_against_it:
+        assert self.run(self.succeed_now(limiter, key)) == (not must_ask)
+        if must_ask:
             assert_alike(self.run(limiter.record_success(key)), expected)
         else:
             assert expected.allowed
-            self.run(self.remember(limiter, key))
         self.run(self.sync())
 
-    async def remember(self, limiter, key):
-        limiter.remember(key)
+    async def succeed_now(self, limiter, key):
+        return limiter.succeed_now(key)
 
     @rule(quarters=QUARTERS)
     def time_passes(self, quarters):

@@ -254,7 +254,7 @@ async def test_an_instance_with_many_records_rejoins_over_a_network_with_latency
         await until(lambda: not one.link.available)
         for number in range(3_000):
             await one.limiter.record_failure(f"failed {number}")
-            one.limiter.remember(f"owner {number}")
+            assert one.limiter.succeed_now(f"owner {number}")
         assert await one.failures("locked", 3) == POLICY.max_attempts
         network.delay = 0.003
         network.mend()

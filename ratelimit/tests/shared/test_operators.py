@@ -161,3 +161,28 @@ async def test_an_unlock_without_redis_holds_whichever_instance_reconnects_first
             await until(lambda number=number: instances[number].link.available)
         await until(lambda: not any(one.limiter.locked_for("a") for one in instances), 1.0)
         assert sum([await one.failures("a", 3) for one in instances]) == POLICY.max_attempts
+
+
+@pytest.mark.parametrize("on_disk", ["yes", "no"])
+async def test_a_release_that_is_heard_late_from_an_instance_that_has_ended_reaches_redis_and_all_others(
+    tmp_path, on_disk
+):
+    async with (
+        redis_server(tmp_path, appendonly=on_disk, appendfsync="always") as server,
+        Instance(server.url, link=PATIENT) as one,
+        Instance(server.url, link=PATIENT) as other,
+    ):
+        await one.failures("a", 3)
+        await until(lambda: other.limiter.locked_for("a"))
+        await server.stop()
+        await until(lambda: not one.link.available and not other.link.available)
+        await server.start()
+        await until(lambda: one.link.available and other.link.available)
+        assert one.limiter.locked_for("a")
+        assert other.limiter.locked_for("a")
+        one.limiter.release_as_of("a", 0.0)
+        assert not one.limiter.locked_for("a")
+        await until(lambda: not other.limiter.locked_for("a"), 2.0)
+        async with Instance(server.url, link=PATIENT) as new:
+            assert not new.limiter.must_ask("a")
+        assert sum([await each.failures("a", 3) for each in (one, other)]) == POLICY.max_attempts

@@ -71,15 +71,18 @@ async def test_a_success_must_be_recorded_only_when_something_stands_against_it(
     await lock(limiter, "b")
     assert limiter.must_ask("b")
     assert not limiter.must_ask("c")
+    assert [limiter.succeed_now(key) for key in ("a", "b", "c")] == [False, False, True]
 
 
 async def test_a_spent_budget_rations_unknown_keys_right_and_wrong_alike(clock):
     limiter = FailureLimiter(POLICY, budget=BudgetPolicy(failures=2), clock=clock)
-    limiter.remember("owner")
+    assert limiter.succeed_now("owner")
     for number in range(2):
         assert (await limiter.record_failure(f"attacker {number}")).allowed
     assert not limiter.must_ask("owner")
+    assert limiter.succeed_now("owner")
     assert limiter.must_ask("unknown")
+    assert not limiter.succeed_now("unknown")
     assert (await limiter.record_success("unknown")).allowed
     assert not limiter.must_ask("unknown")
     assert (await limiter.record_failure("another")).allowed

@@ -109,6 +109,8 @@ async def test_a_key_is_text_or_bytes(key):
         await limiter.record_failure(key)
     with pytest.raises(UsageError, match="a key must be str or bytes"):
         limiter.must_ask(key)
+    with pytest.raises(UsageError, match="a key must be str or bytes"):
+        limiter.succeed_now(key)
 
 
 @pytest.mark.parametrize("attributes", [None, "address", [("address",)], {"address": 5}, {"address": ["x"]}, {5: "x"}])

@@ -115,3 +115,30 @@ def test_a_full_table_costs_no_more_while_redis_is_away(clock, succeeds):
     assert time.process_time() - began < 4.0  # 0.2 on an idle machine; a look at all for each took 30
     assert len(records._unsynced) <= 20_000
     assert {"k39999", "k35000"} <= records.pop_unsynced().keys()
+
+
+def test_a_release_that_is_heard_late_ends_what_stood_then_and_nothing_later(records, clock):
+    for name in "123":
+        records.fail("locked before", name)
+    records.fail("failed before and after", "4")
+    clock.advance(1.0)  # here the operator releases
+    clock.advance(0.5)
+    for name in "567":
+        records.fail("locked after", name)
+    records.fail("failed before and after", "8")
+    clock.advance(0.5)
+    for key in ("locked before", "locked after", "failed before and after"):
+        records.release_as_of(key, 1.0)
+    assert [records.locked_for(key) for key in ("locked before", "locked after")] == [0.0, 299.5]
+    assert records.failures("failed before and after") == 1
+    assert records.has_unsynced
+
+
+@pytest.mark.parametrize("age", [-1.0, 300.0, float("nan"), float("inf")])
+def test_a_release_from_before_any_lock_changes_nothing(records, age):
+    for name in "123":
+        records.fail("a", name)
+    records.pop_unsynced()
+    records.release_as_of("a", age)
+    assert records.locked_for("a") == 300.0
+    assert not records.has_unsynced

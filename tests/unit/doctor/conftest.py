@@ -103,9 +103,9 @@ class HealthySetup:
         self.file.write_text(json.dumps(self.tree), encoding="utf-8")
         self.file.chmod(mode)
 
-    async def findings(self, *only: str) -> list[Finding]:
+    async def findings(self, *only: str, deep: bool = False) -> list[Finding]:
         setup = load_setup(None, self.env, self.machine)
-        return await diagnose(setup, selected(only), host=self.host)
+        return await diagnose(setup, selected(only, deep=deep), host=self.host, deep=deep)
 
 
 @pytest.fixture

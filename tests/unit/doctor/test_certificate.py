@@ -3,7 +3,7 @@
 import pytest
 from cryptography import x509
 
-from gateway.doctor.certificate import expiry
+from gateway.doctor.certificate import expiry, first_certificate
 from tests.certificates import Authority
 
 
@@ -12,10 +12,13 @@ def test_the_expiry_is_that_of_the_first_certificate_of_the_file(tmp_path):
     issued = authority.issue("server")
     pem = issued.certificate.read_bytes()
     issued.certificate.write_bytes(b"Bag Attributes\n" + pem + authority.file.read_bytes())
-    assert expiry(issued.certificate) == x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    assert (
+        expiry(first_certificate(issued.certificate))
+        == x509.load_pem_x509_certificate(pem).not_valid_after_utc.timestamp()
+    )
 
 
 def test_a_file_without_a_certificate_is_named(tmp_path):
     issued = Authority(tmp_path).issue("server")
     with pytest.raises(ValueError, match=r"server\.key holds no certificate"):
-        expiry(issued.key)
+        first_certificate(issued.key)

@@ -147,6 +147,24 @@ async def test_a_seeded_fault_is_reported_by_its_id_with_what_to_type(healthy, k
     assert all(method == "GET" and path == "/v1/models" for method, path, _ in healthy.provider.asked)
 
 
+async def test_the_token_in_the_private_file_of_the_first_start_is_no_finding(healthy):
+    del healthy.env["OPENCLAW_GATEWAY_TOKEN"]
+    healthy.put("gateway.auth", {"mode": "token", "token": TOKEN})
+    assert await healthy.findings() == []
+    healthy.file.chmod(0o640)
+    assert {one.id for one in await healthy.findings()} == {"files.config-mode", "secret.plain-text"}
+    other = healthy.folder.parent / "deployed.json"
+    other.write_bytes(healthy.file.read_bytes())
+    other.chmod(0o600)
+    healthy.env["OPENCLAW_CONFIG_PATH"] = str(other)
+    assert [one.id for one in await healthy.findings()] == ["secret.plain-text"]
+
+
+async def test_a_deep_check_alone_needs_deep(healthy):
+    with pytest.raises(ValueError, match=r"redis\.rights needs --deep"):
+        await healthy.findings("redis.rights")
+
+
 async def test_a_port_that_another_program_has_is_reported(healthy):
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         healthy.put("gateway.port", other.getsockname()[1])
@@ -180,6 +198,7 @@ async def test_a_refused_configuration_does_not_stop_the_checks_of_files(healthy
 
 def test_every_kind_of_fault_is_seeded_here_or_in_a_test_of_its_own():
     in_other_tests = {kind for kind in KINDS if kind.startswith("redis.")}
-    in_other_tests |= {"config.first-run", "port.taken", "provider.not-checked"}
+    in_other_tests |= {"config.first-run", "port.taken", "provider.not-checked", "tls.stale"}
+    in_other_tests |= {kind for kind in KINDS if kind.startswith("front.")}  # tests/e2e/test_doctor_in_front.py
     assert set(FAULTS) | in_other_tests == set(KINDS)
     assert len(FAULTS) >= 20

@@ -302,7 +302,7 @@ def test_a_row_of_vertex_without_a_key_uses_the_environments_service_account(tmp
     file = tmp_path / "account.json"
     file.write_text('{"type": "authorized_user"}', encoding="utf-8")
     env = {"GOOGLE_APPLICATION_CREDENTIALS": str(file)}
-    with pytest.raises(ConfigError, match="GOOGLE_APPLICATION_CREDENTIALS: is no key file of a service account"):
+    with pytest.raises(ConfigError, match="GOOGLE_APPLICATION_CREDENTIALS: the file lacks client_id"):
         providers(env, vertex=row)
     key = rsa.generate_private_key(65537, 2048)
     text = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()

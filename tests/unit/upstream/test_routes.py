@@ -78,7 +78,9 @@ async def server(context: ssl.SSLContext | None = None) -> AsyncIterator[tuple[i
 
 
 @asynccontextmanager
-async def tunnelling(answered: bytes = TUNNEL) -> AsyncIterator[tuple[int, list[bytes]]]:
+async def tunnelling(
+    answered: bytes = TUNNEL, context: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[int, list[bytes]]]:
     """A proxy for CONNECT, its port, and the heads that it received. Whatever is asked, it connects to this machine."""
     heads: list[bytes] = []
 
@@ -96,7 +98,7 @@ async def tunnelling(answered: bytes = TUNNEL) -> AsyncIterator[tuple[int, list[
             far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
             await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
 
-    async with listening(serve) as port:
+    async with listening(serve, context) as port:
         yield port, heads
 
 
@@ -199,10 +201,18 @@ async def test_a_certificate_is_accepted_unchecked_only_if_the_row_says_so(autho
     ("request_config", "problem"),
     [
         (
-            {"proxy": {"mode": "explicit-proxy", "url": "https://p:1"}},
-            "request.proxy.url: is not an http URL with a host",
+            {"proxy": {"mode": "explicit-proxy", "url": "socks5://p:1"}},
+            "request.proxy.url: is not an http or https URL with a host",
         ),
-        ({"proxy": {"mode": "env-proxy"}}, "request.proxy.mode: the proxy of the environment is not an http URL"),
+        (
+            {"proxy": {"mode": "explicit-proxy", "url": "http://p:1", "tls": {"serverName": "p"}}},
+            "request.proxy.tls: needs a proxy at an https URL",
+        ),
+        (
+            {"proxy": {"mode": "explicit-proxy", "url": "https://p:1", "tls": {"ca": "c"}}},
+            "request.proxy.tls: ca is not a list of certificates",
+        ),
+        ({"proxy": {"mode": "env-proxy"}}, "request.proxy.mode: the proxy of the environment is not an http or https"),
         ({"tls": {"cert": "c", "key": "k"}}, "request.tls: cert and key are not a certificate and its key"),
     ],
 )

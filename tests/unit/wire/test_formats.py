@@ -702,28 +702,6 @@ async def test_a_model_that_cannot_be_forced_is_asked_twice_for_a_demanded_call(
     assert len(house.asked) == 4
 
 
-@each_client
-@each_way
-@pytest.mark.parametrize("forgets", [False, True], ids=["returned", "dropped"])
-async def test_reasoning_of_three_rounds_goes_back_in_its_order(house, ask, client, stream, forgets):
-    body, expected = client.body(ASK, stream=stream), [*ASK.messages]
-    for round_ in range(3):
-        block = Thinking(f"Step {round_}:\n…", base64.b64encode(b"sig%d" % round_).decode())
-        call = ToolCall(f"call_{round_}", "look", f'{{"at":{round_}}}')
-        house.answers(Answer(None, "tool_calls", USAGE, (call,), (block,)))
-        _, answer = await ask(client, body)
-        returned = client.returned(answer, stream=stream)
-        body = client.followed(body, client.forgetful(returned) if forgets else returned, [(call.id, "a cat")])
-        expected += [
-            ["assistant", house.says.thought(block), ["call", call.id, call.name, client.arguments(call.arguments)]],
-            ["tool", ["result", call.id, ["text", "a cat"]]],
-        ]
-    house.answers(ANSWERS["text"])
-    status, answer = await ask(client, body)
-    assert read(client, status, answer, stream=stream).finish == "stop"
-    assert house.asked[-1]["messages"] == expected
-
-
 async def test_a_provider_of_the_responses_format_embeds(open_house, config, aiohttp_client, tmp_path):
     house = await open_house("house", "openai-responses")
     config["memory"] = {"search": {"provider": "house", "model": "small"}}

@@ -10,9 +10,10 @@ import pytest
 from gateway.core.errors import NotFound, Unavailable
 from gateway.core.event import Finish, TextDelta, UsageReport
 from gateway.core.usage import NO_USAGE
-from gateway.http.answers.background import BackgroundPolicy, BackgroundRuns, Job
+from gateway.http.answers.background import BackgroundPolicy, BackgroundRuns
 from gateway.http.answers.background_entry import end_entry, head_entry
 from gateway.http.answers.background_events import LogReader, current
+from gateway.http.answers.background_job import Job
 from gateway.http.answers.event_budget import EventLimits
 from gateway.http.answers.response_recorder import Storage, store_ended
 from gateway.state.configured import Stores
@@ -85,11 +86,11 @@ async def stores(clock):
 
 @pytest.fixture
 async def job(stores):
-    async def make(run):
+    async def make(run, name="resp_1"):
         ingress = ResponsesIngress.read(b'{"model":"openclaw","input":"hi","background":true}')
-        head = Head("resp_1", 1, "openclaw", ingress.echo(ingress.turn()))
+        head = Head(name, 1, "openclaw", ingress.echo(ingress.turn()))
         queued = json.dumps(response_object(head, "queued", ())).encode()
-        record = StoredResponse("resp_1", None, "main", 1.0, queued, b"[]")
+        record = StoredResponse(name, None, "main", 1.0, queued, b"[]")
         await stores.responses.put(record)
         return Job(run, Renderer(head, now=lambda: 2.0), Storage(stores.responses, record))
 
@@ -412,8 +413,51 @@ async def test_logs_without_room_are_deleted_from_the_store(stores, job):
     stored = await stores.responses.get(None, "resp_1")
     assert (await events_of(stores, first.storage.record))[-1]["type"] == "response.completed"
     runs._budget.grow(runs._budget.begin("resp_2", "", lambda _: None), 6000)
-    await runs._evict()
+    await runs._logs.evict()
     assert await stores.events.read("resp_1", 0) == EventPage((), False)
     assert json.loads((await current(stores, stored)).body)["status"] == "completed", "the response stays"
     with pytest.raises(NotFound, match="events of response 'resp_1' are not stored any more"):
         await events_of(stores, first.storage.record)
+
+
+class Sized:
+    """An event log that knows the most bytes that it ever held. It takes its time to delete."""
+
+    def __init__(self, log):
+        self._log = log
+        self._sizes = {}
+        self.highest = 0
+
+    async def begin(self, name):
+        await self._log.begin(name)
+
+    async def add(self, name, number, events, *, last=False):
+        self._sizes[name] = self._sizes.get(name, 0) + sum(map(len, events))
+        self.highest = max(self.highest, sum(self._sizes.values()))
+        return await self._log.add(name, number, events, last=last)
+
+    async def delete(self, name):
+        await asyncio.sleep(0.05)
+        await self._log.delete(name)
+        self._sizes.pop(name, None)
+
+
+class Paced(Run):
+    """A run whose batches come one by one."""
+
+    async def events(self):
+        async for batch in super().events():
+            await asyncio.sleep(0.005)
+            yield batch
+
+
+async def test_the_store_holds_no_more_than_the_limit_while_runs_are_cut_off_and_logs_are_deleted(stores, job):
+    events = Sized(stores.events)
+    runs = BackgroundRuns(events, FAST, SMALL)
+    for number in range(10):
+        large = Paced(*([counted("x" * 500)] * 16), [Finish("stop"), UsageReport(NO_USAGE)])
+        await runs.start(await job(large, f"resp_{number}"))
+    await until(lambda: _true(not runs.count()))
+    bodies = [(await stores.responses.get(None, f"resp_{number}")).body for number in range(10)]
+    assert {json.loads(body)["status"] for body in bodies} == {"completed", "failed"}
+    assert events.highest <= SMALL.caller + 10 * 600, "each run adds one more batch before it waits"

@@ -18,6 +18,9 @@ class Runs:
             self._runs[name] = self.budget.begin(name, caller, lambda _: self.cut.append(name))
         self.budget.grow(self._runs[name], size)
 
+    def has_room(self, name):
+        return self.budget.has_room(self._runs[name])
+
     def end(self, name):
         self.budget.end(self._runs[name])
 
@@ -77,3 +80,34 @@ def test_all_callers_together_have_a_limit(runs):
 
 def test_the_limits_follow_from_the_size_of_a_response():
     assert EventLimits.of(16 * 2**20) == EventLimits()
+
+
+def test_a_run_may_not_grow_until_the_logs_that_made_room_are_deleted(runs):
+    for name in ("ended", "large"):
+        runs.grow(name, 70)
+    runs.end("ended")
+    runs.grow("small", 30)
+    assert runs.budget.evicted == ["ended"]
+    assert not runs.has_room("small")
+    assert not runs.has_room("large")
+    runs.budget.deleted("ended")
+    assert runs.has_room("small")
+    runs.grow("small", 40)
+    assert runs.cut == []
+    with pytest.raises(EventsFull):
+        runs.grow("small", 20)  # it is the largest itself
+    assert not runs.has_room("large")
+    runs.end("small")  # after its log was deleted
+    assert runs.has_room("large")
+
+
+def test_another_callers_logs_hold_nobody_up_while_there_is_room_for_all(runs):
+    runs.grow("one", 90)
+    runs.grow("two", 61)
+    assert runs.cut == ["one"]
+    runs.grow("other", 50, caller="b")
+    assert runs.has_room("other")
+    runs.grow("other", 50, caller="b")
+    assert not runs.has_room("other")  # 61, 100, and 90 of the log that is not deleted yet
+    runs.end("one")
+    assert runs.has_room("other")

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.jsonio import dumps
-from gateway.wire.google_generative.schema import reduced
+from gateway.wire.schema_openapi import reduced
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,138 @@
+"""Access tokens of OAuth 2.0 (RFC 6749): a login is exchanged for a token that authorises requests for an hour.
+
+A token is renewed before it ends, beside the requests: only a request without a valid token waits.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+import structlog
+
+from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.upstream.client import read_whole
+from gateway.upstream.http import DEFAULTS, Client
+from gateway.upstream.transport.endpoint import Endpoint, endpoint
+from gateway.upstream.transport.errors import TransportError
+from gateway.upstream.transport.route import Route
+from gateway.wire.contract import NO_HEADERS, WireRequest
+from gateway.wire.statuses import kind_of_status
+
+log = structlog.get_logger(__name__)
+
+_LIFETIME = 3600  # seconds, of a token whose server names none
+_EARLY = 300.0  # seconds before its end, a token is renewed
+_SKEW = 10.0  # seconds before its end, a token is not used any more: it must not end on its way
+_PAUSE = 30.0  # seconds between attempts while a token is still valid
+_TIMEOUT = 30.0  # seconds for one attempt
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """What is exchanged for tokens at `token_uri`. `form` makes the fields of one request, at a time in seconds; it may
+    read a file, and raises ValueError. `label` names the login in messages, and `remedy` says what to do if it is
+    refused. `headers` go with every call beside the token; `secrets` must not appear in a message.
+    """
+
+    label: str
+    remedy: str
+    token_uri: str
+    form: Callable[[float], Mapping[str, str]] = field(repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+
+
+class TokenSource:
+    """The tokens of one login; `clock` is in seconds. It owns the one task that renews them, until `close`.
+
+    Raises ValueError for an address that can't be used.
+    """
+
+    def __init__(self, login: Login, route: Route | None = None, clock: Callable[[], float] = time.time) -> None:
+        self._login = login
+        self._clock = clock
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        self._address = endpoint(login.token_uri, headers, DEFAULTS, route=route)
+        self._headers = NO_HEADERS
+        self._renew_at = self._ends_at = 0.0
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def __call__(self, _target: Endpoint, _asked: WireRequest) -> Mapping[str, str]:
+        """See `gateway.upstream.authorise.Signer`."""
+        now = self._clock()
+        if now >= self._renew_at:
+            renewal = self._renewal
+            if renewal is None:
+                renewal = self._renewal = asyncio.create_task(self._renew())
+                renewal.add_done_callback(self._renewed)
+            if now >= self._ends_at:
+                try:
+                    await asyncio.shield(renewal)  # others wait for it too
+                except UpstreamError as error:  # each request makes a message of its own of it
+                    raise UpstreamError(error.kind, error.message, upstream_status=error.upstream_status) from error
+        return self._headers
+
+    async def close(self) -> None:
+        """End a renewal."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.wait([self._renewal])
+
+    def _renewed(self, renewal: asyncio.Task[None]) -> None:
+        self._renewal = None
+        error = None if renewal.cancelled() else renewal.exception()
+        if error is not None and self._clock() < self._ends_at:
+            self._renew_at = self._clock() + _PAUSE
+            log.warning("A token could not be renewed, the old one is still valid", reason=str(error))
+
+    async def _renew(self) -> None:
+        now = self._clock()
+        try:
+            form = await asyncio.to_thread(self._login.form, now)
+        except ValueError as error:
+            raise UpstreamError(UpstreamKind.AUTH, f"{self._login.label} can't be used: {error}.") from None
+        status, fields = await self._exchange(urlencode(form).encode())
+        token, lifetime = fields.get("access_token"), fields.get("expires_in")
+        if status != 200 or not isinstance(token, str):
+            raise self._refused(status, fields)
+        seconds = lifetime if isinstance(lifetime, int | float) else _LIFETIME
+        self._headers = {**self._login.headers, "Authorization": f"Bearer {token}"}
+        self._ends_at = now + seconds - _SKEW
+        self._renew_at = now + max(seconds - _EARLY, seconds / 2)
+
+    async def _exchange(self, form: bytes) -> tuple[int, Mapping[str, object]]:
+        client = Client(connect=10.0)  # once an hour: a connection of its own, closed at once
+        try:
+            async with asyncio.timeout(_TIMEOUT):
+                response = await client.post(self._address, form, fresh=True)
+                try:
+                    return response.status, _object(await read_whole(response))
+                finally:
+                    response.abandon()
+        except TimeoutError:
+            raise self._away(f"no answer within {_TIMEOUT:g} s") from None
+        except TransportError as error:
+            raise self._away(str(error)) from error
+
+    def _away(self, reason: str) -> UpstreamError:
+        server = self._login.token_uri.partition("?")[0]
+        return UpstreamError(UpstreamKind.CONNECT, f"The provider's token server {server} can't be reached: {reason}.")
+
+    def _refused(self, status: int, fields: Mapping[str, object]) -> UpstreamError:
+        """Token servers answer 400 or 401 for a login that they don't accept."""
+        kind = UpstreamKind.AUTH if status in (200, 400, 401, 403) else kind_of_status(status)
+        reason = str(fields.get("error_description") or fields.get("error") or f"status {status}").partition("\r\n")[0]
+        text = f"{self._login.label} got no token: {reason.rstrip('.')}"
+        remedy = f"; {self._login.remedy}" if kind is UpstreamKind.AUTH else ""
+        return UpstreamError(kind, f"{text}{remedy}.", upstream_status=status)
+
+
+def _object(body: bytes) -> Mapping[str, object]:
+    try:
+        fields = loads(body)
+    except InvalidJSON:
+        return {}
+    return fields if isinstance(fields, dict) else {}
