@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tests.clients.client import MODEL, Client, Scenario
+from tests.clients.scenarios import history_of
 from tests.clients.script import Call, Say, Step
 
 _PROGRAM = Path(__file__).with_name("open_webui_program.py")
@@ -22,7 +23,7 @@ async def conversation(client: Client) -> None:
     client.script.steps = [(Say("The number is 4711."),), (Say("As I returned: 4711."),)]
     await client.run("what is the number?")
     assert "As I returned: 4711." in await client.run("and again?", resume=True)
-    assert "The number is 4711." in str(client.script.asked[-1]["messages"])
+    assert "The number is 4711." in history_of(client)
 
 
 class OpenWebui(Client):

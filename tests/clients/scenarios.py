@@ -10,7 +10,8 @@ _FIRST = "the first question"
 _SUMMARY = "The summary: somebody was curious."
 
 
-def _history(client: Client) -> str:
+def history_of(client: Client) -> str:
+    """The conversation in the last request to the provider."""
     asked = client.script.asked[-1]
     return str(asked.get("messages") or asked.get("input"))
 
@@ -25,7 +26,7 @@ async def shell_loop(client: Client) -> None:
     client.script.steps = [*((client.shell(command),) for command in commands), (Say("Finished."),)]
     assert "Finished." in await client.run("count to two")
     assert (client.work / "a.txt").read_text(encoding="utf-8") == "one\ntwo\n"
-    history = _history(client)
+    history = history_of(client)
     assert "one" in history.rpartition("cat a.txt")[2]
     assert len(client.script.asked) == 4
 
@@ -50,20 +51,20 @@ async def resume(client: Client) -> None:
     await client.run("what is the number?")
     client.script.steps = [(Say("As I returned: 4711."),)]
     assert "As I returned: 4711." in await client.run("and again?", resume=True)
-    assert "The number is 4711." in _history(client)
+    assert "The number is 4711." in history_of(client)
 
 
 async def own_tool_server(client: Client) -> None:
     client.script.steps = [*client.add_tool_server(), (Say("It is noon."),)]
     assert "It is noon." in await client.run("what time is it in Oslo?")
-    assert "noon in Oslo" in _history(client)
+    assert "noon in Oslo" in history_of(client)
 
 
 async def tool_server_of_the_agent(client: Client) -> None:
     cities = ("Oslo", "Bergen", "Hamar")
     client.script.steps = [*((Call("time_of", {"city": city}),) for city in cities), (Say("It is noon everywhere."),)]
     assert "It is noon everywhere." in await client.run("what time is it in Norway?", model=CAREFUL_MODEL)
-    assert all(f"noon in {city}" in _history(client) for city in cities)
+    assert all(f"noon in {city}" in history_of(client) for city in cities)
 
 
 async def compaction(client: Client) -> None:
@@ -74,7 +75,7 @@ async def compaction(client: Client) -> None:
     last = (Say("The last answer."),)  # Continue asks twice for it: after a compaction it says "continue"
     client.script.steps = [*rounds, (Say(_SUMMARY, tokens=WINDOW),), last, last]
     assert "The last answer." in await client.run(_FIRST)
-    history = _history(client)
+    history = history_of(client)
     assert _SUMMARY in history
     assert _FIRST not in history or _LONG not in history
 
