@@ -71,7 +71,7 @@ async def run_in_background(session: aiohttp.ClientSession, text: str) -> str:
     request = {"model": "openclaw", "input": text, "background": True}
     async with session.post("/v1/responses", json=request) as answer:
         if answer.status != 200:
-            return str(answer.status)
+            return f"{answer.status} {(await answer.text())[:300]}"
         name = (await answer.json())["id"]
     while True:
         async with session.get(f"/v1/responses/{name}") as answer:
@@ -87,8 +87,8 @@ async def converse(session: aiohttp.ClientSession, user: str) -> str:
     """One turn of a conversation. Returns the status."""
     request = {"model": "openclaw", "user": user, "messages": [{"role": "user", "content": "hi"}]}
     async with session.post("/v1/chat/completions", json=request) as answer:
-        await answer.read()
-        return str(answer.status)
+        text = await answer.text()
+        return str(answer.status) if answer.status == 200 else f"{answer.status} {text[:300]}"
 
 
 async def measure(gateway: Gateway, stored: Callable[[], Any], before: float) -> tuple[float, float, float, Any, Any]:

@@ -1,12 +1,15 @@
-"""Steps system clocks while a background run and a turn of a conversation are at work, and counts what is lost.
+"""Steps system clocks while a background run and a turn of a conversation are at work, and counts what is lost, and
+which locks of clients.
 
     LIBFAKETIME=/path/to/libfaketime.so.1 python -m bench.clock_step
 
 libfaketime (https://github.com/wolfcw/libfaketime) moves the system clock of one process and leaves its monotonic clock
 alone, as a real step does. The clock of one instance, of all instances, or of Redis is moved. While the clock steps,
-another request waits for the same conversation, and clients poll the run at every instance.
+another request waits for the same conversation, and clients poll the run at every instance. `--whose Redis` runs
+only these steps.
 """
 
+import argparse
 import asyncio
 import os
 import sys
@@ -19,6 +22,7 @@ from typing import Any
 import aiohttp
 import aiohttp.web
 
+import tests.process
 from tests.e2e.answers import DONE, chunk
 from tests.e2e.process import Gateway, serving
 from tests.e2e.provider import KEY, Provider
@@ -28,7 +32,9 @@ TOKEN = "token-of-the-clock-steps-0123456789"
 STEPS = {"+20 s": 20, "-20 s": -20, "+1 day": 86_400, "-1 day": -86_400}
 WHOSE = ("one instance", "all instances", "Redis")
 SILENCE = 8.0  # seconds that the model takes, more than a lease
-HEADERS = {"Authorization": f"Bearer {TOKEN}"}
+HEADERS = {"Authorization": f"Bearer {TOKEN}", "X-Forwarded-For": "198.51.100.1"}
+ATTACKER = {"X-Forwarded-For": "203.0.113.9"}
+LOCKOUT = 300  # seconds
 
 
 @contextmanager
@@ -56,7 +62,8 @@ async def instances(folder: Path, provider: str, count: int, *, shared: bool) ->
     async with AsyncExitStack() as stack:
         config: dict[str, Any] = {
             "gateway": {
-                "auth": {"token": TOKEN},
+                "auth": {"token": TOKEN, "rateLimit": {"maxAttempts": 3, "lockoutMs": LOCKOUT * 1000}},
+                "trustedProxies": ["127.0.0.1"],
                 "http": {"endpoints": {"chatCompletions": {"enabled": True}, "responses": {"enabled": True}}},
             },
             "agents": {"defaults": {"model": {"primary": "fake/slow"}}, "entries": {"main": {}}},
@@ -121,10 +128,34 @@ async def background(gateways: list[Gateway]) -> str:
             await asyncio.sleep(0.2)
 
 
+async def lock(gateway: Gateway) -> None:
+    """Guess until the attacker is locked out."""
+    wrong = ATTACKER | {"Authorization": "Bearer wrong"}
+    async with aiohttp.ClientSession(gateway.url, headers=wrong) as client:
+        for status in (401, 401, 401, 429):
+            async with client.get("/v1/models") as response:
+                assert response.status == status, (response.status, status)
+
+
+async def lost_locks(gateways: list[Gateway]) -> list[str]:
+    """Where the attacker's lock, of a minute ago at most, does not hold as long as it should."""
+    lost = []
+    for number, gateway in enumerate(gateways):
+        async with (
+            aiohttp.ClientSession(gateway.url, headers=HEADERS | ATTACKER) as client,
+            client.get("/v1/models") as response,
+        ):
+            wait = int(response.headers.get("Retry-After", 0))
+            if response.status != 429 or not LOCKOUT - 120 <= wait <= LOCKOUT:
+                lost.append(f"lock at instance {number}: {response.status}, {wait} s")
+    return lost
+
+
 async def one(folder: Path, provider: str, whose: str, seconds: int, *, shared: bool) -> list[str]:
     """What was lost by one step."""
     async with instances(folder, provider, 2 if shared else 1, shared=shared) as gateways:
         await turn(gateways[0], "before")
+        await lock(gateways[0])
         run = asyncio.create_task(background(gateways))
         first = asyncio.create_task(turn(gateways[0], "first"))
         await asyncio.sleep(1.5)
@@ -144,16 +175,17 @@ async def one(folder: Path, provider: str, whose: str, seconds: int, *, shared: 
             entries = len((await response.json()).get("transcript", [])) if response.status == 200 else 0
         if entries != 3:
             lost.append(f"{3 - entries} entries")
-        return lost
+        return lost + await lost_locks(gateways)
 
 
-async def main() -> int:
+async def main(chosen: list[str]) -> int:
     """Print a table; 1 if anything was lost."""
+    tests.process.MAX_WAIT = 180.0  # three programs start at the same time, on a machine that may be busy
     failed = False
     async with Provider().serving() as provider:
         provider.model(slow, "slow")
         for shared in (False, True):
-            for whose in WHOSE if shared else WHOSE[:1]:
+            for whose in (one for one in (WHOSE if shared else WHOSE[:1]) if one in chosen):
                 for name, seconds in STEPS.items():
                     with tempfile.TemporaryDirectory() as folder:
                         lost = await one(Path(folder), provider.url, whose, seconds, shared=shared)
@@ -164,4 +196,6 @@ async def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(main()))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--whose", choices=WHOSE, action="append", help="whose clock; all by default")
+    sys.exit(asyncio.run(main(parser.parse_args().whose or list(WHOSE))))

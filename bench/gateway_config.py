@@ -7,7 +7,13 @@ from typing import Any
 from scenarios import TOKEN
 
 MODELS = ("chat1k", "chat4k", "burst200", "timed")
-OTHER_FORMATS = {"anthropic1k": "anthropic-messages", "bedrock1k": "bedrock-converse-stream"}
+OTHER_FORMATS = {
+    "responses1k": "openai-responses",
+    "anthropic1k": "anthropic-messages",
+    "ollama1k": "ollama",
+    "google1k": "google-generative-ai",
+    "bedrock1k": "bedrock-converse-stream",
+}
 """The model → the wire format that its provider speaks."""
 
 

@@ -68,7 +68,7 @@ async def running(
     with (state / "log").open("wb") as log:
         process = subprocess.Popen(command, env=environment(state), stdout=log, stderr=log, cwd=ROOT)
         try:
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(180):  # a busy machine
                 while True:
                     with suppress(ConnectionRefusedError):
                         _, writer = await asyncio.open_connection("127.0.0.1", port)

@@ -21,7 +21,8 @@ import aiohttp
 from gateway_process import MEGABYTE, Gateway, running
 from refused import TOKEN, chat, config, reply
 
-PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses"}
+PATHS = {"chat": "/v1/chat/completions", "responses": "/v1/responses", "embeddings": "/v1/embeddings"}
+INPUTS, TOKENS = 2048, 146  # what OpenAI embeds at once: 2,048 inputs, 300,000 tokens
 ANSWER = reply(
     "200 OK",
     {
@@ -29,6 +30,7 @@ ANSWER = reply(
         "choices": [{"index": 0, "message": {"role": "assistant", "content": "ok"}, "finish_reason": "stop"}],
     },
 )
+VECTORS = reply("200 OK", {"data": [{"index": index, "embedding": [0.5]} for index in range(INPUTS)]})
 PAUSE = 0.5  # seconds between two bodies of one client
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
 
@@ -45,12 +47,19 @@ def body(kind: str) -> tuple[str, bytes]:
         part = {"type": "text", "text": "hi"}
         content = [part] * (500_000 if kind == "parts" else 32_000)
         return PATHS["chat"], json.dumps(chat("hi") | {"messages": [{"role": "user", "content": content}]}).encode()
+    if kind in ("embedding keys", "token ids"):
+        ids = [list(range(100_000, 100_000 + TOKENS))] * INPUTS
+        field = {"input": ids} if kind == "token ids" else {"input": "hi", "x": {f"k{i}": 1 for i in range(300_000)}}
+        return PATHS["embeddings"], json.dumps({"model": "openclaw/main", **field}).encode()
     item = {"role": "user", "content": "hi"}
     count = 200_000 if kind == "items" else 32_000
     return PATHS["responses"], json.dumps({"model": "openclaw", "store": False, "input": [item] * count}).encode()
 
 
-KINDS = ("prompts", "keys", "parts", "items", "allowed keys", "allowed parts", "allowed items")
+KINDS = (
+    *("prompts", "keys", "parts", "items", "allowed keys", "allowed parts", "allowed items"),
+    *("embedding keys", "token ids"),
+)
 
 
 async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -60,11 +69,12 @@ async def provide(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
             head = await reader.readuntil(b"\r\n\r\n")
             left = int(head.lower().partition(b"\r\ncontent-length:")[2].split(b"\r\n")[0])
             large = left > MEGABYTE
+            embeds = head.startswith(b"POST /v1/embeddings ")
             while left:
                 left -= len(await reader.read(min(left, 2**20)))
-            if large:
+            if large and not embeds:
                 await asyncio.sleep(0.5)
-            writer.write(ANSWER)
+            writer.write(VECTORS if embeds else ANSWER)
     except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
         writer.close()
 
@@ -137,6 +147,8 @@ async def main(kinds: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         state = Path(folder)
         settings: dict[str, Any] = config(url, state, tools=False)
+        provider = settings["models"]["providers"]["bench"]
+        provider["models"] = [{"id": "m"}, {"id": "emb", "compat": {"supportsEmbeddingTokens": True}}]
         async with (
             running(settings, state) as gateway,
             aiohttp.ClientSession(f"http://127.0.0.1:{gateway.port}", headers=HEADERS) as session,

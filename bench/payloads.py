@@ -34,7 +34,10 @@ def text(size: int, seed: int) -> str:
     return "".join(words).strip()
 
 
-ANSWERS = {model: text(520, 1) for model in ("chat1k", "anthropic1k", "bedrock1k")} | {"chat4k": text(3400, 2)}
+FORMATS_1K = ("responses1k", "anthropic1k", "ollama1k", "google1k", "bedrock1k")
+"""Models that answer like `chat1k`, each in its own format."""
+
+ANSWERS = {model: text(520, 1) for model in ("chat1k", *FORMATS_1K)} | {"chat4k": text(3400, 2)}
 """The texts of the models without special behaviour. With the envelope they are 1 KB and 4 KB of JSON."""
 
 BURST_PIECES = tuple(f" {word}" for word in random.Random(3).choices(WORDS, k=BURST_CHUNKS))
@@ -99,6 +102,40 @@ def converse_answer(model: str) -> bytes:
     counts = {"inputTokens": 96, "outputTokens": 128, "totalTokens": 224}
     end = {"stopReason": "end_turn", "usage": counts, "metrics": {"latencyMs": 1}}
     return encode({"output": {"message": message}, **end})
+
+
+def response(model: str) -> bytes:
+    """The whole answer of `model` in OpenAI's Responses API."""
+    part = {"type": "output_text", "text": ANSWERS[model], "annotations": [], "logprobs": []}
+    item = {"id": "msg_1", "type": "message", "status": "completed", "role": "assistant", "content": [part]}
+    counts = {
+        "input_tokens": 96,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 128,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 224,
+    }
+    envelope = {"id": "resp_1", "object": "response", "created_at": CREATED, "status": "completed", "error": None}
+    settings = {"incomplete_details": None, "instructions": None, "max_output_tokens": 512, "temperature": 0.7}
+    return encode(envelope | settings | {"model": model, "output": [item], "store": False, "usage": counts})
+
+
+def ollama_answer(model: str) -> bytes:
+    """The whole answer of `model` in Ollama's chat API."""
+    message = {"role": "assistant", "content": ANSWERS[model]}
+    times = dict.fromkeys(("total_duration", "load_duration", "prompt_eval_duration", "eval_duration"), 1000000)
+    counts = {"prompt_eval_count": 96, "eval_count": 128}
+    end = {"done": True, "done_reason": "stop", **times, **counts}
+    return encode({"model": model, "created_at": "2026-01-01T00:00:00.000000000Z", "message": message, **end})
+
+
+def gemini_answer(model: str) -> bytes:
+    """The whole answer of `model` in Google's Gemini API."""
+    content = {"role": "model", "parts": [{"text": ANSWERS[model]}]}
+    counts = {"promptTokenCount": 96, "candidatesTokenCount": 128, "totalTokenCount": 224}
+    candidate = {"content": content, "finishReason": "STOP", "index": 0}
+    end = {"usageMetadata": counts, "modelVersion": model, "responseId": "r1"}
+    return encode({"candidates": [candidate], **end})
 
 
 def event(model: str, delta: dict[str, str], *, finish: str | None = None) -> bytes:

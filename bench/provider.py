@@ -2,7 +2,7 @@
 
 Answers are complete HTTP messages, built before the first request. Requests are parsed with byte searches only.
 Models: `chat1k`, `chat4k` (whole answers), `burst200` (a stream in one write), `timed` (a stamped chunk each 200 ms);
-`anthropic1k` and `bedrock1k` answer like `chat1k`, each in the format of the path that it is asked by.
+those of `payloads.FORMATS_1K` answer like `chat1k`, each in the format of the path that it is asked by.
 """
 
 import argparse
@@ -49,10 +49,13 @@ def burst() -> bytes:
 
 
 ANSWERS = {(model, False): whole(payloads.completion(model.decode())) for model in (b"chat1k", b"chat4k")}
-for name in (b"anthropic1k", b"bedrock1k"):
-    ANSWERS[name, False] = whole(payloads.completion(name.decode()))
+for name in payloads.FORMATS_1K:  # as the bare proxy asks for them
+    ANSWERS[name.encode(), False] = whole(payloads.completion(name))
 ANSWERS[b"burst200", True] = burst()
 OTHER_FORMATS = {
+    b"POST /responses ": whole(payloads.response("responses1k")),
+    b"POST /api/chat ": whole(payloads.ollama_answer("ollama1k")),
+    b"POST /v1beta/models/google1k:generateContent ": whole(payloads.gemini_answer("google1k")),
     b"POST /v1/messages ": whole(payloads.claude_message("anthropic1k")),
     b"POST /model/bedrock1k/converse ": whole(payloads.converse_answer("bedrock1k")),
 }

@@ -72,7 +72,13 @@ SCENARIOS = (
             says=payloads.ANSWERS[model],
             budget=1.6,
         )
-        for model, title in (("anthropic1k", "Anthropic's format"), ("bedrock1k", "Bedrock's format"))
+        for model, title in (
+            ("responses1k", "OpenAI's Responses format"),
+            ("anthropic1k", "Anthropic's format"),
+            ("ollama1k", "Ollama's format"),
+            ("google1k", "Google's format"),
+            ("bedrock1k", "Bedrock's format"),
+        )
     ),
     Scenario(
         name="burst200",

@@ -24,6 +24,7 @@ from siege_attackers import CALLERS
 from siege_faults import KILLED, MEMORY, Faults
 from siege_traffic import Client, Traffic, lost_records
 
+import tests.process
 from tests.e2e.conftest import TOKEN
 from tests.e2e.names import name_server
 from tests.e2e.stack import Stack, nginx_config
@@ -91,7 +92,7 @@ class Siege:
                 config = nginx_config(names, made.port, "3s")
                 config = config.replace("access_log /dev/stdout requests", f"access_log {self.log} requests")
                 async with nginx(self.folder / "nginx", config) as made.nginx:
-                    await made.wait_until_found()
+                    await made.wait_until_listed()
                     yield made
             finally:
                 await made.close()
@@ -256,6 +257,7 @@ def main() -> int:
     options = parser.parse_args()
     on_a_small_disk()
     os.chdir(ROOT)
+    tests.process.MAX_WAIT = 180.0  # a killed gateway starts beside attackers
     with tempfile.TemporaryDirectory(prefix="siege-") as name:
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}m", "tmpfs", name], check=True)
         try:

@@ -102,7 +102,7 @@ def create_app(
     app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
     app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
     app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    monitoring = Monitoring(config, others)
+    monitoring = Monitoring(config, env, others)
     app[SCRAPE] = monitoring.scrape
     add_status(app, link, reloads, monitoring)
     _serve_routes(app, monitoring)
@@ -110,6 +110,7 @@ def create_app(
     async def runtime(app: web.Application) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.callback(bodies.close)
+            await stack.enter_async_context(monitoring.exporting())
             await stack.enter_async_context(webhook)
             if link is not None:
                 await stack.enter_async_context(open_link(link))
@@ -123,6 +124,7 @@ def create_app(
                     keys=keys,
                     renew=renew,
                     registry=monitoring.registry,
+                    traces=monitoring.traces,
                 )
             )
             app[SERVICES] = parts.services

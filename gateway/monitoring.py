@@ -1,6 +1,6 @@
-"""Composes what watches the gateway: metrics with their own listener, and the access log."""
+"""Composes what watches the gateway: metrics with their own listener, the access log, and traces."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
@@ -16,13 +16,15 @@ from gateway.http.access_log import AccessLog
 from gateway.http.endpoints.metrics import SCRAPE, metrics
 from gateway.http.request_end import RequestObserver
 from gateway.http.request_metrics import RequestMetrics
+from gateway.http.request_spans import RequestSpans
 from gateway.http.routes import Handler, Route, template_of
 from gateway.http.server.listener import listen
-from gateway.metrics.catalog import DROPPED, FAMILIES, IN_FLIGHT
+from gateway.metrics.catalog import DROPPED, FAMILIES, IN_FLIGHT, TRACE_SPANS
 from gateway.metrics.loop_delay import LoopDelay
 from gateway.metrics.registry import Registry, Snapshot
 from gateway.metrics.text import rendered
 from gateway.observe.log import shows_debug, shows_info, write_info
+from gateway.tracing import traces_from
 
 log = structlog.get_logger(__name__)
 
@@ -46,17 +48,18 @@ class OtherProcesses(Protocol):
 
 
 class Monitoring:
-    """The metrics and the access log of one process. `registry` is None if metrics are disabled. `others` are the
-    further processes of this gateway.
+    """The metrics, the access log and the traces of one process. `registry` is None if metrics are disabled, `traces`
+    if those are. `env` is the environment; `others` are the further processes of this gateway.
 
     `collectors` set the gauges that are looked up at a scrape.
     """
 
-    def __init__(self, config: Config, others: OtherProcesses | None = None) -> None:
+    def __init__(self, config: Config, env: Mapping[str, str], others: OtherProcesses | None = None) -> None:
         self._others = others
         self._config = config.gateway.metrics
         self._logs_requests = config.logging.requests
         self.registry = Registry() if self._config.enabled else None
+        self.traces = traces_from(config, env)
         self.collectors: list[instance.Collector] = [instance.build, instance.process]
 
     def observers(self, route: Route) -> tuple[RequestObserver, ...]:
@@ -66,6 +69,8 @@ class Monitoring:
             observers.append(RequestMetrics(self.registry, name))
         if self._logs_requests:
             observers.append(AccessLog(name, write_info, _shows_probes if route.public else shows_info))
+        if self.traces is not None and route.scope is not None:
+            observers.append(RequestSpans(self.traces, name))
         return tuple(observers)
 
     async def scrape(self) -> bytes:
@@ -94,6 +99,21 @@ class Monitoring:
             return None
         gauges = self.registry.snapshot().get(IN_FLIGHT.name, {})
         return int(sum(value for value in gauges.values() if isinstance(value, float | int)))
+
+    @asynccontextmanager
+    async def exporting(self) -> AsyncIterator[None]:
+        """Export traces, those of the last requests included if the block ends after them."""
+        if self.traces is None:
+            yield
+            return
+        exporter = self.traces.exporter
+        exporter.start()
+        self.collectors.append(instance.counted(TRACE_SPANS, lambda: exporter.sent, "sent"))
+        self.collectors.append(instance.counted(TRACE_SPANS, lambda: exporter.lost, "lost"))
+        try:
+            yield
+        finally:
+            await exporter.close()
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

@@ -23,6 +23,7 @@ from gateway.runs.recent_runs import RecentRuns
 from gateway.state.configured import Stores, stores_from
 from gateway.state.sessions.store import LEASE
 from gateway.tools.configured import ToolServers
+from gateway.traces.traces import Traces
 from gateway.upstream.embedded import available
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
@@ -69,11 +70,12 @@ async def open_parts(
     keys: KeyRegistry | None = None,
     renew: float = RENEW,
     registry: Registry | None = None,
+    traces: Traces | None = None,
 ) -> AsyncIterator[Parts]:
     """The parts for the first configuration and all later ones, closed at the end.
 
     `cooldowns` are those that other instances know of, too. `keys` are the client keys that are made at run time.
-    `renew`: see `create_app`. `registry` counts runs.
+    `renew`: see `create_app`. `registry` counts runs, and `traces` exports their spans.
     """
     gateway = config.gateway
     async with AsyncExitStack() as stack:
@@ -89,7 +91,12 @@ async def open_parts(
         stack.push_async_callback(conversations.close)
         yield Parts(
             services=Services(
-                stores, RecentRuns(), started=asyncio.get_running_loop().time(), keys=keys, ledger=ledger
+                stores,
+                RecentRuns(),
+                started=asyncio.get_running_loop().time(),
+                keys=keys,
+                ledger=ledger,
+                traces=traces,
             ),
             state=state,
             http=http,

@@ -206,8 +206,12 @@ def _run_context(
 ) -> RunContext:
     stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
-    ledger = parts.services.ledger
-    observers: tuple[Observer, ...] = (log_run, parts.services.recent.ended)
+    ledger, traces = parts.services.ledger, parts.services.traces
+    observers: list[Observer] = [log_run, parts.services.recent.ended]
+    if ledger is not None:
+        observers.append(ledger.observer(providers))
+    if traces is not None:
+        observers.append(traces.observer(providers))
     return RunContext(
         providers,
         client,
@@ -216,8 +220,8 @@ def _run_context(
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
         reasoning=CallReasoning(parts.services.stores.reasoning),
-        observers=observers if ledger is None else (*observers, ledger.observer(providers)),
-        metered=ledger is not None,
+        observers=tuple(observers),
+        metered=ledger is not None or traces is not None,
         lifetime=lifetime,
     )
 

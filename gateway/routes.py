@@ -19,7 +19,7 @@ from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.message_tokens import count_message_tokens
 from gateway.http.endpoints.messages import messages
 from gateway.http.endpoints.metrics import metrics
-from gateway.http.endpoints.models import get_model, list_models
+from gateway.http.endpoints.models import ANTHROPIC_VERSION, get_model, list_models
 from gateway.http.endpoints.openapi import openapi
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.responses_socket import responses_socket
@@ -28,9 +28,9 @@ from gateway.http.endpoints.sessions import delete_session, export_session, get_
 from gateway.http.endpoints.status import status
 from gateway.http.endpoints.stored_response import cancel_response, delete_response, get_response, list_input_items
 from gateway.http.endpoints.usage import usage
-from gateway.http.message_errors import messages_error_body, messages_error_headers, messages_error_status
+from gateway.http.message_errors import MESSAGES_ERRORS
 from gateway.http.openapi import document
-from gateway.http.routes import Handler, Route
+from gateway.http.routes import ErrorForm, Handler, Route
 
 _PROBE = ("GET", "HEAD")
 _API_VERSION = "1"  # not the version of the program, which unauthenticated clients need not know
@@ -41,6 +41,7 @@ _RESPONSES = frozenset({"responses"})
 _MESSAGES = frozenset({"messages"})
 _ANY = _CHAT | _RESPONSES | _MESSAGES
 _METRICS = frozenset({"metrics"})  # `gateway.metrics`, which is no endpoint of OpenClaw's
+_RESPONSES_ERRORS = ErrorForm(responses_error_body)
 
 
 def _messages(path: str, handler: Handler) -> Route:
@@ -52,9 +53,21 @@ def _messages(path: str, handler: Handler) -> Route:
         Scope.WRITE,
         endpoints=_MESSAGES,
         credential=bearer_or_api_key,
-        error_body=messages_error_body,
-        error_status=messages_error_status,
-        error_headers=messages_error_headers,
+        errors=MESSAGES_ERRORS,
+        id_header="request-id",
+    )
+
+
+def _models(path: str, handler: Handler) -> Route:
+    """A route for clients of OpenAI's and of Anthropic's API."""
+    return Route(
+        ("GET",),
+        (path,),
+        handler,
+        Scope.READ,
+        endpoints=_ANY,
+        credential=bearer_or_api_key,
+        errors_with=((ANTHROPIC_VERSION, MESSAGES_ERRORS),),
         id_header="request-id",
     )
 
@@ -65,7 +78,7 @@ ROUTES = (
     Route(_PROBE, ("/ready", "/readyz"), ready, None, public=True),
     Route(("GET",), ("/openapi.json",), openapi, None, public=True),
     Route(("POST",), ("/v1/chat/completions",), chat_completions, Scope.WRITE, endpoints=_CHAT),
-    Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, endpoints=_RESPONSES, error_body=responses_error_body),
+    Route(("POST",), ("/v1/responses",), responses, Scope.WRITE, endpoints=_RESPONSES, errors=_RESPONSES_ERRORS),
     Route(("GET",), ("/v1/responses",), responses_socket, Scope.WRITE, endpoints=_RESPONSES, upgrade=True),
     Route(("POST",), ("/v1/responses/compact",), compact_response, Scope.WRITE, endpoints=_RESPONSES),
     Route(("POST",), ("/v1/responses/input_tokens",), input_tokens, Scope.WRITE, endpoints=_RESPONSES),
@@ -75,8 +88,8 @@ ROUTES = (
     Route(("POST",), ("/v1/responses/{id:[^/]+}/cancel",), cancel_response, Scope.WRITE, endpoints=_RESPONSES),
     _messages("/v1/messages", messages),
     _messages("/v1/messages/count_tokens", count_message_tokens),
-    Route(("GET",), ("/v1/models",), list_models, Scope.READ, endpoints=_ANY, credential=bearer_or_api_key),
-    Route(("GET",), ("/v1/models/{id:.*}",), get_model, Scope.READ, endpoints=_ANY, credential=bearer_or_api_key),
+    _models("/v1/models", list_models),
+    _models("/v1/models/{id:.*}", get_model),
     Route(("POST",), ("/v1/embeddings",), embeddings, Scope.WRITE, endpoints=_ANY),
     Route(("GET",), ("/api/v1/runs/{id:.+}",), get_run, Scope.READ, endpoints=_ANY),
     Route(("GET",), ("/api/v1/usage",), usage, Scope.READ, endpoints=_ANY),

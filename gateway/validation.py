@@ -22,6 +22,7 @@ from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.names import ModelRef
 from gateway.http.server.tls import TlsFiles, server_context
+from gateway.tracing import tracing_problems
 from gateway.upstream.catalog import CATALOG, REFUSED
 from gateway.upstream.configured import provider_problems, providers_from
 from gateway.upstream.embedded import MODEL, available
@@ -76,7 +77,16 @@ def validated(
             return config
         return with_assumed_model(config, env, embedded if embedded_joins(config.models) else None)
 
-    checks = (_certificates, _providers, _chains, _logins, _limited_models, _tool_servers, workers_share)
+    checks = (
+        _certificates,
+        _providers,
+        _chains,
+        _logins,
+        _limited_models,
+        _tool_servers,
+        tracing_problems,
+        workers_share,
+    )
     loaded = load(path, env, complete=with_model, checks=checks, port=port, bind=bind, endpoints=endpoints, files=files)
     files.update(referenced_files(loaded))
     return valid_from(loaded)

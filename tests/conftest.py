@@ -1,5 +1,7 @@
 """For every test run: prints the real servers that it uses, and allows for a busy machine."""
 
+import gc
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -15,3 +17,9 @@ def pytest_report_header() -> list[str]:
         return report()
     except Unusable as error:
         raise pytest.UsageError(str(error)) from None
+
+
+def pytest_collection_finish() -> None:
+    """Modules and collected tests live until the end: the garbage collector need not examine them again and again."""
+    gc.collect()
+    gc.freeze()

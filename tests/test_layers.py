@@ -18,8 +18,10 @@ LAYERS = (
     {"agents", "access"},
     {"runs"},
     {"conversations", "ledger"},
+    {"traces"},
     {"dispatch"},
     {"http", "ui"},
+    {"tracing"},
     {"validation"},
     {"parts", "watch", "doctor"},
     {"provision", "cooldown_sync", "instance_sync", "key_sync"},
@@ -84,6 +86,8 @@ def gateway_problem(room: str, name: str) -> str | None:
             return None if room == "state" else f"{room} may not import {name}"
         case "mcp" | "mcp_types" | "anyio" | "httpx2":
             return None if room == "tools" else f"{room} may not import {name}"
+        case "opentelemetry" | "requests":
+            return None if room == "traces" else f"{room} may not import {name}"
         case "httptools" | "aiohappyeyeballs":
             return None if room == "upstream" else f"{room} may not import {name}"
         case "openclaw_ratelimit":

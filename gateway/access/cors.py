@@ -15,7 +15,8 @@ _HEADER_NAMES = re.compile(r"[\w!#$%&'*+.^`|~, -]{0,1000}", re.ASCII)
 _EXPOSED = ", ".join(
     (
         *("Retry-After", "Server-Timing", "X-Request-ID", "request-id", "WWW-Authenticate"),
-        *("x-openclaw-model", "x-openclaw-attempts", "x-openclaw-budget", "RateLimit", "RateLimit-Policy"),
+        *("x-openclaw-model", "x-openclaw-attempts", "x-openclaw-token-count", "x-openclaw-budget"),
+        *("RateLimit", "RateLimit-Policy"),
         *(f"x-ratelimit-{what}-{unit}" for unit in ("requests", "tokens") for what in ("limit", "remaining", "reset")),
     )
 )

@@ -55,12 +55,10 @@ class Directory:
         models = [model for name, model in self._models.items() if principal.may_use(self._agent_of[name])]
         return {"object": "list", "data": models}
 
-    def anthropic_models(self, principal: Principal) -> dict[str, Any]:
-        """The body of `GET /v1/models` for Anthropic's clients."""
-        names = [name for name in self._anthropic_models if principal.may_use(self._agent_of[name])]
-        data = [self._anthropic_models[name] for name in names]
-        first, last = (names[0], names[-1]) if names else (None, None)
-        return {"data": data, "has_more": False, "first_id": first, "last_id": last}
+    def anthropic_models(self, principal: Principal) -> list[dict[str, Any]]:
+        """The models of `GET /v1/models` for Anthropic's clients."""
+        named = self._anthropic_models.items()
+        return [model for name, model in named if principal.may_use(self._agent_of[name])]
 
     def anthropic_model(self, model_id: str, principal: Principal) -> dict[str, Any]:
         """The body of `GET /v1/models/{id}` for Anthropic's clients. Raises NotFound."""

@@ -91,10 +91,17 @@ TOOLS = frozenset({
 
 LOGGING = frozenset({"audit", "file", "maxFileBytes", "redactPatterns", "redactSensitive"})
 
+DIAGNOSTICS = frozenset({
+    "cacheTrace", "flags", "memoryPressureSnapshot", "stuckSessionAbortMs", "stuckSessionWarnMs",
+})  # fmt: skip
+OTEL = frozenset({
+    "captureContent", "flushIntervalMs", "logs", "logsEndpoint", "logsExporter", "metrics", "metricsEndpoint",
+})  # fmt: skip
+
 TOP_LEVEL = frozenset({
     "accessGroups", "acp", "approvals", "attachments", "audio", "bindings", "broadcast", "browser", "canvas",
-    "canvasHost", "channels", "cli", "cloudWorkers", "commands", "commitments", "crestodian", "cron", "diagnostics",
-    "discovery", "hooks", "media", "messages", "multiAgent", "nodeHost", "plugins", "proxy", "security", "skills",
+    "canvasHost", "channels", "cli", "cloudWorkers", "commands", "commitments", "crestodian", "cron", "discovery",
+    "hooks", "media", "messages", "multiAgent", "nodeHost", "plugins", "proxy", "security", "skills",
     "surfaces", "talk", "transcripts", "tts", "ui", "update", "vault", "web", "worktrees",
 })  # fmt: skip
 """Sections of OpenClaw that this gateway does not serve."""

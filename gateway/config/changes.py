@@ -21,6 +21,7 @@ NEEDS_RESTART = (
     "gateway.ledger",
     "gateway.metrics",
     "logging.requests",
+    "diagnostics",
     "session.maintenance",
     "session.maxBytes",
 )

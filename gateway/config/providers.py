@@ -182,6 +182,8 @@ class ProviderConfig(Section):
     headers: dict[str, Secret] = Field(default_factory=dict)
     request: RequestConfig = RequestConfig()
     timeout_seconds: Seconds | None = None
+    send_trace_context: bool = False
+    """Ours: calls carry the `traceparent` of their span, where traces are exported."""
     context_window: PositiveCount | None = None
     context_tokens: PositiveCount | None = None
     max_tokens: PositiveCount | None = None

@@ -1,6 +1,7 @@
 """The whole configuration as one frozen value; each section has a module of its own."""
 
 from gateway.config.agents import AgentsConfig
+from gateway.config.diagnostics import DiagnosticsConfig
 from gateway.config.gateway import GatewayConfig
 from gateway.config.logs import LoggingConfig
 from gateway.config.mcp import McpConfig
@@ -23,4 +24,5 @@ class Config(Section):
     session: SessionConfig = SessionConfig()
     mcp: McpConfig = McpConfig()
     logging: LoggingConfig = LoggingConfig()
+    diagnostics: DiagnosticsConfig = DiagnosticsConfig()
     tools: ToolsConfig = ToolsConfig()

@@ -2,7 +2,7 @@
 
 import sys
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import brotli
@@ -86,6 +86,51 @@ class ContentDecoder:
         """Check the end of the body; an empty one is complete. Raises BrokenCoding."""
         if self._member is not None and not self._member.eof:
             raise BrokenCoding("the compressed body is incomplete")
+
+
+class StackedDecoder:
+    """Several codings that were applied one after another (RFC 9110 §8.4); used as a ContentDecoder is.
+
+    The output of each stage is bounded as the body is: a coding of a coding can grow a thousand times twice.
+    """
+
+    def __init__(self, codings: Sequence[str], *, max_piece: int, limit: int) -> None:
+        """`codings` in the order in which they were applied; `limit`: the most bytes between two of them.
+
+        Raises UnknownCoding.
+        """
+        self._stages = [ContentDecoder(coding, max_piece=max_piece) for coding in reversed(codings)]
+        self._left = [limit] * len(self._stages)
+
+    def feed(self, data: bytes) -> None:
+        """See ContentDecoder."""
+        self._stages[0].feed(data)
+
+    def take(self) -> bytes:
+        """See ContentDecoder. Raises BrokenCoding also if the output of an inner stage exceeds the limit."""
+        stages = self._stages
+        number = len(stages) - 1
+        while True:
+            piece = stages[number].take()
+            if number == len(stages) - 1:
+                if piece or number == 0:
+                    return piece
+                number -= 1
+            elif piece:
+                self._left[number] -= len(piece)
+                if self._left[number] < 0:
+                    raise BrokenCoding("the body is too large between its codings")
+                number += 1
+                stages[number].feed(piece)
+            elif number == 0:
+                return b""
+            else:
+                number -= 1
+
+    def finish(self) -> None:
+        """See ContentDecoder."""
+        for stage in self._stages:
+            stage.finish()
 
 
 class _Zlib:

@@ -15,6 +15,7 @@ from gateway.conversations.recorder import SessionRecorder
 from gateway.conversations.summary import Admit, ask_agent
 from gateway.core.identity import Principal
 from gateway.core.session_key import Endpoint, SessionKey, session_key
+from gateway.core.trace_context import TraceContext
 from gateway.core.turn import Turn
 from gateway.dispatch.snapshot import Services, Snapshot
 from gateway.runs.answer_stream import AnswerStream
@@ -31,7 +32,7 @@ class Call(Struct, frozen=True):
     `id` is the id of the request and `path` its path; `client` identifies the client for limits and cooldowns.
     `session` is the header `x-openclaw-session-key`; without it, `endpoint` separates the conversations of the APIs.
     `admit` applies the client's limits to the run, `admit_side` to a run that the gateway makes for it, such as a
-    summary; both are None without limits.
+    summary; both are None without limits. `context` is the span of the request, None without tracing.
     """
 
     services: Services
@@ -45,6 +46,12 @@ class Call(Struct, frozen=True):
     path: str = ""
     admit: Admit | None = None
     admit_side: Admit | None = None
+    context: TraceContext | None = None
+
+    def origin(self, endpoint: str, session: SessionKey | None = None) -> Origin:
+        """The origin of a run for this request."""
+        context = None if self.context is None else self.context.child()
+        return Origin(self.id, endpoint, session, self.principal.name, context)
 
 
 class Dispatched(Struct):
@@ -85,7 +92,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
     conversation = None if key is None else await _join(call, key, agent, turn)
     try:
         shown = turn if conversation is None else conversation.turn
-        origin = Origin(call.id, call.path, key, call.principal.name)
+        origin = call.origin(call.path, key)
         run = await prepare(agent, shown, call.options, snapshot.runs, client=call.client, origin=origin)
         if conversation is not None:
             run = conversation.fitted(run)
@@ -102,7 +109,7 @@ async def dispatch(call: Call, model: str, user: str | None, read_turn: ReadTurn
 
 async def _join(call: Call, key: SessionKey, agent: Agent, turn: Turn) -> Conversation:
     """Join the conversation that the turn continues, after earlier requests. Raises SessionBusy or Unavailable."""
-    origin = Origin(call.id, "summary", key, call.principal.name)
+    origin = call.origin("summary", key)
     ask = ask_agent(agent, call.snapshot.runs, call.admit_side, client=call.client, origin=origin)
     window = window_of(agent.candidates[0], call.snapshot.runs)
     conversation = call.snapshot.conversations.of_turn(key, turn, call.id, ask, window=window)

@@ -24,6 +24,7 @@ from gateway.runs.context import RunContext
 from gateway.runs.recent_runs import RecentRuns
 from gateway.state.configured import Stores
 from gateway.tools.registry import Registry
+from gateway.traces.traces import Traces
 from gateway.upstream.embed import Embedder
 from gateway.wire.openai_chat.embeddings import EmbeddingLimits
 from openclaw_ratelimit import Quota
@@ -35,7 +36,7 @@ class Services:
 
     `recent` holds the traces of recent runs for operators. `started` is loop time in seconds. `keys` are the keys of
     clients that are made at run time, None where the auth mode checks none. `ledger` is None if the use of providers is
-    not recorded.
+    not recorded, `traces` if none are exported.
     """
 
     stores: Stores
@@ -43,6 +44,7 @@ class Services:
     started: float
     keys: KeyRegistry | None = None
     ledger: Ledger | None = None
+    traces: Traces | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,18 +8,22 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from gateway.core.content_coding import CODINGS, BrokenCoding, ContentDecoder
+from gateway.core.content_coding import CODINGS, BrokenCoding, ContentDecoder, StackedDecoder
 from gateway.core.errors import BadRequest, PayloadTooLarge, RequestTimeout, UnsupportedCoding
 from gateway.http.keys import CLIENT, PRINCIPAL
 from gateway.http.large_bodies import LARGE, BodyReservation, reserved
 from gateway.http.quota import identity
 
 _MAX_PIECE = 64 * 1024  # bytes that are decompressed before other requests have their turn
+_MAX_CODINGS = 3  # of one body; nobody has a reason for two
 _ACCEPTED = ", ".join(name for name in CODINGS if not name.startswith("x-"))
 
+Decoder = ContentDecoder | StackedDecoder
 
-async def read_body(request: web.Request, limit: int, within: float) -> bytes:
-    """The whole body, decompressed: at most `limit` bytes before and after, complete `within` seconds.
+
+async def read_body(request: web.Request, limit: int, within: float, *, token_ids: int = 0) -> bytes:
+    """The whole body, decompressed: at most `limit` bytes before and after, complete `within` seconds. Beside the
+    values that every body may have, it may have `token_ids` numbers in arrays.
 
     Raises BadRequest, PayloadTooLarge, RequestTimeout, UnsupportedCoding, or Overloaded for a large body while there
     are too many of them.
@@ -30,10 +34,10 @@ async def read_body(request: web.Request, limit: int, within: float) -> bytes:
     declared = request.content_length or 0
     if declared > limit:
         raise PayloadTooLarge("Payload too large")
-    decoder = _decoder(request) if "Content-Encoding" in request.headers else None
+    decoder = _decoder(request, limit) if "Content-Encoding" in request.headers else None
     reservation: BodyReservation | None = None
     if declared > LARGE:
-        reservation = _reserved(request)
+        reservation = _reserved(request, token_ids)
         reservation.grow(declared)
     content = request.content
     if "Expect" in request.headers:
@@ -44,7 +48,7 @@ async def read_body(request: web.Request, limit: int, within: float) -> bytes:
         if len(data) > limit:
             raise PayloadTooLarge("Payload too large")
         return data
-    body = _Body(request, limit, reservation)
+    body = _Body(request, limit, reservation, token_ids)
     try:
         async with asyncio.timeout(within):
             if decoder is None:
@@ -59,7 +63,7 @@ async def read_body(request: web.Request, limit: int, within: float) -> bytes:
     return body.joined()
 
 
-async def _decode(request: web.Request, limit: int, decoder: ContentDecoder, body: "_Body") -> None:
+async def _decode(request: web.Request, limit: int, decoder: Decoder, body: "_Body") -> None:
     received = 0
     try:
         while part := await request.content.readany():
@@ -75,28 +79,32 @@ async def _decode(request: web.Request, limit: int, decoder: ContentDecoder, bod
         raise BadRequest(f"The request can't be decoded as {coding}: {error}.", code="invalid_content_coding") from None
 
 
-def _pieces(decoder: ContentDecoder, part: bytes) -> Iterator[bytes]:
+def _pieces(decoder: Decoder, part: bytes) -> Iterator[bytes]:
     for start in range(0, len(part), _MAX_PIECE):
         decoder.feed(part[start : start + _MAX_PIECE])
         while piece := decoder.take():
             yield piece
 
 
-def _decoder(request: web.Request) -> ContentDecoder | None:
-    """The decoder for the content coding of the request; several codings are not supported."""
-    coding = ", ".join(request.headers.getall("Content-Encoding")).strip().lower()
-    if coding in ("", "identity"):
+def _decoder(request: web.Request, limit: int) -> Decoder | None:
+    """The decoder for the content codings of the request, None without any. Raises UnsupportedCoding."""
+    named = ", ".join(request.headers.getall("Content-Encoding")).lower()
+    codings = [name for part in named.split(",") if (name := part.strip()) not in ("", "identity")]
+    if not codings:
         return None
-    if coding not in CODINGS:
-        raise UnsupportedCoding(coding, _ACCEPTED)
-    return ContentDecoder(coding, max_piece=_MAX_PIECE)
+    if len(codings) > _MAX_CODINGS or any(coding not in CODINGS for coding in codings):
+        raise UnsupportedCoding(named, _ACCEPTED)
+    if len(codings) == 1:
+        return ContentDecoder(codings[0], max_piece=_MAX_PIECE)
+    return StackedDecoder(codings, max_piece=_MAX_PIECE, limit=limit)
 
 
 class _Body:
     """The parts of one body; a large one is reserved, and its values are counted."""
 
-    def __init__(self, request: web.Request, limit: int, reservation: BodyReservation | None) -> None:
+    def __init__(self, request: web.Request, limit: int, reservation: BodyReservation | None, token_ids: int) -> None:
         self._request = request
+        self._token_ids = token_ids
         self._limit = limit
         self._reservation = reservation
         self._parts: list[bytes] = []
@@ -110,7 +118,7 @@ class _Body:
         self._parts.append(part)
         if self._size > LARGE:
             if self._reservation is None:
-                self._reservation = _reserved(self._request)
+                self._reservation = _reserved(self._request, self._token_ids)
             self._reservation.grow(self._size)
             for uncounted in self._parts[self._counted :]:
                 self._reservation.count(uncounted)
@@ -121,5 +129,5 @@ class _Body:
         return b"".join(self._parts)
 
 
-def _reserved(request: web.Request) -> BodyReservation:
-    return reserved(request, identity(request[PRINCIPAL], request[CLIENT]))
+def _reserved(request: web.Request, token_ids: int) -> BodyReservation:
+    return reserved(request, identity(request[PRINCIPAL], request[CLIENT]), token_ids)

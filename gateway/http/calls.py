@@ -17,10 +17,13 @@ def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
     options = run_options(request.headers, principal, body)
     snapshot = request[SNAPSHOT]
     quota = quota_for(snapshot.quota, principal)
+    services, trace = request.app[SERVICES], request[TRACE]
+    if services.traces is not None:
+        trace.context = services.traces.begin(request.headers)
     return Call(
-        request.app[SERVICES],
+        services,
         snapshot,
-        request[TRACE].id,
+        trace.id,
         principal,
         identity(principal, request[CLIENT]),
         options,
@@ -29,4 +32,5 @@ def call_of(request: web.Request, body: bytes, endpoint: Endpoint) -> Call:
         request.path,
         None if quota is None else partial(admitted_run, request, quota),
         None if quota is None else partial(admitted_side_run, request, quota),
+        trace.context,
     )

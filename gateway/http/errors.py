@@ -21,7 +21,7 @@ def response_to(request: web.Request, error: BaseException, route: Route) -> web
     """The error response for an exception of a handler, in the form of its route. An unexpected exception is logged and
     becomes a 500.
 
-    Returns None for a cancellation that must propagate, and if the client has disconnected.
+    Returns None for a cancellation that must propagate. Raises CancelledError if the client has disconnected.
     """
     match error:
         case GatewayError():
@@ -36,10 +36,10 @@ def response_to(request: web.Request, error: BaseException, route: Route) -> web
             return None if refusal is None else _response(request, refusal, route)
         case ConnectionError() if request.transport is None or request.transport.is_closing():
             log.debug("The client disconnected", method=request.method, path=request.path)
-            return None
+            raise asyncio.CancelledError from None  # as in a moment by aiohttp, which would log this error
         case _:
             log.error("Request failed", method=request.method, path=request.path, exc_info=error)
-            body = dumps(route.error_body(GatewayError("internal error")))
+            body = dumps(route.errors_for(request.headers).body(GatewayError("internal error")))
             return WholeResponse(body, {"Content-Type": JSON}, status=500)
 
 
@@ -48,8 +48,9 @@ def _response(request: web.Request, error: GatewayError, route: Route) -> web.St
         request.app[REFUSAL_LOG].write(request, error)
     elif error.status >= 500:
         log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
-    headers = {"Content-Type": JSON, **route.error_headers(error)}
-    response = WholeResponse(dumps(route.error_body(error)), headers, status=route.error_status(error))
+    form = route.errors_for(request.headers)
+    headers = {"Content-Type": JSON, **form.headers(error)}
+    response = WholeResponse(dumps(form.body(error)), headers, status=form.status(error))
     if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded, UnsupportedCoding)):
         response.force_close()  # instead of reading the remaining body
     return response

@@ -10,6 +10,7 @@ from gateway.access.lockout import Lockout
 from gateway.access.outcome import Rejected
 from gateway.config.reload_status import Reloads
 from gateway.core.identity import Principal
+from gateway.core.trace_context import TraceContext
 from gateway.dispatch.snapshot import Services, Snapshot
 from gateway.http.metering import Meter
 from gateway.http.server.drain import Drain
@@ -23,7 +24,8 @@ class Trace:
 
     `run` is the run that answers it, if any; if it is answered, it took `run_seconds`. `first_byte` is the monotonic
     time at which its stream opened, None if it has none. `added_headers` are headers that a step of the request adds to
-    its response. `meter` holds its reservation under limits and budgets until something else takes it over.
+    its response. `meter` holds its reservation under limits and budgets until something else takes it over. `context`
+    is its span, None without tracing.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Trace:
     first_byte: float | None = None
     added_headers: dict[str, str] | None = None
     meter: Meter | None = None
+    context: TraceContext | None = None
 
 
 @dataclass(slots=True)

@@ -22,6 +22,8 @@ LARGE = 128 * 1024
 """A body of more bytes is large. A smaller one is decoded within a few milliseconds."""
 MAX_VALUES = 100_000
 """The most JSON values of a large body: messages, parts, items, fields and their elements."""
+MAX_TOKEN_IDS = 310_000
+"""The most values of a large body whose arrays may hold the ids of tokens: OpenAI embeds up to 300,000 at once."""
 _RETRY_AFTER = 2  # seconds
 
 
@@ -45,9 +47,9 @@ class LargeBodies:
         """The reserved bytes."""
         return self._used
 
-    def reserve(self, caller: str) -> "BodyReservation":
-        """A reservation without bytes yet."""
-        return BodyReservation(self, caller)
+    def reserve(self, caller: str, token_ids: int = 0) -> "BodyReservation":
+        """A reservation without bytes yet; `token_ids`: see `count` of BodyReservation."""
+        return BodyReservation(self, caller, token_ids)
 
     def take(self, caller: str, size: int) -> None:
         """Reserve bytes. Raises Overloaded."""
@@ -81,9 +83,10 @@ class LargeBodies:
 class BodyReservation:
     """The reserved bytes of one large body, and the number of its values so far."""
 
-    def __init__(self, bodies: LargeBodies, caller: str) -> None:
+    def __init__(self, bodies: LargeBodies, caller: str, token_ids: int) -> None:
         self._bodies = bodies
         self._caller = caller
+        self._token_ids = token_ids
         self._size = 0
         self._values = ValueCounter()
 
@@ -94,9 +97,10 @@ class BodyReservation:
             self._size = size
 
     def count(self, part: bytes) -> None:
-        """Count the values in the next part. Raises PayloadTooLarge."""
-        self._values.feed(part)
-        if self._values.count > MAX_VALUES:
+        """Count the values in the next part, but `token_ids` numbers in arrays don't count. Raises PayloadTooLarge."""
+        values = self._values
+        values.feed(part)
+        if values.count > MAX_VALUES and values.count - min(values.plain, self._token_ids) > MAX_VALUES:
             raise PayloadTooLarge(
                 f"The request body has more than {MAX_VALUES} JSON values (messages, parts, items, fields). Send fewer."
             )
@@ -113,9 +117,9 @@ BODY = web.RequestKey("body", BodyReservation)
 """The reservation of a large body. It ends with the request, unless a background run takes it over."""
 
 
-def reserved(request: web.Request, caller: str) -> BodyReservation:
+def reserved(request: web.Request, caller: str, token_ids: int = 0) -> BodyReservation:
     """A reservation that ends with the request. Call it in the request's task."""
-    reservation = request[BODY] = request.app[LARGE_BODIES].reserve(caller)
+    reservation = request[BODY] = request.app[LARGE_BODIES].reserve(caller, token_ids)
     task = asyncio.current_task()
     if task is None:
         raise AssertionError("a handler runs in a task")

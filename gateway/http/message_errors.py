@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.core.errors import GatewayError
+from gateway.http.routes import ErrorForm
 from gateway.observe.context import REQUEST_ID
 from gateway.wire.anthropic_messages.error_body import error_body, error_status, may_retry
 
@@ -18,4 +19,4 @@ def messages_error_headers(error: GatewayError) -> Mapping[str, str]:
     return {**error.headers, "x-should-retry": "true" if may_retry(error) else "false"}
 
 
-messages_error_status = error_status
+MESSAGES_ERRORS = ErrorForm(messages_error_body, error_status, messages_error_headers)

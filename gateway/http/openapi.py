@@ -89,6 +89,8 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
         case _:
             pass
     described: dict[str, Any] = {"name": parameter.name, "in": parameter.location, "schema": schema}
+    if parameter.pattern:
+        schema["pattern"] = parameter.pattern
     if parameter.required:
         described["required"] = True
         schema["minLength"] = 1
@@ -121,32 +123,40 @@ def _responses(route: Route, operation: Operation, names: list[str]) -> dict[str
     own = _has_own_errors(route)
     if own:
         refusals["529"] = refusals.pop("503")
+    elif route.errors_with:
+        refusals["529"] = refusals["503"]
     schema = "AnthropicError" if own else "Error"
-    responses |= {status: _refusal(description, schema) for status, description in sorted(refusals.items())}
+    others = ("AnthropicError",) if route.errors_with else ()
+    responses |= {status: _refusal(description, schema, *others) for status, description in sorted(refusals.items())}
     if has_object:  # a path with escapes matches no route and gets a plain 404
         responses["404"]["content"]["text/plain"] = {"schema": {"type": "string"}}
-    responses["403"] = _refusal("The caller lacks the required scope.", schema if own else "MissingScope")
+    responses["403"] = _refusal("The caller lacks the required scope.", schema if own else "MissingScope", *others)
     if operation.body is not None:
-        names_of_schemas = (schema,) if own else ("MissingScope", "Error")
-        schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names_of_schemas]
         description = "The caller lacks the required scope, or its key may not use the agent."
-        responses["403"] = {"description": description, "content": {_JSON: {"schema": {"anyOf": schemas}}}}
+        responses["403"] = _refusal(description, *((schema,) if own else ("MissingScope", "Error")))
     elif "name" in names:
         responses["409"] = _refusal("The configuration declares this.", "Error")
     return responses
 
 
 def _has_own_errors(route: Route) -> bool:
-    """Whether the errors of a route have Anthropic's form."""
-    return route.error_status is not error_status
+    """Whether the errors of a route always have Anthropic's form."""
+    return route.errors.status is not error_status
 
 
 def _own_errors(routes: Iterable[Route]) -> dict[str, Any]:
-    return {"AnthropicError": _ANTHROPIC_ERROR} if any(map(_has_own_errors, routes)) else {}
+    has_them = any(_has_own_errors(route) or route.errors_with for route in routes)
+    return {"AnthropicError": _ANTHROPIC_ERROR} if has_them else {}
 
 
-def _refusal(description: str, schema: str) -> dict[str, Any]:
-    return {"description": description, "content": {_JSON: {"schema": {"$ref": f"#/components/schemas/{schema}"}}}}
+def _refusal(description: str, *names: str) -> dict[str, Any]:
+    """A response with one of the named schemas."""
+    schemas = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return {"description": description, "content": {_JSON: {"schema": _one_of(schemas)}}}
+
+
+def _one_of(schemas: list[dict[str, str]]) -> dict[str, Any]:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def schema_of(example: Any) -> dict[str, Any]:

@@ -17,12 +17,12 @@ from gateway.http.endpoints.locks import list_locks, release_lock
 from gateway.http.endpoints.message_tokens import count_message_tokens
 from gateway.http.endpoints.messages import messages
 from gateway.http.endpoints.metrics import metrics
-from gateway.http.endpoints.models import get_model, list_models
+from gateway.http.endpoints.models import ANTHROPIC_VERSION, LIFECYCLES, MAX_LIMIT, get_model, list_models
 from gateway.http.endpoints.responses import responses
 from gateway.http.endpoints.sessions import delete_session, export_session, get_session, list_sessions
 from gateway.http.endpoints.status import status
 from gateway.http.endpoints.stored_response import cancel_response, get_response, list_input_items
-from gateway.http.endpoints.usage import FORMATS, usage
+from gateway.http.endpoints.usage import AGE, FORMATS, MAX_COLUMNS, TIME, usage
 from gateway.http.operator_schemas import CONFIGURATION, DOCTOR, STATUS
 from gateway.http.routes import Handler
 from gateway.ledger.report import DIMENSIONS
@@ -35,7 +35,9 @@ _OBJECT: Mapping[str, Any] = {"type": "object"}
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter in the query or a header. `values` are the allowed values, or a number's minimum and maximum."""
+    """A parameter in the query or a header. `values` are the allowed values, or a number's minimum and maximum;
+    `pattern` is a regular expression for the whole text.
+    """
 
     name: str
     type: Literal["string", "integer", "boolean"]
@@ -43,6 +45,7 @@ class Parameter:
     description: str = ""
     values: tuple[str, ...] | tuple[int, int] | None = None
     required: bool = False
+    pattern: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,19 @@ _RESUME = (
         "starting_after", "integer", description="the `sequence_number` of the last event seen", values=(0, 999_999_999)
     ),
 )
+_ANTHROPIC = Parameter(
+    ANTHROPIC_VERSION, "string", "header", "any value: the answer, errors too, has the form of Anthropic's API"
+)
+_MODELS_PAGE = (
+    Parameter("limit", "integer", description="models; for Anthropic's clients, as all below", values=(1, MAX_LIMIT)),
+    Parameter("after_id", "string", description="the `last_id` of the page before"),
+    Parameter("before_id", "string", description="the `first_id` of the page after"),
+    Parameter("lifecycle", "string", description="only models in this stage; several may be given", values=LIFECYCLES),
+)
 
+
+_NAMES = "|".join(DIMENSIONS)
+_WHEN = f"^({AGE.pattern}|{TIME.pattern})$"
 
 _SESSION: Mapping[str, Any] = {
     "type": "object",
@@ -91,6 +106,17 @@ _SESSION: Mapping[str, Any] = {
 }
 
 
+_MODEL: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["type", "id", "display_name", "created_at"],
+    "properties": {"type": {"const": "model"}, "id": {"type": "string"}},
+}
+_MODELS: Mapping[str, Any] = {
+    "type": "object",
+    "required": ["data", "has_more", "first_id", "last_id"],
+    "properties": {"data": {"type": "array", "items": _MODEL}, "has_more": {"type": "boolean"}},
+    "description": "A page of Anthropic's form.",
+}
 _MESSAGE: Mapping[str, Any] = {
     "type": "object",
     "required": ["id", "type", "role", "content", "stop_reason", "usage"],
@@ -129,8 +155,8 @@ OPERATIONS: Mapping[Handler, Operation] = {
     cancel_response: Operation(answer=_object_of("response")),
     list_input_items: Operation(None, _PAGE, _list_of("input items")),
     embeddings: Operation(EmbeddingsRequest, _RUN[:2], _list_of("embeddings"), required=("model", "input")),
-    list_models: Operation(answer=_list_of("models")),
-    get_model: Operation(answer=_object_of("model")),
+    list_models: Operation(None, (_ANTHROPIC, *_MODELS_PAGE), {"anyOf": [_list_of("models"), _MODELS]}),
+    get_model: Operation(None, (_ANTHROPIC,), {"anyOf": [_object_of("model"), _MODEL]}),
     get_configuration: Operation(answer=CONFIGURATION),
     reload_configuration: Operation(answer=CONFIGURATION),
     status: Operation(answer=STATUS),
@@ -168,9 +194,16 @@ OPERATIONS: Mapping[Handler, Operation] = {
     usage: Operation(
         None,
         (
-            Parameter("by", "string", description=f"`row`, or up to three of {', '.join(DIMENSIONS)}"),
-            Parameter("since", "string", description="an age such as `7d`, `12h` or `30m`, or Unix seconds"),
-            Parameter("until", "string", description="the same; now without it"),
+            Parameter(
+                "by",
+                "string",
+                description=f"`row`, or up to three different ones of {', '.join(DIMENSIONS)}",
+                pattern=f"^(row|({_NAMES})(,({_NAMES})){{0,{MAX_COLUMNS - 1}}})$",
+            ),
+            Parameter(
+                "since", "string", description="an age such as `7d`, `12h` or `30m`, or Unix seconds", pattern=_WHEN
+            ),
+            Parameter("until", "string", description="the same; now without it", pattern=_WHEN),
             Parameter("format", "string", description="instead of the header Accept", values=FORMATS),
         ),
         {"type": "object", "required": ["object", "data", "total", "lost_rows"]},

@@ -62,6 +62,11 @@ async def admitted_side_run(request: web.Request, quota: Quota, run: Run) -> Usa
     return metered
 
 
+async def admit_count(request: web.Request, quota: Quota, run: Run) -> None:
+    """Take a request without tokens: the provider counts a prompt, and charges nothing. Raises RateLimited."""
+    await _admit(request, quota, run.agent, run.chain[0], _Amounts(0, 0, 0, 0), price=lambda: None)
+
+
 async def admitted_embedders(
     request: web.Request,
     quota: Quota,

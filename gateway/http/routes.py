@@ -27,6 +27,18 @@ def error_headers(error: GatewayError) -> Mapping[str, str]:
     return error.headers
 
 
+@dataclass(frozen=True, slots=True)
+class ErrorForm:
+    """How one API shows errors: functions of the error that return the JSON body, the status and the headers."""
+
+    body: ErrorBody = error_body
+    status: Callable[[GatewayError], int] = error_status
+    headers: Callable[[GatewayError], Mapping[str, str]] = error_headers
+
+
+OWN_ERRORS = ErrorForm()
+
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 MiB = 2**20
@@ -43,8 +55,9 @@ class Route:
     """One route. Without a scope it needs no credential. A `public` route needs no attribution to a client either.
 
     It is enabled if one of `endpoints` is (keys of `gateway.http.endpoints`); without any, always.
-    `credential` finds the caller's credential in the headers, `error_body`, `error_status` and `error_headers` render
-    errors, and `id_header` repeats the request's id: all as the route's clients expect.
+    `credential` finds the caller's credential in the headers, `errors` is the form of errors, and `id_header` repeats
+    the request's id: all as the route's clients expect. `errors_with` are other forms of errors, for requests that have
+    the header.
     An `upgrade` route answers only requests that open a WebSocket; others get a 405.
     """
 
@@ -55,9 +68,8 @@ class Route:
     public: bool = False
     endpoints: frozenset[str] = frozenset()
     credential: CredentialReader = bearer
-    error_body: ErrorBody = error_body
-    error_status: Callable[[GatewayError], int] = error_status
-    error_headers: Callable[[GatewayError], Mapping[str, str]] = error_headers
+    errors: ErrorForm = OWN_ERRORS
+    errors_with: tuple[tuple[str, ErrorForm], ...] = ()
     id_header: str | None = None
     upgrade: bool = False
 
@@ -67,6 +79,10 @@ class Route:
         if "GET" not in self.methods or "HEAD" in self.methods or self.upgrade:
             return self.methods
         return (*self.methods, "HEAD")
+
+    def errors_for(self, headers: Mapping[str, str]) -> ErrorForm:
+        """The form of errors for a request with these headers."""
+        return next((form for name, form in self.errors_with if name in headers), self.errors)
 
     def is_enabled(self, endpoints: frozenset[str]) -> bool:
         """Whether it is enabled where these endpoints are."""

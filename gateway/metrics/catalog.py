@@ -128,6 +128,12 @@ RELOAD_ACCEPTED = Family(
     "0 after a changed configuration was refused; the earlier one stays in use.",
     merge="min",
 )
+TRACE_SPANS = Family(
+    "openclaw_gateway_trace_spans_total",
+    "counter",
+    "Spans that the collector took, and spans that were lost.",
+    ("outcome",),
+)
 LEDGER_ROWS = Family(
     "openclaw_gateway_ledger_rows_total",
     "counter",

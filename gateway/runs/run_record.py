@@ -39,11 +39,14 @@ class AttemptRecord(Struct, frozen=True, array_like=True):
 
 
 class ToolUse(Struct, frozen=True):
-    """One tool call of the agent. Times are seconds; `outcome` is ANSWERED, CANCELLED, LEFT_OUT or its failure."""
+    """One tool call of the agent. Times are seconds; `outcome` is ANSWERED, CANCELLED, LEFT_OUT or its failure. `began`
+    is clock time.
+    """
 
     tool: str
     seconds: float
     outcome: str
+    began: float = 0.0
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON, without arguments and results."""

@@ -130,7 +130,7 @@ class ToolRounds:
                 output = await self._offer.call(call.name, call.arguments, max(0.0, end - began))
                 outcome = output.failure or ANSWERED
             finally:
-                self._first.trace.ran(ToolUse(call.name, self._clock() - began, outcome))
+                self._first.trace.ran(ToolUse(call.name, self._clock() - began, outcome, began))
         return output
 
     def _leave_out(self, calls: Iterable[ToolCall]) -> None:

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from gateway.core.names import ModelRef
 from gateway.core.session_key import SessionKey
+from gateway.core.trace_context import CURRENT_ATTEMPT, TraceContext
 from gateway.core.usage import Usage
 from gateway.runs.attempt import Attempt
 from gateway.runs.run_record import AttemptRecord, RunRecord, ToolUse
@@ -17,13 +18,14 @@ _MAX_REASON = 500  # characters
 class Origin(Struct, frozen=True):
     """The request that a run belongs to: its id, its path ("agent" and "summary" are not HTTP), its conversation.
 
-    `user` is the verified identity, None without one.
+    `user` is the verified identity, None without one. `context` is the span of the run, None without tracing.
     """
 
     request: str = ""
     endpoint: str = ""
     session: SessionKey | None = None
     user: str | None = None
+    context: TraceContext | None = None
 
 
 NO_ORIGIN = Origin()
@@ -84,6 +86,11 @@ class RunTrace:
         return self.current.ref if self.current is not None else None
 
     @property
+    def began(self) -> float:
+        """The start of the run in clock time."""
+        return self._began
+
+    @property
     def ended(self) -> float:
         """The end of the run in clock time; now while it is active."""
         return self._clock() if self._ended is None else self._ended
@@ -93,6 +100,8 @@ class RunTrace:
         self.waited += waited
         self.current = attempt = Attempt(ref, key, self._clock(), waited)
         self.attempts.append(attempt)
+        if (context := self.origin.context) is not None:
+            CURRENT_ATTEMPT.set(context.numbered(len(self.attempts)))
         return attempt
 
     def first_event(self) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import Any
+from urllib.parse import quote
 
 from gateway.upstream.authorise import KeyHeaders, bearer, key_headers_of
 from gateway.upstream.model import model_from
@@ -20,6 +21,7 @@ from gateway.wire.model import ModelSpec
 
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _DEFAULT_REGION = "us-east-1"
+_PROJECTS = ("GOOGLE_CLOUD_PROJECT", "GCLOUD_PROJECT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,8 @@ class Row:
 
     `base_url` is empty where every customer has an address of their own; `address` then says how it looks. `{region}`
     in it stands for an AWS region. `bearer`: the key is sent as `Authorization: Bearer` whatever the format. `quirks`
-    are those of `compat` in a configuration, in snake case.
+    are those of `compat` in a configuration, in snake case. `project_url` is the address for calls without an API key,
+    which name a project of Google's cloud.
     """
 
     base_url: str
@@ -40,6 +43,7 @@ class Row:
     api: str = DEFAULT_UPSTREAM
     bearer: bool = False
     address: str = ""
+    project_url: str = ""
 
     @property
     def served(self) -> bool:
@@ -55,6 +59,17 @@ class Row:
         """The base URL, in the configured region or that of the environment."""
         region = region or next((value for name in _REGIONS if (value := env.get(name, "").strip())), _DEFAULT_REGION)
         return self.base_url.replace("{region}", region)
+
+    def url_without_key(self, env: Mapping[str, str], region: str | None = None) -> str:
+        """The base URL of calls that a login authorises: that of the environment's project, if the row knows projects
+        and the environment names one.
+        """
+        project = next((value for name in _PROJECTS if (value := env.get(name, "").strip())), "")
+        if not (self.project_url and project):
+            return self.url(env, region)
+        location = env.get("GOOGLE_CLOUD_LOCATION", "").strip() or "global"
+        host = "aiplatform.googleapis.com" if location == "global" else f"{location}-aiplatform.googleapis.com"
+        return self.project_url.format(host=host, project=quote(project, safe=":"), location=quote(location, safe=""))
 
 
 def _tables() -> dict[str, Any]:

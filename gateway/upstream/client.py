@@ -170,7 +170,7 @@ class ProviderAnswer:
             self._filters += (StopSequences(turn.sampling.stop),)
         asked = wire.request(turn, self._model)
         self.choice_in_words = asked.choice_in_words
-        plain = provider.signer is None
+        plain = provider.signer is None and not provider.traced
         target = provider.endpoint(asked.path, asked.headers) if plain else await provider.signed(asked)
         self._response = response = await client.http.post(target, asked.body, fresh=self._fresh)
         if response.status != 200:

@@ -105,7 +105,7 @@ def _from_row(name: str, row: Row, env: Mapping[str, str], keys: list[NamedKey])
     region = _region(row, None, env)
     provider = Provider(
         id=name,
-        base_url=row.url(env, region),
+        base_url=_built_in_url(row, env, region, keys),
         signer=None if _has_credential(row.api, keys, {}) else _signer(row.api, region, env),
         wire=row.api,
         key_headers=row.key_headers,
@@ -143,7 +143,7 @@ def _configured(
     headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
     keys = keys_for(name, config, row, env, profiles)
     region = _region(row, config.region, env)
-    written = config.base_url or (CATALOG[name].url(env, region) if _inherits(name, models) else "")
+    written = config.base_url or (_built_in_url(CATALOG[name], env, region, keys) if _inherits(name, models) else "")
     is_built_in = row is not None and _is_there(config, row, env)
     known = known_models(name, wire, quirks) if is_built_in else {}
     provider = Provider(
@@ -156,6 +156,7 @@ def _configured(
         only_listed=not written,  # without one, each model has its own
         embedding_model=row.embedding_model if row else None,
         timeout=config.timeout_seconds,
+        traced=config.send_trace_context,
         local=row is not None and row.local,
         key_headers=_key_headers(config, row, wire),
         route=route_for(written, config.request, env),
@@ -182,6 +183,10 @@ def _configured(
         if model.base_url or model.headers or model.api not in (None, wire)
     }
     return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets)
+
+
+def _built_in_url(row: Row, env: Mapping[str, str], region: str, keys: list[NamedKey]) -> str:
+    return row.url(env, region) if keys[0][1] else row.url_without_key(env, region)
 
 
 def _prices(config: ProviderConfig, known: Mapping[str, Price]) -> Mapping[str, Price]:

@@ -1,21 +1,19 @@
 """The interface of embedders, and embeddings from a provider: one POST for as many inputs as it takes."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from gateway.core.errors import BadRequest, Unavailable
 from gateway.core.token_estimate import text_bytes, tokens_in
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.upstream.client import read_whole, refusal
+from gateway.upstream.client import ProviderClient
 from gateway.upstream.deadline import Deadlines
-from gateway.upstream.failure import from_exception, named, presentable
 from gateway.upstream.http import Client, Limits
 from gateway.upstream.provider import Provider
-from gateway.upstream.transport.errors import TransportError
+from gateway.upstream.whole import ask_whole
 from gateway.wire import UPSTREAMS
-from gateway.wire.contract import EmbeddingInput, EmbeddingReply, EmbeddingRequest, UpstreamFormat, WireRequest
+from gateway.wire.contract import EmbeddingInput, EmbeddingReply, EmbeddingRequest
 from gateway.wire.model import ModelSpec
 
 _MAX_BATCH_BYTES = 900_000
@@ -82,53 +80,23 @@ class HttpEmbedder:
     """Embeds with a provider's `/embeddings`."""
 
     def __init__(self, http: Client, limits: Limits, deadlines: Deadlines) -> None:
-        self._http = http
-        self._deadlines = deadlines
-        self._limits = limits
+        self._client = ProviderClient(http, limits, deadlines)
 
     async def embed(
         self, provider: Provider, model: ModelSpec, request: EmbeddingRequest, end: float, *, fresh: bool = False
     ) -> EmbeddingReply:
         """See Embedder. A client that leaves cancels the request at the provider."""
-        wire = UPSTREAMS[provider.wire]
-        embeddings = wire.embeddings
+        embeddings = UPSTREAMS[provider.wire].embeddings
         if embeddings is None:
             raise Unavailable(f"Provider '{provider.id}' has no embeddings. Name another in memory.search.provider.")
         if not embeddings.takes_tokens(model):
             texts_of(request)
         done = request.replies
         for batch in batches(request.inputs, embeddings.max_inputs(model))[len(done) :]:
-            part = replace(request, inputs=batch)
-            done.append(await self._ask(provider, wire, embeddings.request(part, model), len(batch), end, fresh=fresh))
+            asked = embeddings.request(replace(request, inputs=batch), model)
+            parse = partial(embeddings.parse, expected=len(batch))
+            wait = self._client.limits.last.whole
+            done.append(await ask_whole(self._client, provider, asked, parse, wait=wait, end=end, fresh=fresh))
         reply = joined(done)
         done.clear()
         return reply
-
-    async def _ask(
-        self, provider: Provider, wire: UpstreamFormat, asked: WireRequest, expected: int, end: float, *, fresh: bool
-    ) -> EmbeddingReply:
-        """The reply to one batch."""
-        clock = asyncio.get_running_loop().time
-        wait = provider.timeout or self._limits.last.whole
-        try:
-            with self._deadlines.at(min(clock() + wait, end)):
-                response = await self._http.post(await provider.signed(asked), asked.body, fresh=fresh)
-                try:
-                    if response.status != 200:
-                        raise await refusal(response, wire)
-                    if wire.embeddings is None:
-                        raise AssertionError("the format has no embeddings")
-                    return wire.embeddings.parse(await read_whole(response), expected)
-                finally:
-                    response.end()
-        except UpstreamError as error:
-            raise presentable(provider, error) from None
-        except TimeoutError as error:
-            if clock() >= end:
-                text = "did not answer before the time limit of the whole run"
-                raise UpstreamError(UpstreamKind.TOTAL_TIMEOUT, f"{named(provider)} {text}.") from error
-            raise UpstreamError(
-                UpstreamKind.TIMEOUT, f"{named(provider)} sent no answer within {wait:.3g} s."
-            ) from error
-        except TransportError as error:
-            raise from_exception(provider, error, self._limits.connect) from error

@@ -4,6 +4,7 @@ environment. The first source that has any decides; its keys are used in turn.
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from gateway.config.profiles import ProfilesConfig
 from gateway.config.providers import ProviderConfig
@@ -76,6 +77,13 @@ def _usable(text: str) -> str:
 def _in_environment(row: Row, env: Mapping[str, str]) -> Iterator[str]:
     """The keys in the variables of the row: `NAME`, then the list `NAMES`, then `NAME_1` and so on (as in OpenClaw)."""
     for variable in row.key_variables:
-        numbered = (env.get(f"{variable}_{number}", "") for number in range(1, 10))
-        texts = (env.get(variable, ""), *_SEVERAL.split(env.get(f"{variable}S", "")), *numbered)
-        yield from (key for text in texts if (key := _usable(text)))
+        for name, is_list in _variables(variable):
+            if text := env.get(name):
+                texts = _SEVERAL.split(text) if is_list else (text,)
+                yield from (key for one in texts if (key := _usable(one)))
+
+
+@cache
+def _variables(name: str) -> tuple[tuple[str, bool], ...]:
+    """The variables that can hold keys, and whether each is a list. Cached, as every start asks for hundreds."""
+    return ((name, False), (f"{name}S", True), *((f"{name}_{number}", False) for number in range(1, 10)))

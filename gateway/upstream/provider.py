@@ -12,6 +12,7 @@ from urllib.parse import quote
 from yarl import URL
 
 from gateway.core.price import Price
+from gateway.core.trace_context import CURRENT_ATTEMPT, HEADER
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer
 from gateway.upstream.http import DEFAULTS
 from gateway.upstream.transport.endpoint import Endpoint, Origin, endpoint, origin_of, with_headers
@@ -30,11 +31,12 @@ class Provider:
 
     `base_url` is below the host up to the version, such as `https://api.openai.com/v1`. `headers` are those of every
     request, credential included; `key_headers` made them from the key, and `signer` makes those that are new for every
-    request. `key_id` names the key without disclosing it. `secrets` are all keys and header values of the row, to be
-    cut out of messages. `others` is the same row with each further key. `timeout` (seconds) replaces
-    the waiting limits when the row sets one; `route` is how it is connected to, None for the usual way. A `local`
-    provider may have to load its model first. `prepare` is awaited before a call, for an endpoint that has to be
-    started first.
+    request. A `traced` provider gets the `traceparent` of each attempt, but not the client's `tracestate`, which may
+    hold what is meant for others. `key_id` names the key without disclosing it. `secrets` are all keys and header
+    values of the row, to be cut out of messages. `others` is the same row with each further key. `timeout` (seconds)
+    replaces the waiting limits when the row sets one; `route` is how it is connected to, None for the usual way. A
+    `local` provider may have to load its model first. `prepare` is awaited before a call, for an endpoint that has to
+    be started first.
 
     `models` are those of the configuration, `known` those of the catalogue, and `unlisted` is what is assumed of every
     other one. `prices` are the known prices of models, by id. `model_rows` are the rows of models with their
@@ -50,6 +52,7 @@ class Provider:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     key_headers: KeyHeaders = field(default=bearer, compare=False)
     signer: Signer | None = None
+    traced: bool = False
     unlisted: ModelSpec = UNKNOWN_MODEL
     models: Mapping[str, ModelSpec] = field(default_factory=dict)
     known: Mapping[str, ModelSpec] = field(default_factory=dict, repr=False)
@@ -130,7 +133,10 @@ class Provider:
     async def signed(self, asked: WireRequest) -> Endpoint:
         """The address of one request, with the headers that are its own. Raises ValueError and UpstreamError."""
         made = self.endpoint(asked.path, asked.headers)
-        return made if self.signer is None else with_headers(made, await self.signer(made, asked))
+        headers = NO_HEADERS if self.signer is None else await self.signer(made, asked)
+        if self.traced and (context := CURRENT_ATTEMPT.get()) is not None:
+            headers = {**headers, HEADER: context.traceparent}
+        return with_headers(made, headers) if headers else made
 
 
 def secrets_in(keys: Iterable[str | None], headers: Mapping[str, str], base_url: str) -> tuple[str, ...]:

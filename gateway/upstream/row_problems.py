@@ -113,7 +113,10 @@ def without_project(path: str, provider: Provider) -> Iterator[Problem]:
     """A row of Vertex AI that is called with a token, at an address that only API keys have."""
     if provider.wire == VERTEX and provider.signer is not None and "/projects/" not in provider.base_url:
         address = "https://LOCATION-aiplatform.googleapis.com/v1/projects/PROJECT/locations/LOCATION"
-        yield Problem(f"{path}.baseUrl", f"has no project, which calls without an API key need; write {address}")
+        yield Problem(
+            f"{path}.baseUrl",
+            f"has no project, which calls without an API key need; write {address}, or set GOOGLE_CLOUD_PROJECT",
+        )
 
 
 def _blamed(where: str, provider_path: str, row: Provider) -> str:

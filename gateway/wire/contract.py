@@ -89,6 +89,11 @@ class UpstreamFormat(Protocol):
         """How it asks for embeddings; None where it has none."""
         ...
 
+    @property
+    def counting(self) -> "CountingFormat | None":
+        """How it asks for the tokens of a prompt; None where it can't."""
+        ...
+
     def profile(self, quirks: Mapping[str, object]) -> object:
         """What `ModelSpec.profile` holds for this format, from the quirks that a row or a model is configured with
         (`compat`, names in snake case); None or a missing one means the default, a foreign one is ignored.
@@ -117,6 +122,18 @@ class UpstreamFormat(Protocol):
 
     def error(self, status: int, payload: Any, retry_after: float | None) -> UpstreamError:
         """The failure behind a status other than 200; `payload` is the decoded body, None for no JSON."""
+        ...
+
+
+class CountingFormat(Protocol):
+    """How a wire format asks a provider to count the tokens of a prompt, without an answer."""
+
+    def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
+        """The provider's request: the prompt as for an answer, without the settings of an answer."""
+        ...
+
+    def parse(self, body: bytes) -> int:
+        """The number of tokens. Raises UpstreamError when the body has none."""
         ...
 
 

@@ -195,6 +195,8 @@ def _input_of(arguments: str) -> str | None:
         return None
     if not isinstance(fields, dict):
         return None
+    if not fields:
+        return ""
     texts = [fields["input"]] if "input" in fields else list(fields.values())
     return texts[0] if len(texts) == 1 and isinstance(texts[0], str) else None
 

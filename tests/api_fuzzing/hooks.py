@@ -1,11 +1,16 @@
-"""What no schema can say: names that the configuration defines, and rules between the fields of a body.
+"""What no schema can say: names that the configuration defines, ids of what exists, and rules between fields.
 
 Schemathesis loads this file on its own, in its own environment.
 """
 
+import http.client
+import json
+import os
 from typing import Any
 
 import schemathesis
+
+_HEADERS = {"Authorization": f"Bearer {os.environ['FUZZED_TOKEN']}", "Content-Type": "application/json"}
 
 
 def _is_valid(case: Any) -> bool:
@@ -14,15 +19,50 @@ def _is_valid(case: Any) -> bool:
 
 @schemathesis.hook
 def map_case(_context: Any, case: Any) -> Any:
-    """Address the agent that exists, and create keys for it that have not expired."""
+    """Address the agent that exists, create keys for it that have not expired, and name responses that exist."""
     body = case.body
-    if not _is_valid(case) or not isinstance(body, dict):
+    if not _is_valid(case):
+        return case
+    _name_what_exists(case)
+    if not isinstance(body, dict):
         return case
     if isinstance(body.get("model"), str):
         body = {**body, "model": "openclaw"}
     known = {"agents": ["main"], "expires_at": "2999-01-01T00:00:00Z"}
     case.body = {**body, **{name: value for name, value in known.items() if body.get(name) is not None}}
     return case
+
+
+def _name_what_exists(case: Any) -> None:
+    """Give a valid request the id of a response in the background, which can be streamed again and cancelled."""
+    query = dict(case.query or {})
+    if case.path.startswith("/v1/responses/{id}"):
+        made, _ = _ask("POST", "/v1/responses", {"model": "openclaw", "input": "hi", "background": True})
+        case.path_parameters = {**case.path_parameters, "id": made["id"]}
+        if query.get("after") is not None:
+            query["after"] = _ask("GET", f"/v1/responses/{made['id']}/input_items")[0]["last_id"]
+    elif case.path == "/api/v1/runs/{id}":
+        _, request_id = _ask("POST", "/v1/responses", {"model": "openclaw", "input": "hi", "store": False})
+        case.path_parameters = {**case.path_parameters, "id": request_id}
+    elif case.path == "/api/v1/sessions" and query.get("after") is not None:
+        query["after"] = "1700000000.0:agent:main:main"
+    elif case.path == "/v1/models" and query.get("after_id") is not None:
+        query.pop("before_id", None)  # they exclude each other
+    elif case.path == "/api/v1/usage" and query.get("by"):
+        query["by"] = ",".join(dict.fromkeys(query["by"].split(",")))
+    if case.query:
+        case.query = query
+
+
+def _ask(method: str, path: str, body: Any = None) -> tuple[Any, str]:
+    """The answer and the id of its request."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(os.environ["FUZZED_PORT"]), timeout=30)
+    try:
+        connection.request(method, path, None if body is None else json.dumps(body), _HEADERS)
+        response = connection.getresponse()
+        return json.load(response), response.headers["X-Request-ID"]
+    finally:
+        connection.close()
 
 
 @schemathesis.hook

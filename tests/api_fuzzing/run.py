@@ -73,7 +73,12 @@ async def main() -> int:
                 *arguments,
                 *others,
                 cwd=folder,
-                env={**os.environ, "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("hooks.py"))},
+                env={
+                    **os.environ,
+                    "SCHEMATHESIS_HOOKS": str(Path(__file__).with_name("hooks.py")),
+                    "FUZZED_PORT": str(gateway.port),
+                    "FUZZED_TOKEN": TOKEN,
+                },
             )
             return await process.wait()
 

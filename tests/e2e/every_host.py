@@ -131,7 +131,7 @@ async def judged(run: Mapping[str, Any], pem: Path, asked: list[str]) -> dict[st
         except AssertionError:
             assert await process.ended() == EXIT_CONFIG
             return {"check": problems, "serve": process.errors.splitlines(), "answers": {}, "asked": asked[:]}
-        answers = await answers_of(validated(Path(run["config"]), env), port)
+        answers = await answers_of(validated(Path(run["config"]), env, bind="loopback"), port)
         process.signal(signal.SIGKILL)  # a file may ask for a slow shutdown
         await process.ended()
     return {"check": problems, "serve": [], "answers": answers, "asked": sorted(set(asked))}

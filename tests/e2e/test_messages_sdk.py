@@ -7,8 +7,8 @@ from typing import Any
 import anthropic
 import pytest
 import pytest_asyncio
-from anthropic.types import RawMessageStreamEvent
-from pydantic import TypeAdapter
+from anthropic.types import ErrorResponse, RawMessageStreamEvent
+from pydantic import BaseModel, TypeAdapter
 
 from gateway.core.answer import Answer
 from gateway.core.message import Thinking, ToolCall
@@ -90,6 +90,81 @@ async def test_the_blocking_client_gets_whole_answers_and_streams(gateway, provi
                 return whole.content[0].text, text, stream.get_final_message().stop_reason
 
     assert await asyncio.to_thread(ask) == ("Hello", "Hello", "end_turn")
+
+
+async def test_the_blocking_client_counts_lists_calls_tools_and_raises_the_same_classes(gateway, provider):
+    model = provider.model(in_turn(says("Let me see.", CALLS[0], finish="tool_calls"), says("Cold.")))
+    broken = provider.model(refuses(503, "later"))
+
+    def ask() -> None:
+        http = anthropic.DefaultHttpxClient(trust_env=False)
+        with anthropic.Anthropic(api_key=TOKEN, base_url=gateway.url, max_retries=0, http_client=http) as blocking:
+            with blocking.messages.stream(**ASK, tools=[WEATHER], extra_headers=model.chosen) as stream:
+                kinds = {event.type for event in stream}
+                first = stream.get_final_message()
+            assert {"text", "input_json", "content_block_stop", "message_stop"} <= kinds
+            assert (first.content[1].name, first.content[1].input) == ("get_weather", {"city": "Oslo"})
+            result = {"type": "tool_result", "tool_use_id": first.content[1].id, "content": "5"}
+            loop = [*HI, {"role": "assistant", "content": first.content}, {"role": "user", "content": [result]}]
+            answer = blocking.messages.create(**{**ASK, "messages": loop}, tools=[WEATHER], extra_headers=model.chosen)
+            assert answer.content[0].text == "Cold."
+            assert blocking.messages.count_tokens(model="openclaw", messages=HI).input_tokens > 0
+            assert len([model.id for model in blocking.models.list(limit=2)]) > 4
+            with pytest.raises(anthropic.InternalServerError) as failure:
+                blocking.messages.create(**ASK, extra_headers=broken.chosen)
+            assert failure.value.status_code == 529
+            with pytest.raises(anthropic.NotFoundError):
+                blocking.messages.create(**{**ASK, "model": "claude-openclaw-nobody"})
+
+    await asyncio.to_thread(ask)
+
+
+async def test_the_tool_runner_of_the_sdk_completes_a_loop(claudes, provider):
+    called = []
+
+    @anthropic.beta_async_tool
+    async def get_weather(city: str) -> str:
+        """The weather of a city."""
+        called.append(city)
+        return f"{city}: 5C"
+
+    model = provider.model(in_turn(says("Let me see.", CALLS[0], finish="tool_calls"), says("Cold.")))
+    runner = claudes.beta.messages.tool_runner(**ASK, tools=[get_weather], extra_headers=model.chosen)
+    final = await runner.until_done()
+    assert final.content[0].text == "Cold."
+    assert called == ["Oslo"]
+    assert model.asked[1].body["messages"][-1] == {"role": "tool", "tool_call_id": "call_a", "content": "Oslo: 5C"}
+
+
+async def test_the_wanted_form_is_parsed_by_the_sdk_and_the_beta_client_streams(claudes, provider):
+    class City(BaseModel):
+        name: str
+
+    model = provider.model(says('{"name": "Oslo"}'))
+    answer = await claudes.messages.parse(**ASK, output_format=City, extra_headers=model.chosen)
+    assert answer.parsed_output == City(name="Oslo")
+    assert model.body["response_format"]["type"] == "json_schema"
+    async with claudes.beta.messages.stream(**ASK, betas=["unheard-of-2026-01-01"], extra_headers=model.chosen) as beta:
+        assert (await beta.get_final_message()).content[0].text == '{"name": "Oslo"}'
+    assert (await claudes.beta.messages.count_tokens(model="openclaw", messages=HI)).input_tokens > 0
+
+
+async def test_every_event_of_thinking_and_of_a_failure_is_of_the_makers_type(client, provider):
+    answer = Answer("Hello", "stop", Usage(11, 7, 18), thinking=(Thinking("First …", "c2ln+/8="),))
+    model = provider.model(claude_says(answer), "claude-sonnet-4-5")
+    body = ASK | {"stream": True, "max_tokens": 3000, "thinking": {"type": "enabled", "budget_tokens": 1024}}
+    async with client.post("/v1/messages", json=body, headers=on_claude(model)) as response:
+        events = [json.loads(line[6:]) async for line in response.content if line.startswith(b"data: ")]
+    for one in events:
+        if one["type"] != "ping":
+            EVENT.validate_python(one)
+    kinds = [one["delta"]["type"] for one in events if one["type"] == "content_block_delta"]
+    assert list(dict.fromkeys(kinds)) == ["thinking_delta", "signature_delta", "text_delta"]
+    broken = provider.model(streams(chunk({"content": "Hel"}), SEEN, then=cuts))
+    broken.seen.set()
+    async with client.post("/v1/messages", json=ASK | {"stream": True}, headers=broken.chosen) as response:
+        lines = [json.loads(line[6:]) async for line in response.content if line.startswith(b"data: ")]
+    assert ErrorResponse.model_validate(lines[-1]).error.type == "api_error"
 
 
 async def test_a_stream_has_every_event_in_order_and_each_is_of_the_makers_type(gateway, client, provider):
@@ -185,11 +260,67 @@ async def test_models_are_listed_with_names_that_clients_of_claude_accept_and_ea
         assert answer.model == name
 
 
+async def test_the_models_come_in_pages_in_both_directions(claudes):
+    everything = [model async for model in claudes.models.list()]
+    names = [model.id for model in everything]
+    assert len(names) > 6
+    for limit in (1, 2, 3, len(names), 1000):
+        page = await claudes.models.list(limit=limit)
+        assert ([model.id for model in page.data], page.has_more) == (names[:limit], limit < len(names))
+        assert (page.first_id, page.last_id) == (names[0], names[:limit][-1])
+        assert [model.id async for model in page] == names
+    middle = names[3]
+    assert [model.id async for model in claudes.models.list(after_id=middle, limit=2)] == names[4:]
+    page = await claudes.models.list(before_id=middle, limit=2)
+    assert ([model.id for model in page.data], page.has_more) == (names[1:3], True)
+    assert (page.first_id, page.last_id) == (names[1], names[2])
+    assert [model.id async for model in page] == [*names[1:3], names[0]]
+    for ends in ({"after_id": names[-1]}, {"before_id": names[0]}):
+        page = await claudes.models.list(**ends)
+        assert (page.data, page.has_more, page.first_id, page.last_id) == ([], False, None, None)
+    assert [model.id async for model in claudes.models.list(lifecycle=["active", "retired"])] == names
+    assert [model async for model in claudes.models.list(lifecycle=["deprecated"])] == []
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"limit": 0}, "limit"),
+        ({"limit": 1001}, "limit"),
+        ({"limit": "9" * 5000}, "limit"),
+        ({"limit": "\u0663"}, "limit"),
+        ({"after_id": "openclaw/nobody"}, "after_id"),
+        ({"before_id": ""}, "before_id"),
+        ({"after_id": "openclaw", "before_id": "openclaw"}, "before_id"),
+        ({"lifecycle": ["sometimes"]}, "lifecycle"),
+    ],
+)
+async def test_a_page_that_does_not_exist_is_refused_in_anthropics_form(claudes, query, named):
+    with pytest.raises(anthropic.BadRequestError, match=f"`{named}`") as failure:
+        await claudes.models.list(extra_query=query)
+    assert failure.value.body["error"]["details"]["param"] == named
+
+
+async def test_a_model_that_does_not_exist_and_a_wrong_key_are_errors_of_anthropics_form(gateway, claudes):
+    with pytest.raises(anthropic.NotFoundError) as failure:
+        await claudes.models.retrieve("claude-openclaw-nobody")
+    assert failure.value.body["error"]["type"] == "not_found_error"
+    assert failure.value.body["request_id"] == failure.value.request_id
+    async with sdk(gateway.url, api_key="wrong") as wrong:
+        with pytest.raises(anthropic.AuthenticationError) as failure:
+            await wrong.models.list()
+    assert failure.value.body["error"]["type"] == "authentication_error"
+
+
 async def test_openais_clients_still_see_the_list_as_openai_has_it(client):
     async with client.get("/v1/models") as response:
         models = await response.json()
     assert models["object"] == "list"
     assert not any(one["id"].startswith("claude") for one in models["data"])
+    async with client.get("/v1/models?limit=1&after_id=nobody") as response:  # of Anthropic's form only
+        assert await response.json() == models
+    async with client.get("/v1/models/openclaw/nobody") as response:
+        assert set((await response.json())["error"]) == {"message", "type", "param", "code"}
 
 
 async def test_thinking_and_its_signature_pass_unchanged_between_the_client_and_anthropic(claudes, provider):

@@ -3,8 +3,10 @@ import struct
 
 import openai
 import pytest
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
+from pydantic import BaseModel
 
-from tests.e2e.answers import embeds, refuses, says
+from tests.e2e.answers import SEEN, chunk, cuts, embeds, in_turn, refuses, says, streams
 from tests.e2e.conftest import TOKEN
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -231,3 +233,107 @@ async def test_a_failing_stream_raises_in_the_client(official, provider):
     model = provider.model(refuses(500, "broken"))
     with pytest.raises(openai.InternalServerError):
         await official.chat.completions.create(model="openclaw", messages=HI, stream=True, extra_headers=model.chosen)
+
+
+async def test_every_chunk_and_whole_answer_is_of_the_official_types(client, provider):
+    model = provider.model(says("Hel|lo", ("call_a", "get_weather", "{}"), finish="tool_calls"))
+    body = {"model": "openclaw", "messages": HI, "tools": [WEATHER]}
+    async with client.post("/v1/chat/completions", json=body, headers=model.chosen) as response:
+        ChatCompletion.model_validate_json(await response.read())
+    body |= {"stream": True, "stream_options": {"include_usage": True}}
+    async with client.post("/v1/chat/completions", json=body, headers=model.chosen) as response:
+        *frames, done, end = (await response.text()).split("\n\n")
+    assert (done, end) == ("data: [DONE]", "")
+    chunks = [ChatCompletionChunk.model_validate_json(frame.removeprefix("data: ")) for frame in frames]
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "tool_calls"
+    assert chunks[-1].usage.total_tokens == 18
+
+
+async def test_the_stream_helper_reports_text_calls_and_the_parsed_answer(official, provider):
+    class City(BaseModel):
+        name: str
+
+    model = provider.model(says('{"name":|"Oslo"}'))
+    stream = official.chat.completions.stream(
+        model="openclaw", messages=HI, response_format=City, extra_headers=model.chosen
+    )
+    async with stream as events:
+        kinds = [event.type async for event in events]
+        final = await events.get_final_completion()
+    assert {"chunk", "content.delta", "content.done"} <= {*kinds}
+    assert final.choices[0].message.parsed == City(name="Oslo")
+    parsed = await official.chat.completions.parse(
+        model="openclaw", messages=HI, response_format=City, extra_headers=model.chosen
+    )
+    assert parsed.choices[0].message.parsed == City(name="Oslo")
+
+
+async def test_the_blocking_client_has_tools_helpers_embeddings_and_errors(gateway, provider):
+    call = ("call_a", "get_weather", '{"city": "Oslo"}')
+    model = provider.model(says("Let me see.", call, finish="tool_calls"))
+    vectors = provider.model(embeds([0.5, 0.25]))
+
+    def ask() -> None:
+        http = openai.DefaultHttpxClient(trust_env=False)
+        with openai.OpenAI(api_key=TOKEN, base_url=f"{gateway.url}/v1", max_retries=0, http_client=http) as blocking:
+            with blocking.chat.completions.stream(
+                model="openclaw", messages=HI, tools=[WEATHER], extra_headers=model.chosen
+            ) as stream:
+                (choice,) = stream.get_final_completion().choices
+            assert choice.message.content == "Let me see."
+            assert choice.message.tool_calls[0].function.arguments == call[2]
+            with blocking.responses.stream(model="openclaw", input="hi", extra_headers=model.chosen) as stream:
+                assert stream.get_final_response().output_text == "Let me see."
+            embedded = blocking.embeddings.create(model="openclaw", input="a", extra_headers=vectors.chosen)
+            assert embedded.data[0].embedding == [0.5, 0.25]
+            assert next(iter(blocking.models.list())).id == "openclaw"
+            assert blocking.responses.input_tokens.count(model="openclaw", input="x" * 400).input_tokens > 90
+            with pytest.raises(openai.BadRequestError, match="temperature"):
+                blocking.chat.completions.create(model="openclaw", messages=HI, temperature=9)
+
+    await asyncio.to_thread(ask)
+
+
+async def test_the_client_retries_after_the_time_in_the_header(official, provider):
+    wait = {"Retry-After": "1"}
+    model = provider.model(in_turn(*[refuses(429, "slow down", headers=wait)] * 2, says("Hello")))
+    again = official.with_options(max_retries=3)
+    answer = await again.chat.completions.create(model="openclaw", messages=HI, extra_headers=model.chosen)
+    assert answer.choices[0].message.content == "Hello"
+    assert len(model.asked) == 3
+
+
+async def test_the_client_does_not_retry_what_can_not_succeed(official, provider):
+    model = provider.model(refuses(400, "odd"))
+    with pytest.raises(openai.BadRequestError):
+        await official.with_options(max_retries=3).chat.completions.create(
+            model="openclaw", messages=HI, extra_headers=model.chosen
+        )
+    assert len(model.asked) == 1
+
+
+async def test_a_body_that_is_too_large_and_a_silent_provider_have_their_classes(official, provider):
+    with pytest.raises(openai.APIStatusError) as failure:
+        await official.chat.completions.create(
+            model="openclaw", messages=[{"role": "user", "content": "x" * 21 * 2**20}]
+        )
+    assert (failure.value.status_code, failure.value.body["code"]) == (413, None)
+    model = provider.model(streams(SEEN))
+    with pytest.raises(openai.APITimeoutError):
+        await official.with_options(timeout=0.5).chat.completions.create(
+            model="openclaw", messages=HI, extra_headers=model.chosen
+        )
+    async with asyncio.timeout(5):
+        await model.abandoned.wait()
+
+
+async def test_a_stream_that_breaks_off_raises_in_the_client(official, provider):
+    model = provider.model(streams(chunk({"content": "Hel"}), SEEN, then=cuts))
+    model.seen.set()
+    stream = await official.chat.completions.create(
+        model="openclaw", messages=HI, stream=True, extra_headers=model.chosen
+    )
+    assert (await anext(stream)).choices[0].delta.role == "assistant"
+    assert (await anext(stream)).choices[0].delta.content == "Hel"
+    with pytest.raises(openai.APIError, match="broke off its answer"):
+        await anext(stream)

@@ -8,7 +8,7 @@ import pytest
 from openai.types.responses import ResponseStreamEvent
 from pydantic import BaseModel, TypeAdapter
 
-from tests.e2e.answers import in_turn, says
+from tests.e2e.answers import in_turn, refuses, says
 from tests.pdf import make_pdf
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -111,3 +111,32 @@ async def test_a_tool_loop_of_the_agents_sdk_completes(official, provider, strea
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool", "tool"]
     assert [call["id"] for call in sent[2]["tool_calls"]] == ["c1", "c2"]
     assert [message["content"] for message in sent[3:]] == ["Oslo: 5C", "Rome: 5C"]
+
+
+async def test_tokens_are_counted_and_a_conversation_is_compacted(official, provider):
+    client = as_model(official, provider.model(says("We talked.")))
+    few = await client.responses.input_tokens.count(model="openclaw", input="hi")
+    many = await client.responses.input_tokens.count(model="openclaw", input="x" * 400, tools=[WEATHER])
+    assert 0 < few.input_tokens < 10
+    assert many.input_tokens > few.input_tokens + 100
+    compacted = await client.responses.compact(model="openclaw", input="hi")
+    assert compacted.object == "response.compaction"
+    items = compacted.to_dict(warnings=False)["output"]  # the users' messages among them have no type of the SDK's
+    again = await client.responses.create(model="openclaw", input=[*items, {"role": "user", "content": "?"}])
+    assert again.output_text == "We talked."
+
+
+@pytest.mark.parametrize("background", [False, True])
+async def test_a_failure_is_a_failed_response_or_the_sdks_class(official, provider, background):
+    client = as_model(official, provider.model(refuses(500, "broken")))
+    if background:
+        response = await client.responses.create(model="openclaw", input="hi", background=True)
+        async for event in await client.responses.retrieve(response.id, stream=True):
+            EVENT.validate_python(event.model_dump())
+        assert (event.type, event.response.status) == ("response.failed", "failed")
+        return
+    with pytest.raises(openai.InternalServerError) as failure:
+        await client.responses.create(model="openclaw", input="hi")
+    assert failure.value.status_code == 502
+    with pytest.raises(openai.NotFoundError):
+        await client.responses.retrieve("resp_nobody")

@@ -23,9 +23,9 @@ CSV: Final = "text/csv"
 FORMATS: Final = ("json", "csv")
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 7 * 86_400.0}
 _DEFAULT_SINCE = "7d"
-_AGE = re.compile(r"([0-9]{1,6})([mhdw])")
-_TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,6})?")
-_MAX_COLUMNS = 3
+AGE = re.compile(r"([0-9]{1,6})([mhdw])")
+TIME = re.compile(r"[0-9]{1,11}(\.[0-9]{1,6})?")
+MAX_COLUMNS = 3
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")  # beginnings of cells that spreadsheets run
 
 
@@ -116,9 +116,9 @@ def _by(request: web.Request) -> tuple[str, ...]:
     names = tuple(request.query.get("by", "agent").split(","))
     if names == ("row",):
         return names
-    if len(names) > _MAX_COLUMNS or len(set(names)) < len(names) or not set(names) <= DIMENSIONS.keys():
+    if len(names) > MAX_COLUMNS or len(set(names)) < len(names) or not set(names) <= DIMENSIONS.keys():
         known = ", ".join(DIMENSIONS)
-        raise BadRequest(f"`by`: must be `row`, or one to {_MAX_COLUMNS} different ones of: {known}.", param="by")
+        raise BadRequest(f"`by`: must be `row`, or one to {MAX_COLUMNS} different ones of: {known}.", param="by")
     return names
 
 
@@ -127,9 +127,9 @@ def _when(request: web.Request, name: str, now: float, default: str | None) -> f
     value = request.query.get(name, default)
     if value is None:
         return now + 60.0  # the clocks of other instances
-    if (age := _AGE.fullmatch(value)) is not None:
+    if (age := AGE.fullmatch(value)) is not None:
         return now - int(age[1]) * _UNITS[age[2]]
-    if _TIME.fullmatch(value) is None:
+    if TIME.fullmatch(value) is None:
         raise BadRequest(f"`{name}`: must be an age such as `7d`, `12h` or `30m`, or Unix seconds.", param=name)
     return float(value)
 

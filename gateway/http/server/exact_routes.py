@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.web_urldispatcher import PlainResource, UrlMappingMatchInfo
 
 
@@ -29,7 +29,7 @@ class ExactRoutes:
     def handle(self, request: web.Request) -> Awaitable[web.StreamResponse]:
         """The response of the application."""
         match = self._matches.get((request.method, request.raw_path))
-        if match is None or hdrs.EXPECT in request.headers:
+        if match is None or "Expect" in request.headers:
             return self._general(request)
         request._match_info = match  # noqa: SLF001  as aiohttp does it
         return match.handler(request)

@@ -4,6 +4,7 @@ Settings without a field here are dropped: seed, penalties, logprobs, verbosity,
 prompt cache, `strict` of tools (its limits refuse ordinary schemas), stop sequences of white space.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -28,16 +29,23 @@ _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's lev
 
 _THINKING_EDITS = "clear_thinking"
 _BINDING_BETA = "thinking-binding-controls-2026-08-01"
+# Later versions refuse sampling parameters; the `headers` of a row may name another one.
+_HEADERS = {"anthropic-version": "2023-06-01"}
 
 
 class BuiltRequest(Struct, frozen=True):
-    """The JSON body, whether it demands a tool call in words only, and the betas that it needs or the client asks for,
-    if any.
+    """The fields of the body, whether it demands a tool call in words only, and the betas that it needs or the client
+    asks for, if any.
     """
 
-    body: bytes
+    fields: dict[str, Any]
     choice_in_words: bool
     beta: str | None
+
+    @property
+    def body(self) -> bytes:
+        """The body as JSON."""
+        return dumps(self.fields)
 
 
 def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
@@ -85,7 +93,12 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
         body["stream"] = True
     if profile.block_binding and abilities.bound and _unbind(body) and _BINDING_BETA not in betas:
         betas.append(_BINDING_BETA)
-    return BuiltRequest(dumps(body), instruction is not None, ",".join(betas) or None)
+    return BuiltRequest(body, instruction is not None, ",".join(betas) or None)
+
+
+def headers_of(built: BuiltRequest) -> Mapping[str, str]:
+    """The headers that the format needs."""
+    return _HEADERS if built.beta is None else {**_HEADERS, "anthropic-beta": built.beta}
 
 
 def _unbind(body: dict[str, Any]) -> bool:

@@ -8,16 +8,15 @@ from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
 from gateway.wire.anthropic_messages import WIRE
 from gateway.wire.anthropic_messages.answer import StreamParser, parse_answer
+from gateway.wire.anthropic_messages.counting import MessagesCounting
 from gateway.wire.anthropic_messages.errors import classify
 from gateway.wire.anthropic_messages.profile import profile_from
-from gateway.wire.anthropic_messages.request import build_request
+from gateway.wire.anthropic_messages.request import build_request, headers_of
 from gateway.wire.claude import abilities_of
-from gateway.wire.contract import Parser, WireRequest
+from gateway.wire.contract import CountingFormat, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 
 _PATH = "/v1/messages"
-# Later versions refuse sampling parameters; the `headers` of a row may name another one.
-_HEADERS = {"anthropic-version": "2023-06-01"}
 
 
 class AnthropicMessages:
@@ -26,6 +25,7 @@ class AnthropicMessages:
     name = WIRE
     key_header = "x-api-key"
     embeddings = None
+    counting: CountingFormat | None = MessagesCounting()
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""
@@ -42,8 +42,7 @@ class AnthropicMessages:
     def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
         """See `request.build_request`."""
         built = build_request(turn, model)
-        headers = _HEADERS if built.beta is None else {**_HEADERS, "anthropic-beta": built.beta}
-        return WireRequest(_PATH, built.body, headers, built.choice_in_words)
+        return WireRequest(_PATH, built.body, headers_of(built), built.choice_in_words)
 
     def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """See `answer.parse_answer`."""

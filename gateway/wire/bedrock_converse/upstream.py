@@ -24,6 +24,7 @@ class BedrockConverse:
     name = WIRE
     key_header = None
     embeddings = BedrockEmbeddings()
+    counting = None
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

@@ -30,7 +30,12 @@ _MAX_SEED = 2**31
 
 
 def build_request(turn: Turn, model: ModelSpec) -> bytes:
-    """The JSON body; the path names the model.
+    """The JSON body."""
+    return dumps(build_body(turn, model))
+
+
+def build_body(turn: Turn, model: ModelSpec) -> dict[str, Any]:
+    """The body; the path names the model.
 
     Only fields that the caller set are sent. The format has no field for parallel calls, a verbosity, metadata, a user,
     a service tier or a cache key: those are dropped.
@@ -62,7 +67,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
         config["thinkingConfig"] = {**config.get("thinkingConfig", {}), **thinking}
     if config:
         body["generationConfig"] = config
-    return dumps(body)
+    return body
 
 
 def _operator_fields(turn: Turn, model: ModelSpec) -> tuple[dict[str, Any], dict[str, Any], str | None]:

@@ -6,9 +6,10 @@ from typing import Any
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.contract import EmbeddingsFormat, Parser, WireRequest
+from gateway.wire.contract import CountingFormat, EmbeddingsFormat, Parser, WireRequest
 from gateway.wire.google_generative import VERTEX, WIRE
 from gateway.wire.google_generative.answer import StreamParser, parse_answer
+from gateway.wire.google_generative.counting import GoogleCounting, VertexCounting
 from gateway.wire.google_generative.embeddings import GoogleEmbeddings, VertexEmbeddings
 from gateway.wire.google_generative.errors import classify
 from gateway.wire.google_generative.paths import model_path, publisher_path
@@ -23,6 +24,7 @@ class GoogleGenerative:
     name: str = WIRE
     key_header: str | None = "x-goog-api-key"
     embeddings: EmbeddingsFormat | None = GoogleEmbeddings()
+    counting: CountingFormat | None = GoogleCounting()
     _path = staticmethod(model_path)
 
     def profile(self, quirks: Mapping[str, object]) -> object:
@@ -60,4 +62,5 @@ class GoogleVertex(GoogleGenerative):
 
     name = VERTEX
     embeddings = VertexEmbeddings()
+    counting = VertexCounting()
     _path = staticmethod(publisher_path)

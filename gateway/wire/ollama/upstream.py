@@ -25,6 +25,7 @@ class Ollama:
     name = WIRE
     key_header = None
     embeddings = OllamaEmbeddings()
+    counting = None
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

@@ -62,16 +62,18 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     if choice is None or choice.message is None:
         raise malformed("it has no message")
     batch: Batch = []
-    calls, cited = 0, False
+    reader: DeltaReader | None = None
     if _has_only_text(choice):
         batch.append(TextDelta(choice.message.content, choice.logprobs))  # type: ignore[arg-type]  # a Raw string
     else:
         reader = DeltaReader(model)
         reader.read(choice.message, choice.logprobs, batch)
         reader.end_thinking(batch)
-        calls, cited = reader.calls, reader.cited
-    batch += completion_events(completion_fields(answer), cited=cited)
-    batch.append(_finish(choice, calls=calls))
+    finish = _finish(choice, calls=0 if reader is None else reader.calls)
+    if reader is not None and finish.reason == "tool_calls":
+        reader.end_calls(batch)
+    batch += completion_events(completion_fields(answer), cited=reader is not None and reader.cited)
+    batch.append(finish)
     if answer.usage:
         batch.append(UsageReport(read_usage(answer.usage)))
     return batch
@@ -238,6 +240,8 @@ class StreamParser:
         """End the answer: emit the finish that was held back, and the usage."""
         self.done = True
         if self._finish is not None:
+            if self._finish.reason == "tool_calls":
+                self._reader.end_calls(batch)
             batch += completion_events(self._beside, cited=self._reader.cited)
             batch.append(self._finish)
             if self._usage is not None:

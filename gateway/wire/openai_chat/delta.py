@@ -19,7 +19,7 @@ from gateway.core.event import (
     ToolCallDelta,
 )
 from gateway.core.ids import new_id
-from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.message import NO_EXTRAS, Extras, Owner
 from gateway.core.raw_text import RawText, is_empty, is_string
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
@@ -40,12 +40,13 @@ def malformed(what: str) -> UpstreamError:
 class DeltaReader:
     """Reads the deltas of one answer of `model`; tracks open calls, open reasoning and half a surrogate pair."""
 
-    __slots__ = ("_halves", "_ids", "_model", "_open_calls", "calls", "cited", "thinking")
+    __slots__ = ("_bare", "_halves", "_ids", "_model", "_open_calls", "calls", "cited", "thinking")
 
     def __init__(self, model: ModelSpec) -> None:
         self._model = model
         self._open_calls: dict[int, tuple[int, str]] = {}
         self._ids: set[str] = set()
+        self._bare: set[int] = set()  # the calls without arguments so far
         self.thinking = ThinkingReader()
         self._halves = SurrogateJoiner()
         self.calls = 0
@@ -95,6 +96,11 @@ class DeltaReader:
         if self.thinking.open:
             batch.append(ThinkingEnd(self.thinking.close(Owner(WIRE, self._model.provider, self._model.id))))
 
+    def end_calls(self, batch: Batch) -> None:
+        """The answer ends with its calls: those without arguments get an empty object, as clients expect."""
+        batch += [ToolCallDelta(index, "{}") for index in sorted(self._bare)]
+        self._bare.clear()
+
     def _read_parts(self, parts: list[Any], batch: Batch) -> str:
         """The text in a list of parts; reasoning among them is added to `batch`."""
         texts = []
@@ -133,9 +139,12 @@ class DeltaReader:
                 index = self.calls
                 self._open_calls[key] = index, call.id or ""
                 self.calls += 1
+                self._bare.add(index)
                 batch.append(ToolCallBegin(index, self._unique(call.id), function.name, _provider_fields(call)))
-            if function.arguments:
-                batch.append(ToolCallDelta(index, function.arguments))
+            if arguments := function.arguments:
+                self._bare.discard(index)
+                text = arguments if isinstance(arguments, str) else dumps(arguments).decode()
+                batch.append(ToolCallDelta(index, text))
 
     def _unique(self, call_id: str | None) -> str:
         """The provider's id, or a new one if it gives none or repeats one.

@@ -22,6 +22,7 @@ from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
 
 _PATH = "/embeddings"
+_INTEGERS = {int}  # True and False are not among them
 _TEXTS = "must be a string or an array of strings, or token ids in arrays"
 
 
@@ -114,7 +115,7 @@ def _as_inputs(raw: Any) -> tuple[EmbeddingInput, ...]:
     if isinstance(raw, str):
         return (raw,)
     if isinstance(raw, list):
-        if raw and all(type(one) is int for one in raw):
+        if raw and set(map(type, raw)) == _INTEGERS:  # there may be hundreds of thousands
             return (tuple(raw),)
         inputs = tuple(tuple(one) if isinstance(one, list) else one for one in raw)
         if all(isinstance(one, str) or _are_tokens(one) for one in inputs):
@@ -123,7 +124,7 @@ def _as_inputs(raw: Any) -> tuple[EmbeddingInput, ...]:
 
 
 def _are_tokens(value: Any) -> bool:
-    return isinstance(value, tuple) and bool(value) and all(type(one) is int and one >= 0 for one in value)
+    return isinstance(value, tuple) and set(map(type, value)) == _INTEGERS and min(value) >= 0
 
 
 def _units(one: EmbeddingInput) -> int:

@@ -21,10 +21,13 @@ COMPLETION_FIELDS = ("citations", "search_results", "images", "related_questions
 
 
 class Function(Struct, gc=False):
-    """The function of a tool call; in a stream each field may arrive in pieces or at once."""
+    """The function of a tool call; in a stream each field may arrive in pieces or at once.
+
+    Some servers send the arguments as an object instead of as its text.
+    """
 
     name: str | None = None
-    arguments: str | None = None
+    arguments: str | dict[str, Raw] | None = None
 
 
 class Call(Struct, gc=False):

@@ -24,6 +24,7 @@ class OpenAIChat:
     name = WIRE
     key_header = None
     embeddings = ChatEmbeddings()
+    counting = None
 
     def profile(self, quirks: Mapping[str, object]) -> object:
         """See `profile.Profile`."""

@@ -26,7 +26,12 @@ _REASONING_MODELS = re.compile(r"(?:.*/)?(?:gpt-[5-9](?!.*chat)|o[1-9]\b|codex|c
 
 
 def build_request(turn: Turn, model: ModelSpec) -> bytes:
-    """The JSON body. Only fields that the caller set are sent, so that the provider's own defaults apply.
+    """The JSON body."""
+    return dumps(build_body(turn, model))
+
+
+def build_body(turn: Turn, model: ModelSpec) -> dict[str, Any]:
+    """The body. Only fields that the caller set are sent, so that the provider's own defaults apply.
 
     The cap on the answer is the caller's, clamped to the model's `maxTokens`; without the caller's cap, that maximum
     applies.
@@ -53,7 +58,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
         _add_tools(body, turn.tools, turn.tool_choice, turn.options.parallel_tool_calls, profile)
     if turn.stream:
         body["stream"] = True
-    return dumps(body)
+    return body
 
 
 _OPTIONS = {

@@ -6,11 +6,12 @@ from typing import Any
 from gateway.core.event import Batch
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError
-from gateway.wire.contract import EmbeddingsFormat, Parser, WireRequest
+from gateway.wire.contract import CountingFormat, EmbeddingsFormat, Parser, WireRequest
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_error import classify
 from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.answer import StreamParser, parse_answer
+from gateway.wire.openai_responses.counting import ResponsesCounting
 from gateway.wire.openai_responses.profile import profile_from
 from gateway.wire.openai_responses.request import build_request
 
@@ -22,6 +23,7 @@ class OpenAIResponses:
 
     name: str = WIRE
     key_header: str | None = None
+    counting: CountingFormat | None = ResponsesCounting()
 
     def __init__(self, embeddings: EmbeddingsFormat) -> None:
         self.embeddings = embeddings

@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -99,3 +102,61 @@ def test_the_output_of_json_is_json_while_redis_is_away(file):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     (finding,) = json.loads(done.stdout)["findings"]
     assert (done.returncode, finding["id"], done.stderr) == (1, "redis.unreachable", "")
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["--url", "http://127.0.0.1:1", "--fix"], "--fix changes files of this machine"),
+        (["--url", "127.0.0.1:1"], "127.0.0.1:1 is not an http(s) URL"),
+        (["--deep", "--only", "front"], "front needs --url"),
+        (["--only", "front.buffers"], "front.buffers needs --deep"),
+    ],
+)
+def test_options_that_exclude_each_other_are_a_wrong_command_line(file, capsys, words, problem):
+    assert main(["doctor", *words]) == 2
+    assert problem in capsys.readouterr().err
+
+
+@pytest.fixture
+def newer() -> Iterator[tuple[str, list[str]]]:
+    """A gateway that reports an id of a later version, and the paths that it was asked for."""
+    asked: list[str] = []
+    finding = {"id": "weather.storm", "severity": "error", "seen": "a storm", "why": "It is wet.", "fix": "go inside"}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            body = json.dumps({"object": "doctor", "deep": False, "findings": [finding]}).encode()
+            self.send_response_only(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing is logged."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}", asked
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_a_finding_that_only_the_running_gateway_knows_is_printed_and_decides(file, capsys, newer):
+    url, asked = newer
+    assert main(["doctor", "--url", url, "--only", "redis"]) == 1
+    assert asked == ["/api/v1/doctor?only=redis"]
+    assert capsys.readouterr().out.splitlines() == [
+        "error    weather.storm: a storm",
+        "         why: It is wet.",
+        "         fix: go inside",
+        "1 error",
+    ]
+
+
+def test_no_gateway_at_the_address_exits_with_1(file, capsys):
+    assert main(["doctor", "--url", f"http://127.0.0.1:{free_port()}"]) == 1
+    assert "no gateway answers at" in capsys.readouterr().err

@@ -1,4 +1,5 @@
 import argparse
+import gc
 import subprocess
 import sys
 from importlib import import_module
@@ -29,6 +30,17 @@ def test_the_version_is_printed(capsys):
         main(["--version"])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith("openclaw-gateway 0.")
+
+
+@pytest.mark.parametrize("collects", [True, False])
+def test_a_command_leaves_the_garbage_collector_as_it_was(capsys, collects: bool):
+    if not collects:
+        gc.disable()
+    try:
+        assert main(["token"]) == 0
+        assert gc.isenabled() == collects
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("name", COMMANDS)

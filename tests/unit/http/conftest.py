@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from gateway.http.answers.background import BackgroundPolicy
 
 TOKEN = "token-of-the-tests"
 USAGE = {"prompt_tokens": 11, "completion_tokens": 7, "total_tokens": 18}
+# Nothing here speaks TLS; the client's own context would read every authority of the system for each test.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -27,13 +30,15 @@ async def silent(request: web.Request) -> web.StreamResponse:
 
 @dataclass
 class Provider:
-    """The provider of the gateway's models; `asked` holds the request bodies that it received."""
+    """The provider of the gateway's models; `asked` holds the request bodies that it received, `headers` theirs."""
 
     url: str = ""
     answer: Answer = silent
     asked: list[dict[str, Any]] = field(default_factory=list)
+    headers: list[Mapping[str, str]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.headers.append(request.headers)
         self.asked.append(await request.json())
         return await self.answer(request)
 
@@ -145,7 +150,7 @@ async def client(aiohttp_client: Any, config: dict[str, Any], policy: Background
 @pytest.fixture
 async def official(client: TestClient) -> AsyncIterator[openai.AsyncOpenAI]:
     """OpenAI's client, pointed at the gateway."""
-    http = openai.DefaultAsyncHttpxClient(trust_env=False)
+    http = openai.DefaultAsyncHttpxClient(trust_env=False, verify=_NO_TLS)
     base = str(client.make_url("/v1"))
     async with openai.AsyncOpenAI(api_key=TOKEN, base_url=base, max_retries=0, http_client=http) as ready:
         yield ready

@@ -52,7 +52,7 @@ async def test_identity_is_no_coding(client, provider):
 
 
 @PATHS
-@pytest.mark.parametrize("coding", ["lzma", "gzip, br", "aws-chunked"])
+@pytest.mark.parametrize("coding", ["lzma", "gzip, lzma", "gzip, br, zstd, gzip", "aws-chunked"])
 async def test_another_coding_is_a_415_that_names_the_accepted_ones(client, path, coding):
     response = await post(client, path, b"abc", coding)
     assert response.status == 415
@@ -60,6 +60,36 @@ async def test_another_coding_is_a_415_that_names_the_accepted_ones(client, path
     error = (await response.json())["error"]
     assert error["code"] == "unsupported_content_coding"
     assert coding in error["message"]
+
+
+@PATHS
+@pytest.mark.parametrize("coding", ["gzip, br", "ZSTD,deflate", "br, identity, gzip", "gzip, gzip, gzip"])
+async def test_codings_that_were_applied_one_after_another_are_decoded(client, provider, path, coding):
+    provider.says("Hello")
+    data = body(path)
+    for name in coding.lower().split(","):
+        data = COMPRESS.get(name.strip(), bytes)(data)
+    response = await post(client, path, data, coding)
+    assert response.status == 200, await response.text()
+    assert "Hello" in await response.text()
+
+
+async def test_the_limit_of_a_body_counts_between_its_codings_too(client):
+    header = b"\x1f\x8b\x08\x10" + bytes(6)  # a member with a comment, which is no part of its content
+    member = header + b"x" * 30 * MiB + b"\0" + gzip.compress(body(CHAT), mtime=0)[10:]
+    response = await post(client, CHAT, gzip.compress(member), "gzip, gzip")
+    assert response.status == 400
+    assert "too large between its codings" in await response.text()
+    response = await post(client, CHAT, gzip.compress(gzip.compress(bytes(200 * MiB))), "gzip, gzip")
+    assert response.status == 413
+    assert client.app[LARGE_BODIES].used == 0
+
+
+async def test_a_body_that_is_cut_in_its_inner_coding_is_a_400(client):
+    cut = gzip.compress(gzip.compress(body(CHAT))[:-9])
+    response = await post(client, CHAT, cut, "gzip, gzip")
+    assert response.status == 400
+    assert (await response.json())["error"]["code"] == "invalid_content_coding"
 
 
 @pytest.mark.parametrize("coding", COMPRESS)

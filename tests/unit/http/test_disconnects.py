@@ -5,8 +5,11 @@ import json
 import socket
 import struct
 
+import aiohttp
 import pytest
+from aiohttp import web
 
+from gateway.http.chain import chained
 from gateway.http.endpoints.models import list_models
 from gateway.http.errors import response_to
 from gateway.http.routes import Route
@@ -63,7 +66,8 @@ class _Transport:
 
 @pytest.mark.parametrize("transport", [None, _Transport(closing=True)])
 def test_a_connection_error_of_a_client_that_has_left_is_a_debug_line(transport, capsys):
-    assert response_to(_Request(transport), ConnectionResetError("Cannot write to closing transport"), ROUTE) is None
+    with pytest.raises(asyncio.CancelledError):
+        response_to(_Request(transport), ConnectionResetError("Cannot write to closing transport"), ROUTE)
     output = capsys.readouterr().out
     assert "debug" in output
     assert "Traceback" not in output
@@ -72,3 +76,29 @@ def test_a_connection_error_of_a_client_that_has_left_is_a_debug_line(transport,
 def test_a_connection_error_of_something_else_is_an_error(capsys):
     assert response_to(_Request(_Transport(closing=False)), ConnectionResetError("x"), ROUTE).status == 500
     assert "Request failed" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("first", [b"", b"a piece"])
+async def test_a_write_to_a_client_that_is_just_leaving_is_no_error(aiohttp_client, caplog, first):
+    """The transport closes, and only later the server hears of it."""
+    tried = asyncio.Event()
+
+    async def stream(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if first:
+            await response.write(first)
+        request.transport.abort()
+        tried.set()
+        await response.write(b"more")
+        raise AssertionError
+
+    app = web.Application()
+    app.router.add_get("/", chained(Route(("GET",), ("/",), stream, None, public=True)))
+    client = await aiohttp_client(app)
+    with pytest.raises(aiohttp.ClientError):
+        async with client.get("/") as response:
+            await response.read()
+    assert tried.is_set()
+    await client.server.close()
+    assert [record for record in caplog.records if record.levelname not in ("DEBUG", "INFO")] == []

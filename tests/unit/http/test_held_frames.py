@@ -69,13 +69,21 @@ def _location(one):
     return f"{frame.f_code.co_filename.removeprefix(PACKAGE)}:{frame.f_lineno} {frame.f_code.co_qualname}"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def unfrozen():
+    """Until the last test of this file, the collector examines only what the tests made: that takes milliseconds."""
+    yield
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()  # as before
+
+
 @pytest.fixture
 def watch(client):
     """Begins when the client is ready."""
     watch = Watch()
     yield watch
     gc.enable()
-    gc.unfreeze()
 
 
 async def ask(client, path, body):

@@ -7,6 +7,7 @@ import threading
 from unittest.mock import patch
 
 import pytest
+from aiohttp import web
 
 from gateway.core.errors import Overloaded
 from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, LargeBodies
@@ -136,6 +137,67 @@ async def test_too_many_values_are_a_413_that_says_so(client, kind):
         assert response.status == 413, await response.text()
         error = (await response.json())["error"]
     assert f"more than {MAX_VALUES} JSON values" in error["message"]
+
+
+SMALL = {"x-openclaw-model": "fake/small"}
+TOKENS = 300_000 // 2048  # of one input, at OpenAI's limits
+
+
+@pytest.fixture
+def embedding_config(config):
+    compat = {"supportsEmbeddingTokens": True}
+    config["models"]["providers"]["fake"]["models"].append({"id": "vectors", "compat": compat})
+    config["memory"] = {"search": {"provider": "fake", "model": "vectors"}}
+
+
+def token_ids(inputs, length):
+    return json.dumps({"model": "openclaw", "input": [list(range(100_000, 100_000 + length))] * inputs}).encode()
+
+
+@pytest.mark.usefixtures("embedding_config")
+async def test_as_many_token_ids_as_openai_embeds_are_accepted(client, provider):
+    async def answer(_request):
+        data = [{"index": index, "embedding": [0.5]} for index in range(2048)]
+        return web.json_response({"data": data, "usage": {"prompt_tokens": 1, "total_tokens": 1}})
+
+    provider.answer = answer
+    async with client.post(EMBEDDINGS, data=io.BytesIO(token_ids(2048, TOKENS))) as response:
+        assert response.status == 200, await response.text()
+        assert len((await response.json())["data"]) == 2048
+    (asked,) = provider.asked
+    assert [len(one) for one in asked["input"]] == [TOKENS] * 2048
+    assert client.app[LARGE_BODIES].used == 0
+
+
+@pytest.mark.usefixtures("embedding_config")
+@pytest.mark.parametrize(
+    "sent",
+    [
+        pytest.param(token_ids(5, 90_000), id="more token ids"),
+        pytest.param(json.dumps({"model": "m", "x": {f"k{n}": n for n in range(MAX_VALUES + 1)}}).encode(), id="names"),
+        pytest.param(b'{"model":"m","input":[' + b"[]," * MAX_VALUES + b"[]]}", id="arrays"),
+        pytest.param(b'{"model":"m","input":[' + b'"a",' * MAX_VALUES + b'"a"]}', id="texts"),
+        pytest.param(
+            b'{"x":[' + b"1," * 250_000 + b'1],"input":[' + b'"a",' * MAX_VALUES + b'"a"]}', id="texts behind numbers"
+        ),
+    ],
+)
+async def test_other_values_are_as_few_as_ever_where_token_ids_are_accepted(client, sent):
+    async with client.post(EMBEDDINGS, data=io.BytesIO(sent)) as response:
+        assert response.status == 413, await response.text()
+    assert client.app[LARGE_BODIES].used == 0
+
+
+async def test_numbers_count_where_no_token_ids_are_expected(client):
+    async with client.post(CHAT, data=io.BytesIO(token_ids(2048, TOKENS))) as response:
+        assert response.status == 413
+
+
+@pytest.mark.usefixtures("embedding_config")
+async def test_token_ids_for_a_model_without_them_are_a_400(client):
+    async with client.post(EMBEDDINGS, data=io.BytesIO(token_ids(2048, TOKENS)), headers=SMALL) as response:
+        assert response.status == 400, await response.text()
+        assert (await response.json())["error"]["code"] == "tokens_unsupported"
 
 
 async def test_a_large_body_is_decoded_outside_the_event_loop_and_a_small_one_inside(client, provider):

@@ -17,7 +17,7 @@ def recent():
 
 
 @pytest.fixture
-def begun(recent, time):
+def add(recent, time):
     def begin(request_id, user=None, agent="main"):
         trace = RunTrace(agent, time, origin=Origin(request_id, user=user))
         recent.put(trace)
@@ -31,24 +31,24 @@ def close(recent, trace):
     recent.ended(RunFinished(trace, None, "", ANSWERED, failed=False))
 
 
-def test_only_the_last_runs_are_stored(recent, begun):
+def test_only_the_last_runs_are_stored(recent, add):
     for number in range(5):
-        begun(str(number), agent=f"agent-{number}")
+        add(str(number), agent=f"agent-{number}")
     shown = [recent.get(None, str(number)) for number in range(5)]
     assert [run and run.agent for run in shown] == [None, None, "agent-2", "agent-3", "agent-4"]
 
 
-def test_of_two_runs_with_one_id_the_later_one_counts(recent, begun):
-    first, second = begun("a", agent="first"), begun("a", agent="second")
+def test_of_two_runs_with_one_id_the_later_one_counts(recent, add):
+    first, second = add("a", agent="first"), add("a", agent="second")
     close(recent, first)
     assert recent.get(None, "a").agent == "second"
     close(recent, second)
     assert (recent.get(None, "a").agent, recent.get(None, "a").outcome) == ("second", ANSWERED)
 
 
-def test_a_run_of_another_user_with_the_same_id_stays(recent, begun):
-    close(recent, begun("a", "alice", agent="alices"))
-    begun("a", "bob", agent="bobs")
+def test_a_run_of_another_user_with_the_same_id_stays(recent, add):
+    close(recent, add("a", "alice", agent="alices"))
+    add("a", "bob", agent="bobs")
     assert (recent.get("alice", "a").agent, recent.get("bob", "a").agent) == ("alices", "bobs")
     assert recent.get("eve", "a") is None
     assert recent.get("alice", "a", everybody=True).agent == "alices"
@@ -60,8 +60,8 @@ def test_a_run_that_was_not_added_is_ignored_at_its_end(recent, time):
     assert recent.get(None, "a") is None
 
 
-def test_the_end_of_a_run_changes_nothing_but_how_it_is_held(recent, begun, time):
-    trace = begun("a")
+def test_the_end_of_a_run_changes_nothing_but_how_it_is_held(recent, add, time):
+    trace = add("a")
     trace.begin(ModelRef("p", "a"), "apiKey", 0.25)
     time.now += 1.5
     trace.end("server_error", 500, "it broke")
@@ -78,8 +78,8 @@ def test_the_end_of_a_run_changes_nothing_but_how_it_is_held(recent, begun, time
     assert before["attempts"][0]["reason"] == "it broke"
 
 
-def test_a_run_that_has_ended_is_not_referenced(recent, begun):
-    trace = begun("a")
+def test_a_run_that_has_ended_is_not_referenced(recent, add):
+    trace = add("a")
     assert any(trace is held for held in gc.get_referents(recent._runs))
     close(recent, trace)
     assert not any(trace is held for held in gc.get_referents(recent._runs))

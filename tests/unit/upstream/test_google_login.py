@@ -127,6 +127,22 @@ def test_a_token_needs_an_address_with_a_project(key_file):
         assert str(problem).startswith("models.providers.google-vertex.baseUrl: has no project")
 
 
+@pytest.mark.parametrize(
+    ("location", "host"),
+    [(None, "aiplatform.googleapis.com"), ("europe-west4", "europe-west4-aiplatform.googleapis.com")],
+)
+def test_the_built_in_provider_gets_its_project_from_the_environment(key_file, location, host):
+    env = {"GOOGLE_APPLICATION_CREDENTIALS": key_file(), "GOOGLE_CLOUD_PROJECT": "p"}
+    env |= {"GOOGLE_CLOUD_LOCATION": location} if location else {}
+    expected = f"https://{host}/v1/projects/p/locations/{location or 'global'}"
+    for models in ({}, {"providers": {"google-vertex": {"models": [{"id": "gemini-2.5-flash"}]}}}):
+        config = ModelsConfig.model_validate(models)
+        provider = providers_from(config, env, {"google-vertex"})["google-vertex"]
+        assert provider.base_url == expected
+        keyed = providers_from(config, {**env, "GOOGLE_CLOUD_API_KEY": "k"}, {"google-vertex"})["google-vertex"]
+        assert keyed.base_url == "https://aiplatform.googleapis.com/v1"
+
+
 def test_a_model_with_headers_of_its_own_is_authorised_like_its_row(key_file):
     env = {"GOOGLE_APPLICATION_CREDENTIALS": key_file()}
     provider = vertex(env, models=[{"id": "m", "headers": {"x-team": "a"}}])

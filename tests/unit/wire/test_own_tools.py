@@ -23,8 +23,8 @@ from gateway.core.usage import Usage
 from gateway.validation import validated
 from gateway.wire import UPSTREAMS
 from tests.unit.wire.clients import CLIENTS, Question
+from tests.unit.wire.every_format import TEXT, TOOL_SERVER, House
 from tests.unit.wire.formats import PROVIDERS
-from tests.unit.wire.test_formats import TEXT, TOOL_SERVER, House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -145,3 +145,36 @@ class TestMessages:
         assert "![](data:image/png;base64,AA==)" in text
         if stream:
             assert '"type":"message_stop"' in text
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("arguments", "given"),
+    [
+        ({"at": 1, "to": {"x": [1.50, None]}}, '{"at":1,"to":{"x": [1.5, null]}}'),
+        ({}, "{}"),
+        ("", "{}"),
+        (None, "{}"),
+        ("{", "{"),
+    ],
+)
+async def test_arguments_of_any_form_are_text_for_every_client(client, provider, stream, arguments, given):
+    function = {"name": "look"} | ({} if arguments is None else {"arguments": arguments})
+    answering(
+        provider, {"tool_calls": [{"index": 0, "id": "c", "type": "function", "function": function}]}, "tool_calls"
+    )
+    tools = [{"type": "function", "function": FIND}]
+    response = await client.post(CHAT, json=ask(stream=stream, tools=tools))
+    assert response.status == 200, await response.text()
+    if stream:
+        calls = [
+            call for event in await events(response) for call in event["choices"][0]["delta"].get("tool_calls", ())
+        ]
+        assert "".join(call["function"]["arguments"] for call in calls) == given
+    else:
+        (call,) = (await response.json())["choices"][0]["message"]["tool_calls"]
+        assert call["function"]["arguments"] == given
+    body = {"model": "openclaw", "input": "hi", "stream": stream, "tools": [{"type": "function", **FIND}]}
+    response = await client.post(RESPONSES, json=body)
+    (item,) = ((await events(response))[-1]["response"] if stream else await response.json())["output"]
+    assert (item["name"], item["arguments"]) == ("look", given)

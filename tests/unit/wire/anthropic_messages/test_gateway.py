@@ -1,24 +1,23 @@
-# ruff: noqa: F401, F811  fixtures of the matrix
 """What clients get of errors and demanded calls, through the whole application."""
 
 import json
 
 import pytest
+import pytest_asyncio
 
 from gateway.core.answer import Answer
 from gateway.core.message import ToolCall
 from gateway.core.usage import Usage
 from tests.unit.wire.anthropic_messages.provider import MODEL
 from tests.unit.wire.clients import CLIENTS, Question, error_of
-from tests.unit.wire.test_formats import ask, config, gateway, open_house, toy_in_the_table
+from tests.unit.wire.every_format import ASK, each_client, each_way
 
 WIRE = "anthropic-messages"
-each_client = pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.path)
-each_way = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-ASK = Question([["user", ["text", "hi"]]], [["look", "Look at it.", {"type": "object"}]])
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def house(open_house, config):
     config["agents"]["defaults"]["model"]["primary"] = f"house/{MODEL}"
     return await open_house("house", WIRE)

@@ -75,7 +75,8 @@ def test_calls_are_numbered_in_their_order():
     calls = [call("a"), call("b", "g", "[]"), call("c", "h", "")]
     assert parse_answer(body({"content": "so", "tool_calls": calls}, "tool_calls"), MODEL) == [
         *(TextDelta("so"), ToolCallBegin(0, "a", "f"), ToolCallDelta(0, "{}")),
-        *(ToolCallBegin(1, "b", "g"), ToolCallDelta(1, "[]"), ToolCallBegin(2, "c", "h"), Finish("tool_calls")),
+        *(ToolCallBegin(1, "b", "g"), ToolCallDelta(1, "[]"), ToolCallBegin(2, "c", "h")),
+        *(ToolCallDelta(2, "{}"), Finish("tool_calls")),
     ]
 
 
@@ -142,7 +143,6 @@ def test_only_the_first_choice_is_read():
         body({"tool_calls": [{"function": {}}]}),
         body({"tool_calls": [call(name="")]}),
         body({"tool_calls": [call(name=7)]}),
-        body({"tool_calls": [call(arguments={"a": 1})]}),
         body({"tool_calls": [call(arguments=["a"])]}),
         b"[" * 100_000,
     ],

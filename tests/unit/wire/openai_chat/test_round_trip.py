@@ -47,7 +47,11 @@ def answers(draw):
             count += 1
         elif count:
             events.append(ToolCallDelta(draw(st.integers(0, count - 1)), draw(WORDS)))
-    events.append(Finish(draw(st.sampled_from([*REASONS, "tool_calls" if count else "stop"]))))
+    finish = draw(st.sampled_from([*REASONS, "tool_calls" if count else "stop"]))
+    if finish == "tool_calls":  # then each call has arguments
+        given_to = {event.index for event in events if isinstance(event, ToolCallDelta)}
+        events += [ToolCallDelta(index, "{}") for index in range(count) if index not in given_to]
+    events.append(Finish(finish))
     return [*events, UsageReport(draw(usages()))]
 
 

@@ -9,6 +9,7 @@ from gateway.core.message import Extras, Message, Owner, Text, Thinking
 from gateway.core.turn import Turn
 from gateway.upstream.catalog import CATALOG
 from gateway.upstream.model import model_from
+from gateway.wire import UPSTREAMS
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.ingress import ChatIngress
 from gateway.wire.openai_chat.request import build_request
@@ -142,6 +143,46 @@ def test_providers_that_refuse_fields_of_openai_do_not_get_them(name):
         .keys()
         .isdisjoint({"prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "store"})
     )
+
+
+@pytest.mark.parametrize(
+    "name", ["cerebras", "chutes", "deepseek", "mistral", "nvidia", "opencode", "opencode-go", "xiaomi", "zai"]
+)
+def test_providers_that_store_nothing_are_not_asked_to(name):
+    assert "store" not in sent(**CATALOG[name].quirks)
+
+
+@pytest.mark.parametrize("name", ["google", "kimi", "minimax", "synthetic", "ollama", "ollama-cloud", "amazon-bedrock"])
+def test_providers_of_another_format_get_nothing_that_only_this_one_knows(name):
+    """At no depth: what a chat client adds to messages, parts, calls and tools, and unknown fields of the request."""
+    row = CATALOG[name]
+    turn = ChatIngress.read(json.dumps(BODY).encode()).turn()
+    asked = UPSTREAMS[row.api].request(turn, model_from("claude-sonnet-4-6", row.api, row.quirks))
+    names = set(names_in(json.loads(asked.body)))
+    assert not names & {"zz", "extra_content", "annotations", "refusal", "reasoning_content", "audio", "store"}
+    assert not names & {"prompt_cache_key", "prompt_cache_options", "verbosity", "metadata"} - allowed(row.api)
+
+
+def allowed(api):
+    """What a format has under the same name."""
+    return {"metadata"} if api == "anthropic-messages" else set()
+
+
+def names_in(value):
+    """The names of all fields, at every depth."""
+    if isinstance(value, dict):
+        yield from value
+        for one in value.values():
+            yield from names_in(one)
+    if isinstance(value, list):
+        for one in value:
+            yield from names_in(one)
+
+
+@pytest.mark.parametrize("name", ["vllm", "sglang", "llamacpp", "lmstudio", "openrouter", "moonshot"])
+def test_lenient_servers_get_what_the_client_sent(name):
+    expected = {field for field in BODY if field != "messages"}
+    assert sent(**CATALOG[name].quirks).keys() >= expected
 
 
 def test_a_strict_endpoint_gets_its_own_reasoning_back():

@@ -12,8 +12,8 @@ from gateway.core.upstream_error import UpstreamKind as Kind
 from gateway.core.usage import Usage
 from gateway.wire import UPSTREAMS
 from gateway.wire.model import ModelSpec
+from tests.unit.wire.every_format import ANSWERS
 from tests.unit.wire.openai_responses import provider
-from tests.unit.wire.test_formats import ANSWERS
 
 MODEL = ModelSpec("small", provider="p")
 WIRE = UPSTREAMS["openai-responses"]

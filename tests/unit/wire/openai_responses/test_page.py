@@ -10,8 +10,8 @@ from aiohttp import web
 from gateway.app import create_app
 from gateway.validation import validated
 from tests.test_docs import ROOT, fences
+from tests.unit.wire.every_format import ANSWERS
 from tests.unit.wire.openai_responses import provider
-from tests.unit.wire.test_formats import ANSWERS
 
 PAGE = ROOT / "docs" / "providers" / "openai-responses.md"
 URL = re.compile(r"https?://[^/]+")

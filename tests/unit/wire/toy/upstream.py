@@ -36,6 +36,7 @@ class ToyLines:
     name = WIRE
     key_header = None
     embeddings = None
+    counting = None
 
     def profile(self, quirks):
         return dict(quirks)

@@ -1,0 +1,1 @@
+"""Traces of requests, attempts and tool calls for an OpenTelemetry collector."""

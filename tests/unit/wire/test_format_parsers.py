@@ -1,0 +1,73 @@
+"""What providers of every format send, read without an application, and requests written for them."""
+
+from functools import cache
+from itertools import pairwise
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.accumulator import accumulated
+from gateway.core.answer import Answer
+from gateway.core.message import Message, Owner, Text, Thinking
+from gateway.core.turn import Turn
+from gateway.wire import UPSTREAMS
+from gateway.wire.model import ModelSpec
+from tests.unit.wire.clients import visible
+from tests.unit.wire.every_format import (
+    ANSWERS,
+    each_answer,
+)
+from tests.unit.wire.formats import FORMATS, PROVIDERS
+
+
+def test_every_wire_format_is_proven_here(toy_in_the_table):
+    assert PROVIDERS.keys() == UPSTREAMS.keys()
+    assert all(name == upstream.name for name, upstream in UPSTREAMS.items())
+
+
+@pytest.mark.parametrize("api", PROVIDERS)
+def test_reasoning_of_another_model_is_never_sent(api):
+    upstream, says = FORMATS[api], PROVIDERS[api]
+    asking = [Message("user", (Text("hi"),)), Message("user", (Text("so?"),))]
+    for owner in (Owner(api, "house", "large"), Owner(api, "home", "small"), Owner("other", "house", "small")):
+        thinking = Message("assistant", (Thinking("secret", "s", owner=owner), Text("Hello")))
+        request = upstream.request(Turn("m", (asking[0], thinking, asking[1])), ModelSpec("small", provider="house"))
+        assert says.asked(request.path, request.body)["messages"][1] == ["assistant", ["text", "Hello"]]
+        assert b"secret" not in request.body
+
+
+class Sent(NamedTuple):
+    """An answer as a provider sends it. `seen` is what is visible of its `stream`; `whole` is the answer, None if the
+    format's streams say less or more.
+    """
+
+    stream: bytes
+    seen: object
+    whole: Answer | None
+
+
+@cache
+def sent(api: str, name: str) -> Sent:
+    """Cached, as all splits have it in common; what is sent whole is checked here."""
+    upstream, says, model = FORMATS[api], PROVIDERS[api], ModelSpec("small", provider="house")
+    whole = accumulated(upstream.parse_answer(says.whole(ANSWERS[name]), model))
+    received, streamed = (says.received(ANSWERS[name], stream=stream) for stream in (False, True))
+    assert visible(whole) == visible(received)
+    return Sent(b"".join(says.frames(ANSWERS[name])), visible(streamed), whole if streamed == received else None)
+
+
+@pytest.mark.parametrize("api", PROVIDERS)
+@each_answer
+@given(data=st.data())
+def test_a_whole_answer_and_a_stream_under_any_split_say_the_same(api, name, data):
+    stream, seen, whole = sent(api, name)
+    cuts = data.draw(st.lists(st.integers(0, len(stream)), max_size=8))
+    edges = [0, *sorted(cuts), len(stream)]
+    parser, events = FORMATS[api].parser(ModelSpec("small", provider="house")), []
+    for start, end in pairwise(edges):
+        events += parser.feed(stream[start:end])
+    streamed = accumulated([*events, *parser.close()])
+    assert visible(streamed) == seen
+    assert whole in (None, streamed)
