@@ -63,7 +63,7 @@ check: $(DEV_READY) ## formatting, lint, types, OpenAPI document and container f
 bench: $(DEV_READY) ## measure the gateway's own cost
 	$(BIN)/python bench/run.py $(ARGS)
 
-clients: $(DEV_READY) ## run real clients against the gateway, installed by npm; ARGS="opencode --only text" selects
+clients: $(DEV_READY) ## run real clients against the gateway; ARGS="opencode --only text" selects, --resume goes on
 	$(BIN)/python -m tests.clients.run $(ARGS)
 
 compliance: $(DEV_READY) ## run the OpenResponses compliance suite; ARGS="FOLDER" is where it is

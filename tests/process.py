@@ -47,9 +47,9 @@ class Process:
         """Signal it and the processes that it has started, as terminals and service managers do."""
         os.killpg(self._process.pid, number)
 
-    async def wait_for_output(self, text: str) -> None:
+    async def wait_for_output(self, text: str, max_wait: float = MAX_WAIT) -> None:
         """Wait until `text` was written to either stream. Fails when the process ends without it."""
-        async with asyncio.timeout(MAX_WAIT), self._news:
+        async with asyncio.timeout(max_wait), self._news:
             await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
         assert text in self.output + self.errors, f"ended without saying {text!r}: {self.output}{self.errors}"
 

@@ -65,6 +65,7 @@ class CompatConfig(Section):
     embedding_batch_size: PositiveCount | None = None
     supports_embedding_tokens: bool | None = None
     supports_tool_call_fields: bool | None = None
+    supports_late_system: bool | None = None
     supports_own_tools: bool | None = None
     supports_unknown_fields: bool | None = None
     supports_prompt_cache: bool | None = None

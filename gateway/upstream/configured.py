@@ -263,6 +263,7 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supports_tool_choice": compat.supports_tool_choice,
         "supports_parallel_tool_calls": compat.supports_parallel_tool_calls,
         "supports_developer_role": compat.supports_developer_role,
+        "supports_late_system": compat.supports_late_system,
         "supports_usage_in_streaming": compat.supports_usage_in_streaming,
         "supports_store": compat.supports_store,
         "supports_temperature": compat.supports_temperature,

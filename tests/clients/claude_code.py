@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 from typing import ClassVar
 
-from tests.clients.client import MODEL, WINDOW, Client
+from tests.clients.claude_scenarios import SCENARIOS
+from tests.clients.client import MODEL, WINDOW, Client, Scenario
 from tests.clients.script import Call, Step
 
 _TOOL = "mcp__clock__time_of"
@@ -19,9 +20,11 @@ class ClaudeCode(Client):
     command: ClassVar[str] = "claude"
     api: ClassVar[str] = "anthropic-messages"
 
+    scenarios: ClassVar[tuple[Scenario, ...]] = SCENARIOS
+
     async def configure(self) -> None:
         """Everything is in the environment."""
-        self.write("environment.sh", self.documented("sh").removesuffix("claude\n"))
+        self._export({})
         self.write(_SERVERS, '{"mcpServers": {}}')
 
     def environment(self) -> dict[str, str]:
@@ -51,5 +54,12 @@ class ClaudeCode(Client):
         return [(Call("ToolSearch", {"query": f"select:{_TOOL}", "max_results": 1}),), (Call(_TOOL, {"city": "Oslo"}),)]
 
     def limit_window(self) -> None:
-        limit = f"export CLAUDE_CODE_AUTO_COMPACT_WINDOW={WINDOW}\n"
-        self.write("environment.sh", self.documented("sh").removesuffix("claude\n") + limit)
+        self._export({"CLAUDE_CODE_AUTO_COMPACT_WINDOW": WINDOW})
+
+    def limit_retries(self, number: int) -> None:
+        self._export({"CLAUDE_CODE_MAX_RETRIES": number})
+
+    def _export(self, more: dict[str, int]) -> None:
+        """Write the documented environment, and more."""
+        lines = "".join(f"export {name}={value}\n" for name, value in more.items())
+        self.write("environment.sh", self.documented("sh").removesuffix("claude\n") + lines)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +20,8 @@ from tests.clients.script import Call, Script, Step
 MODEL = "openclaw/main"
 CAREFUL_MODEL = "openclaw/careful"
 """The agent with a fallback and with tools that the gateway runs."""
-TIMEOUT = 60.0
+MAX_WAIT = 300.0
+"""Seconds for a client to end on a busy machine: a deadline against a hang."""
 WINDOW = 100_000
 """The context window of the model, in tokens, for a client that is to compact a conversation."""
 
@@ -55,15 +56,23 @@ class Client(ABC):
     """The format that it speaks."""
     unable: ClassVar[Mapping[str, str]] = {}
     """Why the client itself can't do a scenario, by the scenario's name."""
+    scenarios: ClassVar[tuple["Scenario", ...]] = ()
+    """Its own scenarios, beside those of every client."""
     counts_tokens: ClassVar[bool] = False
     """Whether it estimates the length of a conversation itself instead of reading the usage."""
+    runs_in_parallel: ClassVar[bool] = True
+    """Whether several of it with different homes don't disturb each other."""
     asides: ClassVar[tuple[str, ...]] = ()
     """Words in its requests that are no part of the conversation, such as those for a title."""
 
     @classmethod
-    def install(cls, folder: Path) -> Path:
-        """Install the newest version, unless the folder holds one already; its program."""
+    def install(cls, folder: Path) -> None:
+        """Install the newest version."""
         npm_install(cls.package, folder)
+
+    @classmethod
+    def installed(cls, folder: Path) -> Path:
+        """The program of an installation in this folder."""
         return folder / "node_modules" / ".bin" / cls.command
 
     @classmethod
@@ -115,15 +124,22 @@ class Client(ABC):
 
     async def execute(self, *command: str | Path) -> str:
         """What a command prints. Raises AssertionError if it fails."""
+        status, text = await self.end_of(*command)
+        assert status == 0, f"{self.name} ended with {status}: {text[-2000:]}"
+        return text
+
+    async def end_of(self, *command: str | Path) -> tuple[int, str]:
+        """The exit status of a command and what it prints. Raises AssertionError if it does not end."""
         process = await self.start(*command)
         try:
-            output, _ = await asyncio.wait_for(process.communicate(), TIMEOUT)
+            output, _ = await asyncio.wait_for(process.communicate(), MAX_WAIT)
         except TimeoutError:
-            kill(process)
-            raise AssertionError(f"{self.name} did not end in time") from None
-        text = output.decode(errors="replace")
-        assert process.returncode == 0, f"{self.name} ended with {process.returncode}: {text[-2000:]}"
-        return text
+            raise AssertionError(f"{self.name} did not end in {MAX_WAIT:.0f} seconds") from None
+        finally:
+            if process.returncode is None:
+                kill(process)
+        assert process.returncode is not None
+        return process.returncode, output.decode(errors="replace")
 
     async def run(self, prompt: str, *, resume: bool = False, model: str = MODEL) -> str:
         """What the client prints for a prompt, in its last session if `resume`."""
@@ -157,19 +173,29 @@ class Client(ABC):
     def limit_window(self) -> None:
         """Configure WINDOW as the context window of the model."""
 
+    def limit_retries(self, number: int) -> None:
+        """Configure how often the client repeats a request that has failed."""
+        raise AssertionError(f"{self.name} has no such setting for {number} retries")
+
     def leftover(self) -> list[str | Path]:
         """The command that stops what the client left running; empty if nothing is."""
         return []
 
 
+Scenario = Callable[[Client], Awaitable[str | None]]
+"""What a client is to do. It raises AssertionError if that goes wrong.
+
+A result is how a failure ended: it must be the same without the gateway, at a provider of the client's own format.
+"""
+
+
 def npm_install(package: str, folder: Path, version: str = "latest") -> None:
     """Install a package, with the scripts of its own that it needs."""
-    if (folder / "node_modules").exists():
-        return
-    folder.mkdir(parents=True)
-    wanted = {"private": True, "dependencies": {package: version}, "allowScripts": {package: True}}
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {"private": True, "allowScripts": {package: True}}
     (folder / "package.json").write_text(json.dumps(wanted), encoding="utf-8")
-    subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--loglevel", "error"], cwd=folder, check=True)
+    quiet = ["--no-audit", "--no-fund", "--loglevel", "error"]
+    subprocess.run(["npm", "install", *quiet, f"{package}@{version}"], cwd=folder, check=True, stdout=sys.stderr)
 
 
 def interrupt(process: asyncio.subprocess.Process) -> None:

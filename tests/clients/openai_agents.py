@@ -22,12 +22,15 @@ class OpenaiAgents(Client):
     unable: ClassVar[Mapping[str, str]] = {"compaction": "the SDK leaves it to its programs"}
 
     @classmethod
-    def install(cls, folder: Path) -> Path:
-        python = folder / "bin" / "python"
+    def install(cls, folder: Path) -> None:
+        python = cls.installed(folder)
         if not python.exists():
             venv.create(folder, with_pip=True)
-            subprocess.run([python, "-m", "pip", "install", "--quiet", cls.package], check=True)
-        return python
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--upgrade", cls.package], check=True)
+
+    @classmethod
+    def installed(cls, folder: Path) -> Path:
+        return folder / "bin" / "python"
 
     @classmethod
     def version(cls, program: Path, _home: Path) -> str:

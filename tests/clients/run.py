@@ -1,178 +1,126 @@
 """Runs real clients against a gateway and a scripted provider in each format, and prints a table for each of them.
 
-Clients are installed by name from the registry that npm is set up for. Homes are temporary, all traffic is loopback.
-A scenario that a client can't do itself is run against the provider without a gateway, where it has to fail too.
+The newest version of each client is installed by name from the registry that npm (or pip) is set up for, into a folder
+outside the repository. Homes are temporary, all traffic is loopback. A scenario that a client can't do itself is run
+against the provider without a gateway, where it has to fail too; a failure is compared with that without a gateway.
 """
 
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import traceback
 from pathlib import Path
-from typing import Any
 
-from aiohttp import web
-
+from tests.clients.cells import PROVIDERS, Runner
 from tests.clients.claude_code import ClaudeCode
-from tests.clients.client import TOOL_SERVER, Client, npm_install
+from tests.clients.client import Client, Scenario, npm_install
 from tests.clients.cline import Cline
 from tests.clients.codex import Codex
 from tests.clients.continue_cli import ContinueCli
+from tests.clients.open_webui import OpenWebui
 from tests.clients.openai_agents import OpenaiAgents
 from tests.clients.opencode import Opencode
 from tests.clients.qwen_code import QwenCode
+from tests.clients.results import Cell, Result, Results, counts, row_of
 from tests.clients.scenarios import SCENARIOS
-from tests.clients.script import Script
-from tests.e2e.process import serving
-from tests.process import free_port
 
-TOKEN = "token-of-the-clients"
 CLIENTS: dict[str, type[Client]] = {
-    client.name: client for client in (Codex, Opencode, Cline, QwenCode, ContinueCli, ClaudeCode, OpenaiAgents)
-}
-PROVIDERS = {
-    "openai-completions": ("openai-completions", False),
-    "openai-completions, thinking": ("openai-completions", True),
-    "openai-responses, thinking": ("openai-responses", True),
-    "anthropic-messages, thinking": ("anthropic-messages", True),
-}
-_ENDPOINTS = {
-    "openai-completions": "chatCompletions",
-    "openai-responses": "responses",
-    "anthropic-messages": "messages",
+    client.name: client
+    for client in (Codex, Opencode, Cline, QwenCode, ContinueCli, ClaudeCode, OpenaiAgents, OpenWebui)
 }
 _NODE = "22"  # some clients need it
 
 
-def configuration(client_api: str, api: str, url: str) -> dict[str, Any]:
-    """Of a gateway for clients of one format and a provider of another."""
-    row = {"baseUrl": f"{url}/v1", "apiKey": "key", "api": api, "models": [{"id": "scripted"}, {"id": "other"}]}
-    return {
-        "gateway": {
-            "auth": {"mode": "token", "token": TOKEN},
-            "http": {"endpoints": {_ENDPOINTS[client_api]: {"enabled": True}}},
-            "retry": {"maxRetries": 0},
-        },
-        "agents": {
-            "defaults": {"model": {"primary": "scripted/scripted"}},
-            "entries": {
-                "main": {"tools": {"deny": ["*"]}},
-                "careful": {"model": {"primary": "scripted/scripted", "fallbacks": ["scripted/other"]}},
-            },
-        },
-        "mcp": {"servers": {"clock": {"command": sys.executable, "args": [str(TOOL_SERVER)]}}},
-        "models": {"providers": {"scripted": row}},
-    }
+async def result_of(
+    runner: Runner, scenario: Scenario, cell: Cell, results: Results, jobs: asyncio.Semaphore
+) -> Result:
+    """The result of a cell, from an earlier run if it passed there. Whatever goes wrong in it is its outcome."""
+    if (done := results.done(cell)) is not None:
+        return done
+    async with jobs:
+        try:
+            outcome = await runner.outcome(scenario, cell.provider)
+        except Exception:  # noqa: BLE001  the other cells still run; this one has failed
+            outcome = traceback.format_exc()
+    result = Result(cell, outcome)
+    results.add(result)
+    return result
 
 
-@asynccontextmanager
-async def provided(script: Script) -> AsyncIterator[str]:
-    """The scripted provider on a port of its own."""
-    runner = web.AppRunner(script.app(), handler_cancellation=False)
-    await runner.setup()
-    port = free_port()
-    await web.TCPSite(runner, "127.0.0.1", port).start()
-    try:
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        await runner.cleanup()
-
-
-Scenario = Callable[[Client], Awaitable[None]]
-
-
-async def problem(scenario: Scenario, client: Client) -> str | None:
-    """What goes wrong in a scenario."""
-    try:
-        await client.prepare()
-        await scenario(client)
-    except AssertionError as error:
-        return f"{error} {client.script.refused or ''}"
-    finally:
-        if leftover := client.leftover():
-            await client.execute(*leftover)
-    return f"the provider refused {client.script.refused}" if client.script.refused else None
-
-
-async def through_the_gateway(
-    scenario: Scenario, client: type[Client], program: Path, provider: str, folder: Path
-) -> str | None:
-    api, thinks = PROVIDERS[provider]
-    script = Script(thinks=thinks)
-    state = folder / "state"
-    state.mkdir(parents=True)
-    async with provided(script) as url, serving(state, configuration(client.api, api, url)) as gateway:
-        return await problem(scenario, client(program, folder / "home", gateway.url, TOKEN, script))
-
-
-async def directly(
-    scenario: Scenario, client: type[Client], program: Path, folder: Path, *, thinks: bool
-) -> str | None:
-    script = Script(thinks=thinks)
-    async with provided(script) as url:
-        return await problem(scenario, client(program, folder / "direct", url, TOKEN, script))
-
-
-async def outcome(scenario: Scenario, client: type[Client], program: Path, provider: str, folder: Path) -> str:
-    """Whether a scenario passes: "ok", or what went wrong, and whether that is so without the gateway too."""
-    failure = await through_the_gateway(scenario, client, program, provider, folder)
-    if failure is None:
-        return "ok"
-    control = await directly(scenario, client, program, folder, thinks=PROVIDERS[provider][1])
-    return f"FAILED: {failure} (without a gateway: {control or 'ok'})"
-
-
-async def row(scenario: Scenario, client: type[Client], program: Path, folder: Path, providers: list[str]) -> list[str]:
-    """The outcomes of a scenario; "-" if the client itself can't do it, which is proven."""
-    if scenario.__name__ in client.unable:
-        failure = await directly(scenario, client, program, folder, thinks=False)
-        return ["-" if failure else "FAILED: passes without a gateway, although it is marked"] * len(providers)
-    return [
-        await outcome(scenario, client, program, provider, folder / str(index))
-        for index, provider in enumerate(providers)
-    ]
-
-
-async def table(client: type[Client], folder: Path, options: argparse.Namespace) -> int:
-    """Print the table of a client; the number of failures."""
-    program = options.program or client.install((options.folder or folder) / client.name)
+async def table(client: type[Client], folder: Path, results: Results, options: argparse.Namespace) -> list[Result]:
+    """Print the table of a client, and below it what went wrong. Returns all of it."""
+    program = options.program or client.installed(options.folder / client.name)
+    if options.program is None and not (options.resume and program.exists()):
+        client.install(options.folder / client.name)
+    version = client.version(program, folder)
+    runner = Runner(client, program, folder / client.name)
     providers = [provider for provider in PROVIDERS if options.provider in provider]
-    print(f"\n| {client.name} {client.version(program, folder)} | {' | '.join(providers)} |")  # noqa: T201  the output
-    print(f"|---|{'---|' * len(providers)}")  # noqa: T201
-    failures = 0
-    for scenario in SCENARIOS:
+    jobs = asyncio.Semaphore(options.jobs if client.runs_in_parallel else 1)
+    print(f"\n| {client.name} {version} | {' | '.join(providers)} |")  # noqa: T201  the output
+    print(f"|---|{'---|' * len(providers)}", flush=True)  # noqa: T201
+    collected: list[Result] = []
+    for scenario in (*SCENARIOS, *client.scenarios):
         if options.only in scenario.__name__:
-            results = await row(scenario, client, program, folder / client.name / scenario.__name__, providers)
-            failures += sum(result.startswith("FAILED") for result in results)
-            print(f"| {scenario.__name__} | {' | '.join(results)} |", flush=True)  # noqa: T201
+            cells = [Cell(client.name, version, scenario.__name__, provider) for provider in providers]
+            row = await asyncio.gather(*(result_of(runner, scenario, cell, results, jobs) for cell in cells))
+            collected += row
+            print(row_of(scenario.__name__, [result.outcome for result in row]), flush=True)  # noqa: T201
     for name, reason in client.unable.items():
-        print(f"{name}: {reason}")  # noqa: T201
-    return failures
+        if options.only in name:
+            print(f"`-` {name}: {reason}")  # noqa: T201
+    for result in collected:
+        if result.failed:
+            print(f"FAILED {result.cell.scenario}, {result.cell.provider}: {result.outcome}", flush=True)  # noqa: T201
+    return collected
 
 
-async def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument(
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
         "clients",
         nargs="*",
         choices=[[], *CLIENTS],
         metavar="CLIENT",
         help=f"{', '.join(CLIENTS)}; all of them if none is named",
     )
-    arguments.add_argument("--only", default="", help="run scenarios with this in their name")
-    arguments.add_argument("--provider", default="", help="run providers with this in their name")
-    arguments.add_argument("--folder", type=Path, help="where clients are installed, to be used again; else temporary")
-    arguments.add_argument("--program", type=Path, help="a client that is installed already")
-    options = arguments.parse_args()
+    parser.add_argument("--only", default="", help="run scenarios with this in their name")
+    parser.add_argument("--provider", default="", help="run providers with this in their name")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with an interrupted run: the same versions, without the cells that have passed",
+    )
+    parser.add_argument("--jobs", type=int, default=2, help="cells at the same time (2)")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=cache / "openclaw-gateway-clients",
+        help="where clients are installed and the results are (%(default)s)",
+    )
+    parser.add_argument("--program", type=Path, help="a client that is installed already")
+    return parser.parse_args()
+
+
+async def main() -> int:
+    options = arguments()
+    if (task := asyncio.current_task()) is not None:  # so that clients and gateways end with it, as after Ctrl-C
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    results = Results(options.folder / "results.jsonl", resume=options.resume)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as temporary:
-        node = (options.folder or Path(temporary)) / "node"
-        npm_install("node", node, _NODE)
+        node = options.folder / "node"
+        if not node.exists():
+            npm_install("node", node, _NODE)
         os.environ["PATH"] = f"{node / 'node_modules' / '.bin'}:{os.environ['PATH']}"
-        failures = [await table(CLIENTS[name], Path(temporary), options) for name in options.clients or CLIENTS]
-    return 1 if any(failures) else 0
+        collected: list[Result] = []
+        for name in options.clients or CLIENTS:
+            collected += await table(CLIENTS[name], Path(temporary), results, options)
+    print(f"\nCells: {', '.join(f'{number} {kind}' for kind, number in counts(collected).items())}")  # noqa: T201
+    return 1 if any(result.failed for result in collected) else 0
 
 
 if __name__ == "__main__":

@@ -1,17 +1,19 @@
 """A provider that follows a script: one step for each request, in the format in which it is asked.
 
-It is strict about what real providers are strict about: reasoning must come back with the calls that it led to, and
-every call must have its result.
+It is strict about what real providers are strict about: reasoning must come back with the calls that it led to, every
+call must have its result, and in chat completions only the first message may be a system message.
 """
 
 import asyncio
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 THOUGHT = "I have to think about that."
 SIGNATURE = "c2lnbmF0dXJl"
@@ -36,9 +38,10 @@ class Call:
 
 @dataclass(frozen=True)
 class Fail:
-    """An error instead of an answer."""
+    """An error instead of an answer, in the words of the format's maker."""
 
-    status: int
+    kind: Literal["broken", "rate_limited", "overloaded", "too_long"] = "broken"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,32 @@ class Hang:
     text: str
 
 
-Step = tuple[Say | Call | Fail | Hang, ...]
+@dataclass(frozen=True)
+class Break:
+    """The beginning of a text; then the connection breaks."""
+
+    text: str
+
+
+Step = tuple[Say | Call | Fail | Hang | Break, ...]
+
+_OPENAI_FAILURES: Mapping[str, tuple[int, str, str | None, str]] = {
+    "broken": (500, "server_error", None, "The server had an error while processing your request."),
+    "rate_limited": (429, "requests", "rate_limit_exceeded", "Rate limit reached for requests."),
+    "overloaded": (503, "server_error", None, "The engine is currently overloaded, please try again later."),
+    "too_long": (
+        400,
+        "invalid_request_error",
+        "context_length_exceeded",
+        "This model's maximum context length is 200000 tokens. However, your messages resulted in 250000 tokens.",
+    ),
+}
+_ANTHROPIC_FAILURES: Mapping[str, tuple[int, str, str]] = {
+    "broken": (500, "api_error", "Internal server error"),
+    "rate_limited": (429, "rate_limit_error", "This request would exceed your account's rate limit."),
+    "overloaded": (529, "overloaded_error", "Overloaded"),
+    "too_long": (400, "invalid_request_error", "prompt is too long: 250000 tokens > 200000 maximum"),
+}
 
 
 def _tokens(step: Step) -> int:
@@ -57,28 +85,51 @@ def _tokens(step: Step) -> int:
 
 class Script:
     """The provider. `steps` are the answers to come; `asked` are the bodies of all requests but `asides`, by words in
-    them, which are no part of the conversation."""
+    them, which are no part of the conversation. `hanging` and `aborted` count the answers that don't end.
 
-    def __init__(self, *, thinks: bool) -> None:
+    With a `key`, it refuses every other one as the makers of the formats do.
+    """
+
+    def __init__(self, *, thinks: bool, key: str | None = None) -> None:
         self.steps: list[Step] = []
         self.asked: list[dict[str, Any]] = []
         self.refused: list[str] = []
+        self.hanging = 0
         self.aborted = 0
         self.asides: tuple[str, ...] = ()
         self._thinks = thinks
+        self._key = key
         self._ids = itertools.count(1)
+        self._changed = asyncio.Condition()
 
     def app(self) -> web.Application:
-        app = web.Application(client_max_size=2**26)
+        app = web.Application(client_max_size=2**26, middlewares=[self._authenticate])
+        app.router.add_get("/v1/models", _models)
         app.router.add_post("/v1/chat/completions", self._chat)
         app.router.add_post("/v1/responses", self._responses)
         app.router.add_post("/v1/messages", self._messages)
         return app
 
-    def _next(self, body: dict[str, Any]) -> Step:
+    async def wait_until(self, condition: Callable[[], bool]) -> None:
+        """Wait until something that this provider counts has changed so that the condition holds."""
+        async with self._changed:
+            await self._changed.wait_for(condition)
+
+    @web.middleware
+    async def _authenticate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if self._key in (None, bearer, request.headers.get("x-api-key")):
+            return await handler(request)
+        if request.path.endswith("/messages"):
+            return _anthropic_error(401, "authentication_error", "Invalid bearer token")
+        return _openai_error(401, "invalid_request_error", "invalid_api_key", "Incorrect API key provided.")
+
+    async def _next(self, body: dict[str, Any]) -> Step:
         if any(aside in json.dumps(body) for aside in self.asides):
             return (Say("Nothing"),)
-        self.asked.append(body)
+        async with self._changed:
+            self.asked.append(body)
+            self._changed.notify_all()
         return self.steps.pop(0) if self.steps else (Say("There is nothing more in the script."),)
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
@@ -86,7 +137,7 @@ class Script:
         if problem := _chat_problem(body["messages"], thinks=self._thinks):
             return self._refuse(problem)
         offered = [tool["function"]["name"] for tool in body.get("tools", ())]
-        step = self._next(body)
+        step = await self._next(body)
         return await self._answer(request, step, offered, self._chunks(step, offered))
 
     def _chunks(self, step: Step, offered: list[str]) -> Iterator[bytes]:
@@ -105,7 +156,7 @@ class Script:
             yield chunk({"reasoning_content": THOUGHT})
         calls = 0
         for part in step:
-            if isinstance(part, Say | Hang):
+            if isinstance(part, Say | Hang | Break):
                 yield from (chunk({"content": word}) for word in part.text.split(" ") for word in (word + " ",))
             elif isinstance(part, Call):
                 name = _full_name(part.tool, offered)
@@ -117,7 +168,7 @@ class Script:
                     piece = {"index": calls, "function": {"arguments": arguments[start : start + 20]}}
                     yield chunk({"tool_calls": [piece]})
                 calls += 1
-        if any(isinstance(part, Hang) for part in step):
+        if _is_endless(step):
             return
         yield chunk({}, "tool_calls" if calls else "stop")
         tokens = _tokens(step)
@@ -128,7 +179,7 @@ class Script:
         body = await request.json()
         if problem := _responses_problem(body["input"], thinks=self._thinks):
             return self._refuse(problem)
-        step = self._next(body)
+        step = await self._next(body)
         return await self._answer(request, step, _offered(body), self._events(step, body))
 
     def _events(self, step: Step, body: dict[str, Any]) -> Iterator[bytes]:
@@ -154,7 +205,7 @@ class Script:
             yield event("response.output_item.added", output_index=index, item={**empty, "status": "in_progress"})
             for kind, delta in deltas:
                 yield event(kind, item_id=item["id"], output_index=index, content_index=0, delta=delta)
-            if any(isinstance(part, Hang) for part in step) and item["type"] == "message":
+            if _is_endless(step) and item["type"] == "message":
                 return
             output.append({**item, "status": "completed"})
             yield event("response.output_item.done", output_index=index, item=output[-1])
@@ -170,7 +221,7 @@ class Script:
 
     def _item(self, part: Any, body: dict[str, Any]) -> tuple[dict[str, Any], list[tuple[str, str]]]:
         number = next(self._ids)
-        if isinstance(part, Say | Hang):
+        if isinstance(part, Say | Hang | Break):
             content = [{"type": "output_text", "text": part.text, "annotations": []}]
             item = {"id": f"msg_{number}", "type": "message", "role": "assistant", "content": content}
             return item, [("response.output_text.delta", part.text)]
@@ -189,7 +240,7 @@ class Script:
         body = await request.json()
         if problem := _messages_problem(body["messages"], thinks=self._thinks):
             return self._refuse(problem)
-        step = self._next(body)
+        step = await self._next(body)
         offered = [tool["name"] for tool in body.get("tools", ())]
         return await self._answer(request, step, offered, self._blocks(step, offered))
 
@@ -216,7 +267,7 @@ class Script:
             yield event("content_block_start", index=index, content_block=block)
             for delta in deltas:
                 yield event("content_block_delta", index=index, delta=delta)
-            if any(isinstance(part, Hang) for part in step) and block["type"] == "text":
+            if _is_endless(step) and block["type"] == "text":
                 return
             yield event("content_block_stop", index=index)
         stop = "tool_use" if any(isinstance(part, Call) for part in step) else "end_turn"
@@ -224,7 +275,7 @@ class Script:
         yield event("message_stop")
 
     def _block(self, part: Any, offered: list[str]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-        if isinstance(part, Say | Hang):
+        if isinstance(part, Say | Hang | Break):
             return {"type": "text", "text": ""}, [{"type": "text_delta", "text": part.text}]
         name = _full_name(part.tool, offered)
         arguments = json.dumps(part.arguments if part.text is None else {"input": part.text})
@@ -235,7 +286,7 @@ class Script:
         self, request: web.Request, step: Step, offered: Iterable[str], frames: Iterator[bytes]
     ) -> web.StreamResponse:
         if isinstance(step[0], Fail):
-            return _failure(step[0])
+            return _failure(step[0], request.path)
         for part in step:
             if isinstance(part, Call) and not _full_name(part.tool, offered):
                 return self._refuse(f"no tool {part.tool} is offered, only {', '.join(offered)}")
@@ -246,19 +297,34 @@ class Script:
         await response.prepare(request)
         for frame in frames:
             await response.write(frame)
+        if any(isinstance(part, Break) for part in step) and request.transport is not None:
+            request.transport.close()
         if any(isinstance(part, Hang) for part in step):
-            try:
-                while request.transport is not None and not request.transport.is_closing():
-                    await response.write(b": waiting\n\n")
-                    await asyncio.sleep(0.05)
-            except ConnectionError:
-                pass  # the client has gone: that is what the scenario waits for
-            self.aborted += 1
+            await self._count_hanging()
         return response
+
+    async def _count_hanging(self) -> None:
+        """Wait until the client goes, which cancels this."""
+        try:
+            async with self._changed:
+                self.hanging += 1
+                self._changed.notify_all()
+            await asyncio.Event().wait()
+        finally:
+            async with self._changed:
+                self.aborted += 1
+                self._changed.notify_all()
 
     def _refuse(self, problem: str) -> web.Response:
         self.refused.append(problem)
         return web.json_response({"error": {"message": problem, "type": "invalid_request_error"}}, status=400)
+
+
+async def _models(_request: web.Request) -> web.Response:
+    """The gateway's agents, for clients that ask the provider directly."""
+    names = ("openclaw/main", "openclaw/careful")
+    models = [{"id": name, "object": "model", "created": 1, "owned_by": "openclaw"} for name in names]
+    return web.json_response({"object": "list", "data": models})
 
 
 def _full_name(tool: str, offered: Iterable[str]) -> str:
@@ -266,8 +332,32 @@ def _full_name(tool: str, offered: Iterable[str]) -> str:
     return next((name for name in offered if name == tool or name.endswith(f"__{tool}")), "")
 
 
-def _failure(step: Fail) -> web.Response:
-    return web.json_response({"error": {"message": "scripted failure", "type": "server_error"}}, status=step.status)
+def _is_endless(step: Step) -> bool:
+    return any(isinstance(part, Hang | Break) for part in step)
+
+
+def messages_of(failure: Fail) -> tuple[str, str]:
+    """Its message in each maker's words."""
+    return _OPENAI_FAILURES[failure.kind][-1], _ANTHROPIC_FAILURES[failure.kind][-1]
+
+
+def _failure(step: Fail, path: str) -> web.Response:
+    if path.endswith("/messages"):
+        return _anthropic_error(*_ANTHROPIC_FAILURES[step.kind], headers=step.headers)
+    return _openai_error(*_OPENAI_FAILURES[step.kind], headers=step.headers)
+
+
+def _openai_error(
+    status: int, kind: str, code: str | None, message: str, headers: Mapping[str, str] | None = None
+) -> web.Response:
+    error = {"message": message, "type": kind, "param": None, "code": code}
+    return web.json_response({"error": error}, status=status, headers=headers)
+
+
+def _anthropic_error(status: int, kind: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    request_id = "req_scripted"
+    body = {"type": "error", "error": {"type": kind, "message": message}, "request_id": request_id}
+    return web.json_response(body, status=status, headers={"request-id": request_id, **(headers or {})})
 
 
 def _offered(body: dict[str, Any]) -> dict[str, str | None]:
@@ -283,6 +373,8 @@ def _offered(body: dict[str, Any]) -> dict[str, str | None]:
 
 
 def _chat_problem(messages: list[dict[str, Any]], *, thinks: bool) -> str | None:
+    if any(message["role"] in ("system", "developer") for message in messages[1:]):
+        return "System message must be at the beginning."  # so do the templates of Qwen's newer models
     open_calls: set[str] = set()
     for message in messages:
         calls = [call["id"] for call in message.get("tool_calls") or ()]

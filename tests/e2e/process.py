@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.process import Process, free_port, running
+from tests.process import MAX_WAIT, Process, free_port, running
 
 # What a developer's machine may have set and a test must not see.
 _HIDDEN = ("OPENCLAW_", "OPENAI_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -49,10 +49,10 @@ class Gateway:
 
 @asynccontextmanager
 async def serving(
-    state: Path, config: dict[str, Any] | None, *options: str, port: int | None = None
+    state: Path, config: dict[str, Any] | None, *options: str, port: int | None = None, max_wait: float = MAX_WAIT
 ) -> AsyncIterator[Gateway]:
     """A ready gateway with this configuration; None lets it write a first one. `options` are further options of
-    `serve`.
+    `serve`, and `max_wait` the seconds until it must listen.
 
     Unless the configuration says otherwise it stops without waiting for proxies to notice.
     """
@@ -64,7 +64,7 @@ async def serving(
         file.write_text(json.dumps(config | {"gateway": gateway}), encoding="utf-8")
         arguments += ["--config", str(file)]
     async with started(*arguments, state=state) as process:
-        await process.wait_for_output("Listening")
+        await process.wait_for_output("Listening", max_wait)
         host = (config or {}).get("gateway", {}).get("customBindHost", "127.0.0.1")
         gateway = Gateway(process, port, host)
         async with aiohttp.ClientSession() as session, session.get(f"{gateway.url}/readyz") as response:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.core.errors import BudgetExceeded, GatewayError, ToolChoiceUnmet, ToolRoundsExhausted
+from gateway.wire.anthropic_messages.overflow import overflow_text
 
 _STATUSES = {503: 529}
 """Anthropic reports an overloaded server as 529, and clients treat it as such."""
@@ -24,7 +25,6 @@ _TYPES = {
 
 _RETRIED = frozenset({408, 409, 429})
 _FINAL = (BudgetExceeded, ToolChoiceUnmet, ToolRoundsExhausted)
-_OVERFLOW = "prompt is too long"
 
 
 def error_status(error: GatewayError) -> int:
@@ -43,14 +43,9 @@ def may_retry(error: GatewayError) -> bool:
 
 
 def error_body(error: GatewayError, request_id: str | None) -> dict[str, Any]:
-    """The error object. `details` has the gateway's code and the field that is wrong.
-
-    Clients recognise a conversation that is too long by its text, so the text begins with Anthropic's words.
-    """
+    """The error object. `details` has the gateway's code and the field that is wrong."""
     status = error_status(error)
-    message = error.message
-    if error.code == "context_length_exceeded" and _OVERFLOW not in message.lower():
-        message = f"{_OVERFLOW}: {message}"
+    message = overflow_text(error.message) if error.code == "context_length_exceeded" else error.message
     described: dict[str, Any] = {"type": _TYPES.get(status, "api_error"), "message": message}
     details = {name: value for name, value in (("error_code", error.code), ("param", error.param)) if value is not None}
     if details:

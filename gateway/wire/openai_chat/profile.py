@@ -11,6 +11,7 @@ _NAMES = {
     "supports_tool_choice": "tool_choice",
     "supports_parallel_tool_calls": "parallel_tool_calls",
     "supports_developer_role": "developer_role",
+    "supports_late_system": "late_system",
     "supports_usage_in_streaming": "usage_in_streaming",
     "max_tokens_field": "max_tokens_field",
     "embedding_base64": "embedding_base64",
@@ -35,7 +36,8 @@ _NAMES = {
 class Profile:
     """What an endpoint accepts. The defaults are conservative: what every OpenAI-compatible server understands.
 
-    `developer_role`: knows the role `developer`, else it is sent as `system`. `max_tokens_field`: name of the cap.
+    `developer_role`: knows the role `developer`, else it is sent as `system`. `late_system`: reads any number of system
+    messages at any index, else they are sent as `with_system_first` says. `max_tokens_field`: name of the cap.
     `usage_in_streaming`: understands `stream_options.include_usage`. `tool_choice`, `parallel_tool_calls`: understands
     those fields. `embedding_base64`: can answer embeddings as base64, `embedding_batch`: the most inputs of one request
     for them, `embedding_tokens`: inputs may be token ids. `unknown_fields`: tolerates unknown request fields;
@@ -52,6 +54,7 @@ class Profile:
     tool_choice: bool = True
     parallel_tool_calls: bool = True
     developer_role: bool = False
+    late_system: bool = False
     usage_in_streaming: bool = True
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     embedding_base64: bool = False

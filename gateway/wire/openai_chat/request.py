@@ -4,13 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from gateway.core.jsonio import dumps
-from gateway.core.message import Message
+from gateway.core.message import Message, Text
 from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.wire.efforts import ANY_EFFORT
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.profile import Profile, profile_of
 from gateway.wire.openai_chat.request_messages import encode_messages
+from gateway.wire.system_messages import with_system_first
 from gateway.wire.tool_pictures import pictures_after_results
 
 
@@ -29,6 +30,11 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
         messages = [message for message in messages if not message.hidden]
     if turn.has_tool_results():
         messages = list(pictures_after_results(messages, reads_images=model.images is not False))
+    wanted = turn.sampling.response_format
+    if wanted is not None and wanted.kind == "json_schema" and not profile.json_schema:
+        messages = [Message("system", (Text(_schema_in_words(wanted)),)), *messages]
+    if not profile.late_system:
+        messages = with_system_first(messages)
     body["messages"] = encode_messages(messages, model)
     _add_sampling(body, turn.sampling, model, profile)
     if turn.tools and model.tools:
@@ -102,7 +108,6 @@ def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec, pr
     if (wanted := sampling.response_format) is not None:
         if wanted.kind == "json_schema" and not profile.json_schema:
             body["response_format"] = {"type": "json_object"}
-            body["messages"].insert(0, {"role": "system", "content": _schema_in_words(wanted)})
         else:
             body["response_format"] = _response_format(wanted)
 
