@@ -35,7 +35,7 @@ class ReleaseSpool:
 
     def __init__(self, directory: Path, *, max_age: float, clock: Callable[[], float] = time.time) -> None:
         self._directory = directory
-        self._max_age = max_age
+        self.max_age = max_age
         self._clock = clock
         self._read: dict[str, float] = {}  # name of a file → its time, if it was returned
 
@@ -55,7 +55,7 @@ class ReleaseSpool:
         self._read = {}
         for file in self._files():
             entry = _entry(file)
-            if entry is None or abs(now - entry[1]) > self._max_age:
+            if entry is None or abs(now - entry[1]) > self.max_age:
                 with suppress(OSError):
                     file.unlink()
                 continue
@@ -79,8 +79,8 @@ class ReleaseSpool:
 def _entry(file: Path) -> tuple[str, float] | None:
     """What a file says; None for one that says nothing."""
     try:
-        with file.open("rb") as stream:
-            content: Any = loads(stream.read(_MAX_BYTES))
+        with file.open("rb") as stored:
+            content: Any = loads(stored.read(_MAX_BYTES))
         key, written = content["key"], content["time"]
     except (OSError, InvalidJSON, KeyError, TypeError):
         return None
