@@ -79,8 +79,8 @@ class ReleaseSpool:
 def _entry(file: Path) -> tuple[str, float] | None:
     """What a file says; None for one that says nothing."""
     try:
-        with file.open("rb") as stream:
-            content: Any = loads(stream.read(_MAX_BYTES))
+        with file.open("rb") as stored:
+            content: Any = loads(stored.read(_MAX_BYTES))
         key, written = content["key"], content["time"]
     except (OSError, InvalidJSON, KeyError, TypeError):
         return None
