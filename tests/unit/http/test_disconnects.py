@@ -8,6 +8,7 @@ import struct
 import aiohttp
 import pytest
 from aiohttp import web
+from multidict import CIMultiDict
 
 from gateway.http.chain import chained
 from gateway.http.endpoints.models import list_models
@@ -54,6 +55,7 @@ async def test_a_client_that_leaves_before_its_stream_opens_is_no_error(client, 
 
 class _Request:
     method, path = "GET", "/v1/models"
+    headers = CIMultiDict()
 
     def __init__(self, transport):
         self.transport = transport
