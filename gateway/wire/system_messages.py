@@ -1,6 +1,7 @@
-"""Puts system messages where every model reads them: one, at the beginning.
+"""Puts system messages where every chat template reads them: one, at the beginning.
 
-The chat templates of many open models refuse a second system message, or one at another index. The agent's prompt, the
+The templates of many open models refuse a second system message, or one at another index; servers that render them are
+asked this way. The agent's prompt, the
 client's system messages and what the gateway adds are therefore joined. Later ones, such as Claude Code and Codex send,
 become text of the user at the same index: what precedes them stays the same for a prompt cache.
 """

@@ -31,7 +31,10 @@ _MAX_START = 180.0  # seconds; a deadline against a hang
 
 def configuration(client_api: str, api: str, url: str) -> dict[str, Any]:
     """Of a gateway for clients of one format and a provider of another."""
-    row = {"baseUrl": f"{url}/v1", "apiKey": "key", "api": api, "models": [{"id": "scripted"}, {"id": "other"}]}
+    # As for a server that renders the chat template of a model: the scripted provider is as strict as the strictest.
+    compat = {"compat": {"supportsLateSystem": False}} if api == "openai-completions" else {}
+    models = [{"id": name, **compat} for name in ("scripted", "other")]
+    row = {"baseUrl": f"{url}/v1", "apiKey": "key", "api": api, "models": models}
     return {
         "gateway": {
             "auth": {"mode": "token", "token": TOKEN},

@@ -12,7 +12,6 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.ollama.messages import messages_of
 from gateway.wire.ollama.profile import profile_of, think_of
 from gateway.wire.schema_refs import inlined
-from gateway.wire.system_messages import with_system_first
 from gateway.wire.tool_demand import demand_of
 
 log = structlog.get_logger(__name__)
@@ -44,7 +43,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     demand = demand_of(choice)
     if demand is not None:
         messages = with_instruction(messages, demand)
-    body["messages"] = messages_of(with_system_first(messages), model)
+    body["messages"] = messages_of(messages, model)
     if turn.tools and model.tools and (choice is None or choice.mode != "none"):
         body["tools"] = _tools(turn.tools, choice)
     options = _options(turn.sampling, model)

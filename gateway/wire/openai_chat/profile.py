@@ -54,7 +54,7 @@ class Profile:
     tool_choice: bool = True
     parallel_tool_calls: bool = True
     developer_role: bool = False
-    late_system: bool = False
+    late_system: bool = True
     usage_in_streaming: bool = True
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     embedding_base64: bool = False

@@ -21,9 +21,7 @@ from gateway.wire.openai_chat.render import ChatRenderer, render_answer
 from gateway.wire.openai_chat.request import build_request
 from gateway.wire.openai_responses.ingress import ResponsesIngress
 
-MODEL = ModelSpec(
-    "small", profile=Profile(developer_role=True, late_system=True, max_tokens_field="max_completion_tokens")
-)
+MODEL = ModelSpec("small", profile=Profile(developer_role=True, max_tokens_field="max_completion_tokens"))
 SAY = {"role": "user", "content": "hi"}
 FUNCTION = {"name": "look", "description": "Look.", "parameters": {"type": "object"}, "strict": True}
 TOOL = {"type": "function", "function": FUNCTION}

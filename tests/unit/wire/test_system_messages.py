@@ -8,7 +8,6 @@ from gateway.core.message import Extras, Image, Message, Text, ToolCall, ToolRes
 from gateway.core.turn import Turn
 from gateway.wire.anthropic_messages.ingress import MessagesIngress
 from gateway.wire.model import ModelSpec
-from gateway.wire.ollama import request as ollama
 from gateway.wire.openai_chat import request as openai_chat
 from gateway.wire.openai_chat.profile import Profile
 from gateway.wire.system_messages import with_system_first
@@ -118,16 +117,16 @@ def turn() -> Turn:
 
 
 def test_a_strict_template_reads_what_claude_code_sends(turn):
-    sent = json.loads(openai_chat.build_request(turn, ModelSpec("m")))["messages"]
+    model = ModelSpec("m", profile=Profile(late_system=False))
+    sent = json.loads(openai_chat.build_request(turn, model))["messages"]
     assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool", "user"]
     assert sent[0]["content"] == "You are Claude.\n\nBe brief."
     assert sent[1]["content"] == "Today is Friday.\n\nhi\n\nThe agents are: none."
     assert sent[4]["content"] == "A file has changed."
 
 
-def test_an_endpoint_that_reads_late_system_messages_gets_them(turn):
-    model = ModelSpec("m", profile=Profile(late_system=True))
-    sent = json.loads(openai_chat.build_request(turn, model))["messages"]
+def test_other_endpoints_get_system_messages_as_the_client_sent_them(turn):
+    sent = json.loads(openai_chat.build_request(turn, ModelSpec("m")))["messages"]
     assert [message["role"] for message in sent] == [
         "system",
         "system",
@@ -137,9 +136,3 @@ def test_an_endpoint_that_reads_late_system_messages_gets_them(turn):
         "tool",
         "system",
     ]
-
-
-def test_ollama_reads_what_claude_code_sends(turn):
-    sent = json.loads(ollama.build_request(turn, ModelSpec("m")))["messages"]
-    assert [message["role"] for message in sent] == ["system", "user", "assistant", "tool", "user"]
-    assert sent[1]["content"].endswith("hi\n\nThe agents are: none.")

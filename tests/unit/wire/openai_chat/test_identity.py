@@ -11,7 +11,7 @@ from gateway.wire.openai_chat.ingress import ChatIngress
 from gateway.wire.openai_chat.profile import Profile
 from gateway.wire.openai_chat.request import build_request
 
-MODEL = ModelSpec("m", profile=Profile(developer_role=True, late_system=True, max_tokens_field="max_completion_tokens"))
+MODEL = ModelSpec("m", profile=Profile(developer_role=True, max_tokens_field="max_completion_tokens"))
 
 NAMES = st.from_regex(r"[a-zA-Z_][a-zA-Z0-9_-]{0,8}", fullmatch=True)
 WORDS = st.text(st.characters(codec=None), max_size=8)  # includes halves of surrogate pairs
