@@ -25,10 +25,10 @@ LOCK_COMMAND := uv pip compile pyproject.toml --quiet --universal --extra local 
 	--custom-compile-command 'make lock'
 
 # A file's tests stay together, as they share a running gateway; files are begun in the order of their names, the slow
-# folders first, so that no core is left with a long file at the end. Half of their time tests wait for processes, hence
-# one worker more than there are cores.
+# folders first, so that no core is left with a long file at the end. A quarter of their time tests wait for processes, hence
+# two workers more than there are cores.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-ON_ALL_CORES = -n $$(($(CORES) + 1)) --dist loadfile --no-loadscope-reorder
+ON_ALL_CORES = -n $$(($(CORES) + 2)) --dist loadfile --no-loadscope-reorder
 
 # The program itself: the wheel's own script hides its exit status. Any values do, as nothing is started.
 COMPOSE := OPENCLAW_ENV_FILE=.env.example OPENCLAW_GATEWAY_TOKEN=any REDIS_PASSWORD=any \

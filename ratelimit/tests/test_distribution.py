@@ -19,6 +19,9 @@ OTHER = "ratelimit==2.2.1"
 pytestmark = pytest.mark.timeout(300)
 
 
+_OURS = ("PYTHONPATH", "PYTHONPYCACHEPREFIX", "REDIS_URL")
+
+
 class Environment:
     """A virtual environment with nothing of this one."""
 
@@ -32,7 +35,7 @@ class Environment:
         self.run("-m", "pip", "--disable-pip-version-check", "--quiet", *words)
 
     def run(self, *words, check=True, **variables):
-        clean = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "REDIS_URL")}
+        clean = {name: value for name, value in os.environ.items() if name not in _OURS}
         done = subprocess.run(
             [self.python, *words],
             check=False,

@@ -69,7 +69,7 @@ async def test_a_release_while_redis_is_away_holds_at_once_where_it_was_asked_an
         assert (code, output.split("\t")[0], errors) == (0, ATTACKER, "")
         code, output, errors = await command("release", ATTACKER, *options)
         assert (code, output) == (0, f"released {ATTACKER}\n")
-        assert "follow when it is back" in errors
+        assert "those on other machines when Redis is back" in errors
         assert [await status(each) for each in gateways] == [200, 200, 429]
         await server.start()
         await until(status, 200, 200, 200)

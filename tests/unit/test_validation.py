@@ -142,7 +142,6 @@ def test_models_of_configured_built_in_and_embedded_providers_are_valid(valid, m
             "'p/m'",
             [
                 'models.providers.p.request.auth.value: is missing, while mode is "header"; set it',
-                "models.providers.p.request.proxy.tls: TLS to the proxy itself is not supported; remove the key",
                 'models.providers.p.request.proxy.url: is missing, while mode is "explicit-proxy"; set it',
                 "models.providers.p.request.tls: ca is not a list of certificates in PEM form",
             ],

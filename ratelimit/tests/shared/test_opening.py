@@ -88,10 +88,10 @@ async def test_opening_that_is_cancelled_leaves_no_task_behind(server):
     server.thaw()
 
 
-async def test_remembering_a_success_outside_of_the_event_loop_is_an_error_at_once(server):
+async def test_taking_a_success_outside_of_the_event_loop_is_an_error_at_once(server):
     async with client(server) as one:
         link = ReplicationLink(one, name="test", **PATIENT)
         limiter = FailureLimiter(POLICY, link=link, budget=BudgetPolicy())
         async with link:
             with pytest.raises(UsageError, match="another event loop"):
-                await asyncio.to_thread(limiter.remember, "a")
+                await asyncio.to_thread(limiter.succeed_now, "a")
