@@ -139,9 +139,13 @@ class Ledger:
             self._journal.close(self._unreported)
 
     async def flush(self) -> None:
-        """Store what waits now. Raises Unavailable."""
+        """Store what waits now. Raises Unavailable.
+
+        Rows that come meanwhile wait for the next time: else, under load, one write would follow the other.
+        """
         async with self._lock:
-            while self._waiting or self._unreported:
+            segments = len(self._batches) + (self._pending is not None)
+            for _ in range(segments or bool(self._unreported)):
                 await self._write_segment()
 
     async def _write(self) -> None:

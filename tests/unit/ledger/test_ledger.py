@@ -183,3 +183,17 @@ async def test_many_rows_are_stored_in_segments_and_the_rows_of_a_run_stay_toget
         observe(finished(attempts=3))
     await ledger.flush()
     assert [len(rows.rows) for rows in store.stored] == [2001, 2001, 498]
+
+
+async def test_rows_that_come_during_a_write_wait_for_the_next_interval(ledger, store):
+    observe = ledger.observer({})
+    append = store.append
+
+    async def busy(segment):
+        observe(finished())
+        await append(segment)
+
+    store.append = busy
+    observe(finished())
+    await ledger.flush()
+    assert (len(store.segments), ledger.waiting) == (1, 1)
