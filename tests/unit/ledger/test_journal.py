@@ -128,13 +128,14 @@ async def test_rows_are_pending_from_the_begin_of_an_attempt_until_they_are_stor
 
 
 async def test_rows_that_can_not_be_stored_at_the_end_are_counted_by_the_next_process(folder, monkeypatch):
-    monkeypatch.setattr("gateway.ledger.ledger._CLOSING", 0.01)
     store = Store()
     store.failing = 10**6
     ledger = ledger_of(folder, store)
     ledger.start()
     ledger.observer({})(begin(ledger, finished(attempts=2)))
-    await ledger.close()
+    with monkeypatch.context() as patch:
+        patch.setattr("gateway.ledger.ledger._CLOSING", 0.01)
+        await ledger.close()
     with pytest.raises(Unavailable):
         await ledger.flush()
     later = ledger_of(folder, store)
