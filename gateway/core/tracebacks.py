@@ -9,6 +9,9 @@ or a value, and does not raise it again, calls `drop_tracebacks`.
 
 def drop_tracebacks(error: BaseException) -> None:
     """Drop the tracebacks of an exception, of its causes and contexts, and of the members of groups."""
+    error.__traceback__ = None
+    if error.__cause__ is None and error.__context__ is None and not isinstance(error, BaseExceptionGroup):
+        return  # a refusal, nearly always
     pending: list[BaseException | None] = [error]
     seen: set[int] = set()
     while pending:

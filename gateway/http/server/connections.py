@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 from aiohttp import web
@@ -16,6 +17,7 @@ from gateway.http.response_headers import SECURITY_HEADERS
 from gateway.http.server.exact_routes import ExactRoutes
 from gateway.http.server.head_limit import HEAD_LIMIT, HeadLimit
 from gateway.http.server.listener import BACKLOG, stop_accepting
+from gateway.http.server.request import Request
 
 _MAX_HEADERS = HEAD_LIMIT // 4  # the shortest line has four bytes, so HEAD_LIMIT always applies first
 _KEEP_ALIVE = 75.0  # seconds
@@ -137,7 +139,7 @@ class Runner(web.AppRunner):
         loop = asyncio.get_running_loop()
         return Server(
             cast("_Handler", ExactRoutes(self.app).handle),
-            request_factory=server.request_factory,
+            request_factory=partial(self.app._make_request, _cls=Request),  # noqa: SLF001  as aiohttp's own
             handler_cancellation=server.handler_cancellation,
             loop=loop,
             **server._kwargs,  # noqa: SLF001  aiohttp has no public way to set the connection's class
