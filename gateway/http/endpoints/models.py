@@ -17,10 +17,11 @@ LIFECYCLES = ("active", "deprecated", "retired")
 
 
 async def list_models(request: web.Request) -> web.StreamResponse:
-    """List the agents; for Anthropic's clients in pages."""
+    """List the agents; for Anthropic's clients in pages. Raises BadRequest for a parameter that no page can have."""
     directory, principal = request[SNAPSHOT].directory, request[PRINCIPAL]
+    limit, lifecycles = _limit(request.query.get("limit")), _lifecycles(request)
     if ANTHROPIC_VERSION in request.headers:
-        models = _page(request, directory.anthropic_models(principal))
+        models = _page(request, directory.anthropic_models(principal), limit, lifecycles)
     else:
         models = directory.models(principal)
     return web.Response(body=dumps(models), headers={"Content-Type": JSON})
@@ -34,16 +35,11 @@ async def get_model(request: web.Request) -> web.StreamResponse:
     return web.Response(body=dumps(model), headers={"Content-Type": JSON})
 
 
-def _page(request: web.Request, models: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """One page of Anthropic's form. Without `limit` it has up to MAX_LIMIT models, for clients that read one page.
-
-    Raises BadRequest.
-    """
+def _page(
+    request: web.Request, models: Sequence[dict[str, Any]], limit: int, lifecycles: Sequence[str]
+) -> dict[str, Any]:
+    """One page of Anthropic's form, of the models in these stages (in all without any). Raises BadRequest."""
     query = request.query
-    limit = _limit(query.get("limit"))
-    wanted = [*query.getall("lifecycle", ()), *query.getall("lifecycle[]", ())]
-    if unknown := [name for name in wanted if name not in LIFECYCLES]:
-        raise BadRequest(f"`lifecycle`: '{unknown[0][:80]}' is none of {', '.join(LIFECYCLES)}.", param="lifecycle")
     after, before = query.get("after_id"), query.get("before_id")
     if after is not None and before is not None:
         raise BadRequest("`after_id` and `before_id` exclude each other.", param="before_id")
@@ -51,14 +47,22 @@ def _page(request: web.Request, models: Sequence[dict[str, Any]]) -> dict[str, A
         models = models[: _position("before_id", before, models)]
     elif after is not None:
         models = models[_position("after_id", after, models) + 1 :]
-    if wanted:
-        models = [model for model in models if model["lifecycle"] in wanted]
+    if lifecycles:
+        models = [model for model in models if model["lifecycle"] in lifecycles]
     page = models[:limit] if before is None else models[-limit:]
     first, last = (page[0]["id"], page[-1]["id"]) if page else (None, None)
     return {"data": page, "has_more": len(page) < len(models), "first_id": first, "last_id": last}
 
 
+def _lifecycles(request: web.Request) -> list[str]:
+    wanted = [*request.query.getall("lifecycle", ()), *request.query.getall("lifecycle[]", ())]
+    if unknown := [name for name in wanted if name not in LIFECYCLES]:
+        raise BadRequest(f"`lifecycle`: '{unknown[0][:80]}' is none of {', '.join(LIFECYCLES)}.", param="lifecycle")
+    return wanted
+
+
 def _limit(value: str | None) -> int:
+    """Without `limit` a page has up to MAX_LIMIT models, for clients that read one page."""
     if value is None:
         return MAX_LIMIT
     if not (value.isascii() and value.isdigit() and len(value) <= len(str(MAX_LIMIT)) and 1 <= int(value) <= MAX_LIMIT):
