@@ -1,15 +1,23 @@
 """Renders exceptions as responses."""
 
 import asyncio
+from functools import cache
 
 import structlog
 from aiohttp import web
 
-from gateway.core.errors import GatewayError, Overloaded, PayloadTooLarge, RequestTimeout, UnsupportedCoding
+from gateway.core.errors import (
+    GatewayError,
+    Overloaded,
+    PayloadTooLarge,
+    RequestTimeout,
+    Unauthorized,
+    UnsupportedCoding,
+)
 from gateway.core.jsonio import dumps
 from gateway.http.keys import DRAIN
 from gateway.http.refusals import REFUSAL_LOG, is_refusal
-from gateway.http.routes import Route
+from gateway.http.routes import ErrorBody, Route
 from gateway.http.whole_response import WholeResponse
 
 log = structlog.get_logger(__name__)
@@ -50,7 +58,14 @@ def _response(request: web.Request, error: GatewayError, route: Route) -> web.St
         log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
     form = route.errors_for(request.headers)
     headers = {"Content-Type": JSON, **form.headers(error)}
-    response = WholeResponse(dumps(form.body(error)), headers, status=form.status(error))
+    body = _unauthorized(form.body) if type(error) is Unauthorized else dumps(form.body(error))
+    response = WholeResponse(body, headers, status=form.status(error))
     if isinstance(error, (PayloadTooLarge, RequestTimeout, Overloaded, UnsupportedCoding)):
         response.force_close()  # instead of reading the remaining body
     return response
+
+
+@cache
+def _unauthorized(error_body: ErrorBody) -> bytes:
+    """The body of a 401, which is the same for every reason, in one of the forms of errors."""
+    return dumps(error_body(Unauthorized()))
