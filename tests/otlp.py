@@ -14,7 +14,7 @@ MAX_WAIT = 15.0  # seconds
 
 @dataclass(frozen=True)
 class ReceivedSpan:
-    """A span as it was on the wire. Ids are hexadecimal, times nanoseconds."""
+    """A received span. Ids are hexadecimal, times nanoseconds."""
 
     name: str
     kind: int

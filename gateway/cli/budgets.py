@@ -27,7 +27,7 @@ def add_parser(sub: "Subparsers") -> None:
     config_option(parser)
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="list the budgets of which something is used, the most used ones first")
-    show = actions.add_parser("show", help="show one budget, of everybody who has it, also if nothing is used")
+    show = actions.add_parser("show", help="show one budget for every client under it, used or not")
     show.add_argument("name", metavar="NAME", help="as in the list, such as agents-budget")
     for action in (listing, show):
         config_option(action, of_action=True)

@@ -1,4 +1,4 @@
-"""How many rows this process owes to the ledger, in a file that outlives a kill: the next process reads what was lost.
+"""Counts the pending rows of this process in a file that outlives a kill: the next process reads what was lost.
 
 The file is one page that the process maps into its memory: a count is a store to memory, and the system, which survives
 a killed process, has it at once. No request waits for the disk. A power cut may lose the counts of some seconds.
@@ -85,7 +85,7 @@ class Journal:
 
 
 def _abandoned(folder: Path) -> list[tuple[Path, int, int]]:
-    """The journals of processes that are gone, each with its open and locked file and the rows that it owes."""
+    """The journals of processes that are gone, each with its open and locked file and its pending rows."""
     journals = []
     for file in folder.glob("*.journal"):
         descriptor = None

@@ -1,5 +1,5 @@
 """Google's application default credentials (https://docs.cloud.google.com/docs/authentication/application-default-credentials):
-the file of a service account, or of a person who has signed in with `gcloud`.
+the file of a service account, or the login of `gcloud`.
 """
 
 from base64 import urlsafe_b64encode

@@ -132,7 +132,7 @@ class Records:
         return stood
 
     def release_as_of(self, key: str, age: float) -> None:
-        """`release` as it was `age` seconds ago: what failed and what was locked since then stands."""
+        """`release`, `age` seconds ago: what failed and what was locked since then stands."""
         now = self._clock()
         if 0.0 <= age < max(self.policy.lockout, self.policy.window):
             self.apply_release(key, now - age + self.policy.lockout, now - age)

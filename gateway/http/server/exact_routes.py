@@ -9,7 +9,7 @@ from aiohttp.web_urldispatcher import PlainResource, UrlMappingMatchInfo
 class ExactRoutes:
     """The routes of an application by method and path. Anything else (escapes, a query, `Expect`) goes through aiohttp.
 
-    The application has no middlewares, so a handler is called as it was added; `gateway.http.chain` is around it.
+    The application has no middlewares, so handlers are called directly; `gateway.http.chain` wraps them.
     """
 
     def __init__(self, app: web.Application) -> None:

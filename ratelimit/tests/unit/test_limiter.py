@@ -157,7 +157,7 @@ async def test_an_adjusted_limiter_decides_by_the_new_numbers_and_forgets_nothin
         await limiter.record_failure("a")
     limiter.adjust(LockoutPolicy(max_attempts=5, window=4.0, lockout=50.0))
     assert (await limiter.record_failure("a")).remaining == 2
-    assert limiter.locked_for("locked") == 5.0, "a lock stays as it was earned"
+    assert limiter.locked_for("locked") == 5.0, "a lock is not shortened"
     limiter.adjust(LockoutPolicy(max_attempts=2, window=4.0, lockout=60.0))
     assert await limiter.record_failure("a") == Verdict(True, 0, 60.0), "the next failure locks at once"
     clock.advance(5.0)
