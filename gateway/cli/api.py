@@ -2,6 +2,7 @@
 
 import json
 import ssl
+import sys
 import time
 import urllib.request
 from http.client import HTTPException
@@ -18,6 +19,18 @@ _TIMEOUT = 60.0  # seconds; a reload may wait for tool servers
 def base_url(gateway: GatewayConfig) -> str:
     """The gateway of this machine."""
     return f"{'https' if gateway.tls.enabled else 'http'}://127.0.0.1:{gateway.port}"
+
+
+def chosen_url(given: str | None, gateway: GatewayConfig) -> str | None:
+    """The gateway of `--url`, or that of this machine, without a slash at the end.
+
+    Prints what is wrong and returns None if it is no URL of HTTP.
+    """
+    base = (given or base_url(gateway)).rstrip("/")
+    if base.startswith(("http://", "https://")):
+        return base
+    print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
+    return None
 
 
 def ask(

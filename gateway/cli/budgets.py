@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from gateway.cli.api import ask, base_url
+from gateway.cli.api import ask, chosen_url
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import load
 from gateway.core.printable import printable
@@ -41,9 +41,8 @@ def add_parser(sub: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> int:
     """0, or 1 when the gateway refuses, does not answer or has no such budget, 2 for a wrong URL."""
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    base = (args.url or base_url(gateway)).rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
+    base = chosen_url(args.url, gateway)
+    if base is None:
         return 2
     query = {name: value for name in _DIMENSIONS if (value := getattr(args, name)) is not None}
     if args.action == "show":

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from gateway.cli.api import ask, base_url
+from gateway.cli.api import ask, chosen_url
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import print_table
 from gateway.config.budgets import SECONDS
@@ -62,9 +62,8 @@ def run(args: argparse.Namespace) -> int:
         print(f"key     {key}\ndigest  sha256:{digest_of(key).hex()}")
         return 0
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    base = (args.url or base_url(gateway)).rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
+    base = chosen_url(args.url, gateway)
+    if base is None:
         return 2
     url = f"{base}/api/v1/keys"
     match args.action:

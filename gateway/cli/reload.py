@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gateway.cli.api import ask, base_url
+from gateway.cli.api import ask, chosen_url
 from gateway.cli.main import COMMANDS, config_option
 from gateway.config.load import load
 from gateway.core.printable import printable
@@ -30,9 +30,8 @@ def run(args: argparse.Namespace) -> int:
     Raises ConfigError for a bad configuration: the gateway would refuse it as well, and keeps the last one.
     """
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    base = (args.url or base_url(gateway)).rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
+    base = chosen_url(args.url, gateway)
+    if base is None:
         return 2
     answer = ask("POST", f"{base}/api/v1/reload", gateway)
     if "problem" in answer:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 
-from gateway.cli.api import base_url, credential, open_url
+from gateway.cli.api import chosen_url, credential, open_url
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import print_table
 from gateway.config.load import load
@@ -46,9 +46,8 @@ def add_parser(sub: "Subparsers") -> None:
 def run(args: argparse.Namespace) -> int:
     """Print the report. 0, or 1 when the gateway refuses or doesn't answer, 2 for a wrong command line."""
     gateway = load(Path(args.config) if args.config else None, os.environ).config.gateway
-    base = (args.url or base_url(gateway)).rstrip("/")
-    if not base.startswith(("http://", "https://")):
-        print(f"--url: {base} is not an http(s) URL", file=sys.stderr)
+    base = chosen_url(args.url, gateway)
+    if base is None:
         return 2
     if args.format == "table" and args.by == "row":
         print("usage: --by row needs --format json or csv", file=sys.stderr)
