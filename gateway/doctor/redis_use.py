@@ -12,8 +12,7 @@ from gateway.doctor.finding import Finding
 from gateway.doctor.reach import MAX_SKEW
 from gateway.doctor.setup import Setup
 from gateway.doctor.shared_store import named
-from gateway.state.connect import close_client, create_client
-from gateway.state.redis_client import Client, RedisClient
+from gateway.state.redis_client import Client, RedisClient, open_redis
 from gateway.state.script import load_script
 
 PROBE = load_script(__file__, "redis_probe")
@@ -40,19 +39,16 @@ async def check_redis_use(setup: Setup) -> AsyncIterator[Finding]:
     address = None if config is None else redis_address(config)
     if config is None or address is None:
         return
-    client = create_client(address)
-    redis = RedisClient(client)
-    try:
-        await redis.check()
+    async with open_redis(address) as redis:
+        try:
+            await redis.check()
+        except Unavailable:
+            return
         async for finding in _use(redis, address, config.key_prefix):
             yield finding
         if address.kind != "cluster":
             for finding in await _clock(redis, named(address), setup):
                 yield finding
-    except Unavailable:
-        return
-    finally:
-        await close_client(client)
 
 
 async def _use(redis: RedisClient, address: RedisAddress, prefix: str) -> AsyncIterator[Finding]:

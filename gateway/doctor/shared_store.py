@@ -8,8 +8,7 @@ from gateway.config.redis_url import RedisAddress, redis_address
 from gateway.core.errors import Unavailable
 from gateway.doctor.finding import Finding
 from gateway.doctor.setup import Setup
-from gateway.state.connect import close_client, create_client
-from gateway.state.redis_client import Client, RedisClient
+from gateway.state.redis_client import Client, RedisClient, open_redis
 
 MIN_VERSION = (6, 2)
 MAX_LATENCY = 0.02
@@ -22,26 +21,27 @@ async def check_redis(setup: Setup) -> AsyncIterator[Finding]:
     address = None if setup.valid is None else redis_address(setup.valid.loaded.config.gateway.redis)
     if address is None:
         return
-    client = create_client(address)
-    redis, where = RedisClient(client), named(address)
-    try:
-        times = []
-        for _ in range(_PINGS):
-            start = time.perf_counter()
-            await redis.check()
-            times.append(time.perf_counter() - start)
+    where = named(address)
+    async with open_redis(address) as redis:
+        try:
+            times = [await _ping(redis) for _ in range(_PINGS)]
+        except Unavailable as error:
+            fix = "start Redis, or correct gateway.redis.url or OPENCLAW_REDIS_URL (host, port, user, password)"
+            yield Finding("redis.unreachable", f"{where} does not answer: {error}", fix)
+            return
         if (latency := sorted(times)[_PINGS // 2]) > MAX_LATENCY:
             seen = f"{where} answers a PING in {latency * 1000:.0f} ms"
-            yield Finding(
-                "redis.slow", seen, "run Redis in the same data centre (gateway.redis.url), on an idle machine"
-            )
+            fix = "run Redis in the same data centre (gateway.redis.url), on an idle machine"
+            yield Finding("redis.slow", seen, fix)
         async for finding in _inspect(redis, address, where):
             yield finding
-    except Unavailable as error:
-        fix = "start Redis, or correct gateway.redis.url or OPENCLAW_REDIS_URL (host, port, user, password)"
-        yield Finding("redis.unreachable", f"{where} does not answer: {error}", fix)
-    finally:
-        await close_client(client)
+
+
+async def _ping(redis: RedisClient) -> float:
+    """Seconds of one round trip. Raises Unavailable."""
+    start = time.perf_counter()
+    await redis.check()
+    return time.perf_counter() - start
 
 
 async def _inspect(redis: RedisClient, address: RedisAddress, where: str) -> AsyncIterator[Finding]:

@@ -10,7 +10,6 @@ from typing import Literal
 from gateway.config.redis_url import redis_address
 from gateway.config.root import Config
 from gateway.state.budget_windows import BudgetWindows
-from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.sqlite import SqliteEvents
 from gateway.state.events.store import EventLog, EventPolicy
@@ -21,7 +20,7 @@ from gateway.state.keys.store import KeyStore
 from gateway.state.reasoning.memory import MemoryReasoning
 from gateway.state.reasoning.redis import RedisReasoning
 from gateway.state.reasoning.store import ReasoningStore
-from gateway.state.redis_client import RedisClient
+from gateway.state.redis_client import open_redis
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, ResponseStore
@@ -71,28 +70,25 @@ async def stores_from(config: Config, state: Path) -> AsyncIterator[Stores]:
     usage = UsagePolicy(ledger.retention_days * 86_400.0, ledger.max_bytes)
     address = redis_address(redis)
     if address is not None and settings.backend == "auto":
-        client = create_client(address)
-        shared = RedisClient(client)
-        session_store = RedisSessions(shared, sessions, prefix=redis.key_prefix)
-        try:
-            yield Stores(
-                session_store,
-                RedisResponses(shared, responses, prefix=redis.key_prefix),
-                RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
-                RedisReasoning(shared, prefix=redis.key_prefix),
-                redis_seals(shared, prefix=redis.key_prefix),
-                RedisUsage(shared, usage, prefix=redis.key_prefix, clock=time.time),
-                RedisKeys(shared, prefix=redis.key_prefix),
-                None,
-                True,
-                shared.health,
-                shared.check,
-                "redis",
-            )
-        finally:
-            await session_store.close()
-            await shared.room.close()
-            await close_client(client)
+        async with open_redis(address) as shared:
+            session_store = RedisSessions(shared, sessions, prefix=redis.key_prefix)
+            try:
+                yield Stores(
+                    session_store,
+                    RedisResponses(shared, responses, prefix=redis.key_prefix),
+                    RedisEvents(shared, EventPolicy(), prefix=redis.key_prefix),
+                    RedisReasoning(shared, prefix=redis.key_prefix),
+                    redis_seals(shared, prefix=redis.key_prefix),
+                    RedisUsage(shared, usage, prefix=redis.key_prefix, clock=time.time),
+                    RedisKeys(shared, prefix=redis.key_prefix),
+                    None,
+                    True,
+                    shared.health,
+                    shared.check,
+                    "redis",
+                )
+            finally:
+                await session_store.close()
     else:
         database = Database(None if settings.backend == "memory" else state / FILE, MIGRATIONS)
         clock = SteadyClock(time.time, time.monotonic)

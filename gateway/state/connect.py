@@ -53,7 +53,8 @@ async def close_client(client: Redis | RedisCluster) -> None:
     """
     await client.aclose()
     if isinstance(client, RedisCluster):
-        await client.nodes_manager.aclose()
+        for attribute in ("nodes_cache", "startup_nodes"):
+            await client.nodes_manager.aclose(attribute)
         if unowned := {task for task in asyncio.all_tasks() if _disconnects(task)}:
             await asyncio.wait(unowned, timeout=_CONNECT_TIMEOUT)
     pool = client.connection_pool if isinstance(client, Redis) else None

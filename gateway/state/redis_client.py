@@ -5,7 +5,8 @@ until Redis answers again. A call with `full_timeout` always gets the full timeo
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import Redis
@@ -13,7 +14,9 @@ from redis.asyncio.cluster import RedisCluster
 from redis.exceptions import ClusterError, NoScriptError, RedisClusterException, RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from gateway.config.redis_url import RedisAddress
 from gateway.core.errors import Unavailable
+from gateway.state.connect import close_client, create_client
 from gateway.state.health import StoreHealth
 from gateway.state.redis_room import RedisRoom
 from gateway.state.script import Script
@@ -153,3 +156,15 @@ class RedisClient:
             raise
         except _CONNECTION_ERRORS:
             return await call(self._client)
+
+
+@asynccontextmanager
+async def open_redis(address: RedisAddress) -> AsyncIterator[RedisClient]:
+    """A client of this Redis. It connects at its first call, and is closed at the end, after its own last call."""
+    client = create_client(address)
+    redis = RedisClient(client)
+    try:
+        yield redis
+    finally:
+        await redis.room.close()
+        await close_client(client)

@@ -3,8 +3,7 @@
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from gateway.config.redis_url import parse_redis_url
-from gateway.state.connect import close_client, create_client
-from gateway.state.redis_client import RedisClient
+from gateway.state.redis_client import open_redis
 from gateway.state.schema import MIGRATIONS
 from gateway.state.sqlite import Database
 from tests.redis_rights import create_user, denials
@@ -38,11 +37,9 @@ async def open_backend(backend, redis, directory):
     """The database of a backend, or the client of its Redis."""
     if backend in SHARED:
         scheme = "redis+cluster" if backend == "cluster" else "redis"
-        client = create_client(parse_redis_url(f"{scheme}://gateway:SECRET@127.0.0.1:{redis[backend].port}"))
-        try:
-            yield RedisClient(client)
-        finally:
-            await close_client(client)
+        url = f"{scheme}://gateway:SECRET@127.0.0.1:{redis[backend].port}"
+        async with open_redis(parse_redis_url(url)) as client:
+            yield client
     else:
         database = Database(directory / "state" / "gateway.sqlite" if backend == "sqlite" else None, MIGRATIONS)
         try:

@@ -7,8 +7,7 @@ import pytest_asyncio
 
 from gateway.config.redis_url import parse_redis_url
 from gateway.core.errors import Unavailable
-from gateway.state.connect import close_client, create_client
-from gateway.state.redis_client import RedisClient, ScriptCall
+from gateway.state.redis_client import ScriptCall, open_redis
 from gateway.state.script import Script
 from support.servers import sentinel
 from tests.servers import redis_server
@@ -24,9 +23,8 @@ async def redis(tmp_path):
 
 @pytest_asyncio.fixture
 async def client(redis):
-    client = create_client(parse_redis_url(redis.url))
-    yield RedisClient(client)
-    await close_client(client)
+    async with open_redis(parse_redis_url(redis.url)) as ready:
+        yield ready
 
 
 async def seconds_to_failure(call):
@@ -79,12 +77,13 @@ async def test_scripts_run_in_order_even_if_redis_has_flushed_them(client, redis
 async def test_concurrent_calls_wait_for_a_slot_and_none_fails_behind_sentinel(tmp_path):
     for name in ("primary", "sentinel"):
         (tmp_path / name).mkdir()
-    async with redis_server(tmp_path / "primary") as primary, sentinel(tmp_path / "sentinel", primary) as port:
-        client = create_client(parse_redis_url(f"redis+sentinel://127.0.0.1:{port}/service"))
-        shared = RedisClient(client)
-        results = await asyncio.gather(*(shared.run_script(PUT, ["k"]) for _ in range(300)))
+    async with (
+        redis_server(tmp_path / "primary") as primary,
+        sentinel(tmp_path / "sentinel", primary) as port,
+        open_redis(parse_redis_url(f"redis+sentinel://127.0.0.1:{port}/service")) as client,
+    ):
+        results = await asyncio.gather(*(client.run_script(PUT, ["k"]) for _ in range(300)))
         assert sorted(results) == list(range(1, 301))
-        await close_client(client)
 
 
 async def test_a_cancelled_call_frees_its_slot(client, redis):

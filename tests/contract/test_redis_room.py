@@ -1,15 +1,16 @@
 """A Redis that is nearly full keeps room for limits and locks, and a full or refusing one is a problem of the store."""
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 
 from gateway.config.redis_url import parse_redis_url
 from gateway.core.errors import Unavailable
 from gateway.core.session_key import parse_session_key
-from gateway.state.connect import close_client, create_client
 from gateway.state.events.redis import RedisEvents
 from gateway.state.events.store import EventPolicy
-from gateway.state.redis_client import RedisClient
+from gateway.state.redis_client import open_redis
 from gateway.state.responses.redis import RedisResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
 from gateway.state.script import Script
@@ -30,11 +31,8 @@ async def redis(tmp_path):
 
 @pytest_asyncio.fixture
 async def client(redis):
-    client = create_client(parse_redis_url(redis.url))
-    ready = RedisClient(client)
-    yield ready
-    await ready.room.close()
-    await close_client(client)
+    async with open_redis(parse_redis_url(redis.url)) as ready:
+        yield ready
 
 
 def response(number):
@@ -142,3 +140,9 @@ async def test_a_user_without_the_right_to_ask_for_the_memory_stores_all_the_sam
     assert client.health.problem is not None
     responses = RedisResponses(client, ResponsePolicy(), prefix="test")
     assert await responses.put(response(1))
+
+
+async def test_a_client_closes_after_its_last_look_at_the_memory(redis):
+    async with open_redis(parse_redis_url(redis.url)) as client:
+        client.room.check(1, 1.0)  # begins a look
+    assert not {"look at Redis's memory", "call Redis"} & {task.get_name() for task in asyncio.all_tasks()}
