@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syntax import syntax_tree
+
 ROOT = Path(__file__).parents[1]
 
 # Lowest first; packages in one set must not import each other.
@@ -62,7 +64,7 @@ RATELIMIT_USERS = frozenset(
 
 def imported(source: str, package: str) -> Iterator[str]:
     """The dotted names that a module of `package` imports, `from a import b` as `a.b`; also inside TYPE_CHECKING."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax_tree(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -129,7 +131,7 @@ def test_a_module_imports_from_below_only(path):
 
 def test_the_servers_and_the_clients_half_of_aiohttp_are_not_mixed_by_attribute():
     for path in modules("gateway/media"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(syntax_tree(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "aiohttp":
                 assert not node.attr.startswith("web"), f"{path.name}: aiohttp.{node.attr}"
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.syntax import syntax_tree
+
 ROOT = Path(__file__).parents[1]
 
 NEVER_COVERED = {
@@ -148,7 +150,7 @@ def test_every_exception_is_needed(path):
 
 def log_events(source: str) -> Iterator[str]:
     """The fixed texts of log lines, and their keys as `key=`."""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax_tree(source)):
         match node:
             case ast.Call(
                 func=ast.Attribute(
