@@ -2,9 +2,9 @@
 
 One gateway gets requests of all kinds (whole, streamed, responses, background, embeddings, conversations) with 5 % of
 faults at the provider, fallbacks, rescues, and 4 % of clients that disconnect at a random moment. Meanwhile further
-clients are processes that are killed in the middle of streams. Then every request that reached the provider is compared with its
-row: the same model and the same tokens where the provider reported them.
-The exit status is 1 if a row is missing, double or different.
+clients are processes that are killed in the middle of streams. Then every request that reached the provider is compared
+with its row: the same model and the same tokens where the provider reported them. The exit status is 1 if a row is
+missing, double or different.
 """
 
 import argparse
