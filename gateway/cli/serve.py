@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def listen_host(gateway: GatewayConfig) -> str:
-    """The address of `gateway.bind`, which `gateway.config.rules` has checked."""
+    """The address of `gateway.bind`, which `gateway.config.listener_rules` has checked."""
     if gateway.bind == "custom" and gateway.custom_bind_host:
         return gateway.custom_bind_host
     return _HOSTS[gateway.bind]
