@@ -1,6 +1,11 @@
-"""What an HTTP status of a provider says by itself; a wire format's error object may say more."""
+"""What all wire formats say about failures: the meaning of an HTTP status, and of an answer that can't be read.
 
-from gateway.core.upstream_error import UpstreamKind
+The error object of a format may say more than the status.
+"""
+
+from typing import Any
+
+from gateway.core.upstream_error import UpstreamError, UpstreamKind
 
 _BY_STATUS = {
     400: UpstreamKind.INVALID_REQUEST,
@@ -40,3 +45,30 @@ def default_message(status: int | None) -> str:
         return "The provider reported an error."
     suffix = ", which is no answer" if status < 400 else ""
     return f"The provider answered with status {status}{suffix}."
+
+
+def malformed(what: str, of: str = "answer") -> UpstreamError:
+    """The error for what a provider sent and nobody can read; `what` completes the sentence "could not be read: …"."""
+    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's {of} could not be read: {what}.")
+
+
+def broken_off(*, started: bool) -> UpstreamError:
+    """The error for a stream that ended before its answer; `started`: a part of the answer had come."""
+    if started:
+        return UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
+    return malformed("the stream ended without an answer")
+
+
+def error_object(payload: Any) -> dict[str, Any]:
+    """The error object of a decoded body: below `error`, at the top, or in a list of one (Google).
+
+    A text becomes its `message`; anything else is empty.
+    """
+    if isinstance(payload, list) and payload:
+        payload = payload[0]
+    if not isinstance(payload, dict):
+        return {"message": payload} if isinstance(payload, str) else {}
+    error = payload.get("error")
+    if isinstance(error, str):
+        return {"message": error}
+    return error if isinstance(error, dict) else payload
