@@ -272,7 +272,7 @@ async def test_the_end_of_a_run_waits_for_an_unavailable_log_until_the_gateway_s
     events.away = True
     await until(lambda: _true(events.refused >= 30))
     assert runs.count() == 1
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await runs.close()
     assert runs.count() == 0
     assert len((await stores.events.read("resp_1", 0)).events) == 1
