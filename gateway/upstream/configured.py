@@ -289,6 +289,8 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supports_prompt_cache": compat.supports_prompt_cache,
         "supports_block_binding": compat.supports_block_binding,
         "seed_field": compat.seed_field,
+        "thinking_format": compat.thinking_format,
+        "requires_reasoning_content_on_assistant_messages": compat.requires_reasoning_content_on_assistant_messages,
     }
 
 
