@@ -1,0 +1,119 @@
+"""Sentences of `docs/compatibility.md` about requests of every client's format, through the whole application."""
+
+import json
+
+import pytest
+from yarl import URL
+
+CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
+HI = [{"role": "user", "content": "hi"}]
+BODIES = {
+    CHAT: {"model": "openclaw", "messages": HI},
+    RESPONSES: {"model": "openclaw", "input": "hi", "store": False},
+    MESSAGES: {"model": "openclaw", "max_tokens": 9, "messages": HI},
+}
+# Optional fields of each format.
+OPTIONAL = {
+    CHAT: (
+        "model",
+        "tools",
+        "tool_choice",
+        "user",
+        "metadata",
+        "logprobs",
+        "reasoning_effort",
+        "store",
+        "service_tier",
+    ),
+    RESPONSES: ("tools", "tool_choice", "user", "metadata", "instructions", "reasoning", "text", "include"),
+    MESSAGES: ("tools", "tool_choice", "system", "metadata", "thinking", "output_config", "stop_sequences", "top_k"),
+}
+each_path = pytest.mark.parametrize("path", BODIES)
+
+
+async def answer_to(client, path, body):
+    async with client.post(path, data=body, headers={"Content-Type": "application/json"}) as response:
+        return response.status, await response.json()
+
+
+def code_of(answer):
+    """The code of an error in either form."""
+    error = answer["error"]
+    return error.get("code") or error.get("details", {}).get("error_code")
+
+
+@each_path
+@pytest.mark.parametrize("number", ["1e999", "-1e999"])
+@pytest.mark.parametrize("field", ["temperature", "zz"])
+async def test_a_number_that_no_value_stands_for_is_refused_as_invalid_json(client, provider, path, number, field):
+    body = json.dumps(BODIES[path])[:-1] + f',"{field}":{number}}}'
+    status, answer = await answer_to(client, path, body)
+    assert (status, code_of(answer), provider.asked) == (400, "invalid_json", [])
+
+
+@each_path
+async def test_json_may_be_some_hundred_levels_deep_but_not_thousands(client, provider, path):
+    def nested(levels):
+        parameters = '{"properties":{"a":' * levels + "{}" + "}}" * levels
+        name = "input_schema" if path == MESSAGES else "parameters"
+        tool = f'"name":"look","{name}":{{"type":"object","properties":{{"a":{parameters}}}}}'
+        tool = f'"type":"function","function":{{{tool}}}' if path == CHAT else tool
+        tool = f'"type":"function",{tool}' if path == RESPONSES else tool
+        return json.dumps(BODIES[path])[:-1] + f',"tools":[{{{tool}}}]}}'
+
+    provider.says("ok")
+    assert (await answer_to(client, path, nested(100)))[0] == 200
+    status, _ = await answer_to(client, path, nested(1000))
+    assert (status, len(provider.asked)) == (400, 1)
+
+
+@pytest.mark.parametrize("number", [2, 1.5])
+async def test_another_number_of_answers_than_one_is_refused(client, provider, number):
+    status, answer = await answer_to(client, CHAT, json.dumps({**BODIES[CHAT], "n": number}))
+    assert (status, answer["error"]["param"], provider.asked) == (400, "n", [])
+
+
+@each_path
+async def test_null_at_the_top_equals_an_absent_field(client, provider, path):
+    provider.says("ok")
+    plain = {name: value for name, value in BODIES[path].items() if name not in OPTIONAL[path]}
+    for body in (plain, {**plain, **dict.fromkeys(OPTIONAL[path])}):
+        status, answer = await answer_to(client, path, json.dumps(body))
+        assert status == 200, answer
+    first, second = provider.asked
+    assert first == second
+
+
+@pytest.mark.parametrize("path", ["/v1/x/../models", "/v1/./models", "/v1//models", "/v1/%6dodels"])
+async def test_another_spelling_of_a_path_is_not_found(client, path):
+    url = URL(f"{client.make_url('/')}"[:-1] + path, encoded=True)
+    async with client.session.get(url, headers=client.session.headers) as response:
+        assert (response.status, url.raw_path) == (404, path)
+
+
+@each_path
+@pytest.mark.parametrize("model", ["claude-openclaw", "claude-openclaw-main"])
+async def test_every_endpoint_accepts_the_names_that_clients_of_claude_accept(client, provider, path, model):
+    provider.says("ok")
+    status, answer = await answer_to(client, path, json.dumps({**BODIES[path], "model": model}))
+    assert status == 200, answer
+    assert provider.asked[0]["model"] == "small"
+
+
+@each_path
+async def test_a_message_of_an_unknown_role_is_a_400_with_its_path(client, provider, path):
+    field = "input" if path == RESPONSES else "messages"
+    body = {**BODIES[path], field: [*HI, {"role": "narrator", "content": "Meanwhile …"}]}
+    status, answer = await answer_to(client, path, json.dumps(body))
+    assert (status, provider.asked) == (400, [])
+    assert f"{field}[1]" in answer["error"]["message"]
+
+
+@each_path
+async def test_a_part_that_cannot_be_read_is_a_400_with_its_path(client, provider, path):
+    field = "input" if path == RESPONSES else "messages"
+    for part in (7, {}, {"type": 7}, {"type": ["text"]}):
+        body = {**BODIES[path], field: [{"role": "user", "content": [part]}]}
+        status, answer = await answer_to(client, path, json.dumps(body))
+        assert (status, provider.asked) == (400, [])
+        assert f"{field}[0].content" in answer["error"]["message"]
