@@ -5,6 +5,8 @@ import json
 import pytest
 from yarl import URL
 
+from tests.unit.wire.clients import CLIENTS, Question
+
 CHAT, RESPONSES, MESSAGES = "/v1/chat/completions", "/v1/responses", "/v1/messages"
 HI = [{"role": "user", "content": "hi"}]
 BODIES = {
@@ -117,3 +119,55 @@ async def test_a_part_that_cannot_be_read_is_a_400_with_its_path(client, provide
         status, answer = await answer_to(client, path, json.dumps(body))
         assert (status, provider.asked) == (400, [])
         assert f"{field}[0].content" in answer["error"]["message"]
+
+
+each_client = pytest.mark.parametrize("asking", CLIENTS, ids=lambda one: one.path)
+TOOLS = [["look", "Look at it.", {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]}]]
+
+
+@each_client
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("text", ["", "NO_REPLY"])
+async def test_an_empty_answer_and_no_reply_are_passed_on_after_one_request(client, provider, asking, stream, text):
+    provider.says(text)
+    body = asking.body(Question([["user", ["text", "hi"]]]), stream=stream)
+    async with client.post(asking.path, json=body) as response:
+        answer = await response.read()
+    seen = asking.stream(answer) if stream else asking.whole(answer)
+    assert (seen.text, seen.finish, seen.error, len(provider.asked)) == (text, "stop", None, 1)
+
+
+@each_client
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    "call",
+    [("touch", '{"at":"a"}'), ("look", '{"on":7}'), ("look", '{"at": ')],
+    ids=["not on offer", "against the schema", "no JSON"],
+)
+async def test_a_call_is_passed_on_whatever_it_calls_and_with_which_arguments(client, provider, asking, stream, call):
+    name, arguments = call
+    provider.says(None, ("call_1", name, arguments), finish="tool_calls")
+    body = asking.body(Question([["user", ["text", "hi"]]], TOOLS), stream=stream)
+    async with client.post(asking.path, json=body) as response:
+        answer = await response.read()
+    assert (response.status, len(provider.asked)) == (200, 1)
+    if asking.path == MESSAGES and stream:  # the test's own reader wants JSON
+        events = [json.loads(line[6:]) for line in answer.decode().splitlines() if line.startswith("data: ")]
+        pieces = [one["delta"]["partial_json"] for one in events if one.get("delta", {}).get("partial_json")]
+        assert ("".join(pieces), events[-1]["type"]) == (arguments, "message_stop")
+        return
+    seen = asking.stream(answer) if stream else asking.whole(answer)
+    wrapped = json.dumps({"input": arguments}, separators=(",", ":"))  # the input of a whole message is an object
+    is_wrapped = asking.path == MESSAGES and arguments.endswith(" ")
+    assert seen.calls == (("call_1", name, wrapped if is_wrapped else arguments),)
+    assert seen.finish == "tool_calls"
+
+
+@each_client
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_image_for_a_model_that_reads_none_is_a_400(client, provider, asking, stream):
+    image = ["image", "data:image/png;base64,iVBORw0KGgo="]
+    body = asking.body(Question([["user", ["text", "what?"], image], ["user", ["text", "and?"]]]), stream=stream)
+    async with client.post(asking.path, json=body, headers={"x-openclaw-model": "fake/blind"}) as response:
+        assert (response.status, code_of(await response.json())) == (400, "images_unsupported")
+    assert provider.asked == []
