@@ -31,10 +31,10 @@ MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource", "thinkingLeve
 COMPAT = frozenset({
     "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool", "openRouterRouting",
     "requiresAssistantAfterToolResult", "requiresMistralToolIds",
-    "requiresOpenAiAnthropicToolPayload", "requiresReasoningContentOnAssistantMessages", "requiresThinkingAsText",
+    "requiresOpenAiAnthropicToolPayload", "requiresThinkingAsText",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
-    "thinkingFormat", "toolCallArgumentsEncoding",
+    "toolCallArgumentsEncoding",
     "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
 
