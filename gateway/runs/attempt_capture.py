@@ -44,7 +44,7 @@ class AttemptCapture:
         return batch
 
     def forget(self) -> None:
-        """Forget the content: the context of a kept connection refers to its last capture until the next request."""
+        """Forget the content: the context of an idle connection refers to its last capture until the next request."""
         self.turn = self.answer = self._head = None
         self.room = 0
 

@@ -40,7 +40,9 @@ class Call:
         return re.findall(r"(?i)\r\nauthorization: Bearer (\S*)", self.head)[0]
 
     async def send(self, data: bytes) -> None:
-        """Write these bytes and wait until they are sent."""
+        """Write these bytes and wait until they are sent. Raises ConnectionError once the gateway has disconnected."""
+        if self._writer.is_closing():  # uvloop would raise RuntimeError
+            raise ConnectionResetError("the gateway has disconnected")
         self._writer.write(data)
         await self._writer.drain()
 
