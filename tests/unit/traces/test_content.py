@@ -27,13 +27,13 @@ def shown(capture, policy=ALL, hide=lambda text: text):
     }
 
 
-def said(role, text):
+def message_of(role, text):
     return Message(role, (Text(text),))
 
 
 def test_messages_have_the_form_of_the_conventions():
     messages = (
-        said("system", "Be brief."),
+        message_of("system", "Be brief."),
         Message("user", (Text("Look"), Image("data:image/png;base64,AAAA"))),
         Message("assistant", (ToolCall("c1", "weather", '{"city":"Paris"}'),)),
         Message("tool", (ToolResult("c1", (Text("cold"),)),)),
@@ -92,7 +92,7 @@ def test_an_attempt_without_an_answer_has_no_output():
     ],
 )
 def test_each_part_is_enabled_on_its_own(policy, expected):
-    messages = said("system", "a"), said("user", "b")
+    messages = message_of("system", "a"), message_of("user", "b")
     assert content_of(captured([TextDelta("c")], messages=messages), policy, str).keys() == expected
 
 
@@ -100,7 +100,7 @@ def test_each_part_is_enabled_on_its_own(policy, expected):
 @pytest.mark.parametrize("limit", [256, 1000, 4000])
 def test_no_attribute_exceeds_its_limit_and_each_stays_json(text, limit):
     policy = ContentPolicy(input=True, output=True, system=True, max_bytes=limit)
-    messages = (said("system", text), *(said("user", text) for _ in range(50)))
+    messages = (message_of("system", text), *(message_of("user", text) for _ in range(50)))
     capture = captured(*([TextDelta(text[:100])] for _ in range(50)), messages=messages, room=limit)
     attributes = content_of(capture, policy, str)
     assert attributes.pop(names.CONTENT_TRUNCATED) is True
@@ -118,7 +118,7 @@ def test_many_small_parts_stay_within_the_limit():
 
 
 def test_the_latest_messages_of_a_long_prompt_stay():
-    messages = tuple(said("user", f"{number} " + "x" * 100) for number in range(100))
+    messages = tuple(message_of("user", f"{number} " + "x" * 100) for number in range(100))
     attributes = shown(captured(messages=messages), ContentPolicy(input=True, max_bytes=1500))
     contents = [message["parts"][0]["content"] for message in attributes[names.INPUT_MESSAGES]]
     assert contents[-1] == messages[-1].parts[0].text
@@ -130,7 +130,7 @@ def test_the_latest_messages_of_a_long_prompt_stay():
 @pytest.mark.parametrize("before", range(0, 300, 7))
 def test_not_even_a_part_of_a_secret_is_left_where_a_text_is_cut(before):
     secret = "hunter-two-and-three-and-four"
-    capture = captured(messages=(said("user", "x" * before + secret + "y" * 10_000),))
+    capture = captured(messages=(message_of("user", "x" * before + secret + "y" * 10_000),))
     policy = ContentPolicy(input=True, max_bytes=300)
     text = str(content_of(capture, policy, lambda text: text.replace(secret, "[redacted]")))
     assert "hunter" not in text
