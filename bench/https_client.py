@@ -25,7 +25,7 @@ class HttpsClient:
         """
         close = "Connection: close\r\n" if fresh else ""
         head = f"POST {path} HTTP/1.1\r\n{self._head_lines}{close}Content-Length: {len(body)}\r\n\r\n"
-        connection = None if fresh else self._reusable_connection()
+        connection = None if fresh else self._idle_connection()
         if connection is None:
             connection = await self._connect()
         reusable = False
@@ -38,7 +38,7 @@ class HttpsClient:
                 connection.close()
         return status, answer
 
-    def _reusable_connection(self) -> "_Connection | None":
+    def _idle_connection(self) -> "_Connection | None":
         """An idle connection that the server has not closed."""
         while self._idle:
             connection = self._idle.pop()

@@ -96,8 +96,8 @@ class _ProviderConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
-        head, separator, body = self._buffer.partition(b"\r\n\r\n")
-        if separator and len(body) >= int(LENGTH.search(head)[1]):
+        head, end, body = self._buffer.partition(b"\r\n\r\n")
+        if end and len(body) >= int(LENGTH.search(head)[1]):
             self._buffer.clear()
             self._provider.handle(bytes(head), json.loads(body), self._transport)
 
@@ -232,9 +232,9 @@ class Load:
     async def steady(self, rate: float) -> None:
         client = self.client()
         due = time.monotonic()
-        in_flight = asyncio.Semaphore(MAX_WAITING)
+        slots = asyncio.Semaphore(MAX_WAITING)
         while not self.stopped:
-            await in_flight.acquire()
+            await slots.acquire()
             self._number += 1
             new = self._number % 2 == 0
             self.handshakes += new
@@ -244,7 +244,7 @@ class Load:
             )
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-            task.add_done_callback(lambda _: in_flight.release())
+            task.add_done_callback(lambda _: slots.release())
             due = max(due + 1 / rate, time.monotonic() - 1)
             await asyncio.sleep(max(0.0, due - time.monotonic()))
         await asyncio.gather(*self._tasks)

@@ -32,7 +32,7 @@ _FINISH_REASONS = {"tool_calls": "tool_call"}  # our name → that of the conven
 _BLOCKS = ((Image, "image"), (Audio, "audio"), (File, "file"))
 _OVERHEAD = 128
 """Bytes of JSON around a text: the names of a part, and those of a message."""
-_MAX_SECRET_CHARS = 4096  # characters
+_MAX_SECRET = 4096  # characters
 CONTENT = (names.SYSTEM_INSTRUCTIONS, names.INPUT_MESSAGES, names.OUTPUT_MESSAGES)
 Hide = Callable[[str], str]
 """Removes credentials from a text."""
@@ -154,11 +154,11 @@ class _Room:
 
     def _fit(self, text: str) -> str:
         """The beginning of the text for which there is room, without credentials."""
-        bound = self._left + _MAX_SECRET_CHARS
+        bound = self._left + _MAX_SECRET
         cut = text[:bound]
         hidden = self._hide(cut)
         if len(cut) < len(text):  # at the end may be the half of a secret
-            hidden = hidden[:-_MAX_SECRET_CHARS]
+            hidden = hidden[:-_MAX_SECRET]
             self.full = True
         while (size := len(dumps(hidden))) > self._left + len('""') and hidden:
             self.full = True

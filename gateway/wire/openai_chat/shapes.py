@@ -100,16 +100,10 @@ class WholeChoice(Struct, gc=False):
     error: Any = None
 
 
-class WholeCompletion(Struct, gc=False):
+class WholeCompletion(Completion, gc=False):
     """`chat.completion`."""
 
-    choices: list[WholeChoice] | None = None
-    usage: dict[str, Any] | None = None
-    error: Any = None
-    citations: Any = None
-    search_results: Any = None
-    images: Any = None
-    related_questions: Any = None
+    choices: list[WholeChoice] | None = None  # type: ignore[assignment]  # shared code reads it as a Completion
 
 
 class TextOnly(Struct, gc=False):
