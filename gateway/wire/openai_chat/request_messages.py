@@ -35,7 +35,12 @@ def encode_messages(messages: Sequence[Message], model: ModelSpec) -> list[dict[
     """The objects of `messages`."""
     profile = profile_of(model)
     names = _called(messages) if profile.result_name else {}
-    return [_message(message, model, profile, names) for message in messages]
+    encoded = [_message(message, model, profile, names) for message in messages]
+    if profile.reasoning_content and model.reasoning:
+        for raw in encoded:
+            if raw["role"] == "assistant":
+                _require_reasoning_content(raw)
+    return encoded
 
 
 def _called(messages: Sequence[Message]) -> dict[str, str]:
@@ -91,6 +96,13 @@ def _assistant_fields(message: Message, model: ModelSpec, profile: Profile) -> d
     if thinking := [part for part in parts if type(part) is Thinking]:
         _add_thinking(raw, thinking, model, profile)
     return raw
+
+
+def _require_reasoning_content(raw: dict[str, Any]) -> None:
+    """Add the field, which DeepSeek demands also of a turn without reasoning, and of one that another model wrote."""
+    if not isinstance(raw.get("reasoning_content"), str):
+        reasoning = raw.pop("reasoning", None)
+        raw["reasoning_content"] = reasoning if isinstance(reasoning, str) else ""
 
 
 def _is_beside_content(part: Content) -> bool:

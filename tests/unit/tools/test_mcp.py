@@ -205,7 +205,7 @@ async def test_added_tools_appear_at_the_next_check():
     async with owned(lambda: InMemoryTransport(inside)) as server:
         before = server.tools
         inside.add_tool(late, structured_output=False)
-        server._check.set()
+        server._connection.check()
         async with asyncio.timeout(60):
             while server.tools is before:
                 await asyncio.sleep(0)
