@@ -122,7 +122,7 @@ def p99(taken: list[float]) -> float:
 
 
 async def measure(gateway: Gateway, session: aiohttp.ClientSession, kind: str) -> bool:
-    """Print a line for one kind of attack, and return whether it kept the budgets."""
+    """Print a line for one kind of attack, and return whether it met its budgets."""
     quiet: list[float] = []
     for _ in range(200):
         await small(session, quiet)
@@ -161,9 +161,9 @@ async def main(kinds: list[str]) -> None:
             running(settings, state) as gateway,
             aiohttp.ClientSession(f"http://127.0.0.1:{gateway.port}", headers=HEADERS) as session,
         ):
-            kept = [await measure(gateway, session, kind) for kind in kinds]
+            within_budget = [await measure(gateway, session, kind) for kind in kinds]
     server.close()
-    if not all(kept):
+    if not all(within_budget):
         sys.exit(1)
 
 
