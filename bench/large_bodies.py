@@ -2,12 +2,14 @@
 
 Sends many large prompts at once, then bodies of many JSON values one after another, while a client sends small
 requests. Prints the answers by status, the highest resident memory, and the p99 of the small requests before and
-meanwhile.
+meanwhile. The exit status is 1 if an answer was another than 200, 413 or 503 with `Retry-After`, if the memory passed
+1 GB, or if the p99 grew by more than 50 ms.
 """
 
 import argparse
 import asyncio
 import json
+import re
 import statistics
 import subprocess
 import sys
@@ -31,6 +33,9 @@ ANSWER = reply(
     },
 )
 VECTORS = reply("200 OK", {"data": [{"index": index, "embedding": [0.5]} for index in range(INPUTS)]})
+EXPECTED = ("200", "413", "503 with Retry-After")
+MAX_MEMORY = 1000  # MB, resident
+MAX_DELAY = 50  # ms that p99 of the small requests may grow, on a quiet machine
 PAUSE = 0.5  # seconds between two bodies of one client
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
 
@@ -116,8 +121,8 @@ def p99(taken: list[float]) -> float:
     return statistics.quantiles(taken, n=100)[98] if len(taken) > 100 else max(taken)
 
 
-async def measure(gateway: Gateway, session: aiohttp.ClientSession, kind: str) -> None:
-    """Print a line for one kind of attack."""
+async def measure(gateway: Gateway, session: aiohttp.ClientSession, kind: str) -> bool:
+    """Print a line for one kind of attack, and return whether it met its budgets."""
     quiet: list[float] = []
     for _ in range(200):
         await small(session, quiet)
@@ -136,12 +141,15 @@ async def measure(gateway: Gateway, session: aiohttp.ClientSession, kind: str) -
         await asyncio.sleep(0.01)
     await process.wait()
     figures = f"small requests p99 {p99(quiet):.0f} -> {p99(busy):.0f} ms (max {max(busy):.0f}, {len(busy)} sent)"
-    print(f"{kind:14} {(await line).decode().strip()}, peak {peak:.0f} MB, {figures}")
+    statuses = (await line).decode().strip()
+    print(f"{kind:14} {statuses}, peak {peak:.0f} MB, {figures}")
     sys.stdout.flush()
+    honest = all(status in EXPECTED for status in re.findall(r"'([^']*)'", statuses))
+    return honest and peak <= MAX_MEMORY and p99(busy) <= p99(quiet) + MAX_DELAY
 
 
 async def main(kinds: list[str]) -> None:
-    """Run every kind of attack on one gateway."""
+    """Run every kind of attack on one gateway. Exits with 1 if one of them missed a budget."""
     server = await asyncio.start_server(provide, "127.0.0.1", 0, limit=2**20)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
     with tempfile.TemporaryDirectory() as folder:
@@ -153,9 +161,10 @@ async def main(kinds: list[str]) -> None:
             running(settings, state) as gateway,
             aiohttp.ClientSession(f"http://127.0.0.1:{gateway.port}", headers=HEADERS) as session,
         ):
-            for kind in kinds:
-                await measure(gateway, session, kind)
+            within_budget = [await measure(gateway, session, kind) for kind in kinds]
     server.close()
+    if not all(within_budget):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from tests.unit.http.conftest import TOKEN
 PACKAGE = f"{Path(sys.modules['gateway'].__file__).parent}/"
 SERVER = Path(__file__).parents[2] / "tool_server.py"
 CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
+MESSAGES = "/v1/messages"
 ASK = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
 INPUT = {"model": "openclaw", "input": "hi"}
 REQUESTS = {
@@ -30,6 +31,9 @@ REQUESTS = {
     "streamed response": (RESPONSES, INPUT | {"stream": True}),
     "background response": (RESPONSES, INPUT | {"background": True}),
     "streamed background response": (RESPONSES, INPUT | {"background": True, "stream": True}),
+    "message": (MESSAGES, ASK | {"max_tokens": 9}),
+    "streamed message": (MESSAGES, ASK | {"max_tokens": 9, "stream": True}),
+    "compaction": (f"{RESPONSES}/compact", INPUT),
     "embeddings": (EMBEDDINGS, INPUT),
 }
 WITH_ANSWER = [name for name in REQUESTS if name != "embeddings"]
@@ -232,6 +236,10 @@ WRONG = {
         ).encode(),
         400,
     ),
+    "a message with wrong fields": (MESSAGES, b'{"model":"openclaw","max_tokens":9,"messages":[{"role":"user"}]}', 400),
+    "a count of wrong messages": (f"{MESSAGES}/count_tokens", b'{"model":"openclaw","messages":[{"role":"x"}]}', 400),
+    "a count of a wrong input": (f"{RESPONSES}/input_tokens", b'{"model":"openclaw","input":[{"role":"x"}]}', 400),
+    "an unknown item": (RESPONSES, b'{"model":"openclaw","input":[{"type":"item_reference","id":"msg_x"}]}', 404),
     "an unknown response": (RESPONSES, b'{"model":"openclaw","input":"hi","previous_response_id":"resp_x"}', 404),
 }
 
@@ -244,6 +252,18 @@ async def test_a_wrong_request_holds_no_frame(client, watch, wrong):
             assert response.status == status, await response.text()
     await idle()
     assert watch.held() == []
+
+
+@pytest.mark.parametrize("fault", ["refuses", "fails", "breaks", "talks nonsense"])
+async def test_a_failed_response_of_a_websocket_holds_no_frame(client, provider, watch, fault):
+    FAULTS[fault](provider)
+    async with client.ws_connect(RESPONSES) as socket, asyncio.timeout(30):
+        for _ in range(2):
+            await socket.send_json(INPUT | {"type": "response.create"})
+            while (await socket.receive_json())["type"] not in ("error", "response.failed"):
+                pass
+        await idle()
+        assert watch.held() == []  # nor while the connection stays open
 
 
 @pytest.mark.parametrize("case", [(name, says) for name in WITH_ANSWER for says in ("an answer", "a refusal")])
