@@ -21,7 +21,7 @@ from gateway.upstream.transport.endpoint import Endpoint, as_get, endpoint
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.route import Route
 from gateway.wire.contract import NO_HEADERS, WireRequest
-from gateway.wire.statuses import kind_of_status
+from gateway.wire.failures import kind_of_status
 
 log = structlog.get_logger(__name__)
 

@@ -56,9 +56,6 @@ class ClaudeCode(Client):
     def limit_window(self) -> None:
         self._export({"CLAUDE_CODE_AUTO_COMPACT_WINDOW": WINDOW})
 
-    def limit_retries(self, number: int) -> None:
-        self._export({"CLAUDE_CODE_MAX_RETRIES": number})
-
     def _export(self, more: dict[str, int]) -> None:
         """Write the documented environment, and more."""
         lines = "".join(f"export {name}={value}\n" for name, value in more.items())

@@ -1,4 +1,7 @@
-"""What only Claude Code is asked to do: its sub-agents, and failures, which must end as those of its maker's API."""
+"""What only Claude Code is asked to do: its sub-agents, and failures, which must end as those of its maker's API.
+
+It repeats a request as often, and waits as long, as it does by default: minutes for a provider that stays overloaded.
+"""
 
 import dataclasses
 import re
@@ -6,8 +9,8 @@ import re
 from tests.clients.client import Client
 from tests.clients.script import Call, Fail, Say, Step, messages_of
 
-_RETRIES = 2
 _ROUNDS = 100
+_MAX_REQUESTS = 40  # more than the client sends
 # What differs between two runs (an estimate depends on the length of paths), and what the gateway adds: which provider
 # has failed, and its own status for a broken one.
 _VARYING = re.compile(r"only ~\d+ tokens|req_\w+|127\.0\.0\.1:\d+|The provider 'scripted' \(\S+\) failed: ")
@@ -48,20 +51,26 @@ async def rate_limited(client: Client) -> None:
     assert len(client.script.asked) == 2
 
 
+async def overloaded(client: Client) -> None:
+    client.script.steps = [(Fail("overloaded"),), (Say("After the rush."),)]
+    assert "After the rush." in await client.run("say hello")
+    assert len(client.script.asked) == 2
+
+
 async def rate_limited_to_the_end(client: Client) -> str:
-    return await _end(client, Fail("rate_limited", {"retry-after": "1"}), retries=_RETRIES)
+    return await _end(client, Fail("rate_limited", {"retry-after": "1"}))
 
 
 async def overloaded_to_the_end(client: Client) -> str:
-    return await _end(client, Fail("overloaded"), retries=_RETRIES)
+    return await _end(client, Fail("overloaded"))
 
 
 async def broken_to_the_end(client: Client) -> str:
-    return await _end(client, Fail("broken"), retries=_RETRIES)
+    return await _end(client, Fail("broken"))
 
 
 async def prompt_too_long(client: Client) -> str:
-    return await _end(client, Fail("too_long"), retries=_RETRIES)
+    return await _end(client, Fail("too_long"))
 
 
 async def wrong_key(client: Client) -> str:
@@ -71,10 +80,9 @@ async def wrong_key(client: Client) -> str:
     return f"{status}: {re.sub(r'(?<= API Error: 401 ).*', '', _same(text))}"
 
 
-async def _end(client: Client, failure: Fail, *, retries: int) -> str:
+async def _end(client: Client, failure: Fail) -> str:
     """How the client ends if every request fails, and the number of its requests."""
-    client.limit_retries(retries)
-    client.script.steps = [(failure,) for _ in range(10 * retries)]
+    client.script.steps = [(failure,) for _ in range(_MAX_REQUESTS)]
     status, text = await client.end_of(*client.line("say hello"))
     assert status != 0, text
     for message in messages_of(failure):
@@ -90,6 +98,7 @@ SCENARIOS = (
     sub_agent,
     long_history,
     rate_limited,
+    overloaded,
     rate_limited_to_the_end,
     overloaded_to_the_end,
     broken_to_the_end,

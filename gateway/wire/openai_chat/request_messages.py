@@ -143,6 +143,8 @@ def _content(parts: tuple[Content, ...], profile: Profile, *, is_array: bool) ->
 
 
 def _part(part: Content, profile: Profile) -> dict[str, Any] | None:
+    if type(part) is Text and part.extras is NO_EXTRAS:
+        return {"type": "text", "text": part.raw}
     raw, extras = _plain_part(part)
     if raw is not None and extras.fields and not profile.strict_messages:
         raw |= {name: value for name, value in extras.of(WIRE).items() if name != "place"}

@@ -61,21 +61,19 @@ def build_body(turn: Turn, model: ModelSpec) -> dict[str, Any]:
     return body
 
 
-_OPTIONS = {
+_OPTIONS_BESIDE_CACHE = {
     "service_tier": "service_tier",
-    "prompt_cache_retention": "cache_retention",
     "safety_identifier": "end_user",
     "metadata": "metadata",
 }
+_OPTIONS = _OPTIONS_BESIDE_CACHE | {"prompt_cache_key": "cache_key", "prompt_cache_retention": "cache_retention"}
 
 
 def _add_options(body: dict[str, Any], turn: Turn, profile: Profile, *, reasons: bool) -> None:
     options = turn.options
-    for name, option in _OPTIONS.items():
+    for name, option in (_OPTIONS if profile.cache_key else _OPTIONS_BESIDE_CACHE).items():
         if (value := getattr(options, option)) is not None:
             body[name] = value
-    if options.cache_key is not None and profile.cache_key:
-        body["prompt_cache_key"] = options.cache_key
     effort = profile.named_effort(options.effort) if options.effort is not None and profile.effort else None
     # Codex asks every model for a summary, and other models refuse that.
     reasoning = {"effort": effort, "summary": options.summary if reasons else None}

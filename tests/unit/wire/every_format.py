@@ -67,10 +67,11 @@ ASK = Question([["user", ["text", "hi"]]], [["look", "Look at it.", {"type": "ob
 
 @dataclass
 class House:
-    """A provider that speaks `says`; `script` are its answers, `asked` what it was asked."""
+    """A provider that speaks `says`, the format `api`; `script` are its answers, `asked` what it was asked."""
 
     says: Any
     url: str = ""
+    api: str = ""
     script: list[Any] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
     bodies: list[Any] = field(default_factory=list)
@@ -150,7 +151,7 @@ class SharedServers:
         """A provider that has no script yet and was asked nothing."""
         before = self._houses.get((name, api))
         url = await self._listen(name, api) if before is None else before.url
-        self._houses[name, api] = house = House(PROVIDERS[api], url)
+        self._houses[name, api] = house = House(PROVIDERS[api], url, api)
         return house
 
     async def _listen(self, name: str, api: str) -> str:

@@ -123,6 +123,52 @@ class TestOpenAI:
         assert (await embed(client, [[1, 2], [3]]))[0] == 200
 
 
+class TestEveryOtherFormat:
+    @pytest.fixture(params=["bedrock-converse-stream", "google-generative-ai", "ollama"])
+    def config(self, config, request):
+        config["models"]["providers"]["fake"]["api"] = request.param
+        return config
+
+    @pytest.mark.parametrize("given", [[1, 2, 3], [[1, 2], [3]]])
+    async def test_token_ids_are_a_400_that_says_what_to_switch_off(self, client, provider, given):
+        status, answer = await embed(client, given)
+        assert (status, answer["error"]["param"], answer["error"]["code"]) == (400, "input", "tokens_unsupported")
+        assert "check_embedding_ctx_length=False" in answer["error"]["message"]
+        assert provider.asked == []
+
+
+class TestOllama:
+    @pytest.fixture
+    def config(self, config):
+        row = config["models"]["providers"]["fake"]
+        row |= {"api": "ollama", "baseUrl": f"{row['baseUrl']}/ollama"}
+        return config
+
+    async def test_a_list_of_openais_length_is_answered_in_order(self, client, provider):
+        async def answer(_request):
+            vectors = [[len(text)] for text in provider.asked[-1]["input"]]
+            return web.json_response({"embeddings": vectors, "prompt_eval_count": 1})
+
+        provider.answer = answer
+        status, made = await embed(client, ["x" * (1 + number % 7) for number in range(2048)])
+        assert status == 200, json.dumps(made)[:500]
+        assert [one["embedding"] for one in made["data"]] == [[1 + number % 7] for number in range(2048)]
+
+
+@pytest.mark.usefixtures("embeds")
+async def test_openais_client_gets_floats_although_it_requests_base64(official, provider):
+    """It does so unless its user names an encoding, and so does all that is built on it, such as LangChain."""
+    made = await official.embeddings.create(model="openclaw", input=["a", "bb"])
+    assert [one.embedding for one in made.data] == [[1.0], [2.0]]
+    assert provider.asked[0]["input"] == ["a", "bb"]
+
+
+async def test_a_list_of_texts_and_token_ids_is_a_400_that_names_the_entry(client, provider):
+    status, answer = await embed(client, ["a", [1, 2]])
+    assert (status, provider.asked) == (400, [])
+    assert answer["error"]["param"] == "input"
+
+
 class TestLimits:
     @pytest.fixture
     def config(self, config):

@@ -143,7 +143,7 @@ def test_quirks_leave_fields_out():
         ASK,
         quirks=quirks,
         sampling=Sampling(temperature=0.5, top_p=0.1),
-        options=Options(effort="none", cache_key="k", parallel_tool_calls=False),
+        options=Options(effort="none", cache_key="k", cache_retention="24h", parallel_tool_calls=False),
         tools=(TOOL,),
         tool_choice=ToolChoice("required"),
     )
