@@ -27,15 +27,15 @@ MODELS = frozenset({"bedrockDiscovery", "catalogRefresh", "pricing", "proxy"})
 PROVIDER = frozenset({
     "agentRuntime", "injectNumCtxForOpenAICompat", "localService",
 })  # fmt: skip
-MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource", "thinkingLevelMap"})
+MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource"})
 COMPAT = frozenset({
-    "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool", "openRouterRouting",
+    "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool",
     "requiresAssistantAfterToolResult", "requiresMistralToolIds",
     "requiresOpenAiAnthropicToolPayload", "requiresThinkingAsText",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
     "toolCallArgumentsEncoding",
-    "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
+    "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
 
 PROFILES = frozenset({"cooldowns"})

@@ -75,6 +75,8 @@ class CompatConfig(Section):
     supports_prompt_cache: bool | None = None
     supports_block_binding: bool | None = None
     seed_field: Literal["seed", "random_seed"] | None = None
+    open_router_routing: dict[str, Any] | None = None
+    vercel_gateway_routing: dict[str, Any] | None = None
 
 
 Dollars = Annotated[float, Field(ge=0, le=10**6)]
@@ -103,6 +105,9 @@ class CostConfig(Section):
     tiered_pricing: tuple[TierConfig, ...] = ()
 
 
+ThinkingLevel = Literal["off", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+
 class ModelConfig(Section):
     """One model of a provider. `base_url`, `api` and `headers` replace or extend those of its provider."""
 
@@ -122,6 +127,7 @@ class ModelConfig(Section):
     compat: CompatConfig = CompatConfig()
     headers: dict[str, Secret] = Field(default_factory=dict)
     params: dict[str, Any] = Field(default_factory=dict)
+    thinking_level_map: dict[ThinkingLevel, str | None] = Field(default_factory=dict)
 
 
 class RequestAuthConfig(Section):

@@ -28,6 +28,7 @@ from gateway.upstream.routes import route_for, route_problems, secrets_of_route
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported, without_project
 from gateway.upstream.signers import login_format, secrets_for, signer_for
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
+from gateway.wire.efforts import map_of_levels
 from gateway.wire.model import ModelSpec
 
 _NO_PROFILES = ProfilesConfig()
@@ -250,6 +251,9 @@ def _plain(headers: Mapping[str, SecretStr]) -> dict[str, str]:
 def _model(model: ModelConfig, config: ProviderConfig, provider: Provider, quirks: Mapping[str, object]) -> ModelSpec:
     """A configured model; what the file does not say of it comes from the catalogue."""
     own = {quirk: value for quirk, value in _quirks(model.compat).items() if value is not None}
+    if model.thinking_level_map:
+        levels = map_of_levels({str(level): word for level, word in model.thinking_level_map.items()})
+        own["reasoning_effort_map"] = {**levels, **(model.compat.reasoning_effort_map or {})}
     base = provider.known.get(model.id)
     spec = model_from(model.id, model.api or provider.wire, {**quirks, **own})
     configured = model.model_fields_set
@@ -300,6 +304,8 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supports_block_binding": compat.supports_block_binding,
         "seed_field": compat.seed_field,
         "thinking_format": compat.thinking_format,
+        "open_router_routing": compat.open_router_routing,
+        "vercel_gateway_routing": compat.vercel_gateway_routing,
         "requires_reasoning_content_on_assistant_messages": compat.requires_reasoning_content_on_assistant_messages,
     }
 

@@ -35,6 +35,16 @@ def nearest_effort(effort: str, supported: Sequence[str]) -> str:
     return min(ranks, key=lambda name: (abs(ranks[name] - wanted), -ranks[name]))
 
 
+def map_of_levels(levels: Mapping[str, str | None]) -> dict[str, str]:
+    """The efforts to send, from OpenClaw's map of thinking levels: the level (`off`, `minimal`, … `max`) → the model's
+    own word for it, or None if the model has no such level. A client that asks for one gets the nearest that it has.
+    """
+    words = {"none" if level == "off" else level: word for level, word in levels.items()}
+    known = [level for level in _ORDER[1:] if words.get(level, level) is not None]  # no level becomes `none`
+    nearest = ((level, level if word is not None else nearest_effort(level, known)) for level, word in words.items())
+    return {level: words.get(other) or other for level, other in nearest}
+
+
 @dataclass(frozen=True, slots=True)
 class Efforts:
     """What a row says of a model's efforts: whether it accepts any, which (empty: those of its format), and words of

@@ -1,8 +1,8 @@
 """The quirks of one endpoint or model behind the chat completions format, as a frozen value made at start."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from gateway.wire.efforts import ANY_EFFORT, Efforts, efforts_from
 from gateway.wire.model import ModelSpec
@@ -54,7 +54,8 @@ class Profile:
     `result_name`: a tool's result must have the name of the tool. `seed_field`: the name of the seed.
 
     `thinking_format`: the field for the effort (`thinking_format.write_effort`). `reasoning_content`: every message of
-    an assistant must have this field, if the model reasons.
+    an assistant must have this field, if the model reasons. `routing`: fields that say which servers behind the
+    endpoint may answer, which no client can change.
     """
 
     tool_choice: bool = True
@@ -80,6 +81,7 @@ class Profile:
     seed_field: Literal["seed", "random_seed"] = "seed"
     thinking_format: ThinkingFormat = "openai"
     reasoning_content: bool = False
+    routing: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not self.unknown_fields:
@@ -100,7 +102,19 @@ def profile_from(quirks: Mapping[str, object]) -> Profile:
     efforts = efforts_from(quirks)
     if quirks.get("thinking_format") in LEVELS_IF_CONFIGURED:
         efforts = replace(efforts, accepted=quirks.get("supports_reasoning_effort") is True or bool(efforts.supported))
+    if routing := _routing(quirks):
+        given["routing"] = routing
     return replace(DEFAULT, efforts=efforts, **given)  # type: ignore[arg-type]  # rows are checked where they are read
+
+
+def _routing(quirks: Mapping[str, object]) -> dict[str, object]:
+    """The fields of OpenRouter (https://openrouter.ai/docs/features/provider-routing) and of Vercel's AI Gateway."""
+    routing: dict[str, object] = {}
+    if quirks.get("open_router_routing"):
+        routing["provider"] = quirks["open_router_routing"]
+    if quirks.get("vercel_gateway_routing"):
+        routing["providerOptions"] = {"gateway": quirks["vercel_gateway_routing"]}
+    return routing
 
 
 def profile_of(model: ModelSpec) -> Profile:

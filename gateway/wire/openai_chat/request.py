@@ -46,6 +46,8 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
         body.pop("parallel_tool_calls", None)
     if profile.refuses_fields:
         _remove_refused(body, profile, model.params, turn.params)
+    if profile.routing:
+        body.update(profile.routing)
     if turn.stream:
         body["stream"] = True
         if profile.usage_in_streaming:

@@ -140,7 +140,7 @@ async def test_a_refusal_says_what_to_do_and_a_busy_server_is_asked_again(metada
     assert await headers(tokens) == {"Authorization": "Bearer a"}
 
 
-async def test_a_machine_without_a_metadata_server_gets_an_error_that_names_what_to_set(unused_tcp_port):
+async def test_the_error_of_a_machine_without_a_metadata_server_names_what_to_set(unused_tcp_port):
     for login, variable in (
         (metadata_login({"GCE_METADATA_HOST": f"127.0.0.1:{unused_tcp_port}"}), "GOOGLE_APPLICATION_CREDENTIALS"),
         (login_from({**CHOSEN, "AZURE_POD_IDENTITY_AUTHORITY_HOST": f"http://127.0.0.1:{unused_tcp_port}"}), "AZURE_"),

@@ -1,7 +1,7 @@
 import pytest
 
 from gateway.core.turn import Options, Turn
-from gateway.wire.efforts import asks_to_reason, nearest_effort
+from gateway.wire.efforts import asks_to_reason, map_of_levels, nearest_effort
 from gateway.wire.model import ModelSpec
 
 
@@ -41,3 +41,18 @@ def test_an_effort_becomes_the_nearest_one_that_the_model_knows(effort, supporte
 def test_a_request_asks_to_reason_in_the_clients_or_the_operators_words(options, agent, model, asks):
     turn = Turn("openclaw", (), options=Options(**options), params=agent)
     assert asks_to_reason(turn, ModelSpec("m", params=model)) is asks
+
+
+@pytest.mark.parametrize(
+    ("levels", "sent"),
+    [
+        ({"off": "low", "minimal": "low", "xhigh": "high"}, {"none": "low", "minimal": "low", "xhigh": "high"}),
+        ({"minimal": None, "low": None, "high": "high"}, {"minimal": "medium", "low": "medium", "high": "high"}),
+        ({"off": None, "minimal": "low"}, {"none": "low", "minimal": "low"}),
+        ({"off": None, "minimal": None}, {"none": "low", "minimal": "low"}),
+        ({"xhigh": None, "max": "ultra"}, {"xhigh": "ultra", "max": "ultra"}),
+        ({}, {}),
+    ],
+)
+def test_a_level_that_the_model_lacks_becomes_the_word_of_the_nearest(levels, sent):
+    assert map_of_levels(levels) == sent
