@@ -1,9 +1,10 @@
 """The ledger against the provider's own books: `python bench/ledger.py [--requests 100000]`.
 
 One gateway gets requests of all kinds (whole, streamed, responses, background, embeddings, conversations) with 5 % of
-faults at the provider, fallbacks, rescues, and 4 % of clients that disconnect at a random moment. Then every request
-that reached the provider is compared with its row: the same model and the same tokens where the provider reported them.
-The exit status is 1 if a row is missing, double or different.
+faults at the provider, fallbacks, rescues, and 4 % of clients that disconnect at a random moment. Meanwhile further
+clients are processes that are killed in the middle of streams. Then every request that reached the provider is compared
+with its row: the same model and the same tokens where the provider reported them. The exit status is 1 if a row is
+missing, double or different.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from tests.fault.provider import FaultProvider
 _PENDING = "openclaw_gateway_ledger_pending_rows"
 
 
-async def measured(requests: int, seed: int, state: Path) -> int:
+async def measured(requests: int, processes: int, seed: int, state: Path) -> int:
     """Run the load and print both books. 1 if they differ."""
     async with FaultProvider().serving() as provider:
         books = Books(seed)
@@ -43,13 +44,17 @@ async def measured(requests: int, seed: int, state: Path) -> int:
             async with aiohttp.ClientSession(base, headers=headers, timeout=timeout) as client:
                 load = Load(client, seed)
                 began = time.monotonic()
-                await load.run(requests)
+                async with asyncio.TaskGroup() as group:
+                    killing = group.create_task(load.kill_processes(processes, gateway.port, TOKEN))
+                    group.create_task(load.run(requests))
                 seconds = time.monotonic() - began
                 result = await compared(client, books, killed=load.killed, wait=60.0)
                 result.problems += await unsettled(client)
                 size = sum(file.stat().st_size for file in state.glob("gateway.sqlite*"))
         attempts = sum(map(len, books.entries.values()))
     print(f"{requests} requests in {seconds:.0f} s, {attempts} at the provider, {len(load.killed)} clients killed")
+    in_stream = sum(not entry.done for marker in killing.result() for entry in books.entries.get(marker, ()))
+    print(f"{processes} client processes killed with SIGKILL, {in_stream} of them before the provider had sent all")
     print(f"equal to the provider's count: {result.exact}")
     print(f"estimated, the provider sent no count: {result.estimated}")
     print(f"failed before an answer: {result.unbilled}, never reached the provider: {result.unsent}")
@@ -72,10 +77,11 @@ def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--requests", type=int, default=100_000)
+    parser.add_argument("--processes", type=int, default=50, help="client processes to kill")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as state, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(measured(options.requests, options.seed, Path(state)))
+        return runner.run(measured(options.requests, options.processes, options.seed, Path(state)))
 
 
 if __name__ == "__main__":

@@ -20,17 +20,20 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import uvloop
-from aiohttp import web
 from gateway_process import Gateway, running  # first: it makes the tests' certificates importable
+from https_client import HttpsClient
+from procfs import cpu_seconds
 
 from tests.certificates import Authority
 
 TOKEN = "token-of-the-reload-benchmark"
 GENERATION = re.compile(r"generation (\d+)")
+LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+MAX_WAITING = 200
 FAILING = 0.1  # of the first attempts, so that a run goes on with the fallback
 
 
@@ -41,38 +44,75 @@ class Provider:
         self.seen: dict[str, set[int]] = defaultdict(set)
         self.keys: Counter[str] = Counter()
         self.url = ""
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
+    def handle(self, head: bytes, body: dict[str, Any], transport: asyncio.Transport) -> None:
+        """Answer one request."""
+        task = asyncio.create_task(self._answer(head, body, transport))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _answer(self, head: bytes, body: dict[str, Any], transport: asyncio.Transport) -> None:
+        headers = dict(line.split(": ", 1) for line in head.decode().lower().split("\r\n")[1:])
         number = body["messages"][-1]["content"]
         prompt = GENERATION.search(body["messages"][0]["content"])
-        shown = {int(request.headers["x-generation"]), int(prompt[1]) if prompt else -1}
-        self.seen[number] |= shown
-        self.keys[request.headers["Authorization"]] += 1
+        self.seen[number] |= {int(headers["x-generation"]), int(prompt[1]) if prompt else -1}
+        self.keys[headers["authorization"]] += 1
         if body["model"] == "first" and random.random() < FAILING:
             await asyncio.sleep(random.random() / 10)
-            return web.json_response({"error": {"message": "no"}}, status=500)
+            if not transport.is_closing():
+                transport.write(_whole(500, {"error": {"message": "no"}}))
+            return
         if not body.get("stream"):
             message = {"role": "assistant", "content": number}
             choice = {"index": 0, "message": message, "finish_reason": "stop"}
-            return web.json_response({"object": "chat.completion", "choices": [choice]})
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
-        await response.prepare(request)
-        for _ in range(int(request.headers.get("x-seconds", "1")) * 4 if number.startswith("stream") else 1):
-            await response.write(_event({"content": f"{number} "}))
-            await asyncio.sleep(0.25 if number.startswith("stream") else 0)
-        await response.write(_event({}, "stop") + b"data: [DONE]\n\n")
-        return response
+            transport.write(_whole(200, {"object": "chat.completion", "choices": [choice]}))
+            return
+        long = number.startswith("stream")
+        transport.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in range(int(headers.get("x-seconds", "1")) * 4 if long else 1):
+            if transport.is_closing():
+                return
+            transport.write(_chunk(_event({"content": f"{number} "})))
+            if long:
+                await asyncio.sleep(0.25)
+        transport.write(_chunk(_event({}, "stop") + b"data: [DONE]\n\n") + b"0\r\n\r\n")
 
-    async def start(self) -> web.AppRunner:
-        app = web.Application()
-        app.router.add_post("/v1/chat/completions", self.handle)
-        runner = web.AppRunner(app, access_log=None)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-        return runner
+    async def start(self) -> asyncio.Server:
+        server = await asyncio.get_running_loop().create_server(lambda: _ProviderConnection(self), "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        return server
+
+
+class _ProviderConnection(asyncio.Protocol):
+    """One connection of the gateway to the provider; a request comes after the end of the answer before it."""
+
+    def __init__(self, provider: Provider) -> None:
+        self._provider = provider
+        self._buffer = bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head, found, body = self._buffer.partition(b"\r\n\r\n")
+        if found and len(body) >= int(LENGTH.search(head)[1]):
+            self._buffer.clear()
+            self._provider.handle(bytes(head), json.loads(body), self._transport)
+
+
+def _whole(status: int, body: dict[str, Any]) -> bytes:
+    text = json.dumps(body).encode()
+    return b"HTTP/1.1 %d X\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
+        status,
+        len(text),
+        text,
+    )
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def _event(delta: dict[str, str], finish: str | None = None) -> bytes:
@@ -155,10 +195,13 @@ class Files:
 
 
 class Load:
-    """Requests at a steady rate, half of them on new connections, and streams one after the other."""
+    """Requests at a steady rate, half of them on new connections, and streams one after the other.
+
+    At most MAX_WAITING requests wait at the same time: a machine that can't keep up lowers the rate.
+    """
 
     def __init__(self, gateway: Gateway, files: Files) -> None:
-        self.base = f"https://127.0.0.1:{gateway.port}"
+        self.port = gateway.port
         self.trust = ssl.create_default_context(cafile=files.authority.file)
         self.errors: Counter[str] = Counter()
         self.times: list[float] = []
@@ -167,47 +210,53 @@ class Load:
         self._number = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def session(self, *, reused: bool) -> aiohttp.ClientSession:
-        connector = aiohttp.TCPConnector(ssl=self.trust, force_close=not reused, limit=0)
-        return aiohttp.ClientSession(self.base, connector=connector, headers={"Authorization": f"Bearer {TOKEN}"})
+    def client(self) -> HttpsClient:
+        lines = f"Host: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\nContent-Type: application/json\r\n"
+        return HttpsClient(self.port, self.trust, lines)
 
-    async def ask(self, session: aiohttp.ClientSession, name: str, *, stream: bool) -> None:
+    async def ask(self, client: HttpsClient, name: str, *, stream: bool, fresh: bool = False) -> None:
         body = {"model": "openclaw", "stream": stream, "messages": [{"role": "user", "content": name}]}
         started = time.monotonic()
         try:
-            async with session.post("/v1/chat/completions", json=body) as response:
-                text = await response.text()
-                good = name in text and '"error"' not in text and (not stream or text.endswith("data: [DONE]\n\n"))
-                if response.status != 200 or not good:
-                    self.errors[f"{response.status} {text[-200:]}"] += 1
-        except aiohttp.ClientError as error:
+            status, answer = await client.post("/v1/chat/completions", json.dumps(body).encode(), fresh=fresh)
+        except OSError as error:  # ConnectionError and ssl.SSLError are some
             self.errors[f"{type(error).__name__}: {error}"] += 1
+        else:
+            good = (
+                name.encode() in answer and b'"error"' not in answer and (not stream or b"data: [DONE]\n\n" in answer)
+            )
+            if status != 200 or not good:
+                self.errors[f"{status} {answer[-200:]!r}"] += 1
         self.times.append(time.monotonic() - started)
 
     async def steady(self, rate: float) -> None:
-        async with self.session(reused=True) as reused, self.session(reused=False) as fresh:
-            due = time.monotonic()
-            while not self.stopped:
-                self._number += 1
-                new = self._number % 2 == 0
-                self.handshakes += new
-                self.requests += 1
-                task = asyncio.create_task(
-                    self.ask(fresh if new else reused, f"request {self._number}", stream=self._number % 4 == 0)
-                )
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
-                due = max(due + 1 / rate, time.monotonic() - 1)
-                await asyncio.sleep(max(0.0, due - time.monotonic()))
-            await asyncio.gather(*self._tasks)
+        client = self.client()
+        due = time.monotonic()
+        places = asyncio.Semaphore(MAX_WAITING)
+        while not self.stopped:
+            await places.acquire()
+            self._number += 1
+            new = self._number % 2 == 0
+            self.handshakes += new
+            self.requests += 1
+            task = asyncio.create_task(
+                self.ask(client, f"request {self._number}", stream=self._number % 4 == 0, fresh=new)
+            )
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+            task.add_done_callback(lambda _: places.release())
+            due = max(due + 1 / rate, time.monotonic() - 1)
+            await asyncio.sleep(max(0.0, due - time.monotonic()))
+        await asyncio.gather(*self._tasks)
+        client.close()
 
     async def stream(self, number: int) -> None:
-        async with self.session(reused=True) as session:
-            count = 0
-            while not self.stopped:
-                count += 1
-                self.streams += 1
-                await self.ask(session, f"stream {number} {count}", stream=True)
+        client, count = self.client(), 0
+        while not self.stopped:
+            count += 1
+            self.streams += 1
+            await self.ask(client, f"stream {number} {count}", stream=True)
+        client.close()
 
 
 class Changes:
@@ -322,34 +371,46 @@ def _rewrite(file: Path, content: bytes) -> None:
 async def measured(arguments: argparse.Namespace, state: Path) -> bool:
     """Run, print, and return whether all is well."""
     provider = Provider()
-    runner = await provider.start()
+    server = await provider.start()
     files = Files(state, provider.url, arguments.stream_seconds)
     async with running(files.config(), state, file=files.file) as gateway:
         load = Load(gateway, files)
         tasks = [asyncio.create_task(load.steady(arguments.rate))]
         tasks += [asyncio.create_task(load.stream(number)) for number in range(arguments.streams)]
         started = time.monotonic()
-        memory = gateway.megabytes
-        async with load.session(reused=True) as session:
+        memory, cpu, own_cpu = gateway.megabytes, cpu_seconds(gateway.pid), time.process_time()
+        connector = aiohttp.TCPConnector(ssl=load.trust)
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with aiohttp.ClientSession(
+            f"https://127.0.0.1:{gateway.port}", connector=connector, headers=headers
+        ) as session:
             changes = Changes(files, load, session)
             good, bad = itertools.cycle(changes.good), itertools.cycle(changes.bad)
             for number in range(arguments.changes):
+                due = time.monotonic() + arguments.pause
                 await next(bad if number % 5 in (1, 3) else good)()
+                await asyncio.sleep(due - time.monotonic())
+            changing = time.monotonic() - started
             load.stopped = True
             await asyncio.gather(*tasks)
             async with session.get("/api/v1/config") as response:
                 status = await response.json()
         took = time.monotonic() - started
-        memory = gateway.megabytes - memory
-    await runner.cleanup()
+        memory, cpu = gateway.megabytes - memory, cpu_seconds(gateway.pid) - cpu
+        own_cpu = time.process_time() - own_cpu
+    server.close()
     mixed = [number for number, shown in provider.seen.items() if len(shown) != 1]
     times = sorted(load.times)
     print(f"{sum(changes.done.values())} changes in {took:.0f} s; generation {status['generation']} at the end")
     for kind, count in sorted(changes.done.items()):
         print(f"  {count:4} {kind}")
     print(
-        f"{load.requests} requests ({load.requests / took:.0f}/s), {load.streams} streams, {load.handshakes} handshakes"
+        f"{load.requests} requests ({load.requests / changing:.0f}/s while files changed), {load.streams} streams, "
+        f"{load.handshakes} handshakes"
     )
+    if load.requests < 0.95 * arguments.rate * changing:
+        print(f"this machine was too slow for {arguments.rate:.0f} requests/s")
+    print(f"CPU seconds: gateway {cpu:.1f} ({cpu / took:.2f} per second), load and provider {own_cpu:.1f}")
     print(f"median {times[len(times) // 2] * 1000:.0f} ms, memory {memory:+.0f} MB, {len(provider.keys)} keys used")
     print(f"errors: {sum(load.errors.values())}  {dict(load.errors.most_common(3))}")
     print(f"requests that saw two generations: {len(mixed)}")
@@ -363,6 +424,7 @@ def main() -> int:
     parser.add_argument("--rate", type=float, default=300.0, help="requests per second")
     parser.add_argument("--streams", type=int, default=20, help="at the same time")
     parser.add_argument("--stream-seconds", type=int, default=30, help="length of one")
+    parser.add_argument("--pause", type=float, default=0.25, help="seconds from one change to the next, at least")
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     random.seed(arguments.seed)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -48,7 +48,7 @@ from gateway.lockouts import lockout_from, releases_from
 from gateway.metrics import catalog
 from gateway.monitoring import Monitoring, OtherProcesses
 from gateway.operating import add_doctor, add_status
-from gateway.parts import RENEW, cooldown_policy, cooldowns_from, open_parts
+from gateway.parts import RENEW, Parts, cooldown_policy, cooldowns_from, open_parts
 from gateway.routes import EVENTS, ROUTES
 from gateway.runs.cooldowns import Cooldowns
 from gateway.shared import link_from, open_link
@@ -58,6 +58,21 @@ from openclaw_ratelimit import Quota, ReplicationLink
 
 _MAX_WINDOWS = 50_000  # of limits and budgets: several for each client key
 GENERATIONS = web.AppKey("generations", Generations)
+
+
+@dataclass(frozen=True, slots=True)
+class _Resident:
+    """What lives as long as the process, whatever its configurations.
+
+    `link` is None without Redis, `keys` where clients have no keys. Each snapshot has its own policies over `quota`.
+    """
+
+    link: ReplicationLink | None
+    quota: Quota
+    cooldowns: Cooldowns
+    keys: KeyRegistry | None
+    webhook: Webhook
+    monitoring: Monitoring
 
 
 def create_app(
@@ -76,68 +91,95 @@ def create_app(
     logged; `reloads` loads changed configurations, None where there is no file to load. `others` are the other workers,
     whose metrics are shown together with those of this process.
     """
+    resident = _resident(config, env, others)
+    link = resident.link
+    app = web.Application()
+    app[LOCKOUT], *followers = lockout_from(config.gateway.auth, link, sleep=asyncio.sleep)
+    app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
+    app[DRAIN] = Drain()
+    app[RELOADS] = reloads
+    app[BUDGET_ALERTS] = BudgetAlerts(resident.webhook.post)
+    app[LARGE_BODIES] = LargeBodies(config.gateway.http.max_body_bytes_in_flight)
+    app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
+    app[SCRAPE] = resident.monitoring.scrape
+    add_status(app, link, reloads, resident.monitoring)
+    _serve_routes(app, resident.monitoring)
+
+    async def runtime(app: web.Application) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            parts = await _open(app, stack, resident, followers, config=config, state=state, renew=renew)
+            app[GENERATIONS] = generations = Generations(parts)
+            stack.push_async_callback(generations.close)
+            generations.on_commit += [
+                *followers,
+                partial(_adjust, app, resident.cooldowns),
+                partial(_aim, resident.webhook),
+            ]
+            await generations.prepare(config, env)
+            generations.commit()
+            app[CURRENT] = generations.current
+            add_doctor(app, generations, reloads, state)
+            _watch_health(app, stack, parts.services.stores)
+            _run_in_background(app, stack, background, config.gateway.state.max_response_bytes)
+            resident.monitoring.collectors += _collectors(app, link, resident.cooldowns)
+            await stack.enter_async_context(resident.monitoring.running())
+            yield
+
+    app.cleanup_ctx.append(runtime)
+    return app
+
+
+def _resident(config: Config, env: Mapping[str, str], others: OtherProcesses | None) -> _Resident:
     gateway = config.gateway
     link = link_from(gateway.redis)
-    quota = Quota((), link=link, capacity=_MAX_WINDOWS)  # each snapshot has its own policies over it
+    quota = Quota((), link=link, capacity=_MAX_WINDOWS)
     cooldowns = cooldowns_from(gateway.retry)
     if link is not None:
         CooldownSync(link, cooldowns)
     keys = KeyRegistry() if gateway.auth.mode in ("token", "password") else None
     if link is not None and keys is not None and gateway.state.backend == "auto":
         KeySync(link, keys)
-    webhook = Webhook()
-    app = web.Application()
-    app[LOCKOUT], *followers = lockout_from(gateway.auth, link, sleep=asyncio.sleep)
-    app[REFUSAL_LOG] = RefusalLog(asyncio.get_running_loop().time)
-    app[DRAIN] = Drain()
-    app[RELOADS] = reloads
-    app[BUDGET_ALERTS] = BudgetAlerts(webhook.post)
-    app[LARGE_BODIES] = bodies = LargeBodies(gateway.http.max_body_bytes_in_flight)
-    app[DEGRADED] = {} if link is None else {"redis": lambda: not link.available}
-    monitoring = Monitoring(config, env, others)
-    app[SCRAPE] = monitoring.scrape
-    add_status(app, link, reloads, monitoring)
-    _serve_routes(app, monitoring)
+    return _Resident(link, quota, cooldowns, keys, Webhook(), Monitoring(config, env, others))
 
-    async def runtime(app: web.Application) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.callback(bodies.close)
-            await stack.enter_async_context(monitoring.exporting())
-            await stack.enter_async_context(webhook)
-            if link is not None:
-                await stack.enter_async_context(open_link(link))
-                releases, keep_releases = releases_from(app[LOCKOUT], config, state, link)
-                await stack.enter_async_context(releases.running())
-                followers.append(keep_releases)
-            parts = await stack.enter_async_context(
-                open_parts(
-                    config,
-                    state,
-                    cooldowns=cooldowns,
-                    quota=quota,
-                    keys=keys,
-                    renew=renew,
-                    registry=monitoring.registry,
-                    traces=monitoring.traces,
-                )
-            )
-            app[SERVICES] = parts.services
-            await _restore(stack, parts.services.stores, keys, quota if link is None else None)
-            app[GENERATIONS] = generations = Generations(parts)
-            stack.push_async_callback(generations.close)
-            generations.on_commit += [*followers, partial(_adjust, app, cooldowns), partial(_aim, webhook)]
-            await generations.prepare(config, env)
-            generations.commit()
-            app[CURRENT] = generations.current
-            add_doctor(app, generations, reloads, state)
-            _watch_health(app, stack, parts.services.stores)
-            _run_in_background(app, stack, background, gateway.state.max_response_bytes)
-            monitoring.collectors += _collectors(app, link, cooldowns)
-            await stack.enter_async_context(monitoring.running())
-            yield
 
-    app.cleanup_ctx.append(runtime)
-    return app
+async def _open(
+    app: web.Application,
+    stack: AsyncExitStack,
+    resident: _Resident,
+    followers: list[Callable[[Config], None]],
+    *,
+    config: Config,
+    state: Path,
+    renew: float,
+) -> Parts:
+    """Open the resources of the process, and go on with what an earlier one has stored.
+
+    Appends to `followers` what has to adjust to a new configuration.
+    """
+    link, monitoring = resident.link, resident.monitoring
+    stack.callback(app[LARGE_BODIES].close)
+    await stack.enter_async_context(monitoring.exporting())
+    await stack.enter_async_context(resident.webhook)
+    if link is not None:
+        await stack.enter_async_context(open_link(link))
+        releases, keep_releases = releases_from(app[LOCKOUT], config, state, link)
+        await stack.enter_async_context(releases.running())
+        followers.append(keep_releases)
+    parts = await stack.enter_async_context(
+        open_parts(
+            config,
+            state,
+            cooldowns=resident.cooldowns,
+            quota=resident.quota,
+            keys=resident.keys,
+            renew=renew,
+            registry=monitoring.registry,
+            traces=monitoring.traces,
+        )
+    )
+    app[SERVICES] = parts.services
+    await _restore(stack, parts.services.stores, resident.keys, resident.quota if link is None else None)
+    return parts
 
 
 def _serve_routes(app: web.Application, monitoring: Monitoring) -> None:

@@ -31,6 +31,7 @@ from gateway.upstream.embedded import available
 from gateway.upstream.embedded.chat import EmbeddedChat
 from gateway.upstream.embedded.embeddings import EmbeddedEmbeddings
 from gateway.upstream.http import Client, Limits, Timeouts, create_client
+from gateway.upstream.tapped import TappedClient
 from openclaw_ratelimit import Quota
 
 log = structlog.get_logger(__name__)
@@ -84,7 +85,9 @@ async def open_parts(
     """
     gateway = config.gateway
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(create_client(limits_from(gateway.retry)))
+        http = await stack.enter_async_context(
+            create_client(limits_from(gateway.retry), TappedClient if traces else Client)
+        )
         embedded = None
         if available():
             embedded = Embedded(EmbeddedChat(), EmbeddedEmbeddings())

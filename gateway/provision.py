@@ -223,6 +223,7 @@ def _run_context(
         observers=tuple(observers),
         metered=ledger is not None or traces is not None,
         on_attempt=None if ledger is None else ledger.on_attempt,
+        capture=None if traces is None else traces.capture,
         lifetime=lifetime,
     )
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from urllib.parse import urlsplit
 
-from gateway.config.diagnostics import OtelConfig, collector_url
+from gateway.config.diagnostics import CaptureContentConfig, OtelConfig, collector_url
 from gateway.config.problems import Problem
 from gateway.config.root import Config
+from gateway.traces.content import NO_CONTENT, ContentPolicy
 from gateway.traces.exporter import Exporter
 from gateway.traces.sampling import Sampler
 from gateway.traces.traces import Traces
@@ -27,7 +28,17 @@ def traces_from(config: Config, env: Mapping[str, str]) -> Traces | None:
     headers = {name: value.get_secret_value() for name, value in otel.headers.items()}
     sink = otlp_sink(url_from(otel, env), headers, env.get(_SERVICE_VARIABLE, "").strip() or otel.service_name)
     sampler = Sampler(otel.sample_rate, accept=otel.accept_trace_context)
-    return Traces(sampler, Exporter(sink), names_session=otel.session_attribute)
+    content = content_policy(otel.capture_content)
+    return Traces(sampler, Exporter(sink), names_session=otel.session_attribute, content=content)
+
+
+def content_policy(config: bool | CaptureContentConfig) -> ContentPolicy:
+    """The content of spans. As in OpenClaw, `true` leaves out system prompts, and `enabled` alone adds nothing."""
+    if isinstance(config, bool):
+        return ContentPolicy(input=config, output=config)
+    if not config.enabled:
+        return NO_CONTENT
+    return ContentPolicy(config.input_messages, config.output_messages, config.system_prompt, config.max_bytes)
 
 
 def tracing_problems(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:

@@ -94,7 +94,12 @@ def decoded(body: bytes) -> list[ReceivedSpan]:
 
 
 def attributes(pairs: Any) -> dict[str, Any]:
-    return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
+    return {pair.key: _decoded_value(pair.value) for pair in pairs}
+
+
+def _decoded_value(value: Any) -> Any:
+    kind = value.WhichOneof("value")
+    return [_decoded_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)
 
 
 @asynccontextmanager

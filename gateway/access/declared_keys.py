@@ -9,7 +9,7 @@ from gateway.core.identity import ClientBudget, ClientLimits
 
 
 def declared_keys(keys: Mapping[str, KeyConfig]) -> dict[str, KeyRecord]:
-    """The declared keys by name. `gateway.config.rules` has checked that each has a digest."""
+    """The declared keys by name. `gateway.config.auth_rules` has checked that each has a digest."""
     return {
         name: KeyRecord(
             name, digest, key.scopes, key.agents, _limits(key.limits), expires=key.expires, budget=_budget(key.budget)

@@ -18,7 +18,7 @@ from gateway.cli.api import ask, credential, trust
 from gateway.cli.first_run import first_configuration
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import amount, styled
-from gateway.cli.serve import listen_host
+from gateway.cli.serving import listen_host
 from gateway.cli.serving_options import serving_options
 from gateway.config.gateway import GatewayConfig
 from gateway.config.load import load

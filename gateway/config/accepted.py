@@ -31,10 +31,10 @@ MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource", "thinkingLeve
 COMPAT = frozenset({
     "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool", "openRouterRouting",
     "requiresAssistantAfterToolResult", "requiresMistralToolIds",
-    "requiresOpenAiAnthropicToolPayload", "requiresReasoningContentOnAssistantMessages", "requiresThinkingAsText",
+    "requiresOpenAiAnthropicToolPayload", "requiresThinkingAsText",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
-    "thinkingFormat", "toolCallArgumentsEncoding",
+    "toolCallArgumentsEncoding",
     "vercelGatewayRouting", "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
 
@@ -94,8 +94,10 @@ LOGGING = frozenset({"audit", "file", "maxFileBytes", "redactPatterns", "redactS
 DIAGNOSTICS = frozenset({
     "cacheTrace", "flags", "memoryPressureSnapshot", "stuckSessionAbortMs", "stuckSessionWarnMs",
 })  # fmt: skip
+CAPTURE_CONTENT = frozenset({"toolInputs", "toolOutputs"})
+
 OTEL = frozenset({
-    "captureContent", "flushIntervalMs", "logs", "logsEndpoint", "logsExporter", "metrics", "metricsEndpoint",
+    "flushIntervalMs", "logs", "logsEndpoint", "logsExporter", "metrics", "metricsEndpoint",
 })  # fmt: skip
 
 TOP_LEVEL = frozenset({

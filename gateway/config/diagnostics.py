@@ -27,11 +27,27 @@ def collector_url(text: str) -> str:
 CollectorUrl = Annotated[str, AfterValidator(collector_url)]
 
 
+class CaptureContentConfig(Section):
+    """`diagnostics.otel.captureContent`. Each part is enabled on its own.
+
+    `max_bytes` (ours) limits each attribute with content.
+    """
+
+    UNUSED: ClassVar[frozenset[str]] = accepted.CAPTURE_CONTENT
+
+    enabled: bool = False
+    input_messages: bool = False
+    output_messages: bool = False
+    system_prompt: bool = False
+    max_bytes: Annotated[int, Field(ge=256, le=1024 * 1024)] = 16 * 1024
+
+
 class OtelConfig(Section):
     """`diagnostics.otel`. `endpoint` is the collector's address, `traces_endpoint` the whole URL for traces.
 
     `sample_rate` is the part of the traces that is recorded, where the client has not decided it. `session_attribute`
     adds a hash of the conversation's key. `accept_trace_context` (ours): a trace of the client goes on here.
+    `capture_content` adds prompts and answers to spans; True stands for all of it but system prompts.
     """
 
     UNUSED: ClassVar[frozenset[str]] = accepted.OTEL
@@ -47,6 +63,7 @@ class OtelConfig(Section):
     sample_rate: Annotated[float, Field(ge=0, le=1)] = 1.0
     session_attribute: bool = False
     accept_trace_context: bool = True
+    capture_content: bool | CaptureContentConfig = False
 
 
 class DiagnosticsConfig(Section):

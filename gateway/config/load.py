@@ -10,12 +10,13 @@ from pydantic import ValidationError
 from gateway.config import accepted, document, references
 from gateway.config.agents import gathered
 from gateway.config.auth import GeneratedToken
+from gateway.config.auth_rules import mode_is_explicit
 from gateway.config.dotenv import with_state_variables
 from gateway.config.environment import config_file, enable, fill, state_directory, with_file_variables
 from gateway.config.problems import Problem, from_pydantic, unreported
 from gateway.config.profile_store import stored_profiles, with_stored
 from gateway.config.root import Config
-from gateway.config.rules import RULES, mode_is_explicit
+from gateway.config.rules import RULES
 from gateway.config.secrets import Resolver, SecretsConfig
 from gateway.config.shape import Walk, nearest, unknown
 from gateway.config.starter import new_token

@@ -53,9 +53,13 @@ class CompatConfig(Section):
     max_tokens_field: Literal["max_completion_tokens", "max_tokens"] | None = None
     requires_tool_result_name: bool | None = None
     requires_string_content: bool | None = None
+    requires_reasoning_content_on_assistant_messages: bool | None = None
     strict_message_keys: bool | None = None
     supported_reasoning_efforts: tuple[str, ...] | None = None
     reasoning_effort_map: dict[str, str] | None = None
+    thinking_format: (
+        Literal["openai", "openrouter", "deepseek", "zai", "together", "qwen", "qwen-chat-template"] | None
+    ) = None
     unsupported_tool_schema_keywords: tuple[str, ...] | None = None
     tool_schema_profile: Literal["gemini", "llamacpp", "xai"] | None = None
     accepts_prefill: bool | None = None

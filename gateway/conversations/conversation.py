@@ -22,7 +22,7 @@ from gateway.conversations.transcript import Entry, Outcome, View, view, write_e
 from gateway.core.answer import Answer
 from gateway.core.errors import GatewayError, Unavailable
 from gateway.core.message import Message
-from gateway.core.message_json import UnknownVersion
+from gateway.core.message_json import UnknownVersion, are_many
 from gateway.core.session_key import SessionKey
 from gateway.core.token_estimate import bytes_of
 from gateway.core.turn import Turn
@@ -164,7 +164,9 @@ class Conversation:
                 entry = replace(entry, entries_shown=self._window.entries_shown)
             if self._restarts:
                 entry = replace(entry, restarts=True, entries_shown=None)
-        await self._held().end(write_entry(self._summarising(entry)))
+        entry = self._summarising(entry)
+        many = are_many(entry.messages)
+        await self._held().end(await asyncio.to_thread(write_entry, entry) if many else write_entry(entry))
 
     async def leave(self, error: BaseException | None) -> None:
         """End the turn without an answer, unless it has ended. `error` is the cause, None for a cancelled turn."""

@@ -40,12 +40,14 @@ class GatewayError(Exception):
     """An error with a message for the client.
 
     The client reads `message`, so it never contains a secret. `param` names the wrong request field and `code` is a
-    machine-readable reason; both may be None. `usage` is what the provider's
-    answers before the error cost; None if there were none or their usage is unknown.
+    machine-readable reason; both may be None. `retry_after` are the seconds after which the same request may succeed,
+    None if that is unknown. `usage` is what the provider's answers before the error cost; None if there were none or
+    their usage is unknown.
     """
 
     status: int = 500
     type: str = "api_error"
+    retry_after: float | None = None
     usage: Usage | None = None
 
     def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
@@ -56,8 +58,8 @@ class GatewayError(Exception):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers of the error response, such as `Retry-After`."""
-        return {}
+        """Headers of the error response: `Retry-After` in seconds (RFC 9110 §10.2.3) if it is known."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
 
 
 class BadRequest(GatewayError):
@@ -155,11 +157,6 @@ class Conflict(GatewayError):
         super().__init__(message, code=code)
         self.retry_after = retry_after
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
-        return {"Retry-After": str(self.retry_after)}
-
 
 class SessionBusy(Conflict):
     """Another request uses the conversation and did not end within `wait` seconds."""
@@ -247,11 +244,6 @@ class RateLimited(GatewayError):
         self.retry_after = retry_after
         self.why = why
 
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
-        return {"Retry-After": str(self.retry_after)}
-
 
 class BudgetExceeded(RateLimited):
     """A budget is used up until it opens again. A retry before that fails as well."""
@@ -283,11 +275,6 @@ class Overloaded(Unavailable):
     def __init__(self, message: str, retry_after: int) -> None:
         super().__init__(message, code="overloaded")
         self.retry_after = retry_after
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """`Retry-After` in seconds (RFC 9110 §10.2.3)."""
-        return {"Retry-After": str(self.retry_after)}
 
 
 class ToolChoiceUnmet(GatewayError):

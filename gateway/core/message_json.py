@@ -28,6 +28,7 @@ from gateway.core.message import (
 )
 
 VERSION = 1
+_MANY = 1000  # parts; encoding fewer takes a millisecond at most
 _IS_ARRAY = "listed"  # the stored name of `content_is_array`
 
 
@@ -62,6 +63,14 @@ def read_message(fields: Mapping[str, Any]) -> Message:
 def write_messages(messages: tuple[Message, ...]) -> dict[str, Any]:
     """The messages and the version as a value for `jsonio.dumps`."""
     return {"v": VERSION, "messages": [write_message(message) for message in messages]}
+
+
+def are_many(messages: tuple[Message, ...]) -> bool:
+    """Whether encoding or decoding the messages would block the event loop: a thread should do it."""
+    parts = sum(len(message.parts) for message in messages)
+    return parts > _MANY or any(
+        type(part) is ToolResult and len(part.content) > _MANY for message in messages for part in message.parts
+    )
 
 
 def read_messages(fields: Mapping[str, Any]) -> tuple[Message, ...]:

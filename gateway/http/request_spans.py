@@ -33,6 +33,11 @@ class EndedRequest(Struct, frozen=True, gc=False):
         """See Record."""
         return 1
 
+    @property
+    def content_bytes(self) -> int:
+        """See Record."""
+        return 0
+
     def spans(self) -> Iterator[Span]:
         """See Record."""
         attributes: dict[str, str | int | float | bool] = {

@@ -70,8 +70,7 @@ class Totals(Struct):
         self.estimated += row.usage_source == "estimated"
 
     def as_dict(self) -> dict[str, Any]:
-        """As JSON. `cost` is US dollars as a number, null if no attempt that used tokens has a known price."""
-        used = self.attempts and not (self.unpriced and not self.cost)
+        """As JSON. `cost` is US dollars as a number, null if tokens were used and none of them at a known price."""
         return {
             "attempts": self.attempts,
             "answered": self.answered,
@@ -83,7 +82,7 @@ class Totals(Struct):
             "cache_write_tokens": self.cache_write,
             "completion_tokens": self.completion,
             "reasoning_tokens": self.reasoning,
-            "cost": self.cost / NANODOLLARS if used else None,
+            "cost": self.cost / NANODOLLARS if self.cost or not self.unpriced else None,
             "unpriced_attempts": self.unpriced,
             "estimated_attempts": self.estimated,
         }

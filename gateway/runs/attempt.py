@@ -1,9 +1,10 @@
 """One request of a run to one candidate: when, how it ended, what it cost."""
 
-from gateway.core.event import Batch, Event, RefusalDelta, TextDelta, ThinkingDelta, ToolCallDelta, UsageReport
+from gateway.core.event import Batch, UsageReport
 from gateway.core.names import ModelRef
-from gateway.core.token_estimate import raw_text_bytes, text_bytes
 from gateway.core.usage import Usage
+from gateway.runs.answer_bytes import bytes_of_text
+from gateway.runs.attempt_capture import AttemptCapture
 
 ANSWERED, CANCELLED = "answered", "cancelled"
 """Outcomes of attempts, tool calls and runs. A failure has the name of its kind."""
@@ -20,13 +21,15 @@ class Attempt:
 
     The rest is for the ledger and is set only in a metered run: `usage` is the provider's own count or, if `estimated`,
     ours, None without one; `streamed` says that the provider was asked for a stream, and `shown` that the client got a
-    part of the answer. As a filter of the provider's answer it sees every event and passes all of them on.
+    part of the answer. As a filter of the provider's answer it sees every event and passes all of them on. `capture` is
+    None unless the run's trace is recorded.
     """
 
     __slots__ = (
         "_batches",
         "_bytes",
         "began",
+        "capture",
         "estimated",
         "first_event",
         "key",
@@ -55,6 +58,7 @@ class Attempt:
         self.estimated = False
         self.streamed = False
         self.shown = False
+        self.capture: AttemptCapture | None = None
         self._batches: list[Batch] = []
         self._bytes = 0
 
@@ -81,13 +85,5 @@ class Attempt:
         return self._bytes
 
     def _measure(self) -> None:
-        self._bytes += sum(_text_bytes(event) for batch in self._batches for event in batch)
+        self._bytes += sum(map(bytes_of_text, self._batches))
         self._batches.clear()
-
-
-def _text_bytes(event: Event) -> int:
-    if isinstance(event, TextDelta):
-        return raw_text_bytes(event.raw)
-    if isinstance(event, (ThinkingDelta, RefusalDelta)):
-        return text_bytes(event.text)
-    return text_bytes(event.arguments) if isinstance(event, ToolCallDelta) else 0

@@ -14,12 +14,14 @@ from gateway.core.tracebacks import drop_tracebacks
 from gateway.core.turn import Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.runs.attempt import ANSWERED, CANCELLED, Attempt
+from gateway.runs.attempt_capture import AttemptCapture
 from gateway.runs.attempt_usage import estimate_missing
 from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry, Failure
 from gateway.runs.failover import HINT_OPENS, KEY_KINDS, MAX_POSTS, RULES, THRESHOLDS, Cooldown, Cursor, Retry, Rule
 from gateway.runs.observers import close_run
 from gateway.runs.trace import RunTrace
+from gateway.upstream.client import AnswerFilter
 
 T = TypeVar("T")
 
@@ -138,13 +140,17 @@ class Attempts:
         self.succeeded()
         return self._begin(candidate, Entry.FREE, 0.0)
 
-    def meter(self, *, streamed: bool) -> tuple[Attempt, ...]:
+    def meter(self, *, streamed: bool) -> tuple[AnswerFilter, ...]:
         """The current attempt, as a filter that counts what the candidate sends; nothing if the run is not metered."""
         attempt = self._trace.current
         if self._turn is None or attempt is None:
             return ()
         attempt.streamed = streamed
-        return (attempt,)
+        return (attempt,) if attempt.capture is None else self._captured(attempt, attempt.capture)
+
+    def _captured(self, attempt: Attempt, capture: AttemptCapture) -> tuple[AnswerFilter, ...]:
+        capture.turn = self._turn
+        return attempt, capture
 
     def first_event_received(self, *, streamed: bool) -> None:
         """The candidate has sent its first event, so its cooldown ends. `streamed`: others may follow."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from gateway.core.lifetime import Lifetime
 from gateway.core.names import ModelRef
 from gateway.core.turn import Turn
+from gateway.runs.attempt_capture import AttemptCapture
 from gateway.runs.attempts import Attempts, RetryPolicy
 from gateway.runs.candidates import Candidate, candidates_for
 from gateway.runs.cooldowns import Cooldowns
@@ -26,7 +27,7 @@ class RunContext:
     With `rescue`, an answer that breaks after the client got a part of it is requested again. `hold_back` is the number
     of characters that are withheld at the beginning of an answer. `reasoning` stores what models need back with their
     tool calls. `observers` are called once at the end of each run. `metered`: each attempt counts its own usage.
-    `on_attempt` is called when an attempt begins.
+    `on_attempt` is called when an attempt begins, `capture` makes what observes it for traces.
     `lifetime` is that of the snapshot.
     """
 
@@ -40,12 +41,14 @@ class RunContext:
     observers: tuple[Observer, ...] = (log_run,)
     metered: bool = False
     on_attempt: Callable[[], None] | None = None
+    capture: Callable[[], AttemptCapture] | None = None
     lifetime: Lifetime = field(default_factory=Lifetime)
 
     def new_trace(self, agent: str, client: str = "", origin: Origin = NO_ORIGIN) -> RunTrace:
         """The trace of a new run; `client` identifies the client for cooldowns, `origin` the request."""
         trace = RunTrace(agent, self.policy.clock, client, self.observers, origin)
         trace.on_attempt = self.on_attempt
+        trace.capture = self.capture
         return trace
 
     def attempts(

@@ -15,7 +15,7 @@ from gateway.runs.candidates import Candidate
 from gateway.runs.cooldowns import Cooldowns, Entry
 from gateway.runs.failover import RULES
 from gateway.runs.trace import RunTrace
-from gateway.upstream.client import ProviderAnswer
+from gateway.upstream.client import AnswerFilter, ProviderAnswer
 
 
 class HedgingAttempts(Attempts):
@@ -61,12 +61,13 @@ class HedgingAttempts(Attempts):
                 return candidate
         return None
 
-    def meter_second(self) -> tuple[Attempt, ...]:
+    def meter_second(self) -> tuple[AnswerFilter, ...]:
         """See `meter`, for the second attempt."""
         if self._turn is None or self._second is None:
             return ()
-        self._second[2].streamed = True
-        return (self._second[2],)
+        attempt = self._second[2]
+        attempt.streamed = True
+        return (attempt,) if attempt.capture is None else self._captured(attempt, attempt.capture)
 
     def decide(self, *, second: bool) -> None:
         """One of the two sent its first event; the other attempt ends. `second` says which one won."""

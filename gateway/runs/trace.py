@@ -10,7 +10,9 @@ from gateway.core.session_key import SessionKey
 from gateway.core.trace_context import CURRENT_ATTEMPT, TraceContext
 from gateway.core.usage import Usage
 from gateway.runs.attempt import Attempt
+from gateway.runs.attempt_capture import AttemptCapture
 from gateway.runs.run_record import AttemptRecord, RunRecord, ToolUse
+from gateway.upstream.tapped import CURRENT_TAP
 
 _MAX_REASON = 500  # characters
 
@@ -35,9 +37,10 @@ class RunTrace:
     """The trace of one run.
 
     `clock` counts seconds; `client` identifies the client, "" if unknown. `observers` are called at its end,
-    `on_attempt` when an attempt begins. `origin` names the request. `waited` is the sum of the pauses before attempts,
-    in seconds. `rescues` counts the attempts that continue or replay a broken answer of which the client has a part.
-    `usage` is what the providers reported so far, None if they reported nothing.
+    `on_attempt` when an attempt begins; `capture` makes what observes an attempt of a run that is recorded for traces.
+    `origin` names the request. `waited` is the sum of the pauses before attempts, in seconds. `rescues` counts the
+    attempts that continue or replay a broken answer of which the client has a part. `usage` is what the providers
+    reported so far, None if they reported nothing.
     """
 
     __slots__ = (
@@ -46,6 +49,7 @@ class RunTrace:
         "_ended",
         "agent",
         "attempts",
+        "capture",
         "client",
         "current",
         "observers",
@@ -71,6 +75,7 @@ class RunTrace:
         self.client = client
         self.observers = observers
         self.on_attempt: Callable[[], None] | None = None
+        self.capture: Callable[[], AttemptCapture] | None = None
         self.usage: Usage | None = None
         self.attempts: list[Attempt] = []
         self.current: Attempt | None = None  # the running attempt, or the last one
@@ -106,6 +111,9 @@ class RunTrace:
         self.attempts.append(attempt)
         if (context := self.origin.context) is not None:
             CURRENT_ATTEMPT.set(context.numbered(len(self.attempts)))
+            if self.capture is not None:
+                attempt.capture = self.capture() if context.sampled else None
+                CURRENT_TAP.set(attempt.capture)
         return attempt
 
     def first_event(self) -> None:

@@ -20,6 +20,8 @@ INTERVAL = 1.0
 """Seconds between two exports."""
 MAX_QUEUED = 4096
 """Records that wait, about two kilobytes each."""
+MAX_CONTENT = 32 * 1024 * 1024
+"""Bytes of prompts and answers that wait."""
 _BATCH = 128  # spans; encoding them takes some milliseconds, in which the event loop gets few turns
 _CLOSING = 3.0  # seconds for the last exports
 _STOPPING = 1.0  # seconds for an export that was interrupted
@@ -40,15 +42,25 @@ class Sink(Protocol):
 class Exporter:
     """The queue and its thread. Call `start` in the event loop, and `close` at the end; it exports what waits.
 
-    `sent` and `lost` count spans.
+    `sent` and `lost` count spans. Records beyond `max_queued`, or `max_content` bytes of prompts and answers, are lost.
     """
 
-    def __init__(self, sink: Sink, *, interval: float | None = None, max_queued: int = MAX_QUEUED) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        interval: float | None = None,
+        max_queued: int = MAX_QUEUED,
+        max_content: int = MAX_CONTENT,
+    ) -> None:
         self.sent = 0
         self.lost = 0
         self._sink = sink
         self._interval = INTERVAL if interval is None else interval
         self._max_queued = max_queued
+        self._max_content = max_content
+        self._content_put = 0  # bytes so far; only the event loop writes this, and only the thread the next one
+        self._content_taken = 0
         self._queue: deque[Record] = deque()
         self._wake = threading.Event()
         self._stopping = False
@@ -64,10 +76,12 @@ class Exporter:
 
     def put(self, record: Record) -> None:
         """Queue a record; it is lost if the queue is full. Call this in the event loop."""
-        queued = len(self._queue)
-        if queued >= self._max_queued:
+        queued, content = len(self._queue), record.content_bytes
+        full = self._content_put - self._content_taken + content > self._max_content if content else False
+        if full or queued >= self._max_queued:
             self.lost += record.size
             return
+        self._content_put += content
         self._queue.append(record)
         if queued == _BATCH:
             self._wake.set()
@@ -96,7 +110,9 @@ class Exporter:
         while self._queue and not self._given_up:
             spans: list[Span] = []
             while self._queue and len(spans) < _BATCH:
-                spans.extend(self._queue.popleft().spans())
+                record = self._queue.popleft()
+                spans.extend(record.spans())
+                self._content_taken += record.content_bytes
             try:
                 problem = self._sink.send(spans)
             except Exception as error:  # noqa: BLE001  of the SDK; it must not end the thread

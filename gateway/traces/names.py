@@ -16,12 +16,18 @@ AGENT: Final = "gen_ai.agent.name"
 CONVERSATION: Final = "gen_ai.conversation.id"
 REQUEST_MODEL: Final = "gen_ai.request.model"
 REQUEST_STREAM: Final = "gen_ai.request.stream"
+RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
 FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"  # seconds
 INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
 OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
 CACHE_READ_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
 CACHE_WRITE_TOKENS: Final = "gen_ai.usage.cache_creation.input_tokens"
 REASONING_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+SYSTEM_INSTRUCTIONS: Final = "gen_ai.system_instructions"  # these three only if content is enabled; JSON
+INPUT_MESSAGES: Final = "gen_ai.input.messages"
+OUTPUT_MESSAGES: Final = "gen_ai.output.messages"
 TOOL: Final = "gen_ai.tool.name"
 TOOL_TYPE: Final = "gen_ai.tool.type"
 
@@ -51,6 +57,7 @@ ATTEMPT: Final = "openclaw.attempt.number"
 ATTEMPT_OUTCOME: Final = "openclaw.attempt.outcome"
 ATTEMPT_PAUSE: Final = "openclaw.attempt.pause"  # seconds before it
 ATTEMPT_KEY: Final = "openclaw.attempt.key"  # which key of the configuration, never the key
+CONTENT_TRUNCATED: Final = "openclaw.content.truncated"
 TOOL_OUTCOME: Final = "openclaw.tool.outcome"
 
 PROVIDERS: Final[Mapping[str, str]] = {

@@ -1,6 +1,7 @@
 """The spans of a run: the agent, each request to a provider, and each tool call of the agent.
 
-Nothing in them comes from a prompt or an answer, and of a failure only its kind: a provider's message may quote both.
+Nothing in them comes from a prompt or an answer unless `gateway.traces.content` is enabled, and of a failure only its
+kind: a provider's message may quote both.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,17 +15,17 @@ from gateway.runs.attempt import ANSWERED, CANCELLED, Attempt
 from gateway.runs.run_record import LEFT_OUT, ToolUse
 from gateway.runs.trace import RunFinished
 from gateway.traces import names
-from gateway.traces.span import NANOSECONDS, Span
+from gateway.traces.content import CONTENT
+from gateway.traces.span import NANOSECONDS, Attributes, Span, Value
 from gateway.upstream.provider import Provider
 
 _EMBEDDINGS = "/v1/embeddings"
 _ENDINGS = (ANSWERED, CANCELLED, None)
-Attributes = dict[str, str | int | float | bool]
 
 
 class EndedRun(Struct, frozen=True, gc=False):
     """A run that has ended at `time` (Unix time in seconds). `providers` are those of its configuration;
-    `names_session` adds the hash of its conversation's key.
+    `names_session` adds the hash of its conversation's key. `responses` are further attributes of its attempts.
     """
 
     time: float
@@ -32,12 +33,18 @@ class EndedRun(Struct, frozen=True, gc=False):
     context: TraceContext
     providers: Mapping[str, Provider]
     names_session: bool
+    responses: tuple[Attributes, ...]
 
     @property
     def size(self) -> int:
         """See Record."""
         trace = self.finished.trace
         return 1 + len(trace.attempts) + len(trace.tools)
+
+    @property
+    def content_bytes(self) -> int:
+        """See Record."""
+        return sum(len(text) for one in self.responses for name in CONTENT if isinstance(text := one.get(name), str))
 
     def spans(self) -> Iterator[Span]:
         """See Record. A run that only embeds has no agent at work, so its attempts belong to the request."""
@@ -58,7 +65,7 @@ class EndedRun(Struct, frozen=True, gc=False):
     def _run(self, offset: int) -> Span:
         finished = self.finished
         trace = finished.trace
-        attributes: Attributes = {
+        attributes: dict[str, Value] = {
             names.OPERATION: names.INVOKE_AGENT,
             names.AGENT: trace.agent,
             names.RUN_ENDPOINT: trace.origin.endpoint,
@@ -83,7 +90,7 @@ class EndedRun(Struct, frozen=True, gc=False):
         row = None if provider is None else provider.row_for(ref.model)
         wire = "" if row is None else row.wire
         operation = names.EMBEDDINGS if embeds else names.FORMAT_OPERATIONS.get(wire, names.CHAT)
-        attributes: Attributes = {
+        attributes: dict[str, Value] = {
             names.OPERATION: operation,
             names.PROVIDER: names.PROVIDERS.get(ref.provider) or names.FORMAT_PROVIDERS.get(wire, ref.provider),
             names.REQUEST_MODEL: ref.model,
@@ -103,6 +110,7 @@ class EndedRun(Struct, frozen=True, gc=False):
             attributes[names.FIRST_CHUNK] = round(attempt.first_event, 6)
         if attempt.usage is not None and not attempt.estimated:
             attributes |= _tokens(attempt.usage)
+        attributes |= self.responses[number - 1]
         failed = attempt.outcome not in _ENDINGS
         if failed:
             attributes[names.ERROR] = str(attempt.outcome)
@@ -113,7 +121,7 @@ class EndedRun(Struct, frozen=True, gc=False):
 
 def _tool(use: ToolUse, run: TraceContext, offset: int) -> Span:
     failed = use.outcome not in _ENDINGS
-    attributes: Attributes = {
+    attributes: dict[str, Value] = {
         names.OPERATION: names.EXECUTE_TOOL,
         names.TOOL: use.tool,
         names.TOOL_TYPE: "extension",
@@ -130,8 +138,8 @@ def _ns(seconds: float) -> int:
     return round(seconds * NANOSECONDS)
 
 
-def _tokens(usage: Usage) -> Attributes:
-    attributes: Attributes = {names.INPUT_TOKENS: usage.prompt, names.OUTPUT_TOKENS: usage.completion}
+def _tokens(usage: Usage) -> dict[str, Value]:
+    attributes: dict[str, Value] = {names.INPUT_TOKENS: usage.prompt, names.OUTPUT_TOKENS: usage.completion}
     if usage.cached:
         attributes[names.CACHE_READ_TOKENS] = usage.cached
     if usage.cache_write:

@@ -12,6 +12,10 @@ NANOSECONDS = 1_000_000_000
 Kind = Literal["server", "client", "internal"]
 
 
+Value = str | int | float | bool | tuple[str, ...]
+Attributes = Mapping[str, Value]
+
+
 class Span(Struct, frozen=True):
     """One piece of work. `start` and `end` are Unix time in nanoseconds."""
 
@@ -20,7 +24,7 @@ class Span(Struct, frozen=True):
     context: TraceContext
     start: int
     end: int
-    attributes: Mapping[str, str | int | float | bool]
+    attributes: Attributes
     failed: bool = False
 
 
@@ -30,6 +34,11 @@ class Record(Protocol):
     @property
     def size(self) -> int:
         """How many spans it has at most."""
+        ...
+
+    @property
+    def content_bytes(self) -> int:
+        """The bytes of prompts and answers in them."""
         ...
 
     def spans(self) -> Iterator[Span]:

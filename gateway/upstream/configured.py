@@ -6,6 +6,7 @@ error, never replaced by the catalogue's: a prompt goes only to the host that th
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
 
 from pydantic import SecretStr
 from yarl import URL
@@ -25,7 +26,7 @@ from gateway.upstream.prices import configured_price, known_prices
 from gateway.upstream.provider import Provider, secrets_in
 from gateway.upstream.routes import route_for, route_problems, secrets_of_route
 from gateway.upstream.row_problems import unreachable, unsendable, unsigned, unsupported, without_project
-from gateway.upstream.signers import secrets_for, signer_for
+from gateway.upstream.signers import login_format, secrets_for, signer_for
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
 from gateway.wire.model import ModelSpec
 
@@ -123,7 +124,7 @@ def _signer(wire: str, region: str, env: Mapping[str, str], request: RequestConf
 
 
 def _has_credential(wire: str, keys: list[NamedKey], headers: Mapping[str, str]) -> bool:
-    """Whether a row has a key, or a header of its own that authorises its requests."""
+    """Whether a row has a key, or a header of its own that authorises its requests. `wire` is its `login_format`."""
     format_ = UPSTREAMS.get(wire)
     own = {name.lower() for name in headers} & {"authorization", (format_ and format_.key_header) or ""}
     return keys[0][1] is not None or bool(own)
@@ -158,31 +159,39 @@ def _configured(
         timeout=config.timeout_seconds,
         traced=config.send_trace_context,
         local=row is not None and row.local,
-        key_headers=_key_headers(config, row, wire),
+        key_headers=_key_headers(config, row, wire, written),
         route=route_for(written, config.request, env),
     )
     provider = replace(provider, models={model.id: _model(model, config, provider, quirks) for model in config.models})
-    is_keyed = _has_credential(wire, keys, headers)
-    signer = None if is_keyed else _signer(wire, region or region_from(env), env, config.request)
-    secrets = (*(secrets_for(wire, env) if signer else ()), *secrets_of_route(config.request))
+
+    @cache  # the rows of models share their tokens
+    def login(format_: str) -> Signer | None:
+        return _signer(format_, region or region_from(env), env, config.request)
+
+    def row_of(base: Provider, api: str, url: str, headers: Mapping[str, str]) -> Provider:
+        format_ = login_format(api, url)
+        is_open = config.auth_header is False and format_ != api  # something on the way may add the credential
+        signer = None if is_open or _has_credential(format_, keys, headers) else login(format_)
+        secrets = (*(secrets_for(format_, env) if signer else ()), *secrets_of_route(config.request))
+        return _with_keys(replace(base, signer=signer), keys, headers, secrets)
+
     rows = {
-        model.id: _with_keys(
+        model.id: row_of(
             replace(
                 provider,
                 route=route_for(model.base_url or written, config.request, env),
                 base_url=base_url_for(model.api or wire, model.base_url or written),
                 wire=model.api or wire,
-                key_headers=_key_headers(config, row, model.api or wire),
-                signer=signer if model.api in (None, wire) else None,
+                key_headers=_key_headers(config, row, model.api or wire, model.base_url or written),
             ),
-            keys,
+            model.api or wire,
+            model.base_url or written,
             {**headers, **_plain(model.headers)},
-            secrets,
         )
         for model in config.models
         if model.base_url or model.headers or model.api not in (None, wire)
     }
-    return _with_keys(replace(provider, model_rows=rows, signer=signer), keys, headers, secrets)
+    return row_of(replace(provider, model_rows=rows), wire, written, headers)
 
 
 def _built_in_url(row: Row, env: Mapping[str, str], region: str, keys: list[NamedKey]) -> str:
@@ -206,10 +215,11 @@ def _is_there(config: ProviderConfig, row: Row, env: Mapping[str, str]) -> bool:
     return mine.path.rstrip("/") == theirs.path.rstrip("/") if row.local else mine.host == theirs.host
 
 
-def _key_headers(config: ProviderConfig, row: Row | None, wire: str) -> KeyHeaders:
+def _key_headers(config: ProviderConfig, row: Row | None, wire: str, url: str) -> KeyHeaders:
     if config.auth_header or config.auth == "token" or config.request.auth.mode == "authorization-bearer":
         return bearer
-    return row.key_headers if row and row.api == wire else key_headers_of(wire)
+    format_ = login_format(wire, url)
+    return row.key_headers if row and row.api == format_ else key_headers_of(format_)
 
 
 def _header_of(config: ProviderConfig) -> dict[str, str]:
@@ -289,6 +299,8 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supports_prompt_cache": compat.supports_prompt_cache,
         "supports_block_binding": compat.supports_block_binding,
         "seed_field": compat.seed_field,
+        "thinking_format": compat.thinking_format,
+        "requires_reasoning_content_on_assistant_messages": compat.requires_reasoning_content_on_assistant_messages,
     }
 
 

@@ -1,22 +1,43 @@
 """Microsoft Entra ID: an application signs in with its secret, or with the token of a workload identity, as in Azure's
-own libraries (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow).
+own libraries (https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow). On Azure's own
+machines, `managed_identity` hands out tokens without a secret.
 """
 
 from collections.abc import Mapping
 from pathlib import Path
 
+from yarl import URL
+
+from gateway.upstream.managed_identity import managed_identity
 from gateway.upstream.oauth_token import Login
 
+CLASSIC_PATH = "/openai/deployments/"
+"""In a base URL: the deployment is named by the address (Azure's classic form)."""
+
+_HOSTS = (".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
 _SCOPE = "https://cognitiveservices.azure.com/.default"
 _AUTHORITY = "https://login.microsoftonline.com"
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 _MAX_TOKEN = 64 * 1024  # characters
 
 
+def is_azure(base_url: str) -> bool:
+    """Whether an address is one of Azure OpenAI, or has its classic form."""
+    url = URL(base_url)
+    return (url.host or "").endswith(_HOSTS) or CLASSIC_PATH in f"{url.path}/"
+
+
 def login_from(env: Mapping[str, str]) -> Login | None:
-    """The application of `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` or
-    `AZURE_FEDERATED_TOKEN_FILE`; None if one is missing.
+    """The login that Azure's libraries would take, None if there is none: an application, else a managed identity.
+
+    The application is that of `AZURE_TENANT_ID`, `AZURE_CLIENT_ID` and `AZURE_CLIENT_SECRET` or
+    `AZURE_FEDERATED_TOKEN_FILE`. `AZURE_TOKEN_CREDENTIALS` may say that there is only a managed identity.
     """
+    only_managed = _value(env, "AZURE_TOKEN_CREDENTIALS").lower() == "managedidentitycredential"
+    return (None if only_managed else _application(env)) or managed_identity(env)
+
+
+def _application(env: Mapping[str, str]) -> Login | None:
     tenant, client = _value(env, "AZURE_TENANT_ID"), _value(env, "AZURE_CLIENT_ID")
     secret, file = _value(env, "AZURE_CLIENT_SECRET"), _value(env, "AZURE_FEDERATED_TOKEN_FILE")
     if not (tenant and client and (secret or file)):

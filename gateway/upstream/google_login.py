@@ -1,5 +1,5 @@
 """Google's application default credentials (https://docs.cloud.google.com/docs/authentication/application-default-credentials):
-the file of a service account, or the login of `gcloud`.
+the file of a service account, the login of `gcloud`, or the service account of the machine, from its metadata server.
 """
 
 from base64 import urlsafe_b64encode
@@ -15,8 +15,12 @@ from gateway.upstream.oauth_token import Login
 VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
 """The environment variable that names the file."""
 
+METADATA_VARIABLE = "GCE_METADATA_HOST"
+"""The one that names the metadata server, as for Google's libraries."""
+
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+_METADATA = "computeMetadata/v1/instance/service-accounts/default/token"
 _LIFETIME = 3600  # seconds, the longest that Google allows
 _USERS_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  an address
 _SERVICE_ACCOUNT = ("client_email", "private_key", "token_uri")
@@ -33,6 +37,21 @@ def credentials_file(env: Mapping[str, str]) -> str | None:
     folder = env.get("CLOUDSDK_CONFIG", "").strip() or (f"{home}/.config/gcloud" if home else None)
     written = Path(folder) / "application_default_credentials.json" if folder else None
     return str(written) if written is not None and written.is_file() else None
+
+
+def metadata_login(env: Mapping[str, str]) -> Login | None:
+    """The service account that is attached to this machine or container, if `GCE_METADATA_HOST` names its metadata
+    server (https://docs.cloud.google.com/compute/docs/metadata/overview).
+    """
+    host = env.get(METADATA_VARIABLE, "").strip()
+    if not host:
+        return None
+    return Login(
+        label="The service account of this machine",
+        remedy=f"attach one with access to Vertex AI, check {METADATA_VARIABLE}, or set {VARIABLE}",
+        token_uri=f"http://{host}/{_METADATA}",
+        proof={"Metadata-Flavor": "Google"},
+    )
 
 
 def login_from(path: str) -> Login:

@@ -140,9 +140,9 @@ class Client:
 
 
 @asynccontextmanager
-async def create_client(limits: Limits) -> AsyncIterator[Client]:
+async def create_client(limits: Limits, kind: type[Client] = Client) -> AsyncIterator[Client]:
     """A client for all providers, closed at the end of the block."""
-    client = Client(limits.connect)
+    client = kind(limits.connect)
     try:
         yield client
     finally:

@@ -13,7 +13,7 @@ from gateway.core.upstream_error import UpstreamError
 from gateway.upstream.client import read_whole
 from gateway.upstream.http import Client
 from gateway.upstream.provider import Provider
-from gateway.upstream.transport.endpoint import Endpoint
+from gateway.upstream.transport.endpoint import as_get
 from gateway.upstream.transport.errors import TransportError
 
 _TIMEOUT = 15.0  # seconds for the whole call
@@ -46,9 +46,7 @@ def can_list(provider: Provider) -> bool:
 async def list_models(provider: Provider, http: Client) -> Listing:
     """Ask for the models with this row's key. Raises TransportError, also after 15 seconds without an answer."""
     path, headers = _CALLS[provider.wire]
-    made = provider.endpoint(path, headers)
-    # The transport prebuilds heads of POST requests; here only the method differs.
-    get = Endpoint(made.origin, b"GET" + made.head.removeprefix(b"POST"))
+    get = as_get(provider.endpoint(path, headers))
     try:
         async with asyncio.timeout(_TIMEOUT):
             response = await http.post(get, b"", fresh=True)

@@ -1,4 +1,5 @@
-"""Access tokens of OAuth 2.0 (RFC 6749): a login is exchanged for a token that authorises requests for an hour.
+"""Access tokens of OAuth 2.0 (RFC 6749): a login is exchanged for a token that authorises requests for an hour. On a
+cloud's own machines, a metadata server hands out such tokens.
 
 A token is renewed before it ends, beside the requests: only a request without a valid token waits.
 """
@@ -7,6 +8,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from urllib.parse import urlencode
 
 import structlog
@@ -15,11 +17,11 @@ from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.upstream.client import read_whole
 from gateway.upstream.http import DEFAULTS, Client
-from gateway.upstream.transport.endpoint import Endpoint, endpoint
+from gateway.upstream.transport.endpoint import Endpoint, as_get, endpoint
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.route import Route
 from gateway.wire.contract import NO_HEADERS, WireRequest
-from gateway.wire.statuses import kind_of_status
+from gateway.wire.failures import kind_of_status
 
 log = structlog.get_logger(__name__)
 
@@ -33,16 +35,18 @@ _TIMEOUT = 30.0  # seconds for one attempt
 @dataclass(frozen=True, slots=True)
 class Login:
     """What is exchanged for tokens at `token_uri`. `form` makes the fields of one request, at a time in seconds; it may
-    read a file, and raises ValueError. `label` names the login in messages, and `remedy` says what to do if it is
-    refused. `headers` go with every call beside the token; `secrets` must not appear in a message.
+    read a file, and raises ValueError. Without it, the server is a metadata server on this machine's own network: it is
+    asked by GET with `proof`, never through a proxy. `label` names the login in messages, and `remedy` says what to do
+    if it is refused. `headers` go with every call beside the token; `secrets` must not appear in a message.
     """
 
     label: str
     remedy: str
     token_uri: str
-    form: Callable[[float], Mapping[str, str]] = field(repr=False)
+    form: Callable[[float], Mapping[str, str]] | None = field(default=None, repr=False)
     headers: Mapping[str, str] = field(default_factory=dict)
     secrets: tuple[str, ...] = field(default=(), repr=False)
+    proof: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 class TokenSource:
@@ -54,8 +58,12 @@ class TokenSource:
     def __init__(self, login: Login, route: Route | None = None, clock: Callable[[], float] = time.time) -> None:
         self._login = login
         self._clock = clock
-        headers = {"Content-Type": "application/x-www-form-urlencoded"}
-        self._address = endpoint(login.token_uri, headers, DEFAULTS, route=route)
+        if login.form is None:
+            defaults = {name: value for name, value in DEFAULTS.items() if name != "Content-Type"}
+            self._address = as_get(endpoint(login.token_uri, login.proof, defaults))
+        else:
+            headers = {"Content-Type": "application/x-www-form-urlencoded"}
+            self._address = endpoint(login.token_uri, headers, DEFAULTS, route=route)
         self._headers = NO_HEADERS
         self._renew_at = self._ends_at = 0.0
         self._renewal: asyncio.Task[None] | None = None
@@ -90,15 +98,16 @@ class TokenSource:
 
     async def _renew(self) -> None:
         now = self._clock()
+        form = self._login.form
         try:
-            form = await asyncio.to_thread(self._login.form, now)
+            fields_sent = {} if form is None else await asyncio.to_thread(form, now)
         except ValueError as error:
             raise UpstreamError(UpstreamKind.AUTH, f"{self._login.label} can't be used: {error}.") from None
-        status, fields = await self._exchange(urlencode(form).encode())
-        token, lifetime = fields.get("access_token"), fields.get("expires_in")
+        status, fields = await self._exchange(urlencode(fields_sent).encode())
+        token = fields.get("access_token")
         if status != 200 or not isinstance(token, str):
             raise self._refused(status, fields)
-        seconds = lifetime if isinstance(lifetime, int | float) else _LIFETIME
+        seconds = _lifetime(fields, now)
         self._headers = {**self._login.headers, "Authorization": f"Bearer {token}"}
         self._ends_at = now + seconds - _SKEW
         self._renew_at = now + max(seconds - _EARLY, seconds / 2)
@@ -119,15 +128,36 @@ class TokenSource:
 
     def _away(self, reason: str) -> UpstreamError:
         server = self._login.token_uri.partition("?")[0]
-        return UpstreamError(UpstreamKind.CONNECT, f"The provider's token server {server} can't be reached: {reason}.")
+        remedy = f"; {self._login.remedy}" if self._login.form is None else ""  # there may be none on this machine
+        text = f"The provider's token server {server} can't be reached: {reason}{remedy}."
+        return UpstreamError(UpstreamKind.CONNECT, text)
 
     def _refused(self, status: int, fields: Mapping[str, object]) -> UpstreamError:
         """Token servers answer 400 or 401 for a login that they don't accept."""
         kind = UpstreamKind.AUTH if status in (200, 400, 401, 403) else kind_of_status(status)
         reason = str(fields.get("error_description") or fields.get("error") or f"status {status}").partition("\r\n")[0]
-        text = f"{self._login.label} got no token: {reason.rstrip('.')}"
+        # "token: WORD" would look like a secret, and be redacted.
+        text = f"{self._login.label} got no token, its server says: {reason.rstrip('.')}"
         remedy = f"; {self._login.remedy}" if kind is UpstreamKind.AUTH else ""
         return UpstreamError(kind, f"{text}{remedy}.", upstream_status=status)
+
+
+def _lifetime(fields: Mapping[str, object], now: float) -> float:
+    """The seconds that a token is valid. Azure's servers send numbers as texts, and App Service only the time of the
+    end.
+    """
+    lifetime, end = _number(fields.get("expires_in")), _number(fields.get("expires_on"))
+    if lifetime is not None:
+        return lifetime
+    return _LIFETIME if end is None else end - now
+
+
+def _number(value: object) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str | int | float) else None
+    except ValueError:
+        return None
+    return number if number is not None and isfinite(number) and number > 0 else None
 
 
 def _object(body: bytes) -> Mapping[str, object]:

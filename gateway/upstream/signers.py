@@ -1,4 +1,4 @@
-"""The logins of the environment: what authorises a row that has no key, by its wire format."""
+"""The logins of the environment: what authorises a row that has no key, by its wire format and its address."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -11,19 +11,26 @@ from gateway.upstream.transport.route import Route
 from gateway.wire.google_generative import VERTEX
 
 AZURE = "azure-openai-responses"
+_ALSO_AT_AZURE = frozenset({"openai-completions", "openai-responses"})
 RouteTo = Callable[[str], Route | None]
 """The route to a token server."""
 
 
+def login_format(wire: str, base_url: str) -> str:
+    """The format whose credentials are sent: Azure's for OpenAI's formats at an address of Azure, else `wire`."""
+    return AZURE if wire in _ALSO_AT_AZURE and entra_login.is_azure(base_url) else wire
+
+
 def signer_for(wire: str, region: str, env: Mapping[str, str], route_to: RouteTo = lambda _: None) -> Signer | None:
-    """What signs the requests of this format with the environment's access key, service account or application; None
-    for a format without signatures, and without any of them. Raises ConfigError for a login that can't be used.
+    """What signs the requests of this format (`login_format`) with the environment's access key, service account,
+    application or managed identity; None for a format without signatures, and without any of them. Raises ConfigError
+    for a login that can't be used.
     """
     login = _login(wire, env)
     if login is None:
         return aws.signer_for(wire, region, env)
     try:
-        return TokenSource(login, route_to(login.token_uri))
+        return TokenSource(login, None if login.form is None else route_to(login.token_uri))
     except ValueError as error:
         raise ConfigError((f"{login.label}: the address of its token server {error}",)) from None
 
@@ -37,16 +44,18 @@ def secrets_for(wire: str, env: Mapping[str, str]) -> tuple[str | None, ...]:
 def token_sources(providers: Iterable[Provider]) -> Iterator[TokenSource]:
     """What has to be closed after the last request to these providers."""
     for provider in providers:
-        if isinstance(provider.signer, TokenSource):
-            yield provider.signer
+        signers = dict.fromkeys(row.signer for row in (provider, *provider.model_rows.values()))
+        yield from (signer for signer in signers if isinstance(signer, TokenSource))
 
 
 def _login(wire: str, env: Mapping[str, str]) -> Login | None:
     if wire == AZURE:
         return entra_login.login_from(env)
-    path = google_login.credentials_file(env) if wire == VERTEX else None
-    if path is None:
+    if wire != VERTEX:
         return None
+    path = google_login.credentials_file(env)
+    if path is None:
+        return google_login.metadata_login(env)
     try:
         return google_login.login_from(path)
     except ValueError as error:

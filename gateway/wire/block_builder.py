@@ -22,17 +22,12 @@ from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.message import Citation, Foreign, Owner, Thinking
 from gateway.core.raw_text import is_empty, text_of
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.failures import malformed
 from gateway.wire.surrogates import SurrogateJoiner
 
 Kind = Literal["text", "thinking", "redacted", "call", "other"]
 
 _EMPTY_ARGUMENTS = frozenset({b"", b"null", b'""', b"{}"})
-
-
-def malformed(what: str) -> UpstreamError:
-    """The error for an answer that can't be read; `what` completes the sentence "could not be read: …"."""
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
 
 
 class BlockBuilder:

@@ -182,11 +182,6 @@ class EmbeddingRequest:
     base64: bool = False
     replies: "list[EmbeddingReply]" = field(default_factory=list, compare=False)
 
-    @property
-    def has_tokens(self) -> bool:
-        """Whether an input is the ids of its tokens."""
-        return any(not isinstance(one, str) for one in self.inputs)
-
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingReply:

@@ -7,7 +7,7 @@ from gateway.core.turn import Turn
 from gateway.wire.model import ModelSpec
 
 _ORDER = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_OFF = ("none", "off", "disabled", "", False)
+OFF = ("none", "off", "disabled", "", False)
 _PARAMS = ("thinking", "reasoning_effort", "reasoningEffort", "reasoning", "think")
 """The names under which operators configure an effort in `params`, whatever the wire format."""
 
@@ -16,14 +16,14 @@ def asks_to_reason(turn: Turn, model: ModelSpec) -> bool:
     """Whether the client, or the operator for this agent or model, asks for reasoning, so that silence may be long."""
     options = turn.options
     if options.effort is not None:
-        return options.effort not in _OFF
+        return options.effort not in OFF
     if options.thinking_budget is not None:
         return options.thinking_budget > 0
     if not (turn.params or model.params):
         return False
     params = {**(model.params or {}), **(turn.params or {})}
     given = [params[name] for name in _PARAMS if name in params]
-    return any(isinstance(value, dict) or (value is not None and value not in _OFF) for value in given)
+    return any(isinstance(value, dict) or (value is not None and value not in OFF) for value in given)
 
 
 def nearest_effort(effort: str, supported: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.error_reason import reason_in
-from gateway.wire.statuses import default_message, kind_of_status
+from gateway.wire.failures import default_message, error_object, kind_of_status
 
 _BY_CODE = {
     "context_length_exceeded": UpstreamKind.CONTEXT_OVERFLOW,
@@ -85,7 +85,7 @@ def error_in(error: Any) -> UpstreamError:
 
 def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
     """One UpstreamError from the HTTP status (None: none was given) and the decoded body (anything)."""
-    fields = _fields(payload)
+    fields = error_object(payload)
     message = reason_in(payload)
     code, param = fields.get("code"), fields.get("param")
     code = code if isinstance(code, str) else None
@@ -102,18 +102,6 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
         param=param if isinstance(param, str) else None,
         retry_after=retry_after,
     )
-
-
-def _fields(payload: Any) -> dict[str, Any]:
-    """The error object, wherever it is: below `error`, at the top, or in a list of one (Google)."""
-    if isinstance(payload, list) and payload:
-        payload = payload[0]
-    if not isinstance(payload, dict):
-        return {}
-    error = payload.get("error")
-    if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else payload
 
 
 def _kind(status: int | None, code: str | None, fields: dict[str, Any], message: str) -> UpstreamKind:

@@ -3,7 +3,7 @@
 import msgspec
 
 from gateway.core.jsonio import InvalidJSON, StructDecoder
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.failures import malformed
 
 
 class _Count(msgspec.Struct):
@@ -22,7 +22,7 @@ def input_tokens(body: bytes) -> int:
     try:
         return _checked(_COUNT.read(body).input_tokens)
     except InvalidJSON as error:
-        raise _malformed(str(error)) from None
+        raise malformed(str(error), "count of tokens") from None
 
 
 def total_tokens(body: bytes) -> int:
@@ -30,14 +30,10 @@ def total_tokens(body: bytes) -> int:
     try:
         return _checked(_GOOGLE.read(body).totalTokens)
     except InvalidJSON as error:
-        raise _malformed(str(error)) from None
+        raise malformed(str(error), "count of tokens") from None
 
 
 def _checked(tokens: int | None) -> int:
     if tokens is None or tokens < 0:
-        raise _malformed("it holds no number of tokens")
+        raise malformed("it holds no number of tokens", "count of tokens")
     return tokens
-
-
-def _malformed(what: str) -> UpstreamError:
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's count of tokens could not be read: {what}.")

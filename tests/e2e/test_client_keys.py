@@ -11,11 +11,10 @@ import pytest_asyncio
 
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
+from tests.process import MAX_WAIT
 from tests.servers import redis_server
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-MAX_WAIT = 10.0
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -11,7 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHAT = "/v1/chat/completions"
 HI = {"messages": [{"role": "user", "content": "hi"}]}
 RESPONSE = {"model": "openclaw", "input": "hi"}
-AT_ONCE = 0.5  # seconds
+AT_ONCE = 1.0  # seconds, on a busy machine
 HELLO = chunk({"content": "Hello"})
 
 WAITING = {

@@ -200,7 +200,7 @@ async def test_a_connection_ends_with_the_stream_that_was_running_on_it_when_the
         gateway.process.signal(signal.SIGTERM)
         await refusing(gateway)
         model.seen.set()
-        remaining = await asyncio.wait_for(reader.read(), 5)
+        remaining = await asyncio.wait_for(reader.read(), 30)
         assert remaining.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         writer.close()
         assert await gateway.process.ended() == 0

@@ -76,7 +76,7 @@ async def remaining(client, model):
 
 async def until_let_through(client, model):
     """Wait until the gateway has noticed the disconnect."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while (await ask(client, model)).status == 429:
             pass
 

@@ -11,12 +11,12 @@ import pytest_asyncio
 from tests.e2e.answers import DONE, SEEN, chunk, does, hangs, refuses, says, streams
 from tests.e2e.provider import KEY
 from tests.e2e.stack import stack
+from tests.process import MAX_WAIT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CHAT = "/v1/chat/completions"
 MiB = 2**20
-MAX_WAIT = 15.0  # seconds
 
 
 def asking(text: str = "hi", **fields):

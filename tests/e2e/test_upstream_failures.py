@@ -145,7 +145,7 @@ async def test_a_silent_provider_is_given_up_within_the_limit(client, provider, 
     status, error, _ = await failure(client, model.chosen, body, path)
     assert (status, error["type"]) == (504, "upstream_timeout")
     assert LIMIT <= time.monotonic() - before < LIMIT + SLACK
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await model.abandoned.wait()
 
 

@@ -12,12 +12,12 @@ from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving
 from tests.e2e.provider import KEY
 from tests.e2e.stack import stack
+from tests.process import MAX_WAIT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 CREATE = {"type": "response.create", "model": "openclaw", "input": "hi"}
 ENDS = ("error", "response.completed", "response.failed")
-MAX_WAIT = 15.0  # seconds
 MiB = 2**20
 
 

@@ -15,7 +15,7 @@ from tests.e2e.answers import DONE, SEEN, chunk, hangs, streams
 from tests.e2e.conftest import TOKEN
 from tests.e2e.process import serving, started
 from tests.e2e.provider import Model
-from tests.process import alive, free_port
+from tests.process import MAX_WAIT, alive, free_port
 from tests.servers import redis_server
 from tests.unit.http.metrics import Scraped
 
@@ -23,7 +23,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ASKED = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}], "stream": True}
 HEADERS = {"Authorization": f"Bearer {TOKEN}"}
-MAX_WAIT = 15.0  # seconds
 
 
 def children(pid: int) -> set[int]:

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import random
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -16,6 +18,9 @@ from tests.fault.provider import Call, FaultProvider, Model
 
 FAULTS = 0.05
 KILLS = 0.04
+SLOW = 0.05
+"""Seconds between the parts of a stream to a client process, so that most kills are in the middle of one."""
+CLIENT = Path(__file__).with_name("killed_client.py")
 PIECES = tuple(f"word{number} " for number in range(12))
 _UNSENT = ("stale_connection", "connect_timeout")
 _MAX_CALLS = 1000  # that the provider remembers
@@ -62,7 +67,7 @@ class Books:
         elif "input" in call.body:
             await self._embed(call, entry)
         elif call.streams:
-            await self._stream(call, entry)
+            await self._stream(call, entry, pause=SLOW if marker.startswith("process") else 0)
         else:
             await self._whole(call, entry)
 
@@ -89,7 +94,7 @@ class Books:
         await replies(json.dumps(body | ({"usage": entry.usage} if entry.usage else {})).encode())(call)
         entry.done = True
 
-    async def _stream(self, call: Call, entry: Entry) -> None:
+    async def _stream(self, call: Call, entry: Entry, pause: float) -> None:
         await call.send(head(headers=CHUNKED))
         for part in range(0, len(PIECES), 3):
             if part == len(PIECES) // 2 and entry.fault == "cut":
@@ -101,7 +106,7 @@ class Books:
                 return
             entry.bytes += sum(map(len, PIECES[part : part + 3]))
             await call.send(b"".join(_FRAMES[part : part + 3]))
-            await asyncio.sleep(0)
+            await asyncio.sleep(pause)
         usage = None if self._random.random() < 0.02 else self._usage()
         last = [chunk({}, "stop"), *([event({"choices": [], "usage": usage})] if usage else []), DONE]
         entry.usage = usage
@@ -175,6 +180,28 @@ class Load:
             async with self._client.get(f"/v1/responses/{made['id']}") as response:
                 made = await response.json()
         return made["status"]
+
+    async def kill_processes(self, count: int, port: int, token: str) -> set[str]:
+        """Start client processes one after the other, and kill each (SIGKILL) at a random moment. Returns the requests
+        that the kills broke.
+        """
+        broken = set()
+        for number in range(count):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-I", CLIENT, str(port), token, str(number), stdout=asyncio.subprocess.PIPE
+            )
+            if process.stdout is None:
+                raise AssertionError
+            try:
+                first = await process.stdout.readline()  # it is at work
+                await asyncio.sleep(self._random.uniform(0, 0.5))
+            finally:
+                process.kill()
+            printed = first + await process.stdout.read()
+            await process.wait()
+            broken.add(printed.decode().split()[-1])
+        self.killed |= broken
+        return broken
 
     async def _kill(self, chat: dict[str, Any], marker: str, headers: dict[str, str]) -> object:
         """Disconnect at a random moment."""

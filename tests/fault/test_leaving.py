@@ -13,7 +13,7 @@ from tests.process import unaccepting_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-AT_ONCE = 0.5  # seconds, on a busy machine; bench/leaving.py has the figures
+AT_ONCE = 1.0  # seconds, on a busy machine; bench/leaving.py has the figures
 TIMES = 5
 
 

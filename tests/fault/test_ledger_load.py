@@ -1,13 +1,17 @@
 """The ledger against the provider's own books: requests of all kinds, with faults, fallbacks and disconnects."""
 
-import pytest
+import asyncio
 
-from tests.fault.conftest import settings
+import pytest
+from yarl import URL
+
+from tests.fault.conftest import TOKEN, settings
 from tests.fault.ledger_load import Books, Load, compared, read_rows, serve_books
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 REQUESTS = 600
+PROCESSES = 4
 
 
 @pytest.fixture(scope="module")
@@ -21,11 +25,14 @@ def config(providers):
     return made
 
 
-async def test_the_ledger_equals_the_providers_books_row_for_row(client, provider):
+async def test_the_ledger_equals_the_providers_books_row_for_row(client, gateway, provider):
     books = Books(seed=7)
     serve_books(provider, books)
     load = Load(client, seed=7)
-    await load.run(REQUESTS)
+    async with asyncio.TaskGroup() as group:
+        killing = group.create_task(load.kill_processes(PROCESSES, URL(gateway.url).port, TOKEN))
+        group.create_task(load.run(REQUESTS))
+    assert len(killing.result()) == PROCESSES
     result = await compared(client, books, killed=load.killed)
     assert result.problems == []
     assert result.exact > REQUESTS * 0.8

@@ -86,10 +86,11 @@ def test_a_variable_that_can_not_be_used_is_named(checked, monkeypatch):
     assert "OTEL_EXPORTER_OTLP_ENDPOINT: is not the http or https URL of a collector" in output
 
 
-def test_openclaws_keys_for_metrics_logs_and_content_are_named_as_without_effect(checked):
-    status, output = checked({"enabled": True, "logs": True, "captureContent": {"enabled": True}}, flags=["x"])
+def test_openclaws_keys_for_metrics_logs_and_tool_content_are_named_as_without_effect(checked):
+    content = {"enabled": True, "toolInputs": True}
+    status, output = checked({"enabled": True, "logs": True, "captureContent": content}, flags=["x"])
     assert status == 0
-    for key in ("diagnostics.flags", "diagnostics.otel.captureContent", "diagnostics.otel.logs"):
+    for key in ("diagnostics.flags", "diagnostics.otel.captureContent.toolInputs", "diagnostics.otel.logs"):
         assert key in output
 
 

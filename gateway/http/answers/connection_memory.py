@@ -6,9 +6,7 @@ from dataclasses import replace
 
 from aiohttp import web
 
-from gateway.core.jsonio import dumps
-from gateway.core.message_json import write_messages
-from gateway.state.responses.store import ResponseStore, StoredResponse
+from gateway.state.responses.store import ResponseStore, StoredResponse, encoded
 
 MiB = 2**20
 
@@ -61,8 +59,8 @@ class ConnectionMemory:
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore. Never fails; a response that is too large is forgotten at once."""
         if new or response.id in self._responses:
+            size = len((await encoded(response))["messages"]) + len(response.body)
             self.forget(response.id)
-            size = len(dumps(write_messages(response.messages))) + len(response.body)
             self._responses[response.id] = replace(response, size=size)
             self.size += size
             self._memories.make_room(self)

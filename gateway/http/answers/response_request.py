@@ -115,7 +115,8 @@ class ResponseRequest:
         seal = self._seal if ingress.sealed else None
         head = Head(new_id("resp_"), int(time.time()), turn.model, ingress.echo(turn), seal)
         renderer = Renderer(head, now=time.time)
-        storage = Storage(self._store if ingress.stored else self._transport.memory, self._record(head))
+        record = await decoded(self._request, partial(self._record, head)) if self._large else self._record(head)
+        storage = Storage(self._store if ingress.stored else self._transport.memory, record)
         if ingress.background:
             return await self._start_in_background(
                 dispatched,

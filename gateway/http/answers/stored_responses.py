@@ -1,13 +1,15 @@
 """Looks up stored responses: by their owner, as a conversation, and by item id. `response_recorder` stores them."""
 
-from collections.abc import Mapping
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
 
 from gateway.core.errors import BadRequest, NotFound
-from gateway.core.jsonio import loads
+from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message
 from gateway.core.session_key import HEADER
 from gateway.http.keys import PRINCIPAL, SERVICES
@@ -16,6 +18,7 @@ from gateway.state.responses.store import ResponseStore, StoredResponse
 from gateway.wire.openai_responses.item_id import position_of
 
 _MAX_RESPONSES = 1000  # per conversation
+_LARGE = 2**18  # bytes; decoding a longer document may take milliseconds
 UNFINISHED = ("queued", "in_progress")
 
 
@@ -74,20 +77,44 @@ async def history(store: ResponseStore, owner: Owner, agent: str, response_id: s
     return tuple(message for turn in reversed(turns) for message in turn)
 
 
-async def referred_items(store: ResponseStore, owner: Owner, references: Mapping[str, str]) -> dict[str, Any]:
-    """The items that a request refers to by id; `references` are ids with their paths. Raises NotFound."""
+async def referred_items(store: ResponseStore, owner: Owner, references: Sequence[tuple[str, str]]) -> dict[str, Any]:
+    """The items that a request refers to by id; `references` are ids with their paths, as often as they occur.
+
+    Raises NotFound, or BadRequest if the items together are larger than a request may be.
+    """
     items: dict[str, Any] = {}
-    responses: dict[str, StoredResponse | None] = {}
-    for name, path in references.items():
-        position = position_of(name)
-        if position is not None and position.response not in responses:
-            responses[position.response] = await store.get(owner.subject, position.response)
-        stored = responses.get(position.response) if position else None
-        side_items = () if stored is None or position is None else _items_of(stored, position.side)
-        if position is None or position.index >= len(side_items):
-            raise NotFound(f"`{path}`: item with id '{name[:80]}' not found.", param=path, code="item_not_found")
-        items[name] = side_items[position.index]
+    occurrences = Counter(name for name, _ in references)
+    size = 0
+    for (response, side), names in _by_side(references).items():
+        stored = await _get(store, owner, response)
+        side_items = [] if stored is None else await _items_of(stored, side)
+        for name, (path, index) in names.items():
+            if index >= len(side_items):
+                raise _no_item(name, path)
+            items[name] = side_items[index]
+            size += occurrences[name] * len(dumps(side_items[index]))
+            if size > RESPONSES_BODY:
+                raise BadRequest(
+                    f"`input`: the items that it refers to have more than {RESPONSES_BODY} bytes. Refer to fewer.",
+                    param="input",
+                    code="context_length_exceeded",
+                )
     return items
+
+
+def _by_side(references: Sequence[tuple[str, str]]) -> dict[tuple[str, str], dict[str, tuple[str, int]]]:
+    """(response, side) → id → (path, index). So each document is decoded once, and only one at a time."""
+    sides: dict[tuple[str, str], dict[str, tuple[str, int]]] = {}
+    for name, path in references:
+        position = position_of(name)
+        if position is None:
+            raise _no_item(name, path)
+        sides.setdefault((position.response, position.side), {}).setdefault(name, (path, position.index))
+    return sides
+
+
+def _no_item(name: str, path: str) -> NotFound:
+    return NotFound(f"`{path}`: item with id '{name[:80]}' not found.", param=path, code="item_not_found")
 
 
 async def _get(store: ResponseStore, owner: Owner, response_id: str) -> StoredResponse | None:
@@ -95,9 +122,18 @@ async def _get(store: ResponseStore, owner: Owner, response_id: str) -> StoredRe
     return await store.get(owner.subject, response_id) if response_id.isascii() else None
 
 
-def _items_of(stored: StoredResponse, side: str) -> list[Any]:
-    items: list[Any] = loads(stored.input) if side == "input" else loads(stored.body)["output"]
+async def _items_of(stored: StoredResponse, side: str) -> list[Any]:
+    return await input_items_of(stored) if side == "input" else (await _parsed(stored.body))["output"]
+
+
+async def input_items_of(stored: StoredResponse) -> list[dict[str, Any]]:
+    """The decoded items of its input."""
+    items: list[dict[str, Any]] = await _parsed(stored.input)
     return items
+
+
+async def _parsed(document: bytes) -> Any:
+    return await asyncio.to_thread(loads, document) if len(document) > _LARGE else loads(document)
 
 
 def _not_found(response_id: str, missing: str) -> NotFound:

@@ -9,7 +9,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.jsonio import dumps, loads
 from gateway.http.answers.background import BACKGROUND
 from gateway.http.answers.background_events import cancelled, current, replay
-from gateway.http.answers.stored_responses import find
+from gateway.http.answers.stored_responses import find, input_items_of
 from gateway.http.errors import JSON
 from gateway.http.keys import SERVICES
 
@@ -55,7 +55,7 @@ async def list_input_items(request: web.Request) -> web.StreamResponse:
     """List the response's input items, a page at a time; newest first unless `order` is `asc`."""
     stored = await find(request)
     query = request.query
-    items: list[dict[str, Any]] = loads(stored.input)
+    items = await input_items_of(stored)
     order = query.get("order", "desc")
     if order not in ("asc", "desc"):
         raise BadRequest("`order`: must be asc or desc.", param="order")

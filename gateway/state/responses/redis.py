@@ -6,7 +6,7 @@ from typing import cast
 
 from gateway.state.redis_client import RedisClient
 from gateway.state.redis_room import RESPONSES
-from gateway.state.responses.store import ResponsePolicy, StoredResponse, decode_fields, encode_fields
+from gateway.state.responses.store import ResponsePolicy, StoredResponse, decoded, encoded
 from gateway.state.script import load_script
 
 _PUT_RESPONSE = load_script(__file__, "put_response")
@@ -23,7 +23,7 @@ class RedisResponses:
 
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore."""
-        fields = encode_fields(response)
+        fields = await encoded(response)
         if sum(map(len, fields.values())) > self._policy.max_bytes:
             return False
         self._redis.room.check(sum(map(len, fields.values())), RESPONSES)
@@ -38,7 +38,7 @@ class RedisResponses:
         fields = await self._redis.execute(lambda client: cast(Awaitable[dict[bytes, bytes]], client.hgetall(key)))
         if not fields:
             return None
-        return decode_fields(response_id, subject, {name.decode(): value for name, value in fields.items()})
+        return await decoded(response_id, subject, {name.decode(): value for name, value in fields.items()})
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
         """See ResponseStore. Returns False if the result of an earlier attempt of the same deletion got lost."""

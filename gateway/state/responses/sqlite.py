@@ -3,7 +3,7 @@
 import sqlite3
 from collections.abc import Callable
 
-from gateway.state.responses.store import ResponsePolicy, StoredResponse, decode_fields, encode_fields
+from gateway.state.responses.store import ResponsePolicy, StoredResponse, decoded, encoded
 from gateway.state.sqlite import Database
 
 _FIELDS = ("facts", "body", "input", "messages")
@@ -21,7 +21,7 @@ class SqliteResponses:
 
     async def put(self, response: StoredResponse, *, new: bool = True) -> bool:
         """See ResponseStore."""
-        fields = encode_fields(response)
+        fields = await encoded(response)
         size = sum(map(len, fields.values()))
         if size > self._policy.max_bytes:
             return False
@@ -59,7 +59,7 @@ class SqliteResponses:
         row = await self._database.read(work)
         if row is None:
             return None
-        return decode_fields(response_id, subject, dict(zip(_FIELDS, row, strict=True)))
+        return await decoded(response_id, subject, dict(zip(_FIELDS, row, strict=True)))
 
     async def delete(self, subject: str | None, response_id: str) -> bool:
         """See ResponseStore."""

@@ -4,13 +4,16 @@ A store returns a response only to its owner: every query contains the subject. 
 explicit session) and interpret the objects.
 """
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.core.jsonio import dumps, loads
 from gateway.core.message import Message
-from gateway.core.message_json import read_messages, write_messages
+from gateway.core.message_json import are_many, read_messages, write_messages
+
+_LARGE = 2**18  # bytes of messages; decoding more may take milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,21 @@ class ResponsePolicy:
     max_total_bytes: int = 2**30
 
 
-def encode_fields(response: StoredResponse) -> dict[str, bytes]:
-    """The fields that a store writes, each as JSON. `decode_fields` reads them."""
+async def encoded(response: StoredResponse) -> dict[str, bytes]:
+    """The fields that a store writes, each as JSON. `decoded` reads them."""
+    if are_many(response.messages):
+        return await asyncio.to_thread(_encoded, response)
+    return _encoded(response)
+
+
+async def decoded(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
+    """The response that `encoded` encoded. Raises UnknownVersion."""
+    if len(fields["messages"]) > _LARGE:
+        return await asyncio.to_thread(_decoded, response_id, subject, fields)
+    return _decoded(response_id, subject, fields)
+
+
+def _encoded(response: StoredResponse) -> dict[str, bytes]:
     facts = {
         "agent": response.agent,
         "created": response.created,
@@ -82,8 +98,7 @@ def encode_fields(response: StoredResponse) -> dict[str, bytes]:
     }
 
 
-def decode_fields(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
-    """The response that `encode_fields` encoded. Raises UnknownVersion."""
+def _decoded(response_id: str, subject: str | None, fields: Mapping[str, bytes]) -> StoredResponse:
     facts = loads(fields["facts"])
     return StoredResponse(
         response_id,

@@ -79,6 +79,11 @@ def endpoint(
     return Endpoint(origin, head)
 
 
+def as_get(made: Endpoint) -> Endpoint:
+    """The same address for a GET without a body; heads are prebuilt for POST."""
+    return Endpoint(made.origin, b"GET" + made.head.removeprefix(b"POST"))
+
+
 def with_headers(made: Endpoint, headers: Mapping[str, str]) -> Endpoint:
     """The same address with these headers in place of those of the same names, for one request.
 

@@ -10,15 +10,16 @@ from typing import Any
 from gateway.core.event import Batch, Finish, FinishReason, RefusalDelta, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.message import Owner
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.anthropic_messages import WIRE
 from gateway.wire.anthropic_messages.blocks import add_block, add_delta, begin_block
 from gateway.wire.anthropic_messages.errors import classify
 from gateway.wire.anthropic_messages.shapes import EVENT, MESSAGE, Delta, Event, Message
 from gateway.wire.anthropic_messages.usage import UsageReader
-from gateway.wire.block_builder import BlockBuilder, malformed
+from gateway.wire.block_builder import BlockBuilder
 from gateway.wire.contract import End
-from gateway.wire.framing.sse import OversizedEvent, SseDecoder
+from gateway.wire.event_parser import EventParser
+from gateway.wire.failures import malformed
+from gateway.wire.framing.sse import SseDecoder
 from gateway.wire.model import ModelSpec
 
 _FINISH: dict[str, FinishReason] = {
@@ -85,22 +86,20 @@ def _explanation(details: Any) -> str | None:
     return text if isinstance(text, str) else None
 
 
-class StreamParser:
+class StreamParser(EventParser):
     """Reads one streamed message until its `message_stop`. The end is held back until then: more usage may come."""
 
     end: End = "sure"
     """See Parser: the end has an event of its own."""
 
-    __slots__ = ("_blocks", "_decoder", "_end", "_started", "_usage", "done", "failure")
+    __slots__ = ("_blocks", "_decoder", "_end", "_usage")
 
     def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
         self._decoder = SseDecoder()
         self._blocks = _builder(model)
         self._usage = UsageReader()
-        self._started = False
         self._end: Delta | None = None
-        self.done = False
-        self.failure: UpstreamError | None = None
 
     @property
     def complete(self) -> bool:
@@ -112,46 +111,19 @@ class StreamParser:
         """Whether the model is reasoning, perhaps without showing it."""
         return self._blocks.thinking
 
-    def feed(self, data: bytes) -> Batch:
-        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
-        batch: Batch = []
-        try:
-            self._feed(data, batch)
-        except UpstreamError as error:
-            if not batch:
-                raise
-            self.failure = error
-        return batch
-
-    def close(self) -> Batch:
-        """The end of the bytes. A stream without the reason of its end is truncated, whatever came before."""
-        if self.failure is not None:
-            raise self.failure
-        batch: Batch = []
-        if not self.done:
-            self._read(self._decoder.flush(), batch)
-        if self._end is None:
-            if self._started:
-                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
-            raise malformed("the stream ended without an answer")
-        if not self.done:
-            self._stop(batch)
-        return batch
-
     def _feed(self, data: bytes, batch: Batch) -> None:
         named = self._decoder.feed_named(data)
         if named is None:
-            try:
-                payloads = self._decoder.feed(data)
-            except OversizedEvent as error:
-                raise malformed(str(error)) from None
-            self._read(payloads, batch)
+            self._read(self._decoder.feed(data), batch)
             return
         events = EVENT.decode_joined(named.joined, named.count)
         if events is None:
             self._read(named.payloads(), batch)
         else:
             self._events(events, batch, exact=True)
+
+    def _flush(self, batch: Batch) -> None:
+        self._read(self._decoder.flush(), batch)
 
     def _read(self, payloads: list[bytes], batch: Batch) -> None:
         for payload in payloads:
@@ -201,7 +173,7 @@ class StreamParser:
             case "message_stop":
                 if self._end is None:
                     raise malformed("it has no reason for its end")
-                self._stop(batch)
+                self._end_answer(batch)
             case "error":
                 if not self.complete:
                     raise classify(None, {"error": event.error})
@@ -210,7 +182,7 @@ class StreamParser:
             case _:
                 pass  # `ping`, and events that may be added
 
-    def _stop(self, batch: Batch) -> None:
+    def _end_answer(self, batch: Batch) -> None:
         """End the answer: emit the reason that was held back, and the usage."""
         self.done = True
         if self._end is not None:

@@ -7,7 +7,8 @@ from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.raw_text import is_empty, is_string, text_of
 from gateway.wire.anthropic_messages.citations import read_citation
 from gateway.wire.anthropic_messages.shapes import BLOCK, Block, Delta
-from gateway.wire.block_builder import BlockBuilder, malformed
+from gateway.wire.block_builder import BlockBuilder
+from gateway.wire.failures import malformed
 
 _OWN_CONTENT = frozenset({None, "text", "thinking", "redacted"})
 

@@ -8,30 +8,7 @@ import re
 from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-
-_BY_STATUS = {
-    400: UpstreamKind.INVALID_REQUEST,
-    401: UpstreamKind.AUTH,
-    402: UpstreamKind.BILLING,
-    403: UpstreamKind.AUTH,
-    404: UpstreamKind.NOT_FOUND,
-    # The provider's fault, or that of the way to it, whatever its class says.
-    407: UpstreamKind.UNUSABLE,
-    408: UpstreamKind.REPORTED_TIMEOUT,
-    409: UpstreamKind.SERVER_ERROR,
-    410: UpstreamKind.UNUSABLE,
-    413: UpstreamKind.TOO_LARGE,
-    421: UpstreamKind.UNUSABLE,
-    422: UpstreamKind.INVALID_REQUEST,
-    424: UpstreamKind.SERVER_ERROR,
-    425: UpstreamKind.SERVER_ERROR,
-    429: UpstreamKind.RATE_LIMITED,
-    498: UpstreamKind.UNUSABLE,
-    499: UpstreamKind.SERVER_ERROR,
-    503: UpstreamKind.OVERLOADED,
-    504: UpstreamKind.REPORTED_TIMEOUT,
-    529: UpstreamKind.OVERLOADED,
-}
+from gateway.wire.failures import default_message, error_object, kind_of_status
 
 _BY_TYPE = {
     "invalid_request_error": UpstreamKind.INVALID_REQUEST,
@@ -64,7 +41,7 @@ _FILTER_TEXT = re.compile(r"content filtering policy|usage polic(y|ies)", re.IGN
 
 def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
     """One UpstreamError from the HTTP status (None inside a 200) and the decoded body or event (anything)."""
-    fields = _fields(payload)
+    fields = error_object(payload)
     message, name, code = (_text(fields.get(key)) for key in ("message", "type", "code"))
     details = fields.get("details")
     code = (_text(details.get("error_code")) if isinstance(details, dict) else None) or code
@@ -74,17 +51,8 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
     elif kind is UpstreamKind.CONTENT_FILTER:
         code = "content_filter"
     return UpstreamError(
-        kind, message or _default_message(status), upstream_status=status, code=code, retry_after=retry_after
+        kind, message or default_message(status), upstream_status=status, code=code, retry_after=retry_after
     )
-
-
-def _fields(payload: Any) -> dict[str, Any]:
-    if not isinstance(payload, dict):
-        return {"message": payload} if isinstance(payload, str) else {}
-    error = payload.get("error")
-    if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else payload
 
 
 def _text(value: Any) -> str | None:
@@ -98,7 +66,7 @@ def _kind(status: int | None, name: str | None, code: str | None, message: str) 
     elif status < 400:
         return UpstreamKind.UNUSABLE
     else:
-        kind = _BY_STATUS.get(status, UpstreamKind.SERVER_ERROR if status >= 500 else UpstreamKind.INVALID_REQUEST)
+        kind = UpstreamKind.TOO_LARGE if status == 413 else kind_of_status(status)
     if status is None or status < 500:
         if code in _BILLING_CODES:
             return UpstreamKind.BILLING
@@ -114,10 +82,3 @@ def _about_the_request(kind: UpstreamKind, named: UpstreamKind | None, message: 
     if _BILLING_TEXT.search(message) or named is UpstreamKind.BILLING:
         return UpstreamKind.BILLING
     return UpstreamKind.CONTENT_FILTER if _FILTER_TEXT.search(message) else kind
-
-
-def _default_message(status: int | None) -> str:
-    if status is None:
-        return "The provider reported an error."
-    suffix = ", which is no answer" if status < 400 else ""
-    return f"The provider answered with status {status}{suffix}."

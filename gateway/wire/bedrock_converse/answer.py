@@ -12,14 +12,15 @@ from gateway.core.event import Batch, Finish, FinishReason, UsageReport
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.message import Citation, Extras, Owner
 from gateway.core.raw_text import is_string, text_of
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.bedrock_converse import WIRE
 from gateway.wire.bedrock_converse.errors import exception
 from gateway.wire.bedrock_converse.shapes import ANSWER, EVENT, Block, Event, Reasoning
 from gateway.wire.bedrock_converse.usage import read_usage
-from gateway.wire.block_builder import BlockBuilder, malformed
+from gateway.wire.block_builder import BlockBuilder
 from gateway.wire.contract import End
-from gateway.wire.framing.aws_eventstream import BrokenStream, EventStreamDecoder, StreamMessage
+from gateway.wire.event_parser import EventParser
+from gateway.wire.failures import malformed
+from gateway.wire.framing.aws_eventstream import EventStreamDecoder, StreamMessage
 from gateway.wire.model import ModelSpec
 
 _FINISH: dict[str, FinishReason] = {
@@ -109,22 +110,20 @@ def _finish(raw: str | None, blocks: BlockBuilder) -> Finish:
     return Finish(reason, None if raw == reason else raw)
 
 
-class StreamParser:
+class StreamParser(EventParser):
     """Reads one streamed answer until its `metadata`. The end is held back until then."""
 
     end: End = "sure"
     """See Parser: the end has an event of its own."""
 
-    __slots__ = ("_blocks", "_decoder", "_end", "_started", "_usage", "done", "failure")
+    __slots__ = ("_blocks", "_decoder", "_end", "_usage")
 
     def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
         self._decoder = EventStreamDecoder()
         self._blocks = _builder(model)
-        self._started = False
         self._end: Finish | None = None
         self._usage: UsageReport | None = None
-        self.done = False
-        self.failure: UpstreamError | None = None
 
     @property
     def complete(self) -> bool:
@@ -136,36 +135,12 @@ class StreamParser:
         """Whether the model is reasoning, perhaps without showing it."""
         return self._blocks.thinking
 
-    def feed(self, data: bytes) -> Batch:
-        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
-        batch: Batch = []
-        try:
-            for message in self._messages(data):
-                self._read(message, batch)
-        except UpstreamError as error:
-            if not batch:
-                raise
-            self.failure = error
-        return batch
+    def _feed(self, data: bytes, batch: Batch) -> None:
+        for message in self._decoder.feed(data):
+            self._read(message, batch)
 
-    def close(self) -> Batch:
-        """The end of the bytes. A stream without the reason of its end is truncated, whatever came before."""
-        if self.failure is not None:
-            raise self.failure
-        if self._end is None:
-            if self._started:
-                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
-            raise malformed("the stream ended without an answer")
-        batch: Batch = []
-        if not self.done:
-            self._stop(batch)
-        return batch
-
-    def _messages(self, data: bytes) -> list[StreamMessage]:
-        try:
-            return self._decoder.feed(data)
-        except BrokenStream as error:
-            raise malformed(str(error)) from None
+    def _flush(self, batch: Batch) -> None:
+        """A message without its end says nothing."""
 
     def _read(self, message: StreamMessage, batch: Batch) -> None:
         headers = message.headers
@@ -202,7 +177,7 @@ class StreamParser:
                 if (usage := read_usage(event.usage)) is not None:
                     self._usage = UsageReport(usage)
                 if self._end is not None and not self.done:
-                    self._stop(batch)
+                    self._end_answer(batch)
             case _:
                 pass  # events that may be added
 
@@ -232,7 +207,7 @@ class StreamParser:
             blocks.think(reasoning.text, batch)
             blocks.add_signature(reasoning.signature)
 
-    def _stop(self, batch: Batch) -> None:
+    def _end_answer(self, batch: Batch) -> None:
         """End the answer: emit the reason that was held back, and the usage."""
         self.done = True
         if self._end is not None:

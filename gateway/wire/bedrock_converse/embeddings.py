@@ -9,8 +9,8 @@ from urllib.parse import quote
 import msgspec
 
 from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest, WireRequest
+from gateway.wire.failures import malformed
 from gateway.wire.model import ModelSpec
 
 _ARRAY = ord("[")
@@ -66,10 +66,10 @@ class BedrockEmbeddings:
             answer = _ANSWER.read(body)
             vectors = [answer.embedding] if bytes(answer.embedding) != b"null" else _cohere(answer.embeddings)
         except (InvalidJSON, ValueError) as error:
-            raise _malformed(str(error)) from None
+            raise malformed(str(error), "embeddings") from None
         views = [memoryview(vector) for vector in vectors]
         if len(views) != expected or any(view[0] != _ARRAY or len(view) <= len("[]") for view in views):
-            raise _malformed(f"it does not hold {expected} vectors")
+            raise malformed(f"it does not hold {expected} vectors", "embeddings")
         tokens = max(answer.input_text_token_count, 0)
         return EmbeddingReply(views, tokens, tokens)
 
@@ -84,7 +84,3 @@ def _cohere(raw: msgspec.Raw) -> list[msgspec.Raw]:
     if memoryview(raw)[0] == _ARRAY:
         return _LIST.decode(raw)
     return _BY_TYPE.decode(raw).float or []
-
-
-def _malformed(what: str) -> UpstreamError:
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's embeddings could not be read: {what}.")

@@ -7,22 +7,8 @@ import re
 from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.failures import default_message, kind_of_status
 
-_BY_STATUS = {
-    400: UpstreamKind.INVALID_REQUEST,
-    401: UpstreamKind.AUTH,
-    403: UpstreamKind.AUTH,
-    404: UpstreamKind.NOT_FOUND,
-    407: UpstreamKind.UNUSABLE,
-    408: UpstreamKind.REPORTED_TIMEOUT,  # ModelTimeoutException
-    409: UpstreamKind.SERVER_ERROR,
-    410: UpstreamKind.UNUSABLE,
-    413: UpstreamKind.TOO_LARGE,
-    424: UpstreamKind.SERVER_ERROR,  # ModelErrorException
-    429: UpstreamKind.RATE_LIMITED,  # ThrottlingException, ModelNotReadyException
-    503: UpstreamKind.OVERLOADED,
-    504: UpstreamKind.REPORTED_TIMEOUT,
-}
 _BY_EXCEPTION = {
     "throttlingException": UpstreamKind.RATE_LIMITED,
     "modelStreamErrorException": UpstreamKind.SERVER_ERROR,
@@ -42,20 +28,15 @@ _QUOTA_TEXT = re.compile(r"quota|too many tokens per day", re.IGNORECASE)
 def classify(status: int, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
     """One UpstreamError from the HTTP status and the decoded body (anything)."""
     message = _message(payload)
-    if status < 400:
-        kind = UpstreamKind.UNUSABLE
-    else:
-        kind = _BY_STATUS.get(status, UpstreamKind.SERVER_ERROR if status >= 500 else UpstreamKind.INVALID_REQUEST)
-    suffix = ", which is no answer" if status < 400 else ""
-    default = f"The provider answered with status {status}{suffix}."
-    return _error(kind, message or default, message or "", status, retry_after)
+    kind = UpstreamKind.TOO_LARGE if status == 413 else kind_of_status(status)
+    return _error(kind, message or default_message(status), message or "", status, retry_after)
 
 
 def exception(name: str, payload: Any) -> UpstreamError:
     """The failure that an exception of a stream reports."""
     message = _message(payload)
     kind = _BY_EXCEPTION.get(name[:1].lower() + name[1:], UpstreamKind.SERVER_ERROR)
-    return _error(kind, message or "The provider reported an error.", message or "", None, None)
+    return _error(kind, message or default_message(None), message or "", None, None)
 
 
 def _message(payload: Any) -> str | None:

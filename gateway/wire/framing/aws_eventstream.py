@@ -9,6 +9,8 @@ from binascii import crc32
 
 from msgspec import Struct
 
+from gateway.wire.framing.error import FramingError
+
 _PRELUDE = struct.Struct(">III")
 _CHECKSUM = struct.Struct(">I")
 _OVERHEAD = _PRELUDE.size + _CHECKSUM.size
@@ -16,10 +18,6 @@ _MAX_MESSAGE = 24 * 1024 * 1024  # the specification's limit of a payload, and m
 _STRING = 7
 _FIXED_SIZES = {0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
 """The size of a header's value by its type; types 6 and 7 have a length before it."""
-
-
-class BrokenStream(ValueError):
-    """The bytes are no messages of this encoding, or were altered on their way."""
 
 
 class StreamMessage(Struct, frozen=True, gc=False):
@@ -30,7 +28,7 @@ class StreamMessage(Struct, frozen=True, gc=False):
 
 
 class EventStreamDecoder:
-    """Turns bytes into whole messages. Raises BrokenStream for anything else, and at the first wrong checksum."""
+    """Turns bytes into whole messages. Raises FramingError for anything else, and at the first wrong checksum."""
 
     __slots__ = ("_buffer",)
 
@@ -50,9 +48,9 @@ class EventStreamDecoder:
         while len(buffer) - start >= _PRELUDE.size:
             length, header_length, checksum = _PRELUDE.unpack_from(buffer, start)
             if checksum != crc32(buffer[start : start + 8]):
-                raise BrokenStream("the checksum of a message's beginning is wrong")
+                raise FramingError("the checksum of a message's beginning is wrong")
             if not _OVERHEAD + header_length <= length <= _MAX_MESSAGE:
-                raise BrokenStream("a message has an impossible length")
+                raise FramingError("a message has an impossible length")
             if len(buffer) - start < length:
                 break
             messages.append(_message(buffer[start : start + length], header_length))
@@ -64,7 +62,7 @@ class EventStreamDecoder:
 def _message(raw: bytes, header_length: int) -> StreamMessage:
     (checksum,) = _CHECKSUM.unpack_from(raw, len(raw) - _CHECKSUM.size)
     if checksum != crc32(raw[: -_CHECKSUM.size]):
-        raise BrokenStream("the checksum of a message is wrong")
+        raise FramingError("the checksum of a message is wrong")
     end = _PRELUDE.size + header_length
     return StreamMessage(_headers(raw, _PRELUDE.size, end), raw[end : -_CHECKSUM.size])
 
@@ -83,10 +81,10 @@ def _headers(raw: bytes, position: int, end: int) -> dict[str, str]:
             if kind == _STRING:
                 headers[name] = raw[position : position + size].decode()
             elif kind not in _FIXED_SIZES and kind != 6:
-                raise BrokenStream("a header has an unknown type")
+                raise FramingError("a header has an unknown type")
             position += size
     except (IndexError, UnicodeDecodeError):
-        raise BrokenStream("the headers of a message can't be read") from None
+        raise FramingError("the headers of a message can't be read") from None
     if position != end:
-        raise BrokenStream("the headers of a message have an impossible length")
+        raise FramingError("the headers of a message have an impossible length")
     return headers

@@ -3,11 +3,9 @@
 The format is https://github.com/ndjson/ndjson-spec: one JSON document per line. Blank lines are skipped.
 """
 
+from gateway.wire.framing.error import FramingError
+
 _MAX_LINE = 8 * 1024 * 1024
-
-
-class OversizedLine(ValueError):
-    """One line grew beyond the limit without ending."""
 
 
 class NdjsonDecoder:
@@ -19,12 +17,12 @@ class NdjsonDecoder:
         self._pending: list[bytes] = []
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The lines that `data` completes. Raises OversizedLine."""
+        """The lines that `data` completes. Raises FramingError."""
         if b"\n" not in data:
             if data:
                 self._pending.append(data)
                 if sum(map(len, self._pending)) > _MAX_LINE:
-                    raise OversizedLine(f"a line of more than {_MAX_LINE} bytes")
+                    raise FramingError(f"a line of more than {_MAX_LINE} bytes")
             return []
         *lines, tail = b"".join((*self._pending, data)).split(b"\n")
         self._pending = [tail] if tail else []

@@ -6,6 +6,8 @@ supported format repeats its event name inside the JSON.
 
 import re
 
+from gateway.wire.framing.error import FramingError
+
 DONE = b"data: [DONE]\n\n"
 """How OpenAI's streams end."""
 
@@ -14,10 +16,6 @@ _NAMED_START = re.compile(rb"event: [\w.]+\ndata: ")
 _NAMED_SEPARATOR = re.compile(rb"\n\nevent: [\w.]+\ndata: ")
 _MAX_EVENT = 8 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-
-
-class OversizedEvent(ValueError):
-    """One event grew beyond the limit without ending."""
 
 
 class PlainEvents:
@@ -76,7 +74,7 @@ class SseDecoder:
         buffer = self._buffer + data if self._buffer else data
         if b"\n\n" not in data and data[:1] != b"\n":
             if len(buffer) > _MAX_EVENT:
-                raise OversizedEvent(f"an event of more than {_MAX_EVENT} bytes")
+                raise FramingError(f"an event of more than {_MAX_EVENT} bytes")
             self._buffer = buffer
             return []
         *frames, self._buffer = buffer.split(b"\n\n")

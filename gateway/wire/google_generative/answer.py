@@ -21,14 +21,15 @@ from gateway.core.event import (
 from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.message import Extras, Owner, Thinking
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.arguments import arguments_text
 from gateway.wire.contract import End
-from gateway.wire.framing.sse import OversizedEvent, SseDecoder
+from gateway.wire.event_parser import EventParser
+from gateway.wire.failures import malformed
+from gateway.wire.framing.sse import SseDecoder
 from gateway.wire.google_generative import WIRE
 from gateway.wire.google_generative.citations import read_citations
 from gateway.wire.google_generative.contents import signed
-from gateway.wire.google_generative.errors import FILTERED, blocked, error_in, failed, malformed
+from gateway.wire.google_generative.errors import FILTERED, blocked, error_in, failed
 from gateway.wire.google_generative.shapes import RESPONSE, RESPONSES, Candidate, FunctionCall, Part, Response
 from gateway.wire.google_generative.usage import read_usage
 from gateway.wire.model import ModelSpec
@@ -53,7 +54,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     return batch
 
 
-class StreamParser:
+class StreamParser(EventParser):
     """Reads events until a finish reason and the end of the stream.
 
     The finish reason is held back until then: some versions of the API repeat it in every event.
@@ -62,13 +63,12 @@ class StreamParser:
     thinking = False
     """See Parser: reasoning is shown, so there is no other sign of it."""
 
-    __slots__ = ("_decoder", "_reader", "done", "failure")
+    __slots__ = ("_decoder", "_reader")
 
     def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
         self._decoder = SseDecoder()
         self._reader = _Reader(model)
-        self.done = False
-        self.failure: UpstreamError | None = None
 
     @property
     def end(self) -> End:
@@ -80,33 +80,15 @@ class StreamParser:
         """Whether a finish reason has come, and nothing after it."""
         return self._reader.finish is not None and not self._reader.finish_passed
 
-    def feed(self, data: bytes) -> Batch:
-        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
-        batch: Batch = []
-        try:
-            try:
-                self._read(self._decoder.feed(data), batch)
-            except OversizedEvent as error:
-                raise malformed(str(error)) from None
-        except UpstreamError as error:
-            if not batch:
-                raise
-            self.failure = error
-        return batch
+    def _feed(self, data: bytes, batch: Batch) -> None:
+        self._read(self._decoder.feed(data), batch)
 
-    def close(self) -> Batch:
-        """The end of the bytes. A stream without a finish reason is truncated, whatever came before."""
-        if self.failure is not None:
-            raise self.failure
-        batch: Batch = []
+    def _flush(self, batch: Batch) -> None:
         self._read(self._decoder.flush(), batch)
-        if not self.complete:
-            if self._reader.started:
-                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
-            raise malformed("the stream ended without an answer")
+
+    def _end_answer(self, batch: Batch) -> None:
         self._reader.end(batch)
         self.done = True
-        return batch
 
     def _read(self, payloads: list[bytes], batch: Batch) -> None:
         for payload in payloads:
@@ -115,6 +97,7 @@ class StreamParser:
             except InvalidJSON as error:
                 raise malformed(str(error)) from None
             self._reader.read(response, batch)
+            self._started = self._reader.started
 
 
 class _Reader:

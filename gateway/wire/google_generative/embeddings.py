@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest, WireRequest
+from gateway.wire.failures import malformed
 from gateway.wire.google_generative.errors import error_in
 from gateway.wire.google_generative.paths import model_path, publisher_path
 from gateway.wire.google_generative.usage import read_usage
@@ -59,7 +59,7 @@ class GoogleEmbeddings:
         try:
             answer = _ANSWER.read(body)
         except InvalidJSON as error:
-            raise _malformed(str(error)) from None
+            raise malformed(str(error), "embeddings") from None
         if answer.error:
             raise error_in(answer.error)
         vectors = _checked([memoryview(one.values) for one in answer.embeddings or ()], expected)
@@ -118,7 +118,7 @@ class VertexEmbeddings:
         try:
             answer = _PREDICTIONS.read(body)
         except InvalidJSON as error:
-            raise _malformed(str(error)) from None
+            raise malformed(str(error), "embeddings") from None
         if answer.error:
             raise error_in(answer.error)
         embeddings = [one.embeddings for one in answer.predictions or ()]
@@ -128,9 +128,5 @@ class VertexEmbeddings:
 
 def _checked(vectors: list[memoryview], expected: int) -> list[memoryview]:
     if len(vectors) != expected or any(vector[0] != _ARRAY or len(vector) <= len("[]") for vector in vectors):
-        raise _malformed(f"it does not hold {expected} vectors")
+        raise malformed(f"it does not hold {expected} vectors", "embeddings")
     return vectors
-
-
-def _malformed(what: str) -> UpstreamError:
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's embeddings could not be read: {what}.")

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.wire.statuses import default_message, kind_of_status
+from gateway.wire.failures import default_message, error_object, kind_of_status
 
 _BY_NAME = {
     "UNAUTHENTICATED": UpstreamKind.AUTH,
@@ -39,11 +39,6 @@ FILTERED = frozenset({
 """Reasons of an end that say that a filter stopped the answer."""
 
 
-def malformed(what: str) -> UpstreamError:
-    """The error for an answer that can't be read; `what` completes the sentence "could not be read: …"."""
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
-
-
 def failed(reason: str, explanation: str | None) -> UpstreamError:
     """The error for an answer whose end is a failure of the model, which may do better next time."""
     suffix = f": {explanation}" if explanation else "."
@@ -66,7 +61,7 @@ def error_in(error: Any) -> UpstreamError:
 
 def classify(status: int | None, payload: Any, *, retry_after: float | None = None) -> UpstreamError:
     """One UpstreamError from the HTTP status (None: none was given) and the decoded body (anything)."""
-    fields = _fields(payload)
+    fields = error_object(payload)
     message = fields.get("message")
     message = message if isinstance(message, str) and message.strip() else None
     details = _details(fields)
@@ -81,18 +76,6 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
         code=code,
         retry_after=hint if hint is not None else retry_after,
     )
-
-
-def _fields(payload: Any) -> dict[str, Any]:
-    """The error object: below `error`, at the top, or in a list of one."""
-    if isinstance(payload, list) and payload:
-        payload = payload[0]
-    if not isinstance(payload, dict):
-        return {}
-    error = payload.get("error")
-    if isinstance(error, str):
-        return {"message": error}
-    return error if isinstance(error, dict) else payload
 
 
 def _details(fields: dict[str, Any]) -> list[dict[str, Any]]:

@@ -22,14 +22,15 @@ from gateway.core.event import (
 from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON, StructDecoder
 from gateway.core.message import Owner, Thinking
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.core.usage import Usage
 from gateway.wire.arguments import arguments_text
 from gateway.wire.contract import End
-from gateway.wire.framing.ndjson import NdjsonDecoder, OversizedLine
+from gateway.wire.event_parser import EventParser
+from gateway.wire.failures import malformed
+from gateway.wire.framing.ndjson import NdjsonDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama import WIRE
-from gateway.wire.ollama.errors import error_in, malformed
+from gateway.wire.ollama.errors import error_in
 from gateway.wire.surrogates import SurrogateJoiner
 
 
@@ -74,7 +75,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
     return batch + parser.close()
 
 
-class StreamParser:
+class StreamParser(EventParser):
     """Reads lines until the one with `done`."""
 
     thinking = False
@@ -83,46 +84,30 @@ class StreamParser:
     end: End = "sure"
     """See Parser: the end has an event of its own."""
 
-    __slots__ = ("_calls", "_decoder", "_half", "_ids", "_owner", "_started", "_thought", "complete", "done", "failure")
+    __slots__ = ("_calls", "_decoder", "_half", "_ids", "_owner", "_thought")
 
     def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
         self._decoder = NdjsonDecoder()
         self._owner = Owner(WIRE, model.provider, model.id)
         self._half = SurrogateJoiner()
         self._thought: list[str] = []
         self._ids: set[str] = set()
         self._calls = 0
-        self._started = False
-        self.complete = False
-        self.done = False
-        self.failure: UpstreamError | None = None
 
-    def feed(self, data: bytes) -> Batch:
-        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
-        batch: Batch = []
-        try:
-            try:
-                self._read(self._decoder.feed(data), batch)
-            except OversizedLine as error:
-                raise malformed(str(error)) from None
-        except UpstreamError as error:
-            if not batch:
-                raise
-            self.failure = error
-        return batch
+    @property
+    def complete(self) -> bool:
+        """Whether the last line has come."""
+        return self.done
 
-    def close(self) -> Batch:
-        """The end of the bytes. A stream without `done` is truncated, whatever came before."""
-        if self.failure is not None:
-            raise self.failure
-        batch: Batch = []
-        if not self.done:
-            self._read(self._decoder.flush(), batch)
-        if not self.done:
-            if self._started:
-                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
-            raise malformed("the stream ended without an answer")
-        return batch
+    def _feed(self, data: bytes, batch: Batch) -> None:
+        self._read(self._decoder.feed(data), batch)
+
+    def _flush(self, batch: Batch) -> None:
+        self._read(self._decoder.flush(), batch)
+
+    def _end_answer(self, batch: Batch) -> None:
+        """Nothing is held back: the answer ends with its own line."""
 
     def _read(self, lines: list[bytes], batch: Batch) -> None:
         for raw in lines:
@@ -186,7 +171,7 @@ class StreamParser:
         batch.append(Finish(reason, None if raw == reason else raw))
         prompt, completion = _count(line.prompt_eval_count), _count(line.eval_count)
         batch.append(UsageReport(Usage(prompt, completion, prompt + completion)))
-        self.complete = self.done = True
+        self.done = True
 
 
 def _count(value: int | None) -> int:

@@ -5,8 +5,8 @@ from typing import Any
 import msgspec
 
 from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingReply, EmbeddingRequest, WireRequest
+from gateway.wire.failures import malformed
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama.errors import error_in
 
@@ -51,15 +51,11 @@ class OllamaEmbeddings:
         try:
             answer = _ANSWER.read(body)
         except InvalidJSON as error:
-            raise _malformed(str(error)) from None
+            raise malformed(str(error), "embeddings") from None
         if answer.error:
             raise error_in({"error": answer.error})
         vectors = [memoryview(vector) for vector in answer.embeddings or ()]
         if len(vectors) != expected or any(vector[0] != _ARRAY or len(vector) <= len("[]") for vector in vectors):
-            raise _malformed(f"it does not hold {expected} vectors")
+            raise malformed(f"it does not hold {expected} vectors", "embeddings")
         tokens = max(answer.prompt_eval_count or 0, 0)
         return EmbeddingReply(vectors, tokens, tokens)
-
-
-def _malformed(what: str) -> UpstreamError:
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's embeddings could not be read: {what}.")

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.wire.statuses import default_message, kind_of_status
+from gateway.wire.failures import default_message, kind_of_status
 
 _BY_TEXT: tuple[tuple[re.Pattern[str], UpstreamKind, str | None], ...] = tuple(
     (re.compile(pattern, re.IGNORECASE), kind, code)
@@ -47,11 +47,6 @@ def classify(status: int | None, payload: Any, *, retry_after: float | None = No
     return UpstreamError(
         kind, message or default_message(status), upstream_status=status, code=code, retry_after=retry_after
     )
-
-
-def malformed(what: str) -> UpstreamError:
-    """The error for an answer that can't be read; `what` completes the sentence "could not be read: …"."""
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
 
 
 def _message(payload: Any) -> str | None:

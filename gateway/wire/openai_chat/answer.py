@@ -10,12 +10,13 @@ from typing import Any
 
 from gateway.core.event import Batch, Finish, FinishReason, TextDelta, UsageReport
 from gateway.core.jsonio import InvalidJSON
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import End
-from gateway.wire.framing.sse import OversizedEvent, PlainEvents, SseDecoder
+from gateway.wire.event_parser import EventParser
+from gateway.wire.failures import malformed
+from gateway.wire.framing.sse import PlainEvents, SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.beside import completion_events, completion_fields
-from gateway.wire.openai_chat.delta import DeltaReader, malformed
+from gateway.wire.openai_chat.delta import DeltaReader
 from gateway.wire.openai_chat.shapes import (
     COMPLETION,
     TEXT_CHUNK,
@@ -111,7 +112,7 @@ def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
     return Finish(reason, None if raw == reason else raw)
 
 
-class StreamParser:
+class StreamParser(EventParser):
     """Reads `chat.completion.chunk` events until the finish reason and `[DONE]`.
 
     The finish reason is held back until the stream ends or reports its usage: some servers repeat `stop` on every
@@ -126,24 +127,19 @@ class StreamParser:
         "_finish_passed",
         "_mixed",
         "_reader",
-        "_started",
         "_usage",
-        "done",
-        "failure",
     )
 
     def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
         self._decoder = SseDecoder()
         self._reader = DeltaReader(model)
         self._mixed = False
         self._beside: dict[str, Any] = {}  # fields about the whole answer; servers repeat them in every chunk
-        self._started = False
         self._finish: Finish | None = None
         self._finish_is: End = "sure"
         self._finish_passed = False
         self._usage: UsageReport | None = None
-        self.done = False
-        self.failure: UpstreamError | None = None
 
     @property
     def thinking(self) -> bool:
@@ -160,40 +156,10 @@ class StreamParser:
         """Whether a finish reason has come; if more of the answer came after it, the end of the stream confirms it."""
         return self._finish is not None and (self.done or not self._finish_passed)
 
-    def feed(self, data: bytes) -> Batch:
-        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
-        batch: Batch = []
-        try:
-            self._feed(data, batch)
-        except UpstreamError as error:
-            if not batch:
-                raise
-            self.failure = error
-        return batch
-
-    def close(self) -> Batch:
-        """The end of the bytes. A stream without a finish reason is truncated, whatever came before."""
-        if self.failure is not None:
-            raise self.failure
-        batch: Batch = []
-        if not self.done:
-            self._read(self._decoder.flush(), batch)
-        if self._finish is None or not self.complete:
-            if self._started:
-                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
-            raise malformed("the stream ended without an answer")
-        if not self.done:
-            self._end(batch)
-        return batch
-
     def _feed(self, data: bytes, batch: Batch) -> None:
         events = self._decoder.feed_plain(data)
         if events is None:
-            try:
-                payloads = self._decoder.feed(data)
-            except OversizedEvent as error:
-                raise malformed(str(error)) from None
-            self._read(payloads, batch)
+            self._read(self._decoder.feed(data), batch)
             return
         if events.count >= _BURST and self._is_text(events, batch):
             return
@@ -206,7 +172,10 @@ class StreamParser:
         else:
             self._events(completions, batch, exact=True)
             if ended:
-                self._end(batch)
+                self._end_answer(batch)
+
+    def _flush(self, batch: Batch) -> None:
+        self._read(self._decoder.flush(), batch)
 
     def _is_text(self, events: PlainEvents, batch: Batch) -> bool:
         """Read a burst if it is plain text but for its last events, which may end the answer."""
@@ -225,18 +194,18 @@ class StreamParser:
     def _read(self, payloads: list[bytes], batch: Batch) -> None:
         for payload in payloads:
             if payload == b"[DONE]":
-                self._end(batch)
+                self._end_answer(batch)
                 return
             try:
                 completion = COMPLETION.read(payload)
             except InvalidJSON as error:
                 if self.complete:  # the answer is complete; ignore what follows
-                    self._end(batch)
+                    self._end_answer(batch)
                     return
                 raise malformed(str(error)) from None
             self._events([completion], batch, exact=False)
 
-    def _end(self, batch: Batch) -> None:
+    def _end_answer(self, batch: Batch) -> None:
         """End the answer: emit the finish that was held back, and the usage."""
         self.done = True
         if self._finish is not None:

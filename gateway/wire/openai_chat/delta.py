@@ -22,7 +22,7 @@ from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.message import NO_EXTRAS, Extras, Owner
 from gateway.core.raw_text import RawText, is_empty, is_string
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
+from gateway.wire.failures import malformed
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.beside import message_events
@@ -30,11 +30,6 @@ from gateway.wire.openai_chat.citations import read_annotations
 from gateway.wire.openai_chat.shapes import CALL_FIELDS, Call, Delta
 from gateway.wire.openai_chat.thinking import ThinkingReader
 from gateway.wire.surrogates import SurrogateJoiner
-
-
-def malformed(what: str) -> UpstreamError:
-    """The error for an answer that can't be read; `what` completes the sentence "could not be read: …"."""
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
 
 
 class DeltaReader:

@@ -13,8 +13,8 @@ import msgspec
 
 from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, StructDecoder, dumps
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import EmbeddingInput, EmbeddingReply, EmbeddingRequest, WireRequest
+from gateway.wire.failures import malformed
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
@@ -152,17 +152,17 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
     try:
         answer = _EMBEDDINGS.read(body)
     except InvalidJSON as error:
-        raise _malformed(str(error)) from None
+        raise malformed(str(error), "embeddings") from None
     if answer.error:
         raise error_in(answer.error)
     if answer.data is None or len(answer.data) != expected:
-        raise _malformed(f"it does not hold {expected} vectors")
+        raise malformed(f"it does not hold {expected} vectors", "embeddings")
     vectors: list[memoryview | None] = [None] * expected
     for position, item in enumerate(answer.data):
         index = position if item.index is None else item.index
         vector = memoryview(item.embedding)
         if not 0 <= index < expected or vectors[index] is not None or len(vector) <= len("[]"):
-            raise _malformed("a vector is missing")
+            raise malformed("a vector is missing", "embeddings")
         vectors[index] = vector
     usage = read_usage(answer.usage or {})
     return EmbeddingReply([vector for vector in vectors if vector is not None], usage.prompt, usage.total)
@@ -191,7 +191,7 @@ def packed(vector: bytes | memoryview) -> bytes | memoryview:
         numbers = _NUMBERS.decode(vector)
         return dumps(base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode())
     except (ValueError, struct.error, OverflowError):
-        raise _malformed("a vector is neither numbers nor base64 of float32") from None
+        raise malformed("a vector is neither numbers nor base64 of float32", "embeddings") from None
 
 
 def unpacked(vector: bytes | memoryview) -> bytes | memoryview:
@@ -202,12 +202,8 @@ def unpacked(vector: bytes | memoryview) -> bytes | memoryview:
         raw = base64.b64decode(_TEXT.decode(vector), validate=True)
         return dumps(struct.unpack(f"<{len(raw) // 4}f", raw))
     except (ValueError, struct.error):
-        raise _malformed("a vector is neither numbers nor base64 of float32") from None
+        raise malformed("a vector is neither numbers nor base64 of float32", "embeddings") from None
 
 
 _NUMBERS = msgspec.json.Decoder(list[float])
 _TEXT = msgspec.json.Decoder(str)
-
-
-def _malformed(what: str) -> UpstreamError:
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's embeddings could not be read: {what}.")

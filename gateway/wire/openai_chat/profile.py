@@ -6,6 +6,7 @@ from typing import Literal
 
 from gateway.wire.efforts import ANY_EFFORT, Efforts, efforts_from
 from gateway.wire.model import ModelSpec
+from gateway.wire.openai_chat.thinking_format import LEVELS_IF_CONFIGURED, ThinkingFormat
 
 _NAMES = {
     "supports_tool_choice": "tool_choice",
@@ -28,6 +29,8 @@ _NAMES = {
     "requires_string_content": "string_content",
     "requires_tool_result_name": "result_name",
     "seed_field": "seed_field",
+    "thinking_format": "thinking_format",
+    "requires_reasoning_content_on_assistant_messages": "reasoning_content",
 }
 """The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
 
@@ -49,6 +52,9 @@ class Profile:
     understands `strict` of a function. `strict_messages`: refuses fields of messages, parts and tools that it does not
     know, and so does an endpoint without `unknown_fields`. `string_content`: content must be one text, not an array.
     `result_name`: a tool's result must have the name of the tool. `seed_field`: the name of the seed.
+
+    `thinking_format`: the field for the effort (`thinking_format.write_effort`). `reasoning_content`: every message of
+    an assistant must have this field, if the model reasons.
     """
 
     tool_choice: bool = True
@@ -72,6 +78,8 @@ class Profile:
     string_content: bool = False
     result_name: bool = False
     seed_field: Literal["seed", "random_seed"] = "seed"
+    thinking_format: ThinkingFormat = "openai"
+    reasoning_content: bool = False
 
     def __post_init__(self) -> None:
         if not self.unknown_fields:
@@ -89,7 +97,10 @@ DEFAULT = Profile()
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
     given = {_NAMES[name]: value for name, value in quirks.items() if name in _NAMES and value is not None}
-    return replace(DEFAULT, efforts=efforts_from(quirks), **given)  # type: ignore[arg-type]  # rows are checked where they are read
+    efforts = efforts_from(quirks)
+    if quirks.get("thinking_format") in LEVELS_IF_CONFIGURED:
+        efforts = replace(efforts, accepted=quirks.get("supports_reasoning_effort") is True or bool(efforts.supported))
+    return replace(DEFAULT, efforts=efforts, **given)  # type: ignore[arg-type]  # rows are checked where they are read
 
 
 def profile_of(model: ModelSpec) -> Profile:

@@ -11,6 +11,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.profile import Profile, profile_of
 from gateway.wire.openai_chat.request_messages import encode_messages
+from gateway.wire.openai_chat.thinking_format import write_effort
 from gateway.wire.system_messages import with_system_first
 from gateway.wire.tool_pictures import pictures_after_results
 
@@ -63,7 +64,9 @@ def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, A
         for name, option in OPTIONS.items():
             if (value := getattr(turn.options, option)) is not None:
                 body[name] = value
-    if profile.efforts is not ANY_EFFORT and isinstance(effort := body.get("reasoning_effort"), str):
+    if profile.thinking_format != "openai":
+        write_effort(body, turn, profile.thinking_format, profile.efforts)
+    elif profile.efforts is not ANY_EFFORT and isinstance(effort := body.get("reasoning_effort"), str):
         if profile.efforts.accepted:
             body["reasoning_effort"] = profile.efforts.of(effort)
         else:
@@ -127,7 +130,9 @@ OPTIONS = {
     "safety_identifier": "end_user",
     "metadata": "metadata",
 }
-"""The format's name → the field of Options. It has no field for a reasoning summary or budget: both are dropped."""
+"""The format's name → the field of Options. It has no field for a reasoning summary or budget: both are dropped, but a
+`thinking_format` may use the budget.
+"""
 
 
 def _response_format(wanted: ResponseFormat) -> dict[str, Any]:

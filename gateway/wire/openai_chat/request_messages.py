@@ -35,7 +35,12 @@ def encode_messages(messages: Sequence[Message], model: ModelSpec) -> list[dict[
     """The objects of `messages`."""
     profile = profile_of(model)
     names = _called(messages) if profile.result_name else {}
-    return [_message(message, model, profile, names) for message in messages]
+    encoded = [_message(message, model, profile, names) for message in messages]
+    if profile.reasoning_content and model.reasoning:
+        for raw in encoded:
+            if raw["role"] == "assistant":
+                _require_reasoning_content(raw)
+    return encoded
 
 
 def _called(messages: Sequence[Message]) -> dict[str, str]:
@@ -93,6 +98,13 @@ def _assistant_fields(message: Message, model: ModelSpec, profile: Profile) -> d
     return raw
 
 
+def _require_reasoning_content(raw: dict[str, Any]) -> None:
+    """Add the field, which DeepSeek demands also of a turn without reasoning, and of one that another model wrote."""
+    if not isinstance(raw.get("reasoning_content"), str):
+        reasoning = raw.pop("reasoning", None)
+        raw["reasoning_content"] = reasoning if isinstance(reasoning, str) else ""
+
+
 def _is_beside_content(part: Content) -> bool:
     """Whether it came from a field of the message, not from its content."""
     if type(part) is Refusal:
@@ -131,6 +143,8 @@ def _content(parts: tuple[Content, ...], profile: Profile, *, is_array: bool) ->
 
 
 def _part(part: Content, profile: Profile) -> dict[str, Any] | None:
+    if type(part) is Text and part.extras is NO_EXTRAS:
+        return {"type": "text", "text": part.raw}
     raw, extras = _plain_part(part)
     if raw is not None and extras.fields and not profile.strict_messages:
         raw |= {name: value for name, value in extras.of(WIRE).items() if name != "place"}

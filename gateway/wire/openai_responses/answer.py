@@ -10,12 +10,13 @@ from typing import Any
 from gateway.core.event import Batch, Finish, FinishReason, UsageReport
 from gateway.core.jsonio import InvalidJSON
 from gateway.core.message import Owner
-from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire.contract import End
-from gateway.wire.framing.sse import OversizedEvent, SseDecoder
+from gateway.wire.event_parser import EventParser
+from gateway.wire.failures import malformed
+from gateway.wire.framing.sse import SseDecoder
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_responses import WIRE
-from gateway.wire.openai_responses.errors import malformed, reported
+from gateway.wire.openai_responses.errors import reported
 from gateway.wire.openai_responses.output_reader import OutputReader
 from gateway.wire.openai_responses.shapes import EVENT, RESPONSE, ProviderResponse, StreamEvent
 from gateway.wire.openai_responses.usage import read_usage
@@ -66,20 +67,18 @@ def _finish(response: ProviderResponse, reader: OutputReader) -> Finish:
     return Finish("tool_calls" if reader.calls else "stop", None)
 
 
-class StreamParser:
+class StreamParser(EventParser):
     """Reads the events of one response until `response.completed`, `response.incomplete` or a failure."""
 
     end: End = "sure"
     """See Parser: the end has an event of its own."""
 
-    __slots__ = ("_decoder", "_events", "_started", "done", "failure")
+    __slots__ = ("_decoder", "_events")
 
     def __init__(self, model: ModelSpec) -> None:
+        super().__init__()
         self._decoder = SseDecoder()
         self._events = _EventReader(OutputReader(_owner(model)))
-        self._started = False
-        self.done = False
-        self.failure: UpstreamError | None = None
 
     @property
     def complete(self) -> bool:
@@ -91,34 +90,14 @@ class StreamParser:
         """Whether an item of reasoning is open."""
         return self._events.thinking
 
-    def feed(self, data: bytes) -> Batch:
-        """The events that these bytes complete; see `gateway.wire.contract.Parser` for failures."""
-        batch: Batch = []
-        try:
-            self._read(self._decoder.feed(data), batch)
-        except OversizedEvent as error:
-            self._fail(malformed(str(error)), batch)
-        except UpstreamError as error:
-            self._fail(error, batch)
-        return batch
+    def _feed(self, data: bytes, batch: Batch) -> None:
+        self._read(self._decoder.feed(data), batch)
 
-    def close(self) -> Batch:
-        """The end of the bytes. A stream without its last event is truncated, whatever came before."""
-        if self.failure is not None:
-            raise self.failure
-        batch: Batch = []
-        if not self.complete:
-            self._read(self._decoder.flush(), batch)
-        if not self.complete:
-            if self._started:
-                raise UpstreamError(UpstreamKind.TRANSPORT, "The provider's stream broke off before it was complete.")
-            raise malformed("the stream ended without an answer")
-        return batch
+    def _flush(self, batch: Batch) -> None:
+        self._read(self._decoder.flush(), batch)
 
-    def _fail(self, error: UpstreamError, batch: Batch) -> None:
-        if not batch:
-            raise error
-        self.failure = error
+    def _end_answer(self, batch: Batch) -> None:
+        """Nothing is held back: the answer ends with its own event."""
 
     def _read(self, payloads: list[bytes], batch: Batch) -> None:
         events = self._events

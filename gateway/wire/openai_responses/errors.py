@@ -10,11 +10,6 @@ _TRY_AGAIN = re.compile(r"try again in (\d+(?:\.\d+)?) ?(ms|s|m)\b", re.IGNORECA
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 
 
-def malformed(what: str) -> UpstreamError:
-    """The error for an answer that can't be read; `what` completes the sentence "could not be read: …"."""
-    return UpstreamError(UpstreamKind.MALFORMED, f"The provider's answer could not be read: {what}.")
-
-
 def reported(error: Any) -> UpstreamError:
     """The failure in an error object; anything else is a failure without a reason.
 

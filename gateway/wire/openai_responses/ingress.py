@@ -122,11 +122,11 @@ class ResponsesIngress:
         """Whether the response, or the input as far as its bytes tell, holds `encrypted_content` of this gateway."""
         return self.sealed or self._seals
 
-    def references(self) -> dict[str, str]:
-        """The items that the input refers to by id: id → path in the request."""
+    def references(self) -> list[tuple[str, str]]:
+        """The items that the input refers to by id: each id with its path in the request."""
         raw = self._request.input
         entries = enumerate(raw) if isinstance(raw, list) else ()
-        return {name: f"input[{index}]" for index, item in entries if (name := referred(item)) is not None}
+        return [(name, f"input[{index}]") for index, item in entries if (name := referred(item)) is not None]
 
     def refer(self, items: Mapping[str, Any]) -> None:
         """Replace each item reference with its item; `items` maps ids to items."""

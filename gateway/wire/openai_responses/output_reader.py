@@ -19,10 +19,10 @@ from gateway.core.event import (
 )
 from gateway.core.ids import new_id
 from gateway.core.message import NO_EXTRAS, Extras, Foreign, Owner, Thinking
+from gateway.wire.failures import malformed
 from gateway.wire.openai_responses import ITEM, WIRE
 from gateway.wire.openai_responses.annotations import read_annotation
 from gateway.wire.openai_responses.client_tools import KINDS, arguments_of, is_clients, name_of
-from gateway.wire.openai_responses.errors import malformed
 from gateway.wire.surrogates import SurrogateJoiner
 
 _BETWEEN_PARTS = "\n\n"

@@ -68,9 +68,7 @@ def is_read(model: type[Section], field: str, reads: set[tuple[str, str, str]]) 
         for other in (*model.__mro__, *model.__subclasses__())
         if field in getattr(other, "model_fields", {})
     }
-    return any(
-        section in related and name == field and not file.endswith("config/rules.py") for section, name, file in reads
-    )
+    return any(section in related and name == field and not file.endswith("rules.py") for section, name, file in reads)
 
 
 def test_every_key_has_a_reader_or_is_declared_as_one_without_effect(reads):

@@ -182,6 +182,6 @@ async def test_a_line_is_written_before_the_next_one_of_another_kind_and_soon(lo
     assert [event for event in events if "HTTP/1.1" not in event] == ["Request ended", "Something else"]
     async with logged.get("/v1/models") as response:
         assert response.status == 200
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while out.getvalue().count("Request ended") < 2:
             await asyncio.sleep(0.01)

@@ -68,7 +68,7 @@ class TestOrder:
     async def test_a_refused_request_leaves_its_conversation_at_once(self, client, path):
         for headers in ({"x-openclaw-model": "nowhere/x"}, {}):
             for _ in range(3):
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     response = await client.post(path, json=given(path), headers=KEY | headers)
                 assert response.status in (400, 404)
         steps_seen = await (await client.get("/api/v1/sessions")).json()
@@ -159,7 +159,7 @@ class TestSnapshot:
         await asked.wait()
         second = asyncio.create_task(client.post(path, json=given(path), headers=KEY))
         turns = client.app[SERVICES].stores.sessions._queue._waiting
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not any(turns.values()):
                 await asyncio.sleep(0.002)
         swap()

@@ -9,9 +9,13 @@ from unittest.mock import patch
 import pytest
 from aiohttp import web
 
+from gateway.conversations import transcript
 from gateway.core.errors import Overloaded
+from gateway.http.answers import stored_responses
 from gateway.http.large_bodies import LARGE, LARGE_BODIES, MAX_VALUES, LargeBodies
+from gateway.state.responses import store
 from gateway.wire.openai_chat.ingress import ChatIngress
+from gateway.wire.openai_responses import ingress
 
 CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
 PATHS = pytest.mark.parametrize("path", [CHAT, RESPONSES, EMBEDDINGS])
@@ -85,7 +89,7 @@ async def test_the_budget_is_free_again_when_the_request_ends(client, provider, 
     else:
         provider.says("Hello") if answer == "answers" else provider.refuses(400, "no")
         await (await client.post(path, json=sent)).read()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while bodies.used:
             await asyncio.sleep(0)
 
@@ -215,3 +219,36 @@ async def test_a_large_body_is_decoded_outside_the_event_loop_and_a_small_one_in
                 assert response.status == 200
     assert [thread is threading.main_thread() for thread in threads] == [False, True]
     assert provider.asked[0]["messages"][0]["content"] == "x" * (LARGE + 1)
+
+
+@pytest.mark.parametrize(("count", "on_loop"), [(4000, {False}), (1, {True})])
+async def test_what_is_stored_of_a_large_request_is_encoded_and_decoded_outside_the_event_loop(
+    client, provider, monkeypatch, count, on_loop
+):
+    provider.says("Hello")
+    seen = {}
+
+    def watch(module, name):
+        original = getattr(module, name)
+
+        def watched(*arguments):
+            seen.setdefault(name, set()).add(threading.current_thread() is threading.main_thread())
+            return original(*arguments)
+
+        monkeypatch.setattr(module, name, watched)
+
+    messages = [{"role": "user", "content": "some words " * 8}] * count
+    watch(transcript, "write_messages")
+    async with client.post(CHAT, json=body(CHAT, user="u") | {"messages": messages}) as response:
+        assert response.status == 200, await response.text()
+    assert seen == {"write_messages": on_loop}
+    seen.clear()
+    for module, name in [(store, "write_messages"), (store, "read_messages"), (ingress, "input_items")]:
+        watch(module, name)
+    watch(stored_responses, "loads")
+    async with client.post(RESPONSES, json=body(RESPONSES, messages)) as response:
+        assert response.status == 200, await response.text()
+        name = (await response.json())["id"]
+    async with client.get(f"{RESPONSES}/{name}/input_items") as response:
+        assert response.status == 200, await response.text()
+    assert seen == dict.fromkeys(("write_messages", "read_messages", "input_items", "loads"), on_loop)

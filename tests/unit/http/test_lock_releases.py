@@ -52,7 +52,7 @@ async def release(gateway):
 
 
 async def unlocked(gateway):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while await locked(gateway):
             await asyncio.sleep(0.02)
 

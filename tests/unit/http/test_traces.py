@@ -1,9 +1,12 @@
 import asyncio
+import gc
+import json
 import re
 
 import pytest
 from aiohttp import web
 
+from gateway.runs.attempt_capture import AttemptCapture
 from gateway.traces import exporter
 from tests.otlp import collecting
 from tests.unit.http.conftest import TOKEN, USAGE
@@ -71,6 +74,7 @@ async def test_a_request_its_run_and_its_attempt_are_one_trace(collector, provid
         "gen_ai.provider.name": "fake",
         "gen_ai.request.model": "small",
         "gen_ai.request.stream": stream,
+        "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.usage.input_tokens": USAGE["prompt_tokens"],
         "gen_ai.usage.output_tokens": USAGE["completion_tokens"],
         "http.response.status_code": 200,
@@ -128,6 +132,107 @@ async def test_no_span_has_a_prompt_an_answer_or_a_secret(collector, provider, c
     await collector.received(3)
     for secret in (b"secret plan", b"secret answer", b"secret user", TOKEN.encode()):
         assert not any(secret in body for body in collector.bodies)
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+async def test_an_attempt_names_the_id_and_the_model_of_the_response_that_answered(collector, provider, client, stream):
+    names = {"id": "chatcmpl-9", "model": "small-2026-11-01"}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if not stream:
+            choice = {"index": 0, "message": {"role": "assistant", "content": "Hi"}, "finish_reason": "length"}
+            return web.json_response({**names, "object": "chat.completion", "choices": [choice]})
+        response = await provider.begins(request)
+        await provider.send(response, {**names, "choices": [{"index": 0, "delta": {"content": "Hi"}}]})
+        await provider.send(response, {**names, "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = answer
+    assert await post(client, stream=stream) == 200
+    attempt = named(await collector.received(3), "chat small")
+    assert attempt.attributes["gen_ai.request.model"] == "small"
+    assert attempt.attributes["gen_ai.response.id"] == "chatcmpl-9"
+    assert attempt.attributes["gen_ai.response.model"] == "small-2026-11-01"
+    assert attempt.attributes["gen_ai.response.finish_reasons"] == ["length"]
+
+
+async def test_an_attempt_that_failed_has_no_names_of_another_ones_response(collector, failing, client):
+    assert await post(client) == 200
+    spans = await collector.received(5)
+    failed = [span for span in spans if span.name == "chat blind"]
+    assert not any(name.startswith("gen_ai.response") for span in failed for name in span.attributes)
+
+
+SECRET, HEADER_SECRET = "plain-words-as-a-key", "another-plain-secret"
+EVERYTHING = {"enabled": True, "inputMessages": True, "outputMessages": True, "systemPrompt": True}
+
+
+@pytest.fixture
+def capturing(collector, config, request):
+    """The content that is enabled is the parameter, else all; the provider's row has two secrets."""
+    config["diagnostics"]["otel"]["captureContent"] = getattr(request, "param", EVERYTHING)
+    config["models"]["providers"]["fake"] |= {"apiKey": SECRET, "headers": {"x-tenant": HEADER_SECRET}}
+    config["agents"]["defaults"]["systemPrompt"] = "a system prompt"
+    return collector
+
+
+@pytest.mark.parametrize(
+    ("capturing", "expected"),
+    [
+        (EVERYTHING, {"system_instructions", "input.messages", "output.messages"}),
+        (True, {"input.messages", "output.messages"}),
+        ({"enabled": True, "outputMessages": True}, {"output.messages"}),
+        ({"enabled": True}, set()),
+        (EVERYTHING | {"enabled": False}, set()),
+        (False, set()),
+    ],
+    ids=["all", "true", "one part", "enabled alone", "not enabled", "false"],
+    indirect=["capturing"],
+)
+async def test_only_the_enabled_content_is_in_spans(capturing, provider, client, expected):
+    provider.says("a secret| answer")
+    assert await post(client, stream=True) == 200
+    attempt = named(await capturing.received(3), "chat small")
+    content = {f"gen_ai.{name}" for name in ("system_instructions", "input.messages", "output.messages")}
+    assert attempt.attributes.keys() & content == {f"gen_ai.{name}" for name in expected}
+    assert any(b"secret plan" in body for body in capturing.bodies) is ("input.messages" in expected)
+    assert any(b"secret answer" in body for body in capturing.bodies) is ("output.messages" in expected)
+    assert any(b"system prompt" in body for body in capturing.bodies) is ("system_instructions" in expected)
+
+
+async def test_content_never_has_a_secret_of_a_providers_row(capturing, provider, client):
+    provider.says(f"I was sent {SECRET}| and {HEADER_SECRET} and Bearer abcdefgh12345678")
+    question = [{"role": "user", "content": f"Is your key {SECRET}, or {HEADER_SECRET}?"}]
+    assert await post(client, stream=True, messages=question) == 200
+    attempt = named(await capturing.received(3), "chat small")
+    (message,) = json.loads(attempt.attributes["gen_ai.output.messages"])
+    assert message["parts"] == [
+        {"type": "text", "content": "I was sent [redacted] and [redacted] and Bearer [redacted]"}
+    ]
+    for secret in (SECRET, HEADER_SECRET, "abcdefgh12345678", TOKEN):
+        assert not any(secret.encode() in body for body in capturing.bodies)
+
+
+@pytest.mark.parametrize("capturing", [EVERYTHING | {"maxBytes": 1000}], ids=[""], indirect=True)
+async def test_a_huge_prompt_and_answer_are_bounded_in_bytes(capturing, provider, client):
+    provider.says("|".join(["many words "] * 500))
+    question = [{"role": "user", "content": "x" * 100_000}] * 3
+    assert await post(client, stream=True, messages=question) == 200
+    attempt = named(await capturing.received(3), "chat small")
+    assert attempt.attributes["openclaw.content.truncated"] is True
+    for name in ("gen_ai.input.messages", "gen_ai.output.messages"):
+        assert 500 < len(attempt.attributes[name].encode()) <= 1000
+        assert json.loads(attempt.attributes[name])[-1]["parts"]
+
+
+async def test_a_run_that_is_over_holds_no_content(capturing, provider, client):
+    provider.says("Hello")
+    assert await post(client, stream=True) == 200
+    await capturing.received(3)
+    gc.collect()
+    captures = [one for one in gc.get_objects() if isinstance(one, AttemptCapture)]
+    assert all((one.turn, one.answer) == (None, None) for one in captures)
 
 
 async def test_a_failed_request_names_the_kind_of_its_failure(collector, provider, client):
@@ -274,7 +379,7 @@ async def test_without_tracing_a_provider_that_may_get_the_context_gets_none(sen
 @pytest.fixture
 def hedging(config, provider):
     """Two models that are asked in parallel, of which the second one answers."""
-    config["gateway"]["retry"]["hedgeAfterMs"] = 1
+    config["gateway"]["retry"]["hedgeAfterMs"] = 100
     config["agents"]["defaults"]["model"] = {"primary": "fake/blind", "fallbacks": ["fake/small"]}
     provider.says("Hello")
     answer = provider.answer

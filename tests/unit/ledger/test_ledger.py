@@ -66,7 +66,7 @@ async def test_a_run_is_stored_by_the_task_and_not_by_the_observer(ledger, store
     ledger.start()
     observe(finished())
     assert store.segments == {}
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not store.segments:
             await asyncio.sleep(0)
     await ledger.close()
@@ -131,7 +131,7 @@ async def test_the_end_stores_what_waits(store):
     ledger.start()
     for _ in range(1200):
         observe(finished())
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await ledger.close()
     assert len(store.requests) == 1200
     assert ledger.lost == 0
@@ -154,7 +154,7 @@ async def test_an_unexpected_error_of_the_task_is_logged_at_once_and_raised_at_t
     store.append = broken
     observe(finished())
     printed = ""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while "The ledger stops" not in printed:
             await asyncio.sleep(0)  # a thread compresses the rows first
             printed += capsys.readouterr().out

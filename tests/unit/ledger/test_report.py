@@ -56,6 +56,10 @@ async def test_a_cost_without_any_known_price_is_unknown_and_a_partly_known_one_
     assert (totals["cost"], totals["unpriced_attempts"]) == (0.001, 1)
 
 
+async def test_nothing_costs_nothing():
+    assert (await report(store(), 0.0, 200.0, ("agent",))).total.as_dict()["cost"] == 0
+
+
 async def test_one_caller_gets_only_its_own_rows_and_not_the_losses_of_all():
     mixed = store(ROW, replace(ROW, caller="user:ann"), lost=7)
     result = await report(mixed, 0.0, 200.0, ("caller",), caller="user:ann")

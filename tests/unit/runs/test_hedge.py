@@ -85,7 +85,7 @@ def start(client, agent, run_context):
 
 
 async def asked(client, model):
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while model not in client.answers:
             await asyncio.sleep(0.001)
 

@@ -52,7 +52,7 @@ class Pauses:
         self._passes.release()
 
     async def number(self, count):
-        async with asyncio.timeout(10), self._news:
+        async with asyncio.timeout(60), self._news:
             await self._news.wait_for(lambda: len(self.asked) >= count)
 
 
@@ -95,11 +95,11 @@ class Peer:
 
 @asynccontextmanager
 async def owned(transport, **settings):
-    shared = {"timing": Timing(5, 5), "offered": ToolFilter(), "limits": ResultLimits()}
+    shared = {"timing": Timing(60, 60), "offered": ToolFilter(), "limits": ResultLimits()}
     server = McpServer("s", transport, **(shared | settings))
     server.start()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await server.first_attempt()
         yield server
     finally:
@@ -133,7 +133,7 @@ async def test_an_unreachable_server_is_retried_with_backoff():
         for count in range(1, 9):
             await pauses.number(count)
             pauses.end()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.available:
                 await asyncio.sleep(0)
     assert pauses.asked == [1, 2, 4, 8, 16, 32, 60, 60]
@@ -148,7 +148,7 @@ async def test_connecting_to_a_server_that_does_not_answer_times_out():
             yield reading, writing
 
     pauses = Pauses()
-    async with owned(silent, timing=Timing(0.05, 5), sleep=pauses) as server:
+    async with owned(silent, timing=Timing(0.05, 60), sleep=pauses) as server:
         await pauses.number(1)
         assert not server.available
 
@@ -189,7 +189,7 @@ async def test_a_server_that_stops_answering_is_reconnected():
         assert not server.available
         deaf.clear()
         pauses.end()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.available:
                 await asyncio.sleep(0)
         assert (await server.call("echo", {"text": "hi"}, 5)).content[0].text == "hi"
@@ -205,8 +205,8 @@ async def test_added_tools_appear_at_the_next_check():
     async with owned(lambda: InMemoryTransport(inside)) as server:
         before = server.tools
         inside.add_tool(late, structured_output=False)
-        server._check.set()
-        async with asyncio.timeout(10):
+        server._connection.check()
+        async with asyncio.timeout(60):
             while server.tools is before:
                 await asyncio.sleep(0)
         assert [tool.name for tool in server.tools] == ["echo", "other", "late"]
@@ -218,7 +218,7 @@ async def test_a_closed_server_ends_while_it_is_still_connecting(tmp_path):
     server = mcp_server("s", entry, ResultLimits())
     server.start()
     await asyncio.sleep(0)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await server.close()
     assert not server.available
 
@@ -229,7 +229,7 @@ async def test_a_program_that_is_no_server_is_not_available(command):
     server = mcp_server("s", entry, ResultLimits())
     server.start()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await server.first_attempt()
         assert not server.available
         assert server.tools == ()
@@ -243,7 +243,7 @@ async def test_a_server_that_calls_a_fault_of_its_own_a_closed_connection_stays(
         for _ in range(2):
             output = await server.call("run", {}, 5)
             assert (output.failure, output.content[0].text) == ("error", "Tool error: out of tickets")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while peer.heard.count("tools/list") < 2:
                 await asyncio.sleep(0)
         assert server.available
@@ -270,7 +270,7 @@ async def test_a_server_that_disconnects_at_once_is_retried_with_backoff():
     pauses = Pauses()
 
     async def dies():
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.available:
                 await asyncio.sleep(0)
         assert (await server.call("run", {}, 5)).failure == "unavailable"
@@ -280,7 +280,7 @@ async def test_a_server_that_disconnects_at_once_is_retried_with_backoff():
             await dies()
             await pauses.number(count)
             pauses.end()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.available:
                 await asyncio.sleep(0)
         now = 31.0
@@ -310,5 +310,5 @@ async def test_an_answer_is_not_checked_against_the_servers_schema():
     declared = {"name": "run", "inputSchema": {}, "outputSchema": {"properties": {"a": {"pattern": "^(a+)+$"}}}}
     answer = {"content": [], "structuredContent": {"a": "a" * 40 + "!"}}
     async with owned(Peer(**{"tools/list": {"tools": [declared]}, "tools/call": answer})) as server:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert (await server.call("run", {}, 5)).content[0].text == '{"a":"' + "a" * 40 + '!"}'

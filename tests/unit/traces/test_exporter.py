@@ -25,7 +25,8 @@ class One:
 
     size = 1
 
-    def __init__(self, name="work", *, failed=False):
+    def __init__(self, name="work", *, failed=False, content_bytes=0):
+        self.content_bytes = content_bytes
         self._span = Span(
             name, "client", CONTEXT, 100_250_000_000, 101_500_000_000, {"a": 1, "b": "two", "c": True}, failed
         )
@@ -178,3 +179,18 @@ async def test_a_collector_that_redirects_gets_no_headers_sent_to_another_host(l
         assert other.headers == []
         assert collector.headers[0]["x-token"] == "secret"
         assert exporter.lost == 1
+
+
+async def test_content_that_waits_is_bounded_in_bytes_and_what_was_exported_makes_room():
+    async with collecting() as collector:
+        exporter = Exporter(otlp_sink(f"{collector.url}/v1/traces", {}, "m"), interval=0.01, max_content=100)
+        for _ in range(3):  # the thread has not started
+            exporter.put(One(content_bytes=60))
+        exporter.put(One())
+        assert exporter.lost == 2
+        exporter.start()
+        await collector.received(2)
+        await until(lambda: exporter.sent == 2)
+        exporter.put(One(content_bytes=60))
+        await exporter.close()
+        assert (exporter.sent, exporter.lost) == (3, 2)

@@ -11,6 +11,7 @@ from gateway.upstream.configured import providers_from
 from gateway.upstream.entra_login import login_from
 from gateway.upstream.oauth_token import TokenSource
 from gateway.upstream.provider import Provider
+from gateway.upstream.signers import token_sources
 
 APPLICATION = {"AZURE_TENANT_ID": "tenant", "AZURE_CLIENT_ID": "client"}
 SECRET = {**APPLICATION, "AZURE_CLIENT_SECRET": "secret-of-the-application"}
@@ -64,6 +65,60 @@ def test_a_row_without_a_key_is_authorised_by_the_application():
     assert "secret-of-the-application" in provider.secrets
     assert azure(SECRET, apiKey="k").signer is None
     assert azure(SECRET, headers={"api-key": "own"}).signer is None
+
+
+CLASSIC = "https://r.openai.azure.com/openai/deployments/gpt?api-version=2024-10-21"
+
+
+@pytest.mark.parametrize(
+    ("api", "base"),
+    [
+        ("openai-completions", CLASSIC),
+        ("openai-completions", "https://gateway.internal/openai/deployments/gpt"),
+        ("openai-completions", "https://r.cognitiveservices.azure.com/openai/v1"),
+        ("openai-responses", "https://r.services.ai.azure.com/openai/v1"),
+    ],
+)
+def test_openais_formats_at_an_address_of_azure_have_azures_logins_and_azures_header_for_a_key(api: str, base: str):
+    row = {"api": api, "baseUrl": base}
+    assert isinstance(azure(SECRET, **row).signer, TokenSource)
+    assert azure({}, **row).signer is None
+    for own in ({"apiKey": "k"}, {"headers": {"api-key": "k"}}, {"headers": {"Authorization": "Bearer k"}}):
+        assert azure(SECRET, **row, **own).signer is None
+    assert azure(SECRET, **row, authHeader=False).signer is None
+    assert azure({}, **row, apiKey="k").headers == {"api-key": "k"}
+    assert azure({}, **row, apiKey="k", authHeader=True).headers == {"Authorization": "Bearer k"}
+
+
+@pytest.mark.parametrize(
+    ("api", "base"),
+    [
+        ("openai-completions", "https://api.openai.com/v1"),
+        ("openai-completions", "https://openai.azure.com.evil.test/v1"),
+        ("openai-completions", "https://evil.test/v1?x=/openai/deployments/"),
+        ("anthropic-messages", "https://r.services.ai.azure.com/anthropic"),
+    ],
+)
+def test_no_other_address_gets_a_token_of_azure(api: str, base: str):
+    assert azure(SECRET, api=api, baseUrl=base).signer is None
+
+
+def test_deployments_with_an_address_each_share_one_login_and_no_other_host_gets_it():
+    url = "https://r.openai.azure.com/openai/deployments"
+    models = [
+        {"id": "a", "baseUrl": f"{url}/a?api-version=2024-10-21"},
+        {"id": "b", "baseUrl": f"{url}/b?api-version=2024-10-21"},
+        {"id": "keyed", "baseUrl": f"{url}/c", "headers": {"api-key": "own"}},
+        {"id": "elsewhere", "baseUrl": "https://other.test/v1"},
+    ]
+    provider = azure(SECRET, api="openai-completions", baseUrl=CLASSIC, models=models)
+    signers = {model: provider.row_for(model).signer for model in ("a", "b", "keyed", "elsewhere")}
+    assert signers["a"] is signers["b"] is provider.signer is not None
+    assert signers["keyed"] is signers["elsewhere"] is None
+    assert "secret-of-the-application" in provider.row_for("a").secrets
+    only_models = azure(SECRET, api="openai-completions", baseUrl="https://other.test/v1", models=models)
+    assert only_models.signer is None
+    assert list(token_sources([only_models])) == [only_models.row_for("a").signer]
 
 
 def test_a_login_server_that_is_no_address_is_refused():

@@ -148,3 +148,17 @@ def test_a_model_with_headers_of_its_own_is_authorised_like_its_row(key_file):
     provider = vertex(env, models=[{"id": "m", "headers": {"x-team": "a"}}])
     assert provider.row_for("m").signer is provider.signer
     assert provider.signer is not None
+
+
+def test_a_row_of_vertex_without_a_file_is_authorised_by_the_machine_if_its_metadata_server_is_named(tmp_path: Path):
+    config = ModelsConfig.model_validate({"providers": {"vertex": {"api": "google-vertex", "baseUrl": BASE}}})
+    env = {"HOME": str(tmp_path)}
+    assert providers_from(config, env)["vertex"].signer is None
+    named = {**env, "GCE_METADATA_HOST": "metadata.google.internal"}
+    assert isinstance(providers_from(config, named)["vertex"].signer, TokenSource)
+    keyed = {"providers": {"vertex": {"api": "google-vertex", "baseUrl": BASE, "apiKey": "k"}}}
+    assert providers_from(ModelsConfig.model_validate(keyed), named)["vertex"].signer is None
+    file = tmp_path / "user.json"
+    file.write_text(json.dumps(USER), encoding="utf-8")
+    provider = providers_from(config, {**named, "GOOGLE_APPLICATION_CREDENTIALS": str(file)})["vertex"]
+    assert "secret-of-gcloud" in provider.secrets

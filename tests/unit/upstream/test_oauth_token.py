@@ -151,9 +151,29 @@ async def test_a_refused_login_says_why_and_what_to_do_and_is_tried_again(tokens
     tokens.answers = [(status, body), token("a")]
     raised = await asyncio.gather(headers(tokens), headers(tokens), return_exceptions=True)
     assert all(isinstance(error, UpstreamError) and error.kind is kind for error in raised)
-    assert [str(error) for error in raised] == [f"The login got no token: {reason}"] * 2
+    assert [str(error) for error in raised] == [f"The login got no token, its server says: {reason}"] * 2
     assert raised[0] is not raised[1]
     assert await headers(tokens) == bearing("a")
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({"expires_in": "86399", "expires_on": "1"}, 86399),
+        ({"expires_on": "1800001000"}, 1000),
+        ({"expires_in": "soon"}, 3600),
+        ({"expires_in": -1}, 3600),
+        ({}, 3600),
+    ],
+)
+async def test_the_end_of_a_token_is_read_in_every_form_in_which_servers_send_it(tokens, fields, seconds):
+    tokens.answers = [(200, {"access_token": "a", **fields}), token("b")]
+    await headers(tokens)
+    tokens.now += seconds - 11
+    assert await headers(tokens) == bearing("a")
+    await until(lambda: not tokens.answers)
+    tokens.now += 1
+    assert await headers(tokens) == bearing("b")
 
 
 async def test_a_token_server_that_is_away_is_named(unused_tcp_port):

@@ -141,7 +141,7 @@ async def test_cancelling_aborts_the_request_at_the_provider(official, provider)
     await asked.wait()
     response = await official.responses.cancel(created.id)
     assert (response.status, response.error, response.output) == ("cancelled", None, [])
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await left.wait()
     assert await official.responses.cancel(created.id) == response
     assert await official.responses.retrieve(created.id) == response
@@ -167,7 +167,7 @@ async def test_deleting_a_response_ends_its_run(official, provider):
     created = await begin(official)
     await asked.wait()
     await official.responses.delete(created.id)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await left.wait()
     with pytest.raises(openai.NotFoundError):
         await official.responses.retrieve(created.id)
@@ -328,7 +328,7 @@ class TestCancelOfTheSameProcess:
     ):
         clock = asyncio.get_running_loop().time
         times = []
-        for _ in range(5):
+        while len(times) < 50 and min(times, default=1.0) >= 0.05:  # a busy machine needs more than one try
             asked, left = provider.hangs()
             hang = provider.answer
             if streams:

@@ -51,6 +51,19 @@ class Run:
             await asyncio.Event().wait()
 
 
+class Paused(Run):
+    """A run that waits for `resumed` after its first batch."""
+
+    def __init__(self, *batches):
+        super().__init__(*batches)
+        self.resumed = asyncio.Event()
+
+    async def events(self):
+        async for batch in super().events():
+            yield batch
+            await self.resumed.wait()
+
+
 WHOLE = ([TextDelta("Hel")], [TextDelta("lo"), Finish("stop"), UsageReport(NO_USAGE)])
 FAST = BackgroundPolicy(flush=0.01, heartbeat=0.02, shutdown_timeout=0.1)
 
@@ -110,6 +123,10 @@ async def until(condition):
             await asyncio.sleep(0.005)
 
 
+async def _count(stores, number):
+    return len((await stores.events.read("resp_1", 0)).events) == number
+
+
 async def die(stores, clock):
     """Let so much time pass that readers take a worker without a heartbeat for dead."""
     clock.now += 10
@@ -150,14 +167,15 @@ async def test_a_step_of_the_clock_does_not_end_a_run_that_is_at_work(stores, jo
 
 
 async def test_a_worker_whose_lease_expired_changes_nothing(stores, job, clock):
-    runs = BackgroundRuns(stores.events, replace(FAST, heartbeat=0.2))
-    await runs.start(await job(Run([TextDelta("Hel")], hangs=True)))
+    runs = BackgroundRuns(stores.events, replace(FAST, heartbeat=3600))
+    run = Paused(*WHOLE)
+    await runs.start(await job(run))
     stored = await stores.responses.get(None, "resp_1")
-    await until(lambda: _true(len(runs._jobs) == 1))
-    await asyncio.sleep(0.05)
+    await until(lambda: _count(stores, 2))  # its head, and the batch before the pause
     await die(stores, clock)
     response = json.loads((await current(stores, stored)).body)
     page = await stores.events.read("resp_1", 0)
+    run.resumed.set()
     await until(lambda: _true(not runs.count()))
     assert response["status"] == "failed"
     assert await stores.events.read("resp_1", 0) == page
@@ -254,7 +272,7 @@ async def test_the_end_of_a_run_waits_for_an_unavailable_log_until_the_gateway_s
     events.away = True
     await until(lambda: _true(events.refused >= 30))
     assert runs.count() == 1
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await runs.close()
     assert runs.count() == 0
     assert len((await stores.events.read("resp_1", 0)).events) == 1

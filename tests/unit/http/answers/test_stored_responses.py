@@ -7,7 +7,9 @@ import openai
 import pytest
 
 from gateway.core.errors import BadRequest
+from gateway.core.jsonio import loads
 from gateway.core.message import Message, Text
+from gateway.http.answers import stored_responses
 from gateway.http.answers.stored_responses import Owner, history
 from gateway.state.responses.sqlite import SqliteResponses
 from gateway.state.responses.store import ResponsePolicy, StoredResponse
@@ -210,6 +212,29 @@ async def test_a_reference_to_an_unknown_item_is_not_found(official, provider, n
     with pytest.raises(openai.NotFoundError) as caught:
         await ask(official, provider, content)
     assert (caught.value.param, caught.value.code) == ("input[0]", "item_not_found")
+
+
+async def test_references_to_more_than_a_request_may_hold_are_refused(client, official, provider):
+    created = await ask(official, provider, "x" * 2**20)
+    (item,) = (await official.responses.input_items.list(created.id)).data
+    references = [{"type": "item_reference", "id": item.id}]
+    async with client.post("/v1/responses", json={"model": "openclaw", "input": references * 21}) as response:
+        assert response.status == 400, await response.text()
+        error = (await response.json())["error"]
+    assert (error["param"], error["code"]) == ("input", "context_length_exceeded")
+    assert len(provider.asked) == 1
+    await ask(official, provider, references * 18)
+    assert len(provider.asked[1]["messages"]) == 18
+
+
+async def test_a_stored_response_is_decoded_once_for_all_references_to_it(official, provider, monkeypatch):
+    created = await ask(official, provider, [{"role": "user", "content": f"text {index}"} for index in range(100)])
+    items = (await official.responses.input_items.list(created.id, limit=100)).data
+    decoded = []
+    monkeypatch.setattr(stored_responses, "loads", lambda document: decoded.append(len(document)) or loads(document))
+    await ask(official, provider, [{"type": "item_reference", "id": item.id} for item in reversed(items)])
+    assert [message["content"] for message in provider.asked[1]["messages"]] == [f"text {n}" for n in range(100)]
+    assert len(decoded) == 1
 
 
 async def test_a_deleted_response_is_gone(client, official, provider):

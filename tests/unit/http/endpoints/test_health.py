@@ -43,7 +43,7 @@ class TestUnusableStore:
 
     async def test_it_is_degraded_from_the_start_and_fails_only_what_needs_it(self, client, provider, tmp_path):
         provider.says("Hello")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while (await ready(client))[1]["degraded"] != ["store"]:
                 await asyncio.sleep(0.01)
         chat = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}

@@ -147,9 +147,10 @@ async def test_the_turn_of_a_filtered_answer_is_not_continued(store, client, pro
 
 
 async def test_a_background_response_locks_its_conversation_until_it_ends(store, client, provider):
-    going = asyncio.Event()
+    asked, going = asyncio.Event(), asyncio.Event()
 
     async def slowly(request):
+        asked.set()
         response = await provider.begins(request, {"content": "a1"})
         await going.wait()
         await provider.send(response, {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
@@ -158,6 +159,7 @@ async def test_a_background_response_locks_its_conversation_until_it_ends(store,
 
     provider.answer = slowly
     await say(client, RESPONSES, "q1", user="u", background=True)
+    await asked.wait()
     waiting = asyncio.create_task(say(client, RESPONSES, "q2", user="u"))
     await asyncio.sleep(0.1)
     assert len(provider.asked) == 1

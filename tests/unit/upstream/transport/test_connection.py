@@ -188,7 +188,7 @@ async def test_data_before_a_broken_body_is_read_first(ask, wire, answer):
 async def test_a_response_that_is_not_http_closes_its_connection(ask, wire, answer):
     wire.answers = [answer]
     with pytest.raises(NotHTTP):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await ask()
     await wire.until(lambda: wire.open == 0)
 

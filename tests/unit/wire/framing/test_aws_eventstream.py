@@ -10,7 +10,8 @@ from botocore.eventstream import EventStreamBuffer, ParserError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.wire.framing.aws_eventstream import BrokenStream, EventStreamDecoder
+from gateway.wire.framing.aws_eventstream import EventStreamDecoder
+from gateway.wire.framing.error import FramingError
 
 TYPES = {
     0: lambda: b"", 1: lambda: b"", 2: lambda: b"\x07", 3: lambda: b"\0\x07", 4: lambda: b"\0\0\0\x07",
@@ -82,7 +83,7 @@ def test_a_byte_that_was_altered_is_noticed(position):
     decoder = EventStreamDecoder()
     with pytest.raises((ParserError, NoMessage)):
         by_botocore_complete(broken)
-    with pytest.raises(BrokenStream):
+    with pytest.raises(FramingError):
         decoder.feed(broken)
 
 
@@ -96,7 +97,7 @@ def test_a_message_that_was_cut_is_none(size):
 @pytest.mark.parametrize("length", [0, 15, 2**31])
 def test_an_impossible_length_is_refused(length):
     prelude = struct.pack(">II", length, 0)
-    with pytest.raises(BrokenStream, match="length"):
+    with pytest.raises(FramingError, match="length"):
         EventStreamDecoder().feed(prelude + struct.pack(">I", crc32(prelude)) + b"\0" * 4)
 
 
@@ -106,5 +107,5 @@ def test_an_impossible_length_is_refused(length):
 def test_headers_that_can_not_be_read_are_refused(headers):
     prelude = struct.pack(">II", 16 + len(headers), len(headers))
     body = prelude + struct.pack(">I", crc32(prelude)) + headers
-    with pytest.raises(BrokenStream):
+    with pytest.raises(FramingError):
         EventStreamDecoder().feed(body + struct.pack(">I", crc32(body)))

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.wire.framing import ndjson
-from gateway.wire.framing.ndjson import NdjsonDecoder, OversizedLine
+from gateway.wire.framing.error import FramingError
+from gateway.wire.framing.ndjson import NdjsonDecoder
 
 
 @given(st.data())
@@ -21,5 +22,5 @@ def test_a_line_without_end_is_not_kept_without_limit(monkeypatch):
     monkeypatch.setattr(ndjson, "_MAX_LINE", 10)
     decoder = NdjsonDecoder()
     decoder.feed(b"12345")
-    with pytest.raises(OversizedLine):
+    with pytest.raises(FramingError):
         decoder.feed(b"678901")

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.wire.framing.sse import DONE, OversizedEvent, SseDecoder, sse_frame
+from gateway.wire.framing.error import FramingError
+from gateway.wire.framing.sse import DONE, SseDecoder, sse_frame
 
 ENDS = [b"\n", b"\r\n", b"\r"]
 LINES = st.sampled_from(
@@ -106,7 +107,7 @@ def test_the_bytes_of_a_character_may_be_split():
 
 
 def test_an_endless_event_is_refused():
-    with pytest.raises(OversizedEvent, match="more than"):
+    with pytest.raises(FramingError, match="more than"):
         decoded(*[b"x" * 2**20] * 9)
 
 

@@ -149,7 +149,7 @@ def test_only_the_allowed_tools_are_offered(entry):
 
 def test_item_references_are_replaced_by_their_items():
     ingress = read(input=[{"type": "item_reference", "id": "a"}, {"role": "user", "content": "x"}, {"id": "b"}])
-    assert ingress.references() == {"a": "input[0]", "b": "input[2]"}
+    assert ingress.references() == [("a", "input[0]"), ("b", "input[2]")]
     ingress.refer({"a": {"role": "user", "content": "A"}, "b": {"role": "assistant", "content": "B"}})
     texts = [message.parts[0].text for message in ingress.turn().messages]
     assert texts == ["A", "x", "B"]
