@@ -48,8 +48,9 @@ def _name_what_exists(case: Any) -> None:
         query["only"] = "config,redis"
     elif case.path == "/api/v1/sessions" and query.get("after") is not None:
         query["after"] = "1700000000.0:agent:main:main"
-    elif case.path == "/v1/models" and query.get("after_id") is not None:
-        query.pop("before_id", None)  # they exclude each other
+    elif case.path == "/v1/models" and (sides := [name for name in ("after_id", "before_id") if name in query]):
+        # They exclude each other.
+        query = {name: value for name, value in query.items() if name not in sides} | {sides[0]: "openclaw"}
     elif case.path == "/api/v1/usage" and query.get("by"):
         query["by"] = ",".join(dict.fromkeys(query["by"].split(",")))
     if case.query:

@@ -14,7 +14,7 @@ import aiohttp
 
 from tests.process import free_port, running
 
-_MAX_START = 240.0  # seconds; a deadline against a hang
+_MAX_START = 600.0  # seconds; a deadline against a hang
 
 
 async def _wait_until_healthy(session: aiohttp.ClientSession) -> None:
