@@ -158,6 +158,7 @@ async def _open(
     """
     link, monitoring = resident.link, resident.monitoring
     stack.callback(app[LARGE_BODIES].close)
+    stack.callback(monitoring.deferred.drain)
     await stack.enter_async_context(monitoring.exporting())
     await stack.enter_async_context(resident.webhook)
     if link is not None:
@@ -175,6 +176,7 @@ async def _open(
             renew=renew,
             registry=monitoring.registry,
             traces=monitoring.traces,
+            deferred=monitoring.deferred,
         )
     )
     app[SERVICES] = parts.services

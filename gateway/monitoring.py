@@ -14,7 +14,7 @@ from gateway.core.errors import Unavailable
 from gateway.http import instance_metrics as instance
 from gateway.http.access_log import AccessLog
 from gateway.http.endpoints.metrics import SCRAPE, metrics
-from gateway.http.request_end import RequestObserver
+from gateway.http.request_end import EndObserver, RequestObservers
 from gateway.http.request_metrics import RequestMetrics
 from gateway.http.request_spans import RequestSpans
 from gateway.http.routes import Handler, Route, template_of
@@ -23,6 +23,7 @@ from gateway.metrics.catalog import DROPPED, FAMILIES, IN_FLIGHT, TRACE_SPANS
 from gateway.metrics.loop_delay import LoopDelay
 from gateway.metrics.registry import Registry, Snapshot
 from gateway.metrics.text import rendered
+from gateway.observe.deferred import Deferred
 from gateway.observe.log import shows_debug, shows_info, write_info
 from gateway.tracing import traces_from
 
@@ -49,29 +50,36 @@ class OtherProcesses(Protocol):
 
 class Monitoring:
     """The metrics, the access log and the traces of one process. `registry` is None if metrics are disabled, `traces`
-    if those are. `env` is the environment; `others` are the further processes of this gateway.
+    if those are. `env` is the environment; `others` are the further processes of this gateway. `deferred` calls
+    what counts and logs requests.
 
     `collectors` set the gauges that are looked up at a scrape.
     """
 
     def __init__(self, config: Config, env: Mapping[str, str], others: OtherProcesses | None = None) -> None:
         self._others = others
+        self.deferred = Deferred()
         self._config = config.gateway.metrics
         self._logs_requests = config.logging.requests
         self.registry = Registry() if self._config.enabled else None
         self.traces = traces_from(config, env)
         self.collectors: list[instance.Collector] = [instance.build, instance.process]
 
-    def observers(self, route: Route) -> tuple[RequestObserver, ...]:
+    def observers(self, route: Route) -> RequestObservers:
         """Who sees the requests of this route."""
-        name, observers = template_of(route), list[RequestObserver]()
+        name, metrics, later = template_of(route), None, list[EndObserver]()
         if self.registry is not None:
-            observers.append(RequestMetrics(self.registry, name))
+            metrics = RequestMetrics(self.registry, name)
+            later.append(metrics.ended)
         if self._logs_requests:
-            observers.append(AccessLog(name, write_info, _shows_probes if route.public else shows_info))
-        if self.traces is not None and route.scope is not None:
-            observers.append(RequestSpans(self.traces, name))
-        return tuple(observers)
+            later.append(AccessLog(name, write_info, _shows_probes if route.public else shows_info).write)
+        spans = None if self.traces is None or route.scope is None else RequestSpans(self.traces, name)
+        return RequestObservers(
+            self.deferred,
+            began=() if metrics is None else (metrics.began,),
+            at_once=() if spans is None else (spans.ended,),
+            later=tuple(later),
+        )
 
     async def scrape(self) -> bytes:
         """The exposition text of now, of all processes. Raises Unavailable if the others can't be asked."""
@@ -85,6 +93,7 @@ class Monitoring:
 
     def snapshot(self) -> Snapshot:
         """The metrics of this process; none if they are disabled."""
+        self.deferred.drain()
         registry = self.registry
         if registry is None:
             return {}
@@ -97,6 +106,7 @@ class Monitoring:
         """The requests that this process answers now; None if metrics are disabled."""
         if self.registry is None:
             return None
+        self.deferred.drain()
         gauges = self.registry.snapshot().get(IN_FLIGHT.name, {})
         return int(sum(value for value in gauges.values() if isinstance(value, float | int)))
 

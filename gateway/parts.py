@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import structlog
@@ -21,6 +21,7 @@ from gateway.dispatch.snapshot import Services
 from gateway.ledger.journal import FOLDER, Journal
 from gateway.ledger.ledger import Ledger
 from gateway.metrics.registry import Registry
+from gateway.observe.deferred import Deferred
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
 from gateway.runs.recent_runs import RecentRuns
 from gateway.state.configured import Stores, stores_from
@@ -52,7 +53,8 @@ class Embedded:
 class Parts:
     """`http` holds the connections to providers, `tools` the started tool servers. `conversations` and `quota` are
     there for each snapshot to put its own settings over them; `quota` is None where nothing is limited. `embedded` is
-    None if it is not installed. `registry` counts runs; None counts nothing.
+    None if it is not installed. `registry` counts runs; None counts nothing. `deferred` calls what observes
+    the end of runs.
     """
 
     services: Services
@@ -64,6 +66,7 @@ class Parts:
     embedded: Embedded | None
     quota: Quota | None
     registry: Registry | None = None
+    deferred: Deferred = field(default_factory=Deferred)
 
 
 @asynccontextmanager
@@ -77,13 +80,16 @@ async def open_parts(
     renew: float = RENEW,
     registry: Registry | None = None,
     traces: Traces | None = None,
+    deferred: Deferred | None = None,
 ) -> AsyncIterator[Parts]:
     """The parts for the first configuration and all later ones, closed at the end.
 
     `cooldowns` are those that other instances know of, too. `keys` are the client keys that are made at run time.
-    `renew`: see `create_app`. `registry` counts runs, and `traces` exports their spans.
+    `renew`: see `create_app`. `registry` counts runs, and `traces` exports their spans;
+    `deferred` calls what observes the end of runs.
     """
     gateway = config.gateway
+    deferred = deferred or Deferred()
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(
             create_client(limits_from(gateway.retry), TappedClient if traces else Client)
@@ -94,7 +100,7 @@ async def open_parts(
             stack.push_async_callback(embedded.chat.close)
             stack.push_async_callback(embedded.embeddings.close)
         stores = await stack.enter_async_context(stores_from(config, state))
-        ledger = await stack.enter_async_context(_ledger(gateway.ledger, stores, state))
+        ledger = await stack.enter_async_context(_ledger(gateway.ledger, stores, state, deferred))
         conversations = Conversations(stores.sessions, wait=config.session.wait_ms / 1000, renew=renew, clock=time.time)
         stack.push_async_callback(conversations.close)
         yield Parts(
@@ -114,16 +120,20 @@ async def open_parts(
             embedded=embedded,
             quota=quota,
             registry=registry,
+            deferred=deferred,
         )
 
 
 @asynccontextmanager
-async def _ledger(config: LedgerConfig, stores: Stores, state: Path) -> AsyncIterator[Ledger | None]:
+async def _ledger(
+    config: LedgerConfig, stores: Stores, state: Path, deferred: Deferred
+) -> AsyncIterator[Ledger | None]:
     """The ledger, None if it is off: by default where a restart would lose it. Its end stores what waits."""
     if not (stores.survives_restart if config.enabled is None else config.enabled):
         yield None
         return
-    ledger = Ledger(stores.usage, journal=_journal(state / FOLDER) if stores.survives_restart else None)
+    journal = _journal(state / FOLDER) if stores.survives_restart else None
+    ledger = Ledger(stores.usage, journal=journal, collect=deferred.drain)
     ledger.start()
     try:
         yield ledger

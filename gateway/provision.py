@@ -117,11 +117,12 @@ async def _snapshot(config: Config, env: Mapping[str, str], parts: Parts, stack:
     if embedded is not None and _uses_provider(directory, MODEL.provider):
         await embedded.chat.start()
     runs = _run_context(gateway, providers, provider_client, parts, lifetime)
+    metrics = _run_metrics(parts.registry, directory, providers, tools)
     return Snapshot(
         endpoints=gateway.http.endpoints.enabled | (_METRICS if gateway.metrics.enabled else frozenset()),
         hosts=HostPolicy((), gateway.http.allowed_hosts) if gateway.http.allowed_hosts else None,
         directory=directory,
-        runs=replace(runs, observers=(*runs.observers, *_run_metrics(parts.registry, directory, providers, tools))),
+        runs=replace(runs, observers=_observers(parts, providers, metrics)),
         conversations=_conversations(config, parts.conversations),
         tools=tools,
         quota=_quota(gateway, parts, budgets),
@@ -207,11 +208,6 @@ def _run_context(
     stream = config.stream
     hold_back = {"none": 0.0, "all": ALL}.get(str(stream.hold_back))
     ledger, traces = parts.services.ledger, parts.services.traces
-    observers: list[Observer] = [log_run, parts.services.recent.ended]
-    if ledger is not None:
-        observers.append(ledger.observer(providers))
-    if traces is not None:
-        observers.append(traces.observer(providers))
     return RunContext(
         providers,
         client,
@@ -220,12 +216,21 @@ def _run_context(
         rescue=stream.rescue,
         hold_back=float(stream.hold_back) if hold_back is None else hold_back,
         reasoning=CallReasoning(parts.services.stores.reasoning),
-        observers=tuple(observers),
         metered=ledger is not None or traces is not None,
         on_attempt=None if ledger is None else ledger.on_attempt,
         capture=None if traces is None else traces.capture,
         lifetime=lifetime,
     )
+
+
+def _observers(parts: Parts, providers: Mapping[str, Provider], metrics: tuple[Observer, ...]) -> tuple[Observer, ...]:
+    """Who sees the end of each run."""
+    ledger, traces = parts.services.ledger, parts.services.traces
+    later = [parts.services.recent.ended, *metrics]
+    if ledger is not None:
+        later.append(ledger.observer(providers))
+    spans = () if traces is None else (traces.observer(providers),)
+    return (log_run, *spans, parts.deferred.observer(*later))
 
 
 def _uses_provider(directory: Directory, provider: str) -> bool:

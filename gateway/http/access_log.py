@@ -6,17 +6,14 @@ Prompts, answers and credentials are never in it. Probes are logged at debug onl
 from collections.abc import Callable
 from typing import Any
 
-from aiohttp import web
+from gateway.http.request_end import RequestEnd
 
-from gateway.http.keys import CLIENT, Trace
-from gateway.http.request_end import RequestOutcome
-
-Write = Callable[[str, dict[str, Any]], None]
-"""Writes the line of an event with these fields."""
+Write = Callable[[str, dict[str, Any], float], None]
+"""Writes the line of an event with these fields, which happened at a Unix time (seconds)."""
 
 
 class AccessLog:
-    """An observer of the requests of one route, `route` its template. `write` writes a line.
+    """Logs the requests of one route, `route` its template. `write` writes a line.
 
     `is_shown` says whether lines are written now, because the level of the log may change.
     """
@@ -26,22 +23,19 @@ class AccessLog:
         self._write = write
         self._is_shown = is_shown
 
-    def began(self) -> None:
-        """See RequestObserver."""
-
-    def ended(self, request: web.Request, trace: Trace, status: int, outcome: RequestOutcome, seconds: float) -> None:
-        """See RequestObserver."""
+    def write(self, end: RequestEnd) -> None:
+        """Write the line of a request."""
         if not self._is_shown():
             return
-        client, run = request.get(CLIENT), trace.run
+        trace, run = end.trace, end.trace.run
         fields: dict[str, Any] = {
             "request_id": trace.id,
-            "method": request.method,
+            "method": end.method,
             "route": self._route,
-            "status": status,
-            "outcome": outcome,
-            "ms": round(seconds * 1000, 1),
-            "client": (request.remote or "unknown") if client is None else client.host,
+            "status": end.status,
+            "outcome": end.outcome,
+            "ms": round(end.seconds * 1000, 1),
+            "client": end.client,
         }
         if run is not None:
             usage, current = run.usage, run.current
@@ -49,4 +43,4 @@ class AccessLog:
             fields["model"] = None if current is None else f"{current.ref.provider}/{current.ref.model}"
             fields["attempts"] = len(run.attempts)
             fields["tokens"] = None if usage is None else usage.total
-        self._write("Request ended", fields)
+        self._write("Request ended", fields, end.time)

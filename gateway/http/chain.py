@@ -19,7 +19,7 @@ from gateway.http.checks.snapshot import bind_snapshot, binds
 from gateway.http.errors import response_to
 from gateway.http.keys import CURRENT, SNAPSHOT, Trace
 from gateway.http.quota import settle
-from gateway.http.request_end import RequestObserver, end_request
+from gateway.http.request_end import NOBODY, RequestObservers
 from gateway.http.response_headers import add_headers
 from gateway.http.routes import Handler, Route, is_exact
 from gateway.http.trace import set_request_id
@@ -43,15 +43,14 @@ def checks_of(route: Route) -> tuple[Check, ...]:
     return () if route.public else (bind_snapshot, identify_client)
 
 
-def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handler:
+def chained(route: Route, observers: RequestObservers = NOBODY) -> Handler:
     """The route's handler with its chain. Exceptions become responses only here. `observers` see every request."""
     checks, handler, id_header = checks_of(route), route.handler, route.id_header
     binds_snapshot = bool(checks)
 
     async def answer(request: web.Request) -> web.StreamResponse:
         trace = set_request_id(request, id_header)  # request id, log context; adds TRACE
-        for observer in observers:
-            observer.began()
+        observers.began()
         response: web.StreamResponse | None = None
         try:
             if not is_well_formed(request):
@@ -76,7 +75,7 @@ def chained(route: Route, observers: tuple[RequestObserver, ...] = ()) -> Handle
             finally:
                 if binds_snapshot and SNAPSHOT in request:
                     del request[SNAPSHOT]  # aiohttp holds the request of an idle connection, and with it this
-                end_request(observers, request, trace, response)
+                observers.ended(request, trace, response)
         return response
 
     return answer

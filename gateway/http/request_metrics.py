@@ -1,17 +1,12 @@
 """Counts the requests of each route for `/metrics`."""
 
-from aiohttp import web
-
-from gateway.http.keys import PRINCIPAL, REJECTED, Trace
-from gateway.http.request_end import RequestOutcome
+from gateway.http.request_end import RequestEnd
 from gateway.metrics import catalog
 from gateway.metrics.registry import Counter, Registry
 
-_REFUSALS = (401, 403, 429)
-
 
 class RequestMetrics:
-    """An observer of the requests of one route. Its series are made at start, or when they are first needed."""
+    """Counts the requests of one route. Its series are made at start, or when they are first needed."""
 
     def __init__(self, registry: Registry, endpoint: str) -> None:
         self._registry = registry
@@ -22,13 +17,14 @@ class RequestMetrics:
         self._with_run: _WithRun | None = None
 
     def began(self) -> None:
-        """See RequestObserver."""
+        """A request began."""
         if self._all is None:
             self._all = _AllRequests(self._registry, self._endpoint)
         self._all.in_flight.value += 1
 
-    def ended(self, request: web.Request, trace: Trace, status: int, outcome: RequestOutcome, seconds: float) -> None:
-        """See RequestObserver."""
+    def ended(self, end: RequestEnd) -> None:
+        """A request ended."""
+        trace, status, outcome, seconds = end.trace, end.status, end.outcome, end.seconds
         if self._all is not None:
             self._all.in_flight.value -= 1
             self._all.seconds.observe(seconds)
@@ -45,21 +41,11 @@ class RequestMetrics:
             self._with_run.first_byte.observe(seconds if trace.first_byte is None else trace.first_byte - trace.started)
             if outcome == "completed":  # else the end of the run is not known
                 self._with_run.overhead.observe(seconds - trace.run_seconds)
-        elif status in _REFUSALS:
-            self._count_refusal(request, status)
-
-    def _count_refusal(self, request: web.Request, status: int) -> None:
-        """A caller without a principal was refused; with one, it lacks a scope or has reached a limit."""
-        if PRINCIPAL in request:
-            return
-        rejected = request.get(REJECTED)
-        credential = "none" if rejected is None or rejected.credential is None else rejected.credential
-        reason = "locked" if status == 429 else "refused" if rejected is None else rejected.reason
-        counter = self._refusals.get((credential, reason))
-        if counter is None:
-            counter = self._registry.counter(catalog.AUTH_FAILURES, credential, reason)
-            self._refusals[credential, reason] = counter
-        counter.value += 1
+        elif end.refusal is not None:
+            counter = self._refusals.get(end.refusal)
+            if counter is None:
+                counter = self._refusals[end.refusal] = self._registry.counter(catalog.AUTH_FAILURES, *end.refusal)
+            counter.value += 1
 
 
 class _AllRequests:

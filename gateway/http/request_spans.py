@@ -8,14 +8,14 @@ from aiohttp import web
 from msgspec import Struct
 
 from gateway.core.trace_context import TraceContext
-from gateway.http.keys import PRINCIPAL, Trace
-from gateway.http.request_end import RequestOutcome
+from gateway.http.keys import PRINCIPAL
+from gateway.http.request_end import RequestEnd, RequestOutcome
 from gateway.traces import names
 from gateway.traces.span import NANOSECONDS, Span
 from gateway.traces.traces import Traces
 
 
-class EndedRequest(Struct, frozen=True, gc=False):
+class RequestSpan(Struct, frozen=True, gc=False):
     """A request that has ended at `time` (Unix time in seconds), after `seconds`."""
 
     time: float
@@ -61,17 +61,15 @@ class EndedRequest(Struct, frozen=True, gc=False):
 
 
 class RequestSpans:
-    """An observer of the requests of one route, `route` its template."""
+    """Exports the requests of one route, `route` its template."""
 
     def __init__(self, traces: Traces, route: str) -> None:
         self._traces = traces
         self._route = route
 
-    def began(self) -> None:
-        """See RequestObserver."""
-
-    def ended(self, request: web.Request, trace: Trace, status: int, outcome: RequestOutcome, seconds: float) -> None:
-        """See RequestObserver."""
+    def ended(self, request: web.Request, end: RequestEnd) -> None:
+        """A request ended."""
+        trace, status, outcome = end.trace, end.status, end.outcome
         if PRINCIPAL not in request:
             return
         context = trace.context or self._traces.begin(request.headers)
@@ -80,11 +78,11 @@ class RequestSpans:
         error = None
         if outcome == "failed":  # a stream that broke has the status of its beginning
             error = str(status) if status >= 500 or trace.run is None else trace.run.outcome
-        record = EndedRequest(
+        record = RequestSpan(
             self._traces.clock(),
-            seconds,
+            end.seconds,
             context,
-            request.method,
+            end.method,
             self._route,
             trace.id,
             status,

@@ -45,7 +45,8 @@ class _Pending:
 class Ledger:
     """The queue and its task. Call `start` in the event loop, and `close` at the end; it stores what waits.
 
-    Without a `journal` nobody learns what a killed process has lost.
+    Without a `journal` nobody learns what a killed process has lost. `collect` calls the observer with the runs that
+    wait for it.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Ledger:
         store: UsageStore,
         *,
         journal: Journal | None = None,
+        collect: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.time,
         interval: float = INTERVAL,
         max_waiting: int = _MAX_WAITING,
@@ -65,6 +67,7 @@ class Ledger:
         self.reporting = asyncio.Lock()
         """Held by a report while it reads: reports run one after the other, so that they leave time for requests."""
         self._journal = journal
+        self._collect = collect
         self._clock = clock
         self._interval = interval
         self._max_waiting = max_waiting
@@ -106,7 +109,7 @@ class Ledger:
             if not self._waiting:
                 self._wake.set()
             batch = self._filling()
-            for row in rows_of(finished, clock(), providers):
+            for row in rows_of(finished, clock() - finished.trace.since_end, providers):
                 batch.add(row)
                 self._waiting += 1
 
@@ -122,6 +125,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Store what waits, for some seconds at most; what remains is counted as lost and logged."""
+        self._collect()
         self._closing = True
         self._wake.set()
         task, self._task = self._task, None
@@ -143,6 +147,7 @@ class Ledger:
 
         Rows that come meanwhile wait for the next time: else, under load, one write would follow the other.
         """
+        self._collect()
         async with self._lock:
             segments = len(self._batches) + (self._pending is not None)
             for _ in range(segments or bool(self._unreported)):

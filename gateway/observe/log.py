@@ -55,9 +55,11 @@ def shows_info() -> bool:
     return logging.NOTSET < _threshold <= logging.INFO
 
 
-def write_info(event: str, fields: dict[str, Any]) -> None:
-    """Log a line at info whose fields are numbers, names of the configuration and ids, so that nothing in it can look
-    like a credential by chance. It has the form of every other line; only the configured secrets are searched for.
+def write_info(event: str, fields: dict[str, Any], at: float) -> None:
+    """Log a line at info of an event at this Unix time (seconds).
+
+    Its fields are numbers, names of the configuration and ids, so that nothing in it can look like a credential by
+    chance. It has the form of every other line; only the configured secrets are searched for.
 
     As JSON, the lines of a twentieth of a second are written together, which costs a tenth of the general way: that
     matters for a line per request.
@@ -65,7 +67,7 @@ def write_info(event: str, fields: dict[str, Any]) -> None:
     if _lines is None:
         structlog.get_logger(__name__).info(event, **fields)
     else:
-        fields |= {"event": event, "level": "info", "timestamp": datetime.now(UTC)}
+        fields |= {"event": event, "level": "info", "timestamp": datetime.fromtimestamp(at, UTC)}
         _lines.add(fields)
 
 

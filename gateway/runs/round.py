@@ -98,14 +98,11 @@ class Round(Struct, frozen=True):
                 finally:
                     answer.end()
                 rescue = rescue or _Rescue(self.trace)
-                candidate = (
-                    rescue.second_try(failure, attempts, in_words=answer.choice_in_words)
-                    if isinstance(failure, ToolChoiceUnmet)
-                    else await attempts.after(
-                        rescue.judge(failure, filters, seen),
-                        final=seen is not None and not (context.rescue and not seen.overflowed),
-                    )
-                )
+                if isinstance(failure, ToolChoiceUnmet):
+                    candidate = rescue.second_try(failure, attempts, in_words=answer.choice_in_words)
+                else:
+                    final = seen is not None and not (context.rescue and not seen.overflowed)
+                    candidate = await attempts.after(rescue.judge(failure, filters, seen), final=final)
         finally:
             attempts.close()
 

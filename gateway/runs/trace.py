@@ -102,6 +102,11 @@ class RunTrace:
         """The end of the run in clock time; now while it is active."""
         return self._clock() if self._ended is None else self._ended
 
+    @property
+    def since_end(self) -> float:
+        """The seconds since its end, 0 while it is active."""
+        return 0.0 if self._ended is None else self._clock() - self._ended
+
     def begin(self, ref: ModelRef, key: str, waited: float) -> Attempt:
         """Begin an attempt after a pause of `waited` seconds."""
         self.waited += waited

@@ -47,7 +47,7 @@ def test_ordinary_words_stay_as_they_are(text: str):
 @pytest.mark.parametrize(
     "part", ["a1-", "A1a", "eyJ-", "token ", "sk-", "://a:", "&key=", "api key", "f", "basic ", " "]
 )
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(60)  # a square of the length would take hours
 def test_a_long_text_costs_no_more_than_its_length(part: str):
     assert redact_text(part * (200_000 // len(part)))
 
