@@ -51,8 +51,7 @@ class Round(Struct, frozen=True):
         Each attempt has its own filters. Once the client has received something, a further attempt must repeat it or
         continue it.
         """
-        context, turn = self.context, self.turn
-        attempts = self._attempts()
+        context, turn, attempts = self.context, self.turn, self._attempts()
         client = context.provider_client
         seen: Accumulator | None = None
         rescue: _Rescue | None = None
@@ -98,11 +97,12 @@ class Round(Struct, frozen=True):
                 finally:
                     answer.end()
                 rescue = rescue or _Rescue(self.trace)
-                if isinstance(failure, ToolChoiceUnmet):
-                    candidate = rescue.second_try(failure, attempts, in_words=answer.choice_in_words)
-                else:
-                    final = seen is not None and not (context.rescue and not seen.overflowed)
-                    candidate = await attempts.after(rescue.judge(failure, filters, seen), final=final)
+                final = seen is not None and not (context.rescue and not seen.overflowed)
+                candidate = (
+                    rescue.second_try(failure, attempts, in_words=answer.choice_in_words)
+                    if isinstance(failure, ToolChoiceUnmet)
+                    else await attempts.after(rescue.judge(failure, filters, seen), final=final)
+                )
         finally:
             attempts.close()
 
