@@ -70,6 +70,18 @@ async def test_a_tool_loop_reaches_the_provider_as_messages(official, provider):
     ]
 
 
+async def test_tools_of_earlier_calls_and_the_choice_of_none_are_sent_together(official, provider):
+    history = [
+        {"role": "user", "content": "weather?"},
+        {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "call_1", "output": "5C"},
+    ]
+    provider.says("It is cold.")
+    await official.responses.create(model="openclaw", input=history, tools=[WEATHER], tool_choice="none")
+    assert provider.asked[0]["tool_choice"] == "none"
+    assert [tool["function"]["name"] for tool in provider.asked[0]["tools"]] == ["get_weather"]
+
+
 async def test_calls_are_streamed(official, provider):
     provider.says(None, ("a", "get_weather", "{}"), ("b", "get_weather", '{"x":1}'), finish="tool_calls")
     async with official.responses.stream(model="openclaw", input="weather?", tools=[WEATHER]) as stream:
