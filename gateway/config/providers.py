@@ -71,6 +71,7 @@ class CompatConfig(Section):
     supports_tool_call_fields: bool | None = None
     supports_late_system: bool | None = None
     supports_own_tools: bool | None = None
+    supports_pdf_input: bool | None = None
     supports_unknown_fields: bool | None = None
     supports_prompt_cache: bool | None = None
     supports_block_binding: bool | None = None

@@ -295,6 +295,7 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "unsupported_tool_schema_keywords": compat.unsupported_tool_schema_keywords,
         "tool_schema_profile": compat.tool_schema_profile,
         "supports_own_tools": compat.supports_own_tools,
+        "supports_pdf_input": compat.supports_pdf_input,
         "supports_strict_mode": compat.supports_strict_mode,
         "strict_message_keys": compat.strict_message_keys,
         "requires_string_content": compat.requires_string_content,

@@ -15,18 +15,20 @@ _NAMES = {
     "supports_reasoning_effort": "effort",
     "supports_prompt_cache_key": "cache_key",
     "supports_unknown_fields": "unknown_fields",
+    "supports_pdf_input": "pdfs",
 }
 """The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What an endpoint accepts. The defaults are OpenAI's.
+    """What an endpoint accepts. The defaults are OpenAI's, but for `pdfs`.
 
     `developer_role`: knows the role `developer`, else it is sent as `system`. `tool_choice`,
     `parallel_tool_calls`, `store`, `temperature` (and `top_p`), `effort`, `cache_key`: understands those fields.
-    `unknown_fields`: tolerates request fields of the client's own. `efforts`: the efforts that the model knows, empty
-    if unknown. `effort_map`: an effort of the client → one of the model.
+    `pdfs`: its models that see images read PDFs as they are. `unknown_fields`: tolerates request fields of the client's
+    own. `efforts`: the efforts that the model knows, empty if unknown. `effort_map`: an effort of the client → one of
+    the model.
     """
 
     developer_role: bool = True
@@ -37,6 +39,7 @@ class Profile:
     effort: bool = True
     cache_key: bool = True
     unknown_fields: bool = True
+    pdfs: bool = False
     efforts: tuple[str, ...] = ()
     effort_map: Mapping[str, str] = field(default_factory=dict)
 

@@ -12,7 +12,7 @@ from gateway.wire.openai_error import classify
 from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.answer import StreamParser, parse_answer
 from gateway.wire.openai_responses.counting import ResponsesCounting
-from gateway.wire.openai_responses.profile import profile_from
+from gateway.wire.openai_responses.profile import profile_from, profile_of
 from gateway.wire.openai_responses.request import build_request
 
 _PATH = "/responses"
@@ -32,9 +32,9 @@ class OpenAIResponses:
         """See `profile.Profile`."""
         return profile_from(quirks)
 
-    def reads_pdfs(self, model: ModelSpec) -> bool:  # noqa: ARG002  servers that speak the format differ
-        """See UpstreamFormat."""
-        return False
+    def reads_pdfs(self, model: ModelSpec) -> bool:
+        """Servers that speak the format differ; OpenAI's models do that see images."""
+        return profile_of(model).pdfs and model.images is True
 
     def paths(self) -> tuple[str, ...]:
         """See UpstreamFormat."""

@@ -1,5 +1,7 @@
 """What a configured model refuses is left out of its requests, whichever client sends it: every key of `compat`."""
 
+import base64
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,8 +9,9 @@ import pytest
 import pytest_asyncio
 from aiohttp.test_utils import TestClient
 
+from tests.pdf import make_pdf
 from tests.unit.wire.clients import ChatClient, MessagesClient, ResponsesClient
-from tests.unit.wire.every_format import ANSWERS, House, SharedServers, each_client
+from tests.unit.wire.every_format import ANSWERS, ASK, House, SharedServers, each_client
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -160,6 +163,8 @@ INSTEAD: dict[str, tuple[dict[str, Any], Any]] = {
     ),
 }
 CATALOGUE = ("mistral", "nvidia")
+# Models of a row that reads PDFs, and what they see.
+PDFS = {"sees": ["text", "image"], "reads": ["text"]}
 # What a client has no words for, so that there is nothing to leave out.
 UNSAID: dict[type, set[str]] = {
     ChatClient: set(),
@@ -196,6 +201,9 @@ async def gateway(provider: House, running: SharedServers, config: dict[str, Any
     """A gateway with an agent for each key, and one for each strict provider of the catalogue."""
     keys = KEYS[provider.api]
     models = [{"id": f"small-{key}", "compat": compat} for key, compat in keys.items()]
+    models += [
+        {"id": f"small-{name}", "input": kinds, "compat": {"supportsPdfInput": True}} for name, kinds in PDFS.items()
+    ]
     row = {"baseUrl": provider.url, "apiKey": "k"}
     config["models"] = {
         "providers": {
@@ -203,7 +211,7 @@ async def gateway(provider: House, running: SharedServers, config: dict[str, Any
             **{name: {**row, "models": [{"id": "small"}]} for name in CATALOGUE},
         }
     }
-    agents = {key.lower(): f"strict/small-{key}" for key in keys}
+    agents = {key.lower(): f"strict/small-{key}" for key in (*keys, *PDFS)}
     agents |= {name: f"{name}/small" for name in CATALOGUE}
     config["agents"] = {"entries": {name: {"model": {"primary": model}} for name, model in agents.items()}}
     return await running.gateway(config)
@@ -276,3 +284,23 @@ async def test_the_responses_format_leaves_out_what_a_row_says_that_a_model_refu
     refused = LEFT_OUT_OF_RESPONSES[key][1]
     assert refused & set(names_in(plain)) == refused - UNSAID[type(client)]
     assert refused.isdisjoint(names_in(await sent(ask, provider, client, key)))
+
+
+@each_client
+@pytest.mark.parametrize("provider", ["openai-responses"], indirect=True)
+async def test_a_model_that_sees_gets_a_pdf_as_it_is_where_its_row_reads_them(provider, ask, client):
+    data = base64.b64encode(make_pdf("Hello " * 50)).decode()  # with little text, its pages would be images
+    body = client.body(ASK, stream=False)
+    field = "messages" if "messages" in body else "input"
+    body[field] = [*body[field], *client.file("a.pdf", f"data:application/pdf;base64,{data}")]
+    got = {}
+    for agent in ("sees", "reads", "plain"):
+        provider.answers(ANSWERS["text"])
+        status, answer = await ask(client, body | {"model": f"openclaw/{agent}"})
+        assert status == 200, answer
+        got[agent] = json.dumps(provider.bodies.pop()["input"])
+    assert data in got["sees"]
+    if not isinstance(client, ChatClient):  # its files go to every model as they are
+        assert data not in got["reads"] + got["plain"]
+        assert "Hello" in got["reads"]
+        assert "Hello" in got["plain"]

@@ -145,6 +145,8 @@ def _asked_part(part: dict[str, Any]) -> list[Any]:
             return ["text", part["text"]]
         case "input_image":
             return ["image", part["image_url"]]
+        case "input_file":
+            return ["file", part["filename"], part["file_data"].partition("base64,")[2]]
         case _:
             return ["audio", part["input_audio"]["format"], part["input_audio"]["data"]]
 
