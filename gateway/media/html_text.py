@@ -1,6 +1,7 @@
 """HTML → the visible text: no scripts, no styles, each block on its own line.
 
-Runs in the reading process only. The parser takes linear time for hostile pages; the standard library's does not.
+Runs in the reading process only. The parser takes linear time for hostile pages, which the standard library's does not,
+but for elements nested tens of thousands deep: those end at the process's limit of CPU seconds.
 """
 
 import re

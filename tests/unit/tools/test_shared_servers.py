@@ -21,8 +21,8 @@ async def test_an_unchanged_server_goes_on_and_a_changed_one_is_started_beside_i
     await first.__aexit__(None, None, None)
     same, changed = new.servers
     assert [one.server for one in started._started] == [same, changed]
-    assert old.servers[1]._task.done()  # type: ignore[attr-defined]
-    assert not same._task.done()  # type: ignore[attr-defined]
+    assert old.servers[1]._connection._task.done()  # type: ignore[attr-defined]
+    assert not same._connection._task.done()  # type: ignore[attr-defined]
     await second.__aexit__(None, None, None)
     assert started._started == []
-    assert same._task.done()  # type: ignore[attr-defined]
+    assert same._connection._task.done()  # type: ignore[attr-defined]
