@@ -20,6 +20,7 @@ from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers
 from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.catalog import CATALOG, Row, known_models
+from gateway.upstream.entra_login import is_azures_host
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
 from gateway.upstream.model import model_from
 from gateway.upstream.prices import configured_price, known_prices
@@ -171,7 +172,10 @@ def _configured(
 
     def row_of(base: Provider, api: str, url: str, headers: Mapping[str, str]) -> Provider:
         format_ = login_format(api, url)
-        is_open = config.auth_header is False and format_ != api  # something on the way may add the credential
+        # With OpenAI's formats, a login of Azure goes to Azure's hosts only, unless `authHeader` says otherwise:
+        # elsewhere, something on the way may add the credential.
+        wanted = is_azures_host(url) if config.auth_header is None else config.auth_header
+        is_open = format_ != api and not wanted
         signer = None if is_open or _has_credential(format_, keys, headers) else login(format_)
         secrets = (*(secrets_for(format_, env) if signer else ()), *secrets_of_route(config.request))
         return _with_keys(replace(base, signer=signer), keys, headers, secrets)

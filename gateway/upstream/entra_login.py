@@ -23,8 +23,12 @@ _MAX_TOKEN = 64 * 1024  # characters
 
 def is_azure(base_url: str) -> bool:
     """Whether an address is one of Azure OpenAI, or has its classic form."""
-    url = URL(base_url)
-    return (url.host or "").endswith(_HOSTS) or CLASSIC_PATH in f"{url.path}/"
+    return is_azures_host(base_url) or CLASSIC_PATH in f"{URL(base_url).path}/"
+
+
+def is_azures_host(base_url: str) -> bool:
+    """Whether the host of an address is Azure's own."""
+    return (URL(base_url).host or "").endswith(_HOSTS)
 
 
 def login_from(env: Mapping[str, str]) -> Login | None:

@@ -74,7 +74,6 @@ CLASSIC = "https://r.openai.azure.com/openai/deployments/gpt?api-version=2024-10
     ("api", "base"),
     [
         ("openai-completions", CLASSIC),
-        ("openai-completions", "https://gateway.internal/openai/deployments/gpt"),
         ("openai-completions", "https://r.cognitiveservices.azure.com/openai/v1"),
         ("openai-responses", "https://r.services.ai.azure.com/openai/v1"),
     ],
@@ -96,11 +95,19 @@ def test_openais_formats_at_an_address_of_azure_have_azures_logins_and_azures_he
         ("openai-completions", "https://api.openai.com/v1"),
         ("openai-completions", "https://openai.azure.com.evil.test/v1"),
         ("openai-completions", "https://evil.test/v1?x=/openai/deployments/"),
+        ("openai-completions", "https://gateway.internal/openai/deployments/gpt"),
         ("anthropic-messages", "https://r.services.ai.azure.com/anthropic"),
     ],
 )
 def test_no_other_address_gets_a_token_of_azure(api: str, base: str):
     assert azure(SECRET, api=api, baseUrl=base).signer is None
+
+
+def test_another_host_with_azures_classic_path_gets_azures_header_and_a_token_only_if_the_row_says_so():
+    row = {"api": "openai-completions", "baseUrl": "https://gateway.internal/openai/deployments/gpt"}
+    assert azure({}, **row, apiKey="k").headers == {"api-key": "k"}
+    assert azure(SECRET, **row).signer is None
+    assert isinstance(azure(SECRET, **row, authHeader=True).signer, TokenSource)
 
 
 def test_deployments_with_an_address_each_share_one_login_and_no_other_host_gets_it():

@@ -47,7 +47,7 @@ async def test_a_classic_address_of_azure_is_called_with_the_token_of_a_managed_
     app.router.add_route("*", "/{path:.*}", serve)
     server = str((await aiohttp_server(app)).make_url("")).rstrip("/")
     classic = "/openai/deployments/gpt"
-    row = {"baseUrl": f"{server}{classic}?api-version=2024-10-21", "models": [{"id": "m"}]}
+    row = {"baseUrl": f"{server}{classic}?api-version=2024-10-21", "authHeader": True, "models": [{"id": "m"}]}
     file = tmp_path / "openclaw.json"
     file.write_text(json.dumps(configured(row)), encoding="utf-8")
     valid = validated(file, {"IDENTITY_ENDPOINT": f"{server}/msi", "IDENTITY_HEADER": "proof-of-the-app"})
