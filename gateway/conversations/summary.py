@@ -86,6 +86,6 @@ async def summarised(transcript: Sequence[bytes], max_bytes: int, ask: Ask) -> S
         text = (await ask(joined.shown())).strip()
     except GatewayError as error:
         drop_tracebacks(error)
-        log.warning("A conversation could not be summarised", reason=error.message)
+        log.warning("A conversation could not be summarised", reason=error.log_message)
         return None
     return Summary(text, entries_shown) if text else None

@@ -57,6 +57,11 @@ class GatewayError(Exception):
         self.code = code
 
     @property
+    def log_message(self) -> str:
+        """The message as logs and records of runs have it."""
+        return self.message
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """Headers of the error response: `Retry-After` in seconds (RFC 9110 §10.2.3) if it is known."""
         return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}

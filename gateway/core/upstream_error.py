@@ -85,8 +85,11 @@ class UpstreamError(GatewayError):
     """A failure of a provider, with its kind.
 
     `upstream_status` is the provider's HTTP status, None if it sent none; a 4xx about the request is also the status
-    for the client. `retry_after` is the provider's `Retry-After` in seconds.
+    for the client. `retry_after` is the provider's `Retry-After` in seconds. `without_quotes` is the message without
+    what it quotes of the prompt, None if it has no words of the provider's.
     """
+
+    without_quotes: str | None = None
 
     def __init__(
         self,
@@ -105,6 +108,11 @@ class UpstreamError(GatewayError):
         status, self.type = _TYPES[kind]
         about_the_request = self.type == "invalid_request_error" and upstream_status in (400, 404, 413, 422)
         self.status = upstream_status if about_the_request and upstream_status else status
+
+    @property
+    def log_message(self) -> str:
+        """See GatewayError: prompts are in no log."""
+        return self.message if self.without_quotes is None else self.without_quotes
 
     @property
     def headers(self) -> Mapping[str, str]:

@@ -55,7 +55,7 @@ def _response(request: web.Request, error: GatewayError, route: Route) -> web.St
     if is_refusal(request, error):
         request.app[REFUSAL_LOG].write(request, error)
     elif error.status >= 500:
-        log.warning("Request refused", status=error.status, type=error.type, reason=error.message)
+        log.warning("Request refused", status=error.status, type=error.type, reason=error.log_message)
     form = route.errors_for(request.headers)
     headers = {"Content-Type": JSON, **form.headers(error)}
     body = _unauthorized(form.body) if type(error) is Unauthorized else dumps(form.body(error))

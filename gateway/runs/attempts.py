@@ -112,7 +112,7 @@ class Attempts:
         policy, rule, candidate = self._policy, RULES[failure.kind], self._cursor.current
         in_time = policy.clock() < self.end
         self._asked = None
-        self._trace.end(failure.kind.value, failure.upstream_status, failure.message)
+        self._trace.end(failure.kind.value, failure.upstream_status, failure.log_message)
         if in_time and failure.retry_after and failure.kind in HINT_OPENS:
             self._cooldowns.hinted(candidate.unit, Failure(failure, 1, rule.shared), self._trace)
         stop = final or not rule.other_model or not in_time

@@ -87,7 +87,7 @@ class HedgingAttempts(Attempts):
         self._second = None
         current, mine = self._trace.current, self._entry
         self._trace.current, self._entry = attempt, entry
-        self._trace.end(failure.kind.value, failure.upstream_status, failure.message)
+        self._trace.end(failure.kind.value, failure.upstream_status, failure.log_message)
         self._give_up(candidate, failure, RULES[failure.kind], in_time=self._policy.clock() < self.end)
         self._trace.current, self._entry = current, mine
         self._cursor = self._cursor.without(candidate)

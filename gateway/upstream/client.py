@@ -17,6 +17,7 @@ from gateway.upstream.deadline import Deadline, Deadlines
 from gateway.upstream.failure import from_exception, from_status, named, presentable
 from gateway.upstream.http import Client, Limits, Timeouts
 from gateway.upstream.provider import Provider
+from gateway.upstream.quotes import texts_of
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.response import Response
 from gateway.wire import OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
@@ -128,7 +129,7 @@ class ProviderAnswer:
                     batch = one.feed(batch)
             except UpstreamError as error:
                 self._mark_stall(error)
-                raise presentable(self._provider, error) from None
+                raise presentable(self._provider, error, texts_of(self._turn)) from None
             except TransportError as error:
                 failure = from_exception(self._provider, error, self._client.limits.connect)
                 self._mark_stall(failure)

@@ -7,7 +7,7 @@ message: keys and header values are cut out literally, other credentials by shap
 import email.utils
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from gateway.core.jsonio import InvalidJSON, loads
@@ -15,6 +15,7 @@ from gateway.core.printable import printable
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.observe.redact import HIDDEN, redact_text
 from gateway.upstream.provider import Provider
+from gateway.upstream.quotes import without_quotes
 from gateway.upstream.transport.errors import (
     BodyBroken,
     CannotConnect,
@@ -66,8 +67,11 @@ def _beginning(body: bytes) -> str:
     return printable(" ".join(text.split()))[:_MAX_EXCERPT]
 
 
-def presentable(provider: Provider, error: UpstreamError) -> UpstreamError:
-    """The same failure as the client may read it: which provider it was, no secret, bounded length. Call it once."""
+def presentable(provider: Provider, error: UpstreamError, prompt: Iterable[bytes]) -> UpstreamError:
+    """The same failure as the client may read it: which provider it was, no secret, bounded length. Call it once.
+
+    What its message quotes of the texts of the `prompt` is for the client only.
+    """
     message = redacted(provider, error.message)
     if error.kind in (UpstreamKind.AUTH, UpstreamKind.BILLING):
         message = f"{named(provider)} refused {_credential(provider)}: {message}"
@@ -75,6 +79,7 @@ def presentable(provider: Provider, error: UpstreamError) -> UpstreamError:
         message = _attributed(provider, message)
     error.message = message[:_MAX_MESSAGE]
     error.args = (error.message,)
+    error.without_quotes = without_quotes(error.message, prompt)
     error.code = redacted(provider, error.code)[:_MAX_NAME] if error.code else error.code
     error.param = redacted(provider, error.param)[:_MAX_NAME] if error.param else error.param
     return error

@@ -136,7 +136,7 @@ class BackgroundRuns:
             drop_tracebacks(error)
             job.end_cut_off(error)
         except GatewayError as error:
-            log.warning("A background run failed", response=job.name, type=error.type, reason=error.message)
+            log.warning("A background run failed", response=job.name, type=error.type, reason=error.log_message)
             drop_tracebacks(error)
             job.close(job.renderer.failure(error))
         else:

@@ -82,7 +82,7 @@ async def replay(request: web.Request, stored: StoredResponse, number: int) -> w
             if error is None or not stream.is_open:
                 raise
             drop_tracebacks(raised)
-            log.warning("The stream of a background run was interrupted", response=stored.id, reason=error.message)
+            log.warning("The stream of a background run was interrupted", response=stored.id, reason=error.log_message)
             await stream.finish(_interruption(error, reader.number))
         else:
             await stream.finish(DONE)

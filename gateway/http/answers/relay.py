@@ -137,7 +137,7 @@ async def _streamed(
             error = raised if isinstance(raised, GatewayError) else request.app[DRAIN].refusal(request)
             if error is None or not response.is_open:
                 raise
-            log.warning("Stream failed", type=error.type, reason=error.message)
+            log.warning("Stream failed", type=error.type, reason=error.log_message)
             drop_tracebacks(raised)
             rendered = rendered or renderer.stream(reported_model(dispatched, snapshot))
             await response.finish(held + _late_headers(response, stream) + rendered.fail(error))

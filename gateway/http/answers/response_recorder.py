@@ -37,6 +37,11 @@ class FailedResponse(GatewayError):
         self.response = response
 
     @property
+    def log_message(self) -> str:
+        """See GatewayError."""
+        return self._cause.log_message
+
+    @property
     def headers(self) -> Mapping[str, str]:
         """The headers of the error."""
         return self._cause.headers

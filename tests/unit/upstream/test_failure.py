@@ -73,7 +73,7 @@ NAME = "The provider 'acme' (acme:80)"
     ],
 )
 def test_a_status_becomes_one_failure_that_names_the_provider_once(status, body, kind, message):
-    error = presentable(PROVIDER, from_status(FORMAT, status, {}, body))
+    error = presentable(PROVIDER, from_status(FORMAT, status, {}, body), ())
     assert (error.kind, error.message, str(error)) == (kind, message, message)
     assert error.upstream_status == status
 
@@ -93,7 +93,7 @@ def test_the_hint_of_a_status_is_kept():
 )
 @pytest.mark.parametrize("status", [400, 401, 500])
 def test_no_key_leaves_in_a_message(text, status):
-    error = presentable(PROVIDER, from_status(FORMAT, status, {}, f'{{"error":{{"message":"{text}"}}}}'.encode()))
+    error = presentable(PROVIDER, from_status(FORMAT, status, {}, f'{{"error":{{"message":"{text}"}}}}'.encode()), ())
     for shown in (error.message, str(error), repr(error), str(error_body(error))):
         assert KEY not in shown
         assert "abcdefghijklmnopqrstuvwxyz" not in shown
@@ -107,13 +107,13 @@ def test_no_secret_of_the_row_leaves_in_any_field(field, secret):
     url = "http://user:url-password@acme/v1"
     row = Provider("acme", url, secrets=secrets_in(("first-key", "second-key", None), headers, url))
     body = dumps({"error": {"message": "m", field: f"x {secret} y"}})
-    error = presentable(row, from_status(FORMAT, 400, {}, body))
+    error = presentable(row, from_status(FORMAT, 400, {}, body), ())
     assert secret not in str(error_body(error))
     assert "x [redacted] y" in str(error_body(error))
 
 
 def test_a_long_message_is_cut():
-    error = presentable(PROVIDER, UpstreamError(UpstreamKind.SERVER_ERROR, "x " * 50_000, code="c" * 5000))
+    error = presentable(PROVIDER, UpstreamError(UpstreamKind.SERVER_ERROR, "x " * 50_000, code="c" * 5000), ())
     assert len(error.message) <= 2000
     assert len(error.code) <= 200
 
@@ -146,6 +146,6 @@ def test_a_hint_beyond_a_day_is_a_day(hint):
 
 def test_a_refused_call_without_a_key_says_where_to_set_one():
     provider = Provider("groq", "https://api.groq.com/openai/v1")
-    error = presentable(provider, UpstreamError(UpstreamKind.AUTH, "Invalid API Key"))
+    error = presentable(provider, UpstreamError(UpstreamKind.AUTH, "Invalid API Key"), ())
     expected = "refused a call without a key (set models.providers.groq.apiKey): Invalid API Key"
     assert error.message == f"The provider 'groq' (api.groq.com:443) {expected}"
