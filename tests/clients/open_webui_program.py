@@ -12,14 +12,15 @@ from pathlib import Path
 
 import aiohttp
 
-from tests.process import free_port, running
+from tests.process import Process, free_port, running
 
 _MAX_START = 600.0  # seconds; a deadline against a hang
 
 
-async def _wait_until_healthy(session: aiohttp.ClientSession) -> None:
+async def _wait_until_healthy(server: Process, session: aiohttp.ClientSession) -> None:
     async with asyncio.timeout(_MAX_START):
         while True:
+            assert server.running, f"it does not start: {server.errors[-2000:]}"
             try:
                 async with session.get("/health") as response:
                     if response.status == 200:
@@ -58,10 +59,10 @@ async def main(program: str, state: str, prompt: str, model: str) -> None:
     port = free_port()
     command = [program, "serve", "--host", "127.0.0.1", "--port", str(port)]
     async with (
-        running(command, environment=_environment() | {"DATA_DIR": state}),
+        running(command, environment=_environment() | {"DATA_DIR": state}) as server,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}") as session,
     ):
-        await _wait_until_healthy(session)
+        await _wait_until_healthy(server, session)
         answer = await _ask(session, model, messages)
     chat.write_text(json.dumps([*messages, {"role": "assistant", "content": answer}]), encoding="utf-8")
     print(answer)  # noqa: T201  the program's output
