@@ -71,7 +71,7 @@ def read_function(raw: Any, path: str, wire: str, *, flat: bool) -> ToolSpec:
     """
     if not isinstance(raw, dict):
         raise BadRequest(f"{PREFIX}each tool must be an object", param=path)
-    if raw.get("type", "function") != "function":
+    if raw.get("type") not in (None, "function"):
         raise BadRequest(f"{PREFIX}only function tools are supported", param=f"{path}.type")
     function, at = raw.get("function"), "function."
     if flat and function is None:

@@ -198,7 +198,7 @@ def _foreign(fields: RawFields) -> Foreign:
 
 
 def _audio(fields: RawFields) -> Content:
-    audio = loads(fields.get("input_audio", _ABSENT))
+    audio = _given(loads(fields.get("input_audio", _ABSENT)))
     if isinstance(audio, dict) and set(audio) == {"data", "format"}:
         data, kind = audio["data"], audio["format"]
         if isinstance(data, str) and isinstance(kind, str):
@@ -208,12 +208,17 @@ def _audio(fields: RawFields) -> Content:
 
 def _file(fields: RawFields) -> Content:
     """A file with its content; one by id, or of another form, only this format understands."""
-    file = loads(fields.get("file", _ABSENT))
+    file = _given(loads(fields.get("file", _ABSENT)))
     if isinstance(file, dict) and set(file) <= {"filename", "file_data"}:
         name, head = file.get("filename"), _DATA_URI.match(data := str(file.get("file_data")))
         if head is not None and (name is None or isinstance(name, str)):
             return File(name, head[1], data[head.end() :], extras=_unknown_fields(fields, ("type", "file")))
     return _foreign(fields)
+
+
+def _given(value: Any) -> Any:
+    """An object without its fields that are null, which equal absent ones."""
+    return {name: one for name, one in value.items() if one is not None} if isinstance(value, dict) else value
 
 
 def _refusal(fields: RawFields) -> Content:

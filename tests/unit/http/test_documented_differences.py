@@ -84,6 +84,16 @@ async def test_null_at_the_top_equals_an_absent_field(client, provider, path):
     assert first == second
 
 
+async def test_null_inside_a_tool_equals_an_absent_field(client, provider):
+    provider.says("ok")
+    function = {"name": "look", "parameters": {"type": "object"}}
+    for tool in ({"function": function}, {"type": None, "function": {**function, "description": None, "strict": None}}):
+        status, answer = await answer_to(client, CHAT, json.dumps({**BODIES[CHAT], "tools": [tool]}))
+        assert status == 200, answer
+    first, second = provider.asked
+    assert first == second
+
+
 async def test_another_spelling_of_a_path_is_not_found(client):
     for path in ("/v1/x/../models", "/v1/./models", "/v1//models", "/v1/%6dodels"):
         url = URL(f"{client.make_url('/')}"[:-1] + path, encoded=True)

@@ -207,6 +207,23 @@ def test_null_is_the_same_as_absent_in_a_message_and_its_parts():
     assert one(raw) == Message("assistant", (Text("a"),))
 
 
+@pytest.mark.parametrize(
+    ("part", "inner", "absent"),
+    [
+        ({"type": "input_audio", "input_audio": {"data": "QQ==", "format": "wav"}}, "input_audio", "transcript"),
+        (
+            {"type": "file", "file": {"filename": "a.txt", "file_data": "data:text/plain;base64,QQ=="}},
+            "file",
+            "file_id",
+        ),
+    ],
+)
+def test_null_is_the_same_as_absent_inside_a_part(part, inner, absent):
+    with_null = {**part, inner: {**part[inner], absent: None}}
+    assert one({"role": "user", "content": [with_null]}) == one({"role": "user", "content": [part]})
+    assert not isinstance(one({"role": "user", "content": [with_null]}).parts[0], Foreign)
+
+
 def test_reasoning_in_a_clients_message_is_decoded():
     raw = {"role": "assistant", "content": "a", "reasoning_content": "hm"}
     thinking = Thinking("hm", extras=Extras(WIRE, {"field": "reasoning_content"}))
