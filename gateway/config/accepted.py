@@ -25,17 +25,15 @@ RESPONSES = frozenset({"maxBodyBytes"})
 
 MODELS = frozenset({"bedrockDiscovery", "catalogRefresh", "pricing", "proxy"})
 PROVIDER = frozenset({
-    "agentRuntime", "injectNumCtxForOpenAICompat", "localService",
+    "agentRuntime", "localService",
 })  # fmt: skip
 MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource"})
 COMPAT = frozenset({
-    "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool",
-    "requiresAssistantAfterToolResult", "requiresMistralToolIds",
-    "requiresOpenAiAnthropicToolPayload", "requiresThinkingAsText",
+    "appendOnlyRuntimeContext", "codeMode", "nativeWebSearchTool", "requiresMistralToolIds",
+    "requiresOpenAiAnthropicToolPayload",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
     "toolCallArgumentsEncoding",
-    "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
 
 PROFILES = frozenset({"cooldowns"})

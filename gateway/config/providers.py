@@ -60,6 +60,11 @@ class CompatConfig(Section):
     thinking_format: (
         Literal["openai", "openrouter", "deepseek", "zai", "together", "qwen", "qwen-chat-template"] | None
     ) = None
+    requires_assistant_after_tool_result: bool | None = None
+    requires_thinking_as_text: bool | None = None
+    visible_reasoning_detail_types: tuple[str, ...] | None = None
+    zai_tool_stream: bool | None = None
+    cache_control_format: Literal["anthropic"] | None = None
     unsupported_tool_schema_keywords: tuple[str, ...] | None = None
     tool_schema_profile: Literal["gemini", "llamacpp", "xai"] | None = None
     accepts_prefill: bool | None = None
@@ -190,6 +195,7 @@ class ProviderConfig(Section):
     auth: Literal["api-key", "token", "oauth", "aws-sdk"] | None = None
     auth_header: bool | None = None
     region: str | None = None
+    inject_num_ctx: bool = Field(default=True, alias="injectNumCtxForOpenAICompat")
     headers: dict[str, Secret] = Field(default_factory=dict)
     request: RequestConfig = RequestConfig()
     timeout_seconds: Seconds | None = None

@@ -7,6 +7,7 @@ error, never replaced by the catalogue's: a prompt goes only to the host that th
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 from pydantic import SecretStr
 from yarl import URL
@@ -19,6 +20,7 @@ from gateway.core.price import Price
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers, key_headers_of
 from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
+from gateway.upstream.by_address import params_of_address, quirks_of_address
 from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.entra_login import is_azures_host
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
@@ -52,7 +54,7 @@ def providers_from(
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
     built_in = {
-        name: replace(row, known=known_models(name, row.wire, CATALOG[name].quirks), prices=known_prices(name))
+        name: replace(row, known=known_models(name, row.wire, _quirks_of(CATALOG[name])), prices=known_prices(name))
         for name, row in _built_in(models, env, named, profiles)
     }
     configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
@@ -112,11 +114,15 @@ def _from_row(name: str, row: Row, env: Mapping[str, str], keys: list[NamedKey])
         signer=None if _has_credential(row.api, keys, {}) else _signer(row.api, region, env),
         wire=row.api,
         key_headers=row.key_headers,
-        unlisted=model_from("", row.api, row.quirks),
+        unlisted=model_from("", row.api, _quirks_of(row)),
         embedding_model=row.embedding_model,
         local=row.local,
     )
     return _with_keys(provider, keys, {}, secrets_for(row.api, env) if provider.signer else ())
+
+
+def _quirks_of(row: Row) -> Mapping[str, object]:
+    return {**quirks_of_address(row.base_url), **row.quirks}
 
 
 def _signer(wire: str, region: str, env: Mapping[str, str], request: RequestConfig = _NO_REQUEST) -> Signer | None:
@@ -141,12 +147,12 @@ def _configured(
     name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig, profiles: ProfilesConfig
 ) -> Provider:
     row = CATALOG.get(name)
-    quirks = row.quirks if row else {}
     wire = config.api or (row.api if row and _is_there(config, row, env) else DEFAULT_UPSTREAM)
     headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
     keys = keys_for(name, config, row, env, profiles)
     region = _region(row, config.region, env)
     written = config.base_url or (_built_in_url(CATALOG[name], env, region, keys) if _inherits(name, models) else "")
+    quirks = {**quirks_of_address(written), **(row.quirks if row else {})}
     is_built_in = row is not None and _is_there(config, row, env)
     known = known_models(name, wire, quirks) if is_built_in else {}
     provider = Provider(
@@ -259,19 +265,32 @@ def _model(model: ModelConfig, config: ProviderConfig, provider: Provider, quirk
         levels = map_of_levels({str(level): word for level, word in model.thinking_level_map.items()})
         own["reasoning_effort_map"] = {**levels, **(model.compat.reasoning_effort_map or {})}
     base = provider.known.get(model.id)
-    spec = model_from(model.id, model.api or provider.wire, {**quirks, **own})
+    wire, url = model.api or provider.wire, model.base_url or provider.base_url
+    if model.base_url:
+        quirks = {**quirks_of_address(url), **quirks}
+    spec = model_from(model.id, wire, {**quirks, **own})
     configured = model.model_fields_set
+    context = _context(model) or _context(config) or (base.context_window if base else None)
+    params = {**config.params, **model.params}
+    if config.inject_num_ctx and (implied := params_of_address(provider.id, wire, url, context)):
+        params = _with_defaults(params, implied)
     return replace(
         spec,
         max_tokens=model.max_tokens or config.max_tokens,
-        context_window=_context(model) or _context(config) or (base.context_window if base else None),
+        context_window=context,
         images=base.images if base and "input" not in configured else "image" in model.input,
         reasoning=base.reasoning if base and "reasoning" not in configured else model.reasoning,
         tools=base.tools if base and own.get("supports_tools") is None else spec.tools,
-        params={**config.params, **model.params} or None,
+        params=params or None,
         provider=provider.id,
         output_limit=base.output_limit if base else None,
     )
+
+
+def _with_defaults(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The params, with what is missing of `defaults`, also inside its objects."""
+    joined = {name: {**value, **params[name]} for name, value in defaults.items() if isinstance(params.get(name), dict)}
+    return {**defaults, **params, **joined}
 
 
 def _quirks(compat: CompatConfig) -> dict[str, object]:
@@ -309,6 +328,11 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supports_block_binding": compat.supports_block_binding,
         "seed_field": compat.seed_field,
         "thinking_format": compat.thinking_format,
+        "requires_assistant_after_tool_result": compat.requires_assistant_after_tool_result,
+        "requires_thinking_as_text": compat.requires_thinking_as_text,
+        "visible_reasoning_detail_types": compat.visible_reasoning_detail_types,
+        "zai_tool_stream": compat.zai_tool_stream,
+        "cache_control_format": compat.cache_control_format,
         "open_router_routing": compat.open_router_routing,
         "vercel_gateway_routing": compat.vercel_gateway_routing,
         "requires_reasoning_content_on_assistant_messages": compat.requires_reasoning_content_on_assistant_messages,
