@@ -56,6 +56,12 @@ AGENT = frozenset({
     "voiceModel",
 })  # fmt: skip
 MODEL_SETTINGS = frozenset({"agentRuntime", "codeMode", "pickerRuntimes", "streaming"})
+PARAMS = frozenset({
+    "anthropicCompactThreshold", "anthropicServerCompaction", "context1m", "fastAutoOnSeconds", "fastMode", "fast_mode",
+    "openaiWsWarmup", "preserveThinking", "responsesCompactThreshold", "responsesServerCompaction", "streaming",
+    "transport",
+})  # fmt: skip
+"""In `params` of any section: settings of OpenClaw's runtime, which are no fields of a request."""
 MODEL_CHOICE = frozenset({"timeoutMs"})
 
 MEMORY = frozenset({"backend", "citations", "isolation", "qmd"})

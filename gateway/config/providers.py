@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from gateway.config import accepted
+from gateway.config.params import RequestParams
 from gateway.config.secret import Secret
 from gateway.config.section import PositiveCount, Seconds, Section
 
@@ -132,7 +133,7 @@ class ModelConfig(Section):
     cost: CostConfig = CostConfig()
     compat: CompatConfig = CompatConfig()
     headers: dict[str, Secret] = Field(default_factory=dict)
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: RequestParams = Field(default_factory=dict)
     thinking_level_map: dict[ThinkingLevel, str | None] = Field(default_factory=dict)
 
 
@@ -204,7 +205,7 @@ class ProviderConfig(Section):
     context_window: PositiveCount | None = None
     context_tokens: PositiveCount | None = None
     max_tokens: PositiveCount | None = None
-    params: dict[str, Any] = Field(default_factory=dict)
+    params: RequestParams = Field(default_factory=dict)
     models: tuple[ModelConfig, ...] = ()
 
 

@@ -13,7 +13,7 @@ from gateway.wire.openai_chat.cache import add_breakpoints
 from gateway.wire.openai_chat.profile import Profile, profile_of
 from gateway.wire.openai_chat.request_messages import encode_messages
 from gateway.wire.openai_chat.thinking_format import write_effort
-from gateway.wire.prompt_cache import retention_of
+from gateway.wire.prompt_cache import RETENTION_PARAM, retention_of
 from gateway.wire.system_messages import with_system_first
 from gateway.wire.tool_pictures import pictures_after_results
 
@@ -72,6 +72,8 @@ def _other_fields(turn: Turn, model: ModelSpec, profile: Profile) -> dict[str, A
     body: dict[str, Any] = dict(model.params) if model.params else {}
     if turn.params:
         body.update(turn.params)
+    if body:
+        body.pop(RETENTION_PARAM, None)
     if turn.extras.fields and profile.unknown_fields:
         body.update(turn.extras.of(WIRE))
     if turn.options is not NO_OPTIONS:

@@ -49,7 +49,7 @@ def user(content: Any) -> dict[str, Any]:
     return {"role": "user", "content": content}
 
 
-def marks(body: dict[str, Any]) -> list[Any]:
+def breakpoints(body: dict[str, Any]) -> list[Any]:
     """The texts that have a breakpoint, in order, and the tools."""
     parts = [part for message in body["messages"] for part in _parts(message)]
     marked = [part["text"] for part in parts if "cache_control" in part]
@@ -67,7 +67,7 @@ CACHED = model_of(cache_control_format="anthropic")
 def test_breakpoints_follow_the_system_prompt_and_the_latest_two_turns_of_the_user():
     turn = turn_of(SYSTEM, user("one"), {"role": "assistant", "content": "1"}, user("two"), CALLING, RESULT)
     body = sent(turn, CACHED)
-    assert marks(body) == ["be brief", "two", "42"]
+    assert breakpoints(body) == ["be brief", "two", "42"]
     assert body["messages"][0]["content"] == text("be brief", MINUTES)
     assert body["messages"][1]["content"] == "one"  # an earlier turn stays as it was
 
@@ -75,22 +75,22 @@ def test_breakpoints_follow_the_system_prompt_and_the_latest_two_turns_of_the_us
 def test_the_last_message_of_a_turn_has_its_breakpoint_and_the_last_text_of_a_message():
     picture = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     turn = turn_of(user("one"), user([*text("two"), picture]))
-    assert marks(sent(turn, CACHED)) == ["two"]
+    assert breakpoints(sent(turn, CACHED)) == ["two"]
 
 
 def test_without_a_system_prompt_the_tools_have_the_breakpoint():
-    assert marks(sent(turn_of(tools=[TOOL]), CACHED)) == ["hi", "f"]
-    assert marks(sent(turn_of(SYSTEM, user("hi"), tools=[TOOL]), CACHED)) == ["be brief", "hi"]
+    assert breakpoints(sent(turn_of(tools=[TOOL]), CACHED)) == ["hi", "f"]
+    assert breakpoints(sent(turn_of(SYSTEM, user("hi"), tools=[TOOL]), CACHED)) == ["be brief", "hi"]
 
 
 def test_an_empty_text_gets_no_breakpoint():
     turn = turn_of({"role": "system", "content": ""}, user("one"), {"role": "assistant", "content": "1"}, user(""))
-    assert marks(sent(turn, CACHED)) == ["one"]
+    assert breakpoints(sent(turn, CACHED)) == ["one"]
 
 
 def test_breakpoints_of_the_client_stay_and_are_at_most_four():
     own = [user(text(str(number), HOUR)) for number in range(6)]
-    assert marks(sent(turn_of(SYSTEM, *own), CACHED)) == ["2", "3", "4", "5"]
+    assert breakpoints(sent(turn_of(SYSTEM, *own), CACHED)) == ["2", "3", "4", "5"]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_cache_lives_as_long_as_the_client_or_the_operator_says(field, param
 
 
 def test_a_row_without_the_key_gets_no_breakpoints():
-    assert marks(sent(turn_of(SYSTEM, user("hi"), tools=[TOOL]), model_of())) == []
+    assert breakpoints(sent(turn_of(SYSTEM, user("hi"), tools=[TOOL]), model_of())) == []
 
 
 def test_tool_calls_stream_where_the_server_has_to_be_asked():
