@@ -104,6 +104,7 @@ def valid_from(loaded: Loaded) -> Valid:
         fallback_embedding=EMBEDDED_EMBEDDING if embedded_joins(config.models) and available() else None,
     )
     warnings = (
+        *loaded.warnings,
         *_left_out(config),
         *_endpoints_off(config),
         *_retired_reload_mode(config),
