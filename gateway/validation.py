@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.agents.assumed_model import AssumedModel, with_assumed_model
 from gateway.agents.configured import directory_from, embedding_choice
 from gateway.agents.directory import Directory
+from gateway.agents.embedding_rows import with_embedding_rows
 from gateway.agents.model_chain import chain_problems, chain_providers, named_providers
 from gateway.config.gateway import TlsConfig
 from gateway.config.load import Loaded, load
@@ -73,6 +74,7 @@ def validated(
     embedded = f"{MODEL.provider}/{MODEL.chat_model}" if available() else None
 
     def with_model(config: Config, env: Mapping[str, str]) -> Config:
+        config = with_embedding_rows(config)
         if not assume_model:
             return config
         return with_assumed_model(config, env, embedded if embedded_joins(config.models) else None)

@@ -67,7 +67,7 @@ MODEL_CHOICE = frozenset({"timeoutMs"})
 MEMORY = frozenset({"backend", "citations", "isolation", "qmd"})
 MEMORY_SEARCH = frozenset({
     "cache", "chunking", "documentInputType", "enabled", "experimental", "extraPaths", "fallback", "inputType", "local",
-    "multimodal", "qmd", "query", "queryInputType", "rememberAcrossConversations", "remote", "sources", "store", "sync",
+    "multimodal", "qmd", "query", "queryInputType", "rememberAcrossConversations", "sources", "store", "sync",
 })  # fmt: skip
 
 SESSION = frozenset({

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.config.problems import Problem, join
 from gateway.config.secrets import Resolver
 
+_EMBEDDING_KEYS = (".memorySearch.remote.apiKey", "memory.search.remote.apiKey")
 _ORIGINS = re.compile(r"gateway\.controlUi\.allowedOrigins\[\d+\]")
 
 
@@ -28,6 +29,8 @@ def leave_out_unneeded(tree: dict[str, Any], resolver: Resolver) -> list[Problem
         if problem.path in rows:
             rows[problem.path]["authHeader"] = False
             effect = "so calls go without a key; no agent asks this provider"
+        elif problem.path.endswith(_EMBEDDING_KEYS):
+            effect = "so it is left out"
         elif _ORIGINS.fullmatch(problem.path):
             effect = "so this origin is left out"
         else:
@@ -39,7 +42,7 @@ def leave_out_unneeded(tree: dict[str, Any], resolver: Resolver) -> list[Problem
 
 def _unused_rows(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of providers that no agent asks, by their names in the file; none if no model is named at all."""
-    names = {name.strip().lower() for name in _asked(tree)}
+    names = {name.strip().lower() for name in _named(tree)}
     if not names:
         return
     for provider, row in _object(_object(tree.get("models")).get("providers")).items():
@@ -49,7 +52,7 @@ def _unused_rows(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield provider, row
 
 
-def _asked(tree: dict[str, Any]) -> Iterator[str]:
+def _named(tree: dict[str, Any]) -> Iterator[str]:
     """Every name of a model that agents and embeddings use, with what its aliases stand for."""
     agents = _object(tree.get("agents"))
     every = [_object(agents.get("defaults")), *map(_object, _object(agents.get("entries")).values())]

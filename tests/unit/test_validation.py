@@ -232,7 +232,7 @@ def test_every_kind_of_problem_is_listed_at_once(problems):
     )
     assert [problem.partition(":")[0] for problem in problems(text, workers=2)] == [
         "gateway.zzz",
-        "models.providers.q.apiKey",
+        "models.providers.q.headers.a",
         "agents.defaults.modle",
         "gateway.port",
         "gateway.auth.password",
