@@ -87,7 +87,7 @@ def load(
     walk = Walk(resolver)
     resolver.secrets = _secrets(ours.pop("secrets", {}), walk, resolver)
     clean = walk.section(ours, Config, "")
-    warnings = [*_resolve_key_names(clean, resolver), *leave_out_unneeded(clean, resolver)]
+    warnings = [*resolver.warnings, *_resolve_key_names(clean, resolver), *leave_out_unneeded(clean, resolver)]
     if isinstance(clean.get("agents"), dict):
         # Here already, so that problems of an agent name a path that is in the tree.
         clean["agents"] = gathered(clean["agents"])

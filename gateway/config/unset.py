@@ -1,4 +1,4 @@
-"""Values that name an environment variable which is not set, where the gateway works without them, as OpenClaw does.
+"""Values that can't be had, such as a variable that is not set, where the gateway works without them, as OpenClaw does.
 
 A file often has rows of providers that only some machines have keys for. Their keys are left out with a warning, unless
 an agent asks the provider. Everything else that can't be resolved is a problem.
@@ -23,8 +23,8 @@ def leave_out_unneeded(tree: dict[str, Any], resolver: Resolver) -> list[Problem
     rows = {join(join("models.providers", name), "apiKey"): row for name, row in _unused_rows(tree)}
     warnings = []
     for problem in [*resolver.problems]:
-        variable = resolver.unset.get(problem.path)
-        if variable is None:
+        reason = resolver.absent.get(problem.path)
+        if reason is None:
             continue
         if problem.path in rows:
             rows[problem.path]["authHeader"] = False
@@ -36,7 +36,7 @@ def leave_out_unneeded(tree: dict[str, Any], resolver: Resolver) -> list[Problem
         else:
             continue
         resolver.problems.remove(problem)
-        warnings.append(Problem(problem.path, f"environment variable {variable} is not set, {effect}"))
+        warnings.append(Problem(problem.path, f"{reason}, {effect}"))
     return warnings
 
 
@@ -47,8 +47,8 @@ def _unused_rows(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     for provider, row in _object(_object(tree.get("models")).get("providers")).items():
         prefix = f"{provider.strip().lower()}/"
-        listed = {str(model.get("id")).lower() for model in _objects(_object(row).get("models"))}
-        if isinstance(row, dict) and not any(name.startswith(prefix) or name in listed for name in names):
+        own_ids = {str(model.get("id")).lower() for model in _objects(_object(row).get("models"))}
+        if isinstance(row, dict) and not any(name.startswith(prefix) or name in own_ids for name in names):
             yield provider, row
 
 

@@ -11,6 +11,21 @@ def file(agents: str, key: str = "'${OTHER_KEY}'", more: str = "") -> str:
     return f"{{models:{{providers:{{{HOUSE},{OTHER % key}}}}},agents:{agents}{more}}}"
 
 
+def test_a_variable_of_the_file_that_refers_to_one_that_is_not_set_is_not_set(loaded):
+    text = "{env:{vars:{A:'${A}',B:'${OUTER}/x',C:'${A:-c}'}}}"
+    assert "A" not in loaded(text).env
+    assert "B" not in loaded(text).env
+    assert loaded(text).env["C"] == "c"
+    assert loaded(text, {"A": "a", "OUTER": "o"}).env["B"] == "o/x"
+    assert loaded(text, {"A": "a"}).env["A"] == "a"
+
+
+def test_an_unused_provider_may_have_a_key_from_a_command(loaded):
+    result = loaded(file("{defaults:{model:'house/m'}}", "{source:'exec',provider:'vault',id:'other'}"))
+    (warning,) = result.warnings
+    assert str(warning).startswith('models.providers.other.apiKey: secret references to "exec" are not supported, so')
+
+
 @pytest.mark.parametrize("key", ["'${OTHER_KEY}'", REFERENCE])
 def test_the_missing_key_of_a_provider_that_no_agent_asks_is_a_warning(loaded, key):
     result = loaded(file("{defaults:{model:'house/m'}}", key))
@@ -79,6 +94,14 @@ def test_a_reference_in_the_form_of_another_program_is_no_token(refused, text):
     assert refused(f"{{gateway:{{auth:{{token:'{text}'}}}}}}", {"TOKEN": "a"}) == (
         "gateway.auth.token: is no reference to an environment variable; write ${TOKEN}",
     )
+
+
+@pytest.mark.parametrize("text", ["{env:OTHER_KEY}", "${env:OTHER_KEY}"])
+def test_such_a_text_as_the_key_of_a_provider_is_a_warning(loaded, text):
+    result = loaded(file("{defaults:{model:'other/z'}}", f"'{text}'"))
+    assert [str(warning) for warning in result.warnings] == [
+        "models.providers.other.apiKey: is no reference to an environment variable; write ${OTHER_KEY}"
+    ]
 
 
 def test_two_bad_values_of_one_model_do_not_hide_its_provider(refused):
