@@ -25,7 +25,7 @@ from gateway.core.message import Citation, Foreign, Message, Part, Refusal, Text
 from gateway.core.raw_text import RawText, text_of
 from gateway.core.usage import NO_USAGE, Usage
 
-_FIRST_JOIN, _MOST_PENDING = 8, 128  # batches
+_FIRST_PENDING, _MAX_PENDING = 8, 128  # batches
 _LARGE = 2**15  # characters between two joins; then the next batch is joined at once
 
 _REFUSAL = Refusal("")
@@ -65,7 +65,7 @@ class Accumulator:
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
         self._pending: list[Batch] = []
-        self._max_pending = _FIRST_JOIN
+        self._max_pending = _FIRST_PENDING
         self._size = 0
         self._texts: list[RawText] = []
         self._order: list[_Content] = [self._texts]
@@ -92,7 +92,7 @@ class Accumulator:
             size = self._size
             self._join()
             # Batches of a provider that sends large pieces must not wait in numbers: they stay whole until joined.
-            self._max_pending = min(2 * self._max_pending, _MOST_PENDING) if self._size - size < _LARGE else 1
+            self._max_pending = min(2 * self._max_pending, _MAX_PENDING) if self._size - size < _LARGE else 1
 
     @property
     def overflowed(self) -> bool:

@@ -11,10 +11,10 @@ def rss():
 
 async def main():
     return_large_blocks()
-    freed, kept = [], []
+    freed, between = [], []
     for _ in range(1000):
         freed.append(b"x" * 65_000)
-        kept.append(b"y" * 1000)
+        between.append(b"y" * 1000)
     full = rss()
     freed.clear()
     assert full - rss() < 10e6, "the heap gave the memory back by itself, so this shows nothing"
