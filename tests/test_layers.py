@@ -30,7 +30,7 @@ LAYERS = (
     {"shared", "monitoring", "lockouts"},
     {"routes"},
     {"generations", "reloader"},
-    {"operating"},
+    {"operating", "collectors"},
     {"app"},
     {"cli"},
     {"__main__"},
@@ -38,7 +38,7 @@ LAYERS = (
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 
 # aiohttp is one distribution with two halves; these packages own them.
-SERVER = frozenset({"http", "app", "cli", "monitoring", "operating"})
+SERVER = frozenset({"http", "app", "cli", "collectors", "monitoring", "operating"})
 CLIENT = frozenset({"media", "alerts"})
 NEITHER = frozenset({
     "aiohttp.typedefs", "aiohttp.abc", "aiohttp.http_exceptions", "aiohttp.http_parser", "aiohttp.streams",
@@ -47,6 +47,7 @@ NEITHER = frozenset({
 RATELIMIT_USERS = frozenset(
     {
         "app",
+        "collectors",
         "parts",
         "provision",
         "dispatch",
