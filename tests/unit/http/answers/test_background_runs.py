@@ -484,7 +484,9 @@ class Paced(Run):
             yield batch
 
 
-async def test_the_store_holds_no_more_than_the_limit_while_runs_are_cut_off_and_logs_are_deleted(stores, job, background):
+async def test_the_store_holds_no_more_than_the_limit_while_runs_are_cut_off_and_logs_are_deleted(
+    stores, job, background
+):
     events = Sized(stores.events)
     runs = background(events, FAST, SMALL)
     for number in range(10):
