@@ -1,6 +1,5 @@
 """A configuration that retrying can't fix raises when the link is opened, or made."""
 
-import asyncio
 import re
 import time
 from pathlib import Path
