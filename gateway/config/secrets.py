@@ -17,6 +17,8 @@ from gateway.config.problems import Problem, join
 from gateway.config.section import Section
 
 _VARIABLE = re.compile(r"(\$?)\$\{([A-Z_][A-Z0-9_]*)(?::-([^${}]*))?\}")
+_FOREIGN = re.compile(r"\s*\$\{(?:env:|env\.|secret:|process\.env\.)([A-Za-z_][A-Za-z0-9_]*)\}\s*")
+_SECRET_NAME = re.compile(r"[A-Z][A-Z0-9_]*_(?:KEY|TOKEN|SECRET|PAT)")
 _NAMED_KEY = re.compile(r"[A-Z][A-Z0-9_]{2,}")
 _MAX_BYTES = 1024 * 1024
 
@@ -69,7 +71,8 @@ def is_reference(value: object) -> bool:
 class Resolver:
     """Resolves values. One that can't be resolved is reported in `problems` and returned as MISSING.
 
-    Paths of secret files are relative to `directory`, that of the configuration file. `files` gets those that are read.
+    Paths of secret files are relative to `directory`, that of the configuration file. `files` gets those that are read,
+    and `unset` the variables that problems are about, by path.
     """
 
     env: Mapping[str, str]
@@ -77,6 +80,7 @@ class Resolver:
     secrets: SecretsConfig = field(default_factory=SecretsConfig)
     problems: list[Problem] = field(default_factory=list)
     files: set[Path] = field(default_factory=set)
+    unset: dict[str, str] = field(default_factory=dict)
 
     def resolve(self, value: Any, path: str) -> Any:
         """`value` with everything inside it resolved."""
@@ -96,13 +100,19 @@ class Resolver:
         """A provider key written as the bare name of an environment variable that is set (as in OpenClaw)."""
         return self.env.get(value) or value if _NAMED_KEY.fullmatch(value) else value
 
+    def is_unset_name(self, value: str) -> bool:
+        """Whether a provider key looks like the name of a variable that is not set."""
+        return bool(_SECRET_NAME.fullmatch(value)) and not self.env.get(value)
+
     def _text(self, text: str, path: str) -> str | Missing:
         absent = [match[2] for match in _VARIABLE.finditer(text) if not self._is_set(match)]
         if absent:
-            names = ", ".join(dict.fromkeys(absent))
+            names = self.unset[path] = ", ".join(dict.fromkeys(absent))
             return self._fail(
                 path, f"environment variable {names} is not set; set it, or write ${{{absent[0]}:-value}}"
             )
+        if foreign := _FOREIGN.fullmatch(text):
+            return self._fail(path, f"is no reference to an environment variable; write ${{{foreign[1]}}}")
         return _VARIABLE.sub(self._replacement, text)
 
     def _is_set(self, match: re.Match[str]) -> bool:
@@ -126,7 +136,10 @@ class Resolver:
             return self._from_file(provider, alias, str(name), path)
         if provider is not None and provider.allowlist is not None and name not in provider.allowlist:
             return self._fail(path, f"{name} is not in secrets.providers.{alias}.allowlist; add it there")
-        return self.env.get(str(name)) or self._fail(path, f"environment variable {name} is not set; set it")
+        if value := self.env.get(str(name)):
+            return value
+        self.unset[path] = str(name)
+        return self._fail(path, f"environment variable {name} is not set; set it")
 
     def _from_file(self, provider: SecretProviderConfig | None, alias: str, pointer: str, path: str) -> str | Missing:
         if provider is None or provider.path is None:

@@ -19,6 +19,7 @@ from gateway.core.price import Price
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers, key_headers_of
 from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
+from gateway.upstream.by_address import quirks_of_address
 from gateway.upstream.catalog import CATALOG, Row, known_models
 from gateway.upstream.configured_model import configured_model
 from gateway.upstream.entra_login import is_azures_host
@@ -51,7 +52,7 @@ def providers_from(
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
     built_in = {
-        name: replace(row, known=known_models(name, row.wire, CATALOG[name].quirks), prices=known_prices(name))
+        name: replace(row, known=known_models(name, row.wire, _quirks_of(CATALOG[name])), prices=known_prices(name))
         for name, row in _built_in(models, env, named, profiles)
     }
     configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
@@ -111,11 +112,15 @@ def _from_row(name: str, row: Row, env: Mapping[str, str], keys: list[NamedKey])
         signer=None if _has_credential(row.api, keys, {}) else _signer(row.api, region, env),
         wire=row.api,
         key_headers=row.key_headers,
-        unlisted=model_from("", row.api, row.quirks),
+        unlisted=model_from("", row.api, _quirks_of(row)),
         embedding_model=row.embedding_model,
         local=row.local,
     )
     return _with_keys(provider, keys, {}, secrets_for(row.api, env) if provider.signer else ())
+
+
+def _quirks_of(row: Row) -> Mapping[str, object]:
+    return {**quirks_of_address(row.base_url), **row.quirks}
 
 
 def _signer(wire: str, region: str, env: Mapping[str, str], request: RequestConfig = _NO_REQUEST) -> Signer | None:
@@ -140,12 +145,12 @@ def _configured(
     name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig, profiles: ProfilesConfig
 ) -> Provider:
     row = CATALOG.get(name)
-    quirks = row.quirks if row else {}
     wire = config.api or (row.api if row and _is_there(config, row, env) else DEFAULT_UPSTREAM)
     headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
     keys = keys_for(name, config, row, env, profiles)
     region = _region(row, config.region, env)
     written = config.base_url or (_built_in_url(CATALOG[name], env, region, keys) if _inherits(name, models) else "")
+    quirks = {**quirks_of_address(written), **(row.quirks if row else {})}
     is_built_in = row is not None and _is_there(config, row, env)
     known = known_models(name, wire, quirks) if is_built_in else {}
     provider = Provider(

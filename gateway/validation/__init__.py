@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.agents.assumed_model import AssumedModel, with_assumed_model
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
+from gateway.agents.embedding_rows import with_embedding_rows
 from gateway.agents.model_chain import named_providers
 from gateway.config.load import Loaded, load
 from gateway.config.problems import Problem
@@ -67,6 +68,7 @@ def validated(
     embedded = f"{MODEL.provider}/{MODEL.chat_model}" if available() else None
 
     def with_model(config: Config, env: Mapping[str, str]) -> Config:
+        config = with_embedding_rows(config)
         if not assume_model:
             return config
         return with_assumed_model(config, env, embedded if embedded_joins(config.models) else None)
@@ -98,6 +100,7 @@ def valid_from(loaded: Loaded) -> Valid:
         fallback_embedding=EMBEDDED_EMBEDDING if embedded_joins(config.models) and available() else None,
     )
     warnings = (
+        *loaded.warnings,
         *left_out(config),
         *_endpoints_off(config),
         *_retired_reload_mode(config),

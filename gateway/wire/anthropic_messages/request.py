@@ -20,10 +20,10 @@ from gateway.wire.anthropic_messages.tools import add_tools
 from gateway.wire.claude import Abilities
 from gateway.wire.claude_thinking import add_thinking, fits, level_of, thinks
 from gateway.wire.model import ModelSpec
+from gateway.wire.prompt_cache import RETENTION_PARAM, retention_of
 from gateway.wire.structured_schema import reduced
 
 _TIERS = {"auto": "auto", "default": "standard_only", "standard": "standard_only", "standard_only": "standard_only"}
-_CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`
 _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's level of thinking, and OpenAI's field
 
 
@@ -57,7 +57,7 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
     thinking, config = own.pop("thinking", None), own.pop("output_config", None)
     own.pop("output_format", None)  # an earlier name of `output_config.format`
     body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **own}
-    retention = body.pop(_CACHE_PARAM, None)
+    body.pop(RETENTION_PARAM, None)
     effort = _effort(turn, body)
     body["model"] = model.id
     body["max_tokens"] = _cap(turn.sampling, body, model, abilities)
@@ -86,7 +86,7 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
     if conversation.system:
         body["system"] = conversation.system
     _add_sampling(body, turn, abilities)
-    add_breakpoints(body, turn.options.cache_retention or retention)
+    add_breakpoints(body, retention_of(turn, model))
     if instruction is not None:
         _tell(conversation.messages, instruction)
     if turn.stream:
