@@ -232,10 +232,9 @@ EFFORT = {CHAT: {"reasoning_effort": "low"}, RESPONSES: {"reasoning": {"effort":
 
 
 @pytest.mark.parametrize("path", EFFORT)
-@pytest.mark.parametrize(("stream", "thinks", "seconds"), [(0, 0, 300), (0, 1, 600), (1, 0, 120), (1, 1, 600)])
-async def test_the_last_model_may_be_silent_for_as_long_as_the_page_says(
-    client, provider, clock, path, stream, thinks, seconds
-):
+@pytest.mark.parametrize("case", [(0, 0, 300), (0, 1, 600), (1, 0, 120), (1, 1, 600)])
+async def test_the_last_model_may_be_silent_for_as_long_as_the_page_says(client, provider, clock, path, case):
+    stream, thinks, seconds = case
     asked, _ = provider.hangs()
     body = {**BODIES[path], **(EFFORT[path] if thinks else {}), "stream": bool(stream)}
     answer = asyncio.create_task(client.post(path, json=body, timeout=PATIENT))
