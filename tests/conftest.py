@@ -1,6 +1,7 @@
 """For every test run: prints the real servers that it uses, and allows for a busy machine."""
 
 import gc
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -10,6 +11,17 @@ from tests.programs import Unusable, report
 # Hypothesis measures real time, which a busy machine prolongs.
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def pytest_configure() -> None:
+    """Interrupt as Python's own handler does. Where that one is installed, asyncio replaces it for each run of a loop,
+    and the signal module then formats an error with the whole task in it: several times for each test.
+    """
+    signal.signal(signal.SIGINT, _interrupt)
 
 
 def pytest_report_header() -> list[str]:

@@ -47,8 +47,8 @@ def _unused_rows(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         return
     for provider, row in _object(_object(tree.get("models")).get("providers")).items():
         prefix = f"{provider.strip().lower()}/"
-        own_ids = {str(model.get("id")).lower() for model in _objects(_object(row).get("models"))}
-        if isinstance(row, dict) and not any(name.startswith(prefix) or name in own_ids for name in names):
+        model_ids = {str(model.get("id")).lower() for model in _objects(_object(row).get("models"))}
+        if isinstance(row, dict) and not any(name.startswith(prefix) or name in model_ids for name in names):
             yield provider, row
 
 

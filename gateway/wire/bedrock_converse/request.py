@@ -44,7 +44,8 @@ def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
     messages = turn.messages if model.tools else [message for message in turn.messages if not message.hidden]
     conversation.add(messages)
     fields["max_tokens"] = _cap(turn, fields, model, abilities)
-    add_thinking(fields, turn.options.effort or (words[0] if words else None), turn.options.thinking_budget, abilities)
+    effort = profile.efforts.named(turn.options.effort or (words[0] if words else None))
+    add_thinking(fields, effort, turn.options.thinking_budget, abilities)
     if abilities.thinking == "budget" and conversation.in_tool_loop_without_reasoning:
         fields.pop("thinking", None)
     output = fields.pop("output_config", {})

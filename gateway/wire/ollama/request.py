@@ -48,7 +48,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     if turn.tools and model.tools and (choice is None or choice.mode != "none"):
         body["tools"] = _tools(turn.tools, choice)
     options = _options(turn.sampling, model)
-    if turn.options.top_k is not None:
+    if turn.options.top_k is not None and profile_of(model).sampling:
         options["top_k"] = turn.options.top_k
     if options:
         body["options"] = {**body.get("options", {}), **options}
@@ -82,13 +82,16 @@ def _operator_fields(turn: Turn, model: ModelSpec) -> dict[str, Any]:
     return body
 
 
+_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
+
+
 def _options(sampling: Sampling, model: ModelSpec) -> dict[str, Any]:
     options: dict[str, Any] = {}
     if sampling.max_tokens is not None:
         options["num_predict"] = model.clamp(sampling.max_tokens)
     elif model.max_tokens is not None:
         options["num_predict"] = model.max_tokens
-    for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"):
+    for name in (*(_SAMPLING if profile_of(model).sampling else ()), "seed"):
         if (value := getattr(sampling, name)) is not None:
             options[name] = value
     if sampling.stop:
