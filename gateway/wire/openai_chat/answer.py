@@ -28,9 +28,9 @@ from gateway.wire.openai_chat.shapes import (
     WholeCompletion,
     WholeMessage,
 )
-from gateway.wire.openai_chat.unnamed_error import unnamed_error
 from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
+from gateway.wire.unnamed_error import unnamed_error
 
 _FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -72,7 +72,7 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
         try:
             answer = COMPLETION.read(body)
         except InvalidJSON as error:
-            raise malformed(str(error)) from None
+            raise (unnamed_error(body) or malformed(str(error))) from None
     if answer.error:
         raise error_in(answer.error)
     choice = answer.choices[0] if answer.choices else None
@@ -187,7 +187,7 @@ class StreamParser(EventParser):
             self._read(events.payloads(), batch)
         else:
             if self._events(completions, batch, exact=True):
-                self._look_for_error(b"[%b]" % documents)
+                self._look_for_error(b"".join((b"[", documents, b"]")))
             if ended:
                 self._end_answer(batch)
 
