@@ -9,7 +9,7 @@ from gateway.config.providers import ModelsConfig
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.names import ModelRef
-from gateway.upstream.catalog import CATALOG, REFUSED
+from gateway.upstream.catalog import CATALOG, OTHER_NAMES, REFUSED
 from gateway.upstream.embedded import MODEL, available
 from gateway.upstream.keys import key_from
 from gateway.upstream.row_problems import no_format
@@ -20,7 +20,7 @@ def chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
     """Models of agents that can't be called."""
 
     def unusable(ref: ModelRef, assumed: bool) -> str | None:
-        if ref.provider in config.models.providers:
+        if any(name in config.models.providers for name in (ref.provider, *OTHER_NAMES.get(ref.provider, ()))):
             return None  # a row that can't be used is a problem of its own
         if assumed and (config.models.mode == "replace" or key_from(CATALOG[ref.provider], env) is None):
             return f'{ref.model!r} names no provider, and no configured one lists it; write "provider/model"'
@@ -92,9 +92,8 @@ def _unusable_built_in(name: str) -> str | None:
 
 def _known(models: ModelsConfig) -> Collection[str]:
     """Ids that a reference may name."""
-    if models.mode == "replace":
-        return models.providers.keys()
-    return {*models.providers, *CATALOG, MODEL.provider}
+    configured = {other for name in models.providers for other in (name, *OTHER_NAMES.get(name, ()))}
+    return configured if models.mode == "replace" else {*configured, *CATALOG, MODEL.provider}
 
 
 def _no_provider(provider: str, known: Collection[str]) -> str:
