@@ -12,8 +12,10 @@ from gateway.core.names import ModelRef
 from gateway.upstream.catalog import CATALOG, OTHER_NAMES, REFUSED
 from gateway.upstream.embedded import MODEL, available
 from gateway.upstream.keys import key_from
+from gateway.upstream.provider import Provider
 from gateway.upstream.row_problems import no_format
 from gateway.validation.embedded import embedded_joins
+from gateway.wire import DEFAULT_UPSTREAM
 
 
 def chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
@@ -71,6 +73,19 @@ def uncallable_embeddings(config: Config) -> Iterator[Problem]:
         if provider is not None and provider not in known:
             text = f"agent {name} can't make embeddings: {_no_provider(provider, known)}"
             yield Problem("memory.search.provider", text)
+
+
+def assumed_formats(config: Config, providers: Mapping[str, Provider]) -> Iterator[Problem]:
+    """Rows with the id of a maker at another address, whose wire format is not named: it is not the maker's."""
+    for name, row in config.models.providers.items():
+        maker, provider = CATALOG.get(name), providers.get(name)
+        if maker is None or provider is None or maker.local or row.api is not None:
+            continue
+        if provider.wire == DEFAULT_UPSTREAM and maker.api not in (DEFAULT_UPSTREAM, "openai-responses"):
+            text = f"is missing, so {provider.address} is asked in {DEFAULT_UPSTREAM}"
+            yield Problem(
+                f"models.providers.{name}.api", f'{text}; write it, or "{maker.api}" if it has that of {name}'
+            )
 
 
 def _unusable_embedded(ref: ModelRef) -> str | None:
