@@ -31,7 +31,14 @@ def pytest_report_header() -> list[str]:
         raise pytest.UsageError(str(error)) from None
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection() -> None:
     """Modules and collected tests live until the end: the garbage collector need not examine them again and again."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The collector examines what tests leave behind, as rarely as in a running gateway."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    gc.enable()
