@@ -24,7 +24,7 @@ from gateway.http.server.shutdown import DrainPolicy, drain
 from gateway.http.server.tls import ServerTls
 from gateway.monitoring import OtherProcesses
 from gateway.observe import log as logs
-from gateway.validation import tls_files
+from gateway.validation.certificates import tls_files
 
 _HOSTS = {"loopback": "127.0.0.1", "auto": "127.0.0.1", "lan": "0.0.0.0"}  # noqa: S104  what `lan` means
 

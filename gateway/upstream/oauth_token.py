@@ -15,8 +15,8 @@ import structlog
 
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
-from gateway.upstream.client import read_whole
 from gateway.upstream.http import DEFAULTS, Client
+from gateway.upstream.response_body import read_whole
 from gateway.upstream.transport.endpoint import Endpoint, as_get, endpoint
 from gateway.upstream.transport.errors import TransportError
 from gateway.upstream.transport.route import Route

@@ -22,6 +22,7 @@ from gateway.core.ids import new_id
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.message import Citation, Foreign, Owner, Thinking
 from gateway.core.raw_text import is_empty, text_of
+from gateway.wire.arguments import arguments_text
 from gateway.wire.failures import malformed
 from gateway.wire.surrogates import SurrogateJoiner
 
@@ -83,7 +84,7 @@ class BlockBuilder:
         self.begin("call", batch)
         if not name or name.isspace():
             raise malformed("a tool call has no name")
-        self._arguments = "{}" if arguments in _EMPTY_ARGUMENTS else arguments.decode()
+        self._arguments = "{}" if arguments in _EMPTY_ARGUMENTS else arguments_text(arguments)
         self._call = self.calls
         self.calls += 1
         batch.append(ToolCallBegin(self._call, self._unique(call_id), name))

@@ -10,9 +10,9 @@ import pytest
 from gateway.agents.agent import Agent
 from gateway.agents.prompt import Caps, Prompt
 from gateway.core.names import ModelRef
-from gateway.runs.attempts import RetryPolicy
 from gateway.runs.context import RunContext
 from gateway.runs.cooldowns import CooldownPolicy, Cooldowns
+from gateway.runs.retry_policy import RetryPolicy
 from gateway.upstream.http import Limits
 from gateway.upstream.provider import Provider
 

@@ -227,12 +227,12 @@ def test_several_workers_need_redis(valid, problems):
 def test_every_kind_of_problem_is_listed_at_once(problems):
     text = (
         "{gateway:{zzz:1,port:'x',bind:'tailnet',auth:{mode:'password'},limits:[{}]},"
-        "models:{providers:{p:{baseUrl:'http://h',api:'pi-messages'},q:{baseUrl:'ftp://h',apiKey:'${ABSENT}'}}},"
+        "models:{providers:{p:{baseUrl:'http://h',api:'pi-messages'},q:{baseUrl:'ftp://h',headers:{a:'${ABSENT}'}}}},"
         "agents:{defaults:{model:'ghost/x',modle:1}},mcp:{servers:{s:{}}}}"
     )
     assert [problem.partition(":")[0] for problem in problems(text, workers=2)] == [
         "gateway.zzz",
-        "models.providers.q.apiKey",
+        "models.providers.q.headers.a",
         "agents.defaults.modle",
         "gateway.port",
         "gateway.auth.password",

@@ -8,21 +8,21 @@ the next request of a conversation reads what this one wrote.
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.wire.prompt_cache import cache_control
+
 _MAX_BREAKPOINTS = 4
 _USER_TURNS = 2
-_HOUR = frozenset({"24h", "1h", "long"})
-_NEVER = frozenset({"none", "off"})
 _UNCACHED = frozenset({"thinking", "redacted_thinking"})
 
 
 def add_breakpoints(body: dict[str, Any], retention: str | None) -> None:
-    """Mark the request. `retention`: `none` for no cache, `1h`, `24h` or `long` for an hour, else five minutes."""
+    """Mark the request, for as long as `retention` says (`prompt_cache.lifetime`)."""
     own = [block for block in _blocks(body) if "cache_control" in block]
     for block in own[:-_MAX_BREAKPOINTS]:
         del block["cache_control"]
-    if own or retention in _NEVER or "cache_control" in body:
+    mark = cache_control(retention)
+    if own or mark is None or "cache_control" in body:
         return
-    mark = {"type": "ephemeral", "ttl": "1h"} if retention in _HOUR else {"type": "ephemeral"}
     if system := body.get("system"):
         system[-1]["cache_control"] = mark
     elif tools := body.get("tools"):

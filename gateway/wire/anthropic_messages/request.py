@@ -15,15 +15,15 @@ from gateway.core.turn import ResponseFormat, Sampling, Turn
 from gateway.wire.anthropic_messages import BETAS, WIRE
 from gateway.wire.anthropic_messages.cache import add_breakpoints
 from gateway.wire.anthropic_messages.messages import Conversation
-from gateway.wire.anthropic_messages.profile import profile_of
+from gateway.wire.anthropic_messages.profile import Profile, profile_of
 from gateway.wire.anthropic_messages.tools import add_tools
 from gateway.wire.claude import Abilities
 from gateway.wire.claude_thinking import add_thinking, fits, level_of, thinks
 from gateway.wire.model import ModelSpec
+from gateway.wire.prompt_cache import RETENTION_PARAM, retention_of
 from gateway.wire.structured_schema import reduced
 
 _TIERS = {"auto": "auto", "default": "standard_only", "standard": "standard_only", "standard_only": "standard_only"}
-_CACHE_PARAM = "cacheRetention"  # OpenClaw's name for it in `params`
 _EFFORT_PARAMS = ("thinking", "reasoning_effort")  # in `params`: OpenClaw's level of thinking, and OpenAI's field
 
 
@@ -54,11 +54,13 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
     abilities = profile.abilities(model)
     own = dict(turn.extras.of(WIRE))
     betas = [*own.pop(BETAS, ())]
-    thinking, config = own.pop("thinking", None), own.pop("output_config", None)
+    thinking, config = own.pop("thinking", None), _named(own.pop("output_config", None), profile)
+    if not profile.unknown_fields:
+        own, betas = {name: value for name, value in own.items() if name == "metadata"}, []
     own.pop("output_format", None)  # an earlier name of `output_config.format`
     body: dict[str, Any] = {**(model.params or {}), **(turn.params or {}), **own}
-    retention = body.pop(_CACHE_PARAM, None)
-    effort = _effort(turn, body)
+    body.pop(RETENTION_PARAM, None)
+    effort = profile.efforts.named(_effort(turn, body))
     body["model"] = model.id
     body["max_tokens"] = _cap(turn.sampling, body, model, abilities)
     # A model without tool support may continue the conversation of a model with tools.
@@ -86,7 +88,7 @@ def build_request(turn: Turn, model: ModelSpec) -> BuiltRequest:
     if conversation.system:
         body["system"] = conversation.system
     _add_sampling(body, turn, abilities)
-    add_breakpoints(body, turn.options.cache_retention or retention)
+    add_breakpoints(body, retention_of(turn, model))
     if instruction is not None:
         _tell(conversation.messages, instruction)
     if turn.stream:
@@ -141,6 +143,13 @@ def _add_effort(body: dict[str, Any], config: dict[str, Any] | None, abilities: 
     effort = (config or {}).get("effort")
     if effort is not None and (level := level_of(effort, abilities)) is not None:
         body["output_config"] = {**body.get("output_config", {}), "effort": level}
+
+
+def _named(config: Any, profile: Profile) -> Any:
+    """The client's `output_config`, with the model's own word for its effort."""
+    if profile.efforts.mapped and isinstance(config, dict) and isinstance(effort := config.get("effort"), str):
+        return {**config, "effort": profile.efforts.named(effort)}
+    return config
 
 
 def _without_edits_of_thinking(body: dict[str, Any]) -> None:
