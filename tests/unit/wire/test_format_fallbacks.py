@@ -1,7 +1,5 @@
 """A fallback of every format takes over from a provider of every format, through the whole application."""
 
-import sys
-
 import pytest
 
 from gateway.core.answer import Answer
@@ -13,7 +11,6 @@ from tests.unit.wire.every_format import (
     ASK,
     TEXT,
     THOUGHT,
-    TOOL_SERVER,
     USAGE,
     calls_of,
     each_client,
@@ -59,10 +56,8 @@ def patient_start(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("patient_start")
 @pytest.mark.parametrize(("house", "fallback"), PAIRS, indirect=True)
-async def test_a_fallback_goes_on_with_the_work_of_the_agents_own_tools(house, fallback, config, served, tmp_path):
-    notes = tmp_path / "notes"
-    notes.mkdir()
-    config["mcp"] = {"servers": {"local": {"command": sys.executable, "args": [str(TOOL_SERVER), str(notes)]}}}
+async def test_a_fallback_goes_on_with_the_work_of_the_agents_own_tools(house, fallback, config, served, tool_server):
+    config["mcp"] = {"servers": {"local": {"url": tool_server.url}}}
     gateway = await served(config)
     call = ToolCall("call:1" if house.says.SIGNS else "call_1", "local__weather", '{"city": "Oslo"}')
     house.answers(Answer("I'll look.", "tool_calls", USAGE, (call,), (THOUGHT,)))
