@@ -6,6 +6,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import fork_server
 from tests.programs import Unusable, report
 
 # Hypothesis measures real time, which a busy machine prolongs.
@@ -22,6 +23,10 @@ def pytest_configure() -> None:
     and the signal module then formats an error with the whole task in it: several times for each test.
     """
     signal.signal(signal.SIGINT, _interrupt)
+
+
+def pytest_unconfigure() -> None:
+    fork_server.SHARED.close()
 
 
 def pytest_report_header() -> list[str]:
