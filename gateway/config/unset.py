@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from gateway.config import accepted
 from gateway.config.problems import Problem, join
 from gateway.config.secrets import Resolver
 
@@ -42,14 +43,20 @@ def leave_out_unneeded(tree: dict[str, Any], resolver: Resolver) -> list[Problem
 
 def _unused_rows(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The rows of providers that no agent asks, by their names in the file; none if no model is named at all."""
-    names = {name.strip().lower() for name in _named(tree)}
+    names = {_canonical(name) for name in _named(tree)}
     if not names:
         return
     for provider, row in _object(_object(tree.get("models")).get("providers")).items():
-        prefix = f"{provider.strip().lower()}/"
+        prefix = _canonical(f"{provider}/")
         model_ids = {str(model.get("id")).lower() for model in _objects(_object(row).get("models"))}
         if isinstance(row, dict) and not any(name.startswith(prefix) or name in model_ids for name in names):
             yield provider, row
+
+
+def _canonical(name: str) -> str:
+    """The name of a model in lower case, with the first of its provider's ids."""
+    provider, slash, model = name.strip().lower().partition("/")
+    return f"{accepted.OTHER_IDS.get(provider, provider)}{slash}{model}" if slash else provider
 
 
 def _named(tree: dict[str, Any]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers
 from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
 from gateway.upstream.by_address import quirks_of_address
-from gateway.upstream.catalog import CATALOG, Row, known_models
+from gateway.upstream.catalog import CATALOG, OTHER_NAMES, Row, known_models
 from gateway.upstream.configured_model import configured_model
 from gateway.upstream.entra_login import is_azures_host
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
@@ -56,7 +56,7 @@ def providers_from(
         for name, row in _built_in(models, env, named, profiles)
     }
     configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
-    return built_in | configured
+    return built_in | _other_names(configured, named) | configured
 
 
 def provider_problems(
@@ -84,6 +84,16 @@ def provider_problems(
     return problems
 
 
+def _other_names(configured: Mapping[str, Provider], named: Collection[str]) -> dict[str, Provider]:
+    """The other ids of configured providers that are named: a prompt for `z.ai` goes to the address of `zai`."""
+    return {
+        other: provider
+        for name, provider in configured.items()
+        for other in OTHER_NAMES.get(name, ())
+        if other in named
+    }
+
+
 def _built_in(
     models: ModelsConfig, env: Mapping[str, str], named: Collection[str], profiles: ProfilesConfig
 ) -> Iterator[tuple[str, Provider]]:
@@ -93,7 +103,8 @@ def _built_in(
     if models.mode == "replace":
         return
     for name, row in CATALOG.items():
-        if row.base_url and row.served and name not in models.providers:
+        is_configured = any(one in models.providers for one in (name, *OTHER_NAMES[name]))
+        if row.base_url and row.served and not is_configured:
             keys = keys_of_row(name, row, env, profiles)
             if name in named or keys[0][1]:
                 yield name, _from_row(name, row, env, keys)

@@ -26,7 +26,7 @@ from gateway.upstream.provider import Provider
 from gateway.validation.certificates import certificates, tls_files
 from gateway.validation.credentials import logins, missing_keys
 from gateway.validation.embedded import EMBEDDED_EMBEDDING, embedded_joins
-from gateway.validation.references import chains, left_out, limited_models, uncallable_embeddings
+from gateway.validation.references import assumed_formats, chains, left_out, limited_models, uncallable_embeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +108,7 @@ def valid_from(loaded: Loaded) -> Valid:
         *_assumed_model(config),
         *missing_keys(directory, providers),
         *uncallable_embeddings(config),
+        *assumed_formats(config, providers),
     )
     return Valid(loaded, providers, directory, tuple(str(warning) for warning in warnings))
 

@@ -261,6 +261,21 @@ def test_endpoints_that_are_off_are_a_warning(valid):
     )
 
 
+def test_a_makers_id_at_another_address_without_a_format_is_a_warning(valid):
+    def warned(row):
+        return valid(models(f"anthropic:{{apiKey:'k',models:[{{id:'m'}}],{row}}}", "'anthropic/m'")).warnings
+
+    assert warned("baseUrl:'http://proxy.example/anthropic'") == (
+        (
+            "models.providers.anthropic.api: is missing, so proxy.example:80 is asked in openai-completions; "
+            'write it, or "anthropic-messages" if it has that of anthropic'
+        ),
+    )
+    assert warned("baseUrl:'http://proxy.example/anthropic',api:'anthropic-messages'") == ()
+    assert warned("baseUrl:'http://proxy.example/v1',api:'openai-completions'") == ()
+    assert warned("baseUrl:'https://api.anthropic.com'") == ()
+
+
 def test_an_unknown_provider_of_embeddings_is_a_warning(valid):
     text = models(OWN, "'own/m'").replace("{", "{memory:{search:{provider:'voyage'}},", 1)
     assert valid(text).warnings == (

@@ -59,6 +59,15 @@ def test_the_missing_key_of_a_provider_that_is_asked_is_a_problem(refused, agent
     assert problem.startswith("models.providers.other.apiKey: environment variable OTHER_KEY is not set; set it, or")
 
 
+def test_the_other_ids_of_a_provider_ask_its_row(refused):
+    for row, model in (("zai", "z.ai/m"), ("z-ai", "ZAI/m"), ("amazon-bedrock", "bedrock/m")):
+        text = (
+            f"{{models:{{providers:{{'{row}':{{apiKey:'${{OTHER_KEY}}'}}}}}},agents:{{defaults:{{model:'{model}'}}}}}}"
+        )
+        (problem,) = refused(text)
+        assert "OTHER_KEY is not set; set it" in problem
+
+
 def test_another_value_of_a_row_must_be_there(refused):
     text = file("{defaults:{model:'house/m'}}", "'k',headers:{a:'${OTHER_KEY}'}")
     (problem,) = refused(text)
