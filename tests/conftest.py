@@ -6,6 +6,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests import fork_server
 from tests.programs import Unusable, report
 
 # Hypothesis measures real time, which a busy machine prolongs.
@@ -24,6 +25,10 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, _interrupt)
 
 
+def pytest_unconfigure() -> None:
+    fork_server.SHARED.close()
+
+
 def pytest_report_header() -> list[str]:
     try:
         return report()
@@ -31,7 +36,14 @@ def pytest_report_header() -> list[str]:
         raise pytest.UsageError(str(error)) from None
 
 
-def pytest_collection_finish() -> None:
+def pytest_collection() -> None:
     """Modules and collected tests live until the end: the garbage collector need not examine them again and again."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """The collector examines what tests leave behind, as rarely as in a running gateway."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    gc.enable()

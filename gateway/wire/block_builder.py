@@ -108,16 +108,18 @@ class BlockBuilder:
 
     def whole_text(self, raw: Raw, citations: list[Citation], batch: Batch) -> None:
         """A complete block of text, as it arrived."""
-        self.begin("text", batch)
+        if self.kind is not None:
+            self.end(batch)
         if not is_empty(raw):
             batch.append(TextDelta(raw))
             self._texts.append(raw)
         if citations:  # only they need the lengths, which cost decoding
             self.characters += sum(len(text_of(one)) for one in self._texts)
             self._texts.clear()
+            self.begin("text", batch)
             self._start = self.characters - len(text_of(raw))
             self._citations = citations
-        self.end(batch)
+            self.end(batch)
 
     def cite(self, citation: Citation | None) -> None:
         """The open block cites a source; its offsets are those of the block."""

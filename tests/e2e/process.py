@@ -11,6 +11,7 @@ from typing import Any
 
 import aiohttp
 
+from tests import fork_server
 from tests.process import MAX_WAIT, Process, free_port, running
 
 # What a developer's machine may have set and a test must not see.
@@ -29,9 +30,16 @@ def environment(state: Path) -> dict[str, str]:
 
 @asynccontextmanager
 async def started(*arguments: str, state: Path) -> AsyncIterator[Process]:
-    """`python -m gateway` with these arguments, stopped at the end."""
-    async with running([sys.executable, "-m", "gateway", *arguments], environment=environment(state)) as process:
+    """`python -m gateway` with these arguments, stopped at the end; in a test run, forked where that is possible."""
+    if not (fork_server.IS_AVAILABLE and "PYTEST_VERSION" in os.environ):
+        async with running([sys.executable, "-m", "gateway", *arguments], environment=environment(state)) as process:
+            yield process
+        return
+    process = Process(await fork_server.SHARED.start(*arguments, environment=environment(state)))
+    try:
         yield process
+    finally:
+        await process.stop()
 
 
 @dataclass(frozen=True)

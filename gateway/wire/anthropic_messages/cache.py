@@ -5,7 +5,6 @@ own keeps them. Otherwise there is one after the system prompt, and one after ea
 the next request of a conversation reads what this one wrote.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from gateway.wire.prompt_cache import cache_control
@@ -17,11 +16,12 @@ _UNCACHED = frozenset({"thinking", "redacted_thinking"})
 
 def add_breakpoints(body: dict[str, Any], retention: str | None) -> None:
     """Mark the request, for as long as `retention` says (`prompt_cache.lifetime`)."""
-    own = [block for block in _blocks(body) if "cache_control" in block]
-    for block in own[:-_MAX_BREAKPOINTS]:
-        del block["cache_control"]
+    if own := [block for block in _blocks(body) if "cache_control" in block]:
+        for block in own[:-_MAX_BREAKPOINTS]:
+            del block["cache_control"]
+        return
     mark = cache_control(retention)
-    if own or mark is None or "cache_control" in body:
+    if mark is None or "cache_control" in body:
         return
     if system := body.get("system"):
         system[-1]["cache_control"] = mark
@@ -35,14 +35,16 @@ def add_breakpoints(body: dict[str, Any], retention: str | None) -> None:
         content[-1]["cache_control"] = mark
 
 
-def _blocks(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
     """Everything that may have a breakpoint, in the order of the cache."""
-    yield from body.get("tools", ())
-    yield from body.get("system", ())
+    blocks = [*body.get("tools", ()), *body.get("system", ())]
     for message in body["messages"]:
-        for block in message["content"] if isinstance(message["content"], list) else ():
-            if block["type"] in _UNCACHED:
+        content = message["content"]
+        for block in content if isinstance(content, list) else ():
+            kind = block["type"]
+            if kind in _UNCACHED:
                 continue
-            if block["type"] == "tool_result" and isinstance(inner := block.get("content"), list):
-                yield from inner
-            yield block
+            if kind == "tool_result" and isinstance(inner := block.get("content"), list):
+                blocks += inner
+            blocks.append(block)
+    return blocks

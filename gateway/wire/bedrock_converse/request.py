@@ -36,8 +36,8 @@ def build_request(turn: Turn, model: ModelSpec) -> tuple[bytes, bool]:
     abilities = profile.abilities(model)
     params = {**(model.params or {}), **(turn.params or {}), **turn.extras.of(WIRE)}
     params.pop(RETENTION_PARAM, None)
-    words = [params.pop(name) for name in _EFFORT_PARAMS if isinstance(params.get(name), str)]
-    body: dict[str, Any] = {name: params.pop(name) for name in _FIELDS & params.keys()}
+    words = [params.pop(name) for name in _EFFORT_PARAMS if isinstance(params.get(name), str)] if params else ()
+    body: dict[str, Any] = {name: params.pop(name) for name in _FIELDS & params.keys()} if params else {}
     fields: dict[str, Any] = {**params, **body.pop("additionalModelRequestFields", {})}
 
     conversation = Conversation(Owner(WIRE, model.provider, model.id))
@@ -98,7 +98,7 @@ def _inference(turn: Turn, fields: dict[str, Any], abilities: Abilities, *, reas
             config["topP"] = top_p
     else:
         fields.pop("top_k", None)
-    if stops := [stop for stop in sampling.stop if stop.strip()]:
+    if sampling.stop and (stops := [stop for stop in sampling.stop if stop.strip()]):
         config["stopSequences"] = stops
     return config
 

@@ -97,11 +97,11 @@ def parse_answer(body: bytes, model: ModelSpec) -> Batch:
 
 
 def _has_only_text(choice: Choice | WholeChoice) -> bool:
-    """Whether the message is text and nothing else, as nearly every whole answer is."""
+    """Whether the message is text and nothing else, as nearly every whole answer is. OpenAI's has empty annotations."""
     message = choice.message
     return (
         message.__class__ is WholeMessage
-        and _other_fields(message) == _NO_OTHER_FIELDS
+        and ((others := _other_fields(message)) == _NO_OTHER_FIELDS or others == _EMPTY_ANNOTATIONS)
         and len(content := memoryview(message.content)) > len('""')
         and content[0] == ord('"')
     )
@@ -110,6 +110,7 @@ def _has_only_text(choice: Choice | WholeChoice) -> bool:
 _FIELDS_BESIDE_TEXT = tuple(name for name in Delta.__struct_fields__ if name != "content")
 _other_fields = attrgetter(*_FIELDS_BESIDE_TEXT)
 _NO_OTHER_FIELDS = (None,) * len(_FIELDS_BESIDE_TEXT)
+_EMPTY_ANNOTATIONS: tuple[Any, ...] = tuple([] if name == "annotations" else None for name in _FIELDS_BESIDE_TEXT)
 
 
 def _finish(choice: Choice | WholeChoice, *, calls: int) -> Finish:
