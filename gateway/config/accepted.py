@@ -36,13 +36,6 @@ COMPAT = frozenset({
     "toolCallArgumentsEncoding",
 })  # fmt: skip
 
-OTHER_IDS = {
-    "z.ai": "zai", "z-ai": "zai", "opencode-zen": "opencode", "kimi-coding": "kimi", "kimi-code": "kimi",
-    "llama-cpp": "llamacpp", "bytedance": "volcengine", "doubao": "volcengine", "bedrock": "amazon-bedrock",
-    "aws-bedrock": "amazon-bedrock",
-}  # fmt: skip
-"""Ids of providers that OpenClaw takes for another one."""
-
 PROFILES = frozenset({"cooldowns"})
 PROFILE = frozenset({"displayName", "email"})
 

@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.config import accepted
 from gateway.config.problems import Problem, join
+from gateway.config.provider_ids import same_provider
 from gateway.config.secrets import Resolver
 
 _EMBEDDING_KEYS = (".memorySearch.remote.apiKey", "memory.search.remote.apiKey")
@@ -69,7 +69,7 @@ def _unused_rows(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def _canonical(name: str) -> str:
     """The name of a model in lower case, with the first of its provider's ids."""
     provider, slash, model = name.strip().lower().partition("/")
-    return f"{accepted.OTHER_IDS.get(provider, provider)}{slash}{model}" if slash else provider
+    return f"{same_provider(provider)}{slash}{model}" if slash else provider
 
 
 def _named(tree: dict[str, Any]) -> Iterator[str]:
