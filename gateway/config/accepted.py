@@ -29,7 +29,7 @@ PROVIDER = frozenset({
 })  # fmt: skip
 MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource"})
 COMPAT = frozenset({
-    "appendOnlyRuntimeContext", "codeMode", "nativeWebSearchTool", "requiresMistralToolIds",
+    "appendOnlyRuntimeContext", "codeMode", "nativeWebSearchTool",
     "requiresOpenAiAnthropicToolPayload",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
