@@ -1,8 +1,8 @@
 """Starts gateways that need not import everything again: a fork server, like that of `multiprocessing`.
 
-`python -m gateway` spends most of a second on imports, and the tests start two hundred gateways. The server has imported
-the modules and forks for each gateway; the child runs the same `main`. All else is as if it had been executed: a
-process group of its own, its environment, output, signals and exit status. Only its parent is the server.
+`python -m gateway` spends most of a second on imports, and the tests start two hundred gateways. The server has the
+modules and forks for each gateway; the child runs the same `main`. All else is as if it had been executed: a process
+group of its own, its environment, output, signals and exit status. Only its parent is the server.
 
 As a program, `python -m tests.fork_server FD`, it is the server; it ends when the other end of the socket is closed.
 """
