@@ -51,8 +51,11 @@ class Process:
 
     async def wait_for_output(self, text: str, max_wait: float = MAX_WAIT) -> None:
         """Wait until `text` was written to either stream. Fails when the process ends without it."""
-        async with asyncio.timeout(max_wait), self._news:
-            await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
+        try:
+            async with asyncio.timeout(max_wait), self._news:
+                await self._news.wait_for(lambda: text in self.output or text in self.errors or not self._open)
+        except TimeoutError:
+            raise AssertionError(f"{text!r} was not written: {self.output}{self.errors}") from None
         assert text in self.output + self.errors, f"ended without saying {text!r}: {self.output}{self.errors}"
 
     async def wrote(self) -> None:

@@ -25,18 +25,23 @@ RESPONSES = frozenset({"maxBodyBytes"})
 
 MODELS = frozenset({"bedrockDiscovery", "catalogRefresh", "pricing", "proxy"})
 PROVIDER = frozenset({
-    "agentRuntime", "injectNumCtxForOpenAICompat", "localService",
+    "agentRuntime", "localService",
 })  # fmt: skip
 MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource"})
 COMPAT = frozenset({
-    "appendOnlyRuntimeContext", "cacheControlFormat", "codeMode", "nativeWebSearchTool",
-    "requiresAssistantAfterToolResult", "requiresMistralToolIds",
-    "requiresOpenAiAnthropicToolPayload", "requiresThinkingAsText",
+    "appendOnlyRuntimeContext", "codeMode", "nativeWebSearchTool", "requiresMistralToolIds",
+    "requiresOpenAiAnthropicToolPayload",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
     "toolCallArgumentsEncoding",
-    "visibleReasoningDetailTypes", "zaiToolStream",
 })  # fmt: skip
+
+OTHER_IDS = {
+    "z.ai": "zai", "z-ai": "zai", "opencode-zen": "opencode", "kimi-coding": "kimi", "kimi-code": "kimi",
+    "llama-cpp": "llamacpp", "bytedance": "volcengine", "doubao": "volcengine", "bedrock": "amazon-bedrock",
+    "aws-bedrock": "amazon-bedrock",
+}  # fmt: skip
+"""Ids of providers that OpenClaw takes for another one."""
 
 PROFILES = frozenset({"cooldowns"})
 PROFILE = frozenset({"displayName", "email"})
@@ -58,12 +63,18 @@ AGENT = frozenset({
     "voiceModel",
 })  # fmt: skip
 MODEL_SETTINGS = frozenset({"agentRuntime", "codeMode", "pickerRuntimes", "streaming"})
+PARAMS = frozenset({
+    "anthropicCompactThreshold", "anthropicServerCompaction", "context1m", "fastAutoOnSeconds", "fastMode", "fast_mode",
+    "openaiWsWarmup", "preserveThinking", "responsesCompactThreshold", "responsesServerCompaction", "streaming",
+    "transport",
+})  # fmt: skip
+"""In `params` of any section: settings of OpenClaw's runtime, which are no fields of a request."""
 MODEL_CHOICE = frozenset({"timeoutMs"})
 
 MEMORY = frozenset({"backend", "citations", "isolation", "qmd"})
 MEMORY_SEARCH = frozenset({
     "cache", "chunking", "documentInputType", "enabled", "experimental", "extraPaths", "fallback", "inputType", "local",
-    "multimodal", "qmd", "query", "queryInputType", "rememberAcrossConversations", "remote", "sources", "store", "sync",
+    "multimodal", "qmd", "query", "queryInputType", "rememberAcrossConversations", "sources", "store", "sync",
 })  # fmt: skip
 
 SESSION = frozenset({

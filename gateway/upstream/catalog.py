@@ -93,6 +93,12 @@ _TABLES = _tables()
 
 CATALOG: Mapping[str, Row] = dict(_rows(_TABLES))
 
+OTHER_NAMES: Mapping[str, tuple[str, ...]] = {
+    name: tuple(other for other, same in CATALOG.items() if same is row and other != name)
+    for name, row in CATALOG.items()
+}
+"""A provider → its other ids, which OpenClaw takes for the same."""
+
 REFUSED: Mapping[str, str] = {
     name: f"provider {name!r} {table['reason']}; {table['instead']}" for name, table in _TABLES["refused"].items()
 }

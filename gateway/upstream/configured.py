@@ -19,7 +19,8 @@ from gateway.core.price import Price
 from gateway.upstream.authorise import KeyHeaders, Signer, bearer, fixed_headers, key_headers_of
 from gateway.upstream.aws import region_from
 from gateway.upstream.base_url import base_url_for
-from gateway.upstream.catalog import CATALOG, Row, known_models
+from gateway.upstream.by_address import quirks_of_address
+from gateway.upstream.catalog import CATALOG, OTHER_NAMES, Row, known_models
 from gateway.upstream.configured_model import configured_model
 from gateway.upstream.entra_login import is_azures_host
 from gateway.upstream.keys import NamedKey, keys_for, keys_of_row
@@ -51,11 +52,11 @@ def providers_from(
     if problems:
         raise ConfigError(tuple(str(problem) for problem in problems))
     built_in = {
-        name: replace(row, known=known_models(name, row.wire, CATALOG[name].quirks), prices=known_prices(name))
+        name: replace(row, known=known_models(name, row.wire, _quirks_of(CATALOG[name])), prices=known_prices(name))
         for name, row in _built_in(models, env, named, profiles)
     }
     configured = {name: _configured(name, row, env, models, profiles) for name, row in models.providers.items()}
-    return built_in | configured
+    return built_in | _other_names(configured, named) | configured
 
 
 def provider_problems(
@@ -83,6 +84,16 @@ def provider_problems(
     return problems
 
 
+def _other_names(configured: Mapping[str, Provider], named: Collection[str]) -> dict[str, Provider]:
+    """The other ids of configured providers that are named: a prompt for `z.ai` goes to the address of `zai`."""
+    return {
+        other: provider
+        for name, provider in configured.items()
+        for other in OTHER_NAMES.get(name, ())
+        if other in named
+    }
+
+
 def _built_in(
     models: ModelsConfig, env: Mapping[str, str], named: Collection[str], profiles: ProfilesConfig
 ) -> Iterator[tuple[str, Provider]]:
@@ -92,7 +103,8 @@ def _built_in(
     if models.mode == "replace":
         return
     for name, row in CATALOG.items():
-        if row.base_url and row.served and name not in models.providers:
+        is_configured = any(one in models.providers for one in (name, *OTHER_NAMES[name]))
+        if row.base_url and row.served and not is_configured:
             keys = keys_of_row(name, row, env, profiles)
             if name in named or keys[0][1]:
                 yield name, _from_row(name, row, env, keys)
@@ -111,11 +123,15 @@ def _from_row(name: str, row: Row, env: Mapping[str, str], keys: list[NamedKey])
         signer=None if _has_credential(row.api, keys, {}) else _signer(row.api, region, env),
         wire=row.api,
         key_headers=row.key_headers,
-        unlisted=model_from("", row.api, row.quirks),
+        unlisted=model_from("", row.api, _quirks_of(row)),
         embedding_model=row.embedding_model,
         local=row.local,
     )
     return _with_keys(provider, keys, {}, secrets_for(row.api, env) if provider.signer else ())
+
+
+def _quirks_of(row: Row) -> Mapping[str, object]:
+    return {**quirks_of_address(row.base_url), **row.quirks}
 
 
 def _signer(wire: str, region: str, env: Mapping[str, str], request: RequestConfig = _NO_REQUEST) -> Signer | None:
@@ -140,12 +156,12 @@ def _configured(
     name: str, config: ProviderConfig, env: Mapping[str, str], models: ModelsConfig, profiles: ProfilesConfig
 ) -> Provider:
     row = CATALOG.get(name)
-    quirks = row.quirks if row else {}
     wire = config.api or (row.api if row and _is_there(config, row, env) else DEFAULT_UPSTREAM)
     headers = {**_plain(config.headers), **_plain(config.request.headers), **_header_of(config)}
     keys = keys_for(name, config, row, env, profiles)
     region = _region(row, config.region, env)
     written = config.base_url or (_built_in_url(CATALOG[name], env, region, keys) if _inherits(name, models) else "")
+    quirks = {**quirks_of_address(written), **(row.quirks if row else {})}
     is_built_in = row is not None and _is_there(config, row, env)
     known = known_models(name, wire, quirks) if is_built_in else {}
     provider = Provider(

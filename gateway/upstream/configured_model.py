@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from gateway.config.providers import CompatConfig, ModelConfig, ProviderConfig
+from gateway.upstream.by_address import params_of_address, quirks_of_address
 from gateway.upstream.model import model_from
 from gateway.upstream.provider import Provider
 from gateway.wire.efforts import map_of_levels
@@ -19,19 +21,32 @@ def configured_model(
         levels = map_of_levels({str(level): word for level, word in model.thinking_level_map.items()})
         own["reasoning_effort_map"] = {**levels, **(model.compat.reasoning_effort_map or {})}
     base = provider.known.get(model.id)
-    spec = model_from(model.id, model.api or provider.wire, {**quirks, **own})
+    wire, url = model.api or provider.wire, model.base_url or provider.base_url
+    if model.base_url:
+        quirks = {**quirks_of_address(url), **quirks}
+    spec = model_from(model.id, wire, {**quirks, **own})
     configured = model.model_fields_set
+    context = _context(model) or _context(config) or (base.context_window if base else None)
+    params = {**config.params, **model.params}
+    if config.inject_num_ctx and (implied := params_of_address(provider.id, wire, url, context)):
+        params = _with_defaults(params, implied)
     return replace(
         spec,
         max_tokens=model.max_tokens or config.max_tokens,
-        context_window=_context(model) or _context(config) or (base.context_window if base else None),
+        context_window=context,
         images=base.images if base and "input" not in configured else "image" in model.input,
         reasoning=base.reasoning if base and "reasoning" not in configured else model.reasoning,
         tools=base.tools if base and own.get("supports_tools") is None else spec.tools,
-        params={**config.params, **model.params} or None,
+        params=params or None,
         provider=provider.id,
         output_limit=base.output_limit if base else None,
     )
+
+
+def _with_defaults(params: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The params, with what is missing of `defaults`, also inside its objects."""
+    joined = {name: {**value, **params[name]} for name, value in defaults.items() if isinstance(params.get(name), dict)}
+    return {**defaults, **params, **joined}
 
 
 def _quirks(compat: CompatConfig) -> dict[str, object]:
@@ -69,6 +84,11 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "supports_block_binding": compat.supports_block_binding,
         "seed_field": compat.seed_field,
         "thinking_format": compat.thinking_format,
+        "requires_assistant_after_tool_result": compat.requires_assistant_after_tool_result,
+        "requires_thinking_as_text": compat.requires_thinking_as_text,
+        "visible_reasoning_detail_types": compat.visible_reasoning_detail_types,
+        "zai_tool_stream": compat.zai_tool_stream,
+        "cache_control_format": compat.cache_control_format,
         "open_router_routing": compat.open_router_routing,
         "vercel_gateway_routing": compat.vercel_gateway_routing,
         "requires_reasoning_content_on_assistant_messages": compat.requires_reasoning_content_on_assistant_messages,

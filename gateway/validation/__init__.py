@@ -13,6 +13,7 @@ from pathlib import Path
 from gateway.agents.assumed_model import AssumedModel, with_assumed_model
 from gateway.agents.configured import directory_from
 from gateway.agents.directory import Directory
+from gateway.agents.embedding_rows import with_embedding_rows
 from gateway.agents.model_chain import named_providers
 from gateway.config.load import Loaded, load
 from gateway.config.problems import Problem
@@ -25,7 +26,7 @@ from gateway.upstream.provider import Provider
 from gateway.validation.certificates import certificates, tls_files
 from gateway.validation.credentials import logins, missing_keys
 from gateway.validation.embedded import EMBEDDED_EMBEDDING, embedded_joins
-from gateway.validation.references import chains, left_out, limited_models, uncallable_embeddings
+from gateway.validation.references import assumed_formats, chains, left_out, limited_models, uncallable_embeddings
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ def validated(
     embedded = f"{MODEL.provider}/{MODEL.chat_model}" if available() else None
 
     def with_model(config: Config, env: Mapping[str, str]) -> Config:
+        config = with_embedding_rows(config)
         if not assume_model:
             return config
         return with_assumed_model(config, env, embedded if embedded_joins(config.models) else None)
@@ -98,6 +100,7 @@ def valid_from(loaded: Loaded) -> Valid:
         fallback_embedding=EMBEDDED_EMBEDDING if embedded_joins(config.models) and available() else None,
     )
     warnings = (
+        *loaded.warnings,
         *left_out(config),
         *_endpoints_off(config),
         *_retired_reload_mode(config),
@@ -105,6 +108,7 @@ def valid_from(loaded: Loaded) -> Valid:
         *_assumed_model(config),
         *missing_keys(directory, providers),
         *uncallable_embeddings(config),
+        *assumed_formats(config, providers),
     )
     return Valid(loaded, providers, directory, tuple(str(warning) for warning in warnings))
 

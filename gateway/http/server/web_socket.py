@@ -83,9 +83,10 @@ class ClientSocket(web.WebSocketResponse):
             transport.abort()
 
     def release(self) -> None:
-        """Return the reservation of what nobody has read. Call it at the end of the connection."""
+        """Drop what nobody has read, with its reservation. Call it at the end of the connection."""
         if self._unread is not None:
-            self._unread.reservation.release()
+            self._unread.discard()
+            self._unread = None
 
 
 class _Unread:
@@ -109,9 +110,8 @@ class _Unread:
         try:
             self._reserve()
         except (PayloadTooLarge, Overloaded) as error:
-            self._refused = True
-            self.reservation.release()
             self._queue.feed_data(WSMessage(WSMsgType.ERROR, error, None), 0)
+            self.discard()
             return False, b""
         ended: tuple[bool, bytes] = self._parser.feed_data(data)
         return ended
@@ -124,7 +124,16 @@ class _Unread:
 
     def feed_eof(self) -> None:
         """See aiohttp's parser."""
-        self._parser.feed_eof()
+        if not self._refused:
+            self._parser.feed_eof()
+
+    def discard(self) -> None:
+        """Drop a message that is not complete, and what still arrives. aiohttp's connection holds this object longer
+        than its socket.
+        """
+        self._refused = True
+        self._parser = self._queue = None
+        self.reservation.release()
 
     def read(self, size: int) -> BodyReservation:
         """The reservation of a message of `size` bytes, which is no longer unread."""

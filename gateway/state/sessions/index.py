@@ -14,7 +14,9 @@ from typing import Any, NamedTuple
 
 from redis.asyncio.cluster import RedisCluster
 
+from gateway.core.errors import Unavailable
 from gateway.core.session_key import SessionKey, parse_session_key
+from gateway.core.tracebacks import drop_tracebacks
 from gateway.state.redis_client import Client, RedisClient, ScriptCall
 from gateway.state.script import load_script
 from gateway.state.sessions.store import Cursor
@@ -59,7 +61,10 @@ class SessionIndex:
     ) -> list[IndexEntry]:
         """At most `limit` entries after the cursor."""
         if not await self._redis.run_script(_CHECK_INDEX_COMPLETE, [self._all], [_COMPLETE]):
-            await self._complete()
+            try:
+                await self._complete()
+            except Unavailable as error:  # a full Redis takes no index, but its conversations can be read and deleted
+                drop_tracebacks(error)
         name = self._all if everybody else self._owner_set(owner)
         until = "+inf" if after is None else round(after.used * 1000)
         entries: list[IndexEntry] = []

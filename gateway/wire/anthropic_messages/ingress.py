@@ -136,10 +136,12 @@ def _options(request: MessagesRequest, *, has_tools: bool) -> Options:
 
 def _format(config: Mapping[str, Any], others: Mapping[str, Any]) -> ResponseFormat | None:
     """The form of the answer; `output_format` is the field of an earlier beta."""
-    wanted = config.get("format") or others.get("output_format")
+    field, wanted = "output_config.format", config.get("format")
+    if wanted is None:
+        field, wanted = "output_format", others.get("output_format")
     if wanted is None:
         return None
     schema = wanted.get("schema") if isinstance(wanted, dict) else None
     if not isinstance(schema, dict) or wanted.get("type") != "json_schema":
-        raise wrong("output_config.format", "must be an object with the type `json_schema` and a `schema`")
+        raise wrong(field, "must be an object with the type `json_schema` and a `schema`")
     return ResponseFormat("json_schema", {"name": "answer", "schema": schema, "strict": True})

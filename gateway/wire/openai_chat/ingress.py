@@ -14,7 +14,7 @@ from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import NO_EXTRAS, Extras
 from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, Options, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.wire.openai_chat import WIRE
-from gateway.wire.openai_chat.legacy import read_functions
+from gateway.wire.openai_chat.legacy import check_unused, read_functions
 from gateway.wire.openai_chat.messages import read_messages
 from gateway.wire.openai_chat.request import OPTIONS
 from gateway.wire.openai_chat.schema import CHAT, ChatRequest
@@ -84,10 +84,9 @@ class ChatIngress:
         """The tools on offer, and the choice among them. Raises BadRequest."""
         request = self._request
         if self.legacy_functions:
-            return read_functions(decoded(request.functions or []), request.function_call)
-        if request.functions or isinstance(request.function_call, dict):
-            field = "functions" if request.functions else "function_call"
-            raise BadRequest(f"`{field}`: is the older form of `tools`; send only one of both.", param=field)
+            return read_functions(decoded(request.functions or []), request.function_call, request.tool_choice)
+        if request.functions or request.function_call is not None:
+            check_unused(request.functions, request.function_call, has_tools=bool(request.tools))
         tools = read_tools(decoded(request.tools), WIRE) if request.tools else ()
         choice = request.tool_choice
         if isinstance(choice, dict) and choice.get("type") == "allowed_tools":

@@ -146,7 +146,10 @@ def _part(fields: Any, at: int, index: int) -> Content | None:
         if fields is None:
             return None
         raise _refused(f"messages[{at}].content[{index}]", "must be an object with a `type`")
-    kind = _string(fields.get("type", _ABSENT))
+    raw_kind = fields.get("type", _ABSENT)
+    kind = _string(raw_kind)
+    if kind is None and bytes(raw_kind) != _NULL:
+        raise _refused(f"messages[{at}].content[{index}].type", "must be a string")
     reader = _PARTS.get(kind or "")
     if reader is not None:
         try:

@@ -129,7 +129,7 @@ def _pinned(raw: Fields, tools: tuple[ToolSpec, ...]) -> ToolChoice:
 
 def _matching(entry: Fields, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]:
     """The offered tools that an entry of `tool_choice` names."""
-    kind = entry.get("type") or "function"
+    kind = _type_of(entry)
     function = entry.get("function")
     name = function.get("name") if isinstance(function, dict) else entry.get("name")
     if kind in ("function", "custom"):
@@ -153,6 +153,11 @@ def _matching(entry: Fields, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]:
     ]
 
 
+def _type_of(entry: Fields) -> Any:
+    kind = entry.get("type")
+    return "function" if kind is None else kind
+
+
 def _allowed(choice: Fields, tools: tuple[ToolSpec, ...]) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
     """The model may, or must, call one of some of the tools."""
     mode, entries = choice.get("mode", "auto"), choice.get("tools")
@@ -171,7 +176,7 @@ def _entry(entry: Any, path: str, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]
         raise BadRequest(f"{PREFIX}{path} must be an object", param=path)
     if matching := _matching(entry, tools):
         return matching
-    kind = entry.get("type") or "function"
+    kind = _type_of(entry)
     function = entry.get("function")
     name = function.get("name") if isinstance(function, dict) else entry.get("name")
     if kind in ("function", "custom") and (not isinstance(name, str) or not name.strip()):

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from gateway.core.errors import Unavailable
 from gateway.http.keys import SERVICES, Trace
+from gateway.http.server.web_socket import ClientSocket
 from gateway.http.whole_response import WholeResponse
 from tests.unit.conftest import TOOL_SERVER
 from tests.unit.http.conftest import TOKEN
@@ -38,7 +39,7 @@ REQUESTS = {
 }
 WITH_ANSWER = [name for name in REQUESTS if name != "embeddings"]
 # Only a collection frees aiohttp's connection that was closed in the middle of a body, with the small response to it.
-OF_CONNECTIONS = (Trace, WholeResponse)
+OF_CONNECTIONS = (Trace, WholeResponse, ClientSocket)
 
 
 class Watch:
@@ -264,6 +265,25 @@ async def test_a_failed_response_of_a_websocket_holds_no_frame(client, provider,
                 pass
         await idle()
         assert watch.held() == []  # nor while the connection stays open
+
+
+@pytest.mark.parametrize("waiting", [0, 2])
+@pytest.mark.parametrize("leaves", ["closes", "aborts"])
+async def test_a_client_of_a_websocket_that_leaves_holds_no_frame(client, provider, watch, leaves, waiting):
+    for _ in range(2):
+        asked, abandoned = provider.hangs()
+        async with client.ws_connect(RESPONSES) as socket:
+            for _ in range(waiting + 1):
+                await socket.send_json(INPUT | {"type": "response.create"})
+            await asked.wait()
+            if leaves == "aborts":
+                socket._response.connection.transport.abort()
+        await abandoned.wait()
+    async with asyncio.timeout(30):
+        while any(task.get_coro().__qualname__.startswith("_Session.") for task in asyncio.all_tasks()):
+            await asyncio.sleep(0.01)
+    await idle()
+    assert watch.held() == []
 
 
 @pytest.mark.parametrize("case", [(name, says) for name in WITH_ANSWER for says in ("an answer", "a refusal")])

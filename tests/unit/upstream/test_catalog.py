@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 import gateway.upstream
+from gateway.config import accepted
 from gateway.config.providers import OPENCLAW_FORMATS, ModelsConfig
-from gateway.upstream.catalog import CATALOG, REFUSED, known_models
+from gateway.upstream.catalog import CATALOG, OTHER_NAMES, REFUSED, known_models
 from gateway.upstream.configured import providers_from
 from gateway.wire import UPSTREAMS
 
@@ -118,3 +119,12 @@ def test_a_provider_of_the_responses_format_has_embeddings_too():
     embeddings = UPSTREAMS[CATALOG["openai"].api].embeddings
     assert embeddings is not None
     assert embeddings.paths() == ("/embeddings",)
+
+
+def test_the_other_ids_of_providers_are_those_of_the_configuration():
+    pairs = {(name, other) for name, others in OTHER_NAMES.items() for other in others}
+    assert {frozenset(pair) for pair in accepted.OTHER_IDS.items()} <= {frozenset(pair) for pair in pairs}
+    assert {name for name, others in OTHER_NAMES.items() if others} == {
+        *accepted.OTHER_IDS,
+        *accepted.OTHER_IDS.values(),
+    }

@@ -218,3 +218,10 @@ class TestBedrock:
         assert (status, [one["embedding"] for one in made["data"]]) == (200, [[1], [2]]), json.dumps(made)
         assert provider.asked == [{"inputText": "a"}, {"inputText": "b"}]
         assert made["usage"] == {"prompt_tokens": 4, "total_tokens": 4}
+
+
+@pytest.mark.usefixtures("embeds")
+async def test_the_names_that_clients_of_claude_accept_mean_agents_here_too(client, provider):
+    for model in ("claude-openclaw", "claude-openclaw-main"):
+        status, answer = await embed(client, "hi", model=model)
+        assert (status, answer["model"], provider.asked[-1]["model"]) == (200, model, "vectors")
