@@ -57,7 +57,7 @@ class Database:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._opened: tuple[int, int] | None = None
+        self._open_file: tuple[int, int] | None = None
         self._closed = False
 
     @property
@@ -113,7 +113,7 @@ class Database:
             try:
                 if connection is not None and jobs and self._is_replaced():
                     log.warning(
-                        "The database file was deleted or replaced; another one is opened", path=str(self._path)
+                        "The database file was deleted or replaced while it was open", path=str(self._path)
                     )
                     connection.close()
                     connection = None
@@ -154,7 +154,7 @@ class Database:
         if self._path is not None:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)  # other users must not read conversations
-            self._opened = _identity(os.fstat(file))
+            self._open_file = _identity(os.fstat(file))
             os.close(file)
         connection = sqlite3.connect(self._path or ":memory:", timeout=self._busy_timeout, isolation_level=None)
         try:
@@ -173,7 +173,7 @@ class Database:
         if self._path is None:
             return False
         try:
-            return _identity(self._path.stat()) != self._opened
+            return _identity(self._path.stat()) != self._open_file
         except FileNotFoundError:
             return True
 
