@@ -62,7 +62,7 @@ _DECISIVE = frozenset(
 )
 
 _OVERFLOW_TEXT = re.compile(
-    r"context (length|window|size)|maximum context|too many tokens|prompt is too long"
+    r"context (length|window|size|limit)|maximum context|too many tokens|prompt is too long"
     r"|input token count|exceeds the maximum number of tokens",  # Google
     re.IGNORECASE,
 )

@@ -11,6 +11,7 @@ from typing import Any
 from gateway.core.event import CitationFound, Event, ForeignFound
 from gateway.core.message import Citation, Foreign, Part
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.citations import is_citation
 from gateway.wire.openai_chat.shapes import COMPLETION_FIELDS, Completion, Delta, WholeCompletion
 
 _PIECES = ("data", "transcript")  # texts of `audio` that come in pieces
@@ -24,7 +25,7 @@ def message_events(delta: Delta) -> Iterator[Event]:
     if isinstance(images := delta.images, list) and images:
         yield ForeignFound(_of_message("images", images, "".join(map(_markdown, images))))
     if isinstance(annotations := delta.annotations, list):
-        others = [entry for entry in annotations if isinstance(entry, dict) and "url_citation" not in entry]
+        others = [entry for entry in annotations if isinstance(entry, dict) and not is_citation(entry)]
         if others:
             yield ForeignFound(_of_message("annotations", others, ""))
 

@@ -165,7 +165,7 @@ def call(**fields):
         (call(id=None), (ToolCall("", "f", '{ "a":1 }'),)),
         (call(function={"name": "f"}), (ToolCall("c1", "f", "{}"),)),
         (call(function={"name": "f", "arguments": {"a": 1}}), (ToolCall("c1", "f", '{"a":1}'),)),
-        (call(function={"name": "f", "arguments": ""}), (ToolCall("c1", "f", ""),)),
+        (call(function={"name": "f", "arguments": ""}), (ToolCall("c1", "f", "{}"),)),
     ],
 )
 def test_an_assistants_calls_are_preserved_to_the_byte(raw, parts):
