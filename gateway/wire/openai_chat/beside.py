@@ -64,6 +64,23 @@ def message_fields(part: Foreign) -> dict[str, Any]:
     return fields
 
 
+def returned_parts(fields: Mapping[str, Any]) -> Iterator[Foreign]:
+    """The parts of `audio` and `images` that a client sends back in an assistant's message.
+
+    Another format gets the transcript, and a text instead of the images: their data would be read as text.
+    """
+    if isinstance(audio := fields.get("audio"), dict) and audio:
+        transcript = audio.get("transcript")
+        text = transcript if isinstance(transcript, str) and transcript else "[A spoken answer]"
+        yield _of_message("audio", audio, text)
+    if isinstance(images := fields.get("images"), list) and images:
+        yield _of_message("images", images, "[An image of the assistant can't be shown here]")
+
+
+RETURNED = ("audio", "images")
+"""The fields that `returned_parts` reads."""
+
+
 def _of_message(name: str, value: Any, text: str) -> Foreign:
     return Foreign(WIRE, {"message": {name: value}}, text)
 

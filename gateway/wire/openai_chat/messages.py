@@ -31,6 +31,7 @@ from gateway.core.message import (
 from gateway.core.raw_text import is_string
 from gateway.wire.arguments import given_arguments
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.beside import RETURNED, returned_parts
 from gateway.wire.openai_chat.legacy import FunctionCalls
 from gateway.wire.openai_chat.thinking import FIELDS, read_fields
 
@@ -88,7 +89,7 @@ def _message(fields: RawFields, at: int, functions: FunctionCalls) -> Message | 
 
 
 _KNOWN = frozenset({"role", "content", "name"})
-_KNOWN_ASSISTANT = _KNOWN | {"tool_calls", "function_call", "refusal", *FIELDS}
+_KNOWN_ASSISTANT = _KNOWN | {"tool_calls", "function_call", "refusal", *FIELDS, *RETURNED}
 _KNOWN_TOOL = frozenset({"role", "content", "name", "tool_call_id"})
 
 
@@ -114,6 +115,8 @@ def _assistant_parts(
         thinking = read_fields({name: loads(fields[name]) for name in FIELDS if name in fields})
         if thinking is not None:
             parts.insert(0, thinking)
+    if not fields.keys().isdisjoint(RETURNED):
+        parts += returned_parts({name: loads(fields[name]) for name in RETURNED if name in fields})
     if (refusal := _text_field(fields, "refusal", at)) is not None:
         parts.append(Refusal(refusal, Extras(WIRE, {"place": "message"})))
     calls = loads(fields.get("tool_calls", _ABSENT))

@@ -200,6 +200,21 @@ async def test_a_model_is_informed_of_an_image_in_the_assistants_history(client,
     assert "image" in part["text"]
 
 
+AUDIO = {"id": "a", "data": "AA==", "transcript": "hey"}
+
+
+def returned(**fields):
+    message = {"role": "assistant", "content": None, **fields}
+    return [{"role": "user", "content": "q"}, message, {"role": "user", "content": "go"}]
+
+
+async def test_an_answer_of_sound_or_images_that_comes_back_is_sent_as_its_format_wants_it(client, provider):
+    provider.says("ok")
+    for fields, sent in (({"audio": AUDIO}, {"audio": {"id": "a"}}), ({"images": [PICTURE]}, {"images": [PICTURE]})):
+        assert (await client.post(CHAT, json=ask(messages=returned(**fields)))).status == 200
+        assert provider.asked[-1]["messages"][1] == {"role": "assistant", "content": None, **sent}
+
+
 @pytest.mark.parametrize("arguments", ["", " \n", None, {}])
 async def test_a_history_has_arguments_that_strict_servers_accept(client, provider, arguments):
     provider.says("ok")
@@ -265,7 +280,7 @@ async def test_the_usage_that_a_server_puts_into_the_last_choice_of_a_stream_cou
     assert (await events(await client.post(CHAT, json=body)))[-1]["usage"]["total_tokens"] == 7
 
 
-class TestAnthropicsToolsAtOpenAI:
+class TestOpenAIsResponses:
     @pytest.fixture
     def config(self, config):
         config["models"]["providers"]["fake"]["api"] = "openai-responses"
@@ -282,6 +297,16 @@ class TestAnthropicsToolsAtOpenAI:
         )
         assert (response.status, len(provider.asked)) == (400, 1)
         assert "web_search" in (await response.json())["error"]["message"]
+
+    async def test_a_text_stands_for_an_answer_of_sound_or_images(self, client, provider):
+        provider.refuses(400, "no")
+        for fields, text in (
+            ({"audio": AUDIO}, "hey"),
+            ({"audio": {"id": "a"}}, "spoken"),
+            ({"images": [PICTURE]}, "image"),
+        ):
+            await client.post(CHAT, json=ask(messages=returned(**fields)))
+            assert text in json.dumps(provider.asked[-1]["input"][1]["content"])
 
     async def test_a_function_result_that_belongs_to_no_call_is_sent(self, client, provider):
         provider.refuses(400, "no")
