@@ -1,8 +1,8 @@
 """Starts gateways that need not import everything again: a fork server, like that of `multiprocessing`.
 
-`python -m gateway` spends most of a second on imports, and the tests start two hundred gateways. The server has
-imported the modules and forks for each gateway; the child runs the same `main`. All else is as if it had been executed:
-a process group of its own, its environment, output, signals and exit status. Only its parent is the server.
+`python -m gateway` spends most of a second on imports, and the tests start two hundred gateways. The server has the
+modules and forks for each gateway; the child runs the same `main`. All else is as if it had been executed: a process
+group of its own, its environment, output, signals and exit status. Only its parent is the server.
 
 As a program, `python -m tests.fork_server FD`, it is the server; it ends when the other end of the socket is closed.
 """
@@ -10,12 +10,14 @@ As a program, `python -m tests.fork_server FD`, it is the server; it ends when t
 import asyncio
 import json
 import os
+import secrets
 import selectors
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
@@ -24,6 +26,12 @@ ROOT = Path(__file__).parents[1]
 IS_AVAILABLE = sys.platform == "linux"
 _MAX_REQUEST = 2**17  # bytes
 _PRELOADED = ("gateway.__main__", "gateway.cli.serve")
+# What a module makes when it is imported and no two processes may have in common.
+OF_A_PROCESS: dict[tuple[str, str], Callable[[], object]] = {
+    ("gateway.http.instance_metrics", "_STARTED"): time.time,
+    ("gateway.http.trace", "_PREFIX"): lambda: "req_" + secrets.token_hex(8),
+    ("gateway.instance_sync", "_STARTED"): lambda: int(time.time()),
+}
 
 
 class ForkedProcess:
@@ -149,6 +157,8 @@ def _serve(control: socket.socket) -> None:
         os.close(descriptor)
     for one in (control, *children.values()):
         one.close()
+    for (module, name), make in OF_A_PROCESS.items():
+        setattr(import_module(module), name, make())
     asked = json.loads(request)
     os.environ.clear()
     os.environ.update(asked["environment"])

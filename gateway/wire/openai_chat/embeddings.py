@@ -6,6 +6,7 @@ floats and packs them itself, as little-endian float32 of the same numbers.
 
 import base64
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,15 +72,17 @@ class ChatEmbeddings:
 
     def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
         """See `build_request`."""
-        return WireRequest(_PATH, build_request(request, model))
+        return WireRequest(_PATH, build_request(request, model, of_openai=self._of_openai))
 
     def parse(self, body: bytes, expected: int) -> EmbeddingReply:
         """See `parse_reply`."""
         return parse_reply(body, expected)
 
 
-def read_request(request: EmbeddingsRequest, limits: EmbeddingLimits) -> EmbeddingRequest:
-    """Check inputs and format. Raises BadRequest."""
+def read_request(
+    request: EmbeddingsRequest, limits: EmbeddingLimits, others: Mapping[str, Any] | None = None
+) -> EmbeddingRequest:
+    """Check inputs and format; `others` are fields that the schema does not list. Raises BadRequest."""
     inputs = _inputs(request.input, limits)
     dimensions = request.dimensions
     if dimensions is not None and (dimensions != int(dimensions) or dimensions <= 0):
@@ -91,6 +94,7 @@ def read_request(request: EmbeddingsRequest, limits: EmbeddingLimits) -> Embeddi
         inputs=inputs,
         dimensions=None if dimensions is None else int(dimensions),
         base64=request.encoding_format == "base64",
+        others={name: value for name, value in (others or {}).items() if value is not None and name != "user"},
     )
 
 
@@ -138,9 +142,10 @@ def _too_much(what: str, key: str, param: str = "input") -> BadRequest:
     return BadRequest(f"{what}; see gateway.http.endpoints.embeddings.{key}).", param=param)
 
 
-def build_request(request: EmbeddingRequest, model: ModelSpec) -> bytes:
-    """The provider's body."""
-    body: dict[str, Any] = {"model": model.id, "input": request.inputs}
+def build_request(request: EmbeddingRequest, model: ModelSpec, *, of_openai: bool = False) -> bytes:
+    """The provider's body. OpenAI itself knows no further fields of a client, and refuses them."""
+    others = request.others if profile_of(model).unknown_fields and not of_openai else {}
+    body: dict[str, Any] = {**others, "model": model.id, "input": request.inputs}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
     if request.base64 and profile_of(model).embedding_base64:

@@ -120,6 +120,8 @@ DEFAULT = Profile()
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
     given = {_NAMES[name]: value for name, value in quirks.items() if name in _NAMES and value is not None}
+    if given.get("strict_messages") is True or given.get("unknown_fields") is False:
+        given.setdefault("tool_call_fields", False)
     efforts = efforts_from(quirks)
     if quirks.get("thinking_format") in LEVELS_IF_CONFIGURED:
         efforts = replace(efforts, accepted=quirks.get("supports_reasoning_effort") is True or bool(efforts.supported))
