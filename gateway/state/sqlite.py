@@ -112,9 +112,7 @@ class Database:
             jobs = [job for job in batch if job is not None]
             try:
                 if connection is not None and jobs and self._is_replaced():
-                    log.warning(
-                        "The database file was deleted or replaced while it was open", path=str(self._path)
-                    )
+                    log.warning("The database file was deleted or replaced while it was open", path=str(self._path))
                     connection.close()
                     connection = None
                 if connection is None and jobs:
