@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from tests.fork_server import ForkedProcess
+
 MAX_WAIT = 60.0  # seconds for a start on a very busy machine, and for an end; a wait ends as soon as it can
 # Below the system's ephemeral ports, which clients' connections use. So are the ports of Redis clusters among
 # themselves, which are 10,000 higher.
@@ -22,7 +24,7 @@ _claims: deque[socket.socket] = deque()
 class Process:
     """A started program; `output` and `errors` are all that it has written so far."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process | ForkedProcess) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         self._process = process

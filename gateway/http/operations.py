@@ -27,7 +27,7 @@ from gateway.http.endpoints.usage import AGE, FORMATS, MAX_COLUMNS, TIME, usage
 from gateway.http.operator_schemas import CONFIGURATION, DOCTOR, STATUS
 from gateway.http.routes import Handler
 from gateway.ledger.report import DIMENSIONS
-from gateway.wire.anthropic_messages.schema import MessagesRequest
+from gateway.wire.anthropic_messages.schema import CountRequest, MessagesRequest
 from gateway.wire.openai_chat.schema import ChatRequest, EmbeddingsRequest
 from gateway.wire.openai_responses.schema import ResponsesRequest
 
@@ -147,7 +147,7 @@ OPERATIONS: Mapping[Handler, Operation] = {
     ),
     messages: Operation(MessagesRequest, _RUN, _MESSAGE, streams=True, required=("model", "messages", "max_tokens")),
     count_message_tokens: Operation(
-        MessagesRequest,
+        CountRequest,
         _RUN,
         {"type": "object", "required": ["input_tokens"], "properties": {"input_tokens": {"type": "integer"}}},
         required=("model", "messages"),

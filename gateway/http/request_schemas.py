@@ -12,7 +12,7 @@ from gateway.core.identity import ALL_SCOPES
 Schema = Mapping[str, Any]
 
 _NULL: Schema = {"type": "null"}
-_TEXT: Schema = {"type": "string", "pattern": r"\S"}
+_TEXT: Schema = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]"}  # those separators are blank, too
 _AMOUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53}
 _CAP: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 
@@ -103,7 +103,7 @@ _CHAT_FURTHER: dict[str, dict[str, Any]] = {
     },
     "ChatTool": {
         "anyOf": [
-            _object("function", type=_kind("function"), function=_FUNCTION),
+            _object("function", type=_or_null(_kind("function")), function=_FUNCTION),
             _object("type", "custom", type=_kind("custom"), custom=_FUNCTION),
         ]
     },
@@ -130,7 +130,7 @@ _RESPONSES: Schema = {
 }
 _RESPONSES_FURTHER: dict[str, dict[str, Any]] = {
     "InputMessage": {
-        **_object("role", "content", type=_kind("message"), role=_kind("user", "assistant"), content=_TEXT),
+        **_object("role", "content", type=_or_null(_kind("message")), role=_kind("user", "assistant"), content=_TEXT),
         "description": "`content` may also be an array of parts: text, images, audio, files.",
     },
     "InputItem": {
@@ -138,7 +138,7 @@ _RESPONSES_FURTHER: dict[str, dict[str, Any]] = {
             _object(
                 "role",
                 "content",
-                type=_kind("message"),
+                type=_or_null(_kind("message")),
                 role=_kind("user", "assistant", "system", "developer"),
                 content={"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("InputText")}]},
             ),
@@ -157,7 +157,7 @@ _RESPONSES_FURTHER: dict[str, dict[str, Any]] = {
     "InputText": {**_object("type", "text", type=_kind("input_text", "output_text", "text"), text={"type": "string"})},
     "ResponseTool": {
         "anyOf": [
-            _object("type", "name", type=_kind("function"), name=_TEXT),
+            _object("name", type=_or_null(_kind("function")), name=_TEXT),
             _object("type", "name", type=_kind("custom"), name=_TEXT),
             _object("type", type=_kind("local_shell", "web_search", "file_search", "code_interpreter", "mcp")),
         ]
@@ -167,21 +167,22 @@ _EMBEDDINGS: Schema = {
     "model": _TEXT,
     "input": {
         "anyOf": [
-            {"type": "string", "minLength": 1, "maxLength": 8192},
-            {
-                "type": "array",
-                "maxItems": 128,
-                "items": {"type": "string", "maxLength": 8192},
-                "contains": {"type": "string", "minLength": 1},
-            },
-        ]
+            {"type": "string", "minLength": 1},
+            {"type": "array", "items": {"type": "string"}, "contains": {"type": "string", "minLength": 1}},
+        ],
+        "description": "Texts, up to limits of the configuration; for some providers also token ids.",
     },
     "dimensions": _or_null({"type": "integer", "minimum": 1}),
     "encoding_format": _or_null(_kind("float", "base64")),
 }
 _MESSAGES: Schema = {
     "model": {"type": "string"},
-    "messages": {"type": "array", "minItems": 1, "items": _ref("Message")},
+    "messages": {
+        "type": "array",
+        "minItems": 1,
+        "items": _ref("Message"),
+        "contains": {"type": "object", "properties": {"role": _kind("user", "system")}},
+    },
     "max_tokens": _CAP,
     "system": _or_null({"type": "string"}, {"type": "array", "items": _ref("TextBlock")}),
     "temperature": _number(0, 1),
@@ -203,20 +204,30 @@ _MESSAGES_FURTHER: dict[str, dict[str, Any]] = {
             "role",
             "content",
             role=_kind("user", "assistant", "system"),
-            content={"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": _ref("TextBlock")}]},
+            content={"anyOf": [{"type": "string"}, {"type": "array", "items": _ref("TextBlock")}]},
         ),
-        "description": "`content` may have all blocks of Anthropic's API.",
+        "anyOf": [
+            {"properties": {"role": _kind("assistant")}},
+            {"properties": {"content": {"anyOf": [{"type": "string"}, {"type": "array", "minItems": 1}]}}},
+        ],
+        "description": "`content` may have all blocks of Anthropic's API; only an assistant's may be empty.",
     },
     "MessageTool": {
-        **_object(
-            "name", "input_schema", type=_or_null({"type": "string"}), name=_TEXT, input_schema={"type": "object"}
-        ),
-        "description": "A type other than `custom` is a tool that Anthropic defines.",
+        "anyOf": [
+            _object(
+                "name", "input_schema", type=_or_null(_kind("custom")), name=_TEXT, input_schema={"type": "object"}
+            ),
+            {
+                **_object("type", type={**_TEXT, "not": {"const": "custom"}}),
+                "description": "A tool that Anthropic defines.",
+            },
+        ]
     },
 }
 _FIELDS: Mapping[str, Schema] = {
     "ChatRequest": _CHAT,
     "MessagesRequest": _MESSAGES,
+    "CountRequest": {**_MESSAGES, "max_tokens": _or_null(_CAP)},
     "ResponsesRequest": _RESPONSES,
     "TextOptions": {
         "format": _or_null(
@@ -246,4 +257,5 @@ _FURTHER = {
     "ChatRequest": _CHAT_FURTHER,
     "ResponsesRequest": _RESPONSES_FURTHER,
     "MessagesRequest": _MESSAGES_FURTHER,
+    "CountRequest": _MESSAGES_FURTHER,
 }

@@ -2,14 +2,26 @@
 (https://platform.claude.com/docs/en/build-with-claude/adaptive-thinking).
 """
 
+from dataclasses import replace
 from typing import Any
 
 from gateway.wire.claude import Abilities
+from gateway.wire.efforts import Efforts
 
 _MIN_BUDGET = 1024
 _BUDGETS = {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16_384, "xhigh": 24_576, "max": 30_000}
 _ORDER = ("low", "medium", "high", "xhigh", "max")
 _OFF = ("none", "off", "disabled")
+
+
+def with_efforts(abilities: Abilities, efforts: Efforts) -> Abilities:
+    """The abilities of a model whose row says which efforts it accepts."""
+    if not efforts.accepted:
+        return replace(abilities, thinking="none", efforts=())
+    known = efforts.supported or abilities.efforts
+    if abilities.thinking == "adaptive":
+        known = (*known, *efforts.mapped.values())
+    return replace(abilities, efforts=known)
 
 
 def add_thinking(body: dict[str, Any], effort: str | None, budget: int | None, abilities: Abilities) -> None:
@@ -19,7 +31,7 @@ def add_thinking(body: dict[str, Any], effort: str | None, budget: int | None, a
     if (effort is None and budget is None) or abilities.thinking == "none":
         return
     if abilities.thinking == "budget":
-        _add_budget(body, effort, budget)
+        _add_budget(body, _level(effort, abilities.efforts) if abilities.efforts else effort, budget)
         return
     body.pop("thinking", None)
     if effort in _OFF or budget == 0:
@@ -48,7 +60,7 @@ def fits(thinking: Any, max_tokens: int, abilities: Abilities) -> bool:
 
 
 def level_of(effort: Any, abilities: Abilities) -> str | None:
-    """The effort, or the next lower one that the model knows; None without one."""
+    """The effort, else the next lower one that the model knows, else its lowest; None without one."""
     return _level(effort, abilities.efforts) if isinstance(effort, str) else None
 
 
@@ -62,12 +74,15 @@ def _add_budget(body: dict[str, Any], effort: str | None, budget: int | None) ->
 
 
 def _level(effort: str | None, known: tuple[str, ...]) -> str | None:
-    """The effort, or the next lower one that the model knows."""
+    """The effort, else the next lower one that the model knows, else its lowest."""
+    if effort is None or effort in known:
+        return effort
     effort = "low" if effort == "minimal" else effort
     if effort not in _ORDER:
         return None
     lower = [level for level in _ORDER[: _ORDER.index(effort) + 1] if level in known]
-    return lower[-1] if lower else None
+    higher = [level for level in _ORDER if level in known]
+    return lower[-1] if lower else next(iter(higher), None)
 
 
 def thinks(body: dict[str, Any]) -> bool:

@@ -55,6 +55,10 @@ class Efforts:
     supported: tuple[str, ...] = ()
     mapped: Mapping[str, str] = field(default_factory=dict)
 
+    def named(self, effort: str | None) -> str | None:
+        """The row's word for the effort, else the effort itself."""
+        return effort if effort is None else self.mapped.get(effort, effort)
+
     def of(self, effort: str) -> str:
         """The effort for the model."""
         own = self.mapped.get(effort)

@@ -85,7 +85,7 @@ def filter_case(_context: Any, case: Any) -> bool:
         return False  # the older form of tools, which excludes the newer one
     tools, choice = body.get("tools"), body.get("tool_choice")
     names = [_name(tool) for tool in tools] if isinstance(tools, list) else []
-    if len(set(names)) < len(names):
+    if len({name for _, name in names}) < len(names):
         return False
     if choice == "required":
         return bool(names)
@@ -100,7 +100,7 @@ def filter_case(_context: Any, case: Any) -> bool:
 def _name(entry: Any) -> tuple[str, str]:
     kind = entry.get("type") or "function"
     if kind not in ("function", "custom"):
-        return kind, ""
+        return kind, str(entry.get("name") or entry.get("mcp_server_name") or kind).strip()
     own = entry.get(kind)
     fields = own if isinstance(own, dict) else entry
     return kind, str(fields.get("name")).strip()

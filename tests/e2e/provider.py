@@ -96,3 +96,6 @@ class Provider:
         except asyncio.CancelledError:
             model.abandoned.set()
             raise
+        except ConnectionResetError:  # the gateway left while the answer was written
+            model.abandoned.set()
+            return web.Response()

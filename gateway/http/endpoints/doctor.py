@@ -15,7 +15,7 @@ from gateway.http.keys import CLIENT, PRINCIPAL
 EVENTS: Final = 5
 INTERVAL: Final = 0.3
 """Seconds between two events of the test stream."""
-_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+_BOOLEANS = {"true": True, "false": False}
 _MAX_IDS = 100
 
 

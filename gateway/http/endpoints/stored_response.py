@@ -23,7 +23,7 @@ async def get_response(request: web.Request) -> web.StreamResponse:
     """The current response; with `stream=true` its events after `starting_after`, until its end."""
     stored = await find(request)
     first = _number(request.query.get("starting_after"))
-    if _truth("stream", request.query.get("stream", "")) and request.method != "HEAD":
+    if _truth("stream", request.query.get("stream", "false")) and request.method != "HEAD":
         if not loads(stored.body)["background"]:
             raise BadRequest("`stream`: only background responses can be streamed again.", param="stream")
         return await replay(request, stored, first)
@@ -100,10 +100,10 @@ def _json(payload: dict[str, Any]) -> web.Response:
 
 
 def _truth(name: str, value: str) -> bool:
-    """A boolean of the query; empty is false. Raises BadRequest."""
+    """A boolean of the query. Raises BadRequest."""
     if (lower := value.lower()) not in _TRUTHS:
         raise BadRequest(f"`{name}`: must be true or false.", param=name)
     return _TRUTHS[lower]
 
 
-_TRUTHS = {"": False, "false": False, "0": False, "true": True, "1": True}
+_TRUTHS = {"false": False, "true": True}

@@ -8,6 +8,7 @@ from aiohttp.abc import AbstractStreamWriter
 
 from gateway.core.errors import GatewayError, Overloaded, PayloadTooLarge
 from gateway.http.large_bodies import LARGE, BodyReservation, LargeBodies
+from gateway.http.server.stalled import stalled
 
 _CLOSE_TIMEOUT = 2.0  # seconds for the client's close frame
 _STALL_TIMEOUT = 120.0  # seconds in which a client reads nothing
@@ -59,13 +60,13 @@ class ClientSocket(web.WebSocketResponse):
         return data, self._unread.read(len(data))
 
     async def send_text(self, payload: bytes) -> None:
-        """Send one text message. Raises TimeoutError if the client stalls for too long, ConnectionError if it left."""
+        """Send one text message. Raises ConnectionError if the client has left, or was dropped because it stalls."""
         try:
             async with asyncio.timeout(_STALL_TIMEOUT):
                 await self.send_frame(payload, WSMsgType.TEXT)
         except TimeoutError:
             self.abort()
-            raise
+            raise stalled(self._req.path if self._req is not None else "", _STALL_TIMEOUT) from None
 
     async def send_pings(self, interval: float) -> None:
         """Send a ping every `interval` seconds until cancelled, or until the client has left."""

@@ -73,8 +73,8 @@ def _tool(raw: Any, path: str) -> ToolSpec:
     kind = raw.get("type")
     if kind in (None, "custom"):
         return _function(raw, path)
-    if not isinstance(kind, str):
-        raise wrong(f"{path}.type", "must be a string")
+    if not isinstance(kind, str) or not kind.strip():
+        raise wrong(f"{path}.type", "must be a non-empty string")
     known = {name: value for name, value in raw.items() if value is not None}
     name = raw.get("name") or raw.get("mcp_server_name")
     name = name if isinstance(name, str) and name else kind

@@ -74,6 +74,8 @@ def _messages(fields: RawFields, path: str, seal: Seal | None) -> Iterator[Messa
         return
     at = f"{path}.content"
     blocks = objects(content, at)
+    if not blocks and role != "assistant":
+        raise wrong(at, "must not be empty")
     if role == "assistant":
         parts = tuple(
             part

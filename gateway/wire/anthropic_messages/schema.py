@@ -27,4 +27,8 @@ class MessagesRequest(Struct):
     service_tier: str | None = None
 
 
+class CountRequest(MessagesRequest):
+    """`POST /v1/messages/count_tokens`, where `max_tokens` has no effect."""
+
+
 MESSAGES = BodyReader(MessagesRequest)

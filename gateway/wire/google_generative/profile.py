@@ -13,9 +13,13 @@ _NAME = re.compile(r"gemini-(\d+)(?:\.(\d+))?")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`efforts`: how the model thinks; one that accepts none refuses `thinkingConfig`."""
+    """`efforts`: how the model thinks; one that accepts none refuses `thinkingConfig`. `sampling`: accepts temperature,
+    top_p, top_k and penalties. `tool_choice`: accepts a mode that demands a call.
+    """
 
     efforts: Efforts = ANY_EFFORT
+    sampling: bool = True
+    tool_choice: bool = True
 
 
 DEFAULT = Profile()
@@ -23,7 +27,11 @@ DEFAULT = Profile()
 
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
-    return Profile(efforts_from(quirks))
+    return Profile(
+        efforts_from(quirks),
+        sampling=quirks.get("supports_temperature") is not False,
+        tool_choice=quirks.get("supports_tool_choice") is not False,
+    )
 
 
 def profile_of(model: ModelSpec) -> Profile:

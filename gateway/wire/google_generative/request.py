@@ -6,10 +6,12 @@ from typing import Any
 from gateway.core.jsonio import dumps
 from gateway.core.turn import ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.wire.google_generative.contents import contents_of
-from gateway.wire.google_generative.profile import generation_of
+from gateway.wire.google_generative.profile import generation_of, profile_of
 from gateway.wire.google_generative.thinking import thinking_config
 from gateway.wire.model import ModelSpec
+from gateway.wire.prompt_cache import RETENTION_PARAM
 from gateway.wire.schema_openapi import reduced
+from gateway.wire.tool_demand import demand_of
 
 _TOP_LEVEL = frozenset({
     "safetySettings", "cachedContent", "labels", "toolConfig", "tools", "generationConfig", "systemInstruction",
@@ -45,8 +47,11 @@ def build_body(turn: Turn, model: ModelSpec) -> dict[str, Any]:
     messages = turn.messages if model.tools else tuple(message for message in turn.messages if not message.hidden)
     system, body["contents"] = contents_of(messages, model)
     form = turn.sampling.response_format
+    demand = demand_in_words(turn, model)
     if turn.tools and model.tools:
-        _add_tools(body, turn.tools, turn.tool_choice)
+        _add_tools(body, turn.tools, turn.tool_choice if demand is None else None)
+    if demand is not None:
+        system.append({"text": demand})
     if form is not None and form.kind != "text":
         if "tools" in body and not generation.schema_with_tools:
             system.append({"text": _form_in_words(form)})  # these models refuse a schema together with tools
@@ -56,7 +61,7 @@ def build_body(turn: Turn, model: ModelSpec) -> dict[str, Any]:
         body["systemInstruction"] = {"parts": system}
     _add_sampling(config, turn.sampling, model)
     options = turn.options
-    if options.top_k is not None:
+    if options.top_k is not None and profile_of(model).sampling:
         config["topK"] = options.top_k
     if options.logprobs:
         config["responseLogprobs"] = True
@@ -68,6 +73,11 @@ def build_body(turn: Turn, model: ModelSpec) -> dict[str, Any]:
     if config:
         body["generationConfig"] = config
     return body
+
+
+def demand_in_words(turn: Turn, model: ModelSpec) -> str | None:
+    """The instruction that stands in for a demanded call, for a model that can't be forced; else None."""
+    return None if profile_of(model).tool_choice else demand_of(turn.tool_choice)
 
 
 def _operator_fields(turn: Turn, model: ModelSpec) -> tuple[dict[str, Any], dict[str, Any], str | None]:
@@ -83,7 +93,7 @@ def _operator_fields(turn: Turn, model: ModelSpec) -> tuple[dict[str, Any], dict
                 effort = value if isinstance(value, str) else effort
             elif name in _TOP_LEVEL:
                 body[name] = value
-            else:
+            elif name != RETENTION_PARAM:
                 config[_CAMEL.get(name, name)] = value
     return body, config, effort
 
@@ -93,7 +103,7 @@ def _add_sampling(config: dict[str, Any], sampling: Sampling, model: ModelSpec) 
         config["maxOutputTokens"] = model.clamp(sampling.max_tokens)
     elif model.max_tokens is not None:
         config["maxOutputTokens"] = model.max_tokens
-    for name, theirs in _SAMPLING.items():
+    for name, theirs in _SAMPLING.items() if profile_of(model).sampling else ():
         if (value := getattr(sampling, name)) is not None:
             config[theirs] = value
     if sampling.seed is not None:

@@ -14,7 +14,7 @@ from gateway.wire.google_generative.embeddings import GoogleEmbeddings, VertexEm
 from gateway.wire.google_generative.errors import classify
 from gateway.wire.google_generative.paths import model_path, publisher_path
 from gateway.wire.google_generative.profile import generation_of, profile_from
-from gateway.wire.google_generative.request import build_request
+from gateway.wire.google_generative.request import build_request, demand_in_words
 from gateway.wire.model import ModelSpec
 
 
@@ -42,7 +42,8 @@ class GoogleGenerative:
     def request(self, turn: Turn, model: ModelSpec) -> WireRequest:
         """See `request.build_request`. Without `alt=sse` a stream would be one JSON array."""
         method = ":streamGenerateContent?alt=sse" if turn.stream else ":generateContent"
-        return WireRequest(self._path(model.id) + method, build_request(turn, model))
+        in_words = demand_in_words(turn, model) is not None
+        return WireRequest(self._path(model.id) + method, build_request(turn, model), choice_in_words=in_words)
 
     def parse_answer(self, body: bytes, model: ModelSpec) -> Batch:
         """See `answer.parse_answer`."""

@@ -12,9 +12,12 @@ LEVELS = ("low", "medium", "high", "max")
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """`efforts`: how the model thinks; one that accepts none refuses `think`."""
+    """`efforts`: how the model thinks; one that accepts none refuses `think`. `sampling`: accepts temperature, top_p,
+    top_k and penalties.
+    """
 
     efforts: Efforts = ANY_EFFORT
+    sampling: bool = True
 
 
 DEFAULT = Profile()
@@ -22,7 +25,7 @@ DEFAULT = Profile()
 
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
-    return Profile(efforts_from(quirks))
+    return Profile(efforts_from(quirks), sampling=quirks.get("supports_temperature") is not False)
 
 
 def profile_of(model: ModelSpec) -> Profile:

@@ -11,6 +11,7 @@ from gateway.core.turn import ResponseFormat, Sampling, ToolChoice, ToolSpec, Tu
 from gateway.wire.model import ModelSpec
 from gateway.wire.ollama.messages import messages_of
 from gateway.wire.ollama.profile import profile_of, think_of
+from gateway.wire.prompt_cache import RETENTION_PARAM
 from gateway.wire.schema_refs import inlined
 from gateway.wire.tool_demand import demand_of
 
@@ -47,7 +48,7 @@ def build_request(turn: Turn, model: ModelSpec) -> bytes:
     if turn.tools and model.tools and (choice is None or choice.mode != "none"):
         body["tools"] = _tools(turn.tools, choice)
     options = _options(turn.sampling, model)
-    if turn.options.top_k is not None:
+    if turn.options.top_k is not None and profile_of(model).sampling:
         options["top_k"] = turn.options.top_k
     if options:
         body["options"] = {**body.get("options", {}), **options}
@@ -74,11 +75,14 @@ def _operator_fields(turn: Turn, model: ModelSpec) -> dict[str, Any]:
                 options.update(value)
             elif name in _TOP_LEVEL:
                 body[name] = value
-            else:
+            elif name != RETENTION_PARAM:
                 options[name] = value
     if options:
         body["options"] = options
     return body
+
+
+_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
 
 
 def _options(sampling: Sampling, model: ModelSpec) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def _options(sampling: Sampling, model: ModelSpec) -> dict[str, Any]:
         options["num_predict"] = model.clamp(sampling.max_tokens)
     elif model.max_tokens is not None:
         options["num_predict"] = model.max_tokens
-    for name in ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed"):
+    for name in (*(_SAMPLING if profile_of(model).sampling else ()), "seed"):
         if (value := getattr(sampling, name)) is not None:
             options[name] = value
     if sampling.stop:

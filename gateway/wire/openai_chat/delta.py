@@ -27,6 +27,7 @@ from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.beside import message_events
 from gateway.wire.openai_chat.citations import read_annotations
+from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.shapes import CALL_FIELDS, Call, Delta
 from gateway.wire.openai_chat.thinking import ThinkingReader
 from gateway.wire.surrogates import SurrogateJoiner
@@ -54,15 +55,19 @@ class DeltaReader:
 
     def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
         """Add the events of one `delta`, or of a whole `message`, to `batch`."""
+        visible = ""
         if delta.reasoning_content is not None or delta.reasoning is not None or delta.reasoning_details:
-            text = self.thinking.feed(delta.reasoning_content, delta.reasoning, delta.reasoning_details)
+            details, visible = self._details(delta)
+            text = self.thinking.feed(delta.reasoning_content, delta.reasoning, details)
             if text:
                 batch.append(ThinkingDelta(text))
         content: str | list[Any] | Raw | None = delta.content
+        if visible and _is_absent(content):
+            content = visible
         if isinstance(content, Raw) and not is_string(content):
             content = _decoded(content)
         if isinstance(content, list):
-            content = self._read_parts(content, batch)
+            content = self._read_parts(content, delta, batch)
         text_raw = self._text(content)
         calls = delta.tool_calls
         if calls is None and delta.function_call is not None:
@@ -77,6 +82,15 @@ class DeltaReader:
             self._read_beside(delta, batch)
         if calls:
             self._tool_calls(calls, batch)
+
+    def _details(self, delta: Delta) -> tuple[Any, str]:
+        """Its `reasoning_details` without those whose text belongs to the answer, and that text."""
+        types = profile_of(self._model).visible_details
+        if not types or not isinstance(delta.reasoning_details, list):
+            return delta.reasoning_details, ""
+        visible = [one for one in delta.reasoning_details if isinstance(one, dict) and one.get("type") in types]
+        others = [one for one in delta.reasoning_details if not any(one is other for other in visible)]
+        return others, "".join(text for one in visible if isinstance(text := one.get("text"), str))
 
     def _read_beside(self, delta: Delta, batch: Batch) -> None:
         citations = read_annotations(delta.annotations)
@@ -96,8 +110,8 @@ class DeltaReader:
         batch += [ToolCallDelta(index, "{}") for index in sorted(self._bare)]
         self._bare.clear()
 
-    def _read_parts(self, parts: list[Any], batch: Batch) -> str:
-        """The text in a list of parts; reasoning among them is added to `batch`."""
+    def _read_parts(self, parts: list[Any], delta: Delta, batch: Batch) -> str:
+        """The text in a list of parts; reasoning among them is added to `batch`, images to those of the delta."""
         texts = []
         for part in parts:
             if not isinstance(part, dict):
@@ -109,6 +123,8 @@ class DeltaReader:
                     batch.append(ThinkingDelta(thought))
             elif isinstance(text := part.get("text"), str):
                 texts.append(text)
+            elif part.get("type") == "image_url":
+                delta.images = [*(delta.images if isinstance(delta.images, list) else ()), part]
         return "".join(texts)
 
     def _text(self, content: str | Raw | None) -> RawText | None:
@@ -150,6 +166,11 @@ class DeltaReader:
             call_id = new_id("call_")
         self._ids.add(call_id)
         return call_id
+
+
+def _is_absent(content: str | list[Any] | Raw | None) -> bool:
+    """Whether a delta has no text of its own."""
+    return not content or (isinstance(content, Raw) and bytes(content) in (b"null", b'""', b"[]"))
 
 
 def _text_of_parts(parts: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.message import (
+    FROM_TOOLS,
     NO_EXTRAS,
     Audio,
     Extras,
@@ -92,7 +93,9 @@ class _Conversation:
         return tuple(message for message in self._messages if any(type(part) is not Thinking for part in message.parts))
 
     def read(self, item: Any, path: str) -> None:
-        kind = (item.get("type") or ("message" if "role" in item else None)) if isinstance(item, dict) else None
+        kind = item.get("type") if isinstance(item, dict) else None
+        if kind is None and isinstance(item, dict) and "role" in item:
+            kind = "message"
         reader = _READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
             named = f" '{kind[:80]}'" if isinstance(kind, str) else ""
@@ -228,7 +231,7 @@ class _Conversation:
 
     def _attach(self) -> None:
         if self._attached:
-            self._messages.append(Message("user", tuple(self._attached)))
+            self._messages.append(Message("user", tuple(self._attached), extras=FROM_TOOLS))
             self._attached = []
 
 

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gateway.core.errors import BadRequest
 from gateway.core.message import Extras
 from gateway.core.turn import ToolChoice, ToolSpec
+from gateway.wire.nulls import without_nulls
 from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.client_tools import DECLARED
 from gateway.wire.tools import PREFIX, custom_tool, read_choice, read_function
@@ -54,7 +55,8 @@ def _tool(raw: Any, kind: Any, path: str) -> ToolSpec:
             return _built_in(raw, kind)
         if kind.startswith(_HOSTED):
             name = raw.get("server_label") if kind == "mcp" else kind
-            return ToolSpec(name if isinstance(name, str) else kind, extras=Extras(WIRE, raw), kind="hosted")
+            extras = Extras(WIRE, without_nulls(raw))
+            return ToolSpec(name if isinstance(name, str) else kind, extras=extras, kind="hosted")
         raise BadRequest(f"{PREFIX}tools of type '{kind[:80]}' are not supported", param=f"{path}.type")
     return read_function(raw, path, WIRE, flat=True)
 
@@ -86,8 +88,8 @@ def _built_in(raw: Fields, kind: Any) -> ToolSpec:
 def _custom(raw: Fields, path: str) -> ToolSpec:
     nested = raw.get("custom")  # the form of a chat completions request
     if isinstance(nested, dict) and "name" not in raw:
-        return custom_tool(nested, f"{path}.custom", Extras(WIRE, {"type": "custom", **nested}))
-    return custom_tool(raw, path, Extras(WIRE, raw))
+        return custom_tool(nested, f"{path}.custom", Extras(WIRE, without_nulls({"type": "custom", **nested})))
+    return custom_tool(raw, path, Extras(WIRE, without_nulls(raw)))
 
 
 def _namespace(raw: Fields, path: str) -> tuple[ToolSpec, ...]:
@@ -129,7 +131,7 @@ def _pinned(raw: Fields, tools: tuple[ToolSpec, ...]) -> ToolChoice:
 
 def _matching(entry: Fields, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]:
     """The offered tools that an entry of `tool_choice` names."""
-    kind = entry.get("type") or "function"
+    kind = _type_of(entry)
     function = entry.get("function")
     name = function.get("name") if isinstance(function, dict) else entry.get("name")
     if kind in ("function", "custom"):
@@ -153,6 +155,11 @@ def _matching(entry: Fields, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]:
     ]
 
 
+def _type_of(entry: Fields) -> Any:
+    kind = entry.get("type")
+    return "function" if kind is None else kind
+
+
 def _allowed(choice: Fields, tools: tuple[ToolSpec, ...]) -> tuple[ToolChoice, tuple[ToolSpec, ...]]:
     """The model may, or must, call one of some of the tools."""
     mode, entries = choice.get("mode", "auto"), choice.get("tools")
@@ -171,7 +178,7 @@ def _entry(entry: Any, path: str, tools: tuple[ToolSpec, ...]) -> list[ToolSpec]
         raise BadRequest(f"{PREFIX}{path} must be an object", param=path)
     if matching := _matching(entry, tools):
         return matching
-    kind = entry.get("type") or "function"
+    kind = _type_of(entry)
     function = entry.get("function")
     name = function.get("name") if isinstance(function, dict) else entry.get("name")
     if kind in ("function", "custom") and (not isinstance(name, str) or not name.strip()):

@@ -1,8 +1,11 @@
 """Sentences of `docs/compatibility.md` about requests of every client's format, through the whole application."""
 
+import asyncio
 import json
 
+import aiohttp
 import pytest
+from openai.types.responses import Response as SdkResponse
 from yarl import URL
 
 from tests.unit.wire.clients import CLIENTS, Question
@@ -179,3 +182,95 @@ async def test_an_image_for_a_model_that_reads_none_is_a_400(client, provider, a
     async with client.post(asking.path, json=body, headers={"x-openclaw-model": "fake/blind"}) as response:
         assert (response.status, code_of(await response.json())) == (400, "images_unsupported")
     assert provider.asked == []
+
+
+class Clock:
+    """The time of the event loop, which a test can move on."""
+
+    def __init__(self, loop):
+        self._time, self._moved = loop.time, 0.0
+        loop.time = lambda: self._time() + self._moved
+
+    async def advance(self, seconds):
+        """Move on, and let everything run that is due."""
+        self._moved += seconds
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def clock():
+    loop = asyncio.get_running_loop()
+    yield Clock(loop)
+    del loop.time
+
+
+PATIENT = aiohttp.ClientTimeout(total=None)
+
+
+@each_path
+async def test_a_silent_stream_opens_after_10_s_and_has_a_heartbeat_every_15_s(client, provider, clock, path):
+    asked, _ = provider.hangs()
+    answer = asyncio.create_task(client.post(path, json={**BODIES[path], "stream": True}, timeout=PATIENT))
+    await asked.wait()
+    await clock.advance(9.5)
+    assert not answer.done()
+    await clock.advance(0.6)
+    response = await answer
+    opening, ping = (b"event: ping", b"event: ping") if path == MESSAGES else (b": waiting for the model", b": ping")
+    assert (response.status, (await response.content.readuntil(b"\n\n")).splitlines()[0]) == (200, opening)
+    for _ in range(2):
+        heartbeat = asyncio.create_task(response.content.readuntil(b"\n\n"))
+        await clock.advance(14.5)
+        assert not heartbeat.done()
+        await clock.advance(0.6)
+        assert (await heartbeat).splitlines()[0] == ping
+    response.close()
+
+
+EFFORT = {CHAT: {"reasoning_effort": "low"}, RESPONSES: {"reasoning": {"effort": "low"}}}
+
+
+@pytest.mark.parametrize("path", EFFORT)
+@pytest.mark.parametrize("case", [(0, 0, 300), (0, 1, 600), (1, 0, 120), (1, 1, 600)])
+async def test_the_last_model_may_be_silent_for_as_long_as_the_page_says(client, provider, clock, path, case):
+    stream, thinks, seconds = case
+    asked, _ = provider.hangs()
+    body = {**BODIES[path], **(EFFORT[path] if thinks else {}), "stream": bool(stream)}
+    answer = asyncio.create_task(client.post(path, json=body, timeout=PATIENT))
+    await asked.wait()
+    if stream:
+        await clock.advance(10.1)
+        whole = asyncio.create_task((await answer).read())
+    else:
+        whole = asyncio.create_task(read_whole(answer))
+    await clock.advance(seconds - (11 if stream else 1))
+    assert not whole.done()
+    await clock.advance(2)
+    text = (await whole).decode()
+    assert ("upstream_timeout" in text, f"{seconds} s" in text or "time limit of the whole run" in text) == (True, True)
+
+
+async def read_whole(answer):
+    response = await answer
+    assert response.status == 504
+    return await response.read()
+
+
+async def test_a_response_has_every_field_that_openais_sdk_requires(client, provider):
+    required = {name for name, field in SdkResponse.model_fields.items() if field.is_required()}
+    answers = []
+    for finish in ("stop", "length"):
+        provider.says("ok", finish=finish)
+        answers.append((await answer_to(client, RESPONSES, json.dumps(BODIES[RESPONSES])))[1])
+    provider.refuses(500, "oh")
+    answers.append((await answer_to(client, RESPONSES, json.dumps(BODIES[RESPONSES])))[1])
+    assert [answer["status"] for answer in answers] == ["completed", "incomplete", "failed"]
+    for answer in answers:
+        SdkResponse.model_validate(answer)
+        assert required - answer.keys() == set()
+        assert answer.keys() - SdkResponse.model_fields.keys() <= {
+            "presence_penalty",
+            "frequency_penalty",
+            "store",
+        }  # of OpenResponses

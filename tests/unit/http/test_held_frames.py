@@ -15,10 +15,10 @@ from gateway.core.errors import Unavailable
 from gateway.http.keys import SERVICES, Trace
 from gateway.http.server.web_socket import ClientSocket
 from gateway.http.whole_response import WholeResponse
+from tests.unit.conftest import TOOL_SERVER
 from tests.unit.http.conftest import TOKEN
 
 PACKAGE = f"{Path(sys.modules['gateway'].__file__).parent}/"
-SERVER = Path(__file__).parents[2] / "tool_server.py"
 CHAT, RESPONSES, EMBEDDINGS = "/v1/chat/completions", "/v1/responses", "/v1/embeddings"
 MESSAGES = "/v1/messages"
 ASK = {"model": "openclaw", "messages": [{"role": "user", "content": "hi"}]}
@@ -319,29 +319,51 @@ async def test_an_error_of_the_gateway_holds_no_frame(client, provider, watch, m
     assert watch.held() == []
 
 
+TOOLS = ("weather", "fail", "hang", "unknown")
+
+
+def fails_after(provider, tool):
+    """Call this tool of the agent, and fail in the round that has its result."""
+    arguments = {"weather": '{"city":"Oslo"}', "fail": '{"secret":"x"}'}.get(tool, "{}")
+    provider.says(None, ("c1", f"far__{tool}", arguments), finish="tool_calls")
+    calls = provider.answer
+
+    async def answer(request):
+        if provider.asked[-1]["messages"][-1]["role"] == "tool":
+            return web.json_response({"error": {"message": "This prompt is too long."}}, status=400)
+        return await calls(request)
+
+    provider.answer = answer
+
+
 class TestTools:
     @pytest.fixture
-    def config(self, config, tmp_path):
-        (tmp_path / "notes").mkdir()
-        arguments = [str(SERVER), str(tmp_path / "notes")]
-        config["mcp"] = {"servers": {"far": {"command": sys.executable, "args": arguments, "requestTimeoutMs": 300}}}
+    def config(self, config, tool_server):
+        config["mcp"] = {"servers": {"far": {"url": tool_server.url, "requestTimeoutMs": 300}}}
         return config
 
-    @pytest.mark.parametrize("tool", ["weather", "fail", "hang", "unknown"])
+    @pytest.mark.parametrize("tool", TOOLS)
     @pytest.mark.parametrize("request_name", ["chat", "streamed conversation", "background response"])
     async def test_a_failure_in_a_later_round_holds_no_frame(self, client, provider, watch, request_name, tool):
-        arguments = {"weather": '{"city":"Oslo"}', "fail": '{"secret":"x"}'}.get(tool, "{}")
-        provider.says(None, ("c1", f"far__{tool}", arguments), finish="tool_calls")
-        calls = provider.answer
-
-        async def answer(request):
-            if provider.asked[-1]["messages"][-1]["role"] == "tool":
-                return web.json_response({"error": {"message": "This prompt is too long."}}, status=400)
-            return await calls(request)
-
-        provider.answer = answer
+        fails_after(provider, tool)
         path, body = REQUESTS[request_name]
         for _ in range(2):
             await ask(client, path, body)
         await idle()
         assert watch.held() == []
+
+
+class TestStartedTools:
+    @pytest.fixture
+    def config(self, config, tmp_path):
+        arguments = [str(TOOL_SERVER), str(tmp_path)]
+        config["mcp"] = {"servers": {"far": {"command": sys.executable, "args": arguments, "requestTimeoutMs": 300}}}
+        return config
+
+    async def test_a_failure_in_a_later_round_holds_no_frame(self, client, provider, watch):
+        for tool in TOOLS:
+            fails_after(provider, tool)
+            for request_name in ("chat", "streamed conversation", "background response"):
+                await ask(client, *REQUESTS[request_name])
+            await idle()
+            assert watch.held() == [], tool

@@ -1,8 +1,10 @@
 """The OpenAPI document: valid, complete, and consistent with the running gateway."""
 
+import itertools
 import json
 
 import pytest
+from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from gateway.http.openapi import schema_of
@@ -94,3 +96,33 @@ class TestSwitchedOff:
     async def test_disabled_endpoints_are_not_described(self, document):
         assert "/v1/responses" not in document["paths"]
         assert "ResponsesRequest" not in json.dumps(document)
+
+
+HI = [{"role": "user", "content": "hi"}]
+FUNCTION = {"name": "look"}
+VALID = {
+    "/v1/chat/completions": [
+        {"messages": HI},
+        {"messages": HI, "tools": [{"type": "function", "function": FUNCTION}]},
+        {"messages": HI, "functions": [FUNCTION], "function_call": FUNCTION},
+    ],
+    "/v1/responses": [{"model": "openclaw", "input": "hi"}],
+    "/v1/messages": [{"model": "openclaw", "max_tokens": 9, "messages": HI}],
+    "/v1/messages/count_tokens": [{"model": "openclaw", "messages": HI}],
+    "/v1/embeddings": [{"model": "openclaw", "input": "hi"}],
+    "/api/v1/keys": [{"name": "ann", "limits": {}, "budget": {"tokens": 9}}],
+}
+VALUES: list[object] = [True, -1, 1.5, 10**400, "", "x", [], [None], [[]], {}, {"type": 7}, {"type": ""}, {"name": " "}]
+
+
+async def test_every_value_that_the_schema_of_a_field_excludes_is_refused(client, document):
+    accepted = []
+    for path, bodies in VALID.items():
+        schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        validator = Draft202012Validator({**schema, "components": document["components"]})
+        model = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        for valid, name in itertools.product(bodies, model["properties"]):
+            assert validator.is_valid(valid)
+            excluded = [body for value in VALUES if not validator.is_valid(body := {**valid, name: value})]
+            accepted += [body for body in excluded if (await client.post(path, json=body)).status != 400]
+    assert accepted == []

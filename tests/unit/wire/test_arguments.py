@@ -26,6 +26,18 @@ def test_the_text_of_a_custom_tool_is_a_field():
     assert arguments_object(ToolCall("c", "f", '{"a":1}', kind="custom")) == {"input": '{"a":1}'}
 
 
-@pytest.mark.parametrize(("raw", "text"), [(b"null", "{}"), (b' {"a": 1} ', '{"a": 1}'), (b'"x"', '"x"')])
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"null", "{}"),
+        (b' {"a": 1} ', '{"a": 1}'),
+        (b'"x"', "x"),
+        (b'"[1]"', "[1]"),
+        (b'"{\\"a\\": 1}"', '{"a": 1}'),
+        (b'"{\\"a\\": 1.50}"', '{"a": 1.50}'),
+        (b'""', "{}"),
+        (b'" "', "{}"),
+    ],
+)
 def test_an_object_becomes_text(raw, text):
     assert arguments_text(Raw(raw)) == text

@@ -182,7 +182,13 @@ async def test_only_background_responses_can_be_replayed_or_cancelled(client, of
 
 @pytest.mark.parametrize(
     ("query", "param"),
-    [("stream=null", "stream"), ("stream=yes&stream=no", "stream"), ("starting_after=-1", "starting_after")],
+    [
+        ("stream=null", "stream"),
+        ("stream=", "stream"),
+        ("stream=1", "stream"),
+        ("stream=yes&stream=no", "stream"),
+        ("starting_after=-1", "starting_after"),
+    ],
 )
 async def test_an_invalid_query_is_refused_for_every_response(client, official, provider, query, param):
     provider.says("Hello")

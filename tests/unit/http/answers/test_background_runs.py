@@ -381,6 +381,26 @@ async def test_runs_beyond_the_maximum_are_refused(stores, job, background):
     await runs.close()
 
 
+async def test_runs_that_begin_at_the_same_time_count_for_the_maximum(stores, job, background):
+    runs = background(stores.events, replace(FAST, max_runs=2))
+    jobs = [await job(Run(hangs=True), f"resp_{number}") for number in range(5)]
+    ends = await asyncio.gather(*map(runs.start, jobs), return_exceptions=True)
+    assert [type(end) for end in ends].count(Unavailable) == 3
+    assert runs.count() == 2
+    await runs.close()
+
+
+async def test_a_run_that_can_not_begin_leaves_its_room_to_others(stores, job, background):
+    events = Away(stores.events)
+    runs = background(events, replace(FAST, max_runs=1))
+    events.away = True
+    with pytest.raises(Unavailable):
+        await runs.start(await job(Run()))
+    events.away = False
+    await runs.start(await job(Run()))
+    await runs.close()
+
+
 async def test_a_stopping_gateway_starts_no_run(stores, job, background):
     runs = background(stores.events, FAST)
     await runs.close()

@@ -19,8 +19,9 @@ from gateway.core.message import (
 from gateway.core.turn import Options, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
 from gateway.core.upstream_error import UpstreamError, UpstreamKind
 from gateway.wire import UPSTREAMS
-from gateway.wire.anthropic_messages import WIRE
+from gateway.wire.anthropic_messages import BETAS, WIRE
 from gateway.wire.anthropic_messages.profile import Profile
+from gateway.wire.efforts import Efforts
 from gateway.wire.model import ModelSpec
 from tests.unit.wire.anthropic_messages.provider import validate
 
@@ -331,7 +332,7 @@ def test_effort_is_what_the_model_understands(model, effort, fields):
 def test_a_model_of_another_maker_that_reasons_takes_a_budget():
     row = {"reasoning": True, "max_tokens": 20_000}
     assert sent(model=OTHER, row=row, options=Options(effort="high"))["thinking"]["budget_tokens"] == 16_384
-    row["profile"] = Profile(effort=False)
+    row["profile"] = Profile(efforts=Efforts(accepted=False))
     assert "thinking" not in sent(model=OTHER, row=row, options=Options(effort="high"))
 
 
@@ -573,3 +574,15 @@ def test_reasoning_before_which_something_has_changed_is_dropped_by_the_provider
     beta = "thinking-binding-controls-2026-08-01" if asked_to_drop else None
     assert asked.headers.get("anthropic-beta") == beta
     assert "anthropic-beta" not in request(HI, model=model, row=row).headers
+
+
+def test_an_endpoint_that_refuses_unknown_fields_gets_none_of_the_clients_fields_and_betas():
+    extras = Extras(WIRE, {"container": "c", "metadata": {"user_id": "u"}, BETAS: ("some-beta",)})
+    built = {}
+    for tolerant in (True, False):
+        built[tolerant] = request(row={"profile": Profile(unknown_fields=tolerant)}, extras=extras)
+    assert "container" in json.loads(built[True].body)
+    assert built[True].headers["anthropic-beta"] == "some-beta"
+    body = json.loads(built[False].body)
+    assert ("container" in body, body["metadata"]) == (False, {"user_id": "u"})
+    assert "anthropic-beta" not in built[False].headers

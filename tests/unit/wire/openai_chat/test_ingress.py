@@ -242,3 +242,43 @@ def test_any_fields_decode_to_a_turn_or_a_refusal(fields, messages):
 @given(st.binary(max_size=40))
 def test_any_bytes_are_refused(raw):
     assert refused(raw).status == 400
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"function_call": 7}, "function_call"),
+        ({"function_call": [[1]]}, "function_call"),
+        ({"function_call": "required"}, "function_call"),
+        ({"function_call": {"name": 7}}, "function_call.name"),
+        ({"function_call": {"name": "f"}}, "function_call.name"),
+        ({"function_call": {"name": "g"}, "functions": [{"name": "f"}]}, "function_call.name"),
+        ({"function_call": {}, "functions": [{"name": "f"}]}, "function_call.name"),
+        ({"function_call": "none", "tools": [FUNCTION]}, "function_call"),
+        ({"function_call": {"name": "f"}, "tools": [FUNCTION]}, "function_call"),
+        ({"functions": [{"name": "f"}], "tools": [FUNCTION]}, "functions"),
+        ({"functions": [{"name": "f"}], "tool_choice": 7}, "tool_choice"),
+        ({"functions": [7]}, "functions[0]"),
+        ({"functions": [{"name": None}]}, "functions[0].name"),
+        ({"functions": [{"name": "f"}, {"name": "f"}]}, "functions[1]"),
+    ],
+)
+def test_the_older_form_of_tools_is_checked_like_tools(fields, param):
+    error = refused(body(**fields))
+    assert error.param == param
+    assert f"`{param.partition('[')[0]}" in str(error) or "tool" in str(error)
+
+
+def test_the_older_form_of_a_choice_may_be_absent_null_or_mean_the_same():
+    functions = [{"name": "f"}]
+    for fields, choice in (
+        ({"functions": functions}, None),
+        ({"functions": functions, "function_call": None}, None),
+        ({"functions": functions, "function_call": "none"}, ToolChoice("none")),
+        ({"functions": functions, "function_call": {"name": " f "}}, ToolChoice("pinned", "f")),
+        ({"functions": functions, "tool_choice": "required"}, ToolChoice("required")),
+        ({"functions": [], "function_call": "none"}, None),
+        ({"functions": None, "function_call": "auto", "tools": [FUNCTION], "tool_choice": "required"}, "required"),
+    ):
+        read = turn(**fields).tool_choice
+        assert (read and read.mode if choice == "required" else read) == choice
