@@ -11,6 +11,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 
 from gateway.config.gateway import GatewayConfig
+from gateway.core.jsonio import InvalidJSON, NotAnObject, loads
 
 _NEW_CERTIFICATE = 2.0  # seconds until a gateway has taken over a replaced certificate
 _TIMEOUT = 60.0  # seconds; a reload may wait for tool servers
@@ -80,13 +81,22 @@ def open_url(request: urllib.request.Request, gateway: GatewayConfig, timeout: f
 def _answer(request: urllib.request.Request, url: str, gateway: GatewayConfig, timeout: float) -> dict[str, Any]:
     try:
         with open_url(request, gateway, timeout) as response:
-            answer: dict[str, Any] = json.load(response)
-            return answer
+            return answer_in(response.read())
+    except InvalidJSON:
+        return {"problem": f"what answers at {url} is no openclaw-gateway; check the port, or --url"}
     except HTTPError as error:
         body = error.read().decode("utf-8", "replace")
         return {"problem": f"{error.code} {body}", **_error_of(body)}
     except (URLError, OSError, HTTPException) as error:
         return {"problem": f"no gateway answers at {url}: {error}"}
+
+
+def answer_in(body: bytes) -> dict[str, Any]:
+    """The object that a gateway sent. Raises InvalidJSON for what only another program can have sent."""
+    answer = loads(body)
+    if not isinstance(answer, dict) or "object" not in answer:
+        raise NotAnObject("not an answer of a gateway")
+    return answer
 
 
 def trust(gateway: GatewayConfig, url: str) -> ssl.SSLContext:
@@ -105,7 +115,7 @@ def trust(gateway: GatewayConfig, url: str) -> ssl.SSLContext:
 
 def _error_of(body: str) -> dict[str, Any]:
     try:
-        error = json.loads(body)["error"]
+        error = loads(body.encode())["error"]
         return {"code": error["code"], "message": error["message"]}
     except (ValueError, LookupError, TypeError):
         return {}

@@ -94,7 +94,7 @@ def _create(args: argparse.Namespace, url: str, gateway: GatewayConfig) -> int:
     answer = ask("POST", url, gateway, body=wanted)
     if "problem" in answer:
         return _problem(answer)
-    print(json.dumps(answer) if args.json else answer["key"])
+    print(json.dumps(answer) if args.json else printable(str(answer["key"])))
     print(f"Key {printable(args.name)} is made. Store it now: the gateway has only its digest.", file=sys.stderr)
     return 0
 

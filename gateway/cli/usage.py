@@ -1,7 +1,6 @@
 """`openclaw-gateway usage`: what agents, models and callers used and cost, from the ledger of the running gateway."""
 
 import argparse
-import json
 import os
 import sys
 import urllib.request
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 
-from gateway.cli.api import chosen_url, credential, open_url
+from gateway.cli.api import answer_in, chosen_url, credential, open_url
 from gateway.cli.main import COMMANDS, config_option
 from gateway.cli.output import print_table
 from gateway.config.load import load
+from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.printable import printable
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ def run(args: argparse.Namespace) -> int:
     try:
         with open_url(request, gateway, _TIMEOUT) as response:
             return _print(response, args.format)
+    except InvalidJSON:
+        print(f"what answers at {base} is no openclaw-gateway; check the port, or --url", file=sys.stderr)
     except HTTPError as error:
         print(printable(_message(error.read().decode("utf-8", "replace"), error.code)), file=sys.stderr)
     except (URLError, OSError) as error:
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _message(body: str, status: int) -> str:
     try:
-        return f"{status} {json.loads(body)['error']['message']}"
+        return f"{status} {loads(body.encode())['error']['message']}"
     except (ValueError, LookupError, TypeError):
         return f"{status} {body}"
 
@@ -83,7 +85,7 @@ def _print(response: Any, form: str) -> int:
         if form == "json" and sys.stdout.isatty():
             print()
         return 0
-    report = json.load(response)
+    report = answer_in(response.read())
     heads = [*report["by"], *_COLUMNS.values()]
     lines = [[*(str(row[name]) or "-" for name in report["by"]), *_numbers(row)] for row in report["data"]]
     lines.sort(key=lambda line: line[: len(report["by"])])

@@ -9,17 +9,19 @@ import pytest
 from pydantic import SecretStr
 
 from gateway.cli.api import ask, base_url
+from gateway.cli.main import main
 from gateway.config.gateway import GatewayConfig
 
 TOKEN = "token-that-goes-to-the-gateway-only"
 
 
 class Server:
-    """Answers every request with `{}` or with a redirect, and records who was asked with which credential."""
+    """Answers every request with `body` or with a redirect, and records who was asked with which credential."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str | None]] = []
         self.location = ""
+        self.body = b'{"object":"x"}'
         server = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -27,9 +29,9 @@ class Server:
                 server.asked.append((self.path, self.headers.get("Authorization")))
                 self.send_response_only(302 if server.location else 200)
                 self.send_header("Location", server.location)
-                self.send_header("Content-Length", "2")
+                self.send_header("Content-Length", str(len(server.body)))
                 self.end_headers()
-                self.wfile.write(b"{}")
+                self.wfile.write(server.body)
 
             def log_message(self, *_: Any) -> None:
                 """Nothing is logged."""
@@ -72,5 +74,23 @@ def test_the_gateway_of_this_machine_is_asked_without_the_proxy_of_the_environme
     gateway, proxy = servers
     monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
     monkeypatch.delenv("no_proxy", raising=False)
-    assert ask("GET", f"{base_url(config(gateway.port))}/api/v1/config", config(gateway.port)) == {}
+    assert ask("GET", f"{base_url(config(gateway.port))}/api/v1/config", config(gateway.port)) == {"object": "x"}
     assert proxy.asked == []
+
+
+@pytest.mark.parametrize("body", [b"", b"<h1>hello</h1>", b"[]", b'"x"', b"{}", b"[" * 100_000], ids=range(6))
+def test_another_program_on_the_port_is_named_as_such(servers, body):
+    gateway, _ = servers
+    gateway.body = body
+    answer = ask("GET", f"{base_url(config(gateway.port))}/api/v1/config", config(gateway.port))
+    assert "no openclaw-gateway" in answer["problem"]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"[" * 100_000], ids=range(3))
+def test_the_report_of_another_program_is_an_error(servers, body, capsys, tmp_path):
+    gateway, _ = servers
+    gateway.body = body
+    file = tmp_path / "openclaw.json"
+    file.write_text("{}")
+    assert main(["usage", "--config", str(file), "--url", f"http://127.0.0.1:{gateway.port}"]) == 1
+    assert "no openclaw-gateway" in capsys.readouterr().err
