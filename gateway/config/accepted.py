@@ -29,19 +29,12 @@ PROVIDER = frozenset({
 })  # fmt: skip
 MODEL = frozenset({"agentRuntime", "mediaInput", "metadataSource"})
 COMPAT = frozenset({
-    "appendOnlyRuntimeContext", "codeMode", "nativeWebSearchTool", "requiresMistralToolIds",
+    "appendOnlyRuntimeContext", "codeMode", "nativeWebSearchTool",
     "requiresOpenAiAnthropicToolPayload",
     "sendSessionAffinityHeaders", "sendSessionIdHeader", "supportsEagerToolInputStreaming",
     "supportsInstructions", "supportsLongCacheRetention", "supportsResponsesContinuation",
     "toolCallArgumentsEncoding",
 })  # fmt: skip
-
-OTHER_IDS = {
-    "z.ai": "zai", "z-ai": "zai", "opencode-zen": "opencode", "kimi-coding": "kimi", "kimi-code": "kimi",
-    "llama-cpp": "llamacpp", "bytedance": "volcengine", "doubao": "volcengine", "bedrock": "amazon-bedrock",
-    "aws-bedrock": "amazon-bedrock",
-}  # fmt: skip
-"""Ids of providers that OpenClaw takes for another one."""
 
 PROFILES = frozenset({"cooldowns"})
 PROFILE = frozenset({"displayName", "email"})

@@ -65,6 +65,7 @@ class CompatConfig(Section):
     requires_thinking_as_text: bool | None = None
     visible_reasoning_detail_types: tuple[str, ...] | None = None
     zai_tool_stream: bool | None = None
+    requires_mistral_tool_ids: bool | None = None
     cache_control_format: Literal["anthropic"] | None = None
     unsupported_tool_schema_keywords: tuple[str, ...] | None = None
     tool_schema_profile: Literal["gemini", "llamacpp", "xai"] | None = None

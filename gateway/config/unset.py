@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from gateway.config import accepted
 from gateway.config.problems import Problem, join
+from gateway.config.provider_ids import same_provider
 from gateway.config.secrets import Resolver
 
 _EMBEDDING_KEYS = (".memorySearch.remote.apiKey", "memory.search.remote.apiKey")
@@ -21,6 +21,7 @@ def leave_out_unneeded(tree: dict[str, Any], resolver: Resolver) -> list[Problem
 
     A row without its key gets no other one, such as that of its id in the environment.
     """
+    switched_off = tuple(_switched_off(tree))
     rows = {join(join("models.providers", name), "apiKey"): row for name, row in _unused_rows(tree)}
     warnings = []
     for problem in [*resolver.problems]:
@@ -32,6 +33,8 @@ def leave_out_unneeded(tree: dict[str, Any], resolver: Resolver) -> list[Problem
             effect = "so calls go without a key; no agent asks this provider"
         elif problem.path.endswith(_EMBEDDING_KEYS):
             effect = "so it is left out"
+        elif problem.path.startswith(switched_off):
+            effect = "so it is left out; this part is switched off"
         elif _ORIGINS.fullmatch(problem.path):
             effect = "so this origin is left out"
         else:
@@ -39,6 +42,16 @@ def leave_out_unneeded(tree: dict[str, Any], resolver: Resolver) -> list[Problem
         resolver.problems.remove(problem)
         warnings.append(Problem(problem.path, f"{reason}, {effect}"))
     return warnings
+
+
+def _switched_off(tree: dict[str, Any]) -> Iterator[str]:
+    """The beginnings of paths inside tool servers and exporters that are not enabled."""
+    for name, server in _object(_object(tree.get("mcp")).get("servers")).items():
+        if _object(server).get("enabled") is False:
+            yield join("mcp.servers", name) + "."
+    otel = _object(_object(tree.get("diagnostics")).get("otel"))
+    if otel and not otel.get("enabled"):
+        yield "diagnostics.otel."
 
 
 def _unused_rows(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -56,7 +69,7 @@ def _unused_rows(tree: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
 def _canonical(name: str) -> str:
     """The name of a model in lower case, with the first of its provider's ids."""
     provider, slash, model = name.strip().lower().partition("/")
-    return f"{accepted.OTHER_IDS.get(provider, provider)}{slash}{model}" if slash else provider
+    return f"{same_provider(provider)}{slash}{model}" if slash else provider
 
 
 def _named(tree: dict[str, Any]) -> Iterator[str]:

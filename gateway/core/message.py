@@ -28,6 +28,8 @@ class Extras:
 
 
 NO_EXTRAS = Extras("", {})
+FROM_TOOLS = Extras("tools", {"attached": True})
+"""The extras of a user's message that holds what tools returned; no provider gets them."""
 
 
 class Text(Struct, frozen=True, eq=False):

@@ -12,7 +12,7 @@ from gateway.core.identity import ALL_SCOPES
 Schema = Mapping[str, Any]
 
 _NULL: Schema = {"type": "null"}
-_TEXT: Schema = {"type": "string", "pattern": r"\S"}
+_TEXT: Schema = {"type": "string", "pattern": r"[^\s\x1c-\x1f\x85]"}  # those separators are blank, too
 _AMOUNT: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53}
 _CAP: Schema = {"type": "integer", "minimum": 1, "maximum": 2**53 - 1}
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from msgspec.structs import replace
 
 from gateway.core.errors import BadRequest
-from gateway.core.message import File, Image, Message, Part, Text
+from gateway.core.message import FROM_TOOLS, File, Image, Message, Part, Text
 from gateway.core.turn import Turn
 from gateway.media.document import Document, PdfLimits, ReadTask, Unreadable
 from gateway.media.encoding import decode_known
@@ -68,7 +68,14 @@ async def with_file_texts(turn: Turn, policy: FilePolicy, *, caller: str = "", n
         parts: list[Part] = []
         for part in message.parts:
             if isinstance(part, File):
-                block, shown = await (_read if index >= newest else _read_from_history)(part, policy, budget)
+                read = (
+                    _read_of_tool
+                    if message.extras.wire == FROM_TOOLS.wire
+                    else _read
+                    if index >= newest
+                    else _read_from_history
+                )
+                block, shown = await read(part, policy, budget)
                 blocks += [block] if block else []
                 parts += shown
             else:
@@ -103,6 +110,14 @@ async def _read_from_history(file: File, policy: FilePolicy, budget: _Budget) ->
         return await _read(file, policy, budget)
     except BadRequest:
         return file_block(_name(file), "", "[This file of an earlier message can't be read any more]\n"), []
+
+
+async def _read_of_tool(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, list[Image | File]]:
+    """A file that a client's tool returned. The client would send it again in every request, so none fails for it."""
+    try:
+        return await _read(file, policy, budget)
+    except BadRequest as error:
+        return file_block(_name(file), "", f"[This file was left out: {error.message.partition(': ')[2]}]\n"), []
 
 
 async def _read(file: File, policy: FilePolicy, budget: _Budget) -> tuple[str, list[Image | File]]:

@@ -108,7 +108,7 @@ async def _from_history(message: Message, policy: ImagePolicy, budget: _Budget) 
         if not isinstance(part, Image):
             parts.append(part)
         elif message.role != "user":
-            continue  # providers accept images only in user messages
+            parts.append(Text("[An image of the assistant can't be shown here]"))  # providers accept only the user's
         elif _DATA_URI.match(part.url):
             parts.append(part)
         elif policy.fetch is not None and part.url[:8].lower().startswith(("http://", "https://")):

@@ -14,6 +14,7 @@ from importlib.resources import files
 from typing import Any
 from urllib.parse import quote
 
+from gateway.config.provider_ids import OTHER_IDS
 from gateway.upstream.authorise import KeyHeaders, bearer, key_headers_of
 from gateway.upstream.model import model_from
 from gateway.wire import DEFAULT_UPSTREAM, UPSTREAMS
@@ -83,9 +84,9 @@ def _rows(tables: Mapping[str, Any]) -> Iterator[tuple[str, Row]]:
         row = Row(
             table["base_url"],
             tuple(table["keys"]),
-            **{key: value for key, value in table.items() if key not in ("base_url", "keys", "aliases")},
+            **{key: value for key, value in table.items() if key not in ("base_url", "keys")},
         )
-        for one in (name, *table.get("aliases", ())):
+        for one in (name, *(other for other, first in OTHER_IDS.items() if first == name)):
             yield one, row
 
 

@@ -24,7 +24,7 @@ from gateway.upstream.transport.response import Response
 from gateway.wire import OWN_TOOLS, UPSTREAMS, WITHOUT_STOP
 from gateway.wire.contract import Parser, UpstreamFormat
 from gateway.wire.efforts import asks_to_reason
-from gateway.wire.function_tools import as_functions, needs_functions
+from gateway.wire.function_tools import as_functions, knows_hosted, needs_functions
 from gateway.wire.model import ModelSpec
 from gateway.wire.stop_sequences import StopSequences
 
@@ -160,7 +160,8 @@ class ProviderAnswer:
             await provider.prepare()
         wire = UPSTREAMS[provider.wire]
         own = self._model.own_tools
-        if not (own and wire.name in OWN_TOOLS) and needs_functions(turn, wire.name, labelled=own):
+        knows_all = own and wire.name in OWN_TOOLS and knows_hosted(turn, OWN_TOOLS)
+        if not knows_all and needs_functions(turn, wire.name, labelled=own):
             turn = self._offered_as_functions(turn, wire)
         if turn.tools and self._model.tool_schemas is not None:
             turn = self._model.tool_schemas.accepted(turn)

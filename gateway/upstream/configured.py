@@ -103,7 +103,7 @@ def _built_in(
     if models.mode == "replace":
         return
     for name, row in CATALOG.items():
-        is_configured = any(one in models.providers for one in (name, *OTHER_NAMES[name]))
+        is_configured = any(one in models.providers for one in (name, *OTHER_NAMES.get(name, ())))
         if row.base_url and row.served and not is_configured:
             keys = keys_of_row(name, row, env, profiles)
             if name in named or keys[0][1]:

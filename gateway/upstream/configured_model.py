@@ -88,6 +88,7 @@ def _quirks(compat: CompatConfig) -> dict[str, object]:
         "requires_thinking_as_text": compat.requires_thinking_as_text,
         "visible_reasoning_detail_types": compat.visible_reasoning_detail_types,
         "zai_tool_stream": compat.zai_tool_stream,
+        "requires_mistral_tool_ids": compat.requires_mistral_tool_ids,
         "cache_control_format": compat.cache_control_format,
         "open_router_routing": compat.open_router_routing,
         "vercel_gateway_routing": compat.vercel_gateway_routing,

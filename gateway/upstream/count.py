@@ -6,7 +6,7 @@ from gateway.upstream.client import ProviderClient
 from gateway.upstream.provider import Provider
 from gateway.upstream.whole import ask_whole
 from gateway.wire import OWN_TOOLS, UPSTREAMS
-from gateway.wire.function_tools import as_functions, needs_functions
+from gateway.wire.function_tools import as_functions, knows_hosted, needs_functions
 from gateway.wire.model import ModelSpec
 
 _NO_ENDPOINT = frozenset({404, 405, 501})
@@ -41,7 +41,7 @@ async def count(
 def _as_sent(turn: Turn, model: ModelSpec, wire: str) -> Turn:
     """The turn with the tools as a request for an answer has them."""
     own = model.own_tools
-    if not (own and wire in OWN_TOOLS) and needs_functions(turn, wire, labelled=own):
+    if not (own and wire in OWN_TOOLS and knows_hosted(turn, OWN_TOOLS)) and needs_functions(turn, wire, labelled=own):
         turn, _ = as_functions(turn, wire, labelled=own)
     if turn.tools and model.tool_schemas is not None:
         turn = model.tool_schemas.accepted(turn)

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from html import unescape
 
 from gateway.core.jsonio import InvalidJSON, loads
 from gateway.core.printable import printable
@@ -36,6 +37,7 @@ _MAX_NAME = 200  # characters of `code` and `param`
 _MAX_PAGE = 4096  # bytes
 _MAX_EXCERPT = 300  # characters of a body that nobody can read
 _TITLE = re.compile(r"<title[^>]*>([^<]*)</title", re.IGNORECASE)
+_MESSAGE = re.compile(r"<(?:\w+:)?(?:error)?message[^>]*>([^<]*)</", re.IGNORECASE)
 
 # The provider's own words are about the request, and clients match on them.
 _VERBATIM = frozenset({
@@ -59,11 +61,11 @@ def from_status(wire: UpstreamFormat, status: int, headers: Mapping[str, str], b
 
 
 def _beginning(body: bytes) -> str:
-    """The beginning of a body that nobody can read; of a page its title."""
+    """The beginning of a body that nobody can read; of a page its title, of XML its message."""
     text = body[:_MAX_PAGE].decode("utf-8", "replace").strip()
     if text.startswith("<"):
-        title = _TITLE.search(text)
-        text = title[1] if title else ""
+        title = _TITLE.search(text) or _MESSAGE.search(text)
+        text = unescape(title[1]) if title else ""
     return printable(" ".join(text.split()))[:_MAX_EXCERPT]
 
 

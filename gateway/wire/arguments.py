@@ -5,8 +5,9 @@ from typing import Any
 
 from msgspec import Raw
 
-from gateway.core.jsonio import InvalidJSON, loads
+from gateway.core.jsonio import InvalidJSON, dumps, loads
 from gateway.core.message import ToolCall
+from gateway.core.raw_text import is_string, text_of
 
 
 def arguments_object(call: ToolCall) -> Raw | Mapping[str, Any]:
@@ -26,18 +27,16 @@ def arguments_object(call: ToolCall) -> Raw | Mapping[str, Any]:
     return Raw(text.encode()) if isinstance(value, dict) else {"input": text}
 
 
-def arguments_text(arguments: Raw | bytes) -> str:
-    """The text of a call's arguments that came as a JSON value; `{}` for null.
-
-    Some proxies write a text that holds the object where the format has the object itself.
-    """
+def arguments_text(arguments: Raw) -> str:
+    """The text of a call's arguments that came as a JSON value; `{}` for null. A string is the text itself."""
+    if is_string(arguments):
+        return given_arguments(text_of(arguments))
     text = bytes(arguments).decode("utf-8", "replace").strip()
-    if text == "null":
-        return "{}"
-    if text.startswith('"'):
-        try:
-            inner = loads(text.encode())
-            return inner if isinstance(loads(inner.encode()), dict) else text
-        except (InvalidJSON, UnicodeEncodeError):
-            return text
-    return text
+    return "{}" if text == "null" else text
+
+
+def given_arguments(arguments: Any) -> str:
+    """The text of arguments that a client sends back; `{}` for none and for blank text, which strict servers refuse."""
+    if isinstance(arguments, str):
+        return arguments if arguments and not arguments.isspace() else "{}"
+    return "{}" if arguments is None else dumps(arguments).decode()

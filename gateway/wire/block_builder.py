@@ -84,7 +84,7 @@ class BlockBuilder:
         self.begin("call", batch)
         if not name or name.isspace():
             raise malformed("a tool call has no name")
-        self._arguments = "{}" if arguments in _EMPTY_ARGUMENTS else arguments_text(arguments)
+        self._arguments = "{}" if arguments in _EMPTY_ARGUMENTS else arguments_text(Raw(arguments))
         self._call = self.calls
         self.calls += 1
         batch.append(ToolCallBegin(self._call, self._unique(call_id), name))

@@ -173,13 +173,15 @@ EmbeddingInput = str | tuple[int, ...]
 class EmbeddingRequest:
     """Texts to embed; `dimensions` None for the model's own; `base64` when the caller wants packed float32.
 
-    `replies` are those of the first batches, if a provider takes fewer inputs at a time: a retry goes on after them.
+    `others` are further fields of the client, such as `input_type`, for a provider of its format. `replies` are those
+    of the first batches, if a provider takes fewer inputs at a time: a retry goes on after them.
     """
 
     model: str
     inputs: tuple[EmbeddingInput, ...]
     dimensions: int | None = None
     base64: bool = False
+    others: Mapping[str, Any] = field(default_factory=dict)
     replies: "list[EmbeddingReply]" = field(default_factory=list, compare=False)
 
 

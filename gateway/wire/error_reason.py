@@ -41,6 +41,8 @@ def _of_object(fields: Mapping[str, Any], depth: int) -> Iterator[str]:
     for name in _FIELDS:
         sentences = list(_sentences(fields.get(name), depth + 1))
         if sentences:
+            if name == "error" and isinstance(fields["error"], str):  # OAuth's code (RFC 6749 §5.2)
+                sentences += _sentences(fields.get("error_description"), depth + 1)
             if cause is not None and sentences[0].lower().rstrip(".") == _GENERIC:
                 sentences = [f"{sentences[0].rstrip('.')}: {cause}"]
             yield from _located(sentences, fields.get("loc")) if name == "msg" else sentences
@@ -56,8 +58,10 @@ def _located(sentences: list[str], location: Any) -> list[str]:
 
 
 def _cause(metadata: Any, depth: int) -> str | None:
-    """OpenRouter's `metadata.raw`: the answer of the provider behind it, as text."""
+    """OpenRouter's `metadata.raw`: the answer of the provider behind it, as text or as the object itself."""
     raw = metadata.get("raw") if isinstance(metadata, dict) else None
+    if isinstance(raw, list | dict):
+        return "; ".join([*_sentences(raw, depth + 1)][:_MAX_SENTENCES]) or None
     if not isinstance(raw, str) or not raw.strip():
         return None
     try:

@@ -7,7 +7,7 @@ With `labelled`, the model knows the hosted tools of its own format.
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from msgspec.structs import replace
 
@@ -38,6 +38,11 @@ def needs_functions(turn: Turn, wire: str, *, labelled: bool = False) -> bool:
             if type(part) is Foreign and part.wire != wire:
                 return True
     return False
+
+
+def knows_hosted(turn: Turn, wires: Container[str]) -> bool:
+    """Whether all hosted tools of the turn are of one of these formats."""
+    return all(tool.kind != "hosted" or tool.extras.wire in wires for tool in turn.tools)
 
 
 def _is_own(tool: ToolSpec, wire: str) -> bool:

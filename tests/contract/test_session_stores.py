@@ -358,6 +358,21 @@ async def test_only_evicted_keys_are_lost(store, redis, backend, lost):
     assert facts.bytes == sum(map(len, remaining))
 
 
+@pytest.mark.parametrize("backend", SHARED, indirect=True)
+async def test_a_damaged_conversation_hides_no_other_and_can_be_deleted(store, redis, backend):
+    await add(store, KEY, b"1")
+    at = redis[backend]
+    (facts,) = await at.ask("KEYS", "*:facts")
+    for name in ("created", "updated", "bytes"):
+        await at.ask("HSET", facts, name, b"\xff{damaged")
+    await add(store, ALICE, b"2")
+    await at.ask("ZADD", "test:{sessions}:all", 5, b"\xff\xfe")
+    assert await keys(store, everybody=True) == [ALICE, KEY]
+    assert await entries(store, KEY) == (b"1",)
+    assert await store.delete(KEY)
+    assert await keys(store, everybody=True) == [ALICE]
+
+
 async def test_a_turn_passes_on_when_its_waiter_times_out_in_that_moment():
     queue = KeyedQueue()
     await queue.enter("k", LONG)

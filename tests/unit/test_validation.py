@@ -288,7 +288,16 @@ def test_an_unknown_provider_of_embeddings_is_a_warning(valid):
 
 @pytest.mark.parametrize(
     "url",
-    ["http://user:pw-url@", "http://user:pw-url", "http://[pw-url", "http://h:99999", "pw-url", "http://pw-url h/v1"],
+    [
+        "http://user:pw-url@",
+        "http://user:pw-url",
+        "http://[pw-url",
+        "http://h:99999",
+        "pw-url",
+        "http://pw-url h/v1",
+        "https://<pw-url>.h/v1",
+        "https://h/{pw-url}/v1",
+    ],
 )
 def test_a_malformed_address_is_a_problem_and_not_quoted(problems, url):
     rows = f"p:{{baseUrl:'http://h',models:[{{id:'a'}},{{id:'b',baseUrl:'{url}'}}]}},q:{{baseUrl:'{url}'}}"

@@ -25,12 +25,12 @@ async def embeddings(request: web.Request) -> web.StreamResponse:
     snapshot, services = request[SNAPSHOT], request.app[SERVICES]
     body = await read_body(request, EMBEDDINGS_BODY, snapshot.body_timeout, token_ids=MAX_TOKEN_IDS)
     call = call_of(request, body, "openai")
-    parsed, _ = await decoded(request, partial(EMBEDDINGS.read, body))
+    parsed, others = await decoded(request, partial(EMBEDDINGS.read, body))
     model, override = parsed.model or "", call.options.model
     if not model.strip():
         raise BadRequest("Missing `model`.", param="model")
     agent = snapshot.directory.resolve(model, call.options.agent, call.principal)
-    wanted = await decoded(request, partial(read_request, parsed, snapshot.embedding_limits))
+    wanted = await decoded(request, partial(read_request, parsed, snapshot.embedding_limits, others))
     embedders = snapshot.embedders
     if (quota := quota_for(snapshot.quota, call.principal)) is not None:
         embedders = await admitted_embedders(request, quota, agent, wanted, override=override, embedders=embedders)

@@ -19,6 +19,7 @@ from gateway.wire.anthropic_messages.client_tools import read_choice, read_tools
 from gateway.wire.anthropic_messages.input_blocks import wrong
 from gateway.wire.anthropic_messages.input_messages import read_messages, read_system
 from gateway.wire.anthropic_messages.schema import MESSAGES, MessagesRequest
+from gateway.wire.nulls import without_nulls
 from gateway.wire.ranges import token_cap, whole, within
 from gateway.wire.request_body import unreadable
 
@@ -109,10 +110,14 @@ class MessagesIngress:
         fields = {name: value for name, value in self._others.items() if value is not None}
         for name in ("thinking", "output_config", "metadata"):
             if (value := getattr(request, name)) is not None:
-                fields[name] = value
+                fields[name] = without_nulls(value) if name != "output_config" else _given(value)
         if self._betas:
             fields[BETAS] = self._betas
         return Extras(WIRE, fields) if fields else NO_EXTRAS
+
+
+def _given(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if value is not None}  # a schema's own nulls count
 
 
 def _options(request: MessagesRequest, *, has_tools: bool) -> Options:

@@ -314,3 +314,5 @@ class StreamParser(EventParser):
             self._reader.end_thinking(batch)
             self._finish = _finish(choice, calls=self._reader.calls)
             self._finish_passed = False
+            if choice.usage:
+                self._usage = UsageReport(read_usage(choice.usage))

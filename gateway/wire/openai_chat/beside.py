@@ -11,6 +11,7 @@ from typing import Any
 from gateway.core.event import CitationFound, Event, ForeignFound
 from gateway.core.message import Citation, Foreign, Part
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.citations import is_citation
 from gateway.wire.openai_chat.shapes import COMPLETION_FIELDS, Completion, Delta, WholeCompletion
 
 _PIECES = ("data", "transcript")  # texts of `audio` that come in pieces
@@ -24,7 +25,7 @@ def message_events(delta: Delta) -> Iterator[Event]:
     if isinstance(images := delta.images, list) and images:
         yield ForeignFound(_of_message("images", images, "".join(map(_markdown, images))))
     if isinstance(annotations := delta.annotations, list):
-        others = [entry for entry in annotations if isinstance(entry, dict) and "url_citation" not in entry]
+        others = [entry for entry in annotations if isinstance(entry, dict) and not is_citation(entry)]
         if others:
             yield ForeignFound(_of_message("annotations", others, ""))
 
@@ -61,6 +62,23 @@ def message_fields(part: Foreign) -> dict[str, Any]:
     if isinstance(audio, dict) and audio.get("id"):
         fields["audio"] = {"id": audio["id"]}
     return fields
+
+
+def returned_parts(fields: Mapping[str, Any]) -> Iterator[Foreign]:
+    """The parts of `audio` and `images` that a client sends back in an assistant's message.
+
+    Another format gets the transcript, and a text instead of the images: their data would be read as text.
+    """
+    if isinstance(audio := fields.get("audio"), dict) and audio:
+        transcript = audio.get("transcript")
+        text = transcript if isinstance(transcript, str) and transcript else "[A spoken answer]"
+        yield _of_message("audio", audio, text)
+    if isinstance(images := fields.get("images"), list) and images:
+        yield _of_message("images", images, "[An image of the assistant can't be shown here]")
+
+
+RETURNED = ("audio", "images")
+"""The fields that `returned_parts` reads."""
 
 
 def _of_message(name: str, value: Any, text: str) -> Foreign:

@@ -11,11 +11,18 @@ from gateway.wire.openai_chat import WIRE
 _KNOWN = frozenset({"url", "title", "start_index", "end_index"})
 
 
+def is_citation(entry: dict[str, Any]) -> bool:
+    """Whether `read_annotations` reads this entry."""
+    return "url_citation" in entry or (entry.get("type") == "url_citation" and isinstance(entry.get("url"), str))
+
+
 def read_annotations(raw: Any) -> list[Citation]:
     """The sources in a provider's annotations; entries of other types are skipped."""
     citations = []
     for entry in raw if isinstance(raw, list) else ():
         source = entry.get("url_citation") if isinstance(entry, dict) else None
+        if source is None and isinstance(entry, dict) and entry.get("type") == "url_citation":
+            source = {name: value for name, value in entry.items() if name != "type"}  # the form of the Responses API
         if not isinstance(source, dict) or not isinstance(url := source.get("url"), str):
             continue
         title, start, end = (source.get(name) for name in ("title", "start_index", "end_index"))

@@ -67,7 +67,7 @@ class DeltaReader:
         if isinstance(content, Raw) and not is_string(content):
             content = _decoded(content)
         if isinstance(content, list):
-            content = self._read_parts(content, batch)
+            content = self._read_parts(content, delta, batch)
         text_raw = self._text(content)
         calls = delta.tool_calls
         if calls is None and delta.function_call is not None:
@@ -110,8 +110,8 @@ class DeltaReader:
         batch += [ToolCallDelta(index, "{}") for index in sorted(self._bare)]
         self._bare.clear()
 
-    def _read_parts(self, parts: list[Any], batch: Batch) -> str:
-        """The text in a list of parts; reasoning among them is added to `batch`."""
+    def _read_parts(self, parts: list[Any], delta: Delta, batch: Batch) -> str:
+        """The text in a list of parts; reasoning among them is added to `batch`, images to those of the delta."""
         texts = []
         for part in parts:
             if not isinstance(part, dict):
@@ -123,6 +123,8 @@ class DeltaReader:
                     batch.append(ThinkingDelta(thought))
             elif isinstance(text := part.get("text"), str):
                 texts.append(text)
+            elif part.get("type") == "image_url":
+                delta.images = [*(delta.images if isinstance(delta.images, list) else ()), part]
         return "".join(texts)
 
     def _text(self, content: str | Raw | None) -> RawText | None:

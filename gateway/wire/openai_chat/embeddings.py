@@ -6,6 +6,7 @@ floats and packs them itself, as little-endian float32 of the same numbers.
 
 import base64
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from gateway.wire.openai_chat.profile import profile_of
 from gateway.wire.openai_chat.schema import EmbeddingsRequest
 from gateway.wire.openai_chat.usage import read_usage
 from gateway.wire.openai_error import error_in
+from gateway.wire.unnamed_error import unnamed_error
 
 _PATH = "/embeddings"
 _INTEGERS = {int}  # True and False are not among them
@@ -70,15 +72,17 @@ class ChatEmbeddings:
 
     def request(self, request: EmbeddingRequest, model: ModelSpec) -> WireRequest:
         """See `build_request`."""
-        return WireRequest(_PATH, build_request(request, model))
+        return WireRequest(_PATH, build_request(request, model, of_openai=self._of_openai))
 
     def parse(self, body: bytes, expected: int) -> EmbeddingReply:
         """See `parse_reply`."""
         return parse_reply(body, expected)
 
 
-def read_request(request: EmbeddingsRequest, limits: EmbeddingLimits) -> EmbeddingRequest:
-    """Check inputs and format. Raises BadRequest."""
+def read_request(
+    request: EmbeddingsRequest, limits: EmbeddingLimits, others: Mapping[str, Any] | None = None
+) -> EmbeddingRequest:
+    """Check inputs and format; `others` are fields that the schema does not list. Raises BadRequest."""
     inputs = _inputs(request.input, limits)
     dimensions = request.dimensions
     if dimensions is not None and (dimensions != int(dimensions) or dimensions <= 0):
@@ -90,6 +94,7 @@ def read_request(request: EmbeddingsRequest, limits: EmbeddingLimits) -> Embeddi
         inputs=inputs,
         dimensions=None if dimensions is None else int(dimensions),
         base64=request.encoding_format == "base64",
+        others={name: value for name, value in (others or {}).items() if value is not None and name != "user"},
     )
 
 
@@ -137,9 +142,10 @@ def _too_much(what: str, key: str, param: str = "input") -> BadRequest:
     return BadRequest(f"{what}; see gateway.http.endpoints.embeddings.{key}).", param=param)
 
 
-def build_request(request: EmbeddingRequest, model: ModelSpec) -> bytes:
-    """The provider's body."""
-    body: dict[str, Any] = {"model": model.id, "input": request.inputs}
+def build_request(request: EmbeddingRequest, model: ModelSpec, *, of_openai: bool = False) -> bytes:
+    """The provider's body. OpenAI itself knows no further fields of a client, and refuses them."""
+    others = request.others if profile_of(model).unknown_fields and not of_openai else {}
+    body: dict[str, Any] = {**others, "model": model.id, "input": request.inputs}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
     if request.base64 and profile_of(model).embedding_base64:
@@ -155,6 +161,8 @@ def parse_reply(body: bytes, expected: int) -> EmbeddingReply:
         raise malformed(str(error), "embeddings") from None
     if answer.error:
         raise error_in(answer.error)
+    if answer.data is None and (unnamed := unnamed_error(body)) is not None:
+        raise unnamed
     if answer.data is None or len(answer.data) != expected:
         raise malformed(f"it does not hold {expected} vectors", "embeddings")
     vectors: list[memoryview | None] = [None] * expected

@@ -13,6 +13,7 @@ from gateway.core.errors import BadRequest
 from gateway.core.jsonio import InvalidJSON, decoded
 from gateway.core.message import NO_EXTRAS, Extras
 from gateway.core.turn import NO_OPTIONS, NO_SAMPLING, Options, ResponseFormat, Sampling, ToolChoice, ToolSpec, Turn
+from gateway.wire.nulls import without_nulls
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.legacy import check_unused, read_functions
 from gateway.wire.openai_chat.messages import read_messages
@@ -157,6 +158,10 @@ _OPTION_TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
+_OBJECTS = frozenset({"audio", "metadata", "prediction", "reasoning", "thinking", "web_search_options"})
+"""Fields that are objects of known form; a null in any other may have a meaning, as in a JSON Schema."""
+
+
 def _options(others: Mapping[str, Any]) -> tuple[Options, Extras]:
     """Fields that the schema does not list: options that other formats share, and extras. Null means absent.
 
@@ -168,10 +173,11 @@ def _options(others: Mapping[str, Any]) -> tuple[Options, Extras]:
         option = OPTIONS.get(name)
         if value is None:
             continue
-        if option is not None and type(value) in _OPTION_TYPES.get(name, (str,)):
-            options[option] = value
+        given = without_nulls(value) if name in _OBJECTS else value
+        if option is not None and type(given) in _OPTION_TYPES.get(name, (str,)):
+            options[option] = given
         else:
-            unknown[name] = value
+            unknown[name] = given
     return Options(**options) if options else NO_OPTIONS, Extras(WIRE, unknown) if unknown else NO_EXTRAS
 
 

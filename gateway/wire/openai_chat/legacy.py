@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from gateway.core.errors import BadRequest
-from gateway.core.jsonio import dumps
 from gateway.core.message import Content, Message, ToolCall, ToolResult
 from gateway.core.turn import AUTO, ToolChoice, ToolSpec
+from gateway.wire.arguments import given_arguments
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.tools import read_choice, read_tools
 
@@ -59,12 +59,9 @@ class FunctionCalls:
         name = raw.get("name") if isinstance(raw, dict) else None
         if not isinstance(name, str):
             raise BadRequest(f"`{path}.name`: must be a string.", param=f"{path}.name")
-        arguments = raw.get("arguments")
-        if not isinstance(arguments, str):
-            arguments = "{}" if arguments is None else dumps(arguments).decode()
         self._count += 1
         self._open[name] = call_id = f"call_function_{self._count}"
-        return ToolCall(call_id, name, arguments)
+        return ToolCall(call_id, name, given_arguments(raw.get("arguments")))
 
     def result(self, name: str | None, content: Sequence[Content], *, is_array: bool) -> Message | None:
         """The message of the role `function` with this name; None if it follows no call."""

@@ -29,7 +29,9 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import is_string
+from gateway.wire.arguments import given_arguments
 from gateway.wire.openai_chat import WIRE
+from gateway.wire.openai_chat.beside import RETURNED, returned_parts
 from gateway.wire.openai_chat.legacy import FunctionCalls
 from gateway.wire.openai_chat.thinking import FIELDS, read_fields
 
@@ -67,6 +69,8 @@ def _message(fields: RawFields, at: int, functions: FunctionCalls) -> Message | 
     if len(fields) == 2 and role != "tool" and is_string(content):
         return Message(role, (Text(content),))
     parts, is_array = _content(content, at)
+    if role in ("system", "developer") and any(isinstance(part, Image | Audio | File) for part in parts):
+        raise _refused(f"messages[{at}].content", "only user messages may hold images, files or audio")
     name = _text_field(fields, "name", at)
     if role == "tool":
         call_id = _text_field(fields, "tool_call_id", at)
@@ -85,7 +89,7 @@ def _message(fields: RawFields, at: int, functions: FunctionCalls) -> Message | 
 
 
 _KNOWN = frozenset({"role", "content", "name"})
-_KNOWN_ASSISTANT = _KNOWN | {"tool_calls", "function_call", "refusal", *FIELDS}
+_KNOWN_ASSISTANT = _KNOWN | {"tool_calls", "function_call", "refusal", *FIELDS, *RETURNED}
 _KNOWN_TOOL = frozenset({"role", "content", "name", "tool_call_id"})
 
 
@@ -111,6 +115,8 @@ def _assistant_parts(
         thinking = read_fields({name: loads(fields[name]) for name in FIELDS if name in fields})
         if thinking is not None:
             parts.insert(0, thinking)
+    if not fields.keys().isdisjoint(RETURNED):
+        parts += returned_parts({name: loads(fields[name]) for name in RETURNED if name in fields})
     if (refusal := _text_field(fields, "refusal", at)) is not None:
         parts.append(Refusal(refusal, Extras(WIRE, {"place": "message"})))
     calls = loads(fields.get("tool_calls", _ABSENT))
@@ -260,10 +266,9 @@ def _tool_call(raw: Any, path: str) -> ToolCall:
     function = raw.get("function") if isinstance(raw, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str):
         raise _refused(f"{path}.function.name", "must be a string")
-    arguments = function.get("arguments")
-    if not isinstance(arguments, str):
-        arguments = "{}" if arguments is None else dumps(arguments).decode()
-    return ToolCall(_call_id(raw, path), function["name"], arguments, _call_extras(raw))
+    return ToolCall(
+        _call_id(raw, path), function["name"], given_arguments(function.get("arguments")), _call_extras(raw)
+    )
 
 
 def _custom_call(raw: dict[str, Any], path: str) -> ToolCall:

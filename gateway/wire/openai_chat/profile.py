@@ -34,6 +34,7 @@ _NAMES = {
     "requires_thinking_as_text": "thinking_as_text",
     "zai_tool_stream": "tool_stream",
     "cached_models": "cached_models",
+    "requires_mistral_tool_ids": "nine_character_ids",
     "requires_reasoning_content_on_assistant_messages": "reasoning_content",
 }
 """The name of a quirk in a row → the field of Profile. Other names are other formats', or the gateway's own."""
@@ -64,7 +65,8 @@ class Profile:
     `assistant_after_result`: a message of the user may not follow the result of a tool, and content may not be null.
     `thinking_as_text`: reasoning goes back as text before the answer. `visible_details`: types of `reasoning_details`
     whose text belongs to the answer. `tool_stream`: streams the arguments of calls if `tool_stream` says so.
-    `cached_models`: the beginning of the ids of models that take breakpoints of Anthropic's prompt cache; None: none.
+    `nine_character_ids`: ids of calls have nine letters and digits. `cached_models`: the beginning of the ids of models
+    that take breakpoints of Anthropic's prompt cache; None: none.
     """
 
     tool_choice: bool = True
@@ -94,6 +96,7 @@ class Profile:
     thinking_as_text: bool = False
     visible_details: frozenset[str] = frozenset()
     tool_stream: bool = False
+    nine_character_ids: bool = False
     cached_models: str | None = None
     adjusts_body: bool = field(default=False, init=False)
     """Whether a body needs more than the fields of the format, so that a request to others costs nothing."""
@@ -117,6 +120,8 @@ DEFAULT = Profile()
 def profile_from(quirks: Mapping[str, object]) -> Profile:
     """The profile of a row's quirks; one that is None keeps its default."""
     given = {_NAMES[name]: value for name, value in quirks.items() if name in _NAMES and value is not None}
+    if given.get("strict_messages") is True or given.get("unknown_fields") is False:
+        given.setdefault("tool_call_fields", False)
     efforts = efforts_from(quirks)
     if quirks.get("thinking_format") in LEVELS_IF_CONFIGURED:
         efforts = replace(efforts, accepted=quirks.get("supports_reasoning_effort") is True or bool(efforts.supported))

@@ -128,7 +128,7 @@ def _add_sampling(body: dict[str, Any], sampling: Sampling, model: ModelSpec, pr
         if wanted.kind == "json_schema" and not profile.json_schema:
             body["response_format"] = {"type": "json_object"}
         else:
-            body["response_format"] = _response_format(wanted)
+            body["response_format"] = _response_format(wanted, strict=not profile.unknown_fields)
 
 
 _SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty")
@@ -151,10 +151,16 @@ OPTIONS = {
 """
 
 
-def _response_format(wanted: ResponseFormat) -> dict[str, Any]:
+def _response_format(wanted: ResponseFormat, *, strict: bool) -> dict[str, Any]:
+    """`response_format`; `strict`: without fields beside the schema that the format does not define."""
     if wanted.schema is None:
         return {"type": wanted.kind}
-    return {"type": wanted.kind, "json_schema": wanted.schema}
+    schema = wanted.schema
+    given = {name: schema[name] for name in schema if schema[name] is not None and (name in _FORM or not strict)}
+    return {"type": wanted.kind, "json_schema": given}
+
+
+_FORM = frozenset({"name", "description", "schema", "strict"})
 
 
 def _schema_in_words(wanted: ResponseFormat) -> str:

@@ -24,6 +24,7 @@ from gateway.core.message import (
     ToolResult,
 )
 from gateway.core.raw_text import RawText
+from gateway.wire.call_ids import NineCharacterIds
 from gateway.wire.model import ModelSpec
 from gateway.wire.openai_chat import WIRE
 from gateway.wire.openai_chat.beside import message_fields
@@ -36,6 +37,8 @@ def encode_messages(messages: Sequence[Message], model: ModelSpec) -> list[dict[
     profile = profile_of(model)
     names = _called(messages) if profile.result_name else {}
     encoded = [_message(message, model, profile, names) for message in messages]
+    if profile.nine_character_ids:
+        _shorten_ids(encoded)
     if profile.assistant_after_result:
         encoded = list(_with_assistant_after_results(encoded))
     if profile.reasoning_content and model.reasoning:
@@ -43,6 +46,16 @@ def encode_messages(messages: Sequence[Message], model: ModelSpec) -> list[dict[
             if raw["role"] == "assistant":
                 _require_reasoning_content(raw)
     return encoded
+
+
+def _shorten_ids(encoded: list[dict[str, Any]]) -> None:
+    """Replace the ids of calls, which may be another provider's, and those of their results."""
+    ids = NineCharacterIds()
+    for raw in encoded:
+        for call in raw.get("tool_calls", ()):
+            call["id"] = ids.call(call["id"])
+        if (call_id := raw.get("tool_call_id")) is not None:
+            raw["tool_call_id"] = ids.result(call_id) or ids.call(call_id)
 
 
 def _with_assistant_after_results(encoded: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:

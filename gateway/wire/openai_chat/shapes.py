@@ -61,7 +61,7 @@ class Delta(Struct, gc=False):
 class Choice(Struct, gc=False):
     """One choice of a whole answer (`message`) or of a chunk (`delta`).
 
-    `text` is the answer of the legacy completions API.
+    `text` is the answer of the legacy completions API. Moonshot reports the `usage` of a stream here.
     """
 
     delta: Delta | None = None
@@ -71,6 +71,7 @@ class Choice(Struct, gc=False):
     error: Any = None
     index: int | None = None
     text: Any = None
+    usage: dict[str, Any] | None = None
 
 
 class Completion(Struct, gc=False):

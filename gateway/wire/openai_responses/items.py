@@ -10,6 +10,7 @@ from typing import Any, cast
 from gateway.core.errors import BadRequest
 from gateway.core.ids import new_id
 from gateway.core.message import (
+    FROM_TOOLS,
     NO_EXTRAS,
     Audio,
     Extras,
@@ -230,7 +231,7 @@ class _Conversation:
 
     def _attach(self) -> None:
         if self._attached:
-            self._messages.append(Message("user", tuple(self._attached)))
+            self._messages.append(Message("user", tuple(self._attached), extras=FROM_TOOLS))
             self._attached = []
 
 

@@ -17,6 +17,7 @@ from gateway.core.message import (
     Owner,
     Part,
     Refusal,
+    Role,
     Text,
     Thinking,
     ToolCall,
@@ -49,15 +50,10 @@ class _Encoder:
 
     def add(self, message: Message) -> None:
         role = message.role
-        if role in ("tool", "function"):
-            for part in message.parts:
-                if isinstance(part, ToolResult):
-                    self._result(part)
-                elif (item := self._item(part)) is not None:
-                    self.items.append(item)
+        if role == "tool":
+            self._results(message)
             return
-        if role == "developer" and not self._profile.developer_role:
-            role = "system"
+        role = self._role(role)
         content: list[Part] = []
         thinking: list[Item] = []
         for part in _own_parts(message.parts):
@@ -81,6 +77,19 @@ class _Encoder:
                 content = []
                 self.items.append(item)
         self._message(role, content)
+
+    def _results(self, message: Message) -> None:
+        for part in message.parts:
+            if isinstance(part, ToolResult):
+                self._result(part)
+            elif (item := self._item(part)) is not None:
+                self.items.append(item)
+
+    def _role(self, role: Role) -> Role:
+        """The role in this format. A result of the older form that belongs to no call is the user's."""
+        if role == "developer" and not self._profile.developer_role:
+            return "system"
+        return "user" if role == "function" else role
 
     def _item(self, part: Part) -> Item | None:
         """The item that a part is on its own; None for content of a message."""

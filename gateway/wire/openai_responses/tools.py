@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gateway.core.errors import BadRequest
 from gateway.core.message import Extras
 from gateway.core.turn import ToolChoice, ToolSpec
+from gateway.wire.nulls import without_nulls
 from gateway.wire.openai_responses import WIRE
 from gateway.wire.openai_responses.client_tools import DECLARED
 from gateway.wire.tools import PREFIX, custom_tool, read_choice, read_function
@@ -54,7 +55,8 @@ def _tool(raw: Any, kind: Any, path: str) -> ToolSpec:
             return _built_in(raw, kind)
         if kind.startswith(_HOSTED):
             name = raw.get("server_label") if kind == "mcp" else kind
-            return ToolSpec(name if isinstance(name, str) else kind, extras=Extras(WIRE, raw), kind="hosted")
+            extras = Extras(WIRE, without_nulls(raw))
+            return ToolSpec(name if isinstance(name, str) else kind, extras=extras, kind="hosted")
         raise BadRequest(f"{PREFIX}tools of type '{kind[:80]}' are not supported", param=f"{path}.type")
     return read_function(raw, path, WIRE, flat=True)
 
@@ -86,8 +88,8 @@ def _built_in(raw: Fields, kind: Any) -> ToolSpec:
 def _custom(raw: Fields, path: str) -> ToolSpec:
     nested = raw.get("custom")  # the form of a chat completions request
     if isinstance(nested, dict) and "name" not in raw:
-        return custom_tool(nested, f"{path}.custom", Extras(WIRE, {"type": "custom", **nested}))
-    return custom_tool(raw, path, Extras(WIRE, raw))
+        return custom_tool(nested, f"{path}.custom", Extras(WIRE, without_nulls({"type": "custom", **nested})))
+    return custom_tool(raw, path, Extras(WIRE, without_nulls(raw)))
 
 
 def _namespace(raw: Fields, path: str) -> tuple[ToolSpec, ...]:

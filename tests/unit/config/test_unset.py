@@ -81,6 +81,17 @@ def test_an_origin_with_a_variable_that_is_not_set_is_left_out(loaded):
     assert str(warning).startswith("gateway.controlUi.allowedOrigins[0]: environment variable LAN_IP is not set")
 
 
+def test_a_part_that_is_switched_off_needs_no_values(loaded, refused):
+    server = "{mcp:{servers:{s:{command:'x',enabled:%s,env:{T:'${ABSENT}'}}}}}"
+    (warning,) = loaded(server % "false").warnings
+    assert str(warning).startswith("mcp.servers.s.env.T: environment variable ABSENT is not set, so it is left out")
+    (problem,) = refused(server % "true")
+    assert problem.startswith("mcp.servers.s.env.T: environment variable ABSENT is not set; set it")
+    otel = "{diagnostics:{otel:{enabled:%s,endpoint:'http://h:4318',headers:{a:'${ABSENT}'}}}}"
+    assert len(loaded(otel % "false").warnings) == 1
+    assert len(refused(otel % "true")) == 1
+
+
 def test_the_missing_key_of_an_endpoint_of_embeddings_is_a_warning(loaded):
     search = "{remote:{baseUrl:'http://v.example',apiKey:'${SEARCH_KEY}'}}"
     result = loaded(f"{{agents:{{defaults:{{memorySearch:{search}}}}},memory:{{search:{search}}}}}")

@@ -33,6 +33,7 @@ def refusing(provider, status, text):
         (400, json.dumps(GOOGLE), "Bad schema"),
         (422, "plain words", "The provider answered with status 422: plain words"),
         (400, '{"odd": true}', 'The provider answered with status 400: {"odd": true}'),
+        (400, "<Error><Message>A &amp; B</Message></Error>", "The provider answered with status 400: A & B"),
         (400, "<html><title>Bad gateway</title></html>", "The provider answered with status 400: Bad gateway"),
     ],
 )

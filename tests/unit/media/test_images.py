@@ -171,9 +171,10 @@ async def test_many_pictures_in_the_history_are_no_error():
     assert len((await checked_images(turn(history=history), POLICY)).messages[0].parts) == 20
 
 
-async def test_images_of_other_roles_are_removed():
+async def test_a_text_stands_for_images_of_other_roles():
     history = (Message("assistant", (Text("here"), Image(uri(PNG)))),)
-    assert (await checked_images(turn(history=history), POLICY)).messages[0] == Message("assistant", (Text("here"),))
+    text = Text("[An image of the assistant can't be shown here]")
+    assert (await checked_images(turn(history=history), POLICY)).messages[0].parts == (Text("here"), text)
 
 
 async def test_the_newest_user_message_is_the_one_that_is_checked_even_if_others_follow():

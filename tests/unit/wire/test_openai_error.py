@@ -154,7 +154,7 @@ def test_a_status_that_is_no_answer_says_so():
         ({"errors": [{"code": 7, "message": "no"}], "success": False}, "no"),
         ({"msg": "no"}, "no"),
         ({"error_message": "no"}, "no"),
-        ({"error": "invalid_grant", "error_description": "no"}, "invalid_grant"),
+        ({"error": "invalid_grant", "error_description": "no"}, "invalid_grant; no"),
         ({"error": {"error": {"message": "no"}}}, "no"),
         ({"error": {"message": "no", "details": "more"}}, "no"),
         ({"errors": ["no", "no", "never"]}, "no; never"),
@@ -201,11 +201,17 @@ def test_a_number_that_is_a_status_is_read_as_one(error, kind, status):
         ("upstream says no", "Provider returned error: upstream says no"),
         ("", "Provider returned error"),
         ({"a": 1}, "Provider returned error"),
+        ({"error": {"message": "no"}}, "Provider returned error: no"),
     ],
 )
 def test_the_cause_behind_a_router_is_part_of_the_message(raw, message):
     error = {"message": "Provider returned error", "code": 400, "metadata": {"raw": raw, "provider_name": "X"}}
     assert classify(400, {"error": error}).message == message
+
+
+def test_an_overflow_of_anthropic_behind_a_proxy_is_an_overflow():
+    text = "input length and `max_tokens` exceed context limit: 199000 + 20000 > 200000"
+    assert classify(400, {"error": {"message": text}}).kind is Kind.CONTEXT_OVERFLOW
 
 
 def test_an_overflow_in_a_list_of_google_is_an_overflow():

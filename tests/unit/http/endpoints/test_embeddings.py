@@ -225,3 +225,15 @@ async def test_the_names_that_clients_of_claude_accept_mean_agents_here_too(clie
     for model in ("claude-openclaw", "claude-openclaw-main"):
         status, answer = await embed(client, "hi", model=model)
         assert (status, answer["model"], provider.asked[-1]["model"]) == (200, model, "vectors")
+
+
+class TestFieldsOfTheClient:
+    @pytest.fixture(params=[{}, {"supportsUnknownFields": False}], ids=["tolerant", "strict"])
+    def compat(self, request):
+        return request.param
+
+    @pytest.mark.usefixtures("embeds")
+    async def test_reach_a_provider_of_the_same_format_that_tolerates_them(self, client, provider, compat):
+        status, _ = await embed(client, "hi", input_type="query", truncate=None, user="ann")
+        sent = {} if compat else {"input_type": "query"}
+        assert (status, provider.asked) == (200, [{"model": "vectors", "input": ["hi"], **sent}])

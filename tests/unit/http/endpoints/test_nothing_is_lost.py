@@ -178,3 +178,155 @@ async def test_arguments_of_any_form_are_text_for_every_client(client, provider,
     response = await client.post(RESPONSES, json=body)
     (item,) = ((await events(response))[-1]["response"] if stream else await response.json())["output"]
     assert (item["name"], item["arguments"]) == ("look", given)
+
+
+CALL = {"id": "c1", "type": "function", "function": {"name": "look"}}
+PICTURE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}
+
+
+async def test_an_image_in_a_system_message_is_a_400_that_names_it(client, provider):
+    for role in ("system", "developer"):
+        messages = [{"role": "user", "content": "hi"}, {"role": role, "content": [PICTURE]}]
+        response = await client.post(CHAT, json=ask(messages=messages))
+        error = (await response.json())["error"]
+        assert (response.status, error["param"], provider.asked) == (400, "messages[1].content", [])
+
+
+async def test_a_model_is_informed_of_an_image_in_the_assistants_history(client, provider):
+    provider.says("ok")
+    messages = [{"role": "user", "content": "draw"}, {"role": "assistant", "content": [PICTURE]}]
+    assert (await client.post(CHAT, json=ask(messages=[*messages, messages[0]]))).status == 200
+    (part,) = provider.asked[0]["messages"][1]["content"]
+    assert "image" in part["text"]
+
+
+AUDIO = {"id": "a", "data": "AA==", "transcript": "hey"}
+
+
+def returned(**fields):
+    message = {"role": "assistant", "content": None, **fields}
+    return [{"role": "user", "content": "q"}, message, {"role": "user", "content": "go"}]
+
+
+async def test_an_answer_of_sound_or_images_that_comes_back_is_sent_as_its_format_wants_it(client, provider):
+    provider.says("ok")
+    for fields, sent in (({"audio": AUDIO}, {"audio": {"id": "a"}}), ({"images": [PICTURE]}, {"images": [PICTURE]})):
+        assert (await client.post(CHAT, json=ask(messages=returned(**fields)))).status == 200
+        assert provider.asked[-1]["messages"][1] == {"role": "assistant", "content": None, **sent}
+
+
+@pytest.mark.parametrize("arguments", ["", " \n", None, {}])
+async def test_a_history_has_arguments_that_strict_servers_accept(client, provider, arguments):
+    provider.says("ok")
+    call = {**CALL, "function": {"name": "look", "arguments": arguments}}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "x"}
+    history = [{"role": "user", "content": "q"}, {"role": "assistant", "content": None, "tool_calls": [call]}, result]
+    assert (await client.post(CHAT, json=ask(messages=history))).status == 200
+    older = {"role": "assistant", "content": None, "function_call": call["function"]}
+    legacy = [history[0], older, {"role": "function", "name": "look", "content": "x"}]
+    assert (await client.post(CHAT, json=ask(messages=legacy))).status == 200
+    use = {"type": "tool_use", "id": "c1", "name": "look", "input": arguments}
+    results = [{"type": "tool_result", "tool_use_id": "c1", "content": "x"}]
+    blocks = [history[0], {"role": "assistant", "content": [use]}, {"role": "user", "content": results}]
+    body = {"model": "openclaw", "max_tokens": 9, "messages": blocks}
+    assert (await client.post("/v1/messages", json=body)).status == 200
+    sent = [asked["messages"][1]["tool_calls"][0]["function"]["arguments"] for asked in provider.asked]
+    assert sent == ["{}"] * 3
+
+
+async def test_null_inside_a_field_that_is_an_object_equals_an_absent_one(client, provider):
+    provider.says("ok")
+    fields = {"metadata": {"a": "b", "c": None}, "web_search_options": {"user_location": None, "filters": {"a": None}}}
+    assert (await client.post(CHAT, json=ask(**fields, guided_json={"const": None}))).status == 200
+    asked = provider.asked[0]
+    assert (asked["metadata"], asked["web_search_options"]) == ({"a": "b"}, {"filters": {}})
+    assert asked["guided_json"] == {"const": None}  # a value of its schema
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_an_image_among_the_parts_of_an_answer_is_seen(client, provider, stream):
+    answering(provider, {"content": [{"type": "text", "text": "a"}, IMAGES[0]]})
+    response = await client.post(CHAT, json=ask(stream=stream))
+    if stream:
+        assert {"images": IMAGES} in [event["choices"][0]["delta"] for event in await events(response)]
+    else:
+        message = (await response.json())["choices"][0]["message"]
+        assert (message["content"], message["images"]) == ("a", IMAGES)
+    response = await client.post(RESPONSES, json={"model": "openclaw", "input": "hi", "stream": stream})
+    done = (await events(response))[-1]["response"] if stream else await response.json()
+    assert done["output"][0]["content"][0]["text"] == "a![](data:image/png;base64,AA==)"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_source_in_the_form_of_the_responses_api_is_a_source(client, provider, stream):
+    annotation = {"type": "url_citation", "url": "https://x.example", "title": "X", "start_index": 0, "end_index": 1}
+    answering(provider, {"content": "a", "annotations": [annotation]})
+    response = await client.post(RESPONSES, json={"model": "openclaw", "input": "hi", "stream": stream})
+    done = (await events(response))[-1]["response"] if stream else await response.json()
+    assert done["output"][0]["content"][0]["annotations"] == [annotation]
+
+
+async def test_the_usage_that_a_server_puts_into_the_last_choice_of_a_stream_counts(client, provider):
+    async def answer(request):
+        response = await provider.begins(request, {"content": "a"})
+        usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+        choice = {"index": 0, "delta": {}, "finish_reason": "stop", "usage": usage}
+        await provider.send(response, {"choices": [choice]})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    provider.answer = answer
+    body = ask(stream=True, stream_options={"include_usage": True})
+    assert (await events(await client.post(CHAT, json=body)))[-1]["usage"]["total_tokens"] == 7
+
+
+class TestOpenAIsResponses:
+    @pytest.fixture
+    def config(self, config):
+        config["models"]["providers"]["fake"]["api"] = "openai-responses"
+        return config
+
+    async def test_a_tool_that_only_anthropic_runs_is_left_out_and_refused_if_demanded(self, client, provider):
+        tools = [{"type": "web_search_20250305", "name": "web_search"}, {"name": "look", "input_schema": {}}]
+        provider.refuses(400, "no")
+        body = {"model": "openclaw", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}], "tools": tools}
+        await client.post("/v1/messages", json=body)
+        assert [tool["name"] for tool in provider.asked[0]["tools"]] == ["look"]
+        response = await client.post(
+            "/v1/messages", json={**body, "tool_choice": {"type": "tool", "name": "web_search"}}
+        )
+        assert (response.status, len(provider.asked)) == (400, 1)
+        assert "web_search" in (await response.json())["error"]["message"]
+
+    async def test_a_text_stands_for_an_answer_of_sound_or_images(self, client, provider):
+        provider.refuses(400, "no")
+        for fields, text in (
+            ({"audio": AUDIO}, "hey"),
+            ({"audio": {"id": "a"}}, "spoken"),
+            ({"images": [PICTURE]}, "image"),
+        ):
+            await client.post(CHAT, json=ask(messages=returned(**fields)))
+            assert text in json.dumps(provider.asked[-1]["input"][1]["content"])
+
+    async def test_a_function_result_that_belongs_to_no_call_is_sent(self, client, provider):
+        provider.refuses(400, "no")
+        messages = [{"role": "user", "content": "q"}, {"role": "function", "name": "look", "content": "RESULT"}]
+        await client.post(CHAT, json=ask(messages=messages))
+        assert [item["content"] for item in provider.asked[0]["input"]] == ["q", "RESULT"]
+
+
+class TestStrict:
+    @pytest.fixture
+    def config(self, config):
+        config["models"]["providers"]["fake"]["models"][0]["compat"] = {"supportsUnknownFields": False}
+        return config
+
+    async def test_a_strict_provider_gets_no_foreign_field_of_a_call_or_a_format(self, client, provider):
+        provider.says("ok")
+        call = {**CALL, "zz": 1, "function": {"name": "look", "arguments": "{}", "zz": 1}}
+        history = [{"role": "user", "content": "q"}, {"role": "assistant", "content": None, "tool_calls": [call]}]
+        result = {"role": "tool", "tool_call_id": "c1", "content": "x"}
+        form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}, "zz": 1}, "zz": 1}
+        body = ask(messages=[*history, result], response_format=form)
+        assert (await client.post(CHAT, json=body)).status == 200
+        assert "zz" not in json.dumps(provider.asked[0])

@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import json
 
 import openai
 import pytest
@@ -279,3 +280,24 @@ class TestNoUrls:
         picture = {"type": "input_image", "image_url": "https://x.test/a.png"}
         response = await client.post("/v1/responses", json={"model": "openclaw", "input": message(picture)})
         assert "`input`: image URLs are not allowed here" in (await response.json())["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [
+        ({"filename": "a.bin", "file_data": "data:application/octet-stream;base64,AAAA"}, "is not accepted"),
+        ({"file_url": "https://x.test/a.pdf"}, "could not be fetched"),
+        ({"filename": "a.txt", "file_data": "data:text/plain;base64,@"}, "base64 is broken"),
+    ],
+)
+async def test_a_file_of_a_tool_that_is_no_good_is_described_to_the_model(client, provider, file, reason):
+    provider.says("ok")
+    call = {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "c1", "output": [{"type": "input_file", **file}]}
+    body = {"model": "openclaw", "input": [{"role": "user", "content": "q"}, call, output]}
+    async with client.post("/v1/responses", json=body) as response:
+        assert response.status == 200, await response.text()
+    assert reason in json.dumps(provider.asked[0]["messages"])
+    body["input"] = [{"role": "user", "content": output["output"]}]
+    async with client.post("/v1/responses", json=body) as response:
+        assert (response.status, len(provider.asked)) == (400, 1)

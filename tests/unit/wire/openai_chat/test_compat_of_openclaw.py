@@ -125,6 +125,26 @@ def test_tool_calls_stream_where_the_server_has_to_be_asked():
     assert CATALOG["zai"].quirks["zai_tool_stream"] is True
 
 
+def test_ids_of_calls_have_mistrals_form_and_stay_with_their_results():
+    again = {**CALL, "id": "AbCdEf123"}
+    turn = turn_of(
+        *(user("one"), CALLING, RESULT, user("two")),
+        {"role": "assistant", "content": None, "tool_calls": [CALL, again]},
+        *({**RESULT, "content": "43"}, {**RESULT, "tool_call_id": "AbCdEf123"}),
+        {**RESULT, "tool_call_id": "a result without its call"},
+    )
+    messages = sent(turn, model_of(requires_mistral_tool_ids=True))["messages"]
+    first, second, third = (call["id"] for message in messages for call in message.get("tool_calls", ()))
+    results = [message["tool_call_id"] for message in messages if message["role"] == "tool"]
+    assert results[:3] == [first, second, third]
+    assert third == "AbCdEf123"  # Mistral's own
+    assert len({*results}) == 4
+    assert all(len(one) == 9 and one.isascii() and one.isalnum() for one in results)
+    assert messages == sent(turn, model_of(requires_mistral_tool_ids=True))["messages"]  # a prompt cache needs it
+    assert sent(turn, model_of())["messages"][1]["tool_calls"] == [CALL]
+    assert CATALOG["mistral"].quirks["requires_mistral_tool_ids"] is True
+
+
 def test_an_assistant_speaks_between_the_result_of_a_tool_and_the_user():
     turn = turn_of(user("one"), CALLING, RESULT, user("two"))
     messages = sent(turn, model_of(requires_assistant_after_tool_result=True))["messages"]

@@ -51,7 +51,11 @@ CONTENT = WORDS | st.lists(TEXT | PICTURE | OTHER, min_size=1, max_size=3)
 TEXTS = WORDS | st.lists(TEXT, min_size=1, max_size=3)
 CALL = widened(
     fields(
-        {"id": WORDS, "type": st.just("function"), "function": fields({"name": NAMES, "arguments": WORDS}, {})},
+        {
+            "id": WORDS,
+            "type": st.just("function"),
+            "function": fields({"name": NAMES, "arguments": WORDS.filter(str.strip)}, {}),
+        },
         {},
     )
 )

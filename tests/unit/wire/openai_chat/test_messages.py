@@ -165,7 +165,7 @@ def call(**fields):
         (call(id=None), (ToolCall("", "f", '{ "a":1 }'),)),
         (call(function={"name": "f"}), (ToolCall("c1", "f", "{}"),)),
         (call(function={"name": "f", "arguments": {"a": 1}}), (ToolCall("c1", "f", '{"a":1}'),)),
-        (call(function={"name": "f", "arguments": ""}), (ToolCall("c1", "f", ""),)),
+        (call(function={"name": "f", "arguments": ""}), (ToolCall("c1", "f", "{}"),)),
     ],
 )
 def test_an_assistants_calls_are_preserved_to_the_byte(raw, parts):
@@ -193,11 +193,11 @@ def test_unknown_fields_of_a_call_are_preserved_except_its_stream_index():
 
 
 def test_unknown_fields_of_a_message_are_preserved():
-    raw = {"role": "assistant", "content": None, "refusal": "no", "audio": {"id": "a"}}
+    raw = {"role": "assistant", "content": None, "refusal": "no", "zz": {"id": "a"}}
     assert one(raw) == Message(
         "assistant",
         (Refusal("no", Extras(WIRE, {"place": "message"})),),
-        extras=Extras(WIRE, {"audio": {"id": "a"}}),
+        extras=Extras(WIRE, {"zz": {"id": "a"}}),
     )
 
 
