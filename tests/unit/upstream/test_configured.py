@@ -165,7 +165,13 @@ def test_quirks_of_the_catalogue_hold_for_models_that_set_none():
     provider = providers(
         mode="merge", mistral={"apiKey": "k", "models": [MODEL | {"compat": {"supportsTools": False}}]}
     )["mistral"]
-    expected = Profile(usage_in_streaming=False, unknown_fields=False, tool_call_fields=False, seed_field="random_seed")
+    expected = Profile(
+        usage_in_streaming=False,
+        unknown_fields=False,
+        tool_call_fields=False,
+        seed_field="random_seed",
+        nine_character_ids=True,
+    )
     assert provider.model("m") == ModelSpec("m", images=False, tools=False, profile=expected, provider="mistral")
     assert provider.model("another") == ModelSpec("another", profile=expected, provider="mistral")
 
