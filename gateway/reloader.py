@@ -117,7 +117,7 @@ class Reloader:
                 break  # else the parts may not belong together
         if half_written := emptied(self._accepted_files, {file: after[file] for file in files}):
             raise ConfigError(tuple(f"{file}: is empty now; write it again" for file in half_written))
-        if isinstance(valid, ConfigError):
+        if isinstance(valid, Exception):
             raise valid
         path = valid.loaded.path
         if self._accepted_files.get(path) and not after.get(path):
@@ -125,10 +125,11 @@ class Reloader:
         self.files = {file: self.files[file] for file in files}
         return Read(valid, self.files)
 
-    def _loaded(self, files: set[Path]) -> Valid | ConfigError:
+    def _loaded(self, files: set[Path]) -> Valid | Exception:
+        """The error instead of raising it, because the files that were read count in every case."""
         try:
             return self._load(files)
-        except ConfigError as error:
+        except Exception as error:  # noqa: BLE001  `_read` raises it
             return error
 
 

@@ -85,6 +85,8 @@ class Webhook:
                 body = await self._waiting.get()
                 try:
                     await self._deliver(session, body)
+                except Exception:  # no caller waits for this task, and later alerts must still be sent
+                    log.exception("An alert is lost", host=self._host)
                 finally:
                     self._waiting.task_done()
 
@@ -110,6 +112,8 @@ class Webhook:
                 status = response.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return type(error).__name__, False
+        except UnicodeError:  # of the system's resolver
+            return "its host name can't be encoded", True
         if 200 <= status < 300:
             return None, True
         return f"status {status}", status < 500 and status not in _TRANSIENT

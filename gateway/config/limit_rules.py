@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
+from yarl import URL
+
 from gateway.config.problems import Problem, join
 from gateway.config.root import Config
 
@@ -33,8 +35,17 @@ def budget_alerts_are_signed(config: Config) -> Iterator[Problem]:
     if (alerts.url is None) != (alerts.secret is None):
         missing = "secret" if alerts.secret is None else "url"
         yield Problem(f"gateway.budgetAlerts.{missing}", "is missing; alerts need a url and a secret to sign them")
-    if alerts.url is not None and not alerts.url.get_secret_value().startswith(("https://", "http://")):
+    if alerts.url is not None and not _is_reachable(alerts.url.get_secret_value()):
         yield Problem("gateway.budgetAlerts.url", "is not an http(s) URL; write one such as https://example.com/alerts")
+
+
+def _is_reachable(text: str) -> bool:
+    """Whether this is an http(s) URL whose host the resolver can be asked for."""
+    try:
+        url = URL(text)
+        return url.scheme in ("https", "http") and bool((url.host or "").encode("idna")) and bool(url.port)
+    except ValueError:
+        return False
 
 
 def _unidentified(config: Config, path: str, identities: Sequence[str]) -> Iterator[Problem]:

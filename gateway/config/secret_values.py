@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from pydantic import BaseModel, SecretStr
 
@@ -11,12 +11,20 @@ def secret_values(config: BaseModel) -> set[str]:
     """Every secret; of a URL its password, because its host may be in a log."""
     values: set[str] = set()
     for secret in _secrets(config):
-        split = urlsplit(secret) if "://" in secret else None
+        split = _url(secret)
         if split is None:
             values.add(secret)
         elif split.password:
             values |= {split.password, unquote(split.password)}
     return values
+
+
+def _url(secret: str) -> SplitResult | None:
+    """A secret that is a URL."""
+    try:
+        return urlsplit(secret) if "://" in secret else None
+    except ValueError:  # it only looks like one
+        return None
 
 
 def _secrets(value: Any) -> Iterator[str]:

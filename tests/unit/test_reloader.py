@@ -7,6 +7,7 @@ import pytest
 from gateway.core.errors import ConfigError
 from gateway.reloader import Reloader, read_first
 from gateway.validation import validated
+from gateway.watch import look
 from tests.certificates import Authority
 
 TREE = {
@@ -156,3 +157,15 @@ async def test_an_error_that_nobody_foresaw_leaves_everything_as_it_is(setup):
     result = await setup.reloader.reload("file")
     assert (result.status, result.problems) == ("refused", ("internal error: ZeroDivisionError",))
     assert setup.reloader.status.generation == 1
+
+
+async def test_a_file_whose_loading_fails_unexpectedly_is_not_loaded_again_until_it_changes(setup):
+    def load(files):
+        files.add(setup.file)
+        raise RuntimeError("a bug")
+
+    setup.reloader._load = load
+    setup.write(changed(entries={"main": {}, "other": {}}))
+    result = await setup.reloader.reload("file")
+    assert (result.status, result.problems) == ("refused", ("internal error: RuntimeError",))
+    assert setup.reloader.files[setup.file] == look([setup.file])[setup.file]

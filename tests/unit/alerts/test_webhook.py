@@ -119,3 +119,19 @@ async def test_nothing_is_sent_without_a_url(webhook, receiver):
         webhook.configure(receiver.url, "another-secret")
         webhook.post({"n": 2})
     assert [body for _, body in receiver.received] == [b'{"n":2}']
+
+
+@pytest.mark.parametrize("host", ["hooks..example", "a" * 64 + ".example"])
+async def test_a_host_name_that_can_not_be_encoded_loses_its_alerts_and_no_later_ones(receiver, pauses, webhook, host):
+    webhook.configure(f"http://{host}/hook", SECRET)
+    with capture_logs() as logs:
+        async with webhook:
+            webhook.post({"n": 1})
+            async with asyncio.timeout(10):
+                await webhook._waiting.join()
+            webhook.configure(receiver.url, SECRET)
+            webhook.post({"n": 2})
+    assert [json.loads(body) for _, body in receiver.received] == [{"n": 2}]
+    (line,) = logs
+    assert (line["event"], line["host"]) == ("An alert is lost: the webhook does not take it", host)
+    assert pauses == []  # another attempt would be of no use

@@ -46,3 +46,19 @@ def test_a_trusted_proxy_names_users(loaded):
     auth = '{mode:"trusted-proxy",trustedProxy:{userHeader:"x-user"}}'
     text = f'{{gateway:{{trustedProxies:["10.0.0.1"],auth:{auth},limits:[{{identities:["alice"],concurrentRuns:1}}]}}}}'
     assert loaded(text).config.gateway.limits[0].identities == ("alice",)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://host/x", "http://", "http://[::1/x", "http://hooks..example/x", "http://host:99999/x", "http://host:x"],
+)
+def test_a_webhook_that_can_not_be_reached_is_refused_without_its_address(refused, url):
+    (problem,) = refused(f'{{gateway: {{budgetAlerts: {{url: "{url}", secret: "a-shared-secret"}}}}}}')
+    assert problem.startswith("gateway.budgetAlerts.url: is not an http(s) URL")
+    assert url not in problem
+
+
+def test_a_webhook_may_have_a_login_and_a_key_in_its_address(loaded):
+    url = "https://user:word@hooks.example:8443/x?key=1"
+    text = f'{{gateway: {{budgetAlerts: {{url: "{url}", secret: "a-shared-secret"}}}}}}'
+    assert loaded(text).config.gateway.budget_alerts.url.get_secret_value() == url

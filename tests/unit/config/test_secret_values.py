@@ -53,3 +53,10 @@ def test_no_log_line_holds_a_configured_secret_whatever_it_looks_like(loaded):
         structlog.reset_defaults()
     assert out.getvalue().count("[redacted]") == 3 * len(VALUES)
     assert not any(value in out.getvalue() for value in VALUES)
+
+
+@pytest.mark.parametrize("secret", ["http://[::1/hook", "pass://[word"])
+def test_a_secret_that_looks_like_a_malformed_url_is_one_as_a_whole(tmp_path, secret):
+    file = tmp_path / "openclaw.json"
+    file.write_text(json.dumps({"gateway": {"auth": {"token": secret}}}), encoding="utf-8")
+    assert secret_values(load(file, {}).config) == {secret}
