@@ -54,8 +54,15 @@ class DeltaReader:
 
     def read(self, delta: Delta, logprobs: Any, batch: Batch) -> None:
         """Add the events of one `delta`, or of a whole `message`, to `batch`."""
-        if delta.reasoning_content is not None or delta.reasoning is not None or delta.reasoning_details:
-            text = self.thinking.feed(delta.reasoning_content, delta.reasoning, delta.reasoning_details)
+        if (
+            delta.reasoning_content is not None
+            or delta.reasoning is not None
+            or delta.reasoning_details
+            or delta.thinking_blocks
+        ):
+            text = self.thinking.feed(
+                delta.reasoning_content, delta.reasoning, delta.reasoning_details, delta.thinking_blocks
+            )
             if text:
                 batch.append(ThinkingDelta(text))
         content: str | list[Any] | Raw | None = delta.content
